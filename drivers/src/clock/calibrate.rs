@@ -1,0 +1,160 @@
+//! How fast the TSC runs: asked where somebody knows, else measured against a counter of known rate.
+
+use super::{cpuid, hpet, kvm, pit, pm_timer, rdtsc};
+
+/// Where the answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// kvmclock.
+    Kvm,
+    /// The hypervisor's timing leaf.
+    TimingLeaf,
+    /// CPUID 15h.
+    Crystal,
+    /// Measured against the PM timer.
+    PmTimer,
+    /// Measured against the HPET.
+    Hpet,
+    /// Measured against the PIT.
+    Pit,
+    /// CPUID 16h: nothing better answered.
+    Nominal,
+}
+
+/// The counters that the machine has.
+#[derive(Clone, Copy, Default)]
+pub struct Sources {
+    /// From the FADT.
+    pub pm_timer: Option<pm_timer::Counter>,
+    /// From ACPI's HPET table.
+    pub hpet: Option<hpet::Counter>,
+}
+
+/// Slower and faster are measuring errors.
+const SANE: core::ops::RangeInclusive<u64> = 100_000_000..=20_000_000_000;
+/// Length of one measurement: 1/HZ_PART of a second.
+const PER_SECOND: u64 = 500;
+/// Two measurements agree when they differ by less than 1/AGREE.
+const AGREE: u64 = 1000;
+const TRIES: usize = 6;
+/// Reads of a counter that does not move before it is given up.
+const DEAD: u32 = 20_000;
+
+/// The TSC's rate in Hz and who said so; takes at most some 12 ms (each measurement 2 ms, two that agree suffice).
+pub fn calibrate_tsc(s: &Sources) -> Option<(u64, Source)> {
+    let sane = |hz: Option<u64>, who| hz.filter(|h| SANE.contains(h)).map(|h| (h, who));
+    sane(kvm::vcpu_time().and_then(|t| t.tsc_hz()), Source::Kvm)
+        .or_else(|| sane(cpuid::timing_leaf_hz(), Source::TimingLeaf))
+        .or_else(|| sane(cpuid::crystal_hz(), Source::Crystal))
+        .or_else(|| {
+            let t = s.pm_timer?;
+            sane(measure(&mut || t.read(), t.mask, pm_timer::HZ, &mut rdtsc), Source::PmTimer)
+        })
+        .or_else(|| {
+            let t = s.hpet?;
+            sane(measure(&mut || t.read(), t.mask, t.hz, &mut rdtsc), Source::Hpet)
+        })
+        .or_else(|| {
+            pit::start();
+            sane(measure(&mut pit::read, pit::MASK, pit::HZ, &mut rdtsc), Source::Pit)
+        })
+        .or_else(|| sane(cpuid::nominal_hz(), Source::Nominal))
+}
+
+/// Measures the TSC against a counter of `hz` ticks a second that wraps at `mask`. A host that takes the processor
+/// away in the middle spoils a measurement, so it is repeated until two agree; when none do, the median counts.
+/// `None` when the counter stands still.
+pub fn measure(counter: &mut dyn FnMut() -> u64, mask: u64, hz: u64, tsc: &mut dyn FnMut() -> u64) -> Option<u64> {
+    let mut seen = [0u64; TRIES];
+    for i in 0..TRIES {
+        let now = once(counter, mask, hz, tsc)?;
+        if let Some(close) = seen[..i].iter().find(|s| s.abs_diff(now) < now / AGREE) {
+            return Some(now / 2 + close / 2);
+        }
+        seen[i] = now;
+    }
+    // Without a sort: a handful of values is not worth its code.
+    let middle = |m: &&u64| {
+        seen.iter().filter(|s| s < m).count() <= TRIES / 2 && seen.iter().filter(|s| s > m).count() <= TRIES / 2
+    };
+    seen.iter().find(middle).copied()
+}
+
+/// A count and the TSC at the same moment: of a few readings the one that took the shortest time.
+fn sample(counter: &mut dyn FnMut() -> u64, tsc: &mut dyn FnMut() -> u64) -> (u64, u64) {
+    let mut best = (u64::MAX, 0, 0);
+    for _ in 0..4 {
+        let before = tsc();
+        let count = counter();
+        let took = tsc().wrapping_sub(before);
+        if took < best.0 {
+            best = (took, count, before + took / 2);
+        }
+    }
+    (best.1, best.2)
+}
+
+fn once(counter: &mut dyn FnMut() -> u64, mask: u64, hz: u64, tsc: &mut dyn FnMut() -> u64) -> Option<u64> {
+    let window = hz / PER_SECOND;
+    let (c0, t0) = sample(counter, tsc);
+    let (mut last, mut still) = (c0, 0);
+    loop {
+        let c = counter();
+        if c.wrapping_sub(c0) & mask >= window {
+            break;
+        }
+        still = if c == last { still + 1 } else { 0 };
+        if still > DEAD {
+            return None;
+        }
+        last = c;
+        core::hint::spin_loop();
+    }
+    let (c1, t1) = sample(counter, tsc);
+    let ticks = c1.wrapping_sub(c0) & mask;
+    let tsc_ticks = u128::from(t1.wrapping_sub(t0));
+    // A wrap while the processor was away makes nonsense; the caller compares with another try.
+    u64::try_from(tsc_ticks * u128::from(hz) / u128::from(ticks.max(1))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    fn world(tsc_hz: u64, hz: u64, mask: u64, jump: impl Fn(u64) -> u64) -> Option<u64> {
+        let now = Cell::new(1u64 << 40); // picoseconds
+        let reads = Cell::new(0);
+        let step = |ps: u64| {
+            reads.set(reads.get() + 1);
+            now.set(now.get() + ps + jump(reads.get()));
+            now.get()
+        };
+        let rate = |ps: u64, hz: u64| (u128::from(ps) * u128::from(hz) / 1_000_000_000_000) as u64;
+        measure(&mut || rate(step(900_000), hz) & mask, mask, hz, &mut || rate(step(20_000), tsc_hz))
+    }
+
+    fn close(a: Option<u64>, b: u64) {
+        let a = a.expect("measured");
+        assert!(a.abs_diff(b) < b / 500, "{a} against {b}");
+    }
+
+    #[test]
+    fn exact_world() {
+        close(world(2_994_370_000, pm_timer::HZ, 0xff_ffff, |_| 0), 2_994_370_000);
+        close(world(2_100_000_000, pit::HZ, pit::MASK, |_| 0), 2_100_000_000);
+        close(world(3_000_000_000, 10_000_000, u64::MAX, |_| 0), 3_000_000_000);
+    }
+
+    #[test]
+    fn stolen_time() {
+        // The host takes 70 ms (longer than the PIT's period) away during the first measurement.
+        let jump = |n| if n == 700 { 70_000_000_000 } else { 0 };
+        close(world(2_500_000_000, pit::HZ, pit::MASK, jump), 2_500_000_000);
+    }
+
+    #[test]
+    fn dead_counter() {
+        assert_eq!(measure(&mut || 0xffff, 0xffff, 1_000_000, &mut || 1), None);
+    }
+}

@@ -1,0 +1,20 @@
+//! Counters of known frequency, and how fast the TSC runs.
+
+mod calibrate;
+pub mod cpuid;
+pub mod hpet;
+pub mod kvm;
+pub mod pit;
+pub mod pm_timer;
+
+pub use calibrate::{Source, Sources, calibrate_tsc, measure};
+
+/// Reads the TSC. Earlier loads are done before it (LFENCE, Intel SDM vol. 2, RDTSC).
+#[inline]
+pub fn rdtsc() -> u64 {
+    // SAFETY: both instructions exist on every x86-64 processor, and the kernel does not disable RDTSC.
+    unsafe {
+        core::arch::x86_64::_mm_lfence();
+        core::arch::x86_64::_rdtsc()
+    }
+}

@@ -1,0 +1,23 @@
+//! Drivers: PCI, virtio transports and devices, the serial port, clocks, ACPI and MP tables, power.
+//!
+//! The kernel supplies two callbacks once ([`platform::install`]), finds devices
+//! ([`virtio::find_pci`], [`virtio::find_mmio`]) and builds the drivers it wants from them. Nothing here
+//! blocks, takes a lock that the caller cannot see, or starts on its own.
+#![cfg_attr(unibody_kernel, no_std)]
+
+extern crate alloc;
+
+pub mod acpi;
+pub mod clock;
+pub mod dma;
+pub mod hal;
+pub mod mmio;
+pub mod mptable;
+pub mod pci;
+pub mod platform;
+pub mod port;
+pub mod power;
+pub mod rtc;
+pub mod serial;
+pub mod topology;
+pub mod virtio;

@@ -1,0 +1,72 @@
+//! Processors and interrupt controllers, from ACPI's MADT or from the MP table.
+
+use alloc::vec::Vec;
+
+/// A processor that can be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// Local APIC id.
+    pub apic_id: u32,
+}
+
+/// An I/O APIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoApic {
+    /// Its id.
+    pub id: u8,
+    /// Physical address of its registers.
+    pub address: u64,
+    /// Global system interrupt of its pin 0. In an MP table: as many as the I/O APICs before it have pins, which only
+    /// their registers tell; 0 for the first.
+    pub gsi_base: u32,
+}
+
+/// An ISA interrupt that is not what it seems: elsewhere, or of other polarity or trigger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// ISA interrupt.
+    pub irq: u8,
+    /// Where it arrives.
+    pub gsi: u32,
+    /// Active low.
+    pub active_low: bool,
+    /// Level-triggered.
+    pub level: bool,
+}
+
+/// Where a PCI pin of the root bus arrives; from the MP table only (ACPI keeps that in AML).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PciRoute {
+    /// Bus as the MP table numbers it: PCI bus 0 is what counts.
+    pub bus: u8,
+    /// Device.
+    pub device: u8,
+    /// 1 to 4 for INTA to INTD.
+    pub pin: u8,
+    /// Where it arrives: active low, level-triggered.
+    pub gsi: u32,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// Physical address of the local APICs' registers.
+    pub lapic: u64,
+    /// Enabled processors, in the table's order (the boot processor is first by convention only).
+    pub cpus: Vec<Cpu>,
+    /// I/O APICs.
+    pub ioapics: Vec<IoApic>,
+    /// ISA interrupts that differ from identity, edge, active high.
+    pub overrides: Vec<Override>,
+    /// PCI pins.
+    pub pci: Vec<PciRoute>,
+}
+
+/// Lists stop growing here: more entries are a broken table.
+const MOST: usize = 4096;
+
+pub(crate) fn push<T>(v: &mut Vec<T>, x: T) {
+    if v.len() < MOST && v.try_reserve(1).is_ok() {
+        v.push(x);
+    }
+}

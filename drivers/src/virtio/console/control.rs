@@ -1,0 +1,204 @@
+//! The control queues of a multiport device (virtio 1.2, 5.3.6.2).
+
+use crate::dma::DmaBuf;
+use crate::virtio::find::{Connected, Device};
+use crate::virtio::queue::{Queue, Segment};
+
+const RX: u16 = 2;
+const TX: u16 = 3;
+/// QEMU drops control messages for which it finds no buffer, and announces all ports (31) at once.
+const BUFFERS: u16 = 32;
+/// A message is 8 bytes and maybe a name.
+const RX_LEN: usize = 128;
+const HEADER: usize = 8;
+/// Looks at the ring while a full control queue is waited for.
+const PATIENCE: u32 = 1_000_000;
+
+const DEVICE_READY: u16 = 0;
+const PORT_ADD: u16 = 1;
+const PORT_REMOVE: u16 = 2;
+pub(super) const PORT_READY: u16 = 3;
+const CONSOLE_PORT: u16 = 4;
+pub(super) const PORT_OPEN: u16 = 6;
+const PORT_NAME: u16 = 7;
+
+/// A port's name as it came.
+pub(super) struct Name {
+    bytes: [u8; RX_LEN - HEADER],
+    len: usize,
+}
+
+impl Name {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+pub(super) enum Event {
+    Add(u32),
+    Remove(u32),
+    Console(u32),
+    Open(u32, bool),
+    Name(u32, Name),
+}
+
+impl Event {
+    pub(super) fn port(&self) -> u32 {
+        let (Event::Add(p) | Event::Remove(p) | Event::Console(p) | Event::Open(p, _) | Event::Name(p, _)) = self;
+        *p
+    }
+
+    /// `None` for what is not understood, and for answers that carry nothing (RESIZE).
+    fn parse(m: &[u8]) -> Option<Self> {
+        let id = u32::from_le_bytes(m.get(..4)?.try_into().ok()?);
+        let event = u16::from_le_bytes(m.get(4..6)?.try_into().ok()?);
+        let value = u16::from_le_bytes(m.get(6..8)?.try_into().ok()?);
+        Some(match event {
+            PORT_ADD => Event::Add(id),
+            PORT_REMOVE => Event::Remove(id),
+            CONSOLE_PORT if value != 0 => Event::Console(id),
+            PORT_OPEN => Event::Open(id, value != 0),
+            PORT_NAME => {
+                let text = &m[HEADER..];
+                // Some hosts count a final NUL in, some do not.
+                let len = text.iter().position(|&b| b == 0).unwrap_or(text.len()).min(RX_LEN - HEADER);
+                let mut name = Name { bytes: [0; RX_LEN - HEADER], len };
+                name.bytes[..len].copy_from_slice(&text[..len]);
+                Event::Name(id, name)
+            }
+            _ => return None,
+        })
+    }
+}
+
+pub(super) struct Control {
+    rx: Queue,
+    tx: Queue,
+    rx_buf: DmaBuf,
+    tx_buf: DmaBuf,
+    /// By head of `rx` and `tx`: the buffer it names.
+    rx_owner: [u8; MOST],
+    tx_owner: [u8; MOST],
+    /// Bit n: message slot n is free.
+    tx_free: u32,
+    /// Buffers were given back since the last notification.
+    returned: bool,
+}
+
+/// Largest ring (legacy PCI devices fix the size; QEMU's is 32).
+const MOST: usize = 256;
+
+impl Control {
+    pub(super) fn new(device: &mut Device, irq: Connected) -> Option<Self> {
+        device.assign_queue(irq, RX);
+        device.assign_queue(irq, TX);
+        let rx = Queue::new(&mut device.transport, RX, BUFFERS, false)?;
+        let mut tx = Queue::new(&mut device.transport, TX, BUFFERS, false)?;
+        if usize::from(rx.size().max(tx.size())) > MOST {
+            return None;
+        }
+        tx.disable_interrupt();
+        let rx_buf = DmaBuf::new(usize::from(BUFFERS) * RX_LEN, 64)?;
+        let tx_buf = DmaBuf::new(usize::from(BUFFERS) * HEADER, 64)?;
+        let slots = tx.size().min(BUFFERS);
+        let tx_free = u32::MAX >> (32 - u32::from(slots));
+        let mut c = Self { rx, tx, rx_buf, tx_buf, rx_owner: [0; MOST], tx_owner: [0; MOST], tx_free, returned: false };
+        for b in 0..BUFFERS.min(c.rx.size()) {
+            c.give(b as u8);
+        }
+        Some(c)
+    }
+
+    /// After DRIVER_OK: the device may speak.
+    pub(super) fn start(&mut self) {
+        self.done();
+        self.send(0, DEVICE_READY, 1);
+    }
+
+    fn give(&mut self, buffer: u8) {
+        let addr = self.rx_buf.phys() + u64::from(buffer) * RX_LEN as u64;
+        // SAFETY: `rx_buf` lives until the device was reset; this part is read only after `pop`.
+        if let Ok(head) = unsafe { self.rx.add(&[Segment { addr, len: RX_LEN as u32, device_writes: true }]) } {
+            self.rx_owner[usize::from(head)] = buffer;
+            self.returned = true;
+        }
+    }
+
+    /// The next thing the device said.
+    pub(super) fn next(&mut self) -> Option<Event> {
+        loop {
+            let (head, written) = self.rx.pop()?;
+            let buffer = self.rx_owner[usize::from(head)];
+            // SAFETY: `pop` returned the buffer; `give` comes after the last use of the slice.
+            let m = unsafe { self.rx_buf.slice(usize::from(buffer) * RX_LEN, (written as usize).min(RX_LEN)) };
+            let event = Event::parse(m);
+            self.give(buffer);
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    /// Tells the device about the buffers given back.
+    pub(super) fn done(&mut self) {
+        if core::mem::replace(&mut self.returned, false) {
+            self.rx.kick();
+        }
+    }
+
+    fn reclaim(&mut self) {
+        while let Some((head, _)) = self.tx.pop() {
+            self.tx_free |= 1 << self.tx_owner[usize::from(head)];
+        }
+    }
+
+    pub(super) fn send(&mut self, id: u32, event: u16, value: u16) {
+        self.reclaim();
+        for _ in 0..PATIENCE {
+            if self.tx_free != 0 || self.tx.broken() {
+                break;
+            }
+            core::hint::spin_loop();
+            self.reclaim();
+        }
+        if self.tx_free == 0 {
+            libos_base::error!("virtio-console: the device does not take control messages");
+            return;
+        }
+        let slot = self.tx_free.trailing_zeros() as usize;
+        // SAFETY: the slot is free, so the device does not look at it.
+        let m = unsafe { self.tx_buf.slice_mut(slot * HEADER, HEADER) };
+        m[..4].copy_from_slice(&id.to_le_bytes());
+        m[4..6].copy_from_slice(&event.to_le_bytes());
+        m[6..].copy_from_slice(&value.to_le_bytes());
+        let addr = self.tx_buf.phys() + (slot * HEADER) as u64;
+        // SAFETY: `tx_buf` lives until the device was reset; the slot is not written to before `pop`.
+        if let Ok(head) = unsafe { self.tx.add(&[Segment { addr, len: HEADER as u32, device_writes: false }]) } {
+            self.tx_owner[usize::from(head)] = slot as u8;
+            self.tx_free &= !(1 << slot);
+            self.tx.kick();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages() {
+        let name = Event::parse(b"\x03\0\0\0\x07\0\x01\0org.unibody.stdio\0");
+        assert!(matches!(name, Some(Event::Name(3, n)) if n.bytes() == b"org.unibody.stdio"));
+        let bare = Event::parse(b"\x03\0\0\0\x07\0\x01\0x");
+        assert!(matches!(bare, Some(Event::Name(3, n)) if n.bytes() == b"x"));
+        assert!(matches!(Event::parse(b"\x01\0\0\0\x06\0\x01\0"), Some(Event::Open(1, true))));
+        assert!(matches!(Event::parse(b"\x01\0\0\0\x06\0\0\0"), Some(Event::Open(1, false))));
+        assert!(Event::parse(b"\x01\0\0\0\x05\0\0\0aaaa").is_none(), "resize");
+        for n in 0..8 {
+            assert!(Event::parse(&[0; 8][..n]).is_none());
+        }
+        let mut long = [b'n'; 300];
+        long[..8].copy_from_slice(b"\x01\0\0\0\x07\0\x01\0");
+        assert!(matches!(Event::parse(&long), Some(Event::Name(1, n)) if n.bytes().len() == RX_LEN - HEADER));
+    }
+}

@@ -1,0 +1,39 @@
+//! virtio: finding devices, transports, the queue, and one folder per device.
+
+pub mod console;
+mod find;
+pub mod net;
+pub mod queue;
+pub mod rng;
+#[cfg(test)]
+mod sim;
+pub mod transport;
+
+pub use find::{Device, MmioSlot, find_mmio, find_pci, parse_mmio_param};
+pub use transport::{Cause, VirtioTransport};
+
+/// Device ids (virtio 1.2, 5).
+pub mod id {
+    /// Network card.
+    pub const NET: u32 = 1;
+    /// Disk.
+    pub const BLOCK: u32 = 2;
+    /// Console.
+    pub const CONSOLE: u32 = 3;
+    /// Entropy source.
+    pub const RNG: u32 = 4;
+    /// Memory balloon.
+    pub const BALLOON: u32 = 5;
+    /// 9P.
+    pub const P9: u32 = 9;
+}
+
+/// Feature bits that all devices share (virtio 1.2, 6; 6.3 for legacy).
+pub mod feature {
+    /// Legacy devices: descriptors may frame a message in any way.
+    pub const ANY_LAYOUT: u64 = 1 << 27;
+    /// `used_event` and `avail_event`.
+    pub const EVENT_IDX: u64 = 1 << 29;
+    /// Virtio 1.0 or later.
+    pub const VERSION_1: u64 = 1 << 32;
+}

@@ -1,0 +1,208 @@
+//! The sender.
+
+use super::config::{Agreed, ETHERNET_HEADER, Info, Options};
+use super::header::TxMeta;
+use crate::dma::{DmaBuf, phys_of};
+use crate::virtio::queue::{Queue, Segment};
+use alloc::vec::Vec;
+
+/// Why a frame was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxError {
+    /// All buffers are with the device. An interrupt comes when there is room again.
+    Full,
+    /// No buffer is that long.
+    TooLong,
+}
+
+/// Smallest size of the large buffers that is worth having.
+const LEAST_LARGE: usize = 8 << 10;
+
+/// Buffers of one size.
+struct Pool {
+    buffers: Vec<DmaBuf>,
+    free: Vec<u16>,
+    len: usize,
+    /// Number of its first buffer among all.
+    first: u16,
+}
+
+impl Pool {
+    /// `None` when memory is short.
+    fn new(count: u16, len: usize, first: u16) -> Option<Self> {
+        let n = usize::from(count);
+        let (mut buffers, mut free) = (Vec::new(), Vec::new());
+        buffers.try_reserve_exact(n).ok()?;
+        free.try_reserve_exact(n).ok()?;
+        for i in 0..count {
+            buffers.push(DmaBuf::new(len, 64)?);
+            free.push(first + i);
+        }
+        Some(Self { buffers, free, len, first })
+    }
+
+    fn at(&self, buffer: u16) -> *mut u8 {
+        self.buffers[usize::from(buffer - self.first)].ptr()
+    }
+}
+
+/// The sending half of a card.
+pub struct Tx {
+    queue: Queue,
+    small: Pool,
+    large: Pool,
+    header_len: usize,
+    split_header: bool,
+    /// By head: the buffer it names.
+    owner: Vec<u16>,
+    /// An interrupt was asked for because a frame found no buffer.
+    waiting: bool,
+}
+
+impl Tx {
+    pub(super) fn new(mut queue: Queue, agreed: Agreed, info: &Info, options: &Options) -> Option<Self> {
+        let header_len = agreed.header_len();
+        let small_len = (usize::from(info.mtu) + ETHERNET_HEADER + header_len).next_multiple_of(2048);
+        let per_frame = if agreed.split_header() { 2 } else { 1 };
+        let room = queue.size() / per_frame;
+        let large_count = if info.tso4 || info.tso6 { options.tx_large.min(room / 2) } else { 0 };
+        let small = Pool::new(options.tx_buffers.min(room - large_count).max(1), small_len, 0)?;
+        let large = Self::large_pool(large_count, options.large_size.min(64 << 10), small.buffers.len() as u16)?;
+        let mut owner = Vec::new();
+        owner.try_reserve_exact(queue.size().into()).ok()?;
+        owner.resize(queue.size().into(), 0);
+        queue.disable_interrupt();
+        Some(Self { queue, small, large, header_len, split_header: agreed.split_header(), owner, waiting: false })
+    }
+
+    /// Contiguous 64 KiB may not be found: smaller ones still save work.
+    fn large_pool(count: u16, mut len: usize, first: u16) -> Option<Pool> {
+        while count > 0 && len >= LEAST_LARGE {
+            if let Some(p) = Pool::new(count, len, first) {
+                return Some(p);
+            }
+            len /= 2;
+        }
+        Pool::new(0, 0, first)
+    }
+
+    /// Longest frame (Ethernet header included) that [`Self::transmit`] takes.
+    pub fn max_frame(&self) -> usize {
+        self.small.len.max(self.large.len) - self.header_len
+    }
+
+    fn pool(&mut self, len: usize) -> Option<&mut Pool> {
+        let need = len + self.header_len;
+        if need <= self.small.len {
+            Some(&mut self.small)
+        } else if need <= self.large.len {
+            Some(&mut self.large)
+        } else {
+            None
+        }
+    }
+
+    /// Takes back the buffers that the device is through with.
+    fn reclaim(&mut self) {
+        while let Some((head, _)) = self.queue.pop() {
+            let b = self.owner[usize::from(head)];
+            let pool = if b < self.large.first { &mut self.small } else { &mut self.large };
+            pool.free.push(b);
+        }
+    }
+
+    /// Whether a frame of `len` bytes would be taken now. If not, what was added so far is on its way and an interrupt
+    /// comes when there may be room. (A length that is never taken gives `false` without an interrupt.)
+    pub fn ready(&mut self, len: usize) -> bool {
+        let Some(pool) = self.pool(len) else { return false };
+        if !pool.free.is_empty() {
+            return true;
+        }
+        self.reclaim();
+        // A loop for a device that completes while we look; each turn empties the ring.
+        loop {
+            if self.pool(len).is_some_and(|p| !p.free.is_empty()) {
+                if core::mem::replace(&mut self.waiting, false) {
+                    self.queue.disable_interrupt();
+                }
+                return true;
+            }
+            if self.queue.broken() {
+                return false;
+            }
+            // The device completes only what it knows of.
+            self.queue.kick();
+            self.waiting = true;
+            // Half of the ring at once is enough of a reason to wake up.
+            if !self.queue.enable_interrupt_after(self.queue.outstanding() / 2) {
+                return false;
+            }
+            self.reclaim();
+        }
+    }
+
+    /// Queues a frame of `len` bytes (Ethernet header included) that `fill` writes in place; never waits. The device is
+    /// told at [`Self::flush`].
+    pub fn transmit(&mut self, len: usize, meta: &TxMeta, fill: impl FnOnce(&mut [u8])) -> Result<(), TxError> {
+        self.transmit_with(len, |b| {
+            fill(b);
+            *meta
+        })
+    }
+
+    /// [`Self::transmit`] of a frame that is only known, and with it what to do about it, when it is written.
+    pub fn transmit_with(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> TxMeta) -> Result<(), TxError> {
+        if self.pool(len).is_none() {
+            return Err(TxError::TooLong);
+        }
+        if !self.ready(len) {
+            return Err(TxError::Full);
+        }
+        let h = self.header_len;
+        let pool = self.pool(len).ok_or(TxError::TooLong)?;
+        let buffer = pool.free.pop().ok_or(TxError::Full)?;
+        let at = pool.at(buffer);
+        // SAFETY: the buffer was free, so no device access; `h + len` fits, as `pool` checked.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(at, h + len) };
+        let meta = fill(&mut bytes[h..]);
+        bytes[..h].copy_from_slice(&meta.encode()[..h]);
+        let addr = phys_of(at);
+        let segment = |addr, len: usize| Segment { addr, len: len as u32, device_writes: false };
+        // SAFETY: the buffer lives until the device was reset and is not written to before `pop` returned it.
+        let head = unsafe {
+            if self.split_header {
+                self.queue.add(&[segment(addr, h), segment(addr + h as u64, len)])
+            } else {
+                self.queue.add(&[segment(addr, h + len)])
+            }
+        };
+        match head {
+            Ok(head) => {
+                self.owner[usize::from(head)] = buffer;
+                Ok(())
+            }
+            Err(_) => {
+                let pool = if buffer < self.large.first { &mut self.small } else { &mut self.large };
+                pool.free.push(buffer);
+                Err(TxError::Full)
+            }
+        }
+    }
+
+    /// [`Self::transmit`] of bytes that lie in several places.
+    pub fn transmit_parts(&mut self, parts: &[&[u8]], meta: &TxMeta) -> Result<(), TxError> {
+        let len = parts.iter().map(|p| p.len()).sum();
+        self.transmit(len, meta, |mut to| {
+            for p in parts {
+                let (now, rest) = to.split_at_mut(p.len());
+                now.copy_from_slice(p);
+                to = rest;
+            }
+        })
+    }
+
+    /// Tells the device about everything queued: one notification, or none while the device is awake anyway.
+    pub fn flush(&mut self) {
+        self.queue.kick();
+    }
+}

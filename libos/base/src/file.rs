@@ -1,0 +1,72 @@
+//! The one object behind every file descriptor: files, directories, pipes, sockets, eventfds, epolls, terminals.
+
+use crate::abi::{OpenFlags, Stat};
+use crate::io::{Sink, Source};
+use crate::page::Page;
+use crate::poll::{Events, Watcher};
+use crate::{Errno, Result};
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::any::Any;
+
+/// An open file description (POSIX's term): what `dup` shares. Descriptors hold `Arc<dyn FileLike>`; the last drop
+/// closes.
+pub trait FileLike: Any + Send + Sync {
+    /// Reads at the current position; 0 at the end. Blocks unless O_NONBLOCK.
+    fn read(&self, dst: &mut Sink<'_>) -> Result<usize>;
+
+    /// Writes at the current position. Blocks unless O_NONBLOCK.
+    fn write(&self, src: &mut Source<'_>) -> Result<usize>;
+
+    /// Reads at `pos` without moving the position. ESPIPE where there is none.
+    fn read_at(&self, _pos: u64, _dst: &mut Sink<'_>) -> Result<usize> {
+        Err(Errno::ESPIPE)
+    }
+    /// Writes at `pos` without moving the position. ESPIPE where there is none.
+    fn write_at(&self, _pos: u64, _src: &mut Source<'_>) -> Result<usize> {
+        Err(Errno::ESPIPE)
+    }
+    /// `lseek`: the new position.
+    fn seek(&self, _offset: i64, _whence: u32) -> Result<u64> {
+        Err(Errno::ESPIPE)
+    }
+
+    /// Current readiness; with a watcher, registers it first. Regular files are always ready.
+    fn poll(&self, _watcher: Option<&Arc<dyn Watcher>>) -> Events {
+        Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM
+    }
+    /// Takes a watcher off again.
+    fn unwatch(&self, _watcher: &Arc<dyn Watcher>) {}
+
+    /// O_* status flags, access mode included.
+    fn flags(&self) -> OpenFlags;
+    /// Changes O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME (the others are ignored by F_SETFL, as on Linux).
+    fn set_flags(&self, flags: OpenFlags) -> Result<()>;
+
+    /// `fstat`.
+    fn stat(&self) -> Result<Stat>;
+    /// `ioctl`; `arg` is as the program passed it.
+    fn ioctl(&self, _cmd: u32, _arg: usize) -> Result<usize> {
+        Err(Errno::ENOTTY)
+    }
+    /// The page at `index` (units of 4 KiB) for a mapping. `None` past the end (SIGBUS). ENODEV: cannot be mapped.
+    fn map_page(&self, _index: u64, _for_write: bool) -> Result<Option<Arc<Page>>> {
+        Err(Errno::ENODEV)
+    }
+    /// Called on every `close` of a descriptor that refers to this, before the reference is dropped (record locks).
+    fn on_close(&self) {}
+    /// What `/proc/self/fd/N` and lsof show: a path, `socket:[N]`, `pipe:[N]`, `anon_inode:[eventpoll]`.
+    fn describe(&self) -> String;
+}
+
+impl dyn FileLike {
+    /// The concrete type, if it is `T`.
+    pub fn downcast<T: FileLike>(&self) -> Option<&T> {
+        (self as &dyn Any).downcast_ref()
+    }
+}
+
+/// The concrete type, keeping the reference.
+pub fn downcast_arc<T: FileLike>(f: Arc<dyn FileLike>) -> Option<Arc<T>> {
+    (f as Arc<dyn Any + Send + Sync>).downcast().ok()
+}

@@ -1,0 +1,319 @@
+//! Where a read puts bytes and a write takes them: one or more program ranges, or a kernel buffer.
+
+use crate::abi::IoVec;
+use crate::layout::{PAGE_SIZE, PROGRAM_END};
+use crate::page::Page;
+use crate::{Errno, Result, user};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Most iovecs in one call (UIO_MAXIOV).
+pub const IOV_MAX: usize = 1024;
+/// Most bytes one read or write moves (MAX_RW_COUNT).
+pub const RW_MAX: usize = 0x7fff_f000;
+
+enum Mem<'a> {
+    User {
+        vecs: Vec<IoVec>,
+        at: usize,
+    },
+    One {
+        addr: usize,
+    },
+    KernelMut(&'a mut [u8]),
+    Kernel(&'a [u8]),
+    /// Consecutive pages; the offset of the first byte in the first of them.
+    Pages(&'a [Arc<Page>], usize),
+}
+
+/// A cursor over the caller's memory; `done` bytes were moved, `left` remain.
+struct Cursor<'a> {
+    mem: Mem<'a>,
+    left: usize,
+    done: usize,
+}
+
+/// Destination of a read.
+pub struct Sink<'a>(Cursor<'a>);
+/// Source of a write.
+pub struct Source<'a>(Cursor<'a>);
+
+/// What Linux's `access_ok` asks: whether the range lies in the program's half. Whether each byte may be touched is
+/// for the copy, so that a transfer of nothing succeeds whatever the pointer.
+fn check_half(addr: usize, len: usize) -> Result<()> {
+    addr.checked_add(len).filter(|&end| end <= PROGRAM_END).map(|_| ()).ok_or(Errno::EFAULT)
+}
+
+fn user_range(addr: usize, len: usize) -> Result<Cursor<'static>> {
+    check_half(addr, len)?;
+    Ok(Cursor { mem: Mem::One { addr }, left: len.min(RW_MAX), done: 0 })
+}
+
+fn user_vecs(iov: usize, n: usize) -> Result<Cursor<'static>> {
+    if n > IOV_MAX {
+        return Err(Errno::EINVAL);
+    }
+    let vecs: Vec<IoVec> = user::read_vec(iov, n)?;
+    let mut left = 0usize;
+    for v in &vecs {
+        if v.len > isize::MAX as usize {
+            return Err(Errno::EINVAL);
+        }
+        check_half(v.base, v.len)?;
+        left = left.saturating_add(v.len);
+    }
+    Ok(Cursor { mem: Mem::User { vecs, at: 0 }, left: left.min(RW_MAX), done: 0 })
+}
+
+impl Cursor<'_> {
+    /// The next contiguous program range, at most `max` long. Only for user memory.
+    fn next_user(&mut self, max: usize) -> (usize, usize) {
+        match &mut self.mem {
+            Mem::One { addr } => (*addr, self.left.min(max)),
+            Mem::User { vecs, at } => {
+                while vecs[*at].len == 0 {
+                    *at += 1;
+                }
+                (vecs[*at].base, vecs[*at].len.min(self.left).min(max))
+            }
+            _ => unreachable!("kernel memory has no program range"),
+        }
+    }
+    fn advance(&mut self, n: usize) {
+        match &mut self.mem {
+            Mem::One { addr } => *addr += n,
+            Mem::User { vecs, at } => {
+                vecs[*at].base += n;
+                vecs[*at].len -= n;
+            }
+            _ => {}
+        }
+        self.left -= n;
+        self.done += n;
+    }
+}
+
+impl<'a> Sink<'a> {
+    /// One program range; EFAULT when it cannot be program memory.
+    pub fn user(addr: usize, len: usize) -> Result<Sink<'static>> {
+        user_range(addr, len).map(Sink)
+    }
+    /// An array of `n` iovecs in program memory.
+    pub fn user_vecs(iov: usize, n: usize) -> Result<Sink<'static>> {
+        user_vecs(iov, n).map(Sink)
+    }
+    /// A kernel buffer.
+    pub fn kernel(buf: &'a mut [u8]) -> Self {
+        let left = buf.len();
+        Sink(Cursor { mem: Mem::KernelMut(buf), left, done: 0 })
+    }
+    /// Bytes that still fit.
+    pub fn left(&self) -> usize {
+        self.0.left
+    }
+    /// Bytes put so far.
+    pub fn done(&self) -> usize {
+        self.0.done
+    }
+    /// Narrows what still fits to at most `n` bytes.
+    pub fn limit(&mut self, n: usize) {
+        self.0.left = self.0.left.min(n);
+    }
+    /// Puts as much of `src` as fits and returns how much that was. EFAULT only when not a byte could be put.
+    pub fn put(&mut self, mut src: &[u8]) -> Result<usize> {
+        let c = &mut self.0;
+        let mut total = 0;
+        while !src.is_empty() && c.left > 0 {
+            let n = if let Mem::KernelMut(buf) = &mut c.mem {
+                let n = src.len().min(c.left);
+                buf[c.done..c.done + n].copy_from_slice(&src[..n]);
+                n
+            } else {
+                let (addr, n) = c.next_user(src.len());
+                let copied = user::copy_out_partial(addr, &src[..n]);
+                if copied < n {
+                    c.advance(copied);
+                    total += copied;
+                    return if total == 0 { Err(Errno::EFAULT) } else { Ok(total) };
+                }
+                n
+            };
+            c.advance(n);
+            total += n;
+            src = &src[n..];
+        }
+        Ok(total)
+    }
+    /// Puts `len` bytes of a page, from `off`, or as many as fit: [`Sink::put`] without a bounce buffer.
+    pub fn put_page(&mut self, page: &Page, mut off: usize, len: usize) -> Result<usize> {
+        let mut len = len.min(PAGE_SIZE - off).min(self.0.left);
+        let c = &mut self.0;
+        let mut total = 0;
+        while len > 0 {
+            let n = if let Mem::KernelMut(buf) = &mut c.mem {
+                page.read(off, &mut buf[c.done..c.done + len]);
+                len
+            } else {
+                let (addr, n) = c.next_user(len);
+                let copied = user::copy_out_page(addr, page, off, n);
+                if copied < n {
+                    c.advance(copied);
+                    total += copied;
+                    return if total == 0 { Err(Errno::EFAULT) } else { Ok(total) };
+                }
+                n
+            };
+            c.advance(n);
+            total += n;
+            off += n;
+            len -= n;
+        }
+        Ok(total)
+    }
+    /// Puts `n` zero bytes or as many as fit.
+    pub fn put_zeros(&mut self, mut n: usize) -> Result<usize> {
+        let zeros = [0u8; 512];
+        let mut total = 0;
+        while n > 0 && self.left() > 0 {
+            let k = self.put(&zeros[..n.min(512)])?;
+            n -= k;
+            total += k;
+        }
+        Ok(total)
+    }
+}
+
+impl<'a> Source<'a> {
+    /// One program range; EFAULT when it cannot be program memory.
+    pub fn user(addr: usize, len: usize) -> Result<Source<'static>> {
+        user_range(addr, len).map(Source)
+    }
+    /// An array of `n` iovecs in program memory.
+    pub fn user_vecs(iov: usize, n: usize) -> Result<Source<'static>> {
+        user_vecs(iov, n).map(Source)
+    }
+    /// A kernel buffer.
+    pub fn kernel(buf: &'a [u8]) -> Self {
+        Source(Cursor { mem: Mem::Kernel(buf), left: buf.len(), done: 0 })
+    }
+    /// Consecutive pages, from byte `off` of the first, `len` bytes in all (file data on its way to a socket).
+    pub fn pages(pages: &'a [Arc<Page>], off: usize, len: usize) -> Self {
+        assert!(off <= PAGE_SIZE && off + len <= pages.len() * PAGE_SIZE);
+        Source(Cursor { mem: Mem::Pages(pages, off), left: len, done: 0 })
+    }
+    /// Bytes still to take.
+    pub fn left(&self) -> usize {
+        self.0.left
+    }
+    /// Bytes taken so far.
+    pub fn done(&self) -> usize {
+        self.0.done
+    }
+    /// Narrows what is still to take to at most `n` bytes.
+    pub fn limit(&mut self, n: usize) {
+        self.0.left = self.0.left.min(n);
+    }
+    /// Takes bytes until `dst` is full or the source is empty; returns how many. EFAULT only when not a byte could
+    /// be taken.
+    pub fn take(&mut self, dst: &mut [u8]) -> Result<usize> {
+        let c = &mut self.0;
+        let mut total = 0;
+        while total < dst.len() && c.left > 0 {
+            let room = &mut dst[total..];
+            let n = if let Mem::Kernel(buf) = &c.mem {
+                let n = room.len().min(c.left);
+                room[..n].copy_from_slice(&buf[c.done..c.done + n]);
+                n
+            } else if let Mem::Pages(pages, off) = &c.mem {
+                let at = off + c.done;
+                let n = room.len().min(c.left).min(PAGE_SIZE - at % PAGE_SIZE);
+                pages[at / PAGE_SIZE].read(at % PAGE_SIZE, &mut room[..n]);
+                n
+            } else {
+                let (addr, n) = c.next_user(room.len());
+                if user::copy_in(&mut room[..n], addr).is_err() {
+                    return if total == 0 { Err(Errno::EFAULT) } else { Ok(total) };
+                }
+                n
+            };
+            c.advance(n);
+            total += n;
+        }
+        Ok(total)
+    }
+    /// Takes up to `len` bytes into a page, at `off`: [`Source::take`] without a bounce buffer.
+    pub fn take_page(&mut self, page: &Page, mut off: usize, len: usize) -> Result<usize> {
+        let mut len = len.min(PAGE_SIZE - off).min(self.0.left);
+        let mut total = 0;
+        while len > 0 {
+            let c = &mut self.0;
+            let n = match &c.mem {
+                Mem::Kernel(buf) => {
+                    page.write(off, &buf[c.done..c.done + len]);
+                    len
+                }
+                Mem::Pages(pages, first) => {
+                    let at = first + c.done;
+                    let n = len.min(PAGE_SIZE - at % PAGE_SIZE);
+                    page.copy_from(off, &pages[at / PAGE_SIZE], at % PAGE_SIZE, n);
+                    n
+                }
+                _ => {
+                    let (addr, n) = c.next_user(len);
+                    if user::copy_in_page(page, off, addr, n).is_err() {
+                        return if total == 0 { Err(Errno::EFAULT) } else { Ok(total) };
+                    }
+                    n
+                }
+            };
+            c.advance(n);
+            total += n;
+            off += n;
+            len -= n;
+        }
+        Ok(total)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_are_walked_in_order_and_empty_ones_skipped() {
+        let (mut a, mut b) = ([0u8; 3], [0u8; 4]);
+        let v = [
+            IoVec { base: a.as_mut_ptr() as usize, len: 3 },
+            IoVec { base: 0, len: 0 },
+            IoVec { base: b.as_mut_ptr() as usize, len: 4 },
+        ];
+        let mut s = Sink::user_vecs(v.as_ptr() as usize, 3).unwrap();
+        assert_eq!(s.put(b"hello").unwrap(), 5);
+        assert_eq!(s.put(b"world").unwrap(), 2);
+        assert_eq!((s.left(), s.done()), (0, 7));
+        assert_eq!((&a, &b), (b"hel", b"lowo"));
+        let mut out = [0; 16];
+        let mut t = Source::user_vecs(v.as_ptr() as usize, 3).unwrap();
+        t.limit(6);
+        assert_eq!(t.take(&mut out).unwrap(), 6);
+        assert_eq!(&out[..6], b"hellow");
+    }
+
+    #[test]
+    fn pages_are_sources_and_targets() {
+        let pages = [Page::new().unwrap(), Page::new().unwrap()];
+        let data: Vec<u8> = (0..5000).map(|i| (i % 251) as u8).collect();
+        let mut s = Source::user(data.as_ptr() as usize, 5000).unwrap();
+        assert_eq!(s.take_page(&pages[0], 100, PAGE_SIZE).unwrap(), PAGE_SIZE - 100);
+        assert_eq!(s.take_page(&pages[1], 0, PAGE_SIZE).unwrap(), 5000 - (PAGE_SIZE - 100));
+        let mut out = vec![0; 5000];
+        assert_eq!(Source::pages(&pages, 100, 5000).take(&mut out).unwrap(), 5000);
+        assert_eq!(out, data);
+        let copy = Page::new().unwrap();
+        assert_eq!(Source::pages(&pages, 4000, 200).take_page(&copy, 8, 300).unwrap(), 200);
+        let mut back = vec![0; 200];
+        let mut sink = Sink::user(back.as_mut_ptr() as usize, 200).unwrap();
+        assert_eq!(sink.put_page(&copy, 8, 300).unwrap(), 200);
+        assert_eq!(back, data[3900..4100]);
+    }
+}

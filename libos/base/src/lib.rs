@@ -1,0 +1,27 @@
+//! What every part of the kernel stands on.
+//!
+//! Two builds exist. With `--cfg unibody_kernel` (set by the toolchain) this is the bare kernel: `no_std`, and
+//! the `extern "Rust"` hooks in [`hooks`] are answered by the `libos` crate. Without it, it is a host build:
+//! the same types stand on `std`, so that every subsystem's logic runs under plain `cargo test`.
+#![cfg_attr(unibody_kernel, no_std)]
+
+extern crate alloc;
+
+pub mod abi;
+pub mod errno;
+pub mod file;
+mod hooks;
+pub mod io;
+pub mod layout;
+pub mod log;
+pub mod memory;
+pub mod page;
+pub mod percpu;
+pub mod poll;
+pub mod random;
+pub mod sync;
+pub mod thread;
+pub mod time;
+pub mod user;
+
+pub use errno::{Errno, Result};

@@ -1,0 +1,201 @@
+//! Readiness: the one mechanism under poll, select, epoll and blocking I/O.
+//!
+//! A pollable object owns a [`Pollee`]. Whoever waits adds a [`Watcher`] to it and *then* asks for the current
+//! events, so that nothing is lost between. `notify` is called after every change that may make an operation possible.
+
+use crate::sync::{Rank, SpinLock};
+use crate::{Errno, Result, thread};
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+bitflags::bitflags! {
+    /// EPOLL*/POLL* bits (the two sets agree on Linux).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct Events: u32 {
+        const IN = 0x1;
+        const PRI = 0x2;
+        const OUT = 0x4;
+        const ERR = 0x8;
+        const HUP = 0x10;
+        const NVAL = 0x20;
+        const RDNORM = 0x40;
+        const RDBAND = 0x80;
+        const WRNORM = 0x100;
+        const WRBAND = 0x200;
+        const RDHUP = 0x2000;
+    }
+}
+
+/// Told about changes of readiness. Called with no lock of the notifying object's held except, possibly, the
+/// object's own blocking lock: an implementation only sets state and unparks; it never calls back into the file.
+pub trait Watcher: Send + Sync {
+    /// `events`: what may have become ready.
+    fn on_event(&self, events: Events);
+}
+
+/// The list of watchers of one object.
+pub struct Pollee {
+    watchers: SpinLock<Vec<Weak<dyn Watcher>>>,
+    count: AtomicUsize,
+}
+
+impl Pollee {
+    /// An empty list.
+    pub const fn new() -> Self {
+        Self { watchers: SpinLock::new(Rank::Pollee, Vec::new()), count: AtomicUsize::new(0) }
+    }
+
+    /// Adds a watcher; it stays until dropped or removed.
+    pub fn add(&self, w: &Arc<dyn Watcher>) {
+        let mut list = self.watchers.lock();
+        list.retain(|x| x.strong_count() > 0);
+        list.push(Arc::downgrade(w));
+        self.count.store(list.len(), Ordering::SeqCst);
+    }
+
+    /// Removes a watcher.
+    pub fn remove(&self, w: &Arc<dyn Watcher>) {
+        let mut list = self.watchers.lock();
+        let gone = Arc::as_ptr(w).cast::<()>();
+        list.retain(|x| x.strong_count() > 0 && x.as_ptr().cast::<()>() != gone);
+        self.count.store(list.len(), Ordering::SeqCst);
+    }
+
+    /// Tells every watcher. Cheap when there is none. Callable from any context but interrupts.
+    pub fn notify(&self, events: Events) {
+        core::sync::atomic::fence(Ordering::SeqCst);
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        // One at a time, outside the lock: a watcher may take locks of its own and drop the last reference. From the
+        // end, because the list changes meanwhile: what is removed moves others towards the front, so that one may be
+        // told twice but none is missed. (Those added meanwhile ask for the state themselves.)
+        let mut i = self.watchers.lock().len();
+        while i > 0 {
+            i -= 1;
+            let w = self.watchers.lock().get(i).and_then(Weak::upgrade);
+            if let Some(w) = w {
+                w.on_event(events);
+            }
+        }
+    }
+}
+
+impl Default for Pollee {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A watcher that wakes the thread that made it.
+pub struct ThreadWatcher {
+    thread: Arc<dyn thread::Park>,
+    fired: AtomicBool,
+}
+
+impl ThreadWatcher {
+    /// For the running thread.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { thread: thread::current(), fired: AtomicBool::new(false) })
+    }
+    /// Whether an event came since the last call.
+    pub fn take(&self) -> bool {
+        self.fired.swap(false, Ordering::SeqCst)
+    }
+}
+
+impl Watcher for ThreadWatcher {
+    fn on_event(&self, _: Events) {
+        self.fired.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+/// Blocks the running thread until `attempt` succeeds (`Some`), watching `pollee`. EAGAIN when `nonblock`;
+/// `timeout` (what is returned at the deadline) and ERESTARTSYS (signal) otherwise. This is the one loop behind
+/// every blocking read, write, accept, connect.
+pub fn block_on<T>(
+    pollee: &Pollee,
+    nonblock: bool,
+    deadline_ns: u64,
+    timeout: Errno,
+    mut attempt: impl FnMut() -> Option<Result<T>>,
+) -> Result<T> {
+    if let Some(r) = attempt() {
+        return r;
+    }
+    if nonblock {
+        return Err(Errno::EAGAIN);
+    }
+    let w = ThreadWatcher::new();
+    let dynw: Arc<dyn Watcher> = w.clone();
+    pollee.add(&dynw);
+    let r = loop {
+        if let Some(r) = attempt() {
+            break r;
+        }
+        match thread::park(deadline_ns, true) {
+            thread::Wake::Token => {}
+            thread::Wake::Timeout => break attempt().unwrap_or(Err(timeout)),
+            thread::Wake::Interrupted => break attempt().unwrap_or(Err(Errno::ERESTARTSYS)),
+        }
+    };
+    pollee.remove(&dynw);
+    r
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    type Watched = (Arc<Pollee>, Arc<dyn Watcher>);
+
+    /// Removes another watcher when it is told.
+    struct Remover(Mutex<Option<Watched>>, AtomicUsize);
+    impl Watcher for Remover {
+        fn on_event(&self, _: Events) {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            if let Some((p, w)) = self.0.lock().unwrap().take() {
+                p.remove(&w);
+            }
+        }
+    }
+
+    #[test]
+    fn none_is_missed_while_others_leave() {
+        let p = Arc::new(Pollee::new());
+        let all: Vec<_> = (0..4).map(|_| Arc::new(Remover(Mutex::new(None), AtomicUsize::new(0)))).collect();
+        all.iter().for_each(|w| p.add(&(w.clone() as Arc<dyn Watcher>)));
+        // Each of the last two takes one of the first two off.
+        for (i, j) in [(2, 0), (3, 1)] {
+            *all[i].0.lock().unwrap() = Some((p.clone(), all[j].clone() as Arc<dyn Watcher>));
+        }
+        p.notify(Events::IN);
+        assert!(all[2..].iter().all(|w| w.1.load(Ordering::SeqCst) > 0));
+        // And one in front leaves before those behind it are told.
+        let (q, first, second) = (Arc::new(Pollee::new()), all[2].clone(), all[3].clone());
+        q.add(&(first.clone() as Arc<dyn Watcher>));
+        q.add(&(second.clone() as Arc<dyn Watcher>));
+        *first.0.lock().unwrap() = Some((q.clone(), first.clone() as Arc<dyn Watcher>));
+        let before = second.1.load(Ordering::SeqCst);
+        q.notify(Events::IN);
+        assert!(second.1.load(Ordering::SeqCst) > before);
+    }
+
+    #[test]
+    fn block_on_wakes_when_notified() {
+        let state = Arc::new((Pollee::new(), Mutex::new(None)));
+        let s2 = state.clone();
+        let t = std::thread::spawn(move || {
+            block_on(&s2.0, false, thread::FOREVER, Errno::EAGAIN, || s2.1.lock().unwrap().take().map(Ok))
+        });
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        *state.1.lock().unwrap() = Some(7);
+        state.0.notify(Events::IN);
+        assert_eq!(t.join().unwrap(), Ok(7));
+        let r: Result<()> = block_on(&state.0, true, 0, Errno::EAGAIN, || None);
+        assert_eq!(r, Err(Errno::EAGAIN));
+    }
+}

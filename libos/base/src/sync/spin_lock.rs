@@ -1,0 +1,176 @@
+//! Spin locks: short critical sections that never block, fault or allocate much.
+
+use super::Rank;
+use super::order::Order;
+use crate::percpu::{preempt_disable, preempt_enable};
+use core::ops::{Deref, DerefMut};
+
+// Not a ticket lock: a vCPU that the host preempts while it is next in line would stall all others.
+#[expect(clippy::disallowed_types, reason = "the wrapper itself")]
+type Raw<T> = spin::mutex::SpinMutex<T>;
+#[expect(clippy::disallowed_types, reason = "the wrapper itself")]
+type RawGuard<'a, T> = spin::mutex::SpinMutexGuard<'a, T>;
+
+/// A spin lock that disables preemption. Not for data that interrupt handlers touch.
+pub struct SpinLock<T: ?Sized> {
+    order: Order,
+    inner: Raw<T>,
+}
+
+/// Holds a [`SpinLock`].
+pub struct SpinGuard<'a, T: ?Sized> {
+    order: Order,
+    inner: Option<RawGuard<'a, T>>,
+}
+
+impl<T> SpinLock<T> {
+    /// A free lock.
+    pub const fn new(rank: Rank, value: T) -> Self {
+        Self { order: Order::new(rank), inner: Raw::new(value) }
+    }
+}
+
+impl<T: ?Sized> SpinLock<T> {
+    /// Spins until the lock is free.
+    #[inline]
+    pub fn lock(&self) -> SpinGuard<'_, T> {
+        preempt_disable();
+        self.order.acquire();
+        SpinGuard { order: self.order, inner: Some(self.inner.lock()) }
+    }
+
+    /// The lock if it is free.
+    pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
+        preempt_disable();
+        match self.inner.try_lock() {
+            Some(g) => {
+                self.order.acquire();
+                Some(SpinGuard { order: self.order, inner: Some(g) })
+            }
+            None => {
+                preempt_enable();
+                None
+            }
+        }
+    }
+}
+
+impl<T: ?Sized> Drop for SpinGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.inner = None;
+        self.order.release();
+        preempt_enable();
+    }
+}
+
+/// A spin lock for data that interrupt handlers share: disables interrupts while held.
+pub struct IrqSpinLock<T: ?Sized> {
+    order: Order,
+    inner: Raw<T>,
+}
+
+/// Holds an [`IrqSpinLock`].
+pub struct IrqGuard<'a, T: ?Sized> {
+    order: Order,
+    inner: Option<RawGuard<'a, T>>,
+    enable: bool,
+}
+
+impl<T> IrqSpinLock<T> {
+    /// A free lock.
+    pub const fn new(rank: Rank, value: T) -> Self {
+        Self { order: Order::new(rank), inner: Raw::new(value) }
+    }
+}
+
+impl<T: ?Sized> IrqSpinLock<T> {
+    /// Turns interrupts off and spins until the lock is free.
+    #[inline]
+    pub fn lock(&self) -> IrqGuard<'_, T> {
+        let enable = interrupts_off();
+        preempt_disable();
+        self.order.acquire();
+        IrqGuard { order: self.order, inner: Some(self.inner.lock()), enable }
+    }
+
+    /// The lock if it is free.
+    pub fn try_lock(&self) -> Option<IrqGuard<'_, T>> {
+        let enable = interrupts_off();
+        preempt_disable();
+        match self.inner.try_lock() {
+            Some(g) => {
+                self.order.acquire();
+                Some(IrqGuard { order: self.order, inner: Some(g), enable })
+            }
+            None => {
+                restore_interrupts(enable);
+                preempt_enable();
+                None
+            }
+        }
+    }
+
+    /// Releases the lock by force: for the crash path, which must print whatever was held.
+    ///
+    /// # Safety
+    /// No other CPU may still run code under the lock.
+    pub unsafe fn force_unlock(&self) {
+        // SAFETY: the caller's.
+        unsafe { self.inner.force_unlock() };
+    }
+}
+
+impl<T: ?Sized> Drop for IrqGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.inner = None;
+        self.order.release();
+        restore_interrupts(self.enable);
+        preempt_enable();
+    }
+}
+
+/// Turns interrupts off; whether they were on.
+#[inline(always)]
+fn interrupts_off() -> bool {
+    #[cfg(unibody_kernel)]
+    {
+        let flags: u64;
+        // SAFETY: reads the flags and turns interrupts off; restored by the guard.
+        unsafe { core::arch::asm!("pushfq", "pop {}", "cli", out(reg) flags) };
+        flags & 0x200 != 0
+    }
+    #[cfg(not(unibody_kernel))]
+    false
+}
+
+#[inline(always)]
+fn restore_interrupts(enable: bool) {
+    if enable {
+        #[cfg(unibody_kernel)]
+        // SAFETY: they were on when the guard was made.
+        unsafe {
+            core::arch::asm!("sti");
+        }
+    }
+}
+
+macro_rules! deref {
+    ($($guard:ident),*) => { $(
+        impl<T: ?Sized> Deref for $guard<'_, T> {
+            type Target = T;
+            #[inline]
+            fn deref(&self) -> &T {
+                self.inner.as_ref().expect("held until drop")
+            }
+        }
+        impl<T: ?Sized> DerefMut for $guard<'_, T> {
+            #[inline]
+            fn deref_mut(&mut self) -> &mut T {
+                self.inner.as_mut().expect("held until drop")
+            }
+        }
+    )* };
+}
+deref!(SpinGuard, IrqGuard);

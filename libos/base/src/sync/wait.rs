@@ -1,0 +1,81 @@
+//! Wait queues.
+
+use super::{IrqSpinLock, Rank};
+use crate::thread::{self, Park, Wake};
+use crate::{Errno, Result};
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+struct Waiter {
+    thread: Arc<dyn Park>,
+    woken: AtomicBool,
+}
+
+/// Threads that wait for a condition. FIFO. Wakers may run in interrupts.
+pub struct WaitQueue {
+    list: IrqSpinLock<VecDeque<Arc<Waiter>>>,
+}
+
+impl WaitQueue {
+    /// No waiters.
+    pub const fn new() -> Self {
+        Self { list: IrqSpinLock::new(Rank::Wait, VecDeque::new()) }
+    }
+
+    /// Blocks until `ready` gives a value. `ready` runs without locks of ours. ETIMEDOUT at the deadline;
+    /// ERESTARTSYS when a signal interrupts and `interruptible`.
+    pub fn wait<T>(&self, deadline_ns: u64, interruptible: bool, mut ready: impl FnMut() -> Option<T>) -> Result<T> {
+        loop {
+            if let Some(v) = ready() {
+                return Ok(v);
+            }
+            let me = Arc::new(Waiter { thread: thread::current(), woken: AtomicBool::new(false) });
+            self.list.lock().push_back(me.clone());
+            // Registered first, asked second: a wake between the two is not lost.
+            let mut result = ready().map(Ok);
+            while result.is_none() && !me.woken.load(Ordering::Acquire) {
+                result = match thread::park(deadline_ns, interruptible) {
+                    Wake::Token => None,
+                    Wake::Timeout => Some(ready().ok_or(Errno::ETIMEDOUT)),
+                    Wake::Interrupted => Some(ready().ok_or(Errno::ERESTARTSYS)),
+                };
+            }
+            if let Some(r) = result {
+                self.leave(&me, r.is_err());
+                return r;
+            }
+        }
+    }
+
+    /// Takes `me` off the list; a wake-up that we consumed without using it goes to the next waiter.
+    fn leave(&self, me: &Arc<Waiter>, unused: bool) {
+        self.list.lock().retain(|w| !Arc::ptr_eq(w, me));
+        if unused && me.woken.load(Ordering::Acquire) {
+            self.wake(1);
+        }
+    }
+
+    /// Wakes at most `n` waiters; how many.
+    pub fn wake(&self, n: usize) -> usize {
+        let mut woken = 0;
+        while woken < n {
+            let Some(w) = self.list.lock().pop_front() else { break };
+            w.woken.store(true, Ordering::Release);
+            w.thread.unpark();
+            woken += 1;
+        }
+        woken
+    }
+
+    /// Wakes every waiter.
+    pub fn wake_all(&self) -> usize {
+        self.wake(usize::MAX)
+    }
+}
+
+impl Default for WaitQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}

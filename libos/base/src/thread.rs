@@ -1,0 +1,84 @@
+//! Parking: the one way a thread waits. Wait queues, futexes, poll and sleeps are built on it.
+
+use crate::hooks;
+use alloc::sync::Arc;
+
+/// A thread that can be woken. Has a one-slot token, as `std::thread::park`: an `unpark` before the `park` makes
+/// that `park` return at once. Wake-ups may be spurious: callers check their condition in a loop.
+pub trait Park: Send + Sync {
+    /// Stores the token and makes the thread runnable. May be called with interrupts off and from interrupts.
+    fn unpark(&self);
+}
+
+/// Why [`park`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Wake {
+    /// The token was there (or spuriously).
+    Token = 0,
+    /// The deadline passed.
+    Timeout = 1,
+    /// A signal that the thread does not block is pending (interruptible parks only).
+    Interrupted = 2,
+}
+
+/// No deadline.
+pub const FOREVER: u64 = u64::MAX;
+
+/// The running thread.
+pub fn current() -> Arc<dyn Park> {
+    hooks::libos_current_thread()
+}
+
+/// Blocks until unparked, until the monotonic clock reaches `deadline_ns` ([`FOREVER`]: never), or, if
+/// `interruptible`, until a signal is pending. Must not be called with a spin lock held.
+pub fn park(deadline_ns: u64, interruptible: bool) -> Wake {
+    hooks::libos_park(deadline_ns, interruptible)
+}
+
+#[cfg(not(unibody_kernel))]
+pub(crate) mod host {
+    use super::{Arc, FOREVER, Park, Wake};
+    use std::sync::{Condvar, Mutex};
+    use std::time::Duration;
+
+    #[derive(Default)]
+    pub struct HostThread {
+        token: Mutex<bool>,
+        wake: Condvar,
+    }
+
+    std::thread_local! {
+        static ME: Arc<HostThread> = Arc::new(HostThread::default());
+    }
+
+    impl HostThread {
+        pub fn current() -> Arc<dyn Park> {
+            ME.with(|m| m.clone() as Arc<dyn Park>)
+        }
+        pub fn park(deadline_ns: u64) -> Wake {
+            let me = ME.with(Arc::clone);
+            let mut token = me.token.lock().unwrap();
+            while !*token {
+                if deadline_ns == FOREVER {
+                    token = me.wake.wait(token).unwrap();
+                } else {
+                    let now = crate::time::monotonic_ns();
+                    if now >= deadline_ns {
+                        return Wake::Timeout;
+                    }
+                    token = me.wake.wait_timeout(token, Duration::from_nanos(deadline_ns - now)).unwrap().0;
+                }
+            }
+            *token = false;
+            Wake::Token
+        }
+    }
+
+    impl Park for HostThread {
+        fn unpark(&self) {
+            *self.token.lock().unwrap() = true;
+            self.wake.notify_one();
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Program memory. It is touched only here: every copy is range-checked and survives a bad address with EFAULT.
+
+use crate::layout::PAGE_SIZE;
+use crate::page::Page;
+use crate::{Errno, Result, hooks};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem::{MaybeUninit, size_of};
+
+/// Types that are plain bytes: any bit pattern is valid and there is no padding to leak.
+///
+/// # Safety
+/// The implementor must be `repr(C)` without padding, and valid for every bit pattern.
+pub unsafe trait Pod: Copy {}
+macro_rules! pod { ($($t:ty),*) => { $(
+    // SAFETY: plain integers.
+    unsafe impl Pod for $t {}
+)* }; }
+pod!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
+// SAFETY: arrays of plain bytes are plain bytes.
+unsafe impl<T: Pod, const N: usize> Pod for [T; N] {}
+
+/// EFAULT unless `addr .. addr + len` may be program memory.
+pub fn check(addr: usize, len: usize) -> Result<()> {
+    if len == 0 || hooks::libos_program_range(addr, len) { Ok(()) } else { Err(Errno::EFAULT) }
+}
+
+/// Copies from the program. Bytes copied before a fault are reported as EFAULT too.
+pub fn copy_in(dst: &mut [u8], src: usize) -> Result<()> {
+    check(src, dst.len())?;
+    // SAFETY: `dst` is a kernel buffer of that length; `src` passed the range check and faults are fixed up.
+    match unsafe { hooks::libos_copy(dst.as_mut_ptr(), src as *const u8, dst.len()) } {
+        0 => Ok(()),
+        _ => Err(Errno::EFAULT),
+    }
+}
+
+/// Copies to the program.
+pub fn copy_out(dst: usize, src: &[u8]) -> Result<()> {
+    check(dst, src.len())?;
+    // SAFETY: `src` is a kernel buffer of that length; `dst` passed the range check and faults are fixed up.
+    match unsafe { hooks::libos_copy(dst as *mut u8, src.as_ptr(), src.len()) } {
+        0 => Ok(()),
+        _ => Err(Errno::EFAULT),
+    }
+}
+
+/// Copies to the program, returning how many bytes were copied before a fault (0: none).
+pub fn copy_out_partial(dst: usize, src: &[u8]) -> usize {
+    if check(dst, src.len()).is_err() {
+        return 0;
+    }
+    // SAFETY: as in `copy_out`.
+    src.len() - unsafe { hooks::libos_copy(dst as *mut u8, src.as_ptr(), src.len()) }
+}
+
+/// Copies part of a page to the program; how many bytes were copied before a fault. Panics when out of range.
+pub fn copy_out_page(dst: usize, page: &Page, off: usize, len: usize) -> usize {
+    assert!(off <= PAGE_SIZE && len <= PAGE_SIZE - off);
+    if check(dst, len).is_err() {
+        return 0;
+    }
+    // SAFETY: inside the page, whose bytes may be read while others write them; `dst` as in `copy_out`.
+    len - unsafe { hooks::libos_copy(dst as *mut u8, page.addr().add(off), len) }
+}
+
+/// Copies from the program into a page. Panics when out of range of the page.
+pub fn copy_in_page(page: &Page, off: usize, src: usize, len: usize) -> Result<()> {
+    assert!(off <= PAGE_SIZE && len <= PAGE_SIZE - off);
+    check(src, len)?;
+    // SAFETY: inside the page, whose bytes may be written at any time; `src` as in `copy_in`.
+    match unsafe { hooks::libos_copy(page.addr().add(off), src as *const u8, len) } {
+        0 => Ok(()),
+        _ => Err(Errno::EFAULT),
+    }
+}
+
+/// Reads a value.
+pub fn read<T: Pod>(addr: usize) -> Result<T> {
+    let mut v = MaybeUninit::<T>::zeroed();
+    // SAFETY: `v` is writable for its size, and zeroed memory is initialised bytes.
+    copy_in(unsafe { core::slice::from_raw_parts_mut(v.as_mut_ptr().cast(), size_of::<T>()) }, addr)?;
+    // SAFETY: `T: Pod` is valid for any bytes.
+    Ok(unsafe { v.assume_init() })
+}
+
+/// Writes a value.
+pub fn write<T: Pod>(addr: usize, v: &T) -> Result<()> {
+    // SAFETY: `T: Pod` has no padding, so all its bytes are initialised.
+    copy_out(addr, unsafe { core::slice::from_raw_parts((v as *const T).cast(), size_of::<T>()) })
+}
+
+/// Writes a value unless `addr` is null.
+pub fn write_opt<T: Pod>(addr: usize, v: &T) -> Result<()> {
+    if addr == 0 { Ok(()) } else { write(addr, v) }
+}
+
+/// Reads `n` values.
+pub fn read_vec<T: Pod>(addr: usize, n: usize) -> Result<Vec<T>> {
+    let bytes = n.checked_mul(size_of::<T>()).ok_or(Errno::EFAULT)?;
+    check(addr, bytes)?;
+    let mut v = Vec::<T>::new();
+    v.try_reserve_exact(n)?;
+    // SAFETY: the spare capacity is writable for `bytes`.
+    let room = unsafe {
+        core::ptr::write_bytes(v.as_mut_ptr().cast::<u8>(), 0, bytes);
+        core::slice::from_raw_parts_mut(v.as_mut_ptr().cast::<u8>(), bytes)
+    };
+    copy_in(room, addr)?;
+    // SAFETY: all `n` values were filled with bytes, any of which are valid.
+    unsafe { v.set_len(n) };
+    Ok(v)
+}
+
+/// Longest path, with its NUL (PATH_MAX).
+pub const PATH_MAX: usize = 4096;
+
+/// Reads a NUL-terminated string of at most `max` bytes, NUL included: ENAMETOOLONG when there is none.
+pub fn read_bytes_nul(addr: usize, max: usize) -> Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut at = addr;
+    while out.len() < max {
+        // Never past the page, which may be the last one mapped.
+        let n = (crate::layout::PAGE_SIZE - at % crate::layout::PAGE_SIZE).min(max - out.len()).min(256);
+        let mut chunk = [0; 256];
+        copy_in(&mut chunk[..n], at)?;
+        out.try_reserve(n)?;
+        match chunk[..n].iter().position(|&b| b == 0) {
+            Some(end) => {
+                out.extend_from_slice(&chunk[..end]);
+                return Ok(out);
+            }
+            None => out.extend_from_slice(&chunk[..n]),
+        }
+        at += n;
+    }
+    Err(Errno::ENAMETOOLONG)
+}
+
+/// A path argument. Paths are bytes; this kernel asks for UTF-8 only where it prints them.
+pub fn read_path(addr: usize) -> Result<Vec<u8>> {
+    read_bytes_nul(addr, PATH_MAX)
+}
+
+/// For log lines.
+pub fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

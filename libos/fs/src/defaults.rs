@@ -1,0 +1,131 @@
+//! What every program may expect to find, supplied where the image's root has nothing of that name; and `/dev`.
+
+use crate::device::makedev;
+use crate::inode::{Inode, New};
+use crate::process::{AT_FDCWD, Process};
+use crate::ramfs::populate::make_dirs;
+use crate::root::{self, or_exists};
+use crate::util::Text;
+use alloc::sync::Arc;
+use libos_base::abi::mode::*;
+use libos_base::{Errno, Result};
+
+const DIRS: &[(&[u8], u32)] = &[
+    (b"/dev", 0o755),
+    (b"/etc", 0o755),
+    (b"/proc", 0o555),
+    (b"/root", 0o700),
+    (b"/run", 0o755),
+    (b"/tmp", 0o1777),
+    (b"/var", 0o755),
+    (b"/var/cache", 0o755),
+    (b"/var/lib", 0o755),
+    (b"/var/log", 0o755),
+    (b"/var/tmp", 0o1777),
+];
+
+const FILES: &[(&[u8], &[u8])] = &[
+    (
+        b"/etc/passwd",
+        b"root:x:0:0:root:/root:/bin/sh\n\
+        daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n\
+        bin:x:2:2:bin:/bin:/usr/sbin/nologin\n\
+        www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n\
+        nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    ),
+    (
+        b"/etc/group",
+        b"root:x:0:\ndaemon:x:1:\nbin:x:2:\nsys:x:3:\nadm:x:4:\ntty:x:5:\nwww-data:x:33:\nusers:x:100:\n\
+        nogroup:x:65534:\n",
+    ),
+    // Filled in by the network when it learns of name servers.
+    (b"/etc/resolv.conf", b""),
+    (b"/etc/nsswitch.conf", b"hosts: files dns\n"),
+    (b"/etc/services", SERVICES),
+    (
+        b"/etc/protocols",
+        b"ip\t0\tIP\nicmp\t1\tICMP\nigmp\t2\tIGMP\ntcp\t6\tTCP\nudp\t17\tUDP\nipv6\t41\tIPv6\nipv6-icmp\t58\tIPv6-ICMP\n",
+    ),
+];
+
+/// IANA's numbers for the services that programs look up by name.
+const SERVICES: &[u8] = b"\
+tcpmux\t1/tcp\necho\t7/tcp\necho\t7/udp\ndiscard\t9/tcp\ndiscard\t9/udp\ndaytime\t13/tcp\nftp-data\t20/tcp\nftp\t21/tcp\n\
+ssh\t22/tcp\ntelnet\t23/tcp\nsmtp\t25/tcp\tmail\ntime\t37/tcp\ndomain\t53/tcp\ndomain\t53/udp\nbootps\t67/udp\nbootpc\t68/udp\n\
+tftp\t69/udp\nhttp\t80/tcp\twww\nkerberos\t88/tcp\npop3\t110/tcp\tpop-3\nsunrpc\t111/tcp\tportmapper\nsunrpc\t111/udp\tportmapper\n\
+ntp\t123/udp\nimap2\t143/tcp\timap\nsnmp\t161/udp\nsnmp-trap\t162/udp\nldap\t389/tcp\nhttps\t443/tcp\nhttps\t443/udp\n\
+submissions\t465/tcp\tsmtps\nsyslog\t514/udp\nsubmission\t587/tcp\nldaps\t636/tcp\nimaps\t993/tcp\npop3s\t995/tcp\n\
+ms-sql-s\t1433/tcp\nmqtt\t1883/tcp\nnfs\t2049/tcp\nmysql\t3306/tcp\npostgresql\t5432/tcp\tpostgres\nredis\t6379/tcp\n\
+http-alt\t8080/tcp\twebcache\nmemcached\t11211/tcp\n";
+
+fn dir(p: &Process, path: &[u8], mode: u32) -> Result<()> {
+    if p.lookup(AT_FDCWD, path, true).is_ok() {
+        return Ok(());
+    }
+    make_dirs(p, path)?;
+    p.chmod(&p.lookup(AT_FDCWD, path, true)?, mode)
+}
+
+fn file(p: &Process, path: &[u8], content: &'static [u8]) -> Result<()> {
+    match p.make_node(AT_FDCWD, path, New { mode: S_IFREG | 0o644, rdev: 0, target: &[] }) {
+        Ok(i) => {
+            if let Some(i) = i.downcast::<crate::ramfs::RamInode>() {
+                i.set_base(content);
+            }
+            Ok(())
+        }
+        Err(Errno::EEXIST) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Fills in what the archives did not bring.
+pub(crate) fn fill(p: &Process) -> Result<()> {
+    for (path, mode) in DIRS {
+        dir(p, path, *mode)?;
+    }
+    or_exists(p.symlink(b"/run", AT_FDCWD, b"/var/run"))?;
+    for (path, content) in FILES {
+        file(p, path, content)?;
+    }
+    let name = root::hostname();
+    if p.lookup(AT_FDCWD, b"/etc/hostname", false).is_err() {
+        p.write_file(b"/etc/hostname", &Text::new().s(name).s("\n").0)?;
+    }
+    if p.lookup(AT_FDCWD, b"/etc/hosts", false).is_err() {
+        let hosts = Text::new().s("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t").s(name).s("\n");
+        p.write_file(b"/etc/hosts", &hosts.0)?;
+    }
+    Ok(())
+}
+
+/// An empty root for `/dev`.
+pub(crate) fn devices() -> Result<Arc<dyn Inode>> {
+    Ok(root::new_ramfs("devtmpfs", 0o755)?)
+}
+
+/// The nodes of `/dev`.
+pub(crate) fn fill_dev(p: &Process) -> Result<()> {
+    const NODES: &[(&[u8], u64, u64, u32)] = &[
+        (b"/dev/null", 1, 3, 0o666),
+        (b"/dev/zero", 1, 5, 0o666),
+        (b"/dev/full", 1, 7, 0o666),
+        (b"/dev/random", 1, 8, 0o666),
+        (b"/dev/urandom", 1, 9, 0o666),
+        (b"/dev/tty", 5, 0, 0o666),
+        (b"/dev/console", 5, 1, 0o600),
+    ];
+    for &(path, major, minor, mode) in NODES {
+        p.make_node(AT_FDCWD, path, New { mode: S_IFCHR | mode, rdev: makedev(major, minor), target: &[] })?;
+    }
+    const LINKS: &[(&[u8], &[u8])] = &[
+        (b"/proc/self/fd", b"/dev/fd"),
+        (b"/proc/self/fd/0", b"/dev/stdin"),
+        (b"/proc/self/fd/1", b"/dev/stdout"),
+        (b"/proc/self/fd/2", b"/dev/stderr"),
+    ];
+    for (target, path) in LINKS {
+        p.symlink(target, AT_FDCWD, path)?;
+    }
+    dir(p, b"/dev/shm", 0o1777)
+}

@@ -1,0 +1,283 @@
+//! Names: the tree that path walks go through.
+//!
+//! A [`Dentry`] is one name of one inode, with its parent and, for directories, the names below. For in-memory file
+//! systems the tree is the directory; for others it caches. Parents hold their children and children their parent;
+//! the cycle is cut when the name is removed.
+
+use crate::inode::{DirEntry, Inode, NAME_MAX};
+use crate::mount::Mount;
+use crate::util::{room_for, try_arc};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+use hashbrown::HashMap;
+use libos_base::sync::{Mutex, MutexGuard, Rank, SpinLock};
+use libos_base::{Errno, Result};
+
+/// A name, shared between an entry and its directory.
+pub type Name = Arc<[u8]>;
+
+/// A name in the tree. See the module.
+pub struct Dentry {
+    /// The object.
+    pub inode: Arc<dyn Inode>,
+    place: SpinLock<Place>,
+    dir: Option<Mutex<Children>>,
+    /// Mounts on top of this.
+    pub(crate) covers: AtomicU32,
+}
+
+struct Place {
+    parent: Option<Arc<Dentry>>,
+    name: Name,
+    removed: bool,
+}
+
+/// What `readdir` shows of an entry.
+type Listed = (Name, Arc<Dentry>);
+
+/// The names in one directory.
+pub struct Children {
+    names: HashMap<Name, (Arc<Dentry>, u64)>,
+    /// Sorted by cookie, so that `readdir` goes on where it was whatever came or went. `None`: removed.
+    order: Vec<(u64, Option<Listed>)>,
+    holes: usize,
+    next: u64,
+    /// The directory was removed: nothing can be made in it.
+    pub dead: bool,
+}
+
+/// First cookie: 1 and 2 are behind `.` and `..`.
+const FIRST: u64 = 3;
+
+impl Children {
+    fn new() -> Self {
+        Self { names: HashMap::new(), order: Vec::new(), holes: 0, next: FIRST, dead: false }
+    }
+    /// The entry called `name`.
+    pub fn get(&self, name: &[u8]) -> Option<&Arc<Dentry>> {
+        self.names.get(name).map(|e| &e.0)
+    }
+    /// No entries.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+    /// Makes room, so that the next `insert` cannot fail.
+    pub fn reserve(&mut self) -> Result<()> {
+        self.names.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.order.try_reserve(1)?;
+        Ok(())
+    }
+    /// Adds an entry; the name is free.
+    pub fn insert(&mut self, name: Name, d: Arc<Dentry>) {
+        self.names.insert(name.clone(), (d.clone(), self.next));
+        self.order.push((self.next, Some((name, d))));
+        self.next += 1;
+    }
+    /// Puts another object under an existing name, at the same place.
+    pub fn replace(&mut self, name: &Name, d: Arc<Dentry>) {
+        if let Some((old, cookie)) = self.names.get_mut(name) {
+            *old = d.clone();
+            if let Ok(i) = self.order.binary_search_by_key(cookie, |o| o.0) {
+                self.order[i].1 = Some((name.clone(), d));
+            }
+        }
+    }
+    /// Takes a name out.
+    pub fn remove(&mut self, name: &[u8]) {
+        let Some((_, (_, cookie))) = self.names.remove_entry(name) else { return };
+        if let Ok(i) = self.order.binary_search_by_key(&cookie, |o| o.0) {
+            self.order[i].1 = None;
+            self.holes += 1;
+        }
+        if self.holes > 32 && self.holes > self.order.len() / 2 {
+            self.order.retain(|o| o.1.is_some());
+            self.holes = 0;
+        }
+    }
+    /// Entries behind offset `from`.
+    fn list(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
+        let start = self.order.partition_point(|o| o.0 < from.max(FIRST));
+        for (cookie, e) in &self.order[start..] {
+            let Some((name, d)) = e else { continue };
+            let ino = d.inode.stat()?.ino;
+            if !emit(DirEntry { name, ino, kind: d.inode.kind(), next: cookie + 1 }) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A shared copy of a name; ENAMETOOLONG above NAME_MAX.
+pub fn name(n: &[u8]) -> Result<Name> {
+    if n.len() > NAME_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    room_for(n.len() + 16)?;
+    Ok(Arc::from(n))
+}
+
+impl Dentry {
+    /// A name for `inode` under `parent`; not yet in the parent's list.
+    pub fn new(parent: Option<Arc<Dentry>>, name: Name, inode: Arc<dyn Inode>) -> Result<Arc<Dentry>> {
+        let dir = inode.is_dir().then(|| Mutex::new(Children::new()));
+        let place = SpinLock::new(Rank::Table, Place { parent, name, removed: false });
+        try_arc(Dentry { inode, place, dir, covers: AtomicU32::new(0) })
+    }
+    /// The root of a file system.
+    pub fn root(inode: Arc<dyn Inode>) -> Result<Arc<Dentry>> {
+        Self::new(None, name(b"/")?, inode)
+    }
+    /// An object without a place in any tree (memfd, O_TMPFILE).
+    pub fn anonymous(label: &[u8], inode: Arc<dyn Inode>) -> Result<Arc<Dentry>> {
+        room_for(label.len() + 16)?;
+        let d = Self::new(None, Arc::from(label), inode)?;
+        d.place.lock().removed = true;
+        Ok(d)
+    }
+
+    /// The names below; ENOTDIR when this is no directory.
+    pub fn children(&self) -> Result<MutexGuard<'_, Children>> {
+        Ok(self.dir.as_ref().ok_or(Errno::ENOTDIR)?.lock())
+    }
+    /// The directory above; `None` at the root of the file system.
+    pub fn parent(&self) -> Option<Arc<Dentry>> {
+        self.place.lock().parent.clone()
+    }
+    /// The last component.
+    pub fn name(&self) -> Name {
+        self.place.lock().name.clone()
+    }
+    /// The name was removed (the object may live on in descriptors).
+    pub fn removed(&self) -> bool {
+        self.place.lock().removed
+    }
+    pub(crate) fn set_removed(&self) {
+        self.place.lock().removed = true;
+    }
+    pub(crate) fn set_place(&self, parent: Arc<Dentry>, name: Name) {
+        let old = {
+            let mut p = self.place.lock();
+            p.name = name;
+            p.parent.replace(parent)
+        };
+        drop(old);
+    }
+    /// Whether `self` is `other` or above it.
+    pub fn is_above(&self, other: &Arc<Dentry>) -> bool {
+        let mut at = Some(other.clone());
+        while let Some(d) = at {
+            if core::ptr::eq(self, &*d) {
+                return true;
+            }
+            at = d.parent();
+        }
+        false
+    }
+
+    /// The entry `n` of this directory.
+    pub fn lookup(self: &Arc<Self>, n: &[u8]) -> Result<Arc<Dentry>> {
+        let mut c = self.children()?;
+        self.lookup_in(&mut c, n)
+    }
+    /// As `lookup`, with the directory locked.
+    pub fn lookup_in(self: &Arc<Self>, c: &mut Children, n: &[u8]) -> Result<Arc<Dentry>> {
+        if let Some(d) = c.get(n) {
+            return Ok(d.clone());
+        }
+        if n.len() > NAME_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        if self.inode.in_memory() {
+            return Err(Errno::ENOENT);
+        }
+        let inode = self.inode.lookup(n)?;
+        let n = name(n)?;
+        let keep = inode.cacheable();
+        let d = Dentry::new(Some(self.clone()), n.clone(), inode)?;
+        if keep {
+            c.reserve()?;
+            c.insert(n, d.clone());
+        }
+        Ok(d)
+    }
+    /// Entries from offset `from` on, without `.` and `..`.
+    pub fn readdir(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
+        let c = self.children()?;
+        if self.inode.in_memory() { c.list(from, emit) } else { self.inode.readdir(from, emit) }
+    }
+}
+
+/// A place in the namespace: a dentry as seen through a mount.
+#[derive(Clone)]
+pub struct Path {
+    pub mount: Arc<Mount>,
+    pub dentry: Arc<Dentry>,
+}
+
+impl Path {
+    /// The object.
+    pub fn inode(&self) -> &Arc<dyn Inode> {
+        &self.dentry.inode
+    }
+    /// The same place.
+    pub fn same(&self, other: &Path) -> bool {
+        Arc::ptr_eq(&self.dentry, &other.dentry) && Arc::ptr_eq(&self.mount, &other.mount)
+    }
+    /// What is mounted here, or the place itself.
+    pub fn into_mounted(mut self) -> Path {
+        while self.dentry.covers.load(Ordering::Acquire) > 0 {
+            match crate::mount::on_top(&self) {
+                Some(p) => self = p,
+                None => break,
+            }
+        }
+        self
+    }
+    /// The directory above, going through mount points; the root's parent is itself.
+    pub fn parent(&self, root: &Path) -> Path {
+        let mut at = self.clone();
+        loop {
+            if at.same(root) {
+                return at;
+            }
+            if let Some(dentry) = at.dentry.parent() {
+                return Path { mount: at.mount, dentry }.into_mounted();
+            }
+            match at.mount.place() {
+                Some(below) => at = below,
+                None => return at,
+            }
+        }
+    }
+    /// Absolute path as seen from `root`; `None` when the place is not below it.
+    pub fn text(&self, root: Option<&Path>) -> Option<Vec<u8>> {
+        let mut names: Vec<Name> = Vec::new();
+        let mut at = self.clone();
+        loop {
+            if root.is_some_and(|r| at.same(r)) {
+                break;
+            }
+            match (at.dentry.parent(), at.mount.place()) {
+                (Some(p), _) => {
+                    names.push(at.dentry.name());
+                    at.dentry = p;
+                }
+                (None, Some(below)) => at = below,
+                (None, None) if root.is_none() && !at.dentry.removed() => break,
+                (None, None) if root.is_none() => return Some(at.dentry.name().to_vec()),
+                (None, None) => return None,
+            }
+        }
+        let mut out = Vec::with_capacity(names.iter().map(|n| n.len() + 1).sum());
+        for n in names.iter().rev() {
+            out.push(b'/');
+            out.extend_from_slice(n);
+        }
+        if out.is_empty() {
+            out.push(b'/');
+        }
+        Some(out)
+    }
+}

@@ -1,0 +1,116 @@
+//! Character devices by number: null, zero, full, random, urandom, tty, console (Linux's admin-guide/devices.txt).
+
+use crate::console;
+use crate::dentry::Path;
+use crate::util::try_arc;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
+use libos_base::abi::{OpenFlags, Stat, mode::S_IFCHR};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::page::Page;
+use libos_base::{Errno, Result, random};
+
+/// `makedev`.
+pub const fn makedev(major: u64, minor: u64) -> u64 {
+    (major & 0xfff) << 8 | (minor & 0xff) | (minor & !0xff) << 12 | (major & !0xfff) << 32
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Null,
+    Zero,
+    Full,
+    Random,
+}
+
+/// An open memory device.
+pub struct DeviceFile {
+    kind: Kind,
+    path: Path,
+    flags: AtomicU32,
+}
+
+/// Opens the device `rdev`. ENXIO: there is none.
+pub fn open(rdev: u64, kind: u32, path: &Path, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
+    if kind != S_IFCHR {
+        return Err(Errno::ENXIO);
+    }
+    const NULL: u64 = makedev(1, 3);
+    const ZERO: u64 = makedev(1, 5);
+    const FULL: u64 = makedev(1, 7);
+    const RANDOM: u64 = makedev(1, 8);
+    const URANDOM: u64 = makedev(1, 9);
+    const CONSOLE: u64 = makedev(5, 1);
+    let kind = match rdev {
+        NULL => Kind::Null,
+        ZERO => Kind::Zero,
+        FULL => Kind::Full,
+        RANDOM | URANDOM => Kind::Random,
+        CONSOLE => return console::open_console(flags),
+        // Among them /dev/tty: there is no controlling terminal.
+        _ => return Err(Errno::ENXIO),
+    };
+    Ok(try_arc(DeviceFile { kind, path: path.clone(), flags: AtomicU32::new(flags.bits()) })?)
+}
+
+impl FileLike for DeviceFile {
+    fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        match self.kind {
+            Kind::Null => Ok(0),
+            Kind::Zero | Kind::Full => dst.put_zeros(dst.left()),
+            Kind::Random => {
+                let start = dst.done();
+                let mut buf = [0; 256];
+                while dst.left() > 0 {
+                    let n = dst.left().min(buf.len());
+                    random::fill(&mut buf[..n]);
+                    match dst.put(&buf[..n]) {
+                        Ok(k) if k == n => {}
+                        Err(e) if dst.done() == start => return Err(e),
+                        _ => break,
+                    }
+                }
+                Ok(dst.done() - start)
+            }
+        }
+    }
+    fn write(&self, src: &mut Source<'_>) -> Result<usize> {
+        if self.kind == Kind::Full {
+            return Err(Errno::ENOSPC);
+        }
+        // What is written to random could only be mixed in; it is not needed and must not be trusted.
+        Ok(src.left())
+    }
+    fn read_at(&self, _pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        self.read(dst)
+    }
+    fn write_at(&self, _pos: u64, src: &mut Source<'_>) -> Result<usize> {
+        self.write(src)
+    }
+    fn seek(&self, _offset: i64, _whence: u32) -> Result<u64> {
+        Ok(0)
+    }
+    fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
+    }
+    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
+        const CHANGEABLE: u32 = crate::openfile::CHANGEABLE;
+        let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
+        self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);
+        Ok(())
+    }
+    fn stat(&self) -> Result<Stat> {
+        self.path.inode().stat()
+    }
+    fn map_page(&self, _index: u64, _for_write: bool) -> Result<Option<Arc<Page>>> {
+        match self.kind {
+            Kind::Zero => Page::new().map(Some),
+            _ => Err(Errno::ENODEV),
+        }
+    }
+    fn describe(&self) -> String {
+        crate::openfile::describe(&self.path)
+    }
+}

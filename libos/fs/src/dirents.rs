@@ -1,0 +1,74 @@
+//! `getdents64`: directory entries as programs read them (struct linux_dirent64).
+
+use crate::inode::DirEntry;
+use crate::openfile::OpenFile;
+use alloc::vec::Vec;
+use libos_base::abi::mode::S_IFDIR;
+use libos_base::{Errno, Result};
+
+/// Offset, in one record, of the name.
+const NAME: usize = 19;
+/// The most that one call fills, so that the kernel's copy stays small.
+const MAX: usize = 32768;
+
+struct Records {
+    out: Vec<u8>,
+    room: usize,
+}
+
+impl Records {
+    /// Adds an entry; false when there is no room.
+    fn add(&mut self, e: &DirEntry<'_>) -> bool {
+        let len = (NAME + e.name.len() + 1).next_multiple_of(8);
+        if self.out.len() + len > self.room || self.out.try_reserve(len).is_err() {
+            return false;
+        }
+        let start = self.out.len();
+        self.out.extend_from_slice(&e.ino.to_ne_bytes());
+        self.out.extend_from_slice(&e.next.to_ne_bytes());
+        self.out.extend_from_slice(&(len as u16).to_ne_bytes());
+        // DT_* are the type bits of the mode, shifted.
+        self.out.push((e.kind >> 12) as u8);
+        self.out.extend_from_slice(e.name);
+        self.out.resize(start + len, 0);
+        true
+    }
+}
+
+impl OpenFile {
+    /// The next records, at most `room` bytes; moves the position. Empty at the end. EINVAL: not even one fits.
+    pub fn read_dir(&self, room: usize) -> Result<Vec<u8>> {
+        let dir = &self.path.dentry;
+        if !dir.inode.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        if dir.removed() {
+            return Err(Errno::ENOENT);
+        }
+        let mut pos = self.position().lock();
+        let mut r = Records { out: Vec::new(), room: room.min(MAX) };
+        let mut full = false;
+        for (at, name) in [(0, &b"."[..]), (1, b"..")] {
+            if *pos == at && !full {
+                let of = if at == 0 { dir.clone() } else { dir.parent().unwrap_or_else(|| dir.clone()) };
+                let e = DirEntry { name, ino: of.inode.stat()?.ino, kind: S_IFDIR, next: at + 1 };
+                full = !r.add(&e);
+                if !full {
+                    *pos = at + 1;
+                }
+            }
+        }
+        if !full {
+            let mut next = *pos;
+            dir.readdir(next, &mut |e| {
+                full = !r.add(&e);
+                if !full {
+                    next = e.next;
+                }
+                !full
+            })?;
+            *pos = next;
+        }
+        if full && r.out.is_empty() { Err(Errno::EINVAL) } else { Ok(r.out) }
+    }
+}

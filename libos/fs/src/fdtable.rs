@@ -1,0 +1,288 @@
+//! The descriptor table: lowest number first, close-on-exec, reservation before costly opens.
+//!
+//! One spin lock (`Rank::Table`), held for a few loads and a reference count. Files are dropped outside it.
+
+use crate::limits;
+use crate::util::try_box;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::abi::OpenFlags;
+use libos_base::file::FileLike;
+use libos_base::sync::{Rank, SpinLock};
+use libos_base::{Errno, Result};
+
+const CHUNK: usize = 64;
+
+struct Slot {
+    file: Arc<dyn FileLike>,
+    cloexec: bool,
+    read: bool,
+    write: bool,
+    path_only: bool,
+}
+
+struct Chunk {
+    /// Bit set: in use or reserved.
+    used: u64,
+    slots: [Option<Slot>; CHUNK],
+}
+
+struct Inner {
+    #[expect(clippy::vec_box, reason = "growing must not move 64 slots for each 64 descriptors")]
+    chunks: Vec<Box<Chunk>>,
+    /// No chunk below this has a free number.
+    first_free: usize,
+}
+
+/// Descriptors of the process.
+pub struct FdTable {
+    inner: SpinLock<Inner>,
+}
+
+/// A number that is taken but does not refer to a file yet. Dropping it gives it back.
+pub struct Reservation<'a> {
+    table: &'a FdTable,
+    fd: i32,
+}
+
+impl Inner {
+    fn slot(&self, fd: i32) -> Result<&Slot> {
+        let n = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        self.chunks.get(n / CHUNK).and_then(|c| c.slots[n % CHUNK].as_ref()).ok_or(Errno::EBADF)
+    }
+    fn slot_mut(&mut self, fd: i32) -> Result<&mut Slot> {
+        let n = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        self.chunks.get_mut(n / CHUNK).and_then(|c| c.slots[n % CHUNK].as_mut()).ok_or(Errno::EBADF)
+    }
+    fn grow_to(&mut self, n: usize) -> Result<()> {
+        while self.chunks.len() <= n / CHUNK {
+            self.chunks.try_reserve(1)?;
+            self.chunks.push(try_box(Chunk { used: 0, slots: [const { None }; CHUNK] })?);
+        }
+        Ok(())
+    }
+    /// Takes the lowest free number that is at least `min`.
+    fn take(&mut self, min: usize) -> Result<i32> {
+        let limit = limits::NOFILE.soft() as usize;
+        let mut c = (min / CHUNK).max(self.first_free);
+        loop {
+            if c * CHUNK >= limit {
+                return Err(Errno::EMFILE);
+            }
+            self.grow_to(c * CHUNK)?;
+            let below = if c == min / CHUNK { (1u64 << (min % CHUNK)) - 1 } else { 0 };
+            let taken = self.chunks[c].used | below;
+            let bit = taken.trailing_ones() as usize;
+            if bit < CHUNK {
+                let n = c * CHUNK + bit;
+                if n >= limit {
+                    return Err(Errno::EMFILE);
+                }
+                self.chunks[c].used |= 1 << bit;
+                return Ok(n as i32);
+            }
+            if self.first_free == c && self.chunks[c].used == u64::MAX {
+                self.first_free = c + 1;
+            }
+            c += 1;
+        }
+    }
+    fn release(&mut self, fd: i32) {
+        let n = fd as usize;
+        self.chunks[n / CHUNK].used &= !(1 << (n % CHUNK));
+        self.first_free = self.first_free.min(n / CHUNK);
+    }
+    fn put(&mut self, fd: i32, slot: Slot) -> Option<Slot> {
+        let n = fd as usize;
+        self.chunks[n / CHUNK].slots[n % CHUNK].replace(slot)
+    }
+}
+
+fn slot_for(file: Arc<dyn FileLike>, cloexec: bool) -> Slot {
+    let flags = file.flags();
+    let path_only = flags.contains(OpenFlags::PATH);
+    Slot { file, cloexec, read: flags.readable(), write: flags.writable(), path_only }
+}
+
+impl Default for FdTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FdTable {
+    /// No descriptors.
+    pub const fn new() -> Self {
+        Self { inner: SpinLock::new(Rank::Table, Inner { chunks: Vec::new(), first_free: 0 }) }
+    }
+
+    /// The file; EBADF when closed or opened with O_PATH.
+    pub fn get(&self, fd: i32) -> Result<Arc<dyn FileLike>> {
+        let t = self.inner.lock();
+        let s = t.slot(fd)?;
+        if s.path_only { Err(Errno::EBADF) } else { Ok(s.file.clone()) }
+    }
+    /// The file, also when opened with O_PATH.
+    pub fn get_any(&self, fd: i32) -> Result<Arc<dyn FileLike>> {
+        Ok(self.inner.lock().slot(fd)?.file.clone())
+    }
+    /// The file; EBADF unless open for reading.
+    pub fn readable(&self, fd: i32) -> Result<Arc<dyn FileLike>> {
+        let t = self.inner.lock();
+        let s = t.slot(fd)?;
+        if s.read { Ok(s.file.clone()) } else { Err(Errno::EBADF) }
+    }
+    /// The file; EBADF unless open for writing.
+    pub fn writable(&self, fd: i32) -> Result<Arc<dyn FileLike>> {
+        let t = self.inner.lock();
+        let s = t.slot(fd)?;
+        if s.write { Ok(s.file.clone()) } else { Err(Errno::EBADF) }
+    }
+
+    /// Takes the lowest free number; EMFILE at the limit.
+    pub fn reserve(&self) -> Result<Reservation<'_>> {
+        self.reserve_from(0)
+    }
+    /// As `reserve`, not below `min`.
+    pub fn reserve_from(&self, min: usize) -> Result<Reservation<'_>> {
+        let fd = self.inner.lock().take(min)?;
+        Ok(Reservation { table: self, fd })
+    }
+    /// Gives a file the lowest free number.
+    pub fn add(&self, file: Arc<dyn FileLike>, cloexec: bool) -> Result<i32> {
+        Ok(self.reserve()?.install(file, cloexec))
+    }
+    /// `dup2`/`dup3`: makes `to` refer to the file of `from`, closing what it referred to.
+    pub fn dup_to(&self, from: i32, to: i32, cloexec: bool) -> Result<i32> {
+        let file = self.get_any(from)?;
+        if to < 0 || to as u64 >= limits::NOFILE.soft() {
+            return Err(Errno::EBADF);
+        }
+        let slot = slot_for(file, cloexec);
+        let old = {
+            let mut t = self.inner.lock();
+            t.grow_to(to as usize)?;
+            let n = to as usize;
+            let chunk = &mut t.chunks[n / CHUNK];
+            if chunk.used & (1 << (n % CHUNK)) != 0 && chunk.slots[n % CHUNK].is_none() {
+                return Err(Errno::EBUSY);
+            }
+            chunk.used |= 1 << (n % CHUNK);
+            t.put(to, slot)
+        };
+        if let Some(old) = old {
+            old.file.on_close();
+        }
+        Ok(to)
+    }
+
+    /// Closes a descriptor.
+    pub fn close(&self, fd: i32) -> Result<()> {
+        let slot = {
+            let mut t = self.inner.lock();
+            t.slot(fd)?;
+            let n = fd as usize;
+            let slot = t.chunks[n / CHUNK].slots[n % CHUNK].take();
+            t.release(fd);
+            slot
+        };
+        if let Some(s) = slot {
+            s.file.on_close();
+        }
+        Ok(())
+    }
+    /// `close_range`: closes, or with `cloexec` marks, all from `first` to `last`.
+    pub fn close_range(&self, first: u32, last: u32, cloexec: bool) {
+        let mut at = first as usize;
+        while let Some(fd) = self.next(at).filter(|&fd| fd as u32 <= last) {
+            if cloexec {
+                let _ = self.set_cloexec(fd, true);
+            } else {
+                let _ = self.close(fd);
+            }
+            at = fd as usize + 1;
+        }
+    }
+    /// The lowest open descriptor that is at least `from`.
+    pub fn next(&self, from: usize) -> Option<i32> {
+        let t = self.inner.lock();
+        (from..t.chunks.len() * CHUNK).find(|n| t.chunks[n / CHUNK].slots[n % CHUNK].is_some()).map(|n| n as i32)
+    }
+    /// FD_CLOEXEC.
+    pub fn cloexec(&self, fd: i32) -> Result<bool> {
+        Ok(self.inner.lock().slot(fd)?.cloexec)
+    }
+    /// Sets FD_CLOEXEC.
+    pub fn set_cloexec(&self, fd: i32, on: bool) -> Result<()> {
+        self.inner.lock().slot_mut(fd)?.cloexec = on;
+        Ok(())
+    }
+}
+
+impl Reservation<'_> {
+    /// The number.
+    pub fn fd(&self) -> i32 {
+        self.fd
+    }
+    /// Makes the number refer to `file`.
+    pub fn install(self, file: Arc<dyn FileLike>, cloexec: bool) -> i32 {
+        let slot = slot_for(file, cloexec);
+        let old = self.table.inner.lock().put(self.fd, slot);
+        debug_assert!(old.is_none());
+        let fd = self.fd;
+        core::mem::forget(self);
+        fd
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.table.inner.lock().release(self.fd);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eventfd::EventFd;
+
+    fn file() -> Arc<dyn FileLike> {
+        EventFd::new(0, 0).unwrap()
+    }
+
+    #[test]
+    fn lowest_free_number_first() {
+        let t = FdTable::new();
+        for i in 0..200 {
+            assert_eq!(t.add(file(), false).unwrap(), i);
+        }
+        t.close(130).unwrap();
+        t.close(5).unwrap();
+        assert_eq!(t.add(file(), true).unwrap(), 5);
+        assert!(t.cloexec(5).unwrap() && !t.cloexec(6).unwrap());
+        assert_eq!(t.reserve_from(7).unwrap().fd(), 130);
+        assert_eq!(t.add(file(), false).unwrap(), 130);
+        assert_eq!(t.add(file(), false).unwrap(), 200);
+        assert_eq!(t.close(-1), Err(Errno::EBADF));
+        assert_eq!(t.close(1000), Err(Errno::EBADF));
+    }
+
+    #[test]
+    fn limit_and_reservation() {
+        let t = FdTable::new();
+        assert!(matches!(t.reserve_from(1024), Err(Errno::EMFILE)));
+        let all: Vec<_> = (0..1024).map(|_| t.reserve().unwrap()).collect();
+        assert!(matches!(t.reserve(), Err(Errno::EMFILE)));
+        drop(all);
+        let f = t.add(file(), false).unwrap();
+        let r = t.reserve().unwrap();
+        assert_eq!(t.dup_to(f, r.fd(), false), Err(Errno::EBUSY));
+        assert_eq!(t.dup_to(f, 1024, false), Err(Errno::EBADF));
+        assert_eq!(t.dup_to(f, 700, true), Ok(700));
+        assert!(Arc::ptr_eq(&t.get(700).unwrap(), &t.get(f).unwrap()));
+        t.close_range(1, u32::MAX, false);
+        assert_eq!(t.next(0), Some(0));
+        assert_eq!(t.next(1), None);
+    }
+}

@@ -1,0 +1,219 @@
+//! What a file system implements.
+
+use crate::dentry::Path;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use libos_base::abi::{OpenFlags, Stat, Timespec};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::page::Page;
+use libos_base::{Errno, Result, abi_struct};
+
+/// Longest name of one directory entry.
+pub const NAME_MAX: usize = 255;
+
+abi_struct! {
+    /// struct statfs (x86-64, asm-generic/statfs.h).
+    StatFs {
+        kind: i64, bsize: i64, blocks: u64, bfree: u64, bavail: u64, files: u64, ffree: u64,
+        fsid: [i32; 2], namelen: i64, frsize: i64, flags: i64, spare: [i64; 4],
+    }
+}
+
+/// A mounted file system.
+pub trait FileSystem: Send + Sync {
+    /// What `/proc/mounts` calls its type.
+    fn name(&self) -> &'static str;
+    /// `st_dev`.
+    fn dev(&self) -> u64;
+    /// `statfs`.
+    fn statfs(&self) -> StatFs;
+    /// Makes everything durable.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Changes to attributes; `None` leaves one alone. The change time is always set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SetAttr {
+    pub mode: Option<u32>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub atime: Option<Timespec>,
+    pub mtime: Option<Timespec>,
+}
+
+/// What to create.
+#[derive(Clone, Copy)]
+pub struct New<'a> {
+    /// S_IF* and permission bits, umask applied.
+    pub mode: u32,
+    /// For device nodes.
+    pub rdev: u64,
+    /// For symbolic links.
+    pub target: &'a [u8],
+}
+
+/// Where a write goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// This position.
+    Pos(u64),
+    /// The end, found and extended as one step (O_APPEND).
+    End,
+}
+
+/// What a symbolic link leads to.
+pub enum Follow {
+    /// A path to walk.
+    Text(Vec<u8>),
+    /// An object, reached without a walk (`/proc/self/fd/N`).
+    Object(Path),
+}
+
+/// An object of a file system. Directory operations are called with the directory locked; the caller has already
+/// looked the names up and applied POSIX's rules.
+pub trait Inode: Any + Send + Sync {
+    /// S_IF* bits.
+    fn kind(&self) -> u32;
+    /// `stat`.
+    fn stat(&self) -> Result<Stat>;
+    /// Its file system.
+    fn fs(&self) -> Arc<dyn FileSystem>;
+    /// `chmod`, `chown`, `utimensat`.
+    fn set_attr(&self, attr: &SetAttr) -> Result<()>;
+
+    /// Reads file content; 0 at the end.
+    fn read_at(&self, _pos: u64, _dst: &mut Sink<'_>) -> Result<usize> {
+        Err(Errno::EINVAL)
+    }
+    /// Writes file content; bytes written and the position after them. `limit`: RLIMIT_FSIZE.
+    fn write_at(&self, _at: At, _src: &mut Source<'_>, _limit: u64) -> Result<(usize, u64)> {
+        Err(Errno::EINVAL)
+    }
+    /// Length of the content.
+    fn size(&self) -> u64 {
+        0
+    }
+    /// `ftruncate`.
+    fn resize(&self, _len: u64) -> Result<()> {
+        Err(Errno::EINVAL)
+    }
+    /// `fallocate`.
+    fn allocate(&self, _mode: u32, _pos: u64, _len: u64) -> Result<()> {
+        Err(Errno::EOPNOTSUPP)
+    }
+    /// Start of the next data (`data`) or hole at or after `pos`, which is below the size.
+    fn seek_data(&self, pos: u64, data: bool) -> u64 {
+        if data { pos } else { self.size() }
+    }
+    /// A run of content as it lies in memory, for sending without a copy: at most `max` bytes from `pos`.
+    /// `None`: read it instead.
+    fn extent(&self, _pos: u64, _max: usize) -> Option<Extent> {
+        None
+    }
+    /// The page for a mapping; `None` past the end.
+    fn page(&self, _index: u64, _for_write: bool) -> Result<Option<Arc<Page>>> {
+        Err(Errno::ENODEV)
+    }
+    /// `fsync`.
+    fn sync(&self, _data_only: bool) -> Result<()> {
+        Ok(())
+    }
+
+    /// Where a symbolic link leads when walked.
+    fn follow(&self) -> Result<Follow> {
+        Err(Errno::EINVAL)
+    }
+    /// The text `readlink` shows.
+    fn readlink(&self) -> Result<Vec<u8>> {
+        match self.follow()? {
+            Follow::Text(t) => Ok(t),
+            Follow::Object(_) => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Whether the dentry tree itself is the directory (ramfs): then `lookup` and `readdir` are never asked.
+    fn in_memory(&self) -> bool {
+        false
+    }
+    /// Whether the results of `lookup` may be kept.
+    fn cacheable(&self) -> bool {
+        true
+    }
+    /// The object called `name`.
+    fn lookup(&self, _name: &[u8]) -> Result<Arc<dyn Inode>> {
+        Err(Errno::ENOENT)
+    }
+    /// Entries after offset `from` (0: the first); `emit` answers false when it is full.
+    fn readdir(&self, _from: u64, _emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
+        Err(Errno::ENOTDIR)
+    }
+    /// Makes an object.
+    fn create(&self, _name: &[u8], _new: New<'_>) -> Result<Arc<dyn Inode>> {
+        Err(Errno::EPERM)
+    }
+    /// A regular file that no name leads to (O_TMPFILE); `linkable`: `linkat` may give it one.
+    fn tmpfile(&self, _mode: u32, _linkable: bool) -> Result<Arc<dyn Inode>> {
+        Err(Errno::EOPNOTSUPP)
+    }
+    /// Another name for `inode`.
+    fn link(&self, _name: &[u8], _inode: &Arc<dyn Inode>) -> Result<()> {
+        Err(Errno::EPERM)
+    }
+    /// Removes a name; directories are known to be empty.
+    fn unlink(&self, _name: &[u8], _inode: &Arc<dyn Inode>) -> Result<()> {
+        Err(Errno::EPERM)
+    }
+    /// Moves `what` to `name` of `to`, where `replaced` (already checked) goes away, or with `exchange` comes here.
+    fn rename(&self, _r: &Rename<'_>) -> Result<()> {
+        Err(Errno::EPERM)
+    }
+    /// An object of its own instead of an [`OpenFile`](crate::openfile::OpenFile): snapshots of `/proc`.
+    fn open(&self, _path: &Path, _flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
+        Ok(None)
+    }
+}
+
+/// File content as it lies in memory.
+pub enum Extent {
+    /// In the image or the initrd.
+    Static(&'static [u8]),
+    /// One page: offset and length in it.
+    Page(Arc<Page>, usize, usize),
+}
+
+/// One directory entry as `readdir` shows it.
+pub struct DirEntry<'a> {
+    pub name: &'a [u8],
+    pub ino: u64,
+    /// S_IF* bits.
+    pub kind: u32,
+    /// Where to go on after this entry.
+    pub next: u64,
+}
+
+/// A checked rename within one file system; called on the old directory.
+pub struct Rename<'a> {
+    pub old_name: &'a [u8],
+    pub what: &'a Arc<dyn Inode>,
+    pub to: &'a Arc<dyn Inode>,
+    pub name: &'a [u8],
+    pub replaced: Option<&'a Arc<dyn Inode>>,
+    pub exchange: bool,
+    /// The two directories are one.
+    pub same_dir: bool,
+}
+
+impl dyn Inode {
+    /// The concrete type, if it is `T`.
+    pub fn downcast<T: Inode>(&self) -> Option<&T> {
+        (self as &dyn Any).downcast_ref()
+    }
+    /// A directory?
+    pub fn is_dir(&self) -> bool {
+        self.kind() == libos_base::abi::mode::S_IFDIR
+    }
+}

@@ -1,0 +1,49 @@
+//! Files: everything behind a file descriptor that is not a socket.
+//!
+//! The parts, top down: [`Process`] holds what POSIX calls the process's file state (descriptors, working
+//! directory, umask, limits) and offers the path operations; [`walk`](process) turns bytes into [`Path`]s over
+//! [`Dentry`](dentry::Dentry) trees joined by mounts; [`Inode`](inode::Inode) is what a file system implements;
+//! [`OpenFile`](openfile::OpenFile), pipes, eventfds and epolls are the [`FileLike`](libos_base::file::FileLike)
+//! objects that descriptors refer to.
+//!
+//! Nothing here is reachable from boot but the descriptor table and the console: the root file system is built on
+//! the first call that names a path ([`root`]), so a program that opens nothing does not link it.
+//!
+//! Lock order (blocking, outermost first): rename lock -> directory (parent before child) -> file position ->
+//! file content -> pipe. Spin locks: fd table, dentry place and mount table (`Rank::Table`, never nested), file
+//! pages and metadata (`Rank::Data`). A page lookup for a fault takes only a spin lock, so a read or write may
+//! fault on a mapping of the very file it works on.
+#![cfg_attr(unibody_kernel, no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod console;
+pub mod defaults;
+pub mod dentry;
+pub mod device;
+mod dirents;
+pub mod epoll;
+pub mod eventfd;
+pub mod facts;
+pub mod fdtable;
+pub mod inode;
+pub mod limits;
+pub mod locks;
+pub mod mount;
+pub mod openfile;
+pub mod pipe;
+pub mod poll;
+pub mod process;
+pub mod procfs;
+pub mod ramfs;
+pub mod root;
+pub mod time;
+pub mod transfer;
+mod util;
+
+pub use dentry::Path;
+pub use process::{Process, process};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Open descriptions of things that have a place in a file system: files, directories, O_PATH handles.
+
+use crate::dentry::Path;
+use crate::inode::{At, Extent, Inode};
+use crate::util::try_arc;
+use crate::{limits, locks};
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
+use libos_base::abi::{OpenFlags, Stat, mode::*};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::page::Page;
+use libos_base::sync::{Mutex, Once};
+use libos_base::{Errno, Result};
+
+/// Status flags that F_SETFL may change (fcntl(2)).
+pub const CHANGEABLE: u32 = OpenFlags::APPEND.bits()
+    | OpenFlags::NONBLOCK.bits()
+    | OpenFlags::ASYNC.bits()
+    | OpenFlags::DIRECT.bits()
+    | OpenFlags::NOATIME.bits();
+
+/// Flags that belong to `open` alone and that F_GETFL does not show.
+const TRANSIENT: u32 = OpenFlags::CREAT.bits()
+    | OpenFlags::EXCL.bits()
+    | OpenFlags::NOCTTY.bits()
+    | OpenFlags::TRUNC.bits()
+    | OpenFlags::CLOEXEC.bits();
+
+/// `lseek` whence.
+pub mod whence {
+    pub const SET: u32 = 0;
+    pub const CUR: u32 = 1;
+    pub const END: u32 = 2;
+    pub const DATA: u32 = 3;
+    pub const HOLE: u32 = 4;
+}
+
+/// An open file or directory.
+pub struct OpenFile {
+    pub path: Path,
+    flags: AtomicU32,
+    /// Directories: the offset of `getdents64`. Held while a read or write moves it.
+    pos: Mutex<u64>,
+}
+
+impl OpenFile {
+    /// Opens; all checks were made.
+    pub fn new(path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
+        let flags = AtomicU32::new(flags.bits() & !TRANSIENT);
+        try_arc(OpenFile { path, flags, pos: Mutex::new(0) })
+    }
+    /// The position, for calls that move it as `read` does (`sendfile`, `getdents64`).
+    pub fn position(&self) -> &Mutex<u64> {
+        &self.pos
+    }
+    /// Content as it lies in memory.
+    pub fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
+        self.path.inode().extent(pos, max)
+    }
+    fn check_dir(&self) -> Result<()> {
+        if self.path.inode().is_dir() { Err(Errno::EISDIR) } else { Ok(()) }
+    }
+    fn write_to(&self, at: At, src: &mut Source<'_>) -> Result<(usize, u64)> {
+        let r = self.path.inode().write_at(at, src, limits::FSIZE.soft())?;
+        if self.flags().contains(OpenFlags::DSYNC) {
+            self.path.inode().sync(!self.flags().contains(OpenFlags::SYNC))?;
+        }
+        Ok(r)
+    }
+    /// `ftruncate`.
+    pub fn resize(&self, len: u64) -> Result<()> {
+        resize(&self.path, len)
+    }
+}
+
+/// `truncate` of what `path` names.
+pub fn resize(path: &Path, len: u64) -> Result<()> {
+    match path.inode().kind() {
+        S_IFREG => {}
+        S_IFDIR => return Err(Errno::EISDIR),
+        _ => return Err(Errno::EINVAL),
+    }
+    if len > path.inode().size() && len > limits::FSIZE.soft() {
+        return Err(Errno::EFBIG);
+    }
+    set_len(path.inode(), len)
+}
+
+/// Tells memory management that a file got shorter: (object, new length).
+type OnShrink = fn(&Arc<dyn Inode>, u64);
+
+/// Set by the first mapping of a file, so that a program without such mappings does not link what it does.
+static ON_SHRINK: Once<OnShrink> = Once::new();
+
+/// Sets who is told; the first call wins. It is called without any lock of this crate held.
+pub fn on_shrink(f: OnShrink) {
+    ON_SHRINK.set(|| f);
+}
+
+/// Changes the length of a regular file.
+pub(crate) fn set_len(inode: &Arc<dyn Inode>, len: u64) -> Result<()> {
+    let shrinks = len < inode.size();
+    inode.resize(len)?;
+    if shrinks && let Some(f) = ON_SHRINK.get() {
+        f(inode, len);
+    }
+    Ok(())
+}
+
+impl FileLike for OpenFile {
+    fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        self.check_dir()?;
+        let mut pos = self.pos.lock();
+        let n = self.path.inode().read_at(*pos, dst)?;
+        *pos += n as u64;
+        Ok(n)
+    }
+    fn write(&self, src: &mut Source<'_>) -> Result<usize> {
+        let mut pos = self.pos.lock();
+        let at = if self.flags().contains(OpenFlags::APPEND) { At::End } else { At::Pos(*pos) };
+        let (n, after) = self.write_to(at, src)?;
+        *pos = after;
+        Ok(n)
+    }
+    fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        self.check_dir()?;
+        self.path.inode().read_at(pos, dst)
+    }
+    fn write_at(&self, pos: u64, src: &mut Source<'_>) -> Result<usize> {
+        // Linux appends here too when O_APPEND is set (pwrite(2), BUGS).
+        let at = if self.flags().contains(OpenFlags::APPEND) { At::End } else { At::Pos(pos) };
+        Ok(self.write_to(at, src)?.0)
+    }
+    fn seek(&self, offset: i64, whence: u32) -> Result<u64> {
+        let inode = self.path.inode();
+        let dir = inode.is_dir();
+        let mut pos = self.pos.lock();
+        let from = match whence {
+            whence::SET => 0,
+            whence::CUR => *pos as i64,
+            whence::END if !dir => inode.size() as i64,
+            whence::DATA | whence::HOLE if !dir => {
+                let size = inode.size();
+                let at = u64::try_from(offset).ok().filter(|&o| o < size).ok_or(Errno::ENXIO)?;
+                let found = inode.seek_data(at, whence == whence::DATA);
+                if whence == whence::DATA && found >= size {
+                    return Err(Errno::ENXIO);
+                }
+                *pos = found;
+                return Ok(found);
+            }
+            _ => return Err(Errno::EINVAL),
+        };
+        let to = from.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
+        *pos = u64::try_from(to).map_err(|_| Errno::EINVAL)?;
+        Ok(*pos)
+    }
+    fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
+    }
+    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
+        if flags.contains(OpenFlags::DIRECT) {
+            return Err(Errno::EINVAL);
+        }
+        let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
+        self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);
+        Ok(())
+    }
+    fn stat(&self) -> Result<Stat> {
+        self.path.inode().stat()
+    }
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+        if cmd != crate::pipe::FIONREAD || self.path.inode().kind() != S_IFREG {
+            return Err(Errno::ENOTTY);
+        }
+        let left = self.path.inode().size().saturating_sub(*self.pos.lock());
+        libos_base::user::write(arg, &(left.min(i32::MAX as u64) as i32))?;
+        Ok(0)
+    }
+    fn map_page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
+        self.path.inode().page(index, for_write)
+    }
+    fn on_close(&self) {
+        locks::on_close(self);
+    }
+    fn describe(&self) -> String {
+        describe(&self.path)
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        locks::on_drop(self);
+    }
+}
+
+/// The path, with ` (deleted)` behind it when the name is gone, as `/proc/self/fd` shows it.
+pub fn describe(path: &Path) -> String {
+    let mut t = path.text(None).unwrap_or_default();
+    if path.dentry.removed() {
+        t.extend_from_slice(b" (deleted)");
+    }
+    crate::util::Text(t).string()
+}

@@ -1,0 +1,370 @@
+//! Pipes and FIFOs (pipe(7), fifo(7)).
+
+use crate::dentry::Path;
+use crate::util::{Text, try_arc};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use libos_base::abi::{OpenFlags, Stat, mode};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::poll::{Events, Pollee, Watcher, block_on};
+use libos_base::sync::Mutex;
+use libos_base::thread::FOREVER;
+use libos_base::{Errno, Result, user};
+
+/// Writes of up to this many bytes are not interleaved with others.
+pub const PIPE_BUF: usize = 4096;
+/// What a pipe holds unless F_SETPIPE_SZ says otherwise.
+pub const DEFAULT_SIZE: usize = 65536;
+/// The most F_SETPIPE_SZ gives (fs.pipe-max-size).
+pub const MAX_SIZE: usize = 1 << 20;
+/// `ioctl`: bytes that can be read.
+pub const FIONREAD: u32 = 0x541b;
+
+static NEXT_INO: AtomicU64 = AtomicU64::new(1 << 32);
+
+/// A number for objects that live in no file system (`pipe:[N]`).
+pub fn next_ino() -> u64 {
+    NEXT_INO.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A page's worth of bytes, some of them read already.
+struct Slot {
+    data: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+/// Bytes in order, in slots of a page as Linux has them: what fits when is then the same (a write of up to PIPE_BUF
+/// joins the last slot or takes a new one, so it is never split).
+struct Slots {
+    slots: VecDeque<Slot>,
+    max: usize,
+    /// Kept, so that small messages do not allocate.
+    spare: Option<Box<[u8]>>,
+}
+
+impl Slots {
+    fn new() -> Self {
+        Self { slots: VecDeque::new(), max: DEFAULT_SIZE / PIPE_BUF, spare: None }
+    }
+    fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+    fn is_full(&self) -> bool {
+        self.slots.len() >= self.max
+    }
+    fn bytes(&self) -> usize {
+        self.slots.iter().map(|s| s.end - s.start).sum()
+    }
+    /// Moves bytes out; a fault after some bytes is a short read.
+    fn read(&mut self, dst: &mut Sink<'_>) -> Result<usize> {
+        let mut total = 0;
+        while let Some(s) = self.slots.front_mut() {
+            if dst.left() == 0 {
+                break;
+            }
+            let n = match dst.put(&s.data[s.start..s.end]) {
+                Ok(n) => n,
+                Err(e) if total == 0 => return Err(e),
+                Err(_) => break,
+            };
+            total += n;
+            s.start += n;
+            if s.start < s.end {
+                break;
+            }
+            self.spare = self.slots.pop_front().map(|s| s.data);
+        }
+        Ok(total)
+    }
+    /// The first step of a write: what is over whole pages joins the last slot, if it fits there.
+    fn join(&mut self, src: &mut Source<'_>) -> Result<usize> {
+        let over = src.left() % PIPE_BUF;
+        let Some(s) = self.slots.back_mut().filter(|s| over > 0 && s.end + over <= PIPE_BUF) else { return Ok(0) };
+        let n = src.take(&mut s.data[s.end..s.end + over])?;
+        s.end += n;
+        Ok(n)
+    }
+    /// Fills free slots.
+    fn fill(&mut self, src: &mut Source<'_>) -> Result<usize> {
+        let mut total = 0;
+        while src.left() > 0 && !self.is_full() {
+            self.slots.try_reserve(1)?;
+            let mut data = match self.spare.take() {
+                Some(d) => d,
+                None => {
+                    let mut v = Vec::new();
+                    v.try_reserve_exact(PIPE_BUF)?;
+                    v.resize(PIPE_BUF, 0);
+                    v.into_boxed_slice()
+                }
+            };
+            match src.take(&mut data) {
+                Ok(end) => {
+                    total += end;
+                    self.slots.push_back(Slot { data, start: 0, end });
+                }
+                Err(e) if total == 0 => return Err(e),
+                Err(_) => break,
+            }
+        }
+        Ok(total)
+    }
+}
+
+struct State {
+    slots: Slots,
+    readers: usize,
+    writers: usize,
+    /// How often each side was opened: a FIFO open waits for the other to change.
+    reader_opens: u64,
+    writer_opens: u64,
+}
+
+/// What the two ends share.
+pub struct Pipe {
+    state: Mutex<State>,
+    /// Notified when it can be read, and on hang-up of the writers.
+    readable: Pollee,
+    /// Notified when it can be written, and when the readers are gone.
+    writable: Pollee,
+    ino: u64,
+}
+
+/// One end (or, for a FIFO opened O_RDWR, both).
+pub struct PipeEnd {
+    pipe: Arc<Pipe>,
+    flags: AtomicU32,
+    /// Of a FIFO.
+    path: Option<Path>,
+}
+
+impl Pipe {
+    /// Without ends.
+    pub fn new() -> Result<Arc<Pipe>> {
+        let state = State { slots: Slots::new(), readers: 0, writers: 0, reader_opens: 0, writer_opens: 0 };
+        let (readable, writable) = (Pollee::new(), Pollee::new());
+        try_arc(Pipe { state: Mutex::new(state), readable, writable, ino: next_ino() })
+    }
+
+    fn attach(self: &Arc<Self>, flags: OpenFlags, path: Option<Path>) -> Result<Arc<PipeEnd>> {
+        let end = try_arc(PipeEnd { pipe: self.clone(), flags: AtomicU32::new(flags.bits()), path })?;
+        let mut s = self.state.lock();
+        if flags.readable() {
+            s.readers += 1;
+            s.reader_opens += 1;
+        }
+        if flags.writable() {
+            s.writers += 1;
+            s.writer_opens += 1;
+        }
+        Ok(end)
+    }
+}
+
+/// `pipe2`: (read end, write end).
+pub fn pipe(flags: OpenFlags) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
+    let keep = flags & (OpenFlags::NONBLOCK | OpenFlags::DIRECT);
+    if keep.contains(OpenFlags::DIRECT) {
+        // Packet mode is not offered.
+        return Err(Errno::EINVAL);
+    }
+    let p = Pipe::new()?;
+    Ok((p.attach(keep, None)?, p.attach(keep | OpenFlags::WRONLY, None)?))
+}
+
+/// Opens a FIFO: a reader waits for a writer and the other way round; with O_NONBLOCK a reader does not wait and a
+/// writer fails with ENXIO.
+pub fn open_fifo(pipe: Arc<Pipe>, path: &Path, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
+    let keep = OpenFlags::from_bits_retain(flags.bits() & 3) | flags & (OpenFlags::NONBLOCK | OpenFlags::APPEND);
+    let nonblock = flags.contains(OpenFlags::NONBLOCK);
+    let (r, w) = (flags.readable(), flags.writable());
+    if w && !r && nonblock && pipe.state.lock().readers == 0 {
+        return Err(Errno::ENXIO);
+    }
+    let opens = |s: &State| if r { s.writer_opens } else { s.reader_opens };
+    let seen = opens(&pipe.state.lock());
+    let end = pipe.attach(keep, Some(path.clone()))?;
+    pipe.readable.notify(Events::OUT);
+    pipe.writable.notify(Events::OUT);
+    if r && w || nonblock {
+        return Ok(end);
+    }
+    let side = if r { &pipe.readable } else { &pipe.writable };
+    block_on(side, false, FOREVER, Errno::EAGAIN, || {
+        let s = pipe.state.lock();
+        let there = if r { s.writers } else { s.readers };
+        (there > 0 || opens(&s) != seen).then_some(Ok(()))
+    })?;
+    Ok(end)
+}
+
+impl PipeEnd {
+    /// Opens the pipe again (`/proc/self/fd/N`).
+    pub fn reopen(&self, path: &Path, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
+        open_fifo(self.pipe.clone(), self.path.as_ref().unwrap_or(path), flags)
+    }
+    /// F_GETPIPE_SZ.
+    pub fn capacity(&self) -> usize {
+        self.pipe.state.lock().slots.max * PIPE_BUF
+    }
+    /// F_SETPIPE_SZ: the size given. EBUSY: it holds more than that; EPERM: above the maximum.
+    pub fn set_capacity(&self, size: usize) -> Result<usize> {
+        if size > MAX_SIZE {
+            return Err(Errno::EPERM);
+        }
+        let size = size.max(PIPE_BUF).next_power_of_two();
+        let mut s = self.pipe.state.lock();
+        if s.slots.slots.len() > size / PIPE_BUF {
+            return Err(Errno::EBUSY);
+        }
+        s.slots.max = size / PIPE_BUF;
+        drop(s);
+        self.pipe.writable.notify(Events::OUT);
+        Ok(size)
+    }
+    fn nonblock(&self) -> bool {
+        self.flags().contains(OpenFlags::NONBLOCK)
+    }
+}
+
+impl FileLike for PipeEnd {
+    fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        if dst.left() == 0 {
+            return Ok(0);
+        }
+        let n = block_on(&self.pipe.readable, self.nonblock(), FOREVER, Errno::EAGAIN, || {
+            let mut s = self.pipe.state.lock();
+            match (s.slots.is_empty(), s.writers) {
+                (true, 0) => Some(Ok(0)),
+                (true, _) => None,
+                _ => Some(s.slots.read(dst)),
+            }
+        })?;
+        if n > 0 {
+            self.pipe.writable.notify(Events::OUT | Events::WRNORM);
+        }
+        Ok(n)
+    }
+    fn write(&self, src: &mut Source<'_>) -> Result<usize> {
+        let start = src.done();
+        let mut joined = false;
+        while src.left() > 0 {
+            let r = block_on(&self.pipe.writable, self.nonblock(), FOREVER, Errno::EAGAIN, || {
+                let mut s = self.pipe.state.lock();
+                if s.readers == 0 {
+                    return Some(Err(Errno::EPIPE));
+                }
+                if !core::mem::replace(&mut joined, true) {
+                    match s.slots.join(src) {
+                        Ok(0) => {}
+                        r => return Some(r),
+                    }
+                }
+                (!s.slots.is_full()).then(|| s.slots.fill(src))
+            });
+            match r {
+                Ok(0) => break,
+                Ok(_) => self.pipe.readable.notify(Events::IN | Events::RDNORM),
+                Err(e) if src.done() == start => return Err(e),
+                Err(_) => break,
+            }
+        }
+        Ok(src.done() - start)
+    }
+    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
+        let f = self.flags();
+        if let Some(w) = watcher {
+            if f.readable() {
+                self.pipe.readable.add(w);
+            }
+            if f.writable() {
+                self.pipe.writable.add(w);
+            }
+        }
+        let s = self.pipe.state.lock();
+        let mut e = Events::empty();
+        if f.readable() {
+            if !s.slots.is_empty() {
+                e |= Events::IN | Events::RDNORM;
+            }
+            // A FIFO that never had a writer is not hung up.
+            if s.writers == 0 && s.writer_opens > 0 {
+                e |= Events::HUP;
+            }
+        }
+        if f.writable() {
+            if !s.slots.is_full() {
+                e |= Events::OUT | Events::WRNORM;
+            }
+            if s.readers == 0 {
+                e |= Events::ERR;
+            }
+        }
+        e
+    }
+    fn unwatch(&self, w: &Arc<dyn Watcher>) {
+        self.pipe.readable.remove(w);
+        self.pipe.writable.remove(w);
+    }
+    fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
+    }
+    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
+        if flags.contains(OpenFlags::DIRECT) {
+            return Err(Errno::EINVAL);
+        }
+        const CHANGEABLE: u32 = crate::openfile::CHANGEABLE;
+        let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
+        self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);
+        Ok(())
+    }
+    fn stat(&self) -> Result<Stat> {
+        if let Some(p) = &self.path {
+            return p.inode().stat();
+        }
+        let mode = mode::S_IFIFO | 0o600;
+        Ok(Stat { dev: 0xd, ino: self.pipe.ino, nlink: 1, mode, blksize: PIPE_BUF as i64, ..Stat::default() })
+    }
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+        if cmd != FIONREAD {
+            return Err(Errno::ENOTTY);
+        }
+        let n = self.pipe.state.lock().slots.bytes() as i32;
+        user::write(arg, &n)?;
+        Ok(0)
+    }
+    fn describe(&self) -> String {
+        match &self.path {
+            Some(p) => crate::openfile::describe(p),
+            None => Text::new().s("pipe:[").n(self.pipe.ino).s("]").string(),
+        }
+    }
+}
+
+impl Drop for PipeEnd {
+    fn drop(&mut self) {
+        let f = self.flags();
+        let mut s = self.pipe.state.lock();
+        s.readers -= usize::from(f.readable());
+        s.writers -= usize::from(f.writable());
+        let (no_reader, no_writer) = (s.readers == 0, s.writers == 0);
+        if no_reader && no_writer {
+            // A FIFO keeps nothing once all have closed it.
+            s.slots.slots = VecDeque::new();
+            s.slots.spare = None;
+        }
+        drop(s);
+        if no_writer {
+            self.pipe.readable.notify(Events::IN | Events::HUP);
+        }
+        if no_reader {
+            self.pipe.writable.notify(Events::OUT | Events::ERR);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The process's view of files: descriptors, root, working directory, umask.
+
+mod attrs;
+mod names;
+mod open;
+mod walk;
+
+use crate::dentry::Path;
+use crate::fdtable::FdTable;
+use crate::root;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+use libos_base::file::FileLike;
+use libos_base::sync::{Mutex, Rank, SpinLock};
+use libos_base::{Errno, Result};
+
+pub use attrs::{StatAt, access, at};
+pub use names::rename_flags;
+
+/// Path relative to the working directory (`AT_FDCWD`).
+pub const AT_FDCWD: i32 = -100;
+
+/// File state that all threads share.
+pub struct Process {
+    /// Descriptors.
+    pub fds: FdTable,
+    places: SpinLock<Option<Places>>,
+    /// Held while the root is built, so that it is built once.
+    building: Mutex<()>,
+    umask: AtomicU32,
+}
+
+#[derive(Clone)]
+struct Places {
+    root: Path,
+    cwd: Path,
+}
+
+static PROCESS: Process = Process::new();
+
+/// The one process of this kernel.
+pub fn process() -> &'static Process {
+    &PROCESS
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Process {
+    /// Without descriptors; the root comes with the first path.
+    pub const fn new() -> Self {
+        Self {
+            fds: FdTable::new(),
+            places: SpinLock::new(Rank::Table, None),
+            building: Mutex::new(()),
+            umask: AtomicU32::new(0o022),
+        }
+    }
+    /// With this root.
+    pub fn with_root(root: Path) -> Self {
+        let p = Self::new();
+        *p.places.lock() = Some(Places { cwd: root.clone(), root });
+        p
+    }
+
+    fn places(&self) -> Result<Places> {
+        if let Some(p) = &*self.places.lock() {
+            return Ok(p.clone());
+        }
+        let _one = self.building.lock();
+        if let Some(p) = &*self.places.lock() {
+            return Ok(p.clone());
+        }
+        let root = root::build()?;
+        *self.places.lock() = Some(Places { cwd: root.clone(), root });
+        root::enter(self);
+        self.places()
+    }
+    /// The root directory.
+    pub fn root(&self) -> Result<Path> {
+        Ok(self.places()?.root)
+    }
+    /// The working directory.
+    pub fn cwd(&self) -> Result<Path> {
+        Ok(self.places()?.cwd)
+    }
+
+    /// `umask`: sets it, returns the old one.
+    pub fn set_umask(&self, mask: u32) -> u32 {
+        self.umask.swap(mask & 0o777, Ordering::Relaxed)
+    }
+    /// The mask of permissions that new files do not get.
+    pub fn umask(&self) -> u32 {
+        self.umask.load(Ordering::Relaxed)
+    }
+
+    /// `getcwd`, without NUL. ENOENT: the directory was removed.
+    pub fn getcwd(&self) -> Result<Vec<u8>> {
+        let p = self.places()?;
+        if p.cwd.dentry.removed() {
+            return Err(Errno::ENOENT);
+        }
+        match p.cwd.text(Some(&p.root)) {
+            Some(t) => Ok(t),
+            // Linux says so when the directory is not below the root (getcwd(2)).
+            None => {
+                let mut t = b"(unreachable)".to_vec();
+                t.extend_from_slice(&p.cwd.text(None).unwrap_or_default());
+                Ok(t)
+            }
+        }
+    }
+    fn set_place(&self, to: Path, root: bool) -> Result<()> {
+        if !to.inode().is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        self.places()?;
+        let old = {
+            let mut places = self.places.lock();
+            match places.as_mut() {
+                Some(p) if root => core::mem::replace(&mut p.root, to),
+                Some(p) => core::mem::replace(&mut p.cwd, to),
+                None => return Ok(()),
+            }
+        };
+        drop(old);
+        Ok(())
+    }
+    /// `chdir`.
+    pub fn chdir(&self, path: &[u8]) -> Result<()> {
+        self.set_place(self.lookup(AT_FDCWD, path, true)?, false)
+    }
+    /// `fchdir`.
+    pub fn fchdir(&self, fd: i32) -> Result<()> {
+        self.set_place(self.path_of(fd)?, false)
+    }
+    /// `chroot`.
+    pub fn chroot(&self, path: &[u8]) -> Result<()> {
+        self.set_place(self.lookup(AT_FDCWD, path, true)?, true)
+    }
+
+    /// The file behind a descriptor and, for those that have one, its place. ENOTDIR for others.
+    pub fn path_of(&self, fd: i32) -> Result<Path> {
+        let f = self.fds.get_any(fd)?;
+        f.downcast::<crate::openfile::OpenFile>().map(|o| o.path.clone()).ok_or(Errno::ENOTDIR)
+    }
+    /// A file by number, for handlers.
+    pub fn file(&self, fd: i32) -> Result<Arc<dyn FileLike>> {
+        self.fds.get(fd)
+    }
+}

@@ -1,0 +1,118 @@
+//! Attributes by path: stat, chmod, chown, utimensat, access, truncate, readlink, statfs.
+
+use super::Process;
+use crate::dentry::Path;
+use crate::inode::{SetAttr, StatFs};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::abi::{Stat, mode::*};
+use libos_base::{Errno, Result};
+
+/// Flags of the `*at` family (linux/fcntl.h).
+pub mod at {
+    pub const SYMLINK_NOFOLLOW: u32 = 0x100;
+    pub const EACCESS: u32 = 0x200;
+    pub const REMOVEDIR: u32 = 0x200;
+    pub const SYMLINK_FOLLOW: u32 = 0x400;
+    pub const NO_AUTOMOUNT: u32 = 0x800;
+    pub const EMPTY_PATH: u32 = 0x1000;
+    pub const STATX_SYNC: u32 = 0x6000;
+}
+
+/// Modes of `access`.
+pub mod access {
+    pub const X: u32 = 1;
+    pub const W: u32 = 2;
+    pub const R: u32 = 4;
+}
+
+/// Attributes, and what only `statx` shows.
+pub struct StatAt {
+    pub stat: Stat,
+    /// It is the root of a mount.
+    pub mount_root: bool,
+}
+
+impl Process {
+    /// `newfstatat`.
+    pub fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<StatAt> {
+        if flags & !(at::SYMLINK_NOFOLLOW | at::NO_AUTOMOUNT | at::EMPTY_PATH | at::STATX_SYNC) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        if path.is_empty() && flags & at::EMPTY_PATH != 0 && dirfd >= 0 {
+            let f = self.fds.get_any(dirfd)?;
+            let mount_root = self.path_of(dirfd).is_ok_and(|p| is_mount_root(&p));
+            return Ok(StatAt { stat: f.stat()?, mount_root });
+        }
+        let p = self.lookup_at(dirfd, path, flags & at::SYMLINK_NOFOLLOW == 0, flags & at::EMPTY_PATH != 0)?;
+        Ok(StatAt { stat: p.inode().stat()?, mount_root: is_mount_root(&p) })
+    }
+
+    /// Changes attributes of what `path` is.
+    pub fn set_attr(&self, path: &Path, attr: &SetAttr) -> Result<()> {
+        path.mount.check_writable()?;
+        path.inode().set_attr(attr)
+    }
+    /// `fchmodat2`. The mode of a symbolic link cannot be changed.
+    pub fn chmod(&self, path: &Path, mode: u32) -> Result<()> {
+        if path.inode().kind() == S_IFLNK {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        self.set_attr(path, &SetAttr { mode: Some(mode & 0o7777), ..SetAttr::default() })
+    }
+    /// `fchownat`; -1 leaves an ID alone. Set-ID bits of executables go, as POSIX asks.
+    pub fn chown(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
+        let changed = |id: u32| (id != u32::MAX).then_some(id);
+        let mut attr = SetAttr { uid: changed(uid), gid: changed(gid), ..SetAttr::default() };
+        let s = path.inode().stat()?;
+        if (attr.uid.is_some() || attr.gid.is_some()) && s.mode & S_IFMT == S_IFREG && s.mode & 0o6000 != 0 {
+            let keep_gid = if s.mode & 0o010 == 0 { 0o2000 } else { 0 };
+            attr.mode = Some(s.mode & 0o7777 & !(0o6000 & !keep_gid));
+        }
+        self.set_attr(path, &attr)
+    }
+    /// `faccessat2`, for the superuser: reading and writing are always allowed, executing if anyone may.
+    pub fn access(&self, path: &Path, want: u32) -> Result<()> {
+        if want & !7 != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let s = path.inode().stat()?;
+        let kind = s.mode & S_IFMT;
+        if want & access::W != 0 && matches!(kind, S_IFREG | S_IFDIR | S_IFLNK) {
+            path.mount.check_writable()?;
+        }
+        if want & access::X != 0 && kind != S_IFDIR && s.mode & 0o111 == 0 {
+            return Err(Errno::EACCES);
+        }
+        Ok(())
+    }
+    /// `truncate`.
+    pub fn truncate(&self, path: &[u8], len: u64) -> Result<()> {
+        let p = self.lookup(super::AT_FDCWD, path, true)?;
+        if p.inode().kind() == S_IFREG {
+            p.mount.check_writable()?;
+        }
+        crate::openfile::resize(&p, len)
+    }
+    /// `readlinkat`. An empty path means the descriptor, which must have been opened with O_PATH | O_NOFOLLOW.
+    pub fn readlink(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>> {
+        let p = self.lookup_at(dirfd, path, false, dirfd >= 0)?;
+        if p.inode().kind() != S_IFLNK {
+            return Err(if path.is_empty() { Errno::ENOENT } else { Errno::EINVAL });
+        }
+        p.inode().readlink()
+    }
+    /// `statfs`.
+    pub fn statfs(&self, path: &Path) -> StatFs {
+        const ST_RDONLY: i64 = 1;
+        const ST_VALID: i64 = 0x20;
+        const ST_RELATIME: i64 = 0x1000;
+        let mut s = path.mount.fs.statfs();
+        s.flags = ST_VALID | ST_RELATIME | if path.mount.read_only { ST_RDONLY } else { 0 };
+        s
+    }
+}
+
+fn is_mount_root(p: &Path) -> bool {
+    Arc::ptr_eq(&p.dentry, &p.mount.root)
+}

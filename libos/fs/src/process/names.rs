@@ -1,0 +1,321 @@
+//! Operations on names: mkdir, mknod, symlink, link, unlink, rmdir, rename.
+//!
+//! Locks: the rename lock (only renames of directories change who is above whom, and they hold it), then directories,
+//! parent before child; two unrelated ones by address.
+
+use super::Process;
+use super::open::entry_name;
+use super::walk::{Last, owned};
+use crate::dentry::{Children, Dentry, Path};
+use crate::inode::{Inode, New, Rename};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+use libos_base::abi::mode::*;
+use libos_base::sync::{Mutex, MutexGuard};
+use libos_base::{Errno, Result};
+
+/// Flags of `renameat2`.
+pub mod rename_flags {
+    pub const NOREPLACE: u32 = 1;
+    pub const EXCHANGE: u32 = 2;
+    pub const WHITEOUT: u32 = 4;
+}
+
+static RENAME: Mutex<()> = Mutex::new(());
+
+/// Makes `name` in the locked directory `dir`, where it does not exist.
+pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -> Result<Arc<Dentry>> {
+    dir.mount.check_writable()?;
+    if names.dead {
+        return Err(Errno::ENOENT);
+    }
+    let name = entry_name(name)?;
+    names.reserve()?;
+    let inode = dir.inode().create(&name, new)?;
+    let d = Dentry::new(Some(dir.dentry.clone()), name.clone(), inode)?;
+    names.insert(name, d.clone());
+    Ok(d)
+}
+
+/// A parent directory and the last component under it.
+struct Entry {
+    dir: Path,
+    name: Vec<u8>,
+    slash: bool,
+}
+
+impl Process {
+    /// The directory and name that an operation works on; `here` is the error for `/`, `.` and `..`.
+    fn entry(&self, dirfd: i32, path: &[u8], here: Errno) -> Result<Entry> {
+        let mut w = self.walk(dirfd, path)?;
+        match w.go_to_last()? {
+            Last::Here => Err(here),
+            Last::Name(r) => Ok(Entry { name: owned(w.name(&r))?, slash: w.slash, dir: w.at }),
+        }
+    }
+
+    /// Makes an object of any kind. EEXIST, also for a dangling link.
+    pub fn make_node(&self, dirfd: i32, path: &[u8], new: New<'_>) -> Result<Arc<dyn Inode>> {
+        let e = self.entry(dirfd, path, Errno::EEXIST)?;
+        let mut names = e.dir.dentry.children()?;
+        match e.dir.dentry.lookup_in(&mut names, &e.name) {
+            Ok(_) => return Err(Errno::EEXIST),
+            Err(Errno::ENOENT) => {}
+            Err(err) => return Err(err),
+        }
+        if e.slash && new.mode & S_IFMT != S_IFDIR {
+            return Err(Errno::ENOENT);
+        }
+        Ok(add(&e.dir, &mut names, &e.name, new)?.inode.clone())
+    }
+    /// `mkdirat`.
+    pub fn mkdir(&self, dirfd: i32, path: &[u8], mode: u32) -> Result<()> {
+        let mode = S_IFDIR | mode & 0o1777 & !self.umask();
+        self.make_node(dirfd, path, New { mode, rdev: 0, target: &[] }).map(|_| ())
+    }
+    /// `mknodat`.
+    pub fn mknod(&self, dirfd: i32, path: &[u8], mode: u32, rdev: u64) -> Result<()> {
+        let kind = match mode & S_IFMT {
+            0 => S_IFREG,
+            S_IFDIR => return Err(Errno::EPERM),
+            k @ (S_IFREG | S_IFCHR | S_IFBLK | S_IFIFO | S_IFSOCK) => k,
+            _ => return Err(Errno::EINVAL),
+        };
+        let mode = kind | mode & 0o7777 & !self.umask();
+        self.make_node(dirfd, path, New { mode, rdev, target: &[] }).map(|_| ())
+    }
+    /// `symlinkat`.
+    pub fn symlink(&self, target: &[u8], dirfd: i32, path: &[u8]) -> Result<()> {
+        if target.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        self.make_node(dirfd, path, New { mode: S_IFLNK | 0o777, rdev: 0, target }).map(|_| ())
+    }
+
+    /// `linkat`: another name for `from`.
+    pub fn link(&self, from: Path, dirfd: i32, path: &[u8]) -> Result<()> {
+        let e = self.entry(dirfd, path, Errno::EEXIST)?;
+        let mut names = e.dir.dentry.children()?;
+        match e.dir.dentry.lookup_in(&mut names, &e.name) {
+            Ok(_) => return Err(Errno::EEXIST),
+            Err(Errno::ENOENT) if e.slash => return Err(Errno::ENOENT),
+            Err(Errno::ENOENT) => {}
+            Err(err) => return Err(err),
+        }
+        if !Arc::ptr_eq(&from.mount, &e.dir.mount) {
+            return Err(Errno::EXDEV);
+        }
+        if from.inode().is_dir() {
+            return Err(Errno::EPERM);
+        }
+        e.dir.mount.check_writable()?;
+        if names.dead {
+            return Err(Errno::ENOENT);
+        }
+        let name = entry_name(&e.name)?;
+        names.reserve()?;
+        let d = Dentry::new(Some(e.dir.dentry.clone()), name.clone(), from.inode().clone())?;
+        e.dir.inode().link(&name, from.inode())?;
+        names.insert(name, d);
+        Ok(())
+    }
+
+    /// `unlinkat`; `dir`: AT_REMOVEDIR.
+    pub fn unlink(&self, dirfd: i32, path: &[u8], dir: bool) -> Result<()> {
+        if dir { self.rmdir(dirfd, path) } else { self.unlink_file(dirfd, path) }
+    }
+    fn unlink_file(&self, dirfd: i32, path: &[u8]) -> Result<()> {
+        let e = self.entry(dirfd, path, Errno::EISDIR)?;
+        let mut names = e.dir.dentry.children()?;
+        let d = e.dir.dentry.lookup_in(&mut names, &e.name)?;
+        if d.inode.is_dir() {
+            return Err(Errno::EISDIR);
+        }
+        if e.slash {
+            return Err(Errno::ENOTDIR);
+        }
+        e.dir.mount.check_writable()?;
+        e.dir.inode().unlink(&e.name, &d.inode)?;
+        names.remove(&e.name);
+        d.set_removed();
+        Ok(())
+    }
+    fn rmdir(&self, dirfd: i32, path: &[u8]) -> Result<()> {
+        let mut w = self.walk(dirfd, path)?;
+        let Last::Name(r) = w.go_to_last()? else {
+            return Err(match path.iter().rposition(|&c| c != b'/') {
+                Some(i) if path[..=i].ends_with(b"..") => Errno::ENOTEMPTY,
+                Some(i) if path[i] == b'.' => Errno::EINVAL,
+                _ => Errno::EBUSY,
+            });
+        };
+        let (name, dir) = (owned(w.name(&r))?, w.at);
+        let mut names = dir.dentry.children()?;
+        let d = dir.dentry.lookup_in(&mut names, &name)?;
+        if !d.inode.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        dir.mount.check_writable()?;
+        if d.covers.load(Ordering::Acquire) > 0 {
+            return Err(Errno::EBUSY);
+        }
+        let mut below = d.children()?;
+        check_empty(&d, &below)?;
+        dir.inode().unlink(&name, &d.inode)?;
+        below.dead = true;
+        names.remove(&name);
+        d.set_removed();
+        Ok(())
+    }
+
+    /// `renameat2`.
+    pub fn rename(&self, from_fd: i32, from: &[u8], to_fd: i32, to: &[u8], flags: u32) -> Result<()> {
+        use rename_flags::*;
+        let exchange = flags & EXCHANGE != 0;
+        if flags & !(NOREPLACE | EXCHANGE) != 0 || exchange && flags & NOREPLACE != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let old = self.entry(from_fd, from, Errno::EBUSY)?;
+        let here = if flags & NOREPLACE != 0 { Errno::EEXIST } else { Errno::EBUSY };
+        let new = self.entry(to_fd, to, here)?;
+        if !Arc::ptr_eq(&old.dir.mount, &new.dir.mount) {
+            return Err(Errno::EXDEV);
+        }
+        old.dir.mount.check_writable()?;
+        let _rename = RENAME.lock();
+        let (mut a, mut b) = lock_two(&old.dir.dentry, &new.dir.dentry)?;
+        rename_locked(&old, &new, flags, &mut a, b.as_deref_mut())
+    }
+}
+
+/// ENOTEMPTY unless nothing is in the (locked) directory.
+fn check_empty(d: &Dentry, below: &Children) -> Result<()> {
+    let mut empty = below.is_empty();
+    if empty && !d.inode.in_memory() {
+        d.inode.readdir(0, &mut |_| {
+            empty = false;
+            false
+        })?;
+    }
+    if empty { Ok(()) } else { Err(Errno::ENOTEMPTY) }
+}
+
+type Guard<'a> = MutexGuard<'a, Children>;
+
+/// Locks two directories in order; the second is `None` when they are one.
+fn lock_two<'a>(a: &'a Arc<Dentry>, b: &'a Arc<Dentry>) -> Result<(Guard<'a>, Option<Guard<'a>>)> {
+    if Arc::ptr_eq(a, b) {
+        return Ok((a.children()?, None));
+    }
+    let a_first = if a.is_above(b) {
+        true
+    } else if b.is_above(a) {
+        false
+    } else {
+        Arc::as_ptr(a) < Arc::as_ptr(b)
+    };
+    if a_first {
+        let ga = a.children()?;
+        Ok((ga, Some(b.children()?)))
+    } else {
+        let gb = b.children()?;
+        Ok((a.children()?, Some(gb)))
+    }
+}
+
+/// `to` is `None` when both names are in `from`.
+fn rename_locked(
+    old: &Entry,
+    new: &Entry,
+    flags: u32,
+    from: &mut Children,
+    mut to: Option<&mut Children>,
+) -> Result<()> {
+    let exchange = flags & rename_flags::EXCHANGE != 0;
+    let what = old.dir.dentry.lookup_in(from, &old.name)?;
+    let other = match new.dir.dentry.lookup_in(to.as_deref_mut().unwrap_or(from), &new.name) {
+        Ok(d) => Some(d),
+        Err(Errno::ENOENT) => None,
+        Err(e) => return Err(e),
+    };
+    if flags & rename_flags::NOREPLACE != 0 && other.is_some() {
+        return Err(Errno::EEXIST);
+    }
+    if exchange && other.is_none() {
+        return Err(Errno::ENOENT);
+    }
+    let dir = what.inode.is_dir();
+    // A slash behind a name says that it is a directory.
+    if !dir && (old.slash || !exchange && new.slash)
+        || exchange && new.slash && !other.as_ref().is_some_and(|o| o.inode.is_dir())
+    {
+        return Err(Errno::ENOTDIR);
+    }
+    // A directory cannot go below itself, nor replace one that it is in.
+    if what.is_above(&new.dir.dentry) {
+        return Err(Errno::EINVAL);
+    }
+    if let Some(o) = &other
+        && o.is_above(&old.dir.dentry)
+    {
+        return Err(if exchange { Errno::EINVAL } else { Errno::ENOTEMPTY });
+    }
+    if to.as_deref().unwrap_or(from).dead {
+        return Err(Errno::ENOENT);
+    }
+    let busy = |d: &Dentry| d.covers.load(Ordering::Acquire) > 0;
+    if busy(&what) || other.as_ref().is_some_and(|o| busy(o)) {
+        return Err(Errno::EBUSY);
+    }
+    // Two names of one object: nothing happens (POSIX rename()).
+    if other.as_ref().is_some_and(|o| Arc::ptr_eq(&o.inode, &what.inode)) {
+        return Ok(());
+    }
+    let mut victim_names = None;
+    if let (Some(o), false) = (&other, exchange) {
+        match (dir, o.inode.is_dir()) {
+            (true, false) => return Err(Errno::ENOTDIR),
+            (false, true) => return Err(Errno::EISDIR),
+            (true, true) => {
+                let g = o.children()?;
+                check_empty(o, &g)?;
+                victim_names = Some(g);
+            }
+            _ => {}
+        }
+    }
+    let new_name = entry_name(&new.name)?;
+    to.as_deref_mut().unwrap_or(from).reserve()?;
+    old.dir.inode().rename(&Rename {
+        old_name: &old.name,
+        what: &what.inode,
+        to: new.dir.inode(),
+        name: &new_name,
+        replaced: other.as_ref().map(|o| &o.inode),
+        exchange,
+        same_dir: to.is_none(),
+    })?;
+    let old_name = what.name();
+    match &other {
+        Some(o) if exchange => {
+            from.replace(&old_name, o.clone());
+            to.unwrap_or(from).replace(&new_name, what.clone());
+            o.set_place(old.dir.dentry.clone(), old_name);
+        }
+        Some(o) => {
+            if let Some(mut g) = victim_names {
+                g.dead = true;
+            }
+            from.remove(&old.name);
+            to.unwrap_or(from).replace(&new_name, what.clone());
+            o.set_removed();
+        }
+        None => {
+            from.remove(&old.name);
+            to.unwrap_or(from).insert(new_name.clone(), what.clone());
+        }
+    }
+    what.set_place(new.dir.dentry.clone(), new_name);
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! `open` and its relatives.
+
+use super::walk::Last;
+use super::{AT_FDCWD, Process};
+use crate::dentry::{self, Dentry, Path};
+use crate::inode::New;
+use crate::openfile::OpenFile;
+use alloc::sync::Arc;
+use libos_base::abi::{OpenFlags, mode::*};
+use libos_base::file::FileLike;
+use libos_base::{Errno, Result};
+
+/// O_TMPFILE without the O_DIRECTORY it contains.
+const TMPFILE_BIT: u32 = OpenFlags::TMPFILE.bits() & !OpenFlags::DIRECTORY.bits();
+
+impl Process {
+    /// `openat`: the new description, without a descriptor.
+    pub fn open(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
+        let mut flags = flags;
+        if flags.contains(OpenFlags::PATH) {
+            // All others are ignored (open(2)).
+            flags &= OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
+        } else {
+            // What Linux sets for every 64-bit program, and F_GETFL then shows.
+            flags |= OpenFlags::LARGEFILE;
+        }
+        if flags.bits() & TMPFILE_BIT != 0 {
+            return self.open_tmpfile(dirfd, path, flags, mode);
+        }
+        if flags.contains(OpenFlags::CREAT | OpenFlags::DIRECTORY) {
+            return Err(Errno::EINVAL);
+        }
+        let create = flags.contains(OpenFlags::CREAT);
+        let exclusive = create && flags.contains(OpenFlags::EXCL);
+        let mut walk = self.walk(dirfd, path)?;
+        loop {
+            let Last::Name(r) = walk.go_to_last()? else {
+                return self.open_here(&walk.at, flags, exclusive);
+            };
+            let (dir, slash) = (walk.at.clone(), walk.slash);
+            let found = {
+                let mut names = dir.dentry.children()?;
+                match dir.dentry.lookup_in(&mut names, walk.name(&r)) {
+                    Err(Errno::ENOENT) if create => {
+                        if slash {
+                            return Err(Errno::EISDIR);
+                        }
+                        let new = New { mode: S_IFREG | mode & 0o7777 & !self.umask(), rdev: 0, target: &[] };
+                        let made = super::names::add(&dir, &mut names, walk.name(&r), new)?;
+                        drop(names);
+                        let at = Path { mount: dir.mount, dentry: made };
+                        return self.finish(&at, flags, true);
+                    }
+                    other => other?,
+                }
+            };
+            if exclusive {
+                return Err(Errno::EEXIST);
+            }
+            let link = found.inode.kind() == S_IFLNK;
+            let nofollow = flags.contains(OpenFlags::NOFOLLOW) && !slash;
+            if link && !nofollow {
+                walk.follow(&found)?;
+                if walk.more() {
+                    continue;
+                }
+                // Reached without text: this is the object.
+                if slash && !walk.at.inode().is_dir() {
+                    return Err(Errno::ENOTDIR);
+                }
+                return self.open_here(&walk.at, flags, false);
+            }
+            if link && !flags.contains(OpenFlags::PATH) {
+                return Err(if flags.contains(OpenFlags::DIRECTORY) { Errno::ENOTDIR } else { Errno::ELOOP });
+            }
+            let at = Path { mount: dir.mount, dentry: found }.into_mounted();
+            if slash && !at.inode().is_dir() {
+                return Err(if create { Errno::EISDIR } else { Errno::ENOTDIR });
+            }
+            return self.open_here(&at, flags, false);
+        }
+    }
+
+    /// Opens what exists.
+    fn open_here(&self, at: &Path, flags: OpenFlags, exclusive: bool) -> Result<Arc<dyn FileLike>> {
+        if exclusive {
+            return Err(Errno::EEXIST);
+        }
+        let dir = at.inode().is_dir();
+        if flags.contains(OpenFlags::DIRECTORY) && !dir {
+            return Err(Errno::ENOTDIR);
+        }
+        if dir && (flags.bits() & 3 != 0 || flags.contains(OpenFlags::CREAT)) {
+            return Err(Errno::EISDIR);
+        }
+        self.finish(at, flags, false)
+    }
+
+    fn finish(&self, at: &Path, flags: OpenFlags, fresh: bool) -> Result<Arc<dyn FileLike>> {
+        if flags.contains(OpenFlags::PATH) {
+            return Ok(OpenFile::new(at.clone(), flags)?);
+        }
+        let inode = at.inode();
+        let regular = inode.kind() == S_IFREG;
+        if regular || inode.is_dir() {
+            if flags.bits() & 3 != 0 || flags.contains(OpenFlags::TRUNC) {
+                at.mount.check_writable()?;
+            }
+            if flags.contains(OpenFlags::DIRECT) {
+                // As tmpfs: there is nothing below that could be reached directly.
+                return Err(Errno::EINVAL);
+            }
+        }
+        if let Some(f) = inode.open(at, flags)? {
+            return Ok(f);
+        }
+        if flags.contains(OpenFlags::TRUNC) && regular && !fresh {
+            crate::openfile::set_len(inode, 0)?;
+        }
+        Ok(OpenFile::new(at.clone(), flags)?)
+    }
+
+    fn open_tmpfile(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
+        if !flags.contains(OpenFlags::TMPFILE) || !flags.writable() {
+            return Err(Errno::EINVAL);
+        }
+        let dir = self.lookup(dirfd, path, true)?;
+        if !dir.inode().is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        dir.mount.check_writable()?;
+        let linkable = !flags.contains(OpenFlags::EXCL);
+        let inode = dir.inode().tmpfile(mode & 0o7777 & !self.umask(), linkable)?;
+        let mut label = crate::util::Text(dir.text(None).unwrap_or_default());
+        label = label.s("/#").n(inode.stat()?.ino);
+        let dentry = Dentry::anonymous(&label.0, inode)?;
+        Ok(OpenFile::new(Path { mount: dir.mount, dentry }, flags - OpenFlags::TMPFILE)?)
+    }
+
+    /// Opens and gives it a descriptor. The descriptor is taken first: at the limit nothing is created.
+    pub fn open_fd(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<i32> {
+        let fd = self.fds.reserve()?;
+        let file = self.open(dirfd, path, flags, mode)?;
+        Ok(fd.install(file, flags.contains(OpenFlags::CLOEXEC)))
+    }
+
+    /// `memfd_create`: a regular file without a name.
+    pub fn memfd(&self, name: &[u8]) -> Result<Arc<dyn FileLike>> {
+        let mount = crate::root::anonymous()?;
+        let inode = mount.root.inode.tmpfile(0o777, false)?;
+        let label = crate::util::Text::new().s("/memfd:").s(name);
+        let dentry = Dentry::anonymous(&label.0, inode)?;
+        Ok(OpenFile::new(Path { mount, dentry }, OpenFlags::RDWR | OpenFlags::LARGEFILE)?)
+    }
+
+    /// Makes or replaces a file with this content: for kernel parts that keep one up to date (`/etc/resolv.conf`).
+    pub fn write_file(&self, path: &[u8], content: &[u8]) -> Result<()> {
+        let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC;
+        let f = self.open(AT_FDCWD, path, flags, 0o644)?;
+        let n = f.write(&mut libos_base::io::Source::kernel(content))?;
+        if n == content.len() { Ok(()) } else { Err(Errno::ENOSPC) }
+    }
+
+    /// The whole content of a file, for kernel parts that read one.
+    pub fn read_file(&self, path: &[u8]) -> Result<alloc::vec::Vec<u8>> {
+        let f = self.open(AT_FDCWD, path, OpenFlags::empty(), 0)?;
+        let mut out = alloc::vec::Vec::new();
+        loop {
+            let mut buf = [0; 512];
+            let n = f.read(&mut libos_base::io::Sink::kernel(&mut buf))?;
+            if n == 0 {
+                return Ok(out);
+            }
+            out.try_reserve(n)?;
+            out.extend_from_slice(&buf[..n]);
+        }
+    }
+
+    /// Makes a socket node at `path` and binds `socket` to it. EADDRINUSE: the name exists.
+    pub fn bind_socket(&self, path: &[u8], socket: Arc<dyn core::any::Any + Send + Sync>) -> Result<()> {
+        let made = self
+            .make_node(AT_FDCWD, path, New { mode: S_IFSOCK | 0o777 & !self.umask(), rdev: 0, target: &[] })
+            .map_err(|e| if e == Errno::EEXIST { Errno::EADDRINUSE } else { e })?;
+        made.downcast::<crate::ramfs::RamInode>().ok_or(Errno::EPERM)?.set_socket(socket);
+        Ok(())
+    }
+    /// The socket bound to the node at `path`. ECONNREFUSED: not a socket, or nobody is bound.
+    pub fn bound_socket(&self, path: &[u8]) -> Result<Arc<dyn core::any::Any + Send + Sync>> {
+        let at = self.lookup(AT_FDCWD, path, true)?;
+        at.inode().downcast::<crate::ramfs::RamInode>().and_then(|n| n.socket()).ok_or(Errno::ECONNREFUSED)
+    }
+}
+
+/// A name for a new entry.
+pub(super) fn entry_name(n: &[u8]) -> Result<dentry::Name> {
+    dentry::name(n)
+}

@@ -1,0 +1,179 @@
+//! From a path to a place: components, `..`, symbolic links, mounts, trailing slashes
+//! (POSIX.1-2017 4.13 Pathname Resolution; path_resolution(7)).
+
+use super::{AT_FDCWD, Process};
+use crate::dentry::{Dentry, Path};
+use crate::inode::Follow;
+use alloc::borrow::Cow;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use libos_base::abi::mode::S_IFLNK;
+use libos_base::user::PATH_MAX;
+use libos_base::{Errno, Result};
+
+/// Most symbolic links in one walk.
+const LINKS_MAX: u32 = 40;
+
+/// The end of a walk that stopped before the last component.
+pub enum Last {
+    /// The path ends in `/`, `.` or `..`: the walk is at the object itself.
+    Here,
+    /// A name in the directory that the walk is at; see [`Walk::name`].
+    Name(Range<usize>),
+}
+
+/// A walk under way.
+pub struct Walk<'a> {
+    /// Where it is.
+    pub at: Path,
+    root: Path,
+    text: Cow<'a, [u8]>,
+    pos: usize,
+    links: u32,
+    /// The last component has a slash behind it: it must be a directory.
+    pub slash: bool,
+}
+
+impl Process {
+    /// Starts a walk. ENOENT for the empty path.
+    pub fn walk<'a>(&self, dirfd: i32, path: &'a [u8]) -> Result<Walk<'a>> {
+        if path.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        if path.len() >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let p = self.places()?;
+        let at = match path[0] {
+            b'/' => p.root.clone(),
+            _ if dirfd == AT_FDCWD => p.cwd,
+            _ => {
+                let at = self.path_of(dirfd)?;
+                if !at.inode().is_dir() {
+                    return Err(Errno::ENOTDIR);
+                }
+                at
+            }
+        };
+        Ok(Walk { at, root: p.root, text: Cow::Borrowed(path), pos: 0, links: 0, slash: false })
+    }
+    /// What a path names; `follow`: also through a symbolic link at its end.
+    pub fn lookup(&self, dirfd: i32, path: &[u8], follow: bool) -> Result<Path> {
+        self.walk(dirfd, path)?.resolve(follow)
+    }
+    /// As `lookup`; an empty path means the descriptor itself when `empty` (AT_EMPTY_PATH).
+    pub fn lookup_at(&self, dirfd: i32, path: &[u8], follow: bool, empty: bool) -> Result<Path> {
+        if !path.is_empty() || !empty {
+            return self.lookup(dirfd, path, follow);
+        }
+        if dirfd == AT_FDCWD { self.cwd() } else { self.path_of(dirfd) }
+    }
+}
+
+impl Walk<'_> {
+    /// Whether text is left: after [`Walk::follow`], false means that the link led straight to an object.
+    pub fn more(&self) -> bool {
+        self.pos < self.text.len()
+    }
+    /// The bytes of a component.
+    pub fn name(&self, r: &Range<usize>) -> &[u8] {
+        &self.text[r.clone()]
+    }
+
+    /// Goes to the directory of the last component.
+    pub fn go_to_last(&mut self) -> Result<Last> {
+        self.slash = false;
+        loop {
+            let text: &[u8] = &self.text;
+            let skip = |from: usize| from + text[from..].iter().take_while(|&&c| c == b'/').count();
+            let start = skip(self.pos);
+            if start == text.len() {
+                return Ok(Last::Here);
+            }
+            let end = text[start..].iter().position(|&c| c == b'/').map_or(text.len(), |n| start + n);
+            let next = skip(end);
+            let last = next == text.len();
+            if !self.at.inode().is_dir() {
+                return Err(Errno::ENOTDIR);
+            }
+            self.pos = next;
+            match &text[start..end] {
+                b"." => {}
+                b".." => self.at = self.at.parent(&self.root),
+                _ if last => {
+                    self.slash = next > end;
+                    return Ok(Last::Name(start..end));
+                }
+                name => {
+                    let child = self.at.dentry.lookup(name)?;
+                    self.step(child)?;
+                }
+            }
+            if last {
+                return Ok(Last::Here);
+            }
+        }
+    }
+
+    /// Enters `child` of the current directory, through mounts and symbolic links. For a link the walk's text is
+    /// then the link's, with what was left behind it.
+    fn step(&mut self, child: Arc<Dentry>) -> Result<()> {
+        if child.inode.kind() != S_IFLNK {
+            self.at = Path { mount: self.at.mount.clone(), dentry: child }.into_mounted();
+            return Ok(());
+        }
+        self.follow(&child)
+    }
+    /// Follows the symbolic link `link` in the current directory.
+    pub fn follow(&mut self, link: &Arc<Dentry>) -> Result<()> {
+        self.links += 1;
+        if self.links > LINKS_MAX {
+            return Err(Errno::ELOOP);
+        }
+        match link.inode.follow()? {
+            Follow::Object(p) => self.at = p,
+            Follow::Text(mut t) => {
+                if t.is_empty() {
+                    return Err(Errno::ENOENT);
+                }
+                if t[0] == b'/' {
+                    self.at = self.root.clone();
+                }
+                let rest: &[u8] = &self.text[self.pos..];
+                t.try_reserve(rest.len() + 1)?;
+                if self.slash || !rest.is_empty() {
+                    t.push(b'/');
+                }
+                t.extend_from_slice(rest);
+                self.text = Cow::<[u8]>::Owned(t);
+                self.pos = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes all the way.
+    pub fn resolve(mut self, follow: bool) -> Result<Path> {
+        loop {
+            let Last::Name(r) = self.go_to_last()? else { return Ok(self.at) };
+            let child = self.at.dentry.lookup(self.name(&r))?;
+            let must_be_dir = self.slash;
+            if child.inode.kind() == S_IFLNK && (follow || must_be_dir) {
+                self.follow(&child)?;
+                // An object reached without text is the end; text goes on in the loop.
+                if !self.more() {
+                    return if must_be_dir && !self.at.inode().is_dir() { Err(Errno::ENOTDIR) } else { Ok(self.at) };
+                }
+                continue;
+            }
+            let found = Path { mount: self.at.mount, dentry: child }.into_mounted();
+            return if must_be_dir && !found.inode().is_dir() { Err(Errno::ENOTDIR) } else { Ok(found) };
+        }
+    }
+}
+
+/// A copy of a component, so that the walk can go on while it is used.
+pub fn owned(name: &[u8]) -> Result<Vec<u8>> {
+    crate::util::try_vec(name)
+}

@@ -1,0 +1,61 @@
+//! `/proc/self/fd/N`: where it leads, and opening what has no path again.
+
+use crate::console::ConsoleFile;
+use crate::dentry::{Dentry, Path};
+use crate::inode::{FileSystem, Inode, SetAttr};
+use crate::openfile::OpenFile;
+use crate::pipe::PipeEnd;
+use crate::process::process;
+use crate::root;
+use crate::util::try_arc;
+use alloc::sync::Arc;
+use libos_base::abi::{OpenFlags, Stat, mode::*};
+use libos_base::file::FileLike;
+use libos_base::{Errno, Result};
+
+/// The object behind descriptor `n`.
+pub fn follow(n: i32) -> Result<Path> {
+    let file = process().fds.get_any(n).map_err(|_| Errno::ENOENT)?;
+    if let Some(f) = file.downcast::<OpenFile>() {
+        return Ok(f.path.clone());
+    }
+    let kind = file.stat()?.mode & S_IFMT;
+    let label = file.describe();
+    let mount = root::anonymous()?;
+    let dentry = Dentry::anonymous(label.as_bytes(), try_arc(Reached { file, kind })?)?;
+    Ok(Path { mount, dentry })
+}
+
+/// An open description, seen as an object that can be opened.
+struct Reached {
+    file: Arc<dyn FileLike>,
+    kind: u32,
+}
+
+impl Inode for Reached {
+    fn kind(&self) -> u32 {
+        self.kind
+    }
+    fn stat(&self) -> Result<Stat> {
+        self.file.stat()
+    }
+    fn fs(&self) -> Arc<dyn FileSystem> {
+        super::fs().clone()
+    }
+    fn set_attr(&self, _: &SetAttr) -> Result<()> {
+        Err(Errno::EPERM)
+    }
+    fn open(&self, path: &Path, flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
+        if let Some(c) = self.file.downcast::<ConsoleFile>() {
+            return c.reopen(flags).map(Some);
+        }
+        if let Some(p) = self.file.downcast::<PipeEnd>() {
+            return p.reopen(path, flags).map(Some);
+        }
+        match self.kind {
+            // Devices and snapshots keep their state to themselves: the same description will do.
+            S_IFCHR | S_IFREG => Ok(Some(self.file.clone())),
+            _ => Err(Errno::ENXIO),
+        }
+    }
+}

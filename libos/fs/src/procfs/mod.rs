@@ -1,0 +1,222 @@
+//! `/proc`: what programs read there (proc(5)), made when it is opened.
+//!
+//! The tree is a constant table ([`tree`]) with three dynamic kinds of entries: the process's number, its
+//! descriptors, its threads.
+
+mod fd;
+mod process;
+mod snapshot;
+mod system;
+mod tree;
+
+use crate::dentry::Path;
+use crate::facts::facts;
+use crate::inode::{DirEntry, FileSystem, Follow, Inode, New, SetAttr, StatFs};
+use crate::process::process;
+use crate::ramfs::anonymous_dev;
+use crate::time;
+use crate::util::{Text, parse_u64, try_arc};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
+use libos_base::file::FileLike;
+use libos_base::sync::Once;
+use libos_base::{Errno, Result};
+
+/// `f_type` (linux/magic.h).
+const PROC_MAGIC: i64 = 0x9fa0;
+
+/// An entry of the table.
+#[derive(Clone, Copy)]
+pub(crate) enum Node {
+    Dir(&'static [(&'static str, Node)]),
+    /// Content.
+    File(fn() -> Vec<u8>),
+    /// Only the owner may read it.
+    Private(fn() -> Vec<u8>),
+    /// Text of a symbolic link.
+    Link(fn() -> Vec<u8>),
+    /// A symbolic link to an object.
+    Object(fn() -> Result<Path>),
+    /// `/proc` itself: also has the process's number.
+    Root,
+    /// Descriptors.
+    Fds,
+    Fd(i32),
+    /// Threads.
+    Tasks,
+}
+
+struct ProcFs {
+    dev: u64,
+    made: Timespec,
+}
+
+/// An object under `/proc`.
+pub(crate) struct ProcInode {
+    node: Node,
+    ino: u64,
+    /// Found by number: gone when the descriptor or thread is.
+    numbered: bool,
+}
+
+static FS: Once<Arc<ProcFs>> = Once::new();
+
+fn fs() -> &'static Arc<ProcFs> {
+    FS.set(|| Arc::new(ProcFs { dev: anonymous_dev(), made: time::now() }))
+}
+
+/// The root of a procfs.
+pub fn root() -> Result<Arc<dyn Inode>> {
+    Ok(try_arc(ProcInode { node: Node::Root, ino: 1, numbered: false })?)
+}
+
+impl FileSystem for ProcFs {
+    fn name(&self) -> &'static str {
+        "proc"
+    }
+    fn dev(&self) -> u64 {
+        self.dev
+    }
+    fn statfs(&self) -> StatFs {
+        StatFs { kind: PROC_MAGIC, bsize: 4096, frsize: 4096, namelen: 255, ..StatFs::default() }
+    }
+}
+
+impl ProcInode {
+    fn table(&self) -> &'static [(&'static str, Node)] {
+        match self.node {
+            Node::Dir(t) => t,
+            Node::Root => tree::ROOT,
+            _ => &[],
+        }
+    }
+    /// Numbers that are entries here.
+    fn numbers(&self, from: u64) -> Option<u64> {
+        match self.node {
+            Node::Root => Some(u64::from(facts().pid())).filter(|&p| p >= from),
+            Node::Fds => process().fds.next(from as usize).map(|fd| fd as u64),
+            Node::Tasks => facts().threads().iter().map(|t| u64::from(t.tid)).filter(|&t| t >= from).min(),
+            _ => None,
+        }
+    }
+    fn at_number(&self, n: u64) -> Node {
+        match self.node {
+            Node::Root => Node::Dir(tree::PROCESS),
+            Node::Tasks => Node::Dir(tree::TASK),
+            _ => Node::Fd(n as i32),
+        }
+    }
+    fn child(&self, node: Node, index: u64) -> Result<Arc<dyn Inode>> {
+        Ok(try_arc(ProcInode { node, ino: self.child_ino(index), numbered: index >= NUMBERS })?)
+    }
+    fn child_ino(&self, index: u64) -> u64 {
+        self.ino.wrapping_mul(1009).wrapping_add(index) | 1 << 32
+    }
+}
+
+/// Entries of the table come first, then numbers: offset of number `n`.
+const NUMBERS: u64 = 1 << 32;
+
+impl Inode for ProcInode {
+    fn kind(&self) -> u32 {
+        self.node.kind()
+    }
+    fn stat(&self) -> Result<Stat> {
+        let (mode, size) = match self.node {
+            Node::Private(_) => (0o400, 0),
+            Node::File(_) => (0o444, 0),
+            Node::Fd(_) => (0o700, 64),
+            Node::Link(_) | Node::Object(_) => (0o777, 0),
+            Node::Fds => (0o500, 0),
+            _ => (0o555, 0),
+        };
+        let made = fs().made;
+        Ok(Stat {
+            dev: fs().dev,
+            ino: self.ino,
+            nlink: if self.kind() == S_IFDIR { 2 } else { 1 },
+            mode: self.kind() | mode,
+            size,
+            blksize: 1024,
+            atime: made,
+            mtime: made,
+            ctime: made,
+            ..Stat::default()
+        })
+    }
+    fn fs(&self) -> Arc<dyn FileSystem> {
+        fs().clone()
+    }
+    fn set_attr(&self, _: &SetAttr) -> Result<()> {
+        Err(Errno::EPERM)
+    }
+    fn cacheable(&self) -> bool {
+        !self.numbered
+    }
+    fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
+        if let Some(i) = self.table().iter().position(|(n, _)| n.as_bytes() == name) {
+            return self.child(self.table()[i].1, i as u64);
+        }
+        let n = parse_u64(name).filter(|_| name == b"0" || name[0] != b'0').ok_or(Errno::ENOENT)?;
+        if self.numbers(n) != Some(n) {
+            return Err(Errno::ENOENT);
+        }
+        self.child(self.at_number(n), NUMBERS + n)
+    }
+    fn readdir(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
+        const FIRST: u64 = 3;
+        let table = self.table();
+        let mut at = from.max(FIRST);
+        while let Some((name, node)) = table.get((at - FIRST) as usize) {
+            let kind = node.kind();
+            let ino = self.child_ino(at - FIRST);
+            if !emit(DirEntry { name: name.as_bytes(), ino, kind, next: at + 1 }) {
+                return Ok(());
+            }
+            at += 1;
+        }
+        while let Some(n) = self.numbers(at.saturating_sub(NUMBERS)) {
+            let kind = self.at_number(n).kind();
+            let ino = self.child_ino(NUMBERS + n);
+            at = NUMBERS + n + 1;
+            if !emit(DirEntry { name: &Text::new().n(n).0, ino, kind, next: at }) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+    fn create(&self, _: &[u8], _: New<'_>) -> Result<Arc<dyn Inode>> {
+        Err(Errno::ENOENT)
+    }
+    fn follow(&self) -> Result<Follow> {
+        match self.node {
+            Node::Link(f) => Ok(Follow::Text(f())),
+            Node::Object(f) => f().map(Follow::Object),
+            Node::Fd(n) => fd::follow(n).map(Follow::Object),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+    fn readlink(&self) -> Result<Vec<u8>> {
+        match self.node {
+            Node::Link(f) => Ok(f()),
+            Node::Object(f) => f().map(|p| crate::openfile::describe(&p).into_bytes()),
+            Node::Fd(n) => Ok(process().fds.get_any(n).map_err(|_| Errno::ENOENT)?.describe().into_bytes()),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+    fn open(&self, path: &Path, flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
+        let (Node::File(f) | Node::Private(f)) = self.node else { return Ok(None) };
+        snapshot::open(path, flags, f()).map(Some)
+    }
+}
+
+impl Node {
+    fn kind(&self) -> u32 {
+        match self {
+            Node::Dir(_) | Node::Root | Node::Fds | Node::Tasks => S_IFDIR,
+            Node::File(_) | Node::Private(_) => S_IFREG,
+            Node::Link(_) | Node::Object(_) | Node::Fd(_) => S_IFLNK,
+        }
+    }
+}

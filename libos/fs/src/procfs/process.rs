@@ -1,0 +1,98 @@
+//! Files of `/proc/self`.
+
+use super::system::ticks;
+use crate::facts::facts;
+use crate::limits;
+use crate::process::process;
+use crate::util::Text;
+use alloc::vec::Vec;
+use libos_base::layout::PAGE_SIZE;
+
+pub(super) fn self_link() -> Vec<u8> {
+    Text::new().n(u64::from(facts().pid())).0
+}
+pub(super) fn cmdline() -> Vec<u8> {
+    facts().command_line()
+}
+pub(super) fn environ() -> Vec<u8> {
+    facts().environment()
+}
+pub(super) fn exe() -> Vec<u8> {
+    facts().exe()
+}
+pub(super) fn maps() -> Vec<u8> {
+    facts().maps()
+}
+
+/// The main thread's name, which is the program's unless it was changed.
+fn name() -> Vec<u8> {
+    let pid = facts().pid();
+    if let Some(t) = facts().threads().into_iter().find(|t| t.tid == pid) {
+        return t.name;
+    }
+    let exe = facts().exe();
+    let base = exe.rsplit(|&c| c == b'/').next().unwrap_or_default();
+    base[..base.len().min(15)].to_vec()
+}
+pub(super) fn comm() -> Vec<u8> {
+    Text(name()).s("\n").0
+}
+
+fn threads() -> u64 {
+    (facts().threads().len() as u64).max(1)
+}
+
+/// The fields up to `rss` and what is known of the others; the rest are 0 (proc(5)).
+pub(super) fn stat() -> Vec<u8> {
+    let (f, m) = (facts(), facts().memory());
+    let cpu: u64 = f.threads().iter().map(|t| t.cpu_ns).sum();
+    let pid = u64::from(f.pid());
+    let mut t = Text::new().n(pid).s(" (").s(name()).s(") R 0 ").n(pid).s(" ").n(pid);
+    // tty_nr tpgid flags minflt cminflt majflt cmajflt, utime stime cutime cstime, priority nice
+    t = t.s(" 0 -1 0 0 0 0 0 ").n(ticks(cpu)).s(" 0 0 0 20 0 ").n(threads());
+    // itrealvalue starttime vsize rss
+    t = t.s(" 0 0 ").n(m.virtual_size).s(" ").n(m.resident / PAGE_SIZE as u64);
+    t.s(" 18446744073709551615").s(" 0".repeat(27)).s("\n").0
+}
+
+pub(super) fn statm() -> Vec<u8> {
+    let m = facts().memory();
+    let pages = |b: u64| b / PAGE_SIZE as u64;
+    Text::new().n(pages(m.virtual_size)).s(" ").n(pages(m.resident)).s(" 0 0 0 0 0\n").0
+}
+
+pub(super) fn status() -> Vec<u8> {
+    let (pid, m) = (u64::from(facts().pid()), facts().memory());
+    let mask = process().umask();
+    let octal = [b'0', b'0' + (mask >> 6) as u8, b'0' + (mask >> 3 & 7) as u8, b'0' + (mask & 7) as u8];
+    let mut fds = 0;
+    while let Some(fd) = process().fds.next(fds) {
+        fds = fd as usize + 1;
+    }
+    let t = Text::new().s("Name:\t").s(name()).s("\nUmask:\t").s(octal).s("\nState:\tR (running)\nTgid:\t").n(pid);
+    let t = t.s("\nPid:\t").n(pid).s("\nPPid:\t0\nTracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t");
+    let t = t.n(fds.next_multiple_of(64) as u64).s("\nGroups:\t0\nVmSize:\t").pad(m.virtual_size / 1024, 8, b' ');
+    let t = t.s(" kB\nVmRSS:\t").pad(m.resident / 1024, 8, b' ').s(" kB\nThreads:\t").n(threads());
+    let cpus = facts().cpus().len();
+    t.s("\nCpus_allowed_list:\t").s(if cpus > 1 { "0-" } else { "" }).n(cpus as u64 - 1).s("\n").0
+}
+
+pub(super) fn limits() -> Vec<u8> {
+    let column = |t: Text, s: Vec<u8>, width: usize| {
+        let pad = width.saturating_sub(s.len());
+        t.s(s).s(" ".repeat(pad))
+    };
+    let value = |v: u64| if v == limits::INFINITY { b"unlimited".to_vec() } else { Text::new().n(v).0 };
+    let mut t = Text::new();
+    let rows = [
+        (&b"Limit"[..], b"Soft Limit".to_vec(), b"Hard Limit".to_vec(), "Units"),
+        (b"Max file size", value(limits::FSIZE.get().0), value(limits::FSIZE.get().1), "bytes"),
+        (b"Max open files", value(limits::NOFILE.get().0), value(limits::NOFILE.get().1), "files"),
+    ];
+    for (name, soft, hard, unit) in rows {
+        t = column(t, name.to_vec(), 26);
+        t = column(column(t, soft, 21), hard, 21);
+        t = column(t, unit.as_bytes().to_vec(), 10).s("\n");
+    }
+    t.0
+}

@@ -1,0 +1,144 @@
+//! Files of `/proc` about the machine.
+
+use crate::dentry::Path;
+use crate::facts::facts;
+use crate::limits;
+use crate::mount;
+use crate::process::process;
+use crate::util::Text;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::time::{NS, monotonic_ns};
+
+pub(super) fn cmdline() -> Vec<u8> {
+    let mut line = facts().command_line();
+    for c in &mut line {
+        if *c == 0 {
+            *c = b' ';
+        }
+    }
+    Text(line).s("\n").0
+}
+
+pub(super) fn cpuinfo() -> Vec<u8> {
+    let about = facts().cpu_description();
+    (0..facts().cpus().len() as u64).fold(Text::new(), |t, cpu| t.s("processor\t: ").n(cpu).s("\n").s(&about).s("\n")).0
+}
+
+pub(super) fn filesystems() -> Vec<u8> {
+    b"nodev\tramfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n".to_vec()
+}
+
+/// The load is not averaged; the number of threads that run now is what can be said.
+pub(super) fn loadavg() -> Vec<u8> {
+    let threads = facts().threads();
+    let running = threads.iter().filter(|t| t.state == b'R').count() as u64;
+    let all = threads.len() as u64;
+    let now = |t: Text| t.n(running).s(".00 ");
+    now(now(now(Text::new()))).n(running).s("/").n(all).s(" ").n(u64::from(facts().pid())).s("\n").0
+}
+
+pub(super) fn meminfo() -> Vec<u8> {
+    let m = facts().memory();
+    let line = |t: Text, name: &str, bytes: u64| {
+        let pad = 16usize.saturating_sub(name.len() + 1);
+        t.s(name).s(":").pad(bytes / 1024, pad + 8, b' ').s(" kB\n")
+    };
+    let mut t = Text::new();
+    for (name, v) in [
+        ("MemTotal", m.total),
+        ("MemFree", m.free),
+        ("MemAvailable", m.available),
+        ("Buffers", 0),
+        ("Cached", m.cached),
+        ("SwapCached", 0),
+        ("SwapTotal", 0),
+        ("SwapFree", 0),
+    ] {
+        t = line(t, name, v);
+    }
+    t.0
+}
+
+/// The root first, then the others in the order they were made.
+pub(super) fn mounts() -> Vec<u8> {
+    let root = process().root().ok().map(|r| r.mount);
+    root.into_iter()
+        .chain(mount::list())
+        .fold(Text::new(), |t, m| {
+            let at = Path { dentry: m.root.clone(), mount: Arc::clone(&m) }.text(None).unwrap_or_default();
+            let access = if m.read_only { " ro" } else { " rw" };
+            t.s(&m.source).s(" ").s(at).s(" ").s(m.fs.name()).s(access).s(",relatime 0 0\n")
+        })
+        .0
+}
+
+/// Clock ticks (USER_HZ) in nanoseconds.
+pub(super) fn ticks(ns: u64) -> u64 {
+    ns / (NS / 100)
+}
+
+pub(super) fn stat() -> Vec<u8> {
+    let cpus = facts().cpus();
+    let line = |t: Text, busy: u64, idle: u64| t.s(" ").n(ticks(busy)).s(" 0 0 ").n(ticks(idle)).s(" 0 0 0 0 0 0\n");
+    let sum = |f: fn(&crate::facts::CpuTime) -> u64| cpus.iter().map(f).sum();
+    let mut t = line(Text::new().s("cpu "), sum(|c| c.busy), sum(|c| c.idle));
+    for (i, c) in cpus.iter().enumerate() {
+        t = line(t.s("cpu").n(i as u64), c.busy, c.idle);
+    }
+    let boot = libos_base::time::realtime_ns().saturating_sub(monotonic_ns()) / NS;
+    t.s("btime ").n(boot).s("\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n").0
+}
+
+pub(super) fn uptime() -> Vec<u8> {
+    let idle: u64 = facts().cpus().iter().map(|c| c.idle).sum();
+    let seconds = |t: Text, ns: u64| t.n(ns / NS).s(".").pad(ns % NS / (NS / 100), 2, b'0');
+    seconds(seconds(Text::new(), monotonic_ns()).s(" "), idle).s("\n").0
+}
+
+pub(super) fn version() -> Vec<u8> {
+    Text::new().s("Linux version ").s(facts().release()).s(" (unibody) ").s(facts().version()).s("\n").0
+}
+pub(super) fn kernel_version() -> Vec<u8> {
+    Text::new().s(facts().version()).s("\n").0
+}
+pub(super) fn osrelease() -> Vec<u8> {
+    Text::new().s(facts().release()).s("\n").0
+}
+pub(super) fn hostname() -> Vec<u8> {
+    Text(facts().hostname()).s("\n").0
+}
+pub(super) fn file_max() -> Vec<u8> {
+    nr_open()
+}
+pub(super) fn nr_open() -> Vec<u8> {
+    Text::new().n(limits::NOFILE_MAX).s("\n").0
+}
+pub(super) fn pipe_max_size() -> Vec<u8> {
+    Text::new().n(crate::pipe::MAX_SIZE as u64).s("\n").0
+}
+
+/// A random UUID (RFC 9562, version 4), another at each reading.
+pub(super) fn uuid() -> Vec<u8> {
+    let mut b = [0; 16];
+    libos_base::random::fill(&mut b);
+    b[6] = b[6] & 0x0f | 0x40;
+    b[8] = b[8] & 0x3f | 0x80;
+    let mut t = Vec::with_capacity(37);
+    for (i, byte) in b.iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            t.push(b'-');
+        }
+        let hex = b"0123456789abcdef";
+        t.push(hex[usize::from(byte >> 4)]);
+        t.push(hex[usize::from(byte & 15)]);
+    }
+    t.push(b'\n');
+    t
+}
+
+/// A UUID that stays the same until the next boot.
+pub(super) fn boot_id() -> Vec<u8> {
+    static ID: libos_base::sync::Once<Vec<u8>> = libos_base::sync::Once::new();
+    ID.set(uuid).clone()
+}

@@ -1,0 +1,75 @@
+//! The table of `/proc`.
+
+use super::Node::{self, *};
+use super::{process as p, system as s};
+use crate::process::process;
+
+pub(super) const ROOT: &[(&str, Node)] = &[
+    ("cmdline", File(s::cmdline)),
+    ("cpuinfo", File(s::cpuinfo)),
+    ("filesystems", File(s::filesystems)),
+    ("loadavg", File(s::loadavg)),
+    ("meminfo", File(s::meminfo)),
+    ("mounts", Link(|| b"self/mounts".to_vec())),
+    ("self", Link(p::self_link)),
+    ("stat", File(s::stat)),
+    ("sys", Dir(SYS)),
+    ("uptime", File(s::uptime)),
+    ("version", File(s::version)),
+];
+
+const SYS: &[(&str, Node)] = &[
+    (
+        "fs",
+        Dir(&[
+            ("file-max", File(s::file_max)),
+            ("nr_open", File(s::nr_open)),
+            ("pipe-max-size", File(s::pipe_max_size)),
+        ]),
+    ),
+    (
+        "kernel",
+        Dir(&[
+            ("hostname", File(s::hostname)),
+            ("osrelease", File(s::osrelease)),
+            ("ostype", File(|| b"Linux\n".to_vec())),
+            ("pid_max", File(|| b"4194304\n".to_vec())),
+            ("random", Dir(&[("boot_id", File(s::boot_id)), ("uuid", File(s::uuid))])),
+            ("version", File(s::kernel_version)),
+        ]),
+    ),
+    ("net", Dir(&[("core", Dir(&[("somaxconn", File(|| b"4096\n".to_vec()))]))])),
+    (
+        "vm",
+        Dir(&[
+            ("mmap_min_addr", File(|| b"65536\n".to_vec())),
+            // Memory is promised only when it is there.
+            ("overcommit_memory", File(|| b"2\n".to_vec())),
+        ]),
+    ),
+];
+
+pub(super) const PROCESS: &[(&str, Node)] = &[
+    ("cmdline", File(p::cmdline)),
+    ("comm", File(p::comm)),
+    ("cwd", Object(|| process().cwd())),
+    ("environ", Private(p::environ)),
+    ("exe", Link(p::exe)),
+    ("fd", Fds),
+    ("limits", File(p::limits)),
+    ("maps", File(p::maps)),
+    ("mounts", File(s::mounts)),
+    ("root", Object(|| process().root())),
+    ("stat", File(p::stat)),
+    ("statm", File(p::statm)),
+    ("status", File(p::status)),
+    ("task", Tasks),
+];
+
+pub(super) const TASK: &[(&str, Node)] = &[
+    ("comm", File(p::comm)),
+    ("fd", Fds),
+    ("maps", File(p::maps)),
+    ("stat", File(p::stat)),
+    ("status", File(p::status)),
+];

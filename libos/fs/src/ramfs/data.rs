@@ -1,0 +1,345 @@
+//! Content of a ramfs file: bytes in the image, overlaid by pages.
+//!
+//! The spin lock guards the page tree only for a lookup or an insertion; copies run without it, so a copy may fault
+//! on a mapping of the same page. Writers and truncation exclude each other by a blocking lock.
+
+use super::RamFs;
+use crate::inode::{At, Extent};
+use crate::util::try_box;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use libos_base::io::{Sink, Source};
+use libos_base::layout::PAGE_SIZE;
+use libos_base::page::Page;
+use libos_base::sync::{Mutex, Rank, SpinLock};
+use libos_base::{Errno, Result};
+
+/// Pages a tree leaf holds.
+const FAN: u64 = 64;
+const PAGE: u64 = PAGE_SIZE as u64;
+/// Longest file: what `off_t` can say, less a page so that rounding cannot overflow (MAX_LFS_FILESIZE).
+pub const MAX_SIZE: u64 = i64::MAX as u64 & !(PAGE - 1);
+
+type Leaf = Box<[Option<Arc<Page>>; FAN as usize]>;
+
+struct Inner {
+    len: u64,
+    /// The first bytes, where no page says otherwise.
+    base: &'static [u8],
+    leaves: BTreeMap<u64, Leaf>,
+    held: usize,
+}
+
+/// File content.
+pub struct Data {
+    fs: Arc<RamFs>,
+    inner: SpinLock<Inner>,
+    writer: Mutex<()>,
+}
+
+/// What lies under one page of a file.
+enum Under {
+    Page(Arc<Page>),
+    Base(&'static [u8]),
+    Hole,
+}
+
+impl Inner {
+    fn get(&self, index: u64) -> Option<&Arc<Page>> {
+        self.leaves.get(&(index / FAN))?[(index % FAN) as usize].as_ref()
+    }
+    /// Bytes of the base from `pos` on, at most `max`.
+    fn base_from(&self, pos: u64, max: usize) -> &'static [u8] {
+        match self.base.get(pos as usize..) {
+            Some(b) if pos < self.base.len() as u64 => &b[..b.len().min(max)],
+            _ => &[],
+        }
+    }
+    fn under(&self, pos: u64, max: usize) -> Under {
+        if let Some(p) = self.get(pos / PAGE) {
+            return Under::Page(p.clone());
+        }
+        // Without pages a whole file in the image is one run.
+        let room = if self.leaves.is_empty() { max } else { max.min((PAGE - pos % PAGE) as usize) };
+        match self.base_from(pos, room) {
+            [] => Under::Hole,
+            b => Under::Base(b),
+        }
+    }
+}
+
+impl Data {
+    /// Empty.
+    pub fn new(fs: Arc<RamFs>) -> Self {
+        let inner = Inner { len: 0, base: &[], leaves: BTreeMap::new(), held: 0 };
+        Self { fs, inner: SpinLock::new(Rank::Data, inner), writer: Mutex::new(()) }
+    }
+    /// Replaces the content by these bytes, read where they are.
+    pub fn set_base(&self, base: &'static [u8]) {
+        let _w = self.writer.lock();
+        self.cut(0);
+        let mut i = self.inner.lock();
+        i.len = base.len() as u64;
+        i.base = base;
+    }
+    /// Length in bytes.
+    pub fn size(&self) -> u64 {
+        self.inner.lock().len
+    }
+    /// Pages of memory in use.
+    pub fn pages_held(&self) -> usize {
+        let i = self.inner.lock();
+        i.held + if i.leaves.is_empty() { i.base.len().div_ceil(PAGE_SIZE) } else { 0 }
+    }
+
+    /// Reads from `pos`.
+    pub fn read(&self, mut pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        let start = dst.done();
+        loop {
+            let (under, n) = {
+                let i = self.inner.lock();
+                let n = (dst.left() as u64).min(i.len.saturating_sub(pos)) as usize;
+                if n == 0 {
+                    break;
+                }
+                (i.under(pos, n), n)
+            };
+            let in_page = (pos % PAGE) as usize;
+            let to_page_end = n.min(PAGE_SIZE - in_page);
+            let (asked, put) = match &under {
+                Under::Page(p) => (to_page_end, dst.put_page(p, in_page, to_page_end)),
+                Under::Base(b) => (b.len(), dst.put(b)),
+                Under::Hole => (to_page_end, dst.put_zeros(to_page_end)),
+            };
+            match put {
+                Ok(k) => {
+                    pos += k as u64;
+                    if k < asked {
+                        break;
+                    }
+                }
+                Err(e) if dst.done() == start => return Err(e),
+                Err(_) => break,
+            }
+        }
+        Ok(dst.done() - start)
+    }
+
+    /// Content as it lies in memory.
+    pub fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
+        let i = self.inner.lock();
+        let n = (max as u64).min(i.len.saturating_sub(pos)) as usize;
+        match i.under(pos, n) {
+            _ if n == 0 => None,
+            Under::Page(p) => {
+                let off = (pos % PAGE) as usize;
+                Some(Extent::Page(p, off, n.min(PAGE_SIZE - off)))
+            }
+            Under::Base(b) => Some(Extent::Static(b)),
+            Under::Hole => None,
+        }
+    }
+
+    /// The page at `index`, made if there is none. Accounts for it.
+    fn page(&self, index: u64) -> Result<Arc<Page>> {
+        if let Some(p) = self.inner.lock().get(index) {
+            return Ok(p.clone());
+        }
+        self.fs.charge(1)?;
+        match self.insert_page(index) {
+            Ok((page, true)) => Ok(page),
+            other => {
+                self.fs.uncharge(1);
+                other.map(|(page, _)| page)
+            }
+        }
+    }
+    /// Whether the page is new.
+    fn insert_page(&self, index: u64) -> Result<(Arc<Page>, bool)> {
+        let page = Page::new()?;
+        let leaf: Leaf = try_box([const { None }; FAN as usize])?;
+        let base = self.inner.lock().base_from(index * PAGE, PAGE_SIZE);
+        page.write(0, base);
+        let mut i = self.inner.lock();
+        if let Some(p) = i.get(index) {
+            return Ok((p.clone(), false));
+        }
+        i.leaves.entry(index / FAN).or_insert(leaf)[(index % FAN) as usize] = Some(page.clone());
+        i.held += 1;
+        Ok((page, true))
+    }
+
+    /// Writes; how much, and the position behind it.
+    pub fn write(&self, at: At, src: &mut Source<'_>, limit: u64) -> Result<(usize, u64)> {
+        let _w = self.writer.lock();
+        let start = src.done();
+        let mut pos = match at {
+            At::Pos(p) => p,
+            At::End => self.size(),
+        };
+        if src.left() == 0 {
+            return Ok((0, pos));
+        }
+        let max = limit.min(MAX_SIZE);
+        if pos >= max {
+            return Err(Errno::EFBIG);
+        }
+        src.limit(usize::try_from(max - pos).unwrap_or(usize::MAX));
+        while src.left() > 0 {
+            let off = (pos % PAGE) as usize;
+            // Memory that is short is a full file system to whoever writes to it.
+            let took = self.page(pos / PAGE).map_err(|e| if e == Errno::ENOMEM { Errno::ENOSPC } else { e }).and_then(
+                |page| {
+                    let asked = src.left().min(PAGE_SIZE - off);
+                    src.take_page(&page, off, asked).map(|k| (k, k < asked))
+                },
+            );
+            match took {
+                Ok((k, short)) => {
+                    pos += k as u64;
+                    let mut i = self.inner.lock();
+                    i.len = i.len.max(pos);
+                    if short {
+                        break;
+                    }
+                }
+                Err(e) if src.done() == start => return Err(e),
+                Err(_) => break,
+            }
+        }
+        Ok((src.done() - start, pos))
+    }
+
+    /// Truncates or extends with a hole.
+    pub fn resize(&self, len: u64) -> Result<()> {
+        if len > MAX_SIZE {
+            return Err(Errno::EFBIG);
+        }
+        let _w = self.writer.lock();
+        self.cut(len);
+        self.inner.lock().len = len;
+        Ok(())
+    }
+    /// Drops content from `len` on: what is there afterwards reads as zeros.
+    fn cut(&self, len: u64) {
+        let (gone, tail) = {
+            let mut i = self.inner.lock();
+            if len >= i.len {
+                return;
+            }
+            i.len = len;
+            i.base = i.base_from(0, len as usize);
+            let keep = len.div_ceil(PAGE);
+            let mut gone = i.leaves.split_off(&keep.div_ceil(FAN));
+            // The leaf that the cut goes through.
+            if !keep.is_multiple_of(FAN)
+                && let Some(leaf) = i.leaves.get_mut(&(keep / FAN))
+            {
+                let mut cut: [Option<Arc<Page>>; FAN as usize] = [const { None }; FAN as usize];
+                for (from, to) in leaf.iter_mut().zip(cut.iter_mut()).skip((keep % FAN) as usize) {
+                    *to = from.take();
+                }
+                let empty = leaf.iter().all(Option::is_none);
+                if empty {
+                    i.leaves.remove(&(keep / FAN));
+                }
+                gone.insert(u64::MAX, Box::new(cut));
+            }
+            let n: usize = gone.values().map(|l| l.iter().flatten().count()).sum();
+            i.held -= n;
+            self.fs.uncharge(n);
+            let tail = (!len.is_multiple_of(PAGE)).then(|| i.get(len / PAGE).cloned()).flatten();
+            (gone, tail)
+        };
+        // Freed outside the spin lock: there may be very many.
+        drop(gone);
+        if let Some(p) = tail {
+            p.zero((len % PAGE) as usize, PAGE_SIZE);
+        }
+    }
+
+    /// `fallocate`: mode 0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE [| KEEP_SIZE].
+    pub fn allocate(&self, mode: u32, pos: u64, len: u64) -> Result<()> {
+        const KEEP: u32 = 1;
+        const PUNCH: u32 = 2;
+        const ZERO: u32 = 0x10;
+        let end = pos.checked_add(len).filter(|&e| e <= MAX_SIZE).ok_or(Errno::EFBIG)?;
+        let _w = self.writer.lock();
+        match mode & !KEEP {
+            0 => {}
+            PUNCH if mode & KEEP != 0 => return self.zero(pos, end.min(self.size())),
+            ZERO => self.zero(pos, end.min(self.size()))?,
+            _ => return Err(Errno::EOPNOTSUPP),
+        }
+        // Pages are charged now, so that a later write cannot run out of space.
+        for index in pos / PAGE..end.div_ceil(PAGE) {
+            self.page(index).map_err(|_| Errno::ENOSPC)?;
+        }
+        if mode & KEEP == 0 {
+            let mut i = self.inner.lock();
+            i.len = i.len.max(end);
+        }
+        Ok(())
+    }
+    /// Zeroes a range that lies in the file. Pages stay, so that mappings of them stay coherent.
+    fn zero(&self, mut pos: u64, end: u64) -> Result<()> {
+        while pos < end {
+            let off = (pos % PAGE) as usize;
+            let n = (end - pos).min(PAGE - off as u64);
+            let present = {
+                let i = self.inner.lock();
+                i.get(pos / PAGE).cloned().ok_or(i.base_from(pos, n as usize).is_empty())
+            };
+            match present {
+                Ok(p) => p.zero(off, off + n as usize),
+                Err(true) => {
+                    // A hole already; on to the next leaf when this one is not there at all.
+                    let i = self.inner.lock();
+                    if i.leaves.range(pos / PAGE / FAN..).next().is_none() && pos >= i.base.len() as u64 {
+                        break;
+                    }
+                }
+                Err(false) => self.page(pos / PAGE)?.zero(off, off + n as usize),
+            }
+            pos += n;
+        }
+        Ok(())
+    }
+
+    /// Next data or hole from `pos`, in whole pages.
+    pub fn seek_data(&self, pos: u64, data: bool) -> u64 {
+        let i = self.inner.lock();
+        let in_base = |p: u64| p < i.base.len() as u64;
+        let mut at = pos;
+        while at < i.len {
+            let index = at / PAGE;
+            if (in_base(at) || i.get(index).is_some()) == data {
+                return at;
+            }
+            let next = match i.leaves.get(&(index / FAN)) {
+                None if !in_base(at) => match i.leaves.range(index / FAN..).next() {
+                    Some((leaf, _)) => leaf * FAN,
+                    None => break,
+                },
+                _ => index + 1,
+            };
+            at = next * PAGE;
+        }
+        i.len
+    }
+
+    /// The page for a mapping. A hole gets a page of its own, so that later writes are seen.
+    pub fn map(&self, index: u64) -> Result<Option<Arc<Page>>> {
+        match index.checked_mul(PAGE) {
+            Some(pos) if pos < self.size() => self.page(index).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        self.fs.uncharge(self.inner.lock().held);
+    }
+}

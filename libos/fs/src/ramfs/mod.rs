@@ -1,0 +1,396 @@
+//! The file system in memory: `/`, `/tmp`, `/dev`, `/dev/shm`, memfd.
+//!
+//! Its directories are the dentry tree itself; here are the objects. Content is pages, or bytes of the image or
+//! initrd that are read in place until written ([`data`]). A cap on pages and objects gives ENOSPC while the machine
+//! still has memory to live on.
+
+pub mod data;
+pub mod populate;
+
+use crate::dentry::Path;
+use crate::device;
+use crate::inode::{At, Extent, FileSystem, Follow, Inode, New, Rename, SetAttr, StatFs};
+use crate::pipe::Pipe;
+use crate::time::{Times, now};
+use crate::util::{try_arc, try_vec};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use data::Data;
+use libos_base::abi::{OpenFlags, Stat, mode::*};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::layout::PAGE_SIZE;
+use libos_base::page::Page;
+use libos_base::sync::{Rank, SpinLock};
+use libos_base::{Errno, Result};
+
+/// One ramfs.
+pub struct RamFs {
+    dev: u64,
+    magic: i64,
+    name: &'static str,
+    max_pages: usize,
+    max_inodes: usize,
+    pages: AtomicUsize,
+    inodes: AtomicUsize,
+    next_ino: AtomicU64,
+}
+
+static NEXT_DEV: AtomicU64 = AtomicU64::new(1);
+
+/// A device number for a file system without a device (major 0, as Linux).
+pub fn anonymous_dev() -> u64 {
+    NEXT_DEV.fetch_add(1, Ordering::Relaxed)
+}
+
+/// `f_type` of tmpfs (linux/magic.h).
+pub const TMPFS_MAGIC: i64 = 0x0102_1994;
+
+impl RamFs {
+    /// An empty one that holds at most `max_bytes`.
+    pub fn new(name: &'static str, max_bytes: usize) -> Result<Arc<RamFs>> {
+        let max_pages = max_bytes / PAGE_SIZE;
+        try_arc(RamFs {
+            dev: anonymous_dev(),
+            magic: TMPFS_MAGIC,
+            name,
+            max_pages,
+            max_inodes: (max_pages / 2).max(1024),
+            pages: AtomicUsize::new(0),
+            inodes: AtomicUsize::new(0),
+            next_ino: AtomicU64::new(1),
+        })
+    }
+    /// A new object that no directory names yet.
+    pub fn make(self: &Arc<Self>, new: New<'_>) -> Result<Arc<RamInode>> {
+        let body = match new.mode & S_IFMT {
+            S_IFREG => Body::File(Data::new(self.clone())),
+            S_IFDIR => Body::Dir,
+            S_IFLNK => Body::Link(try_vec(new.target)?),
+            S_IFIFO => Body::Fifo(SpinLock::new(Rank::Table, None)),
+            S_IFSOCK => Body::Socket(SpinLock::new(Rank::Table, None)),
+            S_IFCHR | S_IFBLK => Body::Device,
+            _ => return Err(Errno::EINVAL),
+        };
+        self.make_with(new.mode, new.rdev, body)
+    }
+    fn make_with(self: &Arc<Self>, mode: u32, rdev: u64, body: Body) -> Result<Arc<RamInode>> {
+        if self.inodes.fetch_add(1, Ordering::Relaxed) >= self.max_inodes {
+            self.inodes.fetch_sub(1, Ordering::Relaxed);
+            return Err(Errno::ENOSPC);
+        }
+        let nlink = if mode & S_IFMT == S_IFDIR { 2 } else { 1 };
+        let meta = Meta { mode: mode & 0o7777, uid: 0, gid: 0, nlink, linkable: false, times: Times::all(now()) };
+        try_arc(RamInode {
+            fs: self.clone(),
+            ino: self.next_ino.fetch_add(1, Ordering::Relaxed),
+            kind: mode & S_IFMT,
+            rdev,
+            meta: SpinLock::new(Rank::Data, meta),
+            body,
+        })
+        .inspect_err(|_| {
+            self.inodes.fetch_sub(1, Ordering::Relaxed);
+        })
+    }
+    /// Accounts for `n` more pages; ENOSPC above the cap.
+    fn charge(&self, n: usize) -> Result<()> {
+        self.pages
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |p| p.checked_add(n).filter(|&p| p <= self.max_pages))
+            .map(|_| ())
+            .map_err(|_| Errno::ENOSPC)
+    }
+    fn uncharge(&self, n: usize) {
+        self.pages.fetch_sub(n, Ordering::Relaxed);
+    }
+}
+
+impl FileSystem for RamFs {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn dev(&self) -> u64 {
+        self.dev
+    }
+    fn statfs(&self) -> StatFs {
+        let free = self.max_pages.saturating_sub(self.pages.load(Ordering::Relaxed)) as u64;
+        StatFs {
+            kind: self.magic,
+            bsize: PAGE_SIZE as i64,
+            blocks: self.max_pages as u64,
+            bfree: free,
+            bavail: free,
+            files: self.max_inodes as u64,
+            ffree: self.max_inodes.saturating_sub(self.inodes.load(Ordering::Relaxed)) as u64,
+            fsid: [self.dev as i32, 0],
+            namelen: crate::inode::NAME_MAX as i64,
+            frsize: PAGE_SIZE as i64,
+            ..StatFs::default()
+        }
+    }
+}
+
+struct Meta {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    nlink: u64,
+    /// May get a name although it has none (O_TMPFILE).
+    linkable: bool,
+    times: Times,
+}
+
+enum Body {
+    File(Data),
+    Dir,
+    Link(Vec<u8>),
+    Fifo(SpinLock<Option<Arc<Pipe>>>),
+    /// The listening or bound socket, which the socket layer knows.
+    Socket(SpinLock<Option<Arc<dyn Any + Send + Sync>>>),
+    Device,
+}
+
+/// An object of a ramfs.
+pub struct RamInode {
+    fs: Arc<RamFs>,
+    ino: u64,
+    kind: u32,
+    rdev: u64,
+    meta: SpinLock<Meta>,
+    body: Body,
+}
+
+impl Drop for RamInode {
+    fn drop(&mut self) {
+        self.fs.inodes.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl RamInode {
+    fn data(&self) -> Result<&Data> {
+        match &self.body {
+            Body::File(d) => Ok(d),
+            Body::Dir => Err(Errno::EISDIR),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+    /// Links up or down; times changed.
+    fn links(&self, by: i64) {
+        let mut m = self.meta.lock();
+        m.nlink = m.nlink.saturating_add_signed(by);
+        m.times.changed();
+    }
+    fn modified(&self) {
+        self.meta.lock().times.modified();
+    }
+    /// An entry of this directory came or went.
+    fn entry_changed(&self, subdirs: i64) {
+        let mut m = self.meta.lock();
+        m.nlink = m.nlink.saturating_add_signed(subdirs);
+        m.times.modified();
+    }
+    /// Ownership and time as an archive gives them.
+    pub fn set_meta(&self, uid: u32, gid: u32, mtime: i64) {
+        let mut m = self.meta.lock();
+        m.uid = uid;
+        m.gid = gid;
+        m.times = Times::all(libos_base::abi::Timespec { sec: mtime, nsec: 0 });
+    }
+    /// Gives an empty file this content, read in place.
+    pub fn set_base(&self, base: &'static [u8]) {
+        if let Body::File(d) = &self.body {
+            d.set_base(base);
+        }
+    }
+    /// The pipe behind a FIFO, made when it is first opened.
+    pub fn fifo(&self) -> Result<Arc<Pipe>> {
+        let Body::Fifo(slot) = &self.body else { return Err(Errno::EINVAL) };
+        let fresh = Pipe::new()?;
+        Ok(slot.lock().get_or_insert(fresh).clone())
+    }
+    /// The socket bound to this node.
+    pub fn socket(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        match &self.body {
+            Body::Socket(s) => s.lock().clone(),
+            _ => None,
+        }
+    }
+    /// Binds a socket to this node.
+    pub fn set_socket(&self, socket: Arc<dyn Any + Send + Sync>) {
+        if let Body::Socket(s) = &self.body {
+            let old = s.lock().replace(socket);
+            drop(old);
+        }
+    }
+}
+
+fn ram(i: &Arc<dyn Inode>) -> Result<&RamInode> {
+    i.downcast::<RamInode>().ok_or(Errno::EXDEV)
+}
+
+fn dirs(i: &RamInode) -> i64 {
+    i64::from(i.kind == S_IFDIR)
+}
+
+impl Inode for RamInode {
+    fn kind(&self) -> u32 {
+        self.kind
+    }
+    fn in_memory(&self) -> bool {
+        true
+    }
+    fn fs(&self) -> Arc<dyn FileSystem> {
+        self.fs.clone()
+    }
+    fn stat(&self) -> Result<Stat> {
+        let (size, pages) = match &self.body {
+            Body::File(d) => (d.size(), d.pages_held()),
+            Body::Link(t) => (t.len() as u64, 0),
+            Body::Dir => (PAGE_SIZE as u64, 1),
+            _ => (0, 0),
+        };
+        let m = self.meta.lock();
+        Ok(Stat {
+            dev: self.fs.dev,
+            ino: self.ino,
+            nlink: m.nlink,
+            mode: self.kind | m.mode,
+            uid: m.uid,
+            gid: m.gid,
+            rdev: self.rdev,
+            size: size as i64,
+            blksize: PAGE_SIZE as i64,
+            blocks: (pages * (PAGE_SIZE / 512)) as i64,
+            atime: m.times.atime,
+            mtime: m.times.mtime,
+            ctime: m.times.ctime,
+            ..Stat::default()
+        })
+    }
+    fn set_attr(&self, a: &SetAttr) -> Result<()> {
+        let mut m = self.meta.lock();
+        m.mode = a.mode.map_or(m.mode, |v| v & 0o7777);
+        m.uid = a.uid.unwrap_or(m.uid);
+        m.gid = a.gid.unwrap_or(m.gid);
+        m.times.changed();
+        m.times.atime = a.atime.unwrap_or(m.times.atime);
+        m.times.mtime = a.mtime.unwrap_or(m.times.mtime);
+        Ok(())
+    }
+
+    fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        let n = self.data()?.read(pos, dst)?;
+        self.meta.lock().times.accessed();
+        Ok(n)
+    }
+    fn write_at(&self, at: At, src: &mut Source<'_>, limit: u64) -> Result<(usize, u64)> {
+        let r = self.data()?.write(at, src, limit)?;
+        if r.0 > 0 {
+            let mut m = self.meta.lock();
+            m.times.modified();
+            // A write takes set-user-ID and set-group-ID away, also from root's files when root writes (POSIX write()).
+            m.mode &= if m.mode & 0o010 != 0 { !0o6000 } else { !0o4000 };
+        }
+        Ok(r)
+    }
+    fn size(&self) -> u64 {
+        self.data().map_or(0, Data::size)
+    }
+    fn resize(&self, len: u64) -> Result<()> {
+        self.data()?.resize(len)?;
+        self.modified();
+        Ok(())
+    }
+    fn allocate(&self, mode: u32, pos: u64, len: u64) -> Result<()> {
+        self.data()?.allocate(mode, pos, len)?;
+        self.modified();
+        Ok(())
+    }
+    fn seek_data(&self, pos: u64, data: bool) -> u64 {
+        self.data().map_or(pos, |d| d.seek_data(pos, data))
+    }
+    fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
+        self.data().ok()?.extent(pos, max)
+    }
+    fn page(&self, index: u64, _for_write: bool) -> Result<Option<Arc<Page>>> {
+        match &self.body {
+            Body::File(d) => d.map(index),
+            _ => Err(Errno::ENODEV),
+        }
+    }
+
+    fn follow(&self) -> Result<Follow> {
+        match &self.body {
+            Body::Link(t) => {
+                self.meta.lock().times.accessed();
+                try_vec(t).map(Follow::Text)
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+    fn create(&self, _name: &[u8], new: New<'_>) -> Result<Arc<dyn Inode>> {
+        let i = self.fs.make(new)?;
+        self.entry_changed(dirs(&i));
+        Ok(i)
+    }
+    fn tmpfile(&self, mode: u32, linkable: bool) -> Result<Arc<dyn Inode>> {
+        let i = self.fs.make(New { mode: S_IFREG | mode, rdev: 0, target: &[] })?;
+        let mut m = i.meta.lock();
+        m.nlink = 0;
+        m.linkable = linkable;
+        drop(m);
+        Ok(i)
+    }
+    fn link(&self, _name: &[u8], inode: &Arc<dyn Inode>) -> Result<()> {
+        {
+            let mut m = ram(inode)?.meta.lock();
+            if m.nlink == 0 && !m.linkable {
+                return Err(Errno::ENOENT);
+            }
+            m.nlink += 1;
+            m.times.changed();
+        }
+        self.modified();
+        Ok(())
+    }
+    fn unlink(&self, _name: &[u8], inode: &Arc<dyn Inode>) -> Result<()> {
+        let i = ram(inode)?;
+        i.links(-1 - dirs(i));
+        self.entry_changed(-dirs(i));
+        Ok(())
+    }
+    fn rename(&self, r: &Rename<'_>) -> Result<()> {
+        let (what, to) = (ram(r.what)?, ram(r.to)?);
+        let moved = dirs(what);
+        match r.replaced {
+            Some(other) if r.exchange => {
+                let other = ram(other)?;
+                self.entry_changed(dirs(other) - moved);
+                to.entry_changed(moved - dirs(other));
+                other.links(0);
+            }
+            Some(victim) => {
+                let victim = ram(victim)?;
+                victim.links(-1 - dirs(victim));
+                self.entry_changed(-moved);
+                to.entry_changed(moved - dirs(victim));
+            }
+            None => {
+                self.entry_changed(-moved);
+                to.entry_changed(moved);
+            }
+        }
+        what.links(0);
+        Ok(())
+    }
+    fn open(&self, path: &Path, flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
+        match self.kind {
+            S_IFCHR | S_IFBLK => device::open(self.rdev, self.kind, path, flags).map(Some),
+            S_IFIFO => crate::pipe::open_fifo(self.fifo()?, path, flags).map(Some),
+            S_IFSOCK => Err(Errno::ENXIO),
+            _ => Ok(None),
+        }
+    }
+}

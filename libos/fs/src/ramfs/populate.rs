@@ -1,0 +1,98 @@
+//! Unpacking a cpio archive into a ramfs. File content stays where it is.
+
+use super::RamInode;
+use crate::dentry::Path;
+use crate::device::makedev;
+use crate::inode::{New, SetAttr};
+use crate::process::{AT_FDCWD, Process};
+use crate::root::or_exists;
+use alloc::vec::Vec;
+use hashbrown::HashMap;
+use libos_base::abi::mode::*;
+use libos_base::{Errno, Result, warn};
+use unibody_proto::cpio::{Entry, entries};
+
+/// Where boot parameters travel; not a part of the program's files.
+const PRIVATE: &[u8] = b".unibody";
+
+/// Puts every entry of `archive` under the root of `p`; what has the same name is replaced. Damage ends it with a
+/// warning: the program then says what it misses.
+pub fn unpack(p: &Process, archive: &'static [u8]) -> Result<()> {
+    let mut links = HashMap::new();
+    for e in entries(archive) {
+        match e {
+            Ok(e) if e.name == PRIVATE || e.name.starts_with(b".unibody/") => {}
+            Ok(e) => match add(p, &e, &mut links) {
+                Ok(()) => {}
+                Err(err @ (Errno::ENOSPC | Errno::ENOMEM)) => return Err(err),
+                Err(err) => warn!("root file system: {}: {err}", libos_base::user::lossy(e.name)),
+            },
+            Err(_) => warn!("root file system: the archive is damaged; what follows is missing"),
+        }
+    }
+    Ok(())
+}
+
+type Links = HashMap<(u32, (u32, u32), u32), Vec<u8>>;
+
+fn add(p: &Process, e: &Entry<'static>, links: &mut Links) -> Result<()> {
+    let mut name = Vec::new();
+    name.try_reserve(e.name.len() + 1)?;
+    name.push(b'/');
+    name.extend_from_slice(e.name);
+    let kind = e.mode & S_IFMT;
+    if kind == S_IFDIR {
+        make_dirs(p, &name)?;
+        let at = p.lookup(AT_FDCWD, &name, true)?;
+        return set_meta(&at, e);
+    }
+    if let Some(end) = name.iter().rposition(|&c| c == b'/')
+        && end > 0
+        && p.lookup(AT_FDCWD, &name[..end], true).is_err()
+    {
+        make_dirs(p, &name[..end])?;
+    }
+    let linked = kind == S_IFREG && e.nlink > 1;
+    let key = (e.archive, e.dev, e.ino);
+    if linked && let Some(first) = links.get(&key) {
+        let first = p.lookup(AT_FDCWD, first, false)?;
+        let _ = p.unlink(AT_FDCWD, &name, false);
+        p.link(first.clone(), AT_FDCWD, &name)?;
+        return set_meta(&first, e);
+    }
+    let rdev = makedev(u64::from(e.rdev.0), u64::from(e.rdev.1));
+    let target = if kind == S_IFLNK { e.data } else { &[] };
+    let new = New { mode: e.mode, rdev, target };
+    if p.make_node(AT_FDCWD, &name, new).is_err_and(|e| e == Errno::EEXIST) {
+        p.unlink(AT_FDCWD, &name, false)?;
+        p.make_node(AT_FDCWD, &name, new)?;
+    }
+    let at = p.lookup(AT_FDCWD, &name, false)?;
+    if linked {
+        links.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        links.insert(key, name);
+    }
+    set_meta(&at, e)
+}
+
+fn set_meta(at: &Path, e: &Entry<'static>) -> Result<()> {
+    at.inode().set_attr(&SetAttr { mode: Some(e.mode & 0o7777), ..SetAttr::default() })?;
+    if let Some(i) = at.inode().downcast::<RamInode>() {
+        if e.mode & S_IFMT == S_IFREG && !e.data.is_empty() {
+            i.set_base(e.data);
+        }
+        i.set_meta(e.uid, e.gid, i64::from(e.mtime));
+    }
+    Ok(())
+}
+
+/// `mkdir -p`.
+pub fn make_dirs(p: &Process, path: &[u8]) -> Result<()> {
+    let ends = path.iter().enumerate().skip(1).filter(|(_, c)| **c == b'/').map(|(i, _)| i);
+    for end in ends.chain([path.len()]) {
+        if end > 1 {
+            or_exists(p.mkdir(AT_FDCWD, &path[..end], 0o755))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The root of the namespace: built from the image's archive and the initrd when the first path is used.
+
+use crate::dentry::Path;
+use crate::mount::{self, Mount};
+use crate::process::{AT_FDCWD, Process};
+use crate::ramfs::{RamFs, populate};
+use crate::{defaults, procfs};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::abi::mode::S_IFDIR;
+use libos_base::sync::{Mutex, Once};
+use libos_base::{Errno, Result};
+
+/// What boot knows about files.
+pub struct Config {
+    /// The root archive in the image (newc); empty if there is none. It stays mapped.
+    pub image: &'static [u8],
+    /// The archive laid over it; empty if there is none. It stays mapped.
+    pub initrd: &'static [u8],
+    /// Name of the machine, for `/etc/hostname` and `/etc/hosts`.
+    pub hostname: Vec<u8>,
+    /// Initial working directory; empty means `/`.
+    pub cwd: Vec<u8>,
+    /// Bytes that `/` and each memory file system may hold.
+    pub capacity: usize,
+}
+
+static CONFIG: Once<Config> = Once::new();
+static ANONYMOUS: Once<Result<Arc<Mount>>> = Once::new();
+
+/// Called once by boot, before the program starts. Only remembers.
+pub fn configure(config: Config) {
+    CONFIG.set(|| config);
+}
+
+fn config() -> &'static Config {
+    CONFIG.set(|| Config { image: &[], initrd: &[], hostname: Vec::new(), cwd: Vec::new(), capacity: 64 << 20 })
+}
+
+/// What one memory file system may hold.
+pub fn capacity() -> usize {
+    config().capacity
+}
+
+/// The hostname of boot.
+pub fn hostname() -> &'static [u8] {
+    match &config().hostname {
+        h if h.is_empty() => b"unibody",
+        h => h,
+    }
+}
+
+/// A directory of a new ramfs.
+pub fn new_ramfs(name: &'static str, mode: u32) -> Result<Arc<crate::ramfs::RamInode>> {
+    RamFs::new(name, capacity())?.make(crate::inode::New { mode: S_IFDIR | mode, rdev: 0, target: &[] })
+}
+
+/// The mount of objects that have no place (memfd, reopened pipes).
+pub fn anonymous() -> Result<Arc<Mount>> {
+    // Two threads may build one at the same time; the first is kept.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _g = ONE.lock();
+    ANONYMOUS.set(|| Mount::new_root(new_ramfs("tmpfs", 0o777)?, "none")).clone()
+}
+
+/// Builds the root: archives, then what every program may expect, then `/dev` and `/proc`.
+pub(crate) fn build() -> Result<Path> {
+    let m = Mount::new_root(new_ramfs("ramfs", 0o755)?, "rootfs")?;
+    let root = Path { dentry: m.root.clone(), mount: m };
+    let p = Process::with_root(root.clone());
+    for archive in [config().image, config().initrd] {
+        populate::unpack(&p, archive)?;
+    }
+    defaults::fill(&p)?;
+    let dev = p.lookup(AT_FDCWD, b"/dev", true)?;
+    mount::mount(dev, defaults::devices()?, "devtmpfs", false)?;
+    defaults::fill_dev(&p)?;
+    let proc = p.lookup(AT_FDCWD, b"/proc", true)?;
+    mount::mount(proc, procfs::root()?, "proc", false)?;
+    Ok(root)
+}
+
+/// Goes to the working directory that boot asked for.
+pub(crate) fn enter(p: &Process) {
+    let cwd = &config().cwd;
+    if !cwd.is_empty()
+        && let Err(e) = p.chdir(cwd)
+    {
+        libos_base::warn!("working directory {}: {e}; staying in /", libos_base::user::lossy(cwd));
+    }
+}
+
+/// Ignores EEXIST.
+pub(crate) fn or_exists(r: Result<()>) -> Result<()> {
+    match r {
+        Err(Errno::EEXIST) => Ok(()),
+        r => r,
+    }
+}

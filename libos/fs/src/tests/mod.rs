@@ -1,0 +1,111 @@
+//! Host tests of the whole crate, a process at a time.
+
+mod archive;
+mod events;
+mod io;
+mod names;
+mod pipes;
+mod proc;
+mod walk;
+
+use crate::inode::FileSystem;
+use crate::process::{AT_FDCWD, Process};
+use crate::ramfs::RamFs;
+use crate::{Path, inode, mount, root};
+use libos_base::abi::{OpenFlags, Stat, mode::S_IFDIR};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::{Errno, Result};
+use std::sync::Arc;
+
+/// A process whose root has what every root has.
+fn process() -> Process {
+    Process::with_root(root::build().unwrap())
+}
+
+/// A process with an empty root that holds `bytes`.
+fn small(bytes: usize) -> (Process, Arc<RamFs>) {
+    let fs = RamFs::new("ramfs", bytes).unwrap();
+    let dir = fs.make(inode::New { mode: S_IFDIR | 0o755, rdev: 0, target: &[] }).unwrap();
+    let m = mount::Mount::new_root(dir, "rootfs").unwrap();
+    (Process::with_root(Path { dentry: m.root.clone(), mount: m }), fs)
+}
+
+fn free_pages(fs: &RamFs) -> u64 {
+    fs.statfs().bfree
+}
+
+const RD: OpenFlags = OpenFlags::empty();
+const RW: OpenFlags = OpenFlags::RDWR;
+
+fn create() -> OpenFlags {
+    OpenFlags::RDWR | OpenFlags::CREAT
+}
+fn open(p: &Process, path: &str, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
+    p.open(AT_FDCWD, path.as_bytes(), flags, 0o666)
+}
+fn mkdir(p: &Process, path: &str) {
+    p.mkdir(AT_FDCWD, path.as_bytes(), 0o777).unwrap();
+}
+fn put(p: &Process, path: &str, text: &str) {
+    p.write_file(path.as_bytes(), text.as_bytes()).unwrap();
+}
+fn get(p: &Process, path: &str) -> Result<String> {
+    p.read_file(path.as_bytes()).map(|b| String::from_utf8(b).unwrap())
+}
+fn stat(p: &Process, path: &str) -> Result<Stat> {
+    p.stat(AT_FDCWD, path.as_bytes(), crate::process::at::SYMLINK_NOFOLLOW).map(|s| s.stat)
+}
+fn symlink(p: &Process, target: &str, path: &str) {
+    p.symlink(target.as_bytes(), AT_FDCWD, path.as_bytes()).unwrap();
+}
+fn rename(p: &Process, from: &str, to: &str, flags: u32) -> Result<()> {
+    p.rename(AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), flags)
+}
+fn unlink(p: &Process, path: &str) -> Result<()> {
+    p.unlink(AT_FDCWD, path.as_bytes(), false)
+}
+fn rmdir(p: &Process, path: &str) -> Result<()> {
+    p.unlink(AT_FDCWD, path.as_bytes(), true)
+}
+fn read(f: &Arc<dyn FileLike>, n: usize) -> Result<Vec<u8>> {
+    let mut buf = vec![0; n];
+    let k = f.read(&mut Sink::kernel(&mut buf))?;
+    buf.truncate(k);
+    Ok(buf)
+}
+fn read_at(f: &Arc<dyn FileLike>, pos: u64, n: usize) -> Result<Vec<u8>> {
+    let mut buf = vec![0; n];
+    let k = f.read_at(pos, &mut Sink::kernel(&mut buf))?;
+    buf.truncate(k);
+    Ok(buf)
+}
+fn write(f: &Arc<dyn FileLike>, b: &[u8]) -> Result<usize> {
+    f.write(&mut Source::kernel(b))
+}
+fn err<T>(r: Result<T>) -> Errno {
+    r.err().expect("an error")
+}
+/// Names in a directory, as `getdents64` gives them with a buffer of `room` bytes.
+fn list(p: &Process, path: &str, room: usize) -> Vec<String> {
+    let f = open(p, path, RD).unwrap();
+    let dir = f.downcast::<crate::openfile::OpenFile>().unwrap();
+    let mut names = Vec::new();
+    loop {
+        let records = dir.read_dir(room).unwrap();
+        if records.is_empty() {
+            return names;
+        }
+        names.extend(names_of(&records));
+    }
+}
+fn names_of(mut records: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    while !records.is_empty() {
+        let len = u16::from_ne_bytes([records[16], records[17]]) as usize;
+        let name = records[19..len].split(|&b| b == 0).next().unwrap();
+        names.push(String::from_utf8(name.to_vec()).unwrap());
+        records = &records[len..];
+    }
+    names
+}

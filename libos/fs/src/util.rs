@@ -1,0 +1,100 @@
+//! Small helpers: allocations that may fail, and decimal text without `core::fmt`.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::{Errno, Result};
+
+/// ENOMEM unless `bytes` more can be allocated now. Stable `Arc` and `Box` abort when memory is gone; asking first
+/// leaves only a race that the heap's reserve covers.
+pub fn room_for(bytes: usize) -> Result<()> {
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| Errno::ENOMEM)
+}
+
+/// `Arc::new` that fails with ENOMEM.
+pub fn try_arc<T>(value: T) -> Result<Arc<T>> {
+    room_for(size_of::<T>() + 16)?;
+    Ok(Arc::new(value))
+}
+
+/// `Box::new` that fails with ENOMEM.
+pub fn try_box<T>(value: T) -> Result<Box<T>> {
+    room_for(size_of::<T>())?;
+    Ok(Box::new(value))
+}
+
+/// A copy of `bytes`.
+pub fn try_vec(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut v = Vec::new();
+    v.try_reserve_exact(bytes.len())?;
+    v.extend_from_slice(bytes);
+    Ok(v)
+}
+
+/// Builds `/proc` style text.
+#[derive(Default)]
+pub struct Text(pub Vec<u8>);
+
+impl Text {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Adds bytes.
+    pub fn s(mut self, s: impl AsRef<[u8]>) -> Self {
+        self.0.extend_from_slice(s.as_ref());
+        self
+    }
+    /// Adds a decimal number.
+    pub fn n(mut self, mut n: u64) -> Self {
+        let mut digits = [0; 20];
+        let mut i = digits.len();
+        loop {
+            i -= 1;
+            digits[i] = b'0' + (n % 10) as u8;
+            n /= 10;
+            if n == 0 {
+                break;
+            }
+        }
+        self.0.extend_from_slice(&digits[i..]);
+        self
+    }
+    /// Adds a decimal number, padded on the left with `pad` to `width`.
+    pub fn pad(mut self, n: u64, width: usize, pad: u8) -> Self {
+        let t = Text::new().n(n).0;
+        self.0.extend(core::iter::repeat_n(pad, width.saturating_sub(t.len())));
+        self.0.extend_from_slice(&t);
+        self
+    }
+    /// The text as a string (it is ASCII but for path names, whose odd bytes are replaced).
+    pub fn string(self) -> alloc::string::String {
+        alloc::string::String::from_utf8(self.0)
+            .unwrap_or_else(|e| alloc::string::String::from_utf8_lossy(e.as_bytes()).into_owned())
+    }
+}
+
+/// Parses a decimal number that is the whole of `s`.
+pub fn parse_u64(s: &[u8]) -> Option<u64> {
+    if s.is_empty() {
+        return None;
+    }
+    s.iter().try_fold(0u64, |n, &c| {
+        c.is_ascii_digit().then_some(())?;
+        n.checked_mul(10)?.checked_add(u64::from(c - b'0'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        assert_eq!(Text::new().s("a").n(0).s(" ").n(u64::MAX).string(), "a0 18446744073709551615");
+        assert_eq!(Text::new().pad(42, 5, b' ').string(), "   42");
+        assert_eq!(parse_u64(b"120"), Some(120));
+        assert_eq!(parse_u64(b"12x"), None);
+        assert_eq!(parse_u64(b"99999999999999999999"), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! A first look at a frame: enough to find the connection it belongs to. Trusts nothing: every length is checked,
+//! and what does not parse is `None` and dropped or left to smoltcp.
+
+use smoltcp::wire::{
+    EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
+};
+
+/// The connection a segment belongs to, as seen from here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tuple {
+    /// Our address.
+    pub local: IpAddress,
+    /// Our port.
+    pub lport: u16,
+    /// The peer's address.
+    pub remote: IpAddress,
+    /// The peer's port.
+    pub rport: u16,
+}
+
+impl Tuple {
+    /// As bytes, for hashing.
+    pub fn bytes(&self) -> [u8; 36] {
+        let wide = |a: &IpAddress| match a {
+            IpAddress::Ipv4(a) => a.to_ipv6_mapped().octets(),
+            IpAddress::Ipv6(a) => a.octets(),
+        };
+        let mut b = [0; 36];
+        b[..16].copy_from_slice(&wide(&self.local));
+        b[16..32].copy_from_slice(&wide(&self.remote));
+        b[32..34].copy_from_slice(&self.lport.to_le_bytes());
+        b[34..].copy_from_slice(&self.rport.to_le_bytes());
+        b
+    }
+}
+
+/// TCP header fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Tcp {
+    pub tuple: Tuple,
+    pub seq: u32,
+    pub ack: u32,
+    pub syn: bool,
+    pub fin: bool,
+    pub rst: bool,
+    pub has_ack: bool,
+    /// Bytes of data.
+    pub len: usize,
+    /// The MSS option of a SYN.
+    pub mss: Option<u16>,
+}
+
+/// A UDP datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Udp<'a> {
+    pub tuple: Tuple,
+    pub data: &'a [u8],
+    /// Time to live or hop limit.
+    pub ttl: u8,
+}
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind<'a> {
+    Tcp(Tcp),
+    Udp(Udp<'a>),
+    /// One IPv4 fragment.
+    Fragment,
+    /// ICMP for IPv4 or IPv6: type, code, and the packet it complains about.
+    Icmp {
+        v6: bool,
+        kind: u8,
+        code: u8,
+        about: &'a [u8],
+    },
+    /// ARP, or anything else: smoltcp's business.
+    Other,
+    Arp,
+}
+
+/// A parsed frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Parsed<'a> {
+    /// The IP packet, without Ethernet header and padding; empty for ARP.
+    pub ip: &'a [u8],
+    pub kind: Kind<'a>,
+}
+
+/// The IP packet of an Ethernet frame, or ARP.
+pub fn parse_ethernet(frame: &[u8], csum_ok: bool) -> Option<Parsed<'_>> {
+    let eth = EthernetFrame::new_checked(frame).ok()?;
+    match eth.ethertype() {
+        EthernetProtocol::Ipv4 | EthernetProtocol::Ipv6 => parse_ip(&frame[14..], csum_ok),
+        EthernetProtocol::Arp => Some(Parsed { ip: &[], kind: Kind::Arp }),
+        _ => None,
+    }
+}
+
+/// An IP packet. `None`: malformed, or a checksum is wrong.
+pub fn parse_ip(p: &[u8], csum_ok: bool) -> Option<Parsed<'_>> {
+    match p.first()? >> 4 {
+        4 => {
+            let ip = Ipv4Packet::new_checked(p).ok()?;
+            if ip.version() != 4 || ip.header_len() < 20 || !ip.verify_checksum() {
+                return None;
+            }
+            let total = ip.total_len() as usize;
+            let (src, dst) = (IpAddress::Ipv4(ip.src_addr()), IpAddress::Ipv4(ip.dst_addr()));
+            let p = &p[..total];
+            if ip.more_frags() || ip.frag_offset() != 0 {
+                return Some(Parsed { ip: p, kind: Kind::Fragment });
+            }
+            let body = &p[ip.header_len() as usize..];
+            Some(Parsed { ip: p, kind: parse_transport(ip.next_header(), src, dst, ip.hop_limit(), body, csum_ok)? })
+        }
+        6 => {
+            let ip = Ipv6Packet::new_checked(p).ok()?;
+            let p = &p[..ip.total_len()];
+            let (src, dst) = (IpAddress::Ipv6(ip.src_addr()), IpAddress::Ipv6(ip.dst_addr()));
+            let kind = parse_transport(ip.next_header(), src, dst, ip.hop_limit(), &p[40..], csum_ok)?;
+            Some(Parsed { ip: p, kind })
+        }
+        _ => None,
+    }
+}
+
+fn parse_transport(
+    proto: IpProtocol,
+    src: IpAddress,
+    dst: IpAddress,
+    ttl: u8,
+    body: &[u8],
+    csum_ok: bool,
+) -> Option<Kind<'_>> {
+    let tuple = |sport, dport| Tuple { local: dst, lport: dport, remote: src, rport: sport };
+    Some(match proto {
+        IpProtocol::Tcp => {
+            let t = TcpPacket::new_checked(body).ok()?;
+            if t.src_port() == 0 || t.dst_port() == 0 || !(csum_ok || t.verify_checksum(&src, &dst)) {
+                return None;
+            }
+            Kind::Tcp(Tcp {
+                tuple: tuple(t.src_port(), t.dst_port()),
+                seq: t.seq_number().0 as u32,
+                ack: t.ack_number().0 as u32,
+                syn: t.syn(),
+                fin: t.fin(),
+                rst: t.rst(),
+                has_ack: t.ack(),
+                len: body.len() - t.header_len() as usize,
+                mss: if t.syn() { mss_option(t.options()) } else { None },
+            })
+        }
+        IpProtocol::Udp => {
+            let u = UdpPacket::new_checked(body).ok()?;
+            if u.dst_port() == 0 || !(csum_ok || u.verify_checksum(&src, &dst)) {
+                return None;
+            }
+            // RFC 8200 section 8.1: over IPv6 the checksum is not optional.
+            if matches!(src, IpAddress::Ipv6(_)) && u.checksum() == 0 {
+                return None;
+            }
+            Kind::Udp(Udp { tuple: tuple(u.src_port(), u.dst_port()), data: &body[8..u.len() as usize], ttl })
+        }
+        IpProtocol::Icmp | IpProtocol::Icmpv6 if body.len() >= 8 => {
+            Kind::Icmp { v6: proto == IpProtocol::Icmpv6, kind: body[0], code: body[1], about: &body[8..] }
+        }
+        _ => Kind::Other,
+    })
+}
+
+fn mss_option(mut o: &[u8]) -> Option<u16> {
+    loop {
+        match *o {
+            [2, 4, a, b, ..] => return Some(u16::from_be_bytes([a, b])),
+            [0, ..] | [] => return None,
+            [1, ..] => o = &o[1..],
+            [_, n, ..] if n >= 2 && o.len() > n as usize => o = &o[n as usize..],
+            _ => return None,
+        }
+    }
+}
+
+/// Addresses and ports of a packet of ours that an ICMP error quotes: (protocol, tuple, TCP sequence number).
+pub fn parse_quoted(p: &[u8]) -> Option<(u8, Tuple, u32)> {
+    let (proto, src, dst, body) = match p.first()? >> 4 {
+        4 => {
+            let ihl = (p[0] & 15) as usize * 4;
+            if ihl < 20 || p.len() < ihl + 8 {
+                return None;
+            }
+            let a = |o: usize| IpAddress::v4(p[o], p[o + 1], p[o + 2], p[o + 3]);
+            (p[9], a(12), a(16), &p[ihl..])
+        }
+        6 if p.len() >= 48 => {
+            let a = |o: usize| {
+                let mut b = [0; 16];
+                b.copy_from_slice(&p[o..o + 16]);
+                IpAddress::Ipv6(b.into())
+            };
+            (p[6], a(8), a(24), &p[40..])
+        }
+        _ => return None,
+    };
+    let port = |o: usize| u16::from_be_bytes([body[o], body[o + 1]]);
+    let seq = u32::from_be_bytes([body[4], body[5], body[6], body[7]]);
+    Some((proto, Tuple { local: src, lport: port(0), remote: dst, rport: port(2) }, seq))
+}
+
+/// What one of our own TCP frames says; the caller knows the frame is well formed.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    pub seq: u32,
+    pub ack: u32,
+    pub flags: u8,
+    pub len: usize,
+    /// Offset of the TCP header in the frame.
+    pub tcp_at: usize,
+    /// TCP header length.
+    pub header: usize,
+}
+
+/// Reads a frame that smoltcp emitted. `at`: where the IP header is.
+pub fn sent(frame: &[u8], at: usize) -> Option<Sent> {
+    let (tcp_at, total) = match frame.get(at)? >> 4 {
+        4 if *frame.get(at + 9)? == 6 => {
+            // The length field of an oversized offload frame may be 0: then the frame's own length counts.
+            let ihl = (frame[at] & 15) as usize * 4;
+            (at + ihl, frame.len())
+        }
+        6 if *frame.get(at + 6)? == 6 => (at + 40, frame.len()),
+        _ => return None,
+    };
+    let t = frame.get(tcp_at..)?;
+    if t.len() < 20 {
+        return None;
+    }
+    let header = (t[12] >> 4) as usize * 4;
+    let u32_at = |o: usize| u32::from_be_bytes([t[o], t[o + 1], t[o + 2], t[o + 3]]);
+    Some(Sent {
+        seq: u32_at(4),
+        ack: u32_at(8),
+        flags: t[13],
+        len: total.checked_sub(tcp_at + header)?,
+        tcp_at,
+        header,
+    })
+}
+
+/// `TCP FIN` bit.
+pub const FIN: u8 = 1;
+/// `TCP SYN` bit.
+pub const SYN: u8 = 2;

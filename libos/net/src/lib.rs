@@ -1,0 +1,24 @@
+//! Sockets: smoltcp behind a front whose packet cost does not depend on the number of connections, UDP, AF_UNIX,
+//! DHCP, loopback.
+#![cfg_attr(unibody_kernel, no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod addr;
+pub mod config;
+pub mod device;
+mod frame;
+pub mod ifreq;
+pub mod net;
+pub mod netlink;
+pub mod options;
+mod phy;
+mod reassembly;
+pub mod socket;
+mod stack;
+mod table;
+pub mod tcp;
+mod transfer;
+pub mod udp;
+pub mod unix;

@@ -1,0 +1,193 @@
+//! The stack behind its lock, and the thread that serves it.
+
+use crate::config::{Hooks, NetConfig};
+use crate::device::NetDevice;
+use crate::socket::Wait;
+use crate::stack::{Shared, Stack};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use libos_base::poll::{Events, Pollee, block_on};
+use libos_base::sync::{Mutex, MutexGuard, Once};
+use libos_base::thread::{self, Park};
+use libos_base::{Errno, Result, time};
+
+struct Inner {
+    stack: Stack,
+    dev: Option<Box<dyn NetDevice>>,
+}
+
+/// The network: shared by every socket, the network thread and the card's interrupt handler.
+///
+/// One blocking lock. Copies to and from program memory happen under it and may fault; watchers are woken after it
+/// is released.
+pub struct Net {
+    inner: Mutex<Inner>,
+    worker: Once<Arc<dyn Park>>,
+    /// When the network thread will look by itself. Written under the lock.
+    sleeps_until: AtomicU64,
+    hooks: Arc<dyn Hooks>,
+    configured: Pollee,
+    clock: fn() -> u64,
+}
+
+impl Net {
+    /// Loopback, and the card if there is one.
+    pub fn new(config: &NetConfig, dev: Option<Box<dyn NetDevice>>, hooks: Arc<dyn Hooks>) -> Arc<Self> {
+        Self::with_clock(config, dev, hooks, time::monotonic_ns)
+    }
+
+    /// For tests that make their own time.
+    pub fn with_clock(
+        config: &NetConfig,
+        dev: Option<Box<dyn NetDevice>>,
+        hooks: Arc<dyn Hooks>,
+        clock: fn() -> u64,
+    ) -> Arc<Self> {
+        let mut stack = Stack::new(hooks.clone(), config.memory, clock());
+        if let Some(d) = &dev {
+            stack.attach(&**d);
+            stack.configure(config);
+        }
+        Arc::new(Self {
+            inner: Mutex::new(Inner { stack, dev }),
+            worker: Once::new(),
+            sleeps_until: AtomicU64::new(0),
+            hooks,
+            configured: Pollee::new(),
+            clock,
+        })
+    }
+
+    /// What the kernel does for the stack.
+    pub fn hooks(&self) -> &dyn Hooks {
+        &*self.hooks
+    }
+
+    /// Runs `f` with the stack; then sends what it made sendable, wakes whom it made ready, and sees to it that
+    /// timers fire.
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(&mut Stack) -> R) -> R {
+        let mut inner = self.lock();
+        let r = f(&mut inner.stack);
+        self.unlock(inner);
+        r
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner.lock();
+        inner.stack.now = (self.clock)();
+        inner
+    }
+
+    fn unlock(&self, mut inner: MutexGuard<'_, Inner>) {
+        let st = &inner.stack;
+        if st.dirty.is_empty() && st.dirty_udp.is_empty() && st.lo.queue.is_empty() && st.wakes.is_empty() {
+            return;
+        }
+        let Inner { stack, dev } = &mut *inner;
+        let next = stack.pump(dev.as_deref_mut(), false);
+        let early = next < self.sleeps_until.load(Ordering::Relaxed);
+        let wakes = core::mem::take(&mut stack.wakes);
+        drop(inner);
+        notify(wakes);
+        if early {
+            self.interrupt();
+        }
+    }
+
+    /// Takes in what the card has and does all that is due; when to come again. Anybody may call it: a thread that
+    /// is about to wait for the network saves itself two switches.
+    pub fn poll(&self) -> u64 {
+        let mut inner = self.lock();
+        let Inner { stack, dev } = &mut *inner;
+        let next = stack.pump(dev.as_deref_mut(), true);
+        self.sleeps_until.store(next, Ordering::Relaxed);
+        let wakes = core::mem::take(&mut stack.wakes);
+        let news = core::mem::take(&mut stack.control.news) || stack.control.resolv.is_some();
+        drop(inner);
+        notify(wakes);
+        if news {
+            self.configured.notify(Events::IN);
+        }
+        next
+    }
+
+    /// Blocks until `attempt` succeeds. Looks at the card itself once before it sleeps, and tries again after that.
+    pub fn wait<T>(&self, wait: Wait, pollee: &Pollee, mut attempt: impl FnMut() -> Option<Result<T>>) -> Result<T> {
+        if !wait.nonblock {
+            if let Some(r) = attempt() {
+                return r;
+            }
+            self.poll();
+        }
+        wait.block(pollee, attempt)
+    }
+
+    /// The card's interrupt, or a timer that became earlier: the network thread looks again.
+    pub fn interrupt(&self) {
+        if let Some(w) = self.worker.get() {
+            w.unpark();
+        }
+    }
+
+    /// The network thread.
+    pub fn run(&self) -> ! {
+        self.worker.set(thread::current);
+        loop {
+            self.step();
+        }
+    }
+
+    /// One round of [`run`](Self::run).
+    pub fn step(&self) {
+        let next = self.poll();
+        self.tell();
+        if next <= (self.clock)() || self.arm() {
+            return;
+        }
+        thread::park(next, false);
+    }
+
+    /// Makes the calling thread the network thread, for tests that call [`step`](Self::step).
+    pub fn serve_here(&self) {
+        self.worker.set(thread::current);
+    }
+
+    /// Interrupts on; true when something came in before they were.
+    fn arm(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let Inner { stack, dev } = &mut *inner;
+        dev.as_mut().is_some_and(|d| d.arm(stack.tx_full))
+    }
+
+    /// Tells the kernel about addresses and name servers, outside the lock.
+    fn tell(&self) {
+        let (news, resolv) = {
+            let mut inner = self.inner.lock();
+            let c = &mut inner.stack.control;
+            (core::mem::take(&mut c.news), c.resolv.take())
+        };
+        if news || resolv.is_some() {
+            self.hooks.configured(resolv.as_deref());
+            self.configured.notify(Events::IN);
+        }
+    }
+
+    /// Waits until IPv4 is configured, at most until `deadline_ns`. Whether it is.
+    pub fn wait_configured(&self, deadline_ns: u64) -> bool {
+        block_on(&self.configured, false, deadline_ns, Errno::ETIMEDOUT, || {
+            let inner = self.inner.lock();
+            (inner.stack.control.ready && inner.stack.control.resolv.is_none()).then_some(Ok(()))
+        })
+        .is_ok()
+    }
+}
+
+/// Wakes, without the lock.
+fn notify(wakes: Vec<(Arc<Shared>, Events)>) {
+    for (shared, events) in wakes {
+        shared.pollee.notify(events);
+    }
+}

@@ -1,0 +1,309 @@
+//! The device that smoltcp sees: one received frame at most, and a sink for what it emits. Every emitted frame is
+//! looked at on its way out, which is how the front learns sequence numbers that smoltcp keeps to itself.
+
+use crate::device::{NetDevice, TxMeta};
+use crate::frame::{self, Sent};
+use alloc::collections::VecDeque;
+use alloc::vec;
+use alloc::vec::Vec;
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
+use smoltcp::time::Instant;
+use smoltcp::wire::checksum;
+
+/// Where emitted frames go.
+pub trait FrameSink {
+    /// Whether a frame can be taken now.
+    fn ready(&mut self) -> bool;
+    /// Takes a frame of `len` bytes. False, with `fill` not called, when it cannot.
+    fn send(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool;
+}
+
+/// The card itself.
+pub struct Card<'a>(pub &'a mut dyn NetDevice);
+
+impl FrameSink for Card<'_> {
+    fn ready(&mut self) -> bool {
+        self.0.tx_ready()
+    }
+    fn send(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool {
+        self.0.transmit(len, fill)
+    }
+}
+
+/// A bounded queue of frames: the loopback wire, and replies made while the card is busy handing us a frame.
+#[derive(Default)]
+pub struct FrameQueue {
+    frames: VecDeque<(Vec<u8>, TxMeta)>,
+    bytes: usize,
+    spare: Vec<Vec<u8>>,
+}
+
+/// Most bytes that wait in a [`FrameQueue`].
+const QUEUE_BYTES: usize = 1 << 20;
+
+impl FrameQueue {
+    /// The oldest frame.
+    pub fn pop(&mut self) -> Option<(Vec<u8>, TxMeta)> {
+        let f = self.frames.pop_front()?;
+        self.bytes -= f.0.len();
+        Some(f)
+    }
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+    /// Keeps a used buffer for the next frame.
+    pub fn recycle(&mut self, buf: Vec<u8>) {
+        if self.spare.len() < 16 && self.spare.try_reserve(1).is_ok() {
+            self.spare.push(buf);
+        }
+    }
+}
+
+impl FrameSink for FrameQueue {
+    fn ready(&mut self) -> bool {
+        self.bytes < QUEUE_BYTES
+    }
+    fn send(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool {
+        let mut buf = self.spare.pop().unwrap_or_default();
+        buf.clear();
+        if !self.ready() || buf.try_reserve_exact(len).is_err() || self.frames.try_reserve(1).is_err() {
+            return false;
+        }
+        buf.resize(len, 0);
+        let meta = fill(&mut buf);
+        self.bytes += len;
+        self.frames.push_back((buf, meta));
+        true
+    }
+}
+
+/// Nothing can be sent.
+pub struct Nowhere;
+
+impl FrameSink for Nowhere {
+    fn ready(&mut self) -> bool {
+        false
+    }
+    fn send(&mut self, _: usize, _: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool {
+        false
+    }
+}
+
+/// What one poll sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Report {
+    /// Frames of any kind.
+    pub frames: u32,
+    /// ARP requests and neighbor solicitations among them.
+    pub asked_neighbor: bool,
+    /// The last TCP segment.
+    pub last: Option<Sent>,
+    /// End (sequence number) of the last segment with less than a full load of data.
+    pub small_end: Option<u32>,
+    /// A segment started below `high`: something was sent again.
+    pub resent: bool,
+    /// Highest sequence number sent (the caller sets it before the poll).
+    pub high: Option<u32>,
+    /// Sequence number of the SYN sent.
+    pub isn: Option<u32>,
+    /// Full load of a segment (the caller sets it).
+    pub mss: usize,
+    /// The sink was full.
+    pub blocked: bool,
+}
+
+/// Fixed properties of an interface.
+#[derive(Clone, Copy, Debug)]
+pub struct Link {
+    pub medium: Medium,
+    pub mtu: usize,
+    /// The card fills in checksums.
+    pub tx_checksum: bool,
+    pub tso4: Option<usize>,
+}
+
+impl Link {
+    /// For smoltcp. Received checksums were verified by [`frame`]'s functions already.
+    pub fn caps(&self) -> DeviceCapabilities {
+        let mut c = DeviceCapabilities::default();
+        c.medium = self.medium;
+        c.max_transmission_unit = self.mtu + self.ip_at();
+        let transport = if self.tx_checksum { Checksum::None } else { Checksum::Tx };
+        c.checksum.tcp = transport;
+        c.checksum.udp = transport;
+        c.checksum.ipv4 = Checksum::Tx;
+        if self.tx_checksum {
+            c.segmentation.tcpv4 = self.tso4.and_then(core::num::NonZeroUsize::new);
+        }
+        c
+    }
+    /// Where the IP header is in a frame.
+    pub fn ip_at(&self) -> usize {
+        if self.medium == Medium::Ethernet { 14 } else { 0 }
+    }
+}
+
+/// See the module.
+pub struct OneSlot<'a> {
+    pub link: Link,
+    pub rx: Option<&'a [u8]>,
+    pub sink: &'a mut dyn FrameSink,
+    pub report: Report,
+}
+
+impl Device for OneSlot<'_> {
+    type RxToken<'b>
+        = Rx<'b>
+    where
+        Self: 'b;
+    type TxToken<'b>
+        = Tx<'b>
+    where
+        Self: 'b;
+
+    fn receive(&mut self, _: Instant) -> Option<(Rx<'_>, Tx<'_>)> {
+        let rx = self.rx.take()?;
+        Some((Rx(rx), Tx { link: self.link, sink: self.sink, report: &mut self.report, gso: 0 }))
+    }
+    fn transmit(&mut self, _: Instant) -> Option<Tx<'_>> {
+        if !self.sink.ready() {
+            self.report.blocked = true;
+            return None;
+        }
+        Some(Tx { link: self.link, sink: self.sink, report: &mut self.report, gso: 0 })
+    }
+    fn capabilities(&self) -> DeviceCapabilities {
+        self.link.caps()
+    }
+}
+
+/// The frame that is being processed.
+pub struct Rx<'a>(&'a [u8]);
+
+impl RxToken for Rx<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0)
+    }
+}
+
+/// Room for one frame.
+pub struct Tx<'a> {
+    link: Link,
+    sink: &'a mut dyn FrameSink,
+    report: &'a mut Report,
+    gso: u16,
+}
+
+impl TxToken for Tx<'_> {
+    fn set_meta(&mut self, meta: PacketMeta) {
+        self.gso = meta.segmentation_offload_size.map_or(0, |n| n.get());
+    }
+
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let Tx { link, sink, report, gso } = self;
+        let mut f = Some(f);
+        let mut result = None;
+        sink.send(len, &mut |buf| {
+            let Some(f) = f.take() else { return TxMeta::default() };
+            result = Some(f(buf));
+            report.frames += 1;
+            finish(buf, link, gso, report)
+        });
+        match (result, f) {
+            (Some(r), _) => r,
+            (None, Some(f)) => {
+                // No room, although the sink was ready, or for a reply: the frame is lost as on any wire, and TCP's timers
+                // repair it, a second later.
+                report.blocked = true;
+                f(&mut vec![0; len])
+            }
+            (None, None) => unreachable!("the closure ran, so there is a result"),
+        }
+    }
+}
+
+/// Notes what the frame says and prepares checksum and segmentation offload.
+fn finish(buf: &mut [u8], link: Link, gso: u16, report: &mut Report) -> TxMeta {
+    let at = link.ip_at();
+    let mut meta = TxMeta::default();
+    if at == 14 && buf.get(12..14) == Some(&[0x08, 0x06]) {
+        report.asked_neighbor = true;
+        return meta;
+    }
+    if let Some(s) = frame::sent(buf, at) {
+        note(s, report);
+        if link.tx_checksum {
+            meta.csum_start = s.tcp_at as u16;
+            meta.csum_offset = 16;
+            let sum = pseudo(buf, at, buf.len() - s.tcp_at, s.tcp_at);
+            buf[s.tcp_at + 16..s.tcp_at + 18].copy_from_slice(&sum.to_be_bytes());
+        }
+        if gso != 0 {
+            meta.gso_size = gso;
+            meta.header_len = (s.tcp_at + s.header) as u16;
+        }
+        return meta;
+    }
+    let (proto, body) = match buf.get(at).map(|b| b >> 4) {
+        Some(4) => (buf[at + 9], at + (buf[at] & 15) as usize * 4),
+        Some(6) => (buf[at + 6], at + 40),
+        _ => return meta,
+    };
+    if proto == 58 && buf.get(body) == Some(&135) {
+        report.asked_neighbor = true;
+    }
+    if proto == 17 && link.tx_checksum && buf.len() >= body + 8 {
+        let fragment = buf[at] >> 4 == 4 && u16::from_be_bytes([buf[at + 6], buf[at + 7]]) & 0x3fff != 0;
+        if fragment {
+            // A checksum over several frames: no card does that, so IPv4 goes without, which UDP allows.
+            if u16::from_be_bytes([buf[at + 6], buf[at + 7]]) & 0x1fff == 0 {
+                buf[body + 6..body + 8].fill(0);
+            }
+        } else {
+            meta.csum_start = body as u16;
+            meta.csum_offset = 6;
+            let sum = pseudo(buf, at, buf.len() - body, body);
+            buf[body + 6..body + 8].copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+    meta
+}
+
+fn note(s: Sent, report: &mut Report) {
+    let end = s.seq.wrapping_add(s.len as u32).wrapping_add(u32::from(s.flags & (frame::SYN | frame::FIN) != 0));
+    if s.flags & frame::SYN != 0 {
+        report.isn = Some(s.seq);
+    }
+    if let Some(high) = report.high
+        && end != s.seq
+        && before(s.seq, high)
+        && s.len != 1
+    {
+        report.resent = true;
+    }
+    if report.high.is_none_or(|h| before(h, end)) {
+        report.high = Some(end);
+    }
+    if s.len > 0 && report.mss > 0 && !s.len.is_multiple_of(report.mss) {
+        report.small_end = Some(s.seq.wrapping_add(s.len as u32));
+    }
+    report.last = Some(s);
+}
+
+/// Sequence number order (RFC 9293 section 3.4).
+pub fn before(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
+}
+
+/// Sum over the pseudo header, not complemented.
+fn pseudo(buf: &[u8], at: usize, len: usize, body: usize) -> u16 {
+    let (addrs, proto) = if buf[at] >> 4 == 4 {
+        (&buf[at + 12..at + 20], buf[at + 9])
+    } else {
+        (&buf[at + 8..body.min(at + 40)], buf[at + 6])
+    };
+    // The card adjusts the length itself when it cuts segments; 16 bits are what the pseudo header of IPv4 has.
+    let tail = [0, proto, (len >> 8) as u8, len as u8];
+    checksum::combine(&[checksum::data(addrs), checksum::data(&tail)])
+}

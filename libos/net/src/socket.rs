@@ -1,0 +1,316 @@
+//! The socket as a file: what is the same for every family.
+
+use crate::addr::Addr;
+use crate::options::IPPROTO_TCP;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use libos_base::abi::{OpenFlags, Stat, mode};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::poll::{Events, Pollee, Watcher, block_on};
+use libos_base::thread::FOREVER;
+use libos_base::{Errno, Result, time};
+
+/// SOCK_* types.
+pub const SOCK_STREAM: u32 = 1;
+pub const SOCK_DGRAM: u32 = 2;
+pub const SOCK_RAW: u32 = 3;
+pub const SOCK_SEQPACKET: u32 = 5;
+
+bitflags::bitflags! {
+    /// MSG_* flags.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+    pub struct Msg: u32 {
+        const OOB = 0x1;
+        const PEEK = 0x2;
+        const DONTROUTE = 0x4;
+        const CTRUNC = 0x8;
+        const TRUNC = 0x20;
+        const DONTWAIT = 0x40;
+        const EOR = 0x80;
+        const WAITALL = 0x100;
+        const CONFIRM = 0x800;
+        const ERRQUEUE = 0x2000;
+        const NOSIGNAL = 0x4000;
+        const MORE = 0x8000;
+        const WAITFORONE = 0x10000;
+        const ZEROCOPY = 0x400_0000;
+        const FASTOPEN = 0x2000_0000;
+        const CMSG_CLOEXEC = 0x4000_0000;
+    }
+}
+
+/// How long a call may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    /// O_NONBLOCK or MSG_DONTWAIT.
+    pub nonblock: bool,
+    /// From SO_RCVTIMEO or SO_SNDTIMEO.
+    pub deadline: u64,
+}
+
+impl Wait {
+    /// The one loop behind every blocking call. With a timeout set, a signal gives EINTR, never a restart.
+    pub fn block<T>(&self, p: &Pollee, attempt: impl FnMut() -> Option<Result<T>>) -> Result<T> {
+        block_on(p, self.nonblock, self.deadline, Errno::EAGAIN, attempt).map_err(|e| match e {
+            Errno::ERESTARTSYS if self.deadline != FOREVER => Errno::EINTR,
+            e => e,
+        })
+    }
+}
+
+/// SCM_CREDENTIALS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Creds {
+    pub pid: u32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// What `sendmsg` carries beside the data.
+#[derive(Default)]
+pub struct Outgoing<'a> {
+    pub flags: Msg,
+    /// Destination.
+    pub to: Option<&'a [u8]>,
+    /// SCM_RIGHTS.
+    pub files: Vec<Arc<dyn FileLike>>,
+    /// IP_PKTINFO / IPV6_PKTINFO: source address.
+    pub from: Option<smoltcp::wire::IpAddress>,
+}
+
+/// What `recvmsg` gives beside the data.
+pub struct Incoming {
+    pub flags: Msg,
+    /// Source; empty when the family gives none.
+    pub from: Addr,
+    /// MSG_TRUNC, MSG_EOR, ...
+    pub out_flags: Msg,
+    /// The whole length of a datagram that was cut.
+    pub full_len: Option<usize>,
+    pub files: Vec<Arc<dyn FileLike>>,
+    pub creds: Option<Creds>,
+    /// Control messages of the IP layer: level, type, data.
+    pub control: Vec<(i32, i32, Vec<u8>)>,
+}
+
+impl Incoming {
+    /// With flags as passed.
+    pub fn new(flags: Msg) -> Self {
+        Self {
+            flags,
+            from: Addr::none(),
+            out_flags: Msg::empty(),
+            full_len: None,
+            files: Vec::new(),
+            creds: None,
+            control: Vec::new(),
+        }
+    }
+}
+
+/// A socket of some family. Addresses are encoded as programs pass them.
+pub trait Ops: Any + Send + Sync {
+    /// AF_*, SOCK_*, IPPROTO_*.
+    fn identity(&self) -> (u16, u32, u32);
+    /// `bind`.
+    fn bind(&self, addr: &[u8]) -> Result<()>;
+    /// `connect`.
+    fn connect(&self, addr: &[u8], wait: Wait) -> Result<()>;
+    /// `listen`.
+    fn listen(&self, _backlog: i32) -> Result<()> {
+        Err(Errno::EOPNOTSUPP)
+    }
+    /// `accept`: the new socket and the peer's address.
+    fn accept(&self, _wait: Wait) -> Result<(Box<dyn Ops>, Addr)> {
+        Err(Errno::EOPNOTSUPP)
+    }
+    /// `sendmsg`.
+    fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>, wait: Wait) -> Result<usize>;
+    /// `recvmsg`.
+    fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming, wait: Wait) -> Result<usize>;
+    /// `shutdown`: reading, writing.
+    fn shutdown(&self, rd: bool, wr: bool) -> Result<()>;
+    /// `getsockname`.
+    fn local(&self) -> Result<Addr>;
+    /// `getpeername`.
+    fn peer(&self) -> Result<Addr>;
+    /// `setsockopt`; `None`: not an option of this family (ENOPROTOOPT).
+    fn set(&self, level: i32, name: i32, value: &[u8]) -> Option<Result<()>>;
+    /// `getsockopt`.
+    fn get(&self, level: i32, name: i32) -> Option<Result<Vec<u8>>>;
+    /// `ioctl`.
+    fn ioctl(&self, _cmd: u32, _arg: usize) -> Result<usize> {
+        Err(Errno::ENOTTY)
+    }
+    /// Readiness.
+    fn events(&self) -> Events;
+    /// Who waits for it.
+    fn pollee(&self) -> &Pollee;
+    /// The last close is about to wait (SO_LINGER).
+    fn linger(&self) {}
+    /// Whether a write that nobody reads any more is a broken pipe (SIGPIPE): streams.
+    fn is_stream(&self) -> bool {
+        false
+    }
+}
+
+/// A socket of any family: the open file description.
+pub struct Socket {
+    ops: Box<dyn Ops>,
+    flags: AtomicU32,
+    rcv_timeout: AtomicU64,
+    snd_timeout: AtomicU64,
+    ino: u64,
+}
+
+static NEXT_INO: AtomicU64 = AtomicU64::new(1);
+
+/// SOL_SOCKET.
+pub const SOL_SOCKET: i32 = 1;
+const SO_TYPE: i32 = 3;
+const SO_RCVTIMEO: i32 = 20;
+const SO_SNDTIMEO: i32 = 21;
+const SO_RCVTIMEO_NEW: i32 = 66;
+const SO_SNDTIMEO_NEW: i32 = 67;
+const SO_PROTOCOL: i32 = 38;
+const SO_DOMAIN: i32 = 39;
+
+impl Socket {
+    /// Around a family's socket.
+    pub fn new(ops: Box<dyn Ops>, nonblock: bool) -> Arc<Self> {
+        let flags = OpenFlags::RDWR | if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
+        Arc::new(Self {
+            ops,
+            flags: AtomicU32::new(flags.bits()),
+            rcv_timeout: AtomicU64::new(0),
+            snd_timeout: AtomicU64::new(0),
+            ino: NEXT_INO.fetch_add(1, Ordering::Relaxed),
+        })
+    }
+
+    /// The family's part.
+    pub fn ops(&self) -> &dyn Ops {
+        &*self.ops
+    }
+
+    fn wait(&self, timeout: &AtomicU64, msg: Msg) -> Wait {
+        let t = timeout.load(Ordering::Relaxed);
+        let nonblock = msg.contains(Msg::DONTWAIT) || self.flags().contains(OpenFlags::NONBLOCK);
+        Wait { nonblock, deadline: if t == 0 || nonblock { FOREVER } else { time::after(t) } }
+    }
+
+    /// `connect`.
+    pub fn connect(&self, addr: &[u8]) -> Result<()> {
+        self.ops.connect(addr, self.wait(&self.snd_timeout, Msg::empty()))
+    }
+
+    /// `accept4`.
+    pub fn accept(&self, nonblock: bool) -> Result<(Arc<Self>, Addr)> {
+        let (ops, addr) = self.ops.accept(self.wait(&self.rcv_timeout, Msg::empty()))?;
+        Ok((Self::new(ops, nonblock), addr))
+    }
+
+    /// `sendmsg`.
+    pub fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>) -> Result<usize> {
+        self.ops.send(src, msg, self.wait(&self.snd_timeout, msg.flags))
+    }
+
+    /// `recvmsg`.
+    pub fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming) -> Result<usize> {
+        self.ops.recv(dst, msg, self.wait(&self.rcv_timeout, msg.flags))
+    }
+
+    /// `setsockopt`.
+    pub fn set(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        if level == SOL_SOCKET {
+            let timeout = match name {
+                SO_RCVTIMEO | SO_RCVTIMEO_NEW => &self.rcv_timeout,
+                SO_SNDTIMEO | SO_SNDTIMEO_NEW => &self.snd_timeout,
+                SO_TYPE | SO_PROTOCOL | SO_DOMAIN => return Err(Errno::ENOPROTOOPT),
+                _ => return self.ops.set(level, name, value).unwrap_or(Err(Errno::ENOPROTOOPT)),
+            };
+            let v: &[u8; 16] = value.first_chunk().ok_or(Errno::EINVAL)?;
+            let half = |i: usize| i64::from_le_bytes(core::array::from_fn(|k| v[i + k]));
+            let (sec, usec) = (half(0), half(8));
+            if !(0..1_000_000).contains(&usec) {
+                return Err(Errno::EDOM);
+            }
+            // A negative time is "at once" on Linux; zero is never.
+            let ns = if sec < 0 { 1 } else { (sec as u64).saturating_mul(time::NS).saturating_add(usec as u64 * 1000) };
+            timeout.store(ns, Ordering::Relaxed);
+            return Ok(());
+        }
+        self.ops.set(level, name, value).unwrap_or(Err(Errno::ENOPROTOOPT))
+    }
+
+    /// `getsockopt`.
+    pub fn get(&self, level: i32, name: i32) -> Result<Vec<u8>> {
+        let (domain, ty, proto) = self.ops.identity();
+        let int = |v: u32| Ok(v.to_le_bytes().to_vec());
+        if level == SOL_SOCKET {
+            match name {
+                SO_TYPE => return int(ty),
+                SO_DOMAIN => return int(u32::from(domain)),
+                SO_PROTOCOL => return int(proto),
+                SO_RCVTIMEO | SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW => {
+                    let rcv = matches!(name, SO_RCVTIMEO | SO_RCVTIMEO_NEW);
+                    let ns = if rcv { &self.rcv_timeout } else { &self.snd_timeout }.load(Ordering::Relaxed);
+                    let mut v = (ns / time::NS).to_le_bytes().to_vec();
+                    v.extend_from_slice(&(ns % time::NS / 1000).to_le_bytes());
+                    return Ok(v);
+                }
+                _ => {}
+            }
+        }
+        // A socket that is not TCP's does not take its options for unknown ones of its own.
+        let foreign = level == IPPROTO_TCP && proto != IPPROTO_TCP as u32;
+        self.ops.get(level, name).unwrap_or(Err(if foreign { Errno::EOPNOTSUPP } else { Errno::ENOPROTOOPT }))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.ops.linger();
+    }
+}
+
+impl FileLike for Socket {
+    fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        self.recv(dst, &mut Incoming::new(Msg::empty()))
+    }
+    fn write(&self, src: &mut Source<'_>) -> Result<usize> {
+        self.send(src, &Outgoing::default())
+    }
+    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
+        if let Some(w) = watcher {
+            self.ops.pollee().add(w);
+        }
+        self.ops.events()
+    }
+    fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
+        self.ops.pollee().remove(watcher);
+    }
+    fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_truncate(self.flags.load(Ordering::Relaxed))
+    }
+    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
+        let keep = OpenFlags::NONBLOCK | OpenFlags::APPEND;
+        self.flags.store((OpenFlags::RDWR | (flags & keep)).bits(), Ordering::Relaxed);
+        Ok(())
+    }
+    fn stat(&self) -> Result<Stat> {
+        Ok(Stat { dev: 8, ino: self.ino, nlink: 1, mode: mode::S_IFSOCK | 0o777, blksize: 4096, ..Stat::default() })
+    }
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+        self.ops.ioctl(cmd, arg)
+    }
+    fn describe(&self) -> String {
+        format!("socket:[{}]", self.ino)
+    }
+}

@@ -1,0 +1,440 @@
+//! Frames out, timers, and what follows when a connection's state has changed.
+
+use super::conn::{Change, Conn, Ifc, Owner};
+use super::sock::Kind;
+use super::{Stack, instant};
+use crate::device::NetDevice;
+use crate::phy::{Card, FrameSink, Nowhere, OneSlot, Report};
+use libos_base::poll::Events;
+use libos_base::time::NS;
+use libos_base::{Errno, Result};
+use smoltcp::iface::PollResult;
+use smoltcp::socket::tcp::State;
+
+/// Frames taken from the card before connections are polled: one batch, one round of wake-ups.
+const BATCH: usize = 128;
+/// A closed connection that still waits for the peer (tcp_fin_timeout; data: about tcp_orphan_retries).
+const ORPHAN: u64 = 60 * NS;
+/// Data unacknowledged this long ends a connection (tcp_retries2: 924.6 s).
+const GIVE_UP: u64 = 924 * NS;
+
+impl Stack {
+    /// Does everything that can be done now: frames in (if `receive`), timers, frames out, one notification to the
+    /// card. Returns
+    /// when it must be called again ([`u64::MAX`]: when something arrives; at or before `now`: at once).
+    pub fn pump(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>, receive: bool) -> u64 {
+        let mut more = false;
+        if receive && let Some(d) = dev.as_deref_mut() {
+            let mut n = 0;
+            while n < BATCH && d.receive(&mut |f, ok| self.ingress(Ifc::Eth, f, ok)) {
+                n += 1;
+            }
+            more = n == BATCH;
+        }
+        self.run_timers(dev.as_deref_mut());
+        self.send(dev.as_deref_mut());
+        // Loopback: what was sent arrives, is answered, arrives. Bounded, so that the lock is let go at times.
+        let mut n = 0;
+        while let Some((frame, meta)) = self.lo.queue.pop() {
+            self.ingress(Ifc::Lo, &frame, meta.csum_start != 0);
+            self.lo.queue.recycle(frame);
+            n += 1;
+            if self.lo.queue.is_empty() || n % BATCH == 0 {
+                self.send(dev.as_deref_mut());
+            }
+            if n == 8 * BATCH {
+                more = true;
+                break;
+            }
+        }
+        if let Some(d) = dev {
+            d.flush();
+        }
+        if more || !self.lo.queue.is_empty() || !self.dirty.is_empty() && !self.tx_full {
+            return self.now;
+        }
+        self.next_deadline()
+    }
+
+    fn next_deadline(&mut self) -> u64 {
+        let mut at = self.timers.first().map_or(u64::MAX, |t| t.0);
+        at = at.min(self.control.next_at).min(self.udp_next());
+        if let Some(t) = self.tw.next() {
+            // Only tidying: no hurry.
+            at = at.min(t.saturating_add(5 * NS));
+        }
+        at
+    }
+
+    /// Polls what is dirty.
+    pub fn send(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
+        self.tx_full = false;
+        self.drain_replies(dev.as_deref_mut());
+        let mut i = 0;
+        while i < self.dirty.len() {
+            let id = self.dirty[i];
+            i += 1;
+            if let Some(c) = self.conns.get_mut(id)
+                && core::mem::replace(&mut c.dirty, false)
+            {
+                self.poll_conn(id, dev.as_deref_mut());
+                if self.tx_full {
+                    self.touch(id);
+                    break;
+                }
+            }
+        }
+        self.dirty.drain(..i.min(self.dirty.len()));
+        self.send_udp(dev.as_deref_mut());
+        self.drain_replies(dev);
+    }
+
+    /// Replies that smoltcp made during ingress.
+    fn drain_replies(&mut self, dev: Option<&mut (dyn NetDevice + 'static)>) {
+        let (Some(d), Some(eth)) = (dev, &mut self.eth) else { return };
+        while !eth.queue.is_empty() && d.tx_ready() {
+            let Some((frame, meta)) = eth.queue.pop() else { break };
+            d.transmit(frame.len(), &mut |b| {
+                b.copy_from_slice(&frame);
+                meta
+            });
+            self.stats.tx += 1;
+            self.stats.tx_bytes += frame.len() as u64;
+            eth.queue.recycle(frame);
+        }
+        self.tx_full |= !eth.queue.is_empty();
+    }
+
+    /// Sends what a connection has to send, and draws the consequences of its new state.
+    fn poll_conn(&mut self, id: u32, dev: Option<&mut (dyn NetDevice + 'static)>) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(id) else { return };
+        c.drop_if_too_late(now);
+        let (port, card);
+        let mut nowhere = Nowhere;
+        let mut card_sink;
+        let sink: &mut dyn FrameSink = match (c.ifc, dev) {
+            (Ifc::Lo, _) => {
+                port = (&mut self.lo.iface, self.lo.link);
+                &mut self.lo.queue
+            }
+            (Ifc::Eth, d) => {
+                let Some(eth) = &mut self.eth else { return };
+                port = (&mut eth.iface, eth.link);
+                card = d;
+                match card {
+                    Some(d) => {
+                        card_sink = Card(d);
+                        &mut card_sink
+                    }
+                    None => &mut nowhere,
+                }
+            }
+        };
+        let (iface, link) = port;
+        let report = Report { high: c.high, mss: c.mss, ..Report::default() };
+        let mut dev = OneSlot { link, rx: None, sink, report };
+        loop {
+            if !c.corked.is_empty() && (now >= c.cork_at || !c.held_back()) {
+                c.uncork();
+            }
+            let nagle = c.nagle_now();
+            c.tcp_mut().set_nagle_enabled(nagle);
+            let sent = iface.poll_egress(instant(now), &mut dev, &mut c.set);
+            let report = dev.report;
+            c.note(&report);
+            if sent == PollResult::None {
+                break;
+            }
+        }
+        let report = dev.report;
+        self.stats.tx += u64::from(report.frames);
+        if report.resent {
+            self.stats.retransmits += 1;
+            c.resent();
+        }
+        self.tx_full |= report.blocked;
+        let poll_at = iface.poll_at(instant(now), &c.set);
+        let waits = report.asked_neighbor
+            || (!report.blocked && poll_at.is_some_and(|t| t > instant(now)) && report.frames == 0 && c.unsent());
+        let ask = waits.then_some((c.tuple.remote, report.asked_neighbor));
+        if waits && self.neighbor_wait.try_reserve(1).is_ok() && self.neighbor_wait.len() < 65536 {
+            self.neighbor_wait.push(id);
+        }
+        let next = poll_at.map_or(u64::MAX, |t| (t.total_micros() as u64).saturating_mul(1000));
+        let next = if report.blocked { u64::MAX } else { next.max(now + 1) };
+        if let Some((to, asked)) = ask {
+            self.neighbor_needed(&to, asked);
+        }
+        self.settle(id, next);
+    }
+
+    /// After a poll: transitions, wake-ups, the timer.
+    fn settle(&mut self, id: u32, next: u64) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(id) else { return };
+        c.progress(now);
+        if c.tcp().state() == State::TimeWait && !c.fin_acked() {
+            // The ACK of the peer's FIN is being delayed, or the card has no room: TIME-WAIT begins when it is out.
+            c.prev = State::FinWait2;
+            if next != u64::MAX && self.timers.get(id).is_none_or(|t| next < t || t <= now) {
+                self.timers.set(id, next);
+            }
+            return;
+        }
+        let change = c.change();
+        let owner = c.owner;
+        match (change, owner) {
+            (Change::Over, Owner::Half(_) | Owner::Orphan) => {
+                // An RST of ours has been sent by now, or there is none to send.
+                self.remove_conn(id);
+                return;
+            }
+            (Change::Over, _) => self.detach(id, false),
+            (Change::TimeWait, Owner::Orphan) => {
+                self.detach(id, true);
+                self.remove_conn(id);
+                return;
+            }
+            (Change::TimeWait, _) => self.detach(id, true),
+            (_, Owner::Half(_)) => {
+                let Some(c) = self.conns.get_mut(id) else { return };
+                if !matches!(c.tcp().state(), State::SynReceived | State::Listen) {
+                    self.established(id);
+                }
+            }
+            _ => {}
+        }
+        let Some(c) = self.conns.get_mut(id) else { return };
+        let mut events = Events::empty();
+        if change == Change::Established && matches!(c.owner, Owner::Sock(_)) {
+            c.deadline = 0;
+        }
+        if change != Change::None {
+            c.progress_at = now;
+            events = c.events();
+        }
+        let rx = c.tcp().recv_queue();
+        if rx > c.seen_rx {
+            c.bytes_in += (rx - c.seen_rx) as u64;
+            events |= c.events();
+        }
+        c.seen_rx = rx;
+        if c.rx_ended() && c.prev_fin() {
+            events |= c.events();
+        }
+        if c.want_room && c.writable() {
+            c.want_room = false;
+            events |= c.events();
+        }
+        let at = c.next_timer(next);
+        let shared = if events.is_empty() { None } else { c.shared.clone() };
+        if at == u64::MAX {
+            self.timers.clear(id);
+        } else if self.timers.get(id).is_none_or(|t| at < t || t <= now) {
+            // A later deadline is noticed when the earlier one fires: most timers never do.
+            self.timers.set(id, at);
+        }
+        if let Some(s) = shared {
+            self.wake(&s, events);
+        }
+    }
+
+    /// Deadlines that have passed.
+    fn run_timers(&mut self, dev: Option<&mut (dyn NetDevice + 'static)>) {
+        while let Some((at, id)) = self.timers.first() {
+            if at > self.now {
+                break;
+            }
+            self.timers.clear(id);
+            self.touch(id);
+        }
+        self.tw.expire(self.now);
+        self.run_control(dev);
+    }
+
+    /// Takes the tuple out of the table; into TIME-WAIT if told so.
+    pub fn detach(&mut self, id: u32, time_wait: bool) {
+        let Some(c) = self.conns.get_mut(id) else { return };
+        if core::mem::replace(&mut c.detached, true) {
+            return;
+        }
+        let (t, snd, rcv) = (c.tuple, c.last_seq, c.fin_end.unwrap_or(c.last_ack));
+        if self.tuples.get(&t) == Some(&id) {
+            self.tuples.remove(&t);
+        }
+        if time_wait {
+            self.tw.insert(t, snd, rcv, self.now);
+        }
+        if let Some(n) = self.port_use.get_mut(&t.lport) {
+            *n -= 1;
+            if *n == 0 {
+                self.port_use.remove(&t.lport);
+            }
+        }
+    }
+
+    /// Makes room in every table that a new connection needs.
+    pub fn reserve_conn(&mut self) -> Result<()> {
+        let no = |_| Errno::ENOBUFS;
+        self.tuples.try_reserve(1).map_err(no)?;
+        self.port_use.try_reserve(1).map_err(no)?;
+        let n = self.conns.len() + 1;
+        let room = n.saturating_sub(self.dirty.len()) + 8;
+        self.dirty.try_reserve(room).map_err(|_| Errno::ENOBUFS)
+    }
+
+    /// Adds a connection to the tables.
+    pub fn add_conn(&mut self, c: Conn) -> Result<u32> {
+        let tuple = c.tuple;
+        let id = self.conns.insert(c)?;
+        if let Err(e) = self.timers.reserve(id) {
+            self.conns.remove(id);
+            return Err(e);
+        }
+        self.tuples.insert(tuple, id);
+        *self.port_use.entry(tuple.lport).or_insert(0) += 1;
+        Ok(id)
+    }
+
+    /// Forgets a connection and takes its buffers back.
+    pub fn remove_conn(&mut self, id: u32) {
+        self.detach(id, false);
+        self.timers.clear(id);
+        let Some(c) = self.conns.remove(id) else { return };
+        if let Owner::Half(sid) = c.owner
+            && let Some(Kind::Listen(l)) = self.socks.get_mut(sid).map(|s| &mut s.kind)
+        {
+            l.half_len = l.half_len.saturating_sub(1);
+        }
+        self.memory.put_back((c.set, c.handle), c.charged);
+    }
+
+    /// `close` of a connected socket.
+    pub fn close_conn(&mut self, id: u32, linger: Option<u32>) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(id) else { return };
+        c.owner = Owner::Orphan;
+        c.shared = None;
+        if c.detached || c.tcp().state() == State::Closed && c.tcp().remote_endpoint().is_none() {
+            self.remove_conn(id);
+            return;
+        }
+        c.uncork();
+        // Unread data means that the peer's words are lost: it must hear that (RFC 2525 section 2.17).
+        if linger == Some(0) || c.tcp().recv_queue() > 0 {
+            c.abort(None);
+        } else {
+            c.tcp_mut().close();
+        }
+        c.deadline = now + ORPHAN;
+        self.touch(id);
+    }
+
+    /// MTU of an interface.
+    pub fn mtu(&self, ifc: Ifc) -> usize {
+        match (ifc, &self.eth) {
+            (Ifc::Eth, Some(e)) => e.link.mtu,
+            _ => self.lo.link.mtu,
+        }
+    }
+}
+
+impl Conn {
+    /// Whether cork or MSG_MORE still applies.
+    fn held_back(&self) -> bool {
+        self.cork_at != 0 && !self.tx_shut && matches!(self.owner, Owner::Sock(_))
+    }
+
+    /// Data or a SYN that has not gone out.
+    fn unsent(&self) -> bool {
+        let t = self.tcp();
+        let sent = self.high.map_or(0, |h| h.wrapping_sub(self.isn.wrapping_add(1)));
+        self.high.is_none() || (self.enqueued as u32).wrapping_sub(sent) as i32 > 0 && t.send_queue() > 0
+    }
+
+    /// The peer's FIN was seen first at this poll.
+    fn prev_fin(&mut self) -> bool {
+        !core::mem::replace(&mut self.fin_told, true)
+    }
+
+    fn progress(&mut self, now: u64) {
+        let acked = self.acked_bytes();
+        if acked != self.acked || self.tcp().send_queue() == 0 {
+            self.acked = acked;
+            self.progress_at = now;
+        }
+    }
+
+    /// Gives up what has taken too long.
+    fn drop_if_too_late(&mut self, now: u64) {
+        let state = self.tcp().state();
+        if self.deadline != 0 && now >= self.deadline && state != State::Closed {
+            match self.owner {
+                // A deferred accept whose time is up is handed out by `established`.
+                Owner::Half(_) if state != State::SynReceived => self.deadline = 0,
+                _ => self.abort(Some(Errno::ETIMEDOUT)),
+            }
+            return;
+        }
+        if !matches!(state, State::Closed | State::TimeWait | State::SynSent | State::SynReceived)
+            && now >= self.progress_at.saturating_add(self.give_up())
+            && self.tcp().send_queue() > 0
+        {
+            self.abort(Some(Errno::ETIMEDOUT));
+            return;
+        }
+        if let Some(at) = self.keepalive_at()
+            && now >= at
+        {
+            if self.probes >= self.opts.keep_cnt {
+                self.abort(Some(Errno::ETIMEDOUT));
+            } else {
+                self.probes += 1;
+                self.probed_at = now;
+                if self.probes == 1 {
+                    // smoltcp's timer fires at once, and then every interval until something is heard.
+                    let every = smoltcp::time::Duration::from_secs(u64::from(self.opts.keep_intvl));
+                    self.tcp_mut().set_keep_alive(Some(every));
+                }
+            }
+        }
+    }
+
+    fn give_up(&self) -> u64 {
+        if self.opts.user_timeout > 0 { u64::from(self.opts.user_timeout) * 1_000_000 } else { GIVE_UP }
+    }
+
+    /// When the next keep-alive probe, or the verdict on the last one, is due.
+    fn keepalive_at(&self) -> Option<u64> {
+        if !self.opts.keepalive
+            || self.tcp().send_queue() > 0
+            || !matches!(self.tcp().state(), State::Established | State::CloseWait | State::FinWait2)
+        {
+            return None;
+        }
+        Some(if self.probes == 0 {
+            self.heard_at + u64::from(self.opts.keep_idle) * NS
+        } else {
+            self.probed_at + u64::from(self.opts.keep_intvl) * NS
+        })
+    }
+
+    /// The earliest of smoltcp's timers and ours.
+    fn next_timer(&self, smoltcp: u64) -> u64 {
+        let mut at = smoltcp;
+        if self.deadline != 0 {
+            at = at.min(self.deadline);
+        }
+        if self.cork_at != 0 && !self.corked.is_empty() {
+            at = at.min(self.cork_at);
+        }
+        if self.tcp().send_queue() > 0 {
+            at = at.min(self.progress_at.saturating_add(self.give_up()));
+        }
+        if let Some(k) = self.keepalive_at() {
+            at = at.min(k);
+        }
+        at
+    }
+}

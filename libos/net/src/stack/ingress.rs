@@ -1,0 +1,256 @@
+//! Frames in: find the connection, let smoltcp process the frame for it alone.
+
+use super::conn::{Conn, Ifc};
+use super::timewait::Verdict;
+use super::{Port, Stack, instant, is_loopback};
+use crate::frame::{self, Kind, Parsed, Tcp};
+use crate::phy::{FrameSink, OneSlot, Report};
+use libos_base::Errno;
+use smoltcp::wire::{
+    EthernetAddress, EthernetFrame, EthernetProtocol, HardwareAddress, IpAddress, IpProtocol, IpRepr, TcpControl,
+    TcpPacket, TcpRepr, TcpSeqNumber,
+};
+
+impl Stack {
+    /// One frame from the card, or one packet from the loopback wire. `ok`: its transport checksum is known good.
+    pub fn ingress(&mut self, ifc: Ifc, raw: &[u8], ok: bool) {
+        self.stats.rx += 1;
+        self.stats.rx_bytes += raw.len() as u64;
+        let parsed = match ifc {
+            Ifc::Lo => frame::parse_ip(raw, ok),
+            Ifc::Eth => {
+                let Some(eth) = &self.eth else { return };
+                let HardwareAddress::Ethernet(me) = eth.iface.hardware_addr() else { return };
+                let Ok(f) = EthernetFrame::new_checked(raw) else { return };
+                if f.dst_addr() != me && !f.dst_addr().is_broadcast() && !f.dst_addr().is_multicast() {
+                    return;
+                }
+                frame::parse_ethernet(raw, ok)
+            }
+        };
+        match parsed {
+            Some(p) => self.packet(ifc, raw, p),
+            None => self.stats.bad += 1,
+        }
+    }
+
+    /// A parsed packet; `raw` is what smoltcp gets.
+    pub fn packet(&mut self, ifc: Ifc, raw: &[u8], p: Parsed<'_>) {
+        match p.kind {
+            Kind::Tcp(t) => self.tcp_in(ifc, raw, p.ip, &t),
+            Kind::Udp(u) => self.udp_in(ifc, raw, &u),
+            Kind::Fragment => self.fragment_in(ifc, raw, p.ip),
+            Kind::Icmp { v6, kind, code, about } => {
+                self.icmp_error(v6, kind, code, about);
+                self.hand_to_control(ifc, raw);
+                if v6 && ifc == Ifc::Eth && kind == 134 {
+                    self.advertisement(raw);
+                }
+                // Neighbor advertisements and solicitations tell addresses.
+                if v6 && (133..=137).contains(&kind) {
+                    self.neighbors_changed();
+                }
+            }
+            Kind::Arp => {
+                self.hand_to_control(ifc, raw);
+                self.neighbors_changed();
+            }
+            Kind::Other => self.hand_to_control(ifc, raw),
+        }
+    }
+
+    /// Whether a segment from `remote` to `local` can be genuine here (RFC 1122 section 3.2.1.3, RFC 6890).
+    fn plausible(&self, ifc: Ifc, raw: &[u8], local: &IpAddress, remote: &IpAddress) -> bool {
+        if !remote.is_unicast() || !local.is_unicast() {
+            return false;
+        }
+        match (ifc, &self.eth) {
+            (Ifc::Lo, _) => self.is_local(local),
+            (Ifc::Eth, Some(eth)) => {
+                // TCP to a broadcast Ethernet address, from ourselves, or from loopback, is an attack or an accident.
+                raw[0] & 1 == 0
+                    && eth.iface.has_ip_addr(*local)
+                    && !is_loopback(remote)
+                    && !eth.iface.has_ip_addr(*remote)
+                    && !subnet_broadcast(eth, remote)
+            }
+            (Ifc::Eth, None) => false,
+        }
+    }
+
+    fn tcp_in(&mut self, ifc: Ifc, raw: &[u8], ip: &[u8], t: &Tcp) {
+        if !self.plausible(ifc, raw, &t.tuple.local, &t.tuple.remote) {
+            self.stats.bad += 1;
+            return;
+        }
+        if let Some(&id) = self.tuples.get(&t.tuple) {
+            self.feed(id, raw, t);
+            return;
+        }
+        match self.tw.segment(t, self.now) {
+            Verdict::NotMine | Verdict::Reopen => {}
+            Verdict::Ignore => return,
+            Verdict::Ack(seq, ack) => {
+                self.send_ack(ifc, raw, t, seq, ack);
+                return;
+            }
+        }
+        if t.syn && !t.has_ack && !t.rst && !t.fin && self.syn_in(ifc, ip, t) {
+            return;
+        }
+        // Nobody's: smoltcp answers with RST.
+        let now = instant(self.now);
+        if let Some(port) = self.port(ifc) {
+            let Port { iface, link, empty, queue, .. } = port;
+            let mut dev = OneSlot { link: *link, rx: Some(raw), sink: queue, report: Report::default() };
+            iface.poll_ingress_single(now, &mut dev, empty);
+        }
+    }
+
+    /// A segment for a connection.
+    fn feed(&mut self, id: u32, raw: &[u8], t: &Tcp) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(id) else { return };
+        let port = match c.ifc {
+            Ifc::Lo => &mut self.lo,
+            Ifc::Eth => match &mut self.eth {
+                Some(e) => e,
+                None => return,
+            },
+        };
+        if let Some(m) = t.mss
+            && t.has_ack
+        {
+            c.set_mss(port.link.mtu, Some(m));
+        }
+        if c.probes > 0 {
+            // The answer to a keep-alive probe: back to waiting for idleness.
+            c.tcp_mut().set_keep_alive(None);
+            c.probes = 0;
+        }
+        c.heard_at = now;
+        let report = Report { high: c.high, mss: c.mss, ..Report::default() };
+        let mut dev = OneSlot { link: port.link, rx: Some(raw), sink: &mut port.queue, report };
+        port.iface.poll_ingress_single(instant(now), &mut dev, &mut c.set);
+        let report = dev.report;
+        c.note(&report);
+        if t.fin && c.fin_end.is_none() && c.rx_ended() {
+            c.fin_end = Some(t.seq.wrapping_add(t.len as u32).wrapping_add(1));
+        }
+        self.touch(id);
+    }
+
+    /// ICMP and everything else that no connection takes.
+    pub fn hand_to_control(&mut self, ifc: Ifc, raw: &[u8]) {
+        let now = instant(self.now);
+        if let Some(Port { iface, link, control, queue, .. }) = self.port(ifc) {
+            let mut dev = OneSlot { link: *link, rx: Some(raw), sink: queue, report: Report::default() };
+            iface.poll_ingress_single(now, &mut dev, control);
+        }
+    }
+
+    /// Lets go of whoever waited for a neighbor: smoltcp alone would look again after a second.
+    pub fn neighbors_changed(&mut self) {
+        while let Some(id) = self.neighbor_wait.pop() {
+            self.touch(id);
+        }
+        self.udp_neighbors_changed();
+    }
+
+    fn fragment_in(&mut self, ifc: Ifc, raw: &[u8], ip: &[u8]) {
+        let Some(whole) = self.fragments.add(ip, self.now) else { return };
+        let Some(p) = frame::parse_ip(&whole, false) else {
+            self.stats.bad += 1;
+            return;
+        };
+        if ifc == Ifc::Lo {
+            self.packet(ifc, &whole, p);
+            return;
+        }
+        let mut framed = alloc::vec::Vec::new();
+        if framed.try_reserve_exact(14 + whole.len()).is_ok() {
+            framed.extend_from_slice(&raw[..14]);
+            framed.extend_from_slice(&whole);
+            self.packet(ifc, &framed, p);
+        }
+    }
+
+    /// An ICMP error about something we sent (RFC 5927: only believed when it quotes what is really in flight).
+    fn icmp_error(&mut self, v6: bool, kind: u8, code: u8, about: &[u8]) {
+        let error = match (v6, kind, code) {
+            (false, 3, 0) | (true, 1, 0) => Errno::ENETUNREACH,
+            (false, 3, 1) | (true, 1, 3) => Errno::EHOSTUNREACH,
+            (false, 3, 2 | 3) | (true, 1, 4) => Errno::ECONNREFUSED,
+            (false, 3, 9..=13) | (true, 1, 1) => Errno::EACCES,
+            _ => return,
+        };
+        let Some((proto, tuple, seq)) = frame::parse_quoted(about) else { return };
+        match proto {
+            6 => {
+                let Some(&id) = self.tuples.get(&tuple) else { return };
+                let Some(c) = self.conns.get_mut(id) else { return };
+                // Established connections outlive soft errors; a connection attempt fails at once, as on Linux.
+                if c.tcp().state() == smoltcp::socket::tcp::State::SynSent && seq == c.isn {
+                    c.abort(Some(error));
+                    self.touch(id);
+                }
+            }
+            17 => self.udp_error(&tuple, error),
+            _ => {}
+        }
+    }
+
+    /// An ACK without a connection: the answer of TIME-WAIT.
+    fn send_ack(&mut self, ifc: Ifc, raw: &[u8], t: &Tcp, seq: u32, ack: u32) {
+        let repr = TcpRepr {
+            src_port: t.tuple.lport,
+            dst_port: t.tuple.rport,
+            control: TcpControl::None,
+            seq_number: TcpSeqNumber(seq as i32),
+            ack_number: Some(TcpSeqNumber(ack as i32)),
+            // Nothing will come; but some peers take a closed window for a reason to ask again at once.
+            window_len: 8192,
+            window_scale: None,
+            max_seg_size: None,
+            sack_permitted: false,
+            sack_ranges: [None; 3],
+            timestamp: None,
+            payload: &[],
+        };
+        let ip = IpRepr::new(t.tuple.local, t.tuple.remote, IpProtocol::Tcp, repr.buffer_len(), 64);
+        let Some(port) = self.port(ifc) else { return };
+        let at = port.link.ip_at();
+        let caps = smoltcp::phy::ChecksumCapabilities::default();
+        port.queue.send(at + ip.buffer_len(), &mut |buf| {
+            if at > 0 {
+                let mut eth = EthernetFrame::new_unchecked(&mut buf[..]);
+                eth.set_dst_addr(EthernetAddress::from_bytes(&raw[6..12]));
+                eth.set_src_addr(EthernetAddress::from_bytes(&raw[..6]));
+                let v4 = matches!(ip, IpRepr::Ipv4(_));
+                eth.set_ethertype(if v4 { EthernetProtocol::Ipv4 } else { EthernetProtocol::Ipv6 });
+            }
+            ip.emit(&mut buf[at..], &caps);
+            let mut p = TcpPacket::new_unchecked(&mut buf[at + ip.header_len()..]);
+            repr.emit(&mut p, &t.tuple.local, &t.tuple.remote, &caps);
+            crate::device::TxMeta::default()
+        });
+    }
+}
+
+impl Conn {
+    /// The full load of a segment, from both sides' limits.
+    pub fn set_mss(&mut self, mtu: usize, option: Option<u16>) {
+        let headers = if matches!(self.tuple.local, IpAddress::Ipv4(_)) { 40 } else { 60 };
+        let theirs = option.filter(|&m| m != 0).map_or(536, |m| usize::from(m).max(48));
+        self.mss = theirs.min(mtu - headers);
+    }
+}
+
+/// The broadcast address of a subnet of ours.
+fn subnet_broadcast(port: &Port, a: &IpAddress) -> bool {
+    let IpAddress::Ipv4(a) = a else { return false };
+    port.iface.ip_addrs().iter().any(|c| match c {
+        smoltcp::wire::IpCidr::Ipv4(c) => c.broadcast() == Some(*a),
+        smoltcp::wire::IpCidr::Ipv6(_) => false,
+    })
+}

@@ -1,0 +1,163 @@
+//! Local ports: who is bound where, conflicts, ephemeral ports.
+
+use crate::table::Map;
+use alloc::vec::Vec;
+use libos_base::{Errno, Result, random};
+use smoltcp::wire::IpAddress;
+
+/// Protocol of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Proto {
+    Tcp,
+    Udp,
+}
+
+/// Local address a socket is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// 0.0.0.0
+    Any4,
+    /// `::` with IPV6_V6ONLY
+    Any6,
+    /// `::` for both families.
+    Any,
+    /// One address.
+    One(IpAddress),
+}
+
+impl Local {
+    /// How well it matches a destination; 0: not at all.
+    pub fn score(self, dst: &IpAddress) -> u8 {
+        match (self, dst) {
+            (Local::One(a), d) if a == *d => 3,
+            (Local::Any4, IpAddress::Ipv4(_)) | (Local::Any6, IpAddress::Ipv6(_)) => 2,
+            (Local::Any, _) => 1,
+            _ => 0,
+        }
+    }
+    fn overlaps(self, other: Local) -> bool {
+        use Local::{Any, Any4, Any6, One};
+        match (self, other) {
+            (Any, _) | (_, Any) | (Any4, Any4) | (Any6, Any6) => true,
+            (One(a), One(b)) => a == b,
+            (One(IpAddress::Ipv4(_)), Any4) | (Any4, One(IpAddress::Ipv4(_))) => true,
+            (One(IpAddress::Ipv6(_)), Any6) | (Any6, One(IpAddress::Ipv6(_))) => true,
+            _ => false,
+        }
+    }
+}
+
+/// One bound socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    pub sock: u32,
+    pub local: Local,
+    pub reuse_addr: bool,
+    pub reuse_port: bool,
+    pub listening: bool,
+}
+
+/// The table of bound ports.
+pub struct Ports {
+    bound: Map<(Proto, u16), Vec<Bound>>,
+}
+
+/// net.ipv4.ip_local_port_range of Linux.
+const EPHEMERAL: core::ops::RangeInclusive<u16> = 32768..=60999;
+
+impl Ports {
+    /// None bound.
+    pub fn new() -> Self {
+        Self { bound: Map::default() }
+    }
+
+    fn conflicts(&self, proto: Proto, port: u16, new: &Bound) -> bool {
+        let Some(list) = self.bound.get(&(proto, port)) else { return false };
+        list.iter().filter(|b| b.sock != new.sock && b.local.overlaps(new.local)).any(|b| {
+            let addr = b.reuse_addr && new.reuse_addr && (proto == Proto::Udp || !b.listening);
+            !(addr || (b.reuse_port && new.reuse_port))
+        })
+    }
+
+    /// Binds; a zero port is chosen at random. EADDRINUSE.
+    pub fn bind(&mut self, proto: Proto, port: u16, new: Bound, busy: impl Fn(u16) -> bool) -> Result<u16> {
+        let port = if port == 0 {
+            let mut probe = new;
+            // A port that somebody shares is not a port for somebody who asked for any.
+            (probe.reuse_addr, probe.reuse_port) = (false, false);
+            self.pick(|p| !busy(p) && !self.conflicts(proto, p, &probe)).ok_or(Errno::EADDRINUSE)?
+        } else if self.conflicts(proto, port, &new) || (!new.reuse_addr && busy(port)) {
+            return Err(Errno::EADDRINUSE);
+        } else {
+            port
+        };
+        self.bound.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        let list = self.bound.entry((proto, port)).or_default();
+        list.try_reserve(1)?;
+        list.push(new);
+        Ok(port)
+    }
+
+    /// A random ephemeral port that suits.
+    pub fn pick(&self, suits: impl Fn(u16) -> bool) -> Option<u16> {
+        let n = u32::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
+        let start = (random::u64() % u64::from(n)) as u32;
+        (0..n).map(|i| EPHEMERAL.start() + ((start + i) % n) as u16).find(|&p| suits(p))
+    }
+
+    /// Whether any socket is bound to the port.
+    pub fn any(&self, proto: Proto, port: u16) -> bool {
+        self.bound.contains_key(&(proto, port))
+    }
+
+    /// Makes a bound socket a listening one, if nobody else objects.
+    pub fn listen(&mut self, port: u16, sock: u32) -> Result<()> {
+        let Some(me) = self.find(Proto::Tcp, port, sock) else { return Err(Errno::EINVAL) };
+        let mut new = *me;
+        new.listening = true;
+        if self.conflicts(Proto::Tcp, port, &new) {
+            return Err(Errno::EADDRINUSE);
+        }
+        if let Some(me) = self.find(Proto::Tcp, port, sock) {
+            me.listening = true;
+        }
+        Ok(())
+    }
+
+    /// The entry of a socket.
+    pub fn find(&mut self, proto: Proto, port: u16, sock: u32) -> Option<&mut Bound> {
+        self.bound.get_mut(&(proto, port))?.iter_mut().find(|b| b.sock == sock)
+    }
+
+    /// Sockets bound to the port.
+    pub fn on(&self, proto: Proto, port: u16) -> &[Bound] {
+        self.bound.get(&(proto, port)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Gives the port back.
+    pub fn release(&mut self, proto: Proto, port: u16, sock: u32) {
+        if let Some(list) = self.bound.get_mut(&(proto, port)) {
+            list.retain(|b| b.sock != sock);
+            if list.is_empty() {
+                self.bound.remove(&(proto, port));
+            }
+        }
+    }
+
+    /// The best socket for a destination among those that `suits`; of equally good ones (SO_REUSEPORT) the
+    /// `hash` decides, so that a peer always meets the same one.
+    pub fn best(
+        &self,
+        proto: Proto,
+        port: u16,
+        dst: &IpAddress,
+        hash: u64,
+        suits: impl Fn(&Bound) -> bool,
+    ) -> Option<u32> {
+        let list = self.bound.get(&(proto, port))?;
+        let score = |b: &Bound| if suits(b) { b.local.score(dst) } else { 0 };
+        let top = list.iter().map(score).max().filter(|&s| s > 0)?;
+        let n = list.iter().filter(|b| score(b) == top).count() as u64;
+        list.iter().filter(|b| score(b) == top).nth((hash % n) as usize).map(|b| b.sock)
+    }
+}

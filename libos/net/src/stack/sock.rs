@@ -1,0 +1,310 @@
+//! What a socket descriptor stands for inside the stack, and the calls on it that need the stack's tables.
+
+use super::conn::{Conn, Ifc, Owner, TcpOpts};
+use super::listen::{Listener, limit, seeded};
+use super::ports::{Bound, Local, Proto};
+use super::udp::Udp;
+use super::{Shared, Stack};
+use crate::frame::Tuple;
+use alloc::sync::Arc;
+use libos_base::time::NS;
+use libos_base::{Errno, Result};
+use smoltcp::socket::tcp;
+use smoltcp::wire::IpAddress;
+
+/// What kind it has become.
+pub enum Kind {
+    /// Neither listening nor connected.
+    Idle,
+    Listen(Listener),
+    /// Connected, connecting, or once connected.
+    Conn(u32),
+    Udp(alloc::boxed::Box<Udp>),
+}
+
+/// An address and a port.
+pub type Name = (IpAddress, u16);
+
+/// See the module.
+pub struct Sock {
+    pub shared: Arc<Shared>,
+    pub proto: Proto,
+    /// AF_INET6.
+    pub v6: bool,
+    pub v6only: bool,
+    pub reuse_addr: bool,
+    pub reuse_port: bool,
+    pub bound: Option<(Local, u16)>,
+    pub opts: TcpOpts,
+    pub kind: Kind,
+    pub error: Option<Errno>,
+    /// A connect() returned EINPROGRESS and its success was not yet reported by another connect().
+    pub connecting: bool,
+}
+
+impl Sock {
+    fn any(&self) -> Local {
+        match (self.v6, self.v6only) {
+            (false, _) => Local::Any4,
+            (true, true) => Local::Any6,
+            (true, false) => Local::Any,
+        }
+    }
+}
+
+impl Stack {
+    /// A new socket.
+    pub fn socket(&mut self, proto: Proto, v6: bool) -> Result<(u32, Arc<Shared>)> {
+        let shared = Arc::new(Shared::default());
+        let kind = match proto {
+            Proto::Tcp => Kind::Idle,
+            Proto::Udp => Kind::Udp(alloc::boxed::Box::new(Udp::new())),
+        };
+        let id = self.socks.insert(Sock {
+            shared: shared.clone(),
+            proto,
+            v6,
+            v6only: false,
+            reuse_addr: false,
+            reuse_port: false,
+            bound: None,
+            opts: TcpOpts::default(),
+            kind,
+            error: None,
+            connecting: false,
+        })?;
+        Ok((id, shared))
+    }
+
+    /// The socket.
+    pub fn sock(&mut self, sid: u32) -> Result<&mut Sock> {
+        self.socks.get_mut(sid).ok_or(Errno::EBADF)
+    }
+
+    /// `bind`; an unspecified address is any.
+    pub fn bind(&mut self, sid: u32, addr: Option<IpAddress>, port: u16) -> Result<u16> {
+        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        if s.bound.is_some() || !matches!(s.kind, Kind::Idle | Kind::Udp(_)) {
+            return Err(Errno::EINVAL);
+        }
+        let local = match addr {
+            None => s.any(),
+            Some(a) if a.is_multicast() || a.is_broadcast() => {
+                if s.proto == Proto::Tcp {
+                    return Err(Errno::EADDRNOTAVAIL);
+                }
+                Local::One(a)
+            }
+            Some(a) if self.is_local(&a) || self.is_subnet_broadcast(&a) => Local::One(a),
+            Some(_) => return Err(Errno::EADDRNOTAVAIL),
+        };
+        self.bind_local(sid, local, port)
+    }
+
+    fn bind_local(&mut self, sid: u32, local: Local, port: u16) -> Result<u16> {
+        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let b = Bound { sock: sid, local, reuse_addr: s.reuse_addr, reuse_port: s.reuse_port, listening: false };
+        let (proto, used, tw) = (s.proto, &self.port_use, &self.tw);
+        let busy = |p| proto == Proto::Tcp && (used.contains_key(&p) || tw.uses(p));
+        let port = self.ports.bind(proto, port, b, busy)?;
+        self.sock(sid)?.bound = Some((local, port));
+        Ok(port)
+    }
+
+    /// Binds to any free port unless bound.
+    pub fn autobind(&mut self, sid: u32) -> Result<u16> {
+        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        match s.bound {
+            Some((_, p)) => Ok(p),
+            None => {
+                let any = s.any();
+                self.bind_local(sid, any, 0).map_err(|e| if e == Errno::EADDRINUSE { Errno::EAGAIN } else { e })
+            }
+        }
+    }
+
+    /// `listen`.
+    pub fn listen(&mut self, sid: u32, backlog: i32) -> Result<()> {
+        match &mut self.sock(sid)?.kind {
+            Kind::Listen(l) => {
+                l.backlog = limit(backlog);
+                return Ok(());
+            }
+            Kind::Idle => {}
+            Kind::Conn(_) => return Err(Errno::EINVAL),
+            Kind::Udp(_) => return Err(Errno::EOPNOTSUPP),
+        }
+        let port = self.autobind(sid)?;
+        self.ports.listen(port, sid)?;
+        self.sock(sid)?.kind = Kind::Listen(Listener::new(backlog));
+        Ok(())
+    }
+
+    /// Interface and source address towards a destination. ENETUNREACH.
+    pub fn route(&self, to: &IpAddress) -> Result<(Ifc, IpAddress)> {
+        if super::is_loopback(to) {
+            let from = match to {
+                IpAddress::Ipv4(_) => IpAddress::v4(127, 0, 0, 1),
+                IpAddress::Ipv6(_) => *to,
+            };
+            return Ok((Ifc::Lo, from));
+        }
+        let eth = self.eth.as_ref().ok_or(Errno::ENETUNREACH)?;
+        if eth.iface.has_ip_addr(*to) {
+            return Ok((Ifc::Lo, *to));
+        }
+        let direct = eth.iface.ip_addrs().iter().any(|c| c.contains_addr(to));
+        let routed = match to {
+            IpAddress::Ipv4(_) => eth.iface.routes().get_default_ipv4_route().is_some(),
+            IpAddress::Ipv6(_) => eth.iface.routes().get_default_ipv6_route().is_some(),
+        };
+        let have = eth.iface.ip_addrs().iter().any(|c| c.address().version() == to.version());
+        if !have || !(direct || routed || to.is_broadcast() || to.is_multicast()) {
+            return Err(Errno::ENETUNREACH);
+        }
+        let from = eth.iface.get_source_address(to).ok_or(Errno::ENETUNREACH)?;
+        Ok((Ifc::Eth, from))
+    }
+
+    /// Starts a connection.
+    pub fn connect(&mut self, sid: u32, to: Name) -> Result<u32> {
+        let addr = match to.0 {
+            IpAddress::Ipv4(a) if a.is_unspecified() => IpAddress::v4(127, 0, 0, 1),
+            IpAddress::Ipv6(a) if a.is_unspecified() => IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 1),
+            a => a,
+        };
+        let (ifc, source) = self.route(&addr)?;
+        if !addr.is_unicast() || to.1 == 0 || self.is_subnet_broadcast(&addr) {
+            return Err(if to.1 == 0 { Errno::ECONNREFUSED } else { Errno::ENETUNREACH });
+        }
+        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let (bound, opts) = (s.bound, s.opts);
+        let source = match bound {
+            Some((Local::One(a), _)) => a,
+            _ => source,
+        };
+        if source.version() != addr.version() {
+            return Err(Errno::ENETUNREACH);
+        }
+        let tuple = |lport| Tuple { local: source, lport, remote: addr, rport: to.1 };
+        let lport = match bound {
+            Some((_, p)) => {
+                let t = tuple(p);
+                if self.tuples.contains_key(&t) || self.tw.contains(&t) {
+                    return Err(Errno::EADDRNOTAVAIL);
+                }
+                p
+            }
+            None => self
+                .ports
+                .pick(|p| {
+                    let t = tuple(p);
+                    !self.ports.any(Proto::Tcp, p) && !self.tuples.contains_key(&t) && !self.tw.contains(&t)
+                })
+                .ok_or(Errno::EADDRNOTAVAIL)?,
+        };
+        self.open(sid, ifc, tuple(lport), opts)
+    }
+
+    fn open(&mut self, sid: u32, ifc: Ifc, t: Tuple, opts: TcpOpts) -> Result<u32> {
+        let (now, mtu) = (self.now, self.mtu(ifc));
+        self.reserve_conn()?;
+        let sizes = self.sizes(&opts);
+        let ((mut set, handle), charged) = self.memory.socket(sizes)?;
+        let s = set.get_mut::<tcp::Socket>(handle);
+        s.abort();
+        s.set_congestion_control(tcp::CongestionControl::None);
+        let mut own = seeded(self.isn(&t), t.local, mtu, now);
+        if s.connect(own.context(), (t.remote, t.rport), (t.local, t.lport)).is_err() {
+            self.memory.put_back((set, handle), charged);
+            return Err(Errno::EADDRNOTAVAIL);
+        }
+        let mut c = Conn::new(set, handle, t, ifc, Owner::Sock(sid), opts, now);
+        c.charged = charged;
+        // tcp_syn_retries 6: 1 + 2 + 4 + ... + 64 seconds.
+        c.deadline = now + NS * ((1u64 << (u64::from(opts.syn_count) + 1).min(20)) - 1);
+        c.shared = Some(self.sock(sid)?.shared.clone());
+        c.set_mss(mtu, None);
+        c.apply();
+        let id = self.add_conn(c)?;
+        let s = self.sock(sid)?;
+        s.kind = Kind::Conn(id);
+        s.connecting = true;
+        self.touch(id);
+        Ok(id)
+    }
+
+    /// A socket for an accepted connection.
+    pub fn adopt(&mut self, listener: u32, id: u32) -> Result<(u32, Arc<Shared>)> {
+        let v6 = self.sock(listener)?.v6;
+        let (sid, shared) = self.socket(Proto::Tcp, v6)?;
+        let c = self.conns.get_mut(id).ok_or(Errno::ECONNABORTED)?;
+        c.owner = Owner::Sock(sid);
+        c.shared = Some(shared.clone());
+        let opts = c.opts;
+        let s = self.sock(sid)?;
+        s.opts = opts;
+        s.kind = Kind::Conn(id);
+        Ok((sid, shared))
+    }
+
+    /// The last close.
+    pub fn close(&mut self, sid: u32) {
+        let Some(s) = self.socks.remove(sid) else { return };
+        if let Some((_, port)) = s.bound {
+            self.ports.release(s.proto, port, sid);
+        }
+        match s.kind {
+            Kind::Idle => {}
+            Kind::Listen(l) => self.close_listener(l),
+            Kind::Conn(id) => self.close_conn(id, s.opts.linger),
+            Kind::Udp(u) => self.memory.release(u.charged),
+        }
+    }
+
+    /// Whether it is the broadcast address of one of our subnets.
+    pub fn is_subnet_broadcast(&self, a: &IpAddress) -> bool {
+        let (IpAddress::Ipv4(a), Some(eth)) = (a, &self.eth) else { return false };
+        eth.iface.ip_addrs().iter().any(|c| match c {
+            smoltcp::wire::IpCidr::Ipv4(c) => c.broadcast() == Some(*a),
+            smoltcp::wire::IpCidr::Ipv6(_) => false,
+        })
+    }
+
+    /// Local name.
+    pub fn local_name(&self, sid: u32) -> Result<Name> {
+        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let zero = if s.v6 { IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 0) } else { IpAddress::v4(0, 0, 0, 0) };
+        if let Kind::Conn(id) = s.kind
+            && let Some(c) = self.conns.get(id)
+        {
+            return Ok((c.tuple.local, c.tuple.lport));
+        }
+        if let Kind::Udp(u) = &s.kind
+            && let (Some(from), Some((_, p))) = (u.source, s.bound)
+        {
+            return Ok((from, p));
+        }
+        Ok(match s.bound {
+            Some((Local::One(a), p)) => (a, p),
+            Some((_, p)) => (zero, p),
+            None => (zero, 0),
+        })
+    }
+
+    /// Peer's name. ENOTCONN.
+    pub fn peer_name(&self, sid: u32) -> Result<Name> {
+        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        match &s.kind {
+            Kind::Conn(id) => {
+                let c = self.conns.get(*id).ok_or(Errno::ENOTCONN)?;
+                match c.tcp().state() {
+                    tcp::State::SynSent | tcp::State::Closed => Err(Errno::ENOTCONN),
+                    _ => Ok((c.tuple.remote, c.tuple.rport)),
+                }
+            }
+            Kind::Udp(u) => u.peer.ok_or(Errno::ENOTCONN),
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! TIME-WAIT: a tuple and two sequence numbers, no buffers (RFC 9293 section 3.10.7.4, RFC 6191).
+
+use crate::frame::{Tcp, Tuple};
+use crate::phy::before;
+use crate::table::Map;
+use alloc::collections::VecDeque;
+
+/// 60 seconds, as Linux.
+const TIME: u64 = 60 * libos_base::time::NS;
+/// Most tuples kept; then the oldest goes (tcp_max_tw_buckets).
+const MOST: usize = 8192;
+
+#[derive(Clone, Copy)]
+struct Entry {
+    /// Our next sequence number.
+    snd: u32,
+    /// The next one expected.
+    rcv: u32,
+    until: u64,
+}
+
+/// What to do with a segment for a tuple in TIME-WAIT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not in the table (any more).
+    NotMine,
+    /// Answer with an ACK of these numbers (sequence, acknowledgment).
+    Ack(u32, u32),
+    /// Say nothing.
+    Ignore,
+    /// A new connection may take the tuple over.
+    Reopen,
+}
+
+/// The table.
+pub struct TimeWait {
+    entries: Map<Tuple, Entry>,
+    /// By age. A restarted entry is moved when it comes to the front.
+    order: VecDeque<Tuple>,
+    /// How many on each local port: it keeps bind() without SO_REUSEADDR away.
+    ports: Map<u16, u32>,
+}
+
+impl TimeWait {
+    /// Empty.
+    pub fn new() -> Self {
+        Self { entries: Map::default(), order: VecDeque::new(), ports: Map::default() }
+    }
+
+    /// Adds a tuple. When memory is short it is simply forgotten: the peer then gets an RST instead of an ACK.
+    pub fn insert(&mut self, t: Tuple, snd: u32, rcv: u32, now: u64) {
+        while self.order.len() >= MOST {
+            if let Some(old) = self.order.pop_front() {
+                self.remove(&old);
+            }
+        }
+        let room = self.entries.try_reserve(1).is_ok() && self.ports.try_reserve(1).is_ok();
+        if !room || self.order.try_reserve(1).is_err() {
+            return;
+        }
+        if self.entries.insert(t, Entry { snd, rcv, until: now + TIME }).is_none() {
+            self.order.push_back(t);
+            *self.ports.entry(t.lport).or_insert(0) += 1;
+        }
+    }
+
+    fn remove(&mut self, t: &Tuple) {
+        if self.entries.remove(t).is_some()
+            && let Some(n) = self.ports.get_mut(&t.lport)
+        {
+            *n -= 1;
+            if *n == 0 {
+                self.ports.remove(&t.lport);
+            }
+        }
+    }
+
+    /// Whether a tuple with this local port waits.
+    pub fn uses(&self, port: u16) -> bool {
+        self.ports.contains_key(&port)
+    }
+
+    /// Judges a segment.
+    pub fn segment(&mut self, t: &Tcp, now: u64) -> Verdict {
+        let Some(e) = self.entries.get_mut(&t.tuple) else { return Verdict::NotMine };
+        if e.until <= now {
+            self.remove(&t.tuple);
+            return Verdict::NotMine;
+        }
+        if t.rst {
+            // As Linux does unless net.ipv4.tcp_rfc1337 is set: an RST exactly in place ends it.
+            if t.seq == e.rcv {
+                self.remove(&t.tuple);
+            }
+            return Verdict::Ignore;
+        }
+        if t.syn && !t.has_ack && before(e.rcv, t.seq) {
+            self.remove(&t.tuple);
+            return Verdict::Reopen;
+        }
+        if t.fin {
+            e.until = now + TIME;
+        } else if !t.syn && t.len == 0 && t.seq == e.rcv {
+            return Verdict::Ignore;
+        }
+        Verdict::Ack(e.snd, e.rcv)
+    }
+
+    /// Whether the tuple waits.
+    pub fn contains(&self, t: &Tuple) -> bool {
+        self.entries.contains_key(t)
+    }
+
+    /// Forgets tuples whose time is over.
+    pub fn expire(&mut self, now: u64) {
+        while let Some(t) = self.order.front().copied() {
+            match self.entries.get(&t) {
+                Some(e) if e.until > now => return,
+                Some(_) => self.remove(&t),
+                None => {}
+            }
+            self.order.pop_front();
+        }
+    }
+
+    /// When the oldest may end.
+    pub fn next(&self) -> Option<u64> {
+        let t = self.order.front()?;
+        Some(self.entries.get(t).map_or(0, |e| e.until))
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+}

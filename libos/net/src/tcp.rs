@@ -1,0 +1,361 @@
+//! TCP sockets: the calls. What they do to the stack's tables is in [`crate::stack`].
+
+use crate::addr::{self, Addr};
+use crate::net::Net;
+use crate::socket::{Incoming, Msg, Ops, Outgoing, SOCK_STREAM, Wait};
+use crate::stack::conn::Conn;
+use crate::stack::ports::Proto;
+use crate::stack::sock::Kind;
+use crate::stack::{Shared, Stack};
+use crate::transfer::{try_recv, try_send};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::io::{Sink, Source};
+use libos_base::poll::{Events, Pollee, block_on};
+use libos_base::thread::FOREVER;
+use libos_base::time::{self, NS};
+use libos_base::{Errno, Result, user};
+use smoltcp::socket::tcp::State;
+
+/// A TCP socket of AF_INET or AF_INET6.
+pub struct TcpSocket {
+    pub(crate) net: Arc<Net>,
+    pub(crate) id: u32,
+    pub(crate) v6: bool,
+    shared: Arc<Shared>,
+}
+
+impl TcpSocket {
+    /// `socket(AF_INET or AF_INET6, SOCK_STREAM)`.
+    pub fn open(net: &Arc<Net>, v6: bool) -> Result<Box<dyn Ops>> {
+        let (id, shared) = net.with(|st| st.socket(Proto::Tcp, v6))?;
+        Ok(Box::new(Self { net: net.clone(), id, v6, shared }))
+    }
+
+    fn name(&self, n: crate::stack::sock::Name) -> Addr {
+        Addr::inet(n, self.v6, 2)
+    }
+}
+
+/// The connection of a socket.
+pub(crate) fn conn_of(st: &mut Stack, sid: u32) -> Option<(u32, &mut Conn)> {
+    match st.socks.get(sid)?.kind {
+        Kind::Conn(id) => st.conns.get_mut(id).map(|c| (id, c)),
+        _ => None,
+    }
+}
+
+impl Ops for TcpSocket {
+    fn identity(&self) -> (u16, u32, u32) {
+        (if self.v6 { addr::AF_INET6 } else { addr::AF_INET }, SOCK_STREAM, 6)
+    }
+
+    fn bind(&self, a: &[u8]) -> Result<()> {
+        bind(&self.net, self.id, self.v6, a)
+    }
+
+    fn listen(&self, backlog: i32) -> Result<()> {
+        let (ip, port) = self.net.with(|st| {
+            st.listen(self.id, backlog)?;
+            st.local_name(self.id)
+        })?;
+        self.net.hooks().listening(false, ip.into(), port);
+        Ok(())
+    }
+
+    fn connect(&self, a: &[u8], wait: Wait) -> Result<()> {
+        if addr::family(a)? == addr::AF_UNSPEC {
+            return self.disconnect();
+        }
+        let to = addr::parse_inet(a, self.v6)?;
+        self.net.with(|st| {
+            let s = st.sock(self.id)?;
+            if s.v6only && matches!(to.0, smoltcp::wire::IpAddress::Ipv4(_)) {
+                return Err(Errno::ENETUNREACH);
+            }
+            match s.kind {
+                Kind::Listen(_) => Err(Errno::EISCONN),
+                Kind::Conn(id) => {
+                    let connecting = s.connecting;
+                    let c = st.conns.get_mut(id).ok_or(Errno::EISCONN)?;
+                    match c.tcp().state() {
+                        State::SynSent | State::SynReceived if wait.nonblock => Err(Errno::EALREADY),
+                        State::SynSent | State::SynReceived => Ok(()),
+                        // A failed attempt is reported once; then the socket may try again.
+                        State::Closed if connecting => {
+                            let e = c.error.take().unwrap_or(Errno::ECONNABORTED);
+                            forget(st, self.id, id);
+                            Err(e)
+                        }
+                        State::Closed => {
+                            forget(st, self.id, id);
+                            st.connect(self.id, to).map(|_| ())
+                        }
+                        _ if connecting => Ok(()),
+                        _ => Err(Errno::EISCONN),
+                    }
+                }
+                _ => st.connect(self.id, to).map(|_| ()),
+            }
+        })?;
+        let r = block_on(&self.shared.pollee, wait.nonblock, wait.deadline, Errno::EINPROGRESS, || {
+            self.net.with(|st| {
+                let Some((id, c)) = conn_of(st, self.id) else { return Some(Err(Errno::ENOTCONN)) };
+                match c.tcp().state() {
+                    State::SynSent | State::SynReceived => None,
+                    // Refused at once: as on Linux the error waits for poll and SO_ERROR.
+                    State::Closed if wait.nonblock => Some(Err(Errno::EINPROGRESS)),
+                    State::Closed => {
+                        let e = c.error.take().unwrap_or(Errno::ECONNABORTED);
+                        forget(st, self.id, id);
+                        Some(Err(e))
+                    }
+                    _ => {
+                        if let Ok(s) = st.sock(self.id) {
+                            s.connecting = false;
+                        }
+                        Some(Ok(()))
+                    }
+                }
+            })
+        });
+        r.map_err(|e| match e {
+            Errno::EAGAIN => Errno::EINPROGRESS,
+            Errno::ERESTARTSYS if wait.deadline != FOREVER => Errno::EINTR,
+            e => e,
+        })
+    }
+
+    fn accept(&self, wait: Wait) -> Result<(Box<dyn Ops>, Addr)> {
+        let (id, shared, peer) = self.net.wait(wait, &self.shared.pollee, || {
+            self.net.with(|st| {
+                if !matches!(st.socks.get(self.id)?.kind, Kind::Listen(_)) {
+                    return Some(Err(Errno::EINVAL));
+                }
+                let id = match st.accept(self.id)? {
+                    Ok(id) => id,
+                    Err(e) => return Some(Err(e)),
+                };
+                let peer = st.conns.get(id).map(|c| (c.tuple.remote, c.tuple.rport));
+                Some(st.adopt(self.id, id).and_then(|(s, sh)| Ok((s, sh, peer.ok_or(Errno::ECONNABORTED)?))))
+            })
+        })?;
+        Ok((Box::new(Self { net: self.net.clone(), id, v6: self.v6, shared }), self.name(peer)))
+    }
+
+    fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>, wait: Wait) -> Result<usize> {
+        if msg.flags.intersects(Msg::OOB | Msg::FASTOPEN) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        if !msg.files.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        let mut total = 0;
+        loop {
+            let r = wait.block(&self.shared.pollee, || {
+                self.net.with(|st| {
+                    let cork = match st.socks.get(self.id) {
+                        Some(s) if matches!(s.kind, Kind::Conn(_)) => s.opts.cork,
+                        _ => return Some(Err(Errno::EPIPE)),
+                    };
+                    try_send(st, self.id, src, cork || msg.flags.contains(Msg::MORE))
+                })
+            });
+            match r {
+                Ok(n) => {
+                    total += n;
+                    if src.left() == 0 || n == 0 || wait.nonblock {
+                        return Ok(total);
+                    }
+                }
+                Err(_) if total > 0 => return Ok(total),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming, wait: Wait) -> Result<usize> {
+        if msg.flags.contains(Msg::OOB) {
+            return Err(Errno::EINVAL);
+        }
+        if msg.flags.contains(Msg::ERRQUEUE) {
+            return Err(Errno::EAGAIN);
+        }
+        let mut total = 0;
+        loop {
+            let r =
+                self.net.wait(wait, &self.shared.pollee, || self.net.with(|st| try_recv(st, self.id, dst, msg.flags)));
+            match r {
+                Ok(n) => {
+                    total += n;
+                    let all = msg.flags.contains(Msg::WAITALL) && !msg.flags.contains(Msg::PEEK) && !wait.nonblock;
+                    if n == 0 || dst.left() == 0 || !all {
+                        return Ok(total);
+                    }
+                }
+                Err(_) if total > 0 => return Ok(total),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn shutdown(&self, rd: bool, wr: bool) -> Result<()> {
+        self.net.with(|st| {
+            if let Kind::Listen(_) = st.sock(self.id)?.kind {
+                if !rd {
+                    return Err(Errno::ENOTCONN);
+                }
+                // Linux: it stops listening; a blocked accept() gets EINVAL.
+                let s = st.sock(self.id)?;
+                let (shared, bound) = (s.shared.clone(), s.bound);
+                if let Kind::Listen(l) = core::mem::replace(&mut s.kind, Kind::Idle) {
+                    st.close_listener(l);
+                }
+                if let Some((_, p)) = bound
+                    && let Some(b) = st.ports.find(Proto::Tcp, p, self.id)
+                {
+                    b.listening = false;
+                }
+                st.wake(&shared, Events::IN | Events::HUP);
+                return Ok(());
+            }
+            let (id, c) = conn_of(st, self.id).ok_or(Errno::ENOTCONN)?;
+            if matches!(c.tcp().state(), State::Closed | State::SynSent) {
+                return Err(Errno::ENOTCONN);
+            }
+            c.rx_shut |= rd;
+            if wr && !c.tx_shut {
+                c.uncork();
+                c.tx_shut = true;
+                c.tcp_mut().close();
+            }
+            let (e, shared) = (c.events(), c.shared.clone());
+            st.touch(id);
+            if let Some(s) = shared {
+                st.wake(&s, e);
+            }
+            Ok(())
+        })
+    }
+
+    fn local(&self) -> Result<Addr> {
+        self.net.with(|st| st.local_name(self.id)).map(|n| self.name(n))
+    }
+    fn peer(&self) -> Result<Addr> {
+        self.net.with(|st| st.peer_name(self.id)).map(|n| self.name(n))
+    }
+    fn set(&self, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
+        self.net.with(|st| crate::options::set(st, self.id, level, name, value))
+    }
+    fn get(&self, level: i32, name: i32) -> Option<Result<Vec<u8>>> {
+        self.net.with(|st| crate::options::get(st, self.id, level, name))
+    }
+
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+        let n = self.net.with(|st| {
+            let Some((_, c)) = conn_of(st, self.id) else { return Err(Errno::EINVAL) };
+            match cmd {
+                crate::ifreq::FIONREAD => Ok(c.tcp().recv_queue()),
+                crate::ifreq::TIOCOUTQ => Ok(c.tcp().send_queue() + c.corked.len()),
+                _ => Err(Errno::ENOTTY),
+            }
+        });
+        match (cmd, n) {
+            (crate::ifreq::FIONREAD | crate::ifreq::TIOCOUTQ, n) => user::write(arg, &(n? as i32)).map(|()| 0),
+            _ => crate::ifreq::ioctl(&self.net, cmd, arg),
+        }
+    }
+
+    fn events(&self) -> Events {
+        self.net.with(|st| match st.socks.get(self.id).map(|s| &s.kind) {
+            Some(Kind::Listen(l)) if l.queue.is_empty() => Events::empty(),
+            Some(Kind::Listen(_)) => Events::IN | Events::RDNORM,
+            Some(Kind::Conn(id)) => {
+                let id = *id;
+                let Some(c) = st.conns.get_mut(id) else { return Events::HUP };
+                let e = c.events();
+                // Whoever saw "not writable" waits for room.
+                c.want_room |= !e.contains(Events::OUT);
+                e
+            }
+            _ => Events::OUT | Events::WRNORM | Events::HUP,
+        })
+    }
+    fn pollee(&self) -> &Pollee {
+        &self.shared.pollee
+    }
+
+    fn linger(&self) {
+        let Some(seconds) = self.net.with(|st| st.socks.get(self.id)?.opts.linger.filter(|&s| s > 0)) else { return };
+        // close() waits until the peer has everything and its acknowledgment of our FIN, or until the time is up.
+        let _ = self.shutdown(false, true);
+        let deadline = time::after(u64::from(seconds) * NS);
+        let _ = block_on(&self.shared.pollee, false, deadline, Errno::ETIMEDOUT, || {
+            self.net.with(|st| {
+                let Some((_, c)) = conn_of(st, self.id) else { return Some(Ok(())) };
+                c.want_room = true;
+                matches!(c.tcp().state(), State::FinWait2 | State::TimeWait | State::Closed | State::Closing)
+                    .then_some(Ok(()))
+            })
+        });
+    }
+
+    fn is_stream(&self) -> bool {
+        true
+    }
+}
+
+impl TcpSocket {
+    /// `connect` to AF_UNSPEC.
+    fn disconnect(&self) -> Result<()> {
+        self.net.with(|st| {
+            let id = match st.sock(self.id)?.kind {
+                Kind::Conn(id) => id,
+                Kind::Listen(_) => return Err(Errno::EINVAL),
+                _ => return Ok(()),
+            };
+            st.sock(self.id)?.kind = Kind::Idle;
+            st.close_conn(id, Some(0));
+            Ok(())
+        })
+    }
+}
+
+/// Takes a finished connection off its socket, which may then connect again.
+fn forget(st: &mut Stack, sid: u32, id: u32) {
+    if let Ok(s) = st.sock(sid) {
+        s.kind = Kind::Idle;
+        s.connecting = false;
+    }
+    st.close_conn(id, Some(0));
+}
+
+/// `bind` for TCP and UDP.
+pub(crate) fn bind(net: &Net, id: u32, v6: bool, a: &[u8]) -> Result<()> {
+    let unspec = addr::family(a)? == addr::AF_UNSPEC && !v6 && a.len() >= 16 && a[4..8] == [0; 4];
+    let (ip, port) = if unspec {
+        (smoltcp::wire::IpAddress::v4(0, 0, 0, 0), u16::from_be_bytes([a[2], a[3]]))
+    } else {
+        // An AF_INET6 socket takes AF_INET6 names only here.
+        if v6 && addr::family(a)? != addr::AF_INET6 {
+            return Err(if a.len() < 24 { Errno::EINVAL } else { Errno::EAFNOSUPPORT });
+        }
+        addr::parse_inet(a, v6)?
+    };
+    let mapped = v6 && matches!(ip, smoltcp::wire::IpAddress::Ipv4(_));
+    net.with(|st| {
+        if mapped && st.sock(id)?.v6only {
+            return Err(Errno::EINVAL);
+        }
+        let any = ip.is_unspecified() && !mapped;
+        let ip = if any { None } else { Some(ip) };
+        st.bind(id, ip, port).map(|_| ())
+    })
+}
+
+impl Drop for TcpSocket {
+    fn drop(&mut self) {
+        self.net.with(|st| st.close(self.id));
+    }
+}

@@ -1,0 +1,184 @@
+//! TCP data between the program and smoltcp's buffers: one attempt each, under the stack's lock. Bytes are copied once.
+
+use crate::socket::Msg;
+use crate::stack::Stack;
+use crate::stack::conn::Conn;
+use crate::tcp::conn_of;
+use alloc::vec::Vec;
+use libos_base::io::{Sink, Source};
+use libos_base::time::NS;
+use libos_base::{Errno, Result};
+use smoltcp::socket::tcp::State;
+
+/// How long cork holds data back (200 ms, as Linux).
+const CORK: u64 = NS / 5;
+
+/// Reads the first bytes of a receive buffer without taking them.
+fn peek(c: &mut Conn, dst: &mut Sink<'_>) -> Result<usize> {
+    let mut chunk = [0u8; 2048];
+    let mut data = Vec::new();
+    let want = dst.left().min(c.tcp().recv_queue());
+    let buf = if want <= chunk.len() {
+        &mut chunk[..want]
+    } else {
+        data.try_reserve_exact(want)?;
+        data.resize(want, 0);
+        &mut data[..]
+    };
+    let n = c.tcp_mut().peek_slice(buf).unwrap_or(0);
+    dst.put(&buf[..n])
+}
+
+/// One attempt to receive. `None`: nothing yet.
+pub(crate) fn try_recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, flags: Msg) -> Option<Result<usize>> {
+    let Some((id, c)) = conn_of(st, sid) else { return Some(Err(Errno::ENOTCONN)) };
+    if dst.left() == 0 {
+        return Some(Ok(0));
+    }
+    let before = c.tcp().recv_queue();
+    if before > 0 && !matches!(c.tcp().state(), State::SynReceived) {
+        if flags.contains(Msg::PEEK) {
+            return Some(peek(c, dst));
+        }
+        let mut total = 0;
+        let mut error = None;
+        while dst.left() > 0 && c.tcp().recv_queue() > 0 {
+            let n = c.tcp_mut().recv(|data| {
+                let r = if flags.contains(Msg::TRUNC) { Ok(data.len().min(dst.left())) } else { dst.put(data) };
+                let n = r.unwrap_or(0);
+                error = r.err();
+                if flags.contains(Msg::TRUNC) {
+                    dst.limit(dst.left() - n);
+                }
+                (n, n)
+            });
+            match n {
+                Ok(n) if n > 0 => total += n,
+                _ => break,
+            }
+        }
+        c.seen_rx = c.tcp().recv_queue();
+        // The window may have grown enough to be worth telling.
+        if before * 4 >= c.tcp().recv_capacity() {
+            st.touch(id);
+        }
+        return Some(match error {
+            Some(e) if total == 0 => Err(e),
+            _ => Ok(total),
+        });
+    }
+    if let Err(e) = c.take_error() {
+        return Some(Err(e));
+    }
+    match c.tcp().state() {
+        State::SynSent | State::SynReceived => None,
+        _ if c.rx_shut || c.rx_ended() => Some(Ok(0)),
+        _ => None,
+    }
+}
+
+/// One attempt to send. `None`: no room.
+pub(crate) fn try_send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool) -> Option<Result<usize>> {
+    let now = st.now;
+    let Some((id, c)) = conn_of(st, sid) else { return Some(Err(Errno::EPIPE)) };
+    if let Err(e) = c.take_error() {
+        return Some(Err(e));
+    }
+    match c.tcp().state() {
+        State::SynSent | State::SynReceived => {
+            c.want_room = true;
+            return None;
+        }
+        _ if c.tx_shut || !c.tcp().may_send() => return Some(Err(Errno::EPIPE)),
+        _ => {}
+    }
+    if src.left() == 0 {
+        return Some(Ok(0));
+    }
+    if c.tcp().send_queue() == 0 {
+        // Nothing was owed until now: the time to give up counts from here.
+        c.progress_at = now;
+    }
+    let room = c.room();
+    if room == 0 {
+        c.want_room = true;
+        return None;
+    }
+    let r = if more || !c.corked.is_empty() { c.hold_back(src, room, now, more) } else { c.push(src, usize::MAX) };
+    if src.left() > 0 {
+        c.want_room = true;
+    }
+    st.touch(id);
+    Some(r)
+}
+
+impl Conn {
+    /// Copies from the program straight into the send buffer.
+    fn push(&mut self, src: &mut Source<'_>, most: usize) -> Result<usize> {
+        let mut total = 0;
+        let mut error = None;
+        while src.left() > 0 && total < most {
+            let n = self.tcp_mut().send(|room| {
+                let n = room.len().min(most - total);
+                let r = src.take(&mut room[..n]);
+                error = r.err();
+                let n = r.unwrap_or(0);
+                (n, n)
+            });
+            match n {
+                Ok(n) if n > 0 => total += n,
+                _ => break,
+            }
+        }
+        self.enqueued += total as u64;
+        match error {
+            Some(e) if total == 0 => Err(e),
+            _ => Ok(total),
+        }
+    }
+
+    /// With cork: only full segments go to smoltcp, the rest waits here.
+    fn hold_back(&mut self, src: &mut Source<'_>, room: usize, now: u64, more: bool) -> Result<usize> {
+        if self.corked.capacity() == 0 {
+            self.corked.try_reserve_exact(self.mss).map_err(|_| Errno::ENOBUFS)?;
+        }
+        let all = self.corked.len() + src.left().min(room);
+        let full = if more { all / self.mss * self.mss } else { all };
+        let mut done = 0;
+        if full > 0 {
+            let held = self.corked.len();
+            // Straight copies: the few held bytes first.
+            let data = core::mem::take(&mut self.corked);
+            let n = self.tcp_mut().send_slice(&data).unwrap_or(0);
+            debug_assert_eq!(n, held, "room for held bytes is kept");
+            self.enqueued += n as u64;
+            self.corked = data;
+            self.corked.clear();
+            done = self.push(src, full - held)?;
+        }
+        let rest = (room - done).min(src.left()).min(self.mss - 1 - self.corked.len());
+        if more && rest > 0 {
+            let at = self.corked.len();
+            self.corked.try_reserve(rest).map_err(|_| Errno::ENOBUFS)?;
+            self.corked.resize(at + rest, 0);
+            match src.take(&mut self.corked[at..]) {
+                Ok(n) => {
+                    self.corked.truncate(at + n);
+                    done += n;
+                }
+                Err(e) => {
+                    self.corked.truncate(at);
+                    if done == 0 {
+                        return Err(e);
+                    }
+                }
+            }
+        }
+        if self.corked.is_empty() {
+            self.cork_at = 0;
+        } else if self.cork_at == 0 {
+            self.cork_at = now + CORK;
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,11 @@
+//! AF_UNIX: streams, datagrams, sequenced packets; path and abstract names; descriptors in flight.
+//!
+//! Each socket has a [`core::Core`] with its inbox; who sends puts into the receiver's inbox. At most one core is
+//! locked at a time. Sockets refer to their peers weakly: the descriptor (or a listener's queue) keeps a core alive.
+
+mod core;
+mod name;
+mod ops;
+
+pub use name::Host;
+pub use ops::{UnixSocket, pair};

@@ -1,0 +1,454 @@
+//! AF_UNIX sockets: the calls.
+
+use super::core::{Backlog, Core, LIMIT, OVERHEAD, State};
+use super::name::{self, Host};
+use crate::addr::{AF_UNIX, AF_UNSPEC, Addr, family};
+use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, Wait};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::io::{Sink, Source};
+use libos_base::poll::{Events, Pollee};
+use libos_base::{Errno, Result, user};
+
+/// A socket of AF_UNIX.
+pub struct UnixSocket {
+    core: Arc<Core>,
+    host: &'static dyn Host,
+}
+
+const SO_ERROR: i32 = 4;
+const SO_SNDBUF: i32 = 7;
+const SO_RCVBUF: i32 = 8;
+const SO_PASSCRED: i32 = 16;
+const SO_PEERCRED: i32 = 17;
+const SO_ACCEPTCONN: i32 = 30;
+
+/// `socketpair`.
+pub fn pair(kind: u32, host: &'static dyn Host) -> (Box<dyn Ops>, Box<dyn Ops>) {
+    let (a, b) = (Core::new(kind), Core::new(kind));
+    Core::join(&a, &b, host.creds());
+    (Box::new(UnixSocket { core: a, host }), Box::new(UnixSocket { core: b, host }))
+}
+
+impl UnixSocket {
+    /// `socket(AF_UNIX, kind)`.
+    pub fn open(kind: u32, host: &'static dyn Host) -> Box<dyn Ops> {
+        Box::new(Self { core: Core::new(kind), host })
+    }
+
+    fn dgram(&self) -> bool {
+        self.core.kind == SOCK_DGRAM
+    }
+
+    fn connect_stream(&self, target: &[u8], wait: Wait) -> Result<()> {
+        {
+            let s = self.core.state.lock();
+            if s.backlog.is_some() {
+                return Err(Errno::EINVAL);
+            }
+            if s.was_connected {
+                return Err(Errno::EISCONN);
+            }
+        }
+        let listener = name::find(self.host, target)?;
+        if listener.kind != self.core.kind {
+            return Err(Errno::EPROTOTYPE);
+        }
+        wait.block(&listener.pollee, || {
+            let mut l = listener.state.lock();
+            let listener_name = l.name.clone();
+            let Some(b) = l.backlog.as_mut() else { return Some(Err(Errno::ECONNREFUSED)) };
+            if b.queue.len() > b.limit {
+                return None;
+            }
+            if b.queue.try_reserve(1).is_err() {
+                return Some(Err(Errno::ENOMEM));
+            }
+            let server = Core::new(self.core.kind);
+            let creds = self.host.creds();
+            // Not yet reachable by anybody else, so locking it here cannot be waited for.
+            {
+                let mut s = server.state.lock();
+                s.name = listener_name.clone();
+                s.peer = Some(Arc::downgrade(&self.core));
+                s.peer_creds = creds;
+                s.was_connected = true;
+            }
+            b.queue.push_back(server.clone());
+            drop(l);
+            let mut me = self.core.state.lock();
+            me.peer = Some(Arc::downgrade(&server));
+            me.peer_name = listener_name;
+            me.peer_creds = creds;
+            me.was_connected = true;
+            let mine = me.name.clone();
+            drop(me);
+            server.state.lock().peer_name = mine;
+            listener.pollee.notify(Events::IN | Events::RDNORM);
+            Some(Ok(()))
+        })
+    }
+
+    /// Where a datagram goes, and whether by name.
+    fn target(&self, to: Option<&[u8]>) -> Result<Arc<Core>> {
+        let Some(addr) = to else { return self.core.peer() };
+        if !self.dgram() {
+            // Linux: EISCONN for a connected stream, EOPNOTSUPP for an unconnected one.
+            let connected = self.core.state.lock().was_connected;
+            return Err(if connected { Errno::EISCONN } else { Errno::EOPNOTSUPP });
+        }
+        let t = name::find(self.host, name::parse(addr)?)?;
+        if t.kind == SOCK_DGRAM { Ok(t) } else { Err(Errno::EPROTOTYPE) }
+    }
+
+    fn recv_once(&self, s: &mut State, dst: &mut Sink<'_>, msg: &mut Incoming) -> Result<usize> {
+        let peek = msg.flags.contains(Msg::PEEK);
+        let stream = self.core.kind == SOCK_STREAM;
+        let (mut total, mut i) = (0, 0);
+        let mut first: Option<Creds> = None;
+        while let Some(p) = s.inbox.get_mut(i) {
+            // Descriptors and changes of sender are boundaries in a stream.
+            if total > 0 && (!p.files.is_empty() || first.is_some_and(|c| c != p.creds)) {
+                break;
+            }
+            first = Some(p.creds);
+            let n = match dst.put(&p.data[p.at..]) {
+                Ok(n) => n,
+                Err(e) if total == 0 => return Err(e),
+                Err(_) => break,
+            };
+            total += n;
+            msg.files = if peek { p.files.clone() } else { core::mem::take(&mut p.files) };
+            let left = p.data.len() - p.at - n;
+            if !stream {
+                msg.full_len = Some(p.data.len());
+                if left > 0 {
+                    msg.out_flags |= Msg::TRUNC;
+                    if msg.flags.contains(Msg::TRUNC) {
+                        total = p.data.len();
+                    }
+                }
+                if self.dgram() {
+                    msg.from = name::encode(p.from.as_deref());
+                    if p.from.is_none() {
+                        msg.from = Addr::none();
+                    }
+                }
+            }
+            let had_files = !msg.files.is_empty();
+            if peek {
+                i += 1;
+            } else if left == 0 || !stream {
+                s.bytes = s.bytes.saturating_sub(p.data.len() - p.at + OVERHEAD);
+                s.inbox.pop_front();
+            } else {
+                p.at += n;
+                s.bytes = s.bytes.saturating_sub(n);
+            }
+            if !stream || had_files || dst.left() == 0 {
+                break;
+            }
+        }
+        if s.pass_creds {
+            msg.creds = first;
+        }
+        Ok(total)
+    }
+}
+
+impl Ops for UnixSocket {
+    fn identity(&self) -> (u16, u32, u32) {
+        (AF_UNIX, self.core.kind, 0)
+    }
+
+    fn bind(&self, addr: &[u8]) -> Result<()> {
+        let n = name::parse(addr)?;
+        if self.core.state.lock().name.is_some() {
+            // A name that is taken is what Linux finds out first.
+            let taken = n.first().is_some_and(|&b| b != 0) && self.host.find(n).err() != Some(Errno::ENOENT);
+            return Err(if taken { Errno::EADDRINUSE } else { Errno::EINVAL });
+        }
+        let n = name::bind(self.host, n, &self.core)?;
+        self.core.state.lock().name = Some(n);
+        Ok(())
+    }
+
+    fn listen(&self, backlog: i32) -> Result<()> {
+        if self.dgram() {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let mut s = self.core.state.lock();
+        if s.name.is_none() || s.was_connected {
+            return Err(Errno::EINVAL);
+        }
+        let limit = crate::stack::listen::limit(backlog);
+        match &mut s.backlog {
+            Some(b) => b.limit = limit,
+            None => s.backlog = Some(Backlog { limit, queue: VecDeque::new() }),
+        }
+        s.peer_creds = self.host.creds();
+        Ok(())
+    }
+
+    fn connect(&self, addr: &[u8], wait: Wait) -> Result<()> {
+        if self.dgram() && family(addr)? == AF_UNSPEC {
+            let mut s = self.core.state.lock();
+            (s.peer, s.peer_name) = (None, None);
+            return Ok(());
+        }
+        let target = name::parse(addr)?;
+        if !self.dgram() {
+            return self.connect_stream(target, wait);
+        }
+        let t = name::find(self.host, target)?;
+        if t.kind != SOCK_DGRAM {
+            return Err(Errno::EPROTOTYPE);
+        }
+        let their_name = t.state.lock().name.clone();
+        let mut s = self.core.state.lock();
+        (s.peer, s.peer_name, s.was_connected) = (Some(Arc::downgrade(&t)), their_name, true);
+        Ok(())
+    }
+
+    fn accept(&self, wait: Wait) -> Result<(Box<dyn Ops>, Addr)> {
+        let core = wait.block(&self.core.pollee, || {
+            let mut s = self.core.state.lock();
+            match &mut s.backlog {
+                None => Some(Err(Errno::EINVAL)),
+                Some(b) => b.queue.pop_front().map(Ok),
+            }
+        })?;
+        // A connect() that waits for room in the backlog watches this too.
+        self.core.pollee.notify(Events::OUT);
+        let from = name::encode(core.state.lock().peer_name.as_deref());
+        Ok((Box::new(Self { core, host: self.host }), from))
+    }
+
+    fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>, wait: Wait) -> Result<usize> {
+        if msg.flags.contains(Msg::OOB) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let to = self.target(msg.to)?;
+        let stream = self.core.kind == SOCK_STREAM;
+        let all = src.left();
+        if !stream && all > LIMIT - 32 {
+            return Err(Errno::EMSGSIZE);
+        }
+        let creds = self.host.creds();
+        let mut total = 0;
+        loop {
+            let r = wait.block(&self.core.pollee, || {
+                let (shut, hung, from) = {
+                    let mut s = self.core.state.lock();
+                    if let Some(e) = s.error.take() {
+                        return Some(Err(e));
+                    }
+                    (s.tx_shut, s.hung_up, s.name.clone())
+                };
+                if shut || hung {
+                    return Some(Err(Errno::EPIPE));
+                }
+                let files = (total == 0 && !msg.files.is_empty()).then(|| msg.files.clone());
+                to.deliver(&self.core, src.left(), files, from, creds, |b| {
+                    let mut n = 0;
+                    while n < b.len() {
+                        match src.take(&mut b[n..]) {
+                            Ok(k) => n += k,
+                            Err(e) if n == 0 || !stream => return Err(e),
+                            Err(_) => break,
+                        }
+                    }
+                    Ok(n)
+                })
+            });
+            match r {
+                Ok(n) => {
+                    total += n;
+                    if !stream || src.left() == 0 || n == 0 {
+                        return Ok(total);
+                    }
+                }
+                Err(_) if total > 0 => return Ok(total),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming, wait: Wait) -> Result<usize> {
+        if msg.flags.contains(Msg::OOB) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let stream = self.core.kind == SOCK_STREAM;
+        let mut total = 0;
+        loop {
+            let r = wait.block(&self.core.pollee, || {
+                let mut s = self.core.state.lock();
+                if !self.dgram() && !s.was_connected {
+                    return Some(Err(if stream { Errno::EINVAL } else { Errno::ENOTCONN }));
+                }
+                if s.inbox.is_empty() {
+                    if let Some(e) = s.error.take() {
+                        return Some(Err(e));
+                    }
+                    return (s.rx_shut || s.ended).then_some(Ok((0, true)));
+                }
+                if stream && dst.left() == 0 {
+                    return Some(Ok((0, true)));
+                }
+                let n = match self.recv_once(&mut s, dst, msg) {
+                    Ok(n) => n,
+                    Err(e) => return Some(Err(e)),
+                };
+                let told = if msg.flags.contains(Msg::PEEK) { Vec::new() } else { Core::freed(&mut s) };
+                drop(s);
+                Core::tell(told);
+                Some(Ok((n, !msg.files.is_empty())))
+            });
+            match r {
+                Ok((n, stop)) => {
+                    total += n;
+                    let all = stream && msg.flags.contains(Msg::WAITALL) && !msg.flags.contains(Msg::PEEK);
+                    if stop || !all || dst.left() == 0 {
+                        return Ok(total);
+                    }
+                }
+                Err(_) if total > 0 => return Ok(total),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn shutdown(&self, rd: bool, wr: bool) -> Result<()> {
+        let peer = {
+            let mut s = self.core.state.lock();
+            if !s.was_connected && s.backlog.is_none() {
+                return Err(Errno::ENOTCONN);
+            }
+            s.rx_shut |= rd;
+            s.tx_shut |= wr;
+            if rd && s.backlog.take().is_some() {
+                // accept() now says EINVAL.
+            }
+            s.peer.as_ref().and_then(alloc::sync::Weak::upgrade)
+        };
+        if wr {
+            self.core.leave(true);
+        }
+        if rd && let Some(p) = &peer {
+            // The peer's writes fail from now on.
+            p.pollee.notify(Events::OUT);
+        }
+        self.core.pollee.notify(Events::IN | Events::OUT | Events::RDHUP | Events::HUP);
+        Ok(())
+    }
+
+    fn local(&self) -> Result<Addr> {
+        Ok(name::encode(self.core.state.lock().name.as_deref()))
+    }
+    fn peer(&self) -> Result<Addr> {
+        let s = self.core.state.lock();
+        if s.peer.is_none() {
+            return Err(Errno::ENOTCONN);
+        }
+        Ok(name::encode(s.peer_name.as_deref()))
+    }
+
+    fn set(&self, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
+        if (level, name) != (SOL_SOCKET, SO_PASSCRED) {
+            return None;
+        }
+        Some(crate::options::int(value).map(|v| self.core.state.lock().pass_creds = v != 0))
+    }
+
+    fn get(&self, level: i32, name: i32) -> Option<Result<Vec<u8>>> {
+        if level != SOL_SOCKET {
+            return None;
+        }
+        let mut s = self.core.state.lock();
+        let v = match name {
+            SO_ERROR => s.error.take().map_or(0, |e| e as i32),
+            SO_SNDBUF | SO_RCVBUF => LIMIT as i32,
+            SO_PASSCRED => i32::from(s.pass_creds),
+            SO_ACCEPTCONN => i32::from(s.backlog.is_some()),
+            SO_PEERCRED => {
+                let c = s.peer_creds;
+                let mut v = c.pid.to_le_bytes().to_vec();
+                v.extend_from_slice(&c.uid.to_le_bytes());
+                v.extend_from_slice(&c.gid.to_le_bytes());
+                return Some(Ok(v));
+            }
+            _ => return None,
+        };
+        Some(Ok(v.to_le_bytes().to_vec()))
+    }
+
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+        if cmd != crate::ifreq::FIONREAD {
+            // Programs ask any socket about interfaces.
+            return crate::ifreq::ioctl(self.host.net().ok_or(Errno::ENOTTY)?, cmd, arg);
+        }
+        let n: usize = {
+            let s = self.core.state.lock();
+            let left = |p: &super::core::Packet| p.data.len() - p.at;
+            if self.core.kind == SOCK_STREAM { s.inbox.iter().map(left).sum() } else { s.inbox.front().map_or(0, left) }
+        };
+        user::write(arg, &(n as i32)).map(|()| 0)
+    }
+
+    fn events(&self) -> Events {
+        let (mut e, peer) = {
+            let s = self.core.state.lock();
+            let mut e = Events::empty();
+            if let Some(b) = &s.backlog {
+                return if b.queue.is_empty() { e } else { Events::IN | Events::RDNORM };
+            }
+            if !s.inbox.is_empty() || s.rx_shut || s.ended {
+                e |= Events::IN | Events::RDNORM;
+            }
+            if s.rx_shut || s.ended {
+                e |= Events::RDHUP;
+            }
+            if s.error.is_some() {
+                e |= Events::ERR;
+            }
+            let closed = !self.dgram() && (!s.was_connected || s.hung_up);
+            if closed || (s.tx_shut && (s.rx_shut || s.ended)) {
+                e |= Events::HUP;
+            }
+            (e, s.peer.as_ref().and_then(alloc::sync::Weak::upgrade))
+        };
+        let writable = match peer {
+            Some(p) => {
+                let mut s = p.state.lock();
+                let mutual = s.peer.as_ref().is_some_and(|q| core::ptr::eq(q.as_ptr(), Arc::as_ptr(&self.core)));
+                let ok = s.bytes * 4 <= LIMIT && (mutual || s.inbox.len() <= 10);
+                if !ok
+                    && s.waiting.try_reserve(1).is_ok()
+                    && !s.waiting.iter().any(|w| core::ptr::eq(w.as_ptr(), Arc::as_ptr(&self.core)))
+                {
+                    s.waiting.push(Arc::downgrade(&self.core));
+                }
+                ok
+            }
+            None => true,
+        };
+        if writable {
+            e |= Events::OUT | Events::WRNORM;
+        }
+        e
+    }
+    fn pollee(&self) -> &Pollee {
+        &self.core.pollee
+    }
+    fn is_stream(&self) -> bool {
+        self.core.kind != SOCK_DGRAM
+    }
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        self.core.leave(false);
+    }
+}

@@ -1,0 +1,24 @@
+//! What the host tool and the guest kernel both know: boot parameters, the control protocol, the image note, and the
+//! archive format of root file systems. Nothing here allocates in the guest; the writing halves exist on the host only.
+#![cfg_attr(unibody_kernel, no_std)]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod control;
+pub mod cpio;
+#[cfg(not(unibody_kernel))]
+pub mod cpio_writer;
+pub mod net;
+pub mod note;
+pub mod number;
+pub mod params;
+
+/// Names of the virtio-console ports that carry the program's and the kernel's streams.
+pub mod port {
+    /// Standard input and standard output of the program.
+    pub const STDIO: &str = "org.unibody.stdio";
+    /// Standard error of the program.
+    pub const STDERR: &str = "org.unibody.stderr";
+    /// The control protocol (see [`crate::control`]).
+    pub const CONTROL: &str = "org.unibody.control";
+}

@@ -1,0 +1,27 @@
+//! Call chains by frame pointer. Kernel and programs are built with them.
+
+/// Calls `f` with each return address, innermost first, from frame pointer `rbp`. Every address is checked before
+/// it is read: a broken chain ends the walk.
+pub fn walk(mut rbp: u64, mut f: impl FnMut(u64)) {
+    const MAX_FRAMES: usize = 48;
+    for _ in 0..MAX_FRAMES {
+        if rbp == 0
+            || !rbp.is_multiple_of(8)
+            || !crate::mm::is_mapped(rbp as usize)
+            || !crate::mm::is_mapped(rbp as usize + 15)
+        {
+            return;
+        }
+        // SAFETY: mapped, aligned.
+        let [next, ret] = unsafe { (rbp as *const [u64; 2]).read_volatile() };
+        if ret == 0 {
+            return;
+        }
+        f(ret);
+        // Stacks grow down, so callers lie above; the step from the kernel stack to the program's goes anywhere.
+        if next == rbp {
+            return;
+        }
+        rbp = next;
+    }
+}

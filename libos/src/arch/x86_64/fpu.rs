@@ -1,0 +1,41 @@
+//! Vector state: saved in full when a thread is interrupted; a voluntary switch keeps only what the ABI demands.
+
+use super::cpu::cpuid;
+use core::arch::asm;
+
+/// State components that are saved: x87, SSE, AVX, and AVX-512's three.
+const WANTED: u64 = 0b1110_0111;
+const LEGACY_SIZE: u64 = 512;
+
+/// Read by the assembly in `trap.rs`: bytes of the save area (a multiple of 64), and the XSAVE mask (0: FXSAVE).
+#[unsafe(no_mangle)]
+static mut LIBOS_XSAVE_SIZE: u64 = LEGACY_SIZE;
+#[unsafe(no_mangle)]
+static mut LIBOS_XSAVE_MASK: u64 = 0;
+
+/// Enables the state components this CPU has. Once on each CPU, before any interrupt.
+pub fn init() {
+    if cpuid(1, 0).ecx & 1 << 26 == 0 {
+        return;
+    }
+    let leaf = cpuid(13, 0);
+    let mask = ((leaf.edx as u64) << 32 | leaf.eax as u64) & WANTED;
+    // SAFETY: CPUID reports XSAVE and these components. All CPUs write the same two values.
+    unsafe {
+        asm!("xsetbv", in("ecx") 0, in("eax") mask as u32, in("edx") (mask >> 32) as u32, options(nostack));
+        LIBOS_XSAVE_SIZE = (cpuid(13, 0).ebx as u64).next_multiple_of(64);
+        LIBOS_XSAVE_MASK = mask;
+    }
+}
+
+/// Bytes of a save area.
+pub fn area_size() -> usize {
+    // SAFETY: written before threads exist.
+    unsafe { LIBOS_XSAVE_SIZE as usize }
+}
+
+/// The XSAVE component mask; 0 when only FXSAVE exists.
+pub fn area_mask() -> u64 {
+    // SAFETY: as above.
+    unsafe { LIBOS_XSAVE_MASK }
+}

@@ -1,0 +1,100 @@
+//! Device interrupts: vectors are handed out here, handlers run here with interrupts off.
+
+use super::idt::vector;
+use super::{apic, percpu};
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use drivers::port::out8;
+use libos_base::{Errno, Result};
+
+/// A device's handler. It runs with interrupts off and must only note, acknowledge and wake.
+pub type Handler = Box<dyn Fn() + Send + Sync>;
+
+const COUNT: usize = (vector::DEVICE_LAST - vector::DEVICE_FIRST) as usize + 1;
+/// Handlers by vector. A vector that level-triggered devices share holds all of theirs.
+static HANDLERS: [AtomicPtr<Vec>; COUNT] = [const { AtomicPtr::new(core::ptr::null_mut()) }; COUNT];
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+type Vec = alloc::vec::Vec<Handler>;
+
+/// Silences the legacy 8259 pair: moved off the exception vectors first, since a spurious interrupt of a masked chip
+/// still arrives. Before the local APIC masks its line from them.
+pub fn disable_legacy() {
+    const COMMANDS: [u16; 2] = [0x20, 0xa0];
+    for (i, &port) in COMMANDS.iter().enumerate() {
+        let data = port + 1;
+        // SAFETY: the 8259s' initialisation sequence (ICW1 to ICW4), then all lines masked.
+        unsafe {
+            out8(port, 0x11);
+            out8(data, 0x20 + 8 * i as u8);
+            out8(data, if i == 0 { 4 } else { 2 });
+            out8(data, 1);
+            out8(data, 0xff);
+        }
+    }
+}
+
+/// A vector of its own with `handler`.
+pub fn allocate(handler: Handler) -> Result<u8> {
+    let i = NEXT.fetch_add(1, Ordering::Relaxed);
+    if i >= COUNT {
+        return Err(Errno::ENOSPC);
+    }
+    set(i, alloc::vec![handler]);
+    Ok(vector::DEVICE_FIRST + i as u8)
+}
+
+/// Adds a handler to a vector that [`allocate`] gave. At boot only: the old list is not freed, since a CPU may be
+/// walking it.
+pub fn share(v: u8, handler: Handler) {
+    let i = (v - vector::DEVICE_FIRST) as usize;
+    let old = HANDLERS[i].load(Ordering::Acquire);
+    let mut list = alloc::vec![handler];
+    if !old.is_null() {
+        // SAFETY: lists are never freed once published; each handler is moved to exactly one live list because the
+        // old list is leaked and unreachable afterwards except to a CPU that is walking it, which only reads.
+        unsafe {
+            for h in &*old {
+                list.push(core::ptr::read(h));
+            }
+        }
+    }
+    set(i, list);
+}
+
+fn set(i: usize, list: Vec) {
+    HANDLERS[i].store(Box::leak(Box::new(list)), Ordering::Release);
+}
+
+/// Runs what belongs to a vector. Interrupts are off; the controller is acknowledged.
+pub fn run(v: u8) {
+    let head = percpu::head_of(super::cpu::id()).expect("this CPU has a block");
+    head.preempt_count.fetch_add(1, Ordering::Relaxed);
+    match v {
+        vector::TIMER => {
+            apic::acknowledge();
+            crate::timer::on_interrupt();
+        }
+        vector::RESCHEDULE => {
+            apic::acknowledge();
+            crate::sched::on_reschedule_ipi();
+        }
+        vector::TLB_FLUSH => {
+            apic::acknowledge();
+            crate::mm::tlb::on_ipi();
+        }
+        vector::SPURIOUS => {}
+        vector::DEVICE_FIRST..=vector::DEVICE_LAST => {
+            let list = HANDLERS[(v - vector::DEVICE_FIRST) as usize].load(Ordering::Acquire);
+            if !list.is_null() {
+                // SAFETY: published lists live for ever.
+                for h in unsafe { &*list } {
+                    h();
+                }
+            }
+            apic::acknowledge();
+        }
+        // The legacy controllers are masked; what still comes from them is noise.
+        _ => {}
+    }
+    head.preempt_count.fetch_sub(1, Ordering::Relaxed);
+}

@@ -1,0 +1,117 @@
+//! Each CPU's own block.
+
+use super::gdt::Tss;
+use core::alloc::Layout;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use libos_base::percpu::Head;
+
+/// Most CPUs (the width of the CPU masks).
+pub const MAX_CPUS: usize = 64;
+
+/// A landing stack. It holds one saved frame, or the crash report's work.
+#[repr(C, align(64))]
+pub struct LandingStack([u8; LANDING_SIZE]);
+const LANDING_SIZE: usize = 8192;
+
+impl LandingStack {
+    pub fn top(&self) -> u64 {
+        self.0.as_ptr() as u64 + LANDING_SIZE as u64
+    }
+}
+
+/// The block that GS points at.
+#[repr(C, align(64))]
+pub struct PerCpu {
+    /// Must be first.
+    pub head: Head,
+    pub tss: Tss,
+    pub gdt: [u64; 5],
+    pub stacks: [LandingStack; 3],
+    /// Local APIC id.
+    pub apic_id: u32,
+}
+
+static BLOCKS: [AtomicPtr<PerCpu>; MAX_CPUS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
+static ONLINE: AtomicUsize = AtomicUsize::new(0);
+
+/// A block that says nothing yet: all zeroes.
+const fn empty() -> PerCpu {
+    PerCpu {
+        head: Head {
+            this: 0,
+            kstack_top: AtomicUsize::new(0),
+            kstack_bottom: AtomicUsize::new(0),
+            scratch: AtomicUsize::new(0),
+            preempt_count: AtomicU32::new(0),
+            work: AtomicU32::new(0),
+            cpu: 0,
+            in_interrupt: AtomicU32::new(0),
+            current: AtomicUsize::new(0),
+        },
+        tss: Tss::new(),
+        gdt: [0; 5],
+        stacks: [const { LandingStack([0; LANDING_SIZE]) }; 3],
+        apic_id: 0,
+    }
+}
+
+struct Boot(core::cell::UnsafeCell<PerCpu>);
+// SAFETY: handed out once, by `boot_block`.
+unsafe impl Sync for Boot {}
+static BOOT: Boot = Boot(core::cell::UnsafeCell::new(empty()));
+
+/// The boot CPU's block, which exists before the heap.
+///
+/// # Safety
+/// Once, by the boot CPU.
+pub unsafe fn boot_block() -> &'static mut PerCpu {
+    // SAFETY: the caller's: once.
+    unsafe { &mut *BOOT.0.get() }
+}
+
+/// A block for a secondary CPU; `None` when memory is short.
+pub fn new_block(cpu: u32) -> Option<&'static mut PerCpu> {
+    // Zeroed in place: by value it would not fit on the boot stack.
+    // SAFETY: the layout is not empty; all zeroes is a valid block (it is what `empty` gives), and it lives for ever.
+    let block = unsafe { alloc::alloc::alloc_zeroed(Layout::new::<PerCpu>()).cast::<PerCpu>().as_mut() }?;
+    block.head.cpu = cpu;
+    Some(block)
+}
+
+/// Makes `block` this CPU's: GS, GDT, TSS.
+pub fn install(block: &'static mut PerCpu, apic_id: u32) {
+    // Not to be switched away from until the scheduler runs here.
+    block.head.preempt_count.store(1, Ordering::Relaxed);
+    block.head.this = block as *const PerCpu as usize;
+    block.apic_id = apic_id;
+    super::gdt::load(block);
+    super::cpu::write_msr(super::cpu::MSR_GS_BASE, block.head.this as u64);
+    BLOCKS[block.head.cpu as usize].store(block, Ordering::Release);
+    ONLINE.fetch_add(1, Ordering::AcqRel);
+}
+
+/// CPUs that run.
+pub fn count_online() -> usize {
+    ONLINE.load(Ordering::Acquire)
+}
+
+/// Local APIC id of a running CPU.
+pub fn apic_id(cpu: usize) -> Option<u32> {
+    let p = BLOCKS[cpu].load(Ordering::Acquire);
+    // SAFETY: blocks live for ever once stored, and `apic_id` is not written after that.
+    (!p.is_null()).then(|| unsafe { (*p).apic_id })
+}
+
+/// The head of a running CPU's block.
+pub fn head_of(cpu: usize) -> Option<&'static Head> {
+    let p = BLOCKS[cpu].load(Ordering::Acquire);
+    // SAFETY: as above; the head holds atomics and constants only.
+    (!p.is_null()).then(|| unsafe { &(*p).head })
+}
+
+/// Corrects the boot CPU's APIC id, which is known only once its controller is on.
+pub fn set_boot_apic_id(id: u32) {
+    let p = BLOCKS[0].load(Ordering::Acquire);
+    // SAFETY: the boot CPU's block; no other CPU runs yet.
+    unsafe { (*p).apic_id = id };
+}

@@ -1,0 +1,108 @@
+//! The `syscall` instruction, for assembly that does not go through libc: it lands in the same table as the calls.
+//!
+//! Linux preserves everything but rax, rcx and r11, while our handlers are C functions: the rest is saved on the program's
+//! stack, below the red zone. The way back is a jump, never SYSRET: there is no ring to return to.
+
+use super::cpu::{MSR_EFER, read_msr, write_msr};
+use super::gdt::CODE;
+use core::arch::global_asm;
+
+const MSR_STAR: u32 = 0xc000_0081;
+const MSR_LSTAR: u32 = 0xc000_0082;
+const MSR_FMASK: u32 = 0xc000_0084;
+const SCE: u64 = 1;
+/// Cleared on entry: direction, trap, alignment check.
+const FMASK: u64 = 1 << 10 | 1 << 8 | 1 << 18;
+
+global_asm!(
+    r#"
+    .section .text.libos_syscall_instruction,"ax",@progbits
+    .globl libos_syscall_instruction
+libos_syscall_instruction:
+    lea rsp, [rsp - 128]
+    push rcx
+    push r11
+    push rbx
+    push rdi
+    push rsi
+    push rdx
+    push r10
+    push r8
+    push r9
+    mov rbx, rsp
+    mov r11, rax
+    sub rsp, [rip + LIBOS_XSAVE_SIZE]
+    and rsp, -64
+    mov rax, [rip + LIBOS_XSAVE_MASK]
+    test rax, rax
+    je 1f
+    xor ecx, ecx                         # XSAVE only sets bits in its header
+    .set i, 512
+    .rept 8
+    mov [rsp + i], rcx
+    .set i, i + 8
+    .endr
+    mov rcx, rdx
+    mov rdx, rax
+    shr rdx, 32
+    xsave64 [rsp]
+    mov rdx, rcx
+    jmp 2f
+1:  fxsave64 [rsp]
+2:  mov rcx, r10
+    lea rax, [rip + __libos_tab_start]
+3:  lea r10, [rip + __libos_tab_end]
+    cmp rax, r10
+    jae 5f
+    cmp [rax], r11
+    je 4f
+    add rax, 16
+    jmp 3b
+4:  call [rax + 8]
+    jmp 6f
+5:  mov rdi, r11
+    call {missing}
+6:  mov rcx, rax
+    mov rax, [rip + LIBOS_XSAVE_MASK]
+    test rax, rax
+    je 7f
+    mov rdx, rax
+    shr rdx, 32
+    xrstor64 [rsp]
+    jmp 8f
+7:  fxrstor64 [rsp]
+8:  mov rax, rcx
+    mov rsp, rbx
+    pop r9
+    pop r8
+    pop r10
+    pop rdx
+    pop rsi
+    pop rdi
+    pop rbx
+    popfq
+    pop rcx
+    lea rsp, [rsp + 128]
+    jmp rcx
+    .text
+"#,
+    missing = sym missing,
+);
+
+unsafe extern "C" {
+    static libos_syscall_instruction: u8;
+}
+
+/// Prepares this CPU.
+pub fn init() {
+    write_msr(MSR_EFER, read_msr(MSR_EFER) | SCE);
+    write_msr(MSR_STAR, (CODE as u64) << 32);
+    write_msr(MSR_LSTAR, &raw const libos_syscall_instruction as u64);
+    write_msr(MSR_FMASK, FMASK);
+}
+
+/// A number that is not linked into this image.
+extern "C" fn missing(number: usize) -> isize {
+    crate::syscall::not_linked(number);
+    -(libos_base::Errno::ENOSYS as isize)
+}

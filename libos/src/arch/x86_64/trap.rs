@@ -1,0 +1,236 @@
+//! Interrupts and exceptions.
+//!
+//! Every vector lands on an interrupt stack, because programs, libgcc and the prebuilt `core` keep live data below the
+//! stack pointer (red zone). That stack is a landing pad only: the frame is copied to the thread's kernel stack (its
+//! top if program code was interrupted, below `rsp - 128` if kernel code was) and the vector state saved there, before
+//! anything can enable interrupts, block or switch.
+
+use super::frame::TrapFrame;
+use super::idt::{self, vector};
+use super::syscall_entry::on_kernel_stack;
+use crate::mm::fault::Outcome;
+use crate::sched::{self, ExitContext};
+use core::arch::global_asm;
+use core::mem::{offset_of, size_of};
+use core::sync::atomic::Ordering;
+use libos_base::percpu::{Head, offset, work};
+
+global_asm!(
+    r#"
+    .section .text.libos_trap,"ax",@progbits
+    .globl libos_trap_common
+libos_trap_common:
+    push rax
+    push rbx
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push rbp
+    push r8
+    push r9
+    push r10
+    push r11
+    push r12
+    push r13
+    push r14
+    push r15
+    cld
+    mov rcx, gs:[{kstack_top}]
+    mov rax, [rsp + {rsp_}]
+    cmp rax, gs:[{kstack_bottom}]
+    jb 1f
+    cmp rax, rcx
+    ja 1f
+    lea rcx, [rax - 128]
+1:  sub rcx, {frame}
+    and rcx, -64
+    mov rbx, rcx
+    mov rsi, rsp
+    mov rdi, rcx
+    mov ecx, {frame} / 8
+    rep movsq
+    mov rsp, rbx
+    sub rsp, [rip + LIBOS_XSAVE_SIZE]
+    mov rax, [rip + LIBOS_XSAVE_MASK]
+    test rax, rax
+    je 2f
+    xor edx, edx                         # the header must be clean: XSAVE only sets bits
+    .set i, 512
+    .rept 8
+    mov [rsp + i], rdx
+    .set i, i + 8
+    .endr
+    mov rdx, rax
+    shr rdx, 32
+    xsave64 [rsp]
+    jmp 3f
+2:  fxsave64 [rsp]
+3:  mov rdi, rbx
+    mov rsi, rsp
+    call {dispatch}
+    cli
+    mov rax, [rip + LIBOS_XSAVE_MASK]
+    test rax, rax
+    je 4f
+    mov rdx, rax
+    shr rdx, 32
+    xrstor64 [rsp]
+    jmp 5f
+4:  fxrstor64 [rsp]
+5:  mov rsp, rbx
+    pop r15
+    pop r14
+    pop r13
+    pop r12
+    pop r11
+    pop r10
+    pop r9
+    pop r8
+    pop rbp
+    pop rdi
+    pop rsi
+    pop rdx
+    pop rcx
+    pop rbx
+    pop rax
+    add rsp, 16
+    iretq
+
+    # NMI, double fault, machine check: stay on the landing stack; these only report, or do nothing.
+    .globl libos_trap_fatal
+libos_trap_fatal:
+    push rax
+    push rbx
+    push rcx
+    push rdx
+    push rsi
+    push rdi
+    push rbp
+    push r8
+    push r9
+    push r10
+    push r11
+    push r12
+    push r13
+    push r14
+    push r15
+    cld
+    mov rdi, rsp
+    and rsp, -64
+    call {fatal}
+    ud2
+    .text
+"#,
+    kstack_top = const offset::KSTACK_TOP,
+    kstack_bottom = const offset::KSTACK_BOTTOM,
+    rsp_ = const offset_of!(TrapFrame, rsp),
+    frame = const size_of::<TrapFrame>(),
+    dispatch = sym dispatch,
+    fatal = sym fatal,
+);
+const _: () = assert!(size_of::<TrapFrame>() == 176);
+
+unsafe extern "C" {
+    static libos_exit_check: u8;
+    static libos_exit_end: u8;
+}
+
+/// Entered with interrupts off, on the kernel stack; returns with interrupts off or on.
+extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
+    let head = super::percpu::head_of(super::cpu::id()).expect("this CPU has a block");
+    let from_program = !on_kernel_stack(head, regs.rsp);
+    let v = regs.vector as u8;
+    if v < 32 {
+        exception(regs, xsave, from_program, head);
+    } else {
+        super::interrupts::run(v);
+    }
+    if head_now().preempt_count.load(Ordering::Relaxed) == 0 {
+        if from_program {
+            while head_now().work.load(Ordering::Relaxed) != 0 {
+                let mut ctx = ExitContext { regs, xsave: Some(xsave), syscall: None };
+                super::cpu::enable_interrupts();
+                sched::exit_work(&mut ctx);
+                super::cpu::disable_interrupts();
+            }
+        } else if v >= 32 {
+            if head_now().work.load(Ordering::Relaxed) & work::RESCHED != 0 {
+                sched::preempt_from_interrupt();
+            }
+            // On its way out, past the look at the work word: look again.
+            let (check, end) = (&raw const libos_exit_check as u64, &raw const libos_exit_end as u64);
+            if regs.rip > check && regs.rip < end {
+                regs.rip = check;
+            }
+        }
+    }
+}
+
+fn head_now() -> &'static Head {
+    super::percpu::head_of(super::cpu::id()).expect("this CPU has a block")
+}
+
+fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool, head: &Head) {
+    const SIGILL: i32 = 4;
+    const SIGTRAP: i32 = 5;
+    const SIGFPE: i32 = 8;
+    const SIGBUS: i32 = 7;
+    const SIGSEGV: i32 = 11;
+    let (signo, code, addr, what) = match regs.vector as u8 {
+        vector::PAGE_FAULT => match page_fault(regs, head) {
+            None => return,
+            Some(s) => s,
+        },
+        0 => (SIGFPE, 1, regs.rip as usize, "integer division by zero"),
+        1 => (SIGTRAP, 2, regs.rip as usize, "debug trap"),
+        3 => (SIGTRAP, 128, 0, "breakpoint"),
+        6 => (SIGILL, 2, regs.rip as usize, "invalid instruction"),
+        16 | 19 => (SIGFPE, 8, regs.rip as usize, "floating-point exception"),
+        17 => (SIGBUS, 1, 0, "alignment check"),
+        // General protection: a non-canonical address, or a privileged instruction gone wrong.
+        _ => (SIGSEGV, 128, 0, idt::name(regs.vector as u8)),
+    };
+    if !from_program || crate::crash::in_kernel_text(regs.rip as usize) {
+        crate::crash::kernel_fault(regs, what, addr);
+    }
+    super::cpu::enable_interrupts();
+    sched::on_fault(regs, xsave, signo, code, addr, what);
+    super::cpu::disable_interrupts();
+}
+
+/// `None`: resolved (or fixed up), go on.
+fn page_fault(regs: &mut TrapFrame, head: &Head) -> Option<(i32, i32, usize, &'static str)> {
+    let addr = super::cpu::fault_address();
+    let can_block = regs.rflags & super::frame::RFLAGS_IF != 0 && head.preempt_count.load(Ordering::Relaxed) == 0;
+    if can_block {
+        super::cpu::enable_interrupts();
+    }
+    let outcome = crate::mm::fault::handle(addr, regs.error, regs.rip as usize, can_block);
+    if can_block {
+        super::cpu::disable_interrupts();
+    }
+    match outcome {
+        Outcome::Resolved => None,
+        Outcome::Fixup(rip) => {
+            regs.rip = rip as u64;
+            None
+        }
+        Outcome::Signal { signo, code, addr, what } => Some((signo, code, addr, what)),
+    }
+}
+
+extern "C" fn fatal(regs: &mut TrapFrame) -> ! {
+    let what = match regs.vector as u8 {
+        vector::NMI => {
+            // Another CPU is reporting a crash: be quiet.
+            if crate::crash::in_progress() {
+                super::cpu::stop();
+            }
+            "non-maskable interrupt"
+        }
+        vector::DOUBLE_FAULT => "double fault (kernel stack overflow?)",
+        v => idt::name(v),
+    };
+    crate::crash::kernel_fault(regs, what, super::cpu::fault_address())
+}

@@ -1,0 +1,122 @@
+//! Boot parameters from their three sources: the image's root, the initrd, the command line. Later ones win.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use libos_base::log::Level;
+use unibody_proto::params::{self, Item, key};
+
+/// What the image is to run, and how.
+#[derive(Default)]
+pub struct Params {
+    /// `argv[0]`; the program's own name when not given.
+    pub argv0: Option<Vec<u8>>,
+    /// `argv[1..]`.
+    pub args: Vec<Vec<u8>>,
+    /// `NAME=VALUE`.
+    pub env: Vec<Vec<u8>>,
+    /// Working directory.
+    pub cwd: Option<Vec<u8>>,
+    /// Host name.
+    pub hostname: Option<Vec<u8>>,
+    /// IPv4 configuration.
+    pub ip: Option<Vec<u8>>,
+    /// IPv6 configuration.
+    pub ip6: Option<Vec<u8>>,
+    /// Name servers.
+    pub dns: Vec<Vec<u8>>,
+    /// Log level.
+    pub log: Option<Level>,
+    /// Somebody listens on the control port.
+    pub control: bool,
+}
+
+/// One source's repeated keys replace those of the sources before it.
+#[derive(Default)]
+struct Seen {
+    args: bool,
+    dns: bool,
+}
+
+impl Params {
+    /// `argv[0]`: as given, or a name that says nothing.
+    pub fn argv0(&self) -> &[u8] {
+        self.argv0.as_deref().unwrap_or(b"program")
+    }
+
+    /// Adds a source of records.
+    pub fn add_records(&mut self, file: &[u8]) {
+        let mut seen = Seen::default();
+        for p in params::records(file) {
+            self.set(p.key, p.value.to_vec(), &mut seen);
+        }
+    }
+
+    /// Adds the kernel command line.
+    pub fn add_command_line(&mut self, line: &[u8]) {
+        let mut seen = Seen::default();
+        for item in params::command_line(line) {
+            match item {
+                Item::Param { key, value } => self.set(key, value.bytes().collect(), &mut seen),
+                Item::Arg(word) => self.set(key::ARG, word.bytes().collect(), &mut seen),
+                // Loaders add words of their own.
+                Item::Flag(_) => {}
+            }
+        }
+    }
+
+    fn set(&mut self, k: &[u8], value: Vec<u8>, seen: &mut Seen) {
+        match k {
+            key::ARG => replace(&mut self.args, value, &mut seen.args),
+            key::DNS => replace(&mut self.dns, value, &mut seen.dns),
+            key::ENV => {
+                let name = value.split_inclusive(|&b| b == b'=').next().unwrap_or(&value).to_vec();
+                self.env.retain(|e| !e.starts_with(&name));
+                self.env.push(value);
+            }
+            key::ARGV0 => self.argv0 = Some(value),
+            key::CWD => self.cwd = Some(value),
+            key::HOSTNAME => self.hostname = Some(value),
+            key::IP => self.ip = Some(value),
+            key::IP6 => self.ip6 = Some(value),
+            key::CONTROL => self.control = value == b"1",
+            key::LOG => {
+                self.log = match &value[..] {
+                    b"error" => Some(Level::Error),
+                    b"warn" => Some(Level::Warn),
+                    b"info" => Some(Level::Info),
+                    b"debug" => Some(Level::Debug),
+                    _ => self.log,
+                }
+            }
+            // What the tool wrote for itself.
+            _ if k.starts_with(key::TOOL) => {}
+            // Linux parameters that VMMs and loaders add on their own.
+            b"pci" | b"reboot" | b"panic" | b"root" | b"console" | b"init" | b"BOOT_IMAGE" => {}
+            _ => libos_base::warn!("boot parameter {} is not known", String::from_utf8_lossy(k)),
+        }
+    }
+}
+
+fn replace(list: &mut Vec<Vec<u8>>, value: Vec<u8>, seen: &mut bool) {
+    if !*seen {
+        list.clear();
+        *seen = true;
+    }
+    list.push(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_sources_replace_lists_and_merge_the_environment() {
+        let mut p = Params::default();
+        p.add_records(b"arg=-c\0arg=old.conf\0env=A=1\0env=B=2\0ip=dhcp\0");
+        p.add_records(b"env=A=3\0");
+        p.add_command_line(b"ip=10.0.2.15/24,gw=10.0.2.2 env=\"C=x y\" -- new \"two words\"");
+        assert_eq!(p.args, [b"new".to_vec(), b"two words".to_vec()]);
+        assert_eq!(p.env, [b"B=2".to_vec(), b"A=3".to_vec(), b"C=x y".to_vec()]);
+        assert_eq!(p.ip.as_deref(), Some(&b"10.0.2.15/24,gw=10.0.2.2"[..]));
+    }
+}

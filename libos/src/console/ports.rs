@@ -1,0 +1,202 @@
+//! The program's streams and the control protocol on a virtio-console's ports.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use drivers::virtio::Device;
+use drivers::virtio::console::{Console, Options, PortId};
+use libos_base::poll::{Events, Pollee};
+use libos_base::sync::{IrqSpinLock, Rank, WaitQueue};
+use libos_base::thread::FOREVER;
+use libos_base::{Errno, Result, thread, time};
+use libos_fs::console::Stream;
+use unibody_proto::port;
+
+static CONSOLE: IrqSpinLock<Option<Box<Console>>> = IrqSpinLock::new(Rank::Device, None);
+/// Set by the interrupt; the console thread does the work.
+static INTERRUPT: AtomicBool = AtomicBool::new(false);
+static ARRIVED: WaitQueue = WaitQueue::new();
+static STDIO: Pollee = Pollee::new();
+static STDERR: Pollee = Pollee::new();
+/// Bytes of standard input that the program has read, and how many there are in all.
+static STDIN_READ: AtomicU64 = AtomicU64::new(0);
+static STDIN_END: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// How long boot waits for ports that nobody has promised.
+const PATIENCE_NS: u64 = time::NS / 50;
+/// How long it waits for those of a tool that said it listens.
+const PROMISED_NS: u64 = 3 * time::NS;
+
+/// Takes a console device. The first one is used.
+pub fn add_device(device: Device) {
+    if CONSOLE.lock().is_some() {
+        return;
+    }
+    let on_irq = Arc::new(|_| wake());
+    match Console::new(device, &Options::default(), on_irq) {
+        Ok(c) => *CONSOLE.lock() = Some(Box::new(c)),
+        Err(e) => libos_base::warn!("virtio-console: {e}"),
+    }
+}
+
+fn with<R>(f: impl FnOnce(&mut Console) -> R) -> Option<R> {
+    CONSOLE.lock().as_deref_mut().map(f)
+}
+
+/// A stream on one port.
+pub struct PortStream {
+    id: PortId,
+    input: bool,
+    pollee: &'static Pollee,
+}
+
+/// Standard streams and control, if there is a console device: (stdin and stdout, stderr).
+pub fn open(control: bool) -> Result<Option<(Arc<PortStream>, Arc<PortStream>)>> {
+    let names = [port::STDIO.as_bytes(), port::STDERR.as_bytes(), port::CONTROL.as_bytes()];
+    let wanted = if control { &names[..] } else { &names[..2] };
+    let patience = if control { PROMISED_NS } else { PATIENCE_NS };
+    let Some(found) = with(|c| {
+        c.wait_for(wanted, patience);
+        let stdio = c.port(names[0]).or_else(|| c.ports().next().map(|p| p.id()));
+        let stderr = c.port(names[1]).or(stdio);
+        for id in [stdio, stderr, c.port(names[2])].into_iter().flatten() {
+            c.open(id).map_err(|_| Errno::ENOMEM)?;
+        }
+        Ok::<_, Errno>(stdio.zip(stderr).map(|pair| (pair, c.port(names[2]).is_some())))
+    }) else {
+        return Ok(None);
+    };
+    let Some(((stdio, stderr), has_control)) = found? else { return Ok(None) };
+    thread_start(has_control)?;
+    Ok(Some((
+        Arc::new(PortStream { id: stdio, input: true, pollee: &STDIO }),
+        Arc::new(PortStream { id: stderr, input: false, pollee: &STDERR }),
+    )))
+}
+
+fn thread_start(has_control: bool) -> Result<()> {
+    crate::sched::spawn_kernel("console", move || {
+        if has_control {
+            crate::control::hello();
+        }
+        let interrupts = with(|c| c.interrupts()).unwrap_or(false);
+        let mut buf = [0; 128];
+        loop {
+            with(|c| c.poll());
+            super::deliver_deferred();
+            STDIO.notify(Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM);
+            STDERR.notify(Events::OUT | Events::WRNORM);
+            if has_control {
+                while let Some(n @ 1..) =
+                    with(|c| c.port(port::CONTROL.as_bytes()).map_or(0, |id| c.read(id, &mut buf)))
+                {
+                    crate::control::receive(&buf[..n]);
+                }
+            }
+            let deadline = if interrupts { FOREVER } else { time::after(time::NS / 1000) };
+            // A timeout is the polling.
+            let _ = ARRIVED.wait(deadline, false, || INTERRUPT.swap(false, Ordering::AcqRel).then_some(()));
+        }
+    })?;
+    Ok(())
+}
+
+/// Makes the console thread look around.
+pub fn wake() {
+    INTERRUPT.store(true, Ordering::Release);
+    ARRIVED.wake_all();
+}
+
+/// The host says how long standard input is.
+pub fn end_stdin_after(total: u64) {
+    STDIN_END.store(total, Ordering::Release);
+    STDIO.notify(Events::IN | Events::RDNORM);
+}
+
+fn at_end() -> bool {
+    STDIN_READ.load(Ordering::Acquire) >= STDIN_END.load(Ordering::Acquire)
+}
+
+/// Writes all of it to a named port, waiting for room (a second at most). Nothing happens without such a port.
+pub fn write_port(name: &str, bytes: &[u8]) {
+    let deadline = time::after(time::NS);
+    let mut rest = bytes;
+    while !rest.is_empty() && time::monotonic_ns() < deadline {
+        match with(|c| c.port(name.as_bytes()).map(|id| c.write(id, rest))) {
+            Some(Some(0)) => {
+                thread::park(time::after(time::NS / 1000), false);
+            }
+            Some(Some(n)) => rest = &rest[n..],
+            _ => return,
+        }
+    }
+}
+
+/// The same from a crash report: spins, and takes the device by force.
+pub fn write_port_polled(name: &str, bytes: &[u8]) {
+    const LOOKS: u32 = 10_000_000;
+    // SAFETY: the other CPUs have stopped, so whoever held the lock never goes on.
+    unsafe { CONSOLE.force_unlock() };
+    with(|c| c.port(name.as_bytes()).map(|id| c.write_polled(id, bytes, LOOKS)));
+}
+
+/// Waits until the host has taken everything, until `deadline` at most.
+pub fn drain(deadline: u64) {
+    loop {
+        let done = with(|c| {
+            let mut all = true;
+            for name in [port::STDIO, port::STDERR, port::CONTROL] {
+                all &= c.port(name.as_bytes()).is_none_or(|id| c.drained(id));
+            }
+            all
+        });
+        if done != Some(false) || time::monotonic_ns() >= deadline {
+            return;
+        }
+        thread::park(time::after(time::NS / 10_000), false);
+    }
+}
+
+impl Stream for PortStream {
+    fn read(&self, buf: &mut [u8]) -> Result<usize> {
+        if !self.input || at_end() {
+            return Ok(0);
+        }
+        match with(|c| c.read(self.id, buf)) {
+            None | Some(0) => Err(Errno::EAGAIN),
+            Some(n) => {
+                STDIN_READ.fetch_add(n as u64, Ordering::AcqRel);
+                Ok(n)
+            }
+        }
+    }
+
+    fn write(&self, buf: &[u8]) -> Result<usize> {
+        match with(|c| c.write(self.id, buf)) {
+            None | Some(0) => Err(Errno::EAGAIN),
+            Some(n) => Ok(n),
+        }
+    }
+
+    fn ready(&self) -> Events {
+        let mut e = Events::empty();
+        if self.input && at_end() {
+            e |= Events::IN | Events::HUP;
+        }
+        with(|c| {
+            if let Some(p) = c.get(self.id) {
+                if self.input && p.readable() {
+                    e |= Events::IN;
+                }
+                if p.writable() {
+                    e |= Events::OUT;
+                }
+            }
+        });
+        e
+    }
+
+    fn pollee(&self) -> &Pollee {
+        self.pollee
+    }
+}

@@ -1,0 +1,69 @@
+//! Finding the devices and giving each to its driver.
+
+use super::{machine, platform};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use drivers::pci::{self, ConfigAccess, Ecam, PORTS};
+use drivers::virtio::{Device, MmioSlot, find_mmio, find_pci, id, rng::Rng};
+use libos_base::sync::{Rank, SpinLock};
+use libos_base::time::NS;
+
+/// Network cards that no driver has taken: the network stack does, if the program has one.
+static NET: SpinLock<Vec<Device>> = SpinLock::new(Rank::Table, Vec::new());
+
+/// The next network card.
+pub fn net_device() -> Option<Device> {
+    NET.lock().pop()
+}
+
+/// Looks at PCI and at the virtio-mmio slots that the command line, the DSDT or microvm's convention name.
+pub fn probe(command_line: &[u8]) {
+    let mut devices = pci_devices();
+    devices.extend(mmio_devices(command_line));
+    for d in devices {
+        match d.id() {
+            id::CONSOLE => crate::console::add_device(d),
+            id::RNG => seed_from(d),
+            id::NET => NET.lock().push(d),
+            _ => {}
+        }
+    }
+    // `pop` takes the last; the first card found is to be the first interface.
+    NET.lock().reverse();
+}
+
+fn seed_from(d: Device) {
+    let mut seed = [0u8; 32];
+    let got = Rng::new(d).map_or(0, |mut rng| rng.fill(&mut seed, NS / 10));
+    if got == seed.len() {
+        crate::entropy::add_hardware(&seed);
+    } else {
+        libos_base::warn!("the virtio-rng device gives nothing");
+    }
+}
+
+fn pci_devices() -> Vec<Device> {
+    const Q35_HOST_BRIDGE: (u16, u16) = (0x8086, 0x29c0);
+    let m = machine();
+    let functions = if PORTS.present() {
+        pci::enumerate(&PORTS, None)
+    } else if let Some(c) = &m.mcfg {
+        // SAFETY: configuration space, as firmware says.
+        let ecam = Box::leak(Box::new(unsafe { Ecam::new(c.base, c.buses.0..=c.buses.1) }));
+        pci::enumerate(ecam as &'static dyn ConfigAccess, m.pci_window.clone().as_mut())
+    } else {
+        return Vec::new();
+    };
+    platform::set_q35(functions.iter().any(|f| (f.vendor, f.device) == Q35_HOST_BRIDGE));
+    find_pci(&functions)
+}
+
+fn mmio_devices(command_line: &[u8]) -> Vec<Device> {
+    let named = unibody_proto::params::mmio_devices(command_line);
+    let mut slots: Vec<MmioSlot> = named.map(|d| MmioSlot { base: d.base, size: d.size, gsi: Some(d.irq) }).collect();
+    if slots.is_empty() {
+        slots.extend(machine().mmio.iter().cloned());
+    }
+    // SAFETY: the command line and the DSDT name device registers.
+    unsafe { find_mmio(&slots) }
+}

@@ -1,0 +1,30 @@
+//! The end: output delivered, status told, power off.
+
+use libos_base::time;
+use unibody_proto::control::FromGuest;
+
+/// How long undelivered output may hold up the end.
+const DRAIN_NS: u64 = 5 * time::NS;
+
+/// Ends the machine with a program's exit status (as a shell shows it). The other program threads have stopped.
+pub fn process(status: i32) -> ! {
+    libos_base::debug!("exit status {status}");
+    crate::console::drain(time::after(DRAIN_NS));
+    crate::control::send(&FromGuest::Exit(status as u8));
+    crate::console::drain(time::after(DRAIN_NS));
+    power_off()
+}
+
+/// The same from a crash report: interrupts are off, locks may be held for ever, only polling works.
+pub fn after_crash(status: i32, signo: i32, what: &str) -> ! {
+    crate::control::send_polled(&FromGuest::Crash { signal: signo as u8, reason: what.as_bytes() });
+    crate::control::send_polled(&FromGuest::Exit(status as u8));
+    power_off()
+}
+
+fn power_off() -> ! {
+    crate::arch::cpu::disable_interrupts();
+    crate::devices::power_off();
+    crate::console::serial_write(b"unibody: halted\r\n");
+    crate::arch::cpu::stop()
+}

@@ -1,0 +1,119 @@
+//! What `/proc` says about this kernel. Linked only with programs that use paths.
+
+use crate::boot::parameters;
+use crate::mm::vma::Prot;
+use crate::{mm, sched};
+use alloc::format;
+use alloc::vec::Vec;
+use libos_base::layout::PAGE_SIZE;
+use libos_fs::facts::{self, CpuTime, Memory, ThreadFact};
+
+struct Kernel;
+
+extern "C" fn register() {
+    facts::register(&Kernel);
+}
+crate::init_with!(2, register); // open
+crate::init_with!(257, register); // openat
+
+fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for p in parts {
+        out.extend_from_slice(p);
+        out.push(0);
+    }
+    out
+}
+
+impl facts::Facts for Kernel {
+    fn threads(&self) -> Vec<ThreadFact> {
+        let mut list = Vec::new();
+        sched::for_each_thread(|t| {
+            if t.is_program && list.try_reserve(1).is_ok() {
+                let name = t.name();
+                let len = name.iter().position(|&b| b == 0).unwrap_or(name.len());
+                list.push(ThreadFact {
+                    tid: t.tid,
+                    state: t.state_letter() as u8,
+                    name: name[..len].to_vec(),
+                    cpu_ns: t.cpu_ns(),
+                });
+            }
+        });
+        list
+    }
+
+    fn exe(&self) -> Vec<u8> {
+        let argv0 = parameters().argv0();
+        let slash: &[u8] = if argv0.starts_with(b"/") { b"" } else { b"/" };
+        [slash, argv0].concat()
+    }
+
+    fn command_line(&self) -> Vec<u8> {
+        let p = parameters();
+        joined(core::iter::once(p.argv0()).chain(p.args.iter().map(|a| &a[..])))
+    }
+
+    fn environment(&self) -> Vec<u8> {
+        joined(parameters().env.iter().map(|e| &e[..]))
+    }
+
+    fn maps(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        // Short of memory the list is cut, as a short read.
+        let _ = mm::program::describe_maps(&mut |line| {
+            let letter = |bit, c| if line.prot.contains(bit) { c } else { '-' };
+            let text = format!(
+                "{:08x}-{:08x} {}{}{}{} {:08x} 00:00 0 {:>26}{}\n",
+                line.range.start,
+                line.range.end,
+                letter(Prot::READ, 'r'),
+                letter(Prot::WRITE, 'w'),
+                letter(Prot::EXEC, 'x'),
+                if line.shared { 's' } else { 'p' },
+                line.offset,
+                "",
+                line.name,
+            );
+            out.extend_from_slice(text.as_bytes());
+        });
+        out
+    }
+
+    fn memory(&self) -> Memory {
+        let s = mm::stats();
+        let (size, resident) = mm::program::usage();
+        let bytes = |pages: usize| (pages * PAGE_SIZE) as u64;
+        Memory {
+            total: bytes(s.total),
+            free: bytes(s.free),
+            available: bytes(s.available),
+            cached: 0,
+            virtual_size: size as u64,
+            resident: resident as u64,
+        }
+    }
+
+    fn cpus(&self) -> Vec<CpuTime> {
+        (0..crate::arch::cpu::count_online())
+            .filter_map(sched::cpu_times)
+            .map(|(total, idle)| CpuTime { busy: total.saturating_sub(idle), idle })
+            .collect()
+    }
+
+    fn cpu_description(&self) -> Vec<u8> {
+        let mut brand = Vec::new();
+        if crate::arch::cpu::cpuid(0x8000_0000, 0).eax >= 0x8000_0004 {
+            for leaf in 0x8000_0002..=0x8000_0004u32 {
+                let r = crate::arch::cpu::cpuid(leaf, 0);
+                for word in [r.eax, r.ebx, r.ecx, r.edx] {
+                    brand.extend(word.to_le_bytes());
+                }
+            }
+        }
+        brand.retain(|&b| b != 0);
+        let mhz = crate::arch::clock::tsc_hz() / 1_000_000;
+        let brand = alloc::string::String::from_utf8_lossy(&brand);
+        format!("model name\t: {}\ncpu MHz\t\t: {mhz}.000\n", brand.trim()).into_bytes()
+    }
+}

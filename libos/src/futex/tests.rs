@@ -1,0 +1,99 @@
+use super::*;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::time::Duration;
+
+fn at(w: &AtomicU32) -> usize {
+    w as *const AtomicU32 as usize
+}
+
+fn waiters(w: &AtomicU32) -> usize {
+    let key = at(w) as u64;
+    bucket_of(key).lock().iter().filter(|x| x.key.load(SeqCst) == key).count()
+}
+
+fn until(f: impl Fn() -> bool) {
+    while !f() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn wait_checks_the_value_and_the_address() {
+    let w = AtomicU32::new(1);
+    assert_eq!(wait(at(&w), 2, op::ANY, FOREVER), Err(Errno::EAGAIN));
+    assert_eq!(wait(at(&w) + 1, 1, op::ANY, FOREVER), Err(Errno::EINVAL));
+    assert_eq!(wait(8, 1, op::ANY, FOREVER), Err(Errno::EFAULT));
+    let soon = libos_base::time::after(5_000_000);
+    assert_eq!(wait(at(&w), 1, op::ANY, soon), Err(Errno::ETIMEDOUT));
+    assert_eq!(waiters(&w), 0);
+}
+
+#[test]
+fn no_wake_up_is_lost() {
+    let w = AtomicU32::new(0);
+    std::thread::scope(|s| {
+        s.spawn(|| {
+            for i in 0..2000 {
+                while w.load(SeqCst) == i {
+                    let _ = wait(at(&w), i, op::ANY, FOREVER);
+                }
+            }
+        });
+        for i in 0..2000 {
+            w.store(i + 1, SeqCst);
+            wake(at(&w), 1, op::ANY).unwrap();
+            if i % 7 == 0 {
+                std::thread::yield_now();
+            }
+        }
+    });
+}
+
+#[test]
+fn bitsets_select_and_counts_are_exact() {
+    let w = AtomicU32::new(0);
+    let got = AtomicUsize::new(0);
+    std::thread::scope(|s| {
+        for bits in [1, 2, 2] {
+            let (w, got) = (&w, &got);
+            s.spawn(move || {
+                wait(at(w), 0, bits, FOREVER).unwrap();
+                got.fetch_add(bits as usize, SeqCst);
+            });
+        }
+        until(|| waiters(&w) == 3);
+        assert_eq!(wake(at(&w), 9, 1).unwrap(), 1);
+        until(|| got.load(SeqCst) == 1);
+        assert_eq!(wake(at(&w), 1, 2).unwrap(), 1);
+        assert_eq!(wake(at(&w), 40, op::ANY).unwrap(), 1);
+    });
+    assert_eq!(got.load(SeqCst), 5);
+}
+
+#[test]
+fn requeue_moves_without_waking() {
+    let (a, b) = (AtomicU32::new(0), AtomicU32::new(0));
+    std::thread::scope(|s| {
+        for _ in 0..5 {
+            s.spawn(|| wait(at(&a), 0, op::ANY, FOREVER).unwrap());
+        }
+        until(|| waiters(&a) == 5);
+        assert_eq!(requeue(at(&a), at(&b), 1, 9, Some(3)), Err(Errno::EAGAIN));
+        assert_eq!(requeue(at(&a), at(&b), 1, 3, Some(0)), Ok(4));
+        assert_eq!((waiters(&a), waiters(&b)), (1, 3));
+        assert_eq!(wake_op(at(&a), at(&b), 1, 9, 1 << 28), Ok(4));
+        assert_eq!(b.load(SeqCst), 0);
+    });
+}
+
+#[test]
+fn a_requeued_waiter_can_still_time_out() {
+    let (a, b) = (AtomicU32::new(0), AtomicU32::new(0));
+    std::thread::scope(|s| {
+        let t = s.spawn(|| wait(at(&a), 0, op::ANY, libos_base::time::after(30_000_000)));
+        until(|| waiters(&a) == 1);
+        assert_eq!(requeue(at(&a), at(&b), 0, 1, None), Ok(1));
+        assert_eq!(t.join().unwrap(), Err(Errno::ETIMEDOUT));
+        assert_eq!(waiters(&b), 0);
+    });
+}

@@ -1,0 +1,44 @@
+//! The kernel. `docs/ARCHITECTURE.md` tells how it hangs together; `arch::entry` is where it starts.
+#![cfg_attr(unibody_kernel, no_std)]
+
+extern crate alloc;
+
+// First: `init_with!` sections are linked to the symbols that the table defines, and the assembler wants those before.
+#[cfg(unibody_kernel)]
+pub mod syscall;
+#[cfg(not(unibody_kernel))]
+#[path = "syscall/host.rs"]
+pub mod syscall;
+
+#[cfg(unibody_kernel)]
+pub mod arch;
+pub mod boot;
+#[cfg(unibody_kernel)]
+pub mod console;
+#[cfg(unibody_kernel)]
+mod control;
+#[cfg(unibody_kernel)]
+pub mod crash;
+#[cfg(unibody_kernel)]
+mod devices;
+#[cfg(unibody_kernel)]
+mod entropy;
+#[cfg(unibody_kernel)]
+pub mod exit;
+#[cfg(unibody_kernel)]
+mod facts;
+pub mod futex;
+#[cfg(unibody_kernel)]
+mod hooks;
+#[cfg(unibody_kernel)]
+pub mod init;
+#[cfg(unibody_kernel)]
+pub mod log;
+pub mod mm;
+#[cfg(unibody_kernel)]
+pub mod net;
+#[cfg(unibody_kernel)]
+mod rootfs;
+pub mod sched;
+pub mod signal;
+pub mod timer;

@@ -1,0 +1,129 @@
+//! `madvise`, `mincore`, `mlock`.
+
+use super::fault::fault_in;
+use super::program::range;
+use super::space;
+use super::vma::{Flags, Kind, Prot, Vma};
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::Ordering::Relaxed;
+use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
+use libos_base::{Errno, Result};
+
+/// What `f` makes of each mapped piece of `range`.
+fn pieces<T>(range: Range<usize>, mut f: impl FnMut(Range<usize>, &Vma) -> T) -> Result<Vec<T>> {
+    let s = space::lock();
+    let n = s.vmas.overlapping(range.clone()).count();
+    let mut list = Vec::new();
+    list.try_reserve_exact(n)?;
+    let overlapping = s.vmas.overlapping(range.clone());
+    list.extend(overlapping.map(|(start, v)| f(start.max(range.start)..v.end.min(range.end), v)));
+    Ok(list)
+}
+
+/// MADV_DONTNEED and MADV_FREE: drops the pages. What is private and anonymous reads as zeroes afterwards.
+pub fn discard(addr: usize, len: usize, only_private_anonymous: bool) -> Result<()> {
+    let all = range(addr, len, Errno::EINVAL)?;
+    let mut s = space::lock();
+    s.check_not_kernel(all.clone())?;
+    let mut at = all.start;
+    let mut hole = false;
+    while at < all.end {
+        let Some((start, v)) = s.vmas.overlapping(at..all.end).next() else { break };
+        hole |= start > at;
+        let piece = start.max(at)..v.end.min(all.end);
+        at = piece.end;
+        let private_anonymous = v.kind.is_zeroed() && !v.flags.contains(Flags::SHARED);
+        let refused = v.flags.contains(Flags::LOCKED)
+            || only_private_anonymous && !private_anonymous
+            // The image's pages exist only once.
+            || matches!(v.kind, Kind::Image);
+        if refused {
+            return Err(Errno::EINVAL);
+        }
+        // Shared anonymous pages are the object itself, not a copy: they stay.
+        let shared_anonymous = v.kind.is_zeroed() && !private_anonymous;
+        let flags = v.flags;
+        if !shared_anonymous {
+            s.discard(piece, flags);
+        }
+    }
+    if hole || at < all.end { Err(Errno::ENOMEM) } else { Ok(()) }
+}
+
+/// ENOMEM unless the whole range is mapped.
+pub fn check_mapped(addr: usize, len: usize) -> Result<()> {
+    let all = range(addr, len, Errno::ENOMEM)?;
+    if space::lock().vmas.covers(all) { Ok(()) } else { Err(Errno::ENOMEM) }
+}
+
+/// MADV_POPULATE_*, MADV_WILLNEED: makes the pages present.
+pub fn populate(addr: usize, len: usize, write: bool) -> Result<()> {
+    check_mapped(addr, len)?;
+    fault_in(addr, range(addr, len, Errno::ENOMEM)?.len(), write)
+}
+
+/// One byte a page for `mincore`, at most `out.len()` pages from `addr`.
+pub fn residency(addr: usize, out: &mut [u8]) {
+    let mut s = space::lock();
+    for (i, o) in out.iter_mut().enumerate() {
+        *o = s.tables().entry(addr + i * PAGE_SIZE).is_some_and(|e| e.load(Relaxed) != 0) as u8;
+    }
+}
+
+/// `mlock` and `munlock`. There is no swap: a page that is there stays, so locking means making it present.
+pub fn set_locked(addr: usize, len: usize, locked: bool, populate: bool) -> Result<()> {
+    let start = page_down(addr);
+    let all = range(start, len.checked_add(addr - start).ok_or(Errno::EINVAL)?, Errno::EINVAL)?;
+    {
+        let mut s = space::lock();
+        s.check_room(2)?;
+        s.check_not_kernel(all.clone()).map_err(|_| Errno::ENOMEM)?;
+        if !s.vmas.covers(all.clone()) {
+            return Err(Errno::ENOMEM);
+        }
+        let mut at = all.start;
+        while at < all.end {
+            let Some((r, mut v)) = s.vmas.take(at..all.end) else { break };
+            at = r.end;
+            v.flags.set(Flags::LOCKED, locked);
+            s.vmas.insert(r.start, v);
+        }
+    }
+    if locked && populate { make_present(all) } else { Ok(()) }
+}
+
+/// Makes every page of the range present that may be touched at all.
+fn make_present(all: Range<usize>) -> Result<()> {
+    let list = pieces(all, |r, v| (r, v.prot))?;
+    for (r, prot) in list.into_iter().filter(|(_, p)| !p.is_empty()) {
+        fault_in(r.start, r.len(), prot.contains(Prot::WRITE))
+            .map_err(|e| if e == Errno::EFAULT { Errno::ENOMEM } else { e })?;
+    }
+    Ok(())
+}
+
+/// `mlockall`. The main stack is left out of "current": it is reserved whole and grows into that.
+pub fn lock_all(current: bool, future: bool) -> Result<()> {
+    space::lock().lock_future = future;
+    if current { change_all(true) } else { Ok(()) }
+}
+
+/// `munlockall`.
+pub fn unlock_all() -> Result<()> {
+    space::lock().lock_future = false;
+    change_all(false)
+}
+
+fn change_all(locked: bool) -> Result<()> {
+    let lockable = |v: &Vma| !matches!(v.kind, Kind::Stack | Kind::StackGuard | Kind::Kernel | Kind::Image);
+    let list = pieces(PROGRAM_START..PROGRAM_END, |r, v| lockable(v).then_some(r))?;
+    for r in list.into_iter().flatten() {
+        match set_locked(r.start, r.len(), locked, true) {
+            // Unmapped meanwhile.
+            Err(Errno::ENOMEM) if check_mapped(r.start, r.len()).is_err() => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! Page faults: of the program, and of the kernel on program memory.
+
+use super::space;
+use super::vma::{Flags, Kind, Prot, Vma};
+use libos_base::layout::{DIRECT_MAP, PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
+use libos_base::{Errno, Result};
+
+const SIGBUS: i32 = 7;
+const SIGSEGV: i32 = 11;
+const SEGV_MAPERR: i32 = 1;
+const SEGV_ACCERR: i32 = 2;
+const BUS_ADRERR: i32 = 2;
+
+/// Bits of the error code (SDM 3A, 4.7).
+const WRITE: u64 = 1 << 1;
+const RESERVED_BIT: u64 = 1 << 3;
+const FETCH: u64 = 1 << 4;
+
+/// What is to be done after a page fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Run the instruction again.
+    Resolved,
+    /// Continue here: the kernel's copy routine reports the fault to its caller.
+    Fixup(usize),
+    /// The program (or the kernel) did something wrong.
+    Signal {
+        /// SIGSEGV or SIGBUS.
+        signo: i32,
+        /// `si_code`.
+        code: i32,
+        /// `si_addr`.
+        addr: usize,
+        /// For the crash report.
+        what: &'static str,
+    },
+}
+
+/// Why a page cannot be had.
+#[derive(Clone, Copy, Debug)]
+struct Bad {
+    signo: i32,
+    code: i32,
+    what: &'static str,
+}
+
+const fn bad(signo: i32, code: i32, what: &'static str) -> Bad {
+    Bad { signo, code, what }
+}
+
+/// Handles a page fault at `addr` by the instruction at `rip`. `can_block`: interrupts are on and no spin lock is
+/// held; without it only the kernel's copies are fixed up.
+pub fn handle(addr: usize, error: u64, rip: usize, can_block: bool) -> Outcome {
+    let fixup = fixup(rip).filter(|_| addr < PROGRAM_END);
+    let result = if addr >= PROGRAM_END || error & RESERVED_BIT != 0 {
+        Err(beyond(addr))
+    } else if !can_block {
+        Err(bad(SIGSEGV, SEGV_MAPERR, "page fault where nothing may wait"))
+    } else {
+        resolve(addr, error & WRITE != 0, error & FETCH != 0)
+    };
+    match (result, fixup) {
+        (Ok(()), _) => Outcome::Resolved,
+        (Err(_), Some(rip)) => Outcome::Fixup(rip),
+        (Err(Bad { signo, code, what }), None) => Outcome::Signal { signo, code, addr, what },
+    }
+}
+
+#[cfg(unibody_kernel)]
+fn fixup(rip: usize) -> Option<usize> {
+    super::copy::fixup(rip)
+}
+#[cfg(not(unibody_kernel))]
+fn fixup(_: usize) -> Option<usize> {
+    None
+}
+
+fn beyond(addr: usize) -> Bad {
+    let what = if super::kstack::is_guard(addr) {
+        "kernel stack overflow"
+    } else if addr >= DIRECT_MAP {
+        "access to kernel memory"
+    } else {
+        "address beyond program memory"
+    };
+    bad(SIGSEGV, if addr >= DIRECT_MAP { SEGV_ACCERR } else { SEGV_MAPERR }, what)
+}
+
+fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
+    let page = page_down(addr);
+    loop {
+        let mut s = space::lock();
+        let vma = match s.vmas.find(addr) {
+            Some((start, v)) => {
+                allowed(v, write, exec).map_err(|b| explain(&s, v, b))?;
+                at(start, v, page)
+            }
+            None if addr < PROGRAM_START => return Err(bad(SIGSEGV, SEGV_MAPERR, "null pointer")),
+            None => return Err(bad(SIGSEGV, SEGV_MAPERR, "nothing is mapped there")),
+        };
+        // Another thread was faster, or this CPU had an old translation.
+        if s.allows(page, write, exec) {
+            super::cpu::invalidate_page(page);
+            return Ok(());
+        }
+        let (file, offset) = match &vma.kind {
+            Kind::File(f, offset) => (f.clone(), *offset),
+            Kind::Image => {
+                let there = s.restore(page, &vma);
+                return if there { Ok(()) } else { Err(bad(SIGSEGV, SEGV_MAPERR, "image page is gone")) };
+            }
+            _ => {
+                // A shared anonymous mapping has no second user: there is no fork.
+                let r = s.fill_zero(page, &vma, write);
+                drop(s);
+                return r.map_err(|_| no_memory());
+            }
+        };
+        // The file's own locks come before the space's (see `libos_base::sync`): fetch the page without it, then look
+        // whether the mapping is still the same.
+        drop(s);
+        let shared = vma.flags.contains(Flags::SHARED);
+        let data = match file.map_page(offset / PAGE_SIZE as u64, write && shared) {
+            Ok(Some(p)) => p,
+            Ok(None) => return Err(bad(SIGBUS, BUS_ADRERR, "beyond the end of the mapped file")),
+            Err(Errno::ENOMEM) => return Err(no_memory()),
+            Err(_) => return Err(bad(SIGBUS, BUS_ADRERR, "the mapped file cannot be read")),
+        };
+        let mut s = space::lock();
+        let same = s.vmas.find(addr).map(|(start, v)| at(start, v, page)).is_some_and(|v| {
+            let same_file = matches!(&v.kind, Kind::File(f, o) if alloc::sync::Arc::ptr_eq(f, &file) && *o == offset);
+            same_file && v.flags == vma.flags && v.prot == vma.prot
+        });
+        if same {
+            let r = s.fill_file(page, &vma, data, write);
+            drop(s);
+            return r.map_err(|_| no_memory());
+        }
+    }
+}
+
+fn no_memory() -> Bad {
+    bad(SIGBUS, BUS_ADRERR, "out of memory")
+}
+
+/// The mapping as seen from `page` on.
+fn at(start: usize, v: &Vma, page: usize) -> Vma {
+    let mut v = v.clone();
+    if let Kind::File(_, offset) = &mut v.kind {
+        *offset += (page - start) as u64;
+    }
+    v
+}
+
+fn allowed(v: &Vma, write: bool, exec: bool) -> Result<(), Bad> {
+    let what = match v.kind {
+        Kind::Kernel => "access to kernel memory",
+        Kind::StackGuard => "stack overflow",
+        _ if write && !v.prot.contains(Prot::WRITE) => "write to read-only memory",
+        _ if exec && !v.prot.contains(Prot::EXEC) => "execution of data",
+        _ if v.prot.is_empty() => "access to inaccessible memory",
+        _ => return Ok(()),
+    };
+    Err(bad(SIGSEGV, SEGV_ACCERR, what))
+}
+
+/// An inaccessible mapping right below a writable one is how thread libraries make stack guards.
+fn explain(s: &space::Space, v: &Vma, b: Bad) -> Bad {
+    let above = s.vmas.find(v.end).is_some_and(|(_, a)| a.prot.contains(Prot::WRITE) && a.kind.is_zeroed());
+    if v.prot.is_empty() && matches!(v.kind, Kind::Anon) && above {
+        return Bad { what: "stack overflow (or another guard page)", ..b };
+    }
+    b
+}
+
+/// Makes the pages of a program range present, as reading or writing them would. EFAULT, or ENOMEM.
+pub fn fault_in(addr: usize, len: usize, write: bool) -> Result<()> {
+    libos_base::user::check(addr, len)?;
+    let end = addr + len;
+    let mut page = page_down(addr);
+    while page < end {
+        resolve(page, write, false)
+            .map_err(|b| if b.what == no_memory().what { Errno::ENOMEM } else { Errno::EFAULT })?;
+        page += PAGE_SIZE;
+    }
+    Ok(())
+}

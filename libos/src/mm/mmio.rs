@@ -1,0 +1,53 @@
+//! Device registers: uncached mappings that stay for ever.
+
+use super::kernel::{self, DATA};
+use super::table::{LARGE_SIZE, bits};
+use core::sync::atomic::Ordering::Relaxed;
+use libos_base::layout::{MMIO_AREA, PAGE_SIZE, page_down, page_up};
+use libos_base::sync::{IrqSpinLock, Rank};
+
+const FLAGS: u64 = DATA | bits::NO_CACHE | bits::WRITE_THROUGH;
+/// Mappings that are remembered, so that asking twice costs nothing (MSI-X tables and queues share a BAR).
+const REMEMBERED: usize = 32;
+
+struct Area {
+    /// What is taken, from the start of the area.
+    used: usize,
+    known: [(u64, usize, usize); REMEMBERED],
+    count: usize,
+}
+
+static AREA: IrqSpinLock<Area> =
+    IrqSpinLock::new(Rank::Device, Area { used: 0, known: [(0, 0, 0); REMEMBERED], count: 0 });
+
+/// Maps `len` bytes of registers at physical address `phys`; the virtual address. Panics without memory for page
+/// tables, which only boot can meet.
+pub fn map(phys: u64, len: usize) -> usize {
+    let mut a = AREA.lock();
+    let known = a.known[..a.count].iter().find(|k| phys >= k.0 && phys + len as u64 <= k.0 + k.2 as u64);
+    if let Some(k) = known {
+        return k.1 + (phys - k.0) as usize;
+    }
+    let first = page_down(phys as usize) as u64;
+    let size = page_up(phys as usize + len) - first as usize;
+    // The same offset in a large page, so that large pages can be used (ECAM is 256 MiB).
+    let next = MMIO_AREA + LARGE_SIZE + a.used;
+    let start = next + (first as usize).wrapping_sub(next) % LARGE_SIZE;
+    let mut t = kernel::tables().lock();
+    let mut done = 0;
+    while done < size {
+        let (virt, p) = (start + done, first + done as u64);
+        let large = virt.is_multiple_of(LARGE_SIZE) && size - done >= LARGE_SIZE;
+        let (slot, bits) = if large { (t.large_entry_or_make(virt), bits::LARGE) } else { (t.entry_or_make(virt), 0) };
+        slot.expect("memory for page tables").store(p | FLAGS | bits, Relaxed);
+        done += if large { LARGE_SIZE } else { PAGE_SIZE };
+    }
+    drop(t);
+    a.used = start + size + PAGE_SIZE - (MMIO_AREA + LARGE_SIZE);
+    if a.count < REMEMBERED {
+        let i = a.count;
+        a.known[i] = (first, start, size);
+        a.count += 1;
+    }
+    start + (phys - first) as usize
+}

@@ -1,0 +1,120 @@
+//! Memory.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`buddy`], [`frames`] | physical memory |
+//! | [`slab`], [`heap`] | the kernel heap |
+//! | [`table`], [`tlb`] | page tables and their cached translations |
+//! | `kernel`, [`kstack`], [`mmio`] | the kernel half of the address space |
+//! | [`vma`], `space`, [`commit`] | the program's mappings: the list, the pages, the promises |
+//! | [`program`], [`remap`], [`advice`] | what mmap and its family do |
+//! | [`fault`], `copy` | page faults, and copies that survive them |
+//!
+//! Lock order: the space's mutex (blocking; last of the blocking ones, see `libos_base::sync`) -> mmio area (Device)
+//! -> kernel page tables (PageTable) -> heap classes (Heap) -> frames (Frames).
+
+pub mod advice;
+pub mod buddy;
+pub mod commit;
+#[cfg(unibody_kernel)]
+pub mod copy;
+mod cpu;
+pub mod fault;
+pub mod frames;
+pub mod heap;
+mod kernel;
+pub mod kstack;
+pub mod mmio;
+pub mod program;
+pub mod remap;
+pub mod shrink;
+pub mod slab;
+mod space;
+pub mod table;
+pub mod tlb;
+pub mod vma;
+
+pub use vma::Prot;
+
+use core::sync::atomic::Ordering::Relaxed;
+use libos_base::layout::{DIRECT_MAP, PAGE_SIZE, PROGRAM_END};
+
+/// A piece of physical memory, in whole pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// First byte.
+    pub start: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// Takes over memory; the heap works afterwards. Boot CPU, once.
+///
+/// # Safety
+/// The regions are unused RAM in the direct map; `root` is the live top-level page table.
+pub unsafe fn init(usable: &[Region], root: u64) {
+    // SAFETY: the caller's.
+    unsafe {
+        frames::init(usable);
+        kernel::init(root);
+        space::init(root);
+    }
+}
+
+/// What `/proc/meminfo` and `sysinfo` tell, in pages.
+#[derive(Clone, Copy, Debug)]
+pub struct Stats {
+    /// Memory this kernel manages (without the image itself).
+    pub total: usize,
+    /// Free.
+    pub free: usize,
+    /// Free and neither kept in reserve nor promised.
+    pub available: usize,
+    /// Promised to the program and not touched yet.
+    pub promised: usize,
+}
+
+/// Current figures.
+pub fn stats() -> Stats {
+    let (free, promised) = (frames::free_frames(), commit::promised());
+    Stats {
+        total: frames::total_frames(),
+        free,
+        available: free.saturating_sub(commit::held() + frames::reserve()),
+        promised,
+    }
+}
+
+/// Whether only the reserve is left: nothing new should be made. See `libos_base::memory`.
+#[cfg_attr(unibody_kernel, unsafe(no_mangle))]
+pub fn libos_memory_low() -> bool {
+    !frames::has_free(frames::reserve() + 1)
+}
+
+/// Whether the page at `addr` is mapped and readable now. For the crash report: takes no lock and never faults.
+pub fn is_mapped(addr: usize) -> bool {
+    if space::root() == 0 || (PROGRAM_END..DIRECT_MAP).contains(&addr) {
+        return false;
+    }
+    // SAFETY: only read; a table that is freed meanwhile gives a wrong answer at worst.
+    let tables: table::Tables<kernel::Direct> = unsafe { table::Tables::new(space::root()) };
+    tables.is_present(addr)
+}
+
+/// Maps a physical page below 1 MiB one to one, readable and executable: for the moment in which a secondary CPU
+/// turns paging on. Panics without memory; boot only.
+pub fn map_low_page(phys: u64) {
+    assert!(phys < 1 << 20 && phys.is_multiple_of(PAGE_SIZE as u64));
+    let mut s = space::lock();
+    let e = s.tables().entry_or_make(phys as usize).expect("memory for page tables");
+    e.store(phys | table::bits::PRESENT | table::bits::ACCESSED, Relaxed);
+}
+
+/// Undoes [`map_low_page`].
+pub fn unmap_low_page(phys: u64) {
+    let mut s = space::lock();
+    if let Some(e) = s.tables().entry(phys as usize) {
+        e.store(0, Relaxed);
+    }
+    s.flush_and_unlink(phys as usize..phys as usize + PAGE_SIZE, 0..table::LARGE_SIZE);
+}

@@ -1,0 +1,293 @@
+//! The program's mappings: what `mmap` and its family do.
+
+use super::commit;
+use super::fault::fault_in;
+use super::space::{self, Garbage, Space};
+use super::vma::{Flags, Kind, Prot, Vma};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use libos_base::file::FileLike;
+use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down, page_up};
+use libos_base::{Errno, Result, random};
+
+/// Guard below the main stack: 1 MiB, as Linux's stack_guard_gap, so that one large local does not jump over it.
+const STACK_GUARD: usize = 1 << 20;
+
+/// Where a mapping is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Anywhere; at this address if it is free (0: no wish).
+    Any(usize),
+    /// Anywhere below 2 GiB.
+    Low,
+    /// Here, replacing what is there.
+    Fixed(usize),
+    /// Here, or EEXIST.
+    FixedFree(usize),
+}
+
+/// Checked, page-aligned `addr .. addr + len` of program addresses. `wrong`: what it is if it is not.
+pub(super) fn range(addr: usize, len: usize, wrong: Errno) -> Result<Range<usize>> {
+    let len = len.checked_next_multiple_of(PAGE_SIZE).ok_or(wrong)?;
+    let end = addr.checked_add(len).filter(|&e| e <= PROGRAM_END).ok_or(wrong)?;
+    Ok(addr..end)
+}
+
+/// W^X: nothing is writable and executable at once.
+pub fn check_prot(prot: Prot) -> Result<()> {
+    if prot.contains(Prot::WRITE | Prot::EXEC) { Err(Errno::EACCES) } else { Ok(()) }
+}
+
+/// Registers a segment of the image, which boot has mapped, as the program's. Parts of the kernel in it stay closed.
+pub fn add_image_segment(range: Range<usize>, prot: Prot) {
+    let mut s = space::lock();
+    replace(&mut s, range.clone(), prot, Kind::Image);
+    #[cfg(unibody_kernel)]
+    for part in super::copy::kernel_parts() {
+        let inside = part.start.max(range.start)..part.end.min(range.end);
+        replace(&mut s, inside, Prot::empty(), Kind::Kernel);
+    }
+}
+
+fn replace(s: &mut Space, range: Range<usize>, prot: Prot, kind: Kind) {
+    let range = page_down(range.start)..page_up(range.end);
+    if !range.is_empty() {
+        while s.vmas.take(range.clone()).is_some() {}
+        s.vmas.insert(range.start, Vma { end: range.end, prot, flags: Flags::empty(), kind });
+    }
+}
+
+/// Sets `size` bytes of stack aside at a random place near the end of program memory, with a guard below; its top.
+/// New mappings will go below it, at a random distance. Once, before the program runs; ENOMEM when it is too large.
+pub fn reserve_stack(size: usize) -> Result<usize> {
+    if size > PROGRAM_END / 4 {
+        return Err(Errno::ENOMEM);
+    }
+    // As Linux (arch_randomize_brk, mmap_base): 22 bits of pages for the stack, 28 for the mappings.
+    let top = PROGRAM_END - ((random::u64() as usize & 0x3f_ffff) + 1) * PAGE_SIZE;
+    let bottom = top - page_up(size);
+    let guard = bottom - STACK_GUARD;
+    let mut s = space::lock();
+    let (flags, none) = (Flags::empty(), Prot::empty());
+    s.vmas.insert(bottom, Vma { end: top, prot: Prot::READ | Prot::WRITE, flags, kind: Kind::Stack });
+    s.vmas.insert(guard, Vma { end: bottom, prot: none, flags, kind: Kind::StackGuard });
+    s.vmas.set_base(guard - (random::u64() as usize & 0x0fff_ffff) * PAGE_SIZE);
+    Ok(top)
+}
+
+/// `mmap`. `file`: the file and the offset of the first page. `prot` is checked by the caller.
+pub fn map(
+    place: Place,
+    len: usize,
+    prot: Prot,
+    mut flags: Flags,
+    file: Option<(Arc<dyn FileLike>, u64)>,
+    populate: bool,
+) -> Result<usize> {
+    let len = len.checked_next_multiple_of(PAGE_SIZE).filter(|&l| l <= PROGRAM_END).ok_or(Errno::ENOMEM)?;
+    let mut garbage = Garbage::default();
+    let mut s = space::lock();
+    s.check_room(2)?;
+    let start = choose(&mut s, place, len)?;
+    let range = start..start + len;
+    s.check_not_kernel(range.clone())?;
+    let promised = promised(prot, flags, file.is_none());
+    if promised {
+        // What is replaced is given up only when the new mapping is certain; so for a moment both are counted.
+        commit::promise(len / PAGE_SIZE)?;
+        flags |= Flags::PROMISED;
+    }
+    if s.lock_future {
+        flags |= Flags::LOCKED;
+    }
+    if matches!(place, Place::Fixed(_)) {
+        s.unmap(range.clone(), &mut garbage);
+    }
+    let kind = file.map_or(Kind::Anon, |(f, offset)| Kind::File(f, offset));
+    s.vmas.insert(start, Vma { end: range.end, prot, flags, kind });
+    drop(s);
+    if (populate || flags.contains(Flags::LOCKED)) && !prot.is_empty() {
+        let write = prot.contains(Prot::WRITE);
+        // As on Linux: what cannot be had now is tried again when it is touched.
+        let _ = fault_in(start, len, write);
+    }
+    Ok(start)
+}
+
+fn promised(prot: Prot, flags: Flags, anonymous: bool) -> bool {
+    let private_write = prot.contains(Prot::WRITE) && !flags.contains(Flags::SHARED);
+    let shared_memory = anonymous && flags.contains(Flags::SHARED);
+    (private_write || shared_memory) && !flags.contains(Flags::NORESERVE)
+}
+
+fn choose(s: &mut Space, place: Place, len: usize) -> Result<usize> {
+    match place {
+        Place::Fixed(at) | Place::FixedFree(at) => {
+            if !at.is_multiple_of(PAGE_SIZE) {
+                return Err(Errno::EINVAL);
+            }
+            let r = range(at, len, Errno::ENOMEM)?;
+            if at < PROGRAM_START {
+                return Err(Errno::EPERM);
+            }
+            if matches!(place, Place::FixedFree(_)) && !s.vmas.is_free(r) {
+                return Err(Errno::EEXIST);
+            }
+            Ok(at)
+        }
+        Place::Low => s.vmas.find_gap(len, 1 << 31).ok_or(Errno::ENOMEM),
+        Place::Any(wish) => {
+            let at = page_down(wish);
+            if at >= PROGRAM_START && range(at, len, Errno::ENOMEM).is_ok_and(|r| s.vmas.is_free(r)) {
+                return Ok(at);
+            }
+            s.vmas.find_gap(len, usize::MAX).ok_or(Errno::ENOMEM)
+        }
+    }
+}
+
+/// `munmap`.
+pub fn unmap(addr: usize, len: usize) -> Result<()> {
+    if len == 0 || !addr.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    let r = range(addr, len, Errno::EINVAL)?;
+    let mut garbage = Garbage::default();
+    let mut s = space::lock();
+    s.check_not_kernel(r.clone())?;
+    s.unmap(r, &mut garbage);
+    Ok(())
+}
+
+/// `mprotect`.
+pub fn protect(addr: usize, len: usize, prot: Prot) -> Result<()> {
+    if !addr.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    check_prot(prot)?;
+    let all = range(addr, len, Errno::ENOMEM)?;
+    let mut s = space::lock();
+    s.check_room(2)?;
+    s.check_not_kernel(all.clone())?;
+    // Linux changes what comes before the first hole and then says ENOMEM.
+    let mut at = all.start;
+    while at < all.end {
+        let Some((_, v)) = s.vmas.find(at) else { return Err(Errno::ENOMEM) };
+        let piece = at..v.end.min(all.end);
+        at = piece.end;
+        if v.prot == prot {
+            continue;
+        }
+        let (flags, anonymous) = (v.flags, v.kind.is_zeroed());
+        if matches!(v.kind, Kind::StackGuard) || flags.contains(Flags::READ_ONLY_FILE) && prot.contains(Prot::WRITE) {
+            return Err(Errno::EACCES);
+        }
+        let exempt = matches!(v.kind, Kind::Image | Kind::Stack) || flags.contains(Flags::PROMISED);
+        let promise = !exempt && promised(prot, flags, anonymous);
+        if promise {
+            let own = s.count_own(piece.clone());
+            commit::promise(piece.len() / PAGE_SIZE - own)?;
+        }
+        if let Some((r, mut v)) = s.vmas.take(piece) {
+            v.prot = prot;
+            v.flags.set(Flags::PROMISED, promise || v.flags.contains(Flags::PROMISED));
+            s.apply_prot(r.clone(), &v);
+            s.vmas.insert(r.start, v);
+        }
+    }
+    Ok(())
+}
+
+/// `brk`: moves the end of the heap and says where it is; unchanged when that is not possible.
+pub fn brk(to: usize) -> usize {
+    let mut garbage = Garbage::default();
+    let mut s = space::lock();
+    if s.brk.start == 0 {
+        let after =
+            s.vmas.iter().filter(|(_, v)| matches!(v.kind, Kind::Image | Kind::Kernel)).map(|(_, v)| v.end).max();
+        // 13 bits of pages, as Linux's arch_randomize_brk.
+        let start = after.unwrap_or(PROGRAM_START) + ((random::u64() as usize & 0x1fff) + 1) * PAGE_SIZE;
+        s.brk = start..start;
+    }
+    let (start, end) = (s.brk.start, s.brk.end);
+    if to < start || to > PROGRAM_END {
+        return end;
+    }
+    let (old, new) = (page_up(end), page_up(to));
+    if new < old {
+        s.unmap(new..old, &mut garbage);
+    } else if new > old {
+        // One page stays free above, so that the heap does not run into the next mapping.
+        let free = s.vmas.is_free(old..new + PAGE_SIZE);
+        if !free || s.check_room(1).is_err() || commit::promise((new - old) / PAGE_SIZE).is_err() {
+            return end;
+        }
+        let prot = Prot::READ | Prot::WRITE;
+        s.vmas.insert(old, Vma { end: new, prot, flags: Flags::PROMISED, kind: Kind::Brk });
+    }
+    s.brk.end = to;
+    to
+}
+
+/// One line of `/proc/self/maps`.
+#[derive(Clone, Debug)]
+pub struct MapLine {
+    /// Addresses.
+    pub range: Range<usize>,
+    /// Rights.
+    pub prot: Prot,
+    /// MAP_SHARED.
+    pub shared: bool,
+    /// Offset in the file.
+    pub offset: u64,
+    /// `[heap]`, `[stack]`, a path, or nothing.
+    pub name: String,
+}
+
+/// Calls `f` with every mapping, in order.
+pub fn describe_maps(f: &mut dyn FnMut(&MapLine)) -> Result<()> {
+    let mut list = Vec::new();
+    {
+        let s = space::lock();
+        list.try_reserve_exact(s.vmas.count())?;
+        list.extend(s.vmas.iter().map(|(start, v)| (start, v.clone())));
+    }
+    for (start, v) in list {
+        let (name, offset) = match &v.kind {
+            Kind::File(file, offset) => (file.describe(), *offset),
+            k => (String::from(name(k)), 0),
+        };
+        let shared = v.flags.contains(Flags::SHARED);
+        f(&MapLine { range: start..v.end, prot: v.prot, shared, offset, name });
+    }
+    Ok(())
+}
+
+/// As [`describe_maps`] for a crash report: neither waits nor allocates, and gives no file names. False when the
+/// list is being changed.
+pub fn describe_maps_now(f: &mut dyn FnMut(Range<usize>, Prot, &str)) -> bool {
+    let Some(s) = space::try_lock() else { return false };
+    s.vmas.iter().for_each(|(start, v)| f(start..v.end, v.prot, name(&v.kind)));
+    true
+}
+
+fn name(k: &Kind) -> &'static str {
+    match k {
+        Kind::Anon => "",
+        Kind::Brk => "[heap]",
+        Kind::Stack => "[stack]",
+        Kind::StackGuard => "[stack guard]",
+        Kind::Image => "[image]",
+        Kind::Kernel => "[kernel]",
+        Kind::File(..) => "[file]",
+    }
+}
+
+/// Bytes of address space and of memory that the program has (VmSize; VmRSS counts only what is its own).
+pub fn usage() -> (usize, usize) {
+    let mut s = space::lock();
+    let size = s.vmas.iter().filter(|(_, v)| !matches!(v.kind, Kind::Kernel)).map(|(start, v)| v.end - start).sum();
+    (size, s.count_own(PROGRAM_START..PROGRAM_END) * PAGE_SIZE)
+}

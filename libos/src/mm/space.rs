@@ -1,0 +1,330 @@
+//! The program's address space: its mappings and their page tables under one blocking mutex.
+//!
+//! That mutex is the last of the blocking locks, because any code may touch program memory and fault. So nothing that
+//! takes another blocking lock is done under it: file pages are fetched, and file references dropped, without it.
+
+use super::commit;
+use super::cpu;
+use super::frames::{self, Level};
+use super::kernel::Direct;
+use super::table::{Tables, bits::*};
+use super::tlb;
+use super::vma::{Flags, Kind, Prot, Vma, VmaMap};
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use libos_base::file::FileLike;
+use libos_base::layout::{PAGE_SIZE, PROGRAM_END, virt_of};
+use libos_base::page::Page;
+use libos_base::sync::{Mutex, MutexGuard};
+use libos_base::{Errno, Result};
+
+/// Most mappings (vm.max_map_count).
+const MAX_MAPPINGS: usize = 65_530;
+
+/// The address space. See [`lock`].
+pub struct Space {
+    /// The mappings.
+    pub vmas: VmaMap,
+    tables: Option<Tables<Direct>>,
+    /// Page-cache pages that are mapped, by address.
+    pages: BTreeMap<usize, Arc<Page>>,
+    /// Where the `brk` heap starts and ends; 0 before the first call.
+    pub brk: Range<usize>,
+    /// mlockall(MCL_FUTURE).
+    pub lock_future: bool,
+}
+
+static ROOT: AtomicU64 = AtomicU64::new(0);
+/// A frame of zeroes, mapped read-only wherever zeroes are read before anything is written.
+static ZERO: AtomicU64 = AtomicU64::new(0);
+static SPACE: Mutex<Space> = Mutex::new(Space {
+    vmas: VmaMap::new(PROGRAM_END - (1 << 30)),
+    tables: None,
+    pages: BTreeMap::new(),
+    brk: 0..0,
+    lock_future: false,
+});
+
+/// File references that must be dropped without the lock: declare it before taking the lock.
+#[derive(Default)]
+pub struct Garbage(Vec<Arc<dyn FileLike>>);
+
+/// The smallest range that holds all pages whose rights were taken, in the order of their addresses.
+#[derive(Default)]
+struct Touched(Range<usize>);
+
+impl Touched {
+    fn add(&mut self, page: usize) {
+        let start = if self.0.is_empty() { page } else { self.0.start };
+        self.0 = start..page + PAGE_SIZE;
+    }
+}
+
+/// The space. Never touch program memory while holding it.
+pub fn lock() -> MutexGuard<'static, Space> {
+    SPACE.lock()
+}
+
+/// The space unless somebody has it: for crash reports.
+pub fn try_lock() -> Option<MutexGuard<'static, Space>> {
+    SPACE.try_lock()
+}
+
+/// The top-level page table.
+pub fn root() -> u64 {
+    ROOT.load(Relaxed)
+}
+
+/// Takes over the program half.
+///
+/// # Safety
+/// `root` is the live top-level table.
+pub unsafe fn init(root: u64) {
+    ROOT.store(root, Relaxed);
+    ZERO.store(frames::alloc_zeroed(Level::Kernel).expect("a frame at boot"), Relaxed);
+    // SAFETY: the caller's; every table is in the direct map.
+    let tables = unsafe { Tables::new(root) };
+    let mut s = lock();
+    s.tables = Some(tables);
+    // The whole image is closed until boot says which segments are the program's.
+    #[cfg(unibody_kernel)]
+    {
+        let image = super::copy::image();
+        let (start, end) = (image.start, libos_base::layout::page_up(image.end));
+        s.vmas.insert(start, Vma { end, prot: Prot::empty(), flags: Flags::empty(), kind: Kind::Kernel });
+    }
+}
+
+/// The entry bits that give `prot`. None of them without any right.
+fn rights(prot: Prot, write: bool) -> u64 {
+    if prot.is_empty() {
+        return 0;
+    }
+    let exec = if prot.contains(Prot::EXEC) { 0 } else { NO_EXEC };
+    let write = if write && prot.contains(Prot::WRITE) { WRITE | DIRTY } else { 0 };
+    PRESENT | ACCESSED | exec | write
+}
+
+impl Space {
+    /// The page tables.
+    pub fn tables(&mut self) -> &mut Tables<Direct> {
+        self.tables.as_mut().expect("mm::init ran")
+    }
+
+    /// ENOMEM when `more` mappings are too many, or the kernel has no memory to keep them in.
+    pub fn check_room(&self, more: usize) -> Result<()> {
+        if self.vmas.count() + more > MAX_MAPPINGS { Err(Errno::ENOMEM) } else { libos_base::memory::check() }
+    }
+
+    /// EPERM when a piece of the kernel lies in the range.
+    pub fn check_not_kernel(&self, range: Range<usize>) -> Result<()> {
+        let closed = |k: &Kind| matches!(k, Kind::Kernel);
+        if self.vmas.overlapping(range).any(|(_, v)| closed(&v.kind)) { Err(Errno::EPERM) } else { Ok(()) }
+    }
+
+    /// Drops all pages of the range; how many of them were the mapping's own. Three steps, so that no CPU can write
+    /// to a frame that is already free: forbid, flush, free.
+    pub fn zap(&mut self, range: Range<usize>) -> usize {
+        let t = self.tables();
+        let mut touched = Touched::default();
+        t.for_each(range.clone(), &mut |addr, e| {
+            if e.fetch_and(!PRESENT, Relaxed) & PRESENT != 0 {
+                touched.add(addr);
+            }
+        });
+        tlb::flush(touched.0);
+        let mut own = 0;
+        t.for_each(range.clone(), &mut |_, e| {
+            let v = e.swap(0, Relaxed);
+            if v & OWNED != 0 {
+                // SAFETY: owned frames are mapped once; no CPU has a translation any more.
+                unsafe { frames::free(v & ADDRESS, 0) };
+                own += 1;
+            }
+        });
+        self.forget_pages(range);
+        own
+    }
+
+    fn forget_pages(&mut self, range: Range<usize>) {
+        while let Some((&addr, _)) = self.pages.range(range.clone()).next() {
+            self.pages.remove(&addr);
+        }
+    }
+
+    /// Drops the pages of one kind of mapping but keeps it mapped (MADV_DONTNEED).
+    pub fn discard(&mut self, range: Range<usize>, flags: Flags) {
+        let own = self.zap(range);
+        if flags.contains(Flags::PROMISED) {
+            commit::again(own);
+        }
+    }
+
+    /// Removes every mapping in the range.
+    pub fn unmap(&mut self, range: Range<usize>, garbage: &mut Garbage) {
+        let mut any = false;
+        while let Some((r, vma)) = self.vmas.take(range.clone()) {
+            any = true;
+            let own = self.zap(r.clone());
+            if vma.flags.contains(Flags::PROMISED) {
+                commit::settle(r.len() / PAGE_SIZE - own);
+            }
+            if let Kind::File(f, _) = vma.kind {
+                garbage.0.push(f);
+            }
+        }
+        if any {
+            let limits = self.vmas.surroundings(range.clone());
+            self.flush_and_unlink(range, limits);
+        }
+    }
+
+    /// Frees the tables that the range needed and nothing else in `limits` does.
+    pub fn flush_and_unlink(&mut self, range: Range<usize>, limits: Range<usize>) {
+        let list = self.tables().unlink(range.clone(), limits);
+        if !list.is_empty() {
+            // One page is enough: INVLPG also drops every cached upper-level entry (SDM 3A, 4.10.4.1).
+            tlb::flush(range.start..range.start + PAGE_SIZE);
+            // SAFETY: every CPU has flushed.
+            unsafe { Tables::<Direct>::free(list) };
+        }
+    }
+
+    /// Pages of the range that are its own.
+    pub fn count_own(&mut self, range: Range<usize>) -> usize {
+        let mut n = 0;
+        self.tables().for_each(range, &mut |_, e| n += (e.load(Relaxed) & OWNED != 0) as usize);
+        n
+    }
+
+    /// Makes present pages follow a changed protection. Pages that are not the mapping's own stay unwritable: the
+    /// next write faults and sorts that out.
+    pub fn apply_prot(&mut self, range: Range<usize>, vma: &Vma) {
+        let image = matches!(vma.kind, Kind::Image);
+        let mut touched = Touched::default();
+        self.tables().for_each(range, &mut |addr, e| {
+            let old = e.load(Relaxed);
+            let new = old & (ADDRESS | OWNED) | rights(vma.prot, image || old & OWNED != 0);
+            e.store(new, Relaxed);
+            let lost = old & PRESENT & !new != 0 || old & WRITE & !new != 0 || new & NO_EXEC & !old != 0;
+            if lost && old & PRESENT != 0 {
+                touched.add(addr);
+            }
+        });
+        tlb::flush(touched.0);
+    }
+
+    /// Moves pages to another place, both `len` long. ENOMEM: nothing was moved.
+    pub fn move_pages(&mut self, from: usize, to: usize, len: usize) -> Result<()> {
+        // Tables first: after that nothing can fail.
+        for part in (0..len).step_by(PAGE_SIZE) {
+            if self.tables().entry(from + part).is_some_and(|e| e.load(Relaxed) != 0)
+                && self.tables().entry_or_make(to + part).is_none()
+            {
+                let limits = self.vmas.surroundings(to..to + len);
+                self.flush_and_unlink(to..to + len, limits);
+                return Err(Errno::ENOMEM);
+            }
+        }
+        // Three steps again: a write through an old translation must not be lost between.
+        let t = self.tables();
+        t.for_each(from..from + len, &mut |addr, e| {
+            let v = e.swap(0, Relaxed);
+            if let Some(new) = t.entry(addr - from + to) {
+                new.store(v, Relaxed);
+            }
+        });
+        tlb::flush(from..from + len);
+        while let Some((&addr, _)) = self.pages.range(from..from + len).next() {
+            if let Some(p) = self.pages.remove(&addr) {
+                self.pages.insert(addr - from + to, p);
+            }
+        }
+        Ok(())
+    }
+
+    /// Maps zeroes at `addr` of `vma`: the shared frame for reading, a frame of its own for writing.
+    pub fn fill_zero(&mut self, addr: usize, vma: &Vma, write: bool) -> Result<()> {
+        let zero = ZERO.load(Relaxed);
+        let e = self.tables().entry_or_make(addr).ok_or(Errno::ENOMEM)?;
+        let old = e.load(Relaxed);
+        if old & OWNED != 0 {
+            e.store(old & (ADDRESS | OWNED) | rights(vma.prot, true), Relaxed);
+            cpu::invalidate_page(addr);
+            return Ok(());
+        }
+        if !write {
+            e.store(zero | rights(vma.prot, false), Relaxed);
+            return Ok(());
+        }
+        let frame = frames::alloc_zeroed(level(vma)).ok_or(Errno::ENOMEM)?;
+        e.store(frame | OWNED | rights(vma.prot, true), Relaxed);
+        if vma.flags.contains(Flags::PROMISED) {
+            commit::settle(1);
+        }
+        if old & PRESENT != 0 {
+            // Others may still see the zeroes.
+            tlb::flush(addr..addr + PAGE_SIZE);
+        }
+        Ok(())
+    }
+
+    /// Maps a page of a file at `addr` of `vma`: itself, or for a private write a copy of it.
+    pub fn fill_file(&mut self, addr: usize, vma: &Vma, page: Arc<Page>, write: bool) -> Result<()> {
+        let shared = vma.flags.contains(Flags::SHARED);
+        let phys = libos_base::layout::phys_of(page.addr() as usize);
+        let e = self.tables().entry_or_make(addr).ok_or(Errno::ENOMEM)?;
+        let old = e.load(Relaxed);
+        if old & OWNED != 0 {
+            e.store(old & (ADDRESS | OWNED) | rights(vma.prot, true), Relaxed);
+            cpu::invalidate_page(addr);
+            return Ok(());
+        }
+        if write && !shared {
+            let frame = frames::alloc_for(level(vma), 0).ok_or(Errno::ENOMEM)?;
+            // SAFETY: a fresh frame of ours, as long as the page.
+            page.read(0, unsafe { core::slice::from_raw_parts_mut(virt_of(frame) as *mut u8, PAGE_SIZE) });
+            e.store(frame | OWNED | rights(vma.prot, true), Relaxed);
+            if vma.flags.contains(Flags::PROMISED) {
+                commit::settle(1);
+            }
+        } else {
+            e.store(phys | rights(vma.prot, write), Relaxed);
+        }
+        if old & PRESENT != 0 {
+            tlb::flush(addr..addr + PAGE_SIZE);
+        }
+        // The old page, if any, is dropped after the flush.
+        if write && !shared {
+            self.pages.remove(&addr);
+        } else {
+            self.pages.insert(addr, page);
+        }
+        Ok(())
+    }
+
+    /// Whether the page is there with these rights.
+    pub fn allows(&mut self, addr: usize, write: bool, exec: bool) -> bool {
+        let Some(e) = self.tables().entry(addr).map(|e| e.load(Relaxed)) else { return false };
+        e & PRESENT != 0 && (!write || e & WRITE != 0) && (!exec || e & NO_EXEC == 0)
+    }
+
+    /// A page of the image that lost its rights for a while (PROT_NONE) gets them back. False when it is gone.
+    pub fn restore(&mut self, addr: usize, vma: &Vma) -> bool {
+        match self.tables().entry(addr) {
+            Some(e) if e.load(Relaxed) != 0 => {
+                e.store(e.load(Relaxed) & (ADDRESS | OWNED) | rights(vma.prot, true), Relaxed);
+                cpu::invalidate_page(addr);
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+fn level(vma: &Vma) -> Level {
+    if vma.flags.contains(Flags::PROMISED) { Level::Promised } else { Level::Normal }
+}

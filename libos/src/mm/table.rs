@@ -1,0 +1,293 @@
+//! Four-level page tables (Intel SDM 3A, 4.5), over any place that tables can come from.
+//!
+//! Who holds which lock: the program half is changed under the space's mutex, the kernel half under
+//! `kernel_tables()` (rank PageTable). They share only the top-level table, in different entries of it.
+//!
+//! All code runs in ring 0, so no entry has the user bit. Entries are atomics because the processor sets the accessed
+//! and dirty bits. An entry that is not zero and not present keeps a page that may not be touched now (PROT_NONE).
+
+use core::marker::PhantomData;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use libos_base::layout::PAGE_SIZE;
+
+/// Bits of an entry.
+pub mod bits {
+    /// The entry is used by the processor.
+    pub const PRESENT: u64 = 1;
+    /// Writes are allowed.
+    pub const WRITE: u64 = 1 << 1;
+    /// With `NO_CACHE`: uncached, under the PAT's reset value.
+    pub const WRITE_THROUGH: u64 = 1 << 3;
+    /// See `WRITE_THROUGH`.
+    pub const NO_CACHE: u64 = 1 << 4;
+    /// Set by the processor; set by us at once, which saves it the locked cycle.
+    pub const ACCESSED: u64 = 1 << 5;
+    /// As `ACCESSED`.
+    pub const DIRTY: u64 = 1 << 6;
+    /// A 2 MiB page (second level).
+    pub const LARGE: u64 = 1 << 7;
+    /// Ours: the frame belongs to this mapping and is freed with it.
+    pub const OWNED: u64 = 1 << 9;
+    /// No instruction fetches.
+    pub const NO_EXEC: u64 = 1 << 63;
+    /// The physical address.
+    pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+}
+use bits::*;
+
+/// Bytes that one last-level table maps.
+pub const LARGE_SIZE: usize = 2 << 20;
+/// The entry of a table: present, and all rights, which the last level narrows.
+const TABLE: u64 = PRESENT | WRITE | ACCESSED;
+
+/// Where tables come from.
+pub trait Backing {
+    /// A zeroed table's physical address.
+    fn alloc() -> Option<u64>;
+    /// Takes a table back.
+    ///
+    /// # Safety
+    /// It came from `alloc` and no processor can walk through it any more.
+    unsafe fn free(table: u64);
+    /// Where the table can be touched.
+    fn at(table: u64) -> *const [AtomicU64; 512];
+}
+
+/// One tree of tables.
+pub struct Tables<B> {
+    root: u64,
+    backing: PhantomData<B>,
+}
+
+/// Tables that were unlinked and wait for the processors to forget them; linked through their first entry, whose
+/// present bit stays clear.
+#[must_use = "free them after flushing"]
+pub struct Unlinked(u64);
+
+impl Unlinked {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+fn index(addr: usize, level: u32) -> usize {
+    addr >> (12 + 9 * (level - 1)) & 511
+}
+
+/// Bytes that an entry of the level maps.
+fn span(level: u32) -> usize {
+    PAGE_SIZE << (9 * (level - 1))
+}
+
+impl<B: Backing> Tables<B> {
+    /// The tree with this top-level table.
+    ///
+    /// # Safety
+    /// `root` is a valid top-level table for as long as this lives, all of whose tables `B` can reach.
+    pub const unsafe fn new(root: u64) -> Self {
+        Self { root, backing: PhantomData }
+    }
+
+    fn slot(&self, table: u64, addr: usize, level: u32) -> &AtomicU64 {
+        // SAFETY: `table` is in the tree, so the backing reaches it; tables live until unlinked, under `&mut self`.
+        unsafe { &(*B::at(table))[index(addr, level)] }
+    }
+
+    /// The entry of the page at `addr`, if its table exists.
+    pub fn entry(&self, addr: usize) -> Option<&AtomicU64> {
+        let mut table = self.root;
+        for level in [4, 3, 2] {
+            let e = self.slot(table, addr, level).load(Relaxed);
+            if e & PRESENT == 0 || e & LARGE != 0 {
+                return None;
+            }
+            table = e & ADDRESS;
+        }
+        Some(self.slot(table, addr, 1))
+    }
+
+    /// Whether a page of any size is present at `addr`.
+    pub fn is_present(&self, addr: usize) -> bool {
+        let mut table = self.root;
+        for level in [4, 3, 2, 1] {
+            let e = self.slot(table, addr, level).load(Relaxed);
+            if e & PRESENT == 0 || level == 1 || e & LARGE != 0 {
+                return e & PRESENT != 0;
+            }
+            table = e & ADDRESS;
+        }
+        false
+    }
+
+    /// The entry of the page at `addr`, making tables as needed; `None` when there is no memory.
+    pub fn entry_or_make(&mut self, addr: usize) -> Option<&AtomicU64> {
+        self.make(addr, 1)
+    }
+
+    /// The second-level entry at `addr`, for a page of [`LARGE_SIZE`]. `None` when there is no memory.
+    pub fn large_entry_or_make(&mut self, addr: usize) -> Option<&AtomicU64> {
+        self.make(addr, 2)
+    }
+
+    fn make(&mut self, addr: usize, last: u32) -> Option<&AtomicU64> {
+        let mut table = self.root;
+        for level in (last + 1..=4).rev() {
+            let slot = self.slot(table, addr, level);
+            let mut e = slot.load(Relaxed);
+            if e & PRESENT == 0 {
+                e = B::alloc()? | TABLE;
+                slot.store(e, Relaxed);
+            }
+            debug_assert!(e & LARGE == 0, "a large page is in the way");
+            table = e & ADDRESS;
+        }
+        Some(self.slot(table, addr, last))
+    }
+
+    /// Calls `f` with every last-level entry that is not zero in the range, in order.
+    pub fn for_each(&self, range: Range<usize>, f: &mut dyn FnMut(usize, &AtomicU64)) {
+        let mut addr = range.start;
+        'next: while addr < range.end {
+            let mut table = self.root;
+            for level in [4, 3, 2] {
+                let e = self.slot(table, addr, level).load(Relaxed);
+                if e & PRESENT == 0 || e & LARGE != 0 {
+                    match (addr & !(span(level) - 1)).checked_add(span(level)) {
+                        Some(a) => addr = a,
+                        None => return,
+                    }
+                    continue 'next;
+                }
+                table = e & ADDRESS;
+            }
+            let stop = ((addr & !(LARGE_SIZE - 1)) + LARGE_SIZE).min(range.end);
+            while addr < stop {
+                let slot = self.slot(table, addr, 1);
+                if slot.load(Relaxed) != 0 {
+                    f(addr, slot);
+                }
+                addr += PAGE_SIZE;
+            }
+        }
+    }
+
+    /// Unlinks the tables that `range` touches and whose whole span lies in `limits`, where nothing is mapped.
+    pub fn unlink(&mut self, range: Range<usize>, limits: Range<usize>) -> Unlinked {
+        let mut list = Unlinked(0);
+        self.unlink_below(self.root, 4, range, &limits, &mut list);
+        list
+    }
+
+    fn unlink_below(
+        &mut self,
+        table: u64,
+        level: u32,
+        range: Range<usize>,
+        limits: &Range<usize>,
+        list: &mut Unlinked,
+    ) {
+        let mut addr = range.start & !(span(level) - 1);
+        while addr < range.end {
+            let end = addr + span(level);
+            let slot = self.slot(table, addr, level);
+            let e = slot.load(Relaxed);
+            if e & PRESENT != 0 && e & LARGE == 0 {
+                let child = e & ADDRESS;
+                // The top level's entries stay: a page a 512 GiB, and other CPUs may be walking them.
+                let whole = level < 4 && addr >= limits.start && end <= limits.end;
+                if whole {
+                    slot.store(0, Relaxed);
+                }
+                if level > 2 {
+                    let below = if whole { addr..end } else { addr.max(range.start)..end.min(range.end) };
+                    self.unlink_below(child, level - 1, below, limits, list);
+                }
+                if whole {
+                    // SAFETY: reachable; a walk that still passes sees entries that are not present.
+                    unsafe { (&*B::at(child))[0].store(list.0, Relaxed) };
+                    list.0 = child;
+                }
+            }
+            addr = end;
+        }
+    }
+
+    /// Frees unlinked tables.
+    ///
+    /// # Safety
+    /// Every processor flushed after they were unlinked.
+    pub unsafe fn free(list: Unlinked) {
+        let mut t = list.0;
+        while t != 0 {
+            // SAFETY: on the list, so still reachable.
+            let next = unsafe { (*B::at(t))[0].load(Relaxed) };
+            // SAFETY: the caller's.
+            unsafe { B::free(t) };
+            t = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    use std::cell::Cell;
+
+    std::thread_local! { static LIVE: Cell<i32> = const { Cell::new(0) }; }
+    const L: Layout = Layout::new::<Aligned>();
+    #[repr(align(4096))]
+    struct Aligned(#[expect(dead_code, reason = "only its layout")] [u8; 4096]);
+
+    struct Host;
+    impl Backing for Host {
+        fn alloc() -> Option<u64> {
+            LIVE.set(LIVE.get() + 1);
+            // SAFETY: a layout with a size.
+            Some(unsafe { alloc_zeroed(L) } as u64)
+        }
+        unsafe fn free(table: u64) {
+            LIVE.set(LIVE.get() - 1);
+            // SAFETY: from `alloc`.
+            unsafe { dealloc(table as *mut u8, L) };
+        }
+        fn at(table: u64) -> *const [AtomicU64; 512] {
+            table as *const _
+        }
+    }
+
+    #[test]
+    fn maps_walks_and_gives_tables_back() {
+        let root = Host::alloc().unwrap();
+        // SAFETY: a fresh, zeroed table.
+        let mut t: Tables<Host> = unsafe { Tables::new(root) };
+        let base = 0x7fff_0000_0000usize;
+        assert!(t.entry(base).is_none() && !t.is_present(base));
+        let pages = [base, base + PAGE_SIZE, base + 3 * LARGE_SIZE, base + (1 << 30)];
+        for (i, &a) in pages.iter().enumerate() {
+            t.entry_or_make(a).unwrap().store((i as u64 + 1) << 12 | PRESENT, Relaxed);
+        }
+        assert_eq!(LIVE.get(), 1 + 1 + 2 + 3);
+        assert!(t.is_present(base) && !t.is_present(base + 2 * PAGE_SIZE) && !t.is_present(base + LARGE_SIZE));
+        let mut seen = vec![];
+        t.for_each(0x1_0000..0x7fff_ffff_f000, &mut |a, e| {
+            assert_eq!(e.load(Relaxed) & ADDRESS, (seen.len() as u64 + 1) << 12);
+            seen.push(a);
+            e.store(0, Relaxed);
+        });
+        assert_eq!(seen, pages);
+        // Not the whole span of any table: nothing goes.
+        assert!(t.unlink(base..base + PAGE_SIZE, base + PAGE_SIZE..base + LARGE_SIZE).is_empty());
+        let some = t.unlink(base..base + 1, base..base + LARGE_SIZE);
+        // SAFETY: no processor walks these tables.
+        unsafe { Tables::<Host>::free(some) };
+        assert_eq!(LIVE.get(), 6);
+        assert!(t.entry(base).is_none());
+        let rest = t.unlink(base..base + (1 << 30) + 1, base..base + (1 << 39));
+        // SAFETY: as above.
+        unsafe { Tables::<Host>::free(rest) };
+        assert_eq!(LIVE.get(), 2, "the root and the third-level table stay");
+    }
+}

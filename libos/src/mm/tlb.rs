@@ -1,0 +1,99 @@
+//! Translations that other CPUs may still hold.
+//!
+//! One shoot-down at a time: the caller holds the space's mutex (or is the only one that runs). It is sent with
+//! interrupts on and no spin lock held, because it waits for the others, who may themselves be waiting for a lock or
+//! for us. A whole range costs one interrupt a CPU. Idle CPUs are left asleep: they flush when they wake.
+
+use super::cpu;
+use core::ops::Range;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use libos_base::layout::PAGE_SIZE;
+
+/// More pages than this are cheaper to forget all at once.
+const SINGLE_MAX: usize = 32;
+
+static START: AtomicUsize = AtomicUsize::new(0);
+static END: AtomicUsize = AtomicUsize::new(0);
+/// CPUs that have not yet flushed.
+static PENDING: AtomicU64 = AtomicU64::new(0);
+/// CPUs that sleep, and CPUs that missed a flush doing so.
+static IDLE: AtomicU64 = AtomicU64::new(0);
+static STALE: AtomicU64 = AtomicU64::new(0);
+
+fn flush_here(range: Range<usize>) {
+    if range.len() > SINGLE_MAX * PAGE_SIZE {
+        return cpu::invalidate_all();
+    }
+    for addr in range.step_by(PAGE_SIZE) {
+        cpu::invalidate_page(addr);
+    }
+}
+
+/// Makes every CPU forget its translations of `range`, and of the tables that led there.
+pub fn flush(range: Range<usize>) {
+    if range.is_empty() {
+        return;
+    }
+    libos_base::percpu::preempt_disable();
+    flush_here(range.clone());
+    let others = others();
+    if others != 0 {
+        START.store(range.start, SeqCst);
+        END.store(range.end, SeqCst);
+        // Who sleeps is marked, then asked again: a CPU that wakes in between either sees the mark or is interrupted.
+        let asleep = others & IDLE.load(SeqCst);
+        STALE.fetch_or(asleep, SeqCst);
+        let awake = others & !(asleep & IDLE.load(SeqCst));
+        PENDING.store(awake, SeqCst);
+        if awake != 0 {
+            interrupt(awake);
+        }
+    }
+    libos_base::percpu::preempt_enable();
+    while PENDING.load(SeqCst) != 0 {
+        core::hint::spin_loop();
+    }
+}
+
+/// The other CPU's side of [`flush`]: called from the interrupt.
+pub fn on_ipi() {
+    cpu::pinned(|cpu| {
+        let me = 1 << cpu;
+        if PENDING.load(SeqCst) & me != 0 {
+            flush_here(START.load(SeqCst)..END.load(SeqCst));
+            PENDING.fetch_and(!me, SeqCst);
+        }
+    });
+}
+
+/// This CPU is about to sleep and will touch no program memory until [`idle_exit`].
+pub fn idle_enter() {
+    cpu::pinned(|cpu| IDLE.fetch_or(1 << cpu, SeqCst));
+}
+
+/// This CPU is awake again: before it runs a thread.
+pub fn idle_exit() {
+    cpu::pinned(|cpu| {
+        let me = 1 << cpu;
+        IDLE.fetch_and(!me, SeqCst);
+        if STALE.load(SeqCst) & me != 0 {
+            STALE.fetch_and(!me, SeqCst);
+            cpu::invalidate_all();
+        }
+    });
+}
+
+#[cfg(unibody_kernel)]
+fn others() -> u64 {
+    crate::arch::ipi::others_online()
+}
+#[cfg(unibody_kernel)]
+fn interrupt(cpus: u64) {
+    crate::arch::ipi::send_tlb_flush(cpus);
+}
+#[cfg(not(unibody_kernel))]
+fn others() -> u64 {
+    0
+}
+#[cfg(not(unibody_kernel))]
+fn interrupt(_: u64) {}

@@ -1,0 +1,110 @@
+//! The network of this kernel: made when a program links `socket`, served by one thread.
+
+mod device;
+
+use crate::boot::parameters;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::net::IpAddr;
+use device::VirtioCard;
+use drivers::virtio::net as card;
+use libos_base::layout::PAGE_SIZE;
+use libos_base::sync::Once;
+use libos_base::time::{self, NS};
+use libos_net::config::{Hooks, Ip4, Ip6, NetConfig};
+use libos_net::device::NetDevice;
+use libos_net::net::Net;
+use unibody_proto::control::{FromGuest, Transport};
+use unibody_proto::net as proto;
+
+static NET: Once<Arc<Net>> = Once::new();
+
+/// A program that needs the network at once gets it this long; a server does not miss it.
+const DHCP_WAIT: u64 = 3 * NS;
+
+crate::init_with!(41 /* socket */, init);
+
+/// The network. Loopback only before [`init`] and in images without `socket`.
+pub fn net() -> &'static Arc<Net> {
+    NET.set(|| Net::new(&NetConfig { memory: memory(), ..NetConfig::default() }, None, Arc::new(Kernel)))
+}
+
+fn memory() -> usize {
+    crate::mm::stats().total * PAGE_SIZE
+}
+
+/// Takes the first card, and starts the network thread.
+extern "C" fn init() {
+    let config = config();
+    let dev = take_card();
+    let present = dev.is_some();
+    let net = NET.set(|| Net::new(&config, dev, Arc::new(Kernel)));
+    if crate::sched::spawn_kernel("net", || net.run()).is_err() {
+        libos_base::error!("net: no memory for the network thread");
+        return;
+    }
+    if present && !net.wait_configured(time::after(DHCP_WAIT)) {
+        libos_base::warn!("net: no DHCP server has answered yet; going on without an IPv4 address");
+    }
+}
+
+fn config() -> NetConfig {
+    let p = parameters();
+    fn text(v: &Option<alloc::vec::Vec<u8>>) -> Option<&str> {
+        v.as_deref().and_then(|b| core::str::from_utf8(b).ok().map(str::trim))
+    }
+    let ip4 = match text(&p.ip).map(proto::Ip4::parse) {
+        None | Some(Some(proto::Ip4::Dhcp)) => Ip4::Dhcp,
+        Some(Some(proto::Ip4::None)) => Ip4::None,
+        Some(Some(proto::Ip4::Static { addr, prefix, gateway })) => Ip4::Static { addr, prefix, gateway },
+        Some(None) => {
+            libos_base::error!("net: ip= is neither dhcp, none nor A.B.C.D/N[,gw=X]; trying DHCP");
+            Ip4::Dhcp
+        }
+    };
+    let ip6 = match text(&p.ip6).map(proto::Ip6::parse) {
+        None | Some(Some(proto::Ip6::Auto)) => Ip6::Auto,
+        Some(Some(proto::Ip6::None)) => Ip6::None,
+        Some(Some(proto::Ip6::Static { addr, prefix, gateway })) => Ip6::Static { addr, prefix, gateway },
+        Some(None) => {
+            libos_base::error!("net: ip6= is neither auto, none nor ADDR/N[,gw=X]");
+            Ip6::Auto
+        }
+    };
+    let dns = p.dns.iter().filter_map(|d| core::str::from_utf8(d).ok()?.parse::<IpAddr>().ok()).collect();
+    NetConfig { ip4, ip6, dns, memory: memory() }
+}
+
+/// The first card that its driver accepts.
+fn take_card() -> Option<Box<dyn NetDevice>> {
+    let options = card::Options::for_memory(memory() as u64);
+    while let Some(device) = crate::devices::net_device() {
+        let wake = Arc::new(|_| {
+            if let Some(net) = NET.get() {
+                net.interrupt();
+            }
+        });
+        match card::Net::new(device, &options, wake) {
+            Ok(c) => return Some(Box::new(VirtioCard::new(c))),
+            Err(e) => libos_base::warn!("net: a virtio-net device does not start: {e}"),
+        }
+    }
+    None
+}
+
+/// What the stack tells this kernel.
+struct Kernel;
+
+impl Hooks for Kernel {
+    fn listening(&self, udp: bool, addr: IpAddr, port: u16) {
+        let transport = if udp { Transport::Udp } else { Transport::Tcp };
+        crate::control::send(&FromGuest::Listen { transport, addr, port });
+    }
+    fn configured(&self, resolv_conf: Option<&str>) {
+        if let Some(text) = resolv_conf
+            && let Err(e) = libos_fs::process().write_file(b"/etc/resolv.conf", text.as_bytes())
+        {
+            libos_base::warn!("net: /etc/resolv.conf cannot be written: {e}");
+        }
+    }
+}

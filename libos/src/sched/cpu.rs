@@ -1,0 +1,230 @@
+//! Each CPU's part of the scheduler.
+
+use super::hw;
+use super::queue::{RunQueue, SLICE_NS, WAKE_GRANULARITY};
+use super::thread::{Affinity, Thread};
+use crate::timer::Heap;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
+use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::{Result, time};
+
+/// Most CPUs: the width of a mask.
+pub const MAX_CPUS: usize = 64;
+
+static CPUS: [AtomicPtr<Cpu>; MAX_CPUS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
+static ONLINE: AtomicU64 = AtomicU64::new(0);
+/// CPUs whose idle thread runs.
+static IDLE: AtomicU64 = AtomicU64::new(0);
+
+/// One CPU.
+#[repr(align(64))]
+pub(crate) struct Cpu {
+    pub id: usize,
+    pub run: IrqSpinLock<Runner>,
+    /// Timers that expire on this CPU.
+    pub timers: IrqSpinLock<Heap>,
+    /// When the one-shot timer is set to fire; `u64::MAX`: it is not.
+    pub armed: AtomicU64,
+    /// When the running thread's slice ends; `u64::MAX`: nobody waits.
+    pub slice_end: AtomicU64,
+    /// TLS pointer that is loaded here.
+    pub fs_base: AtomicUsize,
+    /// When this scheduler started here.
+    pub started: u64,
+}
+
+pub(crate) struct Runner {
+    pub queue: RunQueue<Arc<Thread>>,
+    pub current: Arc<Thread>,
+    pub idle: Arc<Thread>,
+    /// Left by the last switch; the thread that runs next lets go of it.
+    pub left: Option<Arc<Thread>>,
+    /// `left` is runnable but may not run here: whoever lets go of it enqueues it elsewhere.
+    pub left_moves: bool,
+    /// An interrupt that makes this CPU look at its queue is on its way.
+    pub kicked: bool,
+    /// When `current` started to run.
+    pub since: u64,
+}
+
+impl Runner {
+    /// Whether the idle thread runs.
+    pub fn is_idle(&self) -> bool {
+        Arc::ptr_eq(&self.current, &self.idle)
+    }
+
+    /// The running thread's virtual runtime as of `now`.
+    pub fn live_vruntime(&self, now: u64) -> u64 {
+        let t = &self.current;
+        t.vruntime.load(Relaxed).wrapping_add(weighted(now.saturating_sub(self.since), t.nice.load(Relaxed)))
+    }
+
+    /// Books the time that `current` ran since `since`.
+    pub fn charge(&mut self, now: u64) {
+        let delta = now.saturating_sub(self.since);
+        self.since = now;
+        let t = &self.current;
+        t.ran_ns.fetch_add(delta, Relaxed);
+        if !self.is_idle() {
+            let v = t.vruntime.load(Relaxed).wrapping_add(weighted(delta, t.nice.load(Relaxed)));
+            t.vruntime.store(v, Relaxed);
+            self.queue.advance(Some(v));
+        }
+    }
+
+    /// At the end of a slice: whether the first waiter is behind the current thread.
+    pub fn slice_is_over(&self, now: u64) -> bool {
+        self.queue.first().is_some_and(|first| (self.live_vruntime(now).wrapping_sub(first) as i64) >= 0)
+    }
+
+    /// Whether the first waiter should run instead of the current thread.
+    pub fn should_switch(&self, now: u64) -> bool {
+        let Some(first) = self.queue.first() else { return false };
+        self.is_idle() || (self.live_vruntime(now).wrapping_sub(first.wrapping_add(WAKE_GRANULARITY)) as i64) > 0
+    }
+}
+
+/// Nanoseconds run, scaled by the nice weight: each step is a factor of 1.25, as on Linux.
+pub(crate) fn weighted(ns: u64, nice: i8) -> u64 {
+    let mut v = ns;
+    for _ in 0..nice.unsigned_abs() {
+        v = if nice > 0 { v + v / 4 } else { v - v / 5 };
+    }
+    v
+}
+
+impl Cpu {
+    /// Starts the one-shot timer for `deadline` if it would fire later. Interrupts off, on this CPU.
+    pub fn arm(&self, deadline: u64) {
+        if deadline < self.armed.load(Relaxed) {
+            self.armed.store(deadline, Relaxed);
+            hw::set_deadline(deadline);
+        }
+    }
+
+    /// Begins a slice if someone waits and none runs yet. Interrupts off, on this CPU.
+    pub fn start_slice(&self, now: u64) {
+        if self.slice_end.load(Relaxed) == u64::MAX {
+            self.slice_end.store(now + SLICE_NS, Relaxed);
+            self.arm(now + SLICE_NS);
+        }
+    }
+}
+
+/// Adds this CPU, with `idle` running on it.
+pub(super) fn add(id: usize, idle: Arc<Thread>) -> Result<()> {
+    let mut queue = RunQueue::new();
+    queue.reserve(super::table::capacity())?;
+    let now = time::monotonic_ns();
+    let c = Box::new(Cpu {
+        id,
+        run: IrqSpinLock::new(
+            Rank::Sched,
+            Runner { queue, current: idle.clone(), idle, left: None, left_moves: false, kicked: false, since: now },
+        ),
+        timers: IrqSpinLock::new(Rank::Timer, Heap::new()),
+        armed: AtomicU64::new(u64::MAX),
+        slice_end: AtomicU64::new(u64::MAX),
+        fs_base: AtomicUsize::new(0),
+        started: now,
+    });
+    c.timers.lock().reserve(crate::timer::room())?;
+    CPUS[id].store(Box::leak(c), Release);
+    Ok(())
+}
+
+/// This CPU takes part.
+#[cfg(unibody_kernel)]
+pub(super) fn set_online(id: usize) {
+    ONLINE.fetch_or(1 << id, SeqCst);
+}
+
+/// A CPU by number, if it is up.
+pub(crate) fn cpu(id: usize) -> Option<&'static Cpu> {
+    // SAFETY: entries are null or leaked boxes.
+    unsafe { CPUS.get(id)?.load(Acquire).as_ref() }
+}
+
+/// This CPU. Stable only while interrupts or preemption are off.
+pub(crate) fn this_cpu() -> &'static Cpu {
+    cpu(hw::cpu_id()).expect("the scheduler runs on this CPU")
+}
+
+/// Whether the scheduler runs on this CPU.
+pub(super) fn is_up() -> bool {
+    cpu(hw::cpu_id()).is_some()
+}
+
+/// All CPUs that are up.
+pub(super) fn all() -> impl Iterator<Item = &'static Cpu> {
+    (0..MAX_CPUS).filter_map(cpu)
+}
+
+/// The CPUs that are up.
+pub fn online_mask() -> Affinity {
+    ONLINE.load(Relaxed)
+}
+
+pub(super) fn set_idle(id: usize, idle: bool) {
+    if idle {
+        IDLE.fetch_or(1 << id, SeqCst);
+    } else if IDLE.load(Relaxed) & 1 << id != 0 {
+        IDLE.fetch_and(!(1 << id), SeqCst);
+    }
+}
+
+pub(super) fn idle_mask() -> u64 {
+    IDLE.load(SeqCst)
+}
+
+/// The CPU for a thread that woke: the last one if idle, else an idle one, else the last one.
+pub(super) fn choose(last: usize, allowed: u64, idle: u64, online: u64) -> usize {
+    let allowed = if allowed & online == 0 { online } else { allowed & online };
+    let free = allowed & idle;
+    if free & 1 << last != 0 || (free == 0 && allowed & 1 << last != 0) {
+        last
+    } else if free != 0 {
+        free.trailing_zeros() as usize
+    } else {
+        allowed.trailing_zeros() as usize
+    }
+}
+
+/// How long `t` has been running since its time was last booked.
+pub(super) fn running_for(t: &Thread) -> u64 {
+    let Some(c) = cpu(t.cpu()) else { return 0 };
+    let r = c.run.lock();
+    if core::ptr::eq(&*r.current, t) { time::monotonic_ns().saturating_sub(r.since) } else { 0 }
+}
+
+/// (total, idle) nanoseconds of one CPU since it started.
+pub fn cpu_times(id: usize) -> Option<(u64, u64)> {
+    let c = cpu(id)?;
+    let idle = c.run.lock().idle.clone();
+    Some((time::monotonic_ns().saturating_sub(c.started), idle.cpu_ns()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn woken_threads_prefer_warm_then_idle() {
+        assert_eq!(choose(1, !0, 0b11, 0b11), 1);
+        assert_eq!(choose(1, !0, 0b01, 0b11), 0);
+        assert_eq!(choose(1, !0, 0, 0b11), 1);
+        assert_eq!(choose(1, 0b01, 0b10, 0b11), 0);
+        // A mask without any CPU that is up is ignored, as after CPU removal on Linux.
+        assert_eq!(choose(0, 0b1000, 0b10, 0b11), 1);
+    }
+
+    #[test]
+    fn nice_scales_by_a_quarter_a_step() {
+        assert_eq!(weighted(1000, 0), 1000);
+        assert_eq!(weighted(1000, 1), 1250);
+        assert_eq!(weighted(1000, -1), 800);
+        assert!(weighted(1000, 19) > 60_000 && weighted(1000, -20) < 20);
+    }
+}

@@ -1,0 +1,95 @@
+//! Parking the running thread, and waking others. The protocol is in [`super::state`].
+
+use super::hw;
+use super::run::{Leaving, enqueue, schedule};
+use super::thread::{Thread, arc_of, current};
+use core::sync::atomic::Ordering::Relaxed;
+use libos_base::thread::{FOREVER, Park, Wake};
+use libos_base::time;
+
+/// See [`libos_base::thread::park`].
+pub(crate) fn park(deadline_ns: u64, interruptible: bool) -> Wake {
+    let me = current();
+    if me.state.take_token() {
+        return Wake::Token;
+    }
+    if interruptible && me.signals.interrupts_park(me) {
+        return Wake::Interrupted;
+    }
+    let timed = deadline_ns != FOREVER;
+    if timed && time::monotonic_ns() >= deadline_ns {
+        return Wake::Timeout;
+    }
+    let irq = hw::disable_interrupts();
+    let wake = if me.state.begin_park(interruptible) {
+        // Signals are posted first and looked for second on their side, as here on ours: one of the two sees it. Our
+        // own exchange back may lose, to whoever enqueued us already.
+        let cancelled = interruptible && me.signals.interrupts_park(me) && me.state.interrupt();
+        if !cancelled {
+            if timed {
+                me.timer.set(deadline_ns);
+            }
+            schedule(Leaving::Parked);
+            if timed {
+                me.timer.cancel();
+            }
+        }
+        me.state.end_park()
+    } else {
+        Wake::Token
+    };
+    hw::restore_interrupts(irq);
+    wake
+}
+
+impl Park for Thread {
+    fn unpark(&self) {
+        if self.state.unpark() {
+            enqueue(arc_of(self));
+        }
+    }
+}
+
+/// Waking for other reasons than a token.
+pub trait Unpark {
+    /// The deadline of its park passed.
+    fn time_out(&self);
+    /// A signal is pending.
+    fn interrupt(&self);
+}
+
+impl Unpark for Thread {
+    fn time_out(&self) {
+        if self.state.time_out() {
+            enqueue(arc_of(self));
+        }
+    }
+    fn interrupt(&self) {
+        if self.state.interrupt() {
+            enqueue(arc_of(self));
+        }
+    }
+}
+
+impl Thread {
+    /// Names what the running thread waits in (a system call's number), for the thread list.
+    pub fn set_waiting_in(&self, nr: Option<usize>) {
+        self.waits_for.store(nr.map_or(0, |n| n + 1), Relaxed);
+    }
+}
+
+#[cfg(unibody_kernel)]
+mod hooks {
+    use super::*;
+    use alloc::sync::Arc;
+
+    #[unsafe(no_mangle)]
+    fn libos_current_thread() -> Arc<dyn Park> {
+        super::super::current_arc()
+    }
+
+    #[unsafe(no_mangle)]
+    fn libos_park(deadline_ns: u64, interruptible: bool) -> Wake {
+        park(deadline_ns, interruptible)
+    }
+}

@@ -1,0 +1,299 @@
+//! Choosing the next thread and switching to it.
+
+use super::cpu::{self, Cpu, Runner, cpu, this_cpu};
+use super::hw;
+use super::switch::libos_switch;
+use super::thread::{Thread, current, load_fs_base};
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering::*;
+use libos_base::percpu::work::{RESCHED, SIGNAL};
+use libos_base::time::monotonic_ns;
+
+/// How the running thread leaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// Against its will: it stays runnable.
+    Preempted,
+    /// It lets others go first.
+    Yield,
+    /// Its state says parked; who unparks it enqueues it.
+    Parked,
+    /// For ever.
+    Dead,
+}
+
+/// Runs the thread that should run now. Interrupts off, no lock held. Returns when the caller runs again.
+pub(super) fn schedule(why: Leaving) {
+    let c = this_cpu();
+    hw::clear_work(RESCHED);
+    let now = monotonic_ns();
+    let Some((prev, next)) = pick(c, why, now) else { return };
+    // SAFETY: `next` is `Runner::current`, so it is alive; `prev` is alive until `finish` lets go of `Runner::left`.
+    // Both stand on distinct kernel stacks, and nobody else runs `next`: it came out of a queue with `on_cpu` clear.
+    unsafe {
+        let next = &*next;
+        #[cfg(unibody_kernel)]
+        {
+            let head = hw::head();
+            head.kstack_bottom.store(next.stack_range.0, Relaxed);
+            head.kstack_top.store(next.stack_range.1, Relaxed);
+            head.current.store(next as *const Thread as usize, Relaxed);
+        }
+        if next.is_program {
+            load_fs_base(next.fs_base.load(Relaxed));
+        }
+        libos_switch((*prev).saved_rsp.get(), *next.saved_rsp.get());
+    }
+    finish();
+}
+
+/// Decides; `None` when the running thread goes on.
+fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *const Thread)> {
+    let mut r = c.run.lock();
+    r.charge(now);
+    r.kicked = false;
+    if !r.is_idle() {
+        let me = r.current.clone();
+        me.switches[(why == Leaving::Preempted) as usize].fetch_add(1, Relaxed);
+        if matches!(why, Leaving::Preempted | Leaving::Yield) {
+            if me.affinity.load(Relaxed) & 1 << c.id == 0 && cpu::online_mask() & me.affinity.load(Relaxed) != 0 {
+                r.left_moves = true;
+            } else {
+                let mut v = me.vruntime.load(Relaxed);
+                if why == Leaving::Yield
+                    && let Some(first) = r.queue.first()
+                    && (first.wrapping_sub(v) as i64) > 0
+                {
+                    v = first;
+                    me.vruntime.store(v, Relaxed);
+                }
+                r.queue.push(v, me);
+            }
+        }
+    }
+    let mut next = take(&mut r, c);
+    if next.is_none() {
+        drop(r);
+        let stolen = steal(c);
+        r = c.run.lock();
+        // Something may have come meanwhile, even the thread that is leaving.
+        next = take(&mut r, c);
+        if let Some(t) = stolen {
+            let v = t.vruntime.load(Relaxed).wrapping_add(r.queue.min_vruntime());
+            t.vruntime.store(v, Relaxed);
+            match next {
+                None => next = Some(t),
+                Some(_) => r.queue.push(v, t),
+            }
+        }
+    }
+    let next = next.unwrap_or_else(|| r.idle.clone());
+    let idle = Arc::ptr_eq(&next, &r.idle);
+    cpu::set_idle(c.id, idle);
+    c.slice_end.store(u64::MAX, Relaxed);
+    if !idle && r.queue.len() > 0 {
+        c.start_slice(now);
+    }
+    if Arc::ptr_eq(&next, &r.current) {
+        return None;
+    }
+    next.last_cpu.store(c.id as u32, Relaxed);
+    next.on_cpu.store(true, SeqCst);
+    let prev = core::mem::replace(&mut r.current, next);
+    let pair = (Arc::as_ptr(&prev), Arc::as_ptr(&r.current));
+    debug_assert!(r.left.is_none());
+    r.left = Some(prev);
+    Some(pair)
+}
+
+/// The first thread that may run here. One whose mask changed while it waited is handed on when it leaves the CPU
+/// the next time; that is soon, because it is told to at once.
+fn take(r: &mut Runner, c: &Cpu) -> Option<Arc<Thread>> {
+    let t = r.queue.pop()?;
+    if t.affinity.load(Relaxed) & 1 << c.id == 0 && !Arc::ptr_eq(&t, &r.current) {
+        hw::set_work(RESCHED);
+    }
+    Some(t)
+}
+
+/// A waiting thread of another CPU, its virtual runtime made relative.
+fn steal(c: &Cpu) -> Option<Arc<Thread>> {
+    for i in 1..cpu::MAX_CPUS {
+        let Some(other) = cpu((c.id + i) % cpu::MAX_CPUS) else { continue };
+        let Some(mut r) = other.run.try_lock() else { continue };
+        let may = |t: &Arc<Thread>| t.affinity.load(Relaxed) & 1 << c.id != 0 && !t.on_cpu.load(Acquire);
+        if let Some(t) = r.queue.steal(may) {
+            let relative = t.vruntime.load(Relaxed).wrapping_sub(r.queue.min_vruntime());
+            t.vruntime.store(relative, Relaxed);
+            return Some(t);
+        }
+    }
+    None
+}
+
+/// The second half of a switch, on the new thread's stack: the old one has left its own.
+pub(super) fn finish() {
+    let c = this_cpu();
+    let (left, moves, more) = {
+        let mut r = c.run.lock();
+        let moves = core::mem::take(&mut r.left_moves);
+        (r.left.take(), moves, r.queue.len() > 0)
+    };
+    // Pairs with `signal`: it sets the flag, then looks whether the thread is on a CPU; `pick` did the reverse.
+    if current().signals.work_due() {
+        hw::set_work(SIGNAL);
+    } else {
+        hw::clear_work(SIGNAL);
+    }
+    if let Some(t) = left {
+        let dead = t.dead.load(Relaxed);
+        t.on_cpu.store(false, SeqCst);
+        if dead {
+            super::exit::bury(t);
+        } else if moves {
+            enqueue(t);
+        }
+    }
+    // What waits here could not be stolen while `left` stood on its stack.
+    let idle = cpu::idle_mask() & !(1 << c.id);
+    if more && idle != 0 {
+        kick(idle.trailing_zeros() as usize);
+    }
+}
+
+fn kick(id: usize) {
+    let Some(c) = cpu(id) else { return };
+    let mut r = c.run.lock();
+    if !r.kicked {
+        r.kicked = true;
+        hw::send_reschedule(id);
+    }
+}
+
+/// Puts a runnable thread on a queue. The caller won its state's exchange, so nobody else does.
+pub(super) fn enqueue(t: Arc<Thread>) {
+    let last = t.last_cpu.load(Relaxed) as usize;
+    let at = if t.on_cpu.load(SeqCst) {
+        last
+    } else {
+        cpu::choose(last, t.affinity.load(Relaxed), cpu::idle_mask(), cpu::online_mask())
+    };
+    let c = cpu(at).expect("chosen among the CPUs that are up");
+    let mut r = c.run.lock();
+    let v = r.queue.placed(t.vruntime.load(Relaxed));
+    t.vruntime.store(v, Relaxed);
+    r.queue.push(v, t);
+    let now = monotonic_ns();
+    let switch = r.should_switch(now);
+    let no_slice = !r.is_idle() && c.slice_end.load(Relaxed) == u64::MAX;
+    if !switch && !no_slice {
+        return;
+    }
+    if at == hw::cpu_id() {
+        // Acted on when the lock goes, or at the end of the interrupt.
+        if switch {
+            hw::set_work(RESCHED);
+        }
+        if no_slice {
+            c.start_slice(now);
+        }
+    } else if !r.kicked {
+        r.kicked = true;
+        cpu::set_idle(at, false);
+        hw::send_reschedule(at);
+    }
+}
+
+/// In the reschedule interrupt: another CPU queued something here, or posted a signal to the running thread.
+pub fn on_reschedule_ipi() {
+    let c = this_cpu();
+    let mut r = c.run.lock();
+    r.kicked = false;
+    let now = monotonic_ns();
+    if r.is_idle() || r.should_switch(now) || r.current.affinity.load(Relaxed) & 1 << c.id == 0 {
+        hw::set_work(RESCHED);
+    } else if r.queue.len() > 0 {
+        c.start_slice(now);
+    }
+    if r.current.signals.work_due() {
+        hw::set_work(SIGNAL);
+    }
+}
+
+/// At the end of a slice (timer interrupt).
+pub(crate) fn slice_ended(c: &Cpu, now: u64) {
+    let r = c.run.lock();
+    c.slice_end.store(u64::MAX, Relaxed);
+    if r.slice_is_over(now) {
+        hw::set_work(RESCHED);
+    } else if r.queue.len() > 0 && !r.is_idle() {
+        c.start_slice(now);
+    }
+}
+
+/// Makes the CPU that runs `t` look at its work (`SIGNAL`) soon.
+pub(crate) fn poke(t: &Thread) {
+    let irq = hw::disable_interrupts();
+    if t.on_cpu.load(SeqCst) {
+        let at = t.cpu();
+        if at == hw::cpu_id() {
+            if core::ptr::eq(current(), t) {
+                hw::set_work(SIGNAL);
+            }
+        } else {
+            hw::send_reschedule(at);
+        }
+    }
+    hw::restore_interrupts(irq);
+}
+
+/// Returns once every CPU that ran the program at the call has passed a full memory barrier: each answers an interrupt or
+/// has switched threads, and both are one.
+pub fn barrier_everywhere() {
+    core::sync::atomic::fence(SeqCst);
+    let me = current();
+    let own = me.affinity.load(SeqCst);
+    for c in cpu::all().filter(|c| cpu::online_mask() & 1 << c.id != 0) {
+        // Running there is the barrier that needs no answer.
+        me.affinity.store(1 << c.id, SeqCst);
+        migrate_now(me);
+        core::sync::atomic::fence(SeqCst);
+    }
+    me.set_affinity(own);
+}
+
+/// Lets others run first.
+pub fn yield_now() {
+    let irq = hw::disable_interrupts();
+    schedule(Leaving::Yield);
+    hw::restore_interrupts(irq);
+}
+
+/// After a change of `t`'s mask: moves it off a CPU that it may not use.
+pub(crate) fn migrate_now(t: &Thread) {
+    if t.affinity() & 1 << t.cpu() != 0 {
+        return;
+    }
+    if core::ptr::eq(t, current()) {
+        yield_now();
+    } else if t.on_cpu.load(SeqCst) {
+        hw::send_reschedule(t.cpu());
+    }
+}
+
+/// At the end of an interrupt that hit kernel code, on the thread's own stack, with its registers saved: interrupts
+/// off, preemption count 0.
+pub fn preempt_from_interrupt() {
+    schedule(Leaving::Preempted);
+}
+
+/// `preempt_enable` found a reschedule due.
+#[cfg(unibody_kernel)]
+#[unsafe(no_mangle)]
+fn libos_preempt() {
+    if hw::may_switch() && cpu::is_up() {
+        let irq = hw::disable_interrupts();
+        schedule(Leaving::Preempted);
+        hw::restore_interrupts(irq);
+    }
+}

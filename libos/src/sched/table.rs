@@ -1,0 +1,120 @@
+//! The list of all threads but the idle ones, by number.
+
+use super::Thread;
+use super::cpu;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::{Errno, Result};
+
+/// As Linux's default kernel.pid_max on 64-bit.
+const TID_MAX: u32 = 1 << 22;
+
+struct Table {
+    /// Sorted by number.
+    threads: Vec<Arc<Thread>>,
+    next: u32,
+    program: usize,
+}
+
+static TABLE: IrqSpinLock<Table> =
+    IrqSpinLock::new(Rank::Table, Table { threads: Vec::new(), next: super::PID + 1, program: 0 });
+/// CPU time of program threads that have ended.
+static ENDED_NS: AtomicU64 = AtomicU64::new(0);
+/// Threads that every run queue has room for.
+static CAPACITY: AtomicUsize = AtomicUsize::new(16);
+
+pub(super) fn capacity() -> usize {
+    CAPACITY.load(Relaxed)
+}
+
+/// A number that no thread has.
+pub(super) fn new_tid() -> u32 {
+    let mut t = TABLE.lock();
+    loop {
+        let tid = t.next;
+        t.next = if tid + 1 >= TID_MAX { super::PID + 1 } else { tid + 1 };
+        if t.threads.binary_search_by_key(&tid, |t| t.tid).is_err() {
+            return tid;
+        }
+    }
+}
+
+/// Adds a thread, and room for it in every run queue. EAGAIN when memory is short, as clone says it.
+pub(super) fn insert(thread: Arc<Thread>) -> Result<()> {
+    let count = {
+        let mut t = TABLE.lock();
+        t.threads.try_reserve(1).map_err(|_| Errno::EAGAIN)?;
+        let at = t.threads.binary_search_by_key(&thread.tid, |t| t.tid).unwrap_or_else(|at| at);
+        t.program += thread.is_program as usize;
+        t.threads.insert(at, thread.clone());
+        t.threads.len()
+    };
+    if count > capacity() {
+        let want = (2 * count).max(16);
+        for c in cpu::all() {
+            if c.run.lock().queue.reserve(want).is_err() {
+                remove(&thread);
+                return Err(Errno::EAGAIN);
+            }
+        }
+        CAPACITY.fetch_max(want, Relaxed);
+    }
+    Ok(())
+}
+
+/// Takes a thread off; how many program threads remain.
+pub(super) fn remove(thread: &Thread) -> usize {
+    if thread.is_program {
+        ENDED_NS.fetch_add(thread.cpu_ns(), Relaxed);
+    }
+    let mut t = TABLE.lock();
+    let gone = t.threads.binary_search_by_key(&thread.tid, |t| t.tid).ok().map(|at| t.threads.remove(at));
+    if gone.is_some() && thread.is_program {
+        t.program -= 1;
+    }
+    let left = t.program;
+    drop(t);
+    drop(gone);
+    left
+}
+
+/// CPU time of the program: of the threads that are and that were.
+pub fn process_cpu_ns() -> u64 {
+    let mut sum = ENDED_NS.load(Relaxed);
+    for_each_thread(|t| {
+        if t.is_program {
+            sum += t.cpu_ns();
+        }
+    });
+    sum
+}
+
+/// The thread with this number.
+pub fn find(tid: u32) -> Option<Arc<Thread>> {
+    let t = TABLE.lock();
+    let at = t.threads.binary_search_by_key(&tid, |t| t.tid).ok()?;
+    Some(t.threads[at].clone())
+}
+
+/// How many threads the program has.
+pub fn program_threads() -> usize {
+    TABLE.lock().program
+}
+
+/// Calls `f` for every thread, in the order of their numbers, with no lock held. Threads that come or go meanwhile may
+/// or may not be seen.
+pub fn for_each_thread(mut f: impl FnMut(&Arc<Thread>)) {
+    let mut after = 0;
+    loop {
+        let next = {
+            let t = TABLE.lock();
+            let at = t.threads.partition_point(|t| t.tid <= after);
+            t.threads.get(at).cloned()
+        };
+        let Some(t) = next else { return };
+        after = t.tid;
+        f(&t);
+    }
+}

@@ -1,0 +1,276 @@
+//! A thread.
+
+use super::hw;
+use super::state::State;
+use crate::signal::ThreadSignals;
+use crate::timer::Timer;
+use alloc::sync::Arc;
+use core::cell::UnsafeCell;
+use core::sync::atomic::{
+    AtomicBool, AtomicI8, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
+use libos_base::Result;
+use libos_base::sync::{IrqSpinLock, Rank};
+
+#[cfg(unibody_kernel)]
+pub(super) type Stack = crate::mm::kstack::KStack;
+#[cfg(not(unibody_kernel))]
+pub(super) type Stack = ();
+
+/// A set of CPUs: bit n is CPU n.
+pub type Affinity = u64;
+
+/// Longest name, as Linux (TASK_COMM_LEN without the NUL).
+pub const NAME_MAX: usize = 15;
+
+/// One thread, of the program or of the kernel.
+pub struct Thread {
+    /// Thread id; the program's main thread has [`super::PID`]. 0: an idle thread.
+    pub tid: u32,
+    /// Belongs to the program: has program registers, signals, TLS.
+    pub is_program: bool,
+    pub(super) state: State,
+    /// Still stands on its kernel stack (running, or being switched away from).
+    pub(super) on_cpu: AtomicBool,
+    /// Where it runs or ran last.
+    pub(super) last_cpu: AtomicU32,
+    pub(super) affinity: AtomicU64,
+    pub(super) vruntime: AtomicU64,
+    /// -20 (most) to 19 (least).
+    pub(super) nice: AtomicI8,
+    /// CPU time, up to the last switch.
+    pub(super) ran_ns: AtomicU64,
+    /// Times it gave the CPU up by itself / was preempted.
+    pub(super) switches: [AtomicU64; 2],
+    /// Stack pointer while not running.
+    pub(super) saved_rsp: UnsafeCell<usize>,
+    /// Kernel stack: bottom and top, 0 for idle threads (they keep the boot stacks).
+    pub(super) stack_range: (usize, usize),
+    pub(super) stack: UnsafeCell<Option<Stack>>,
+    /// The program's TLS pointer.
+    pub(super) fs_base: AtomicUsize,
+    /// Its switch has put it on no queue: it ends.
+    pub(super) dead: AtomicBool,
+    /// Wakes it at the deadline of a park.
+    pub(super) timer: Timer,
+    name: IrqSpinLock<[u8; NAME_MAX + 1]>,
+    /// What a parked thread waits for, for the thread list: number of the system call, or a kernel name.
+    pub(super) waits_for: AtomicUsize,
+    /// CLONE_CHILD_CLEARTID / set_tid_address.
+    pub clear_child_tid: AtomicUsize,
+    /// set_robust_list.
+    pub robust_list: AtomicUsize,
+    /// Signals of this thread.
+    pub signals: ThreadSignals,
+    /// Set once its kernel work ends; [`super::JoinHandle`] waits for it.
+    pub(super) finished: AtomicBool,
+}
+
+// SAFETY: the two `UnsafeCell`s have one owner at a time: `saved_rsp` is written by the switch that leaves the thread
+// and read by the one that enters it, ordered by the run queue lock and `on_cpu`; `stack` is set before the thread first
+// runs and taken by the reaper after its last switch.
+unsafe impl Sync for Thread {}
+// SAFETY: as above; everything else is Send.
+unsafe impl Send for Thread {}
+
+impl Thread {
+    /// A thread that does not run yet. `stack` is `None` for idle threads.
+    pub(super) fn new(tid: u32, is_program: bool, stack: Option<Stack>, range: (usize, usize)) -> Result<Arc<Self>> {
+        // Room for its timer; given back when that is dropped.
+        crate::timer::reserve()?;
+        Ok(Arc::new_cyclic(|me| Thread {
+            tid,
+            is_program,
+            state: State::new(),
+            on_cpu: AtomicBool::new(false),
+            last_cpu: AtomicU32::new(0),
+            affinity: AtomicU64::new(u64::MAX),
+            vruntime: AtomicU64::new(0),
+            nice: AtomicI8::new(0),
+            ran_ns: AtomicU64::new(0),
+            switches: [const { AtomicU64::new(0) }; 2],
+            saved_rsp: UnsafeCell::new(0),
+            stack_range: range,
+            stack: UnsafeCell::new(stack),
+            fs_base: AtomicUsize::new(0),
+            dead: AtomicBool::new(false),
+            timer: Timer::for_thread(me.clone()),
+            name: IrqSpinLock::new(Rank::Sched, [0; NAME_MAX + 1]),
+            waits_for: AtomicUsize::new(0),
+            clear_child_tid: AtomicUsize::new(0),
+            robust_list: AtomicUsize::new(0),
+            signals: ThreadSignals::new(),
+            finished: AtomicBool::new(false),
+        }))
+    }
+
+    /// Its name, NUL-padded.
+    pub fn name(&self) -> [u8; NAME_MAX + 1] {
+        *self.name.lock()
+    }
+
+    /// Names it; what does not fit is cut, as Linux does.
+    pub fn set_name(&self, name: &[u8]) {
+        let mut buf = [0; NAME_MAX + 1];
+        let n = name.iter().position(|&b| b == 0).unwrap_or(name.len()).min(NAME_MAX);
+        buf[..n].copy_from_slice(&name[..n]);
+        *self.name.lock() = buf;
+    }
+
+    /// CPUs it may run on.
+    pub fn affinity(&self) -> Affinity {
+        self.affinity.load(Relaxed)
+    }
+
+    /// Changes the mask, and moves the thread if it must. `mask` has a CPU that is up.
+    pub fn set_affinity(&self, mask: Affinity) {
+        self.affinity.store(mask, SeqCst);
+        super::migrate_now(self);
+    }
+
+    /// CPU time used, in nanoseconds.
+    pub fn cpu_ns(&self) -> u64 {
+        self.ran_ns.load(Relaxed) + super::cpu::running_for(self)
+    }
+
+    /// (voluntary, involuntary) switches.
+    pub fn switch_counts(&self) -> (u64, u64) {
+        (self.switches[0].load(Relaxed), self.switches[1].load(Relaxed))
+    }
+
+    /// Nice value.
+    pub fn nice(&self) -> i8 {
+        self.nice.load(Relaxed)
+    }
+
+    /// Sets the nice value.
+    pub fn set_nice(&self, v: i8) {
+        self.nice.store(v.clamp(-20, 19), Relaxed);
+    }
+
+    /// `R`unning or runnable, `S`leeping (a signal wakes it), `D` (none does), as `/proc/*/stat` says it.
+    pub fn state_letter(&self) -> char {
+        match (self.state.is_parked(), self.state.is_interruptible()) {
+            (false, _) => 'R',
+            (true, true) => 'S',
+            (true, false) => 'D',
+        }
+    }
+
+    /// The system call it waits in, if it is parked in one.
+    pub fn waiting_in(&self) -> Option<usize> {
+        let w = self.waits_for.load(Relaxed);
+        (w != 0 && self.state.is_parked()).then(|| w - 1)
+    }
+
+    /// CPU it runs on or ran on last.
+    pub fn cpu(&self) -> usize {
+        self.last_cpu.load(Relaxed) as usize
+    }
+
+    /// Whether it was told to end.
+    pub fn is_killed(&self) -> bool {
+        self.signals.killed.load(Relaxed)
+    }
+
+    /// The program's TLS pointer.
+    pub fn fs_base(&self) -> usize {
+        self.fs_base.load(Relaxed)
+    }
+
+    /// Bottom and top of the kernel stack (of no use for an idle thread).
+    pub fn kernel_stack(&self) -> (usize, usize) {
+        self.stack_range
+    }
+
+    /// Changes the running thread's TLS pointer.
+    pub fn set_own_fs_base(&self, v: usize) {
+        let irq = hw::disable_interrupts();
+        self.fs_base.store(v, Relaxed);
+        load_fs_base(v);
+        hw::restore_interrupts(irq);
+    }
+}
+
+/// The running thread. The reference is valid for as long as the caller runs; do not hand it to another thread.
+#[cfg(unibody_kernel)]
+#[inline]
+pub fn current() -> &'static Thread {
+    // SAFETY: set by every switch to the thread that runs here, which lives at least until it is switched away
+    // for the last time.
+    unsafe { &*(hw::current_ptr() as *const Thread) }
+}
+
+/// The running thread; `None` before the scheduler runs on this CPU.
+#[cfg(unibody_kernel)]
+pub fn try_current() -> Option<&'static Thread> {
+    // SAFETY: as in `current`, or null.
+    unsafe { (hw::current_ptr() as *const Thread).as_ref() }
+}
+
+#[cfg(not(unibody_kernel))]
+mod host {
+    use super::*;
+    use std::sync::atomic::AtomicU32;
+    std::thread_local! {
+        static ME: &'static Thread = {
+            static NEXT: AtomicU32 = AtomicU32::new(1);
+            let t = Thread::new(NEXT.fetch_add(1, Relaxed), true, None, (0, 0)).unwrap();
+            super::super::table::insert(t.clone()).unwrap();
+            // SAFETY: leaked, so valid for ever.
+            unsafe { &*Arc::into_raw(t) }
+        };
+    }
+    /// The running thread (host tests: made at first use).
+    pub fn current() -> &'static Thread {
+        ME.with(|m| *m)
+    }
+    /// The running thread.
+    pub fn try_current() -> Option<&'static Thread> {
+        Some(current())
+    }
+}
+#[cfg(not(unibody_kernel))]
+pub use host::{current, try_current};
+
+/// Number and name of the running thread, for reports. Works in any state of the kernel.
+pub fn describe_current() -> (u32, ThreadName) {
+    try_current().map_or((0, ThreadName([0; NAME_MAX + 1])), |t| {
+        // A report must not wait for a lock.
+        (t.tid, ThreadName(t.name.try_lock().map_or([0; NAME_MAX + 1], |n| *n)))
+    })
+}
+
+/// A name that can be printed.
+pub struct ThreadName(pub [u8; NAME_MAX + 1]);
+
+impl core::fmt::Display for ThreadName {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let end = self.0.iter().position(|&b| b == 0).unwrap_or(self.0.len());
+        f.write_str(core::str::from_utf8(&self.0[..end]).unwrap_or("?"))
+    }
+}
+
+/// A counted reference to the running thread.
+pub fn current_arc() -> Arc<Thread> {
+    arc_of(current())
+}
+
+/// A counted reference to a thread; every thread lives in an `Arc`.
+pub(super) fn arc_of(t: &Thread) -> Arc<Thread> {
+    // SAFETY: `Thread::new` is the only way to make one and puts it into an Arc, which is alive while borrowed.
+    unsafe {
+        Arc::increment_strong_count(t);
+        Arc::from_raw(t)
+    }
+}
+
+/// Makes `v` this CPU's TLS pointer, unless it is. Interrupts off.
+pub(super) fn load_fs_base(v: usize) {
+    let loaded = &super::this_cpu().fs_base;
+    if loaded.load(Relaxed) != v {
+        loaded.store(v, Relaxed);
+        hw::set_fs_base(v);
+    }
+}

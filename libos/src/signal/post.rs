@@ -1,0 +1,112 @@
+//! Sending signals.
+
+use super::queue::{Info, code};
+use super::set::{Default as Act, SigSet, default_action, name};
+use super::state::{PROCESS, action, ignored};
+use crate::sched::{self, Thread, Unpark};
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering::*};
+use libos_base::Result;
+use libos_base::thread::Park;
+
+/// Whether `t` would take `signo` now.
+fn wants(t: &Thread, signo: i32) -> bool {
+    t.is_program && (!t.signals.blocked().has(signo) || SigSet(t.signals.waited.load(SeqCst)).has(signo))
+}
+
+/// Makes `t` notice that something new is pending for it.
+fn notify(t: &Thread, signo: i32) {
+    if SigSet(t.signals.waited.load(SeqCst)).has(signo) {
+        t.unpark();
+    }
+    if !t.signals.blocked().has(signo) {
+        t.interrupt();
+        sched::poke(t);
+    }
+}
+
+/// Whether the signal would have no effect; ignored signals that are blocked stay pending, as their action may change.
+fn dropped(signo: i32, t: &Thread) -> bool {
+    let a = action(signo);
+    if !ignored(signo, &a) || t.signals.blocked().has(signo) {
+        return false;
+    }
+    if a.handler == super::SIG_DFL && default_action(signo) == Act::Stop {
+        static SAID: AtomicBool = AtomicBool::new(false);
+        if !SAID.swap(true, Relaxed) {
+            libos_base::warn!("{} is ignored: nothing could continue a stopped program here", name(signo));
+        }
+    }
+    true
+}
+
+/// Sends to one thread.
+pub fn post_thread(t: &Thread, info: Info) -> Result<()> {
+    if dropped(info.signo, t) {
+        return Ok(());
+    }
+    t.signals.with_pending(|q| q.push(info))?;
+    super::signalfd::posted();
+    notify(t, info.signo);
+    Ok(())
+}
+
+/// Sends to the process: one of the threads that do not block it takes it. Not for interrupt handlers.
+pub fn post_process_info(info: Info) -> Result<()> {
+    let signo = info.signo;
+    let me = sched::try_current().filter(|t| t.is_program);
+    let main = sched::find(sched::PID);
+    if let Some(t) = me.or(main.as_deref())
+        && dropped(signo, t)
+    {
+        return Ok(());
+    }
+    PROCESS.with_pending(|q| q.push(info))?;
+    super::signalfd::posted();
+    wake_one(signo);
+    Ok(())
+}
+
+/// Finds a thread for a signal that is pending for the process.
+pub(super) fn wake_one(signo: i32) {
+    if let Some(t) = sched::find(sched::PID).filter(|t| wants(t, signo)) {
+        return notify(&t, signo);
+    }
+    let mut chosen: Option<Arc<Thread>> = None;
+    sched::for_each_thread(|t| {
+        if chosen.is_none() && wants(t, signo) {
+            chosen = Some(t.clone());
+        }
+    });
+    if let Some(t) = chosen {
+        notify(&t, signo);
+    }
+}
+
+/// A signal for the program from outside: the host's `kill`, the power button, the terminal. For kernel threads.
+pub fn post_process(signo: i32) {
+    let mut info = Info::kernel(signo);
+    info.code = code::SI_USER;
+    // A standard signal cannot fail; a real-time one that finds the queue full is lost, as with any sender.
+    if post_process_info(info).is_err() {
+        libos_base::warn!("{} lost: too many are pending", name(signo));
+    }
+}
+
+/// A signal from the running thread to itself (SIGPIPE, SIGXFSZ): taken when its call ends.
+pub fn raise_current(signo: i32) {
+    let me = sched::current();
+    if me.is_program {
+        // Standard signals cannot fail.
+        let _ = post_thread(me, Info::user(signo, code::SI_USER));
+    }
+}
+
+/// `set` was blocked by a thread that may have been chosen for what is pending of it: choose again.
+pub(crate) fn retarget(set: SigSet) {
+    let mut left = SigSet(PROCESS.pending_set.load(SeqCst) & set.0);
+    while let Some(signo) = left.first() {
+        wake_one(signo);
+        left = left.without(SigSet::of(signo));
+    }
+}

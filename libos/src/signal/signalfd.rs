@@ -1,0 +1,138 @@
+//! signalfd: signals as something to read.
+
+use super::set::SigSet;
+use crate::sched::current;
+use alloc::string::String;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use libos_base::abi::{OpenFlags, Stat};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::poll::{Events, Pollee, Watcher, block_on};
+use libos_base::sync::{Rank, SpinLock};
+use libos_base::thread::FOREVER;
+use libos_base::{Errno, Result};
+
+/// Size of struct signalfd_siginfo.
+const RECORD: usize = 128;
+
+/// An open signalfd. What it reads is what is pending for the reading thread and the process, as on Linux.
+pub struct SignalFd {
+    mask: AtomicU64,
+    flags: AtomicU32,
+    pollee: Pollee,
+}
+
+static ALL: SpinLock<Vec<Weak<SignalFd>>> = SpinLock::new(Rank::Table, Vec::new());
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// A signal was queued somewhere.
+pub(super) fn posted() {
+    if COUNT.load(SeqCst) == 0 {
+        return;
+    }
+    let mut i = 0;
+    loop {
+        let fd = match ALL.lock().get(i) {
+            Some(w) => w.upgrade(),
+            None => return,
+        };
+        if let Some(fd) = fd {
+            fd.pollee.notify(Events::IN | Events::RDNORM);
+        }
+        i += 1;
+    }
+}
+
+impl SignalFd {
+    /// A new one. ENOMEM.
+    pub fn new(mask: SigSet, nonblock: bool) -> Result<Arc<Self>> {
+        let flags = OpenFlags::RDWR | if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
+        let fd = Arc::new(Self {
+            mask: AtomicU64::new(mask.without(SigSet::UNBLOCKABLE).0),
+            flags: AtomicU32::new(flags.bits()),
+            pollee: Pollee::new(),
+        });
+        let mut all = ALL.lock();
+        all.retain(|w| w.strong_count() > 0);
+        all.try_reserve(1)?;
+        all.push(Arc::downgrade(&fd));
+        COUNT.store(all.len(), SeqCst);
+        Ok(fd)
+    }
+
+    /// signalfd on an existing descriptor.
+    pub fn set_mask(&self, mask: SigSet) {
+        self.mask.store(mask.without(SigSet::UNBLOCKABLE).0, SeqCst);
+        self.pollee.notify(Events::IN | Events::RDNORM);
+    }
+
+    fn mask(&self) -> SigSet {
+        SigSet(self.mask.load(SeqCst))
+    }
+}
+
+fn record(i: &super::Info) -> [u8; RECORD] {
+    let mut b = [0; RECORD];
+    b[0..4].copy_from_slice(&i.signo.to_le_bytes());
+    b[4..8].copy_from_slice(&i.errno.to_le_bytes());
+    b[8..12].copy_from_slice(&i.code.to_le_bytes());
+    if i.code == super::code::SI_TIMER {
+        // ssi_tid at 24, ssi_overrun at 32.
+        b[24..28].copy_from_slice(&(i.word16 as u32).to_le_bytes());
+        b[32..36].copy_from_slice(&((i.word16 >> 32) as u32).to_le_bytes());
+    } else {
+        // ssi_pid, ssi_uid at 12.
+        b[12..20].copy_from_slice(&i.word16.to_le_bytes());
+    }
+    // ssi_int at 44, ssi_ptr at 48.
+    b[44..48].copy_from_slice(&(i.word24 as u32).to_le_bytes());
+    b[48..56].copy_from_slice(&i.word24.to_le_bytes());
+    b
+}
+
+impl FileLike for SignalFd {
+    fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        if dst.left() < RECORD {
+            return Err(Errno::EINVAL);
+        }
+        let nonblock = self.flags().contains(OpenFlags::NONBLOCK);
+        let first =
+            block_on(&self.pollee, nonblock, FOREVER, Errno::EAGAIN, || super::take_pending(self.mask()).map(Ok))?;
+        let mut n = dst.put(&record(&first))?;
+        while dst.left() >= RECORD
+            && let Some(i) = super::take_pending(self.mask())
+        {
+            n += dst.put(&record(&i))?;
+        }
+        Ok(n)
+    }
+    fn write(&self, _: &mut Source<'_>) -> Result<usize> {
+        Err(Errno::EINVAL)
+    }
+    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
+        if let Some(w) = watcher {
+            self.pollee.add(w);
+        }
+        let ready = current().signals.pending().0 & self.mask().0 != 0;
+        if ready { Events::IN | Events::RDNORM } else { Events::empty() }
+    }
+    fn unwatch(&self, w: &Arc<dyn Watcher>) {
+        self.pollee.remove(w);
+    }
+    fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Relaxed))
+    }
+    fn set_flags(&self, f: OpenFlags) -> Result<()> {
+        let keep = self.flags().difference(OpenFlags::NONBLOCK);
+        self.flags.store((keep | (f & OpenFlags::NONBLOCK)).bits(), Relaxed);
+        Ok(())
+    }
+    fn stat(&self) -> Result<Stat> {
+        Ok(Stat { mode: 0o600, nlink: 1, blksize: 4096, ..Stat::default() })
+    }
+    fn describe(&self) -> String {
+        String::from("anon_inode:[signalfd]")
+    }
+}

@@ -1,0 +1,180 @@
+//! Descriptors: close, dup, fcntl, ioctl, and the calls that make new ones out of nothing.
+
+use libos_base::abi::OpenFlags;
+use libos_base::file::FileLike;
+use libos_base::{Errno, Result, user};
+use libos_fs::eventfd::EventFd;
+use libos_fs::openfile::OpenFile;
+use libos_fs::pipe::{self, PipeEnd};
+use libos_fs::process;
+
+const CLOEXEC: u32 = OpenFlags::CLOEXEC.bits();
+
+/// `close`.
+pub fn close(fd: i32) -> Result<usize> {
+    process().fds.close(fd).map(|()| 0)
+}
+/// `close_range`.
+pub fn close_range(first: u32, last: u32, flags: u32) -> Result<usize> {
+    // CLOSE_RANGE_UNSHARE needs a second table; CLOSE_RANGE_CLOEXEC is 4.
+    if first > last || flags & !4 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    process().fds.close_range(first, last, flags & 4 != 0);
+    Ok(0)
+}
+
+fn dup_from(fd: i32, min: usize, cloexec: bool) -> Result<usize> {
+    let f = process().fds.get_any(fd)?;
+    Ok(process().fds.reserve_from(min)?.install(f, cloexec) as usize)
+}
+/// `dup`.
+pub fn dup(fd: i32) -> Result<usize> {
+    dup_from(fd, 0, false)
+}
+/// `dup2`.
+pub fn dup2(from: i32, to: i32) -> Result<usize> {
+    if from == to {
+        process().fds.get_any(from)?;
+        return Ok(to as usize);
+    }
+    Ok(process().fds.dup_to(from, to, false)? as usize)
+}
+/// `dup3`.
+pub fn dup3(from: i32, to: i32, flags: u32) -> Result<usize> {
+    if from == to || flags & !CLOEXEC != 0 {
+        return Err(Errno::EINVAL);
+    }
+    Ok(process().fds.dup_to(from, to, flags & CLOEXEC != 0)? as usize)
+}
+
+/// `fcntl` commands (asm-generic/fcntl.h, linux/fcntl.h).
+mod f {
+    pub const DUPFD: i32 = 0;
+    pub const GETFD: i32 = 1;
+    pub const SETFD: i32 = 2;
+    pub const GETFL: i32 = 3;
+    pub const SETFL: i32 = 4;
+    pub const GETLK: i32 = 5;
+    pub const SETLK: i32 = 6;
+    pub const SETLKW: i32 = 7;
+    pub const OFD_GETLK: i32 = 36;
+    pub const OFD_SETLK: i32 = 37;
+    pub const OFD_SETLKW: i32 = 38;
+    pub const DUPFD_CLOEXEC: i32 = 1030;
+    pub const SETPIPE_SZ: i32 = 1031;
+    pub const GETPIPE_SZ: i32 = 1032;
+    pub const GET_SEALS: i32 = 1034;
+}
+
+/// `fcntl`.
+pub fn fcntl(fd: i32, cmd: i32, arg: usize) -> Result<usize> {
+    let fds = &process().fds;
+    match cmd {
+        f::DUPFD | f::DUPFD_CLOEXEC => {
+            if arg as i32 as i64 != arg as i64 || arg as u64 >= libos_fs::limits::NOFILE.soft() {
+                return Err(Errno::EINVAL);
+            }
+            dup_from(fd, arg, cmd == f::DUPFD_CLOEXEC)
+        }
+        f::GETFD => Ok(usize::from(fds.cloexec(fd)?)),
+        f::SETFD => fds.set_cloexec(fd, arg & 1 != 0).map(|()| 0),
+        f::GETFL => Ok(fds.get_any(fd)?.flags().bits() as usize),
+        f::SETFL => {
+            let file = fds.get(fd)?;
+            let flags = OpenFlags::from_bits_truncate(arg as u32);
+            if flags.contains(OpenFlags::ASYNC) {
+                return Err(Errno::EINVAL);
+            }
+            file.set_flags(flags).map(|()| 0)
+        }
+        f::GETLK | f::OFD_GETLK => super::lock::get(&*fds.get(fd)?, cmd == f::OFD_GETLK, arg),
+        f::SETLK | f::SETLKW => super::lock::set(&*fds.get(fd)?, false, cmd == f::SETLKW, arg),
+        f::OFD_SETLK | f::OFD_SETLKW => super::lock::set(&*fds.get(fd)?, true, cmd == f::OFD_SETLKW, arg),
+        f::GETPIPE_SZ => Ok(pipe_end(&*fds.get(fd)?)?.capacity()),
+        f::SETPIPE_SZ => pipe_end(&*fds.get(fd)?)?.set_capacity(arg as u32 as usize),
+        // A memfd that was not made for sealing is sealed against seals (F_SEAL_SEAL); others have none.
+        f::GET_SEALS if is_memfd(&*fds.get(fd)?) => Ok(1),
+        _ => {
+            fds.get(fd)?;
+            Err(Errno::EINVAL)
+        }
+    }
+}
+
+fn pipe_end(file: &dyn FileLike) -> Result<&PipeEnd> {
+    file.downcast::<PipeEnd>().ok_or(Errno::EBADF)
+}
+fn is_memfd(file: &dyn FileLike) -> bool {
+    file.downcast::<OpenFile>().is_some_and(|o| o.path.dentry.name().starts_with(b"/memfd:"))
+}
+
+/// `ioctl`: the commands that every descriptor has; the others are the file's.
+pub fn ioctl(fd: i32, cmd: u32, arg: usize) -> Result<usize> {
+    const FIONBIO: u32 = 0x5421;
+    const FIONCLEX: u32 = 0x5450;
+    const FIOCLEX: u32 = 0x5451;
+    const FIOASYNC: u32 = 0x5452;
+    let fds = &process().fds;
+    let file = fds.get(fd)?;
+    match cmd {
+        FIOCLEX | FIONCLEX => fds.set_cloexec(fd, cmd == FIOCLEX).map(|()| 0),
+        FIONBIO => {
+            let on = user::read::<i32>(arg)? != 0;
+            let mut flags = file.flags();
+            flags.set(OpenFlags::NONBLOCK, on);
+            file.set_flags(flags).map(|()| 0)
+        }
+        // Signals on readiness are not offered; turning them off is.
+        FIOASYNC if user::read::<i32>(arg)? != 0 => Err(Errno::ENOTTY),
+        FIOASYNC => Ok(0),
+        _ => file.ioctl(cmd, arg),
+    }
+}
+
+/// `flock`.
+pub fn flock(fd: i32, op: u32) -> Result<usize> {
+    super::lock::flock(&*process().fds.get(fd)?, op)
+}
+
+/// `pipe2`.
+pub fn pipe2(out: usize, flags: u32) -> Result<usize> {
+    let known = (OpenFlags::CLOEXEC | OpenFlags::NONBLOCK).bits();
+    if flags & !known != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (r, w) = pipe::pipe(OpenFlags::from_bits_truncate(flags))?;
+    let cloexec = flags & CLOEXEC != 0;
+    let (a, b) = (process().fds.reserve()?, process().fds.reserve()?);
+    user::write(out, &[a.fd(), b.fd()])?;
+    a.install(r, cloexec);
+    b.install(w, cloexec);
+    Ok(0)
+}
+/// `pipe`.
+pub fn pipe(out: usize) -> Result<usize> {
+    pipe2(out, 0)
+}
+
+/// `eventfd2`.
+pub fn eventfd2(initial: u32, flags: u32) -> Result<usize> {
+    let fd = process().fds.reserve()?;
+    Ok(fd.install(EventFd::new(initial, flags)?, flags & CLOEXEC != 0) as usize)
+}
+/// `eventfd`.
+pub fn eventfd(initial: u32) -> Result<usize> {
+    eventfd2(initial, 0)
+}
+
+/// `memfd_create`. Sealing and huge pages are refused.
+pub fn memfd_create(name: usize, flags: u32) -> Result<usize> {
+    const MFD_CLOEXEC: u32 = 1;
+    if flags & !MFD_CLOEXEC != 0 {
+        return Err(Errno::EINVAL);
+    }
+    // 249 bytes and the NUL; "memfd:" goes in front.
+    let name = user::read_bytes_nul(name, 250).map_err(|e| if e == Errno::ENAMETOOLONG { Errno::EINVAL } else { e })?;
+    let fd = process().fds.reserve()?;
+    let file = process().memfd(&name)?;
+    Ok(fd.install(file, flags & MFD_CLOEXEC != 0) as usize)
+}

@@ -1,0 +1,132 @@
+//! About the machine and its use.
+
+use crate::sched::{self, current};
+use libos_base::abi::Timeval;
+use libos_base::layout::PAGE_SIZE;
+use libos_base::time::{NS, monotonic_ns};
+use libos_base::{Errno, Result, abi_struct, random, user};
+
+/// Each field of struct utsname.
+const FIELD: usize = 65;
+
+/// `uname`.
+pub fn uname(out: usize) -> Result<usize> {
+    let facts = libos_fs::facts::facts();
+    let host = facts.hostname();
+    let fields: [&[u8]; 6] =
+        [b"Linux", &host, facts.release().as_bytes(), facts.version().as_bytes(), b"x86_64", b"(none)"];
+    let mut b = [0u8; 6 * FIELD];
+    for (slot, text) in b.chunks_mut(FIELD).zip(fields) {
+        let n = text.len().min(FIELD - 1);
+        slot[..n].copy_from_slice(&text[..n]);
+    }
+    user::copy_out(out, &b)?;
+    Ok(0)
+}
+
+abi_struct! {
+    /// struct sysinfo.
+    SysInfo {
+        uptime: i64, loads: [u64; 3], totalram: u64, freeram: u64, sharedram: u64, bufferram: u64, totalswap: u64,
+        freeswap: u64, procs: u16, pad: u16, pad2: u32, totalhigh: u64, freehigh: u64, mem_unit: u32, pad3: u32,
+    }
+}
+
+/// `sysinfo`. No load average is kept: 0.
+pub fn sysinfo(out: usize) -> Result<usize> {
+    let m = crate::mm::stats();
+    user::write(
+        out,
+        &SysInfo {
+            uptime: (monotonic_ns() / NS) as i64,
+            totalram: (m.total * PAGE_SIZE) as u64,
+            freeram: (m.free * PAGE_SIZE) as u64,
+            procs: sched::program_threads().min(u16::MAX as usize) as u16,
+            mem_unit: 1,
+            ..SysInfo::default()
+        },
+    )?;
+    Ok(0)
+}
+
+fn timeval(ns: u64) -> Timeval {
+    Timeval { sec: (ns / NS) as i64, usec: (ns % NS / 1000) as i64 }
+}
+
+const RUSAGE_SELF: i32 = 0;
+const RUSAGE_CHILDREN: i32 = -1;
+const RUSAGE_THREAD: i32 = 1;
+
+abi_struct! {
+    /// struct rusage.
+    Rusage {
+        utime: Timeval, stime: Timeval, maxrss: i64, ixrss: i64, idrss: i64, isrss: i64, minflt: i64, majflt: i64,
+        nswap: i64, inblock: i64, oublock: i64, msgsnd: i64, msgrcv: i64, nsignals: i64, nvcsw: i64, nivcsw: i64,
+    }
+}
+
+/// `getrusage`. User and kernel time are not told apart (a system call is a function call): all of it is user time.
+pub fn getrusage(who: i32, out: usize) -> Result<usize> {
+    let (ns, (voluntary, not)) = match who {
+        RUSAGE_SELF => {
+            let mut n = (0, 0);
+            sched::for_each_thread(|t| {
+                if t.is_program {
+                    let (a, b) = t.switch_counts();
+                    n = (n.0 + a, n.1 + b);
+                }
+            });
+            (sched::process_cpu_ns(), n)
+        }
+        RUSAGE_THREAD => (current().cpu_ns(), current().switch_counts()),
+        RUSAGE_CHILDREN => (0, (0, 0)),
+        _ => return Err(Errno::EINVAL),
+    };
+    let rss = if who == RUSAGE_CHILDREN { 0 } else { crate::mm::program::usage().1 };
+    user::write(
+        out,
+        &Rusage {
+            utime: timeval(ns),
+            maxrss: (rss / 1024) as i64,
+            nvcsw: voluntary as i64,
+            nivcsw: not as i64,
+            ..Rusage::default()
+        },
+    )?;
+    Ok(0)
+}
+
+/// Clock ticks a second that the ABI counts in (USER_HZ).
+const USER_HZ: u64 = 100;
+
+/// `times`: ticks since boot.
+pub fn times(out: usize) -> Result<usize> {
+    if out != 0 {
+        user::write(out, &[sched::process_cpu_ns() / (NS / USER_HZ), 0, 0, 0])?;
+    }
+    Ok((monotonic_ns() / (NS / USER_HZ)) as usize)
+}
+
+const GRND_FLAGS: u32 = 7;
+const GRND_RANDOM: u32 = 2;
+const GRND_INSECURE: u32 = 4;
+
+/// `getrandom`. The generator is seeded before the program starts, so this never blocks.
+pub fn getrandom(buf: usize, len: usize, flags: u32) -> Result<usize> {
+    if flags & !GRND_FLAGS != 0 || flags & (GRND_RANDOM | GRND_INSECURE) == GRND_RANDOM | GRND_INSECURE {
+        return Err(Errno::EINVAL);
+    }
+    let len = len.min(i32::MAX as usize);
+    user::check(buf, len)?;
+    let mut done = 0;
+    let mut chunk = [0; 256];
+    while done < len {
+        let n = (len - done).min(chunk.len());
+        random::fill(&mut chunk[..n]);
+        if let Err(e) = user::copy_out(buf + done, &chunk[..n]) {
+            return if done == 0 { Err(e) } else { Ok(done) };
+        }
+        done += n;
+    }
+    Ok(done)
+}

@@ -1,0 +1,238 @@
+//! Sockets: sending and receiving.
+
+use super::socket::{get, read_addr, sent, write_addr};
+use super::support;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::mem::size_of;
+use libos_base::abi_struct;
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::thread::FOREVER;
+use libos_base::{Errno, Result, time, user};
+use libos_fs::process;
+use libos_net::addr::Addr;
+use libos_net::socket::{Incoming, Msg, Outgoing, SOL_SOCKET, Socket};
+
+abi_struct! {
+    /// struct msghdr (x86-64).
+    MsgHdr {
+        name: usize, namelen: u32, pad0: u32, iov: usize, iovlen: usize, control: usize, controllen: usize,
+        flags: u32, pad1: u32,
+    }
+}
+abi_struct! {
+    /// struct cmsghdr.
+    CmsgHdr { len: usize, level: i32, kind: i32, }
+}
+
+const SCM_RIGHTS: i32 = 1;
+const SCM_CREDENTIALS: i32 = 2;
+/// SCM_MAX_FD.
+const MAX_FDS: usize = 253;
+/// net.core.optmem_max.
+const MAX_CONTROL: usize = 131_072;
+/// Vectors of one sendmmsg or recvmmsg.
+const MAX_MESSAGES: u32 = 1024;
+
+/// `sendto`.
+pub fn sendto(fd: i32, buf: usize, len: usize, flags: u32, to: usize, to_len: u32) -> Result<usize> {
+    let s = get(fd)?;
+    let mut src = Source::user(buf, len)?;
+    let flags = Msg::from_bits_truncate(flags);
+    let to = if to == 0 { None } else { Some(read_addr(to, to_len)?) };
+    let msg = Outgoing { flags, to: to.as_ref().map(Addr::as_bytes), ..Outgoing::default() };
+    sent(&s, flags.contains(Msg::NOSIGNAL), s.send(&mut src, &msg))
+}
+
+/// `recvfrom`.
+pub fn recvfrom(fd: i32, buf: usize, len: usize, flags: u32, from: usize, from_len: usize) -> Result<usize> {
+    let s = get(fd)?;
+    let mut msg = Incoming::new(Msg::from_bits_truncate(flags));
+    let n = s.recv(&mut Sink::user(buf, len)?, &mut msg)?;
+    if from != 0 {
+        write_addr(&msg.from, from, from_len)?;
+    }
+    Ok(n)
+}
+
+/// `sendmsg`.
+pub fn sendmsg(fd: i32, at: usize, flags: u32) -> Result<usize> {
+    let s = get(fd)?;
+    send_one(&s, at, Msg::from_bits_truncate(flags))
+}
+
+fn send_one(s: &Socket, at: usize, flags: Msg) -> Result<usize> {
+    let h: MsgHdr = user::read(at)?;
+    let mut src = Source::user_vecs(h.iov, vectors(h.iovlen)?)?;
+    let to = if h.name == 0 || h.namelen == 0 { None } else { Some(read_addr(h.name, h.namelen)?) };
+    let mut msg = Outgoing { flags, to: to.as_ref().map(Addr::as_bytes), ..Outgoing::default() };
+    if h.control != 0 && h.controllen > 0 {
+        read_control(h.control, h.controllen, &mut msg)?;
+    }
+    sent(s, flags.contains(Msg::NOSIGNAL), s.send(&mut src, &msg))
+}
+
+fn vectors(n: usize) -> Result<usize> {
+    if n > libos_base::io::IOV_MAX { Err(Errno::EMSGSIZE) } else { Ok(n) }
+}
+
+/// Control messages of `sendmsg`. EINVAL: malformed, or of a kind that is not supported.
+fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
+    if len > MAX_CONTROL {
+        return Err(Errno::ENOBUFS);
+    }
+    let bytes: Vec<u8> = user::read_vec(at, len)?;
+    let mut rest = &bytes[..];
+    while rest.len() >= size_of::<CmsgHdr>() {
+        let size = usize::from_le_bytes(rest[..8].try_into().map_err(|_| Errno::EINVAL)?);
+        let word = |o: usize| i32::from_le_bytes([rest[o], rest[o + 1], rest[o + 2], rest[o + 3]]);
+        if size < size_of::<CmsgHdr>() || size > rest.len() {
+            return Err(Errno::EINVAL);
+        }
+        let (level, kind, data) = (word(8), word(12), &rest[size_of::<CmsgHdr>()..size]);
+        match (level, kind) {
+            (SOL_SOCKET, SCM_RIGHTS) => {
+                if data.len() / 4 + msg.files.len() > MAX_FDS {
+                    return Err(Errno::EINVAL);
+                }
+                for fd in data.chunks_exact(4) {
+                    let fd = i32::from_le_bytes([fd[0], fd[1], fd[2], fd[3]]);
+                    msg.files.try_reserve(1)?;
+                    msg.files.push(process().fds.get_any(fd)?);
+                }
+            }
+            // One process, one user: the only credentials that may be sent are the ones that are sent anyway.
+            (SOL_SOCKET, SCM_CREDENTIALS) if data.len() == 12 => {}
+            (SOL_SOCKET, _) => return Err(Errno::EINVAL),
+            _ => match libos_net::udp::pktinfo_source(level, kind, data) {
+                Some(a) => msg.from = Some(a),
+                None => return Err(Errno::EINVAL),
+            },
+        }
+        let step = size.next_multiple_of(8);
+        rest = rest.get(step..).unwrap_or(&[]);
+    }
+    Ok(())
+}
+
+/// `recvmsg`.
+pub fn recvmsg(fd: i32, at: usize, flags: u32) -> Result<usize> {
+    let s = get(fd)?;
+    recv_one(&s, at, Msg::from_bits_truncate(flags))
+}
+
+fn recv_one(s: &Socket, at: usize, flags: Msg) -> Result<usize> {
+    let mut h: MsgHdr = user::read(at)?;
+    let mut msg = Incoming::new(flags);
+    let n = s.recv(&mut Sink::user_vecs(h.iov, vectors(h.iovlen)?)?, &mut msg)?;
+    if h.name != 0 {
+        let b = msg.from.as_bytes();
+        user::copy_out(h.name, &b[..b.len().min(h.namelen as usize)])?;
+        h.namelen = b.len() as u32;
+    }
+    h.controllen = write_control(h.control, h.controllen, flags, &mut msg)?;
+    h.flags = (msg.out_flags | flags & Msg::CMSG_CLOEXEC).bits();
+    user::write(at, &h)?;
+    Ok(n)
+}
+
+/// Control messages of `recvmsg`: how many bytes were written. What does not fit is cut (MSG_CTRUNC).
+fn write_control(at: usize, room: usize, flags: Msg, msg: &mut Incoming) -> Result<usize> {
+    let room = if at == 0 { 0 } else { room };
+    let mut out = 0;
+    let put = |out: &mut usize, level: i32, kind: i32, data: &[u8]| -> Result<bool> {
+        let size = size_of::<CmsgHdr>() + data.len();
+        if *out + size > room {
+            return Ok(false);
+        }
+        user::write(at + *out, &CmsgHdr { len: size, level, kind })?;
+        user::copy_out(at + *out + size_of::<CmsgHdr>(), data)?;
+        *out = (*out + size.next_multiple_of(8)).min(room);
+        Ok(true)
+    };
+    let mut cut = false;
+    if let Some(c) = msg.creds {
+        let mut b = c.pid.to_le_bytes().to_vec();
+        b.extend_from_slice(&c.uid.to_le_bytes());
+        b.extend_from_slice(&c.gid.to_le_bytes());
+        cut |= !put(&mut out, SOL_SOCKET, SCM_CREDENTIALS, &b)?;
+    }
+    for (level, kind, data) in &msg.control {
+        cut |= !put(&mut out, *level, *kind, data)?;
+    }
+    let files = core::mem::take(&mut msg.files);
+    if !files.is_empty() {
+        let space = room.saturating_sub(out + size_of::<CmsgHdr>()) / 4;
+        let fds = install(files, space, flags.contains(Msg::CMSG_CLOEXEC), &mut cut);
+        if !fds.is_empty() {
+            put(&mut out, SOL_SOCKET, SCM_RIGHTS, &fds)?;
+        }
+    }
+    if cut {
+        msg.out_flags |= Msg::CTRUNC;
+    }
+    Ok(out)
+}
+
+/// Gives received files descriptors; those without room or number are closed.
+fn install(files: Vec<Arc<dyn FileLike>>, most: usize, cloexec: bool, cut: &mut bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    *cut |= files.len() > most;
+    for f in files.into_iter().take(most) {
+        match process().fds.add(f, cloexec) {
+            Ok(fd) => out.extend_from_slice(&fd.to_le_bytes()),
+            Err(_) => {
+                *cut = true;
+                break;
+            }
+        }
+    }
+    out
+}
+
+/// `sendmmsg`.
+pub fn sendmmsg(fd: i32, at: usize, n: u32, flags: u32) -> Result<usize> {
+    let s = get(fd)?;
+    let flags = Msg::from_bits_truncate(flags);
+    let mut done = 0;
+    while done < n.min(MAX_MESSAGES) {
+        let one = at + done as usize * (size_of::<MsgHdr>() + 8);
+        match send_one(&s, one, flags) {
+            Ok(sent) => user::write(one + size_of::<MsgHdr>(), &(sent as u32))?,
+            Err(e) if done == 0 => return Err(e),
+            Err(_) => break,
+        }
+        done += 1;
+    }
+    Ok(done as usize)
+}
+
+/// `recvmmsg`.
+pub fn recvmmsg(fd: i32, at: usize, n: u32, flags: u32, timeout: usize) -> Result<usize> {
+    let s = get(fd)?;
+    // Looked at only between messages, as on Linux.
+    let deadline = if timeout == 0 { FOREVER } else { support::deadline(timeout)? };
+    let mut flags = Msg::from_bits_truncate(flags);
+    let mut done = 0;
+    while done < n.min(MAX_MESSAGES) {
+        let one = at + done as usize * (size_of::<MsgHdr>() + 8);
+        match recv_one(&s, one, flags - Msg::WAITFORONE) {
+            Ok(got) => user::write(one + size_of::<MsgHdr>(), &(got as u32))?,
+            Err(e) if done == 0 => return Err(e),
+            Err(_) => break,
+        }
+        done += 1;
+        if flags.contains(Msg::WAITFORONE) {
+            flags |= Msg::DONTWAIT;
+        }
+        if time::monotonic_ns() >= deadline {
+            break;
+        }
+    }
+    if timeout != 0 {
+        let left = libos_base::abi::Timespec::from_ns(support::left(deadline));
+        user::write(timeout, &left)?;
+    }
+    Ok(done as usize)
+}

@@ -1,0 +1,28 @@
+//! System calls: the one table, and the handlers by family.
+//!
+//! A program's call is a C call to `libos_sys_N`. The stub made from the table picks the life (Linux process or
+//! VM); in a VM it goes through `libos_syscall_entry` (arch) to the handler on the thread's kernel stack.
+
+mod dispatch;
+pub mod epoll;
+pub mod fd;
+pub mod file;
+pub mod info;
+mod lock;
+mod macros;
+pub mod memory;
+pub mod message;
+pub mod path;
+pub mod poll;
+pub mod process;
+mod refused;
+pub mod signal;
+pub mod socket;
+pub mod stat;
+mod support;
+pub mod table;
+pub mod thread;
+pub mod time;
+mod unix;
+
+pub use refused::unknown as not_linked;

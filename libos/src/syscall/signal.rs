@@ -1,0 +1,249 @@
+//! Signals.
+
+use crate::sched::{self, Thread, current};
+use crate::signal::{self, Action, Info, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, SigSet, code, sa, signalfd::SignalFd};
+use core::sync::atomic::Ordering::*;
+use libos_base::abi::Timespec;
+use libos_base::file::FileLike;
+use libos_base::thread::{self, FOREVER, Wake};
+use libos_base::{Errno, Result, time, user};
+
+/// The only size of sigset_t that Linux takes.
+const SIGSET_SIZE: usize = 8;
+/// MINSIGSTKSZ of the kernel.
+const MINSIGSTKSZ: usize = 2048;
+
+fn check_size(size: usize) -> Result<()> {
+    if size == SIGSET_SIZE { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+fn check_signo(signo: i32) -> Result<()> {
+    if signal::valid(signo) { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+/// `rt_sigaction`.
+pub fn rt_sigaction(signo: i32, new: usize, old: usize, size: usize) -> Result<usize> {
+    check_size(size)?;
+    check_signo(signo)?;
+    let new: Option<Action> = if new == 0 { None } else { Some(user::read(new)?) };
+    if new.is_some() && SigSet::UNBLOCKABLE.has(signo) {
+        return Err(Errno::EINVAL);
+    }
+    // Unknown flags are cleared, which is how programs ask what there is (Linux 5.11).
+    let new = new.map(|a| Action { flags: a.flags & sa::ALL, ..a });
+    let before = signal::set_action(signo, new);
+    user::write_opt(old, &before)?;
+    Ok(0)
+}
+
+/// `rt_sigprocmask`.
+pub fn rt_sigprocmask(how: i32, new: usize, old: usize, size: usize) -> Result<usize> {
+    check_size(size)?;
+    let before = current().signals.blocked();
+    if new != 0 {
+        let s = SigSet(user::read(new)?);
+        match how {
+            0 => signal::change_mask(|m| m.union(s)),
+            1 => signal::change_mask(|m| m.without(s)),
+            2 => signal::set_mask(s),
+            _ => return Err(Errno::EINVAL),
+        };
+    }
+    user::write_opt(old, &before.0)?;
+    Ok(0)
+}
+
+/// `rt_sigpending`.
+pub fn rt_sigpending(set: usize, size: usize) -> Result<usize> {
+    if size > SIGSET_SIZE {
+        return Err(Errno::EINVAL);
+    }
+    let s = &current().signals;
+    user::copy_out(set, &(s.pending().0 & s.blocked().0).to_le_bytes()[..size])?;
+    Ok(0)
+}
+
+/// Sleeps until a signal must be taken.
+fn until_signal() -> Result<usize> {
+    loop {
+        if thread::park(FOREVER, true) == Wake::Interrupted {
+            return Err(Errno::ERESTARTNOHAND);
+        }
+    }
+}
+
+/// `rt_sigsuspend`.
+pub fn rt_sigsuspend(mask: usize, size: usize) -> Result<usize> {
+    check_size(size)?;
+    signal::with_temporary_mask(SigSet(user::read(mask)?), until_signal)
+}
+
+/// `pause`.
+pub fn pause() -> Result<usize> {
+    until_signal()
+}
+
+/// `rt_sigtimedwait`.
+pub fn rt_sigtimedwait(set: usize, info: usize, timeout: usize, size: usize) -> Result<usize> {
+    check_size(size)?;
+    let wanted = SigSet(user::read(set)?).without(SigSet::UNBLOCKABLE);
+    let deadline = match timeout {
+        0 => FOREVER,
+        t => time::after(user::read::<Timespec>(t)?.to_ns()?),
+    };
+    let s = &current().signals;
+    // Said first, looked at second: who posts afterwards unparks us.
+    s.waited.store(wanted.0, SeqCst);
+    let got = loop {
+        if let Some(i) = signal::take_pending(wanted) {
+            break Ok(i);
+        }
+        match thread::park(deadline, true) {
+            Wake::Token => {}
+            Wake::Timeout => break signal::take_pending(wanted).ok_or(Errno::EAGAIN),
+            Wake::Interrupted => break signal::take_pending(wanted).ok_or(Errno::EINTR),
+        }
+    };
+    s.waited.store(0, SeqCst);
+    let got = got?;
+    if info != 0 {
+        user::copy_out(info, &got.to_bytes())?;
+    }
+    Ok(got.signo as usize)
+}
+
+/// `sigaltstack`.
+pub fn sigaltstack(new: usize, old: usize) -> Result<usize> {
+    let slots = &current().signals.altstack;
+    let now = [0, 1, 2].map(|i| slots[i].load(Relaxed));
+    // SAFETY: the thread is in this call, so its frame is there.
+    let sp = unsafe { (*sched::call_frame()).rsp } as usize;
+    let on = now[2] & (SS_DISABLE | SS_AUTODISARM) == 0 && sp > now[0] && sp - now[0] <= now[1];
+    let new: Option<[usize; 3]> = if new == 0 { None } else { Some(user::read(new)?) };
+    if old != 0 {
+        user::write(old, &[now[0], now[2] | if on { SS_ONSTACK } else { 0 }, now[1]])?;
+    }
+    let Some([base, flags, size]) = new else { return Ok(0) };
+    if on {
+        return Err(Errno::EPERM);
+    }
+    // The upper half is padding.
+    let flags = flags & 0xffff_ffff;
+    let set = match flags & !SS_AUTODISARM {
+        SS_DISABLE => [0, 0, SS_DISABLE],
+        0 | SS_ONSTACK if size < MINSIGSTKSZ => return Err(Errno::ENOMEM),
+        0 | SS_ONSTACK => [base, size, flags & SS_AUTODISARM],
+        _ => return Err(Errno::EINVAL),
+    };
+    slots.iter().zip(set).for_each(|(slot, v)| slot.store(v, Relaxed));
+    Ok(0)
+}
+
+/// Sends to one thread of the program; signal 0 only asks whether it is there.
+fn send_to(tid: i32, info: Info) -> Result<usize> {
+    let t = u32::try_from(tid).ok().and_then(sched::find).filter(|t| t.is_program).ok_or(Errno::ESRCH)?;
+    if info.signo != 0 {
+        signal::post_thread(&t, info)?;
+    }
+    Ok(0)
+}
+
+fn check_or_zero(signo: i32) -> Result<()> {
+    if signo == 0 { Ok(()) } else { check_signo(signo) }
+}
+
+/// `kill`: the process, its group and "everyone" are all this program.
+pub fn kill(pid: i32, signo: i32) -> Result<usize> {
+    check_or_zero(signo)?;
+    let me = sched::PID as i32;
+    match pid {
+        // -1 is everyone but oneself: nobody.
+        -1 => return Err(Errno::ESRCH),
+        0 => {}
+        p if p == me || p == -me => {}
+        _ => return Err(Errno::ESRCH),
+    }
+    if signo != 0 {
+        signal::post_process_info(Info::user(signo, code::SI_USER))?;
+    }
+    Ok(0)
+}
+
+/// `tkill`.
+pub fn tkill(tid: i32, signo: i32) -> Result<usize> {
+    check_or_zero(signo)?;
+    if tid <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    send_to(tid, Info::user(signo, code::SI_TKILL))
+}
+
+/// `tgkill`.
+pub fn tgkill(pid: i32, tid: i32, signo: i32) -> Result<usize> {
+    if pid <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    if pid != sched::PID as i32 {
+        return Err(Errno::ESRCH);
+    }
+    tkill(tid, signo)
+}
+
+fn queued(signo: i32, info: usize) -> Result<Info> {
+    check_or_zero(signo)?;
+    let mut b = [0; 128];
+    user::copy_in(&mut b, info)?;
+    Ok(Info { signo, ..Info::from_bytes(&b) })
+}
+
+/// `rt_sigqueueinfo`.
+pub fn rt_sigqueueinfo(pid: i32, signo: i32, info: usize) -> Result<usize> {
+    let i = queued(signo, info)?;
+    if pid != sched::PID as i32 {
+        return Err(Errno::ESRCH);
+    }
+    if signo != 0 {
+        signal::post_process_info(i)?;
+    }
+    Ok(0)
+}
+
+/// `rt_tgsigqueueinfo`.
+pub fn rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: usize) -> Result<usize> {
+    let i = queued(signo, info)?;
+    if pid != sched::PID as i32 {
+        return Err(Errno::ESRCH);
+    }
+    send_to(tid, i)
+}
+
+const SFD_CLOEXEC: u32 = 0o2000000;
+const SFD_NONBLOCK: u32 = 0o4000;
+
+/// `signalfd4`.
+pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: u32) -> Result<usize> {
+    check_size(size)?;
+    if flags & !(SFD_CLOEXEC | SFD_NONBLOCK) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let mask = SigSet(user::read(mask)?);
+    let fds = &libos_fs::process().fds;
+    if fd == -1 {
+        let file = SignalFd::new(mask, flags & SFD_NONBLOCK != 0)?;
+        return fds.add(file, flags & SFD_CLOEXEC != 0).map(|fd| fd as usize);
+    }
+    let file = fds.get(fd)?;
+    let s: &SignalFd = <dyn FileLike>::downcast(&*file).ok_or(Errno::EINVAL)?;
+    s.set_mask(mask);
+    Ok(fd as usize)
+}
+
+/// `signalfd`.
+pub fn signalfd(fd: i32, mask: usize, size: usize) -> Result<usize> {
+    signalfd4(fd, mask, size, 0)
+}
+
+/// Whether a wait of the running thread must end for a signal (and not for one that another thread took).
+pub fn must_stop(t: &Thread) -> bool {
+    t.signals.interrupts_park(t)
+}

@@ -1,0 +1,181 @@
+//! Sockets: making, naming, connecting, options.
+
+use super::support;
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use libos_base::file::downcast_arc;
+use libos_base::{Errno, Result, user};
+use libos_fs::process;
+use libos_net::addr::{self, Addr};
+use libos_net::netlink::NetlinkSocket;
+use libos_net::socket::{Ops, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, Socket};
+use libos_net::tcp::TcpSocket;
+use libos_net::udp::UdpSocket;
+
+const SOCK_NONBLOCK: u32 = 0o4000;
+const SOCK_CLOEXEC: u32 = 0o2000000;
+const IPPROTO_TCP: u32 = 6;
+const IPPROTO_UDP: u32 = 17;
+
+/// Type, and whether nonblocking and close-on-exec. EINVAL.
+fn kind(ty: u32) -> Result<(u32, bool, bool)> {
+    let base = ty & 0xf;
+    if ty & !(0xf | SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 || base == 0 || base > 10 {
+        return Err(Errno::EINVAL);
+    }
+    Ok((base, ty & SOCK_NONBLOCK != 0, ty & SOCK_CLOEXEC != 0))
+}
+
+fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
+    let v6 = domain == u32::from(addr::AF_INET6);
+    match domain as u16 {
+        _ if domain > u32::from(u16::MAX) => Err(Errno::EAFNOSUPPORT),
+        addr::AF_INET | addr::AF_INET6 => match (base, protocol) {
+            (SOCK_STREAM, 0 | IPPROTO_TCP) => TcpSocket::open(crate::net::net(), v6),
+            (SOCK_DGRAM, 0 | IPPROTO_UDP) => UdpSocket::open(crate::net::net(), v6),
+            (SOCK_STREAM | SOCK_DGRAM | SOCK_RAW, _) => Err(Errno::EPROTONOSUPPORT),
+            _ => Err(Errno::ESOCKTNOSUPPORT),
+        },
+        addr::AF_UNIX => super::unix::make(base, protocol),
+        addr::AF_NETLINK => match (base, protocol) {
+            (SOCK_RAW | SOCK_DGRAM, 0) => Ok(NetlinkSocket::open(crate::net::net(), base)),
+            (SOCK_RAW | SOCK_DGRAM, _) => Err(Errno::EPROTONOSUPPORT),
+            _ => Err(Errno::ESOCKTNOSUPPORT),
+        },
+        _ => Err(Errno::EAFNOSUPPORT),
+    }
+}
+
+/// `socket`.
+pub fn socket(domain: u32, ty: u32, protocol: u32) -> Result<usize> {
+    let (base, nonblock, cloexec) = kind(ty)?;
+    let fd = process().fds.reserve()?;
+    let s = Socket::new(make(domain, base, protocol)?, nonblock);
+    Ok(fd.install(s, cloexec) as usize)
+}
+
+/// `socketpair`.
+pub fn socketpair(domain: u32, ty: u32, protocol: u32, out: usize) -> Result<usize> {
+    let (base, nonblock, cloexec) = kind(ty)?;
+    if domain != u32::from(addr::AF_UNIX) {
+        let known = domain == u32::from(addr::AF_INET) || domain == u32::from(addr::AF_INET6);
+        return Err(if known { Errno::EOPNOTSUPP } else { Errno::EAFNOSUPPORT });
+    }
+    if !matches!(base, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET) {
+        return Err(Errno::ESOCKTNOSUPPORT);
+    }
+    if protocol > 1 {
+        return Err(Errno::EPROTONOSUPPORT);
+    }
+    let (a, b) = super::unix::pair(base)?;
+    let fds = &process().fds;
+    let (fa, fb) = (fds.reserve()?, fds.reserve()?);
+    user::write(out, &[fa.fd(), fb.fd()])?;
+    fa.install(Socket::new(a, nonblock), cloexec);
+    fb.install(Socket::new(b, nonblock), cloexec);
+    Ok(0)
+}
+
+/// The socket behind a descriptor. EBADF, ENOTSOCK.
+pub(super) fn get(fd: i32) -> Result<Arc<Socket>> {
+    downcast_arc(process().fds.get(fd)?).ok_or(Errno::ENOTSOCK)
+}
+
+/// Reads an address argument.
+pub(super) fn read_addr(at: usize, len: u32) -> Result<Addr> {
+    let mut b = [0; addr::MAX];
+    let b = b.get_mut(..len as usize).ok_or(Errno::EINVAL)?;
+    user::copy_in(b, at)?;
+    Addr::from_bytes(b)
+}
+
+/// Writes an address result: as much as fits, and its true length.
+pub(super) fn write_addr(a: &Addr, at: usize, len_at: usize) -> Result<()> {
+    if at == 0 {
+        return Ok(());
+    }
+    let room: i32 = user::read(len_at)?;
+    let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
+    let b = a.as_bytes();
+    user::copy_out(at, &b[..b.len().min(room)])?;
+    user::write(len_at, &(b.len() as u32))
+}
+
+/// `bind`.
+pub fn bind(fd: i32, at: usize, len: u32) -> Result<usize> {
+    get(fd)?.ops().bind(read_addr(at, len)?.as_bytes()).map(|()| 0)
+}
+/// `listen`.
+pub fn listen(fd: i32, backlog: i32) -> Result<usize> {
+    get(fd)?.ops().listen(backlog).map(|()| 0)
+}
+/// `connect`.
+pub fn connect(fd: i32, at: usize, len: u32) -> Result<usize> {
+    get(fd)?.connect(read_addr(at, len)?.as_bytes()).map(|()| 0)
+}
+/// `accept`.
+pub fn accept(fd: i32, at: usize, len_at: usize) -> Result<usize> {
+    accept4(fd, at, len_at, 0)
+}
+/// `accept4`.
+pub fn accept4(fd: i32, at: usize, len_at: usize, flags: u32) -> Result<usize> {
+    if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let s = get(fd)?;
+    let new = process().fds.reserve()?;
+    let (conn, peer) = s.accept(flags & SOCK_NONBLOCK != 0)?;
+    write_addr(&peer, at, len_at)?;
+    Ok(new.install(conn, flags & SOCK_CLOEXEC != 0) as usize)
+}
+/// `shutdown`.
+pub fn shutdown(fd: i32, how: i32) -> Result<usize> {
+    let s = get(fd)?;
+    let (rd, wr) = match how {
+        0 => (true, false),
+        1 => (false, true),
+        2 => (true, true),
+        _ => return Err(Errno::EINVAL),
+    };
+    s.ops().shutdown(rd, wr).map(|()| 0)
+}
+/// `getsockname`.
+pub fn getsockname(fd: i32, at: usize, len_at: usize) -> Result<usize> {
+    write_name(&get(fd)?.ops().local()?, at, len_at)
+}
+/// `getpeername`.
+pub fn getpeername(fd: i32, at: usize, len_at: usize) -> Result<usize> {
+    write_name(&get(fd)?.ops().peer()?, at, len_at)
+}
+
+fn write_name(a: &Addr, at: usize, len_at: usize) -> Result<usize> {
+    user::read::<i32>(len_at)?;
+    if at == 0 { Err(Errno::EFAULT) } else { write_addr(a, at, len_at).map(|()| 0) }
+}
+
+/// `setsockopt`.
+pub fn setsockopt(fd: i32, level: i32, name: i32, at: usize, len: i32) -> Result<usize> {
+    const MOST: usize = 256;
+    let s = get(fd)?;
+    let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
+    let mut b = [0; MOST];
+    let b = &mut b[..len.min(MOST)];
+    user::copy_in(b, at)?;
+    s.set(level, name, b).map(|()| 0)
+}
+/// `getsockopt`.
+pub fn getsockopt(fd: i32, level: i32, name: i32, at: usize, len_at: usize) -> Result<usize> {
+    let s = get(fd)?;
+    let room: i32 = user::read(len_at)?;
+    let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
+    let v = s.get(level, name)?;
+    let n = v.len().min(room);
+    user::copy_out(at, &v[..n])?;
+    user::write(len_at, &(n as u32))?;
+    Ok(0)
+}
+
+/// A result of sending: a broken pipe is a signal for streams, unless the caller does not want it.
+pub(super) fn sent(s: &Socket, quiet: bool, r: Result<usize>) -> Result<usize> {
+    if quiet || !s.ops().is_stream() { r } else { support::raise_on(r) }
+}

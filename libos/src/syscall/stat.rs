@@ -1,0 +1,233 @@
+//! Attributes: stat, chmod, chown, times, access, statfs.
+
+use super::path::fs;
+use libos_base::abi::{Timespec, Timeval, mode::*};
+use libos_base::{Errno, Result, abi_struct, user};
+use libos_fs::Path;
+use libos_fs::inode::{SetAttr, StatFs};
+use libos_fs::openfile::OpenFile;
+use libos_fs::process;
+use libos_fs::process::{AT_FDCWD, StatAt, at};
+
+/// `newfstatat`.
+pub fn newfstatat(dir: i32, path: usize, out: usize, flags: u32) -> Result<usize> {
+    let s = fs().stat(dir, &user::read_path(path)?, flags)?;
+    user::write(out, &s.stat)?;
+    Ok(0)
+}
+/// `stat`.
+pub fn stat(path: usize, out: usize) -> Result<usize> {
+    newfstatat(AT_FDCWD, path, out, 0)
+}
+/// `lstat`.
+pub fn lstat(path: usize, out: usize) -> Result<usize> {
+    newfstatat(AT_FDCWD, path, out, at::SYMLINK_NOFOLLOW)
+}
+/// `fstat`.
+pub fn fstat(fd: i32, out: usize) -> Result<usize> {
+    user::write(out, &process().fds.get_any(fd)?.stat()?)?;
+    Ok(0)
+}
+
+abi_struct! {
+    /// struct statx_timestamp.
+    StatxTime { sec: i64, nsec: u32, pad: u32, }
+}
+abi_struct! {
+    /// struct statx.
+    Statx {
+        mask: u32, blksize: u32, attributes: u64, nlink: u32, uid: u32, gid: u32, mode: u16, pad: u16,
+        ino: u64, size: u64, blocks: u64, attributes_mask: u64,
+        atime: StatxTime, btime: StatxTime, ctime: StatxTime, mtime: StatxTime,
+        rdev_major: u32, rdev_minor: u32, dev_major: u32, dev_minor: u32, spare: [u64; 14],
+    }
+}
+
+fn major_minor(dev: u64) -> (u32, u32) {
+    let major = (dev >> 8 & 0xfff) | (dev >> 32 & !0xfff);
+    let minor = (dev & 0xff) | (dev >> 12 & 0xffff_ff00);
+    (major as u32, minor as u32)
+}
+
+/// `statx`. The basic fields are always given; there is no time of birth.
+pub fn statx(dir: i32, path: usize, flags: u32, mask: u32, out: usize) -> Result<usize> {
+    const BASIC: u32 = 0x7ff;
+    const RESERVED: u32 = 0x8000_0000;
+    const ATTR_MOUNT_ROOT: u64 = 0x2000;
+    if mask & RESERVED != 0 || flags & at::STATX_SYNC == at::STATX_SYNC {
+        return Err(Errno::EINVAL);
+    }
+    let StatAt { stat: s, mount_root } = fs().stat(dir, &user::read_path(path)?, flags)?;
+    let time = |t: Timespec| StatxTime { sec: t.sec, nsec: t.nsec as u32, pad: 0 };
+    let (rdev_major, rdev_minor) = major_minor(s.rdev);
+    let (dev_major, dev_minor) = major_minor(s.dev);
+    let x = Statx {
+        mask: BASIC,
+        blksize: s.blksize as u32,
+        attributes: if mount_root { ATTR_MOUNT_ROOT } else { 0 },
+        attributes_mask: ATTR_MOUNT_ROOT,
+        nlink: s.nlink as u32,
+        uid: s.uid,
+        gid: s.gid,
+        mode: s.mode as u16,
+        ino: s.ino,
+        size: s.size as u64,
+        blocks: s.blocks as u64,
+        atime: time(s.atime),
+        mtime: time(s.mtime),
+        ctime: time(s.ctime),
+        rdev_major,
+        rdev_minor,
+        dev_major,
+        dev_minor,
+        ..Statx::default()
+    };
+    user::write(out, &x)?;
+    Ok(0)
+}
+
+/// Where the file behind a descriptor lies; EBADF for O_PATH handles, EINVAL for what lies nowhere.
+fn place(fd: i32) -> Result<Path> {
+    let f = process().fds.get(fd)?;
+    f.downcast::<OpenFile>().map(|o| o.path.clone()).ok_or(Errno::EINVAL)
+}
+fn target(dir: i32, path: usize, flags: u32) -> Result<Path> {
+    if flags & !(at::SYMLINK_NOFOLLOW | at::EMPTY_PATH) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let follow = flags & at::SYMLINK_NOFOLLOW == 0;
+    fs().lookup_at(dir, &user::read_path(path)?, follow, flags & at::EMPTY_PATH != 0)
+}
+
+/// `fchmodat2`.
+pub fn fchmodat2(dir: i32, path: usize, mode: u32, flags: u32) -> Result<usize> {
+    fs().chmod(&target(dir, path, flags)?, mode).map(|()| 0)
+}
+/// `fchmodat`.
+pub fn fchmodat(dir: i32, path: usize, mode: u32) -> Result<usize> {
+    fchmodat2(dir, path, mode, 0)
+}
+/// `chmod`.
+pub fn chmod(path: usize, mode: u32) -> Result<usize> {
+    fchmodat(AT_FDCWD, path, mode)
+}
+/// `fchmod`.
+pub fn fchmod(fd: i32, mode: u32) -> Result<usize> {
+    fs().chmod(&place(fd)?, mode).map(|()| 0)
+}
+/// `fchownat`.
+pub fn fchownat(dir: i32, path: usize, uid: u32, gid: u32, flags: u32) -> Result<usize> {
+    fs().chown(&target(dir, path, flags)?, uid, gid).map(|()| 0)
+}
+/// `chown`.
+pub fn chown(path: usize, uid: u32, gid: u32) -> Result<usize> {
+    fchownat(AT_FDCWD, path, uid, gid, 0)
+}
+/// `lchown`.
+pub fn lchown(path: usize, uid: u32, gid: u32) -> Result<usize> {
+    fchownat(AT_FDCWD, path, uid, gid, at::SYMLINK_NOFOLLOW)
+}
+/// `fchown`.
+pub fn fchown(fd: i32, uid: u32, gid: u32) -> Result<usize> {
+    fs().chown(&place(fd)?, uid, gid).map(|()| 0)
+}
+
+/// `faccessat2`. Real and effective IDs are the same, so AT_EACCESS changes nothing.
+pub fn faccessat2(dir: i32, path: usize, want: u32, flags: u32) -> Result<usize> {
+    fs().access(&target(dir, path, flags & !at::EACCESS)?, want).map(|()| 0)
+}
+/// `faccessat`.
+pub fn faccessat(dir: i32, path: usize, want: u32) -> Result<usize> {
+    faccessat2(dir, path, want, 0)
+}
+/// `access`.
+pub fn access(path: usize, want: u32) -> Result<usize> {
+    faccessat(AT_FDCWD, path, want)
+}
+
+const UTIME_NOW: i64 = (1 << 30) - 1;
+const UTIME_OMIT: i64 = (1 << 30) - 2;
+
+fn set_times(path: &Path, atime: Option<Timespec>, mtime: Option<Timespec>) -> Result<usize> {
+    fs().set_attr(path, &SetAttr { atime, mtime, ..SetAttr::default() }).map(|()| 0)
+}
+fn chosen(t: Timespec) -> Result<Option<Timespec>> {
+    match t.nsec {
+        UTIME_NOW => Ok(Some(libos_fs::time::now())),
+        UTIME_OMIT => Ok(None),
+        0..1_000_000_000 => Ok(Some(t)),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// `utimensat`: a null path is the descriptor, null times are now.
+pub fn utimensat(dir: i32, path: usize, times: usize, flags: u32) -> Result<usize> {
+    let (a, m) = if times == 0 {
+        let now = Some(libos_fs::time::now());
+        (now, now)
+    } else {
+        let [a, m] = [user::read::<Timespec>(times)?, user::read::<Timespec>(times + 16)?];
+        (chosen(a)?, chosen(m)?)
+    };
+    let path = if path == 0 { place(dir)? } else { target(dir, path, flags)? };
+    if a.is_none() && m.is_none() {
+        return Ok(0);
+    }
+    set_times(&path, a, m)
+}
+/// `futimesat`.
+pub fn futimesat(dir: i32, path: usize, times: usize) -> Result<usize> {
+    let read = |at: usize| {
+        let t: Timeval = user::read(at)?;
+        if !(0..1_000_000).contains(&t.usec) {
+            return Err(Errno::EINVAL);
+        }
+        Ok(Some(Timespec { sec: t.sec, nsec: t.usec * 1000 }))
+    };
+    let now = Some(libos_fs::time::now());
+    let (a, m) = if times == 0 { (now, now) } else { (read(times)?, read(times + 16)?) };
+    let path = if path == 0 { place(dir)? } else { target(dir, path, 0)? };
+    set_times(&path, a, m)
+}
+/// `utimes`.
+pub fn utimes(path: usize, times: usize) -> Result<usize> {
+    futimesat(AT_FDCWD, path, times)
+}
+/// `utime`: two seconds counts.
+pub fn utime(path: usize, times: usize) -> Result<usize> {
+    let path = target(AT_FDCWD, path, 0)?;
+    if times == 0 {
+        let now = Some(libos_fs::time::now());
+        return set_times(&path, now, now);
+    }
+    let [a, m] = user::read::<[i64; 2]>(times)?;
+    let at = |sec| Some(Timespec { sec, nsec: 0 });
+    set_times(&path, at(a), at(m))
+}
+
+/// `statfs`.
+pub fn statfs(path: usize, out: usize) -> Result<usize> {
+    let p = fs().lookup(AT_FDCWD, &user::read_path(path)?, true)?;
+    user::write(out, &fs().statfs(&p))?;
+    Ok(0)
+}
+/// `fstatfs`: objects without a file system have one of their own kind (linux/magic.h).
+pub fn fstatfs(fd: i32, out: usize) -> Result<usize> {
+    const PIPEFS: i64 = 0x5049_5045;
+    const SOCKFS: i64 = 0x534f_434b;
+    const ANON_INODE_FS: i64 = 0x0904_1934;
+    let f = process().fds.get_any(fd)?;
+    let s = match f.downcast::<OpenFile>() {
+        Some(o) => fs().statfs(&o.path),
+        None => {
+            let kind = match f.stat()?.mode & S_IFMT {
+                S_IFIFO => PIPEFS,
+                S_IFSOCK => SOCKFS,
+                _ => ANON_INODE_FS,
+            };
+            StatFs { kind, bsize: 4096, frsize: 4096, namelen: 255, ..StatFs::default() }
+        }
+    };
+    user::write(out, &s)?;
+    Ok(0)
+}

@@ -1,0 +1,55 @@
+//! What several families of handlers need.
+
+use crate::signal::{self, SigSet};
+use libos_base::abi::Timespec;
+use libos_base::thread::FOREVER;
+use libos_base::{Errno, Result, time, user};
+
+/// An `off_t` that must not be negative.
+pub fn offset(at: i64) -> Result<u64> {
+    u64::try_from(at).map_err(|_| Errno::EINVAL)
+}
+
+/// Raises what comes with an error of a write: SIGPIPE with EPIPE; SIGXFSZ with EFBIG when RLIMIT_FSIZE was the cause.
+pub fn raise_on<T>(r: Result<T>) -> Result<T> {
+    match r {
+        Err(Errno::EPIPE) => signal::raise_current(signal::SIGPIPE),
+        Err(Errno::EFBIG) if libos_fs::limits::FSIZE.soft() != libos_fs::limits::INFINITY => {
+            signal::raise_current(signal::SIGXFSZ);
+        }
+        _ => {}
+    }
+    r
+}
+
+/// Deadline of a wait: null is for ever, zero is not at all (0).
+pub fn deadline(timeout: usize) -> Result<u64> {
+    if timeout == 0 {
+        return Ok(FOREVER);
+    }
+    Ok(after(user::read::<Timespec>(timeout)?.to_ns()?))
+}
+/// Deadline `ns` from now; 0 stays 0, which means not to wait.
+pub fn after(ns: u64) -> u64 {
+    if ns == 0 { 0 } else { time::after(ns) }
+}
+/// Deadline of a timeout in milliseconds; negative is for ever.
+pub fn deadline_ms(ms: i32) -> u64 {
+    u64::try_from(ms).map_or(FOREVER, |ms| after(ms * 1_000_000))
+}
+/// Time left until a deadline.
+pub fn left(deadline: u64) -> u64 {
+    deadline.saturating_sub(time::monotonic_ns())
+}
+
+/// Waits under the signal mask at `mask`, if there is one.
+pub fn masked<T>(mask: usize, size: usize, wait: impl FnOnce() -> Result<T>) -> Result<T> {
+    if mask == 0 {
+        return wait();
+    }
+    if size != 8 {
+        return Err(Errno::EINVAL);
+    }
+    let set = SigSet(user::read::<u64>(mask)?);
+    signal::with_temporary_mask(set, wait)
+}

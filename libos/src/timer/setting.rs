@@ -1,0 +1,83 @@
+//! Deadline, interval and expirations of one timer: arithmetic only.
+
+/// What a timer is set to, and how often it expired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// Next expiry, monotonic; 0: not armed.
+    pub deadline: u64,
+    /// 0: once.
+    pub interval: u64,
+    expired: u64,
+}
+
+impl Setting {
+    /// Armed for `deadline` (0: disarmed).
+    pub fn new(deadline: u64, interval: u64) -> Self {
+        Self { deadline, interval, expired: 0 }
+    }
+
+    /// Whether it will expire.
+    pub fn armed(&self) -> bool {
+        self.deadline != 0
+    }
+
+    /// Books the expiries up to `now`; how many.
+    pub fn advance(&mut self, now: u64) -> u64 {
+        if self.deadline == 0 || now < self.deadline {
+            return 0;
+        }
+        let n = match self.interval {
+            0 => {
+                self.deadline = 0;
+                1
+            }
+            i => {
+                let n = (now - self.deadline) / i + 1;
+                self.deadline = self.deadline.saturating_add(n.saturating_mul(i));
+                n
+            }
+        };
+        self.expired += n;
+        n
+    }
+
+    /// Expirations since the last call.
+    pub fn take(&mut self, now: u64) -> u64 {
+        self.advance(now);
+        core::mem::take(&mut self.expired)
+    }
+
+    /// Whether `take` would give any.
+    pub fn is_due(&self, now: u64) -> bool {
+        self.expired > 0 || (self.deadline != 0 && now >= self.deadline)
+    }
+
+    /// (time left, interval): 0 when disarmed, never 0 when armed.
+    pub fn left(&self, now: u64) -> (u64, u64) {
+        let mut s = *self;
+        s.advance(now);
+        (if s.armed() { (s.deadline - now).max(1) } else { 0 }, s.interval)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once() {
+        let mut s = Setting::new(100, 0);
+        assert_eq!((s.take(99), s.is_due(99), s.left(99)), (0, false, (1, 0)));
+        assert_eq!((s.take(500), s.armed(), s.take(501)), (1, false, 0));
+        assert_eq!(s.left(501), (0, 0));
+    }
+
+    #[test]
+    fn repeated_and_late() {
+        let mut s = Setting::new(100, 10);
+        assert_eq!((s.take(100), s.deadline), (1, 110));
+        assert_eq!(s.left(145), (5, 10));
+        assert_eq!((s.take(145), s.deadline), (4, 150));
+        assert_eq!((s.advance(160), s.take(160)), (2, 2));
+    }
+}

@@ -1,0 +1,14 @@
+// Killing oneself with a signal that nothing catches gives 128 + the signal.
+//@ status 143
+#include "test.h"
+#include <signal.h>
+
+int main(void)
+{
+    printf("going\n");
+    SHOW(kill(getpid(), 0));
+    kill(getpid(), SIGTERM);
+    sleep_ms(5000);
+    printf("still here\n");
+    return 1;
+}

@@ -1,0 +1,41 @@
+// Memory runs out: ENOMEM, the program goes on, and what it frees can be had again.
+//@ hosted no
+//@ memory 32M
+//@ native no
+#include "test.h"
+#include <sys/mman.h>
+
+static int fill(char **p, int max, size_t n)
+{
+    int i = 0;
+    while (i < max && (p[i] = malloc(n))) {
+        for (size_t k = 0; k < n; k += 4096) p[i][k] = (char)i;
+        i++;
+    }
+    return i;
+}
+
+int main(void)
+{
+    static char *p[1000];
+    int first = 0;
+    for (int round = 0; round < 5; round++) {
+        errno = 0;
+        int n = fill(p, 1000, 256 * 1024);
+        IS(n > 20 && n < 128 && errno == ENOMEM);
+        if (!first) first = n;
+        IS(n >= first - 2);
+        bool ok = true;
+        for (int i = 0; i < n; i++) ok = ok && p[i][4096] == (char)i;
+        IS(ok);
+        for (int i = 0; i < n; i++) free(p[i]);
+    }
+    void *m = mmap(0, 1ul << 40, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    IS(m == MAP_FAILED && errno == ENOMEM);
+    m = mmap(0, 1ul << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    IS(m == MAP_FAILED && errno == ENOMEM);
+    m = mmap(0, 1ul << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    IS(m != MAP_FAILED);
+    SHOW(munmap(m, 1ul << 30));
+    return done();
+}

@@ -1,0 +1,153 @@
+// AF_UNIX: stream, datagram, seqpacket, names in the file system and abstract, passed descriptors, credentials.
+//@ smp 2
+#include "test.h"
+#include <pthread.h>
+#include <stddef.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+static struct sockaddr_un name(const char *s)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    strcpy(a.sun_path, s);
+    return a;
+}
+
+static void *server(void *arg)
+{
+    int l = (int)(long)arg, c;
+    char buf[100];
+    while ((c = accept(l, 0, 0)) >= 0) {
+        ssize_t n;
+        while ((n = read(c, buf, sizeof buf)) > 0) write(c, buf, (size_t)n);
+        close(c);
+        if (n < 0) break;
+    }
+    return 0;
+}
+
+int main(void)
+{
+    char buf[200];
+    int pair[2];
+    struct stat st;
+    enter_scratch();
+    signal(SIGPIPE, SIG_IGN);
+    section("stream");
+    struct sockaddr_un a = name("sock"), got;
+    socklen_t len = sizeof got;
+    int l = (int)MUST(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    SHOW(connect(l, (void *)&a, sizeof a));
+    SHOW(bind(l, (void *)&a, sizeof a));
+    SHOW(bind(l, (void *)&a, sizeof a));
+    MUST(stat("sock", &st));
+    IS(S_ISSOCK(st.st_mode));
+    int l2 = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+    SHOW(bind(l2, (void *)&a, sizeof a));
+    SHOW(connect(l2, (void *)&a, sizeof a));
+    SHOW(open("sock", O_RDWR));
+    SHOW(listen(l, 5));
+    MUST(getsockname(l, (void *)&got, &len));
+    printf("%s\n", got.sun_path);
+    pthread_t t;
+    MUST0(pthread_create(&t, 0, server, (void *)(long)l));
+    for (int i = 0; i < 20; i++) {
+        int c = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+        MUST(connect(c, (void *)&a, sizeof a));
+        int n = snprintf(buf, sizeof buf, "message %d", i);
+        MUST(write(c, buf, (size_t)n));
+        char back[100];
+        if (read(c, back, sizeof back) != n || memcmp(buf, back, (size_t)n)) printf("echo %d is bad\n", i);
+        close(c);
+    }
+    printf("20 echoes\n");
+    SHOW(unlink("sock"));
+    SHOW(connect(l2, (void *)&a, sizeof a));
+
+    section("pair");
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    SHOW(write(pair[0], "abc", 3));
+    SHOW(write(pair[0], "def", 3));
+    SHOW(recv(pair[1], buf, 100, MSG_PEEK));
+    SHOW(recv(pair[1], buf, 4, 0));
+    SHOW(recv(pair[1], buf, 100, 0));
+    SHOW(recv(pair[1], buf, 100, MSG_DONTWAIT));
+    SHOW(shutdown(pair[0], SHUT_WR));
+    SHOW(recv(pair[1], buf, 100, 0));
+    SHOW(send(pair[0], "x", 1, MSG_NOSIGNAL));
+    SHOW(send(pair[1], "back", 4, 0));
+    close(pair[1]);
+    SHOW(read(pair[0], buf, 100));
+    SHOW(read(pair[0], buf, 100));
+    close(pair[0]);
+
+    section("datagram");
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+    SHOW(write(pair[0], "one", 3));
+    SHOW(write(pair[0], "second", 6));
+    SHOW(read(pair[1], buf, 2));
+    SHOW(read(pair[1], buf, 100));
+    close(pair[0]), close(pair[1]);
+    struct sockaddr_un d = name("dgram"), me = name("client");
+    int s = (int)MUST(socket(AF_UNIX, SOCK_DGRAM, 0)), c = (int)MUST(socket(AF_UNIX, SOCK_DGRAM, 0));
+    MUST(bind(s, (void *)&d, sizeof d));
+    MUST(bind(c, (void *)&me, sizeof me));
+    SHOW(sendto(c, "hi", 2, 0, (void *)&d, sizeof d));
+    len = sizeof got;
+    SHOW(recvfrom(s, buf, 100, 0, (void *)&got, &len));
+    printf("from %s\n", got.sun_path);
+    SHOW(sendto(s, "answer", 6, 0, (void *)&got, len));
+    SHOW(recv(c, buf, 100, 0));
+
+    section("seqpacket");
+    MUST(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair));
+    SHOW(write(pair[0], "12345", 5));
+    SHOW(write(pair[0], "67", 2));
+    SHOW(read(pair[1], buf, 100));
+    SHOW(read(pair[1], buf, 100));
+    close(pair[0]), close(pair[1]);
+
+    section("passed descriptor");
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    int p[2];
+    MUST(pipe(p));
+    union { struct cmsghdr h; char b[CMSG_SPACE(sizeof(int))]; } ctl = { 0 };
+    struct iovec v = { "f", 1 };
+    struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = sizeof ctl };
+    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+    h->cmsg_level = SOL_SOCKET, h->cmsg_type = SCM_RIGHTS, h->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(h), &p[1], sizeof(int));
+    SHOW(sendmsg(pair[0], &m, 0));
+    close(p[1]);
+    memset(&ctl, 0, sizeof ctl);
+    v.iov_base = buf;
+    m.msg_controllen = sizeof ctl;
+    SHOW(recvmsg(pair[1], &m, MSG_CMSG_CLOEXEC));
+    h = CMSG_FIRSTHDR(&m);
+    IS(h && h->cmsg_type == SCM_RIGHTS);
+    int passed = -1;
+    if (h) memcpy(&passed, CMSG_DATA(h), sizeof(int));
+    SHOW(fcntl(passed, F_GETFD));
+    SHOW(write(passed, "through", 7));
+    SHOW(read(p[0], buf, 100));
+    close(passed);
+    SHOW(read(p[0], buf, 100));
+
+    section("abstract");
+    struct sockaddr_un ab = { .sun_family = AF_UNIX };
+    snprintf(ab.sun_path + 1, 50, "unibody-test-%d", getpid());
+    socklen_t abl = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(ab.sun_path + 1));
+    l2 = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+    SHOW(bind(l2, (void *)&ab, abl));
+    SHOW(listen(l2, 1));
+    c = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+    SHOW(connect(c, (void *)&ab, abl));
+    int acc = (int)MUST(accept(l2, 0, 0));
+    struct ucred cred;
+    len = sizeof cred;
+    SHOW(getsockopt(c, SOL_SOCKET, SO_PEERCRED, &cred, &len));
+    IS(cred.pid == getpid() && cred.uid == geteuid());
+    close(acc);
+    return done();
+}

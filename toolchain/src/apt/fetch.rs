@@ -1,0 +1,146 @@
+//! Asking apt for a source package, from private state folders.
+
+use super::config;
+use crate::{command, files, paths};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Indexes are fetched again after this.
+const FRESH: Duration = Duration::from_secs(3600);
+
+struct Apt {
+    dir: PathBuf,
+}
+
+/// Downloads the newest version that can be had into `to`, and names it.
+pub fn download(package: &str, to: &Path) -> Result<String> {
+    let apt = Apt::new()?;
+    apt.update()?;
+    let versions = apt.versions(package)?;
+    if versions.is_empty() {
+        bail!("no source package {package} in this machine's apt sources");
+    }
+    let mut said = Vec::new();
+    for version in &versions {
+        // A mirror may list a version that it does not serve (often: the security suite's): take the next one.
+        match apt.source(package, version, to) {
+            Ok(()) => {
+                if !said.is_empty() {
+                    eprintln!("{package} {} is listed but not served; building {version}", versions[0]);
+                }
+                return Ok(version.clone());
+            }
+            Err(e) => said.push(format!("{e:#}")),
+        }
+    }
+    bail!("cannot fetch the source of {package}:\n{}", said.join("\n"))
+}
+
+impl Apt {
+    fn new() -> Result<Self> {
+        let dir = paths::cache()?.join("apt");
+        for sub in ["state/lists/partial", "cache/archives/partial", "empty", "sources"] {
+            std::fs::create_dir_all(dir.join(sub))
+                .with_context(|| format!("cannot make {}", dir.join(sub).display()))?;
+        }
+        let apt = Self { dir };
+        apt.write_sources()?;
+        let dump = command::run(Command::new("apt-config").arg("dump"), None)?;
+        let mut conf = config::without_hooks(&String::from_utf8_lossy(&dump));
+        let d = apt.dir.display();
+        for (key, value) in [
+            ("Dir::Etc::main", "/dev/null".to_owned()),
+            ("Dir::Etc::parts", format!("{d}/empty")),
+            ("Dir::Etc::sourcelist", "/dev/null".into()),
+            ("Dir::Etc::sourceparts", format!("{d}/sources")),
+            ("Dir::State", format!("{d}/state")),
+            ("Dir::State::lists", "lists/".into()),
+            ("Dir::State::status", "/var/lib/dpkg/status".into()),
+            ("Dir::Cache", format!("{d}/cache")),
+            ("APT::Sandbox::User", String::new()),
+        ] {
+            conf.push_str(&format!("{key} \"{value}\";\n"));
+        }
+        files::write(&apt.dir.join("apt.conf"), conf)?;
+        Ok(apt)
+    }
+
+    /// The system's sources, as source packages, in a folder of ours.
+    fn write_sources(&self) -> Result<()> {
+        let (mut lists, mut stanzas) = (BTreeSet::new(), BTreeSet::new());
+        let mut add = |path: &Path| {
+            let Ok(text) = std::fs::read_to_string(path) else { return };
+            match path.extension().and_then(|e| e.to_str()) {
+                Some("list") => lists.extend(config::one_line(&text)),
+                Some("sources") => stanzas.extend(config::deb822(&text)),
+                _ => {}
+            }
+        };
+        add(Path::new("/etc/apt/sources.list"));
+        for entry in std::fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten() {
+            add(&entry.path());
+        }
+        if lists.is_empty() && stanzas.is_empty() {
+            bail!("apt has no sources configured here (/etc/apt/sources.list, /etc/apt/sources.list.d)");
+        }
+        let dir = self.dir.join("sources");
+        let joined = |set: BTreeSet<String>, between: &str| set.into_iter().map(|s| s + between).collect::<String>();
+        files::write(&dir.join("unibody.list"), joined(lists, "\n"))?;
+        files::write(&dir.join("unibody.sources"), joined(stanzas, "\n\n"))
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut c = Command::new(program);
+        c.env("APT_CONFIG", self.dir.join("apt.conf")).env("LC_ALL", "C").env("DEBIAN_FRONTEND", "noninteractive");
+        c
+    }
+
+    fn update(&self) -> Result<()> {
+        let stamp = self.dir.join("updated");
+        let age = stamp.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
+        if age.is_some_and(|a| a < FRESH) {
+            return Ok(());
+        }
+        // Some mirrors failing is no failure yet: the package may come from another.
+        let output = command::capture(self.command("apt-get").args(["-q", "-o", "Acquire::Retries=2", "update"]))?;
+        if output.status.success() {
+            files::write(&stamp, "")?;
+        } else {
+            eprintln!("apt-get update had trouble:\n{}", String::from_utf8_lossy(&output.stderr).trim_end());
+        }
+        Ok(())
+    }
+
+    /// All versions in the indexes, newest first.
+    fn versions(&self, package: &str) -> Result<Vec<String>> {
+        let output = command::capture(self.command("apt-cache").args(["showsrc", "--only-source", package]))?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let distinct: BTreeSet<_> =
+            text.lines().filter_map(|l| Some(l.strip_prefix("Version:")?.trim().to_owned())).collect();
+        // Insertion by hand: dpkg's answer is no total order when it fails, and there are two or three versions.
+        let mut versions: Vec<String> = Vec::new();
+        for version in distinct {
+            let at = versions.iter().position(|v| older(v, &version)).unwrap_or(versions.len());
+            versions.insert(at, version);
+        }
+        Ok(versions)
+    }
+
+    fn source(&self, package: &str, version: &str, to: &Path) -> Result<()> {
+        for entry in std::fs::read_dir(to)? {
+            files::remove(&entry?.path())?;
+        }
+        let mut c = self.command("apt-get");
+        c.args(["-q", "-o", "Acquire::Retries=2", "source", "--only-source", "--download-only"]);
+        command::run(c.arg(format!("{package}={version}")).current_dir(to), None)?;
+        Ok(())
+    }
+}
+
+/// Whether `a` is an older version than `b`, as dpkg compares them.
+fn older(a: &str, b: &str) -> bool {
+    Command::new("dpkg").args(["--compare-versions", a, "lt", b]).status().is_ok_and(|s| s.success())
+}

@@ -1,0 +1,28 @@
+//! `unibody clean`.
+
+use crate::{files, lock, paths, ports, state};
+use anyhow::Result;
+
+/// Remove what was built
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  unibody clean\n  unibody clean --all\n\n\
+    Without --all, sources and the toolchain stay, so that building again needs no network.")]
+pub struct Clean {
+    /// The toolchain and the sources of ports, too
+    #[arg(long)]
+    all: bool,
+}
+
+impl Clean {
+    /// Runs it.
+    pub fn run(self) -> Result<u8> {
+        let cache = paths::cache()?;
+        if cache.is_dir() {
+            // Not under the feet of a build.
+            let _lock = lock::exclusive(&cache.join("lock"))?;
+            if self.all { files::remove(&cache)? } else { ports::clean()? }
+        }
+        files::remove(&state::folder()?.join("dry-run"))?;
+        Ok(0)
+    }
+}

@@ -1,0 +1,62 @@
+//! `unibody run`.
+
+use super::{output, resolve};
+use crate::image::Image;
+use crate::run::options::RunArgs;
+use crate::run::{detach, prepare, start};
+use crate::vmm::qemu::{self, Streams};
+use crate::{hosted, packages, state};
+use anyhow::Result;
+use std::io::{IsTerminal, Write};
+
+/// Start an image, or a port that is built first when need be
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    unibody run nginx -p 8080:80\n  \
+    unibody run nginx -d --name web --rootfs ./site -- -c /etc/nginx/mine.conf\n  \
+    unibody run ./hello.img --machine microvm -m 16M -e GREETING='good day' -- one 'two words'\n\n\
+    Standard output is the program's and nothing else; the kernel's log goes to standard error. The exit status is the\n\
+    program's. Ctrl-C asks the program to end (SIGTERM), a second one ends the VM.")]
+pub struct RunCommand {
+    #[command(flatten)]
+    args: RunArgs,
+}
+
+impl RunCommand {
+    /// Runs it.
+    pub fn run(self, yes: bool) -> Result<u8> {
+        let args = &self.args;
+        if let Some(name) = &args.name {
+            state::check_name(name)?;
+        }
+        let path = resolve::image(&args.image, yes)?;
+        let image = Image::open(&path)?;
+        if args.hosted {
+            return hosted::run(args, &image);
+        }
+        // Here and not later: somebody can be asked here, and a detached VM's supervisor has nobody.
+        if !qemu::chosen_by_hand() {
+            packages::ensure(&[qemu::NAME], yes)?;
+        }
+        if args.detach {
+            return detach::detached(args, std::path::absolute(&path)?);
+        }
+        let vm = prepare::prepare(args, &image, &mut |text| start::say(text))?;
+        drop(image);
+        if args.dry_run { print_line(&vm) } else { start::foreground(vm) }
+    }
+}
+
+/// `--dry-run`: the parameters are kept, so that the line works when it is pasted.
+fn print_line(vm: &prepare::Prepared) -> Result<u8> {
+    let folder = state::folder()?.join("dry-run");
+    state::make_private(&folder)?;
+    let path = folder.join(format!("{}.initrd", vm.stem));
+    state::private_file(&path).and_then(|mut file| {
+        file.set_len(0)?;
+        file.write_all(&vm.initrd)
+    })?;
+    let streams = Streams::ByHand { input: std::io::stdin().is_terminal() };
+    output::line(&qemu::shell_line(&vm.program, &vm.arguments(&path, streams)))?;
+    Ok(0)
+}

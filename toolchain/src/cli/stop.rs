@@ -1,0 +1,33 @@
+//! `unibody stop`.
+
+use super::output;
+use crate::state;
+use crate::state::client::{Request, ask};
+use anyhow::Result;
+
+/// Ask programs to end (SIGTERM), and end their VMs if they do not
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  unibody stop web\n  unibody stop -t 60 web db\n\n\
+    At half the time the guest's power button is pressed as well; at the end the VM is ended.")]
+pub struct Stop {
+    /// Names of the VMs
+    #[arg(required = true)]
+    names: Vec<String>,
+    /// Seconds that the program has
+    #[arg(short = 't', long, value_name = "SECONDS", default_value_t = 10)]
+    time: u64,
+}
+
+impl Stop {
+    /// Runs it.
+    pub fn run(self) -> Result<u8> {
+        for name in &self.names {
+            let entry = state::open(name)?;
+            if entry.running {
+                ask(&entry, Request::Stop(self.time))?;
+            }
+            output::line(name)?;
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,91 @@
+//! The process that becomes the program: it makes the namespaces, enters the root and executes the image. It runs alone
+//! in a fresh process, because a user namespace can only be made by a process with one thread.
+
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{chdir, fexecve, getgid, getuid, pivot_root};
+use std::ffi::{CString, OsString};
+use std::fs::{self, File};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+/// Name of the hidden command: `ROOT IMAGE CWD ARGV0 [ARGS...]`, with the program's environment as its own.
+pub const COMMAND: &str = "enter-root";
+
+/// Name of the hidden command that only tries whether namespaces can be made.
+pub const PROBE: &str = "probe-namespaces";
+
+const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Enters and executes; returns only on failure.
+pub fn enter(root: &Path, image: &Path, cwd: &Path, argv: Vec<OsString>) -> Result<u8> {
+    // Opened before the root changes; its own file need not be reachable afterwards.
+    let program = File::open(image).with_context(|| format!("{}", image.display()))?;
+    make_namespaces()?;
+    populate(root).with_context(|| format!("cannot prepare {}", root.display()))?;
+    let into = || -> nix::Result<()> {
+        chdir(root)?;
+        // pivot_root(2): stacked on the new root, the old one can be taken away at once.
+        pivot_root(".", ".")?;
+        umount2(".", MntFlags::MNT_DETACH)
+    };
+    into().with_context(|| format!("cannot enter {}", root.display()))?;
+    chdir(cwd).with_context(|| format!("-w {}: cannot go there", cwd.display()))?;
+    let text = |text: OsString| CString::new(text.into_vec()).context("an argument holds a NUL byte");
+    let argv = argv.into_iter().map(text).collect::<Result<Vec<_>>>()?;
+    let env = std::env::vars_os().map(|(name, value)| text([name, value].join("=".as_ref())));
+    let env = env.collect::<Result<Vec<_>>>()?;
+    let Err(error) = fexecve(&program, &argv, &env);
+    if error == Errno::EACCES {
+        bail!("{} may not be executed: chmod +x it", image.display());
+    }
+    Err(error).with_context(|| format!("cannot execute {}", image.display()))
+}
+
+/// A mount namespace of our own; who is not root needs a user namespace to have one.
+pub fn make_namespaces() -> Result<()> {
+    let (uid, gid) = (getuid(), getgid());
+    if !uid.is_root() || unshare(CloneFlags::CLONE_NEWNS).is_err() {
+        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).context(
+            "this system does not let ordinary users make namespaces (user.max_user_namespaces, \
+             kernel.unprivileged_userns_clone or AppArmor); without --hosted's own root the image can be started directly",
+        )?;
+        // user_namespaces(7): setgroups has to be given up before an unprivileged process may map its group. User and
+        // group stay what they are outside, so that files belong to the same owner in both worlds.
+        fs::write("/proc/self/setgroups", "deny")?;
+        fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
+        fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
+    }
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("cannot make mounts private")
+}
+
+/// Mounts what the root needs of this machine.
+fn populate(root: &Path) -> Result<()> {
+    bind(root, root, MsFlags::empty())?;
+    let dev = root.join("dev");
+    for node in NODES {
+        let target = dev.join(node);
+        if target.symlink_metadata().is_err() {
+            File::create(&target)?;
+        }
+        // /dev/tty and the like may be missing in a container; a program that needs one will say so.
+        let _ = bind(&Path::new("/dev").join(node), &target, MsFlags::empty());
+    }
+    for (name, to) in [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
+        if dev.join(name).symlink_metadata().is_err() {
+            symlink(to, dev.join(name))?;
+        }
+    }
+    bind(&PathBuf::from("/proc"), &root.join("proc"), MsFlags::MS_REC)
+}
+
+fn bind(from: &Path, to: &Path, flags: MsFlags) -> Result<()> {
+    let none: Option<&str> = None;
+    mount(Some(from), to, none, MsFlags::MS_BIND | flags, none).with_context(|| {
+        format!("cannot bind {} to {}", from.display(), String::from_utf8_lossy(to.as_os_str().as_bytes()))
+    })
+}

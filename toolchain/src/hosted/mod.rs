@@ -1,0 +1,148 @@
+//! `run --hosted`: the same image as a Linux process. Its own root is unpacked into a private folder, entered in a mount
+//! namespace (and a user namespace where the user is not root), and removed when the program has ended.
+
+pub mod enter;
+pub mod unpack;
+
+use crate::image::Image;
+use crate::run::env;
+use crate::run::options::RunArgs;
+use crate::run::overlay::Tree;
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::origin::WithOrigin;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
+use unibody_proto::params::key;
+
+/// Runs the image so; the program's exit status is the result.
+pub fn run(args: &RunArgs, image: &Image) -> Result<u8> {
+    let root = tempfile::Builder::new().prefix("unibody-root-").tempdir().context("cannot make a private folder")?;
+    fill(root.path(), args, image)?;
+    let mut env = list(image, key::ENV)?;
+    env.extend(env::collect(&args.env_file, &args.env)?);
+    let arguments = match list(image, key::TOOL_HOSTED_ARG)? {
+        _ if !args.args.is_empty() => args.args.clone(),
+        own if !own.is_empty() => own.into_iter().map(OsString::from_vec).collect(),
+        _ => list(image, key::ARG)?.into_iter().map(OsString::from_vec).collect(),
+    };
+    let last = |key| -> Result<_> { Ok(list(image, key)?.pop().map(OsString::from_vec)) };
+    let argv0 = last(key::ARGV0)?.unwrap_or_else(|| args.image.clone().into());
+    let cwd = match &args.workdir {
+        Some(dir) => dir.clone().into(),
+        None => last(key::CWD)?.unwrap_or_else(|| "/".into()),
+    };
+
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(enter::COMMAND).arg(root.path()).arg(&image.path).arg(cwd).arg(argv0).args(arguments).env_clear();
+    for entry in &env {
+        let at = entry.iter().position(|&b| b == b'=').unwrap_or(entry.len());
+        command.env(OsStr::from_bytes(&entry[..at]), OsStr::from_bytes(entry.get(at + 1..).unwrap_or_default()));
+    }
+    let signals = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH];
+    let mut signals = SignalsInfo::<WithOrigin>::new(signals).context("cannot handle signals")?;
+    if !reopens(1) {
+        command.stdout(Stdio::piped());
+    }
+    if !reopens(2) {
+        command.stderr(Stdio::piped());
+    }
+    let mut child = command.spawn().context("cannot start the program")?;
+    let pumps = [
+        child.stdout.take().map(|from| carry(from, std::io::stdout())),
+        child.stderr.take().map(|from| carry(from, std::io::stderr())),
+    ];
+    let pid = Pid::from_raw(child.id() as i32);
+    std::thread::spawn(move || {
+        for origin in signals.forever() {
+            // What the terminal sends reaches the program by itself.
+            if origin.process.is_some()
+                && let Ok(signal) = Signal::try_from(origin.signal)
+            {
+                let _ = kill(pid, signal);
+            }
+        }
+    });
+    let status = child.wait()?;
+    for pump in pumps.into_iter().flatten() {
+        let _ = pump.join();
+    }
+    root.close().context("cannot remove the private folder")?;
+    Ok(match (status.code(), status.signal()) {
+        (Some(code), _) => code as u8,
+        (None, signal) => signal.unwrap_or(0) as u8 | 128,
+    })
+}
+
+/// Whether the program can open /dev/stdout or /dev/stderr. It cannot when that is a socket, or a pipe that belongs to
+/// somebody else (`su`); in the VM it always can. It then gets a pipe of its own.
+fn reopens(descriptor: i32) -> bool {
+    std::fs::OpenOptions::new().append(true).open(format!("/proc/self/fd/{descriptor}")).is_ok()
+}
+
+/// Carries everything from the program to our own descriptor.
+fn carry(mut from: impl Read + Send + 'static, to: impl AsFd) -> JoinHandle<()> {
+    let to = to.as_fd().try_clone_to_owned().map(File::from);
+    std::thread::spawn(move || {
+        // When the reader went away, dropping `from` tells the program as the reader would have.
+        if let Ok(mut to) = to {
+            let _ = std::io::copy(&mut from, &mut to);
+        }
+    })
+}
+
+/// Values of a repeated parameter of the image.
+fn list(image: &Image, key: &[u8]) -> Result<Vec<Vec<u8>>> {
+    image.default_list(key)
+}
+
+/// Unpacks the image's root and the overlay, and adds what every root has.
+fn fill(root: &Path, args: &RunArgs, image: &Image) -> Result<()> {
+    let unpack = |archive: &[u8]| {
+        unpack::unpack(archive, root).with_context(|| format!("{}: unpacking its root", image.path.display()))
+    };
+    unpack(image.root()?)?;
+    if let Some(dir) = &args.rootfs {
+        let mut tree = Tree::default();
+        tree.folder(dir)?;
+        let mut archive = Vec::new();
+        tree.write(&mut archive)?;
+        unpack(&archive)?;
+    }
+    for dir in ["dev", "dev/shm", "proc", "tmp", "run", "etc"] {
+        std::fs::create_dir_all(root.join(dir))?;
+    }
+    for dir in ["dev/shm", "tmp"] {
+        std::fs::set_permissions(root.join(dir), std::os::unix::fs::PermissionsExt::from_mode(0o1777))?;
+    }
+    // The network is this machine's, so names and resolvers are, too, unless the image brings its own.
+    for file in ["hosts", "resolv.conf", "services", "protocols", "passwd", "group", "localtime"] {
+        let target = root.join("etc").join(file);
+        if target.symlink_metadata().is_err()
+            && let Ok(bytes) = std::fs::read(Path::new("/etc").join(file))
+        {
+            std::fs::write(target, bytes)?;
+        }
+    }
+    let zones = root.join("usr/share/zoneinfo");
+    if let Some(zone) = env::value(&env::collect(&args.env_file, &args.env)?, "TZ").and_then(OsStr::to_str)
+        && zone.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
+        && let Ok(bytes) = std::fs::read(Path::new("/usr/share/zoneinfo").join(zone))
+        && !zones.join(zone).exists()
+    {
+        let file = zones.join(zone);
+        std::fs::create_dir_all(file.parent().unwrap_or(&zones))?;
+        std::fs::write(file, bytes)?;
+    }
+    Ok(())
+}

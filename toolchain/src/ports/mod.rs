@@ -1,0 +1,95 @@
+//! Ports: recipes that turn a distribution's source package into an image, or into a library for one.
+
+mod make;
+mod recipe;
+
+use crate::{apt, files, paths, sysroot};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+pub use recipe::Recipe;
+
+/// How to build.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where the image goes; `NAME.img` in the current folder by default.
+    pub output: Option<PathBuf>,
+    /// The program's unpacked source, instead of the distribution's.
+    pub source: Option<PathBuf>,
+    /// Which sysroot, and how to make it.
+    pub sysroot: sysroot::Options,
+}
+
+/// A line of `unibody ports`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listed {
+    /// Name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// The version in the cache: what was, or would be, built. `None` before the first build.
+    pub version: Option<String>,
+    /// Licence.
+    pub licence: String,
+    /// What was tested.
+    pub tested: String,
+    /// Whether it makes an image (or else is a library).
+    pub image: bool,
+}
+
+/// All ports, by name.
+pub fn list(project: Option<&Path>) -> Result<Vec<Listed>> {
+    let dir = paths::project(project)?.join("ports");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let path = entry?.path();
+        if path.join(recipe::FILE).is_file() {
+            let r = Recipe::read(&path)?;
+            all.push(Listed {
+                version: apt::cached_version(&r.source.package),
+                image: r.build.image.is_some(),
+                name: r.name,
+                description: r.description,
+                licence: r.licence,
+                tested: r.tested,
+            });
+        }
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// Whether there is a port of this name.
+pub fn exists(project: Option<&Path>, name: &str) -> bool {
+    let plain = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
+    plain && paths::project(project).is_ok_and(|p| p.join("ports").join(name).join(recipe::FILE).is_file())
+}
+
+/// Builds a port's image and returns its path. DWARF goes to `IMAGE.debug`.
+pub fn build(name: &str, options: &Options) -> Result<PathBuf> {
+    let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.img")));
+    let image = cached_image(name, options)?;
+    crate::build::deliver(&image, &output)?;
+    Ok(output)
+}
+
+/// Builds a port's image in the cache, unless it is there and up to date.
+pub fn cached_image(name: &str, options: &Options) -> Result<PathBuf> {
+    let project = paths::project(options.sysroot.kernel_source.as_deref())?;
+    if !exists(options.sysroot.kernel_source.as_deref(), name) {
+        bail!("there is no port {name}; `unibody ports` lists them");
+    }
+    let recipe = Recipe::read(&project.join("ports").join(name))?;
+    if recipe.build.image.is_none() {
+        bail!("{name} is a library for other ports: it makes no image");
+    }
+    let sysroot = sysroot::ensure(&options.sysroot)?;
+    let source = options.source.as_deref();
+    make::image(&make::Build { project: &project, sysroot: &sysroot, debug: options.sysroot.debug }, &recipe, source)
+}
+
+/// What `clean` removes: builds of ports, but not their sources.
+pub fn clean() -> Result<()> {
+    files::remove(&paths::cache()?.join("ports"))
+}

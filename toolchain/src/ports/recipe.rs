@@ -1,0 +1,157 @@
+//! `port.toml`.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The recipe's file name.
+pub const FILE: &str = "port.toml";
+
+/// A recipe.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Folder and command-line name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// SPDX.
+    pub licence: String,
+    /// What was tested.
+    pub tested: String,
+    /// Ports of libraries that it is built with.
+    #[serde(default)]
+    pub depends: Vec<String>,
+    /// Where the source comes from.
+    pub source: Source,
+    /// How it is built.
+    pub build: Build,
+    /// What is in the image's root file system.
+    #[serde(default)]
+    pub rootfs: Rootfs,
+    /// Defaults of running it.
+    #[serde(default)]
+    pub run: Run,
+    /// The folder of the recipe.
+    #[serde(skip)]
+    pub dir: PathBuf,
+}
+
+/// Where the source comes from.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Source package.
+    pub package: String,
+}
+
+/// How it is built. In commands, `{prefix}` is where a library installs itself, `{cflags}` and `{ldflags}` point to the
+/// libraries that it depends on.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// Files and folders of the port that go into the program, for example a module: `{port}` is where they are.
+    #[serde(default)]
+    pub inputs: Vec<PathBuf>,
+    /// Environment variables.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Run once.
+    #[serde(default)]
+    pub configure: Vec<String>,
+    /// Compiles and links; run again when the kernel changes, so it must link anew when its result is gone.
+    pub make: Vec<String>,
+    /// A library: installs to `{prefix}`.
+    #[serde(default)]
+    pub install: Vec<String>,
+    /// A program: what `make` leaves.
+    pub image: Option<PathBuf>,
+}
+
+/// What is in the root file system.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rootfs {
+    /// A folder of the recipe, copied whole.
+    pub folder: Option<PathBuf>,
+    /// Folders that are made.
+    #[serde(default)]
+    pub directories: Vec<PathBuf>,
+    /// Files copied from the source tree: target = source.
+    #[serde(default)]
+    pub copy: BTreeMap<PathBuf, PathBuf>,
+}
+
+/// Defaults of running it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Ports that `unibody run` forwards, as `-p` spells them.
+    #[serde(default)]
+    pub publish: Vec<String>,
+    /// Arguments as a Linux process, instead.
+    #[serde(default)]
+    pub hosted_args: Vec<String>,
+}
+
+impl Recipe {
+    /// Reads the recipe in `dir`.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let file = dir.join(FILE);
+        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let mut recipe: Self = toml::from_str(&text).with_context(|| format!("in {}", file.display()))?;
+        dir.clone_into(&mut recipe.dir);
+        Ok(recipe)
+    }
+
+    /// The image's own parameters, as records (see `unibody_proto::params`).
+    pub fn params(&self) -> Vec<u8> {
+        self.run.params()
+    }
+}
+
+impl Run {
+    /// As records.
+    pub fn params(&self) -> Vec<u8> {
+        use unibody_proto::params::key;
+        let mut out = Vec::new();
+        for (key, values) in
+            [(key::ARG, &self.args), (key::TOOL_PUBLISH, &self.publish), (key::TOOL_HOSTED_ARG, &self.hosted_args)]
+        {
+            for value in values {
+                out.extend_from_slice(key);
+                out.push(b'=');
+                out.extend_from_slice(value.as_bytes());
+                out.push(0);
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipes_are_readable() {
+        let ports = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("ports");
+        for entry in std::fs::read_dir(ports).unwrap() {
+            let dir = entry.unwrap().path();
+            if dir.join(FILE).is_file() {
+                let recipe = Recipe::read(&dir).unwrap();
+                assert_eq!(recipe.name, dir.file_name().unwrap().to_str().unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn parameters() {
+        let run = Run { args: vec!["-a b".into()], publish: vec!["8080:80".into()], hosted_args: vec![] };
+        assert_eq!(run.params(), b"arg=-a b\0tool.publish=8080:80\0");
+    }
+}

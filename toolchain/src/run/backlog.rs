@@ -1,0 +1,73 @@
+//! QEMU's user network listens on forwarded ports with a backlog of 1: when many clients connect at once, the host drops
+//! most of their SYNs, and they come back after one, three and seven seconds. `listen` on a socket that already listens
+//! changes its backlog, and since Linux 5.6 a parent may have a copy of a descriptor of its child.
+
+use super::net::Publish;
+use nix::sys::socket::{Backlog, listen};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use unibody_proto::control::Transport;
+
+/// A running VMM and the addresses on which it listens for us.
+pub struct Listeners {
+    vmm: OwnedFd,
+    number: u32,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Listeners {
+    /// For a VMM that was not waited for yet. `None`: it has no such port, or the system does not know such descriptors.
+    pub fn of(number: u32, publish: &[Publish]) -> Option<Self> {
+        let tcp = publish.iter().filter(|one| one.transport == Transport::Tcp);
+        let addresses: Vec<_> = tcp.map(|one| SocketAddr::V4(one.host)).collect();
+        if addresses.is_empty() {
+            return None;
+        }
+        let vmm = pidfd_open(Pid::from_raw(number as i32)?, PidfdFlags::empty()).ok()?;
+        Some(Self { vmm, number, addresses })
+    }
+
+    /// Gives its listening sockets the longest backlog that the system allows: how many there were. A sandbox may
+    /// forbid it; then clients that come in crowds wait as they do with QEMU alone.
+    pub fn widen(&self) -> usize {
+        let Ok(folder) = std::fs::read_dir(format!("/proc/{}/fd", self.number)) else { return 0 };
+        let descriptors = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        descriptors.filter(|&descriptor| self.widen_one(descriptor).is_some()).count()
+    }
+
+    fn widen_one(&self, descriptor: i32) -> Option<()> {
+        let link = std::fs::read_link(format!("/proc/{}/fd/{descriptor}", self.number)).ok()?;
+        if !link.to_str()?.starts_with("socket:") {
+            return None;
+        }
+        let socket = TcpListener::from(pidfd_getfd(&self.vmm, descriptor, PidfdGetfdFlags::empty()).ok()?);
+        let listens = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::AcceptConn).ok()?;
+        // A connection that came through the port has its address, too.
+        if !listens || !self.addresses.contains(&socket.local_addr().ok()?) {
+            return None;
+        }
+        listen(&socket, Backlog::MAXALLOWABLE).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_listening_sockets_of_published_ports() {
+        let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listening.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listening.accept().unwrap();
+        let publish: Publish = format!("{}:80", listening.local_addr().unwrap().port()).parse().unwrap();
+        let udp: Publish = format!("{}:80/udp", other.local_addr().unwrap().port()).parse().unwrap();
+        assert!(Listeners::of(std::process::id(), &[udp]).is_none());
+        // Old systems and sandboxes have no such call.
+        if let Some(listeners) = Listeners::of(std::process::id(), &[publish, udp]) {
+            assert!(listeners.widen() <= 1);
+        }
+        drop((client, accepted, other));
+    }
+}

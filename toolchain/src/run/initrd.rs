@@ -1,0 +1,171 @@
+//! What the guest is given beside the image: parameters and overlaid files, as one archive.
+
+use super::env;
+use super::net::{Net, USER_DNS, USER_IP, USER_IP6};
+use super::options::RunArgs;
+use super::overlay::Tree;
+use crate::image::Image;
+use anyhow::{Context, Result};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use unibody_proto::params::{self, Encoder, key};
+
+/// The archive for these options.
+pub fn build(args: &RunArgs, image: &Image, net: &Net) -> Result<Vec<u8>> {
+    let env = env::collect(&args.env_file, &args.env)?;
+    let mut tree = Tree::default();
+    if let Some(dir) = &args.rootfs {
+        tree.folder(dir)?;
+    }
+    if let Some(zone) = env::value(&env, "TZ") {
+        add_zone(&mut tree, zone, Path::new("/usr/share/zoneinfo"));
+    }
+    let params = parameters(args, image, net, &env)?;
+    tree.file(params::FILE, 0o600, params);
+    let mut archive = Vec::new();
+    tree.write(&mut archive)?;
+    Ok(archive)
+}
+
+/// The parameter file.
+fn parameters(args: &RunArgs, image: &Image, net: &Net, env: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let mut params = Encoder::default();
+    let mut push = |key: &[u8], value: &[u8]| {
+        let shown = || format!("{} {}", String::from_utf8_lossy(key), String::from_utf8_lossy(value));
+        params.push(key, value).map_err(anyhow::Error::msg).with_context(shown)
+    };
+    if !image.defaults()?.iter().any(|param| param.key == key::ARGV0) {
+        push(key::ARGV0, args.image.as_os_str().as_bytes())?;
+    }
+    for arg in &args.args {
+        push(key::ARG, arg.as_bytes())?;
+    }
+    for entry in env {
+        push(key::ENV, entry)?;
+    }
+    if let Some(dir) = &args.workdir {
+        push(key::CWD, dir.as_os_str().as_bytes())?;
+    }
+    if let Some(name) = &args.hostname {
+        push(key::HOSTNAME, name.as_bytes())?;
+    }
+    if *net != Net::None {
+        let user = matches!(net, Net::User { .. });
+        let ip = args.ip.as_deref().unwrap_or(if user { USER_IP } else { "dhcp" });
+        push(key::IP, ip.as_bytes())?;
+        // With a network of the user's choice, QEMU's IPv6 prefix stays what it is.
+        push(key::IP6, args.ip6.as_deref().unwrap_or(if user { USER_IP6 } else { "auto" }).as_bytes())?;
+        for server in &args.dns {
+            push(key::DNS, server.to_string().as_bytes())?;
+        }
+        if args.dns.is_empty() && ip == USER_IP {
+            push(key::DNS, USER_DNS.as_bytes())?;
+        }
+    }
+    // Whoever starts the printed line does not listen, and the guest would wait for somebody who does.
+    if !args.dry_run {
+        push(key::CONTROL, b"1")?;
+    }
+    Ok(params.finish())
+}
+
+/// `TZ=Area/City` needs that zone's file. A POSIX rule (`CET-1CEST`) needs none, and one that the image carries itself
+/// is not ours to judge, so a zone that this machine lacks is left out without a word.
+fn add_zone(tree: &mut Tree, zone: &OsStr, from: &Path) {
+    let Some(zone) = zone.to_str().map(|zone| zone.trim_start_matches(':')) else { return };
+    let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    if zone.split('/').all(plain)
+        && let Ok(bytes) = std::fs::read(from.join(zone))
+    {
+        tree.file(&format!("usr/share/zoneinfo/{zone}"), 0o644, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::tests::fake_image;
+    use clap::Parser;
+    use unibody_proto::cpio;
+    use unibody_proto::net::Ip4;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn params_of(words: &[&str]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.img");
+        std::fs::write(&path, fake_image(1 << 20)).unwrap();
+        let args = Cli::parse_from(["run", "x.img"].iter().chain(words)).run;
+        let net = Net::new(&args.net, &Ip4::Dhcp).unwrap();
+        let archive = build(&args, &Image::open(&path).unwrap(), &net).unwrap();
+        let file = cpio::entries(&archive).map(Result::unwrap).find(|e| e.name == params::FILE.as_bytes()).unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        params::records(file.data).map(|param| format!("{}={}", text(param.key), text(param.value))).collect()
+    }
+
+    #[test]
+    fn defaults() {
+        assert_eq!(
+            params_of(&[]),
+            ["argv0=x.img", "ip=10.0.2.15/24,gw=10.0.2.2", "ip6=fec0::15/64,gw=fec0::2", "dns=10.0.2.3", "control=1"]
+        );
+        assert_eq!(params_of(&["--net", "none"]), ["argv0=x.img", "control=1"]);
+    }
+
+    #[test]
+    fn everything_arrives_unchanged() {
+        let long = "é\"' \\ ".repeat(4000);
+        let words = [
+            "-e",
+            "A=b c",
+            "--ip=dhcp",
+            "--ip6=none",
+            "--dns=1.1.1.1",
+            "-w/tmp",
+            "--hostname=h",
+            "--",
+            "-x",
+            "",
+            &long,
+        ];
+        assert_eq!(
+            params_of(&words),
+            [
+                "argv0=x.img",
+                "arg=-x",
+                "arg=",
+                &format!("arg={long}"),
+                "env=A=b c",
+                "cwd=/tmp",
+                "hostname=h",
+                "ip=dhcp",
+                "ip6=none",
+                "dns=1.1.1.1",
+                "control=1"
+            ]
+        );
+    }
+
+    #[test]
+    fn zones() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("Europe")).unwrap();
+        std::fs::write(dir.path().join("Europe/Berlin"), "TZif").unwrap();
+        let names = |zone: &str| {
+            let mut tree = Tree::default();
+            add_zone(&mut tree, OsStr::new(zone), dir.path());
+            let mut archive = Vec::new();
+            tree.write(&mut archive).unwrap();
+            cpio::entries(&archive).count()
+        };
+        assert_eq!(names(":Europe/Berlin"), 5);
+        assert_eq!(names("CET-1CEST"), 0);
+        assert_eq!(names("../Europe/Berlin"), 0);
+        assert_eq!(names("/etc/passwd"), 0);
+    }
+}

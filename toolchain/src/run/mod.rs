@@ -1,0 +1,17 @@
+//! `unibody run`: from options to a VM, and its life until the end.
+
+pub mod backlog;
+pub mod detach;
+pub mod env;
+pub mod holder;
+pub mod initrd;
+pub mod log;
+pub mod net;
+pub mod options;
+pub mod overlay;
+pub mod prepare;
+pub mod pump;
+pub mod signals;
+pub mod start;
+pub mod supervisor;
+pub mod symbols;

@@ -1,0 +1,135 @@
+//! The options of `unibody run`.
+
+use super::net::{self, Publish};
+use crate::vmm::accel::Wanted;
+use crate::vmm::machine::Machine;
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use unibody_proto::net::{Ip4, Ip6};
+use unibody_proto::number;
+
+/// Options of `unibody run`. They can be handed to another process, which a detached VM needs.
+#[derive(Args, Clone, Debug, Serialize, Deserialize)]
+pub struct RunArgs {
+    /// Image file, or name of a port (a word with '/' is always a file)
+    pub image: PathBuf,
+
+    /// Memory: 64M, 1G; a plain number means MiB
+    #[arg(short = 'm', long, value_name = "SIZE", default_value = "64M", value_parser = memory)]
+    pub memory: u64,
+
+    /// Number of processors
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub smp: u32,
+
+    /// Forward a port of this machine to the guest; binds 127.0.0.1 unless ADDRESS widens; host port 0 takes a free one
+    #[arg(short = 'p', long, value_name = "[ADDRESS:]HOST:GUEST[/udp]")]
+    pub publish: Vec<Publish>,
+
+    /// Network: user (needs no privileges), tap=NAME (a TAP device of this machine) or none
+    #[arg(long, value_name = "user|tap=NAME|none", default_value = "user")]
+    pub net: String,
+
+    /// IPv4: dhcp, none or A.B.C.D/N[,gw=ADDRESS]; user network: 10.0.2.15/24,gw=10.0.2.2, otherwise dhcp
+    #[arg(long, value_name = "ADDRESS", value_parser = ip4)]
+    pub ip: Option<String>,
+
+    /// IPv6: auto, none or ADDRESS/N[,gw=ADDRESS]; user network: fec0::15/64,gw=fec0::2, otherwise auto
+    #[arg(long, value_name = "ADDRESS", value_parser = ip6)]
+    pub ip6: Option<String>,
+
+    /// Name server (repeatable); user network: 10.0.2.3
+    #[arg(long, value_name = "ADDRESS")]
+    pub dns: Vec<IpAddr>,
+
+    /// MAC address of the guest's network card; unique by default
+    #[arg(long, value_name = "MAC", value_parser = net::check_mac)]
+    pub mac: Option<String>,
+
+    /// Lay this folder over the image's root, with its modes, links and times
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<PathBuf>,
+
+    /// Environment variable; without '=' its value here is passed on
+    #[arg(short = 'e', long = "env", value_name = "KEY=VALUE")]
+    pub env: Vec<OsString>,
+
+    /// File with one environment variable a line
+    #[arg(long, value_name = "FILE")]
+    pub env_file: Vec<PathBuf>,
+
+    /// Host name of the guest
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+
+    /// Working directory of the program
+    #[arg(short = 'w', long, value_name = "DIR")]
+    pub workdir: Option<PathBuf>,
+
+    /// Machine type: q35, pc or microvm, with QEMU properties behind commas (microvm,acpi=off)
+    #[arg(long, value_name = "TYPE", default_value = "q35")]
+    pub machine: Machine,
+
+    /// Accelerator: auto takes KVM when it really works
+    #[arg(long, value_name = "auto|kvm|tcg", value_enum, default_value_t = Wanted::Auto, hide_possible_values = true)]
+    pub accel: Wanted,
+
+    /// Virtual machine monitor: QEMU is the one that is known
+    #[arg(long, value_name = "qemu", value_parser = ["qemu"], default_value = "qemu", hide_possible_values = true)]
+    pub vmm: String,
+
+    /// Run in the background and print the VM's name
+    #[arg(short = 'd', long, conflicts_with_all = ["dry_run", "hosted"])]
+    pub detach: bool,
+
+    /// Name of the VM for ps, logs, stop and the like
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Print the VMM's command line for starting it by hand, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Run the image as a Linux process inside its own root, with the network of this machine
+    #[arg(long, conflicts_with_all = ["dry_run", "memory", "smp", "publish", "net", "ip", "ip6", "dns", "mac", "machine",
+        "accel", "vmm", "name", "hostname"])]
+    pub hosted: bool,
+
+    /// Arguments for the program
+    #[arg(last = true, value_name = "PROGRAM ARGS")]
+    pub args: Vec<OsString>,
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    let bytes = match number::decimal(text.as_bytes()) {
+        Some(mebibytes) => mebibytes.checked_mul(1 << 20),
+        None => number::size(text.as_bytes()),
+    };
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "expected a size like 64M or 1G".to_owned())
+}
+
+fn ip4(text: &str) -> Result<String, String> {
+    Ip4::parse(text).map(|_| text.to_owned()).ok_or_else(|| "expected dhcp, none or A.B.C.D/N[,gw=ADDRESS]".to_owned())
+}
+
+fn ip6(text: &str) -> Result<String, String> {
+    Ip6::parse(text).map(|_| text.to_owned()).ok_or_else(|| "expected auto, none or ADDRESS/N[,gw=ADDRESS]".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(memory("64M"), Ok(64 << 20));
+        assert_eq!(memory("64"), Ok(64 << 20));
+        assert_eq!(memory("5000K"), Ok(5000 << 10));
+        for bad in ["", "0", "M", "lots", "-5M", "99999999999999"] {
+            assert!(memory(bad).is_err(), "{bad}");
+        }
+    }
+}

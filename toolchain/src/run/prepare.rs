@@ -1,0 +1,208 @@
+//! From options to everything that starting a VM needs, with all the refusals that can be made beforehand.
+
+use super::initrd;
+use super::net::{Net, Publish, USER_IP, random_mac};
+use super::options::RunArgs;
+use crate::failure::usage;
+use crate::image::Image;
+use crate::state::{self, Record, record};
+use crate::vmm::accel::{self, Accel};
+use crate::vmm::qemu::{self, Spec};
+use anyhow::{Result, bail};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use unibody_proto::net::Ip4;
+use unibody_proto::params::key;
+
+/// A VM that can be started.
+pub struct Prepared {
+    /// What to write down of it; the name may still be empty.
+    pub record: Record,
+    /// A name is made of this when none was given.
+    pub stem: String,
+    /// Contents of the initrd.
+    pub initrd: Vec<u8>,
+    /// The network.
+    pub net: Net,
+    /// Forwarded ports.
+    pub publish: Vec<Publish>,
+    /// The VMM.
+    pub program: PathBuf,
+    accel: Accel,
+    mac: String,
+    image: PathBuf,
+    args: RunArgs,
+}
+
+/// Checks and works out everything. `say` is told what the user should know.
+pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Result<Prepared> {
+    let program = qemu::program()?;
+    let ip = args.ip.as_deref().unwrap_or(if args.net == "user" { USER_IP } else { "dhcp" });
+    let net = Net::new(&args.net, &Ip4::parse(ip).unwrap_or(Ip4::Dhcp))?;
+    if !args.publish.is_empty() && !matches!(net, Net::User { .. }) {
+        return Err(usage(format!(
+            "-p forwards ports of the user network; with --net {net} the guest {}",
+            if net == Net::None { "has no network" } else { "is reached at its own address" }
+        )));
+    }
+    let initrd = initrd::build(args, image, &net)?;
+    check_memory(args.memory, image, &args.image, initrd.len() as u64)?;
+    let publish = reserve(args, image, &net, say)?;
+    let (accel, note) = accel::choose(args.accel)?;
+    if let Some(note) = note {
+        say(&note);
+    }
+    let mac = match &args.mac {
+        Some(mac) => mac.clone(),
+        None => random_mac()?,
+    };
+    let path = std::path::absolute(&image.path)?;
+    let record = Record {
+        name: args.name.clone().unwrap_or_default(),
+        image: path.display().to_string(),
+        args: args.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        machine: args.machine.0.clone(),
+        accel: accel.name().to_owned(),
+        memory: args.memory,
+        smp: args.smp,
+        net: net.to_string(),
+        mac: (net != Net::None).then(|| mac.clone()),
+        publish: publish.iter().map(Publish::to_string).collect(),
+        detached: args.detach,
+        supervisor: std::process::id(),
+        vmm: 0,
+        started: record::now(),
+        ended: None,
+    };
+    // As the user calls it: a port's image has some name in the cache.
+    let stem = args.image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Prepared { record, stem, initrd, net, publish, program, accel, mac, image: path, args: args.clone() })
+}
+
+impl Prepared {
+    /// The VMM's arguments, once the name and the place of the initrd are known.
+    pub fn arguments(&self, initrd: &Path, streams: qemu::Streams) -> Vec<OsString> {
+        let name = if self.record.name.is_empty() { &self.stem } else { &self.record.name };
+        // QEMU splits the name at commas; ours cannot hold any, a file's stem can.
+        let name = name.replace(',', "-");
+        let spec = Spec {
+            name: &name,
+            image: &self.image,
+            initrd,
+            memory: self.args.memory,
+            smp: self.args.smp,
+            machine: &self.args.machine,
+            accel: self.accel,
+            net: &self.net,
+            mac: &self.mac,
+            publish: &self.publish,
+        };
+        qemu::arguments(&spec, streams)
+    }
+}
+
+/// Refuses what would hang or die silently inside the VMM.
+fn check_memory(memory: u64, image: &Image, shown: &Path, initrd: u64) -> Result<()> {
+    const MIB: u64 = 1 << 20;
+    // Parameters alone fit the note's slack; a big overlay comes on top.
+    let overlay = initrd.div_ceil(MIB).saturating_sub(1) * MIB;
+    let needed = image.note.min_memory.saturating_add(overlay);
+    if memory < needed {
+        let least = needed.div_ceil(MIB);
+        let given =
+            if memory.is_multiple_of(MIB) { format!("{}M", memory / MIB) } else { format!("{}K", memory / 1024) };
+        let with = if overlay > 0 { " with its --rootfs" } else { "" };
+        bail!("-m {given} is too little: {}{with} needs at least {least}M", shown.display());
+    }
+    Ok(())
+}
+
+/// The forwarded ports, made sure to be free. Those that the image itself asks for give way to another free port.
+fn reserve(args: &RunArgs, image: &Image, net: &Net, say: &mut dyn FnMut(&str)) -> Result<Vec<Publish>> {
+    let mut publish = args.publish.clone();
+    for (number, one) in publish.iter_mut().enumerate() {
+        if args.publish[..number].iter().any(|other| other.host == one.host && other.transport == one.transport)
+            && one.host.port() != 0
+        {
+            return Err(usage(format!("-p: {} is given twice", one.host)));
+        }
+        take(one)?;
+    }
+    if publish.is_empty() && matches!(net, Net::User { .. }) {
+        for value in image.default_list(key::TOOL_PUBLISH)? {
+            let text = String::from_utf8_lossy(&value);
+            let Ok(mut one) = text.parse::<Publish>() else {
+                bail!("{}: the image asks for a strange port '{text}'", image.path.display());
+            };
+            let wanted = one.host.port();
+            if take(&mut one).is_err() {
+                one.host.set_port(0);
+                take(&mut one)?;
+                say(&format!("port {wanted} is in use: using {} instead", one.host.port()));
+            }
+            publish.push(one);
+        }
+    }
+    Ok(publish)
+}
+
+/// Whether another VM of ours has this port: one that is just starting does not listen yet.
+fn held_by(publish: &Publish) -> Option<String> {
+    let others = state::list().unwrap_or_default().into_iter().filter(|entry| entry.running);
+    let holds = |other: &str| {
+        let other = other.parse::<Publish>().ok()?;
+        let (a, b) = (*other.host.ip(), *publish.host.ip());
+        let overlap = a == b || a.is_unspecified() || b.is_unspecified();
+        Some(overlap && other.host.port() == publish.host.port() && other.transport == publish.transport)
+    };
+    let mut holders = others.filter(|entry| entry.record.publish.iter().any(|one| holds(one).unwrap_or(false)));
+    Some(holders.next()?.record.name)
+}
+
+/// Takes a port if it is free; port 0 becomes a free one.
+fn take(publish: &mut Publish) -> Result<()> {
+    if publish.host.port() != 0
+        && let Some(name) = held_by(publish)
+    {
+        let port = publish.host.port();
+        bail!("-p {publish}: port {port} is in use by the VM '{name}'; choose another, or `unibody stop {name}`");
+    }
+    publish.reserve().map_err(|error| busy(publish, &error))
+}
+
+/// The failure for a port that cannot be had, with the holder's name where it is known.
+fn busy(publish: &Publish, error: &std::io::Error) -> anyhow::Error {
+    let port = publish.host.port();
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            let holder = super::holder::of(publish.transport, port).unwrap_or_else(|| "by another process".into());
+            anyhow::anyhow!("-p {publish}: port {port} is in use {holder}; choose another")
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            anyhow::anyhow!("-p {publish}: an ordinary user may not listen on port {port}; choose one from 1024 up")
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            anyhow::anyhow!("-p {publish}: this machine does not have the address {}", publish.host.ip())
+        }
+        _ => anyhow::anyhow!("-p {publish}: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::tests::fake_image;
+
+    #[test]
+    fn memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.img");
+        std::fs::write(&path, fake_image((4 << 20) + 1)).unwrap();
+        let image = Image::open(&path).unwrap();
+        assert!(check_memory(5 << 20, &image, Path::new("x"), 4096).is_ok());
+        let error = check_memory(2 << 20, &image, Path::new("x"), 4096).unwrap_err().to_string();
+        assert!(error.starts_with("-m 2M is too little") && error.ends_with("needs at least 5M"), "{error}");
+        let error = check_memory(5 << 20, &image, Path::new("x"), 3 << 20).unwrap_err().to_string();
+        assert!(error.ends_with("with its --rootfs needs at least 7M"), "{error}");
+    }
+}

@@ -1,0 +1,148 @@
+//! Carrying bytes between the VM's streams and ours, unchanged and complete.
+
+use super::log::Log;
+use super::symbols::Annotator;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use unibody_proto::control::FromHost;
+
+/// Where a stream ends up.
+pub enum Sink {
+    /// One of our own descriptors, written past any buffer.
+    Fd(File),
+    /// The log of a detached VM.
+    Log(Arc<Log>),
+    /// Another one, after the kernel's log lines got the names of what they point at.
+    Annotated(Annotator, Box<Sink>),
+}
+
+impl Sink {
+    /// A sink on standard output or standard error.
+    pub fn descriptor(fd: impl AsFd) -> io::Result<Self> {
+        Ok(Self::Fd(File::from(fd.as_fd().try_clone_to_owned()?)))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Fd(file) => write_all(file, bytes),
+            Self::Log(log) => {
+                log.write(bytes);
+                Ok(())
+            }
+            Self::Annotated(annotator, inner) => inner.write(&annotator.feed(bytes)),
+        }
+    }
+
+    /// The stream is over: gives what was kept back.
+    fn finish(&mut self) {
+        if let Self::Annotated(annotator, inner) = self {
+            let rest = annotator.finish();
+            // The reader is gone or it is not: nothing more to say either way.
+            let _ = inner.write(&rest);
+        }
+    }
+}
+
+/// Writes everything, also to a descriptor that somebody else made non-blocking.
+fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait(file.as_fd(), PollFlags::POLLOUT, PollTimeout::NONE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn wait(fd: BorrowedFd, what: PollFlags, timeout: PollTimeout) -> bool {
+    poll(&mut [PollFd::new(fd, what)], timeout).is_ok_and(|ready| ready > 0)
+}
+
+/// Carries a stream of the VM to a sink until the VM closes it. When the sink fails, `failed` is called once and the
+/// rest is thrown away, so that the program inside does not hang on it.
+pub fn outward(mut from: UnixStream, mut sink: Sink, failed: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut failed = Some(failed);
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return sink.finish(),
+                Ok(count) if failed.is_some() => {
+                    if sink.write(&buffer[..count]).is_err()
+                        && let Some(failed) = failed.take()
+                    {
+                        failed();
+                    }
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // The VMM was killed with bytes of ours unread.
+                Err(_) => return,
+            }
+        }
+    })
+}
+
+/// Carries our standard input to the program and tells it where the input ends. Never joined: a read may block forever.
+pub fn inward(mut to: UnixStream, control: Control) {
+    std::thread::spawn(move || {
+        let stdin = io::stdin();
+        let terminal = stdin.is_terminal();
+        let Ok(mut file) = stdin.as_fd().try_clone_to_owned().map(File::from) else {
+            return control.send(FromHost::StdinEnd(0));
+        };
+        let mut sent = 0;
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            // A read from a terminal by a background job would stop the whole job.
+            if terminal && !in_foreground(stdin.as_fd()) {
+                std::thread::sleep(Duration::from_millis(200));
+                continue;
+            }
+            if !wait(file.as_fd(), PollFlags::POLLIN, PollTimeout::from(200u8)) {
+                continue;
+            }
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) if to.write_all(&buffer[..count]).is_ok() => sent += count as u64,
+                Ok(_) => return,
+                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
+                Err(_) => break,
+            }
+        }
+        control.send(FromHost::StdinEnd(sent));
+    });
+}
+
+fn in_foreground(terminal: BorrowedFd) -> bool {
+    nix::unistd::tcgetpgrp(terminal).is_ok_and(|group| group == nix::unistd::getpgrp())
+}
+
+/// The sending half of the control protocol.
+#[derive(Clone)]
+pub struct Control(Arc<Mutex<UnixStream>>);
+
+impl Control {
+    /// Over this stream.
+    pub fn new(stream: UnixStream) -> Self {
+        Self(Arc::new(Mutex::new(stream)))
+    }
+
+    /// Sends a line. A VM that is gone needs no more lines, so failures are passed over.
+    pub fn send(&self, message: FromHost) {
+        if let Ok(mut stream) = self.0.lock() {
+            let _ = stream.write_all(message.encode().as_bytes());
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Starting a prepared VM in this process and staying with it to its end.
+
+use super::backlog::Listeners;
+use super::log::Log;
+use super::prepare::Prepared;
+use super::pump::{self, Control, Sink};
+use super::signals;
+use super::supervisor::{Event, Outcome, Supervisor};
+use super::symbols::Annotator;
+use crate::state::client::SOCKET;
+use crate::state::{self, Claim, Ended, record};
+use crate::vmm::{qemu::Streams, spawn};
+use anyhow::{Context, Result, bail};
+use std::fs::{File, Permissions};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use unibody_proto::control::{FromHost, LineReader};
+
+const SIGPIPE: u8 = 13;
+
+/// Prints a message of the tool.
+pub fn say(text: &str) {
+    // Not eprintln: a closed standard error is no reason to die.
+    let _ = io::Write::write_all(&mut io::stderr(), format!("unibody: {text}\n").as_bytes());
+}
+
+/// Claims the VM's name and writes its initrd.
+pub fn claim(vm: &mut Prepared) -> Result<Claim> {
+    let claim = state::claim(&mut vm.record, &vm.stem)?;
+    let path = claim.folder.join("initrd");
+    std::fs::write(&path, &vm.initrd).with_context(|| format!("cannot write {}", path.display()))?;
+    vm.initrd = Vec::new();
+    Ok(claim)
+}
+
+/// Runs a VM in the foreground; its exit status is the result.
+pub fn foreground(mut vm: Prepared) -> Result<u8> {
+    let claim = claim(&mut vm)?;
+    let outcome = run(&mut vm, &claim, None, None);
+    let removed = claim.remove();
+    let (outcome, errors) = outcome?;
+    removed?;
+    status(&vm.record.name, &outcome, &errors, &mut |text| say(text))
+}
+
+/// The exit status for an outcome, with a word about it where the status alone does not tell.
+pub fn status(name: &str, outcome: &Outcome, errors: &str, say: &mut dyn FnMut(&str)) -> Result<u8> {
+    match outcome {
+        Outcome::Exit(status) => Ok(*status),
+        Outcome::Crash(signal, reason) => {
+            say(&format!("{name} crashed: signal {signal}: {reason}"));
+            Ok(signal.saturating_add(128))
+        }
+        Outcome::Ended(status) => Ok(*status),
+        Outcome::Lost(how) => {
+            let said = if errors.is_empty() { "it said nothing".to_owned() } else { format!("it said:\n{errors}") };
+            bail!("the VMM ended ({how}) before the program reported an exit status; {said}")
+        }
+    }
+}
+
+/// Runs a claimed VM to its end: what happened, and what the VMM itself had to say.
+pub fn run(
+    vm: &mut Prepared,
+    claim: &Claim,
+    log: Option<Arc<Log>>,
+    ready: Option<Box<dyn FnOnce()>>,
+) -> Result<(Outcome, String)> {
+    let (events, inbox) = channel();
+    let signal_events = events.clone();
+    signals::forward(move |number| drop(signal_events.send(Event::Signal(number))))?;
+    serve(&claim.folder, events.clone())?;
+
+    let arguments = vm.arguments(&claim.folder.join("initrd"), Streams::Inherited);
+    let mut vmm = spawn::spawn(&vm.program, &arguments)?;
+    vm.record.vmm = vmm.child.id();
+    vm.record.save(&claim.folder)?;
+
+    let control = Control::new(vmm.control.try_clone()?);
+    let sink = |descriptor: io::Result<Sink>| match &log {
+        Some(log) => Ok(Sink::Log(log.clone())),
+        None => descriptor,
+    };
+    let (stdout, stderr, kernel) = (
+        sink(Sink::descriptor(io::stdout()))?,
+        sink(Sink::descriptor(io::stderr()))?,
+        Sink::Annotated(
+            Annotator::new(File::open(&vm.record.image).ok()),
+            Box::new(sink(Sink::descriptor(io::stderr()))?),
+        ),
+    );
+    let broken_pipe = control.clone();
+    let mut pumps = vec![
+        // As for a process whose reader went away.
+        pump::outward(vmm.stdio.try_clone()?, stdout, move || broken_pipe.send(FromHost::Kill(SIGPIPE))),
+        pump::outward(vmm.stderr, stderr, || {}),
+        pump::outward(vmm.log, kernel, || {}),
+    ];
+    match log {
+        Some(_) => control.send(FromHost::StdinEnd(0)),
+        None => pump::inward(vmm.stdio, control.clone()),
+    }
+    let errors = Arc::new(Mutex::new(String::new()));
+    pumps.push(keep_errors(vmm.child.stderr.take(), errors.clone()));
+    let listeners = Listeners::of(vmm.child.id(), &vm.publish);
+    listen_to_guest(vmm.control, events.clone(), listeners);
+    let mut monitor = vmm.qmp.try_clone()?;
+    // Its answers are of no interest, but QEMU must be able to write them.
+    std::thread::spawn(move || io::copy(&mut monitor, &mut io::sink()));
+    let pid = vmm.child.id();
+    let mut child = vmm.child;
+    std::thread::spawn(move || drop(events.send(Event::VmmEnded(child.wait()))));
+
+    let log_line = log.clone();
+    let speak: Box<dyn FnMut(&str)> = Box::new(move |text| match &log_line {
+        Some(log) => log.write(format!("unibody: {text}\n").as_bytes()),
+        None => say(text),
+    });
+    let mut supervisor = Supervisor::new(pid, control, vmm.qmp, &vm.net, speak);
+    supervisor.publish = vm.publish.clone();
+    supervisor.ready = ready;
+    let outcome = supervisor.run(&inbox);
+    // Every byte that the VM wrote is in our sockets now; it is delivered before anybody hears of the end.
+    for pump in pumps {
+        let _ = pump.join();
+    }
+    let status = match outcome {
+        Outcome::Exit(status) | Outcome::Ended(status) => Some(status),
+        Outcome::Crash(signal, _) => Some(signal.saturating_add(128)),
+        Outcome::Lost(_) => None,
+    };
+    vm.record.ended = Some(Ended { at: record::now(), status, reason: reason(&outcome) });
+    vm.record.save(&claim.folder)?;
+    supervisor.answer_all();
+    let errors = errors.lock().map(|errors| errors.trim_end().to_owned()).unwrap_or_default();
+    Ok((outcome, errors))
+}
+
+fn reason(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Exit(_) => String::new(),
+        Outcome::Crash(signal, reason) => format!("crashed with signal {signal}: {reason}"),
+        Outcome::Ended(_) => "ended from outside".to_owned(),
+        Outcome::Lost(how) => format!("the VMM ended ({how})"),
+    }
+}
+
+/// Keeps the last part of what the VMM itself says: it matters only when it fails.
+fn keep_errors(from: Option<std::process::ChildStderr>, into: Arc<Mutex<String>>) -> std::thread::JoinHandle<()> {
+    const KEEP: usize = 64;
+    std::thread::spawn(move || {
+        let Some(from) = from else { return };
+        for line in BufReader::new(from).lines() {
+            let (Ok(line), Ok(mut kept)) = (line, into.lock()) else { return };
+            *kept += &line;
+            kept.push('\n');
+            if kept.lines().count() > KEEP {
+                let cut = kept.find('\n').map_or(0, |at| at + 1);
+                kept.drain(..cut);
+            }
+        }
+    })
+}
+
+fn listen_to_guest(mut from: UnixStream, events: Sender<Event>, mut listeners: Option<Listeners>) {
+    std::thread::spawn(move || {
+        let mut lines = LineReader::new();
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            // A guest that speaks has a VMM that listens.
+            if let Some(listeners) = listeners.take() {
+                listeners.widen();
+            }
+            lines.feed(&buffer[..count], |line| drop(events.send(Event::Guest(line.to_vec()))));
+        }
+        let _ = events.send(Event::ControlClosed);
+    });
+}
+
+/// Answers other `unibody` commands on the entry's socket.
+fn serve(folder: &Path, events: Sender<Event>) -> Result<()> {
+    let path = folder.join(SOCKET);
+    let listener = UnixListener::bind(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let events = events.clone();
+            std::thread::spawn(move || {
+                let mut line = String::new();
+                // A request is short; whoever sends more is not one of ours.
+                let read = stream.try_clone().map(|reader| BufReader::new(reader.take(4096)).read_line(&mut line));
+                if let (Ok(Ok(_)), Ok(request)) = (read, serde_json::from_str(&line)) {
+                    let _ = events.send(Event::Request(request, stream));
+                }
+            });
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,287 @@
+//! The life of a VM, from its start to its exit status: one loop over events from signals, the guest, the VMM and other
+//! `unibody` commands. Every other thread only waits for one thing and sends an event.
+
+use super::net::{Net, Publish, url};
+use super::pump::Control;
+use crate::state::client::{Answer, Request};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::net::UnixStream;
+use std::process::ExitStatus;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+use unibody_proto::control::{FromGuest, FromHost, Transport};
+
+const SIGKILL: u8 = 9;
+const SIGTERM: u8 = 15;
+/// How long a VM may take to power off after its program has ended.
+const POWER_OFF: Duration = Duration::from_secs(5);
+/// After this long without an end, the user is told how to force it.
+const REMINDER: Duration = Duration::from_secs(5);
+
+/// What can happen.
+pub enum Event {
+    /// This process got a signal.
+    Signal(i32),
+    /// The guest sent a line.
+    Guest(Vec<u8>),
+    /// The control port was closed.
+    ControlClosed,
+    /// The VMM ended.
+    VmmEnded(std::io::Result<ExitStatus>),
+    /// Another command wants something.
+    Request(Request, UnixStream),
+}
+
+/// How a VM ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The program's exit status.
+    Exit(u8),
+    /// It crashed with this signal, for this reason.
+    Crash(u8, String),
+    /// It was ended from outside; the status to show.
+    Ended(u8),
+    /// The VMM ended by itself, with this status of its own.
+    Lost(String),
+}
+
+/// The state of a running VM.
+pub struct Supervisor<'a> {
+    /// Process number of the VMM.
+    pub vmm: u32,
+    /// To the guest.
+    pub control: Control,
+    /// To QEMU's monitor.
+    pub qmp: UnixStream,
+    /// The network.
+    pub net: &'a Net,
+    /// Forwarded ports whose listening was not yet reported.
+    pub publish: Vec<Publish>,
+    /// Tells the user something.
+    pub say: Box<dyn FnMut(&str) + 'a>,
+    /// Called once when the program is up: it listens on all forwarded TCP ports, or, without any, it runs.
+    pub ready: Option<Box<dyn FnOnce() + 'a>>,
+    told: Vec<String>,
+    hello: bool,
+    outcome: Option<Outcome>,
+    signals: u32,
+    vmm_ended: Option<String>,
+    control_closed: bool,
+    deadlines: Vec<(Instant, Deadline)>,
+    waiting: Vec<UnixStream>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Deadline {
+    Remind,
+    PowerDown,
+    Kill(u8),
+}
+
+impl<'a> Supervisor<'a> {
+    /// For a VMM that was just started.
+    pub fn new(vmm: u32, control: Control, qmp: UnixStream, net: &'a Net, say: Box<dyn FnMut(&str) + 'a>) -> Self {
+        Self {
+            vmm,
+            control,
+            qmp,
+            net,
+            publish: Vec::new(),
+            say,
+            ready: None,
+            told: Vec::new(),
+            hello: false,
+            outcome: None,
+            signals: 0,
+            vmm_ended: None,
+            control_closed: false,
+            deadlines: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// Runs until the VM has ended. Whoever waits for the end is answered by [`Supervisor::answer_all`] later.
+    pub fn run(&mut self, events: &Receiver<Event>) -> Outcome {
+        // Both: what the guest said last may be read after the VMM was reaped.
+        while self.vmm_ended.is_none() || !self.control_closed {
+            let next = self.deadlines.iter().map(|(at, _)| *at).min();
+            let event = match next {
+                None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => events.recv_timeout(at.saturating_duration_since(Instant::now())),
+            };
+            match event {
+                Ok(event) => self.handle(event),
+                Err(RecvTimeoutError::Timeout) => self.overdue(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.outcome.take().unwrap_or_else(|| Outcome::Lost(self.vmm_ended.take().unwrap_or_default()))
+    }
+
+    /// Tells all commands that wait for the end. Their streams stay open until this process has ended, which is what
+    /// they wait for: only then is the entry free.
+    pub fn answer_all(&mut self) {
+        for stream in self.waiting.drain(..) {
+            if let Ok(open) = stream.try_clone() {
+                std::mem::forget(open);
+            }
+            answer(stream, &Answer::Done);
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Signal(number) => self.signal(number),
+            Event::Guest(line) => self.guest(&line),
+            Event::ControlClosed => self.control_closed = true,
+            Event::VmmEnded(status) => {
+                self.vmm_ended = Some(status.map_or_else(|error| error.to_string(), |status| status.to_string()));
+                self.deadlines.clear();
+            }
+            Event::Request(request, stream) => self.request(request, stream),
+        }
+    }
+
+    fn signal(&mut self, number: i32) {
+        self.signals += 1;
+        if self.signals > 1 {
+            return self.kill(128 + number as u8);
+        }
+        self.end_program();
+        self.deadlines.push((Instant::now() + REMINDER, Deadline::Remind));
+    }
+
+    /// Asks the program to end; a guest that never said hello gets the power button as well.
+    fn end_program(&mut self) {
+        self.control.send(FromHost::Kill(SIGTERM));
+        if !self.hello {
+            self.power_down();
+        }
+    }
+
+    fn request(&mut self, request: Request, stream: UnixStream) {
+        match request {
+            Request::Signal(number) if self.hello => {
+                self.control.send(FromHost::Kill(number));
+                return answer(stream, &Answer::Done);
+            }
+            Request::Signal(_) => {
+                return answer(stream, &Answer::Failed("the program does not run yet; try again".into()));
+            }
+            Request::Stop(seconds) => {
+                self.end_program();
+                let limit = Duration::from_secs(seconds);
+                let now = Instant::now();
+                self.deadlines.push((now + limit / 2, Deadline::PowerDown));
+                self.deadlines.push((now + limit, Deadline::Kill(128 + SIGKILL)));
+            }
+            Request::End => self.kill(128 + SIGKILL),
+        }
+        self.waiting.push(stream);
+    }
+
+    fn guest(&mut self, line: &[u8]) {
+        match FromGuest::parse(line) {
+            Some(FromGuest::Hello { .. }) => {
+                self.hello = true;
+                self.check_ready();
+            }
+            Some(FromGuest::Listen { transport, addr, port }) => self.listening(transport, addr, port),
+            Some(FromGuest::Exit(status)) => self.finished(Outcome::Exit(status)),
+            Some(FromGuest::Crash { signal, reason }) => {
+                self.finished(Outcome::Crash(signal, String::from_utf8_lossy(reason).into_owned()));
+            }
+            // A newer guest may say more than we know.
+            None => {}
+        }
+    }
+
+    fn finished(&mut self, outcome: Outcome) {
+        // A crash line is followed by the exit of the machine, perhaps with a status: the crash says more.
+        if !matches!(self.outcome, Some(Outcome::Crash(..))) {
+            self.outcome = Some(outcome);
+        }
+        self.deadlines.retain(|(_, what)| !matches!(what, Deadline::Remind));
+        self.deadlines.push((Instant::now() + POWER_OFF, Deadline::Kill(0)));
+    }
+
+    /// The program listens: say how it is reached.
+    fn listening(&mut self, transport: Transport, addr: IpAddr, port: u16) {
+        if let Net::Tap(_, fixed) = self.net {
+            let addr = if addr.is_unspecified() { fixed.map(IpAddr::V4) } else { Some(addr) };
+            let Some(addr) = addr.filter(|addr| !addr.is_loopback()) else { return };
+            let url = url(transport, &host(addr), port, port);
+            if !self.told.contains(&url) {
+                (self.say)(&url);
+                self.told.push(url);
+            }
+            return;
+        }
+        let matches = |one: &Publish| one.guest == port && one.transport == transport;
+        let Some(at) = self.publish.iter().position(matches) else { return };
+        if addr.is_loopback() {
+            return (self.say)(&format!(
+                "the program listens on {addr} port {port} inside the VM only, where -p cannot reach it: \
+                 let it listen on 0.0.0.0"
+            ));
+        }
+        // slirp forwards to the guest's IPv4 address, which a listener on `::` takes as well, unless it is IPV6_V6ONLY:
+        // that the line does not tell.
+        if addr.is_ipv6() && !addr.is_unspecified() {
+            return;
+        }
+        let url = self.publish.remove(at).url();
+        (self.say)(&url);
+        self.check_ready();
+    }
+
+    fn check_ready(&mut self) {
+        if !self.publish.iter().any(|one| one.transport == Transport::Tcp)
+            && let Some(ready) = self.ready.take()
+        {
+            ready();
+        }
+    }
+
+    fn overdue(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self.deadlines.iter().filter(|(at, _)| *at <= now).map(|(_, what)| *what).collect();
+        self.deadlines.retain(|(at, _)| *at > now);
+        for what in due {
+            match what {
+                Deadline::Remind => (self.say)("the program has not ended yet; Ctrl-C again ends the VM"),
+                Deadline::PowerDown => self.power_down(),
+                Deadline::Kill(status) => self.kill(status),
+            }
+        }
+    }
+
+    fn power_down(&mut self) {
+        // The monitor takes both lines at once; a VMM without a monitor is about to end anyway.
+        let _ = self.qmp.write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"system_powerdown\"}\n");
+    }
+
+    /// Ends the VMM. The status counts unless the program's own is known.
+    fn kill(&mut self, status: u8) {
+        self.outcome.get_or_insert(Outcome::Ended(status));
+        // Once it was reaped, its number may belong to somebody else.
+        if self.vmm_ended.is_none() {
+            let _ = kill(Pid::from_raw(self.vmm as i32), Signal::SIGKILL);
+        }
+    }
+}
+
+fn host(addr: IpAddr) -> String {
+    if addr.is_ipv6() { format!("[{addr}]") } else { addr.to_string() }
+}
+
+fn answer(mut stream: UnixStream, answer: &Answer) {
+    // Whoever asked may have gone away.
+    if let Ok(mut line) = serde_json::to_vec(answer) {
+        line.push(b'\n');
+        let _ = stream.write_all(&line);
+    }
+}

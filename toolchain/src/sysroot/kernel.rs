@@ -1,0 +1,109 @@
+//! `libunibody.a`: the kernel, built by cargo for a bare machine and stripped of names that a program could clash with.
+
+use super::Part;
+use crate::fingerprint::Fingerprint;
+use crate::{command, files};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// A static-PIE link takes only position-independent code; signals and traps share stacks, so no red zone; backtraces walk
+/// frame pointers.
+const FLAGS: [&str; 4] =
+    ["--cfg=unibody_kernel", "-Crelocation-model=pie", "-Cno-redzone=yes", "-Cforce-frame-pointers=yes"];
+/// What the kernel is made of.
+const SOURCES: [&str; 7] =
+    ["Cargo.toml", "Cargo.lock", "libos", "drivers", "loader", "libc-shim/Cargo.toml", "libc-shim/src"];
+
+pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
+    let mut print = Fingerprint::default();
+    for source in SOURCES {
+        print.tree(&project.join(source), true)?;
+    }
+    let rustc = command::run(Command::new("rustc").arg("-V"), None)?;
+    print.bytes(&rustc).text(&FLAGS.join(" "));
+    let (name, what) =
+        if debug { ("kernel-debug", "building the kernel with checks") } else { ("kernel", "building the kernel") };
+    Part::get(cache, name, &print.hex(), what, |out| {
+        let target_dir = cache.join("target").join(name);
+        let mut flags = FLAGS.map(str::to_owned).to_vec();
+        if debug {
+            flags.extend(["--cfg=unibody_debug", "-Cdebug-assertions=yes", "-Coverflow-checks=yes"].map(str::to_owned));
+        }
+        // The sources' folder must not show in the image.
+        flags.push(format!("--remap-path-prefix={}=unibody", project.display()));
+        // Nor the user's: panic messages of libraries name their files.
+        flags.extend(registries().iter().map(|r| format!("--remap-path-prefix={}/=", r.display())));
+        let mut cargo = cargo();
+        cargo.args([
+            "build",
+            "--quiet",
+            "--package",
+            "libunibody",
+            "--profile",
+            "kernel",
+            "--target",
+            TARGET,
+            "--manifest-path",
+        ]);
+        cargo.arg(project.join("Cargo.toml")).env("CARGO_TARGET_DIR", &target_dir);
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+        command::run(&mut cargo, None)?;
+        let built = target_dir.join(TARGET).join("kernel/liblibunibody.a");
+        let built = if built.is_file() { built } else { built.with_file_name("libunibody.a") };
+        // The linker script knows the kernel by its archive's name, so the other one lies in a folder of its own.
+        let lib = out.join(if debug { "lib/debug" } else { "lib" });
+        fs::create_dir_all(&lib)?;
+        keep_only_ours(&built, &lib.join("libunibody.a"), cache)
+    })
+}
+
+/// Only `libos_*` and `unibody_*` stay global. Everything else (the kernel's own memcpy, for one) becomes local, so that it
+/// neither clashes with a program's function of that name nor is used by one. Fat LTO left the whole kernel in one object,
+/// so nothing that it refers to is lost; the archive's prebuilt objects fall away unless that object needs them.
+fn keep_only_ours(built: &Path, to: &Path, cache: &Path) -> Result<()> {
+    let work = tempfile::Builder::new().prefix("kernel-").tempdir_in(cache)?;
+    let whole = work.path().join("whole.a");
+    fs::copy(built, &whole).with_context(|| format!("cargo left no {}", built.display()))?;
+    let mut objcopy = Command::new("objcopy");
+    objcopy.args(["--wildcard", "--keep-global-symbol=libos_*", "--keep-global-symbol=unibody_*"]).arg(&whole);
+    command::run(&mut objcopy, None)?;
+    let members = command::run(Command::new("ar").arg("t").arg(&whole), None)?;
+    let members = String::from_utf8_lossy(&members);
+    // Members other than the kernel have no global symbol left: drop them.
+    let other: Vec<_> =
+        members.lines().filter(|m| !m.starts_with("libunibody") && !m.starts_with("liblibunibody")).collect();
+    if !other.is_empty() {
+        command::run(Command::new("ar").arg("dD").arg(&whole).args(&other), None)?;
+    }
+    command::run(Command::new("ranlib").arg("-D").arg(&whole), None)?;
+    files::remove(to)?;
+    fs::copy(&whole, to).with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(())
+}
+
+/// The folders in which cargo unpacks the sources of libraries, one for each registry.
+fn registries() -> Vec<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| std::env::home_dir().map(|h| h.join(".cargo")));
+    let found = home.and_then(|h| fs::read_dir(h.join("registry/src")).ok());
+    found.into_iter().flatten().flatten().map(|e| e.path()).collect()
+}
+
+/// cargo, without what an outer cargo run has put into the environment.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for name in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_TARGET_DIR",
+        "CARGO_BUILD_TARGET",
+        "RUSTC_WRAPPER",
+    ] {
+        cargo.env_remove(name);
+    }
+    cargo
+}

@@ -1,0 +1,95 @@
+//! One thing that passes, fails or is skipped.
+
+use super::context::Context;
+use anyhow::Result;
+use std::time::Duration;
+
+/// What a case may run beside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lane {
+    /// Other shared cases.
+    Shared,
+    /// Nothing: it takes all processors, or measures.
+    Alone,
+}
+
+/// What a case needs before it can start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Need {
+    /// The cross toolchain and QEMU.
+    Toolchain,
+    /// The nginx image.
+    Nginx,
+    /// grub-mkrescue and the firmware.
+    Grub,
+    /// wrk and a network namespace.
+    Load,
+}
+
+/// How many passed, failed, were skipped: a case may stand for many.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Passed.
+    pub passed: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Skipped, each with its reason.
+    pub skipped: Vec<String>,
+    /// A remark for the progress line.
+    pub note: String,
+}
+
+impl Tally {
+    /// One that passed.
+    pub fn pass(note: impl Into<String>) -> Self {
+        Self { passed: 1, note: note.into(), ..Self::default() }
+    }
+
+    /// One that this machine cannot run.
+    pub fn skip(reason: impl Into<String>) -> Self {
+        Self { skipped: vec![reason.into()], ..Self::default() }
+    }
+}
+
+/// The body of a case: an error is a failure, and its text is shown.
+pub type Body = Box<dyn FnOnce(&Context) -> Result<Tally> + Send>;
+
+/// A case.
+pub struct Case {
+    /// `group/name`, unique.
+    pub name: String,
+    /// What may run beside it.
+    pub lane: Lane,
+    /// What it needs.
+    pub needs: Vec<Need>,
+    /// Bodies bound their own steps; this bounds the whole.
+    pub limit: Duration,
+    /// What it does.
+    pub body: Body,
+}
+
+impl Case {
+    /// A case that may run beside others.
+    pub fn new(name: impl Into<String>, body: impl FnOnce(&Context) -> Result<Tally> + Send + 'static) -> Self {
+        let limit = Duration::from_secs(240);
+        Self { name: name.into(), lane: Lane::Shared, needs: vec![Need::Toolchain], limit, body: Box::new(body) }
+    }
+
+    /// With nothing beside it.
+    pub fn alone(mut self) -> Self {
+        self.lane = Lane::Alone;
+        self
+    }
+
+    /// With these needs.
+    pub fn needs(mut self, needs: &[Need]) -> Self {
+        self.needs = needs.to_vec();
+        self
+    }
+
+    /// With this limit.
+    pub fn limit(mut self, seconds: u64) -> Self {
+        self.limit = Duration::from_secs(seconds);
+        self
+    }
+}

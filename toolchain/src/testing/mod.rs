@@ -1,0 +1,88 @@
+//! `unibody test`: everything that proves the project, from host unit tests to nginx under load in a VM.
+//!
+//! Cases use this very command (`unibody build`, `unibody run`, ...), as users do; what an image prints as a Linux process is what
+//! it must print as a VM.
+
+mod case;
+mod context;
+mod directives;
+mod host;
+mod junit;
+mod matrix;
+mod netns;
+mod nginx;
+mod pool;
+mod process;
+mod programs;
+mod qemu;
+mod report;
+mod scenarios;
+mod sizes;
+mod vm;
+
+use anyhow::Result;
+use case::Case;
+use context::Context;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Run the tests: host unit tests, booted programs, the boot matrix, nginx under load
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    unibody test\n  \
+    unibody test program/threads --junit result.xml\n  \
+    unibody test --list boot/\n\n\
+    A failing case prints its output and the command that repeats it. The last line counts what passed, failed and was skipped.")]
+pub struct Test {
+    /// Only cases whose name contains this
+    filter: Option<String>,
+    /// Print the names of the cases and stop
+    #[arg(long)]
+    list: bool,
+    /// Write the result as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// The long cases, too
+    #[arg(long)]
+    full: bool,
+}
+
+impl Test {
+    /// Runs it: exit status 0 when nothing failed.
+    pub fn run(self, yes: bool) -> Result<u8> {
+        let mut cases = all(self.full)?;
+        if let Some(filter) = &self.filter {
+            cases.retain(|case| case.name.contains(filter.as_str()));
+            if cases.is_empty() {
+                anyhow::bail!("no case has '{filter}' in its name; `unibody test --list` prints the names");
+            }
+        }
+        if self.list {
+            for case in &cases {
+                crate::cli::output::line(&case.name)?;
+            }
+            return Ok(0);
+        }
+        process::watch_for_interrupts()?;
+        let context = Arc::new(Context::new(yes, self.full)?);
+        context.prepare(&cases)?;
+        let results = pool::run(&context, cases);
+        if let Some(file) = &self.junit {
+            junit::write(file, &results)?;
+        }
+        context.remove();
+        report::summary(&results)
+    }
+}
+
+/// Every case, in the order in which they start.
+fn all(full: bool) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    host::cases(&mut cases)?;
+    programs::cases(&mut cases)?;
+    matrix::cases(&mut cases, full);
+    scenarios::cases(&mut cases);
+    sizes::cases(&mut cases);
+    nginx::cases(&mut cases, full);
+    Ok(cases)
+}

@@ -1,0 +1,84 @@
+//! A network namespace with a TAP device, made without privileges where the system allows it.
+
+use super::process::{self, Running};
+use anyhow::{Context as _, Result, bail};
+use std::ffi::OsStr;
+use std::process::Command;
+use std::time::Duration;
+
+/// The TAP device inside.
+pub const TAP: &str = "tap0";
+/// The namespace's own addresses, as `ip` takes them, and the guest's, as `unibody run` takes them.
+pub const HOST4: &str = "10.77.0.1/24";
+/// See [`HOST4`].
+pub const HOST6: &str = "fd77::1/64";
+/// See [`HOST4`].
+pub const GUEST4: &str = "10.77.0.2/24";
+/// See [`HOST4`].
+pub const GUEST6: &str = "fd77::2/64";
+
+/// A namespace; it goes away with its holder.
+pub struct Netns {
+    holder: Running,
+    user: bool,
+}
+
+impl Netns {
+    /// Makes one. An error says what this machine does not allow.
+    pub fn new() -> Result<Self> {
+        if !std::path::Path::new("/dev/net/tun").exists() {
+            bail!("there is no /dev/net/tun here");
+        }
+        let user = !nix::unistd::geteuid().is_root();
+        let options: &[&str] = if user { &["--user", "--map-root-user", "--net"] } else { &["--net"] };
+        let mut unshare = process::command("unshare", options);
+        let holder = process::start(unshare.args(["sleep", "100000"]), b"")?;
+        let netns = Self { holder, user };
+        let addresses = format!(
+            "ip link set lo up && ip tuntap add {TAP} mode tap && ip addr add {HOST4} dev {TAP} && \
+             ip addr add {HOST6} dev {TAP} nodad && ip link set {TAP} up"
+        );
+        // Until `unshare` is done, the holder is still in our own namespace: nothing may be set up there.
+        let own = std::fs::read_link("/proc/self/ns/net").context("no network namespaces here")?;
+        process::eventually(Duration::from_secs(5), || {
+            let its = std::fs::read_link(format!("/proc/{}/ns/net", netns.holder.id()))
+                .context("no network namespace could be made")?;
+            if its == own {
+                bail!("no network namespace could be made (unprivileged user namespaces may be switched off)")
+            }
+            Ok(())
+        })?;
+        // A user namespace is only usable once its maps are written.
+        process::eventually(Duration::from_secs(5), || {
+            process::run(&mut netns.command("true", std::iter::empty::<&str>()), b"", Duration::from_secs(5))?.expect(0)
+        })?;
+        let made = process::run(&mut netns.command("sh", ["-c", &addresses]), b"", Duration::from_secs(10))?;
+        if made.status != 0 {
+            bail!("{}", made.err().trim().replace('\n', "; "));
+        }
+        Ok(netns)
+    }
+
+    /// A command that runs inside.
+    pub fn command<S: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, words: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.holder.id().to_string(), "--net"]);
+        if self.user {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        command.arg("--").arg(program).args(words);
+        command
+    }
+
+    /// The same for a command that was made already.
+    pub fn inside(&self, command: &Command) -> Command {
+        let mut entered = self.command(command.get_program(), command.get_args());
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => entered.env(key, value),
+                None => entered.env_remove(key),
+            };
+        }
+        entered
+    }
+}

@@ -1,0 +1,24 @@
+//! nginx in a VM: what it answers is what the same image answers as a Linux process; signals; load.
+
+mod control;
+mod http;
+mod load;
+mod semantics;
+mod site;
+
+use super::case::{Case, Need};
+
+/// All of them: they share the image.
+pub fn cases(all: &mut Vec<Case>, full: bool) {
+    const NEEDS: &[Need] = &[Need::Toolchain, Need::Nginx];
+    all.push(Case::new("nginx/version", control::version).needs(NEEDS));
+    all.push(Case::new("nginx/http", semantics::compare).needs(NEEDS));
+    all.push(Case::new("nginx/http-microvm-16M", semantics::small).needs(NEEDS));
+    all.push(Case::new("nginx/dhcp", semantics::dhcp).needs(NEEDS));
+    all.push(Case::new("nginx/reload-and-reopen", control::reload).needs(NEEDS));
+    all.push(Case::new("nginx/stop", control::stop).needs(NEEDS));
+    all.push(Case::new("nginx/bad-configuration", control::bad_configuration).needs(NEEDS));
+    all.push(Case::new("nginx/direct-start", control::direct_start).needs(NEEDS));
+    all.push(Case::new("nginx/first-answer", load::first_answer).needs(NEEDS).alone());
+    load::cases(all, full);
+}
