@@ -22,6 +22,8 @@ pub mod crash;
 #[cfg(unibody_kernel)]
 mod devices;
 #[cfg(unibody_kernel)]
+mod disk;
+#[cfg(unibody_kernel)]
 mod entropy;
 #[cfg(unibody_kernel)]
 pub mod exit;
@@ -31,12 +33,16 @@ pub mod futex;
 #[cfg(unibody_kernel)]
 mod hooks;
 #[cfg(unibody_kernel)]
+mod hostdir;
+#[cfg(unibody_kernel)]
 pub mod init;
 #[cfg(unibody_kernel)]
 pub mod log;
 pub mod mm;
 #[cfg(unibody_kernel)]
 pub mod net;
+#[cfg(unibody_kernel)]
+mod parts;
 #[cfg(unibody_kernel)]
 mod rootfs;
 pub mod sched;

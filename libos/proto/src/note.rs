@@ -8,6 +8,10 @@ pub const OWNER: &[u8] = b"unibody";
 pub const TYPE: u32 = 1;
 /// Version of the descriptor that this crate knows.
 pub const VERSION: u32 = 1;
+/// Flag: disks can be mounted.
+pub const DISK: u32 = 1;
+/// Flag: folders of the host can be mounted.
+pub const SHARE: u32 = 2;
 /// Length of the descriptor.
 pub const LEN: usize = 16;
 
@@ -16,7 +20,7 @@ pub const LEN: usize = 16;
 pub struct Note {
     /// Layout version; a newer one may append fields.
     pub version: u32,
-    /// None is defined yet.
+    /// [`DISK`], [`SHARE`]: the parts of the kernel that are linked.
     pub flags: u32,
     /// Memory below which the image does not start.
     pub min_memory: u64,

@@ -28,6 +28,10 @@ pub mod key {
     pub const IP6: &[u8] = b"ip6";
     /// One name server (repeated).
     pub const DNS: &[u8] = b"dns";
+    /// A disk to mount (repeated): `SERIAL:PATH:FS[:ro]`.
+    pub const DISK: &[u8] = b"disk";
+    /// A folder of the host to mount (repeated): `TAG:PATH[:ro]`.
+    pub const SHARE: &[u8] = b"share";
     /// Kernel log level: `error`, `warn`, `info` or `debug`.
     pub const LOG: &[u8] = b"log";
     /// `1`: somebody listens on the control port and wants messages there.

@@ -24,6 +24,10 @@ pub struct Params {
     pub ip6: Option<Vec<u8>>,
     /// Name servers.
     pub dns: Vec<Vec<u8>>,
+    /// Disks to mount, as [`key::DISK`] spells them.
+    pub disks: Vec<Vec<u8>>,
+    /// Folders of the host to mount, as [`key::SHARE`] spells them.
+    pub shares: Vec<Vec<u8>>,
     /// Log level.
     pub log: Option<Level>,
     /// Somebody listens on the control port.
@@ -35,6 +39,8 @@ pub struct Params {
 struct Seen {
     args: bool,
     dns: bool,
+    disks: bool,
+    shares: bool,
 }
 
 impl Params {
@@ -68,6 +74,8 @@ impl Params {
         match k {
             key::ARG => replace(&mut self.args, value, &mut seen.args),
             key::DNS => replace(&mut self.dns, value, &mut seen.dns),
+            key::DISK => replace(&mut self.disks, value, &mut seen.disks),
+            key::SHARE => replace(&mut self.shares, value, &mut seen.shares),
             key::ENV => {
                 let name = value.split_inclusive(|&b| b == b'=').next().unwrap_or(&value).to_vec();
                 self.env.retain(|e| !e.starts_with(&name));

@@ -45,6 +45,7 @@ pub fn image(build: &Build, recipe: &Recipe, source: Option<&Path>) -> Result<Pa
         files::remove(&artefact)?;
         let mut make = step(build, recipe, &compiled, &recipe.build.make)?;
         make.env(wrapper::ROOTFS, &root).env(wrapper::DEBUG, if build.debug { "1" } else { "0" });
+        make.env(wrapper::WITHOUT, recipe.build.without.join(","));
         command::run(&mut make, Some(&compiled.dir.join("log")))?;
         if !artefact.is_file() {
             bail!("{} did not make {}", command::line(&make), artefact.display());
@@ -141,6 +142,7 @@ fn step(build: &Build, recipe: &Recipe, compiled: &Compiled, words: &[String]) -
         "DESTDIR",
         wrapper::ROOTFS,
         wrapper::DEBUG,
+        wrapper::WITHOUT,
     ] {
         command.env_remove(name);
     }

@@ -65,6 +65,9 @@ pub struct Build {
     /// A library: installs to `{prefix}`.
     #[serde(default)]
     pub install: Vec<String>,
+    /// Parts of the kernel that the image does without, to be smaller: `disk`, `share`.
+    #[serde(default)]
+    pub without: Vec<String>,
     /// A program: what `make` leaves.
     pub image: Option<PathBuf>,
 }

@@ -33,6 +33,11 @@ pub fn build(project: &Path, cache: &Path, musl: &Part) -> Result<Part> {
         compile("enosys.S", &enosys)?;
         command::run(Command::new("ar").arg("rcsD").arg(lib.join("libenosys.a")).arg(&enosys), None)?;
         fs::remove_file(enosys)?;
+        for part in wrapper::PARTS {
+            let mut gcc = Command::new("gcc");
+            gcc.arg("-c").arg(format!("-DPART=libos_part_{part}")).arg(shim.join("crt/without.S"));
+            command::run(gcc.arg("-o").arg(lib.join(format!("without-{part}.o"))), None)?;
+        }
         fs::copy(shim.join("unibody.ld"), lib.join("unibody.ld"))?;
         fs::copy(shim.join("crt/rootfs.S"), lib.join("rootfs.S"))?;
         wrapper::rootfs::object(&lib.join("rootfs.S"), None, &lib.join("rootfs.o"))

@@ -7,7 +7,7 @@ mod libraries;
 mod missing;
 pub mod rootfs;
 
-pub use gcc::{DEBUG, ROOTFS};
+pub use gcc::{DEBUG, PARTS, ROOTFS, WITHOUT};
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

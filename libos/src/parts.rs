@@ -1,0 +1,64 @@
+//! Parts of the kernel that an image may do without: disks and host folders.
+//!
+//! They are linked into programs that open files, unless the wrapper was told to leave them out (`UNIBODY_WITHOUT`, see
+//! `libc-shim/crt/without.S`): then a stronger `libos_part_NAME` takes the place of the one below, and what only that
+//! one reaches is not linked. Each answers whether the part is there.
+
+use crate::boot::parameters;
+use crate::{disk, hostdir};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+crate::init_with!(2 /* open */, start);
+crate::init_with!(257 /* openat */, start);
+crate::init_with!(437 /* openat2 */, start);
+
+unsafe extern "C" {
+    safe fn libos_part_disk() -> bool;
+    safe fn libos_part_share() -> bool;
+}
+
+/// Defines `$name` as a weak symbol that goes on to `$f`.
+macro_rules! part {
+    ($name:literal, $f:path) => {
+        core::arch::global_asm!(
+            concat!(".section .text.", $name, ",\"ax\",@progbits"),
+            concat!(".weak ", $name),
+            concat!($name, ": jmp {}"),
+            ".text",
+            sym $f,
+        );
+    };
+}
+
+part!("libos_part_disk", libos_with_disk);
+part!("libos_part_share", libos_with_share);
+
+/// Also how the tool sees that an image has the part: the linker dropped the symbol or not.
+#[unsafe(no_mangle)]
+extern "C" fn libos_with_disk() -> bool {
+    disk::start();
+    true
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn libos_with_share() -> bool {
+    hostdir::start();
+    true
+}
+
+/// Starts what is linked; the program does not run without what it was promised.
+extern "C" fn start() {
+    static STARTED: AtomicBool = AtomicBool::new(false);
+    if STARTED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let p = parameters();
+    for (there, wanted, what) in
+        [(libos_part_disk(), !p.disks.is_empty(), "disks"), (libos_part_share(), !p.shares.is_empty(), "host folders")]
+    {
+        if wanted && !there {
+            libos_base::error!("this image was built without {what}");
+            crate::exit::process(127);
+        }
+    }
+}
