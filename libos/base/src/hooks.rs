@@ -11,6 +11,8 @@ mod imp {
         pub safe fn libos_current_thread() -> Arc<dyn Park>;
         /// See [`crate::thread::park`].
         pub safe fn libos_park(deadline_ns: u64, interruptible: bool) -> crate::thread::Wake;
+        /// See [`crate::thread::spawn`].
+        pub safe fn libos_spawn(name: &'static str, f: crate::thread::Job) -> crate::Result<()>;
         /// Called when the preemption count falls to zero while a reschedule is due.
         pub safe fn libos_preempt();
         /// Nanoseconds since boot.
@@ -28,6 +30,8 @@ mod imp {
         pub unsafe fn libos_copy(dst: *mut u8, src: *const u8, len: usize) -> usize;
         /// Whether memory is so short that no new kernel object should be made.
         pub safe fn libos_memory_low() -> bool;
+        /// Pages that are free, neither kept in reserve nor promised.
+        pub safe fn libos_memory_available() -> usize;
         /// Whether `addr .. addr + len` may hold program data: below `PROGRAM_END` and not in the kernel's own part
         /// of the image.
         pub safe fn libos_program_range(addr: usize, len: usize) -> bool;
@@ -45,6 +49,10 @@ mod imp {
     }
     pub fn libos_park(deadline_ns: u64, _interruptible: bool) -> Wake {
         HostThread::park(deadline_ns)
+    }
+    pub fn libos_spawn(name: &'static str, f: crate::thread::Job) -> crate::Result<()> {
+        let made = std::thread::Builder::new().name(name.into()).spawn(f);
+        made.map(|_| ()).map_err(|_| crate::Errno::EAGAIN)
     }
     pub fn libos_monotonic_ns() -> u64 {
         static START: OnceLock<Instant> = OnceLock::new();
@@ -71,6 +79,9 @@ mod imp {
     }
     pub fn libos_memory_low() -> bool {
         false
+    }
+    pub fn libos_memory_available() -> usize {
+        1 << 20
     }
     pub fn libos_program_range(addr: usize, len: usize) -> bool {
         addr >= crate::layout::PROGRAM_START && addr.checked_add(len).is_some_and(|e| e <= crate::layout::PROGRAM_END)

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 pub mod abi;
+pub mod block;
 pub mod errno;
 pub mod file;
 mod hooks;

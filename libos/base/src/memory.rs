@@ -3,9 +3,32 @@
 //! A few containers (`Arc`, `BTreeMap`) cannot report that there is no memory. The kernel keeps a reserve for them, and
 //! every call that makes something a program can have many of (a file, a socket, a mapping, a watch) asks here first.
 
+use crate::sync::Once;
 use crate::{Errno, Result, hooks};
 
 /// ENOMEM when only the reserve is left.
 pub fn check() -> Result<()> {
     if hooks::libos_memory_low() { Err(Errno::ENOMEM) } else { Ok(()) }
+}
+
+/// Pages that are free, neither kept in reserve nor promised.
+pub fn available() -> usize {
+    hooks::libos_memory_available()
+}
+
+/// Gives about so many pages back that can be had again from elsewhere; how many it were. Takes spin locks only, of
+/// rank Table and above.
+pub type Reclaim = fn(usize) -> usize;
+
+/// Set by the page cache, so that a program without one does not link it.
+static RECLAIM: Once<Reclaim> = Once::new();
+
+/// Sets who gives pages back; the first call wins.
+pub fn on_shortage(f: Reclaim) {
+    RECLAIM.set(|| f);
+}
+
+/// Frees about `pages` of what can be had again; how many it were. Call it without spin locks.
+pub fn reclaim(pages: usize) -> usize {
+    RECLAIM.get().map_or(0, |f| f(pages))
 }

@@ -1,7 +1,11 @@
 //! Parking: the one way a thread waits. Wait queues, futexes, poll and sleeps are built on it.
 
-use crate::hooks;
+use crate::{Result, hooks};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+
+/// What a thread runs.
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// A thread that can be woken. Has a one-slot token, as `std::thread::park`: an `unpark` before the `park` makes
 /// that `park` return at once. Wake-ups may be spurious: callers check their condition in a loop.
@@ -34,6 +38,11 @@ pub fn current() -> Arc<dyn Park> {
 /// `interruptible`, until a signal is pending. Must not be called with a spin lock held.
 pub fn park(deadline_ns: u64, interruptible: bool) -> Wake {
     hooks::libos_park(deadline_ns, interruptible)
+}
+
+/// Starts a kernel thread that nobody waits for. ENOMEM, EAGAIN.
+pub fn spawn(name: &'static str, f: impl FnOnce() + Send + 'static) -> Result<()> {
+    hooks::libos_spawn(name, Box::new(f))
 }
 
 #[cfg(not(unibody_kernel))]
