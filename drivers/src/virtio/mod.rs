@@ -3,6 +3,7 @@
 pub mod console;
 mod find;
 pub mod net;
+pub mod p9;
 pub mod queue;
 pub mod rng;
 #[cfg(test)]
