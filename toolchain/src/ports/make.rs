@@ -3,9 +3,9 @@
 //! A build folder belongs to what decides its object code: recipe, source, libraries, musl. When only the kernel or the root
 //! file system changes, the program is linked again and nothing is compiled.
 
-use super::recipe::Recipe;
+use super::recipe::{Recipe, Rootfs, Target};
 use crate::fingerprint::Fingerprint;
-use crate::{apt, command, files, lock, paths, progress, sysroot, wrapper};
+use crate::{apt, command, files, lock, packages, paths, progress, sysroot, wrapper};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,37 +16,51 @@ pub struct Build<'a> {
     pub project: &'a Path,
     pub sysroot: &'a Path,
     pub debug: bool,
+    pub yes: bool,
 }
 
-/// A port whose object code is there.
-struct Compiled {
+/// A library port that was built for another port: its name, and its folder in the cache.
+type Library = (String, PathBuf);
+
+/// A port's tree, configured.
+struct Tree<'a> {
+    recipe: &'a Recipe,
     /// Its folder in the cache: `build` (the tree), `prefix` (a library's files), `log`.
     dir: PathBuf,
     source: apt::Source,
+    libraries: Vec<Library>,
 }
 
-/// The image's path in the cache.
-pub fn image(build: &Build, recipe: &Recipe, source: Option<&Path>) -> Result<PathBuf> {
+/// The path in the cache of the image that `target` makes; `artefact` is what its command leaves.
+pub fn image(
+    build: &Build,
+    recipe: &Recipe,
+    target: &Target,
+    artefact: &Path,
+    source: Option<&Path>,
+) -> Result<PathBuf> {
     let _lock = lock::exclusive(&paths::cache()?.join("ports").join("lock"))?;
-    let compiled = compile(build, recipe, source)?;
-    let artefact = compiled.dir.join("build").join(recipe.build.image.as_deref().unwrap_or(Path::new("")));
-    let root = compiled.dir.join("rootfs");
+    let tree = compile(build, recipe, target, source)?;
+    let artefact = tree.dir.join("build").join(artefact);
+    let named = |what: &str| tree.dir.join([what, target.name].join(if target.name.is_empty() { "" } else { "-" }));
+    let root = named("rootfs");
     files::remove(&root)?;
     fs::create_dir(&root)?;
-    fill_root(recipe, &compiled.source.tree, &root)?;
-    let image = compiled.dir.join(if build.debug { "image-debug" } else { "image" });
+    fill_root(&tree, target.rootfs, &root)?;
+    crate::build::write_params(&root, &target.run.params())?;
+    let image = named(if build.debug { "image-debug" } else { "image" });
     let stamp = Fingerprint::default().text(&sysroot::stamp(build.sysroot)?).tree(&root, false)?.hex();
     let stamp_file = image.with_extension("stamp");
     if fs::read_to_string(&stamp_file).is_ok_and(|s| s == stamp) && image.is_file() {
         return Ok(image);
     }
-    progress::step(&format!("linking {} {}", recipe.name, compiled.source.version), || {
+    progress::step(&tree.what("linking", target), || {
         files::remove(&stamp_file)?;
         files::remove(&artefact)?;
-        let mut make = step(build, recipe, &compiled, &recipe.build.make)?;
+        let mut make = tree.step(build, target.make)?;
         make.env(wrapper::ROOTFS, &root).env(wrapper::DEBUG, if build.debug { "1" } else { "0" });
-        make.env(wrapper::WITHOUT, recipe.build.without.join(","));
-        command::run(&mut make, Some(&compiled.dir.join("log")))?;
+        make.env(wrapper::WITHOUT, target.without.join(","));
+        command::run(&mut make, Some(&tree.dir.join("log")))?;
         if !artefact.is_file() {
             bail!("{} did not make {}", command::line(&make), artefact.display());
         }
@@ -56,20 +70,51 @@ pub fn image(build: &Build, recipe: &Recipe, source: Option<&Path>) -> Result<Pa
     Ok(image)
 }
 
-/// Compiles a port and, before it, the libraries that it needs.
-fn compile(build: &Build, recipe: &Recipe, source: Option<&Path>) -> Result<Compiled> {
+/// Compiles a target and, before it, the libraries that it needs.
+fn compile<'a>(build: &Build, recipe: &'a Recipe, target: &Target, source: Option<&Path>) -> Result<Tree<'a>> {
+    let mut tree = configure(build, recipe, source)?;
+    let libraries = libraries(build, target.depends)?;
+    let stamp = libraries.iter().map(|(_, dir)| dir.to_string_lossy().into_owned()).collect::<Vec<_>>().join("\n");
+    tree.libraries.extend(libraries);
+    let compiled = match target.name {
+        "" => "compiled".to_owned(),
+        name => format!("compiled-{name}"),
+    };
+    let compiled = tree.dir.join(compiled);
+    if fs::read_to_string(&compiled).is_ok_and(|s| s == stamp) {
+        return Ok(tree);
+    }
+    progress::step(&tree.what("compiling", target), || {
+        let log = tree.dir.join("log");
+        command::run(tree.step(build, target.make)?.arg(command::jobs()), Some(&log))?;
+        if target.name.is_empty() && !recipe.build.install.is_empty() {
+            command::run(&mut tree.step(build, &recipe.build.install)?, Some(&log))?;
+        }
+        Ok(())
+    })?;
+    files::write(&compiled, &stamp)?;
+    Ok(tree)
+}
+
+/// Compiles library ports.
+fn libraries(build: &Build, names: &[String]) -> Result<Vec<Library>> {
+    let compiled = |name: &String| {
+        let recipe = Recipe::read(&build.project.join("ports").join(name))?;
+        Ok((name.clone(), compile(build, &recipe, &recipe.target(None)?, None)?.dir))
+    };
+    names.iter().map(compiled).collect()
+}
+
+/// A configured tree of the port, in a folder that is its alone.
+fn configure<'a>(build: &Build, recipe: &'a Recipe, source: Option<&Path>) -> Result<Tree<'a>> {
     let source = match source {
         Some(dir) => apt::local(dir)?,
         None => apt::source(&recipe.source.package)?,
     };
-    let (mut cflags, mut ldflags) = (Vec::new(), Vec::new());
+    let libraries = libraries(build, &recipe.depends)?;
     let mut print = Fingerprint::default();
-    for name in &recipe.depends {
-        let library = compile(build, &Recipe::read(&build.project.join("ports").join(name))?, None)?;
-        let prefix = library.dir.join("prefix");
-        cflags.push(format!("-I{}", prefix.join("include").display()));
-        ldflags.push(format!("-L{}", prefix.join("lib").display()));
-        print.text(&library.dir.to_string_lossy());
+    for (_, dir) in &libraries {
+        print.text(&dir.to_string_lossy());
     }
     print
         .text(&sysroot::code_stamp(build.sysroot)?)
@@ -83,87 +128,102 @@ fn compile(build: &Build, recipe: &Recipe, source: Option<&Path>) -> Result<Comp
         print.tree(&source.tree, false)?;
     }
     let dir = paths::cache()?.join("ports").join(format!("{}-{}", recipe.name, print.hex()));
-    let compiled = Compiled { dir: dir.clone(), source };
-    if dir.join("compiled").is_file() {
-        return Ok(compiled);
+    let tree = Tree { recipe, dir, source, libraries };
+    let done = tree.dir.join("configured");
+    if done.is_file() {
+        return Ok(tree);
     }
+    packages::ensure(&recipe.build.tools.iter().map(String::as_str).collect::<Vec<_>>(), build.yes)?;
     // The folder's name stays the same all along: libtool and configure write it into files.
-    files::remove(&dir)?;
-    fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    fs::write(dir.join("cflags"), cflags.join(" "))?;
-    fs::write(dir.join("ldflags"), ldflags.join(" "))?;
-    let log = dir.join("log");
-    let what = |doing: &str| format!("{doing} {} {}", recipe.name, compiled.source.version);
+    files::remove(&tree.dir)?;
+    fs::create_dir_all(&tree.dir).with_context(|| format!("cannot make {}", tree.dir.display()))?;
     // cp keeps the times of files: generated files must stay newer than what they are generated from.
-    command::run(Command::new("cp").arg("-a").arg(&compiled.source.tree).arg(dir.join("build")), None)?;
+    command::run(Command::new("cp").arg("-a").arg(&tree.source.tree).arg(tree.dir.join("build")), None)?;
     if !recipe.build.configure.is_empty() {
-        progress::step(&what("configuring"), || {
-            command::run(&mut step(build, recipe, &compiled, &recipe.build.configure)?, Some(&log)).map(drop)
+        progress::step(&tree.what("configuring", &recipe.target(None)?), || {
+            command::run(&mut tree.step(build, &recipe.build.configure)?, Some(&tree.dir.join("log"))).map(drop)
         })?;
     }
-    progress::step(&what("compiling"), || {
-        let mut make = step(build, recipe, &compiled, &recipe.build.make)?;
-        make.arg(command::jobs());
-        command::run(&mut make, Some(&log))?;
-        if !recipe.build.install.is_empty() {
-            command::run(&mut step(build, recipe, &compiled, &recipe.build.install)?, Some(&log))?;
-        }
-        Ok(())
-    })?;
-    files::write(&dir.join("compiled"), "")?;
-    discard_old(recipe, &dir);
-    Ok(compiled)
+    files::write(&done, "")?;
+    discard_old(recipe, &tree.dir);
+    Ok(tree)
 }
 
-/// One command of a recipe, in the build folder and with the wrappers in `PATH`.
-fn step(build: &Build, recipe: &Recipe, compiled: &Compiled, words: &[String]) -> Result<Command> {
-    let read = |name: &str| fs::read_to_string(compiled.dir.join(name)).unwrap_or_default();
-    let (cflags, ldflags) = (read("cflags"), read("ldflags"));
-    let prefix = compiled.dir.join("prefix").to_string_lossy().into_owned();
-    let port = recipe.dir.to_string_lossy();
-    let values = [("{prefix}", &*prefix), ("{cflags}", &*cflags), ("{ldflags}", &*ldflags), ("{port}", &*port)];
-    let fill = |word: &String| values.iter().fold(word.clone(), |word, (name, value)| word.replace(name, value));
-    let words: Vec<_> = words.iter().map(fill).collect();
-    let Some((program, args)) = words.split_first() else { bail!("port {} has an empty command", recipe.name) };
-    let mut path = build.sysroot.join("bin").into_os_string();
-    path.push(":");
-    path.push(std::env::var_os("PATH").unwrap_or_default());
-    let mut command = Command::new(program);
-    command.args(args).current_dir(compiled.dir.join("build")).env("PATH", path).env("LC_ALL", "C");
-    for name in [
-        "CC",
-        "CFLAGS",
-        "CPPFLAGS",
-        "CXXFLAGS",
-        "LDFLAGS",
-        "LIBS",
-        "MAKEFLAGS",
-        "MAKELEVEL",
-        "DESTDIR",
-        wrapper::ROOTFS,
-        wrapper::DEBUG,
-        wrapper::WITHOUT,
-    ] {
-        command.env_remove(name);
+impl Tree<'_> {
+    /// For people: what is done to what.
+    fn what(&self, doing: &str, target: &Target) -> String {
+        let colon = if target.name.is_empty() { "" } else { ":" };
+        format!("{doing} {}{colon}{} {}", self.recipe.name, target.name, self.source.version)
     }
-    command.envs(recipe.build.environment.iter().map(|(k, v)| (k, fill(v))));
-    Ok(command)
+
+    /// One command of the recipe, in the build folder and with the wrappers in `PATH`.
+    fn step(&self, build: &Build, words: &[String]) -> Result<Command> {
+        let flags = |option: &str, folder: &str| {
+            let flag = |(_, dir): &Library| format!("{option}{}", dir.join("prefix").join(folder).display());
+            self.libraries.iter().map(flag).collect::<Vec<_>>().join(" ")
+        };
+        let mut values = vec![
+            ("{prefix}".to_owned(), self.dir.join("prefix").to_string_lossy().into_owned()),
+            ("{cflags}".to_owned(), flags("-I", "include")),
+            ("{ldflags}".to_owned(), flags("-L", "lib")),
+            ("{port}".to_owned(), self.recipe.dir.to_string_lossy().into_owned()),
+        ];
+        for (name, dir) in &self.libraries {
+            values.push((format!("{{{name}}}"), dir.join("prefix").to_string_lossy().into_owned()));
+        }
+        let fill = |word: &String| values.iter().fold(word.clone(), |word, (name, value)| word.replace(name, value));
+        let words: Vec<_> = words.iter().map(fill).collect();
+        let Some((program, args)) = words.split_first() else {
+            bail!("port {} has an empty command", self.recipe.name)
+        };
+        let mut path = build.sysroot.join("bin").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.dir.join("build")).env("PATH", path).env("LC_ALL", "C");
+        for name in [
+            "CC",
+            "CFLAGS",
+            "CPPFLAGS",
+            "CXXFLAGS",
+            "LDFLAGS",
+            "LIBS",
+            "MAKEFLAGS",
+            "MAKELEVEL",
+            "DESTDIR",
+            wrapper::ROOTFS,
+            wrapper::DEBUG,
+            wrapper::WITHOUT,
+        ] {
+            command.env_remove(name);
+        }
+        command.envs(self.recipe.build.environment.iter().map(|(k, v)| (k, fill(v))));
+        Ok(command)
+    }
 }
 
 /// Puts the image's root file system together.
-fn fill_root(recipe: &Recipe, source: &Path, root: &Path) -> Result<()> {
-    if let Some(folder) = &recipe.rootfs.folder {
-        files::copy_tree(&recipe.dir.join(folder), root)?;
+fn fill_root(tree: &Tree, rootfs: &Rootfs, root: &Path) -> Result<()> {
+    if let Some(folder) = &rootfs.folder {
+        files::copy_tree(&tree.recipe.dir.join(folder), root)?;
     }
-    for dir in &recipe.rootfs.directories {
+    for dir in &rootfs.directories {
         fs::create_dir_all(root.join(dir)).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    for (to, from) in &recipe.rootfs.copy {
-        let (from, to) = (source.join(from), root.join(to));
+    for (to, from) in &rootfs.copy {
+        let installed = tree.libraries.iter().find_map(|(name, dir)| {
+            let rest = from.strip_prefix(format!("{{{name}}}")).ok()?;
+            Some(dir.join("prefix").join(rest))
+        });
+        let (from, to) = (installed.unwrap_or_else(|| tree.source.tree.join(from)), root.join(to));
+        if from.is_dir() {
+            files::copy_tree(&from, &to)?;
+            continue;
+        }
         fs::create_dir_all(to.parent().unwrap_or(root))?;
         fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
     }
-    crate::build::write_params(root, &recipe.params())
+    Ok(())
 }
 
 /// Builds of other versions of this port are of no use any more.

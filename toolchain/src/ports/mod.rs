@@ -46,8 +46,17 @@ pub fn list(project: Option<&Path>) -> Result<Vec<Listed>> {
         let path = entry?.path();
         if path.join(recipe::FILE).is_file() {
             let r = Recipe::read(&path)?;
+            let version = apt::cached_version(&r.source.package);
+            all.extend(r.programs.into_iter().map(|(program, p)| Listed {
+                name: format!("{}:{program}", r.name),
+                description: p.description,
+                version: version.clone(),
+                licence: r.licence.clone(),
+                tested: p.tested,
+                image: true,
+            }));
             all.push(Listed {
-                version: apt::cached_version(&r.source.package),
+                version,
                 image: r.build.image.is_some(),
                 name: r.name,
                 description: r.description,
@@ -60,15 +69,22 @@ pub fn list(project: Option<&Path>) -> Result<Vec<Listed>> {
     Ok(all)
 }
 
-/// Whether there is a port of this name.
+/// `PORT` or `PORT:PROGRAM`.
+fn split(name: &str) -> (&str, Option<&str>) {
+    name.split_once(':').map_or((name, None), |(port, program)| (port, Some(program)))
+}
+
+/// Whether there is a port of this name, whatever program of it is meant.
 pub fn exists(project: Option<&Path>, name: &str) -> bool {
-    let plain = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
-    plain && paths::project(project).is_ok_and(|p| p.join("ports").join(name).join(recipe::FILE).is_file())
+    let (port, _) = split(name);
+    let plain = !port.is_empty() && !name.contains('/') && !port.starts_with('.');
+    plain && paths::project(project).is_ok_and(|p| p.join("ports").join(port).join(recipe::FILE).is_file())
 }
 
 /// Builds a port's image and returns its path. DWARF goes to `IMAGE.debug`.
 pub fn build(name: &str, options: &Options) -> Result<PathBuf> {
-    let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.img")));
+    let (port, program) = split(name);
+    let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.img", program.unwrap_or(port))));
     let image = cached_image(name, options)?;
     crate::build::deliver(&image, &output)?;
     Ok(output)
@@ -77,16 +93,19 @@ pub fn build(name: &str, options: &Options) -> Result<PathBuf> {
 /// Builds a port's image in the cache, unless it is there and up to date.
 pub fn cached_image(name: &str, options: &Options) -> Result<PathBuf> {
     let project = paths::project(options.sysroot.kernel_source.as_deref())?;
+    let (port, program) = split(name);
     if !exists(options.sysroot.kernel_source.as_deref(), name) {
-        bail!("there is no port {name}; `unibody ports` lists them");
+        bail!("there is no port {port}; `unibody ports` lists them");
     }
-    let recipe = Recipe::read(&project.join("ports").join(name))?;
-    if recipe.build.image.is_none() {
+    let recipe = Recipe::read(&project.join("ports").join(port))?;
+    let target = recipe.target(program)?;
+    let Some(artefact) = target.image else {
         bail!("{name} is a library for other ports: it makes no image");
-    }
+    };
     let sysroot = sysroot::ensure(&options.sysroot)?;
-    let source = options.source.as_deref();
-    make::image(&make::Build { project: &project, sysroot: &sysroot, debug: options.sysroot.debug }, &recipe, source)
+    let build =
+        make::Build { project: &project, sysroot: &sysroot, debug: options.sysroot.debug, yes: options.sysroot.yes };
+    make::image(&build, &recipe, &target, artefact, options.source.as_deref())
 }
 
 /// What `clean` removes: builds of ports, but not their sources.

@@ -1,6 +1,6 @@
 //! `port.toml`.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,9 @@ pub struct Recipe {
     pub source: Source,
     /// How it is built.
     pub build: Build,
+    /// More programs of the same source, each built when it is asked for as `PORT:PROGRAM`.
+    #[serde(default)]
+    pub programs: BTreeMap<String, Program>,
     /// What is in the image's root file system.
     #[serde(default)]
     pub rootfs: Rootfs,
@@ -51,6 +54,9 @@ pub struct Source {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
+    /// Programs that building needs on this machine.
+    #[serde(default)]
+    pub tools: Vec<String>,
     /// Files and folders of the port that go into the program, for example a module: `{port}` is where they are.
     #[serde(default)]
     pub inputs: Vec<PathBuf>,
@@ -72,6 +78,32 @@ pub struct Build {
     pub image: Option<PathBuf>,
 }
 
+/// A further program: built in the port's tree, as it was configured for the port.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// What it is.
+    pub description: String,
+    /// What was tested.
+    pub tested: String,
+    /// Ports of libraries that this program needs beyond the port's own.
+    #[serde(default)]
+    pub depends: Vec<String>,
+    /// Compiles and links, as the port's own.
+    pub make: Vec<String>,
+    /// What `make` leaves.
+    pub image: PathBuf,
+    /// Parts of the kernel that the image does without.
+    #[serde(default)]
+    pub without: Vec<String>,
+    /// What is in the image's root file system.
+    #[serde(default)]
+    pub rootfs: Rootfs,
+    /// Defaults of running it.
+    #[serde(default)]
+    pub run: Run,
+}
+
 /// What is in the root file system.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,7 +113,8 @@ pub struct Rootfs {
     /// Folders that are made.
     #[serde(default)]
     pub directories: Vec<PathBuf>,
-    /// Files copied from the source tree: target = source.
+    /// Files and folders copied from the source tree: target = source. A source that begins with `{NAME}` is one that
+    /// the library port NAME has installed.
     #[serde(default)]
     pub copy: BTreeMap<PathBuf, PathBuf>,
 }
@@ -101,6 +134,25 @@ pub struct Run {
     pub hosted_args: Vec<String>,
 }
 
+/// One thing that a recipe makes.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// A further program's name; empty for the port's own.
+    pub name: &'a str,
+    /// Library ports beyond the recipe's.
+    pub depends: &'a [String],
+    /// The command.
+    pub make: &'a [String],
+    /// What it leaves; nothing when it is a library.
+    pub image: Option<&'a Path>,
+    /// Parts of the kernel that stay out.
+    pub without: &'a [String],
+    /// The root file system.
+    pub rootfs: &'a Rootfs,
+    /// Defaults of running it.
+    pub run: &'a Run,
+}
+
 impl Recipe {
     /// Reads the recipe in `dir`.
     pub fn read(dir: &Path) -> Result<Self> {
@@ -111,14 +163,30 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The image's own parameters, as records (see `unibody_proto::params`).
-    pub fn params(&self) -> Vec<u8> {
-        self.run.params()
+    /// What is to be built: the port's own program or library, or one of the further programs.
+    pub fn target(&self, program: Option<&str>) -> Result<Target<'_>> {
+        let Some(name) = program else {
+            let Build { make, image, without, .. } = &self.build;
+            let image = image.as_deref();
+            return Ok(Target { name: "", depends: &[], make, image, without, rootfs: &self.rootfs, run: &self.run });
+        };
+        let Some((name, p)) = self.programs.get_key_value(name) else {
+            bail!("the port {} has no program {name}; `unibody ports` lists them", self.name);
+        };
+        Ok(Target {
+            name,
+            depends: &p.depends,
+            make: &p.make,
+            image: Some(&p.image),
+            without: &p.without,
+            rootfs: &p.rootfs,
+            run: &p.run,
+        })
     }
 }
 
 impl Run {
-    /// As records.
+    /// The image's own parameters, as records (see `unibody_proto::params`).
     pub fn params(&self) -> Vec<u8> {
         use unibody_proto::params::key;
         let mut out = Vec::new();
@@ -150,6 +218,18 @@ mod tests {
                 assert_eq!(recipe.name, dir.file_name().unwrap().to_str().unwrap());
             }
         }
+    }
+
+    #[test]
+    fn further_programs() {
+        let recipe: Recipe = toml::from_str(
+            "name = 'a'\ndescription = ''\nlicence = ''\ntested = ''\n[source]\npackage = 'a'\n[build]\nmake = ['make']\n\
+             image = 'a'\n[programs.b]\ndescription = ''\ntested = ''\nmake = ['make', 'b']\nimage = 'out/b'\n",
+        )
+        .unwrap();
+        assert_eq!(recipe.target(None).unwrap().image, Some(Path::new("a")));
+        assert_eq!(recipe.target(Some("b")).unwrap().image, Some(Path::new("out/b")));
+        assert!(recipe.target(Some("c")).is_err());
     }
 
     #[test]
