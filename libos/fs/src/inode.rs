@@ -1,9 +1,11 @@
 //! What a file system implements.
 
+use crate::cache::ErrorSeq;
 use crate::dentry::Path;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
+use core::ops::Range;
 use libos_base::abi::{OpenFlags, Stat, Timespec};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
@@ -33,6 +35,43 @@ pub trait FileSystem: Send + Sync {
     fn sync(&self) -> Result<()> {
         Ok(())
     }
+    /// Makes changes durable that wait since some seconds: called by the write-back thread when
+    /// [`cache::commit_later`](crate::cache::commit_later) asked for it.
+    fn commit(&self) -> Result<()> {
+        Ok(())
+    }
+    /// The last call before the machine stops or the mount goes: makes everything durable and leaves the volume in
+    /// the state of a clean end. Nothing is written afterwards.
+    fn unmount(&self) -> Result<()> {
+        self.sync()
+    }
+}
+
+/// What [`Inode::cache`] shows of a file's pages in the cache: the part that calls with any file need. A trait, so that
+/// programs without such file systems do not link the cache.
+pub trait Cached: Send + Sync {
+    /// Hands dirty pages of these bytes to the storage and waits. Not yet durable.
+    fn flush(&self, bytes: Range<u64>) -> Result<()>;
+    /// Drops clean pages that lie in these bytes and that nobody maps.
+    fn invalidate(&self, bytes: Range<u64>);
+    /// Reads pages in before they are asked for.
+    fn will_need(&self, bytes: Range<u64>);
+    /// How the file will be read.
+    fn expect(&self, pattern: Pattern);
+    /// Whether all pages of these bytes (as far as the file reaches) are in memory.
+    fn resident(&self, bytes: Range<u64>) -> bool;
+    /// Whether `page` is still the file's page at `index`; with `write`, it becomes dirty. Takes only spin locks.
+    fn still(&self, index: u64, page: &Arc<Page>, write: bool) -> bool;
+    /// Errors of writing, told once to every open description.
+    fn errors(&self) -> &ErrorSeq;
+}
+
+/// How a file will be read (`posix_fadvise`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    Normal,
+    Random,
+    Sequential,
 }
 
 /// Changes to attributes; `None` leaves one alone. The change time is always set.
@@ -118,9 +157,20 @@ pub trait Inode: Any + Send + Sync {
     fn page(&self, _index: u64, _for_write: bool) -> Result<Option<Arc<Page>>> {
         Err(Errno::ENODEV)
     }
-    /// `fsync`.
+    /// `fsync`: content (unless the caller's errors say otherwise, see [`Cached::errors`]) and attributes are durable
+    /// afterwards; with `data_only` only what is needed to read the content again.
     fn sync(&self, _data_only: bool) -> Result<()> {
         Ok(())
+    }
+    /// The file's pages, where it keeps them in the page cache. `None`: memory is the storage (ramfs), or there are
+    /// no pages.
+    fn cache(&self) -> Option<&dyn Cached> {
+        None
+    }
+    /// Whether `page` is still what [`page`](Inode::page) gives at `index`; with `write`, it becomes dirty. Asked when
+    /// it is about to be mapped: takes only spin locks.
+    fn still(&self, index: u64, page: &Arc<Page>, write: bool) -> bool {
+        self.cache().is_none_or(|c| c.still(index, page, write))
     }
 
     /// Where a symbolic link leads when walked.

@@ -18,6 +18,7 @@
 
 extern crate alloc;
 
+pub mod cache;
 pub mod console;
 pub mod defaults;
 pub mod dentry;
@@ -38,10 +39,13 @@ pub mod process;
 pub mod procfs;
 pub mod ramfs;
 pub mod root;
+pub mod sync;
 pub mod time;
 pub mod transfer;
+pub mod tty;
 mod util;
 
+pub use cache::sync_all;
 pub use dentry::Path;
 pub use process::{Process, process};
 

@@ -91,6 +91,12 @@ pub fn libos_memory_low() -> bool {
     !frames::has_free(frames::reserve() + 1)
 }
 
+/// Pages that are free and neither kept in reserve nor promised. See `libos_base::memory`.
+#[cfg_attr(unibody_kernel, unsafe(no_mangle))]
+pub fn libos_memory_available() -> usize {
+    frames::free_frames().saturating_sub(commit::held() + frames::reserve())
+}
+
 /// Whether the page at `addr` is mapped and readable now. For the crash report: takes no lock and never faults.
 pub fn is_mapped(addr: usize) -> bool {
     if space::root() == 0 || (PROGRAM_END..DIRECT_MAP).contains(&addr) {

@@ -1,0 +1,255 @@
+//! Reading: hits, misses, and reading ahead of who reads in order.
+
+use super::tree::{Found, PAGE, new_leaf, pages_of};
+use super::{FileCache, global};
+use crate::inode::Pattern;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::Ordering::Relaxed;
+use libos_base::io::Sink;
+use libos_base::layout::PAGE_SIZE;
+use libos_base::page::Page;
+use libos_base::thread::FOREVER;
+use libos_base::{Errno, Result};
+
+/// Most pages that one call of the storage moves.
+pub const BATCH: usize = 256;
+/// Most pages read ahead (128 KiB), and where that begins.
+const WINDOW_MAX: u32 = 32;
+const WINDOW_MIN: u32 = 4;
+
+/// Who reads this file in order: as many streams at once as there are entries.
+#[derive(Default)]
+pub struct Streams {
+    list: [Stream; 4],
+    ticks: u32,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Stream {
+    /// The page that comes next.
+    next: u64,
+    /// Pages of the last read; 0: not yet known to be in order.
+    window: u32,
+    /// When it was last used.
+    tick: u32,
+}
+
+impl Streams {
+    /// `wanted` pages from `index` on are missing and must be read: how many to read.
+    pub fn miss(&mut self, index: u64, wanted: u32, pattern: Pattern) -> u32 {
+        if pattern == Pattern::Random {
+            return wanted;
+        }
+        self.ticks = self.ticks.wrapping_add(1);
+        let max = if pattern == Pattern::Sequential { 2 * WINDOW_MAX } else { WINDOW_MAX };
+        let now = self.ticks;
+        // In order, or a little further on: the pages between may have been there.
+        let known = self.list.iter_mut().find(|s| s.tick != 0 && (s.next..s.next + 16).contains(&index));
+        let (s, in_order) = match known {
+            Some(s) => (s, true),
+            None => {
+                let oldest = self.list.iter_mut().min_by_key(|s| s.tick).unwrap_or_else(|| unreachable!());
+                *oldest = Stream::default();
+                // Who begins at the beginning, or wants much at once, probably goes on.
+                (oldest, index == 0 || wanted > WINDOW_MIN)
+            }
+        };
+        s.window = match (in_order, s.window) {
+            (false, _) => 0,
+            (true, 0) => (2 * wanted).clamp(WINDOW_MIN, max),
+            (true, w) => (2 * w).min(max),
+        };
+        s.tick = now.max(1);
+        let n = wanted.max(s.window);
+        s.next = index + u64::from(n);
+        n
+    }
+}
+
+impl FileCache {
+    pub(super) fn pattern(&self) -> Pattern {
+        match self.pattern.load(Relaxed) {
+            1 => Pattern::Random,
+            2 => Pattern::Sequential,
+            _ => Pattern::Normal,
+        }
+    }
+
+    /// Reads from `pos`, up to the file's end.
+    pub fn read(&self, mut pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        let start = dst.done();
+        loop {
+            let n = (dst.left() as u64).min(self.size().saturating_sub(pos)) as usize;
+            if n == 0 {
+                break;
+            }
+            let off = (pos % PAGE) as usize;
+            let wanted = ((off + n).div_ceil(PAGE_SIZE)).min(BATCH);
+            let put = self.get(pos / PAGE, wanted as u32).and_then(|page| match page {
+                Some(p) => {
+                    let asked = n.min(PAGE_SIZE - off);
+                    dst.put_page(&p, off, asked).map(|k| (k, k < asked))
+                }
+                // Truncated meanwhile.
+                None => Ok((0, false)),
+            });
+            match put {
+                Ok((k, short)) => {
+                    pos += k as u64;
+                    if short {
+                        break;
+                    }
+                }
+                Err(e) if dst.done() == start => return Err(e),
+                Err(_) => break,
+            }
+        }
+        Ok(dst.done() - start)
+    }
+
+    /// The page at `index`, read if need be; `wanted` pages from there on will be asked for. `None`: past the end.
+    pub(super) fn get(&self, index: u64, wanted: u32) -> Result<Option<Arc<Page>>> {
+        loop {
+            let found = {
+                let mut t = self.tree.lock();
+                if index >= pages_of(t.size) {
+                    return Ok(None);
+                }
+                t.find(index)
+            };
+            match found {
+                Found::Page(p) => return Ok(Some(p)),
+                Found::Reading => {
+                    let _ = self.filled.wait(FOREVER, false, || (!self.tree.lock().is_reading(index)).then_some(()));
+                }
+                Found::Missing => {
+                    let n = self.streams.lock().miss(index, wanted, self.pattern());
+                    match self.fill(index, n as usize) {
+                        // What was read ahead may be unreadable; that is not yet the caller's trouble.
+                        Err(_) if n > 1 => self.fill(index, 1)?,
+                        r => r?,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads up to `n` pages from `index` on, as far as they are missing.
+    fn fill(&self, index: u64, n: usize) -> Result<()> {
+        let backing = self.backing.upgrade().ok_or(Errno::EIO)?;
+        let mut pages: Vec<Arc<Page>> = Vec::new();
+        let n = n.clamp(1, BATCH);
+        if pages.try_reserve_exact(n).is_err() {
+            pages.try_reserve_exact(1)?;
+        }
+        let n = n.min(pages.capacity());
+        for at in index..index + n as u64 {
+            if !self.add_missing(at, &mut pages)? {
+                break;
+            }
+        }
+        if pages.is_empty() {
+            return Ok(());
+        }
+        let result = backing.read_pages(index, &pages);
+        for (i, p) in pages.iter().enumerate() {
+            let mut t = self.tree.lock();
+            let gone = t.read_done(index + i as u64, p, result.is_ok());
+            drop(t);
+            if gone.is_some() {
+                global::count_held(-1);
+            }
+        }
+        self.filled.wake_all();
+        result
+    }
+
+    /// Puts a page that is to be read at `at`. False: there is one, or the file is shorter, or memory is short and the
+    /// page would only be read ahead.
+    fn add_missing(&self, at: u64, pages: &mut Vec<Arc<Page>>) -> Result<bool> {
+        let wants = |t: &super::Tree| at < pages_of(t.size) && !t.has(at);
+        if !wants(&self.tree.lock()) {
+            return Ok(false);
+        }
+        let page = match global::new_page() {
+            Ok(p) => p,
+            Err(_) if !pages.is_empty() => return Ok(false),
+            Err(e) => {
+                return Err(e);
+            }
+        };
+        let added = self.put_page(at, &page, true, wants).inspect_err(|_| {
+            if !pages.is_empty() {
+                self.abandon(at - pages.len() as u64, pages);
+            }
+        })?;
+        if added {
+            pages.push(page);
+        }
+        Ok(added)
+    }
+
+    /// Takes pages out again of which the read will not happen.
+    fn abandon(&self, first: u64, pages: &mut Vec<Arc<Page>>) {
+        for (i, p) in pages.drain(..).enumerate() {
+            if self.tree.lock().read_done(first + i as u64, &p, false).is_some() {
+                global::count_held(-1);
+            }
+        }
+        self.filled.wake_all();
+    }
+
+    /// Puts `page` at `index` if nothing is there and `wants` still holds.
+    pub(super) fn put_page(
+        &self,
+        index: u64,
+        page: &Arc<Page>,
+        reading: bool,
+        wants: impl Fn(&super::Tree) -> bool,
+    ) -> Result<bool> {
+        let mut spare = None;
+        loop {
+            let mut t = self.tree.lock();
+            if !wants(&t) {
+                return Ok(false);
+            }
+            if !t.has_leaf(index) {
+                let Some(leaf) = spare.take() else {
+                    drop(t);
+                    spare = Some(new_leaf()?);
+                    continue;
+                };
+                t.add_leaf(index, leaf);
+            }
+            let added = t.put(index, page.clone(), reading);
+            drop(t);
+            if added {
+                global::count_held(1);
+            }
+            return Ok(added);
+        }
+    }
+
+    /// Reads pages in before they are asked for; errors will show when they are.
+    pub fn will_need(&self, bytes: Range<u64>) {
+        let end = pages_of(bytes.end.min(self.size()));
+        let mut at = bytes.start / PAGE;
+        // No more than memory holds without dropping what was read just now.
+        let mut left = global::available() / 2;
+        while at < end && left > 0 {
+            let n = (end - at).min(BATCH as u64).min(left as u64);
+            let missing = !self.tree.lock().has(at);
+            if !missing {
+                at += 1;
+                continue;
+            }
+            if self.fill(at, n as usize).is_err() {
+                return;
+            }
+            at += 1;
+            left -= 1;
+        }
+    }
+}

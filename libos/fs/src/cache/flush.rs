@@ -1,0 +1,79 @@
+//! Write-back of one file.
+
+use super::fill::BATCH;
+use super::tree::{PAGE, pages_of};
+use super::{Backing, FileCache, ON_STORE, global};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::Ordering::Relaxed;
+use libos_base::Result;
+use libos_base::page::Page;
+
+impl FileCache {
+    /// Hands the dirty pages of these bytes to the storage and waits until it has them. The first error is told here, and
+    /// to every open description ([`ErrorSeq`](super::ErrorSeq)); what could not be written counts as clean, as on
+    /// Linux: memory would fill up with it otherwise.
+    pub fn flush(&self, bytes: Range<u64>) -> Result<()> {
+        // Dropped last: it may be all that keeps the inode, and this cache with it.
+        let Some(backing) = self.backing.upgrade() else { return Ok(()) };
+        let result = self.store(bytes, &*backing);
+        global::settled(self);
+        result
+    }
+
+    fn store(&self, bytes: Range<u64>, backing: &dyn Backing) -> Result<()> {
+        let mut range = bytes.start / PAGE..pages_of(bytes.end);
+        let _s = self.storing.lock();
+        let dirty = self.tree.lock().dirty;
+        if dirty == 0 {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        let mut pages: Vec<Arc<Page>> = Vec::new();
+        if pages.try_reserve_exact(dirty.clamp(1, BATCH)).is_err() {
+            pages.try_reserve_exact(1)?;
+        }
+        loop {
+            let Some(first) = self.tree.lock().collect(&range, &mut pages) else { break };
+            let end = first + pages.len() as u64;
+            let n = pages.len();
+            if self.mapped.load(Relaxed) {
+                if let Some(protect) = ON_STORE.get() {
+                    protect(self, first..end);
+                }
+                self.zero_tail(first, &pages);
+            }
+            if let Err(e) = backing.write_pages(first, &pages) {
+                self.errors.set(e);
+                result = result.and(Err(e));
+            }
+            pages.clear();
+            global::cleaned(n);
+            range.start = end;
+        }
+        result
+    }
+
+    /// What mappings wrote behind the file's end does not go to the storage.
+    fn zero_tail(&self, first: u64, pages: &[Arc<Page>]) {
+        let t = self.tree.lock();
+        let end = t.size.max(t.writing_end);
+        let off = (end % PAGE) as usize;
+        if off != 0
+            && let Some(p) = (end / PAGE).checked_sub(first).and_then(|i| pages.get(i as usize))
+        {
+            p.zero(off, PAGE as usize);
+        }
+    }
+
+    /// Writes back when too much is dirty: whoever makes pages dirty faster than the storage takes them waits here.
+    pub(super) fn throttle(&self) {
+        global::look_after();
+        if global::over_limit() {
+            // Errors are told by the file's error sequence.
+            let _ = self.flush(0..u64::MAX);
+            global::help();
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! All caches together: how much is dirty and how much may be, and what can be dropped.
+
+use super::tree::Gone;
+use super::{Backing, FileCache, thread};
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use libos_base::page::Page;
+use libos_base::sync::{Once, Rank, SpinLock};
+use libos_base::{Result, memory};
+
+/// A file with dirty pages.
+struct Dirty {
+    id: u64,
+    cache: Weak<FileCache>,
+    /// Keeps the inode until its pages are written. Not where no name leads to the file.
+    keep: Option<Arc<dyn Backing>>,
+}
+
+struct Lists {
+    all: BTreeMap<u64, Weak<FileCache>>,
+    dirty: Vec<Dirty>,
+    /// Where the clock goes on.
+    hand: u64,
+}
+
+static LISTS: SpinLock<Lists> = SpinLock::new(Rank::Table, Lists { all: BTreeMap::new(), dirty: Vec::new(), hand: 0 });
+static NEXT: AtomicU64 = AtomicU64::new(1);
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static DIRTY: AtomicUsize = AtomicUsize::new(0);
+
+/// Fewer dirty pages than this are never too many.
+const DIRTY_MIN: usize = 64;
+
+/// Pages in all caches.
+pub fn cached_pages() -> usize {
+    HELD.load(Relaxed)
+}
+
+/// Pages that wait to be written.
+pub fn dirty_pages() -> usize {
+    DIRTY.load(Relaxed)
+}
+
+pub(super) fn next_id() -> u64 {
+    NEXT.fetch_add(1, Relaxed)
+}
+
+pub(super) fn count_held(n: isize) {
+    HELD.fetch_add(n as usize, Relaxed);
+}
+
+/// A new cache.
+pub(super) fn add(c: &Arc<FileCache>) {
+    static ONCE: Once<()> = Once::new();
+    ONCE.set(|| {
+        memory::on_shortage(reclaim);
+        crate::sync::at_end();
+    });
+    LISTS.lock().all.insert(c.id, Arc::downgrade(c));
+}
+
+/// A cache goes away with its pages.
+pub(super) fn dropped(id: u64, held: usize, dirty: usize) {
+    HELD.fetch_sub(held, Relaxed);
+    DIRTY.fetch_sub(dirty, Relaxed);
+    let mut l = LISTS.lock();
+    l.all.remove(&id);
+    let at = l.dirty.iter().position(|d| d.id == id);
+    let gone = at.map(|i| l.dirty.swap_remove(i));
+    drop(l);
+    drop(gone);
+}
+
+/// `n` pages of `c` became dirty. May be called under the lock of the address space.
+pub(super) fn dirtied(c: &FileCache, n: usize) {
+    DIRTY.fetch_add(n, Relaxed);
+    if c.listed.load(Relaxed) {
+        return;
+    }
+    let keep = if c.orphan.load(Relaxed) { None } else { c.backing.upgrade() };
+    let unused = {
+        let mut l = LISTS.lock();
+        if c.listed.load(Relaxed) {
+            Some(keep)
+        } else {
+            l.dirty.push(Dirty { id: c.id, cache: c.me.clone(), keep });
+            c.listed.store(true, Relaxed);
+            None
+        }
+    };
+    drop(unused);
+}
+
+/// `n` pages are not dirty any more.
+pub(super) fn cleaned(n: usize) {
+    DIRTY.fetch_sub(n, Relaxed);
+}
+
+/// Takes `c` off the list of dirty files if nothing is dirty in it. No lock may be held: the inode may go with it.
+pub(super) fn settled(c: &FileCache) {
+    if !c.listed.load(Relaxed) {
+        return;
+    }
+    let gone = {
+        let mut l = LISTS.lock();
+        // Asked under this lock: who marks a page afterwards sees that the file is not listed.
+        if c.tree.lock().dirty > 0 || !c.listed.swap(false, Relaxed) {
+            return;
+        }
+        let at = l.dirty.iter().position(|d| d.id == c.id);
+        at.map(|i| l.dirty.swap_remove(i))
+    };
+    drop(gone);
+}
+
+/// Dirty pages of `c` do not keep its inode any more.
+pub(super) fn release(c: &FileCache) {
+    let gone = {
+        let mut l = LISTS.lock();
+        l.dirty.iter_mut().find(|d| d.id == c.id).and_then(|d| d.keep.take())
+    };
+    drop(gone);
+}
+
+/// Pages that caches could have in all.
+pub(super) fn available() -> usize {
+    memory::available() + cached_pages()
+}
+
+/// Whether more is dirty than may be: a fifth of what there is, as Linux's vm.dirty_ratio.
+pub(super) fn over_limit() -> bool {
+    let dirty = dirty_pages();
+    dirty > DIRTY_MIN && dirty > available() / 5
+}
+
+/// Whether the background should write: a tenth (vm.dirty_background_ratio).
+pub(super) fn over_background() -> bool {
+    let dirty = dirty_pages();
+    dirty > DIRTY_MIN && dirty > available() / 10
+}
+
+/// The dirty files for which `f` holds, with what keeps them alive.
+pub(super) fn dirty_files(f: impl Fn(&FileCache) -> bool) -> Vec<(Arc<FileCache>, Option<Arc<dyn Backing>>)> {
+    let mut list: Vec<(Arc<FileCache>, Option<Arc<dyn Backing>>)> = Vec::new();
+    let n = LISTS.lock().dirty.len();
+    if list.try_reserve_exact(n).is_err() && list.try_reserve_exact(1).is_err() {
+        return list;
+    }
+    // What is not wanted is dropped without the lock: it may be the last reference.
+    let mut at = 0;
+    while list.len() < list.capacity() {
+        let (cache, keep) = {
+            let l = LISTS.lock();
+            let Some(d) = l.dirty.get(at) else { break };
+            (d.cache.upgrade(), d.keep.clone())
+        };
+        at += 1;
+        if let Some(c) = cache
+            && f(&c)
+        {
+            list.push((c, keep));
+        }
+    }
+    list
+}
+
+/// Writes back what is dirty in all files. Errors are told by the files' error sequences; the first is given too.
+pub fn write_back_all() -> Result<()> {
+    let mut result = Ok(());
+    for (c, keep) in dirty_files(|c| !c.orphan.load(Relaxed)) {
+        result = result.and(c.flush(0..u64::MAX));
+        drop(keep);
+    }
+    result
+}
+
+/// Writes back until no more is dirty than may be, or nothing helps.
+pub(super) fn help() {
+    for (c, keep) in dirty_files(|_| true) {
+        if !over_limit() {
+            break;
+        }
+        let _ = c.flush(0..u64::MAX);
+        drop(keep);
+    }
+}
+
+/// `sync`: everything durable, on all mounts. The first error.
+pub fn sync_all() -> Result<()> {
+    let mut result = write_back_all();
+    for m in crate::mount::list() {
+        result = result.and(m.fs.sync());
+    }
+    result
+}
+
+/// A page for a cache: with little memory left others are dropped for it, and if need be written back first. No lock
+/// of write-back may be held.
+pub(super) fn new_page() -> Result<Arc<Page>> {
+    let low = (available() / 64).clamp(16, 1024);
+    if memory::available() < low {
+        reclaim(64);
+    }
+    let mut wrote = false;
+    loop {
+        match Page::new() {
+            Err(_) if reclaim(64) > 0 => {}
+            Err(e) if wrote || dirty_pages() == 0 => return Err(e),
+            Err(_) => {
+                let _ = write_back_all();
+                wrote = true;
+            }
+            ok => return ok,
+        }
+    }
+}
+
+/// The cache where the clock's hand is. The flag: it went round.
+fn at_hand() -> Option<(Arc<FileCache>, bool)> {
+    loop {
+        let mut l = LISTS.lock();
+        let mut round = false;
+        let from = l.hand;
+        let (id, c) = match l.all.range(from..).next() {
+            Some((&id, c)) => (id, c.upgrade()),
+            None => {
+                round = true;
+                let (&id, c) = l.all.iter().next()?;
+                (id, c.upgrade())
+            }
+        };
+        l.hand = id;
+        match c {
+            Some(c) => return Some((c, round)),
+            // On its way out; it will take itself off the list.
+            None => l.hand = id + 1,
+        }
+        if round && l.all.range(id + 1..).next().is_none() {
+            return None;
+        }
+    }
+}
+
+/// Drops clean pages that nobody maps, longest unused first: about `want` of them; how many it were. Takes spin locks
+/// only.
+pub fn reclaim(want: usize) -> usize {
+    let mut freed = 0;
+    let mut rounds = 0;
+    while freed < want && cached_pages() > 0 {
+        let Some((c, round)) = at_hand() else { break };
+        rounds += usize::from(round);
+        // Once round takes the marks of use away, once more takes what was not used since, and the first may have begun
+        // in the middle.
+        if rounds > 3 {
+            break;
+        }
+        while freed < want {
+            let mut gone: Gone = [const { None }; _];
+            let step = c.tree.lock().clock(&mut gone);
+            let Some(n) = step else {
+                LISTS.lock().hand = c.id + 1;
+                break;
+            };
+            count_held(-(n as isize));
+            freed += n;
+        }
+    }
+    freed
+}
+
+/// Whether the write-back thread has anything to look after.
+pub(super) fn any_dirty() -> bool {
+    !LISTS.lock().dirty.is_empty()
+}
+
+/// A page became dirty or is about to: somebody must look after it.
+pub(super) fn look_after() {
+    thread::wake(over_background());
+}

@@ -1,0 +1,215 @@
+//! The page cache: pages of files that lie on disks or on the host, shared by read, write and mmap.
+//!
+//! | module | what |
+//! |---|---|
+//! | `tree` | the pages of one file and their states |
+//! | `fill` | reading: misses, readahead |
+//! | `write` | writing, truncation |
+//! | `flush` | write-back of one file |
+//! | `global` | all caches: what is dirty, how much may be, what can be dropped |
+//! | `thread` | write-back in the background |
+//! | [`ErrorSeq`] | errors of write-back, told once to every open description |
+//!
+//! Locks, outermost first: `writer` (one write or truncation at a time) -> `storing` (one write-back at a time) -> what
+//! the file system takes in [`Backing`]; the page tree is under a spin lock. No lock of a [`Backing`] may be held around a
+//! [`FileCache::write`] or [`FileCache::read`] *and* be taken in `read_pages` or `write_pages`: program memory that is
+//! copied may be a mapping of the same file and fault, and writers who meet the limit of dirty pages write back.
+//!
+//! A page is mapped writable only after a write fault made it dirty (see [`Cached::still`]), and is write-protected
+//! again before it is written back ([`on_store`]).
+
+mod errors;
+mod fill;
+mod flush;
+mod global;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod tree;
+mod write;
+
+pub use errors::ErrorSeq;
+pub use global::{cached_pages, dirty_pages, reclaim, sync_all, write_back_all};
+pub use thread::commit_later;
+
+use crate::inode::{Cached, Pattern};
+use alloc::sync::{Arc, Weak};
+use core::ops::Range;
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use fill::Streams;
+use libos_base::Result;
+use libos_base::page::Page;
+use libos_base::sync::{Mutex, Once, Rank, SpinLock, WaitQueue};
+use tree::{PAGE, Tree, pages_of};
+
+/// Where a file's pages come from and go to. See the module's comment about locks.
+pub trait Backing: Send + Sync {
+    /// Fills whole pages from storage: `pages[i]` is page `index + i` of the file. They are zeros, and what lies past
+    /// the file's end stays so.
+    fn read_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()>;
+    /// Writes whole adjacent pages to storage: handed to the device, not yet durable. What lies past the file's end is
+    /// not written.
+    fn write_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()>;
+    /// Whether storage reads as zeros where nothing was written when a file grows. Without that, pages that a growing
+    /// file skips become dirty zeros.
+    fn sparse(&self) -> bool {
+        false
+    }
+}
+
+/// The pages of one file. Made with its inode; dirty pages keep the inode alive until they are written.
+pub struct FileCache {
+    /// Key in the list of all caches.
+    id: u64,
+    /// For the list of dirty files.
+    me: Weak<FileCache>,
+    backing: Weak<dyn Backing>,
+    tree: SpinLock<Tree>,
+    /// Waiters for pages that are being read.
+    filled: WaitQueue,
+    writer: Mutex<()>,
+    storing: Mutex<()>,
+    /// Whether a page was ever mapped writable.
+    mapped: AtomicBool,
+    /// Whether it is in the list of dirty files. Changed under that list's lock.
+    listed: AtomicBool,
+    /// No name leads to the file.
+    orphan: AtomicBool,
+    pattern: AtomicU8,
+    streams: SpinLock<Streams>,
+    errors: ErrorSeq,
+}
+
+/// Takes the right to write away from all mappings of some pages of a file.
+type OnStore = fn(&FileCache, Range<u64>);
+
+/// Set by the first mapping of a file.
+static ON_STORE: Once<OnStore> = Once::new();
+
+/// Sets who write-protects mapped pages of which write-back begins; the first call wins. It is called without any spin
+/// lock held.
+pub fn on_store(f: OnStore) {
+    ON_STORE.set(|| f);
+}
+
+impl FileCache {
+    /// No pages yet; the file is `size` bytes long.
+    pub fn new(backing: Weak<dyn Backing>, size: u64) -> Result<Arc<FileCache>> {
+        crate::util::room_for(size_of::<FileCache>() + 16)?;
+        let id = global::next_id();
+        let cache = Arc::new_cyclic(|me| FileCache {
+            id,
+            me: me.clone(),
+            backing,
+            tree: SpinLock::new(Rank::Data, Tree::new(size)),
+            filled: WaitQueue::new(),
+            writer: Mutex::new(()),
+            storing: Mutex::new(()),
+            mapped: AtomicBool::new(false),
+            listed: AtomicBool::new(false),
+            orphan: AtomicBool::new(false),
+            pattern: AtomicU8::new(Pattern::Normal as u8),
+            streams: SpinLock::new(Rank::Data, Streams::default()),
+            errors: ErrorSeq::new(),
+        });
+        global::add(&cache);
+        Ok(cache)
+    }
+
+    /// Length of the file.
+    pub fn size(&self) -> u64 {
+        self.tree.lock().size
+    }
+
+    /// Pages in memory (`st_blocks` is the storage's business).
+    pub fn held(&self) -> usize {
+        self.tree.lock().held
+    }
+
+    /// Whether pages wait to be written.
+    pub fn is_dirty(&self) -> bool {
+        self.tree.lock().dirty > 0
+    }
+
+    /// No name leads to the file any more: nobody will miss its dirty pages, and they do not keep the inode alive.
+    pub fn set_orphan(&self) {
+        self.orphan.store(true, Relaxed);
+        global::release(self);
+    }
+
+    fn is_orphan(&self) -> bool {
+        self.orphan.load(Relaxed)
+    }
+
+    /// The page for a mapping; `None` past the end. With `for_write` it becomes dirty.
+    pub fn page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
+        loop {
+            if index >= pages_of(self.size()) {
+                return Ok(None);
+            }
+            let Some(page) = self.get(index, 1)? else { continue };
+            if !for_write {
+                return Ok(Some(page));
+            }
+            self.mapped.store(true, Relaxed);
+            if self.mark(index, &page) {
+                self.throttle();
+                return Ok(Some(page));
+            }
+        }
+    }
+
+    /// Marks `page` dirty if it still is the file's page at `index`.
+    fn mark(&self, index: u64, page: &Arc<Page>) -> bool {
+        let (is, fresh) = self.tree.lock().mark(index, page, libos_base::time::monotonic_ns);
+        if fresh {
+            self.became_dirty(1);
+        }
+        is
+    }
+
+    /// `n` more pages are dirty.
+    fn became_dirty(&self, n: usize) {
+        global::dirtied(self, n);
+    }
+}
+
+impl Cached for FileCache {
+    fn flush(&self, bytes: Range<u64>) -> Result<()> {
+        FileCache::flush(self, bytes)
+    }
+    fn invalidate(&self, bytes: Range<u64>) {
+        FileCache::invalidate(self, bytes);
+    }
+    fn will_need(&self, bytes: Range<u64>) {
+        FileCache::will_need(self, bytes);
+    }
+    fn expect(&self, pattern: Pattern) {
+        self.pattern.store(pattern as u8, Relaxed);
+    }
+    fn resident(&self, bytes: Range<u64>) -> bool {
+        let t = self.tree.lock();
+        let end = bytes.end.min(t.size);
+        bytes.start >= end || t.covers(bytes.start / PAGE..pages_of(end))
+    }
+    fn still(&self, index: u64, page: &Arc<Page>, write: bool) -> bool {
+        if write {
+            return index < pages_of(self.size()) && self.mark(index, page);
+        }
+        let t = self.tree.lock();
+        index < pages_of(t.size) && t.is(index, page)
+    }
+    fn errors(&self) -> &ErrorSeq {
+        &self.errors
+    }
+}
+
+impl Drop for FileCache {
+    fn drop(&mut self) {
+        let (held, dirty) = {
+            let t = self.tree.lock();
+            (t.held, t.dirty)
+        };
+        global::dropped(self.id, held, dirty);
+    }
+}

@@ -1,0 +1,82 @@
+//! Write-back in the background: what is old, or too much. The thread starts with the first dirty page and sleeps while
+//! there is none.
+
+use super::global;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use libos_base::sync::WaitQueue;
+use libos_base::thread::FOREVER;
+use libos_base::time;
+
+/// How often it looks (vm.dirty_writeback_centisecs), and from what age on pages are written. Linux waits 30 s
+/// (vm.dirty_expire_centisecs) for disks that are asleep; none is, here.
+const PERIOD_NS: u64 = 5 * time::NS;
+const AGE_NS: u64 = 5 * time::NS;
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+/// It sleeps and nothing was dirty.
+static IDLE: AtomicBool = AtomicBool::new(false);
+/// It is to look now.
+static NOW: AtomicBool = AtomicBool::new(false);
+/// A file system has something that its `commit` will write.
+static LATER: AtomicBool = AtomicBool::new(false);
+static WAKE: WaitQueue = WaitQueue::new();
+
+/// A file system has changes that are not yet durable and not pages of files: its `commit` is called within some seconds.
+pub fn commit_later() {
+    if !LATER.swap(true, Relaxed) {
+        wake(false);
+    }
+}
+
+/// Sees to it that the thread is there and looks in time; `now`: at once.
+pub fn wake(now: bool) {
+    if !STARTED.swap(true, Relaxed) {
+        if libos_base::thread::spawn("writeback", run).is_err() {
+            // Those who make pages dirty write them back themselves, and the next one tries again.
+            STARTED.store(false, Relaxed);
+        }
+        return;
+    }
+    if (now || IDLE.load(Relaxed)) && !NOW.swap(true, Relaxed) {
+        WAKE.wake(1);
+    }
+}
+
+fn run() {
+    loop {
+        let deadline = if global::any_dirty() || LATER.load(Relaxed) {
+            time::after(PERIOD_NS)
+        } else {
+            IDLE.store(true, Relaxed);
+            // Dirtied before it could see that we are idle?
+            if global::any_dirty() || LATER.load(Relaxed) { time::after(PERIOD_NS) } else { FOREVER }
+        };
+        let _ = WAKE.wait(deadline, false, || NOW.swap(false, Relaxed).then_some(()));
+        if IDLE.swap(false, Relaxed) && deadline == FOREVER {
+            // The first page became dirty just now: nothing is old.
+            continue;
+        }
+        look();
+    }
+}
+
+fn look() {
+    let much = global::over_background();
+    let now = time::monotonic_ns();
+    let old = |c: &super::FileCache| {
+        let t = c.tree.lock();
+        t.dirty > 0 && now.saturating_sub(t.dirty_since) >= AGE_NS
+    };
+    for (c, keep) in global::dirty_files(|c| if c.is_orphan() { much } else { much || old(c) }) {
+        // Errors are told by the file's error sequence.
+        let _ = c.flush(0..u64::MAX);
+        drop(keep);
+    }
+    if LATER.swap(false, Relaxed) {
+        for m in crate::mount::list() {
+            if let Err(e) = m.fs.commit() {
+                libos_base::warn!("{}: {e} while changes were written", m.fs.name());
+            }
+        }
+    }
+}

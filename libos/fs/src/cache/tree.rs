@@ -1,0 +1,288 @@
+//! The pages of one file: pure bookkeeping, used under the cache's spin lock.
+
+use crate::util::try_box;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Range;
+use libos_base::Result;
+use libos_base::layout::PAGE_SIZE;
+use libos_base::page::Page;
+
+/// Pages a leaf holds: one word of bits for each state.
+pub const FAN: u64 = 64;
+pub const PAGE: u64 = PAGE_SIZE as u64;
+
+/// Neighbouring pages.
+pub struct Leaf {
+    pages: [Option<Arc<Page>>; FAN as usize],
+    /// Newer than the storage.
+    dirty: u64,
+    /// On their way from the storage: not to be used yet.
+    reading: u64,
+    /// Used again since the clock came by.
+    used: u64,
+}
+
+/// What there is at an index.
+pub enum Found {
+    Page(Arc<Page>),
+    /// Somebody reads it.
+    Reading,
+    Missing,
+}
+
+/// Pages that were taken out, to be freed without the lock.
+pub type Gone = [Option<Arc<Page>>; FAN as usize];
+
+/// All pages of a file.
+#[derive(Default)]
+pub struct Tree {
+    leaves: BTreeMap<u64, Box<Leaf>>,
+    dirty_leaves: BTreeSet<u64>,
+    /// Length of the file.
+    pub size: u64,
+    /// A write that is being copied ends here: bytes between `size` and this are its own.
+    pub writing_end: u64,
+    /// Pages held, and how many of them are dirty.
+    pub held: usize,
+    pub dirty: usize,
+    /// When the first of the dirty pages became dirty.
+    pub dirty_since: u64,
+    /// Leaf where the clock goes on.
+    hand: u64,
+}
+
+fn bit(index: u64) -> u64 {
+    1 << (index % FAN)
+}
+
+/// Bits of `leaf` for the indices in `range`.
+fn mask(leaf: u64, range: &Range<u64>) -> u64 {
+    let first = leaf * FAN;
+    let from = range.start.saturating_sub(first).min(FAN);
+    let to = range.end.saturating_sub(first).min(FAN);
+    let below = |n: u64| if n == FAN { u64::MAX } else { (1 << n) - 1 };
+    below(to) & !below(from)
+}
+
+/// First index behind the file's last page.
+pub fn pages_of(size: u64) -> u64 {
+    size.div_ceil(PAGE)
+}
+
+impl Leaf {
+    fn empty(&self) -> bool {
+        self.pages.iter().all(Option::is_none)
+    }
+}
+
+/// A leaf, allocated before the lock is taken.
+pub fn new_leaf() -> Result<Box<Leaf>> {
+    try_box(Leaf { pages: [const { None }; FAN as usize], dirty: 0, reading: 0, used: 0 })
+}
+
+impl Tree {
+    /// No pages of a file of this length.
+    pub fn new(size: u64) -> Self {
+        Self { size, ..Self::default() }
+    }
+
+    fn leaf(&self, index: u64) -> Option<&Leaf> {
+        self.leaves.get(&(index / FAN)).map(|l| &**l)
+    }
+
+    /// Looks a page up for use.
+    pub fn find(&mut self, index: u64) -> Found {
+        let Some(l) = self.leaves.get_mut(&(index / FAN)) else { return Found::Missing };
+        match &l.pages[(index % FAN) as usize] {
+            None => Found::Missing,
+            Some(_) if l.reading & bit(index) != 0 => Found::Reading,
+            Some(p) => {
+                l.used |= bit(index);
+                Found::Page(p.clone())
+            }
+        }
+    }
+    /// Whether something is at `index`.
+    pub fn has(&self, index: u64) -> bool {
+        self.leaf(index).is_some_and(|l| l.pages[(index % FAN) as usize].is_some())
+    }
+    /// Whether somebody reads this page.
+    pub fn is_reading(&self, index: u64) -> bool {
+        self.leaf(index).is_some_and(|l| l.reading & bit(index) != 0)
+    }
+    /// Whether `page` is what is at `index`.
+    pub fn is(&self, index: u64, page: &Arc<Page>) -> bool {
+        self.leaf(index).and_then(|l| l.pages[(index % FAN) as usize].as_ref()).is_some_and(|p| Arc::ptr_eq(p, page))
+    }
+    /// Whether the leaf for `index` is there.
+    pub fn has_leaf(&self, index: u64) -> bool {
+        self.leaves.contains_key(&(index / FAN))
+    }
+    /// Adds a leaf for `index` unless there is one; gives back what is not needed.
+    pub fn add_leaf(&mut self, index: u64, leaf: Box<Leaf>) -> Option<Box<Leaf>> {
+        if self.has_leaf(index) {
+            return Some(leaf);
+        }
+        self.leaves.insert(index / FAN, leaf)
+    }
+
+    /// Puts a page where nothing is. The leaf must be there.
+    pub fn put(&mut self, index: u64, page: Arc<Page>, reading: bool) -> bool {
+        let Some(l) = self.leaves.get_mut(&(index / FAN)) else { return false };
+        let slot = &mut l.pages[(index % FAN) as usize];
+        if slot.is_some() {
+            return false;
+        }
+        *slot = Some(page);
+        if reading {
+            l.reading |= bit(index);
+        }
+        self.held += 1;
+        true
+    }
+
+    /// A read of `page` ended: it may be used now, or it goes (and is given back).
+    pub fn read_done(&mut self, index: u64, page: &Arc<Page>, ok: bool) -> Option<Arc<Page>> {
+        if !self.is(index, page) {
+            return None;
+        }
+        let l = self.leaves.get_mut(&(index / FAN))?;
+        l.reading &= !bit(index);
+        if ok { None } else { self.take(index) }
+    }
+
+    fn take(&mut self, index: u64) -> Option<Arc<Page>> {
+        let l = self.leaves.get_mut(&(index / FAN))?;
+        let p = l.pages[(index % FAN) as usize].take()?;
+        self.held -= 1;
+        l.reading &= !bit(index);
+        l.used &= !bit(index);
+        if l.dirty & bit(index) != 0 {
+            l.dirty &= !bit(index);
+            self.dirty -= 1;
+            if l.dirty == 0 {
+                self.dirty_leaves.remove(&(index / FAN));
+            }
+        }
+        Some(p)
+    }
+
+    /// Marks the page at `index` dirty if it is `page`. (Is it, was it clean.)
+    pub fn mark(&mut self, index: u64, page: &Arc<Page>, now: impl FnOnce() -> u64) -> (bool, bool) {
+        if !self.is(index, page) {
+            return (false, false);
+        }
+        let Some(l) = self.leaves.get_mut(&(index / FAN)) else { return (false, false) };
+        if l.dirty & bit(index) != 0 {
+            return (true, false);
+        }
+        if l.dirty == 0 {
+            self.dirty_leaves.insert(index / FAN);
+        }
+        l.dirty |= bit(index);
+        if self.dirty == 0 {
+            self.dirty_since = now();
+        }
+        self.dirty += 1;
+        (true, true)
+    }
+
+    /// The first dirty page in `range`.
+    fn first_dirty(&self, range: &Range<u64>) -> Option<u64> {
+        if range.is_empty() {
+            return None;
+        }
+        self.dirty_leaves.range(range.start / FAN..=(range.end - 1) / FAN).find_map(|&n| {
+            let bits = self.leaves.get(&n)?.dirty & mask(n, range);
+            (bits != 0).then(|| n * FAN + u64::from(bits.trailing_zeros()))
+        })
+    }
+
+    /// Takes the first run of adjacent dirty pages in `range`, at most as many as `batch` has room for: they are clean
+    /// from now on. Index of the first.
+    pub fn collect(&mut self, range: &Range<u64>, batch: &mut Vec<Arc<Page>>) -> Option<u64> {
+        let first = self.first_dirty(range)?;
+        let mut at = first;
+        while at < range.end && batch.len() < batch.capacity() {
+            let Some(l) = self.leaves.get_mut(&(at / FAN)) else { break };
+            if l.dirty & bit(at) == 0 {
+                break;
+            }
+            let Some(p) = &l.pages[(at % FAN) as usize] else { break };
+            batch.push(p.clone());
+            l.dirty &= !bit(at);
+            self.dirty -= 1;
+            if l.dirty == 0 {
+                self.dirty_leaves.remove(&(at / FAN));
+            }
+            at += 1;
+        }
+        Some(first)
+    }
+
+    /// Takes pages of `range` into `gone`: all of them, or only clean ones that nobody else holds. True when there may
+    /// be more.
+    pub fn drop_range(&mut self, range: &Range<u64>, all: bool, gone: &mut Gone) -> bool {
+        let mut n = 0;
+        let mut from = range.start;
+        while from < range.end {
+            let Some((&leaf, l)) = self.leaves.range(from / FAN..=(range.end - 1) / FAN).next() else { return false };
+            let mut bits = mask(leaf, range);
+            if !all {
+                bits &= !(l.dirty | l.reading);
+            }
+            while bits != 0 {
+                let i = bits.trailing_zeros();
+                bits &= bits - 1;
+                let index = leaf * FAN + u64::from(i);
+                let shared = |p: &Arc<Page>| Arc::strong_count(p) > 1;
+                let there = self.leaf(index).and_then(|l| l.pages[i as usize].as_ref()).map(shared);
+                if there.is_none_or(|shared| shared && !all) {
+                    continue;
+                }
+                if n == gone.len() {
+                    return true;
+                }
+                gone[n] = self.take(index);
+                n += 1;
+            }
+            if self.leaf(leaf * FAN).is_some_and(Leaf::empty) {
+                self.leaves.remove(&leaf);
+            }
+            from = (leaf + 1) * FAN;
+        }
+        false
+    }
+
+    /// One step of the clock: looks at one leaf and takes clean pages there that were not used since the last time and
+    /// that nobody else holds. `None`: it has gone round the file.
+    pub fn clock(&mut self, gone: &mut Gone) -> Option<usize> {
+        let (&n, l) = self.leaves.range_mut(self.hand..).next().or_else(|| {
+            self.hand = 0;
+            None
+        })?;
+        let mut taken = 0;
+        let busy = l.dirty | l.reading | l.used;
+        l.used = 0;
+        for (i, slot) in l.pages.iter_mut().enumerate() {
+            if busy & 1 << i == 0 && slot.as_ref().is_some_and(|p| Arc::strong_count(p) == 1) {
+                gone[taken] = slot.take();
+                taken += 1;
+            }
+        }
+        self.held -= taken;
+        self.hand = n + 1;
+        if l.empty() {
+            self.leaves.remove(&n);
+        }
+        Some(taken)
+    }
+
+    /// Whether all pages of `range` are there.
+    pub fn covers(&self, mut range: Range<u64>) -> bool {
+        range.all(|i| self.leaf(i).is_some_and(|l| l.pages[(i % FAN) as usize].is_some() && l.reading & bit(i) == 0))
+    }
+}

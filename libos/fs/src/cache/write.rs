@@ -1,0 +1,242 @@
+//! Writing and truncation.
+
+use super::tree::{Found, Gone, PAGE, pages_of};
+use super::{FileCache, global};
+use alloc::sync::Arc;
+use core::ops::Range;
+use libos_base::io::Source;
+use libos_base::layout::PAGE_SIZE;
+use libos_base::page::Page;
+use libos_base::thread::FOREVER;
+use libos_base::{Errno, Result};
+
+impl FileCache {
+    /// Writes at `pos`; how much. The file grows as bytes arrive, and what it skips reads as zeros; the caller has
+    /// seen to space for it.
+    pub fn write(&self, mut pos: u64, src: &mut Source<'_>) -> Result<usize> {
+        let _w = self.writer.lock();
+        let start = src.done();
+        if src.left() > 0 && pos > self.size() {
+            self.extend(pos)?;
+        }
+        while src.left() > 0 {
+            let off = (pos % PAGE) as usize;
+            let n = src.left().min(PAGE_SIZE - off);
+            match self.write_piece(pos, n, src) {
+                Ok(k) => {
+                    pos += k as u64;
+                    self.throttle();
+                    if k < n {
+                        break;
+                    }
+                }
+                Err(e) if src.done() == start => return Err(e),
+                Err(_) => break,
+            }
+        }
+        Ok(src.done() - start)
+    }
+
+    /// Writes `n` bytes within one page.
+    fn write_piece(&self, pos: u64, n: usize, src: &mut Source<'_>) -> Result<usize> {
+        let (index, off) = (pos / PAGE, (pos % PAGE) as usize);
+        let (there, size) = {
+            let mut t = self.tree.lock();
+            if pos + n as u64 > t.size {
+                t.writing_end = pos + n as u64;
+            }
+            (t.has(index), t.size)
+        };
+        let behind = index >= pages_of(size);
+        // Nothing of what the storage has would stay: it need not be read.
+        let whole = off == 0 && (n == PAGE_SIZE || pos + n as u64 >= size);
+        let r = if !there && (behind || whole) {
+            self.write_fresh(pos, n, src, behind)
+        } else {
+            match self.get(index, 1) {
+                Ok(Some(page)) => {
+                    let r = src.take_page(&page, off, n);
+                    if let Ok(k) = r { self.settle(pos, k, page).map(|()| k) } else { r }
+                }
+                // Only truncation makes a file shorter, and that waits for us.
+                Ok(None) => Err(Errno::EIO),
+                Err(e) => Err(e),
+            }
+        };
+        self.tree.lock().writing_end = 0;
+        r
+    }
+
+    /// Writes to a page that is not in memory and need not be read.
+    fn write_fresh(&self, pos: u64, n: usize, src: &mut Source<'_>, behind: bool) -> Result<usize> {
+        let (index, off) = (pos / PAGE, (pos % PAGE) as usize);
+        let page = global::new_page()?;
+        let k = src.take_page(&page, off, n)?;
+        if k == n || behind && k > 0 {
+            let end = pos + k as u64;
+            // Dirty from the moment it is seen, and the file reaches it.
+            let wants = |t: &super::Tree| !t.has(index);
+            if self.put_dirty(index, &page, end, wants)? {
+                return Ok(k);
+            }
+        }
+        if k > 0 {
+            // Somebody read the page meanwhile, or the source ended early and the rest of the page matters.
+            self.copy_over(pos, k, &page)?;
+        }
+        Ok(k)
+    }
+
+    /// Puts a fresh page that is dirty; the file reaches to `end` at least.
+    fn put_dirty(&self, index: u64, page: &Arc<Page>, end: u64, wants: impl Fn(&super::Tree) -> bool) -> Result<bool> {
+        // Not to be used before it is dirty and the file reaches it.
+        if !self.put_page(index, page, true, wants)? {
+            return Ok(false);
+        }
+        let fresh = {
+            let mut t = self.tree.lock();
+            t.size = t.size.max(end);
+            let (_, fresh) = t.mark(index, page, libos_base::time::monotonic_ns);
+            t.read_done(index, page, true);
+            fresh
+        };
+        if fresh {
+            self.became_dirty(1);
+        }
+        self.filled.wake_all();
+        Ok(true)
+    }
+
+    /// Bytes were copied into `page`: it is dirty, and the file reaches them.
+    fn settle(&self, pos: u64, n: usize, page: Arc<Page>) -> Result<()> {
+        if n == 0 {
+            return Ok(());
+        }
+        let (is, fresh) = {
+            let mut t = self.tree.lock();
+            let r = t.mark(pos / PAGE, &page, libos_base::time::monotonic_ns);
+            if r.0 {
+                t.size = t.size.max(pos + n as u64);
+            }
+            r
+        };
+        if fresh {
+            self.became_dirty(1);
+        }
+        // Otherwise it was dropped as a clean page while bytes arrived.
+        if is { Ok(()) } else { self.copy_over(pos, n, &page) }
+    }
+
+    /// Copies bytes that were written to `from`, which is not the file's page, to the page that is.
+    fn copy_over(&self, pos: u64, n: usize, from: &Page) -> Result<()> {
+        let (index, off) = (pos / PAGE, (pos % PAGE) as usize);
+        loop {
+            let page = match self.get(index, 1)? {
+                Some(p) => p,
+                None => {
+                    let page = global::new_page()?;
+                    page.copy_from(off, from, off, n);
+                    if self.put_dirty(index, &page, pos + n as u64, |t| !t.has(index))? {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            };
+            page.copy_from(off, from, off, n);
+            if self.mark(index, &page) {
+                let mut t = self.tree.lock();
+                t.size = t.size.max(pos + n as u64);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes the file reach to `to` with zeros. `writer` is held.
+    fn extend(&self, to: u64) -> Result<()> {
+        let old = self.size();
+        let sparse = self.backing.upgrade().ok_or(Errno::EIO)?.sparse();
+        let tail = (old % PAGE) as usize;
+        if tail != 0 {
+            // What a mapping wrote behind the old end must not show, nor what lies behind it on the storage.
+            let index = old / PAGE;
+            let cached = self.wait_read(index);
+            if cached || !sparse {
+                let Some(p) = self.get(index, 1)? else { return Err(Errno::EIO) };
+                p.zero(tail, PAGE_SIZE);
+                if !sparse {
+                    let end = to.min((index + 1) * PAGE);
+                    self.settle(old, (end - old) as usize, p)?;
+                }
+            }
+        }
+        if !sparse {
+            let mut at = pages_of(old);
+            while at < pages_of(to) && at * PAGE < to {
+                let page = global::new_page()?;
+                self.put_dirty(at, &page, to.min((at + 1) * PAGE), |t| !t.has(at))?;
+                self.throttle();
+                at += 1;
+            }
+        }
+        let mut t = self.tree.lock();
+        t.size = t.size.max(to);
+        Ok(())
+    }
+
+    /// Waits until nobody reads the page at `index`; whether there is one.
+    fn wait_read(&self, index: u64) -> bool {
+        let _ = self.filled.wait(FOREVER, false, || (!self.tree.lock().is_reading(index)).then_some(()));
+        self.tree.lock().has(index)
+    }
+
+    /// Changes the file's length: pages behind it go, and what is added reads as zeros. No page that goes is on its way
+    /// to the storage when this returns, so the space behind may be given up then. Only growing can fail.
+    pub fn set_size(&self, len: u64) -> Result<()> {
+        let _w = self.writer.lock();
+        if len > self.size() {
+            return self.extend(len);
+        }
+        let storing = self.storing.lock();
+        self.tree.lock().size = len;
+        self.drop_pages(&(pages_of(len)..u64::MAX), true);
+        let tail = (len % PAGE) as usize;
+        if tail != 0
+            && self.wait_read(len / PAGE)
+            && let Found::Page(p) = self.tree.lock().find(len / PAGE)
+        {
+            p.zero(tail, PAGE_SIZE);
+        }
+        drop(storing);
+        global::settled(self);
+        Ok(())
+    }
+
+    /// Drops pages: all, or the clean ones that nobody else holds.
+    pub(super) fn drop_pages(&self, range: &Range<u64>, all: bool) {
+        loop {
+            let mut gone: Gone = [const { None }; _];
+            let (more, clean) = {
+                let mut t = self.tree.lock();
+                let (held, dirty) = (t.held, t.dirty);
+                let more = t.drop_range(range, all, &mut gone);
+                global::count_held(t.held as isize - held as isize);
+                (more, dirty - t.dirty)
+            };
+            global::cleaned(clean);
+            if !more {
+                break;
+            }
+        }
+        if all {
+            // Whoever waited for one of them to be read.
+            self.filled.wake_all();
+        }
+    }
+
+    /// Drops clean pages of these bytes that nobody maps, so that the next read asks the storage.
+    pub fn invalidate(&self, bytes: Range<u64>) {
+        // A page on its way to the storage is clean, but the storage does not have it yet.
+        let _s = self.storing.lock();
+        self.drop_pages(&(bytes.start / PAGE..pages_of(bytes.end)), false);
+    }
+}
