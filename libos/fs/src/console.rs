@@ -1,20 +1,24 @@
 //! The program's streams: descriptors 0, 1, 2 and `/dev/console`.
 //!
 //! Towards the program they look like what a container gives it without `-t`: pipes. `isatty` is false, so that
-//! stdout is fully buffered exactly as there; a terminal with line discipline can come behind the same trait.
+//! stdout is fully buffered exactly as there. On a terminal they are a character device, newlines become CR LF, and the
+//! window's size is known. That is all that a program needs which reads nothing; for the others [`crate::tty`] takes
+//! over: its discipline is linked with the calls that read.
 
+use crate::dentry::Path;
+use crate::device::makedev;
 use crate::process::Process;
 use crate::util::try_arc;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use libos_base::abi::{OpenFlags, Stat, mode};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
 use libos_base::sync::Once;
 use libos_base::thread::FOREVER;
-use libos_base::{Errno, Result};
+use libos_base::{Errno, Result, user};
 
 /// A byte stream to or from the host.
 pub trait Stream: Send + Sync {
@@ -28,9 +32,78 @@ pub trait Stream: Send + Sync {
     fn pollee(&self) -> &Pollee;
 }
 
-static CONSOLE: Once<Arc<dyn Stream>> = Once::new();
+/// Which files show the console, and how it is opened again.
+struct Console {
+    stream: Arc<dyn Stream>,
+    /// TERMINAL, or the pipe's number.
+    number: u64,
+}
 
-/// FIONREAD is not known for streams; these are the ioctls that every file has (see the syscall layer).
+static CONSOLE: Once<Console> = Once::new();
+/// `/dev/console`, once there is a name space.
+static NODE: Once<Path> = Once::new();
+/// What the line discipline takes over.
+static HOOKS: Once<Hooks> = Once::new();
+/// struct winsize of the terminal.
+static WINDOW: AtomicU64 = AtomicU64::new(0);
+
+/// `ioctl`: asks for the window's size.
+pub const TIOCGWINSZ: u32 = 0x5413;
+/// The number of a stream that is the terminal.
+const TERMINAL: u64 = 0;
+/// Device of `/dev` and number of `/dev/console` there, fixed so that a descriptor tells them before there is a `/dev`.
+pub const NODE_DEV: u64 = 5;
+const NODE_INO: u64 = 2;
+/// `st_rdev` of the console.
+pub const CONSOLE_RDEV: u64 = makedev(5, 1);
+
+/// See [`crate::tty`].
+pub struct Hooks {
+    /// Something arrived, or there is room: whether all output was handed over.
+    pub look: fn() -> bool,
+    /// `/dev/console` and `/dev/tty` are opened.
+    pub open: fn(Path, OpenFlags) -> Result<Arc<dyn FileLike>>,
+}
+
+/// The discipline is there; the first call wins.
+pub fn set_hooks(hooks: Hooks) {
+    HOOKS.set(|| hooks);
+}
+/// To be called when the stream may have input or room. Whether all output was handed over to it.
+pub fn look() -> Option<bool> {
+    HOOKS.get().map(|h| (h.look)())
+}
+
+/// The window's size as struct winsize has it: rows, columns, and both in pixels.
+pub fn window() -> [u16; 4] {
+    let w = WINDOW.load(Ordering::Relaxed);
+    [w as u16, (w >> 16) as u16, (w >> 32) as u16, (w >> 48) as u16]
+}
+/// Sets it; whether it changed.
+pub fn set_window(w: [u16; 4]) -> bool {
+    let w = w.iter().rev().fold(0, |all, &one| all << 16 | u64::from(one));
+    WINDOW.swap(w, Ordering::Relaxed) != w
+}
+
+/// There is a `/dev` now.
+pub(crate) fn set_node(node: Path) {
+    NODE.set(|| node);
+}
+/// `/dev/console`, if the console is a terminal.
+pub(crate) fn node() -> Option<&'static Path> {
+    CONSOLE.get().filter(|c| c.number == TERMINAL)?;
+    NODE.get()
+}
+/// `fstat` of the terminal.
+pub(crate) fn terminal_stat() -> Result<Stat> {
+    if let Some(node) = NODE.get() {
+        return node.inode().stat();
+    }
+    let mode = mode::S_IFCHR | 0o600;
+    Ok(Stat { dev: NODE_DEV, ino: NODE_INO, nlink: 1, mode, rdev: CONSOLE_RDEV, blksize: 4096, ..Stat::default() })
+}
+
+/// A standard stream without a line discipline.
 pub struct ConsoleFile {
     stream: Arc<dyn Stream>,
     flags: AtomicU32,
@@ -50,24 +123,59 @@ impl ConsoleFile {
     }
 }
 
-/// Gives the process its descriptors 0, 1 and 2, and `/dev/console` its stream (`errors`).
+/// Gives the process its descriptors 0, 1 and 2: pipes. `/dev/console` is where errors go.
 pub fn attach(
     process: &Process,
     input: Arc<dyn Stream>,
     output: Arc<dyn Stream>,
     errors: Arc<dyn Stream>,
 ) -> Result<()> {
-    CONSOLE.set(|| errors.clone());
+    CONSOLE.set(|| Console { stream: errors.clone(), number: 3 });
     process.fds.add(ConsoleFile::new(input, OpenFlags::empty(), 1)?, false)?;
     process.fds.add(ConsoleFile::new(output, OpenFlags::WRONLY, 2)?, false)?;
     process.fds.add(ConsoleFile::new(errors, OpenFlags::WRONLY, 3)?, false)?;
     Ok(())
 }
 
-/// `/dev/console`.
-pub fn open_console(flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
-    let stream = CONSOLE.get().ok_or(Errno::ENODEV)?.clone();
-    Ok(ConsoleFile::new(stream, flags, 3)?)
+/// The same with a terminal, which is `/dev/console` as well. `errors`: standard error is not on it.
+pub fn attach_terminal(process: &Process, stdio: Arc<dyn Stream>, errors: Option<Arc<dyn Stream>>) -> Result<()> {
+    CONSOLE.set(|| Console { stream: stdio.clone(), number: TERMINAL });
+    let terminal = ConsoleFile::new(stdio, OpenFlags::RDWR, TERMINAL)?;
+    process.fds.add(terminal.clone(), false)?;
+    process.fds.add(terminal.clone(), false)?;
+    match errors {
+        Some(errors) => process.fds.add(ConsoleFile::new(errors, OpenFlags::WRONLY, 3)?, false)?,
+        None => process.fds.add(terminal, false)?,
+    };
+    Ok(())
+}
+
+/// `/dev/console`, and with `controlling` `/dev/tty`, which is there only on a terminal.
+pub fn open_console(path: &Path, flags: OpenFlags, controlling: bool) -> Result<Arc<dyn FileLike>> {
+    let c = CONSOLE.get().ok_or(Errno::ENODEV)?;
+    if c.number == TERMINAL {
+        if let Some(h) = HOOKS.get() {
+            return (h.open)(path.clone(), flags);
+        }
+    } else if controlling {
+        return Err(Errno::ENXIO);
+    }
+    Ok(ConsoleFile::new(c.stream.clone(), flags, c.number)?)
+}
+
+/// Puts a CR in front of each newline of the first `n` bytes of `buf`, which is twice as long; the length then.
+fn with_returns(buf: &mut [u8], n: usize) -> usize {
+    let len = n + buf[..n].iter().filter(|&&b| b == b'\n').count();
+    let mut to = len;
+    for from in (0..n).rev() {
+        to -= 1;
+        buf[to] = buf[from];
+        if buf[from] == b'\n' {
+            to -= 1;
+            buf[to] = b'\r';
+        }
+    }
+    len
 }
 
 impl FileLike for ConsoleFile {
@@ -87,11 +195,14 @@ impl FileLike for ConsoleFile {
         let start = src.done();
         let mut buf = [0; 1024];
         while src.left() > 0 {
-            let n = match src.take(&mut buf) {
+            let terminal = self.number == TERMINAL;
+            let half = if terminal { buf.len() / 2 } else { buf.len() };
+            let n = match src.take(&mut buf[..half]) {
                 Ok(n) => n,
                 Err(_) if src.done() > start => break,
                 Err(e) => return Err(e),
             };
+            let n = if terminal { with_returns(&mut buf, n) } else { n };
             let mut sent = 0;
             while sent < n {
                 let nonblock = self.flags().contains(OpenFlags::NONBLOCK);
@@ -100,7 +211,11 @@ impl FileLike for ConsoleFile {
                 }) {
                     Ok(k) => sent += k,
                     Err(e) => {
-                        let total = src.done() - start - (n - sent);
+                        let mut left = n - sent;
+                        if terminal {
+                            left -= buf[sent..n].iter().filter(|&&b| b == b'\n').count().min(left);
+                        }
+                        let total = src.done() - start - left;
                         return if total > 0 { Ok(total) } else { Err(e) };
                     }
                 }
@@ -139,10 +254,22 @@ impl FileLike for ConsoleFile {
         self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);
         Ok(())
     }
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+        if self.number != TERMINAL || cmd != TIOCGWINSZ {
+            return Err(Errno::ENOTTY);
+        }
+        user::write(arg, &window()).map(|()| 0)
+    }
     fn stat(&self) -> Result<Stat> {
+        if self.number == TERMINAL {
+            return terminal_stat();
+        }
         Ok(Stat { dev: 0xc, ino: self.number, nlink: 1, mode: mode::S_IFIFO | 0o600, blksize: 4096, ..Stat::default() })
     }
     fn describe(&self) -> String {
+        if self.number == TERMINAL {
+            return String::from("/dev/console");
+        }
         crate::util::Text::new().s("pipe:[").n(self.number).s("]").string()
     }
 }

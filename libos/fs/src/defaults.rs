@@ -1,8 +1,10 @@
 //! What every program may expect to find, supplied where the image's root has nothing of that name; and `/dev`.
 
+use crate::console;
 use crate::device::makedev;
 use crate::inode::{Inode, New};
 use crate::process::{AT_FDCWD, Process};
+use crate::ramfs::RamFs;
 use crate::ramfs::populate::make_dirs;
 use crate::root::{self, or_exists};
 use crate::util::Text;
@@ -101,23 +103,26 @@ pub(crate) fn fill(p: &Process) -> Result<()> {
 
 /// An empty root for `/dev`.
 pub(crate) fn devices() -> Result<Arc<dyn Inode>> {
-    Ok(root::new_ramfs("devtmpfs", 0o755)?)
+    let fs = RamFs::with_dev("devtmpfs", root::capacity(), console::NODE_DEV)?;
+    Ok(fs.make(New { mode: S_IFDIR | 0o755, rdev: 0, target: &[] })?)
 }
 
 /// The nodes of `/dev`.
 pub(crate) fn fill_dev(p: &Process) -> Result<()> {
     const NODES: &[(&[u8], u64, u64, u32)] = &[
+        // First, because its number is known beforehand.
+        (b"/dev/console", 5, 1, 0o600),
         (b"/dev/null", 1, 3, 0o666),
         (b"/dev/zero", 1, 5, 0o666),
         (b"/dev/full", 1, 7, 0o666),
         (b"/dev/random", 1, 8, 0o666),
         (b"/dev/urandom", 1, 9, 0o666),
         (b"/dev/tty", 5, 0, 0o666),
-        (b"/dev/console", 5, 1, 0o600),
     ];
     for &(path, major, minor, mode) in NODES {
         p.make_node(AT_FDCWD, path, New { mode: S_IFCHR | mode, rdev: makedev(major, minor), target: &[] })?;
     }
+    console::set_node(p.lookup(AT_FDCWD, b"/dev/console", false)?);
     const LINKS: &[(&[u8], &[u8])] = &[
         (b"/proc/self/fd", b"/dev/fd"),
         (b"/proc/self/fd/0", b"/dev/stdin"),

@@ -42,14 +42,13 @@ pub fn open(rdev: u64, kind: u32, path: &Path, flags: OpenFlags) -> Result<Arc<d
     const FULL: u64 = makedev(1, 7);
     const RANDOM: u64 = makedev(1, 8);
     const URANDOM: u64 = makedev(1, 9);
-    const CONSOLE: u64 = makedev(5, 1);
+    const TTY: u64 = makedev(5, 0);
     let kind = match rdev {
         NULL => Kind::Null,
         ZERO => Kind::Zero,
         FULL => Kind::Full,
         RANDOM | URANDOM => Kind::Random,
-        CONSOLE => return console::open_console(flags),
-        // Among them /dev/tty: there is no controlling terminal.
+        console::CONSOLE_RDEV | TTY => return console::open_console(path, flags, rdev == TTY),
         _ => return Err(Errno::ENXIO),
     };
     Ok(try_arc(DeviceFile { kind, path: path.clone(), flags: AtomicU32::new(flags.bits()) })?)

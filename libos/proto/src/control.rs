@@ -1,7 +1,7 @@
 //! The control protocol, version 1: lines of text on the port [`crate::port::CONTROL`].
 //!
 //! Guest to host: `hello 1 NAME`, `listen tcp|udp ADDR PORT`, `exit STATUS`, `crash SIGNO REASON`.
-//! Host to guest: `kill SIGNO`, `stdin-end COUNT`. A side ignores lines that it does not know, so both may grow.
+//! Host to guest: `kill SIGNO`, `stdin-end COUNT`, `window ROWS COLS`. A side ignores lines that it does not know, so both may grow.
 
 use crate::number;
 use core::net::{IpAddr, Ipv6Addr};
@@ -120,6 +120,8 @@ pub enum FromHost {
     /// Standard input ends after this many bytes in all: reads beyond them give 0. The port itself cannot say it,
     /// because it carries standard output too, and this line may overtake the last bytes; hence the count.
     StdinEnd(u64),
+    /// The terminal's window has this many rows and columns now.
+    Window(u16, u16),
 }
 
 impl FromHost {
@@ -128,6 +130,10 @@ impl FromHost {
         match split(line) {
             (b"kill", signal) => Some(Self::Kill(narrow(signal).filter(|n| (1..=64).contains(n))?)),
             (b"stdin-end", count) => Some(Self::StdinEnd(number::decimal(count)?)),
+            (b"window", size) => {
+                let (rows, cols) = split(size);
+                Some(Self::Window(narrow(rows)?, narrow(cols)?))
+            }
             _ => None,
         }
     }
@@ -138,6 +144,7 @@ impl FromHost {
         match *self {
             Self::Kill(signal) => line.text(b"kill ").number(signal.into()),
             Self::StdinEnd(count) => line.text(b"stdin-end ").number(count),
+            Self::Window(rows, cols) => line.text(b"window ").number(rows.into()).text(b" ").number(cols.into()),
         };
         line.end();
         line
@@ -317,6 +324,10 @@ mod tests {
         assert_eq!(FromHost::StdinEnd(0).encode().as_bytes(), b"stdin-end 0\n");
         assert_eq!(FromHost::parse(b"stdin-end 70000"), Some(FromHost::StdinEnd(70000)));
         assert_eq!(FromHost::parse(b"stdin-end"), None);
+        assert_eq!(FromHost::Window(24, 80).encode().as_bytes(), b"window 24 80\n");
+        assert_eq!(FromHost::parse(b"window 24 80"), Some(FromHost::Window(24, 80)));
+        assert_eq!(FromHost::parse(b"window 24"), None);
+        assert_eq!(FromHost::parse(b"window 24 70000"), None);
     }
 
     #[test]

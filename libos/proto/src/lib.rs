@@ -12,6 +12,7 @@ pub mod net;
 pub mod note;
 pub mod number;
 pub mod params;
+pub mod terminal;
 
 /// Names of the virtio-console ports that carry the program's and the kernel's streams.
 pub mod port {

@@ -36,6 +36,8 @@ pub mod key {
     pub const LOG: &[u8] = b"log";
     /// `1`: somebody listens on the control port and wants messages there.
     pub const CONTROL: &[u8] = b"control";
+    /// The program's streams are a terminal; see [`crate::terminal::Terminal`].
+    pub const TTY: &[u8] = b"tty";
     /// What begins so in the image's own file is for the tool; the guest passes over it without a word.
     pub const TOOL: &[u8] = b"tool.";
     /// A port that `unibody run` forwards when no `-p` is given, as `-p` spells it (repeated).

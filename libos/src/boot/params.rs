@@ -32,6 +32,8 @@ pub struct Params {
     pub log: Option<Level>,
     /// Somebody listens on the control port.
     pub control: bool,
+    /// The program's streams are this terminal.
+    pub tty: Option<Vec<u8>>,
 }
 
 /// One source's repeated keys replace those of the sources before it.
@@ -86,6 +88,7 @@ impl Params {
             key::HOSTNAME => self.hostname = Some(value),
             key::IP => self.ip = Some(value),
             key::IP6 => self.ip6 = Some(value),
+            key::TTY => self.tty = Some(value),
             key::CONTROL => self.control = value == b"1",
             key::LOG => {
                 self.log = match &value[..] {

@@ -118,7 +118,7 @@ fn init_thread() {
     devices::probe(command_line(boot));
     entropy::warn_if_weak();
     crate::rootfs::init(embedded_root(), initrd, &params);
-    let started = crate::console::init(params.control).and_then(|()| {
+    let started = crate::console::init(&params).and_then(|()| {
         PARAMS.set(|| params);
         crate::init::run_all();
         super::program::start(parameters())

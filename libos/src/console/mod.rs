@@ -4,14 +4,18 @@
 mod ports;
 mod serial;
 mod serial_stream;
+mod tty;
 
 pub use ports::{add_device, drain, end_stdin_after, write_port, write_port_polled};
 pub use serial::write as serial_write;
+pub use tty::set_window;
 
+use crate::boot::params::Params;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, Ordering};
 use libos_base::Result;
-use libos_fs::console::Stream;
+use libos_fs::console::{self, Stream};
+use unibody_proto::terminal::Terminal;
 
 /// A signal for the program that an interrupt handler asked for; 0: none.
 static DEFERRED: AtomicI32 = AtomicI32::new(0);
@@ -34,15 +38,26 @@ fn deliver_deferred() {
     }
 }
 
-/// Gives the program its descriptors 0, 1 and 2. `control`: somebody on the host listens, so its ports are waited for.
-pub fn init(control: bool) -> Result<()> {
-    let (input, output, errors): (Arc<dyn Stream>, Arc<dyn Stream>, Arc<dyn Stream>) = match ports::open(control)? {
-        Some((stdio, stderr)) => (stdio.clone(), stdio, stderr),
+/// Gives the program its descriptors 0, 1 and 2.
+pub fn init(params: &Params) -> Result<()> {
+    let process = libos_fs::process();
+    let told = params.tty.as_deref().and_then(Terminal::parse);
+    // Somebody on the host listens: its ports are waited for.
+    let (stdio, stderr, terminal): (Arc<dyn Stream>, Option<Arc<dyn Stream>>, _) = match ports::open(params.control)? {
+        Some((stdio, stderr)) => (stdio, Some(stderr), told),
         None => {
             serial_stream::start()?;
-            let s = Arc::new(serial_stream::SerialStream);
-            (s.clone(), s.clone(), s)
+            // A serial line is a terminal, whose window nobody tells of.
+            (Arc::new(serial_stream::SerialStream), None, Some(told.unwrap_or_default()))
         }
     };
-    libos_fs::console::attach(libos_fs::process(), input, output, errors)
+    match (terminal, stderr) {
+        (None, Some(stderr)) => console::attach(process, stdio.clone(), stdio, stderr),
+        (terminal, stderr) => {
+            let terminal = terminal.unwrap_or_default();
+            console::attach_terminal(process, stdio.clone(), stderr.filter(|_| terminal.apart))?;
+            tty::remember(stdio, terminal);
+            Ok(())
+        }
+    }
 }

@@ -86,6 +86,7 @@ fn thread_start(has_control: bool) -> Result<()> {
             super::deliver_deferred();
             STDIO.notify(Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM);
             STDERR.notify(Events::OUT | Events::WRNORM);
+            super::tty::look();
             if has_control {
                 while let Some(n @ 1..) =
                     with(|c| c.port(port::CONTROL.as_bytes()).map_or(0, |id| c.read(id, &mut buf)))
@@ -143,12 +144,13 @@ pub fn write_port_polled(name: &str, bytes: &[u8]) {
 /// Waits until the host has taken everything, until `deadline` at most.
 pub fn drain(deadline: u64) {
     loop {
+        let handed_over = super::tty::look();
         let done = with(|c| {
             let mut all = true;
             for name in [port::STDIO, port::STDERR, port::CONTROL] {
                 all &= c.port(name.as_bytes()).is_none_or(|id| c.drained(id));
             }
-            all
+            all && handed_over
         });
         if done != Some(false) || time::monotonic_ns() >= deadline {
             return;

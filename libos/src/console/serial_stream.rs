@@ -38,6 +38,7 @@ pub fn start() -> Result<()> {
             super::deliver_deferred();
             seen = have.unwrap_or(0);
             WATCHERS.notify(Events::IN);
+            super::tty::look();
         }
     })?;
     Ok(())

@@ -3,7 +3,7 @@
 use super::{output, resolve};
 use crate::image::Image;
 use crate::run::options::RunArgs;
-use crate::run::{detach, prepare, start};
+use crate::run::{detach, prepare, start, terminal};
 use crate::vmm::qemu::{self, Streams};
 use crate::{hosted, packages, state};
 use anyhow::Result;
@@ -16,7 +16,8 @@ use std::io::{IsTerminal, Write};
     unibody run nginx -d --name web --rootfs ./site -- -c /etc/nginx/mine.conf\n  \
     unibody run ./hello.img --machine microvm -m 16M -e GREETING='good day' -- one 'two words'\n\n\
     Standard output is the program's and nothing else; the kernel's log goes to standard error. The exit status is the\n\
-    program's. Ctrl-C asks the program to end (SIGTERM), a second one ends the VM.")]
+    program's. On a terminal the program has it: Ctrl-C and Ctrl-D do what they do to a program here. Ctrl-] three times\n\
+    within a second ends the VM. Without one Ctrl-C asks the program to end (SIGTERM), a second one ends the VM.")]
 pub struct RunCommand {
     #[command(flatten)]
     args: RunArgs,
@@ -24,7 +25,10 @@ pub struct RunCommand {
 
 impl RunCommand {
     /// Runs it.
-    pub fn run(self, yes: bool) -> Result<u8> {
+    pub fn run(mut self, yes: bool) -> Result<u8> {
+        if !self.args.detach && !self.args.hosted {
+            self.args.terminal = terminal::of_user().map(|terminal| terminal.to_string());
+        }
         let args = &self.args;
         if let Some(name) = &args.name {
             state::check_name(name)?;

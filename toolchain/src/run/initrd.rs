@@ -44,6 +44,13 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, env: &[Vec<u8>]) -> Resu
     for entry in env {
         push(key::ENV, entry)?;
     }
+    if let Some(terminal) = &args.terminal {
+        push(key::TTY, terminal.as_bytes())?;
+        // Settings without the kind of terminal would be of little use.
+        if let Some(kind) = std::env::var_os("TERM").filter(|_| env::value(env, "TERM").is_none()) {
+            push(key::ENV, &[b"TERM=", kind.as_bytes()].concat())?;
+        }
+    }
     if let Some(dir) = &args.workdir {
         push(key::CWD, dir.as_os_str().as_bytes())?;
     }

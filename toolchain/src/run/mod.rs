@@ -15,3 +15,4 @@ pub mod signals;
 pub mod start;
 pub mod supervisor;
 pub mod symbols;
+pub mod terminal;

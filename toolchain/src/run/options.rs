@@ -98,6 +98,10 @@ pub struct RunArgs {
         "accel", "vmm", "name", "hostname"])]
     pub hosted: bool,
 
+    /// What the guest is told of the terminal that its streams are.
+    #[arg(skip)]
+    pub terminal: Option<String>,
+
     /// Arguments for the program
     #[arg(last = true, value_name = "PROGRAM ARGS")]
     pub args: Vec<OsString>,

@@ -80,6 +80,11 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
 }
 
 impl Prepared {
+    /// Whether the program's streams are the user's terminal.
+    pub fn on_terminal(&self) -> bool {
+        self.args.terminal.is_some()
+    }
+
     /// The VMM's arguments, once the name and the place of the initrd are known.
     pub fn arguments(&self, initrd: &Path, streams: qemu::Streams) -> Vec<OsString> {
         let name = if self.record.name.is_empty() { &self.stem } else { &self.record.name };

@@ -1,21 +1,26 @@
 //! Carrying bytes between the VM's streams and ours, unchanged and complete.
 
 use super::log::Log;
+use super::supervisor::Event;
 use super::symbols::Annotator;
+use super::terminal::{self, Keys, in_foreground};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use unibody_proto::control::FromHost;
 
 /// Where a stream ends up.
 pub enum Sink {
     /// One of our own descriptors, written past any buffer.
     Fd(File),
+    /// Standard error, for whole lines: the terminal may be raw.
+    Lines(File),
     /// The log of a detached VM.
     Log(Arc<Log>),
     /// Another one, after the kernel's log lines got the names of what they point at.
@@ -28,9 +33,15 @@ impl Sink {
         Ok(Self::Fd(File::from(fd.as_fd().try_clone_to_owned()?)))
     }
 
+    /// A sink for lines on standard error.
+    pub fn lines() -> io::Result<Self> {
+        Ok(Self::Lines(File::from(io::stderr().as_fd().try_clone_to_owned()?)))
+    }
+
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Fd(file) => write_all(file, bytes),
+            Self::Lines(file) => write_all(file, &terminal::lines(bytes)),
             Self::Log(log) => {
                 log.write(bytes);
                 Ok(())
@@ -95,7 +106,8 @@ pub fn outward(mut from: UnixStream, mut sink: Sink, failed: impl FnOnce() + Sen
 }
 
 /// Carries our standard input to the program and tells it where the input ends. Never joined: a read may block forever.
-pub fn inward(mut to: UnixStream, control: Control) {
+/// `keys`: the input is the program's terminal, and keys that matter to us, too, are reported there.
+pub fn inward(mut to: UnixStream, control: Control, keys: Option<Sender<Event>>) {
     std::thread::spawn(move || {
         let stdin = io::stdin();
         let terminal = stdin.is_terminal();
@@ -104,6 +116,7 @@ pub fn inward(mut to: UnixStream, control: Control) {
         };
         let mut sent = 0;
         let mut buffer = vec![0; 64 << 10];
+        let mut watch = Keys::default();
         loop {
             // A read from a terminal by a background job would stop the whole job.
             if terminal && !in_foreground(stdin.as_fd()) {
@@ -115,6 +128,14 @@ pub fn inward(mut to: UnixStream, control: Control) {
             }
             match file.read(&mut buffer) {
                 Ok(0) => break,
+                Ok(count)
+                    if keys.as_ref().is_some_and(|keys| {
+                        let found = watch.feed(&buffer[..count], Instant::now());
+                        found.into_iter().any(|key| keys.send(Event::Key(key)).is_err())
+                    }) =>
+                {
+                    return;
+                }
                 Ok(count) if to.write_all(&buffer[..count]).is_ok() => sent += count as u64,
                 Ok(_) => return,
                 Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
@@ -123,10 +144,6 @@ pub fn inward(mut to: UnixStream, control: Control) {
         }
         control.send(FromHost::StdinEnd(sent));
     });
-}
-
-fn in_foreground(terminal: BorrowedFd) -> bool {
-    nix::unistd::tcgetpgrp(terminal).is_ok_and(|group| group == nix::unistd::getpgrp())
 }
 
 /// The sending half of the control protocol.

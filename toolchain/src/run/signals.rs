@@ -1,7 +1,8 @@
 //! Signals of this process as events.
 
+use super::terminal;
 use anyhow::{Context, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
 /// Signals that ask a command to end and that the parent does not want ignored (`nohup`, background jobs of scripts).
@@ -16,5 +17,22 @@ fn asked_for() -> Vec<i32> {
 pub fn forward(event: impl Fn(i32) + Send + 'static) -> Result<()> {
     let mut signals = Signals::new(asked_for()).context("cannot handle signals")?;
     std::thread::spawn(move || signals.forever().for_each(event));
+    Ok(())
+}
+
+/// Keeps the terminal right while the VM has it: its window's size, and what stopping and going on do to it. Calls
+/// `window` when the size may have changed.
+pub fn watch_terminal(window: impl Fn() + Send + 'static) -> Result<()> {
+    let mut signals = Signals::new([SIGWINCH, SIGTSTP, SIGCONT]).context("cannot handle signals")?;
+    std::thread::spawn(move || {
+        signals.forever().for_each(|signal| match signal {
+            SIGTSTP => terminal::stop(),
+            SIGCONT => {
+                terminal::go_on();
+                window();
+            }
+            _ => window(),
+        })
+    });
     Ok(())
 }

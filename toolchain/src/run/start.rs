@@ -7,6 +7,7 @@ use super::pump::{self, Control, Sink};
 use super::signals;
 use super::supervisor::{Event, Outcome, Supervisor};
 use super::symbols::Annotator;
+use super::terminal::{self, Seat};
 use crate::state::client::SOCKET;
 use crate::state::{self, Claim, Ended, record};
 use crate::vmm::{qemu::Streams, spawn};
@@ -25,7 +26,7 @@ const SIGPIPE: u8 = 13;
 /// Prints a message of the tool.
 pub fn say(text: &str) {
     // Not eprintln: a closed standard error is no reason to die.
-    let _ = io::Write::write_all(&mut io::stderr(), format!("unibody: {text}\n").as_bytes());
+    let _ = io::Write::write_all(&mut io::stderr(), &terminal::lines(format!("unibody: {text}\n").as_bytes()));
 }
 
 /// Claims the VM's name and writes its initrd.
@@ -75,6 +76,10 @@ pub fn run(
     signals::forward(move |number| drop(signal_events.send(Event::Signal(number))))?;
     serve(&claim.folder, events.clone())?;
 
+    let seat = match &log {
+        None if vm.on_terminal() => Some(Seat::take().context("cannot change the terminal's settings")?),
+        _ => None,
+    };
     let arguments = vm.arguments(&claim.folder.join("initrd"), Streams::Inherited);
     let mut vmm = spawn::spawn(&vm.program, &arguments)?;
     vm.record.vmm = vmm.child.id();
@@ -88,10 +93,7 @@ pub fn run(
     let (stdout, stderr, kernel) = (
         sink(Sink::descriptor(io::stdout()))?,
         sink(Sink::descriptor(io::stderr()))?,
-        Sink::Annotated(
-            Annotator::new(File::open(&vm.record.image).ok()),
-            Box::new(sink(Sink::descriptor(io::stderr()))?),
-        ),
+        Sink::Annotated(Annotator::new(File::open(&vm.record.image).ok()), Box::new(sink(Sink::lines())?)),
     );
     let broken_pipe = control.clone();
     let mut pumps = vec![
@@ -102,7 +104,15 @@ pub fn run(
     ];
     match log {
         Some(_) => control.send(FromHost::StdinEnd(0)),
-        None => pump::inward(vmm.stdio, control.clone()),
+        None => pump::inward(vmm.stdio, control.clone(), seat.as_ref().map(|_| events.clone())),
+    }
+    if seat.is_some() {
+        let control = control.clone();
+        signals::watch_terminal(move || {
+            if let Some((rows, cols)) = terminal::window() {
+                control.send(FromHost::Window(rows, cols));
+            }
+        })?;
     }
     let errors = Arc::new(Mutex::new(String::new()));
     pumps.push(keep_errors(vmm.child.stderr.take(), errors.clone()));
@@ -128,6 +138,7 @@ pub fn run(
     for pump in pumps {
         let _ = pump.join();
     }
+    drop(seat);
     let status = match outcome {
         Outcome::Exit(status) | Outcome::Ended(status) => Some(status),
         Outcome::Crash(signal, _) => Some(signal.saturating_add(128)),

@@ -3,6 +3,7 @@
 
 use super::net::{Net, Publish, url};
 use super::pump::Control;
+use super::terminal::Key;
 use crate::state::client::{Answer, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,6 +15,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use unibody_proto::control::{FromGuest, FromHost, Transport};
 
+const SIGINT: i32 = 2;
 const SIGKILL: u8 = 9;
 const SIGTERM: u8 = 15;
 /// How long a VM may take to power off after its program has ended.
@@ -21,10 +23,15 @@ const POWER_OFF: Duration = Duration::from_secs(5);
 /// After this long without an end, the user is told how to force it.
 const REMINDER: Duration = Duration::from_secs(5);
 
+/// So many Ctrl-C in so short a time mean that they do not do what the user wants.
+const INSISTING: (usize, Duration) = (3, Duration::from_secs(3));
+
 /// What can happen.
 pub enum Event {
     /// This process got a signal.
     Signal(i32),
+    /// A key that is not for the program alone.
+    Key(Key),
     /// The guest sent a line.
     Guest(Vec<u8>),
     /// The control port was closed.
@@ -68,6 +75,8 @@ pub struct Supervisor<'a> {
     hello: bool,
     outcome: Option<Outcome>,
     signals: u32,
+    interrupts: Vec<Instant>,
+    hinted: bool,
     vmm_ended: Option<String>,
     control_closed: bool,
     deadlines: Vec<(Instant, Deadline)>,
@@ -96,6 +105,8 @@ impl<'a> Supervisor<'a> {
             hello: false,
             outcome: None,
             signals: 0,
+            interrupts: Vec::new(),
+            hinted: false,
             vmm_ended: None,
             control_closed: false,
             deadlines: Vec::new(),
@@ -135,6 +146,10 @@ impl<'a> Supervisor<'a> {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Signal(number) => self.signal(number),
+            Event::Key(Key::Escape) => self.kill(128 + SIGINT as u8),
+            // Before the program runs nobody in the guest hears it.
+            Event::Key(Key::Interrupt) if !self.hello => self.signal(SIGINT),
+            Event::Key(Key::Interrupt) => self.interrupt(),
             Event::Guest(line) => self.guest(&line),
             Event::ControlClosed => self.control_closed = true,
             Event::VmmEnded(status) => {
@@ -152,6 +167,17 @@ impl<'a> Supervisor<'a> {
         }
         self.end_program();
         self.deadlines.push((Instant::now() + REMINDER, Deadline::Remind));
+    }
+
+    /// Ctrl-C went to the program's terminal, where it means what the program makes of it.
+    fn interrupt(&mut self) {
+        let now = Instant::now();
+        self.interrupts.retain(|at| now.duration_since(*at) < INSISTING.1);
+        self.interrupts.push(now);
+        if self.interrupts.len() >= INSISTING.0 && !self.hinted {
+            self.hinted = true;
+            (self.say)("Ctrl-C is the program's; Ctrl-] three times within a second ends the VM");
+        }
     }
 
     /// Asks the program to end; a guest that never said hello gets the power button as well.

@@ -38,7 +38,8 @@ pub struct RamFs {
     next_ino: AtomicU64,
 }
 
-static NEXT_DEV: AtomicU64 = AtomicU64::new(1);
+/// The numbers below are for file systems that have a fixed one (`/dev`).
+static NEXT_DEV: AtomicU64 = AtomicU64::new(16);
 
 /// A device number for a file system without a device (major 0, as Linux).
 pub fn anonymous_dev() -> u64 {
@@ -51,9 +52,13 @@ pub const TMPFS_MAGIC: i64 = 0x0102_1994;
 impl RamFs {
     /// An empty one that holds at most `max_bytes`.
     pub fn new(name: &'static str, max_bytes: usize) -> Result<Arc<RamFs>> {
+        Self::with_dev(name, max_bytes, anonymous_dev())
+    }
+    /// The same with a `st_dev` of the caller's choice.
+    pub fn with_dev(name: &'static str, max_bytes: usize, dev: u64) -> Result<Arc<RamFs>> {
         let max_pages = max_bytes / PAGE_SIZE;
         try_arc(RamFs {
-            dev: anonymous_dev(),
+            dev,
             magic: TMPFS_MAGIC,
             name,
             max_pages,

@@ -1,0 +1,150 @@
+//! An open terminal: descriptors 0 to 2, `/dev/console`, `/dev/tty`.
+
+use super::Tty;
+use super::termios::{l, v};
+use crate::console;
+use crate::dentry::Path;
+use crate::util::try_arc;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+use libos_base::abi::{OpenFlags, Stat};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::poll::{Events, Watcher, block_on};
+use libos_base::thread::FOREVER;
+use libos_base::{Errno, Result, time};
+
+/// See the module.
+pub struct TtyFile {
+    pub(super) tty: Arc<Tty>,
+    /// How it was opened; none for the standard streams.
+    path: Option<Path>,
+    flags: AtomicU32,
+}
+
+const CHANGEABLE: u32 = OpenFlags::APPEND.bits() | OpenFlags::NONBLOCK.bits() | OpenFlags::ASYNC.bits();
+const TENTH: u64 = time::NS / 10;
+
+impl TtyFile {
+    /// A new description.
+    pub fn new(tty: Arc<Tty>, path: Option<Path>, flags: OpenFlags) -> Result<Arc<Self>> {
+        let flags = AtomicU32::new(flags.bits() & (CHANGEABLE | 3 | OpenFlags::LARGEFILE.bits()));
+        try_arc(Self { tty, path, flags })
+    }
+    fn nonblock(&self) -> bool {
+        self.flags().contains(OpenFlags::NONBLOCK)
+    }
+
+    /// What is there now: `None` when a read has to wait for `least` bytes or a line.
+    fn take(&self, least: usize, buf: &mut [u8]) -> Option<Result<usize>> {
+        let mut s = self.tty.state.lock();
+        let settings = s.settings;
+        if s.line.readable(&settings, least) || s.over {
+            let n = s.line.take(&settings, buf);
+            drop(s);
+            return Some(Ok(n));
+        }
+        None
+    }
+
+    /// Without canonical mode: MIN bytes, or a time (termios(3)).
+    fn read_raw(&self, min: usize, tenths: u64, buf: &mut [u8]) -> Result<usize> {
+        let readable = &self.tty.readable;
+        let wait = |deadline, least, buf: &mut [u8]| {
+            block_on(readable, self.nonblock(), deadline, Errno::ETIMEDOUT, || self.take(least, buf))
+        };
+        let least = min.min(buf.len());
+        match (min, tenths) {
+            (0, 0) => self.take(0, buf).unwrap_or(Ok(0)),
+            (0, t) => wait(time::after(t * TENTH), 1, buf).or_else(none_in_time),
+            (_, 0) => wait(FOREVER, least, buf),
+            (_, t) => {
+                // The clock starts with the first byte, and again with each.
+                let mut n = wait(FOREVER, 1, buf)?;
+                while n < least {
+                    match wait(time::after(t * TENTH), 1, &mut buf[n..]) {
+                        Ok(0) | Err(_) => break,
+                        Ok(more) => n += more,
+                    }
+                }
+                Ok(n)
+            }
+        }
+    }
+}
+
+fn none_in_time(e: Errno) -> Result<usize> {
+    if e == Errno::ETIMEDOUT { Ok(0) } else { Err(e) }
+}
+
+impl FileLike for TtyFile {
+    fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        let want = dst.left().min(super::line::SIZE);
+        if want == 0 {
+            return Ok(0);
+        }
+        let mut buf = Vec::new();
+        buf.try_reserve_exact(want)?;
+        buf.resize(want, 0);
+        let settings = self.tty.state.lock().settings;
+        let n = if settings.l(l::ICANON) {
+            block_on(&self.tty.readable, self.nonblock(), FOREVER, Errno::EAGAIN, || self.take(1, &mut buf))?
+        } else {
+            self.read_raw(settings.cc[v::MIN].into(), settings.cc[v::TIME].into(), &mut buf)?
+        };
+        // There is room again: what waits in the stream can be taken.
+        self.tty.look();
+        dst.put(&buf[..n])
+    }
+    fn write(&self, src: &mut Source<'_>) -> Result<usize> {
+        self.tty.write(src, self.nonblock())
+    }
+    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
+        if let Some(w) = watcher {
+            self.tty.readable.add(w);
+            self.tty.stream.pollee().add(w);
+        }
+        let mut e = Events::empty();
+        let s = self.tty.state.lock();
+        let least = if s.settings.cc[v::TIME] == 0 { s.settings.cc[v::MIN].into() } else { 1 };
+        if s.line.readable(&s.settings, least) || s.over {
+            e |= Events::IN | Events::RDNORM;
+        }
+        if s.over {
+            e |= Events::HUP;
+        }
+        if !s.stopped && s.out.pending.is_empty() && self.tty.stream.ready().contains(Events::OUT) {
+            e |= Events::OUT | Events::WRNORM;
+        }
+        e
+    }
+    fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
+        self.tty.readable.remove(watcher);
+        self.tty.stream.pollee().remove(watcher);
+    }
+    fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
+    }
+    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
+        let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
+        self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);
+        Ok(())
+    }
+    fn stat(&self) -> Result<Stat> {
+        match &self.path {
+            Some(p) => p.inode().stat(),
+            None => console::terminal_stat(),
+        }
+    }
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+        super::ioctl::ioctl(self, cmd, arg)
+    }
+    fn describe(&self) -> String {
+        match &self.path {
+            Some(p) => crate::openfile::describe(p),
+            None => String::from("/dev/console"),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Controls of a terminal (ioctl_tty(2)).
+
+use super::file::TtyFile;
+use super::termios::{Termios, Termios2, l, v};
+use super::{SIGWINCH, Tty};
+use crate::console;
+use crate::device::makedev;
+use crate::facts::facts;
+use libos_base::{Errno, Result, user};
+
+const TCGETS: u32 = 0x5401;
+const TCSETS: u32 = 0x5402;
+const TCSETSW: u32 = 0x5403;
+const TCSETSF: u32 = 0x5404;
+const TCSBRK: u32 = 0x5409;
+const TCXONC: u32 = 0x540a;
+const TCFLSH: u32 = 0x540b;
+const TIOCSCTTY: u32 = 0x540e;
+const TIOCGPGRP: u32 = 0x540f;
+const TIOCSPGRP: u32 = 0x5410;
+const TIOCOUTQ: u32 = 0x5411;
+const TIOCSTI: u32 = 0x5412;
+const TIOCSWINSZ: u32 = 0x5414;
+const FIONREAD: u32 = crate::pipe::FIONREAD;
+const TIOCSETD: u32 = 0x5423;
+const TIOCGETD: u32 = 0x5424;
+const TCSBRKP: u32 = 0x5425;
+const TIOCGSID: u32 = 0x5429;
+const TCGETS2: u32 = 0x802c_542a;
+const TCSETS2: u32 = 0x402c_542b;
+const TCSETSW2: u32 = 0x402c_542c;
+const TCSETSF2: u32 = 0x402c_542d;
+const TIOCGDEV: u32 = 0x8004_5432;
+
+/// `cflag` says that the speed is in `ospeed` (BOTHER).
+const BOTHER: u32 = 0o10000;
+const CBAUD: u32 = 0o10017;
+
+pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: usize) -> Result<usize> {
+    let tty = &*file.tty;
+    let number = arg as i32;
+    match cmd {
+        TCGETS => user::write(arg, &tty.state.lock().settings)?,
+        TCGETS2 => {
+            let s = tty.state.lock();
+            let all = Termios2 { base: s.settings, ispeed: s.speeds.0, ospeed: s.speeds.1 };
+            drop(s);
+            user::write(arg, &all)?;
+        }
+        TCSETS | TCSETSW | TCSETSF => {
+            let new: Termios = user::read(arg)?;
+            tty.change(new, (new.speed(), new.speed()), cmd - TCSETS)?;
+        }
+        TCSETS2 | TCSETSW2 | TCSETSF2 => {
+            let new: Termios2 = user::read(arg)?;
+            let other = new.base.cflag & CBAUD == BOTHER;
+            let speeds = if other { (new.ispeed, new.ospeed) } else { (new.base.speed(), new.base.speed()) };
+            tty.change(new.base, speeds, cmd - TCSETS2)?;
+        }
+        // A break has no meaning here; draining has.
+        TCSBRK | TCSBRKP => tty.with_output(false, |_| ())?,
+        TCXONC => match number {
+            0 => tty.set_stopped(true),
+            1 => tty.set_stopped(false),
+            2 | 3 => {
+                let s = tty.state.lock();
+                let byte = s.settings.cc[if number == 2 { v::STOP } else { v::START }];
+                drop(s);
+                if byte != super::termios::DISABLED {
+                    tty.with_output(false, |s| s.out.pending.push_back(byte))?;
+                    tty.look();
+                }
+            }
+            _ => return Err(Errno::EINVAL),
+        },
+        TCFLSH => {
+            if !(0..=2).contains(&number) {
+                return Err(Errno::EINVAL);
+            }
+            let mut s = tty.state.lock();
+            if number != 1 {
+                s.line.flush();
+            }
+            if number != 0 {
+                s.out.pending.clear();
+            }
+            drop(s);
+            tty.look();
+        }
+        // One process, one session, one terminal: the program leads the session, and is in the foreground.
+        TIOCSCTTY => {}
+        TIOCGPGRP | TIOCGSID => user::write(arg, &(facts().pid() as i32))?,
+        TIOCSPGRP => {
+            let group: i32 = user::read(arg)?;
+            if group < 0 {
+                return Err(Errno::EINVAL);
+            }
+            if group != facts().pid() as i32 {
+                return Err(Errno::ESRCH);
+            }
+        }
+        TIOCOUTQ => user::write(arg, &(tty.state.lock().out.pending.len() as i32))?,
+        FIONREAD => {
+            let s = tty.state.lock();
+            let n = s.line.available(&s.settings) as i32;
+            drop(s);
+            user::write(arg, &n)?;
+        }
+        TIOCSTI => {
+            let byte: u8 = user::read(arg)?;
+            tty.inject(byte);
+        }
+        console::TIOCGWINSZ => user::write(arg, &console::window())?,
+        TIOCSWINSZ => {
+            if console::set_window(user::read(arg)?) {
+                (tty.signal)(SIGWINCH);
+            }
+        }
+        TIOCGETD => user::write(arg, &0i32)?,
+        // N_TTY is the only discipline.
+        TIOCSETD if user::read::<i32>(arg)? == 0 => {}
+        TIOCSETD => return Err(Errno::EINVAL),
+        // struct termios has no place for more: /dev/console.
+        TIOCGDEV => user::write(arg, &(makedev(5, 1) as u32))?,
+        _ => return Err(Errno::ENOTTY),
+    }
+    Ok(0)
+}
+
+impl Tty {
+    /// New settings; `how`: at once (0), after output was handed over (1), and without what was typed (2).
+    fn change(&self, new: Termios, speeds: (u32, u32), how: u32) -> Result<()> {
+        if how > 0 {
+            self.with_output(false, |_| ())?;
+        }
+        let new = new.accepted();
+        let mut s = self.state.lock();
+        let old = s.settings;
+        s.line.change(&old, &new);
+        if how == 2 {
+            s.line.flush();
+        }
+        if old.i(super::termios::i::IXON) && !new.i(super::termios::i::IXON) {
+            s.stopped = false;
+        }
+        s.settings = new;
+        s.speeds = speeds;
+        drop(s);
+        // Without lines, what was typed can be read now.
+        if (old.lflag ^ new.lflag) & l::ICANON != 0 || old.iflag != new.iflag {
+            self.look();
+        }
+        Ok(())
+    }
+
+    fn inject(&self, byte: u8) {
+        let signal = self.state.lock().receive(byte);
+        if let Some(signal) = signal {
+            (self.signal)(signal);
+        }
+        self.look();
+    }
+}

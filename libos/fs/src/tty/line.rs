@@ -1,0 +1,336 @@
+//! The input side of the line discipline, byte by byte as Linux's N_TTY does it: editing, echo, signals, lines.
+
+use super::output::{Output, continues};
+use super::termios::{Termios, i, l, v};
+use alloc::collections::VecDeque;
+use libos_base::Result;
+
+/// What may be typed ahead (N_TTY_BUF_SIZE).
+pub const SIZE: usize = 4096;
+
+/// The last byte of a line.
+const END: u16 = 0x100;
+/// Stands for EOF: ends a line without being part of it.
+const END_OF_FILE: u16 = 0x200;
+
+const SIGINT: i32 = 2;
+const SIGQUIT: i32 = 3;
+const SIGTSTP: i32 = 20;
+
+/// What a received byte asks for beyond the line itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    None,
+    /// This signal for the program; typed input and waiting output were thrown away unless NOFLSH.
+    Signal(i32),
+    /// Output stops.
+    Stop,
+    /// Output goes on.
+    Start,
+}
+
+/// Typed bytes, read or being edited.
+#[derive(Default)]
+pub struct Line {
+    typed: VecDeque<u16>,
+    /// How many of them belong to finished lines (canonical mode).
+    finished: usize,
+    /// The next byte has no special meaning.
+    literal: bool,
+    /// Between `\` and `/` of ECHOPRT.
+    erasing: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kill {
+    Character,
+    Word,
+    Line,
+}
+
+impl Line {
+    /// With its memory: later nothing is allocated.
+    pub fn new() -> Result<Self> {
+        let mut line = Self::default();
+        line.typed.try_reserve_exact(SIZE)?;
+        Ok(line)
+    }
+
+    /// How many bytes may come now. A line that gets too long loses bytes, so that its end can still be typed.
+    pub fn room(&self, t: &Termios) -> usize {
+        if t.l(l::ICANON) && self.finished == 0 { SIZE } else { SIZE - 1 - self.typed.len().min(SIZE - 1) }
+    }
+
+    /// Bytes that reads would give (FIONREAD).
+    pub fn available(&self, t: &Termios) -> usize {
+        let n = if t.l(l::ICANON) { self.finished } else { self.typed.len() };
+        self.typed.iter().take(n).filter(|&&e| e & END_OF_FILE == 0).count()
+    }
+
+    /// Whether a read has something: a line, or with `least` bytes without canonical mode.
+    pub fn readable(&self, t: &Termios, least: usize) -> bool {
+        if t.l(l::ICANON) { self.finished > 0 } else { self.typed.len() >= least.max(1) }
+    }
+
+    /// Moves bytes of one line, or whatever there is without canonical mode.
+    pub fn take(&mut self, t: &Termios, buf: &mut [u8]) -> usize {
+        let canonical = t.l(l::ICANON);
+        let mut n = 0;
+        while let Some(&e) = self.typed.front() {
+            let over = e & END_OF_FILE != 0;
+            // An end of file right behind the last byte that fits goes with it.
+            if canonical && self.finished == 0 || n == buf.len() && !(canonical && over) {
+                break;
+            }
+            self.typed.pop_front();
+            self.finished = self.finished.saturating_sub(1);
+            if !over {
+                buf[n] = e as u8;
+                n += 1;
+            }
+            if canonical && e & (END | END_OF_FILE) != 0 {
+                break;
+            }
+        }
+        n
+    }
+
+    /// Throws away what was typed (TCIFLUSH).
+    pub fn flush(&mut self) {
+        self.typed.clear();
+        (self.finished, self.erasing, self.literal) = (0, false, false);
+    }
+
+    /// Settings change: what was typed without lines becomes one when lines begin to matter.
+    pub fn change(&mut self, old: &Termios, new: &Termios) {
+        if (old.lflag ^ new.lflag) & l::ICANON == 0 {
+            return;
+        }
+        (self.erasing, self.literal) = (false, false);
+        self.finished = 0;
+        if new.l(l::ICANON)
+            && let Some(last) = self.typed.back_mut()
+        {
+            *last |= END;
+            self.finished = self.typed.len();
+        }
+    }
+
+    /// A byte from the terminal.
+    pub fn receive(&mut self, t: &Termios, out: &mut Output, byte: u8) -> Effect {
+        let mut byte = if t.i(i::ISTRIP) { byte & 0x7f } else { byte };
+        if t.i(i::IUCLC) && t.l(l::IEXTEN) {
+            byte = byte.to_ascii_lowercase();
+        }
+        if core::mem::take(&mut self.literal) {
+            self.ordinary(t, out, byte);
+            return Effect::None;
+        }
+        if t.i(i::IXON) {
+            if t.is(v::START, byte) {
+                return Effect::Start;
+            }
+            if t.is(v::STOP, byte) {
+                return Effect::Stop;
+            }
+        }
+        if t.l(l::ISIG) {
+            for (which, signal) in [(v::INTR, SIGINT), (v::QUIT, SIGQUIT), (v::SUSP, SIGTSTP)] {
+                if t.is(which, byte) {
+                    return self.signal(t, out, byte, signal);
+                }
+            }
+        }
+        match byte {
+            b'\r' if t.i(i::IGNCR) => return Effect::None,
+            b'\r' if t.i(i::ICRNL) => byte = b'\n',
+            b'\n' if t.i(i::INLCR) => byte = b'\r',
+            _ => {}
+        }
+        if !(t.l(l::ICANON) && self.edit(t, out, byte)) {
+            self.ordinary(t, out, byte);
+        }
+        if t.i(i::IXON) && t.i(i::IXANY) { Effect::Start } else { Effect::None }
+    }
+
+    fn signal(&mut self, t: &Termios, out: &mut Output, byte: u8, signal: i32) -> Effect {
+        if !t.l(l::NOFLSH) {
+            self.flush();
+            out.pending.clear();
+        }
+        if t.l(l::ECHO) {
+            out.echo(t, byte);
+        }
+        Effect::Signal(signal)
+    }
+
+    /// Canonical mode's own characters. Whether this was one.
+    fn edit(&mut self, t: &Termios, out: &mut Output, byte: u8) -> bool {
+        let (echo, extended) = (t.l(l::ECHO), t.l(l::IEXTEN));
+        if t.is(v::ERASE, byte) {
+            self.erase(t, out, Kill::Character);
+        } else if t.is(v::KILL, byte) {
+            self.erase(t, out, Kill::Line);
+        } else if t.is(v::WERASE, byte) && extended {
+            self.erase(t, out, Kill::Word);
+        } else if t.is(v::LNEXT, byte) && extended {
+            self.literal = true;
+            if echo {
+                self.finish_erasing(t, out);
+                if t.l(l::ECHOCTL) {
+                    out.echo_next();
+                }
+            }
+        } else if t.is(v::REPRINT, byte) && echo && extended {
+            self.finish_erasing(t, out);
+            out.echo(t, byte);
+            out.echo_plain(t, b'\n');
+            self.typed.iter().skip(self.finished).for_each(|&e| out.echo(t, e as u8));
+        } else if byte == b'\n' {
+            if t.l(l::ECHO | l::ECHONL) {
+                out.echo_plain(t, b'\n');
+            }
+            self.end_line(t, u16::from(byte) | END);
+        } else if t.is(v::EOF, byte) {
+            self.end_line(t, END_OF_FILE);
+        } else if t.is(v::EOL, byte) || t.is(v::EOL2, byte) && extended {
+            if echo {
+                if self.typed.len() == self.finished {
+                    out.begin_line();
+                }
+                out.echo(t, byte);
+            }
+            self.end_line(t, u16::from(byte) | END);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn ordinary(&mut self, t: &Termios, out: &mut Output, byte: u8) {
+        if t.l(l::ECHO) {
+            self.finish_erasing(t, out);
+            if byte == b'\n' && !t.l(l::ICANON) {
+                out.echo_plain(t, byte);
+            } else {
+                if self.typed.len() == self.finished {
+                    out.begin_line();
+                }
+                out.echo(t, byte);
+            }
+        }
+        // PARMRK makes \377 unmistakable.
+        if byte == 0xff && t.i(i::PARMRK) {
+            self.put(t, byte.into());
+        }
+        self.put(t, byte.into());
+    }
+
+    fn put(&mut self, t: &Termios, entry: u16) {
+        if self.typed.len() >= SIZE - 1 {
+            if !t.l(l::ICANON) || self.finished > 0 {
+                return;
+            }
+            self.typed.pop_back();
+        }
+        self.typed.push_back(entry);
+    }
+
+    fn end_line(&mut self, t: &Termios, entry: u16) {
+        self.put(t, entry);
+        self.finished = self.typed.len();
+    }
+
+    fn finish_erasing(&mut self, t: &Termios, out: &mut Output) {
+        if core::mem::take(&mut self.erasing) {
+            out.echo_plain(t, b'/');
+        }
+    }
+
+    fn editable(&self) -> bool {
+        self.typed.len() > self.finished
+    }
+
+    fn erase(&mut self, t: &Termios, out: &mut Output, what: Kill) {
+        if !self.editable() {
+            return;
+        }
+        let echo = t.l(l::ECHO);
+        if what == Kill::Line && !(echo && t.l(l::ECHOK) && t.l(l::ECHOKE) && t.l(l::ECHOE)) {
+            self.typed.truncate(self.finished);
+            if echo {
+                self.finish_erasing(t, out);
+                out.echo(t, t.cc[v::KILL]);
+                if t.l(l::ECHOK) {
+                    out.echo_plain(t, b'\n');
+                }
+            }
+            return;
+        }
+        let mut in_word = false;
+        while self.editable() {
+            // A character of several bytes goes as a whole.
+            let mut at = self.typed.len() - 1;
+            while continues(t, self.typed[at] as u8) && at > self.finished {
+                at -= 1;
+            }
+            let byte = self.typed[at] as u8;
+            if continues(t, byte) {
+                break;
+            }
+            if what == Kill::Word {
+                if byte.is_ascii_alphanumeric() || byte == b'_' {
+                    in_word = true;
+                } else if in_word {
+                    break;
+                }
+            }
+            if echo {
+                self.show_erased(t, out, what, at);
+            }
+            self.typed.truncate(at);
+            if what == Kill::Character {
+                break;
+            }
+        }
+        if echo && !self.editable() {
+            self.finish_erasing(t, out);
+        }
+    }
+
+    /// Shows that the character from `at` on goes away.
+    fn show_erased(&mut self, t: &Termios, out: &mut Output, what: Kill, at: usize) {
+        let byte = self.typed[at] as u8;
+        if t.l(l::ECHOPRT) {
+            if !core::mem::replace(&mut self.erasing, true) {
+                out.echo_plain(t, b'\\');
+            }
+            out.echo(t, byte);
+            self.typed.iter().skip(at + 1).for_each(|&e| out.echo_plain(t, e as u8));
+        } else if what == Kill::Character && !t.l(l::ECHOE) {
+            out.echo(t, t.cc[v::ERASE]);
+        } else if byte == b'\t' {
+            let (mut columns, mut after_tab) = (0, false);
+            for e in (self.finished..at).rev().map(|k| self.typed[k] as u8) {
+                if e == b'\t' {
+                    after_tab = true;
+                    break;
+                }
+                if e.is_ascii_control() {
+                    columns += if t.l(l::ECHOCTL) { 2 } else { 0 };
+                } else if !continues(t, e) {
+                    columns += 1;
+                }
+            }
+            out.rub_out_tab(columns, after_tab);
+        } else {
+            let control = byte.is_ascii_control();
+            if control && t.l(l::ECHOCTL) {
+                out.rub_out();
+            }
+            if !control || t.l(l::ECHOCTL) {
+                out.rub_out();
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The terminal that the program's streams are, as the boot parameter [`crate::params::key::TTY`] tells of it:
+//! `ROWSxCOLS`, then words behind commas: `utf8` (characters may be several bytes long), `erase=N` (the byte that the
+//! erase key sends) and `apart` (standard error is not on the terminal).
+
+use crate::number;
+
+/// What the user sits at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terminal {
+    /// Lines; 0: not known.
+    pub rows: u16,
+    /// Columns; 0: not known.
+    pub cols: u16,
+    /// Its input is UTF-8 (IUTF8).
+    pub utf8: bool,
+    /// Its erase character.
+    pub erase: Option<u8>,
+    /// Standard error goes elsewhere.
+    pub apart: bool,
+}
+
+impl Terminal {
+    /// Parses the parameter's value. Words that are not known are passed over.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut words = text.split(|&b| b == b',');
+        let (rows, cols) = size(words.next()?)?;
+        let mut t = Self { rows, cols, ..Self::default() };
+        for word in words {
+            match word {
+                b"utf8" => t.utf8 = true,
+                b"apart" => t.apart = true,
+                _ => t.erase = word.strip_prefix(b"erase=").and_then(number::decimal).map(|n| n as u8).or(t.erase),
+            }
+        }
+        Some(t)
+    }
+}
+
+fn size(text: &[u8]) -> Option<(u16, u16)> {
+    let x = text.iter().position(|&b| b == b'x')?;
+    let side = |text| number::decimal(text).and_then(|n| u16::try_from(n).ok());
+    Some((side(&text[..x])?, side(&text[x + 1..])?))
+}
+
+#[cfg(not(unibody_kernel))]
+impl std::fmt::Display for Terminal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}", self.rows, self.cols)?;
+        if self.utf8 {
+            f.write_str(",utf8")?;
+        }
+        if let Some(erase) = self.erase {
+            write!(f, ",erase={erase}")?;
+        }
+        if self.apart {
+            f.write_str(",apart")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trip() {
+        let all = Terminal { rows: 24, cols: 80, utf8: true, erase: Some(8), apart: true };
+        assert_eq!(all.to_string(), "24x80,utf8,erase=8,apart");
+        for t in [all, Terminal::default(), Terminal { rows: 1, cols: 65535, ..Terminal::default() }] {
+            assert_eq!(Terminal::parse(t.to_string().as_bytes()), Some(t));
+        }
+        assert_eq!(Terminal::parse(b"24x80,new=1").unwrap().cols, 80);
+        for bad in ["", "x", "24", "24x", "24x80x1", "24x99999", "utf8"] {
+            assert_eq!(Terminal::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}
