@@ -47,6 +47,8 @@ pub struct Children {
     pub dead: bool,
 }
 
+/// Names kept of a volatile directory before unused ones go.
+const KEPT_MAX: usize = 256;
 /// First cookie: 1 and 2 are behind `.` and `..`.
 const FIRST: u64 = 3;
 
@@ -94,6 +96,13 @@ impl Children {
             self.order.retain(|o| o.1.is_some());
             self.holes = 0;
         }
+    }
+    /// Takes out the names that nobody uses: they can be looked up again.
+    fn prune(&mut self) {
+        // Two references are ours. Open files, mounts and names below hold more.
+        self.order.retain(|o| o.1.as_ref().is_some_and(|(_, d)| Arc::strong_count(d) > 2));
+        self.names.retain(|_, (d, _)| Arc::strong_count(d) > 1);
+        self.holes = 0;
     }
     /// Entries behind offset `from`.
     fn list(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
@@ -183,7 +192,10 @@ impl Dentry {
     }
     /// As `lookup`, with the directory locked.
     pub fn lookup_in(self: &Arc<Self>, c: &mut Children, n: &[u8]) -> Result<Arc<Dentry>> {
-        if let Some(d) = c.get(n) {
+        let kept = c.get(n).cloned();
+        if let Some(d) = &kept
+            && (!self.inode.volatile() || d.covers.load(Ordering::Acquire) > 0)
+        {
             return Ok(d.clone());
         }
         if n.len() > NAME_MAX {
@@ -192,11 +204,22 @@ impl Dentry {
         if self.inode.in_memory() {
             return Err(Errno::ENOENT);
         }
-        let inode = self.inode.lookup(n)?;
+        let found = self.inode.lookup(n);
+        if let Some(d) = kept {
+            match &found {
+                Ok(i) if Arc::ptr_eq(i, &d.inode) => return Ok(d),
+                Ok(_) | Err(Errno::ENOENT) => c.remove(n),
+                Err(_) => {}
+            }
+        }
+        let inode = found?;
         let n = name(n)?;
         let keep = inode.cacheable();
         let d = Dentry::new(Some(self.clone()), n.clone(), inode)?;
         if keep {
+            if self.inode.volatile() && c.names.len() >= KEPT_MAX {
+                c.prune();
+            }
             c.reserve()?;
             c.insert(n, d.clone());
         }

@@ -193,6 +193,11 @@ pub trait Inode: Any + Send + Sync {
     fn cacheable(&self) -> bool {
         true
     }
+    /// Whether names here also change behind our back (folders of the host): each walk asks `lookup`, which gives the
+    /// same object again while a name leads to the same file.
+    fn volatile(&self) -> bool {
+        false
+    }
     /// The object called `name`.
     fn lookup(&self, _name: &[u8]) -> Result<Arc<dyn Inode>> {
         Err(Errno::ENOENT)
@@ -225,6 +230,8 @@ pub trait Inode: Any + Send + Sync {
     fn open(&self, _path: &Path, _flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
         Ok(None)
     }
+    /// An [`OpenFile`](crate::openfile::OpenFile) of this that `open` allowed is gone.
+    fn closed(&self, _flags: OpenFlags) {}
 }
 
 /// File content as it lies in memory.

@@ -193,6 +193,10 @@ impl FileLike for OpenFile {
 impl Drop for OpenFile {
     fn drop(&mut self) {
         locks::on_drop(self);
+        let flags = self.flags();
+        if !flags.contains(OpenFlags::PATH) {
+            self.path.inode().closed(flags);
+        }
     }
 }
 

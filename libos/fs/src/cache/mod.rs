@@ -25,6 +25,7 @@ mod global;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod through;
 mod tree;
 mod write;
 

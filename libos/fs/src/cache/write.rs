@@ -184,7 +184,7 @@ impl FileCache {
     }
 
     /// Waits until nobody reads the page at `index`; whether there is one.
-    fn wait_read(&self, index: u64) -> bool {
+    pub(super) fn wait_read(&self, index: u64) -> bool {
         let _ = self.filled.wait(FOREVER, false, || (!self.tree.lock().is_reading(index)).then_some(()));
         self.tree.lock().has(index)
     }
