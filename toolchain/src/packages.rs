@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::process::Command;
 
 /// Program, or file with its whole path, and the package that has it.
-const PACKAGES: [(&str, &str); 23] = [
+const PACKAGES: [(&str, &str); 30] = [
     ("gcc", "gcc"),
     ("cc", "gcc"),
     ("ld", "binutils"),
@@ -23,9 +23,16 @@ const PACKAGES: [(&str, &str); 23] = [
     ("grub-mkrescue", "grub-common"),
     ("xorriso", "xorriso"),
     ("mformat", "mtools"),
+    ("mcopy", "mtools"),
+    ("/usr/sbin/mkfs.vfat", "dosfstools"),
+    ("/usr/sbin/fsck.vfat", "dosfstools"),
     ("/usr/lib/grub/i386-pc/multiboot2.mod", "grub-pc-bin"),
     ("/usr/lib/grub/x86_64-efi/multiboot2.mod", "grub-efi-amd64-bin"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "ovmf"),
+    ("tclsh", "tcl"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("mkfs.vfat", "dosfstools"),
+    ("dpkg-deb", "dpkg"),
     ("wrk", "wrk"),
     ("ip", "iproute2"),
     ("unshare", "util-linux"),

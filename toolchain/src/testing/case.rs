@@ -24,6 +24,10 @@ pub enum Need {
     Grub,
     /// wrk and a network namespace.
     Load,
+    /// Tools that make and check disk images.
+    Disk,
+    /// The sqlite image.
+    Sqlite,
 }
 
 /// How many passed, failed, were skipped: a case may stand for many.

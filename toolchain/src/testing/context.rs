@@ -27,6 +27,7 @@ pub struct Context {
     bin: OnceLock<Result<PathBuf, String>>,
     grub: OnceLock<Result<(), String>>,
     load: OnceLock<Result<(), String>>,
+    disk: OnceLock<Result<(), String>>,
     images: Mutex<HashMap<String, Built>>,
     counter: AtomicUsize,
 }
@@ -47,6 +48,7 @@ impl Context {
             bin: OnceLock::new(),
             grub: OnceLock::new(),
             load: OnceLock::new(),
+            disk: OnceLock::new(),
             images: Mutex::default(),
             counter: AtomicUsize::new(0),
         })
@@ -67,6 +69,12 @@ impl Context {
         if needed(Need::Load) {
             let programs = ["wrk", "ip", "unshare", "nsenter"];
             let _ = self.load.set(packages::ensure(&programs, self.yes).map_err(|error| format!("{error:#}")));
+        }
+        if needed(Need::Disk) {
+            let _ = self.disk.set(packages::ensure(super::disk::PROGRAMS, self.yes).map_err(|error| format!("{error:#}")));
+        }
+        if needed(Need::Sqlite) && self.bin.get().is_some_and(Result::is_ok) {
+            let _ = progress::step("building sqlite", || self.sqlite());
         }
         if needed(Need::Nginx) && self.bin.get().is_some_and(Result::is_ok) {
             let _ = progress::step("building nginx", || self.nginx());
@@ -89,6 +97,8 @@ impl Context {
             Need::Nginx => self.nginx().err().map(|error| Err(format!("{error:#}"))),
             Need::Grub => absent(&self.grub),
             Need::Load => absent(&self.load),
+            Need::Disk => self.disk.get().and_then(|state| state.clone().err()).map(Err),
+            Need::Sqlite => self.sqlite().err().map(|error| Err(format!("{error:#}"))),
         }
     }
 
@@ -140,8 +150,17 @@ impl Context {
 
     /// The image of a test program, compiled with the wrapper the first time.
     pub fn program(&self, name: &str) -> Result<PathBuf> {
-        self.once(name, || {
-            let source = self.project.join("tests/programs").join(format!("{name}.c"));
+        self.image_of("tests/programs", name)
+    }
+
+    /// The image of `tests/disk/NAME.c`, which only the disk tests run.
+    pub fn disk_program(&self, name: &str) -> Result<PathBuf> {
+        self.image_of("tests/disk", name)
+    }
+
+    fn image_of(&self, folder: &str, name: &str) -> Result<PathBuf> {
+        self.once(&format!("{folder}/{name}"), || {
+            let source = self.project.join(folder).join(format!("{name}.c"));
             let text = std::fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
             let flags = super::directives::parse(&text)?.cflags;
             let image = self.folder.join(format!("{name}.img"));
@@ -164,9 +183,18 @@ impl Context {
 
     /// The nginx image.
     pub fn nginx(&self) -> Result<PathBuf> {
-        self.once("port nginx", || {
-            let image = self.folder.join("nginx-port.img");
-            let mut build = self.unibody(["build", "nginx", "--yes", "-o"]);
+        self.port("nginx")
+    }
+
+    /// The sqlite image: the shell.
+    pub fn sqlite(&self) -> Result<PathBuf> {
+        self.port("sqlite")
+    }
+
+    fn port(&self, name: &str) -> Result<PathBuf> {
+        self.once(&format!("port {name}"), || {
+            let image = self.folder.join(format!("{name}-port.img"));
+            let mut build = self.unibody(["build", name, "--yes", "-o"]);
             process::run(build.arg(&image), b"", Duration::from_secs(1200))?.expect(0)?;
             Ok(image)
         })

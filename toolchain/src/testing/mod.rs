@@ -6,6 +6,7 @@
 mod case;
 mod context;
 mod directives;
+mod disk;
 mod host;
 mod junit;
 mod matrix;
@@ -84,5 +85,6 @@ fn all(full: bool) -> Result<Vec<Case>> {
     scenarios::cases(&mut cases);
     sizes::cases(&mut cases);
     nginx::cases(&mut cases, full);
+    disk::cases(&mut cases, full);
     Ok(cases)
 }

@@ -41,7 +41,12 @@ pub fn script(folder: &Path, change: Change) -> Result<PathBuf> {
         Change::GrubBios => grub(""),
         Change::GrubUefi => grub(&format!("-drive if=pflash,format=raw,readonly=on,file={FIRMWARE}")),
     };
-    let path = folder.join(format!("qemu-{change:?}"));
+    write_script(folder, &format!("qemu-{change:?}"), &body)
+}
+
+/// Writes a script that does this.
+pub fn write_script(folder: &Path, name: &str, body: &str) -> Result<PathBuf> {
+    let path = folder.join(name);
     let text = format!("#!/bin/sh\n# Stands in for QEMU: changes the arguments, then starts it.\n{body}");
     std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     use std::os::unix::fs::PermissionsExt;
@@ -49,7 +54,8 @@ pub fn script(folder: &Path, change: Change) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn rewrite(patterns: &str) -> String {
+/// A script that passes the arguments through branches of a `case`, then starts QEMU.
+pub fn rewrite(patterns: &str) -> String {
     format!(
         "n=0\nfor a do\n  shift\n  case $a in\n  {patterns}\n  *) set -- \"$@\" \"$a\" ;;\n  esac\ndone\nexec qemu-system-x86_64 \"$@\"\n"
     )

@@ -1,0 +1,39 @@
+//! `tests/programs/fsx.c` on every file system: random operations against a model.
+
+use crate::testing::case::{Case, Need, Tally};
+use crate::testing::context::Context;
+use crate::testing::process;
+use anyhow::{Result, ensure};
+use std::time::Duration;
+
+/// Where the files lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Memory,
+}
+
+/// One case a file system and number of threads.
+pub fn cases(all: &mut Vec<Case>, full: bool) {
+    let (seeds, operations) = if full { (10, 100_000) } else { (2, 5000) };
+    for (name, place) in [("ramfs", Place::Memory)] {
+        for threads in [1, 2] {
+            let name = format!("disk/fsx-{name}-{threads}");
+            let body = move |context: &Context| fsx(context, place, threads, seeds, operations);
+            all.push(Case::new(name, body).needs(&[Need::Toolchain, Need::Disk]).limit(3600));
+        }
+    }
+}
+
+/// The files at the end are those that the same image leaves as a Linux process.
+fn fsx(context: &Context, _place: Place, threads: u32, seeds: u32, operations: u32) -> Result<Tally> {
+    let image = context.program("fsx")?;
+    let (first, seeds, operations, threads) =
+        ((1000 * threads).to_string(), seeds.to_string(), operations.to_string(), threads.to_string());
+    let words = ["-s", &first, "-r", &seeds, "-n", &operations, "-t", &threads];
+    let limit = Duration::from_secs(3500);
+    let mut vm = context.unibody(["run", "--accel", "tcg", "--net", "none", "-m", "64M", "--smp", &threads]);
+    let vm = process::run(vm.arg(&image).arg("--").args(words), b"", limit)?.expect(0)?;
+    let hosted = process::run(&mut process::command(&image, words), b"", limit)?.expect(0)?;
+    ensure!(vm.stdout == hosted.stdout, "other files than on Linux\n{}\n{}", vm.report(), hosted.report());
+    Ok(Tally::pass(format!("seeds {first} and on")))
+}
