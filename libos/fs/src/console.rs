@@ -35,8 +35,7 @@ pub trait Stream: Send + Sync {
 /// Which files show the console, and how it is opened again.
 struct Console {
     stream: Arc<dyn Stream>,
-    /// TERMINAL, or the pipe's number.
-    number: u64,
+    terminal: bool,
 }
 
 static CONSOLE: Once<Console> = Once::new();
@@ -91,16 +90,13 @@ pub(crate) fn set_node(node: Path) {
 }
 /// `/dev/console`, if the console is a terminal.
 pub(crate) fn node() -> Option<&'static Path> {
-    CONSOLE.get().filter(|c| c.number == TERMINAL)?;
+    terminal()?;
     NODE.get()
 }
-/// `fstat` of the terminal.
-pub(crate) fn terminal_stat() -> Result<Stat> {
-    if let Some(node) = NODE.get() {
-        return node.inode().stat();
-    }
+/// `fstat` of the terminal: what `stat` of [`node`] says, but for the times.
+pub(crate) fn terminal_stat() -> Stat {
     let mode = mode::S_IFCHR | 0o600;
-    Ok(Stat { dev: NODE_DEV, ino: NODE_INO, nlink: 1, mode, rdev: CONSOLE_RDEV, blksize: 4096, ..Stat::default() })
+    Stat { dev: NODE_DEV, ino: NODE_INO, nlink: 1, mode, rdev: CONSOLE_RDEV, blksize: 4096, ..Stat::default() }
 }
 
 /// A standard stream without a line discipline.
@@ -123,59 +119,67 @@ impl ConsoleFile {
     }
 }
 
-/// Gives the process its descriptors 0, 1 and 2: pipes. `/dev/console` is where errors go.
+/// Where the standard streams are the terminal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum OnTerminal {
+    None,
+    /// Standard input and output.
+    Two,
+    All,
+}
+
+/// Gives the process its descriptors 0, 1 and 2. `/dev/console` is the terminal; without one it is where errors go.
 pub fn attach(
     process: &Process,
     input: Arc<dyn Stream>,
     output: Arc<dyn Stream>,
     errors: Arc<dyn Stream>,
+    terminal: OnTerminal,
 ) -> Result<()> {
-    CONSOLE.set(|| Console { stream: errors.clone(), number: 3 });
-    process.fds.add(ConsoleFile::new(input, OpenFlags::empty(), 1)?, false)?;
-    process.fds.add(ConsoleFile::new(output, OpenFlags::WRONLY, 2)?, false)?;
-    process.fds.add(ConsoleFile::new(errors, OpenFlags::WRONLY, 3)?, false)?;
+    let (of_stdio, of_errors) = (terminal != OnTerminal::None, terminal == OnTerminal::All);
+    let console = if of_stdio { &output } else { &errors };
+    CONSOLE.set(|| Console { stream: console.clone(), terminal: of_stdio });
+    let both = OpenFlags::RDWR;
+    for (number, stream, terminal, flags) in [
+        (1, input, of_stdio, if of_stdio { both } else { OpenFlags::empty() }),
+        (2, output, of_stdio, if of_stdio { both } else { OpenFlags::WRONLY }),
+        (3, errors, of_errors, if of_errors { both } else { OpenFlags::WRONLY }),
+    ] {
+        process.fds.add(ConsoleFile::new(stream, flags, if terminal { TERMINAL } else { number })?, false)?;
+    }
     Ok(())
 }
 
-/// The same with a terminal, which is `/dev/console` as well. `errors`: standard error is not on it.
-pub fn attach_terminal(process: &Process, stdio: Arc<dyn Stream>, errors: Option<Arc<dyn Stream>>) -> Result<()> {
-    CONSOLE.set(|| Console { stream: stdio.clone(), number: TERMINAL });
-    let terminal = ConsoleFile::new(stdio, OpenFlags::RDWR, TERMINAL)?;
-    process.fds.add(terminal.clone(), false)?;
-    process.fds.add(terminal.clone(), false)?;
-    match errors {
-        Some(errors) => process.fds.add(ConsoleFile::new(errors, OpenFlags::WRONLY, 3)?, false)?,
-        None => process.fds.add(terminal, false)?,
-    };
-    Ok(())
+/// The terminal's stream, if there is a terminal.
+pub fn terminal() -> Option<&'static Arc<dyn Stream>> {
+    CONSOLE.get().filter(|c| c.terminal).map(|c| &c.stream)
 }
 
 /// `/dev/console`, and with `controlling` `/dev/tty`, which is there only on a terminal.
 pub fn open_console(path: &Path, flags: OpenFlags, controlling: bool) -> Result<Arc<dyn FileLike>> {
     let c = CONSOLE.get().ok_or(Errno::ENODEV)?;
-    if c.number == TERMINAL {
+    if c.terminal {
         if let Some(h) = HOOKS.get() {
             return (h.open)(path.clone(), flags);
         }
     } else if controlling {
         return Err(Errno::ENXIO);
     }
-    Ok(ConsoleFile::new(c.stream.clone(), flags, c.number)?)
+    Ok(ConsoleFile::new(c.stream.clone(), flags, if c.terminal { TERMINAL } else { 3 })?)
 }
 
-/// Puts a CR in front of each newline of the first `n` bytes of `buf`, which is twice as long; the length then.
-fn with_returns(buf: &mut [u8], n: usize) -> usize {
-    let len = n + buf[..n].iter().filter(|&&b| b == b'\n').count();
-    let mut to = len;
-    for from in (0..n).rev() {
-        to -= 1;
-        buf[to] = buf[from];
-        if buf[from] == b'\n' {
-            to -= 1;
-            buf[to] = b'\r';
+impl ConsoleFile {
+    /// Sends what the stream takes; on a terminal up to a newline, which becomes CR LF.
+    fn send(&self, bytes: &[u8]) -> Result<usize> {
+        if self.number == TERMINAL {
+            match bytes.iter().position(|&b| b == b'\n') {
+                Some(0) => return if self.stream.write(b"\r\n")? == 2 { Ok(1) } else { Err(Errno::EAGAIN) },
+                Some(n) => return self.stream.write(&bytes[..n]),
+                None => {}
+            }
         }
+        self.stream.write(bytes)
     }
-    len
 }
 
 impl FileLike for ConsoleFile {
@@ -195,27 +199,20 @@ impl FileLike for ConsoleFile {
         let start = src.done();
         let mut buf = [0; 1024];
         while src.left() > 0 {
-            let terminal = self.number == TERMINAL;
-            let half = if terminal { buf.len() / 2 } else { buf.len() };
-            let n = match src.take(&mut buf[..half]) {
+            let n = match src.take(&mut buf) {
                 Ok(n) => n,
                 Err(_) if src.done() > start => break,
                 Err(e) => return Err(e),
             };
-            let n = if terminal { with_returns(&mut buf, n) } else { n };
             let mut sent = 0;
             while sent < n {
                 let nonblock = self.flags().contains(OpenFlags::NONBLOCK);
                 match block_on(self.stream.pollee(), nonblock, FOREVER, Errno::EAGAIN, || {
-                    Some(self.stream.write(&buf[sent..n])).filter(|r| *r != Err(Errno::EAGAIN))
+                    Some(self.send(&buf[sent..n])).filter(|r| *r != Err(Errno::EAGAIN))
                 }) {
                     Ok(k) => sent += k,
                     Err(e) => {
-                        let mut left = n - sent;
-                        if terminal {
-                            left -= buf[sent..n].iter().filter(|&&b| b == b'\n').count().min(left);
-                        }
-                        let total = src.done() - start - left;
+                        let total = src.done() - start - (n - sent);
                         return if total > 0 { Ok(total) } else { Err(e) };
                     }
                 }
@@ -262,14 +259,16 @@ impl FileLike for ConsoleFile {
     }
     fn stat(&self) -> Result<Stat> {
         if self.number == TERMINAL {
-            return terminal_stat();
+            return Ok(terminal_stat());
         }
         Ok(Stat { dev: 0xc, ino: self.number, nlink: 1, mode: mode::S_IFIFO | 0o600, blksize: 4096, ..Stat::default() })
     }
     fn describe(&self) -> String {
-        if self.number == TERMINAL {
-            return String::from("/dev/console");
+        let t = crate::util::Text::new();
+        match self.number {
+            TERMINAL => t.s("/dev/console"),
+            n => t.s("pipe:[").n(n).s("]"),
         }
-        crate::util::Text::new().s("pipe:[").n(self.number).s("]").string()
+        .string()
     }
 }

@@ -1,6 +1,6 @@
 //! The terminal that the program's streams are, as the boot parameter [`crate::params::key::TTY`] tells of it:
 //! `ROWSxCOLS`, then words behind commas: `utf8` (characters may be several bytes long), `erase=N` (the byte that the
-//! erase key sends) and `apart` (standard error is not on the terminal).
+//! erase key sends) and, last, `apart` (standard error is not on the terminal).
 
 use crate::number;
 
@@ -19,27 +19,43 @@ pub struct Terminal {
     pub apart: bool,
 }
 
+/// Rows and columns alone: what every program needs, so it is small. 0 for what is not understood.
+pub fn window(text: &[u8]) -> [u16; 2] {
+    let mut sides = [0u16; 2];
+    let mut side = 0;
+    for &b in text {
+        match b {
+            b'0'..=b'9' => sides[side] = sides[side].wrapping_mul(10).wrapping_add(u16::from(b - b'0')),
+            b'x' if side == 0 => side = 1,
+            _ => break,
+        }
+    }
+    sides
+}
+
+/// Whether standard error goes elsewhere.
+pub fn is_apart(text: &[u8]) -> bool {
+    text.ends_with(b",apart")
+}
+
 impl Terminal {
     /// Parses the parameter's value. Words that are not known are passed over.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut words = text.split(|&b| b == b',');
-        let (rows, cols) = size(words.next()?)?;
-        let mut t = Self { rows, cols, ..Self::default() };
+        let size = words.next()?;
+        let mut sides = size.split(|&b| b == b'x').map(|side| u16::try_from(number::decimal(side)?).ok());
+        let (Some(Some(rows)), Some(Some(cols)), None) = (sides.next(), sides.next(), sides.next()) else {
+            return None;
+        };
+        let mut t = Self { rows, cols, apart: is_apart(text), ..Self::default() };
         for word in words {
             match word {
                 b"utf8" => t.utf8 = true,
-                b"apart" => t.apart = true,
                 _ => t.erase = word.strip_prefix(b"erase=").and_then(number::decimal).map(|n| n as u8).or(t.erase),
             }
         }
         Some(t)
     }
-}
-
-fn size(text: &[u8]) -> Option<(u16, u16)> {
-    let x = text.iter().position(|&b| b == b'x')?;
-    let side = |text| number::decimal(text).and_then(|n| u16::try_from(n).ok());
-    Some((side(&text[..x])?, side(&text[x + 1..])?))
 }
 
 #[cfg(not(unibody_kernel))]
@@ -71,6 +87,8 @@ mod tests {
             assert_eq!(Terminal::parse(t.to_string().as_bytes()), Some(t));
         }
         assert_eq!(Terminal::parse(b"24x80,new=1").unwrap().cols, 80);
+        assert_eq!((window(b"24x80,apart"), is_apart(b"24x80,apart")), ([24, 80], true));
+        assert_eq!((window(b"x"), window(b"7"), is_apart(b"24x80")), ([0, 0], [7, 0], false));
         for bad in ["", "x", "24", "24x", "24x80x1", "24x99999", "utf8"] {
             assert_eq!(Terminal::parse(bad.as_bytes()), None, "{bad}");
         }

@@ -14,8 +14,8 @@ use crate::boot::params::Params;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, Ordering};
 use libos_base::Result;
-use libos_fs::console::{self, Stream};
-use unibody_proto::terminal::Terminal;
+use libos_fs::console::{self, OnTerminal, Stream};
+use unibody_proto::terminal;
 
 /// A signal for the program that an interrupt handler asked for; 0: none.
 static DEFERRED: AtomicI32 = AtomicI32::new(0);
@@ -40,24 +40,22 @@ fn deliver_deferred() {
 
 /// Gives the program its descriptors 0, 1 and 2.
 pub fn init(params: &Params) -> Result<()> {
-    let process = libos_fs::process();
-    let told = params.tty.as_deref().and_then(Terminal::parse);
+    let tty = params.tty.as_deref();
     // Somebody on the host listens: its ports are waited for.
-    let (stdio, stderr, terminal): (Arc<dyn Stream>, Option<Arc<dyn Stream>>, _) = match ports::open(params.control)? {
-        Some((stdio, stderr)) => (stdio, Some(stderr), told),
+    let (stdio, stderr, terminal): (Arc<dyn Stream>, Arc<dyn Stream>, _) = match ports::open(params.control)? {
+        Some((stdio, stderr)) => match tty {
+            None => (stdio, stderr, OnTerminal::None),
+            Some(told) if terminal::is_apart(told) => (stdio, stderr, OnTerminal::Two),
+            Some(_) => (stdio.clone(), stdio, OnTerminal::All),
+        },
         None => {
             serial_stream::start()?;
+            let s = Arc::new(serial_stream::SerialStream);
             // A serial line is a terminal, whose window nobody tells of.
-            (Arc::new(serial_stream::SerialStream), None, Some(told.unwrap_or_default()))
+            (s.clone(), s, OnTerminal::All)
         }
     };
-    match (terminal, stderr) {
-        (None, Some(stderr)) => console::attach(process, stdio.clone(), stdio, stderr),
-        (terminal, stderr) => {
-            let terminal = terminal.unwrap_or_default();
-            console::attach_terminal(process, stdio.clone(), stderr.filter(|_| terminal.apart))?;
-            tty::remember(stdio, terminal);
-            Ok(())
-        }
-    }
+    let [rows, cols] = terminal::window(tty.unwrap_or_default());
+    console::set_window([rows, cols, 0, 0]);
+    console::attach(libos_fs::process(), stdio.clone(), stdio, stderr, terminal)
 }

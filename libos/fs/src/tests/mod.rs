@@ -6,6 +6,7 @@ mod io;
 mod names;
 mod pipes;
 mod proc;
+mod tty;
 mod walk;
 
 use crate::inode::FileSystem;

@@ -1,7 +1,7 @@
 //! `/proc`, default files, console. Uses the global process, whose descriptors `/proc/self/fd` shows.
 
 use super::*;
-use crate::console::{Stream, attach};
+use crate::console::{OnTerminal, Stream, attach};
 use libos_base::poll::{Events, Pollee};
 use std::sync::Mutex;
 
@@ -37,7 +37,7 @@ fn host(text: &str) -> Arc<Host> {
 fn standard_streams_and_proc_self() {
     let p = crate::process();
     let (input, output, errors) = (host("typed"), host(""), host(""));
-    attach(p, input, output.clone(), errors).unwrap();
+    attach(p, input, output.clone(), errors, OnTerminal::None).unwrap();
     assert_eq!(read(&p.fds.readable(0).unwrap(), 100).unwrap(), b"typed");
     assert_eq!(err(p.fds.readable(1)), Errno::EBADF);
     assert_eq!(write(&p.fds.writable(1).unwrap(), b"longer than seven").unwrap(), 17);

@@ -135,7 +135,7 @@ impl FileLike for TtyFile {
     fn stat(&self) -> Result<Stat> {
         match &self.path {
             Some(p) => p.inode().stat(),
-            None => console::terminal_stat(),
+            None => console::node().map_or_else(|| Ok(console::terminal_stat()), |n| n.inode().stat()),
         }
     }
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {

@@ -48,6 +48,11 @@ enum Kill {
     Line,
 }
 
+/// Letters, digits and `_`; letters of Latin-1 are among them, as in Linux's table of characters.
+fn in_words(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0xc0 && byte != 0xd7 && byte != 0xf7
+}
+
 impl Line {
     /// With its memory: later nothing is allocated.
     pub fn new() -> Result<Self> {
@@ -123,7 +128,7 @@ impl Line {
             byte = byte.to_ascii_lowercase();
         }
         if core::mem::take(&mut self.literal) {
-            self.ordinary(t, out, byte);
+            self.ordinary(t, out, byte, false);
             return Effect::None;
         }
         if t.i(i::IXON) {
@@ -141,14 +146,15 @@ impl Line {
                 }
             }
         }
+        let mut made = false;
         match byte {
             b'\r' if t.i(i::IGNCR) => return Effect::None,
-            b'\r' if t.i(i::ICRNL) => byte = b'\n',
+            b'\r' if t.i(i::ICRNL) => (byte, made) = (b'\n', true),
             b'\n' if t.i(i::INLCR) => byte = b'\r',
             _ => {}
         }
         if !(t.l(l::ICANON) && self.edit(t, out, byte)) {
-            self.ordinary(t, out, byte);
+            self.ordinary(t, out, byte, made);
         }
         if t.i(i::IXON) && t.i(i::IXANY) { Effect::Start } else { Effect::None }
     }
@@ -178,7 +184,7 @@ impl Line {
             if echo {
                 self.finish_erasing(t, out);
                 if t.l(l::ECHOCTL) {
-                    out.echo_next();
+                    out.echo_next(t);
                 }
             }
         } else if t.is(v::REPRINT, byte) && echo && extended {
@@ -207,10 +213,11 @@ impl Line {
         true
     }
 
-    fn ordinary(&mut self, t: &Termios, out: &mut Output, byte: u8) {
+    /// `plain`: a newline that a carriage return became is not echoed as `^J`.
+    fn ordinary(&mut self, t: &Termios, out: &mut Output, byte: u8, plain: bool) {
         if t.l(l::ECHO) {
             self.finish_erasing(t, out);
-            if byte == b'\n' && !t.l(l::ICANON) {
+            if plain {
                 out.echo_plain(t, byte);
             } else {
                 if self.typed.len() == self.finished {
@@ -279,7 +286,7 @@ impl Line {
                 break;
             }
             if what == Kill::Word {
-                if byte.is_ascii_alphanumeric() || byte == b'_' {
+                if in_words(byte) {
                     in_word = true;
                 } else if in_word {
                     break;
@@ -326,10 +333,10 @@ impl Line {
         } else {
             let control = byte.is_ascii_control();
             if control && t.l(l::ECHOCTL) {
-                out.rub_out();
+                out.rub_out(t);
             }
             if !control || t.l(l::ECHOCTL) {
-                out.rub_out();
+                out.rub_out(t);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! controls ([`ioctl`]). The console's thread calls [`Tty::look`] when bytes arrive: editing, echo and signals happen
 //! then, whether or not somebody reads.
 
-mod file;
+pub(crate) mod file;
 mod ioctl;
 pub mod line;
 pub mod output;

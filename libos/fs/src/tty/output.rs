@@ -27,9 +27,6 @@ impl Output {
             self.pending.push_back(byte);
         }
     }
-    fn all(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&b| self.raw(b));
-    }
 
     /// A byte that the program writes.
     pub fn put(&mut self, t: &Termios, byte: u8) {
@@ -103,7 +100,8 @@ impl Output {
             return;
         }
         if t.l(l::ECHOCTL) && byte.is_ascii_control() && byte != b'\t' {
-            self.all(&[b'^', byte ^ 0x40]);
+            self.raw(b'^');
+            self.raw(byte ^ 0x40);
             self.column += 2;
         } else {
             self.put(t, byte);
@@ -111,18 +109,19 @@ impl Output {
     }
 
     /// The caret that waits for the character after LNEXT.
-    pub fn echo_next(&mut self) {
+    pub fn echo_next(&mut self, t: &Termios) {
+        self.each(t, b"^\x08");
+    }
+
+    fn each(&mut self, t: &Termios, bytes: &[u8]) {
         if self.room() {
-            self.all(b"^\x08");
+            bytes.iter().for_each(|&b| self.put(t, b));
         }
     }
 
     /// Removes the character before the cursor.
-    pub fn rub_out(&mut self) {
-        if self.room() {
-            self.all(b"\x08 \x08");
-            self.column = self.column.saturating_sub(1);
-        }
+    pub fn rub_out(&mut self, t: &Termios) {
+        self.each(t, b"\x08 \x08");
     }
 
     /// Goes back over a tab. `before`: columns between it and the tab before it, or, unless `after_tab`, the begin of
