@@ -57,6 +57,10 @@ pub fn kernel_fault(regs: &TrapFrame, what: &str, addr: usize) -> ! {
 
 /// The program died of a signal (fault, abort, unhandled signal). `regs`: its registers.
 pub fn fatal_signal(signo: i32, regs: &TrapFrame, what: &str, addr: usize) -> ! {
+    if libos_fs::sync::at_end().is_some() {
+        crate::sched::stop_others();
+        crate::exit::close_files();
+    }
     begin();
     let name = signal_name(signo);
     libos_base::error!("program killed by {name}: {what} at {addr:#x}");

@@ -1,5 +1,7 @@
 //! The end: output delivered, status told, power off.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+use libos_base::thread::FOREVER;
 use libos_base::time;
 use unibody_proto::control::FromGuest;
 
@@ -10,9 +12,23 @@ const DRAIN_NS: u64 = 5 * time::NS;
 pub fn process(status: i32) -> ! {
     libos_base::debug!("exit status {status}");
     crate::console::drain(time::after(DRAIN_NS));
+    close_files();
     crate::control::send(&FromGuest::Exit(status as u8));
     crate::console::drain(time::after(DRAIN_NS));
     power_off()
+}
+
+/// What was written to files outlives the program, however it ended: the first to come here writes it out. Waits;
+/// the others never come back.
+pub fn close_files() {
+    static BEGUN: AtomicBool = AtomicBool::new(false);
+    let Some(close) = libos_fs::sync::at_end() else { return };
+    if BEGUN.swap(true, Ordering::Relaxed) {
+        loop {
+            libos_base::thread::park(FOREVER, false);
+        }
+    }
+    close();
 }
 
 /// The same from a crash report: interrupts are off, locks may be held for ever, only polling works.

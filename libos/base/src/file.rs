@@ -53,6 +53,15 @@ pub trait FileLike: Any + Send + Sync {
     fn map_page(&self, _index: u64, _for_write: bool) -> Result<Option<Arc<Page>>> {
         Err(Errno::ENODEV)
     }
+    /// Whether `page`, which [`map_page`](FileLike::map_page) gave, is still what it would give; with `write`, it becomes
+    /// dirty. Asked under the address space's lock just before the page is mapped: takes only spin locks.
+    fn still_page(&self, _index: u64, _page: &Arc<Page>, _write: bool) -> bool {
+        true
+    }
+    /// `fsync`, `fdatasync`. EINVAL for what cannot be synchronised (pipes, sockets, terminals).
+    fn sync(&self, _data_only: bool) -> Result<()> {
+        Err(Errno::EINVAL)
+    }
     /// Called on every `close` of a descriptor that refers to this, before the reference is dropped (record locks).
     fn on_close(&self) {}
     /// What `/proc/self/fd/N` and lsof show: a path, `socket:[N]`, `pipe:[N]`, `anon_inode:[eventpoll]`.

@@ -79,6 +79,13 @@ impl Cursor<'_> {
             _ => unreachable!("kernel memory has no program range"),
         }
     }
+    fn alignment(&self) -> usize {
+        match &self.mem {
+            Mem::One { addr } => addr | self.left,
+            Mem::User { vecs, at } => vecs[*at..].iter().fold(0, |bits, v| bits | v.base | v.len),
+            _ => self.left,
+        }
+    }
     fn advance(&mut self, n: usize) {
         match &mut self.mem {
             Mem::One { addr } => *addr += n,
@@ -106,6 +113,10 @@ impl<'a> Sink<'a> {
     pub fn kernel(buf: &'a mut [u8]) -> Self {
         let left = buf.len();
         Sink(Cursor { mem: Mem::KernelMut(buf), left, done: 0 })
+    }
+    /// All bits of addresses and lengths of the program's ranges (O_DIRECT asks for multiples of 512).
+    pub fn alignment(&self) -> usize {
+        self.0.alignment()
     }
     /// Bytes that still fit.
     pub fn left(&self) -> usize {
@@ -200,6 +211,10 @@ impl<'a> Source<'a> {
     pub fn pages(pages: &'a [Arc<Page>], off: usize, len: usize) -> Self {
         assert!(off <= PAGE_SIZE && off + len <= pages.len() * PAGE_SIZE);
         Source(Cursor { mem: Mem::Pages(pages, off), left: len, done: 0 })
+    }
+    /// All bits of addresses and lengths of the program's ranges (O_DIRECT asks for multiples of 512).
+    pub fn alignment(&self) -> usize {
+        self.0.alignment()
     }
     /// Bytes still to take.
     pub fn left(&self) -> usize {

@@ -43,11 +43,11 @@ pub mod sync;
 pub mod time;
 pub mod transfer;
 pub mod tty;
-mod util;
+pub mod util;
 
-pub use cache::sync_all;
 pub use dentry::Path;
 pub use process::{Process, process};
+pub use sync::sync_all;
 
 #[cfg(test)]
 mod tests;

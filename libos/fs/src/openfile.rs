@@ -1,7 +1,7 @@
 //! Open descriptions of things that have a place in a file system: files, directories, O_PATH handles.
 
 use crate::dentry::Path;
-use crate::inode::{At, Extent, Inode};
+use crate::inode::{At, Cached, Extent, Inode};
 use crate::util::try_arc;
 use crate::{limits, locks};
 use alloc::string::String;
@@ -43,13 +43,19 @@ pub struct OpenFile {
     flags: AtomicU32,
     /// Directories: the offset of `getdents64`. Held while a read or write moves it.
     pos: Mutex<u64>,
+    /// Errors of writing that were told to this description.
+    told: AtomicU32,
 }
+
+/// What O_DIRECT transfers are multiples of: positions, lengths, addresses.
+const SECTOR: u64 = 512;
 
 impl OpenFile {
     /// Opens; all checks were made.
     pub fn new(path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
         let flags = AtomicU32::new(flags.bits() & !TRANSIENT);
-        try_arc(OpenFile { path, flags, pos: Mutex::new(0) })
+        let told = AtomicU32::new(path.inode().cache().map_or(0, |c| c.errors().sample()));
+        try_arc(OpenFile { path, flags, pos: Mutex::new(0), told })
     }
     /// The position, for calls that move it as `read` does (`sendfile`, `getdents64`).
     pub fn position(&self) -> &Mutex<u64> {
@@ -62,17 +68,64 @@ impl OpenFile {
     fn check_dir(&self) -> Result<()> {
         if self.path.inode().is_dir() { Err(Errno::EISDIR) } else { Ok(()) }
     }
+    /// The file's pages, if transfers are not to go through them (O_DIRECT).
+    fn direct(&self) -> Option<&dyn Cached> {
+        if self.flags().contains(OpenFlags::DIRECT) { self.path.inode().cache() } else { None }
+    }
+    fn read_from(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        let inode = self.path.inode();
+        let Some(pages) = self.direct().filter(|_| pos < inode.size()) else { return inode.read_at(pos, dst) };
+        aligned(pos, dst.alignment())?;
+        // Pages of this range are in memory only while they are copied.
+        let range = pos..pos.saturating_add(dst.left() as u64);
+        pages.flush(range.clone())?;
+        pages.invalidate(range.clone());
+        let n = inode.read_at(pos, dst);
+        pages.invalidate(range);
+        n
+    }
     fn write_to(&self, at: At, src: &mut Source<'_>) -> Result<(usize, u64)> {
-        let r = self.path.inode().write_at(at, src, limits::FSIZE.soft())?;
-        if self.flags().contains(OpenFlags::DSYNC) {
-            self.path.inode().sync(!self.flags().contains(OpenFlags::SYNC))?;
+        let inode = self.path.inode();
+        let direct = self.direct();
+        if direct.is_some() {
+            aligned(if let At::Pos(p) = at { p } else { inode.size() }, src.alignment())?;
         }
-        Ok(r)
+        let (n, after) = inode.write_at(at, src, limits::FSIZE.soft())?;
+        if let Some(pages) = direct {
+            let range = after - n as u64..after;
+            let stored = pages.flush(range.clone());
+            pages.invalidate(range);
+            // Told now, so not again by `fsync`.
+            let told = self.check_errors();
+            stored.and(told)?;
+        }
+        if self.flags().contains(OpenFlags::DSYNC) {
+            self.sync(!self.flags().contains(OpenFlags::SYNC))?;
+        }
+        Ok((n, after))
+    }
+    /// Appends, whatever the flags and the position say (RWF_APPEND); with `moves`, the position is behind it then.
+    pub fn append(&self, src: &mut Source<'_>, moves: bool) -> Result<usize> {
+        let mut pos = if moves { Some(self.pos.lock()) } else { None };
+        let (n, after) = self.write_to(At::End, src)?;
+        if let Some(pos) = &mut pos {
+            **pos = after;
+        }
+        Ok(n)
+    }
+    /// An error of writing that this description was not yet told.
+    pub fn check_errors(&self) -> Result<()> {
+        self.path.inode().cache().map_or(Ok(()), |c| c.errors().check(&self.told))
     }
     /// `ftruncate`.
     pub fn resize(&self, len: u64) -> Result<()> {
         resize(&self.path, len)
     }
+}
+
+/// EINVAL unless an O_DIRECT transfer is of whole sectors in position, length and memory.
+fn aligned(pos: u64, memory: usize) -> Result<()> {
+    if (pos | memory as u64).is_multiple_of(SECTOR) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// `truncate` of what `path` names.
@@ -113,7 +166,7 @@ impl FileLike for OpenFile {
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
         self.check_dir()?;
         let mut pos = self.pos.lock();
-        let n = self.path.inode().read_at(*pos, dst)?;
+        let n = self.read_from(*pos, dst)?;
         *pos += n as u64;
         Ok(n)
     }
@@ -126,7 +179,7 @@ impl FileLike for OpenFile {
     }
     fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         self.check_dir()?;
-        self.path.inode().read_at(pos, dst)
+        self.read_from(pos, dst)
     }
     fn write_at(&self, pos: u64, src: &mut Source<'_>) -> Result<usize> {
         // Linux appends here too when O_APPEND is set (pwrite(2), BUGS).
@@ -161,7 +214,7 @@ impl FileLike for OpenFile {
         OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
     }
     fn set_flags(&self, flags: OpenFlags) -> Result<()> {
-        if flags.contains(OpenFlags::DIRECT) {
+        if flags.contains(OpenFlags::DIRECT) && self.path.inode().cache().is_none() {
             return Err(Errno::EINVAL);
         }
         let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
@@ -181,6 +234,15 @@ impl FileLike for OpenFile {
     }
     fn map_page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
         self.path.inode().page(index, for_write)
+    }
+    fn still_page(&self, index: u64, page: &Arc<Page>, write: bool) -> bool {
+        self.path.inode().still(index, page, write)
+    }
+    fn sync(&self, data_only: bool) -> Result<()> {
+        let done = self.path.inode().sync(data_only);
+        // Also when that failed: its error is told with this.
+        let told = self.check_errors();
+        done.and(told)
     }
     fn on_close(&self) {
         locks::on_close(self);

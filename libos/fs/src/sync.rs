@@ -1,22 +1,76 @@
-//! What is left to do before the machine stops: everything durable, every volume closed.
+//! Everything durable: `sync`, and what is left to do before the machine stops.
 
-use libos_base::sync::Once;
+use crate::cache;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use libos_base::sync::{Once, WaitQueue};
+use libos_base::{Result, time};
 
-/// Set when there is a file system that needs it, so that other programs do not link it.
-static AT_END: Once<fn()> = Once::new();
+/// What the page cache does for this, so that programs without one do not link it.
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    /// Writes back all dirty pages.
+    pub write_back: fn() -> Result<()>,
+    /// Writes back, and closes all volumes.
+    pub close: fn(),
+}
 
-/// Sees to it that all mounts are made durable and closed when the machine stops.
-pub fn at_end() {
-    AT_END.set(|| close_all);
+static HOOKS: Once<Hooks> = Once::new();
+
+/// How long devices may do nothing before they are given up.
+const PATIENCE_NS: u64 = 30 * time::NS;
+
+/// Sees to it that all mounts are made durable and closed when the machine stops. Called when the first file system
+/// is mounted that needs it.
+pub fn close_at_end() {
+    HOOKS.set(|| Hooks { write_back: cache::write_back_all, close });
 }
 
 /// What is to be done before the machine stops, if anything. It may wait for devices.
-pub fn end() -> Option<fn()> {
-    AT_END.get().copied()
+pub fn at_end() -> Option<fn()> {
+    HOOKS.get().map(|h| h.close)
+}
+
+/// `sync`: everything durable, on all mounts. The first error.
+pub fn sync_all() -> Result<()> {
+    let mut result = write_back();
+    for m in crate::mount::list() {
+        result = result.and(m.fs.sync());
+    }
+    result
+}
+
+/// Hands all dirty pages to their storage.
+pub fn write_back() -> Result<()> {
+    HOOKS.get().map_or(Ok(()), |h| (h.write_back)())
+}
+
+/// Waits for the devices in another thread: one that never answers must not keep the machine from stopping.
+fn close() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    static WAITERS: WaitQueue = WaitQueue::new();
+    let started = libos_base::thread::spawn("close", || {
+        close_all();
+        DONE.store(true, Relaxed);
+        WAITERS.wake_all();
+    });
+    if started.is_err() {
+        return close_all();
+    }
+    loop {
+        let before = cache::dirty_pages();
+        if WAITERS.wait(time::after(PATIENCE_NS), false, || DONE.load(Relaxed).then_some(())).is_ok() {
+            return;
+        }
+        let left = cache::dirty_pages();
+        if left == before {
+            libos_base::error!("a disk or host folder does not answer: {left} pages of files were not written");
+            return;
+        }
+    }
 }
 
 fn close_all() {
-    if let Err(e) = crate::cache::write_back_all() {
+    if let Err(e) = cache::write_back_all() {
         libos_base::error!("file data could not be written: {e}");
     }
     // What was mounted last goes first.

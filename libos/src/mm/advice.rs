@@ -9,15 +9,20 @@ use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
 use libos_base::{Errno, Result};
+use libos_fs::openfile::OpenFile;
 
-/// What `f` makes of each mapped piece of `range`.
-fn pieces<T>(range: Range<usize>, mut f: impl FnMut(Range<usize>, &Vma) -> T) -> Result<Vec<T>> {
+/// What `f` makes of each mapped piece of `range`; its last argument: how far in the mapping the piece begins.
+fn pieces<T>(range: Range<usize>, mut f: impl FnMut(Range<usize>, &Vma, usize) -> T) -> Result<Vec<T>> {
     let s = space::lock();
     let n = s.vmas.overlapping(range.clone()).count();
     let mut list = Vec::new();
     list.try_reserve_exact(n)?;
     let overlapping = s.vmas.overlapping(range.clone());
-    list.extend(overlapping.map(|(start, v)| f(start.max(range.start)..v.end.min(range.end), v)));
+    list.extend(overlapping.map(|(start, v)| {
+        let piece = start.max(range.start)..v.end.min(range.end);
+        let skipped = piece.start - start;
+        f(piece, v, skipped)
+    }));
     Ok(list)
 }
 
@@ -57,7 +62,48 @@ pub fn check_mapped(addr: usize, len: usize) -> Result<()> {
     if space::lock().vmas.covers(all) { Ok(()) } else { Err(Errno::ENOMEM) }
 }
 
-/// MADV_POPULATE_*, MADV_WILLNEED: makes the pages present.
+/// `msync`: files that are mapped shared are durable afterwards, if `wait`. EBUSY: locked pages are not to be
+/// invalidated. Holes in the range are told at the end.
+pub fn sync(addr: usize, len: usize, wait: bool, invalidate: bool) -> Result<()> {
+    let all = range(addr, len, Errno::ENOMEM)?;
+    if all.is_empty() {
+        return Ok(());
+    }
+    let list = pieces(all, |_, v, _| {
+        let busy = invalidate && v.flags.contains(Flags::LOCKED);
+        let file = match &v.kind {
+            Kind::File(f, _) if wait && v.flags.contains(Flags::SHARED) => Some(f.clone()),
+            _ => None,
+        };
+        (busy, file)
+    })?;
+    for (busy, file) in list {
+        if busy {
+            return Err(Errno::EBUSY);
+        }
+        if let Some(f) = file {
+            f.sync(true)?;
+        }
+    }
+    check_mapped(addr, len)
+}
+
+/// MADV_WILLNEED: begins to read what files have there. Anonymous memory has nothing to read ahead.
+pub fn will_need(addr: usize, len: usize) -> Result<()> {
+    check_mapped(addr, len)?;
+    let list = pieces(range(addr, len, Errno::ENOMEM)?, |r, v, skipped| match &v.kind {
+        Kind::File(f, offset) => Some((f.clone(), offset + skipped as u64, r.len() as u64)),
+        _ => None,
+    })?;
+    for (file, offset, len) in list.into_iter().flatten() {
+        if let Some(pages) = file.downcast::<OpenFile>().and_then(|f| f.path.inode().cache()) {
+            pages.will_need(offset..offset.saturating_add(len));
+        }
+    }
+    Ok(())
+}
+
+/// MADV_POPULATE_*: makes the pages present.
 pub fn populate(addr: usize, len: usize, write: bool) -> Result<()> {
     check_mapped(addr, len)?;
     fault_in(addr, range(addr, len, Errno::ENOMEM)?.len(), write)
@@ -95,7 +141,7 @@ pub fn set_locked(addr: usize, len: usize, locked: bool, populate: bool) -> Resu
 
 /// Makes every page of the range present that may be touched at all.
 fn make_present(all: Range<usize>) -> Result<()> {
-    let list = pieces(all, |r, v| (r, v.prot))?;
+    let list = pieces(all, |r, v, _| (r, v.prot))?;
     for (r, prot) in list.into_iter().filter(|(_, p)| !p.is_empty()) {
         fault_in(r.start, r.len(), prot.contains(Prot::WRITE))
             .map_err(|e| if e == Errno::EFAULT { Errno::ENOMEM } else { e })?;
@@ -117,7 +163,7 @@ pub fn unlock_all() -> Result<()> {
 
 fn change_all(locked: bool) -> Result<()> {
     let lockable = |v: &Vma| !matches!(v.kind, Kind::Stack | Kind::StackGuard | Kind::Kernel | Kind::Image);
-    let list = pieces(PROGRAM_START..PROGRAM_END, |r, v| lockable(v).then_some(r))?;
+    let list = pieces(PROGRAM_START..PROGRAM_END, |r, v, _| lockable(v).then_some(r))?;
     for r in list.into_iter().flatten() {
         match set_locked(r.start, r.len(), locked, true) {
             // Unmapped meanwhile.

@@ -131,7 +131,9 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
             let same_file = matches!(&v.kind, Kind::File(f, o) if alloc::sync::Arc::ptr_eq(f, &file) && *o == offset);
             same_file && v.flags == vma.flags && v.prot == vma.prot
         });
-        if same {
+        // Asked under this lock: truncation and write-back change the file first and come to the mappings after that. So a
+        // page that is cut off now is not mapped any more, and one that is written back now gets dirty again.
+        if same && file.still_page(offset / PAGE_SIZE as u64, &data, write && shared) {
             let r = s.fill_file(page, &vma, data, write);
             drop(s);
             return r.map_err(|_| no_memory());

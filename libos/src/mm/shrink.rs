@@ -1,30 +1,54 @@
-//! Files that get shorter: what is behind the new end leaves every mapping, so that touching it is SIGBUS and a file
-//! that grows again shows its new content.
+//! What happens to files and concerns their mappings. A file that gets shorter: what is behind the new end leaves every
+//! mapping, so that touching it is SIGBUS and a file that grows again shows its new content. Pages that are written back:
+//! they are write-protected first, so that the next write makes them dirty again.
 
-use super::space;
-use super::vma::Kind;
+use super::space::{self, Space};
+use super::vma::{Flags, Kind};
 use alloc::sync::Arc;
+use core::ops::Range;
 use libos_base::file::FileLike;
-use libos_base::layout::{PROGRAM_END, PROGRAM_START, page_up};
+use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_up};
 use libos_fs::inode::Inode;
 use libos_fs::openfile::OpenFile;
 
-/// `inode` was cut to `len` bytes. Private copies go too, as on Linux.
-pub fn file_shrunk(inode: &Arc<dyn Inode>, len: u64) {
-    let of_it = |f: &Arc<dyn FileLike>| f.downcast::<OpenFile>().is_some_and(|o| Arc::ptr_eq(o.path.inode(), inode));
-    let first = page_up(usize::try_from(len).unwrap_or(usize::MAX & !0xffff));
+/// Calls `f` for every mapping of a file that `of_it` knows: the space, its addresses, its flags, and the offset in the
+/// file where it begins.
+fn each_mapping(of_it: impl Fn(&OpenFile) -> bool, mut f: impl FnMut(&mut Space, Range<usize>, Flags, usize)) {
+    let of_it = |f: &Arc<dyn FileLike>| f.downcast::<OpenFile>().is_some_and(&of_it);
     let mut space = space::lock();
     let mut at = PROGRAM_START;
     loop {
         let next = space.vmas.overlapping(at..PROGRAM_END).find_map(|(start, v)| match &v.kind {
-            Kind::File(f, offset) if of_it(f) => Some((start, v.end, v.flags, *offset as usize)),
+            Kind::File(f, offset) if of_it(f) => Some((start..v.end, v.flags, *offset as usize)),
             _ => None,
         });
-        let Some((start, end, flags, offset)) = next else { return };
-        let from = start + first.saturating_sub(offset).min(end - start);
-        if from < end {
-            space.discard(from..end, flags);
-        }
-        at = end;
+        let Some((range, flags, offset)) = next else { return };
+        at = range.end;
+        f(&mut space, range, flags, offset);
     }
+}
+
+/// `inode` was cut to `len` bytes. Private copies go too, as on Linux.
+pub fn file_shrunk(inode: &Arc<dyn Inode>, len: u64) {
+    let first = page_up(usize::try_from(len).unwrap_or(usize::MAX & !0xffff));
+    let of_it = |o: &OpenFile| Arc::ptr_eq(o.path.inode(), inode);
+    each_mapping(of_it, |space, range, flags, offset| {
+        let from = range.start + first.saturating_sub(offset).min(range.len());
+        if from < range.end {
+            space.discard(from..range.end, flags);
+        }
+    });
+}
+
+/// These pages of the file with this cache are about to be written back.
+pub fn write_back(cache: *const (), pages: Range<u64>) {
+    let bytes = pages.start as usize * PAGE_SIZE..pages.end as usize * PAGE_SIZE;
+    let of_it = |o: &OpenFile| o.path.inode().cache().is_some_and(|c| core::ptr::eq((&raw const *c).cast(), cache));
+    each_mapping(of_it, |space, range, flags, offset| {
+        let from = bytes.start.saturating_sub(offset).min(range.len());
+        let to = bytes.end.saturating_sub(offset).min(range.len());
+        if flags.contains(Flags::SHARED) && from < to {
+            space.protect_shared(range.start + from..range.start + to);
+        }
+    });
 }

@@ -306,6 +306,17 @@ impl Space {
         Ok(())
     }
 
+    /// Takes the right to write away from the pages of a shared mapping: the next write faults.
+    pub fn protect_shared(&mut self, range: Range<usize>) {
+        let mut touched = Touched::default();
+        self.tables().for_each(range, &mut |addr, e| {
+            if e.fetch_and(!(WRITE | DIRTY), Relaxed) & WRITE != 0 {
+                touched.add(addr);
+            }
+        });
+        tlb::flush(touched.0);
+    }
+
     /// Whether the page is there with these rights.
     pub fn allows(&mut self, addr: usize, write: bool, exec: bool) -> bool {
         let Some(e) = self.tables().entry(addr).map(|e| e.load(Relaxed)) else { return false };

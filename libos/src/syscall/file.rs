@@ -3,6 +3,7 @@
 use super::support::{offset, raise_on};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
+use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
 use libos_fs::openfile::OpenFile;
 use libos_fs::process;
@@ -31,6 +32,15 @@ pub fn preadv2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32) 
     if flags & !rwf::READ != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
+    if flags & rwf::NOWAIT != 0 {
+        let f = process().fds.readable(fd)?;
+        let file = open_file(&*f, Errno::EOPNOTSUPP)?;
+        let left = Sink::user_vecs(iov, n)?.left() as u64;
+        let from = if at == -1 { *file.position().lock() } else { offset(at)? };
+        if file.path.inode().cache().is_some_and(|c| !c.resident(from..from.saturating_add(left))) {
+            return Err(Errno::EAGAIN);
+        }
+    }
     if at == -1 { readv(fd, iov, n) } else { preadv(fd, iov, n, at, high) }
 }
 
@@ -39,9 +49,12 @@ mod rwf {
     pub const HIPRI: u32 = 1;
     pub const DSYNC: u32 = 2;
     pub const SYNC: u32 = 4;
-    /// Polling for completion is a hint; nothing here completes later.
-    pub const READ: u32 = HIPRI;
-    pub const WRITE: u32 = HIPRI | DSYNC | SYNC;
+    pub const NOWAIT: u32 = 8;
+    pub const APPEND: u32 = 16;
+    /// Polling for completion is a hint; nothing here completes later. Writes that must not wait are refused, as by
+    /// ext4 and vfat; DSYNC, SYNC and APPEND mean nothing to a read.
+    pub const READ: u32 = HIPRI | DSYNC | SYNC | NOWAIT | APPEND;
+    pub const WRITE: u32 = HIPRI | DSYNC | SYNC | APPEND;
 }
 
 /// `write`.
@@ -69,9 +82,29 @@ pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32)
     if flags & !rwf::WRITE != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
-    let done = if at == -1 { writev(fd, iov, n) } else { pwritev(fd, iov, n, at, high) }?;
-    if flags & (rwf::DSYNC | rwf::SYNC) != 0 {
-        sync_file(&*process().fds.get(fd)?, flags & rwf::SYNC == 0)?;
+    let done = if flags & rwf::APPEND != 0 {
+        let f = process().fds.writable(fd)?;
+        if at != -1 {
+            offset(at)?;
+        }
+        let mut src = Source::user_vecs(iov, n)?;
+        match f.downcast::<OpenFile>() {
+            Some(f) => raise_on(f.append(&mut src, at == -1))?,
+            // What has no positions appends anyway.
+            None if at == -1 => raise_on(f.write(&mut src))?,
+            None => raise_on(f.write_at(offset(at)?, &mut src))?,
+        }
+    } else if at == -1 {
+        writev(fd, iov, n)?
+    } else {
+        pwritev(fd, iov, n, at, high)?
+    };
+    if flags & (rwf::DSYNC | rwf::SYNC) != 0 && done > 0 {
+        let f = process().fds.get(fd)?;
+        // For pipes and sockets the flag means nothing.
+        if f.downcast::<OpenFile>().is_some() {
+            f.sync(flags & rwf::SYNC == 0)?;
+        }
     }
     Ok(done)
 }
@@ -116,45 +149,48 @@ pub fn fallocate(fd: i32, mode: u32, at: i64, len: i64) -> Result<usize> {
     Ok(0)
 }
 
-fn sync_file(f: &dyn FileLike, data_only: bool) -> Result<()> {
-    open_file(f, Errno::EINVAL)?.path.inode().sync(data_only)
-}
 /// `fsync`. EINVAL for what cannot be synchronised (pipes, sockets).
 pub fn fsync(fd: i32) -> Result<usize> {
-    sync_file(&*process().fds.get(fd)?, false).map(|()| 0)
+    process().fds.get(fd)?.sync(false).map(|()| 0)
 }
 /// `fdatasync`.
 pub fn fdatasync(fd: i32) -> Result<usize> {
-    sync_file(&*process().fds.get(fd)?, true).map(|()| 0)
+    process().fds.get(fd)?.sync(true).map(|()| 0)
 }
-/// `sync`.
+/// `sync`. Errors are for those who have the files open.
 pub fn sync() -> Result<usize> {
-    if let Ok(root) = process().root() {
-        let _ = root.mount.fs.sync();
-    }
-    for m in libos_fs::mount::list() {
-        let _ = m.fs.sync();
-    }
+    let _ = libos_fs::sync_all();
     Ok(0)
 }
 /// `syncfs`.
 pub fn syncfs(fd: i32) -> Result<usize> {
     let f = process().fds.get(fd)?;
     if let Some(f) = f.downcast::<OpenFile>() {
-        f.path.mount.fs.sync()?;
+        // Pages of other file systems go along: they would have to go soon anyway.
+        let written = libos_fs::sync::write_back();
+        f.path.mount.fs.sync().and(written)?;
     }
     Ok(0)
 }
-/// `sync_file_range`.
+/// `sync_file_range`. Writing and waiting for it are one here, so any flag does both. As on Linux nothing is durable
+/// afterwards: the device was given the data, no more.
 pub fn sync_file_range(fd: i32, at: i64, len: i64, flags: u32) -> Result<usize> {
-    if flags & !7 != 0 || at < 0 || len < 0 {
-        return Err(Errno::EINVAL);
+    const WRITE: u32 = 2;
+    let f = process().fds.get(fd)?;
+    let end = at.checked_add(len).filter(|_| at >= 0 && len >= 0 && flags & !7 == 0).ok_or(Errno::EINVAL)?;
+    let f = open_file(&*f, Errno::ESPIPE)?;
+    if let Some(pages) = f.path.inode().cache().filter(|_| flags != 0) {
+        // Errors are told by the description's own count of them.
+        let _ = pages.flush(at as u64..if len == 0 { u64::MAX } else { end as u64 });
+        if flags & !WRITE != 0 {
+            f.check_errors()?;
+        }
     }
-    sync_file(&*process().fds.get(fd)?, true).map_err(|_| Errno::ESPIPE)?;
     Ok(0)
 }
-/// `fadvise64`: files are in memory, so there is nothing to prefetch or drop.
-pub fn fadvise64(fd: i32, _at: i64, len: i64, advice: i32) -> Result<usize> {
+/// `fadvise64`. Where files are in memory there is nothing to prefetch or drop.
+pub fn fadvise64(fd: i32, at: i64, len: i64, advice: i32) -> Result<usize> {
+    use libos_fs::inode::Pattern;
     let f = process().fds.get(fd)?;
     if f.stat()?.mode & libos_base::abi::mode::S_IFMT == libos_base::abi::mode::S_IFIFO {
         return Err(Errno::ESPIPE);
@@ -162,12 +198,38 @@ pub fn fadvise64(fd: i32, _at: i64, len: i64, advice: i32) -> Result<usize> {
     if !(0..=5).contains(&advice) || len < 0 {
         return Err(Errno::EINVAL);
     }
+    let Some(pages) = f.downcast::<OpenFile>().and_then(|f| f.path.inode().cache()) else { return Ok(0) };
+    let start = at as u64;
+    let end = if len == 0 { u64::MAX } else { start.saturating_add(len as u64) };
+    match advice {
+        0 => pages.expect(Pattern::Normal),
+        1 => pages.expect(Pattern::Random),
+        2 => pages.expect(Pattern::Sequential),
+        3 => pages.will_need(start..end),
+        4 => {
+            // Errors stay for `fsync`. Pages that the range only touches stay (mm/fadvise.c).
+            let _ = pages.flush(start..end);
+            let page = PAGE_SIZE as u64;
+            let whole = start.next_multiple_of(page)..if end < u64::MAX { end / page * page } else { end };
+            if whole.start < whole.end {
+                pages.invalidate(whole);
+            }
+        }
+        _ => {}
+    }
     Ok(0)
 }
 /// `readahead`.
-pub fn readahead(fd: i32, _at: i64, _len: usize) -> Result<usize> {
+pub fn readahead(fd: i32, at: i64, len: usize) -> Result<usize> {
     let f = process().fds.readable(fd)?;
-    open_file(&*f, Errno::EINVAL)?;
+    let f = open_file(&*f, Errno::EINVAL)?;
+    if f.path.inode().is_dir() {
+        return Err(Errno::EINVAL);
+    }
+    let at = offset(at)?;
+    if let Some(pages) = f.path.inode().cache() {
+        pages.will_need(at..at.saturating_add(len as u64));
+    }
     Ok(0)
 }
 

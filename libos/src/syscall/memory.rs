@@ -94,6 +94,7 @@ fn file(
 ) -> Result<(Arc<dyn FileLike>, u64)> {
     let file = libos_fs::process().fds.get(fd)?;
     libos_fs::openfile::on_shrink(crate::mm::shrink::file_shrunk);
+    libos_fs::cache::on_store(crate::mm::shrink::write_back);
     let access = file.flags();
     // A negative offset is a huge unsigned one.
     (offset as u64).checked_add(len as u64).filter(|&e| e <= i64::MAX as u64).ok_or(Errno::EOVERFLOW)?;
@@ -146,8 +147,9 @@ pub fn msync(addr: usize, len: usize, flags: u32) -> Result<usize> {
     if flags & !(ASYNC | INVALIDATE | SYNC) != 0 || both || !addr.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
-    // Mappings are the page cache's own pages, so reads of the file see them already.
-    advice::check_mapped(addr, len).map(|()| 0)
+    // Mappings are the page cache's own pages, so reads of the file see them already; write-back begins by itself
+    // (MS_ASYNC), and waiting is syncing the file, as on Linux.
+    advice::sync(addr, len, flags & SYNC != 0, flags & INVALIDATE != 0).map(|()| 0)
 }
 
 /// `mincore`.
@@ -177,8 +179,7 @@ pub fn madvise(addr: usize, len: usize, advice: i32) -> Result<usize> {
         // NORMAL, RANDOM, SEQUENTIAL; HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP, COLD, PAGEOUT: hints that need no
         // action. DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK: kept by never forking.
         0..=2 | 10 | 11 | 14..=21 => advice::check_mapped(addr, len),
-        // WILLNEED is a hint, too: anonymous memory has nothing to read ahead, and files are in memory.
-        3 => advice::check_mapped(addr, len),
+        3 => advice::will_need(addr, len),
         4 => advice::discard(addr, len, false),
         8 => advice::discard(addr, len, true),
         22 => advice::populate(addr, len, false),

@@ -11,7 +11,7 @@
 crate::syscalls! {
     0 read(fd: Fd, buf: Out, count: Size) => file::read, full;
     1 write(fd: Fd, buf: In, count: Size) => file::write, full;
-    2 open(path: Path, flags: Flags, mode: Mode) => path::open, partial "O_DIRECT is EINVAL, as on tmpfs";
+    2 open(path: Path, flags: Flags, mode: Mode) => path::open, partial "O_DIRECT is EINVAL in memory file systems, as on tmpfs";
     3 close(fd: Fd) => fd::close, full;
     4 stat(path: Path, statbuf: Out) => stat::stat, full;
     5 fstat(fd: Fd, statbuf: Out) => stat::fstat, full;
@@ -35,7 +35,7 @@ crate::syscalls! {
     23 select(nfds: Int, readfds: InOut, writefds: InOut, exceptfds: InOut, timeout: InOut) => poll::select, full;
     24 sched_yield() => thread::sched_yield, full;
     25 mremap(old: Ptr, old_length: Size, new_length: Size, flags: Flags, new: Ptr) => memory::mremap, partial "no MREMAP_DONTUNMAP, no second mapping of shared memory (old length 0), ranges within one mapping";
-    26 msync(addr: Ptr, length: Size, flags: Flags) => memory::msync, partial "file systems are in memory: checks its arguments, has nothing to write back";
+    26 msync(addr: Ptr, length: Size, flags: Flags) => memory::msync, full;
     27 mincore(addr: Ptr, length: Size, vec: Out) => memory::mincore, full;
     28 madvise(addr: Ptr, length: Size, advice: Int) => memory::madvise, partial "no MADV_REMOVE, no MADV_MERGEABLE (EINVAL); MADV_FREE frees at once; MADV_DONTNEED not on the image (EINVAL)";
     29 shmget() => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";
@@ -266,7 +266,7 @@ crate::syscalls! {
     254 inotify_add_watch(fd: Fd, path: Path, mask: Flags) => refused ENOSYS "no change notification; poll the files";
     255 inotify_rm_watch(fd: Fd, wd: Int) => refused ENOSYS "no change notification; poll the files";
     256 migrate_pages() => refused ENOSYS "no NUMA";
-    257 openat(dirfd: Fd, path: Path, flags: Flags, mode: Mode) => path::openat, partial "O_DIRECT is EINVAL, as on tmpfs";
+    257 openat(dirfd: Fd, path: Path, flags: Flags, mode: Mode) => path::openat, partial "O_DIRECT is EINVAL in memory file systems, as on tmpfs";
     258 mkdirat(dirfd: Fd, path: Path, mode: Mode) => path::mkdirat, full;
     259 mknodat(dirfd: Fd, path: Path, mode: Mode, dev: Uint) => path::mknodat, full;
     260 fchownat(dirfd: Fd, path: Path, uid: Uint, gid: Uint, flags: Flags) => stat::fchownat, full;
@@ -336,8 +336,8 @@ crate::syscalls! {
     324 membarrier(cmd: Op, flags: Flags, cpu: Int) => thread::membarrier, partial "PRIVATE_EXPEDITED";
     325 mlock2(addr: Ptr, length: Size, flags: Flags) => memory::mlock2, full;
     326 copy_file_range(in_fd: Fd, in_off: InOut, out_fd: Fd, out_off: InOut, len: Size, flags: Flags) => file::copy_file_range, full;
-    327 preadv2(fd: Fd, iov: Iov, iovcnt: Size, pos_l: Off, pos_h: Size, flags: Flags) => file::preadv2, partial "RWF_HIPRI only (EOPNOTSUPP)";
-    328 pwritev2(fd: Fd, iov: Iov, iovcnt: Size, pos_l: Off, pos_h: Size, flags: Flags) => file::pwritev2, partial "RWF_HIPRI, RWF_DSYNC, RWF_SYNC only (EOPNOTSUPP)";
+    327 preadv2(fd: Fd, iov: Iov, iovcnt: Size, pos_l: Off, pos_h: Size, flags: Flags) => file::preadv2, partial "RWF_NOWAIT for files only (EOPNOTSUPP)";
+    328 pwritev2(fd: Fd, iov: Iov, iovcnt: Size, pos_l: Off, pos_h: Size, flags: Flags) => file::pwritev2, partial "no RWF_NOWAIT (EOPNOTSUPP)";
     329 pkey_mprotect(addr: Ptr, length: Size, prot: Flags, pkey: Int) => refused ENOSYS "no protection keys: everything runs in ring 0";
     330 pkey_alloc(flags: Flags, rights: Flags) => refused ENOSPC "no protection keys: everything runs in ring 0";
     331 pkey_free(pkey: Int) => refused EINVAL "no protection keys: everything runs in ring 0";

@@ -40,7 +40,7 @@ impl FileCache {
             let n = pages.len();
             if self.mapped.load(Relaxed) {
                 if let Some(protect) = ON_STORE.get() {
-                    protect(self, first..end);
+                    protect((&raw const *self).cast(), first..end);
                 }
                 self.zero_tail(first, &pages);
             }

@@ -56,7 +56,7 @@ pub(super) fn add(c: &Arc<FileCache>) {
     static ONCE: Once<()> = Once::new();
     ONCE.set(|| {
         memory::on_shortage(reclaim);
-        crate::sync::at_end();
+        crate::sync::close_at_end();
     });
     LISTS.lock().all.insert(c.id, Arc::downgrade(c));
 }
@@ -124,9 +124,20 @@ pub(super) fn release(c: &FileCache) {
     drop(gone);
 }
 
+/// How much memory the tests have.
+#[cfg(test)]
+pub static TEST_FREE: AtomicUsize = AtomicUsize::new(1 << 20);
+
+fn free() -> usize {
+    #[cfg(test)]
+    return TEST_FREE.load(Relaxed);
+    #[cfg(not(test))]
+    memory::available()
+}
+
 /// Pages that caches could have in all.
 pub(super) fn available() -> usize {
-    memory::available() + cached_pages()
+    free() + cached_pages()
 }
 
 /// Whether more is dirty than may be: a fifth of what there is, as Linux's vm.dirty_ratio.
@@ -187,20 +198,11 @@ pub(super) fn help() {
     }
 }
 
-/// `sync`: everything durable, on all mounts. The first error.
-pub fn sync_all() -> Result<()> {
-    let mut result = write_back_all();
-    for m in crate::mount::list() {
-        result = result.and(m.fs.sync());
-    }
-    result
-}
-
 /// A page for a cache: with little memory left others are dropped for it, and if need be written back first. No lock
 /// of write-back may be held.
 pub(super) fn new_page() -> Result<Arc<Page>> {
     let low = (available() / 64).clamp(16, 1024);
-    if memory::available() < low {
+    if free() < low {
         reclaim(64);
     }
     let mut wrote = false;

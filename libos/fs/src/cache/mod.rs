@@ -30,10 +30,10 @@ mod tree;
 mod write;
 
 pub use errors::ErrorSeq;
-pub use global::{cached_pages, dirty_pages, reclaim, sync_all, write_back_all};
+pub use global::{cached_pages, dirty_pages, reclaim, write_back_all};
 pub use thread::commit_later;
 
-use crate::inode::{Cached, Pattern};
+use crate::inode::{Cached, Extent, Pattern};
 use alloc::sync::{Arc, Weak};
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
@@ -81,8 +81,8 @@ pub struct FileCache {
     errors: ErrorSeq,
 }
 
-/// Takes the right to write away from all mappings of some pages of a file.
-type OnStore = fn(&FileCache, Range<u64>);
+/// Takes the right to write away from all mappings of some pages. The file is told by the address of its [`Cached`].
+type OnStore = fn(*const (), Range<u64>);
 
 /// Set by the first mapping of a file.
 static ON_STORE: Once<OnStore> = Once::new();
@@ -120,6 +120,18 @@ impl FileCache {
     /// Length of the file.
     pub fn size(&self) -> u64 {
         self.tree.lock().size
+    }
+
+    /// Content as it lies in memory, read if need be: for [`Inode::extent`](crate::inode::Inode::extent).
+    pub fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
+        let n = (max as u64).min(self.size().saturating_sub(pos));
+        let off = (pos % PAGE) as usize;
+        let pages = (off as u64 + n).div_ceil(PAGE).min(fill::BATCH as u64);
+        if n == 0 {
+            return None;
+        }
+        let page = self.get(pos / PAGE, pages as u32).ok().flatten()?;
+        Some(Extent::Page(page, off, n.min(PAGE - off as u64) as usize))
     }
 
     /// Pages in memory (`st_blocks` is the storage's business).

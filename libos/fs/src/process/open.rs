@@ -106,7 +106,7 @@ impl Process {
             if flags.bits() & 3 != 0 || flags.contains(OpenFlags::TRUNC) {
                 at.mount.check_writable()?;
             }
-            if flags.contains(OpenFlags::DIRECT) {
+            if flags.contains(OpenFlags::DIRECT) && inode.cache().is_none() {
                 // As tmpfs: there is nothing below that could be reached directly.
                 return Err(Errno::EINVAL);
             }

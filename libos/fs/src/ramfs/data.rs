@@ -336,6 +336,11 @@ impl Data {
             _ => Ok(None),
         }
     }
+
+    /// Whether `page` is the one at `index`.
+    pub fn holds(&self, index: u64, page: &Arc<Page>) -> bool {
+        self.inner.lock().get(index).is_some_and(|p| Arc::ptr_eq(p, page))
+    }
 }
 
 impl Drop for Data {

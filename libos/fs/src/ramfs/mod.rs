@@ -326,6 +326,10 @@ impl Inode for RamInode {
         }
     }
 
+    fn still(&self, index: u64, page: &Arc<Page>, _write: bool) -> bool {
+        self.data().is_ok_and(|d| d.holds(index, page))
+    }
+
     fn follow(&self) -> Result<Follow> {
         match &self.body {
             Body::Link(t) => {
