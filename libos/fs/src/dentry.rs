@@ -213,7 +213,15 @@ impl Dentry {
             }
         }
         let inode = found?;
-        let n = name(n)?;
+        // One object, one dentry, whatever the case that it was asked for in.
+        let real = self.inode.real_name(n);
+        let n = name(real.as_deref().unwrap_or(n))?;
+        if real.is_some()
+            && let Some(d) = c.get(&n)
+            && Arc::ptr_eq(&d.inode, &inode)
+        {
+            return Ok(d.clone());
+        }
         let keep = inode.cacheable();
         let d = Dentry::new(Some(self.clone()), n.clone(), inode)?;
         if keep {

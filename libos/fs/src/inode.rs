@@ -198,6 +198,11 @@ pub trait Inode: Any + Send + Sync {
     fn volatile(&self) -> bool {
         false
     }
+    /// What the object that `lookup` finds under `name` is really called, where that is another name: file systems
+    /// that ignore case have one name for each object, under which it is kept.
+    fn real_name(&self, _name: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
     /// The object called `name`.
     fn lookup(&self, _name: &[u8]) -> Result<Arc<dyn Inode>> {
         Err(Errno::ENOENT)

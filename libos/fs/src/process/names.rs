@@ -6,7 +6,7 @@
 use super::Process;
 use super::open::entry_name;
 use super::walk::{Last, owned};
-use crate::dentry::{Children, Dentry, Path};
+use crate::dentry::{Children, Dentry, Name, Path};
 use crate::inode::{Inode, New, Rename};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -33,9 +33,15 @@ pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -
     let name = entry_name(name)?;
     names.reserve()?;
     let inode = dir.inode().create(&name, new)?;
+    let name = real_name(dir, name)?;
     let d = Dentry::new(Some(dir.dentry.clone()), name.clone(), inode)?;
     names.insert(name, d.clone());
     Ok(d)
+}
+
+/// The name under which a directory keeps the object that it was just given as `name`.
+fn real_name(dir: &Path, name: Name) -> Result<Name> {
+    dir.inode().real_name(&name).map_or(Ok(name), |n| entry_name(&n))
 }
 
 /// A parent directory and the last component under it.
@@ -137,7 +143,7 @@ impl Process {
         }
         e.dir.mount.check_writable()?;
         e.dir.inode().unlink(&e.name, &d.inode)?;
-        names.remove(&e.name);
+        names.remove(&d.name());
         d.set_removed();
         Ok(())
     }
@@ -164,7 +170,7 @@ impl Process {
         check_empty(&d, &below)?;
         dir.inode().unlink(&name, &d.inode)?;
         below.dead = true;
-        names.remove(&name);
+        names.remove(&d.name());
         d.set_removed();
         Ok(())
     }
@@ -239,6 +245,8 @@ fn rename_locked(
         Err(Errno::ENOENT) => None,
         Err(e) => return Err(e),
     };
+    // The same entry under a name that differs in case: it changes its name.
+    let other = other.filter(|o| !Arc::ptr_eq(o, &what) || *what.name() == *new.name);
     if flags & rename_flags::NOREPLACE != 0 && other.is_some() {
         return Err(Errno::EEXIST);
     }
@@ -297,6 +305,10 @@ fn rename_locked(
         same_dir: to.is_none(),
     })?;
     let old_name = what.name();
+    let new_name = match &other {
+        Some(o) => o.name(),
+        None => real_name(&new.dir, new_name)?,
+    };
     match &other {
         Some(o) if exchange => {
             from.replace(&old_name, o.clone());
@@ -307,12 +319,12 @@ fn rename_locked(
             if let Some(mut g) = victim_names {
                 g.dead = true;
             }
-            from.remove(&old.name);
+            from.remove(&old_name);
             to.unwrap_or(from).replace(&new_name, what.clone());
             o.set_removed();
         }
         None => {
-            from.remove(&old.name);
+            from.remove(&old_name);
             to.unwrap_or(from).insert(new_name.clone(), what.clone());
         }
     }

@@ -1,0 +1,437 @@
+//! Writing changes to the disk in an order that a power cut may come into at any point.
+//!
+//! | phase | what is written | why then |
+//! |---|---|---|
+//! | | file data | before this, by the page cache |
+//! | 1 | allocation of clusters, new directories' first clusters, times | nothing leads there yet |
+//! | 2 | new and changed entries | what they say is there |
+//! | 3 | removal of entries, ends of shortened chains | a renamed file has its new name |
+//! | 4 | freeing of clusters | nothing leads there any more |
+//!
+//! Between two phases that both have something to write there is a flush; phase 4 waits for the flush after phase 3,
+//! which only those ask for who need it (directory sync, lack of space), and is written with the next phase 1. An entry
+//! lies within one sector, so it is there or not; of one that does not (names of more than 195 characters, or made by
+//! others) the long name comes a flush earlier and goes after the rest. What a power cut can leave are clusters that
+//! nobody owns, chains that are longer than the file, and two names of a file that was being renamed; all that is
+//! found at the next mount ([`crate::check`]).
+
+use crate::entry::{DELETED, Entry, Raw};
+use crate::inode::{FatInode, Place};
+use crate::table::{self, END, Run};
+use crate::volume::{Meta, Volume};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::{Errno, Result};
+
+/// What a commit is for.
+#[derive(Clone, Copy)]
+pub enum Want<'a> {
+    /// This file, whose content up to there is on the device.
+    File(&'a FatInode, u64),
+    /// Everything; content was written.
+    All,
+    /// Names.
+    Names,
+}
+
+/// An entry to write.
+struct Update {
+    inode: Arc<FatInode>,
+    place: Place,
+    raw: Raw,
+    /// Slots of the long name; empty when the disk has them.
+    long: Vec<Raw>,
+    /// The place is new.
+    fresh: bool,
+    /// Only times and attributes change.
+    light: bool,
+    parent: Option<u32>,
+}
+
+const TOGETHER: u32 = 16;
+
+impl Volume {
+    /// `fsync` and `fdatasync`.
+    pub fn sync_inode(&self, i: &FatInode, data_only: bool) -> Result<()> {
+        if i.is_dir() {
+            if self.is_read_only() {
+                return Ok(());
+            }
+            return self.commit(&mut self.meta.lock(), Want::Names);
+        }
+        let size = i.len();
+        i.flush()?;
+        if self.is_read_only() {
+            return Ok(());
+        }
+        match self.pending(i, size) {
+            Pending::Nothing => self.barrier(),
+            Pending::Times if data_only => self.barrier(),
+            Pending::Times => {
+                // Rides along with the data.
+                let mut m = self.meta.lock();
+                self.mark(&mut m)?;
+                if let Some(u) = self.update(i, Want::File(i, size))?.filter(|u| u.light) {
+                    self.write_entry(&mut m, &u)?;
+                    self.write_back(&mut m)?;
+                    done(u);
+                }
+                drop(m);
+                self.barrier()
+            }
+            Pending::Entry => self.commit(&mut self.meta.lock(), Want::File(i, size)),
+        }
+    }
+
+    /// `sync`: all content, all names.
+    pub fn sync_all(&self) -> Result<()> {
+        if self.is_read_only() {
+            return Ok(());
+        }
+        let list: Vec<_> = {
+            let m = self.meta.lock();
+            let mut v = Vec::new();
+            v.try_reserve(m.dirty.len())?;
+            v.extend(m.dirty.iter().cloned());
+            v
+        };
+        let mut result = Ok(());
+        for i in list {
+            result = result.and(i.flush());
+        }
+        let mut m = self.meta.lock();
+        let committed = self.commit(&mut m, Want::All);
+        committed.and(result)
+    }
+
+    /// Gives back what is free but for a commit.
+    pub fn reclaim(&self, m: &mut Meta) -> Result<()> {
+        self.commit(m, Want::Names)?;
+        self.barrier()?;
+        self.apply_frees(m)
+    }
+    /// Too many buffers wait to be written.
+    pub fn trim(&self, m: &mut Meta) -> Result<()> {
+        self.commit(m, Want::Names)
+    }
+
+    fn write_back(&self, m: &mut Meta) -> Result<()> {
+        if m.table.buf.write_back()? {
+            self.wrote();
+        }
+        Ok(())
+    }
+
+    /// The short entry that `i` should have. `size`: how far its content is on the device.
+    fn target(&self, i: &FatInode, full: Option<u64>) -> Option<(Place, Raw, Raw, bool)> {
+        let now = i.len();
+        let first = i.first();
+        let s = i.state.lock();
+        let place = s.place.clone()?;
+        let mut raw = s.raw;
+        raw.set_mtime(s.mtime);
+        raw.set_atime(s.atime);
+        let old = s.disk.unwrap_or([0; 32]);
+        if i.is_dir() {
+            raw.set_size(0);
+            raw.set_first(first, self.geo.wide());
+        } else {
+            let size = match full {
+                Some(n) => n.min(now),
+                // Content may be missing: no more than the disk says now. A file that moved had its entry elsewhere.
+                None => u64::from(s.raw.size()).min(now),
+            };
+            raw.set_size(size as u32);
+            raw.set_first(if size == 0 { 0 } else { first }, self.geo.wide());
+        }
+        Some((place, raw, old, s.disk.is_none()))
+    }
+
+    fn pending(&self, i: &FatInode, size: u64) -> Pending {
+        match self.target(i, Some(size)) {
+            None => Pending::Nothing,
+            Some((_, _, _, true)) => Pending::Entry,
+            Some((_, raw, old, _)) if raw == old => Pending::Nothing,
+            Some((_, raw, old, _)) if is_light(&raw, &old) => Pending::Times,
+            Some(_) => Pending::Entry,
+        }
+    }
+
+    fn update(&self, i: &FatInode, want: Want<'_>) -> Result<Option<Update>> {
+        let full = match want {
+            Want::All => Some(i.len()),
+            Want::File(f, size) if core::ptr::eq(f, i) => Some(size),
+            _ => None,
+        };
+        // With `All`, more may have arrived since the content was written.
+        let full = match full {
+            Some(n) if matches!(want, Want::All) && i.is_dirty() => {
+                i.flush()?;
+                Some(n)
+            }
+            None if i.state.lock().flush_first => {
+                let n = i.len();
+                i.flush()?;
+                Some(n)
+            }
+            n => n,
+        };
+        if let (Some(n), false) = (full, i.is_dir()) {
+            i.fill(n.min(i.len()))?;
+        }
+        let Some((place, raw, old, fresh)) = self.target(i, full) else { return Ok(None) };
+        let light = !fresh && is_light(&raw, &old);
+        if !fresh && raw == old || light && full.is_none() {
+            return Ok(None);
+        }
+        let s = i.state.lock();
+        let mut long = Vec::new();
+        long.try_reserve(s.long.len())?;
+        long.extend_from_slice(&s.long);
+        let inode = i.me.upgrade().ok_or(Errno::EIO)?;
+        Ok(Some(Update { inode, place, raw, long, fresh, light, parent: s.parent }))
+    }
+
+    /// Writes what is asked for and all that goes with it. See the module.
+    pub fn commit(&self, m: &mut Meta, want: Want<'_>) -> Result<()> {
+        if self.is_read_only() {
+            return Ok(());
+        }
+        self.absorb(m)?;
+        let mut updates: Vec<Update> = Vec::new();
+        let mut shrunk: Vec<Arc<FatInode>> = Vec::new();
+        updates.try_reserve(m.dirty.len())?;
+        shrunk.try_reserve(m.dirty.len())?;
+        for i in &m.dirty {
+            updates.extend(self.update(i, want)?);
+            if self.excess(i) > 0 {
+                shrunk.push(i.clone());
+            }
+        }
+        let heavy = updates.iter().any(|u| !u.light);
+        let changes = !updates.is_empty() || !m.removals.is_empty() || !shrunk.is_empty();
+        if changes || !m.frees.is_empty() || !m.waiting.is_empty() || !m.table.buf.is_clean() {
+            self.mark(m)?;
+        }
+        if !m.zero.is_empty() {
+            for c in &m.zero {
+                crate::io::zero(&*self.dev, self.geo.at(*c), u64::from(self.geo.cluster))?;
+            }
+            self.wrote();
+            self.barrier()?;
+            m.zero.clear();
+        }
+        self.apply_frees(m)?;
+
+        for u in updates.iter().filter(|u| u.light) {
+            self.write_entry(m, u)?;
+        }
+        self.write_back(m)?;
+        if heavy || !m.removals.is_empty() || !shrunk.is_empty() || matches!(want, Want::File(..) | Want::All) {
+            self.barrier()?;
+        }
+
+        if heavy {
+            let mut early = false;
+            for u in updates.iter().filter(|u| !u.light) {
+                early |= self.write_early(m, u)?;
+            }
+            if early {
+                self.write_back(m)?;
+                self.barrier()?;
+            }
+            for u in updates.iter().filter(|u| !u.light) {
+                self.write_entry(m, u)?;
+            }
+            self.write_back(m)?;
+            self.barrier()?;
+        }
+        for u in updates {
+            done(u);
+        }
+        m.dirty.retain(|i| {
+            let mut s = i.state.lock();
+            let keep = s.busy > 0 || !i.is_removed() && (i.is_dirty() || self.unsaved(i, &s));
+            s.listed = keep;
+            keep
+        });
+
+        let mut late = Vec::new();
+        late.try_reserve(m.removals.len())?;
+        let removals = core::mem::take(&mut m.removals);
+        let mut erased = Ok(());
+        for r in &removals {
+            erased = erased.and(self.erase(m, &r.place, &mut late));
+        }
+        for i in &shrunk {
+            erased = erased.and(self.cut(m, i));
+        }
+        if let Err(e) = erased.and_then(|()| self.write_back(m)) {
+            m.removals = removals;
+            return Err(e);
+        }
+        for r in &removals {
+            let mut d = r.place.dir.dir.lock();
+            d.ghosts.retain(|g| g.slot != r.place.slot);
+            d.give(r.place.slot, r.place.long);
+        }
+        if !m.frees.is_empty() {
+            m.waiting.try_reserve(1)?;
+            m.waiting.push((self.written(), core::mem::take(&mut m.frees)));
+        }
+        if matches!(want, Want::Names | Want::All) || !late.is_empty() {
+            self.barrier()?;
+        }
+        for at in late {
+            m.table.buf.write(at, &[DELETED])?;
+        }
+        self.apply_frees(m)
+    }
+
+    fn unsaved(&self, i: &FatInode, s: &crate::inode::State) -> bool {
+        if s.place.is_none() {
+            return false;
+        }
+        let Some(disk) = s.disk else { return true };
+        let mut raw = s.raw;
+        raw.set_mtime(s.mtime);
+        raw.set_atime(s.atime);
+        !i.is_dir() && i.len() != u64::from(disk.size()) || !is_light(&raw, &disk) || raw[11..26] != disk[11..26]
+    }
+
+    /// Clusters behind the end of a file.
+    fn excess(&self, i: &FatInode) -> u32 {
+        if i.is_dir() || i.is_removed() {
+            return 0;
+        }
+        let map = i.map.lock();
+        if !map.loaded {
+            return 0;
+        }
+        table::total(&map.runs).saturating_sub(self.geo.clusters_for(i.len()).max(map.floor))
+    }
+    /// Cuts them off; the entry on the disk does not reach there any more.
+    fn cut(&self, m: &mut Meta, i: &FatInode) -> Result<()> {
+        let _io = i.io.lock();
+        let mut map = i.map.lock();
+        let on_disk = i.state.lock().disk.map_or(0, |d| u64::from(d.size()));
+        let keep = self.geo.clusters_for(i.len().max(on_disk)).max(map.floor);
+        if keep >= table::total(&map.runs) {
+            return Ok(());
+        }
+        let gone = table::cut(&mut map.runs, keep)?;
+        map.valid = map.valid.min(u64::from(keep) * u64::from(self.geo.cluster));
+        if let Some(last) = table::last(&map.runs) {
+            m.table.set(last, END)?;
+        }
+        m.frees.try_reserve(gone.len())?;
+        m.frees.extend(gone);
+        Ok(())
+    }
+
+    /// Frees what nothing on the disk leads to any more.
+    pub fn apply_frees(&self, m: &mut Meta) -> Result<()> {
+        let flushed = self.flushed();
+        while let Some(k) = m.waiting.iter().position(|w| w.0 <= flushed) {
+            let (_, runs): (u64, Vec<Run>) = m.waiting.swap_remove(k);
+            self.free(m, &runs)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the slots of a new long name that lie in other sectors than the entry. Says whether there are any.
+    fn write_early(&self, m: &mut Meta, u: &Update) -> Result<bool> {
+        let p = &u.place;
+        if !u.fresh || u.long.is_empty() || (p.slot - p.long) / TOGETHER == p.slot / TOGETHER {
+            return Ok(false);
+        }
+        self.open_slots(m, p)?;
+        self.write_long(m, u, |slot| slot / TOGETHER != p.slot / TOGETHER)?;
+        Ok(true)
+    }
+    fn write_long(&self, m: &mut Meta, u: &Update, which: impl Fn(u32) -> bool) -> Result<()> {
+        let first = u.place.slot - u.long.len() as u32;
+        for (slot, raw) in (first..).zip(&u.long) {
+            if which(slot) {
+                m.table.buf.write(u.place.dir.slot_at(slot)?, raw)?;
+            }
+        }
+        Ok(())
+    }
+    /// Slots before `p` that were never used must not end the directory.
+    fn open_slots(&self, m: &mut Meta, p: &Place) -> Result<()> {
+        let first = p.slot - p.long;
+        let end = {
+            let mut d = p.dir.dir.lock();
+            let end = d.end;
+            d.end = end.max(p.slot + 1);
+            end
+        };
+        for slot in end..first {
+            m.table.buf.write(p.dir.slot_at(slot)?, &[DELETED])?;
+        }
+        Ok(())
+    }
+    fn write_entry(&self, m: &mut Meta, u: &Update) -> Result<()> {
+        let p = &u.place;
+        if u.fresh {
+            self.open_slots(m, p)?;
+            self.write_long(m, u, |_| true)?;
+        }
+        m.table.buf.write(p.dir.slot_at(p.slot)?, &u.raw)?;
+        if let Some(parent) = u.parent {
+            let at = u.inode.slot_at(1)?;
+            let mut raw: Raw = [0; 32];
+            m.table.buf.read(at, &mut raw)?;
+            raw.set_first(parent, self.geo.wide());
+            m.table.buf.write(at, &raw)?;
+        }
+        Ok(())
+    }
+    /// Removes an entry; slots in other sectors than the short one are for later.
+    fn erase(&self, m: &mut Meta, p: &Place, late: &mut Vec<u64>) -> Result<()> {
+        for slot in p.slot - p.long..=p.slot {
+            let at = p.dir.slot_at(slot)?;
+            if slot / TOGETHER == p.slot / TOGETHER {
+                m.table.buf.write(at, &[DELETED])?;
+            } else {
+                late.try_reserve(1)?;
+                late.push(at);
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Pending {
+    Nothing,
+    Times,
+    Entry,
+}
+
+/// Whether two entries say the same of name, clusters and length.
+fn is_light(a: &Raw, b: &Raw) -> bool {
+    a[..11] == b[..11] && a[12] == b[12] && a.first() == b.first() && a.size() == b.size()
+}
+
+/// The disk has it.
+fn done(u: Update) {
+    {
+        let mut d = u.place.dir.dir.lock();
+        if let Some(rec) = d.recs.get_mut(&u.place.slot).filter(|r| r.ino == u.inode.ino) {
+            rec.raw = u.raw;
+        }
+    }
+    let mut s = u.inode.state.lock();
+    s.known = true;
+    if s.place.as_ref().is_some_and(|p| p.is(&u.place.dir, u.place.slot)) {
+        s.disk = Some(u.raw);
+        let (first, size) = (u.raw.first(), u.raw.size());
+        s.raw.set_first(first, true);
+        s.raw.set_size(size);
+        s.long = Vec::new();
+        s.over = false;
+        s.parent = None;
+        s.flush_first = false;
+    }
+}

@@ -1,0 +1,170 @@
+//! Where things are on a volume, from its boot sector.
+//!
+//! Everything a hostile boot sector could say is refused here, before the `fatfs` crate or anything else computes
+//! with it.
+
+use crate::entry::{Entry, Raw};
+
+/// Width of a table entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Fat12,
+    Fat16,
+    Fat32,
+}
+
+/// First cluster number.
+pub const FIRST: u32 = 2;
+
+/// Layout of a volume; positions are bytes from its start.
+#[derive(Clone, Copy, Debug)]
+pub struct Geometry {
+    pub kind: Kind,
+    /// Bytes a cluster.
+    pub cluster: u32,
+    /// The allocation table in use, its length, and how many copies follow one another from there.
+    pub fat_at: u64,
+    pub fat_len: u64,
+    pub fats: u64,
+    /// FAT12 and FAT16: the root directory.
+    pub root_at: u64,
+    pub root_len: u64,
+    /// FAT32: the root's first cluster.
+    pub root_cluster: u32,
+    /// Cluster 2.
+    pub data_at: u64,
+    /// Number of clusters.
+    pub clusters: u32,
+    /// The FSInfo sector.
+    pub info_at: Option<u64>,
+    /// The byte of the boot sector that holds the state of the volume.
+    pub state_at: u64,
+}
+
+/// Bits of the state byte. `DIRTY` is everybody's; `IN_USE` is ours, on volumes without an FSInfo sector.
+pub const STATE_DIRTY: u8 = 1;
+pub const STATE_IN_USE: u8 = 0x80;
+
+fn u16_at(b: &[u8], at: usize) -> u64 {
+    u64::from(u16::from_le_bytes([b[at], b[at + 1]]))
+}
+fn u32_at(b: &[u8], at: usize) -> u64 {
+    u16_at(b, at) | u16_at(b, at + 2) << 16
+}
+
+impl Geometry {
+    /// Reads a boot sector; the error says what is wrong with it.
+    pub fn parse(b: &[u8; 512], device: u64) -> Result<Geometry, &'static str> {
+        if b[510..] != [0x55, 0xaa] {
+            return Err("no boot sector signature");
+        }
+        let sector = u16_at(b, 11);
+        if !sector.is_power_of_two() || !(512..=4096).contains(&sector) {
+            return Err("impossible sector size");
+        }
+        let per_cluster = u64::from(b[13]);
+        let cluster = sector * per_cluster;
+        if !per_cluster.is_power_of_two() || cluster > 1 << 18 {
+            return Err("impossible cluster size");
+        }
+        let (reserved, fats, root_entries) = (u16_at(b, 14), u64::from(b[16]), u16_at(b, 17));
+        if reserved == 0 || !(1..=4).contains(&fats) {
+            return Err("no room for allocation tables");
+        }
+        let wide = u16_at(b, 22) == 0;
+        let fat = if wide { u32_at(b, 36) } else { u16_at(b, 22) };
+        let total = match u16_at(b, 19) {
+            0 => u32_at(b, 32),
+            n if u32_at(b, 32) == 0 || u32_at(b, 32) == n => n,
+            _ => return Err("two different sizes"),
+        };
+        if fat == 0 || wide != (root_entries == 0) || wide && u16_at(b, 19) != 0 {
+            return Err("no FAT volume");
+        }
+        let root_sectors = (root_entries * 32).div_ceil(sector);
+        let data = reserved + fats * fat + root_sectors;
+        // The crate computes this in 32 bits.
+        if data >= total || fats * fat > u64::from(u32::MAX) {
+            return Err("no room for data");
+        }
+        if total * sector > device {
+            return Err("larger than the disk");
+        }
+        let clusters = (total - data) / per_cluster;
+        let kind = match clusters {
+            0 => return Err("no room for data"),
+            ..4085 => Kind::Fat12,
+            ..65_525 => Kind::Fat16,
+            ..0x0fff_fff5 => Kind::Fat32,
+            _ => return Err("too many clusters"),
+        };
+        if wide != (kind == Kind::Fat32) {
+            return Err("number of clusters does not fit the kind of table");
+        }
+        let bits = match kind {
+            Kind::Fat12 => 12,
+            Kind::Fat16 => 16,
+            Kind::Fat32 => 32,
+        };
+        // The crate multiplies in 32 bits here too.
+        if fat * sector * 8 > u64::from(u32::MAX) && kind != Kind::Fat32 || fat * sector * 8 / bits < clusters + 2 {
+            return Err("allocation table too small");
+        }
+        let (flags, version, root_cluster) = (u16_at(b, 40), u16_at(b, 42), u32_at(b, 44) as u32);
+        let (info, backup) = (u16_at(b, 48), u16_at(b, 50));
+        let (mut active, mut copies) = (0, fats);
+        if wide {
+            if version != 0 {
+                return Err("unknown version");
+            }
+            if flags & 0x80 != 0 {
+                (active, copies) = (flags & 0xf, 1);
+            }
+            if active >= fats {
+                return Err("active allocation table out of range");
+            }
+            if !(FIRST..FIRST + clusters as u32).contains(&root_cluster) {
+                return Err("root directory out of range");
+            }
+            if info == 0 || info >= reserved || backup >= reserved {
+                return Err("FSInfo sector out of range");
+            }
+        }
+        Ok(Geometry {
+            kind,
+            cluster: cluster as u32,
+            fat_at: (reserved + active * fat) * sector,
+            fat_len: fat * sector,
+            fats: copies,
+            root_at: (reserved + fats * fat) * sector,
+            root_len: if wide { 0 } else { root_entries * 32 },
+            root_cluster: if wide { root_cluster } else { 0 },
+            data_at: data * sector,
+            clusters: clusters as u32,
+            info_at: wide.then_some(info * sector),
+            state_at: if wide { 65 } else { 37 },
+        })
+    }
+
+    /// First cluster numbers have 32 bits.
+    pub fn wide(&self) -> bool {
+        self.kind == Kind::Fat32
+    }
+    /// The first cluster of an entry.
+    pub fn first_of(&self, raw: &Raw) -> u32 {
+        if self.wide() { raw.first() } else { raw.first() & 0xffff }
+    }
+    /// Where a cluster is.
+    pub fn at(&self, cluster: u32) -> u64 {
+        self.data_at + u64::from(cluster - FIRST) * u64::from(self.cluster)
+    }
+    /// Whether it is the number of a cluster.
+    pub fn valid(&self, cluster: u32) -> bool {
+        cluster >= FIRST && cluster - FIRST < self.clusters
+    }
+    /// Clusters that `bytes` need.
+    pub fn clusters_for(&self, bytes: u64) -> u32 {
+        // Files are below 4 GiB and clusters at least 512 bytes.
+        bytes.div_ceil(u64::from(self.cluster)) as u32
+    }
+}

@@ -1,0 +1,966 @@
+//! Files and directories of a volume, as the rest of the kernel sees them.
+//!
+//! Content goes between the page cache and the device by runs of clusters; only getting clusters takes the volume's
+//! lock. `valid` is how far the device holds what the file says: behind it the clusters have old content, which reads
+//! as zeros here and is overwritten with zeros when something behind it is written, or before the entry says that the
+//! file reaches there. So sparse files and fast truncation upward cost nothing until they are synced.
+
+use crate::dir::{Dir, Ghost, Rec};
+use crate::entry::{self, DELETED, Entry, Raw, attr};
+use crate::io::Batch;
+use crate::names;
+use crate::table::{self, Run};
+use crate::view;
+use crate::volume::{Meta, Orphan, Removal, Volume};
+use alloc::boxed::Box;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
+use libos_base::block::{Op, SECTOR};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::layout::PAGE_SIZE;
+use libos_base::page::Page;
+use libos_base::sync::{Mutex, Once};
+use libos_base::{Errno, Result};
+use libos_fs::Path;
+use libos_fs::cache::{Backing, FileCache};
+use libos_fs::inode::{At, Cached, DirEntry, FileSystem, Inode, New, Rename, SetAttr};
+
+const PAGE: u64 = PAGE_SIZE as u64;
+/// Longest file.
+pub const SIZE_MAX: u64 = u32::MAX as u64;
+/// What every object of the volume may be; the read-only attribute takes the write bits away.
+const MODE: u32 = 0o755;
+
+/// Where an entry is: a directory, the slot of the short entry, how many slots before it hold the long name.
+#[derive(Clone)]
+pub struct Place {
+    pub dir: Arc<FatInode>,
+    pub slot: u32,
+    pub long: u32,
+}
+
+impl Place {
+    /// Whether it is that slot of that directory.
+    pub fn is(&self, dir: &FatInode, slot: u32) -> bool {
+        core::ptr::eq(&*self.dir, dir) && self.slot == slot
+    }
+}
+
+/// What is known of an object besides its clusters.
+#[derive(Default)]
+pub struct State {
+    /// Its name in memory. `None`: the root, or removed.
+    pub place: Option<Place>,
+    /// The short entry at that place on the disk; `None`: there is none yet.
+    pub disk: Option<Raw>,
+    /// The short entry as it will be; clusters, size and times are filled in by the commit.
+    pub raw: Raw,
+    /// Slots of the long name that the disk does not have yet.
+    pub long: Vec<Raw>,
+    pub mtime: i64,
+    pub atime: i64,
+    /// An entry on the disk was for it once: its clusters are given up in order.
+    pub known: bool,
+    /// In the volume's list of what may have to be written.
+    pub listed: bool,
+    /// Operations under way that will change it.
+    pub busy: u32,
+    /// It takes another file's place: its content must be there first.
+    pub flush_first: bool,
+    /// The disk has the entry of a removed file at `place`: writing this one replaces it.
+    pub over: bool,
+    /// A directory that moved: what its `..` must say.
+    pub parent: Option<u32>,
+}
+
+/// Clusters.
+#[derive(Default)]
+pub struct Map {
+    pub loaded: bool,
+    pub runs: Vec<Run>,
+    pub valid: u64,
+    /// Clusters that a write under way counts on.
+    pub floor: u32,
+}
+
+/// A file or directory.
+pub struct FatInode {
+    pub vol: Arc<Volume>,
+    pub me: Weak<FatInode>,
+    pub ino: u64,
+    pub kind: u32,
+    pub state: Mutex<State>,
+    pub map: Mutex<Map>,
+    /// Held while content is written to the device, and while clusters are cut off.
+    pub io: Mutex<()>,
+    /// No name leads here any more.
+    pub removed: AtomicBool,
+    writer: Mutex<()>,
+    cache: Once<Arc<FileCache>>,
+    pub dir: Mutex<Dir>,
+}
+
+impl FatInode {
+    /// An object with this entry. `disk`: the entry is on the disk.
+    pub fn new(vol: &Arc<Volume>, ino: u64, raw: Raw, place: Option<Place>, disk: bool) -> Result<Arc<FatInode>> {
+        libos_base::memory::check()?;
+        let dir = raw.attr() & attr::DIR != 0;
+        let state = State {
+            place,
+            disk: disk.then_some(raw),
+            raw,
+            mtime: raw.mtime(),
+            atime: raw.atime(),
+            known: disk,
+            ..State::default()
+        };
+        let map = Map { valid: u64::from(raw.size()), ..Map::default() };
+        let i = Arc::new_cyclic(|me| FatInode {
+            vol: vol.clone(),
+            me: me.clone(),
+            ino,
+            kind: if dir { S_IFDIR } else { S_IFREG },
+            state: Mutex::new(state),
+            map: Mutex::new(map),
+            io: Mutex::new(()),
+            removed: AtomicBool::new(false),
+            writer: Mutex::new(()),
+            cache: Once::new(),
+            dir: Mutex::new(Dir::default()),
+        });
+        if !dir {
+            let backing: Weak<dyn Backing> = i.me.clone();
+            let cache = FileCache::new(backing, u64::from(raw.size()))?;
+            i.cache.set(|| cache);
+        }
+        Ok(i)
+    }
+    fn arc(&self) -> Result<Arc<FatInode>> {
+        self.me.upgrade().ok_or(Errno::EIO)
+    }
+    pub fn is_dir(&self) -> bool {
+        self.kind == S_IFDIR
+    }
+    pub fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+    fn set_removed(&self) {
+        self.removed.store(true, Ordering::Release);
+        if let Some(c) = self.cache.get() {
+            c.set_orphan();
+        }
+    }
+    fn file(&self) -> Result<&Arc<FileCache>> {
+        self.cache.get().ok_or(Errno::EISDIR)
+    }
+    /// Length of a file.
+    pub fn len(&self) -> u64 {
+        self.cache.get().map_or(0, |c| c.size())
+    }
+    /// Writes dirty pages of a file to the device.
+    pub fn flush(&self) -> Result<()> {
+        self.cache.get().map_or(Ok(()), |c| c.flush(0..u64::MAX))
+    }
+    /// Whether dirty pages wait.
+    pub fn is_dirty(&self) -> bool {
+        self.cache.get().is_some_and(|c| c.is_dirty())
+    }
+
+    /// The first cluster; 0: none.
+    pub fn first(&self) -> u32 {
+        let map = self.map.lock();
+        if map.loaded { map.runs.first().map_or(0, |r| r.start) } else { self.state.lock().raw.first() }
+    }
+
+    /// Reads the chain, unless that was done.
+    fn load_map(&self) -> Result<()> {
+        if self.map.lock().loaded {
+            return Ok(());
+        }
+        self.load_map_in(&mut self.vol.meta.lock())
+    }
+    pub fn load_map_in(&self, m: &mut Meta) -> Result<()> {
+        if self.map.lock().loaded {
+            return Ok(());
+        }
+        let geo = &self.vol.geo;
+        let (root, raw) = {
+            let s = self.state.lock();
+            (s.place.is_none() && !self.is_removed(), s.raw)
+        };
+        let mut runs = Vec::new();
+        if self.is_dir() {
+            let first = if root { geo.root_cluster } else { geo.first_of(&raw) };
+            if !root || geo.root_len == 0 {
+                let max = (view::SLOTS_MAX as u32 * 32).div_ceil(geo.cluster) + 1;
+                let (r, ends) = m.table.chain(first, max).map_err(|e| self.broken(e))?;
+                if !ends {
+                    return Err(self.broken(Errno::EIO));
+                }
+                runs = r;
+            }
+        } else if raw.size() > 0 {
+            let n = geo.clusters_for(u64::from(raw.size()));
+            let (r, _) = m.table.chain(geo.first_of(&raw), n).map_err(|e| self.broken(e))?;
+            if table::total(&r) < n {
+                return Err(self.broken(Errno::EIO));
+            }
+            runs = r;
+        }
+        let mut map = self.map.lock();
+        map.runs = runs;
+        map.loaded = true;
+        Ok(())
+    }
+    fn broken(&self, e: Errno) -> Errno {
+        if e == Errno::EIO {
+            self.vol.damaged("a chain of clusters is broken");
+        }
+        e
+    }
+
+    /// Where a slot of a directory is on the device.
+    pub fn slot_at(&self, slot: u32) -> Result<u64> {
+        let geo = &self.vol.geo;
+        let at = u64::from(slot) * 32;
+        let map = self.map.lock();
+        if map.runs.is_empty() {
+            return Ok(geo.root_at + at);
+        }
+        let size = u64::from(geo.cluster);
+        let run = table::find(&map.runs, (at / size) as u32).ok_or(Errno::EIO)?;
+        Ok(geo.at(run.start) + at - u64::from(run.index) * size)
+    }
+
+    /// Reads the names of a directory, unless that was done.
+    pub fn load_dir(&self, m: &mut Meta) -> Result<()> {
+        if self.dir.lock().loaded {
+            return Ok(());
+        }
+        self.load_map_in(m)?;
+        let slots = self.read_slots(m)?;
+        let doubles = self.dir.lock().load(&slots, || self.vol.next_ino())?;
+        if !doubles.is_empty() {
+            self.vol.damaged("a directory has two entries of one name");
+        }
+        Ok(())
+    }
+    /// All slots of a directory.
+    pub fn read_slots(&self, m: &mut Meta) -> Result<Vec<Raw>> {
+        let geo = self.vol.geo;
+        let runs = self.map.lock().runs.clone();
+        let mut pieces = Vec::new();
+        pieces.try_reserve(runs.len() + 1)?;
+        if runs.is_empty() {
+            pieces.push((geo.root_at, geo.root_len));
+        }
+        pieces.extend(runs.iter().map(|r| (geo.at(r.start), u64::from(r.len) * u64::from(geo.cluster))));
+        let bytes: u64 = pieces.iter().map(|p| p.1).sum();
+        let mut slots = view::slot_buffer((bytes as usize / 32).min(view::SLOTS_MAX))?;
+        let mut left = slots.as_flattened_mut();
+        for (at, len) in pieces {
+            let n = left.len().min(len as usize);
+            let (now, rest) = left.split_at_mut(n);
+            m.table.buf.read(at, now)?;
+            left = rest;
+        }
+        Ok(slots)
+    }
+
+    /// Notes that the volume may have to write this object's entry.
+    pub fn list(&self, m: &mut Meta) -> Result<()> {
+        let mut s = self.state.lock();
+        if !s.listed {
+            m.dirty.try_reserve(1)?;
+            m.dirty.push(self.arc()?);
+            s.listed = true;
+        }
+        Ok(())
+    }
+    /// Begins a change of content or attributes.
+    fn begin(&self) -> Result<Busy<'_>> {
+        self.vol.check_writable()?;
+        {
+            let mut s = self.state.lock();
+            s.busy += 1;
+            if s.listed {
+                return Ok(Busy(self));
+            }
+        }
+        let busy = Busy(self);
+        self.list(&mut self.vol.meta.lock())?;
+        self.vol.wake_later();
+        Ok(busy)
+    }
+    fn touch(&self) {
+        let t = entry::whole(libos_fs::time::now());
+        self.state.lock().mtime = t;
+    }
+
+    /// Gets clusters so that `end` bytes fit; how many bytes fit now, ENOSPC when not even `min` do. They stay until
+    /// [`Map::floor`] is lowered.
+    fn reserve(&self, min: u64, end: u64) -> Result<u64> {
+        let geo = &self.vol.geo;
+        let size = u64::from(geo.cluster);
+        let want = geo.clusters_for(end);
+        {
+            let mut map = self.map.lock();
+            if table::total(&map.runs) >= want {
+                map.floor = want;
+                return Ok(end);
+            }
+        }
+        let mut m = self.vol.meta.lock();
+        let mut tried = false;
+        loop {
+            let (have, last) = {
+                let mut map = self.map.lock();
+                map.floor = want;
+                (table::total(&map.runs), table::last(&map.runs))
+            };
+            if have >= want {
+                return Ok(end);
+            }
+            match m.table.alloc(last, want - have) {
+                Ok(run) => table::append(&mut self.map.lock().runs, run)?,
+                Err(Errno::ENOSPC) if !tried => {
+                    tried = true;
+                    self.vol.reclaim(&mut m)?;
+                }
+                Err(Errno::ENOSPC) if u64::from(have) * size > min => return Ok(u64::from(have) * size),
+                Err(e) => return Err(e),
+            }
+            if m.table.buf.full() {
+                self.vol.trim(&mut m)?;
+            }
+        }
+    }
+    fn release_floor(&self) {
+        self.map.lock().floor = 0;
+    }
+
+    /// Makes the device hold zeros from `valid` to `to`. `io` is held.
+    fn make_valid(&self, to: u64) -> Result<()> {
+        let valid = self.map.lock().valid;
+        if valid >= to {
+            return Ok(());
+        }
+        let mut at = valid;
+        if at % SECTOR != 0 {
+            // The sector that holds the end of what is valid.
+            let start = at - at % SECTOR;
+            let page = Page::new()?;
+            self.transfer(Op::Read, start, &[page.clone()], SECTOR)?;
+            page.zero((at % SECTOR) as usize, SECTOR as usize);
+            self.transfer(Op::Write, start, &[page], SECTOR)?;
+            at = start + SECTOR;
+        }
+        let end = to.next_multiple_of(SECTOR);
+        let geo = self.vol.geo;
+        let size = u64::from(geo.cluster);
+        while at < end {
+            let run = {
+                let map = self.map.lock();
+                *table::find(&map.runs, (at / size) as u32).ok_or(Errno::EIO)?
+            };
+            let run_end = u64::from(run.index + run.len) * size;
+            let n = run_end.min(end) - at;
+            crate::io::zero(&*self.vol.dev, geo.at(run.start) + at - u64::from(run.index) * size, n)?;
+            self.vol.wrote();
+            at += n;
+        }
+        let mut map = self.map.lock();
+        map.valid = map.valid.max(to);
+        Ok(())
+    }
+    /// As `make_valid`, for who does not hold `io`.
+    pub fn fill(&self, to: u64) -> Result<()> {
+        if self.map.lock().valid >= to {
+            return Ok(());
+        }
+        let _io = self.io.lock();
+        self.make_valid(to)
+    }
+
+    /// Moves pages from byte `pos` on, `len` bytes in all (whole sectors), by clusters.
+    fn transfer(&self, op: Op, pos: u64, pages: &[Arc<Page>], len: u64) -> Result<()> {
+        let geo = &self.vol.geo;
+        let size = u64::from(geo.cluster);
+        let mut batch = Batch::new();
+        {
+            let map = self.map.lock();
+            let mut done = 0;
+            let mut run: Option<&Run> = None;
+            while done < len {
+                let at = pos + done;
+                let index = (at / size) as u32;
+                let r = match run.filter(|r| index - r.index < r.len) {
+                    Some(r) => r,
+                    None => table::find(&map.runs, index).ok_or(Errno::EIO)?,
+                };
+                run = Some(r);
+                let run_end = u64::from(r.index + r.len) * size;
+                let off = done % PAGE;
+                let n = (run_end - at).min(PAGE - off).min(len - done);
+                let device = geo.at(r.start) + at - u64::from(r.index) * size;
+                batch.add(op, device, &pages[(done / PAGE) as usize], off as usize, n as usize)?;
+                done += n;
+            }
+        }
+        batch.run(&*self.vol.dev)
+    }
+
+    /// Pages of the device's end of `n` pages from `index` on: bytes that there are clusters for.
+    fn backed(&self, index: u64, n: usize) -> u64 {
+        let size = u64::from(self.vol.geo.cluster);
+        let end = u64::from(table::total(&self.map.lock().runs)) * size;
+        end.saturating_sub(index * PAGE).min(n as u64 * PAGE)
+    }
+
+    fn make(&self, m: &mut Meta, name: &str, dir: bool) -> Result<Arc<FatInode>> {
+        self.load_dir(m)?;
+        m.dirty.try_reserve(1)?;
+        let now = libos_fs::time::now();
+        let mut d = self.dir.lock();
+        if d.dead || d.find(name)?.is_some() {
+            return Err(if d.dead { Errno::ENOENT } else { Errno::EEXIST });
+        }
+        let (slot, long, head) = self.spell(m, &mut d, name, None)?;
+        let mut raw = head.raw;
+        raw[11] = if dir { attr::DIR } else { attr::ARCHIVE };
+        raw.set_created(now.sec);
+        raw.set_mtime(entry::whole(now));
+        raw.set_atime(entry::day(now));
+        let run = if dir { Some(self.make_cluster(m, raw)?) } else { None };
+        if let Some(r) = run {
+            raw.set_first(r.start, self.vol.geo.wide());
+        }
+        let ino = self.vol.next_ino();
+        let place = Place { dir: self.arc()?, slot, long };
+        let i = FatInode::new(&self.vol, ino, raw, Some(place), false)?;
+        {
+            let mut map = i.map.lock();
+            map.runs.extend(run);
+            map.loaded = true;
+            let mut s = i.state.lock();
+            s.long = head.long;
+            s.over = head.over;
+            s.raw = raw;
+        }
+        if dir {
+            let mut below = i.dir.lock();
+            below.grow(self.vol.geo.cluster / 32)?;
+            below.take(2);
+            below.end = 2;
+            below.loaded = true;
+        }
+        d.insert(Rec { name: Box::from(name.as_bytes()), slot, long, ino, raw, inode: i.me.clone() })?;
+        drop(d);
+        i.list(m)?;
+        Ok(i)
+    }
+
+    /// A zeroed cluster with `.` and `..`.
+    fn make_cluster(&self, m: &mut Meta, like: Raw) -> Result<Run> {
+        let geo = self.vol.geo;
+        let run = m.table.alloc(None, 1)?;
+        let zeros = [0; 512];
+        for at in (0..u64::from(geo.cluster)).step_by(512) {
+            m.table.buf.write(geo.at(run.start) + at, &zeros)?;
+        }
+        for (i, first) in [run.start, self.link()].into_iter().enumerate() {
+            let mut raw = like;
+            raw[..11].fill(b' ');
+            raw[..i + 1].fill(b'.');
+            raw[12] = 0;
+            raw.set_first(first, geo.wide());
+            m.table.buf.write(geo.at(run.start) + 32 * i as u64, &raw)?;
+        }
+        Ok(run)
+    }
+    /// What `..` below this directory says.
+    fn link(&self) -> u32 {
+        if self.state.lock().place.is_none() { 0 } else { self.first() }
+    }
+
+    /// Finds slots for `name`: those of its ghost, or new ones; `own` is the slot of an entry that goes away for it.
+    fn spell(&self, m: &mut Meta, d: &mut Dir, name: &str, own: Option<u32>) -> Result<(u32, u32, Head)> {
+        if let Some(g) = d.ghost(name.as_bytes()) {
+            m.removals.retain(|r| !(r.place.is(self, g.slot)));
+            let mut raw = [0; 32];
+            raw[..11].copy_from_slice(&g.raw[..11]);
+            raw[12] = g.raw[12] & 0x18;
+            return Ok((g.slot, g.long, Head { raw, long: Vec::new(), over: true }));
+        }
+        let e = names::encode(name, |s| d.has_short(s, own))?;
+        let long = e.long.len() as u32;
+        let slot = loop {
+            if let Some(s) = d.take(long + 1) {
+                break s;
+            }
+            self.extend(m, d)?;
+        };
+        let mut raw = [0; 32];
+        raw[..11].copy_from_slice(&e.short);
+        raw[12] = e.flags;
+        Ok((slot, long, Head { raw, long: e.long, over: false }))
+    }
+
+    /// Adds a cluster to a directory.
+    fn extend(&self, m: &mut Meta, d: &mut Dir) -> Result<()> {
+        let geo = self.vol.geo;
+        let more = geo.cluster / 32;
+        let last = table::last(&self.map.lock().runs);
+        // The root of FAT12 and FAT16 does not grow.
+        let Some(last) = last.filter(|_| d.slots() + more <= view::SLOTS_MAX as u32) else {
+            return Err(Errno::ENOSPC);
+        };
+        m.zero.try_reserve(1)?;
+        let run = m.table.alloc(Some(last), 1)?;
+        m.zero.push(run.start);
+        let zeros = [0; 512];
+        for at in (0..u64::from(geo.cluster)).step_by(512) {
+            m.table.buf.write(geo.at(run.start) + at, &zeros)?;
+        }
+        table::append(&mut self.map.lock().runs, run)?;
+        d.grow(more)
+    }
+
+    /// Runs `f`; when space is short, once more after a commit gave back what was freed.
+    fn with_space<T>(&self, mut f: impl FnMut(&mut Meta) -> Result<T>) -> Result<T> {
+        self.vol.check_writable()?;
+        let mut m = self.vol.meta.lock();
+        let r = match f(&mut m) {
+            Err(Errno::ENOSPC) => {
+                self.vol.reclaim(&mut m)?;
+                f(&mut m)
+            }
+            r => r,
+        };
+        if m.table.buf.full() {
+            self.vol.trim(&mut m)?;
+        }
+        self.vol.wake_later();
+        r
+    }
+
+    /// Takes the entry at `place` away: from the names, and from the disk at the next commit if it is there.
+    fn drop_entry(&self, m: &mut Meta, d: &mut Dir, i: &FatInode, ghost: bool) -> Result<()> {
+        m.removals.try_reserve(1)?;
+        d.ghosts.try_reserve(1)?;
+        let mut s = i.state.lock();
+        let Some(place) = s.place.clone() else { return Err(Errno::ENOENT) };
+        let rec = d.remove(place.slot);
+        let there = s.disk.take().is_some() || core::mem::take(&mut s.over);
+        if there {
+            if let (Some(rec), true) = (rec, ghost) {
+                d.ghosts.push(Ghost { name: rec.name, slot: place.slot, long: place.long, raw: s.raw });
+            }
+            m.removals.push(Removal { place });
+        } else {
+            d.give(place.slot, place.long);
+        }
+        s.place = None;
+        s.long = Vec::new();
+        Ok(())
+    }
+
+    fn move_entry(&self, m: &mut Meta, r: &Rename<'_>) -> Result<()> {
+        let (what, to) = (fat(r.what)?, fat(r.to)?);
+        self.load_dir(m)?;
+        to.load_dir(m)?;
+        m.removals.try_reserve(2)?;
+        m.dirty.try_reserve(1)?;
+        let (what_arc, to_arc) = (what.arc()?, to.arc()?);
+        let old = what.state.lock().place.clone().ok_or(Errno::ENOENT)?;
+        let (was, mut raw) = {
+            let s = what.state.lock();
+            (s.disk, s.raw)
+        };
+        // One lock for one directory; two under the volume's lock cannot be taken the other way round.
+        let mut from_dir = self.dir.lock();
+        let mut to_dir = if r.same_dir { None } else { Some(to.dir.lock()) };
+        let (slot, long, name, head);
+        if let Some(victim) = r.replaced {
+            let victim = fat(victim)?;
+            let d = to_dir.as_deref_mut().unwrap_or(&mut from_dir);
+            let mut v = victim.state.lock();
+            let place = v.place.take().ok_or(Errno::ENOENT)?;
+            let rec = d.remove(place.slot).ok_or(Errno::ENOENT)?;
+            victim.set_removed();
+            let over = v.disk.take().is_some() || v.over;
+            victim.dir.lock().dead = true;
+            let mut raw = [0; 32];
+            raw[..11].copy_from_slice(&v.raw[..11]);
+            raw[12] = v.raw[12] & 0x18;
+            head = Head { raw, long: core::mem::take(&mut v.long), over };
+            (slot, long, name) = (place.slot, place.long, rec.name);
+            drop(v);
+            let mut s = what.state.lock();
+            s.flush_first |= over;
+        } else {
+            let new = names::check(r.name)?;
+            let d = to_dir.as_deref_mut().unwrap_or(&mut from_dir);
+            let own = (r.same_dir && d.find(new)?.is_some()).then_some(old.slot);
+            if own.is_none() && d.find(new)?.is_some() {
+                return Err(Errno::EEXIST);
+            }
+            let (s, l, h) = to.spell(m, d, new, own)?;
+            (slot, long, name) = (s, l, Box::from(new.as_bytes()));
+            head = h;
+        }
+        raw[..11].copy_from_slice(&head.raw[..11]);
+        raw[12] = head.raw[12];
+        if let Some(disk) = was {
+            raw.set_renames(disk.renames().wrapping_add(1) & 3);
+        }
+        self.drop_entry(m, &mut from_dir, what, false)?;
+        let d = to_dir.as_deref_mut().unwrap_or(&mut from_dir);
+        d.insert(Rec { name, slot, long, ino: what.ino, raw, inode: what.me.clone() })?;
+        {
+            let mut s = what.state.lock();
+            s.place = Some(Place { dir: to_arc, slot, long });
+            s.raw = raw;
+            s.long = head.long;
+            s.over = head.over;
+            if what_arc.is_dir() && !r.same_dir {
+                s.parent = Some(to.link());
+            }
+        }
+        drop(to_dir);
+        drop(from_dir);
+        what.list(m)
+    }
+}
+
+/// How a name will be spelled.
+struct Head {
+    raw: Raw,
+    long: Vec<Raw>,
+    /// The disk has an entry of that name there.
+    over: bool,
+}
+
+/// While it lives, the object stays in the list of what may have to be written.
+struct Busy<'a>(&'a FatInode);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().busy -= 1;
+    }
+}
+
+fn fat(i: &Arc<dyn Inode>) -> Result<&FatInode> {
+    i.downcast::<FatInode>().ok_or(Errno::EXDEV)
+}
+
+impl Drop for FatInode {
+    fn drop(&mut self) {
+        let known = self.state.lock().known;
+        if self.is_removed() {
+            let runs = core::mem::take(&mut self.map.lock().runs);
+            let first = if runs.is_empty() && !self.map.lock().loaded { self.state.lock().raw.first() } else { 0 };
+            self.vol.orphan(Orphan { runs, first, known });
+        }
+    }
+}
+
+impl Backing for FatInode {
+    fn read_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()> {
+        let valid = self.map.lock().valid;
+        let end = valid.saturating_sub(index * PAGE).min(self.backed(index, pages.len()));
+        if end == 0 {
+            return Ok(());
+        }
+        self.transfer(Op::Read, index * PAGE, pages, end.next_multiple_of(SECTOR))?;
+        if end % SECTOR != 0 {
+            let (page, off) = (&pages[(end / PAGE) as usize], (end % PAGE) as usize);
+            page.zero(off, off.next_multiple_of(SECTOR as usize));
+        }
+        Ok(())
+    }
+    fn write_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()> {
+        let _io = self.io.lock();
+        let len = self.backed(index, pages.len());
+        if len == 0 {
+            return Ok(());
+        }
+        self.make_valid(index * PAGE)?;
+        self.transfer(Op::Write, index * PAGE, pages, len)?;
+        self.vol.wrote();
+        let mut map = self.map.lock();
+        map.valid = map.valid.max(index * PAGE + len);
+        Ok(())
+    }
+    fn sparse(&self) -> bool {
+        true
+    }
+}
+
+impl Inode for FatInode {
+    fn kind(&self) -> u32 {
+        self.kind
+    }
+    fn fs(&self) -> Arc<dyn FileSystem> {
+        self.vol.clone()
+    }
+    fn stat(&self) -> Result<Stat> {
+        let geo = &self.vol.geo;
+        let mut nlink = 1;
+        if self.is_dir() {
+            if !self.dir.lock().loaded {
+                self.load_dir(&mut self.vol.meta.lock())?;
+            }
+            nlink = 2 + u64::from(self.dir.lock().subdirs);
+        }
+        let clusters = {
+            let map = self.map.lock();
+            if map.loaded { table::total(&map.runs) } else { geo.clusters_for(self.len()) }
+        };
+        let bytes = u64::from(clusters) * u64::from(geo.cluster);
+        let root = self.is_dir() && bytes == 0;
+        let size = if self.is_dir() { if root { geo.root_len } else { bytes } } else { self.len() };
+        let s = self.state.lock();
+        let ro = s.raw.attr() & attr::READ_ONLY != 0 && !self.is_dir();
+        let at = |sec| Timespec { sec, nsec: 0 };
+        Ok(Stat {
+            dev: self.vol.id,
+            ino: self.ino,
+            nlink: if self.is_removed() { 0 } else { nlink },
+            mode: self.kind | if ro { MODE & !0o222 } else { MODE },
+            size: size as i64,
+            blksize: i64::from(geo.cluster),
+            blocks: (bytes / 512) as i64,
+            atime: at(s.atime),
+            mtime: at(s.mtime),
+            ctime: at(s.mtime),
+            ..Stat::default()
+        })
+    }
+    fn set_attr(&self, a: &SetAttr) -> Result<()> {
+        // One owner for all; Linux's vfat says so too.
+        if a.uid.is_some_and(|u| u != 0) || a.gid.is_some_and(|g| g != 0) {
+            return Err(Errno::EPERM);
+        }
+        let _busy = self.begin()?;
+        let mut s = self.state.lock();
+        // Only "nobody may write" can be kept; other modes are silently not taken over, as Linux's vfat does.
+        if let (Some(mode), false) = (a.mode, self.is_dir())
+            && mode & 0o555 & MODE == MODE & 0o555
+        {
+            match mode & 0o222 & MODE {
+                0 => s.raw[11] |= attr::READ_ONLY,
+                w if w == MODE & 0o222 => s.raw[11] &= !attr::READ_ONLY,
+                _ => {}
+            }
+        }
+        if let Some(t) = a.mtime {
+            s.mtime = entry::whole(t);
+        }
+        if let Some(t) = a.atime {
+            s.atime = entry::day(t);
+        }
+        Ok(())
+    }
+
+    fn open(&self, _path: &Path, _flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
+        self.load_map()?;
+        Ok(None)
+    }
+    fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        self.load_map()?;
+        let n = self.file()?.read(pos, dst)?;
+        let today = entry::day(libos_fs::time::now());
+        let mut s = self.state.lock();
+        if s.atime != today {
+            s.atime = today;
+        }
+        Ok(n)
+    }
+    fn write_at(&self, at: At, src: &mut Source<'_>, limit: u64) -> Result<(usize, u64)> {
+        let cache = self.file()?;
+        self.load_map()?;
+        let _w = self.writer.lock();
+        let pos = match at {
+            At::Pos(p) => p,
+            At::End => cache.size(),
+        };
+        if src.left() == 0 {
+            return Ok((0, pos));
+        }
+        let max = limit.min(SIZE_MAX);
+        if pos >= max {
+            return Err(Errno::EFBIG);
+        }
+        src.limit(usize::try_from(max - pos).unwrap_or(usize::MAX));
+        let _busy = self.begin()?;
+        let fits = self.reserve(pos, pos + src.left() as u64).inspect_err(|_| self.release_floor())?;
+        src.limit((fits - pos) as usize);
+        let r = cache.write(pos, src);
+        self.release_floor();
+        let n = r?;
+        self.touch();
+        Ok((n, pos + n as u64))
+    }
+    fn size(&self) -> u64 {
+        self.len()
+    }
+    fn resize(&self, len: u64) -> Result<()> {
+        let cache = self.file()?;
+        if len > SIZE_MAX {
+            return Err(Errno::EFBIG);
+        }
+        self.load_map()?;
+        let _w = self.writer.lock();
+        let _busy = self.begin()?;
+        let grows = len > cache.size();
+        if grows && let Err(e) = self.reserve(len - 1, len) {
+            self.release_floor();
+            return Err(e);
+        }
+        let r = cache.set_size(len);
+        if !grows {
+            let _io = self.io.lock();
+            let mut map = self.map.lock();
+            map.valid = map.valid.min(len);
+        }
+        self.release_floor();
+        self.touch();
+        r
+    }
+    fn allocate(&self, mode: u32, pos: u64, len: u64) -> Result<()> {
+        const KEEP_SIZE: u32 = 1;
+        if mode & !KEEP_SIZE != 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let end = pos.checked_add(len).filter(|&e| e <= SIZE_MAX).ok_or(Errno::EFBIG)?;
+        let cache = self.file()?;
+        if mode == KEEP_SIZE && end > cache.size() {
+            // Clusters behind the end would not survive: the chain is as long as the file says.
+            return Err(Errno::EOPNOTSUPP);
+        }
+        if end <= cache.size() {
+            return Ok(());
+        }
+        self.resize(end)
+    }
+    fn page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
+        self.load_map()?;
+        if for_write {
+            self.vol.check_writable()?;
+            self.touch();
+        }
+        self.file().map_err(|_| Errno::ENODEV)?.page(index, for_write)
+    }
+    fn cache(&self) -> Option<&dyn Cached> {
+        self.cache.get().map(|c| &**c as &dyn Cached)
+    }
+    fn sync(&self, data_only: bool) -> Result<()> {
+        self.vol.sync_inode(self, data_only)
+    }
+
+    fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
+        let name = names::text(name).map_err(|_| Errno::ENOENT)?;
+        if !self.dir.lock().loaded {
+            self.load_dir(&mut self.vol.meta.lock())?;
+        }
+        let mut d = self.dir.lock();
+        let slot = d.find(name)?.ok_or(Errno::ENOENT)?.slot;
+        let rec = d.recs.get_mut(&slot).ok_or(Errno::ENOENT)?;
+        if let Some(i) = rec.inode.upgrade() {
+            return Ok(i);
+        }
+        let place = Place { dir: self.arc()?, slot, long: rec.long };
+        let i = FatInode::new(&self.vol, rec.ino, rec.raw, Some(place), true)?;
+        rec.inode = i.me.clone();
+        Ok(i)
+    }
+    fn real_name(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let d = self.dir.lock();
+        let rec = d.find(names::text(name).ok()?).ok()??;
+        (*rec.name != *name).then(|| rec.name.to_vec())
+    }
+    fn readdir(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
+        if !self.is_dir() {
+            return Err(Errno::ENOTDIR);
+        }
+        if !self.dir.lock().loaded {
+            self.load_dir(&mut self.vol.meta.lock())?;
+        }
+        // `.` and `..` come before; a slot's offset is its number.
+        const FIRST: u64 = 3;
+        let mut at = u32::try_from(from.saturating_sub(FIRST)).unwrap_or(u32::MAX);
+        loop {
+            // Copied, since the caller may touch program memory.
+            let mut some: Vec<(Box<[u8]>, u64, u32, u32)> = Vec::new();
+            some.try_reserve(32)?;
+            for (slot, r) in self.dir.lock().recs.range(at..).take(32) {
+                let kind = if r.raw.attr() & attr::DIR != 0 { S_IFDIR } else { S_IFREG };
+                some.push((r.name.clone(), r.ino, kind, *slot));
+            }
+            let Some(last) = some.last() else { return Ok(()) };
+            at = last.3 + 1;
+            for (name, ino, kind, slot) in &some {
+                if !emit(DirEntry { name, ino: *ino, kind: *kind, next: u64::from(*slot) + 1 + FIRST }) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    fn create(&self, name: &[u8], new: New<'_>) -> Result<Arc<dyn Inode>> {
+        let dir = match new.mode & S_IFMT {
+            S_IFREG => false,
+            S_IFDIR => true,
+            _ => return Err(Errno::EPERM),
+        };
+        let name = names::check(name)?;
+        let i = self.with_space(|m| self.make(m, name, dir))?;
+        self.touch();
+        Ok(i)
+    }
+    fn unlink(&self, _name: &[u8], inode: &Arc<dyn Inode>) -> Result<()> {
+        let i = fat(inode)?;
+        self.with_space(|m| {
+            self.load_dir(m)?;
+            i.load_map_in(m)?;
+            m.unlinked.try_reserve(1)?;
+            let mut d = self.dir.lock();
+            self.drop_entry(m, &mut d, i, true)?;
+            m.unlinked.push(i.me.clone());
+            i.set_removed();
+            if i.is_dir() {
+                i.dir.lock().dead = true;
+            }
+            Ok(())
+        })?;
+        self.touch();
+        Ok(())
+    }
+    fn rename(&self, r: &Rename<'_>) -> Result<()> {
+        if r.exchange {
+            return Err(Errno::EINVAL);
+        }
+        self.with_space(|m| {
+            if let Some(v) = r.replaced {
+                let v = fat(v)?;
+                v.load_map_in(m)?;
+                m.unlinked.try_reserve(1)?;
+                m.unlinked.push(v.me.clone());
+            }
+            self.move_entry(m, r)
+        })?;
+        self.touch();
+        fat(r.to)?.touch();
+        Ok(())
+    }
+}
+
+// A volume is shared by all threads.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<FatInode>();
+    shared::<Volume>();
+};

@@ -1,0 +1,83 @@
+//! Blocking transfers of pages and of zeros.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::Result;
+use libos_base::block::{BlockDevice, Completion, Op, Request, SECTOR, Segment};
+use libos_base::layout::PAGE_SIZE;
+use libos_base::page::Page;
+
+/// Requests that are handed to the device together.
+pub struct Batch {
+    requests: Vec<Request>,
+}
+
+/// Segments in one request: what every device takes.
+const SEGMENTS: usize = 64;
+
+impl Batch {
+    /// Empty.
+    pub fn new() -> Self {
+        Self { requests: Vec::new() }
+    }
+    /// Adds a piece of a page; a piece that goes on where the last one ended joins its request.
+    pub fn add(&mut self, op: Op, at: u64, page: &Arc<Page>, offset: usize, len: usize) -> Result<()> {
+        let segment = Segment { page: page.clone(), offset, len };
+        let (sector, sectors) = (at / SECTOR, len as u64 / SECTOR);
+        if let Some(r) = self.requests.last_mut()
+            && r.op == op
+            && r.sector + r.sectors == sector
+            && r.segments.len() < SEGMENTS
+        {
+            if let Some(s) = r.segments.last_mut()
+                && Arc::ptr_eq(&s.page, page)
+                && s.offset + s.len == offset
+            {
+                s.len += len;
+            } else {
+                r.segments.try_reserve(1)?;
+                r.segments.push(segment);
+            }
+            r.sectors += sectors;
+            return Ok(());
+        }
+        let mut segments = Vec::new();
+        segments.try_reserve(1)?;
+        segments.push(segment);
+        self.requests.try_reserve(1)?;
+        self.requests.push(Request { op, sector, sectors, segments });
+        Ok(())
+    }
+    /// Nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+    /// Hands all over and waits.
+    pub fn run(self, dev: &dyn BlockDevice) -> Result<()> {
+        if self.requests.is_empty() {
+            return Ok(());
+        }
+        let done = Completion::new()?;
+        dev.submit(self.requests, &done);
+        done.wait()
+    }
+}
+
+/// Writes zeros; sector aligned.
+pub fn zero(dev: &dyn BlockDevice, mut at: u64, mut len: u64) -> Result<()> {
+    let page = Page::new()?;
+    while len > 0 {
+        let mut batch = Batch::new();
+        for _ in 0..256 {
+            let n = len.min(PAGE_SIZE as u64);
+            if n == 0 {
+                break;
+            }
+            batch.add(Op::Write, at, &page, 0, n as usize)?;
+            at += n;
+            len -= n;
+        }
+        batch.run(dev)?;
+    }
+    Ok(())
+}

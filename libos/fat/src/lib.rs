@@ -1,0 +1,36 @@
+//! FAT12, FAT16 and FAT32 volumes on block devices.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`volume`] | mounting, the volume's state |
+//! | `inode` | files and directories as the VFS sees them; content by runs of clusters |
+//! | `commit` | the order in which changes reach the disk |
+//! | `check` | what is done after an unclean end |
+//! | `dir`, `names`, `entry` | names in memory and on the disk |
+//! | `table`, `buffers`, `geometry`, `io` | clusters, cached sectors, layout, transfers |
+//! | `view` | the `fatfs` crate: checks volumes, decodes directories |
+//!
+//! What programs may rely on is in `docs/DISKS.md`.
+#![cfg_attr(unibody_kernel, no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod buffers;
+mod check;
+mod commit;
+mod dir;
+mod entry;
+mod geometry;
+mod inode;
+mod io;
+mod names;
+mod table;
+mod view;
+pub mod volume;
+
+#[cfg(test)]
+mod tests;
+
+pub use inode::FatInode;
+pub use volume::{Refused, Volume};

@@ -1,0 +1,195 @@
+//! Reading through the `fatfs` crate.
+//!
+//! The crate checks the boot sector and FSInfo of a volume ([`probe`]) and decodes directories ([`entries`]): long
+//! names, their checksums, short names with the case bits. It is shown one directory at a time, as the root of a
+//! volume that exists only in the view: its boot sector is ours and the clusters were checked on the way, so nothing
+//! on the disk can lead it astray. What it would write is refused: it has no order for the disk, and dropping its
+//! handles writes entries back that are gone.
+
+use crate::entry::Raw;
+use crate::names::oem;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use fatfs::{
+    DefaultTimeProvider, Error, FileSystem, FsOptions, IoBase, IoError, OemCpConverter, Read, Seek, SeekFrom, Write,
+};
+use libos_base::block::{BlockDevice, SECTOR};
+use libos_base::{Errno, Result};
+
+/// The error of a view.
+#[derive(Debug)]
+pub struct Failed(pub Errno);
+
+impl IoError for Failed {
+    fn is_interrupted(&self) -> bool {
+        false
+    }
+    fn new_unexpected_eof_error() -> Self {
+        Failed(Errno::EIO)
+    }
+    fn new_write_zero_error() -> Self {
+        Failed(Errno::EROFS)
+    }
+}
+
+/// Short names in code page 437.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cp437;
+
+impl OemCpConverter for Cp437 {
+    fn decode(&self, c: u8) -> char {
+        oem(c)
+    }
+    fn encode(&self, c: char) -> Option<u8> {
+        c.is_ascii().then_some(c as u8)
+    }
+}
+
+/// Something to read from a position.
+trait Source {
+    fn fill(&mut self, at: u64, dst: &mut [u8]) -> Result<usize>;
+}
+
+struct View<'a, S> {
+    from: S,
+    pos: &'a Cell<u64>,
+    end: u64,
+}
+
+impl<S> IoBase for View<'_, S> {
+    type Error = Failed;
+}
+impl<S: Source> Read for View<'_, S> {
+    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Failed> {
+        let n = self.from.fill(self.pos.get(), buf).map_err(Failed)?;
+        self.pos.set(self.pos.get() + n as u64);
+        Ok(n)
+    }
+}
+impl<S> Write for View<'_, S> {
+    fn write(&mut self, _: &[u8]) -> Result<usize, Failed> {
+        Err(Failed(Errno::EROFS))
+    }
+    fn flush(&mut self) -> Result<(), Failed> {
+        Ok(())
+    }
+}
+impl<S> Seek for View<'_, S> {
+    fn seek(&mut self, to: SeekFrom) -> Result<u64, Failed> {
+        let pos = match to {
+            SeekFrom::Start(n) => Some(n),
+            SeekFrom::Current(n) => self.pos.get().checked_add_signed(n),
+            SeekFrom::End(n) => self.end.checked_add_signed(n),
+        };
+        self.pos.set(pos.ok_or(Failed(Errno::EINVAL))?);
+        Ok(self.pos.get())
+    }
+}
+
+fn options() -> FsOptions<DefaultTimeProvider, Cp437> {
+    FsOptions::new().oem_cp_converter(Cp437)
+}
+
+fn errno(e: Error<Failed>) -> Errno {
+    match e {
+        Error::Io(Failed(e)) => e,
+        _ => Errno::EIO,
+    }
+}
+
+struct Disk<'a>(&'a dyn BlockDevice, [u8; 512], u64);
+
+impl Source for Disk<'_> {
+    fn fill(&mut self, at: u64, dst: &mut [u8]) -> Result<usize> {
+        let sector = at / SECTOR;
+        if self.2 != sector {
+            libos_base::block::read(self.0, sector * SECTOR, &mut self.1)?;
+            self.2 = sector;
+        }
+        let off = (at % SECTOR) as usize;
+        let n = dst.len().min(512 - off);
+        dst[..n].copy_from_slice(&self.1[off..off + n]);
+        Ok(n)
+    }
+}
+
+/// Whether the crate takes the volume for sound: boot sector and FSInfo. The first is known to be in range.
+pub fn probe(dev: &dyn BlockDevice) -> Result<()> {
+    let pos = Cell::new(0);
+    let view = View { from: Disk(dev, [0; 512], u64::MAX), pos: &pos, end: dev.sectors() * SECTOR };
+    FileSystem::new(view, options()).map(|_| ()).map_err(errno)
+}
+
+/// Most slots of a directory.
+pub const SLOTS_MAX: usize = 65_520;
+/// Slots start here in the view: behind a boot sector and a one-sector table.
+const ROOT: u64 = 1024;
+
+struct Slots<'a> {
+    boot: [u8; 512],
+    slots: &'a [Raw],
+}
+
+impl Source for Slots<'_> {
+    fn fill(&mut self, at: u64, dst: &mut [u8]) -> Result<usize> {
+        let from: &[u8] = match at {
+            ..512 => &self.boot[at as usize..],
+            ..ROOT => &[0; 512][(at - 512) as usize..],
+            _ => {
+                let bytes = (at - ROOT) as usize;
+                match self.slots.get(bytes / 32) {
+                    Some(s) => &s[bytes % 32..],
+                    None => &[0; 32][bytes % 32..],
+                }
+            }
+        };
+        let n = dst.len().min(from.len());
+        dst[..n].copy_from_slice(&from[..n]);
+        Ok(n)
+    }
+}
+
+/// One object of a directory.
+pub struct Found {
+    pub name: String,
+    /// The slot of its short entry, and how many slots for the long name lie before it.
+    pub slot: u32,
+    pub long: u32,
+}
+
+/// The objects in a directory: all but `.`, `..` and volume labels, in the order they lie in.
+pub fn entries(slots: &[Raw], mut emit: impl FnMut(Found) -> Result<()>) -> Result<()> {
+    let n = slots.len().min(SLOTS_MAX).next_multiple_of(16);
+    let mut boot = [0; 512];
+    boot[0] = 0xeb;
+    boot[11..13].copy_from_slice(&512u16.to_le_bytes());
+    // One sector a cluster, one reserved, one table of one sector.
+    (boot[13], boot[14], boot[16], boot[22]) = (1, 1, 1, 1);
+    boot[17..19].copy_from_slice(&(n as u16).to_le_bytes());
+    boot[32..36].copy_from_slice(&(n as u32 / 16 + 4).to_le_bytes());
+    boot[510..].copy_from_slice(&[0x55, 0xaa]);
+    let pos = Cell::new(0);
+    let view = View { from: Slots { boot, slots }, pos: &pos, end: ROOT + 32 * n as u64 + 1024 };
+    let fs = FileSystem::new(view, options()).map_err(errno)?;
+    for e in fs.root_dir().iter() {
+        let e = e.map_err(errno)?;
+        // The crate stands behind the entry it has just read.
+        let slot = ((pos.get() - ROOT) / 32 - 1) as u32;
+        let name = e.short_file_name_as_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        let long = e.long_file_name_as_ucs2_units().map_or(0, |u| u.len().div_ceil(13)) as u32;
+        emit(Found { name: e.file_name(), slot, long })?;
+    }
+    Ok(())
+}
+
+/// Room for the slots of a directory.
+pub fn slot_buffer(n: usize) -> Result<Vec<Raw>> {
+    let mut v = Vec::new();
+    v.try_reserve_exact(n)?;
+    v.resize(n, [0; 32]);
+    Ok(v)
+}
