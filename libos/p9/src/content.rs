@@ -1,0 +1,231 @@
+//! File content: read through the page cache, written through to the host.
+
+use crate::client::{Attrs, valid};
+use crate::inode::{P9Inode, READ, WRITE};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::abi::mode::S_IFREG;
+use libos_base::io::{Sink, Source};
+use libos_base::layout::PAGE_SIZE;
+use libos_base::page::Page;
+use libos_base::{Errno, Result};
+use libos_fs::cache::{Backing, FileCache};
+use libos_fs::inode::At;
+use libos_fs::ramfs::data::MAX_SIZE;
+
+const PAGE: u64 = PAGE_SIZE as u64;
+/// Most pages that a write takes on their way to the host.
+const BOUNCE: usize = 32;
+
+/// Fresh pages: `n`, or as many as there is memory for.
+fn bounce(n: usize) -> Result<Vec<Arc<Page>>> {
+    let mut pages = Vec::new();
+    pages.try_reserve_exact(n)?;
+    for _ in 0..n {
+        match Page::new() {
+            Ok(p) => pages.push(p),
+            Err(e) if pages.is_empty() => return Err(e),
+            Err(_) => break,
+        }
+    }
+    Ok(pages)
+}
+
+impl P9Inode {
+    /// Reads. Behind the end as of `open` the host is asked: a log may have grown, and some files have no length.
+    pub fn read(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        let cache = self.pages()?;
+        let n = cache.read(pos, dst)?;
+        if n > 0 || dst.left() == 0 || pos < cache.size() || self.state.lock().lost {
+            return Ok(n);
+        }
+        let page = bounce(1)?;
+        let got = self.fs.client.read(&*self.fid(READ)?, pos, &page, dst.left().min(PAGE_SIZE))?;
+        dst.put_page(&page[0], 0, got)
+    }
+
+    /// Where the host's file ends.
+    fn end(&self, cache: &FileCache) -> Result<u64> {
+        let size = self.attr()?.0.size as u64;
+        if size != cache.size() {
+            cache.invalidate(0..u64::MAX);
+            cache.set_size(size)?;
+        }
+        Ok(size)
+    }
+
+    /// Writes; how much, and the position behind it.
+    pub fn write(&self, at: At, src: &mut Source<'_>, limit: u64) -> Result<(usize, u64)> {
+        let cache = self.pages()?;
+        let _io = self.io.lock();
+        let mut pos = match at {
+            At::Pos(p) => p,
+            At::End => self.end(cache)?,
+        };
+        if src.left() == 0 {
+            return Ok((0, pos));
+        }
+        let max = limit.min(MAX_SIZE);
+        if pos >= max {
+            return Err(Errno::EFBIG);
+        }
+        src.limit(usize::try_from(max - pos).unwrap_or(usize::MAX));
+        let fid = self.fid(WRITE)?;
+        let pages = bounce(src.left().div_ceil(PAGE_SIZE).min(BOUNCE).min(self.fs.client.max_pages))?;
+        let mut total = 0;
+        while src.left() > 0 {
+            let mut n = 0;
+            let mut fault = None;
+            for p in &pages {
+                let asked = src.left().min(PAGE_SIZE);
+                match src.take_page(p, 0, asked) {
+                    Ok(k) => {
+                        n += k;
+                        if k < PAGE_SIZE {
+                            break;
+                        }
+                    }
+                    Err(e) => {
+                        fault = Some(e);
+                        break;
+                    }
+                }
+            }
+            let sent = match fault {
+                Some(e) if n == 0 => Err(e),
+                _ => {
+                    let _wire = self.wire.lock();
+                    self.state.lock().seen = None;
+                    let sent = self.fs.client.write(&fid, pos, &pages, n);
+                    if let Ok(k) = sent {
+                        cache.wrote_through(pos, &pages, k);
+                    }
+                    sent
+                }
+            };
+            match sent {
+                Ok(k) => {
+                    total += k;
+                    pos += k as u64;
+                    // The host's disk may be full: the next write will tell.
+                    if k < n || fault.is_some() {
+                        break;
+                    }
+                }
+                Err(e) if total == 0 => return Err(e),
+                Err(_) => break,
+            }
+        }
+        Ok((total, pos))
+    }
+
+    /// `ftruncate`.
+    pub fn truncate(&self, len: u64) -> Result<()> {
+        if self.kind != S_IFREG {
+            return Err(Errno::EINVAL);
+        }
+        if len > MAX_SIZE {
+            return Err(Errno::EFBIG);
+        }
+        let _io = self.io.lock();
+        // The server must not cut another file that has the name by now.
+        let old = self.attr()?.0.size as u64;
+        let base = {
+            let mut s = self.state.lock();
+            s.seen = None;
+            if s.lost { None } else { Some(s.base.clone()) }
+        };
+        let cache = self.cache.get();
+        let to = |c: Option<&Arc<FileCache>>, len| c.map_or(Ok(()), |c| c.set_size(len));
+        match base {
+            Some(base) => {
+                // Shrinking here comes first, so that no page behind the new end is on its way; growing last.
+                if len < old {
+                    to(cache, len)?;
+                }
+                let attrs = Attrs { valid: valid::SIZE, size: len, ..Attrs::default() };
+                let r = self.fs.client.setattr(&base, &attrs);
+                if r.is_err() {
+                    to(cache, old)?;
+                    return r;
+                }
+                to(cache, len)
+            }
+            None => {
+                // Only we can see the file. What is cut off becomes zeros at the host, so that it reads as such when the
+                // file grows again.
+                let c = self.pages()?;
+                let size = c.size();
+                c.set_size(len)?;
+                self.zero(len, size)
+            }
+        }
+    }
+
+    /// Writes zeros from `pos` to `end` at the host.
+    fn zero(&self, mut pos: u64, end: u64) -> Result<()> {
+        if pos >= end {
+            return Ok(());
+        }
+        let pages = bounce(BOUNCE.min(self.fs.client.max_pages))?;
+        let fid = self.fid(WRITE)?;
+        let _wire = self.wire.lock();
+        while pos < end {
+            let n = (end - pos).min((pages.len() * PAGE_SIZE) as u64) as usize;
+            pos += self.fs.client.write(&fid, pos, &pages, n)? as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Backing for P9Inode {
+    fn read_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()> {
+        let fid = self.fid(READ)?;
+        let mut done = 0;
+        while done < pages.len() {
+            let batch = &pages[done..(done + self.fs.client.max_pages).min(pages.len())];
+            let pos = (index + done as u64) * PAGE;
+            let got = self.fs.client.read(&fid, pos, batch, batch.len() * PAGE_SIZE)?;
+            done += got / PAGE_SIZE;
+            if got == 0 || !got.is_multiple_of(PAGE_SIZE) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()> {
+        let cache = self.pages()?;
+        let fid = self.fid(WRITE)?;
+        let mut result = Ok(());
+        {
+            let _wire = self.wire.lock();
+            self.state.lock().seen = None;
+            let mut done = 0;
+            while done < pages.len() {
+                let batch = &pages[done..(done + self.fs.client.max_pages).min(pages.len())];
+                let pos = (index + done as u64) * PAGE;
+                let len = cache.size().saturating_sub(pos).min((batch.len() * PAGE_SIZE) as u64) as usize;
+                if len == 0 {
+                    break;
+                }
+                match self.fs.client.write(&fid, pos, batch, len) {
+                    Ok(n) if n == len => done += batch.len(),
+                    // A part: the host's disk is full.
+                    Ok(_) => result = Err(Errno::ENOSPC),
+                    Err(e) => result = Err(e),
+                }
+                if result.is_err() {
+                    break;
+                }
+            }
+        }
+        drop(fid);
+        self.written_back();
+        result
+    }
+
+    fn sparse(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,88 @@
+//! The file system: its objects by their number.
+
+use crate::Transport;
+use crate::client::{Client, Fid};
+use crate::inode::P9Inode;
+use crate::wire::Qid;
+use alloc::sync::{Arc, Weak};
+use hashbrown::HashMap;
+use libos_base::abi::mode::{S_IFDIR, S_IFLNK, S_IFMT};
+use libos_base::sync::{Rank, SpinLock};
+use libos_base::{Errno, Result};
+use libos_fs::inode::{FileSystem, Inode, StatFs};
+
+/// A folder of the host.
+pub struct P9Fs {
+    pub client: Arc<Client>,
+    dev: u64,
+    /// For `statfs`.
+    root: Arc<Fid>,
+    /// Every object in use.
+    pub inodes: SpinLock<HashMap<u64, Weak<P9Inode>>>,
+}
+
+/// Begins a session and gives the root of what the server shows.
+pub fn attach(transport: Arc<dyn Transport>) -> Result<Arc<dyn Inode>> {
+    let (client, root, qid) = Client::new(transport)?;
+    let root = Arc::new(root);
+    libos_fs::util::room_for(size_of::<P9Fs>() + 16)?;
+    let fs = Arc::new(P9Fs {
+        client,
+        dev: libos_fs::ramfs::anonymous_dev(),
+        root: root.clone(),
+        inodes: SpinLock::new(Rank::Table, HashMap::new()),
+    });
+    let inode = fs.object(qid, root)?;
+    Ok(inode)
+}
+
+impl P9Fs {
+    /// The object that `fid` was just found to name. Its newest name is the one by which the server is asked.
+    pub fn object(self: &Arc<Self>, qid: Qid, fid: Arc<Fid>) -> Result<Arc<P9Inode>> {
+        let known = self.inodes.lock().get(&qid.path).and_then(Weak::upgrade);
+        if let Some(i) = known
+            && kind_of(qid) == i.plain_kind()
+        {
+            i.found(fid);
+            return Ok(i);
+        }
+        let (is, stat) = self.client.getattr(&fid)?;
+        let kind = stat.mode & S_IFMT;
+        if is.path != qid.path || kind_of(is) != kind_of(qid) || (kind == S_IFDIR) != (kind_of(qid) == S_IFDIR) {
+            // The name led to something else meanwhile.
+            return Err(Errno::ESTALE);
+        }
+        let new = P9Inode::new(self, kind, stat, fid)?;
+        let raced = {
+            let mut t = self.inodes.lock();
+            t.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            let raced = t.get(&qid.path).and_then(Weak::upgrade).filter(|i| i.kind == kind);
+            if raced.is_none() {
+                t.insert(qid.path, Arc::downgrade(&new));
+            }
+            raced
+        };
+        Ok(raced.unwrap_or(new))
+    }
+}
+
+/// The file type as far as a qid tells: directory, symbolic link, or 0.
+pub fn kind_of(qid: Qid) -> u32 {
+    match qid.kind {
+        k if k & 0x80 != 0 => S_IFDIR,
+        k if k & 2 != 0 => S_IFLNK,
+        _ => 0,
+    }
+}
+
+impl FileSystem for P9Fs {
+    fn name(&self) -> &'static str {
+        "9p"
+    }
+    fn dev(&self) -> u64 {
+        self.dev
+    }
+    fn statfs(&self) -> StatFs {
+        self.client.statfs(&self.root).unwrap_or_default()
+    }
+}

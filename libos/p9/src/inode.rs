@@ -1,0 +1,436 @@
+//! Files and directories.
+//!
+//! A file whose last known name is gone (`lost`) is not named to the server any more: its fid may be a path that now leads
+//! elsewhere. Descriptors that are open keep working; attributes are then what was known, as far as an open fid does not
+//! tell them.
+
+use crate::client::{Attrs, Fid, valid};
+use crate::fs::{P9Fs, kind_of};
+use crate::listing::Listing;
+use alloc::sync::{Arc, Weak};
+use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::page::Page;
+use libos_base::sync::{Mutex, Once, Rank, SpinLock};
+use libos_base::{Errno, Result};
+use libos_fs::Path;
+use libos_fs::cache::FileCache;
+use libos_fs::inode::{At, Cached, DirEntry, FileSystem, Follow, Inode, New, Rename, SetAttr};
+
+/// O_RDONLY, O_WRONLY, O_RDWR: what an open fid is good for.
+pub const READ: usize = 0;
+pub const WRITE: usize = 1;
+pub const BOTH: usize = 2;
+
+/// What the host's file was like when its pages were read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    version: u32,
+    size: i64,
+    mtime: Timespec,
+    ctime: Timespec,
+}
+
+pub struct State {
+    /// The name by which it was found last. Never opened.
+    pub base: Arc<Fid>,
+    /// By access mode: the fid that all descriptors of that mode share, and how many they are.
+    pub open: [Option<Arc<Fid>>; 3],
+    pub users: [u32; 3],
+    /// It was created with `open`, which the first `open` of the program takes over, whatever the permissions.
+    fresh: Option<usize>,
+    /// See the module.
+    pub lost: bool,
+    /// Attributes as last heard.
+    pub attr: Stat,
+    /// `None`: written by us since, which changed it.
+    pub seen: Option<Seen>,
+}
+
+/// An object of the host.
+pub struct P9Inode {
+    pub fs: Arc<P9Fs>,
+    me: Weak<P9Inode>,
+    pub ino: u64,
+    pub kind: u32,
+    pub state: SpinLock<State>,
+    /// Pages of a file that was opened.
+    pub cache: Once<Arc<FileCache>>,
+    /// One write, truncation or comparison with the host at a time. Program memory is copied under it.
+    pub io: Mutex<()>,
+    /// Held while content is on its way to the host, also by write-back.
+    pub wire: Mutex<()>,
+    listing: Mutex<Listing>,
+}
+
+impl Drop for P9Inode {
+    fn drop(&mut self) {
+        let mut t = self.fs.inodes.lock();
+        if t.get(&self.ino).is_some_and(|w| w.strong_count() == 0) {
+            t.remove(&self.ino);
+        }
+    }
+}
+
+fn ours(i: &Arc<dyn Inode>) -> Result<&P9Inode> {
+    i.downcast::<P9Inode>().ok_or(Errno::EXDEV)
+}
+
+impl P9Inode {
+    pub fn new(fs: &Arc<P9Fs>, kind: u32, attr: Stat, base: Arc<Fid>) -> Result<Arc<Self>> {
+        libos_fs::util::room_for(size_of::<Self>() + 16)?;
+        let state = State { base, open: [None, None, None], users: [0; 3], fresh: None, lost: false, attr, seen: None };
+        Ok(Arc::new_cyclic(|me| Self {
+            fs: fs.clone(),
+            me: me.clone(),
+            ino: attr.ino,
+            kind,
+            state: SpinLock::new(Rank::Data, state),
+            cache: Once::new(),
+            io: Mutex::new(()),
+            wire: Mutex::new(()),
+            listing: Mutex::new(Listing::default()),
+        }))
+    }
+
+    /// As far as a qid tells.
+    pub fn plain_kind(&self) -> u32 {
+        if matches!(self.kind, S_IFDIR | S_IFLNK) { self.kind } else { 0 }
+    }
+    /// A walk found it by this fid.
+    pub fn found(&self, fid: Arc<Fid>) {
+        let old = {
+            let mut s = self.state.lock();
+            s.lost = false;
+            core::mem::replace(&mut s.base, fid)
+        };
+        drop(old);
+    }
+    pub fn base(&self) -> Arc<Fid> {
+        self.state.lock().base.clone()
+    }
+    fn lost(&self) -> bool {
+        self.state.lock().lost
+    }
+    /// The name in this directory, by which it can be asked for.
+    fn dir(&self) -> Result<Arc<Fid>> {
+        let s = self.state.lock();
+        if s.lost { Err(Errno::ENOENT) } else { Ok(s.base.clone()) }
+    }
+    /// Whether descriptors are open.
+    fn in_use(&self) -> bool {
+        self.state.lock().users.iter().any(|&n| n > 0)
+    }
+
+    /// An open fid that can read (`mode` READ), write (WRITE) or either: a descriptor's, or one just for the caller.
+    pub fn fid(&self, mode: usize) -> Result<Arc<Fid>> {
+        let open = {
+            let s = self.state.lock();
+            s.open[BOTH].clone().or_else(|| s.open[mode].clone())
+        };
+        match open {
+            Some(f) => Ok(f),
+            None => self.open_fid(mode),
+        }
+    }
+    fn open_fid(&self, mode: usize) -> Result<Arc<Fid>> {
+        /// What every Linux program has.
+        const LARGEFILE: u32 = OpenFlags::LARGEFILE.bits();
+        let (fid, _) = self.fs.client.walk(&*self.dir()?, None)?;
+        let qid = self.fs.client.lopen(&fid, mode as u32 | LARGEFILE)?;
+        // The name may lead elsewhere by now.
+        if qid.path == self.ino { Ok(Arc::new(fid)) } else { Err(Errno::ESTALE) }
+    }
+
+    /// Attributes, and the content's version.
+    pub fn attr(&self) -> Result<(Stat, u32)> {
+        let (fid, lost, known) = {
+            let s = self.state.lock();
+            let open = s.open.iter().flatten().next();
+            let fid = if s.lost { open.unwrap_or(&s.base) } else { &s.base };
+            (fid.clone(), s.lost, s.attr)
+        };
+        let mut stat = match self.fs.client.getattr(&fid) {
+            // Another file has the name.
+            Ok((qid, _)) if qid.path != self.ino => Err(Errno::ENOENT),
+            r => r,
+        };
+        if stat == Err(Errno::ENOENT) && (lost || self.in_use()) {
+            self.state.lock().lost = true;
+            let size = self.cache.get().map_or(known.size, |c| c.size() as i64);
+            stat = Ok((crate::wire::Qid { kind: 0, version: 0, path: self.ino }, Stat { size, ..known }));
+        }
+        let (qid, mut stat) = stat?;
+        if stat.mode & S_IFMT != self.kind {
+            return Err(Errno::ESTALE);
+        }
+        stat.dev = self.fs.dev();
+        self.state.lock().attr = stat;
+        Ok((stat, qid.version))
+    }
+
+    /// The cache, as of an `open`.
+    pub fn pages(&self) -> Result<&Arc<FileCache>> {
+        self.cache.get().ok_or(Errno::EBADF)
+    }
+
+    /// Compares with the host's file; what changed there is forgotten here. The cache is made the first time.
+    fn revalidate(&self) -> Result<()> {
+        let _io = self.io.lock();
+        let (stat, version) = self.attr()?;
+        if self.lost() {
+            return Ok(());
+        }
+        let seen = Seen { version, size: stat.size, mtime: stat.mtime, ctime: stat.ctime };
+        let Some(cache) = self.cache.get() else {
+            let c = FileCache::new(self.me.clone(), stat.size as u64)?;
+            self.cache.set(|| c);
+            self.state.lock().seen = Some(seen);
+            return Ok(());
+        };
+        if self.state.lock().seen.replace(seen) != Some(seen) {
+            cache.invalidate(0..u64::MAX);
+            if cache.size() != stat.size as u64 {
+                cache.set_size(stat.size as u64)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Write-back of pages ended. A fid that was kept only for it goes.
+    pub fn written_back(&self) {
+        let dirty = self.cache.get().is_some_and(|c| c.is_dirty());
+        let gone = {
+            let mut s = self.state.lock();
+            if s.users[BOTH] == 0 && !dirty && s.fresh.is_none() { s.open[BOTH].take() } else { None }
+        };
+        drop(gone);
+    }
+
+    /// A name of it was removed, or given to another file.
+    fn unlinked(&self) {
+        let gone = {
+            let mut s = self.state.lock();
+            s.lost = true;
+            s.attr.nlink = if self.kind == S_IFDIR { 0 } else { s.attr.nlink.saturating_sub(1) };
+            s.attr.nlink == 0
+        };
+        if gone && let Some(c) = self.cache.get() {
+            c.set_orphan();
+        }
+    }
+    /// Before a name of it goes: what cannot be asked later.
+    fn remember(&self) {
+        if self.in_use() {
+            let _ = self.attr();
+        }
+    }
+
+    /// Finds what `name` of this directory is.
+    fn find(&self, dir: &Fid, name: &[u8]) -> Result<Arc<P9Inode>> {
+        match self.fs.client.walk(dir, Some(name))? {
+            (fid, Some(qid)) => self.fs.object(qid, Arc::new(fid)),
+            _ => Err(Errno::EIO),
+        }
+    }
+
+    fn create_file(&self, dir: &Fid, name: &[u8], mode: u32) -> Result<Arc<P9Inode>> {
+        let flags = OpenFlags::RDWR | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::LARGEFILE;
+        let (fid, _) = self.fs.client.walk(dir, None)?;
+        let qid = self.fs.client.lcreate(&fid, name, flags.bits(), mode & 0o7777)?;
+        let made = self.find(dir, name)?;
+        if made.ino == qid.path && kind_of(qid) == 0 {
+            let mut s = made.state.lock();
+            s.open[BOTH] = Some(Arc::new(fid));
+            s.fresh = Some(BOTH);
+        }
+        Ok(made)
+    }
+}
+
+fn access_mode(flags: OpenFlags) -> usize {
+    (flags.bits() as usize & 3).min(BOTH)
+}
+
+impl Inode for P9Inode {
+    fn kind(&self) -> u32 {
+        self.kind
+    }
+    fn fs(&self) -> Arc<dyn FileSystem> {
+        self.fs.clone()
+    }
+    fn volatile(&self) -> bool {
+        true
+    }
+    fn stat(&self) -> Result<Stat> {
+        self.attr().map(|a| a.0)
+    }
+    fn set_attr(&self, a: &SetAttr) -> Result<()> {
+        if a.mtime.is_some()
+            && let Some(c) = self.cache.get()
+        {
+            // Written later, pages would change the time again.
+            c.flush(0..u64::MAX)?;
+        }
+        let mut set = Attrs { valid: valid::CTIME, ..Attrs::default() };
+        let mut add = |is: bool, bits: u32| set.valid |= if is { bits } else { 0 };
+        add(a.mode.is_some(), valid::MODE);
+        add(a.uid.is_some(), valid::UID);
+        add(a.gid.is_some(), valid::GID);
+        add(a.atime.is_some(), valid::ATIME | valid::ATIME_SET);
+        add(a.mtime.is_some(), valid::MTIME | valid::MTIME_SET);
+        (set.mode, set.uid, set.gid) = (a.mode.unwrap_or(0), a.uid.unwrap_or(0), a.gid.unwrap_or(0));
+        (set.atime, set.mtime) = (a.atime.unwrap_or_default(), a.mtime.unwrap_or_default());
+        let base = {
+            let mut s = self.state.lock();
+            if s.lost {
+                if s.attr.nlink > 0 {
+                    return Err(Errno::ESTALE);
+                }
+                // Nobody else can see it.
+                let t = &mut s.attr;
+                t.mode = a.mode.map_or(t.mode, |m| t.mode & S_IFMT | m & 0o7777);
+                (t.uid, t.gid) = (a.uid.unwrap_or(t.uid), a.gid.unwrap_or(t.gid));
+                (t.atime, t.mtime) = (a.atime.unwrap_or(t.atime), a.mtime.unwrap_or(t.mtime));
+                return Ok(());
+            }
+            s.base.clone()
+        };
+        self.fs.client.setattr(&base, &set)
+    }
+
+    fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        self.read(pos, dst)
+    }
+    fn write_at(&self, at: At, src: &mut Source<'_>, limit: u64) -> Result<(usize, u64)> {
+        self.write(at, src, limit)
+    }
+    fn size(&self) -> u64 {
+        match self.cache.get() {
+            Some(c) => c.size(),
+            None => self.attr().map_or(0, |a| a.0.size as u64),
+        }
+    }
+    fn resize(&self, len: u64) -> Result<()> {
+        self.truncate(len)
+    }
+    fn page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
+        self.cache.get().ok_or(Errno::ENODEV)?.page(index, for_write)
+    }
+    fn sync(&self, data_only: bool) -> Result<()> {
+        if !matches!(self.kind, S_IFREG | S_IFDIR) {
+            return Ok(());
+        }
+        if let Some(c) = self.cache.get() {
+            c.flush(0..u64::MAX)?;
+        }
+        let open = self.state.lock().open.iter().flatten().next().cloned();
+        let fid = match open {
+            Some(f) => f,
+            None => self.open_fid(READ)?,
+        };
+        self.fs.client.fsync(&fid, data_only)
+    }
+    fn cache(&self) -> Option<&dyn Cached> {
+        self.cache.get().map(|c| &**c as &dyn Cached)
+    }
+
+    fn follow(&self) -> Result<Follow> {
+        if self.kind != S_IFLNK {
+            return Err(Errno::EINVAL);
+        }
+        self.fs.client.readlink(&self.base()).map(Follow::Text)
+    }
+    fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
+        Ok(self.find(&*self.dir()?, name)?)
+    }
+    fn readdir(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
+        if self.kind != S_IFDIR {
+            return Err(Errno::ENOTDIR);
+        }
+        self.listing.lock().list(self, from, emit)
+    }
+    fn create(&self, name: &[u8], new: New<'_>) -> Result<Arc<dyn Inode>> {
+        let (dir, c) = (self.dir()?, &self.fs.client);
+        match new.mode & S_IFMT {
+            S_IFREG => return Ok(self.create_file(&dir, name, new.mode)?),
+            S_IFDIR => c.mkdir(&dir, name, new.mode & 0o7777)?,
+            S_IFLNK => c.symlink(&dir, name, new.target)?,
+            // A FIFO or a socket would be one for the host only, and device nodes are the superuser's.
+            _ => return Err(Errno::EPERM),
+        }
+        Ok(self.find(&dir, name)?)
+    }
+    fn link(&self, name: &[u8], inode: &Arc<dyn Inode>) -> Result<()> {
+        let file = ours(inode)?.dir()?;
+        self.fs.client.link(&*self.dir()?, name, &file)
+    }
+    fn unlink(&self, name: &[u8], inode: &Arc<dyn Inode>) -> Result<()> {
+        let i = ours(inode)?;
+        i.remember();
+        self.fs.client.unlink(&*self.dir()?, name, i.kind == S_IFDIR)?;
+        i.unlinked();
+        Ok(())
+    }
+    fn rename(&self, r: &Rename<'_>) -> Result<()> {
+        if r.exchange {
+            return Err(Errno::EINVAL);
+        }
+        let (to, replaced) = (ours(r.to)?, r.replaced.map(ours).transpose()?);
+        if let Some(i) = replaced {
+            i.remember();
+        }
+        self.fs.client.rename(&*self.dir()?, r.old_name, &*to.dir()?, r.name)?;
+        if let Some(i) = replaced {
+            i.unlinked();
+        }
+        // By its new name from now on, whatever the server's fids are.
+        let _ = self.find(&*to.dir()?, r.name);
+        Ok(())
+    }
+    fn open(&self, _path: &Path, flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
+        if !matches!(self.kind, S_IFREG | S_IFDIR) {
+            // FIFOs, sockets and devices of the host are not reached through here.
+            return Err(Errno::ENXIO);
+        }
+        let mode = access_mode(flags);
+        let mine = {
+            let mut s = self.state.lock();
+            // The creator's fid is good for every mode; a lost file can only be opened as it is open already.
+            let as_open = if s.fresh.take().is_some() { s.open[BOTH].take() } else { None };
+            as_open.or_else(|| if s.lost { s.open[mode].clone() } else { None })
+        };
+        let fid = match mine {
+            Some(f) => f,
+            None => self.open_fid(mode)?,
+        };
+        let spare = {
+            let mut s = self.state.lock();
+            s.users[mode] += 1;
+            if s.open[mode].is_none() { s.open[mode].replace(fid) } else { Some(fid) }
+        };
+        drop(spare);
+        if self.kind == S_IFREG
+            && let Err(e) = self.revalidate()
+        {
+            self.closed(flags);
+            return Err(e);
+        }
+        Ok(None)
+    }
+    fn closed(&self, flags: OpenFlags) {
+        let mode = access_mode(flags);
+        let dirty = self.cache.get().is_some_and(|c| c.is_dirty());
+        let gone = {
+            let mut s = self.state.lock();
+            s.users[mode] = s.users[mode].saturating_sub(1);
+            // Dirty pages of a shared mapping still need it.
+            if s.users[mode] == 0 && !(dirty && mode == BOTH) { s.open[mode].take() } else { None }
+        };
+        if gone.is_some() {
+            drop(gone);
+            self.fs.client.tidy();
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Folders of the host, by the 9P2000.L protocol (Linux: Documentation/filesystems/9p.rst; diod: protocol.md).
+//!
+//! | module | what |
+//! |---|---|
+//! | `wire` | messages as bytes |
+//! | `client` | one call for each message; fids |
+//! | `fs` | the file system: objects by their number on the host |
+//! | `inode` | a file or directory |
+//! | `content` | reading and writing through the page cache |
+//! | `listing` | directories |
+//!
+//! **Coherence.** Reads come from the page cache, which is compared with the host's file at every `open` (close-to-open:
+//! version, size, times). Names are asked for at every walk. Writes go through: when `write` returns, the host has the
+//! bytes, errors (ENOSPC, EDQUOT, EACCES...) belong to the call that caused them, and a VM that is killed loses nothing.
+//! Only pages that a shared mapping wrote wait for `msync`, `fsync` or the background.
+//!
+//! **Numbers of files.** An object is what the server calls `qid.path`; two names of one file are one object, so locks and
+//! pages are shared between them. The server's fids may be no more than paths (QEMU's are), so a file that lost its last
+//! name is never again named to the server; what can be asked of it is answered here ([`inode`]).
+//!
+//! Replies are not trusted: lengths and names are checked; a bad one is EIO.
+#![cfg_attr(unibody_kernel, no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod client;
+mod content;
+mod fs;
+mod inode;
+mod listing;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use fs::attach;
+
+use alloc::sync::Arc;
+use libos_base::Result;
+use libos_base::page::Page;
+
+/// File content that goes with a message.
+#[derive(Clone, Copy)]
+pub enum Payload<'a> {
+    /// None: the reply is all there is.
+    None,
+    /// The first bytes of these pages follow the request.
+    Out(&'a [Arc<Page>], usize),
+    /// What follows the reply's first bytes (as many as the caller's buffer holds) goes into these pages.
+    In(&'a [Arc<Page>], usize),
+}
+
+/// The way to the server.
+pub trait Transport: Send + Sync {
+    /// Most pages that go with one message.
+    fn max_pages(&self) -> usize;
+    /// Sends a request and waits for its reply; how long it is, payload included. The transport chooses the tag, unless
+    /// it is NOTAG. Several threads may call at the same time.
+    fn call(&self, request: &[u8], payload: Payload<'_>, reply: &mut [u8]) -> Result<usize>;
+    /// Sends a request whose reply nobody wants; false: not possible without waiting.
+    fn post(&self, request: &[u8]) -> bool;
+}

@@ -1,0 +1,126 @@
+//! Tests of the whole file system, through the calls of a process, with a server over a temporary folder.
+
+mod content;
+mod names;
+mod server;
+
+use crate::attach;
+use libos_base::abi::{OpenFlags, Stat};
+use libos_base::file::FileLike;
+use libos_base::io::{Sink, Source};
+use libos_base::{Errno, Result};
+use libos_fs::mount::Mount;
+use libos_fs::openfile::OpenFile;
+use libos_fs::process::{AT_FDCWD, Process, at};
+use server::Server;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A process whose root is a folder of the host.
+struct Guest {
+    p: Process,
+    host: PathBuf,
+    server: Arc<Server>,
+}
+
+impl Guest {
+    fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let n = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let host = std::env::temp_dir().join(format!("unibody-p9-{}-{n}", std::process::id()));
+        fs::create_dir(&host).unwrap();
+        Self::over(host)
+    }
+    fn over(host: PathBuf) -> Self {
+        let server = Arc::new(Server::new(&host));
+        let m = Mount::new_root(attach(server.clone()).unwrap(), "share").unwrap();
+        let p = Process::with_root(libos_fs::Path { dentry: m.root.clone(), mount: m });
+        Self { p, host, server }
+    }
+    fn at(&self, name: &str) -> PathBuf {
+        self.host.join(name)
+    }
+    fn put(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.at(name), content).unwrap();
+    }
+    fn get(&self, name: &str) -> String {
+        String::from_utf8(fs::read(self.at(name)).unwrap()).unwrap()
+    }
+    fn open(&self, path: &str, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
+        self.p.open(AT_FDCWD, path.as_bytes(), flags, 0o644)
+    }
+    fn read_file(&self, path: &str) -> Result<String> {
+        self.p.read_file(path.as_bytes()).map(|b| String::from_utf8(b).unwrap())
+    }
+    fn stat(&self, path: &str) -> Result<Stat> {
+        self.p.stat(AT_FDCWD, path.as_bytes(), at::SYMLINK_NOFOLLOW).map(|s| s.stat)
+    }
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        self.p.rename(AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), 0)
+    }
+    fn unlink(&self, path: &str) -> Result<()> {
+        self.p.unlink(AT_FDCWD, path.as_bytes(), false)
+    }
+    fn list(&self, path: &str, room: usize) -> Vec<String> {
+        let f = self.open(path, RD).unwrap();
+        list_open(&f, room)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.host);
+    }
+}
+
+const RD: OpenFlags = OpenFlags::empty();
+const RW: OpenFlags = OpenFlags::RDWR;
+
+fn create() -> OpenFlags {
+    OpenFlags::RDWR | OpenFlags::CREAT
+}
+fn read_at(f: &Arc<dyn FileLike>, pos: u64, n: usize) -> Result<Vec<u8>> {
+    let mut buf = vec![0; n];
+    let k = f.read_at(pos, &mut Sink::kernel(&mut buf))?;
+    buf.truncate(k);
+    Ok(buf)
+}
+fn write(f: &Arc<dyn FileLike>, b: &[u8]) -> Result<usize> {
+    f.write(&mut Source::kernel(b))
+}
+fn write_at(f: &Arc<dyn FileLike>, pos: u64, b: &[u8]) -> Result<usize> {
+    f.write_at(pos, &mut Source::kernel(b))
+}
+fn resize(f: &Arc<dyn FileLike>, len: u64) -> Result<()> {
+    f.downcast::<OpenFile>().unwrap().resize(len)
+}
+fn err<T>(r: Result<T>) -> Errno {
+    r.err().expect("an error")
+}
+/// Names from the current position on, as `getdents64` gives them with a buffer of `room` bytes.
+fn list_open(f: &Arc<dyn FileLike>, room: usize) -> Vec<String> {
+    let dir = f.downcast::<OpenFile>().unwrap();
+    let mut names = Vec::new();
+    loop {
+        let records = dir.read_dir(room).unwrap();
+        if records.is_empty() {
+            return names;
+        }
+        names.extend(names_of(&records));
+    }
+}
+fn names_of(mut records: &[u8]) -> Vec<String> {
+    let mut names = Vec::new();
+    while !records.is_empty() {
+        let len = u16::from_ne_bytes([records[16], records[17]]) as usize;
+        let name = records[19..len].split(|&b| b == 0).next().unwrap();
+        names.push(String::from_utf8(name.to_vec()).unwrap());
+        records = &records[len..];
+    }
+    names
+}
+fn exists(p: &Path) -> bool {
+    p.symlink_metadata().is_ok()
+}
