@@ -1,6 +1,7 @@
 //! The `unibody` command and the cross toolchain `x86_64-unikernel-*`.
 
 pub mod apt;
+pub mod bench;
 pub mod build;
 pub mod cli;
 pub mod command;

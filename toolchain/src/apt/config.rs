@@ -1,20 +1,20 @@
-//! The machine's apt configuration, turned into one of our own: the same mirrors, keys, proxies and credentials, but source
-//! packages, private folders, and none of the hooks that need root.
+//! The machine's apt configuration, turned into one of our own: the same mirrors, keys, proxies and credentials, but one kind
+//! of package (`deb` or `deb-src`), private folders, and none of the hooks that need root.
 
-/// `deb` entries of a one-line list, as `deb-src`.
-pub fn one_line(text: &str) -> Vec<String> {
+/// Entries of a one-line list, as `kind`.
+pub fn one_line(text: &str, kind: &str) -> Vec<String> {
     text.lines()
         .filter_map(|line| {
             let line = line.split('#').next().unwrap_or_default().trim();
             let rest = line.strip_prefix("deb-src").or_else(|| line.strip_prefix("deb"))?;
             let usable = rest.starts_with([' ', '\t', '[']) && !rest.contains("cdrom:");
-            usable.then(|| format!("deb-src {}", rest.trim()))
+            usable.then(|| format!("{kind} {}", rest.trim()))
         })
         .collect()
 }
 
-/// Stanzas of a deb822 file, as `deb-src`. Continuation lines (suites, embedded keys) stay with their field.
-pub fn deb822(text: &str) -> Vec<String> {
+/// Stanzas of a deb822 file, as `kind`. Continuation lines (suites, embedded keys) stay with their field.
+pub fn deb822(text: &str, kind: &str) -> Vec<String> {
     let mut stanzas = vec![Vec::new()];
     for line in text.lines().filter(|l| !l.starts_with('#')) {
         if line.trim().is_empty() {
@@ -23,10 +23,10 @@ pub fn deb822(text: &str) -> Vec<String> {
             stanza.push(line);
         }
     }
-    stanzas.iter().filter_map(|s| source_stanza(s)).collect()
+    stanzas.iter().filter_map(|s| stanza(s, kind)).collect()
 }
 
-fn source_stanza(lines: &[&str]) -> Option<String> {
+fn stanza(lines: &[&str], kind: &str) -> Option<String> {
     let value = |name: &str| {
         lines.iter().find_map(|l| {
             let (key, value) = l.split_once(':')?;
@@ -41,7 +41,8 @@ fn source_stanza(lines: &[&str]) -> Option<String> {
     }
     let is = |l: &str, name: &str| l.split(':').next().is_some_and(|k| k.eq_ignore_ascii_case(name));
     let rest = lines.iter().filter(|l| !is(l, "Types"));
-    Some(std::iter::once(&"Types: deb-src").chain(rest).copied().collect::<Vec<_>>().join("\n"))
+    let types = format!("Types: {kind}");
+    Some(std::iter::once(types.as_str()).chain(rest.copied()).collect::<Vec<_>>().join("\n"))
 }
 
 /// What `apt-config dump` printed, without hooks and without places that only root may write.
@@ -73,13 +74,20 @@ mod tests {
     #[test]
     fn lists() {
         let text = "# deb http://no no main\ndeb [signed-by=/k] http://a/debian bookworm main # x\ndeb-src http://b c d\ndeb cdrom:[x]/ y z\nfoo\n";
-        assert_eq!(one_line(text), ["deb-src [signed-by=/k] http://a/debian bookworm main", "deb-src http://b c d"]);
+        assert_eq!(
+            one_line(text, "deb-src"),
+            ["deb-src [signed-by=/k] http://a/debian bookworm main", "deb-src http://b c d"]
+        );
+        assert_eq!(one_line("deb http://a b c", "deb"), ["deb http://a b c"]);
     }
 
     #[test]
     fn stanzas() {
         let text = "Types: deb\n# a comment\nURIs: http://a\nSuites: x\n  y\nSigned-By:\n -----BEGIN\n .\n abc\n\nTypes: deb\nEnabled: no\nURIs: http://b\n\n\n";
-        assert_eq!(deb822(text), ["Types: deb-src\nURIs: http://a\nSuites: x\n  y\nSigned-By:\n -----BEGIN\n .\n abc"]);
+        assert_eq!(
+            deb822(text, "deb-src"),
+            ["Types: deb-src\nURIs: http://a\nSuites: x\n  y\nSigned-By:\n -----BEGIN\n .\n abc"]
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Asking apt for a source package, from private state folders.
+//! Asking apt for a package, from private state folders.
 
 use super::config;
 use crate::{command, files, paths};
@@ -11,42 +11,68 @@ use std::time::Duration;
 /// Indexes are fetched again after this.
 const FRESH: Duration = Duration::from_secs(3600);
 
+/// Source packages and binary ones have folders of their own: the indexes of either are of no use for the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `apt-get source`.
+    Source,
+    /// `apt-get download`.
+    Binary,
+}
+
 struct Apt {
     dir: PathBuf,
+    kind: Kind,
 }
 
 /// Downloads the newest version that can be had into `to`, and names it.
-pub fn download(package: &str, to: &Path) -> Result<String> {
-    let apt = Apt::new()?;
+pub fn download(package: &str, kind: Kind, to: &Path) -> Result<String> {
+    let apt = Apt::new(kind)?;
     apt.update()?;
     let versions = apt.versions(package)?;
     if versions.is_empty() {
-        bail!("no source package {package} in this machine's apt sources");
+        let what = if kind == Kind::Source { "source package" } else { "package" };
+        bail!("no {what} {package} in this machine's apt sources");
     }
     let mut said = Vec::new();
     for version in &versions {
         // A mirror may list a version that it does not serve (often: the security suite's): take the next one.
-        match apt.source(package, version, to) {
+        match apt.fetch(package, version, to) {
             Ok(()) => {
                 if !said.is_empty() {
-                    eprintln!("{package} {} is listed but not served; building {version}", versions[0]);
+                    eprintln!("{package} {} is listed but not served; taking {version}", versions[0]);
                 }
                 return Ok(version.clone());
             }
             Err(e) => said.push(format!("{e:#}")),
         }
     }
-    bail!("cannot fetch the source of {package}:\n{}", said.join("\n"))
+    bail!("cannot fetch {package}:\n{}", said.join("\n"))
+}
+
+/// Names of the packages that the newest version of `package` depends on, alternatives included.
+pub fn depends(package: &str) -> Result<Vec<String>> {
+    let apt = Apt::new(Kind::Binary)?;
+    apt.update()?;
+    let output = command::capture(apt.command("apt-cache").args(["show", "--no-all-versions", package]))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(names(text.lines().find_map(|l| l.strip_prefix("Depends:")).unwrap_or_default()))
+}
+
+/// The names in a `Depends` field.
+fn names(field: &str) -> Vec<String> {
+    let words = field.split([',', '|']).filter_map(|one| one.split_whitespace().next());
+    words.map(|name| name.split(':').next().unwrap_or(name).to_owned()).collect()
 }
 
 impl Apt {
-    fn new() -> Result<Self> {
-        let dir = paths::cache()?.join("apt");
+    fn new(kind: Kind) -> Result<Self> {
+        let dir = paths::cache()?.join(if kind == Kind::Source { "apt" } else { "apt-binary" });
         for sub in ["state/lists/partial", "cache/archives/partial", "empty", "sources"] {
             std::fs::create_dir_all(dir.join(sub))
                 .with_context(|| format!("cannot make {}", dir.join(sub).display()))?;
         }
-        let apt = Self { dir };
+        let apt = Self { dir, kind };
         apt.write_sources()?;
         let dump = command::run(Command::new("apt-config").arg("dump"), None)?;
         let mut conf = config::without_hooks(&String::from_utf8_lossy(&dump));
@@ -68,14 +94,15 @@ impl Apt {
         Ok(apt)
     }
 
-    /// The system's sources, as source packages, in a folder of ours.
+    /// The system's sources, for our kind of package, in a folder of ours.
     fn write_sources(&self) -> Result<()> {
+        let kind = if self.kind == Kind::Source { "deb-src" } else { "deb" };
         let (mut lists, mut stanzas) = (BTreeSet::new(), BTreeSet::new());
         let mut add = |path: &Path| {
             let Ok(text) = std::fs::read_to_string(path) else { return };
             match path.extension().and_then(|e| e.to_str()) {
-                Some("list") => lists.extend(config::one_line(&text)),
-                Some("sources") => stanzas.extend(config::deb822(&text)),
+                Some("list") => lists.extend(config::one_line(&text, kind)),
+                Some("sources") => stanzas.extend(config::deb822(&text, kind)),
                 _ => {}
             }
         };
@@ -116,7 +143,8 @@ impl Apt {
 
     /// All versions in the indexes, newest first.
     fn versions(&self, package: &str) -> Result<Vec<String>> {
-        let output = command::capture(self.command("apt-cache").args(["showsrc", "--only-source", package]))?;
+        let show: &[&str] = if self.kind == Kind::Source { &["showsrc", "--only-source"] } else { &["show"] };
+        let output = command::capture(self.command("apt-cache").args(show).arg(package))?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let distinct: BTreeSet<_> =
             text.lines().filter_map(|l| Some(l.strip_prefix("Version:")?.trim().to_owned())).collect();
@@ -129,12 +157,16 @@ impl Apt {
         Ok(versions)
     }
 
-    fn source(&self, package: &str, version: &str, to: &Path) -> Result<()> {
+    fn fetch(&self, package: &str, version: &str, to: &Path) -> Result<()> {
         for entry in std::fs::read_dir(to)? {
             files::remove(&entry?.path())?;
         }
         let mut c = self.command("apt-get");
-        c.args(["-q", "-o", "Acquire::Retries=2", "source", "--only-source", "--download-only"]);
+        c.args(["-q", "-o", "Acquire::Retries=2"]);
+        match self.kind {
+            Kind::Source => c.args(["source", "--only-source", "--download-only"]),
+            Kind::Binary => c.arg("download"),
+        };
         command::run(c.arg(format!("{package}={version}")).current_dir(to), None)?;
         Ok(())
     }
@@ -143,4 +175,18 @@ impl Apt {
 /// Whether `a` is an older version than `b`, as dpkg compares them.
 fn older(a: &str, b: &str) -> bool {
     Command::new("dpkg").args(["--compare-versions", a, "lt", b]).status().is_ok_and(|s| s.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_dependencies() {
+        assert_eq!(
+            names(" libc6:any (>= 2.34), a | b (= 1), linux-image-6.1.0-1-x (= 6)"),
+            ["libc6", "a", "b", "linux-image-6.1.0-1-x"]
+        );
+        assert!(names("").is_empty());
+    }
 }

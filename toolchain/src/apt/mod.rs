@@ -1,4 +1,4 @@
-//! Source packages of the distribution, through the machine's own apt configuration and without root.
+//! Packages of the distribution, through the machine's own apt configuration and without root.
 //!
 //! apt checks the chain: signed Release, Sources index, files. What was fetched stays in the cache, so that a second
 //! build needs no network.
@@ -8,6 +8,7 @@ mod fetch;
 
 use crate::{command, files, paths, progress};
 use anyhow::{Context, Result, bail};
+use fetch::Kind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -48,7 +49,7 @@ pub fn source(package: &str) -> Result<Source> {
         files::build_dir(&dir, |new| {
             let download = new.join("files");
             std::fs::create_dir(&download)?;
-            let version = fetch::download(package, &download)?;
+            let version = fetch::download(package, Kind::Source, &download)?;
             let dsc = one_with_suffix(&download, ".dsc")?;
             // The files were checked against the signed index already; the maintainer's own key is rarely at hand.
             command::run(
@@ -60,6 +61,37 @@ pub fn source(package: &str) -> Result<Source> {
         })
     })?;
     source(&dir).with_context(|| format!("the source of {package} vanished from {}", dir.display()))
+}
+
+/// A binary package, unpacked in the cache and never installed: the folder, and the version.
+pub fn binary(package: &str) -> Result<(PathBuf, String)> {
+    let dir = paths::cache()?.join("packages").join(package);
+    let found = |dir: &Path| {
+        let version = std::fs::read_to_string(dir.join("version")).ok()?;
+        Some((dir.join("tree"), version.trim().to_owned()))
+    };
+    if let Some(found) = found(&dir) {
+        return Ok(found);
+    }
+    if let Some(parent) = dir.parent() {
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    progress::step(&format!("fetching the package {package}"), || {
+        files::build_dir(&dir, |new| {
+            let version = fetch::download(package, Kind::Binary, new)?;
+            let file = one_with_suffix(new, ".deb")?;
+            command::run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(new.join("tree")), None)?;
+            files::remove(&file)?;
+            std::fs::write(new.join("version"), version)?;
+            Ok(())
+        })
+    })?;
+    found(&dir).with_context(|| format!("the package {package} vanished from {}", dir.display()))
+}
+
+/// What a binary package depends on.
+pub fn depends(package: &str) -> Result<Vec<String>> {
+    fetch::depends(package)
 }
 
 /// A source tree given by the user.

@@ -1,5 +1,6 @@
 //! The command line that users see: one file a command.
 
+mod bench;
 mod build;
 mod clean;
 mod completions;
@@ -51,6 +52,7 @@ enum Command {
     Rm(rm::Rm),
     Inspect(inspect::Inspect),
     Test(crate::testing::Test),
+    Bench(bench::Bench),
     Doctor(doctor::Doctor),
     Clean(clean::Clean),
     Uninstall(uninstall::Uninstall),
@@ -87,6 +89,7 @@ impl Cli {
             Command::Rm(command) => command.run(),
             Command::Inspect(command) => command.run(),
             Command::Test(command) => command.run(yes),
+            Command::Bench(command) => command.run(yes),
             Command::Doctor(command) => command.run(),
             Command::Clean(command) => command.run(),
             Command::Uninstall(command) => command.run(yes),

@@ -1,0 +1,87 @@
+/* The init of the Linux guest: loads the modules that lie beside it in the order of their names, mounts on /data what the
+ * argument behind `bench` names, runs the rest of its arguments as a program, and turns the machine off. Linked statically. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+static void off(void)
+{
+    fflush(stdout);
+    tcdrain(1);
+    sync();
+    reboot(RB_POWER_OFF);
+    for (;;)
+        pause();
+}
+
+static void fail(const char *what)
+{
+    printf("bench: error=init: %s: %s\n", what, strerror(errno));
+    off();
+}
+
+static void modules(void)
+{
+    struct dirent **names;
+    int n = scandir("/modules", &names, 0, alphasort);
+    for (int i = 0; i < n; i++) {
+        char path[300];
+        if (names[i]->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "/modules/%s", names[i]->d_name);
+        int fd = open(path, O_RDONLY);
+        if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) && errno != EEXIST))
+            fail(path);
+        close(fd);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    struct termios t;
+    mkdir("/dev", 0755);
+    mkdir("/proc", 0755);
+    mkdir("/data", 0755);
+    if (mount("dev", "/dev", "devtmpfs", 0, 0) || mount("proc", "/proc", "proc", 0, 0))
+        return 1;
+    int fd = open("/dev/console", O_RDWR);
+    dup2(fd, 0), dup2(fd, 1), dup2(fd, 2);
+    if (!tcgetattr(0, &t)) {
+        t.c_lflag &= ~ECHO;
+        tcsetattr(0, TCSANOW, &t);
+    }
+    modules();
+    /* Parameters that the kernel itself does not know come first. */
+    while (argc > 1 && strcmp(*argv, "bench"))
+        argc--, argv++;
+    if (argc < 3)
+        errno = EINVAL, fail("arguments");
+    const char *kind = argv[1], *from = strcmp(kind, "tmpfs") ? "/dev/vda" : "none";
+    /* The disk may still be on its way: its driver finds it after the module was loaded. */
+    for (int i = 0; *from == '/' && access(from, F_OK) && i < 500; i++)
+        usleep(10000);
+    if (mount(from, "/data", kind, 0, 0))
+        fail(kind);
+    pid_t child = fork();
+    if (!child) {
+        execv(argv[2], argv + 2);
+        fail(argv[2]);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    if (umount("/data"))
+        fail("umount");
+    printf("bench: exit=%d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    off();
+}

@@ -1,0 +1,293 @@
+//! SQLite: speedtest1 and durable commits, beside a Linux guest on the same machine and the same kind of disk.
+
+mod machine;
+mod program;
+mod report;
+mod work;
+
+use super::Options;
+use super::guest::{Disk, Guest};
+use super::linux::{self, Contents};
+use super::stats::Series;
+use crate::vmm::accel;
+use crate::vmm::qemu;
+use crate::{command, packages, paths, progress, sysroot};
+use anyhow::{Context, Result, bail};
+use machine::{LinuxGuest, Machine};
+use program::Programs;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use work::{Answer, Storage, Work};
+
+pub use report::Report;
+
+/// Size of speedtest1's work, in per cent.
+const SIZE: u32 = 50;
+/// Transactions in one run.
+const COMMITS: u32 = 300;
+/// Size of the disks.
+const DISK: u64 = 256 << 20;
+/// The longest that one guest may take.
+const LIMIT: Duration = Duration::from_secs(900);
+
+const WORKS: [Work; 3] = [Work::Speedtest(SIZE), Work::Commits(COMMITS, "delete"), Work::Commits(COMMITS, "wal")];
+
+/// Which guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Side {
+    Unibody,
+    Linux,
+}
+
+/// What one kind of run gave.
+#[derive(Clone, Debug)]
+struct Measured {
+    side: Side,
+    work: Work,
+    storage: Storage,
+    /// Seconds for speedtest1, microseconds a commit.
+    time: Series,
+    /// For commits.
+    each: Option<Each>,
+}
+
+/// What one commit costs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Each {
+    /// Instructions that the guest executed.
+    instructions: f64,
+    /// Requests to the disk.
+    writes: f64,
+    /// KiB in them.
+    written_kib: f64,
+    /// Flushes of the disk.
+    flushes: f64,
+    /// Reads from the disk.
+    reads: f64,
+}
+
+/// All that the runs share.
+struct Bench {
+    machine: Machine,
+    programs: Programs,
+    linux: Option<LinuxGuest>,
+    dir: PathBuf,
+    /// The first speedtest1's hash: every other one must be the same.
+    hash: Option<String>,
+    /// Options of the two builds.
+    options: Vec<(Side, BTreeSet<String>)>,
+}
+
+/// Measures.
+pub fn run(options: &Options) -> Result<Report> {
+    if !qemu::chosen_by_hand() {
+        packages::ensure(&[qemu::NAME], options.yes)?;
+    }
+    packages::ensure(&program::TOOLS, options.yes)?;
+    let (accel, note) = accel::choose(accel::Wanted::Auto)?;
+    if let Some(note) = note {
+        eprintln!("unibody: {note}");
+    }
+    let sysroot_options = sysroot::Options { yes: options.yes, ..sysroot::Options::default() };
+    let sysroot = sysroot::ensure(&sysroot_options)?;
+    let project = paths::project(None)?;
+    let programs = program::ours(&project, &sysroot)?;
+    let dir = tempfile::Builder::new().prefix("unibody-bench-").tempdir_in(&programs.dir)?;
+    let mut report = Report::new(accel.name(), &programs.version, options.rounds)?;
+    let linux = if options.linux {
+        let program = program::linux(&programs)?;
+        let kernel = linux::kernel()?;
+        let initramfs = programs.dir.join("initramfs");
+        let init = project.join("tests/bench/init.c");
+        let contents =
+            Contents { init: &init, program: &program.program, libraries: &program.libraries, work: dir.path() };
+        progress::step("making the Linux guest", || linux::initramfs(&kernel, &contents, &initramfs))?;
+        report.linux(&kernel.version, &program.version);
+        Some(LinuxGuest { kernel, initramfs })
+    } else {
+        None
+    };
+    let machine = Machine { accel, work: dir.path().to_owned() };
+    let mut bench = Bench { machine, programs, linux, dir: dir.path().to_owned(), hash: None, options: Vec::new() };
+    for measured in bench.all(options)? {
+        report.add(measured);
+    }
+    report.difference(&bench.difference());
+    Ok(report)
+}
+
+impl Bench {
+    /// Every kind of run: rounds in which the guests take turns, then the runs that count instructions.
+    fn all(&mut self, options: &Options) -> Result<Vec<Measured>> {
+        let mut kinds: Vec<(Side, Work, Storage)> = Vec::new();
+        for work in WORKS {
+            for (side, storage) in [
+                (Side::Unibody, Storage::Memory),
+                (Side::Linux, Storage::Memory),
+                (Side::Unibody, Storage::Fat),
+                (Side::Linux, Storage::Fat),
+                (Side::Linux, Storage::Ext4),
+            ] {
+                let name = said(side, work, storage);
+                let wanted = options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+                if wanted && (side == Side::Unibody || self.linux.is_some()) {
+                    kinds.push((side, work, storage));
+                }
+            }
+        }
+        if kinds.is_empty() {
+            bail!("--only {} matches no run", options.only.as_deref().unwrap_or_default());
+        }
+        let mut times = vec![Vec::new(); kinds.len()];
+        let mut disks = vec![Disk::default(); kinds.len()];
+        for round in 1..=options.rounds {
+            // Turn about, so that neither guest always has the colder or the warmer machine.
+            let order: Vec<usize> =
+                if round % 2 == 1 { (0..kinds.len()).collect() } else { (0..kinds.len()).rev().collect() };
+            for at in order {
+                let (side, work, storage) = kinds[at];
+                let what = format!("round {round} of {}: {}", options.rounds, said(side, work, storage));
+                let (answer, disk, _) = progress::step(&what, || self.one(side, work, storage, false))?;
+                times[at].push(match work {
+                    Work::Speedtest(_) => answer.seconds,
+                    Work::Commits(count, _) => answer.seconds * 1e6 / f64::from(count),
+                });
+                disks[at] = disk;
+            }
+        }
+        let mut all = Vec::new();
+        for (at, &(side, work, storage)) in kinds.iter().enumerate() {
+            let time = Series::new(std::mem::take(&mut times[at])).context("no rounds")?;
+            let each = match work {
+                Work::Speedtest(_) => None,
+                Work::Commits(count, _) => {
+                    let what = format!("counting instructions: {}", said(side, work, storage));
+                    let (_, _, instructions) = progress::step(&what, || self.one(side, work, storage, true))?;
+                    Some(Each::new(count, instructions, disks[at]))
+                }
+            };
+            all.push(Measured { side, work, storage, time, each });
+        }
+        Ok(all)
+    }
+
+    /// One guest's life, its answer checked.
+    fn one(&mut self, side: Side, work: Work, storage: Storage, counts: bool) -> Result<(Answer, Disk, u64)> {
+        let disk = self.disk(storage)?;
+        let guest = self.guest(side, work, storage, disk.as_deref(), counts)?;
+        let fail = || format!("{}: {}", guest.program.display(), said(side, work, storage));
+        let transcript = guest.run(LIMIT).with_context(fail)?;
+        let answer = work::check(work, &transcript).with_context(|| said(side, work, storage))?;
+        self.compare(&answer).with_context(|| said(side, work, storage))?;
+        if !self.options.iter().any(|(s, _)| *s == side) {
+            self.options.push((side, answer.options.clone()));
+        }
+        let (begin, end) = (transcript.samples[0], transcript.samples[1]);
+        if !counts {
+            let seen = end.at.duration_since(begin.at).as_secs_f64();
+            check_clock(answer.seconds, seen).with_context(|| said(side, work, storage))?;
+        }
+        Ok((answer, end.disk.since(begin.disk), end.instructions - begin.instructions))
+    }
+
+    fn guest(&self, side: Side, work: Work, storage: Storage, disk: Option<&Path>, counts: bool) -> Result<Guest> {
+        match (side, &self.linux) {
+            (Side::Unibody, _) => self.machine.ours(&self.programs, work, disk, counts),
+            (Side::Linux, Some(linux)) => self.machine.linux(linux, work, storage, disk, counts),
+            (Side::Linux, None) => bail!("there is no Linux guest"),
+        }
+    }
+
+    /// All guests must say the same where the answer is not known beforehand.
+    fn compare(&mut self, answer: &Answer) -> Result<()> {
+        if let Some(hash) = &answer.hash {
+            let first = self.hash.get_or_insert_with(|| hash.clone());
+            if first != hash {
+                bail!("wrong answer: speedtest1's hash is {hash}, another guest's {first}");
+            }
+        }
+        if answer.version != self.programs.version.split('-').next().unwrap_or_default() {
+            bail!("SQLite {} is running, {} was expected", answer.version, self.programs.version);
+        }
+        Ok(())
+    }
+
+    /// A fresh disk, the same for both guests.
+    fn disk(&self, storage: Storage) -> Result<Option<PathBuf>> {
+        if storage == Storage::Memory {
+            return Ok(None);
+        }
+        let clean = self.dir.join(format!("{}.clean", storage.linux()));
+        if !clean.exists() {
+            let file = std::fs::File::create(&clean).with_context(|| format!("cannot make {}", clean.display()))?;
+            file.set_len(DISK)?;
+            let mut format = Command::new(if storage == Storage::Ext4 { "mkfs.ext4" } else { "mkfs.vfat" });
+            format.args(if storage == Storage::Ext4 { &["-q", "-F"][..] } else { &["-F", "32"] });
+            command::run(format.arg(&clean), None)?;
+        }
+        let disk = self.dir.join("disk.img");
+        command::run(Command::new("cp").arg("--sparse=always").arg(&clean).arg(&disk), None)?;
+        Ok(Some(disk))
+    }
+
+    /// Options that only one of the two builds has.
+    fn difference(&self) -> Vec<String> {
+        let of = |side| self.options.iter().find(|(s, _)| *s == side).map(|(_, options)| options);
+        match (of(Side::Unibody), of(Side::Linux)) {
+            (Some(ours), Some(theirs)) => ours.symmetric_difference(theirs).cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Each {
+    fn new(count: u32, instructions: u64, disk: Disk) -> Self {
+        let each = |total: u64| total as f64 / f64::from(count);
+        Self {
+            instructions: each(instructions).round(),
+            writes: each(disk.writes),
+            written_kib: each(disk.written) / 1024.0,
+            flushes: each(disk.flushes),
+            reads: each(disk.reads),
+        }
+    }
+}
+
+/// A guest's clock may be a little off, and this machine's readings come a little late; more than that is a wrong clock, and
+/// times by it would be worth nothing.
+fn check_clock(guest: f64, seen: f64) -> Result<()> {
+    if guest > seen * 1.05 + 0.05 || guest < seen * 0.9 - 0.3 {
+        bail!("the guest's clock says {guest:.3} s, this machine's {seen:.3} s");
+    }
+    Ok(())
+}
+
+fn said(side: Side, work: Work, storage: Storage) -> String {
+    match side {
+        Side::Unibody => format!("unibody, {work}, {}", storage.ours()),
+        Side::Linux => format!("Linux, {work}, {}", storage.linux()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks() {
+        assert!(check_clock(10.0, 10.1).is_ok());
+        assert!(check_clock(0.05, 0.1).is_ok());
+        assert!(check_clock(12.0, 10.0).is_err());
+        assert!(check_clock(5.0, 10.0).is_err());
+    }
+
+    #[test]
+    fn a_commit() {
+        let each = Each::new(300, 60_000_000, Disk { writes: 1200, written: 4_915_200, flushes: 900, reads: 0 });
+        assert_eq!((each.instructions, each.writes, each.written_kib, each.flushes), (200_000.0, 4.0, 16.0, 3.0));
+    }
+}
