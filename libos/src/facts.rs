@@ -84,11 +84,12 @@ impl facts::Facts for Kernel {
         let s = mm::stats();
         let (size, resident) = mm::program::usage();
         let bytes = |pages: usize| (pages * PAGE_SIZE) as u64;
+        let cached = libos_fs::cache::cached_pages();
         Memory {
             total: bytes(s.total),
             free: bytes(s.free),
-            available: bytes(s.available),
-            cached: 0,
+            available: bytes(s.available + cached - libos_fs::cache::dirty_pages().min(cached)),
+            cached: bytes(cached),
             virtual_size: size as u64,
             resident: resident as u64,
         }

@@ -10,6 +10,8 @@ use libos_base::{Result, time};
 pub struct Hooks {
     /// Writes back all dirty pages.
     pub write_back: fn() -> Result<()>,
+    /// Frees pages; see [`cache::make_room`].
+    pub make_room: fn(usize) -> bool,
     /// Writes back, and closes all volumes.
     pub close: fn(),
 }
@@ -22,7 +24,7 @@ const PATIENCE_NS: u64 = 30 * time::NS;
 /// Sees to it that all mounts are made durable and closed when the machine stops. Called when the first file system
 /// is mounted that needs it.
 pub fn close_at_end() {
-    HOOKS.set(|| Hooks { write_back: cache::write_back_all, close });
+    HOOKS.set(|| Hooks { write_back: cache::write_back_all, make_room: cache::make_room, close });
 }
 
 /// What is to be done before the machine stops, if anything. It may wait for devices.
@@ -42,6 +44,11 @@ pub fn sync_all() -> Result<()> {
 /// Hands all dirty pages to their storage.
 pub fn write_back() -> Result<()> {
     HOOKS.get().map_or(Ok(()), |h| (h.write_back)())
+}
+
+/// Frees about `pages` pages of files, written first if need be. Whether there were any. To be called where one may wait.
+pub fn make_room(pages: usize) -> bool {
+    HOOKS.get().is_some_and(|h| (h.make_room)(pages))
 }
 
 /// Waits for the devices in another thread: one that never answers must not keep the machine from stopping.

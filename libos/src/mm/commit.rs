@@ -28,15 +28,29 @@ pub fn held() -> usize {
     with_tables(promised())
 }
 
-/// Promises `pages`, or ENOMEM.
-pub fn promise(pages: usize) -> Result<()> {
+/// How many frames are missing for a promise of `pages`.
+fn missing(pages: usize) -> usize {
     // Twice the reserve: the kernel's own needs grow with what the program does.
     let spoken_for = 2 * frames::reserve() + with_tables(promised() + pages);
-    if !frames::has_free(spoken_for) {
+    if frames::has_free(spoken_for) { 0 } else { spoken_for - frames::free_frames() }
+}
+
+/// Promises `pages`, or ENOMEM. What the page cache can drop counts as free.
+pub fn promise(pages: usize) -> Result<()> {
+    let n = missing(pages);
+    if n > 0 && (super::reclaim(n) == 0 || missing(pages) > 0) {
         return Err(Errno::ENOMEM);
     }
     PROMISED.fetch_add(pages, Relaxed);
     Ok(())
+}
+
+/// Makes room for a promise of `pages`, as far as that needs files to be written first. To be called without locks.
+pub fn prepare(pages: usize) {
+    let n = missing(pages);
+    if n > 0 {
+        libos_fs::sync::make_room(n);
+    }
 }
 
 /// Pages that were touched and now are only promised again (MADV_DONTNEED).

@@ -125,9 +125,13 @@ fn alloc_large(l: Layout) -> *mut u8 {
     let align_order = pages(l.align()).ilog2() as usize;
     let growable = l.size() > GROWABLE || l.align() >= PAGE_SIZE;
     let level = if growable { Level::Normal } else { Level::Heap };
-    match frames::alloc_exact(level, pages(l.size()), align_order) {
-        Some(p) => virt_of(p) as *mut u8,
-        None => null_mut(),
+    loop {
+        match frames::alloc_exact(level, pages(l.size()), align_order) {
+            Some(p) => return virt_of(p) as *mut u8,
+            // A run of frames may need more than its own number to be dropped: until nothing more can be.
+            None if super::reclaim(pages(l.size()).max(32)) > 0 => {}
+            None => return null_mut(),
+        }
     }
 }
 

@@ -88,7 +88,13 @@ pub fn stats() -> Stats {
 /// Whether only the reserve is left: nothing new should be made. See `libos_base::memory`.
 #[cfg_attr(unibody_kernel, unsafe(no_mangle))]
 pub fn libos_memory_low() -> bool {
-    !frames::has_free(frames::reserve() + 1)
+    let enough = || frames::has_free(frames::reserve() + 1);
+    !enough() && (reclaim(32) == 0 || !enough())
+}
+
+/// Frees about `pages` of the page cache; how many it were. Nothing where no lock may be taken.
+fn reclaim(pages: usize) -> usize {
+    if crate::sched::may_switch() { libos_base::memory::reclaim(pages) } else { 0 }
 }
 
 /// Pages that are free and neither kept in reserve nor promised. See `libos_base::memory`.

@@ -87,6 +87,9 @@ pub fn map(
     populate: bool,
 ) -> Result<usize> {
     let len = len.checked_next_multiple_of(PAGE_SIZE).filter(|&l| l <= PROGRAM_END).ok_or(Errno::ENOMEM)?;
+    if promised(prot, flags, file.is_none()) {
+        commit::prepare(len / PAGE_SIZE);
+    }
     let mut garbage = Garbage::default();
     let mut s = space::lock();
     s.check_room(2)?;
@@ -168,6 +171,9 @@ pub fn protect(addr: usize, len: usize, prot: Prot) -> Result<()> {
     }
     check_prot(prot)?;
     let all = range(addr, len, Errno::ENOMEM)?;
+    if prot.contains(Prot::WRITE) {
+        commit::prepare(all.len() / PAGE_SIZE);
+    }
     let mut s = space::lock();
     s.check_room(2)?;
     s.check_not_kernel(all.clone())?;

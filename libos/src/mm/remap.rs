@@ -20,6 +20,7 @@ pub fn remap(old: usize, old_len: usize, new_len: usize, may_move: bool, to: Opt
     }
     let from = range(old, old_len, Errno::EINVAL)?;
     let new_len = range(0, new_len, Errno::ENOMEM)?.end;
+    commit::prepare(new_len.saturating_sub(from.len()) / PAGE_SIZE);
     let mut garbage = Garbage::default();
     let mut s = space::lock();
     s.check_room(4)?;

@@ -3,9 +3,10 @@
 //! they are write-protected first, so that the next write makes them dirty again.
 
 use super::space::{self, Space};
-use super::vma::{Flags, Kind};
+use super::vma::{Flags, Kind, Vma};
 use alloc::sync::Arc;
 use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use libos_base::file::FileLike;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_up};
 use libos_fs::inode::Inode;
@@ -51,4 +52,25 @@ pub fn write_back(cache: *const (), pages: Range<u64>) {
             space.protect_shared(range.start + from..range.start + to);
         }
     });
+}
+
+/// Unmaps pages of files that the program did not touch for some time, about `want` of them, so that the page cache can
+/// drop them. Does nothing when the space is locked: it may be by us.
+pub fn unmap_untouched(want: usize) {
+    static HAND: AtomicUsize = AtomicUsize::new(0);
+    let of_cache = |v: &Vma| match &v.kind {
+        Kind::File(f, _) if !v.flags.contains(Flags::LOCKED) => {
+            f.downcast::<OpenFile>().is_some_and(|o| o.path.inode().cache().is_some())
+        }
+        _ => false,
+    };
+    let Some(mut space) = space::try_lock() else { return };
+    let before = space.file_pages();
+    let mut rounds = 0;
+    // Once round takes the marks away, once more finds what was not touched since.
+    while rounds < 3 && before - space.file_pages() < want {
+        let next = space.unmap_untouched(HAND.load(Relaxed), want, of_cache);
+        HAND.store(next, Relaxed);
+        rounds += usize::from(next == 0);
+    }
 }

@@ -260,7 +260,7 @@ impl Space {
             e.store(zero | rights(vma.prot, false), Relaxed);
             return Ok(());
         }
-        let frame = frames::alloc_zeroed(level(vma)).ok_or(Errno::ENOMEM)?;
+        let frame = zeroed_frame(level(vma))?;
         e.store(frame | OWNED | rights(vma.prot, true), Relaxed);
         if vma.flags.contains(Flags::PROMISED) {
             commit::settle(1);
@@ -284,7 +284,7 @@ impl Space {
             return Ok(());
         }
         if write && !shared {
-            let frame = frames::alloc_for(level(vma), 0).ok_or(Errno::ENOMEM)?;
+            let frame = frame(level(vma))?;
             // SAFETY: a fresh frame of ours, as long as the page.
             page.read(0, unsafe { core::slice::from_raw_parts_mut(virt_of(frame) as *mut u8, PAGE_SIZE) });
             e.store(frame | OWNED | rights(vma.prot, true), Relaxed);
@@ -304,6 +304,50 @@ impl Space {
             self.pages.insert(addr, page);
         }
         Ok(())
+    }
+
+    /// Pages of files that are mapped.
+    pub fn file_pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    /// Unmaps pages of files that were not touched since the last time and that cannot be written through the mapping:
+    /// about `want` of them, from address `from` on. Where to go on the next time, 0 when it came to the end.
+    pub fn unmap_untouched(&mut self, from: usize, want: usize, of_cache: impl Fn(&Vma) -> bool) -> usize {
+        let mut list = [0; 64];
+        let mut n = 0;
+        let mut next = 0;
+        let mut vma: Option<(usize, usize, bool)> = None;
+        for (&addr, _) in self.pages.range(from..) {
+            if n == list.len().min(want) {
+                next = addr;
+                break;
+            }
+            if !vma.as_ref().is_some_and(|(start, end, _)| (*start..*end).contains(&addr)) {
+                vma = self.vmas.find(addr).map(|(start, v)| (start, v.end, of_cache(v)));
+            }
+            let Some(e) = self.tables.as_ref().and_then(|t| t.entry(addr)) else { continue };
+            if vma.is_some_and(|(_, _, of_cache)| of_cache)
+                && e.load(Relaxed) & (WRITE | OWNED) == 0
+                // A stale translation may be used without the mark being set again: then the page comes back by a fault.
+                && e.fetch_and(!ACCESSED, Relaxed) & ACCESSED == 0
+            {
+                list[n] = addr;
+                n += 1;
+            }
+        }
+        let mut touched = Touched::default();
+        for &addr in &list[..n] {
+            if let Some(e) = self.tables().entry(addr) {
+                e.store(0, Relaxed);
+                touched.add(addr);
+            }
+        }
+        tlb::flush(touched.0);
+        for addr in &list[..n] {
+            self.pages.remove(addr);
+        }
+        next
     }
 
     /// Takes the right to write away from the pages of a shared mapping: the next write faults.
@@ -334,6 +378,24 @@ impl Space {
             _ => false,
         }
     }
+}
+
+/// A frame for the program; pages of files make place for it.
+fn frame(level: Level) -> Result<u64> {
+    loop {
+        match frames::alloc_for(level, 0) {
+            Some(f) => return Ok(f),
+            None if super::reclaim(32) > 0 => {}
+            None => return Err(Errno::ENOMEM),
+        }
+    }
+}
+
+fn zeroed_frame(level: Level) -> Result<u64> {
+    let f = frame(level)?;
+    // SAFETY: the frame is ours and in the direct map.
+    unsafe { (virt_of(f) as *mut u8).write_bytes(0, PAGE_SIZE) };
+    Ok(f)
 }
 
 fn level(vma: &Vma) -> Level {

@@ -41,6 +41,7 @@ pub use work::{ExitContext, SyscallExit, exit_work, on_fault};
 pub(crate) use cpu::{cpu, this_cpu};
 #[cfg(unibody_kernel)]
 pub(crate) use hw::call_frame;
+pub(crate) use hw::may_switch;
 pub(crate) use run::{migrate_now, poke, slice_ended};
 #[cfg(unibody_kernel)]
 pub(crate) use spawn::program_segments;

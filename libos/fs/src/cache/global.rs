@@ -1,7 +1,7 @@
 //! All caches together: how much is dirty and how much may be, and what can be dropped.
 
 use super::tree::Gone;
-use super::{Backing, FileCache, thread};
+use super::{Backing, FileCache, ON_NEED, thread};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -179,8 +179,12 @@ pub(super) fn dirty_files(f: impl Fn(&FileCache) -> bool) -> Vec<(Arc<FileCache>
 
 /// Writes back what is dirty in all files. Errors are told by the files' error sequences; the first is given too.
 pub fn write_back_all() -> Result<()> {
+    write_back(|c| !c.is_orphan())
+}
+
+fn write_back(f: impl Fn(&FileCache) -> bool) -> Result<()> {
     let mut result = Ok(());
-    for (c, keep) in dirty_files(|c| !c.orphan.load(Relaxed)) {
+    for (c, keep) in dirty_files(f) {
         result = result.and(c.flush(0..u64::MAX));
         drop(keep);
     }
@@ -205,18 +209,38 @@ pub(super) fn new_page() -> Result<Arc<Page>> {
     if free() < low {
         reclaim(64);
     }
-    let mut wrote = false;
+    let mut tried = false;
     loop {
         match Page::new() {
             Err(_) if reclaim(64) > 0 => {}
-            Err(e) if wrote || dirty_pages() == 0 => return Err(e),
+            Err(e) if core::mem::replace(&mut tried, true) => return Err(e),
             Err(_) => {
-                let _ = write_back_all();
-                wrote = true;
+                make_room(64);
             }
             ok => return ok,
         }
     }
+}
+
+/// Frees about `pages` pages, also those that are mapped or must be written first. Whether it freed any. No lock of
+/// write-back may be held.
+pub fn make_room(pages: usize) -> bool {
+    let mut freed = reclaim(pages);
+    if freed < pages
+        && let Some(unmap) = ON_NEED.get()
+    {
+        unmap(pages - freed);
+        freed += reclaim(pages - freed);
+    }
+    if freed < pages && dirty_pages() > 0 {
+        // Errors are told by the files' error sequences.
+        let _ = write_back(|_| true);
+        if let Some(unmap) = ON_NEED.get() {
+            unmap(pages - freed);
+        }
+        freed += reclaim(pages - freed);
+    }
+    freed > 0
 }
 
 /// The cache where the clock's hand is. The flag: it went round.

@@ -30,7 +30,7 @@ mod tree;
 mod write;
 
 pub use errors::ErrorSeq;
-pub use global::{cached_pages, dirty_pages, reclaim, write_back_all};
+pub use global::{cached_pages, dirty_pages, make_room, reclaim, write_back_all};
 pub use thread::commit_later;
 
 use crate::inode::{Cached, Extent, Pattern};
@@ -91,6 +91,15 @@ static ON_STORE: Once<OnStore> = Once::new();
 /// lock held.
 pub fn on_store(f: OnStore) {
     ON_STORE.set(|| f);
+}
+
+/// Set by the first mapping of a file.
+static ON_NEED: Once<fn(usize)> = Once::new();
+
+/// Sets who unmaps pages (about so many) that the program did not touch for long; the first call wins. It is called
+/// without any spin lock held.
+pub fn on_need(f: fn(usize)) {
+    ON_NEED.set(|| f);
 }
 
 impl FileCache {
