@@ -6,7 +6,7 @@ mod probe;
 
 pub use firmware::{machine, read};
 pub use platform::wire;
-pub use probe::{net_device, probe};
+pub use probe::{probe, take_device};
 
 use crate::arch::ioapic;
 use alloc::boxed::Box;

@@ -8,12 +8,14 @@ use drivers::virtio::{Device, MmioSlot, find_mmio, find_pci, id, rng::Rng};
 use libos_base::sync::{Rank, SpinLock};
 use libos_base::time::NS;
 
-/// Network cards that no driver has taken: the network stack does, if the program has one.
-static NET: SpinLock<Vec<Device>> = SpinLock::new(Rank::Table, Vec::new());
+/// Devices that no driver has taken: the part of the kernel that they are for does, if the program has it.
+static KEPT: SpinLock<Vec<Device>> = SpinLock::new(Rank::Table, Vec::new());
 
-/// The next network card.
-pub fn net_device() -> Option<Device> {
-    NET.lock().pop()
+/// The next device of that kind ([`id`]), in the order in which they were found.
+pub fn take_device(id: u32) -> Option<Device> {
+    let mut kept = KEPT.lock();
+    let i = kept.iter().position(|d| d.id() == id)?;
+    Some(kept.remove(i))
 }
 
 /// Looks at PCI and at the virtio-mmio slots that the command line, the DSDT or microvm's convention name.
@@ -24,12 +26,10 @@ pub fn probe(command_line: &[u8]) {
         match d.id() {
             id::CONSOLE => crate::console::add_device(d),
             id::RNG => seed_from(d),
-            id::NET => NET.lock().push(d),
+            id::NET | id::BLOCK | id::P9 => KEPT.lock().push(d),
             _ => {}
         }
     }
-    // `pop` takes the last; the first card found is to be the first interface.
-    NET.lock().reverse();
 }
 
 fn seed_from(d: Device) {

@@ -78,7 +78,7 @@ fn config() -> NetConfig {
 /// The first card that its driver accepts.
 fn take_card() -> Option<Box<dyn NetDevice>> {
     let options = card::Options::for_memory(memory() as u64);
-    while let Some(device) = crate::devices::net_device() {
+    while let Some(device) = crate::devices::take_device(drivers::virtio::id::NET) {
         let wake = Arc::new(|_| {
             if let Some(net) = NET.get() {
                 net.interrupt();
