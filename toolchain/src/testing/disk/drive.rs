@@ -19,6 +19,8 @@ pub enum Io {
 
 /// What is special about a disk.
 pub enum Special<'a> {
+    /// Nothing; but QEMU's process id becomes known (see `process_file`).
+    Nothing,
     /// Every write and flush is logged in this file (see `write_log`).
     Logged(&'a Path),
     /// The nth request of a kind fails with EIO; with `forever`, so do all of its kind that follow.
@@ -40,38 +42,48 @@ pub enum Special<'a> {
 pub fn script(folder: &Path, image: &Path, special: &Special) -> Result<PathBuf> {
     let name = |path: &Path| path.display().to_string().replace(',', ",,");
     let file = name(image);
-    let mut device = String::new();
-    let (drive, object) = match special {
-        // A write takes its time, a flush does not: one that does not wait for its writes is overtaken.
-        Special::Logged(log) => (
+    let plain = format!("file.driver=file,file.filename={file}");
+    let (mut device, mut object) = ("", String::new());
+    let drive = match special {
+        Special::Nothing => format!("driver=raw,{plain}"),
+        // A write takes its time, a flush does not: one that does not wait for its writes overtakes them.
+        Special::Logged(log) => {
+            object = "throttle-group,id=slow,x-iops-write=2000,x-iops-write-max=2000".to_owned();
             format!(
                 "driver=blklogwrites,log-sector-size=512,discard=unmap,log.driver=file,log.filename={},\
                  file.driver=throttle,file.throttle-group=slow,file.file.driver=file,file.file.discard=unmap,file.file.filename={file}",
                 name(log)
-            ),
-            "throttle-group,id=slow,x-iops-write=2000,x-iops-write-max=2000",
-        ),
+            )
+        }
         Special::Failing { io, n, forever } => {
             let config = folder.join("blkdebug.conf");
             std::fs::write(&config, failing(*io, *n, *forever))?;
-            let inner = format!("file.driver=blkdebug,file.config={},file.image.driver=file,file.image.filename={file}", name(&config));
-            (format!("driver=raw,{inner}"), "")
+            format!(
+                "driver=raw,file.driver=blkdebug,file.config={},file.image.driver=file,file.image.filename={file}",
+                name(&config)
+            )
         }
         Special::Slow(rate) => {
-            device.clear();
-            let inner = format!("driver=throttle,throttle-group=slow,file.driver=file,file.filename={file}");
-            (inner, &*format!("throttle-group,id=slow,x-iops-total={rate}"))
+            object = format!("throttle-group,id=slow,x-iops-total={rate}");
+            format!("driver=throttle,throttle-group=slow,{plain}")
         }
         Special::WriteThrough => {
-            device.push_str(",write-cache=off");
-            (format!("driver=raw,file.driver=file,file.filename={file}"), "")
+            device = ",write-cache=off,config-wce=off";
+            format!("driver=raw,{plain}")
         }
     };
-    let object = if object.is_empty() { String::new() } else { format!("-object '{object}' ") };
+    let object = if object.is_empty() { object } else { format!("-object '{object}' ") };
     let body = qemu::rewrite(&format!(
-        "*node-name=disk0,*|*node-name=disk0) set -- \"$@\" 'node-name=disk0,{drive}' ;; *drive=disk0,*|*drive=disk0) set -- \"$@\" \"$a{device}\" ;;"
+        "*node-name=disk0,*|*node-name=disk0) set -- \"$@\" 'node-name=disk0,{drive}' ;; \
+         *drive=disk0,*|*drive=disk0) set -- \"$@\" \"$a{device}\" ;;"
     ));
-    qemu::write_script(folder, "qemu-disk", &body.replace("exec qemu-system-x86_64 ", &format!("exec qemu-system-x86_64 {object}")))
+    let start = format!("echo $$ > \"$0.pid\"\nexec qemu-system-x86_64 {object}");
+    qemu::write_script(folder, "qemu-disk", &body.replace("exec qemu-system-x86_64 ", &start))
+}
+
+/// Where a started script leaves the process id that QEMU then has.
+pub fn process_file(script: &Path) -> PathBuf {
+    script.with_extension("pid")
 }
 
 /// Rules of QEMU's `blkdebug` driver: its state counts the requests.
@@ -86,7 +98,9 @@ fn failing(io: Io, n: u32, forever: bool) -> String {
         let _ = write!(text, "[set-state]\nevent = \"{event}\"\nstate = \"{state}\"\nnew_state = \"{}\"\n", state + 1);
     }
     let once = if forever { "off" } else { "on" };
-    text + &format!("[inject-error]\nevent = \"{event}\"\nstate = \"{n}\"\niotype = \"{kind}\"\nerrno = \"5\"\nonce = \"{once}\"\n")
+    text + &format!(
+        "[inject-error]\nevent = \"{event}\"\nstate = \"{n}\"\niotype = \"{kind}\"\nerrno = \"5\"\nonce = \"{once}\"\n"
+    )
 }
 
 #[cfg(test)]
@@ -97,6 +111,8 @@ mod tests {
     fn rules() {
         let text = failing(Io::Write, 3, false);
         assert_eq!(text.matches("[set-state]").count(), 2);
-        assert!(text.contains("[inject-error]\nevent = \"write_aio\"\nstate = \"3\"\niotype = \"write\"\nerrno = \"5\"\nonce = \"on\"\n"));
+        assert!(text.contains(
+            "[inject-error]\nevent = \"write_aio\"\nstate = \"3\"\niotype = \"write\"\nerrno = \"5\"\nonce = \"on\"\n"
+        ));
     }
 }

@@ -37,13 +37,6 @@ pub fn put(image: &Path, file: &Path, name: &str) -> Result<()> {
     process::run(&mut mcopy, b"", LIMIT)?.expect(0).map(drop)
 }
 
-/// The contents of a file in an image.
-pub fn get(image: &Path, name: &str) -> Result<Vec<u8>> {
-    let mut mtype = tool("mcopy", ["-n", "-i"]);
-    mtype.arg(image).arg(format!("::{name}")).arg("-");
-    Ok(process::run(&mut mtype, b"", LIMIT)?.expect(0)?.stdout)
-}
-
 /// What `fsck.vfat -n` says.
 fn check(image: &Path) -> Result<Finished> {
     process::run(tool("fsck.vfat", ["-n"]).arg(image), b"", LIMIT)

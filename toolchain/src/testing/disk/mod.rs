@@ -1,17 +1,33 @@
 //! Disks: what fsync promises holds when the power goes, when the disk is full, slow, failing or damaged.
 
+mod damaged;
 mod drive;
+mod failing;
+mod flush;
 mod fsx;
+mod full;
 mod image;
+mod kill;
+mod power_cut;
 mod random;
+mod resume;
+mod slow;
 mod talk;
+mod work;
 mod write_log;
 
-pub use image::PROGRAMS;
+pub use image::{PROGRAMS, clean};
 
 use super::case::Case;
 
 /// All of them.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     fsx::cases(all, full);
+    flush::cases(all);
+    full::cases(all);
+    power_cut::cases(all, full);
+    kill::cases(all, full);
+    failing::cases(all, full);
+    damaged::cases(all, full);
+    slow::cases(all, full);
 }

@@ -50,10 +50,13 @@ impl Talk {
     /// Says something.
     pub fn say(&mut self, text: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().context("its input was closed")?;
-        stdin.write_all(text.as_bytes()).and_then(|()| stdin.flush()).with_context(|| format!("it takes no input\n{}", self.report()))
+        stdin
+            .write_all(text.as_bytes())
+            .and_then(|()| stdin.flush())
+            .with_context(|| format!("it takes no input\n{}", self.report()))
     }
 
-    /// The next whole line that contains `word`; what is before it is passed over.
+    /// The next whole line that ends with `word`; what is before it is passed over.
     pub fn line_with(&mut self, word: &str, limit: Duration) -> Result<String> {
         let end = Instant::now() + limit;
         loop {
@@ -64,7 +67,7 @@ impl Talk {
                 while let Some(length) = out[self.seen..].iter().position(|byte| *byte == b'\n') {
                     let line = String::from_utf8_lossy(&out[self.seen..self.seen + length]).into_owned();
                     self.seen += length + 1;
-                    if line.contains(word) {
+                    if line.trim_end().ends_with(word) {
                         found = Some(line);
                         break;
                     }
@@ -76,7 +79,7 @@ impl Talk {
             }
             if ended || process::interrupted() || Instant::now() > end {
                 let why = if ended { "it ended" } else { "it took too long" };
-                bail!("no line with '{word}': {why}\n{}", self.report());
+                bail!("no line that ends with '{word}': {why}\n{}", self.report());
             }
             std::thread::sleep(Duration::from_micros(300));
         }
@@ -104,11 +107,6 @@ impl Talk {
         }
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Standard output so far.
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&self.out.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
@@ -125,13 +123,12 @@ impl Talk {
             let lines: Vec<_> = text.lines().collect();
             lines[lines.len().saturating_sub(40)..].join("\n")
         };
-        format!("$ {}\n--- standard output\n{}\n--- standard error\n{}", self.line, tail(self.output()), tail(self.errors()))
-    }
-
-    /// SIGKILL to all of it: the command and its VMM, which dies with it.
-    pub fn kill(mut self) -> Result<()> {
-        let _ = killpg(Pid::from_raw(self.child.id().cast_signed()), Signal::SIGKILL);
-        self.child.wait().context("it cannot be waited for").map(drop)
+        format!(
+            "$ {}\n--- standard output\n{}\n--- standard error\n{}",
+            self.line,
+            tail(self.output()),
+            tail(self.errors())
+        )
     }
 }
 
@@ -160,7 +157,7 @@ mod tests {
         let limit = Duration::from_secs(10);
         for word in ["one", "two"] {
             talk.say(&format!("{word}\n")).unwrap();
-            assert_eq!(talk.line_with("got", limit).unwrap(), format!("got {word}"));
+            assert_eq!(talk.line_with(word, limit).unwrap(), format!("got {word}"));
         }
         let (status, out, err) = talk.finish(limit).unwrap();
         assert_eq!((status, &*err, out.lines().count()), (3, "err\n", 4));

@@ -92,7 +92,12 @@ impl Log {
 
     /// How many flushes there are.
     pub fn flushes(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.what == What::Flush).count()
+        self.flushes_before(self.entries.len())
+    }
+
+    /// How many flushes there are among the first `at` entries.
+    pub fn flushes_before(&self, at: usize) -> usize {
+        self.entries[..at].iter().filter(|entry| entry.what == What::Flush).count()
     }
 
     /// How many entries the log had when its file was this long.
@@ -239,8 +244,10 @@ mod tests {
             assert_eq!((from, first_bytes(&base)), (2, vec![1, 0, 0, 0]));
         }
         // The first write is durable; the next is there or not; the third may be torn.
-        let expected: std::collections::BTreeSet<_> =
-            [[1, 0], [3, 0]].iter().flat_map(|a| [[0, 0], [4, 0], [0, 4], [4, 4]].map(|b| vec![a[0], b[0], b[1], 0])).collect();
+        let expected: std::collections::BTreeSet<_> = [[1, 0], [3, 0]]
+            .iter()
+            .flat_map(|a| [[0, 0], [4, 0], [0, 4], [4, 4]].map(|b| vec![a[0], b[0], b[1], 0]))
+            .collect();
         assert_eq!(seen, expected);
         let (mut base, mut from) = (vec![0; 4 * SECTOR], 0);
         let whole = all.cut(&mut base, &mut from, 5, 1).unwrap();
