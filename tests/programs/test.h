@@ -109,10 +109,12 @@ static UNUSED void sleep_ms(long ms)
     while (nanosleep(&t, &t) == -1 && errno == EINTR) {}
 }
 
-/* A private folder to work in; it becomes the current directory. */
+/* A private folder to work in; it becomes the current directory. TEST_SCRATCH says where ("//@ disk": on the disk). */
 static UNUSED void enter_scratch(void)
 {
-    char name[] = "/tmp/unibody-test-XXXXXX";
+    const char *place = getenv("TEST_SCRATCH");
+    char name[256];
+    snprintf(name, sizeof name, "%s/unibody-test-XXXXXX", place ? place : "/tmp");
     umask(022);
     if (!mkdtemp(name) || chdir(name)) {
         printf("no scratch folder: %s\n", errname(errno));

@@ -23,6 +23,9 @@ pub struct Directives {
     pub cflags: Vec<String>,
     /// `hosted no`: the fact exists only in a VM.
     pub hosted: bool,
+    /// `disk 64M`: the VM has a fresh FAT disk of that size, on which the program works: `enter_scratch` goes there. It
+    /// must be sound afterwards.
+    pub disk: Option<String>,
     /// `tool run`: the hosted life is `unibody run --hosted`, with the image's own root.
     pub own_root: bool,
 }
@@ -40,6 +43,7 @@ impl Default for Directives {
             cflags: Vec::new(),
             hosted: true,
             own_root: false,
+            disk: None,
         }
     }
 }
@@ -60,6 +64,7 @@ pub fn parse(source: &str) -> Result<Directives> {
             "timeout" => found.timeout = number()?.into(),
             "cflags" => found.cflags = words(rest)?,
             "hosted" => found.hosted = rest.trim() != "no",
+            "disk" => found.disk = Some(rest.trim().to_owned()),
             "tool" => found.own_root = rest.trim() == "run",
             // For people who compile it with the compiler of their machine: its facts are this project's own.
             "native" => {}
@@ -119,7 +124,9 @@ mod tests {
 
     #[test]
     fn all_of_them() {
-        let d = parse("// words\n//@ status 139\n//@ smp 2\n//@ env A=\"b c\"\n//@ hosted no\nint main(void)").unwrap();
+        let text = "// words\n//@ status 139\n//@ smp 2\n//@ env A=\"b c\"\n//@ hosted no\n//@ disk 8M\nint main(void)";
+        let d = parse(text).unwrap();
+        assert_eq!(d.disk.as_deref(), Some("8M"));
         assert_eq!((d.status, d.smp, d.hosted), (139, 2, false));
         assert_eq!(d.env, ["A=b c"]);
         assert!(parse("//@ stauts 1").is_err());

@@ -1,6 +1,6 @@
 //! Oracle cases: a program is compiled once, runs as a Linux process and as a VM, and must do the same in both lives.
 
-use super::case::{Case, Tally};
+use super::case::{Case, Need, Tally};
 use super::context::Context;
 use super::directives::{self, Directives};
 use super::process::{self, Finished};
@@ -18,7 +18,10 @@ pub fn cases(all: &mut Vec<Case>) -> Result<()> {
     }
     names.sort_unstable();
     for name in names {
-        all.push(Case::new(format!("program/{name}"), move |context| both(context, &name)));
+        let directives = directives::parse(&std::fs::read_to_string(folder.join(format!("{name}.c")))?);
+        let disk = directives.is_ok_and(|d| d.disk.is_some());
+        let case = Case::new(format!("program/{name}"), move |context| both(context, &name));
+        all.push(if disk { case.needs(&[Need::Toolchain, Need::Disk]) } else { case });
     }
     Ok(())
 }
@@ -28,7 +31,7 @@ fn both(context: &Context, name: &str) -> Result<Tally> {
     let directives = directives::parse(&std::fs::read_to_string(source)?)?;
     let image = context.program(name)?;
     let hosted = if directives.hosted { Some(hosted(context, &image, &directives)?) } else { None };
-    let vm = vm(context, &image, &directives)?;
+    let vm = vm(context, name, &image, &directives)?;
     if let Some(hosted) = &hosted {
         agree(hosted, &vm)?;
     }
@@ -58,14 +61,32 @@ fn hosted(context: &Context, image: &Path, directives: &Directives) -> Result<Fi
 }
 
 /// As a VM.
-fn vm(context: &Context, image: &Path, directives: &Directives) -> Result<Finished> {
+fn vm(context: &Context, name: &str, image: &Path, directives: &Directives) -> Result<Finished> {
     let mut command = context.unibody(["run", "--accel", "tcg", "-m", &directives.memory, "--net", "none"]);
     command.args(["--smp", &directives.smp.to_string()]);
     for variable in &directives.env {
         command.arg("-e").arg(variable);
     }
+    let disk = match &directives.disk {
+        Some(size) => {
+            let file = context.scratch(name)?.join("disk.img");
+            command.arg("--disk").arg(format!("{}:/data", file.display())).args([
+                "--disk-size",
+                size,
+                "-e",
+                "TEST_SCRATCH=/data",
+            ]);
+            Some(file)
+        }
+        None => None,
+    };
     command.arg(image).arg("--").args(&directives.args);
-    process::run(&mut command, directives.stdin.as_bytes(), Duration::from_secs(directives.timeout))
+    let done = process::run(&mut command, directives.stdin.as_bytes(), Duration::from_secs(directives.timeout))?;
+    if let Some(file) = disk.filter(|_| !done.timed_out) {
+        super::disk::clean(&file).with_context(|| done.report())?;
+        std::fs::remove_file(&file)?;
+    }
+    Ok(done)
 }
 
 /// Byte for byte; the first line that differs is shown.
