@@ -1,5 +1,6 @@
 //! virtio: finding devices, transports, the queue, and one folder per device.
 
+pub mod blk;
 pub mod console;
 mod find;
 pub mod net;

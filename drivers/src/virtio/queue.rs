@@ -245,9 +245,18 @@ impl Queue {
 
     /// Publishes and, if the device asks for it, notifies: once, however many chains were added.
     pub fn kick(&mut self) {
+        if let Some(n) = self.prepare_kick() {
+            n.notify();
+        }
+    }
+
+    /// Publishes; what the caller must notify if the device asks for it. A notification leaves the guest, which is
+    /// better done when no lock is held.
+    #[must_use]
+    pub fn prepare_kick(&mut self) -> Option<Notifier> {
         self.publish();
         if self.kicked == self.published {
-            return;
+            return None;
         }
         // Orders the store of avail.idx before the load of the device's wish.
         device_fence();
@@ -257,9 +266,17 @@ impl Queue {
         } else {
             self.used_flags().load(Ordering::Relaxed) & NO_NOTIFY == 0
         };
-        if wanted {
-            self.notifier.notify();
+        wanted.then_some(self.notifier)
+    }
+
+    /// Asks for one interrupt, when all that was added so far is completed. Whether that can be said: it needs
+    /// EVENT_IDX, and the device must have nothing else and not know of any of it yet.
+    pub fn interrupt_when_all_done(&mut self) -> bool {
+        let can = self.event_idx && self.published == self.last_used;
+        if can {
+            self.used_event().store(self.added.wrapping_sub(1), Ordering::Relaxed);
         }
+        can
     }
 
     /// Whether a completed chain waits.

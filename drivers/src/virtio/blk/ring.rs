@@ -1,0 +1,305 @@
+//! One queue with what is under way in it.
+
+use super::chain::Chain;
+use crate::dma::DmaBuf;
+use crate::virtio::queue::{Queue, Segment};
+use crate::virtio::transport::Notifier;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::block::{Completion, Op};
+use libos_base::sync::{IrqSpinLock, Rank, WaitQueue};
+use libos_base::thread::FOREVER;
+use libos_base::{Errno, Result};
+
+mod kind {
+    pub const IN: u32 = 0;
+    pub const OUT: u32 = 1;
+    pub const FLUSH: u32 = 4;
+    pub const GET_ID: u32 = 8;
+    pub const DISCARD: u32 = 11;
+}
+
+const OK: u8 = 0;
+const UNSUPPORTED: u8 = 2;
+/// What no device answers.
+const NO_ANSWER: u8 = 0xff;
+
+/// What the device reads and writes beside the data, a cache line a request.
+mod line {
+    /// Type, reserved, sector.
+    pub const HEADER: usize = 0;
+    pub const HEADER_LEN: usize = 16;
+    /// Sector, sectors, flags.
+    pub const DISCARD: usize = 16;
+    pub const DISCARD_LEN: usize = 16;
+    pub const STATUS: usize = 32;
+    /// The answer to GET_ID.
+    pub const ID: usize = 40;
+    pub const ID_LEN: usize = 20;
+    pub const LEN: usize = 64;
+}
+
+/// A request that the device has.
+struct Slot {
+    chain: Chain,
+    done: Arc<Completion>,
+}
+
+struct State {
+    queue: Queue,
+    lines: DmaBuf,
+    slots: Vec<Option<Slot>>,
+    free: Vec<u16>,
+    /// By head: the slot.
+    owner: Vec<u16>,
+    scratch: Vec<Segment>,
+    /// Somebody found no room.
+    starving: bool,
+    /// The next interrupt comes only when all that is under way is done.
+    late: bool,
+    /// The device is given up.
+    dead: bool,
+}
+
+/// A queue, its requests, and those who wait for room in it.
+pub(super) struct Ring {
+    state: IrqSpinLock<State>,
+    room: WaitQueue,
+}
+
+impl Ring {
+    /// `None`: too small a queue, or no memory.
+    pub fn new(queue: Queue) -> Option<Self> {
+        let size = queue.size();
+        // Header, one piece, status.
+        if size < 3 {
+            return None;
+        }
+        let n = size / 2;
+        let lines = DmaBuf::new(usize::from(n) * line::LEN, line::LEN)?;
+        let (mut slots, mut free, mut owner, mut scratch) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        slots.try_reserve_exact(n.into()).ok()?;
+        slots.resize_with(n.into(), || None);
+        free.try_reserve_exact(n.into()).ok()?;
+        free.extend((0..n).rev());
+        owner.try_reserve_exact(size.into()).ok()?;
+        owner.resize(size.into(), 0);
+        scratch.try_reserve_exact(size.into()).ok()?;
+        let state = State { queue, lines, slots, free, owner, scratch, starving: false, late: false, dead: false };
+        Some(Self { state: IrqSpinLock::new(Rank::Device, state), room: WaitQueue::new() })
+    }
+
+    /// Asks for interrupts from now on.
+    pub fn start(&self) {
+        let _ = self.state.lock().queue.enable_interrupt();
+    }
+
+    /// Puts a chain into the queue; waits while there is no room. The device may not know before [`Self::kick`].
+    pub fn add(&self, chain: Chain, done: &Arc<Completion>) {
+        done.add(1);
+        let mut slot = Some(Slot { chain, done: done.clone() });
+        let _ = self.room.wait(FOREVER, false, || {
+            let mut s = self.state.lock();
+            if s.dead {
+                return slot.take().map(|slot| slot.done.done(Err(Errno::EIO)));
+            }
+            if s.add(&mut slot) {
+                return Some(());
+            }
+            // What waits in the ring is what makes room.
+            s.starving = true;
+            let bell = s.queue.prepare_kick();
+            drop(s);
+            ring(bell);
+            None
+        });
+    }
+
+    /// Lets the device know of the last `batch` chains, if it sleeps. When it has nothing else to do, one interrupt
+    /// tells that it did all of them. `true`: something is done already, and the caller must [`Self::reap`].
+    #[must_use]
+    pub fn kick(&self, batch: u16) -> bool {
+        let mut s = self.state.lock();
+        let mut missed = false;
+        if s.late {
+            // Who asks now does not wait for the whole of an earlier batch.
+            s.late = false;
+            missed = s.queue.enable_interrupt();
+        } else if batch > 1 && s.queue.outstanding() == batch {
+            s.late = s.queue.interrupt_when_all_done();
+        }
+        let bell = s.queue.prepare_kick();
+        drop(s);
+        ring(bell);
+        missed
+    }
+
+    /// Completes what the device has done. `false`: it broke the protocol and must be stopped.
+    pub fn reap(&self) -> bool {
+        let mut s = self.state.lock();
+        s.late = false;
+        loop {
+            while let Some((head, _)) = s.queue.pop() {
+                s.complete(head);
+            }
+            if s.queue.broken() || !s.queue.enable_interrupt() {
+                break;
+            }
+        }
+        let wake = core::mem::take(&mut s.starving);
+        let sound = s.dead || !s.queue.broken();
+        drop(s);
+        if wake {
+            self.room.wake_all();
+        }
+        sound
+    }
+
+    /// Takes no more requests.
+    pub fn close(&self) {
+        self.state.lock().dead = true;
+    }
+
+    /// Fails everything under way, after [`Self::close`]. `stopped`: the device no longer touches memory.
+    pub fn fail(&self, stopped: bool) {
+        loop {
+            let slot = self.state.lock().slots.iter_mut().find_map(Option::take);
+            let Some(Slot { chain, done }) = slot else { break };
+            if !stopped {
+                // Memory that a device may write to for ever belongs to nobody else.
+                core::mem::forget(chain);
+            }
+            done.done(Err(Errno::EIO));
+        }
+        self.room.wake_all();
+    }
+
+    /// What the host calls the device.
+    pub fn id(&self) -> Result<[u8; line::ID_LEN]> {
+        let done = Completion::new()?;
+        done.add(1);
+        let slot = {
+            let mut s = self.state.lock();
+            let slot = s.free.pop().ok_or(Errno::EAGAIN)?;
+            s.header(slot, kind::GET_ID, 0);
+            let base = s.base(slot);
+            s.scratch.clear();
+            let id = Segment { addr: base + line::ID as u64, len: line::ID_LEN as u32, device_writes: true };
+            s.scratch.push(head_of(base));
+            s.scratch.push(id);
+            s.scratch.push(status_of(base));
+            let empty = Chain { op: Op::Read, sector: 0, sectors: 0, segments: Vec::new(), pieces: Vec::new() };
+            s.give(slot, Slot { chain: empty, done: done.clone() })?;
+            slot
+        };
+        if self.kick(1) {
+            self.reap();
+        }
+        done.wait()?;
+        let s = self.state.lock();
+        // SAFETY: the request is done, and the first slot taken after it is this one: nothing was since `done`, because
+        // nobody else knows of the device yet.
+        Ok(core::array::from_fn(|i| unsafe {
+            s.lines.slice(usize::from(slot) * line::LEN + line::ID, line::ID_LEN)[i]
+        }))
+    }
+}
+
+fn ring(bell: Option<Notifier>) {
+    if let Some(n) = bell {
+        n.notify();
+    }
+}
+
+fn head_of(base: u64) -> Segment {
+    Segment { addr: base + line::HEADER as u64, len: line::HEADER_LEN as u32, device_writes: false }
+}
+
+fn status_of(base: u64) -> Segment {
+    Segment { addr: base + line::STATUS as u64, len: 1, device_writes: true }
+}
+
+impl State {
+    fn base(&self, slot: u16) -> u64 {
+        self.lines.phys() + u64::from(slot) * line::LEN as u64
+    }
+
+    fn line(&mut self, slot: u16) -> &mut [u8] {
+        // SAFETY: callers write only to lines that the device does not have: slots not in the queue.
+        unsafe { self.lines.slice_mut(usize::from(slot) * line::LEN, line::LEN) }
+    }
+
+    fn header(&mut self, slot: u16, kind: u32, sector: u64) {
+        let l = self.line(slot);
+        l[line::HEADER..][..4].copy_from_slice(&kind.to_le_bytes());
+        l[line::HEADER + 4..][..4].fill(0);
+        l[line::HEADER + 8..][..8].copy_from_slice(&sector.to_le_bytes());
+        l[line::STATUS] = NO_ANSWER;
+    }
+
+    /// Whether there was room; then `slot` is taken.
+    fn add(&mut self, slot: &mut Option<Slot>) -> bool {
+        let Some(Slot { chain, .. }) = slot else { return true };
+        let data = if chain.op == Op::Discard { 1 } else { chain.pieces.len() };
+        if data + 2 > self.queue.free().into() {
+            return false;
+        }
+        let Some(number) = self.free.pop() else { return false };
+        let base = self.base(number);
+        let (kind, sector) = match chain.op {
+            Op::Read => (kind::IN, chain.sector),
+            Op::Write => (kind::OUT, chain.sector),
+            Op::Flush => (kind::FLUSH, 0),
+            Op::Discard => (kind::DISCARD, 0),
+        };
+        self.header(number, kind, sector);
+        self.scratch.clear();
+        self.scratch.push(head_of(base));
+        if chain.op == Op::Discard {
+            let l = &mut self.line(number)[line::DISCARD..][..line::DISCARD_LEN];
+            l[..8].copy_from_slice(&chain.sector.to_le_bytes());
+            l[8..12].copy_from_slice(&(chain.sectors as u32).to_le_bytes());
+            l[12..].fill(0);
+            let addr = base + line::DISCARD as u64;
+            self.scratch.push(Segment { addr, len: line::DISCARD_LEN as u32, device_writes: false });
+        } else {
+            self.scratch.extend_from_slice(&chain.pieces);
+        }
+        self.scratch.push(status_of(base));
+        let Some(slot) = slot.take() else { return true };
+        // There is room, so this fails only when the queue is broken: `Ring::fail` comes then.
+        let _ = self.give(number, slot);
+        true
+    }
+
+    /// Hands `scratch` to the device.
+    fn give(&mut self, number: u16, slot: Slot) -> Result<()> {
+        self.slots[usize::from(number)] = Some(slot);
+        // SAFETY: the pages live in the slot, the line in `self`, until `pop` returned the chain; the ring is never
+        // dropped while the device runs.
+        match unsafe { self.queue.add(&self.scratch) } {
+            Ok(head) => {
+                self.owner[usize::from(head)] = number;
+                Ok(())
+            }
+            Err(_) => Err(Errno::EIO),
+        }
+    }
+
+    fn complete(&mut self, head: u16) {
+        let number = self.owner[usize::from(head)];
+        let Some(slot) = self.slots[usize::from(number)].take() else { return };
+        self.free.push(number);
+        // SAFETY: `pop` returned the chain, so the device is through with the line.
+        let status = unsafe { self.lines.slice(usize::from(number) * line::LEN + line::STATUS, 1)[0] };
+        let result = match status {
+            OK => Ok(()),
+            UNSUPPORTED if slot.chain.op == Op::Discard => Err(Errno::EOPNOTSUPP),
+            _ => Err(Errno::EIO),
+        };
+        let Slot { chain, done } = slot;
+        // The pages first: who is woken may count who holds them.
+        drop(chain);
+        done.done(result);
+    }
+}
