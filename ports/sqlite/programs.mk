@@ -3,10 +3,7 @@
 
 include Makefile
 
-# From main.mk, which is where threadtest4 is built upstream.
-THREADTEST4_OPT = -DSQLITE_THREADSAFE=1
-
-# $(1): program; $(2): sources; $(3): options; $(4): libraries; $(5): generated headers and sources.
+# $(1): program; $(2): sources; $(3): options; $(4): libraries and objects; $(5): generated headers.
 define program
 $(1)-objects := $$(patsubst %.c,programs/$(1)/%.o,$$(notdir $(2)))
 $$(foreach source,$(2),$$(eval programs/$(1)/$$(notdir $$(source:.c=.o)): $$(source)))
@@ -14,19 +11,17 @@ $$($(1)-objects): | sqlite3.h $(5) programs/$(1)
 	$$(TCC) $(3) -c -o $$@ $$<
 programs/$(1):
 	mkdir -p $$@
-programs/$(1)/image: $$($(1)-objects)
+programs/$(1)/image: $$($(1)-objects) $(filter sqlite3.o,$(4))
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$($(1)-objects) $(4) $$(TLIBS) -lpthread -lm
 endef
 
-THREADTEST3_ALL = $(TOP)/test/threadtest3.c $(TOP)/src/test_multiplex.c sqlite3.c
-THREADTEST4_ALL = $(TOP)/test/threadtest4.c sqlite3.c
-SPEEDTEST1_ALL = $(TOP)/test/speedtest1.c sqlite3.c
-KVTEST_ALL = $(TOP)/test/kvtest.c sqlite3.c
-FUZZCHECK_ALL = $(FUZZCHECK_SRC) sqlite3.c
+# The shell's own object, for programs that add no options: libtool makes it along with sqlite3.lo.
+sqlite3.o: sqlite3.lo
 
-$(eval $(call program,speedtest1,$(SPEEDTEST1_ALL),$(ST_OPT)))
-$(eval $(call program,threadtest3,$(THREADTEST3_ALL),))
-$(eval $(call program,threadtest4,$(THREADTEST4_ALL),$(THREADTEST4_OPT)))
-$(eval $(call program,kvtest,$(KVTEST_ALL),$(KV_OPT)))
-$(eval $(call program,fuzzcheck,$(FUZZCHECK_ALL),$(FUZZCHECK_OPT)))
+$(eval $(call program,speedtest1,$(TOP)/test/speedtest1.c sqlite3.c,$(ST_OPT)))
+$(eval $(call program,threadtest3,$(TOP)/test/threadtest3.c $(TOP)/src/test_multiplex.c,,sqlite3.o))
+# Only main.mk, for platforms without configure, names threadtest4.
+$(eval $(call program,threadtest4,$(TOP)/test/threadtest4.c,,sqlite3.o))
+$(eval $(call program,kvtest,$(TOP)/test/kvtest.c sqlite3.c,$(KV_OPT)))
+$(eval $(call program,fuzzcheck,$(FUZZCHECK_SRC) sqlite3.c,$(FUZZCHECK_OPT)))
 $(eval $(call program,testfixture,$(TESTFIXTURE_SRC),-DSQLITE_NO_SYNC=1 $(TEMP_STORE) $(TESTFIXTURE_FLAGS) $(TCL_CFLAGS),$(TCL_LIBS),parse.h opcodes.h sqlite_cfg.h))

@@ -71,7 +71,8 @@ impl Context {
             let _ = self.load.set(packages::ensure(&programs, self.yes).map_err(|error| format!("{error:#}")));
         }
         if needed(Need::Disk) {
-            let _ = self.disk.set(packages::ensure(super::disk::PROGRAMS, self.yes).map_err(|error| format!("{error:#}")));
+            let _ =
+                self.disk.set(packages::ensure(super::disk::PROGRAMS, self.yes).map_err(|error| format!("{error:#}")));
         }
         if needed(Need::Sqlite) && self.bin.get().is_some_and(Result::is_ok) {
             let _ = progress::step("building sqlite", || self.sqlite());
@@ -191,9 +192,10 @@ impl Context {
         self.port("sqlite")
     }
 
-    fn port(&self, name: &str) -> Result<PathBuf> {
+    /// The image of a port, or of a program of one.
+    pub fn port(&self, name: &str) -> Result<PathBuf> {
         self.once(&format!("port {name}"), || {
-            let image = self.folder.join(format!("{name}-port.img"));
+            let image = self.folder.join(format!("{}-port.img", name.replace(':', "-")));
             let mut build = self.unibody(["build", name, "--yes", "-o"]);
             process::run(build.arg(&image), b"", Duration::from_secs(1200))?.expect(0)?;
             Ok(image)

@@ -37,6 +37,13 @@ pub fn put(image: &Path, file: &Path, name: &str) -> Result<()> {
     process::run(&mut mcopy, b"", LIMIT)?.expect(0).map(drop)
 }
 
+/// Copies a file out of the root folder of an image.
+pub fn get(image: &Path, name: &str, file: &Path) -> Result<()> {
+    let mut mcopy = tool("mcopy", ["-n", "-i"]);
+    mcopy.arg(image).arg(format!("::{name}")).arg(file);
+    process::run(&mut mcopy, b"", LIMIT)?.expect(0).map(drop)
+}
+
 /// What `fsck.vfat -n` says.
 fn check(image: &Path) -> Result<Finished> {
     process::run(tool("fsck.vfat", ["-n"]).arg(image), b"", LIMIT)

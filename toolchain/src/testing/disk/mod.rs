@@ -6,7 +6,7 @@ mod failing;
 mod flush;
 mod fsx;
 mod full;
-mod image;
+pub mod image;
 mod kill;
 mod power_cut;
 mod random;
