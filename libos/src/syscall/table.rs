@@ -25,7 +25,7 @@ crate::syscalls! {
     13 rt_sigaction(signum: Signal, act: In, oldact: Out, size: Size) => signal::rt_sigaction, full;
     14 rt_sigprocmask(how: Op, set: Sigset, oldset: Out, size: Size) => signal::rt_sigprocmask, full;
     15 rt_sigreturn() => refused ENOSYS "libc's restorer enters the kernel by a way of its own";
-    16 ioctl(fd: Fd, cmd: Op, arg: Ptr) => fd::ioctl, partial "FIOCLEX, FIONCLEX, FIONBIO, FIONREAD and what each kind of file has; standard streams are pipes, not terminals (ENOTTY)";
+    16 ioctl(fd: Fd, cmd: Op, arg: Ptr) => fd::ioctl, partial "FIOCLEX, FIONCLEX, FIONBIO, FIONREAD and what each kind of file has; on a terminal what ioctl_tty(2) lists but struct termio, exclusive mode, packet mode, modem lines";
     17 pread64(fd: Fd, buf: Out, count: Size, offset: Off) => file::pread64, full;
     18 pwrite64(fd: Fd, buf: In, count: Size, offset: Off) => file::pwrite64, full;
     19 readv(fd: Fd, iov: Iov, iovcnt: Size) => file::readv, full;

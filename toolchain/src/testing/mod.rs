@@ -19,6 +19,7 @@ mod qemu;
 mod report;
 mod scenarios;
 mod sizes;
+mod terminal;
 mod vm;
 
 use anyhow::Result;
@@ -83,6 +84,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     programs::cases(&mut cases)?;
     matrix::cases(&mut cases, full);
     scenarios::cases(&mut cases);
+    terminal::cases(&mut cases);
     sizes::cases(&mut cases);
     nginx::cases(&mut cases, full);
     disk::cases(&mut cases, full);
