@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(r.mtime(), MIN);
         r.set_mtime(i64::MAX);
         assert_eq!(r.mtime(), MAX);
-        assert_eq!(encode(1_000_000_000), (0x2b29, 0x0e14));
+        assert_eq!(encode(1_000_000_000), (0x2b29, 0x0dd4));
     }
 
     #[test]

@@ -233,9 +233,8 @@ mod tests {
         assert_eq!(enc("😀"), (1, "_~1        ".into(), 0));
         assert_eq!(enc(".x y"), (1, "XY~1       ".into(), 0));
         assert_eq!(enc("a.b.c"), (1, "AB~1    C  ".into(), 0));
-        let all = |s: &Short| s[6] == b'~';
-        let e = encode("longfilename.txt", all).unwrap();
-        assert_eq!((&e.short[..2], e.short[6] != b'~' || e.short[7] > b'0'), (&b"LO"[..], true));
+        let e = encode("longfilename.txt", |s| s.starts_with(b"LONGFI")).unwrap();
+        assert_eq!((&e.short[..2], &e.short[6..], e.long.len()), (&b"LO"[..], &b"~1TXT"[..], 2));
     }
 
     #[test]

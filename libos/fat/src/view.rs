@@ -160,7 +160,7 @@ pub struct Found {
 
 /// The objects in a directory: all but `.`, `..` and volume labels, in the order they lie in.
 pub fn entries(slots: &[Raw], mut emit: impl FnMut(Found) -> Result<()>) -> Result<()> {
-    let n = slots.len().min(SLOTS_MAX).next_multiple_of(16);
+    let n = slots.len().clamp(1, SLOTS_MAX).next_multiple_of(16);
     let mut boot = [0; 512];
     boot[0] = 0xeb;
     boot[11..13].copy_from_slice(&512u16.to_le_bytes());
