@@ -7,6 +7,7 @@
 use crate::client::{Attrs, Fid, valid};
 use crate::fs::{P9Fs, kind_of};
 use crate::listing::Listing;
+use crate::wire::Qid;
 use alloc::sync::{Arc, Weak};
 use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
 use libos_base::file::FileLike;
@@ -158,10 +159,15 @@ impl P9Inode {
         };
         if stat == Err(Errno::ENOENT) && (lost || self.in_use()) {
             self.state.lock().lost = true;
-            let size = self.cache.get().map_or(known.size, |c| c.size() as i64);
-            stat = Ok((crate::wire::Qid { kind: 0, version: 0, path: self.ino }, Stat { size, ..known }));
+            stat = Ok((Qid { kind: 0, version: 0, path: self.ino }, known));
         }
         let (qid, mut stat) = stat?;
+        if self.lost()
+            && let Some(c) = self.cache.get()
+        {
+            // The host's may be longer, see `truncate`.
+            stat.size = c.size() as i64;
+        }
         if stat.mode & S_IFMT != self.kind {
             return Err(Errno::ESTALE);
         }
