@@ -19,6 +19,7 @@ mod qemu;
 mod report;
 mod scenarios;
 mod sizes;
+mod sqlite;
 mod terminal;
 mod vm;
 
@@ -87,6 +88,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     terminal::cases(&mut cases);
     sizes::cases(&mut cases);
     nginx::cases(&mut cases, full);
+    sqlite::cases(&mut cases, full);
     disk::cases(&mut cases, full);
     Ok(cases)
 }
