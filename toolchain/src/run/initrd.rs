@@ -1,5 +1,6 @@
 //! What the guest is given beside the image: parameters and overlaid files, as one archive.
 
+use super::disk::Disk;
 use super::env;
 use super::net::{Net, USER_DNS, USER_IP, USER_IP6};
 use super::options::RunArgs;
@@ -12,7 +13,7 @@ use std::path::Path;
 use unibody_proto::params::{self, Encoder, key};
 
 /// The archive for these options.
-pub fn build(args: &RunArgs, image: &Image, net: &Net) -> Result<Vec<u8>> {
+pub fn build(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk]) -> Result<Vec<u8>> {
     let env = env::collect(&args.env_file, &args.env)?;
     let mut tree = Tree::default();
     if let Some(dir) = &args.rootfs {
@@ -21,7 +22,7 @@ pub fn build(args: &RunArgs, image: &Image, net: &Net) -> Result<Vec<u8>> {
     if let Some(zone) = env::value(&env, "TZ") {
         add_zone(&mut tree, zone, Path::new("/usr/share/zoneinfo"));
     }
-    let params = parameters(args, image, net, &env)?;
+    let params = parameters(args, image, net, disks, &env)?;
     tree.file(params::FILE, 0o600, params);
     let mut archive = Vec::new();
     tree.write(&mut archive)?;
@@ -29,7 +30,7 @@ pub fn build(args: &RunArgs, image: &Image, net: &Net) -> Result<Vec<u8>> {
 }
 
 /// The parameter file.
-fn parameters(args: &RunArgs, image: &Image, net: &Net, env: &[Vec<u8>]) -> Result<Vec<u8>> {
+fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[Vec<u8>]) -> Result<Vec<u8>> {
     let mut params = Encoder::default();
     let mut push = |key: &[u8], value: &[u8]| {
         let shown = || format!("{} {}", String::from_utf8_lossy(key), String::from_utf8_lossy(value));
@@ -50,6 +51,9 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, env: &[Vec<u8>]) -> Resu
         if let Some(kind) = std::env::var_os("TERM").filter(|_| env::value(env, "TERM").is_none()) {
             push(key::ENV, &[b"TERM=", kind.as_bytes()].concat())?;
         }
+    }
+    for disk in disks {
+        push(key::DISK, disk.parameter.as_bytes())?;
     }
     if let Some(dir) = &args.workdir {
         push(key::CWD, dir.as_os_str().as_bytes())?;
@@ -109,7 +113,7 @@ mod tests {
         std::fs::write(&path, fake_image(1 << 20)).unwrap();
         let args = Cli::parse_from(["run", "x.img"].iter().chain(words)).run;
         let net = Net::new(&args.net, &Ip4::Dhcp).unwrap();
-        let archive = build(&args, &Image::open(&path).unwrap(), &net).unwrap();
+        let archive = build(&args, &Image::open(&path).unwrap(), &net, &[]).unwrap();
         let file = cpio::entries(&archive).map(Result::unwrap).find(|e| e.name == params::FILE.as_bytes()).unwrap();
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         params::records(file.data).map(|param| format!("{}={}", text(param.key), text(param.value))).collect()

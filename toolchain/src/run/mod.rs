@@ -2,6 +2,7 @@
 
 pub mod backlog;
 pub mod detach;
+pub mod disk;
 pub mod env;
 pub mod holder;
 pub mod initrd;

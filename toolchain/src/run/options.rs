@@ -1,5 +1,6 @@
 //! The options of `unibody run`.
 
+use super::disk;
 use super::net::{self, Publish};
 use crate::vmm::accel::Wanted;
 use crate::vmm::machine::Machine;
@@ -53,6 +54,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub rootfs: Option<PathBuf>,
 
+    /// Persistent disk: the file FILE, mounted at /path; made (sparse) and formatted when absent (repeatable)
+    #[arg(long, value_name = "FILE:/path[:fat]")]
+    pub disk: Vec<disk::Wanted>,
+
+    /// Size of a disk that is made: 64M, 1G; a plain number means MiB [default: 64M]
+    #[arg(long, value_name = "SIZE", value_parser = disk::size, requires = "disk")]
+    pub disk_size: Option<u64>,
+
     /// Environment variable; without '=' its value here is passed on
     #[arg(short = 'e', long = "env", value_name = "KEY=VALUE")]
     pub env: Vec<OsString>,
@@ -94,7 +103,7 @@ pub struct RunArgs {
     pub dry_run: bool,
 
     /// Run the image as a Linux process inside its own root, with the network of this machine
-    #[arg(long, conflicts_with_all = ["dry_run", "memory", "smp", "publish", "net", "ip", "ip6", "dns", "mac", "machine",
+    #[arg(long, conflicts_with_all = ["dry_run", "disk", "memory", "smp", "publish", "net", "ip", "ip6", "dns", "mac", "machine",
         "accel", "vmm", "name", "hostname"])]
     pub hosted: bool,
 

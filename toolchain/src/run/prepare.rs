@@ -1,5 +1,6 @@
 //! From options to everything that starting a VM needs, with all the refusals that can be made beforehand.
 
+use super::disk::{self, Disk};
 use super::initrd;
 use super::net::{Net, Publish, USER_IP, random_mac};
 use super::options::RunArgs;
@@ -12,6 +13,7 @@ use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use unibody_proto::net::Ip4;
+use unibody_proto::note;
 use unibody_proto::params::key;
 
 /// A VM that can be started.
@@ -32,6 +34,8 @@ pub struct Prepared {
     mac: String,
     image: PathBuf,
     args: RunArgs,
+    /// Locked while this lives.
+    disks: Vec<Disk>,
 }
 
 /// Checks and works out everything. `say` is told what the user should know.
@@ -45,7 +49,11 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
             if net == Net::None { "has no network" } else { "is reached at its own address" }
         )));
     }
-    let initrd = initrd::build(args, image, &net)?;
+    if !args.disk.is_empty() && image.note.flags & note::DISK == 0 {
+        bail!("{} cannot use disks: it opens no files, or was built without them", args.image.display());
+    }
+    let disks = disk::open_all(&args.disk, args.disk_size, say)?;
+    let initrd = initrd::build(args, image, &net, &disks)?;
     check_memory(args.memory, image, &args.image, initrd.len() as u64)?;
     let publish = reserve(args, image, &net, say)?;
     let (accel, note) = accel::choose(args.accel)?;
@@ -68,6 +76,7 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
         net: net.to_string(),
         mac: (net != Net::None).then(|| mac.clone()),
         publish: publish.iter().map(Publish::to_string).collect(),
+        disks: disks.iter().map(|disk| disk.file.display().to_string()).collect(),
         detached: args.detach,
         supervisor: std::process::id(),
         vmm: 0,
@@ -76,7 +85,7 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
     };
     // As the user calls it: a port's image has some name in the cache.
     let stem = args.image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Prepared { record, stem, initrd, net, publish, program, accel, mac, image: path, args: args.clone() })
+    Ok(Prepared { record, stem, initrd, net, publish, program, accel, mac, image: path, args: args.clone(), disks })
 }
 
 impl Prepared {
@@ -101,6 +110,7 @@ impl Prepared {
             net: &self.net,
             mac: &self.mac,
             publish: &self.publish,
+            disks: &self.disks,
         };
         qemu::arguments(&spec, streams)
     }

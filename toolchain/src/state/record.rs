@@ -29,6 +29,9 @@ pub struct Record {
     pub mac: Option<String>,
     /// Forwarded ports, as `-p` spells them.
     pub publish: Vec<String>,
+    /// Files of its disks.
+    #[serde(default)]
+    pub disks: Vec<String>,
     /// Whether it runs detached.
     pub detached: bool,
     /// Process number of the supervisor.

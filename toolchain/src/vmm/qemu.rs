@@ -2,6 +2,7 @@
 
 use super::accel::Accel;
 use super::machine::{Bus, Machine};
+use crate::run::disk::{self, Disk};
 use crate::run::net::{Net, Publish};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
@@ -30,6 +31,8 @@ pub struct Spec<'a> {
     pub mac: &'a str,
     /// Forwarded ports.
     pub publish: &'a [Publish],
+    /// Disks.
+    pub disks: &'a [Disk],
 }
 
 /// Where the streams go.
@@ -107,6 +110,19 @@ pub fn arguments(spec: &Spec, streams: Streams) -> Vec<OsString> {
         add(&["-device", &format!("virtserialport,bus=ports.0,nr={number},chardev={id},name={name}")]);
     }
     add(&["-device", &machine.virtio("rng")]);
+    for (number, disk) in spec.disks.iter().enumerate() {
+        let id = disk::serial(number);
+        let file = disk.file.display().to_string().replace(',', ",,");
+        let ro = if disk.read_only { ",read-only=on" } else { "" };
+        add(&[
+            "-blockdev",
+            &format!(
+                "driver=raw,node-name={id},discard=unmap{ro},file.driver=file,file.discard=unmap,file.filename={file}"
+            ),
+            "-device",
+            &format!("{},drive={id},serial={id}", machine.virtio("blk")),
+        ]);
+    }
     if let Some(netdev) = spec.net.netdev(spec.publish) {
         // Without a ROM the firmware does not spend time on booting from the network.
         let rom = if machine.bus() == Bus::Pci { ",romfile=" } else { "" };
@@ -153,6 +169,7 @@ mod tests {
             net: &Net::User { guest: None },
             mac: "52:54:00:00:00:01",
             publish: &publish,
+            disks: &[],
         };
         shell_line(Path::new("qemu"), &arguments(&spec, streams))
     }

@@ -1,0 +1,225 @@
+//! `--disk`: files that are disks of the guest, made and formatted when they are not there.
+
+use crate::failure::usage;
+use crate::state::{self, record::Record};
+use anyhow::{Context, Result, bail};
+use fatfs::{FormatVolumeOptions, StdIoWrapper};
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs::{File, Permissions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use unibody_proto::number;
+
+/// Size of a disk that is made when `--disk-size` says nothing.
+const DEFAULT_SIZE: u64 = 64 << 20;
+/// Below this there is no room for a FAT volume worth the name.
+const LEAST_SIZE: u64 = 128 << 10;
+/// FAT counts sectors of 512 bytes with 32 bits.
+const MOST_SIZE: u64 = 512 * u32::MAX as u64;
+
+/// One `--disk`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// The disk's file.
+    pub file: PathBuf,
+    /// Where the guest mounts it.
+    pub path: String,
+    /// What is on it.
+    pub fs: Fs,
+}
+
+/// A file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fs {
+    /// FAT12, FAT16 or FAT32, as the size asks for.
+    Fat,
+}
+
+impl FromStr for Wanted {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORM: &str = "expected FILE:/path or FILE:/path:fat";
+        let (file, rest) = text.rsplit_once(":/").ok_or(FORM)?;
+        let (path, fs) = match rest.split_once(':') {
+            None => (rest, Fs::Fat),
+            Some((path, "fat" | "vfat")) => (path, Fs::Fat),
+            Some((_, other)) => return Err(format!("'{other}' is no file system that is known here; {FORM}")),
+        };
+        if file.is_empty() {
+            return Err(FORM.to_owned());
+        }
+        let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() || parts.iter().any(|part| matches!(*part, "." | "..")) {
+            return Err(format!("a disk is mounted on a folder below /, without . and ..; {FORM}"));
+        }
+        Ok(Self { file: file.into(), path: format!("/{}", parts.join("/")), fs })
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.path)
+    }
+}
+
+/// A disk that can be attached. It is locked for as long as this lives.
+pub struct Disk {
+    /// The file, absolute.
+    pub file: PathBuf,
+    /// Only reading is possible.
+    pub read_only: bool,
+    /// What the guest is told: `SERIAL:PATH:FS[:ro]`.
+    pub parameter: String,
+    _lock: Flock<File>,
+}
+
+/// The serial number by which the guest finds disk `number`, and QEMU's name for it.
+pub fn serial(number: usize) -> String {
+    format!("disk{number}")
+}
+
+/// Opens, or makes, all disks.
+pub fn open_all(wanted: &[Wanted], size: Option<u64>, say: &mut dyn FnMut(&str)) -> Result<Vec<Disk>> {
+    for (number, one) in wanted.iter().enumerate() {
+        if let Some(other) = wanted[..number].iter().find(|other| other.path == one.path) {
+            return Err(usage(format!("--disk: {other} and {one} are mounted at the same place")));
+        }
+    }
+    let mut disks = Vec::new();
+    for (number, one) in wanted.iter().enumerate() {
+        disks.push(open(one, number, size, say)?);
+    }
+    Ok(disks)
+}
+
+fn open(wanted: &Wanted, number: usize, size: Option<u64>, say: &mut dyn FnMut(&str)) -> Result<Disk> {
+    let shown = wanted.file.display();
+    if !wanted.file.exists() {
+        create(&wanted.file, size.unwrap_or(DEFAULT_SIZE))?;
+        say(&format!("made {shown}: {} MiB, FAT", size.unwrap_or(DEFAULT_SIZE) >> 20));
+    }
+    let (file, read_only) = match File::options().read(true).write(true).open(&wanted.file) {
+        Ok(file) => (file, false),
+        Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            let file = File::open(&wanted.file).with_context(|| format!("--disk {shown}"))?;
+            say(&format!("{shown} may not be written: the guest can only read it"));
+            (file, true)
+        }
+        Err(e) => return Err(e).with_context(|| format!("--disk {shown}")),
+    };
+    let meta = file.metadata()?;
+    if !meta.is_file() && !meta.file_type().is_block_device() {
+        bail!("--disk {shown}: this is neither a file nor a block device");
+    }
+    if let Some(size) = size.filter(|size| meta.is_file() && *size != meta.len()) {
+        bail!(
+            "--disk {shown} has {} bytes, not the {size} of --disk-size; `unibody disk grow {shown} SIZE` makes it larger",
+            meta.len()
+        );
+    }
+    let path = std::fs::canonicalize(&wanted.file)?;
+    let how = if read_only { FlockArg::LockSharedNonblock } else { FlockArg::LockExclusiveNonblock };
+    let lock = Flock::lock(file, how).map_err(|(_, _)| in_use(&wanted.file, &path))?;
+    let fs = match wanted.fs {
+        Fs::Fat => "fat",
+    };
+    let ro = if read_only { ":ro" } else { "" };
+    let parameter = format!("{}:{}:{fs}{ro}", serial(number), wanted.path);
+    Ok(Disk { file: path, read_only, parameter, _lock: lock })
+}
+
+/// The failure for a disk that another process holds, with the VM's name where it is one of ours.
+fn in_use(file: &Path, path: &Path) -> anyhow::Error {
+    let holds = |record: &Record| record.disks.iter().any(|disk| Path::new(disk) == path);
+    let others = state::list().unwrap_or_default();
+    let holder = others.iter().find(|entry| entry.running && holds(&entry.record));
+    match holder.map(|entry| &entry.record.name) {
+        Some(name) => anyhow::anyhow!(
+            "--disk {}: in use by the VM '{name}'; one VM at a time may have it (`unibody stop {name}`)",
+            file.display()
+        ),
+        None => anyhow::anyhow!("--disk {}: in use by another process; one VM at a time may have it", file.display()),
+    }
+}
+
+/// Makes a disk: sparse, formatted, and there only when it is whole.
+pub fn create(path: &Path, size: u64) -> Result<()> {
+    check_size(size)?;
+    let fail = || format!("cannot make the disk {}", path.display());
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // As any new file: what umask leaves of rw-rw-rw-.
+    let mode = Permissions::from_mode(0o666);
+    let mut file =
+        tempfile::Builder::new().prefix(".unibody-disk-").permissions(mode).tempfile_in(folder).with_context(fail)?;
+    file.as_file().set_len(size).with_context(fail)?;
+    format(file.as_file_mut()).with_context(fail)?;
+    file.as_file().sync_all().with_context(fail)?;
+    match file.persist_noclobber(path) {
+        // Somebody else made it in between: theirs is taken.
+        Err(e) if e.error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other.map(drop).map_err(|e| e.error).with_context(fail),
+    }
+}
+
+/// Refuses what FAT cannot be.
+pub fn check_size(size: u64) -> Result<()> {
+    if !size.is_multiple_of(512) || !(LEAST_SIZE..=MOST_SIZE).contains(&size) {
+        return Err(usage(format!(
+            "a disk has from 128K to 2047G, in multiples of 512 bytes; {size} is not such a size"
+        )));
+    }
+    Ok(())
+}
+
+/// Writes an empty FAT volume to a file of zeros.
+fn format(file: &mut File) -> Result<()> {
+    let mut id = [0; 4];
+    File::open("/dev/urandom")?.read_exact(&mut id)?;
+    let options = FormatVolumeOptions::new().volume_label(*b"UNIBODY    ").volume_id(u32::from_le_bytes(id));
+    fatfs::format_volume(&mut StdIoWrapper::from(file), options).map_err(|e| anyhow::anyhow!("{e}"))
+}
+
+/// `--disk-size`.
+pub fn size(text: &str) -> Result<u64, String> {
+    let bytes = match number::decimal(text.as_bytes()) {
+        Some(mebibytes) => mebibytes.checked_mul(1 << 20),
+        None => number::size(text.as_bytes()),
+    };
+    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "expected a size like 64M or 1G".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings() {
+        let one = |text: &str| text.parse::<Wanted>().map(|w| (w.file.display().to_string(), w.path));
+        assert_eq!(one("app.img:/data"), Ok(("app.img".into(), "/data".into())));
+        assert_eq!(one("/a:b,c/x.img:/var//lib/:fat"), Ok(("/a:b,c/x.img".into(), "/var/lib".into())));
+        for bad in ["app.img", ":/data", "a:/", "a:/x:ext4", "a:/x/../y", "a:data"] {
+            assert!(one(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn made_once_with_a_file_system() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("d.img");
+        let wanted = Wanted { file: file.clone(), path: "/data".into(), fs: Fs::Fat };
+        let disks = open_all(std::slice::from_ref(&wanted), Some(8 << 20), &mut |_| {}).unwrap();
+        assert_eq!(disks[0].parameter, "disk0:/data:fat");
+        let fs =
+            fatfs::FileSystem::new(StdIoWrapper::from(File::open(&file).unwrap()), fatfs::FsOptions::new()).unwrap();
+        assert_eq!(fs.root_dir().iter().count(), 0);
+        let error = open_all(std::slice::from_ref(&wanted), None, &mut |_| {}).err().unwrap().to_string();
+        assert!(error.contains("in use by another process"), "{error}");
+        drop(disks);
+        let error = open_all(&[wanted], Some(9 << 20), &mut |_| {}).err().unwrap().to_string();
+        assert!(error.contains("disk grow"), "{error}");
+    }
+}
