@@ -8,6 +8,7 @@ use drivers::virtio::id;
 use libos_base::block::{self, BlockDevice, SECTOR};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
+use libos_fat::{Refused, Volume};
 
 /// Starts the disks of the machine and mounts those that boot parameters name. Called once, before the program, when the
 /// part is linked; the program does not start without them.
@@ -44,10 +45,30 @@ fn find_devices() {
     }
 }
 
-/// Mounts `SERIAL:PATH:FS[:ro]`.
+/// Mounts `SERIAL:PATH:FS[:ro]`. Says why when that fails.
 fn mount(spec: &[u8]) -> Result<()> {
-    let mut fields = spec.splitn(2, |&b| b == b':');
-    let serial = fields.next().and_then(|s| core::str::from_utf8(s).ok()).ok_or(Errno::EINVAL)?;
-    let _disk = block::find(serial).ok_or(Errno::ENODEV)?;
-    Err(Errno::ENODEV)
+    let mut fields = spec.split(|&b| b == b':');
+    let mut next = || fields.next().ok_or(Errno::EINVAL);
+    let (serial, path, kind) = (next()?, next()?, next()?);
+    let read_only = match fields.next() {
+        None => false,
+        Some(b"ro") => true,
+        Some(_) => return Err(Errno::EINVAL),
+    };
+    if !matches!(kind, b"fat" | b"vfat") {
+        return Err(Errno::ENODEV);
+    }
+    let serial = core::str::from_utf8(serial).map_err(|_| Errno::EINVAL)?;
+    let disk = block::find(serial).ok_or(Errno::ENODEV)?;
+    let root = Volume::open(disk.clone(), read_only).map_err(|refused| match refused {
+        Refused::Error(e) => e,
+        Refused::Because(why) => {
+            libos_base::error!("{}: no FAT volume that can be used: {why}", disk.name());
+            Errno::EINVAL
+        }
+    })?;
+    let read_only = read_only || root.vol.is_read_only();
+    libos_fs::root::mount(path, root, &alloc::format!("/dev/{}", disk.name()), read_only)?;
+    libos_fs::sync::close_at_end();
+    Ok(())
 }

@@ -53,6 +53,10 @@ extern "C" fn start() {
         return;
     }
     let p = parameters();
+    let mounts = !p.disks.is_empty() || !p.shares.is_empty();
+    if mounts {
+        libos_fs::root::mounting(true);
+    }
     for (there, wanted, what) in
         [(libos_part_disk(), !p.disks.is_empty(), "disks"), (libos_part_share(), !p.shares.is_empty(), "host folders")]
     {
@@ -60,5 +64,8 @@ extern "C" fn start() {
             libos_base::error!("this image was built without {what}");
             crate::exit::process(127);
         }
+    }
+    if mounts {
+        libos_fs::root::mounting(false);
     }
 }

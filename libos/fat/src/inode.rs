@@ -6,7 +6,7 @@
 //! file reaches there. So sparse files and fast truncation upward cost nothing until they are synced.
 
 use crate::dir::{Dir, Ghost, Rec};
-use crate::entry::{self, DELETED, Entry, Raw, attr};
+use crate::entry::{self, Entry, Raw, attr};
 use crate::io::Batch;
 use crate::names;
 use crate::table::{self, Run};

@@ -1,12 +1,14 @@
 //! The root of the namespace: built from the image's archive and the initrd when the first path is used.
 
 use crate::dentry::Path;
+use crate::inode::Inode;
 use crate::mount::{self, Mount};
 use crate::process::{AT_FDCWD, Process};
 use crate::ramfs::{RamFs, populate};
 use crate::{defaults, procfs};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 use libos_base::abi::mode::S_IFDIR;
 use libos_base::sync::{Mutex, Once};
 use libos_base::{Errno, Result};
@@ -80,8 +82,30 @@ pub(crate) fn build() -> Result<Path> {
     Ok(root)
 }
 
+/// Mounts a file system at `path` of the process, where a directory is made if there is none.
+pub fn mount(path: &[u8], root: Arc<dyn Inode>, source: &str, read_only: bool) -> Result<()> {
+    let p = crate::process();
+    populate::make_dirs(p, path)?;
+    let on = p.lookup(AT_FDCWD, path, true)?;
+    mount::mount(on, root, source, read_only).map(|_| ())
+}
+
+/// File systems will be mounted before the program starts: the working directory may be in one of them.
+static MOUNTING: AtomicBool = AtomicBool::new(false);
+
+/// Around the mounts that boot asked for: `true` before, `false` after them.
+pub fn mounting(now: bool) {
+    MOUNTING.store(now, Ordering::Relaxed);
+    if !now {
+        enter(crate::process());
+    }
+}
+
 /// Goes to the working directory that boot asked for.
 pub(crate) fn enter(p: &Process) {
+    if MOUNTING.load(Ordering::Relaxed) {
+        return;
+    }
     let cwd = &config().cwd;
     if !cwd.is_empty()
         && let Err(e) = p.chdir(cwd)

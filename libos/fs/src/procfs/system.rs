@@ -26,7 +26,16 @@ pub(super) fn cpuinfo() -> Vec<u8> {
 }
 
 pub(super) fn filesystems() -> Vec<u8> {
-    b"nodev\tramfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n".to_vec()
+    let mut t = Text::new().s("nodev\tramfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n");
+    // Linked, and so known, where one is mounted.
+    for m in crate::mount::list() {
+        let (name, nodev) = (m.fs.name(), if m.fs.name() == "vfat" { "" } else { "nodev" });
+        let line = Text::new().s(nodev).s("\t").s(name).s("\n").0;
+        if !t.0.windows(line.len()).any(|w| w == line) {
+            t = t.s(&line);
+        }
+    }
+    t.0
 }
 
 /// The load is not averaged; the number of threads that run now is what can be said.
