@@ -5,6 +5,7 @@
 
 use crate::sync::Once;
 use crate::{Errno, Result, hooks};
+use core::ops::Range;
 
 /// ENOMEM when only the reserve is left.
 pub fn check() -> Result<()> {
@@ -31,4 +32,15 @@ pub fn on_shortage(f: Reclaim) {
 /// Frees about `pages` of what can be had again; how many it were. Call it without spin locks.
 pub fn reclaim(pages: usize) -> usize {
     RECLAIM.get().map_or(0, |f| f(pages))
+}
+
+/// Pages of the file whose page cache lies at `cache` are about to be written back: takes the right to write away from
+/// all mappings of them. Call it without spin locks.
+pub fn write_protect(cache: *const (), pages: Range<u64>) {
+    hooks::libos_write_protect(cache, pages);
+}
+
+/// Unmaps about `want` pages of files that the program did not touch for long. Call it without spin locks.
+pub fn unmap_untouched(want: usize) {
+    hooks::libos_unmap_untouched(want);
 }

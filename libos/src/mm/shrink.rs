@@ -41,8 +41,9 @@ pub fn file_shrunk(inode: &Arc<dyn Inode>, len: u64) {
     });
 }
 
-/// These pages of the file with this cache are about to be written back.
-pub fn write_back(cache: *const (), pages: Range<u64>) {
+/// See `libos_base::memory`.
+#[cfg_attr(unibody_kernel, unsafe(no_mangle))]
+pub fn libos_write_protect(cache: *const (), pages: Range<u64>) {
     let bytes = pages.start as usize * PAGE_SIZE..pages.end as usize * PAGE_SIZE;
     let of_it = |o: &OpenFile| o.path.inode().cache().is_some_and(|c| core::ptr::eq((&raw const *c).cast(), cache));
     each_mapping(of_it, |space, range, flags, offset| {
@@ -56,7 +57,8 @@ pub fn write_back(cache: *const (), pages: Range<u64>) {
 
 /// Unmaps pages of files that the program did not touch for some time, about `want` of them, so that the page cache can
 /// drop them. Does nothing when the space is locked: it may be by us.
-pub fn unmap_untouched(want: usize) {
+#[cfg_attr(unibody_kernel, unsafe(no_mangle))]
+pub fn libos_unmap_untouched(want: usize) {
     static HAND: AtomicUsize = AtomicUsize::new(0);
     let of_cache = |v: &Vma| match &v.kind {
         Kind::File(f, _) if !v.flags.contains(Flags::LOCKED) => {

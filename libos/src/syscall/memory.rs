@@ -94,8 +94,6 @@ fn file(
 ) -> Result<(Arc<dyn FileLike>, u64)> {
     let file = libos_fs::process().fds.get(fd)?;
     libos_fs::openfile::on_shrink(crate::mm::shrink::file_shrunk);
-    libos_fs::cache::on_store(crate::mm::shrink::write_back);
-    libos_fs::cache::on_need(crate::mm::shrink::unmap_untouched);
     let access = file.flags();
     // A negative offset is a huge unsigned one.
     (offset as u64).checked_add(len as u64).filter(|&e| e <= i64::MAX as u64).ok_or(Errno::EOVERFLOW)?;

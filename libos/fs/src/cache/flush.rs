@@ -2,13 +2,13 @@
 
 use super::fill::BATCH;
 use super::tree::{PAGE, pages_of};
-use super::{Backing, FileCache, ON_STORE, global};
+use super::{Backing, FileCache, global};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
-use libos_base::Result;
 use libos_base::page::Page;
+use libos_base::{Result, memory};
 
 impl FileCache {
     /// Hands the dirty pages of these bytes to the storage and waits until it has them. The first error is told here, and
@@ -39,9 +39,7 @@ impl FileCache {
             let end = first + pages.len() as u64;
             let n = pages.len();
             if self.mapped.load(Relaxed) {
-                if let Some(protect) = ON_STORE.get() {
-                    protect((&raw const *self).cast(), first..end);
-                }
+                memory::write_protect((&raw const *self).cast(), first..end);
                 self.zero_tail(first, &pages);
             }
             if let Err(e) = backing.write_pages(first, &pages) {

@@ -1,7 +1,7 @@
 //! All caches together: how much is dirty and how much may be, and what can be dropped.
 
 use super::tree::Gone;
-use super::{Backing, FileCache, ON_NEED, thread};
+use super::{Backing, FileCache, thread};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -226,18 +226,14 @@ pub(super) fn new_page() -> Result<Arc<Page>> {
 /// write-back may be held.
 pub fn make_room(pages: usize) -> bool {
     let mut freed = reclaim(pages);
-    if freed < pages
-        && let Some(unmap) = ON_NEED.get()
-    {
-        unmap(pages - freed);
+    if freed < pages {
+        memory::unmap_untouched(pages - freed);
         freed += reclaim(pages - freed);
     }
     if freed < pages && dirty_pages() > 0 {
         // Errors are told by the files' error sequences.
         let _ = write_back(|_| true);
-        if let Some(unmap) = ON_NEED.get() {
-            unmap(pages - freed);
-        }
+        memory::unmap_untouched(pages - freed);
         freed += reclaim(pages - freed);
     }
     freed > 0

@@ -16,7 +16,7 @@
 //! copied may be a mapping of the same file and fault, and writers who meet the limit of dirty pages write back.
 //!
 //! A page is mapped writable only after a write fault made it dirty (see [`Cached::still`]), and is write-protected
-//! again before it is written back ([`on_store`]).
+//! again before it is written back.
 
 mod errors;
 mod fill;
@@ -40,7 +40,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use fill::Streams;
 use libos_base::Result;
 use libos_base::page::Page;
-use libos_base::sync::{Mutex, Once, Rank, SpinLock, WaitQueue};
+use libos_base::sync::{Mutex, Rank, SpinLock, WaitQueue};
 use tree::{PAGE, Tree, pages_of};
 
 /// Where a file's pages come from and go to. See the module's comment about locks.
@@ -79,27 +79,6 @@ pub struct FileCache {
     pattern: AtomicU8,
     streams: SpinLock<Streams>,
     errors: ErrorSeq,
-}
-
-/// Takes the right to write away from all mappings of some pages. The file is told by the address of its [`Cached`].
-type OnStore = fn(*const (), Range<u64>);
-
-/// Set by the first mapping of a file.
-static ON_STORE: Once<OnStore> = Once::new();
-
-/// Sets who write-protects mapped pages of which write-back begins; the first call wins. It is called without any spin
-/// lock held.
-pub fn on_store(f: OnStore) {
-    ON_STORE.set(|| f);
-}
-
-/// Set by the first mapping of a file.
-static ON_NEED: Once<fn(usize)> = Once::new();
-
-/// Sets who unmaps pages (about so many) that the program did not touch for long; the first call wins. It is called
-/// without any spin lock held.
-pub fn on_need(f: fn(usize)) {
-    ON_NEED.set(|| f);
 }
 
 impl FileCache {
