@@ -21,7 +21,6 @@ mod uninstall;
 use crate::{failure, hosted, run::detach};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Turns existing POSIX programs into bootable images, and runs them
@@ -109,9 +108,7 @@ fn hidden() -> Option<Result<u8>> {
         return Some(hosted::enter::make_namespaces().map(|()| 0));
     }
     if command == hosted::enter::COMMAND {
-        let [root, image, cwd] = [args.next()?, args.next()?, args.next()?];
-        let argv: Vec<OsString> = args.collect();
-        return Some(hosted::enter::enter(root.as_ref(), image.as_ref(), cwd.as_ref(), argv));
+        return hosted::enter::run(args);
     }
     None
 }

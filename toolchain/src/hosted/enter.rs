@@ -1,10 +1,12 @@
 //! The process that becomes the program: it makes the namespaces, enters the root and executes the image. It runs alone
 //! in a fresh process, because a user namespace can only be made by a process with one thread.
 
+use crate::run::share::{Share, mount_point};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{chdir, fexecve, getgid, getuid, pivot_root};
 use std::ffi::{CString, OsString};
 use std::fs::{self, File};
@@ -12,7 +14,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// Name of the hidden command: `ROOT IMAGE CWD ARGV0 [ARGS...]`, with the program's environment as its own.
+/// Name of the hidden command: `ROOT IMAGE CWD SHARES [DIR PATH ro|rw]... ARGV0 [ARGS...]`, with the program's environment as
+/// its own. SHARES is a number.
 pub const COMMAND: &str = "enter-root";
 
 /// Name of the hidden command that only tries whether namespaces can be made.
@@ -20,12 +23,24 @@ pub const PROBE: &str = "probe-namespaces";
 
 const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
-/// Enters and executes; returns only on failure.
-pub fn enter(root: &Path, image: &Path, cwd: &Path, argv: Vec<OsString>) -> Result<u8> {
+/// Reads the arguments, enters and executes; returns only on failure. `None`: they are not what they should be.
+pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<Result<u8>> {
+    let [root, image, cwd, count] = [args.next()?, args.next()?, args.next()?, args.next()?];
+    let mut shares = Vec::new();
+    for _ in 0..count.to_str()?.parse().ok()? {
+        shares.push(Share { dir: args.next()?, at: args.next()?, read_only: args.next()? == "ro" });
+    }
+    Some(enter(root.as_ref(), image.as_ref(), cwd.as_ref(), &shares, args.collect()))
+}
+
+fn enter(root: &Path, image: &Path, cwd: &Path, shares: &[Share], argv: Vec<OsString>) -> Result<u8> {
     // Opened before the root changes; its own file need not be reachable afterwards.
     let program = File::open(image).with_context(|| format!("{}", image.display()))?;
     make_namespaces()?;
     populate(root).with_context(|| format!("cannot prepare {}", root.display()))?;
+    for share in shares {
+        show(share, root)?;
+    }
     let into = || -> nix::Result<()> {
         chdir(root)?;
         // pivot_root(2): stacked on the new root, the old one can be taken away at once.
@@ -81,6 +96,30 @@ fn populate(root: &Path) -> Result<()> {
         }
     }
     bind(&PathBuf::from("/proc"), &root.join("proc"), MsFlags::MS_REC)
+}
+
+/// Shows a folder of this machine inside the root.
+fn show(share: &Share, root: &Path) -> Result<()> {
+    let target = mount_point(root, share.at.as_ref())?;
+    bind(share.dir.as_ref(), &target, MsFlags::MS_REC)?;
+    if share.read_only {
+        // In a user namespace the flags of the mount below must stay (mount_namespaces(7)).
+        let has = statvfs(&target)?.flags();
+        let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        for (fs, mount) in [
+            (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+            (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+            (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+            (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+            (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+        ] {
+            flags.set(mount, has.contains(fs));
+        }
+        let none: Option<&str> = None;
+        mount(none, &target, none, flags, none)
+            .with_context(|| format!("cannot make {} read-only", target.display()))?;
+    }
+    Ok(())
 }
 
 fn bind(from: &Path, to: &Path, flags: MsFlags) -> Result<()> {

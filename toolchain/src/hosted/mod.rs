@@ -8,6 +8,7 @@ use crate::image::Image;
 use crate::run::env;
 use crate::run::options::RunArgs;
 use crate::run::overlay::Tree;
+use crate::run::share;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -27,8 +28,12 @@ use unibody_proto::params::key;
 
 /// Runs the image so; the program's exit status is the result.
 pub fn run(args: &RunArgs, image: &Image) -> Result<u8> {
+    share::check(&args.volume)?;
     let root = tempfile::Builder::new().prefix("unibody-root-").tempdir().context("cannot make a private folder")?;
     fill(root.path(), args, image)?;
+    for (_, share) in share::in_order(&args.volume) {
+        share::mount_point(root.path(), share.at.as_ref())?;
+    }
     let mut env = list(image, key::ENV)?;
     env.extend(env::collect(&args.env_file, &args.env)?);
     let arguments = match list(image, key::TOOL_HOSTED_ARG)? {
@@ -44,7 +49,11 @@ pub fn run(args: &RunArgs, image: &Image) -> Result<u8> {
     };
 
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg(enter::COMMAND).arg(root.path()).arg(&image.path).arg(cwd).arg(argv0).args(arguments).env_clear();
+    command.arg(enter::COMMAND).arg(root.path()).arg(&image.path).arg(cwd).arg(args.volume.len().to_string());
+    for (_, share) in share::in_order(&args.volume) {
+        command.arg(&share.dir).arg(&share.at).arg(if share.read_only { "ro" } else { "rw" });
+    }
+    command.arg(argv0).args(arguments).env_clear();
     for entry in &env {
         let at = entry.iter().position(|&b| b == b'=').unwrap_or(entry.len());
         command.env(OsStr::from_bytes(&entry[..at]), OsStr::from_bytes(entry.get(at + 1..).unwrap_or_default()));

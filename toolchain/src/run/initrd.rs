@@ -5,6 +5,7 @@ use super::env;
 use super::net::{Net, USER_DNS, USER_IP, USER_IP6};
 use super::options::RunArgs;
 use super::overlay::Tree;
+use super::share;
 use crate::image::Image;
 use anyhow::{Context, Result};
 use std::ffi::OsStr;
@@ -54,6 +55,9 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
     }
     for disk in disks {
         push(key::DISK, disk.parameter.as_bytes())?;
+    }
+    for (number, share) in share::in_order(&args.volume) {
+        push(key::SHARE, &share.parameter(number))?;
     }
     if let Some(dir) = &args.workdir {
         push(key::CWD, dir.as_os_str().as_bytes())?;

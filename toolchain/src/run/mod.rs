@@ -12,6 +12,7 @@ pub mod options;
 pub mod overlay;
 pub mod prepare;
 pub mod pump;
+pub mod share;
 pub mod signals;
 pub mod start;
 pub mod supervisor;

@@ -2,9 +2,11 @@
 
 use super::disk;
 use super::net::{self, Publish};
+use super::share::Share;
 use crate::vmm::accel::Wanted;
 use crate::vmm::machine::Machine;
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -53,6 +55,11 @@ pub struct RunArgs {
     /// Lay this folder over the image's root, with its modes, links and times
     #[arg(long, value_name = "DIR")]
     pub rootfs: Option<PathBuf>,
+
+    /// Folder DIR of this machine, seen at /path (repeatable); ro: read-only
+    #[arg(short = 'v', long, value_name = "DIR:/path[:ro]",
+        value_parser = TypedValueParser::try_map(OsStringValueParser::new(), Share::parse))]
+    pub volume: Vec<Share>,
 
     /// Persistent disk: the file FILE, mounted at /path; made (sparse) and formatted when absent (repeatable)
     #[arg(long, value_name = "FILE:/path[:fat]")]

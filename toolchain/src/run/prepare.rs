@@ -4,6 +4,7 @@ use super::disk::{self, Disk};
 use super::initrd;
 use super::net::{Net, Publish, USER_IP, random_mac};
 use super::options::RunArgs;
+use super::share;
 use crate::failure::usage;
 use crate::image::Image;
 use crate::state::{self, Record, record};
@@ -53,6 +54,13 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
         bail!("{} cannot use disks: it opens no files, or was built without them", args.image.display());
     }
     let disks = disk::open_all(&args.disk, args.disk_size, say)?;
+    if !args.volume.is_empty() && image.note.flags & note::SHARE == 0 {
+        bail!(
+            "{} cannot use folders of this machine: it opens no files, or was built without them",
+            args.image.display()
+        );
+    }
+    share::check(&args.volume)?;
     let initrd = initrd::build(args, image, &net, &disks)?;
     check_memory(args.memory, image, &args.image, initrd.len() as u64)?;
     let publish = reserve(args, image, &net, say)?;
@@ -110,6 +118,7 @@ impl Prepared {
             net: &self.net,
             mac: &self.mac,
             publish: &self.publish,
+            shares: &self.args.volume,
             disks: &self.disks,
         };
         qemu::arguments(&spec, streams)

@@ -4,6 +4,7 @@ use super::accel::Accel;
 use super::machine::{Bus, Machine};
 use crate::run::disk::{self, Disk};
 use crate::run::net::{Net, Publish};
+use crate::run::share::Share;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub struct Spec<'a> {
     pub mac: &'a str,
     /// Forwarded ports.
     pub publish: &'a [Publish],
+    /// Folders of this machine.
+    pub shares: &'a [Share],
     /// Disks.
     pub disks: &'a [Disk],
 }
@@ -132,6 +135,11 @@ pub fn arguments(spec: &Spec, streams: Streams) -> Vec<OsString> {
     if streams == Streams::Inherited {
         add(&["-chardev", &format!("socket,id=qmp,fd={}", fd::QMP), "-mon", "chardev=qmp,mode=control"]);
     }
+    for (number, share) in spec.shares.iter().enumerate() {
+        let tag = Share::tag(number);
+        args.extend(["-fsdev".into(), share.fsdev(number)]);
+        args.extend(["-device".into(), format!("{},fsdev={tag},mount_tag={tag}", machine.virtio("9p")).into()]);
+    }
     args.extend(["-kernel".into(), spec.image.into(), "-initrd".into(), spec.initrd.into()]);
     args
 }
@@ -157,6 +165,7 @@ mod tests {
 
     fn line(machine: &str, streams: Streams) -> String {
         let machine = machine.parse().unwrap();
+        let shares = [Share::parse("/my,dir:/data:ro".into()).unwrap()];
         let publish = ["8080:80".parse().unwrap(), "0.0.0.0:53:5353/udp".parse().unwrap()];
         let spec = Spec {
             name: "it's",
@@ -169,6 +178,7 @@ mod tests {
             net: &Net::User { guest: None },
             mac: "52:54:00:00:00:01",
             publish: &publish,
+            shares: &shares,
             disks: &[],
         };
         shell_line(Path::new("qemu"), &arguments(&spec, streams))
@@ -184,6 +194,8 @@ mod tests {
             "-device virtio-serial-pci,id=ports,max_ports=4",
             "-device virtserialport,bus=ports.0,nr=3,chardev=control,name=org.unibody.control",
             "hostfwd=tcp:127.0.0.1:8080-:80,hostfwd=udp:0.0.0.0:53-:5353",
+            "-fsdev local,id=share0,path=/my,,dir,security_model=none,multidevs=remap,readonly=on",
+            "-device virtio-9p-pci,fsdev=share0,mount_tag=share0",
             "-device virtio-net-pci,netdev=net,mac=52:54:00:00:00:01,romfile=",
             "-kernel '/a b/x.img' -initrd /p.cpio",
         ] {
