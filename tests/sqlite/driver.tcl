@@ -65,7 +65,8 @@ foreach file $files {
     incr ::TC(errors)
   }
   set message [string map {\n " "} [string range $message 0 300]]
-  puts [list @result $file $::TC(count) $::TC(errors) $took $::TC(fail_list) $message]
+  # Whatever the file printed, this begins a line.
+  puts "\n[list @result $file $::TC(count) $::TC(errors) $took $::TC(fail_list) $message]"
   flush stdout
 }
 puts "@done"

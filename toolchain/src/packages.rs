@@ -6,7 +6,7 @@ use std::io::{IsTerminal, Write};
 use std::process::Command;
 
 /// Program, or file with its whole path, and the package that has it.
-const PACKAGES: [(&str, &str); 30] = [
+const PACKAGES: [(&str, &str); 31] = [
     ("gcc", "gcc"),
     ("cc", "gcc"),
     ("ld", "binutils"),
@@ -30,6 +30,7 @@ const PACKAGES: [(&str, &str); 30] = [
     ("/usr/lib/grub/x86_64-efi/multiboot2.mod", "grub-efi-amd64-bin"),
     ("/usr/share/OVMF/OVMF_CODE.fd", "ovmf"),
     ("tclsh", "tcl"),
+    ("sqlite3", "sqlite3"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.vfat", "dosfstools"),
     ("dpkg-deb", "dpkg"),

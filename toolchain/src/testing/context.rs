@@ -75,6 +75,7 @@ impl Context {
                 self.disk.set(packages::ensure(super::disk::PROGRAMS, self.yes).map_err(|error| format!("{error:#}")));
         }
         if needed(Need::Sqlite) && self.bin.get().is_some_and(Result::is_ok) {
+            let _ = packages::ensure(&["sqlite3"], self.yes);
             let _ = progress::step("building sqlite", || self.sqlite());
         }
         if needed(Need::Nginx) && self.bin.get().is_some_and(Result::is_ok) {

@@ -4,7 +4,7 @@ mod programs;
 mod shell;
 mod suite;
 
-use super::case::Case;
+use super::case::{Case, Need};
 use super::context::Context;
 use super::process::{self, Finished};
 use anyhow::Result;
@@ -14,13 +14,15 @@ use std::time::Duration;
 
 /// All of them.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
-    // The first case that needs an image builds it.
+    // The first case that needs one of the further images builds it.
     const BUILD: u64 = 900;
-    all.push(Case::new("sqlite/shell", shell::script).limit(BUILD));
-    all.push(Case::new("sqlite/dump", shell::dump).limit(BUILD));
-    all.push(Case::new("sqlite/errors", shell::errors).limit(BUILD));
-    all.push(Case::new("sqlite/disk-to-linux", shell::disk_to_linux).limit(BUILD));
-    all.push(Case::new("sqlite/disk-from-linux", shell::disk_from_linux).limit(BUILD));
+    const SHELL: &[Need] = &[Need::Toolchain, Need::Sqlite];
+    const DISK: &[Need] = &[Need::Toolchain, Need::Sqlite, Need::Disk];
+    all.push(Case::new("sqlite/shell", shell::script).needs(SHELL));
+    all.push(Case::new("sqlite/dump", shell::dump).needs(SHELL));
+    all.push(Case::new("sqlite/errors", shell::errors).needs(SHELL));
+    all.push(Case::new("sqlite/disk-to-linux", shell::disk_to_linux).needs(DISK));
+    all.push(Case::new("sqlite/disk-from-linux", shell::disk_from_linux).needs(DISK));
     all.push(Case::new("sqlite/speedtest1", programs::speedtest1).limit(BUILD));
     all.push(Case::new("sqlite/kvtest", programs::kvtest).limit(BUILD));
     all.push(Case::new("sqlite/threadtest3", programs::threadtest3).limit(BUILD));
