@@ -69,6 +69,8 @@ impl OpenFile {
             })?;
             *pos = next;
         }
+        drop(pos);
+        crate::notify::at(dir, crate::notify::event::ACCESS);
         if full && r.out.is_empty() { Err(Errno::EINVAL) } else { Ok(r.out) }
     }
 }

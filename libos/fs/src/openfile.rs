@@ -2,6 +2,7 @@
 
 use crate::dentry::Path;
 use crate::inode::{At, Cached, Extent, Inode};
+use crate::notify::{self, event};
 use crate::util::try_arc;
 use crate::{limits, locks};
 use alloc::string::String;
@@ -74,7 +75,13 @@ impl OpenFile {
     }
     fn read_from(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         let inode = self.path.inode();
-        let Some(pages) = self.direct().filter(|_| pos < inode.size()) else { return inode.read_at(pos, dst) };
+        let Some(pages) = self.direct().filter(|_| pos < inode.size()) else {
+            let n = inode.read_at(pos, dst)?;
+            if n > 0 {
+                notify::at(&self.path.dentry, event::ACCESS);
+            }
+            return Ok(n);
+        };
         aligned(pos, dst.alignment())?;
         // Pages of this range are in memory only while they are copied.
         let range = pos..pos.saturating_add(dst.left() as u64);
@@ -91,6 +98,9 @@ impl OpenFile {
             aligned(if let At::Pos(p) = at { p } else { inode.size() }, src.alignment())?;
         }
         let (n, after) = inode.write_at(at, src, limits::FSIZE.soft())?;
+        if n > 0 {
+            notify::at(&self.path.dentry, event::MODIFY);
+        }
         if let Some(pages) = direct {
             let range = after - n as u64..after;
             let stored = pages.flush(range.clone());
@@ -138,7 +148,9 @@ pub fn resize(path: &Path, len: u64) -> Result<()> {
     if len > path.inode().size() && len > limits::FSIZE.soft() {
         return Err(Errno::EFBIG);
     }
-    set_len(path.inode(), len)
+    set_len(path.inode(), len)?;
+    notify::at(&path.dentry, event::MODIFY);
+    Ok(())
 }
 
 /// Tells memory management that a file got shorter: (object, new length).
@@ -258,7 +270,9 @@ impl Drop for OpenFile {
         let flags = self.flags();
         if !flags.contains(OpenFlags::PATH) {
             self.path.inode().closed(flags);
+            notify::at(&self.path.dentry, if flags.writable() { event::CLOSE_WRITE } else { event::CLOSE_NOWRITE });
         }
+        notify::gone(&self.path.dentry);
     }
 }
 

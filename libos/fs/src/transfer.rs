@@ -85,6 +85,9 @@ fn send_file(out: &dyn FileLike, f: &OpenFile, pos: &mut u64, count: usize) -> R
             Err(_) => break,
         }
     }
+    if done > 0 {
+        crate::notify::at(&f.path.dentry, crate::notify::event::ACCESS);
+    }
     Ok(done)
 }
 

@@ -4,6 +4,7 @@ use libos_base::abi::OpenFlags;
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
 use libos_fs::eventfd::EventFd;
+use libos_fs::inotify::Inotify;
 use libos_fs::openfile::OpenFile;
 use libos_fs::pipe::{self, PipeEnd};
 use libos_fs::process;
@@ -177,4 +178,25 @@ pub fn memfd_create(name: usize, flags: u32) -> Result<usize> {
     let fd = process().fds.reserve()?;
     let file = process().memfd(&name)?;
     Ok(fd.install(file, flags & MFD_CLOEXEC != 0) as usize)
+}
+
+/// `inotify_init1`.
+pub fn inotify_init1(flags: u32) -> Result<usize> {
+    let fd = process().fds.reserve()?;
+    Ok(fd.install(Inotify::new(flags)?, flags & CLOEXEC != 0) as usize)
+}
+/// `inotify_init`.
+pub fn inotify_init() -> Result<usize> {
+    inotify_init1(0)
+}
+/// `inotify_add_watch`.
+pub fn inotify_add_watch(fd: i32, path: usize, mask: u32) -> Result<usize> {
+    let file = process().fds.get(fd)?;
+    let watcher = file.downcast::<Inotify>().ok_or(Errno::EINVAL)?;
+    Ok(watcher.add(process(), &user::read_path(path)?, mask)? as usize)
+}
+/// `inotify_rm_watch`.
+pub fn inotify_rm_watch(fd: i32, wd: i32) -> Result<usize> {
+    let file = process().fds.get(fd)?;
+    file.downcast::<Inotify>().ok_or(Errno::EINVAL)?.remove(wd).map(|()| 0)
 }

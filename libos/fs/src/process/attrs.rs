@@ -3,6 +3,7 @@
 use super::Process;
 use crate::dentry::Path;
 use crate::inode::{SetAttr, StatFs};
+use crate::notify::event;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::{Stat, mode::*};
@@ -51,7 +52,17 @@ impl Process {
     /// Changes attributes of what `path` is.
     pub fn set_attr(&self, path: &Path, attr: &SetAttr) -> Result<()> {
         path.mount.check_writable()?;
-        path.inode().set_attr(attr)
+        path.inode().set_attr(attr)?;
+        let only_times = attr.mode.is_none() && attr.uid.is_none() && attr.gid.is_none();
+        crate::notify::at(
+            &path.dentry,
+            match (attr.atime.is_some(), attr.mtime.is_some()) {
+                (true, false) if only_times => event::ACCESS,
+                (false, true) if only_times => event::MODIFY,
+                _ => event::ATTRIB,
+            },
+        );
+        Ok(())
     }
     /// `fchmodat2`. The mode of a symbolic link cannot be changed.
     pub fn chmod(&self, path: &Path, mode: u32) -> Result<()> {

@@ -8,9 +8,10 @@ use super::open::entry_name;
 use super::walk::{Last, owned};
 use crate::dentry::{Children, Dentry, Name, Path};
 use crate::inode::{Inode, New, Rename};
+use crate::notify::{self, event};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::mode::*;
 use libos_base::sync::{Mutex, MutexGuard};
 use libos_base::{Errno, Result};
@@ -35,7 +36,8 @@ pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -
     let inode = dir.inode().create(&name, new)?;
     let name = real_name(dir, name)?;
     let d = Dentry::new(Some(dir.dentry.clone()), name.clone(), inode)?;
-    names.insert(name, d.clone());
+    names.insert(name.clone(), d.clone());
+    notify::entry(dir, &name, &d.inode, event::CREATE, 0);
     Ok(d)
 }
 
@@ -123,7 +125,9 @@ impl Process {
         names.reserve()?;
         let d = Dentry::new(Some(e.dir.dentry.clone()), name.clone(), from.inode().clone())?;
         e.dir.inode().link(&name, from.inode())?;
-        names.insert(name, d);
+        names.insert(name.clone(), d);
+        notify::object(from.inode(), event::ATTRIB);
+        notify::entry(&e.dir, &name, from.inode(), event::CREATE, 0);
         Ok(())
     }
 
@@ -145,6 +149,9 @@ impl Process {
         e.dir.inode().unlink(&e.name, &d.inode)?;
         names.remove(&d.name());
         d.set_removed();
+        notify::object(&d.inode, event::ATTRIB);
+        notify::gone(&d);
+        notify::entry(&e.dir, &e.name, &d.inode, event::DELETE, 0);
         Ok(())
     }
     fn rmdir(&self, dirfd: i32, path: &[u8]) -> Result<()> {
@@ -170,8 +177,11 @@ impl Process {
         check_empty(&d, &below)?;
         dir.inode().unlink(&name, &d.inode)?;
         below.dead = true;
+        drop(below);
         names.remove(&d.name());
         d.set_removed();
+        notify::gone(&d);
+        notify::entry(&dir, &name, &d.inode, event::DELETE, 0);
         Ok(())
     }
 
@@ -329,5 +339,26 @@ fn rename_locked(
         }
     }
     what.set_place(new.dir.dentry.clone(), new_name);
+    moved(old, new, &what.inode);
+    if let Some(o) = other.as_ref().filter(|_| !exchange) {
+        notify::object(&o.inode, event::ATTRIB);
+    }
+    notify::object(&what.inode, event::MOVE_SELF);
+    match &other {
+        Some(o) if exchange => {
+            moved(new, old, &o.inode);
+            notify::object(&o.inode, event::MOVE_SELF);
+        }
+        Some(o) => notify::gone(o),
+        None => {}
+    }
     Ok(())
+}
+
+/// Tells of a move, whose two halves share a number.
+fn moved(from: &Entry, to: &Entry, what: &Arc<dyn Inode>) {
+    static COOKIE: AtomicU32 = AtomicU32::new(1);
+    let cookie = COOKIE.fetch_add(1, Ordering::Relaxed);
+    notify::entry(&from.dir, &from.name, what, event::MOVED_FROM, cookie);
+    notify::entry(&to.dir, &to.name, what, event::MOVED_TO, cookie);
 }

@@ -4,6 +4,7 @@ use super::walk::Last;
 use super::{AT_FDCWD, Process};
 use crate::dentry::{self, Dentry, Path};
 use crate::inode::New;
+use crate::notify::{self, event};
 use crate::openfile::OpenFile;
 use alloc::sync::Arc;
 use libos_base::abi::{OpenFlags, mode::*};
@@ -114,10 +115,13 @@ impl Process {
         if let Some(f) = inode.open(at, flags)? {
             return Ok(f);
         }
+        let file = OpenFile::new(at.clone(), flags)?;
+        notify::at(&at.dentry, event::OPEN);
         if flags.contains(OpenFlags::TRUNC) && regular && !fresh {
             crate::openfile::set_len(inode, 0)?;
+            notify::at(&at.dentry, event::MODIFY);
         }
-        Ok(OpenFile::new(at.clone(), flags)?)
+        Ok(file)
     }
 
     fn open_tmpfile(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
