@@ -4,7 +4,8 @@
 //! [`Mutex`](super::Mutex)es come before all spin locks and have their own order:
 //!
 //! ```text
-//! blocking:  fs namespace (rename) -> directory inode -> file inode -> fd table
+//! blocking:  fs namespace (rename) -> directory inode -> file inode -> page cache (writer -> storing) -> device
+//!            fd table
 //!            epoll instance -> epoll ready list (spin)
 //!            net stack -> (nothing blocking; copies to and from the program may fault, which takes `mm space`)
 //!            mm space (VMAs)          last: every other blocking lock may be held when program memory faults

@@ -80,25 +80,23 @@ impl FileCache {
     /// Reads from `pos`, up to the file's end.
     pub fn read(&self, mut pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         let start = dst.done();
-        loop {
-            let n = (dst.left() as u64).min(self.size().saturating_sub(pos)) as usize;
-            if n == 0 {
-                break;
-            }
+        while dst.left() > 0 {
             let off = (pos % PAGE) as usize;
-            let wanted = ((off + n).div_ceil(PAGE_SIZE)).min(BATCH);
-            let put = self.get(pos / PAGE, wanted as u32).and_then(|page| match page {
-                Some(p) => {
-                    let asked = n.min(PAGE_SIZE - off);
-                    dst.put_page(&p, off, asked).map(|k| (k, k < asked))
+            let wanted = ((off + dst.left()).div_ceil(PAGE_SIZE)).min(BATCH);
+            let put = self.get_sized(pos / PAGE, wanted as u32).and_then(|(page, size)| {
+                let n = (dst.left() as u64).min(size.saturating_sub(pos)) as usize;
+                match page {
+                    Some(p) if n > 0 => {
+                        let asked = n.min(PAGE_SIZE - off);
+                        dst.put_page(&p, off, asked).map(|k| (k, k < asked))
+                    }
+                    _ => Ok((0, true)),
                 }
-                // Truncated meanwhile.
-                None => Ok((0, false)),
             });
             match put {
-                Ok((k, short)) => {
+                Ok((k, end)) => {
                     pos += k as u64;
-                    if short {
+                    if end {
                         break;
                     }
                 }
@@ -111,16 +109,21 @@ impl FileCache {
 
     /// The page at `index`, read if need be; `wanted` pages from there on will be asked for. `None`: past the end.
     pub(super) fn get(&self, index: u64, wanted: u32) -> Result<Option<Arc<Page>>> {
+        self.get_sized(index, wanted).map(|(page, _)| page)
+    }
+
+    /// As `get`, with the file's length at that moment.
+    fn get_sized(&self, index: u64, wanted: u32) -> Result<(Option<Arc<Page>>, u64)> {
         loop {
-            let found = {
+            let (found, size) = {
                 let mut t = self.tree.lock();
                 if index >= pages_of(t.size) {
-                    return Ok(None);
+                    return Ok((None, t.size));
                 }
-                t.find(index)
+                (t.find(index), t.size)
             };
             match found {
-                Found::Page(p) => return Ok(Some(p)),
+                Found::Page(p) => return Ok((Some(p), size)),
                 Found::Reading => {
                     let _ = self.filled.wait(FOREVER, false, || (!self.tree.lock().is_reading(index)).then_some(()));
                 }
@@ -232,12 +235,12 @@ impl FileCache {
         }
     }
 
-    /// Reads pages in before they are asked for; errors will show when they are.
+    /// Reads pages in before they are asked for, 2 MiB at most, as Linux bounds it too; errors will show when they are.
     pub fn will_need(&self, bytes: Range<u64>) {
         let end = pages_of(bytes.end.min(self.size()));
         let mut at = bytes.start / PAGE;
         // No more than memory holds without dropping what was read just now.
-        let mut left = global::available() / 2;
+        let mut left = (global::available() / 2).min(2 * BATCH);
         while at < end && left > 0 {
             let n = (end - at).min(BATCH as u64).min(left as u64);
             let missing = !self.tree.lock().has(at);

@@ -30,7 +30,7 @@ pub fn commit_later() {
 
 /// Sees to it that the thread is there and looks in time; `now`: at once.
 pub fn wake(now: bool) {
-    if !STARTED.swap(true, Relaxed) {
+    if !STARTED.load(Relaxed) && !STARTED.swap(true, Relaxed) {
         if libos_base::thread::spawn("writeback", run).is_err() {
             // Those who make pages dirty write them back themselves, and the next one tries again.
             STARTED.store(false, Relaxed);
