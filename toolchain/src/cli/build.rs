@@ -1,7 +1,7 @@
 //! `unibody build`.
 
 use super::output;
-use crate::{build, ports, sysroot};
+use crate::{build, ports, sysroot, wrapper};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -24,13 +24,17 @@ pub struct Build {
     /// The port's unpacked source, instead of the distribution's source package
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
+    /// Link a part of the kernel that the port leaves out to be smaller: disks, or folders of the host (repeatable)
+    #[arg(long, value_name = "PART", value_parser = wrapper::PARTS)]
+    with: Vec<String>,
 }
 
 impl Build {
     /// Runs it.
     pub fn run(self, yes: bool) -> Result<u8> {
         let sysroot = sysroot::Options { debug: self.debug, yes, ..sysroot::Options::default() };
-        let options = ports::Options { output: self.output, source: self.source, sysroot };
+        let with = wrapper::PARTS.into_iter().filter(|part| self.with.iter().any(|w| w == part)).collect();
+        let options = ports::Options { with, output: self.output, source: self.source, sysroot };
         let image = build::build(&self.what, &options)?;
         output::line(&image.display().to_string())?;
         Ok(0)

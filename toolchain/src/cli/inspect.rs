@@ -40,7 +40,7 @@ impl Inspect {
         let image = match &vm {
             // The image of an ended VM may be gone by now; what is known of the VM is shown all the same.
             Some(entry) => Image::open(Path::new(&entry.record.image)).and_then(|image| report(&image)).ok(),
-            None => Some(report(&Image::open(&resolve::image(&self.what, false)?)?)?),
+            None => Some(report(&Image::open(&resolve::image(&self.what, Vec::new(), false)?)?)?),
         };
         if self.json {
             match (&image, self.security) {

@@ -5,15 +5,15 @@ use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
 /// A word with '/' is a file; a bare word is a file when there is an ELF file of that name, else a port, which is built
-/// first unless that was done before.
-pub fn image(word: &Path, yes: bool) -> Result<PathBuf> {
+/// first unless that was done before; `with`: the parts of the kernel that it needs ([`crate::wrapper::PARTS`]).
+pub fn image(word: &Path, with: Vec<&'static str>, yes: bool) -> Result<PathBuf> {
     let text = word.to_string_lossy();
     if text.contains('/') || image::looks_like_elf(word) {
         return Ok(word.to_owned());
     }
     if ports::exists(None, &text) {
         let sysroot = sysroot::Options { yes, ..sysroot::Options::default() };
-        return ports::cached_image(&text, &ports::Options { sysroot, ..ports::Options::default() });
+        return ports::cached_image(&text, &ports::Options { sysroot, with, ..ports::Options::default() });
     }
     if word.is_file() {
         // Opening it tells what is wrong with it.

@@ -33,7 +33,7 @@ impl RunCommand {
         if let Some(name) = &args.name {
             state::check_name(name)?;
         }
-        let path = resolve::image(&args.image, yes)?;
+        let path = resolve::image(&args.image, args.parts(), yes)?;
         let image = Image::open(&path)?;
         if args.hosted {
             return hosted::run(args, &image);

@@ -15,6 +15,8 @@ use std::process::Command;
 pub struct Build<'a> {
     pub project: &'a Path,
     pub sysroot: &'a Path,
+    /// Parts of the kernel that are linked although the recipe leaves them out.
+    pub with: &'a [&'static str],
     pub debug: bool,
     pub yes: bool,
 }
@@ -48,7 +50,11 @@ pub fn image(
     fs::create_dir(&root)?;
     fill_root(&tree, target.rootfs, &root)?;
     crate::build::write_params(&root, &target.run.params())?;
-    let image = named(if build.debug { "image-debug" } else { "image" });
+    let (with, without): (Vec<_>, Vec<_>) =
+        target.without.iter().map(String::as_str).partition(|part| build.with.contains(part));
+    let mut name = vec![if build.debug { "image-debug" } else { "image" }];
+    name.extend(with);
+    let image = named(&name.join("-with-"));
     let stamp = Fingerprint::default().text(&sysroot::stamp(build.sysroot)?).tree(&root, false)?.hex();
     let stamp_file = image.with_extension("stamp");
     if fs::read_to_string(&stamp_file).is_ok_and(|s| s == stamp) && image.is_file() {
@@ -59,7 +65,7 @@ pub fn image(
         files::remove(&artefact)?;
         let mut make = tree.step(build, target.make)?;
         make.env(wrapper::ROOTFS, &root).env(wrapper::DEBUG, if build.debug { "1" } else { "0" });
-        make.env(wrapper::WITHOUT, target.without.join(","));
+        make.env(wrapper::WITHOUT, without.join(","));
         command::run(&mut make, Some(&tree.dir.join("log")))?;
         if !artefact.is_file() {
             bail!("{} did not make {}", command::line(&make), artefact.display());

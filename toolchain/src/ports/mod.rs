@@ -17,6 +17,8 @@ pub struct Options {
     pub output: Option<PathBuf>,
     /// The program's unpacked source, instead of the distribution's.
     pub source: Option<PathBuf>,
+    /// Parts of the kernel that are linked although the recipe leaves them out.
+    pub with: Vec<&'static str>,
     /// Which sysroot, and how to make it.
     pub sysroot: sysroot::Options,
 }
@@ -103,8 +105,13 @@ pub fn cached_image(name: &str, options: &Options) -> Result<PathBuf> {
         bail!("{name} is a library for other ports: it makes no image");
     };
     let sysroot = sysroot::ensure(&options.sysroot)?;
-    let build =
-        make::Build { project: &project, sysroot: &sysroot, debug: options.sysroot.debug, yes: options.sysroot.yes };
+    let build = make::Build {
+        project: &project,
+        sysroot: &sysroot,
+        with: &options.with,
+        debug: options.sysroot.debug,
+        yes: options.sysroot.yes,
+    };
     make::image(&build, &recipe, &target, artefact, options.source.as_deref())
 }
 

@@ -123,6 +123,14 @@ pub struct RunArgs {
     pub args: Vec<OsString>,
 }
 
+impl RunArgs {
+    /// The parts of the kernel that these options need: see [`crate::wrapper::PARTS`].
+    pub fn parts(&self) -> Vec<&'static str> {
+        let needed = [("disk", !self.disk.is_empty()), ("share", !self.hosted && !self.volume.is_empty())];
+        needed.into_iter().filter(|(_, needed)| *needed).map(|(part, _)| part).collect()
+    }
+}
+
 fn memory(text: &str) -> Result<u64, String> {
     let bytes = match number::decimal(text.as_bytes()) {
         Some(mebibytes) => mebibytes.checked_mul(1 << 20),
