@@ -78,6 +78,7 @@ fn about_vm(record: &Record) -> String {
         ("memory", output::size(record.memory)),
         ("network", record.mac.as_ref().map_or(record.net.clone(), |mac| format!("{}, {mac}", record.net))),
         ("ports", record.publish.join(" ")),
+        ("disks", record.disks.join(" ")),
         ("arguments", record.args.join(" ")),
         ("processes", format!("supervisor {}, VMM {}", record.supervisor, record.vmm)),
     ];

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod clean;
 mod completions;
+mod disk;
 mod doctor;
 mod inspect;
 mod kill;
@@ -49,6 +50,7 @@ enum Command {
     Stop(stop::Stop),
     Kill(kill::Kill),
     Rm(rm::Rm),
+    Disk(disk::Disk),
     Inspect(inspect::Inspect),
     Test(crate::testing::Test),
     Bench(bench::Bench),
@@ -86,6 +88,7 @@ impl Cli {
             Command::Stop(command) => command.run(),
             Command::Kill(command) => command.run(),
             Command::Rm(command) => command.run(),
+            Command::Disk(command) => command.run(),
             Command::Inspect(command) => command.run(),
             Command::Test(command) => command.run(yes),
             Command::Bench(command) => command.run(yes),
@@ -137,13 +140,20 @@ mod tests {
         };
         assert_eq!(status(&["run", "x.img", "-m", "16M", "--", "-c", "x"]), 0);
         assert_eq!(status(&["run", "x.img", "--yes", "-p", "8080:80"]), 0);
+        assert_eq!(status(&["run", "x.img", "--disk", "f:/p", "--disk", "a,b:c:/q:fat", "--disk-size", "8M"]), 0);
+        assert_eq!(status(&["disk", "grow", "f", "1G"]), 0);
         assert_eq!(status(&["--help"]), 0);
         for bad in [
             &["run"][..],
             &["run", "x", "-p", "80"],
             &["run", "x", "--smp", "0"],
             &["run", "x", "-v", "a:b"],
-            &["run", "x", "--disk", "f:/p"],
+            &["run", "x", "--disk", "f"],
+            &["run", "x", "--disk", "f:/p:ext4"],
+            &["run", "x", "--disk", "f:/p", "--hosted"],
+            &["run", "x", "--disk-size", "1M"],
+            &["disk", "grow", "f"],
+            &["disk", "grow", "f", "lots"],
             &["run", "x", "--hosted", "-m", "5M"],
             &["run", "x", "-d", "--dry-run"],
             &["run", "x", "--ip", "10.0.0.1"],

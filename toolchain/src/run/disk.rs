@@ -4,14 +4,17 @@ use crate::failure::usage;
 use crate::state::{self, record::Record};
 use anyhow::{Context, Result, bail};
 use fatfs::{FormatVolumeOptions, StdIoWrapper};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{AT_FDCWD, AtFlags, FcntlArg, Flock, FlockArg, OFlag, fcntl};
+use nix::libc;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::{File, Permissions};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use tempfile::NamedTempFile;
 use unibody_proto::number;
 
 /// Size of a disk that is made when `--disk-size` says nothing.
@@ -74,7 +77,33 @@ pub struct Disk {
     pub read_only: bool,
     /// What the guest is told: `SERIAL:PATH:FS[:ro]`.
     pub parameter: String,
-    _lock: Flock<File>,
+    _held: Hold,
+}
+
+/// A disk's file that nobody else uses: other commands of ours see the lock, and QEMU's own was looked for.
+pub struct Hold(Flock<File>);
+
+impl Hold {
+    /// Takes the file for this process alone (a file that was opened for reading: together with other readers).
+    pub fn take(file: File, shown: &Path) -> Result<Self> {
+        let path = std::fs::canonicalize(shown)?;
+        let writes = fcntl(&file, FcntlArg::F_GETFL)? & OFlag::O_ACCMODE.bits() == OFlag::O_RDWR.bits();
+        let how = if writes { FlockArg::LockExclusiveNonblock } else { FlockArg::LockSharedNonblock };
+        let held = Flock::lock(file, how).map_err(|(_, _)| in_use(shown, &path))?;
+        // A QEMU that was started by hand locks bytes of the file for as long as it has it open.
+        let kind = if writes { libc::F_WRLCK } else { libc::F_RDLCK } as libc::c_short;
+        let mut other = libc::flock { l_type: kind, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
+        let asked = fcntl(&*held, FcntlArg::F_OFD_GETLK(&mut other));
+        if writes && asked.is_ok() && other.l_type != libc::F_UNLCK as libc::c_short {
+            return Err(in_use(shown, &path));
+        }
+        Ok(Self(held))
+    }
+
+    /// The file.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
 }
 
 /// The serial number by which the guest finds disk `number`, and QEMU's name for it.
@@ -103,7 +132,12 @@ fn open(wanted: &Wanted, number: usize, size: Option<u64>, say: &mut dyn FnMut(&
         say(&format!("made {shown}: {} MiB, FAT", size.unwrap_or(DEFAULT_SIZE) >> 20));
     }
     let (file, read_only) = match File::options().read(true).write(true).open(&wanted.file) {
-        Ok(file) => (file, false),
+        // Root may write to everything; what says that it is not to be written is left alone all the same.
+        Ok(file) if !file.metadata()?.permissions().readonly() => (file, false),
+        Ok(_) => {
+            say(&format!("{shown} is read-only: the guest can only read it"));
+            (File::open(&wanted.file)?, true)
+        }
         Err(e) if matches!(e.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
             let file = File::open(&wanted.file).with_context(|| format!("--disk {shown}"))?;
             say(&format!("{shown} may not be written: the guest can only read it"));
@@ -115,6 +149,9 @@ fn open(wanted: &Wanted, number: usize, size: Option<u64>, say: &mut dyn FnMut(&
     if !meta.is_file() && !meta.file_type().is_block_device() {
         bail!("--disk {shown}: this is neither a file nor a block device");
     }
+    if meta.is_file() && meta.len() == 0 {
+        bail!("--disk {shown}: the file is empty; remove it, and a disk is made in its place");
+    }
     if let Some(size) = size.filter(|size| meta.is_file() && *size != meta.len()) {
         bail!(
             "--disk {shown} has {} bytes, not the {size} of --disk-size; `unibody disk grow {shown} SIZE` makes it larger",
@@ -122,14 +159,16 @@ fn open(wanted: &Wanted, number: usize, size: Option<u64>, say: &mut dyn FnMut(&
         );
     }
     let path = std::fs::canonicalize(&wanted.file)?;
-    let how = if read_only { FlockArg::LockSharedNonblock } else { FlockArg::LockExclusiveNonblock };
-    let lock = Flock::lock(file, how).map_err(|(_, _)| in_use(&wanted.file, &path))?;
+    if path.to_str().is_none() {
+        bail!("--disk {shown}: the name of a disk's file has to be UTF-8");
+    }
+    let held = Hold::take(file, &wanted.file)?;
     let fs = match wanted.fs {
         Fs::Fat => "fat",
     };
     let ro = if read_only { ":ro" } else { "" };
     let parameter = format!("{}:{}:{fs}{ro}", serial(number), wanted.path);
-    Ok(Disk { file: path, read_only, parameter, _lock: lock })
+    Ok(Disk { file: path, read_only, parameter, _held: held })
 }
 
 /// The failure for a disk that another process holds, with the VM's name where it is one of ours.
@@ -151,18 +190,73 @@ pub fn create(path: &Path, size: u64) -> Result<()> {
     check_size(size)?;
     let fail = || format!("cannot make the disk {}", path.display());
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // As any new file: what umask leaves of rw-rw-rw-.
-    let mode = Permissions::from_mode(0o666);
-    let mut file =
-        tempfile::Builder::new().prefix(".unibody-disk-").permissions(mode).tempfile_in(folder).with_context(fail)?;
-    file.as_file().set_len(size).with_context(fail)?;
-    format(file.as_file_mut()).with_context(fail)?;
-    file.as_file().sync_all().with_context(fail)?;
-    match file.persist_noclobber(path) {
+    let new = unnamed(folder).with_context(fail)?;
+    new.file().set_len(size).with_context(fail)?;
+    format(new.file()).with_context(fail)?;
+    new.file().sync_all().with_context(fail)?;
+    match new.appear(path) {
         // Somebody else made it in between: theirs is taken.
-        Err(e) if e.error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        other => other.map(drop).map_err(|e| e.error).with_context(fail),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other.with_context(fail),
     }
+}
+
+/// A file without a name, where the file system has such; a process that is ended then leaves nothing behind.
+pub enum Unnamed {
+    /// Nowhere yet.
+    Hidden(File, PathBuf),
+    /// Removed when dropped.
+    Temporary(NamedTempFile),
+}
+
+const PREFIX: &str = ".unibody-disk-";
+
+/// A new file in this folder.
+pub fn unnamed(folder: &Path) -> std::io::Result<Unnamed> {
+    // As any new file: what umask leaves of rw-rw-rw-.
+    const MODE: u32 = 0o666;
+    let mut options = File::options();
+    options.read(true).write(true).mode(MODE).custom_flags(OFlag::O_TMPFILE.bits());
+    if let Ok(file) = options.open(folder) {
+        return Ok(Unnamed::Hidden(file, folder.to_owned()));
+    }
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).permissions(Permissions::from_mode(MODE)).tempfile_in(folder).map(Unnamed::Temporary)
+}
+
+impl Unnamed {
+    /// The file.
+    pub fn file(&self) -> &File {
+        match self {
+            Self::Hidden(file, _) => file,
+            Self::Temporary(file) => file.as_file(),
+        }
+    }
+
+    /// Gives it its name, which must be free.
+    pub fn appear(self, path: &Path) -> std::io::Result<()> {
+        match self {
+            Self::Hidden(file, _) => link(&file, path),
+            Self::Temporary(file) => file.persist_noclobber(path).map(drop).map_err(|e| e.error),
+        }
+    }
+
+    /// Puts it in the place of another file.
+    pub fn replace(self, path: &Path) -> std::io::Result<()> {
+        match self {
+            Self::Hidden(file, folder) => {
+                let between = folder.join(format!("{PREFIX}{}", std::process::id()));
+                link(&file, &between)?;
+                std::fs::rename(&between, path)
+            }
+            Self::Temporary(file) => file.persist(path).map(drop).map_err(|e| e.error),
+        }
+    }
+}
+
+fn link(file: &File, path: &Path) -> std::io::Result<()> {
+    let from = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(nix::unistd::linkat(AT_FDCWD, from.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)?)
 }
 
 /// Refuses what FAT cannot be.
@@ -176,7 +270,7 @@ pub fn check_size(size: u64) -> Result<()> {
 }
 
 /// Writes an empty FAT volume to a file of zeros.
-fn format(file: &mut File) -> Result<()> {
+pub fn format(mut file: &File) -> Result<()> {
     let mut id = [0; 4];
     File::open("/dev/urandom")?.read_exact(&mut id)?;
     let mut options = FormatVolumeOptions::new().volume_label(*b"UNIBODY    ").volume_id(u32::from_le_bytes(id));
@@ -184,7 +278,7 @@ fn format(file: &mut File) -> Result<()> {
     if (16 << 20..256 << 20).contains(&file.metadata()?.len()) {
         options = options.bytes_per_cluster(4096);
     }
-    fatfs::format_volume(&mut StdIoWrapper::from(file), options).map_err(|e| anyhow::anyhow!("{e}"))
+    fatfs::format_volume(&mut StdIoWrapper::from(&mut file), options).map_err(|e| anyhow::anyhow!("{e}"))
 }
 
 /// `--disk-size`.

@@ -3,6 +3,8 @@
 pub mod backlog;
 pub mod detach;
 pub mod disk;
+pub mod disk_grow;
+pub mod disk_volume;
 pub mod env;
 pub mod holder;
 pub mod initrd;
