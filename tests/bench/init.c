@@ -47,30 +47,47 @@ static void modules(void)
     }
 }
 
-int main(int argc, char **argv)
+/* A driver finds its device some time after its module was loaded. */
+static void await(const char *path)
+{
+    for (int i = 0; access(path, F_OK) && i < 500; i++)
+        usleep(10000);
+}
+
+static void console(const char *path)
 {
     struct termios t;
+    int fd = open(path, O_RDWR);
+    if (fd < 0)
+        fail(path);
+    dup2(fd, 0), dup2(fd, 1), dup2(fd, 2);
+    if (!tcgetattr(0, &t)) {
+        t.c_lflag &= ~ECHO;
+        t.c_oflag &= ~OPOST;
+        tcsetattr(0, TCSANOW, &t);
+    }
+}
+
+int main(int argc, char **argv)
+{
     mkdir("/dev", 0755);
     mkdir("/proc", 0755);
     mkdir("/data", 0755);
     if (mount("dev", "/dev", "devtmpfs", 0, 0) || mount("proc", "/proc", "proc", 0, 0))
         return 1;
-    int fd = open("/dev/console", O_RDWR);
-    dup2(fd, 0), dup2(fd, 1), dup2(fd, 2);
-    if (!tcgetattr(0, &t)) {
-        t.c_lflag &= ~ECHO;
-        tcsetattr(0, TCSANOW, &t);
-    }
+    console("/dev/console");
     modules();
+    /* As in our own guests: the program talks through virtio, the kernel through the serial port. */
+    await("/dev/hvc0");
+    console("/dev/hvc0");
     /* Parameters that the kernel itself does not know come first. */
     while (argc > 1 && strcmp(*argv, "bench"))
         argc--, argv++;
     if (argc < 3)
         errno = EINVAL, fail("arguments");
     const char *kind = argv[1], *from = strcmp(kind, "tmpfs") ? "/dev/vda" : "none";
-    /* The disk may still be on its way: its driver finds it after the module was loaded. */
-    for (int i = 0; *from == '/' && access(from, F_OK) && i < 500; i++)
-        usleep(10000);
+    if (*from == '/')
+        await(from);
     if (mount(from, "/data", kind, 0, 0))
         fail(kind);
     pid_t child = fork();

@@ -8,6 +8,7 @@ mod stats;
 use crate::cli::output;
 use crate::failure::usage;
 use anyhow::Result;
+use std::path::PathBuf;
 
 /// What there is to measure, and what it is.
 pub const BENCHES: [(&str, &str); 1] = [("sqlite", "speedtest1, and durable commits")];
@@ -21,6 +22,8 @@ pub struct Options {
     pub rounds: u32,
     /// Only runs whose description contains this.
     pub only: Option<String>,
+    /// Where the disks' files lie; in memory by default.
+    pub disks: Option<PathBuf>,
     /// JSON instead of tables.
     pub json: bool,
     /// Install missing packages without asking.

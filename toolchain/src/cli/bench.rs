@@ -3,6 +3,7 @@
 use crate::bench::{self, Options};
 use anyhow::Result;
 use clap::ValueEnum;
+use std::path::PathBuf;
 
 /// Measure, if wanted beside a Linux guest on the same virtual machine
 #[derive(clap::Args)]
@@ -25,6 +26,9 @@ pub struct Bench {
     /// Only runs whose description contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Where the guests' disks lie: /dev/shm by default, because this machine's own flushes would be most of what is measured
+    #[arg(long, value_name = "DIR")]
+    disks: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -39,7 +43,7 @@ impl Bench {
     /// Runs it.
     pub fn run(self, yes: bool) -> Result<u8> {
         let linux = self.against == Some(Against::Linux);
-        let options = Options { linux, rounds: self.rounds, only: self.only, json: self.json, yes };
+        let options = Options { linux, rounds: self.rounds, only: self.only, disks: self.disks, json: self.json, yes };
         bench::run(self.name.as_deref(), &options)?;
         Ok(0)
     }

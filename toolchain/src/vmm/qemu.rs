@@ -113,18 +113,8 @@ pub fn arguments(spec: &Spec, streams: Streams) -> Vec<OsString> {
         add(&["-device", &format!("virtserialport,bus=ports.0,nr={number},chardev={id},name={name}")]);
     }
     add(&["-device", &machine.virtio("rng")]);
-    for (number, disk) in spec.disks.iter().enumerate() {
-        let id = disk::serial(number);
-        let file = disk.file.display().to_string().replace(',', ",,");
-        let ro = if disk.read_only { ",read-only=on" } else { "" };
-        add(&[
-            "-blockdev",
-            &format!(
-                "driver=raw,node-name={id},discard=unmap{ro},file.driver=file,file.discard=unmap,file.filename={file}"
-            ),
-            "-device",
-            &format!("{},drive={id},serial={id}", machine.virtio("blk")),
-        ]);
+    for (number, one) in spec.disks.iter().enumerate() {
+        add(&disk_words(machine, number, &one.file, one.read_only).each_ref().map(String::as_str));
     }
     if let Some(netdev) = spec.net.netdev(spec.publish) {
         // Without a ROM the firmware does not spend time on booting from the network.
@@ -142,6 +132,17 @@ pub fn arguments(spec: &Spec, streams: Streams) -> Vec<OsString> {
     }
     args.extend(["-kernel".into(), spec.image.into(), "-initrd".into(), spec.initrd.into()]);
     args
+}
+
+/// The arguments for disk `number`.
+pub fn disk_words(machine: &Machine, number: usize, file: &Path, read_only: bool) -> [String; 4] {
+    let id = disk::serial(number);
+    let file = file.display().to_string().replace(',', ",,");
+    let ro = if read_only { ",read-only=on" } else { "" };
+    let node =
+        format!("driver=raw,node-name={id},discard=unmap{ro},file.driver=file,file.discard=unmap,file.filename={file}");
+    let device = format!("{},drive={id},serial={id}", machine.virtio("blk"));
+    ["-blockdev".to_owned(), node, "-device".to_owned(), device]
 }
 
 /// A command line as a shell takes it.

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a guest with a disk needs. What is not a module here is in the kernel itself.
-pub const WANTED: [&str; 10] = [
+pub const WANTED: [&str; 11] = [
     "virtio_pci",
     "virtio_mmio",
+    "virtio_console",
     "virtio_blk",
     "virtio_rng",
     "ext4",

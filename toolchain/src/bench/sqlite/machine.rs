@@ -2,12 +2,13 @@
 
 use super::program::Programs;
 use super::work::{Storage, Work};
-use crate::bench::guest::{COUNT, Guest, Stream};
+use crate::bench::guest::{COUNT, Guest};
 use crate::bench::linux::{self, Kernel};
 use crate::image::Image;
 use crate::run::options::RunArgs;
 use crate::run::prepare;
 use crate::vmm::accel::Accel;
+use crate::vmm::machine as qemu_machine;
 use crate::vmm::qemu::{self, Streams, fd};
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -86,7 +87,7 @@ impl Machine {
         if counts {
             args.extend(COUNT.map(OsString::from));
         }
-        Ok(Guest { program: vm.program.clone(), args, stream: Stream::Console, counts })
+        Ok(Guest { program: vm.program.clone(), args, counts })
     }
 
     /// The Linux guest.
@@ -105,11 +106,12 @@ impl Machine {
         add(&["-M", MACHINE, "-smp", "1", "-m", MEMORY]);
         add(&["-chardev", &format!("socket,id=log,fd={}", fd::SERIAL), "-serial", "chardev:log"]);
         add(&["-chardev", &format!("socket,id=qmp,fd={}", fd::QMP), "-mon", "chardev=qmp,mode=control"]);
-        add(&["-device", "virtio-rng-pci"]);
+        add(&["-chardev", &format!("socket,id=stdio,fd={}", fd::STDIO), "-device", "virtio-serial-pci"]);
+        add(&["-device", "virtconsole,chardev=stdio", "-device", "virtio-rng-pci"]);
         if let Some(disk) = disk {
-            let file = disk.display().to_string().replace(',', ",,");
-            add(&["-drive", &format!("if=none,id=disk0,format=raw,cache=writeback,file={file}")]);
-            add(&["-device", "virtio-blk-pci,drive=disk0"]);
+            // The very words that our guest's disk has.
+            let machine = qemu_machine::Machine(MACHINE.to_owned());
+            add(&qemu::disk_words(&machine, 0, disk, false).each_ref().map(String::as_str));
         }
         let command =
             [&[storage.linux().to_owned(), linux::PROGRAM.to_owned()], &work.args("/data/bench.db")[..]].concat();
@@ -119,6 +121,6 @@ impl Machine {
         }
         let (kernel, initramfs) = (guest.kernel.image.clone(), guest.initramfs.clone());
         args.extend(["-kernel".into(), kernel.into(), "-initrd".into(), initramfs.into()]);
-        Ok(Guest { program: qemu::program()?, args, stream: Stream::Serial, counts })
+        Ok(Guest { program: qemu::program()?, args, counts })
     }
 }
