@@ -157,7 +157,7 @@ pub fn terminal() -> Option<&'static Arc<dyn Stream>> {
 
 /// `/dev/console`, and with `controlling` `/dev/tty`, which is there only on a terminal.
 pub fn open_console(path: &Path, flags: OpenFlags, controlling: bool) -> Result<Arc<dyn FileLike>> {
-    let c = CONSOLE.get().ok_or(Errno::ENODEV)?;
+    let c = CONSOLE.get().ok_or(if controlling { Errno::ENXIO } else { Errno::ENODEV })?;
     if c.terminal {
         if let Some(h) = HOOKS.get() {
             return (h.open)(path.clone(), flags);

@@ -41,6 +41,7 @@ pub mod process;
 pub mod procfs;
 pub mod ramfs;
 pub mod root;
+pub mod splice;
 pub mod sync;
 pub mod time;
 pub mod transfer;

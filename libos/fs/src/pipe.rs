@@ -33,7 +33,7 @@ pub fn next_ino() -> u64 {
 }
 
 /// A page's worth of bytes, some of them read already.
-struct Slot {
+pub(crate) struct Slot {
     data: Box<[u8]>,
     start: usize,
     end: usize,
@@ -54,6 +54,19 @@ impl Slots {
     }
     fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+    /// Memory for a slot.
+    fn memory(&mut self) -> Result<Box<[u8]>> {
+        self.slots.try_reserve(1)?;
+        match self.spare.take() {
+            Some(d) => Ok(d),
+            None => {
+                let mut v = Vec::new();
+                v.try_reserve_exact(PIPE_BUF)?;
+                v.resize(PIPE_BUF, 0);
+                Ok(v.into_boxed_slice())
+            }
+        }
     }
     fn is_full(&self) -> bool {
         self.slots.len() >= self.max
@@ -94,16 +107,7 @@ impl Slots {
     fn fill(&mut self, src: &mut Source<'_>) -> Result<usize> {
         let mut total = 0;
         while src.left() > 0 && !self.is_full() {
-            self.slots.try_reserve(1)?;
-            let mut data = match self.spare.take() {
-                Some(d) => d,
-                None => {
-                    let mut v = Vec::new();
-                    v.try_reserve_exact(PIPE_BUF)?;
-                    v.resize(PIPE_BUF, 0);
-                    v.into_boxed_slice()
-                }
-            };
+            let mut data = self.memory()?;
             match src.take(&mut data) {
                 Ok(end) => {
                     total += end;
@@ -119,6 +123,8 @@ impl Slots {
 
 struct State {
     slots: Slots,
+    /// Somebody has the first bytes in hand (splice): other readers wait, so that the order stays.
+    claimed: bool,
     readers: usize,
     writers: usize,
     /// How often each side was opened: a FIFO open waits for the other to change.
@@ -147,7 +153,8 @@ pub struct PipeEnd {
 impl Pipe {
     /// Without ends.
     pub fn new() -> Result<Arc<Pipe>> {
-        let state = State { slots: Slots::new(), readers: 0, writers: 0, reader_opens: 0, writer_opens: 0 };
+        let state =
+            State { slots: Slots::new(), claimed: false, readers: 0, writers: 0, reader_opens: 0, writer_opens: 0 };
         let (readable, writable) = (Pollee::new(), Pollee::new());
         try_arc(Pipe { state: Mutex::new(state), readable, writable, ino: next_ino() })
     }
@@ -228,19 +235,121 @@ impl PipeEnd {
         self.pipe.writable.notify(Events::OUT);
         Ok(size)
     }
-    fn nonblock(&self) -> bool {
+    pub(crate) fn nonblock(&self) -> bool {
         self.flags().contains(OpenFlags::NONBLOCK)
     }
 }
 
-impl FileLike for PipeEnd {
-    fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+/// What `splice` and `tee` are made of.
+impl PipeEnd {
+    /// Whether the two are ends of one pipe.
+    pub fn is_same(&self, other: &PipeEnd) -> bool {
+        Arc::ptr_eq(&self.pipe, &other.pipe)
+    }
+
+    /// Waits for bytes and takes the first slot in hand. `None`: no bytes, and no writers; or none now, if `more` were
+    /// taken already.
+    pub(crate) fn claim(&self, nonblock: bool, more: bool) -> Result<Option<Slot>> {
+        block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || {
+            let mut s = self.pipe.state.lock();
+            if s.claimed {
+                return None;
+            }
+            match s.slots.slots.pop_front() {
+                Some(slot) => {
+                    s.claimed = true;
+                    Some(Ok(Some(slot)))
+                }
+                None => (more || s.writers == 0).then_some(Ok(None)),
+            }
+        })
+    }
+
+    /// Gives the slot in hand back, `used` bytes shorter.
+    pub(crate) fn give_back(&self, mut slot: Slot, used: usize) {
+        slot.start += used;
+        let mut s = self.pipe.state.lock();
+        s.claimed = false;
+        if slot.start < slot.end {
+            // There is room: it came from here.
+            s.slots.slots.push_front(slot);
+        } else {
+            s.slots.spare = Some(slot.data);
+        }
+        drop(s);
+        self.pipe.readable.notify(Events::IN | Events::RDNORM);
+        self.pipe.writable.notify(Events::OUT | Events::WRNORM);
+    }
+
+    /// Waits for room; how many slots are free.
+    pub(crate) fn room(&self, nonblock: bool) -> Result<usize> {
+        block_on(&self.pipe.writable, nonblock, FOREVER, Errno::EAGAIN, || {
+            let s = self.pipe.state.lock();
+            match s.readers {
+                0 => Some(Err(Errno::EPIPE)),
+                _ => (!s.slots.is_full()).then(|| Ok(s.slots.max - s.slots.slots.len())),
+            }
+        })
+    }
+
+    /// Fills a slot of its own with what `read` gives: how much.
+    pub(crate) fn fill_slot(&self, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
+        let mut data = self.pipe.state.lock().slots.memory()?;
+        let end = read(&mut data)?;
+        if end > 0 {
+            let mut s = self.pipe.state.lock();
+            s.slots.slots.try_reserve(1)?;
+            s.slots.slots.push_back(Slot { data, start: 0, end });
+            drop(s);
+            self.pipe.readable.notify(Events::IN | Events::RDNORM);
+        }
+        Ok(end)
+    }
+
+    /// Copies of the bytes of slot `n`, at most as many as fit (tee). 0: there is no such slot.
+    fn copy_slot(&self, n: usize, to: &mut [u8]) -> usize {
+        let s = self.pipe.state.lock();
+        let Some(slot) = s.slots.slots.get(n) else { return 0 };
+        let len = to.len().min(slot.end - slot.start);
+        to[..len].copy_from_slice(&slot.data[slot.start..slot.start + len]);
+        len
+    }
+
+    /// `tee`: copies to another pipe, taking nothing away.
+    pub fn tee(&self, out: &PipeEnd, len: usize, nonblock: bool) -> Result<usize> {
+        block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || {
+            let s = self.pipe.state.lock();
+            (!s.claimed && !s.slots.is_empty() || s.writers == 0).then_some(Ok(()))
+        })?;
+        let room = out.room(nonblock)?;
+        let mut done = 0;
+        for n in 0..room {
+            let left = (len - done).min(PIPE_BUF);
+            match out.fill_slot(|to| Ok(self.copy_slot(n, &mut to[..left])))? {
+                0 => break,
+                copied => done += copied,
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl Slot {
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.data[self.start..self.end]
+    }
+}
+
+impl PipeEnd {
+    fn read_as(&self, dst: &mut Sink<'_>, nonblock: bool) -> Result<usize> {
         if dst.left() == 0 {
             return Ok(0);
         }
-        let n = block_on(&self.pipe.readable, self.nonblock(), FOREVER, Errno::EAGAIN, || {
+        let n = block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || {
             let mut s = self.pipe.state.lock();
             match (s.slots.is_empty(), s.writers) {
+                _ if s.claimed => None,
                 (true, 0) => Some(Ok(0)),
                 (true, _) => None,
                 _ => Some(s.slots.read(dst)),
@@ -251,11 +360,11 @@ impl FileLike for PipeEnd {
         }
         Ok(n)
     }
-    fn write(&self, src: &mut Source<'_>) -> Result<usize> {
+    fn write_as(&self, src: &mut Source<'_>, nonblock: bool) -> Result<usize> {
         let start = src.done();
         let mut joined = false;
         while src.left() > 0 {
-            let r = block_on(&self.pipe.writable, self.nonblock(), FOREVER, Errno::EAGAIN, || {
+            let r = block_on(&self.pipe.writable, nonblock, FOREVER, Errno::EAGAIN, || {
                 let mut s = self.pipe.state.lock();
                 if s.readers == 0 {
                     return Some(Err(Errno::EPIPE));
@@ -276,6 +385,24 @@ impl FileLike for PipeEnd {
             }
         }
         Ok(src.done() - start)
+    }
+
+    /// `read` as with O_NONBLOCK.
+    pub fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        self.read_as(dst, true)
+    }
+    /// `write` as with O_NONBLOCK.
+    pub fn write_now(&self, src: &mut Source<'_>) -> Result<usize> {
+        self.write_as(src, true)
+    }
+}
+
+impl FileLike for PipeEnd {
+    fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        self.read_as(dst, self.nonblock())
+    }
+    fn write(&self, src: &mut Source<'_>) -> Result<usize> {
+        self.write_as(src, self.nonblock())
     }
     fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
         let f = self.flags();

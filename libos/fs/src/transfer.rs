@@ -1,4 +1,4 @@
-//! Moving bytes between two descriptions without the program: sendfile, copy_file_range, splice.
+//! Moving bytes between two descriptions without the program: sendfile, copy_file_range.
 
 use crate::inode::Extent;
 use crate::openfile::OpenFile;

@@ -18,6 +18,7 @@ pub mod process;
 mod refused;
 pub mod signal;
 pub mod socket;
+pub mod splice;
 pub mod stat;
 mod support;
 pub mod table;

@@ -284,10 +284,10 @@ crate::syscalls! {
     272 unshare(flags: Flags) => refused EPERM "no namespaces";
     273 set_robust_list(head: Ptr, size: Size) => thread::set_robust_list, full;
     274 get_robust_list(tid: Pid, head: Out, size: Out) => thread::get_robust_list, full;
-    275 splice(in_fd: Fd, in_off: InOut, out_fd: Fd, out_off: InOut, len: Size, flags: Flags) => refused EINVAL "pipes hold bytes, not pages: use read and write, or sendfile";
-    276 tee(in_fd: Fd, out_fd: Fd, len: Size, flags: Flags) => refused EINVAL "pipes hold bytes, not pages: use read and write";
+    275 splice(in_fd: Fd, in_off: InOut, out_fd: Fd, out_off: InOut, len: Size, flags: Flags) => splice::splice, full;
+    276 tee(in_fd: Fd, out_fd: Fd, len: Size, flags: Flags) => splice::tee, full;
     277 sync_file_range(fd: Fd, offset: Off, nbytes: Off, flags: Flags) => file::sync_file_range, full;
-    278 vmsplice(fd: Fd, iov: Iov, nr: Size, flags: Flags) => refused EINVAL "pipes hold bytes, not pages: use writev";
+    278 vmsplice(fd: Fd, iov: Iov, nr: Size, flags: Flags) => splice::vmsplice, partial "copies";
     279 move_pages() => refused ENOSYS "no NUMA";
     280 utimensat(dirfd: Fd, path: Path, times: In, flags: Flags) => stat::utimensat, full;
     281 epoll_pwait(epfd: Fd, events: Out, maxevents: Int, timeout: Int, sigmask: Sigset, size: Size) => epoll::epoll_pwait, full;

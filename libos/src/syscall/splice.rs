@@ -1,0 +1,118 @@
+//! splice, tee, vmsplice.
+
+use super::support::{offset, raise_on};
+use libos_base::abi::{OpenFlags, mode::*};
+use libos_base::file::FileLike;
+use libos_base::io::{RW_MAX, Sink, Source};
+use libos_base::{Errno, Result, user};
+use libos_fs::pipe::PipeEnd;
+use libos_fs::process;
+use libos_fs::splice;
+use libos_fs::transfer::Place;
+
+/// SPLICE_F_NONBLOCK; MOVE, MORE and GIFT are hints.
+const NONBLOCK: u32 = 2;
+const KNOWN: u32 = 15;
+
+fn is_nonblock(f: &dyn FileLike) -> bool {
+    f.flags().contains(OpenFlags::NONBLOCK)
+}
+
+/// What has no bytes to splice: directories, and objects that are not streams.
+fn check_source(f: &dyn FileLike) -> Result<()> {
+    match f.stat()?.mode & S_IFMT {
+        S_IFREG | S_IFCHR | S_IFBLK | S_IFSOCK | S_IFIFO => Ok(()),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// The offset at `at`, which something without positions cannot have.
+fn position(f: &dyn FileLike, at: usize) -> Result<Option<u64>> {
+    if at == 0 {
+        return Ok(None);
+    }
+    if f.stat()?.mode & S_IFMT == S_IFSOCK {
+        return Err(Errno::EINVAL);
+    }
+    offset(user::read::<i64>(at)?).map(Some)
+}
+
+fn place(p: &mut Option<u64>) -> Place<'_> {
+    p.as_mut().map_or(Place::Current, Place::Offset)
+}
+
+/// `splice`.
+pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flags: u32) -> Result<usize> {
+    if len == 0 {
+        return Ok(0);
+    }
+    if flags & !KNOWN != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (src, dst) = (process().fds.readable(from)?, process().fds.writable(to)?);
+    let len = len.min(RW_MAX);
+    let mut nonblock = flags & NONBLOCK != 0;
+    match (src.downcast::<PipeEnd>(), dst.downcast::<PipeEnd>()) {
+        (Some(_), _) if from_at != 0 => Err(Errno::ESPIPE),
+        (_, Some(_)) if to_at != 0 => Err(Errno::ESPIPE),
+        (Some(a), Some(b)) => {
+            nonblock |= is_nonblock(a) || is_nonblock(b);
+            raise_on(splice::pipe_to_pipe(a, b, len, nonblock))
+        }
+        (Some(pipe), None) => {
+            let mut pos = position(&*dst, to_at)?;
+            if dst.flags().contains(OpenFlags::APPEND) {
+                return Err(Errno::EINVAL);
+            }
+            check_source(&*dst)?;
+            nonblock |= is_nonblock(pipe);
+            let n = raise_on(splice::from_pipe(pipe, &*dst, place(&mut pos), len, nonblock))?;
+            pos.map_or(Ok(()), |pos| user::write(to_at, &pos))?;
+            Ok(n)
+        }
+        (None, Some(pipe)) => {
+            let mut pos = position(&*src, from_at)?;
+            check_source(&*src)?;
+            nonblock |= is_nonblock(pipe);
+            let n = raise_on(splice::to_pipe(&*src, place(&mut pos), pipe, len, nonblock))?;
+            pos.map_or(Ok(()), |pos| user::write(from_at, &pos))?;
+            Ok(n)
+        }
+        (None, None) => Err(Errno::EINVAL),
+    }
+}
+
+/// `tee`.
+pub fn tee(from: i32, to: i32, len: usize, flags: u32) -> Result<usize> {
+    if flags & !KNOWN != 0 {
+        return Err(Errno::EINVAL);
+    }
+    if len == 0 {
+        return Ok(0);
+    }
+    let (src, dst) = (process().fds.readable(from)?, process().fds.writable(to)?);
+    let (Some(a), Some(b)) = (src.downcast::<PipeEnd>(), dst.downcast::<PipeEnd>()) else { return Err(Errno::EINVAL) };
+    if a.is_same(b) {
+        return Err(Errno::EINVAL);
+    }
+    raise_on(a.tee(b, len.min(RW_MAX), flags & NONBLOCK != 0 || is_nonblock(a) || is_nonblock(b)))
+}
+
+/// `vmsplice`: the pages of the program are copied, which only their owner could tell by writing to them meanwhile.
+pub fn vmsplice(fd: i32, iov: usize, n: usize, flags: u32) -> Result<usize> {
+    if flags & !KNOWN != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let file = process().fds.get(fd)?;
+    let pipe = file.downcast::<PipeEnd>().ok_or(Errno::EBADF)?;
+    if file.flags().writable() {
+        let mut src = Source::user_vecs(iov, n)?;
+        if flags & NONBLOCK != 0 || src.left() == 0 {
+            return if src.left() == 0 { Ok(0) } else { raise_on(pipe.write_now(&mut src)) };
+        }
+        raise_on(pipe.write(&mut src))
+    } else {
+        let mut dst = Sink::user_vecs(iov, n)?;
+        if flags & NONBLOCK != 0 { pipe.read_now(&mut dst) } else { pipe.read(&mut dst) }
+    }
+}
