@@ -88,9 +88,6 @@ fn beyond(addr: usize) -> Bad {
 
 fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
     let page = page_down(addr);
-    let mut made_room = false;
-    // Whether to try again after a page could not be had: once, when files are written back and dropped for it.
-    let mut again = || !core::mem::replace(&mut made_room, true) && libos_fs::sync::make_room(64);
     loop {
         let mut s = space::lock();
         let vma = match s.vmas.find(addr) {
@@ -116,9 +113,6 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
                 // A shared anonymous mapping has no second user: there is no fork.
                 let r = s.fill_zero(page, &vma, write);
                 drop(s);
-                if r.is_err() && again() {
-                    continue;
-                }
                 return r.map_err(|_| no_memory());
             }
         };
@@ -142,9 +136,6 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
         if same && file.still_page(offset / PAGE_SIZE as u64, &data, write && shared) {
             let r = s.fill_file(page, &vma, data, write);
             drop(s);
-            if r.is_err() && again() {
-                continue;
-            }
             return r.map_err(|_| no_memory());
         }
     }

@@ -125,14 +125,7 @@ fn alloc_large(l: Layout) -> *mut u8 {
     let align_order = pages(l.align()).ilog2() as usize;
     let growable = l.size() > GROWABLE || l.align() >= PAGE_SIZE;
     let level = if growable { Level::Normal } else { Level::Heap };
-    loop {
-        match frames::alloc_exact(level, pages(l.size()), align_order) {
-            Some(p) => return virt_of(p) as *mut u8,
-            // A run of frames may need more than its own number to be dropped: until nothing more can be.
-            None if super::reclaim(pages(l.size()).max(32)) > 0 => {}
-            None => return null_mut(),
-        }
-    }
+    super::frames_for(level, pages(l.size()), align_order).map_or(null_mut(), |p| virt_of(p) as *mut u8)
 }
 
 // SAFETY: objects are live, distinct, and at least as large and aligned as asked for: `slab.rs` and `buddy.rs`, tested.

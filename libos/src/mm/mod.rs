@@ -88,8 +88,18 @@ pub fn stats() -> Stats {
 /// Whether only the reserve is left: nothing new should be made. See `libos_base::memory`.
 #[cfg_attr(unibody_kernel, unsafe(no_mangle))]
 pub fn libos_memory_low() -> bool {
-    let enough = || frames::has_free(frames::reserve() + 1);
-    !enough() && (reclaim(32) == 0 || !enough())
+    !frames::has_free(frames::reserve() + 1) && reclaim(32) == 0
+}
+
+/// [`frames::alloc_exact`], for which pages of files make place: as many as can be dropped, since what is needed may be a
+/// run.
+fn frames_for(level: frames::Level, pages: usize, align_order: usize) -> Option<u64> {
+    loop {
+        match frames::alloc_exact(level, pages, align_order) {
+            None if reclaim(pages.max(32)) > 0 => {}
+            r => return r,
+        }
+    }
 }
 
 /// Frees about `pages` of the page cache; how many it were. Nothing where no lock may be taken.

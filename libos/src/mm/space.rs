@@ -260,7 +260,9 @@ impl Space {
             e.store(zero | rights(vma.prot, false), Relaxed);
             return Ok(());
         }
-        let frame = zeroed_frame(level(vma))?;
+        let frame = frame(level(vma))?;
+        // SAFETY: the frame is ours and in the direct map.
+        unsafe { (virt_of(frame) as *mut u8).write_bytes(0, PAGE_SIZE) };
         e.store(frame | OWNED | rights(vma.prot, true), Relaxed);
         if vma.flags.contains(Flags::PROMISED) {
             commit::settle(1);
@@ -380,22 +382,9 @@ impl Space {
     }
 }
 
-/// A frame for the program; pages of files make place for it.
+/// A frame for the program.
 fn frame(level: Level) -> Result<u64> {
-    loop {
-        match frames::alloc_for(level, 0) {
-            Some(f) => return Ok(f),
-            None if super::reclaim(32) > 0 => {}
-            None => return Err(Errno::ENOMEM),
-        }
-    }
-}
-
-fn zeroed_frame(level: Level) -> Result<u64> {
-    let f = frame(level)?;
-    // SAFETY: the frame is ours and in the direct map.
-    unsafe { (virt_of(f) as *mut u8).write_bytes(0, PAGE_SIZE) };
-    Ok(f)
+    super::frames_for(level, 1, 0).ok_or(Errno::ENOMEM)
 }
 
 fn level(vma: &Vma) -> Level {

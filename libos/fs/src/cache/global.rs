@@ -206,8 +206,9 @@ pub(super) fn help() {
 /// of write-back may be held.
 pub(super) fn new_page() -> Result<Arc<Page>> {
     let low = (available() / 64).clamp(16, 1024);
-    if free() < low {
-        reclaim(64);
+    if free() < low && reclaim(64) == 0 {
+        // Others, who cannot wait for a file to be written when they need a page, are to find some.
+        make_room(64);
     }
     let mut tried = false;
     loop {
