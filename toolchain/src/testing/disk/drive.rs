@@ -42,7 +42,8 @@ pub enum Special<'a> {
 pub fn script(folder: &Path, image: &Path, special: &Special) -> Result<PathBuf> {
     let name = |path: &Path| path.display().to_string().replace(',', ",,");
     let file = name(image);
-    let plain = format!("file.driver=file,file.filename={file}");
+    // What the guest flushes is what counts: this machine need not wait for its own disk.
+    let plain = format!("file.driver=file,file.cache.no-flush=on,file.filename={file}");
     let (mut device, mut object) = ("", String::new());
     let drive = match special {
         Special::Nothing => format!("driver=raw,{plain}"),
@@ -50,8 +51,9 @@ pub fn script(folder: &Path, image: &Path, special: &Special) -> Result<PathBuf>
         Special::Logged(log) => {
             object = "throttle-group,id=slow,x-iops-write=2000,x-iops-write-max=2000".to_owned();
             format!(
-                "driver=blklogwrites,log-sector-size=512,discard=unmap,log.driver=file,log.filename={},\
-                 file.driver=throttle,file.throttle-group=slow,file.file.driver=file,file.file.discard=unmap,file.file.filename={file}",
+                "driver=blklogwrites,log-sector-size=512,discard=unmap,log.driver=file,log.cache.no-flush=on,log.filename={},\
+                 file.driver=throttle,file.throttle-group=slow,file.file.driver=file,\
+                 file.file.cache.no-flush=on,file.file.discard=unmap,file.file.filename={file}",
                 name(log)
             )
         }
@@ -59,7 +61,8 @@ pub fn script(folder: &Path, image: &Path, special: &Special) -> Result<PathBuf>
             let config = folder.join("blkdebug.conf");
             std::fs::write(&config, failing(*io, *n, *forever))?;
             format!(
-                "driver=raw,file.driver=blkdebug,file.config={},file.image.driver=file,file.image.filename={file}",
+                "driver=raw,file.driver=blkdebug,file.config={},file.image.driver=file,file.image.cache.no-flush=on,\
+                 file.image.filename={file}",
                 name(&config)
             )
         }

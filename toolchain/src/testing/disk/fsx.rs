@@ -1,7 +1,7 @@
 //! `tests/programs/fsx.c` on every file system: random operations against a model.
 
-use super::image;
 use super::work::disk;
+use super::{drive, image};
 use crate::testing::case::{Case, Need, Tally};
 use crate::testing::context::Context;
 use crate::testing::process;
@@ -52,7 +52,8 @@ fn fsx(context: &Context, place: Place, threads: u32, seeds: u32, operations: u3
         Place::Memory => {}
         Place::Disk(bits, megabytes, cluster) => {
             image::make(&file, megabytes << 20, bits, cluster)?;
-            vm.arg("--disk").arg(disk(&file, "/data"));
+            let script = drive::script(&folder, &file, &drive::Special::Nothing)?;
+            vm.arg("--disk").arg(disk(&file, "/data")).env("UNIBODY_QEMU", script);
         }
         Place::Share => {
             std::fs::create_dir(folder.join("share"))?;
