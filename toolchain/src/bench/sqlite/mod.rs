@@ -52,13 +52,13 @@ struct Measured {
     storage: Storage,
     /// Seconds for speedtest1, microseconds a commit.
     time: Series,
-    /// For commits.
-    each: Option<Each>,
+    /// What one commit costs, or all of speedtest1.
+    cost: Cost,
 }
 
-/// What one commit costs.
+/// What a unit of work costs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-struct Each {
+struct Cost {
     /// Instructions that the guest executed.
     instructions: f64,
     /// Requests to the disk.
@@ -176,15 +176,10 @@ impl Bench {
         let mut all = Vec::new();
         for (at, &(side, work, storage)) in kinds.iter().enumerate() {
             let time = Series::new(std::mem::take(&mut times[at])).context("no rounds")?;
-            let each = match work {
-                Work::Speedtest(_) => None,
-                Work::Commits(count, _) => {
-                    let what = format!("counting instructions: {}", said(side, work, storage));
-                    let (_, _, instructions) = progress::step(&what, || self.one(side, work, storage, true))?;
-                    Some(Each::new(count, instructions, disks[at]))
-                }
-            };
-            all.push(Measured { side, work, storage, time, each });
+            let what = format!("counting instructions: {}", said(side, work, storage));
+            let (_, _, instructions) = progress::step(&what, || self.one(side, work, storage, true))?;
+            let cost = Cost::new(work.units(), instructions, disks[at]);
+            all.push(Measured { side, work, storage, time, cost });
         }
         Ok(all)
     }
@@ -259,9 +254,9 @@ impl Bench {
     }
 }
 
-impl Each {
-    fn new(count: u32, instructions: u64, disk: Disk) -> Self {
-        let each = |total: u64| total as f64 / f64::from(count);
+impl Cost {
+    fn new(units: u32, instructions: u64, disk: Disk) -> Self {
+        let each = |total: u64| total as f64 / f64::from(units);
         Self {
             instructions: each(instructions).round(),
             writes: each(disk.writes),
@@ -302,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_commit() {
-        let each = Each::new(300, 60_000_000, Disk { writes: 1200, written: 4_915_200, flushes: 900, reads: 0 });
-        assert_eq!((each.instructions, each.writes, each.written_kib, each.flushes), (200_000.0, 4.0, 16.0, 3.0));
+        let cost = Cost::new(300, 60_000_000, Disk { writes: 1200, written: 4_915_200, flushes: 900, reads: 0 });
+        assert_eq!((cost.instructions, cost.writes, cost.written_kib, cost.flushes), (200_000.0, 4.0, 16.0, 3.0));
     }
 }

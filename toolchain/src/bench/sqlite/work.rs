@@ -28,6 +28,14 @@ pub enum Storage {
 }
 
 impl Work {
+    /// In how many parts its cost is told.
+    pub const fn units(self) -> u32 {
+        match self {
+            Self::Speedtest(_) => 1,
+            Self::Commits(count, _) => count,
+        }
+    }
+
     /// The program's arguments for a database at `path`.
     pub fn args(self, path: &str) -> Vec<String> {
         match self {
