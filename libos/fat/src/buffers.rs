@@ -117,6 +117,19 @@ impl Buffers {
         }
         Ok(())
     }
+    /// Makes bytes (whole sectors) on the device say this, unless they do. Says whether they did not. For what is
+    /// otherwise written only as a copy of something else.
+    pub fn make_equal(&mut self, at: u64, want: &[u8]) -> Result<bool> {
+        let mut is = Vec::new();
+        is.try_reserve_exact(want.len())?;
+        is.resize(want.len(), 0);
+        libos_base::block::read(&*self.dev, at, &mut is)?;
+        if is == want {
+            return Ok(false);
+        }
+        libos_base::block::write(&*self.dev, at, want)?;
+        Ok(true)
+    }
     /// Changes bytes within one sector and writes that sector at once, whatever else waits.
     pub fn write_through(&mut self, at: u64, src: &[u8]) -> Result<()> {
         let dev = self.dev.clone();

@@ -1,7 +1,359 @@
-//! After an unclean end.
-use crate::volume::{Refused, Volume};
-use alloc::sync::Arc;
+//! The check of a volume whose last mount did not end: everything is walked once.
+//!
+//! What our commits can leave behind is settled: clusters that nobody owns are freed, chains that are longer than their
+//! file are cut, of two names of one file that was being renamed the older goes, remains of long names are removed, and
+//! the second table becomes like the first. Anything worse was not us: the volume is mounted read-only.
+//!
+//! The disk may say anything. Every cluster belongs to one owner, so the walk ends; directories wait in a list, not on
+//! the stack; memory is a bit a cluster and a few bytes an object, and without it the volume is read-only.
 
-pub fn run(_vol: &Arc<Volume>) -> Result<(), Refused> {
+use crate::dir::{Dir, is_object};
+use crate::entry::{DELETED, Entry, Raw, attr};
+use crate::geometry::FIRST;
+use crate::inode::FatInode;
+use crate::table::{BAD, END, FREE, Run};
+use crate::view;
+use crate::volume::{Meta, Refused, Volume};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use hashbrown::HashMap;
+use libos_base::Errno;
+use libos_base::layout::PAGE_SIZE;
+
+/// Why the check ends early.
+enum Stop {
+    Damaged(&'static str),
+    Error(Errno),
+}
+
+impl From<Errno> for Stop {
+    fn from(e: Errno) -> Self {
+        match e {
+            Errno::EIO => Stop::Damaged("sectors cannot be read or chains are broken"),
+            e => Stop::Error(e),
+        }
+    }
+}
+
+type Done<T = ()> = Result<T, Stop>;
+
+/// A directory found: its first cluster (0: the root of FAT12 and FAT16) and its parent's.
+struct Folder {
+    first: u32,
+    parent: u32,
+}
+
+/// Who owns a first cluster.
+#[derive(Clone, Copy)]
+struct Owner {
+    /// Which of the folders the entry is in.
+    folder: u32,
+    slot: u32,
+    long: u32,
+    renames: u8,
+}
+
+struct Check<'a> {
+    vol: &'a Arc<Volume>,
+    m: &'a mut Meta,
+    claimed: Vec<u64>,
+    folders: Vec<Folder>,
+    owners: HashMap<u32, Owner>,
+    lost: u32,
+    renames: u32,
+    other: u32,
+}
+
+/// Checks and settles. Says what was done.
+pub fn run(vol: &Arc<Volume>) -> Result<(), Refused> {
+    let mut m = vol.meta.lock();
+    let mut c = Check {
+        vol,
+        m: &mut m,
+        claimed: Vec::new(),
+        folders: Vec::new(),
+        owners: HashMap::new(),
+        lost: 0,
+        renames: 0,
+        other: 0,
+    };
+    let name = vol.dev.name();
+    match c.all() {
+        Ok(()) => {
+            let (lost, renames, other) = (c.lost, c.renames, c.other);
+            if lost + renames + other > 0 {
+                libos_base::warn!(
+                    "{name}: was not unmounted: {lost} lost clusters freed, {renames} renames finished, {other} other \
+                     remains removed"
+                );
+            }
+        }
+        Err(Stop::Damaged(what)) => vol.damaged(what),
+        Err(Stop::Error(e)) => {
+            libos_base::warn!("{name}: was not unmounted and cannot be checked ({e}): mounted read-only");
+            vol.set_read_only();
+        }
+    }
     Ok(())
+}
+
+impl Check<'_> {
+    fn all(&mut self) -> Done {
+        let geo = self.vol.geo;
+        let words = (geo.clusters as usize).div_ceil(64);
+        self.claimed.try_reserve_exact(words).map_err(Errno::from)?;
+        self.claimed.resize(words, 0);
+        self.folders.try_reserve(1).map_err(Errno::from)?;
+        self.folders.push(Folder { first: geo.root_cluster, parent: 0 });
+        let mut at = 0;
+        while at < self.folders.len() {
+            self.find(at)?;
+            at += 1;
+        }
+        self.write()?;
+        for at in 0..self.folders.len() {
+            self.settle(at)?;
+        }
+        self.write()?;
+        let mut free = 0;
+        for c in FIRST..FIRST + geo.clusters {
+            match self.m.table.get(c)? {
+                FREE => free += 1,
+                BAD => {}
+                _ if self.is_claimed(c) => {}
+                _ => {
+                    self.m.table.set(c, FREE)?;
+                    self.lost += 1;
+                    free += 1;
+                }
+            }
+            if self.m.table.buf.full() {
+                self.write()?;
+            }
+        }
+        self.m.table.free = Some(free);
+        self.write()?;
+        self.equal_tables()
+    }
+    fn write(&mut self) -> Done {
+        if self.m.table.buf.write_back()? {
+            self.vol.wrote();
+        }
+        Ok(self.vol.barrier()?)
+    }
+
+    fn is_claimed(&self, c: u32) -> bool {
+        let i = c - FIRST;
+        self.claimed[i as usize / 64] & 1 << (i % 64) != 0
+    }
+    /// Gives a cluster an owner.
+    fn claim(&mut self, c: u32) -> Done {
+        if !self.vol.geo.valid(c) {
+            return Err(Stop::Damaged("a chain leads out of the volume"));
+        }
+        if self.is_claimed(c) {
+            return Err(Stop::Damaged("two files share clusters"));
+        }
+        let i = c - FIRST;
+        self.claimed[i as usize / 64] |= 1 << (i % 64);
+        Ok(())
+    }
+
+    /// A directory without names in memory, for its slots.
+    fn folder(&mut self, at: usize) -> Done<Arc<FatInode>> {
+        let geo = &self.vol.geo;
+        let mut raw: Raw = [0; 32];
+        raw[11] = attr::DIR;
+        let i = FatInode::new(self.vol, 0, raw, None, false)?;
+        let first = self.folders[at].first;
+        let mut map = i.map.lock();
+        if first != 0 {
+            let max = (view::SLOTS_MAX as u32 * 32).div_ceil(geo.cluster) + 1;
+            let (runs, ends) = self.m.table.chain(first, max)?;
+            if !ends {
+                return Err(Stop::Damaged("a directory does not end"));
+            }
+            map.runs = runs;
+        }
+        map.loaded = true;
+        drop(map);
+        Ok(i)
+    }
+    fn erase(&mut self, dir: &FatInode, slot: u32, long: u32) -> Done {
+        for s in slot - long..=slot {
+            self.m.table.buf.write(dir.slot_at(s)?, &[DELETED])?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of all objects of a directory, and of two names for one.
+    fn find(&mut self, at: usize) -> Done {
+        let dir = self.folder(at)?;
+        let runs: Vec<Run> = dir.map.lock().runs.clone();
+        for r in &runs {
+            for c in r.start..r.start + r.len {
+                self.claim(c)?;
+            }
+        }
+        let slots = dir.read_slots(self.m)?;
+        let end = slots.iter().position(|s| s[0] == 0).unwrap_or(slots.len());
+        let mut found = Vec::new();
+        view::entries(&slots[..end], |f| {
+            found.try_reserve(1)?;
+            found.push((f.slot, f.long.min(f.slot)));
+            Ok(())
+        })?;
+        for (slot, long) in found {
+            let raw = &slots[slot as usize];
+            let first = self.vol.geo.first_of(raw);
+            let is_dir = raw.attr() & attr::DIR != 0;
+            if first == 0 || !is_dir && raw.size() == 0 {
+                if is_dir {
+                    return Err(Stop::Damaged("a directory has no clusters"));
+                }
+                continue;
+            }
+            let new = Owner { folder: at as u32, slot, long, renames: raw.renames() };
+            self.owners.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            let Some(old) = self.owners.insert(first, new) else {
+                if is_dir {
+                    self.folders.try_reserve(1).map_err(Errno::from)?;
+                    self.folders.push(Folder { first, parent: self.link(at) });
+                }
+                continue;
+            };
+            let after = |a: &Owner, b: &Owner| a.renames == b.renames.wrapping_add(1) & 3;
+            if after(&new, &old) {
+                let place = self.folder(old.folder as usize)?;
+                self.erase(&place, old.slot, old.long)?;
+                let parent = self.link(at);
+                if let Some(f) = self.folders.iter_mut().find(|f| f.first == first) {
+                    f.parent = parent;
+                }
+            } else if after(&old, &new) {
+                self.erase(&dir, slot, long)?;
+                self.owners.insert(first, old);
+            } else {
+                return Err(Stop::Damaged("two entries lead to the same clusters"));
+            }
+            self.renames += 1;
+        }
+        Ok(())
+    }
+    /// What `..` says below a folder.
+    fn link(&self, at: usize) -> u32 {
+        if at == 0 { 0 } else { self.folders[at].first }
+    }
+
+    /// Gives the files of a directory their clusters, and removes what is left of entries.
+    fn settle(&mut self, at: usize) -> Done {
+        let dir = self.folder(at)?;
+        let mut slots = dir.read_slots(self.m)?;
+        let end = slots.iter().position(|s| s[0] == 0).unwrap_or(slots.len());
+        for i in end..slots.len() {
+            if slots[i] != [0; 32] {
+                self.m.table.buf.write(dir.slot_at(i as u32)?, &[0; 32])?;
+                self.other += 1;
+            }
+        }
+        // Two entries of one name: the one that was made first goes.
+        let mut names = Dir::default();
+        for (a, b) in names.load(&slots, || 0)? {
+            let made = |s: u32| {
+                let r = &slots[s as usize];
+                (r.created_stamp(), r.size() > 0)
+            };
+            let gone = if made(a) > made(b) { b } else { a };
+            self.m.table.buf.write(dir.slot_at(gone)?, &[DELETED])?;
+            slots[gone as usize][0] = DELETED;
+            self.other += 1;
+        }
+        // Slots of long names that belong to no entry.
+        let mut used = Vec::new();
+        used.try_reserve_exact(end).map_err(Errno::from)?;
+        used.resize(end, false);
+        view::entries(&slots[..end], |f| {
+            used[(f.slot - f.long.min(f.slot)) as usize..=f.slot as usize].fill(true);
+            Ok(())
+        })?;
+        for i in 0..end {
+            let raw = slots[i];
+            if raw[0] != DELETED && raw.attr() & attr::LONG == attr::LONG && !used[i] {
+                self.m.table.buf.write(dir.slot_at(i as u32)?, &[DELETED])?;
+                self.other += 1;
+            }
+        }
+        for (i, mut raw) in slots[..end].iter().copied().enumerate() {
+            if !is_object(&raw) {
+                continue;
+            }
+            let place = dir.slot_at(i as u32)?;
+            let first = self.vol.geo.first_of(&raw);
+            if at > 0 && i < 2 && raw[0] == b'.' {
+                let want = if i == 0 { self.folders[at].first } else { self.folders[at].parent };
+                if first != want {
+                    if i == 0 {
+                        return Err(Stop::Damaged("a directory is not where it says"));
+                    }
+                    raw.set_first(want, self.vol.geo.wide());
+                    self.m.table.buf.write(place, &raw)?;
+                    self.other += 1;
+                }
+                continue;
+            }
+            if raw.attr() & attr::DIR != 0 {
+                continue;
+            }
+            let n = self.vol.geo.clusters_for(u64::from(raw.size()));
+            if n == 0 {
+                if first != 0 {
+                    raw.set_first(0, true);
+                    self.m.table.buf.write(place, &raw)?;
+                    self.other += 1;
+                }
+                continue;
+            }
+            self.own(first, n)?;
+        }
+        Ok(())
+    }
+    /// Claims the `n` clusters of a file; the chain ends there.
+    fn own(&mut self, first: u32, n: u32) -> Done {
+        let mut c = first;
+        for k in 1..=n {
+            self.claim(c)?;
+            let next = self.m.table.get(c)?;
+            if k == n {
+                if next != END {
+                    self.m.table.set(c, END)?;
+                    self.other += 1;
+                }
+            } else if next == END || next == FREE {
+                return Err(Stop::Damaged("a file is longer than its clusters"));
+            }
+            c = next;
+        }
+        Ok(())
+    }
+
+    /// Makes all copies of the table like the first.
+    fn equal_tables(&mut self) -> Done {
+        let geo = self.vol.geo;
+        let mut ours = Vec::new();
+        ours.try_reserve_exact(PAGE_SIZE).map_err(Errno::from)?;
+        let mut differ = 0;
+        for at in (0..geo.fat_len).step_by(PAGE_SIZE) {
+            ours.resize((geo.fat_len - at).min(PAGE_SIZE as u64) as usize, 0);
+            self.m.table.buf.read(geo.fat_at + at, &mut ours)?;
+            for copy in 1..geo.fats {
+                let to = geo.fat_at + copy * geo.fat_len + at;
+                differ += u32::from(self.m.table.buf.make_equal(to, &ours)?);
+            }
+        }
+        if differ > 0 {
+            self.other += 1;
+            self.write()?;
+        }
+        Ok(())
+    }
 }

@@ -431,7 +431,7 @@ impl FatInode {
         let (slot, long, head) = self.spell(m, &mut d, name, None)?;
         let mut raw = head.raw;
         raw[11] = if dir { attr::DIR } else { attr::ARCHIVE };
-        raw.set_created(now.sec);
+        raw.set_created(now);
         raw.set_mtime(entry::whole(now));
         raw.set_atime(entry::day(now));
         let run = if dir { Some(self.make_cluster(m, raw)?) } else { None };
@@ -612,11 +612,11 @@ impl FatInode {
             (slot, long, name) = (s, l, Box::from(new.as_bytes()));
             head = h;
         }
+        // One more than what the disk has; where it has nothing yet, the number is new already.
+        let renames = was.map_or(raw.renames(), |disk| disk.renames().wrapping_add(1) & 3);
         raw[..11].copy_from_slice(&head.raw[..11]);
         raw[12] = head.raw[12];
-        if let Some(disk) = was {
-            raw.set_renames(disk.renames().wrapping_add(1) & 3);
-        }
+        raw.set_renames(renames);
         self.drop_entry(m, &mut from_dir, what, false)?;
         let d = to_dir.as_deref_mut().unwrap_or(&mut from_dir);
         d.insert(Rec { name, slot, long, ino: what.ino, raw, inode: what.me.clone() })?;

@@ -1,6 +1,9 @@
 //! Volumes in memory, mounted as on the machine and used through the VFS.
 
 mod basic;
+mod fsx;
+mod hostile;
+mod power_cut;
 
 use crate::{FatInode, Refused, Volume};
 use fatfs::{FatType, FormatVolumeOptions, IoBase, Read, Seek, SeekFrom, Write};
