@@ -18,6 +18,7 @@ mod programs;
 mod qemu;
 mod report;
 mod scenarios;
+mod shares;
 mod sizes;
 mod sqlite;
 mod terminal;
@@ -86,6 +87,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     matrix::cases(&mut cases, full);
     scenarios::cases(&mut cases);
     terminal::cases(&mut cases);
+    shares::cases(&mut cases);
     sizes::cases(&mut cases);
     nginx::cases(&mut cases, full);
     sqlite::cases(&mut cases, full);

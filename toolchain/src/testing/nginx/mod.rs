@@ -6,6 +6,9 @@ mod load;
 mod semantics;
 mod site;
 
+pub use http::get;
+pub use site::{Site, content};
+
 use super::case::{Case, Need};
 
 /// All of them: they share the image.
