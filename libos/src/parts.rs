@@ -1,20 +1,23 @@
-//! Parts of the kernel that an image may do without: disks and host folders.
+//! Parts of the kernel that an image may do without: disks, host folders, and the terminal's line discipline.
 //!
-//! They are linked into programs that open files, unless the wrapper was told to leave them out (`UNIBODY_WITHOUT`, see
+//! They are linked into programs that open files, or read, unless the wrapper was told to leave them out (`UNIBODY_WITHOUT`, see
 //! `libc-shim/crt/without.S`): then a stronger `libos_part_NAME` takes the place of the one below, and what only that
 //! one reaches is not linked. Each answers whether the part is there.
 
 use crate::boot::parameters;
-use crate::{disk, hostdir};
+use crate::{console, disk, hostdir};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 crate::init_with!(2 /* open */, start);
 crate::init_with!(257 /* openat */, start);
 crate::init_with!(437 /* openat2 */, start);
+crate::init_with!(0 /* read */, start_terminal);
+crate::init_with!(19 /* readv */, start_terminal);
 
 unsafe extern "C" {
     safe fn libos_part_disk() -> bool;
     safe fn libos_part_share() -> bool;
+    safe fn libos_part_terminal() -> bool;
 }
 
 /// Defines `$name` as a weak symbol that goes on to `$f`.
@@ -32,6 +35,7 @@ macro_rules! part {
 
 part!("libos_part_disk", libos_with_disk);
 part!("libos_part_share", libos_with_share);
+part!("libos_part_terminal", with_terminal);
 
 /// Also how the tool sees that an image has the part: the linker dropped the symbol or not.
 #[unsafe(no_mangle)]
@@ -44,6 +48,15 @@ extern "C" fn libos_with_disk() -> bool {
 extern "C" fn libos_with_share() -> bool {
     hostdir::start();
     true
+}
+
+extern "C" fn with_terminal() -> bool {
+    console::install_line_discipline();
+    true
+}
+
+extern "C" fn start_terminal() {
+    libos_part_terminal();
 }
 
 /// Starts what is linked; the program does not run without what it was promised.

@@ -20,7 +20,7 @@ pub fn look() -> bool {
     if let Some(done) = console::look() {
         return done;
     }
-    // Without a line discipline (the program reads nothing), Ctrl-C and Ctrl-\ still mean what they mean.
+    // Without a line discipline (the program reads nothing, or was linked without it), Ctrl-C and Ctrl-\ still mean what they mean.
     if let Some(stream) = console::terminal() {
         let mut byte = [0];
         while let Ok(1) = stream.read(&mut byte) {
@@ -34,12 +34,8 @@ pub fn look() -> bool {
     true
 }
 
-// read, readv
-crate::init_with!(0, install);
-crate::init_with!(19, install);
-
-/// Puts the line discipline in.
-extern "C" fn install() {
+/// Puts the line discipline in, when the streams are a terminal.
+pub fn install_line_discipline() {
     let Some(stream) = console::terminal() else { return };
     let told = crate::boot::parameters().tty.as_deref().and_then(Terminal::parse).unwrap_or_default();
     if let Err(e) = libos_fs::tty::install(libos_fs::process(), stream.clone(), &told, signal::post_process) {

@@ -24,7 +24,7 @@ pub struct Build {
     /// The port's unpacked source, instead of the distribution's source package
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
-    /// Link a part of the kernel that the port leaves out to be smaller: disks, or folders of the host (repeatable)
+    /// Link a part of the kernel that the port leaves out to be smaller (repeatable)
     #[arg(long, value_name = "PART", value_parser = wrapper::PARTS)]
     with: Vec<String>,
 }

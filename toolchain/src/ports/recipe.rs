@@ -71,7 +71,7 @@ pub struct Build {
     /// A library: installs to `{prefix}`.
     #[serde(default)]
     pub install: Vec<String>,
-    /// Parts of the kernel that the image does without, to be smaller: `disk`, `share`.
+    /// Parts of the kernel that the image does without, to be smaller: `disk`, `share`, `terminal`.
     #[serde(default)]
     pub without: Vec<String>,
     /// A program: what `make` leaves.
