@@ -6,7 +6,6 @@ use super::nginx::{Site, content, get};
 use super::process::{self, Finished};
 use super::qemu::{self, Change};
 use super::vm::Vm;
-use crate::image::Image;
 use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -318,9 +317,6 @@ fn usage(context: &Context) -> Result<Tally> {
 
 /// A site that is edited while it is served.
 fn nginx(context: &Context) -> Result<Tally> {
-    if Image::open(&context.nginx()?)?.note.flags & unibody_proto::note::SHARE == 0 {
-        return Ok(Tally::skip("this nginx image was built without folders of this machine"));
-    }
     let site = Site::new(context)?;
     let dir = context.scratch("html")?;
     fs::write(dir.join("index.html"), "first\n")?;
