@@ -150,7 +150,6 @@ mod tests {
             &["run", "x", "-v", "a:b"],
             &["run", "x", "--disk", "f"],
             &["run", "x", "--disk", "f:/p:ext4"],
-            &["run", "x", "--disk", "f:/p", "--hosted"],
             &["run", "x", "--disk-size", "1M"],
             &["disk", "grow", "f"],
             &["disk", "grow", "f", "lots"],

@@ -1,6 +1,7 @@
 //! `unibody run`.
 
 use super::{output, resolve};
+use crate::failure::usage;
 use crate::image::Image;
 use crate::run::options::RunArgs;
 use crate::run::{detach, prepare, start, terminal};
@@ -32,6 +33,11 @@ impl RunCommand {
         let args = &self.args;
         if let Some(name) = &args.name {
             state::check_name(name)?;
+        }
+        if args.hosted && !args.disk.is_empty() {
+            return Err(usage(
+                "--disk needs a VM: a Linux process uses this machine's files, which -v DIR:/path shows it",
+            ));
         }
         let path = resolve::image(&args.image, args.parts(), yes)?;
         let image = Image::open(&path)?;

@@ -278,7 +278,8 @@ pub fn format(mut file: &File) -> Result<()> {
     if (16 << 20..256 << 20).contains(&file.metadata()?.len()) {
         options = options.bytes_per_cluster(4096);
     }
-    fatfs::format_volume(&mut StdIoWrapper::from(&mut file), options).map_err(|e| anyhow::anyhow!("{e}"))
+    fatfs::format_volume(&mut StdIoWrapper::from(&mut file), options).map_err(|e| anyhow::anyhow!("{e}"))?;
+    super::disk_volume::count_free(file)
 }
 
 /// `--disk-size`.
@@ -301,6 +302,26 @@ mod tests {
         assert_eq!(one("/a:b,c/x.img:/var//lib/:fat"), Ok(("/a:b,c/x.img".into(), "/var/lib".into())));
         for bad in ["app.img", ":/data", "a:/", "a:/x:ext4", "a:/x/../y", "a:data"] {
             assert!(one(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_size_makes_a_sound_volume() {
+        let dir = tempfile::tempdir().unwrap();
+        let mib = 1 << 20;
+        let sizes =
+            [LEAST_SIZE, 1 << 18, mib, 4 * mib, 4200 << 10, 8 * mib, (8 << 20) + 512, 12 * mib, 16 * mib, 17 * mib];
+        let large =
+            [64 * mib, 128 * mib, 255 * mib, 256 * mib, 511 * mib, 512 * mib, 513 * mib, 2048 * mib, 9000 * mib];
+        for size in sizes.into_iter().chain(large) {
+            let file = dir.path().join("d.img");
+            create(&file, size).unwrap();
+            assert!(super::super::disk_volume::walk(&File::open(&file).unwrap()).unwrap().is_empty(), "{size}");
+            if let Ok(out) = std::process::Command::new("fsck.vfat").arg("-n").arg(&file).output() {
+                let said = String::from_utf8_lossy(&out.stdout);
+                assert!(out.status.success() && said.lines().count() == 2, "{size}: {said}");
+            }
+            std::fs::remove_file(&file).unwrap();
         }
     }
 

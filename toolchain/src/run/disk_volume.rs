@@ -47,6 +47,8 @@ struct Volume<'a> {
     root: u64,
     root_len: u64,
     root_cluster: u32,
+    /// Where a FAT32 volume keeps numbers like that of free clusters; 0: nowhere.
+    info: u64,
     /// Clusters that belong to something.
     used: Vec<bool>,
 }
@@ -62,6 +64,19 @@ pub fn walk(file: &File) -> Result<Vec<Entry>> {
     };
     volume.folder(&root, &mut found, 0)?;
     Ok(found)
+}
+
+/// Writes down how many clusters are free, which FAT32 has a place for: what formats and copies leaves it open.
+pub fn count_free(file: &File) -> Result<()> {
+    let volume = Volume::open(file)?;
+    if volume.info == 0 {
+        return Ok(());
+    }
+    let free: Vec<u32> = (2..volume.clusters + 2).filter(|c| volume.entry(*c) == 0).collect();
+    let mut numbers = [0; 8];
+    numbers[..4].copy_from_slice(&u32::try_from(free.len())?.to_le_bytes());
+    numbers[4..].copy_from_slice(&free.first().copied().unwrap_or(u32::MAX).to_le_bytes());
+    Ok(file.write_all_at(&numbers, volume.info + 488)?)
 }
 
 impl<'a> Volume<'a> {
@@ -107,7 +122,8 @@ impl<'a> Volume<'a> {
         let clusters = u32::try_from(clusters)?;
         let used = vec![false; clusters as usize + 2];
         let root_cluster = n32(44) as u32;
-        let volume = Self { file, bits, fat, clusters, cluster_len, data, root, root_len, root_cluster, used };
+        let info = if bits == 32 && n16(48) < reserved { n16(48) * sector } else { 0 };
+        let volume = Self { info, file, bits, fat, clusters, cluster_len, data, root, root_len, root_cluster, used };
         // Cleared by systems that mark a volume they have mounted or that failed.
         let flags = match bits {
             16 => volume.entry(1) >> 14,

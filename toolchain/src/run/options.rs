@@ -110,7 +110,7 @@ pub struct RunArgs {
     pub dry_run: bool,
 
     /// Run the image as a Linux process inside its own root, with the network of this machine
-    #[arg(long, conflicts_with_all = ["dry_run", "disk", "memory", "smp", "publish", "net", "ip", "ip6", "dns", "mac", "machine",
+    #[arg(long, conflicts_with_all = ["dry_run", "memory", "smp", "publish", "net", "ip", "ip6", "dns", "mac", "machine",
         "accel", "vmm", "name", "hostname"])]
     pub hosted: bool,
 

@@ -1,6 +1,7 @@
 //! Disks: what fsync promises holds when the power goes, when the disk is full, slow, failing or damaged.
 
 mod damaged;
+mod device;
 mod drive;
 mod failing;
 mod flush;
@@ -23,6 +24,7 @@ use super::case::Case;
 /// All of them.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     fsx::cases(all, full);
+    device::cases(all);
     flush::cases(all);
     full::cases(all);
     power_cut::cases(all, full);
