@@ -80,7 +80,7 @@ pub fn image(
 fn compile<'a>(build: &Build, recipe: &'a Recipe, target: &Target, source: Option<&Path>) -> Result<Tree<'a>> {
     let mut tree = configure(build, recipe, source)?;
     let libraries = libraries(build, target.depends)?;
-    let stamp = libraries.iter().map(|(_, dir)| dir.to_string_lossy().into_owned()).collect::<Vec<_>>().join("\n");
+    let stamp = Fingerprint::default().text(&format!("{:?} {libraries:?}", target.make)).hex();
     tree.libraries.extend(libraries);
     let compiled = match target.name {
         "" => "compiled".to_owned(),
@@ -122,10 +122,11 @@ fn configure<'a>(build: &Build, recipe: &'a Recipe, source: Option<&Path>) -> Re
     for (_, dir) in &libraries {
         print.text(&dir.to_string_lossy());
     }
+    // Not the whole file: words for people and what goes into the root file system change no object code.
     print
         .text(&sysroot::code_stamp(build.sysroot)?)
         .text(&source.version)
-        .tree(&recipe.dir.join(super::recipe::FILE), true)?;
+        .text(&format!("{:?} {:?} {:?}", recipe.depends, recipe.source, recipe.build));
     for input in &recipe.build.inputs {
         print.tree(&recipe.dir.join(input), true)?;
     }
