@@ -119,6 +119,10 @@ pub trait Inode: Any + Send + Sync {
     fn kind(&self) -> u32;
     /// `stat`.
     fn stat(&self) -> Result<Stat>;
+    /// When it was made, where that is known (`statx`).
+    fn born(&self) -> Option<Timespec> {
+        None
+    }
     /// Its file system.
     fn fs(&self) -> Arc<dyn FileSystem>;
     /// `chmod`, `chown`, `utimensat`.

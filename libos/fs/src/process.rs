@@ -17,6 +17,7 @@ use libos_base::{Errno, Result};
 
 pub use attrs::{StatAt, access, at};
 pub use names::rename_flags;
+pub use walk::resolve;
 
 /// Path relative to the working directory (`AT_FDCWD`).
 pub const AT_FDCWD: i32 = -100;

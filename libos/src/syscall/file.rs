@@ -17,10 +17,15 @@ pub fn read(fd: i32, buf: usize, count: usize) -> Result<usize> {
 pub fn readv(fd: i32, iov: usize, n: usize) -> Result<usize> {
     process().fds.readable(fd)?.read(&mut Sink::user_vecs(iov, n)?)
 }
+/// The offset of a transfer whose end must be an `off_t`, too.
+fn span(at: i64, count: usize) -> Result<u64> {
+    let ends = i64::try_from(count).ok().and_then(|count| at.checked_add(count));
+    ends.map_or(Err(Errno::EINVAL), |_| offset(at))
+}
 /// `pread64`.
 pub fn pread64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
     let f = process().fds.readable(fd)?;
-    f.read_at(offset(at)?, &mut Sink::user(buf, count)?)
+    f.read_at(span(at, count)?, &mut Sink::user(buf, count)?)
 }
 /// `preadv`. On a 64-bit machine the offset is all in the first word.
 pub fn preadv(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<usize> {
@@ -70,7 +75,7 @@ pub fn writev(fd: i32, iov: usize, n: usize) -> Result<usize> {
 /// `pwrite64`.
 pub fn pwrite64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
     let f = process().fds.writable(fd)?;
-    raise_on(f.write_at(offset(at)?, &mut Source::user(buf, count)?))
+    raise_on(f.write_at(span(at, count)?, &mut Source::user(buf, count)?))
 }
 /// `pwritev`.
 pub fn pwritev(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<usize> {
@@ -259,8 +264,15 @@ pub fn copy_file_range(from: i32, from_at: usize, to: i32, to_at: usize, count: 
     if flags != 0 {
         return Err(Errno::EINVAL);
     }
-    let (src, dst) = (process().fds.readable(from)?, process().fds.writable(to)?);
+    // What the files are comes before how they are open.
+    let (src, dst) = (process().fds.get(from)?, process().fds.get(to)?);
     let (src, dst) = (open_file(&*src, Errno::EINVAL)?, open_file(&*dst, Errno::EINVAL)?);
+    if src.path.inode().is_dir() || dst.path.inode().is_dir() {
+        return Err(Errno::EISDIR);
+    }
+    if !src.flags().readable() || !dst.flags().writable() {
+        return Err(Errno::EBADF);
+    }
     let position = |at: usize| if at == 0 { Ok(None) } else { offset(user::read::<i64>(at)?).map(Some) };
     let (mut src_pos, mut dst_pos) = (position(from_at)?, position(to_at)?);
     let n = raise_on(transfer::copy_range(src, place(&mut src_pos), dst, place(&mut dst_pos), count))?;

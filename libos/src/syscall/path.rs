@@ -3,7 +3,7 @@
 use libos_base::abi::OpenFlags;
 use libos_base::{Errno, Result, abi_struct, user};
 use libos_fs::openfile::OpenFile;
-use libos_fs::process::{AT_FDCWD, at};
+use libos_fs::process::{AT_FDCWD, at, resolve};
 use libos_fs::{Process, process};
 
 /// The process's files, for calls that take a path.
@@ -46,10 +46,15 @@ pub fn openat2(dir: i32, path: usize, how: usize, size: usize) -> Result<usize> 
     let h: OpenHow = user::read(how)?;
     let flags = u32::try_from(h.flags).ok().and_then(OpenFlags::from_bits).ok_or(Errno::EINVAL)?;
     let creates = flags.intersects(OpenFlags::CREAT | (OpenFlags::TMPFILE - OpenFlags::DIRECTORY));
-    if h.resolve != 0 || h.mode & !0o7777 != 0 || h.mode != 0 && !creates {
+    let rules = u32::try_from(h.resolve).map_err(|_| Errno::EINVAL)?;
+    let contrary = rules & resolve::BENEATH != 0 && rules & resolve::IN_ROOT != 0;
+    if rules & !resolve::ALL != 0 || contrary || h.mode & !0o7777 != 0 || h.mode != 0 && !creates {
         return Err(Errno::EINVAL);
     }
-    openat(dir, path, flags.bits(), h.mode as u32)
+    if rules & resolve::CACHED != 0 && (creates || flags.contains(OpenFlags::TRUNC)) {
+        return Err(Errno::EAGAIN);
+    }
+    Ok(fs().open_fd_by(dir, &user::read_path(path)?, flags, h.mode as u32, rules)? as usize)
 }
 
 /// `mkdirat`.

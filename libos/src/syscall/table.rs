@@ -341,7 +341,7 @@ crate::syscalls! {
     329 pkey_mprotect(addr: Ptr, length: Size, prot: Flags, pkey: Int) => refused ENOSYS "no protection keys: everything runs in ring 0";
     330 pkey_alloc(flags: Flags, rights: Flags) => refused ENOSPC "no protection keys: everything runs in ring 0";
     331 pkey_free(pkey: Int) => refused EINVAL "no protection keys: everything runs in ring 0";
-    332 statx(dirfd: Fd, path: Path, flags: Flags, mask: Flags, statxbuf: Out) => stat::statx, partial "the basic fields: no time of birth, no mount number";
+    332 statx(dirfd: Fd, path: Path, flags: Flags, mask: Flags, statxbuf: Out) => stat::statx, partial "a time of birth where the file system keeps one; a mount's number is its file system's";
     333 io_pgetevents() => refused ENOSYS "no asynchronous I/O interface: use threads or epoll";
     334 rseq(area: Ptr, size: Size, flags: Flags, signature: Uint) => refused ENOSYS "libraries fall back to atomics";
     424 pidfd_send_signal(fd: Fd, sig: Signal, info: In, flags: Flags) => refused ENOSYS "one process: use kill";
@@ -357,7 +357,7 @@ crate::syscalls! {
     434 pidfd_open(pid: Pid, flags: Flags) => refused ENOSYS "one process";
     435 clone3(args: In, size: Size) => refused ENOSYS "use clone, as libraries do when this fails";
     436 close_range(first: Uint, last: Uint, flags: Flags) => fd::close_range, partial "no CLOSE_RANGE_UNSHARE (EINVAL)";
-    437 openat2(dirfd: Fd, path: Path, how: In, size: Size) => path::openat2, partial "no RESOLVE_* flags (EINVAL)";
+    437 openat2(dirfd: Fd, path: Path, how: In, size: Size) => path::openat2, full;
     438 pidfd_getfd() => refused ENOSYS "one process, one image: there is nothing to start, trace or enter";
     439 faccessat2(dirfd: Fd, path: Path, mode: Mode, flags: Flags) => stat::faccessat2, full;
     440 process_madvise() => refused ENOSYS "one process, one image: there is nothing to start, trace or enter";

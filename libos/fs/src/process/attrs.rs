@@ -6,7 +6,7 @@ use crate::inode::{SetAttr, StatFs};
 use crate::notify::event;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use libos_base::abi::{Stat, mode::*};
+use libos_base::abi::{Stat, Timespec, mode::*};
 use libos_base::{Errno, Result};
 
 /// Flags of the `*at` family (linux/fcntl.h).
@@ -32,6 +32,8 @@ pub struct StatAt {
     pub stat: Stat,
     /// It is the root of a mount.
     pub mount_root: bool,
+    /// When it was made.
+    pub born: Option<Timespec>,
 }
 
 impl Process {
@@ -42,11 +44,12 @@ impl Process {
         }
         if path.is_empty() && flags & at::EMPTY_PATH != 0 && dirfd >= 0 {
             let f = self.fds.get_any(dirfd)?;
-            let mount_root = self.path_of(dirfd).is_ok_and(|p| is_mount_root(&p));
-            return Ok(StatAt { stat: f.stat()?, mount_root });
+            let path = self.path_of(dirfd).ok();
+            let mount_root = path.as_ref().is_some_and(is_mount_root);
+            return Ok(StatAt { stat: f.stat()?, mount_root, born: path.and_then(|p| p.inode().born()) });
         }
         let p = self.lookup_at(dirfd, path, flags & at::SYMLINK_NOFOLLOW == 0, flags & at::EMPTY_PATH != 0)?;
-        Ok(StatAt { stat: p.inode().stat()?, mount_root: is_mount_root(&p) })
+        Ok(StatAt { stat: p.inode().stat()?, mount_root: is_mount_root(&p), born: p.inode().born() })
     }
 
     /// Changes attributes of what `path` is.

@@ -17,6 +17,10 @@ const TMPFILE_BIT: u32 = OpenFlags::TMPFILE.bits() & !OpenFlags::DIRECTORY.bits(
 impl Process {
     /// `openat`: the new description, without a descriptor.
     pub fn open(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
+        self.open_by(dirfd, path, flags, mode, 0)
+    }
+    /// `openat2`: under [`resolve`](super::resolve) rules.
+    fn open_by(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32, rules: u32) -> Result<Arc<dyn FileLike>> {
         let mut flags = flags;
         if flags.contains(OpenFlags::PATH) {
             // All others are ignored (open(2)).
@@ -26,14 +30,18 @@ impl Process {
             flags |= OpenFlags::LARGEFILE;
         }
         if flags.bits() & TMPFILE_BIT != 0 {
-            return self.open_tmpfile(dirfd, path, flags, mode);
+            if !flags.contains(OpenFlags::TMPFILE) || !flags.writable() {
+                return Err(Errno::EINVAL);
+            }
+            let dir = self.walk_by(dirfd, path, rules)?.resolve(true)?;
+            return self.open_tmpfile(dir, flags, mode);
         }
         if flags.contains(OpenFlags::CREAT | OpenFlags::DIRECTORY) {
             return Err(Errno::EINVAL);
         }
         let create = flags.contains(OpenFlags::CREAT);
         let exclusive = create && flags.contains(OpenFlags::EXCL);
-        let mut walk = self.walk(dirfd, path)?;
+        let mut walk = self.walk_by(dirfd, path, rules)?;
         loop {
             let Last::Name(r) = walk.go_to_last()? else {
                 return self.open_here(&walk.at, flags, exclusive);
@@ -75,6 +83,7 @@ impl Process {
                 return Err(if flags.contains(OpenFlags::DIRECTORY) { Errno::ENOTDIR } else { Errno::ELOOP });
             }
             let at = Path { mount: dir.mount, dentry: found }.into_mounted();
+            walk.check_mount(&at)?;
             if slash && !at.inode().is_dir() {
                 return Err(if create { Errno::EISDIR } else { Errno::ENOTDIR });
             }
@@ -124,11 +133,7 @@ impl Process {
         Ok(file)
     }
 
-    fn open_tmpfile(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
-        if !flags.contains(OpenFlags::TMPFILE) || !flags.writable() {
-            return Err(Errno::EINVAL);
-        }
-        let dir = self.lookup(dirfd, path, true)?;
+    fn open_tmpfile(&self, dir: Path, flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
         if !dir.inode().is_dir() {
             return Err(Errno::ENOTDIR);
         }
@@ -143,8 +148,12 @@ impl Process {
 
     /// Opens and gives it a descriptor. The descriptor is taken first: at the limit nothing is created.
     pub fn open_fd(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<i32> {
+        self.open_fd_by(dirfd, path, flags, mode, 0)
+    }
+    /// The same under [`resolve`](super::resolve) rules.
+    pub fn open_fd_by(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32, rules: u32) -> Result<i32> {
         let fd = self.fds.reserve()?;
-        let file = self.open(dirfd, path, flags, mode)?;
+        let file = self.open_by(dirfd, path, flags, mode, rules)?;
         Ok(fd.install(file, flags.contains(OpenFlags::CLOEXEC)))
     }
 

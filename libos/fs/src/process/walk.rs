@@ -33,11 +33,29 @@ pub struct Walk<'a> {
     links: u32,
     /// The last component has a slash behind it: it must be a directory.
     pub slash: bool,
+    /// [`resolve`] bits.
+    rules: u32,
+}
+
+/// What a walk may do (RESOLVE_*, linux/openat2.h).
+pub mod resolve {
+    pub const NO_XDEV: u32 = 1;
+    pub const NO_MAGICLINKS: u32 = 2;
+    pub const NO_SYMLINKS: u32 = 4;
+    pub const BENEATH: u32 = 8;
+    pub const IN_ROOT: u32 = 16;
+    /// Walks read no disks for long: they are what this asks for.
+    pub const CACHED: u32 = 32;
+    pub const ALL: u32 = 63;
 }
 
 impl Process {
     /// Starts a walk. ENOENT for the empty path.
     pub fn walk<'a>(&self, dirfd: i32, path: &'a [u8]) -> Result<Walk<'a>> {
+        self.walk_by(dirfd, path, 0)
+    }
+    /// The same under [`resolve`] rules.
+    pub fn walk_by<'a>(&self, dirfd: i32, path: &'a [u8], rules: u32) -> Result<Walk<'a>> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
@@ -45,8 +63,10 @@ impl Process {
             return Err(Errno::ENAMETOOLONG);
         }
         let p = self.places()?;
+        let apart = rules & (resolve::BENEATH | resolve::IN_ROOT) != 0;
         let at = match path[0] {
-            b'/' => p.root.clone(),
+            b'/' if rules & resolve::BENEATH != 0 => return Err(Errno::EXDEV),
+            b'/' if !apart => p.root.clone(),
             _ if dirfd == AT_FDCWD => p.cwd,
             _ => {
                 let at = self.path_of(dirfd)?;
@@ -56,7 +76,8 @@ impl Process {
                 at
             }
         };
-        Ok(Walk { at, root: p.root, text: Cow::Borrowed(path), pos: 0, links: 0, slash: false })
+        let root = if apart { at.clone() } else { p.root };
+        Ok(Walk { at, root, text: Cow::Borrowed(path), pos: 0, links: 0, slash: false, rules })
     }
     /// What a path names; `follow`: also through a symbolic link at its end.
     pub fn lookup(&self, dirfd: i32, path: &[u8], follow: bool) -> Result<Path> {
@@ -100,7 +121,13 @@ impl Walk<'_> {
             self.pos = next;
             match &text[start..end] {
                 b"." => {}
-                b".." => self.at = self.at.parent(&self.root),
+                b".." => {
+                    if self.rules & resolve::BENEATH != 0 && self.at.same(&self.root) {
+                        return Err(Errno::EXDEV);
+                    }
+                    let above = self.at.parent(&self.root);
+                    self.enter(above)?;
+                }
                 _ if last => {
                     self.slash = next > end;
                     return Ok(Last::Name(start..end));
@@ -120,25 +147,43 @@ impl Walk<'_> {
     /// then the link's, with what was left behind it.
     fn step(&mut self, child: Arc<Dentry>) -> Result<()> {
         if child.inode.kind() != S_IFLNK {
-            self.at = Path { mount: self.at.mount.clone(), dentry: child }.into_mounted();
-            return Ok(());
+            let to = Path { mount: self.at.mount.clone(), dentry: child }.into_mounted();
+            return self.enter(to);
         }
         self.follow(&child)
+    }
+    fn enter(&mut self, to: Path) -> Result<()> {
+        self.check_mount(&to)?;
+        self.at = to;
+        Ok(())
+    }
+    /// EXDEV when going to `to` would leave the mount and must not.
+    pub fn check_mount(&self, to: &Path) -> Result<()> {
+        if self.rules & resolve::NO_XDEV != 0 && !Arc::ptr_eq(&self.at.mount, &to.mount) {
+            return Err(Errno::EXDEV);
+        }
+        Ok(())
     }
     /// Follows the symbolic link `link` in the current directory.
     pub fn follow(&mut self, link: &Arc<Dentry>) -> Result<()> {
         self.links += 1;
-        if self.links > LINKS_MAX {
+        if self.links > LINKS_MAX || self.rules & resolve::NO_SYMLINKS != 0 {
             return Err(Errno::ELOOP);
         }
         match link.inode.follow()? {
-            Follow::Object(p) => self.at = p,
+            Follow::Object(_) if self.rules & resolve::NO_MAGICLINKS != 0 => return Err(Errno::ELOOP),
+            Follow::Object(_) if self.rules & (resolve::BENEATH | resolve::IN_ROOT) != 0 => return Err(Errno::EXDEV),
+            Follow::Object(p) => self.enter(p)?,
             Follow::Text(mut t) => {
                 if t.is_empty() {
                     return Err(Errno::ENOENT);
                 }
                 if t[0] == b'/' {
-                    self.at = self.root.clone();
+                    if self.rules & resolve::BENEATH != 0 {
+                        return Err(Errno::EXDEV);
+                    }
+                    let root = self.root.clone();
+                    self.enter(root)?;
                 }
                 let rest: &[u8] = &self.text[self.pos..];
                 t.try_reserve(rest.len() + 1)?;

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use data::Data;
-use libos_base::abi::{OpenFlags, Stat, mode::*};
+use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
@@ -87,12 +87,14 @@ impl RamFs {
             return Err(Errno::ENOSPC);
         }
         let nlink = if mode & S_IFMT == S_IFDIR { 2 } else { 1 };
-        let meta = Meta { mode: mode & 0o7777, uid: 0, gid: 0, nlink, linkable: false, times: Times::all(now()) };
+        let born = now();
+        let meta = Meta { mode: mode & 0o7777, uid: 0, gid: 0, nlink, linkable: false, times: Times::all(born) };
         try_arc(RamInode {
             fs: self.clone(),
             ino: self.next_ino.fetch_add(1, Ordering::Relaxed),
             kind: mode & S_IFMT,
             rdev,
+            born,
             meta: SpinLock::new(Rank::Data, meta),
             body,
         })
@@ -163,6 +165,7 @@ pub struct RamInode {
     ino: u64,
     kind: u32,
     rdev: u64,
+    born: Timespec,
     meta: SpinLock<Meta>,
     body: Body,
 }
@@ -248,6 +251,9 @@ impl Inode for RamInode {
     }
     fn fs(&self) -> Arc<dyn FileSystem> {
         self.fs.clone()
+    }
+    fn born(&self) -> Option<Timespec> {
+        Some(self.born)
     }
     fn stat(&self) -> Result<Stat> {
         let (size, pages) = match &self.body {
