@@ -12,7 +12,7 @@ pub fn build(project: &Path, cache: &Path, musl: &Part) -> Result<Part> {
     let shim = project.join("libc-shim");
     let mut print = Fingerprint::default();
     print.tree(&shim.join("crt"), true)?.tree(&shim.join("unibody.ld"), true)?;
-    print.text(&musl.dir.to_string_lossy()).text(&compiler()?);
+    print.text(&musl.dir.to_string_lossy()).text(&compiler()?).text(&wrapper::PARTS.join(","));
     Part::get(cache, "crt", &print.hex(), "building the startup code", |out| {
         let lib = out.join("lib");
         fs::create_dir(&lib)?;
