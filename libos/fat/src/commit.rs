@@ -3,8 +3,8 @@
 //! | phase | what is written | why then |
 //! |---|---|---|
 //! | | file data | before this, by the page cache |
-//! | 1 | allocation of clusters, new directories' first clusters, times | nothing leads there yet |
-//! | 2 | new and changed entries | what they say is there |
+//! | 1 | allocation of clusters, new clusters of directories, times | nothing leads there yet |
+//! | 2 | new and changed entries, clusters added to directories | what they lead to is there |
 //! | 3 | removal of entries, ends of shortened chains | a renamed file has its new name |
 //! | 4 | freeing of clusters | nothing leads there any more |
 //!
@@ -107,6 +107,11 @@ impl Volume {
     /// Gives back what is free but for a commit.
     pub fn reclaim(&self, m: &mut Meta) -> Result<()> {
         self.commit(m, Want::Names)?;
+        // Removed files that only the list of changes held are gone now, and what they had can be freed, too.
+        self.absorb(m)?;
+        if !m.frees.is_empty() {
+            self.commit(m, Want::Names)?;
+        }
         self.barrier()?;
         self.apply_frees(m)
     }
@@ -208,18 +213,10 @@ impl Volume {
                 shrunk.push(i.clone());
             }
         }
-        let heavy = updates.iter().any(|u| !u.light);
+        let heavy = updates.iter().any(|u| !u.light) || !m.links.is_empty();
         let changes = !updates.is_empty() || !m.removals.is_empty() || !shrunk.is_empty();
         if changes || !m.frees.is_empty() || !m.waiting.is_empty() || !m.table.buf.is_clean() {
             self.mark(m)?;
-        }
-        if !m.zero.is_empty() {
-            for c in &m.zero {
-                crate::io::zero(&*self.dev, self.geo.at(*c), u64::from(self.geo.cluster))?;
-            }
-            self.wrote();
-            self.barrier()?;
-            m.zero.clear();
         }
         self.apply_frees(m)?;
 
@@ -240,11 +237,15 @@ impl Volume {
                 self.write_back(m)?;
                 self.barrier()?;
             }
+            for (from, to) in m.links.clone() {
+                m.table.set(from, to)?;
+            }
             for u in updates.iter().filter(|u| !u.light) {
                 self.write_entry(m, u)?;
             }
             self.write_back(m)?;
             self.barrier()?;
+            m.links.clear();
         }
         for u in updates {
             done(u);
