@@ -115,6 +115,22 @@ fn list(image: &Image, key: &[u8]) -> Result<Vec<Vec<u8>>> {
     image.default_list(key)
 }
 
+/// What the kernel puts into every root (`libos/fs/src/defaults.rs`), parents first.
+const FOLDERS: [(&str, u32); 12] = [
+    ("dev", 0o755),
+    ("dev/shm", 0o1777),
+    ("etc", 0o755),
+    ("proc", 0o555),
+    ("root", 0o700),
+    ("run", 0o755),
+    ("tmp", 0o1777),
+    ("var", 0o755),
+    ("var/cache", 0o755),
+    ("var/lib", 0o755),
+    ("var/log", 0o755),
+    ("var/tmp", 0o1777),
+];
+
 /// Unpacks the image's root and the overlay, and adds what every root has.
 fn fill(root: &Path, args: &RunArgs, image: &Image) -> Result<()> {
     let unpack = |archive: &[u8]| {
@@ -128,11 +144,12 @@ fn fill(root: &Path, args: &RunArgs, image: &Image) -> Result<()> {
         tree.write(&mut archive)?;
         unpack(&archive)?;
     }
-    for dir in ["dev", "dev/shm", "proc", "tmp", "run", "etc"] {
-        std::fs::create_dir_all(root.join(dir))?;
-    }
-    for dir in ["dev/shm", "tmp"] {
-        std::fs::set_permissions(root.join(dir), std::os::unix::fs::PermissionsExt::from_mode(0o1777))?;
+    for (dir, mode) in FOLDERS {
+        let path = root.join(dir);
+        if !path.is_dir() {
+            std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+        }
     }
     // The network is this machine's, so names and resolvers are, too, unless the image brings its own.
     for file in ["hosts", "resolv.conf", "services", "protocols", "passwd", "group", "localtime"] {
