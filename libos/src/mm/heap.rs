@@ -36,9 +36,26 @@ type Lists = [List; COUNT];
 /// Made when a CPU first allocates.
 static LISTS: [AtomicPtr<Lists>; MAX_CPUS] = [const { AtomicPtr::new(null_mut()) }; MAX_CPUS];
 
-/// Most objects on a CPU's list: 2 KiB of them, within reason.
+/// Most objects on a CPU's list: 2 KiB of them, within reason. A table, because this is asked at every free.
+static LIST_MAX: [u8; COUNT] = {
+    let (mut t, mut c) = ([0; COUNT], 0);
+    while c < COUNT {
+        let n = 2048 / slab::object_size(c);
+        t[c] = if n < 2 {
+            2
+        } else if n > 32 {
+            32
+        } else {
+            n as u8
+        };
+        c += 1;
+    }
+    t
+};
+
+#[inline(always)]
 fn list_max(class: usize) -> usize {
-    (2048 / slab::object_size(class)).clamp(2, 32)
+    LIST_MAX[class] as usize
 }
 
 fn frame() -> Option<*mut u8> {
@@ -51,17 +68,25 @@ fn release(f: *mut u8) {
 }
 
 /// This CPU's lists. Interrupts are off.
+#[inline(always)]
 fn lists(cpu: usize) -> Option<&'static mut Lists> {
     let mut p = LISTS[cpu].load(Relaxed);
     if p.is_null() {
-        let class = slab::class_of(size_of::<Lists>(), align_of::<Lists>())?;
-        p = CENTRAL[class].lock().alloc(class, frame)?.cast();
-        // SAFETY: a fresh object of at least this size.
-        unsafe { p.write([List { head: null_mut(), count: 0 }; COUNT]) };
-        LISTS[cpu].store(p, Relaxed);
+        p = make_lists(cpu)?;
     }
     // SAFETY: made once, never freed, and only its own CPU uses it, with interrupts off.
     Some(unsafe { &mut *p })
+}
+
+#[cold]
+#[inline(never)]
+fn make_lists(cpu: usize) -> Option<*mut Lists> {
+    let class = slab::class_of(size_of::<Lists>(), align_of::<Lists>())?;
+    let p = CENTRAL[class].lock().alloc(class, frame)?.cast::<Lists>();
+    // SAFETY: a fresh object of at least this size.
+    unsafe { p.write([List { head: null_mut(), count: 0 }; COUNT]) };
+    LISTS[cpu].store(p, Relaxed);
+    Some(p)
 }
 
 fn alloc_small(class: usize) -> *mut u8 {

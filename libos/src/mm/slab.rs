@@ -45,7 +45,7 @@ pub fn class_of(size: usize, align: usize) -> Option<usize> {
 
 /// Bytes an object of the class takes.
 #[inline]
-pub fn object_size(class: usize) -> usize {
+pub const fn object_size(class: usize) -> usize {
     CLASSES[class] as usize
 }
 

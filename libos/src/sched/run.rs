@@ -72,9 +72,10 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
         }
     }
     let mut next = take(&mut r, c);
-    if next.is_none() {
+    let others = cpu::online_mask() & !(1 << c.id);
+    if next.is_none() && others != 0 {
         drop(r);
-        let stolen = steal(c);
+        let stolen = steal(c, others);
         r = c.run.lock();
         // Something may have come meanwhile, even the thread that is leaving.
         next = take(&mut r, c);
@@ -116,9 +117,12 @@ fn take(r: &mut Runner, c: &Cpu) -> Option<Arc<Thread>> {
     Some(t)
 }
 
-/// A waiting thread of another CPU, its virtual runtime made relative.
-fn steal(c: &Cpu) -> Option<Arc<Thread>> {
-    for i in 1..cpu::MAX_CPUS {
+/// A waiting thread of one of the `others`, its virtual runtime made relative. Each CPU begins with the one behind it.
+fn steal(c: &Cpu, others: u64) -> Option<Arc<Thread>> {
+    let mut left = others.rotate_right(c.id as u32 + 1);
+    while left != 0 {
+        let i = left.trailing_zeros() as usize + 1;
+        left &= left - 1;
         let Some(other) = cpu((c.id + i) % cpu::MAX_CPUS) else { continue };
         let Some(mut r) = other.run.try_lock() else { continue };
         let may = |t: &Arc<Thread>| t.affinity.load(Relaxed) & 1 << c.id != 0 && !t.on_cpu.load(Acquire);

@@ -3,6 +3,7 @@
 use super::Rank;
 use super::order::Order;
 use crate::percpu::{preempt_disable, preempt_enable};
+use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 
 // Not a ticket lock: a vCPU that the host preempts while it is next in line would stall all others.
@@ -20,7 +21,8 @@ pub struct SpinLock<T: ?Sized> {
 /// Holds a [`SpinLock`].
 pub struct SpinGuard<'a, T: ?Sized> {
     order: Order,
-    inner: Option<RawGuard<'a, T>>,
+    /// Released by hand: before preemption comes back, and without a look whether it is there.
+    inner: ManuallyDrop<RawGuard<'a, T>>,
 }
 
 impl<T> SpinLock<T> {
@@ -36,7 +38,7 @@ impl<T: ?Sized> SpinLock<T> {
     pub fn lock(&self) -> SpinGuard<'_, T> {
         preempt_disable();
         self.order.acquire();
-        SpinGuard { order: self.order, inner: Some(self.inner.lock()) }
+        SpinGuard { order: self.order, inner: ManuallyDrop::new(self.inner.lock()) }
     }
 
     /// The lock if it is free.
@@ -45,7 +47,7 @@ impl<T: ?Sized> SpinLock<T> {
         match self.inner.try_lock() {
             Some(g) => {
                 self.order.acquire();
-                Some(SpinGuard { order: self.order, inner: Some(g) })
+                Some(SpinGuard { order: self.order, inner: ManuallyDrop::new(g) })
             }
             None => {
                 preempt_enable();
@@ -58,7 +60,8 @@ impl<T: ?Sized> SpinLock<T> {
 impl<T: ?Sized> Drop for SpinGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.inner = None;
+        // SAFETY: this is the guard's end; nothing touches `inner` behind it.
+        unsafe { ManuallyDrop::drop(&mut self.inner) };
         self.order.release();
         preempt_enable();
     }
@@ -73,7 +76,7 @@ pub struct IrqSpinLock<T: ?Sized> {
 /// Holds an [`IrqSpinLock`].
 pub struct IrqGuard<'a, T: ?Sized> {
     order: Order,
-    inner: Option<RawGuard<'a, T>>,
+    inner: ManuallyDrop<RawGuard<'a, T>>,
     enable: bool,
 }
 
@@ -91,7 +94,7 @@ impl<T: ?Sized> IrqSpinLock<T> {
         let enable = interrupts_off();
         preempt_disable();
         self.order.acquire();
-        IrqGuard { order: self.order, inner: Some(self.inner.lock()), enable }
+        IrqGuard { order: self.order, inner: ManuallyDrop::new(self.inner.lock()), enable }
     }
 
     /// The lock if it is free.
@@ -101,7 +104,7 @@ impl<T: ?Sized> IrqSpinLock<T> {
         match self.inner.try_lock() {
             Some(g) => {
                 self.order.acquire();
-                Some(IrqGuard { order: self.order, inner: Some(g), enable })
+                Some(IrqGuard { order: self.order, inner: ManuallyDrop::new(g), enable })
             }
             None => {
                 restore_interrupts(enable);
@@ -124,7 +127,8 @@ impl<T: ?Sized> IrqSpinLock<T> {
 impl<T: ?Sized> Drop for IrqGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.inner = None;
+        // SAFETY: this is the guard's end; nothing touches `inner` behind it.
+        unsafe { ManuallyDrop::drop(&mut self.inner) };
         self.order.release();
         restore_interrupts(self.enable);
         preempt_enable();
@@ -160,15 +164,15 @@ macro_rules! deref {
     ($($guard:ident),*) => { $(
         impl<T: ?Sized> Deref for $guard<'_, T> {
             type Target = T;
-            #[inline]
+            #[inline(always)]
             fn deref(&self) -> &T {
-                self.inner.as_ref().expect("held until drop")
+                &self.inner
             }
         }
         impl<T: ?Sized> DerefMut for $guard<'_, T> {
-            #[inline]
+            #[inline(always)]
             fn deref_mut(&mut self) -> &mut T {
-                self.inner.as_mut().expect("held until drop")
+                &mut self.inner
             }
         }
     )* };
