@@ -183,7 +183,7 @@ fn fids_come_back() {
 
 #[test]
 fn replies_are_not_trusted() {
-    let spoils: [fn(&mut Vec<u8>); 7] = [
+    let spoils: [server::Spoil; 7] = [
         |a| a.truncate(5),
         |a| a.truncate(8),
         |a| a[4] ^= 4,

@@ -22,6 +22,9 @@ struct Fid {
     open: Option<File>,
 }
 
+/// Changes a reply.
+pub type Spoil = fn(&mut Vec<u8>);
+
 /// See the module.
 pub struct Server {
     root: PathBuf,
@@ -31,7 +34,7 @@ pub struct Server {
     /// The next write fails, or only so many bytes are written.
     pub fail_write: Mutex<Option<Result<usize>>>,
     /// Changes every reply.
-    pub spoil: Mutex<Option<fn(&mut Vec<u8>)>>,
+    pub spoil: Mutex<Option<Spoil>>,
 }
 
 fn errno(e: &io::Error) -> u32 {
