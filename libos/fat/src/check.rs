@@ -8,7 +8,7 @@
 //! the stack; memory is a bit a cluster and a few bytes an object, and without it the volume is read-only.
 
 use crate::dir::{Dir, is_object};
-use crate::entry::{DELETED, Entry, Raw, attr};
+use crate::entry::{DELETED, Entry, Raw, attr, next_rename};
 use crate::geometry::FIRST;
 use crate::inode::FatInode;
 use crate::table::{BAD, END, FREE, Run};
@@ -59,6 +59,10 @@ struct Check<'a> {
     claimed: Vec<u64>,
     folders: Vec<Folder>,
     owners: HashMap<u32, Owner>,
+    /// Files without clusters, and when they were made.
+    empty: Vec<(u64, Owner)>,
+    /// Files that were renamed: when they were made, and a bit for how often they were renamed.
+    renamed: HashMap<u64, u8>,
     lost: u32,
     renames: u32,
     other: u32,
@@ -73,6 +77,8 @@ pub fn run(vol: &Arc<Volume>) -> Result<(), Refused> {
         claimed: Vec::new(),
         folders: Vec::new(),
         owners: HashMap::new(),
+        empty: Vec::new(),
+        renamed: HashMap::new(),
         lost: 0,
         renames: 0,
         other: 0,
@@ -109,6 +115,14 @@ impl Check<'_> {
         while at < self.folders.len() {
             self.find(at)?;
             at += 1;
+        }
+        // The old name of a file that was empty when it was renamed.
+        for (made, e) in core::mem::take(&mut self.empty) {
+            if self.renamed.get(&made).is_some_and(|r| r & 1 << next_rename(e.renames) != 0) {
+                let place = self.folder(e.folder as usize)?;
+                self.erase(&place, e.slot, e.long)?;
+                self.renames += 1;
+            }
         }
         self.write()?;
         for at in 0..self.folders.len() {
@@ -207,13 +221,19 @@ impl Check<'_> {
             let raw = &slots[slot as usize];
             let first = self.vol.geo.first_of(raw);
             let is_dir = raw.attr() & attr::DIR != 0;
+            let new = Owner { folder: at as u32, slot, long, renames: raw.renames() };
+            if new.renames != 0 && !is_dir {
+                self.renamed.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                *self.renamed.entry(raw.created_stamp()).or_insert(0) |= 1 << new.renames;
+            }
             if first == 0 || !is_dir && raw.size() == 0 {
                 if is_dir {
                     return Err(Stop::Damaged("a directory has no clusters"));
                 }
+                self.empty.try_reserve(1).map_err(Errno::from)?;
+                self.empty.push((raw.created_stamp(), new));
                 continue;
             }
-            let new = Owner { folder: at as u32, slot, long, renames: raw.renames() };
             self.owners.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             let Some(old) = self.owners.insert(first, new) else {
                 if is_dir {
@@ -222,7 +242,7 @@ impl Check<'_> {
                 }
                 continue;
             };
-            let after = |a: &Owner, b: &Owner| a.renames == b.renames.wrapping_add(1) & 3;
+            let after = |a: &Owner, b: &Owner| a.renames == next_rename(b.renames);
             if after(&new, &old) {
                 let place = self.folder(old.folder as usize)?;
                 self.erase(&place, old.slot, old.long)?;

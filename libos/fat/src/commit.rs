@@ -219,7 +219,6 @@ impl Volume {
             self.mark(m)?;
         }
         self.apply_frees(m)?;
-
         for u in updates.iter().filter(|u| u.light) {
             self.write_entry(m, u)?;
         }
@@ -237,7 +236,8 @@ impl Volume {
                 self.write_back(m)?;
                 self.barrier()?;
             }
-            for (from, to) in m.links.clone() {
+            for k in 0..m.links.len() {
+                let (from, to) = m.links[k];
                 m.table.set(from, to)?;
             }
             for u in updates.iter().filter(|u| !u.light) {

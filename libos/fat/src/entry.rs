@@ -22,6 +22,11 @@ pub const DELETED: u8 = 0xe5;
 /// clusters (a rename that a power cut came into) the newer is known.
 const COUNT_SHIFT: u32 = 6;
 
+/// What a rename makes of the count: 0 is only for what was never renamed.
+pub fn next_rename(n: u8) -> u8 {
+    n % 3 + 1
+}
+
 /// Fields of a short entry.
 pub trait Entry {
     fn short(&self) -> Short;

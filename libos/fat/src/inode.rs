@@ -324,7 +324,7 @@ impl FatInode {
             if have >= want {
                 return Ok(end);
             }
-            match m.table.alloc(last, want - have) {
+            match m.table.alloc(last, want - have, true) {
                 Ok(run) => table::append(&mut self.map.lock().runs, run)?,
                 Err(Errno::ENOSPC) if !tried => {
                     tried = true;
@@ -431,7 +431,7 @@ impl FatInode {
         let (slot, long, head) = self.spell(m, &mut d, name, None)?;
         let mut raw = head.raw;
         raw[11] = if dir { attr::DIR } else { attr::ARCHIVE };
-        raw.set_created(now);
+        raw.set_created(self.vol.stamp(now));
         raw.set_mtime(entry::whole(now));
         raw.set_atime(entry::day(now));
         let run = if dir { Some(self.make_cluster(m, raw)?) } else { None };
@@ -466,7 +466,7 @@ impl FatInode {
     /// A zeroed cluster with `.` and `..`.
     fn make_cluster(&self, m: &mut Meta, like: Raw) -> Result<Run> {
         let geo = self.vol.geo;
-        let run = m.table.alloc(None, 1)?;
+        let run = m.table.alloc(None, 1, false)?;
         let zeros = [0; 512];
         for at in (0..u64::from(geo.cluster)).step_by(512) {
             m.table.buf.write(geo.at(run.start) + at, &zeros)?;
@@ -518,9 +518,9 @@ impl FatInode {
         let Some(last) = last.filter(|_| d.slots() + more <= view::SLOTS_MAX as u32) else {
             return Err(Errno::ENOSPC);
         };
-        m.zero.try_reserve(1)?;
-        let run = m.table.alloc(Some(last), 1)?;
-        m.zero.push(run.start);
+        m.links.try_reserve(1)?;
+        let run = m.table.alloc(Some(last), 1, false)?;
+        m.links.push((last, run.start));
         let zeros = [0; 512];
         for at in (0..u64::from(geo.cluster)).step_by(512) {
             m.table.buf.write(geo.at(run.start) + at, &zeros)?;
@@ -613,7 +613,7 @@ impl FatInode {
             head = h;
         }
         // One more than what the disk has; where it has nothing yet, the number is new already.
-        let renames = was.map_or(raw.renames(), |disk| disk.renames().wrapping_add(1) & 3);
+        let renames = was.map_or(raw.renames(), |disk| entry::next_rename(disk.renames()));
         raw[..11].copy_from_slice(&head.raw[..11]);
         raw[12] = head.raw[12];
         raw.set_renames(renames);

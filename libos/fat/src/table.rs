@@ -110,9 +110,9 @@ impl Table {
         Ok(n)
     }
 
-    /// Takes at most `want` clusters in one run, after `after` if that is free, and links them up; ENOSPC when there
-    /// is none.
-    pub fn alloc(&mut self, after: Option<u32>, want: u32) -> Result<Run> {
+    /// Takes at most `want` clusters in one run, behind `after` if that is free, and chains them, with `link` to
+    /// `after` too; ENOSPC when there is none.
+    pub fn alloc(&mut self, after: Option<u32>, want: u32, link: bool) -> Result<Run> {
         let end = FIRST + self.geo.clusters;
         if self.free == Some(0) {
             return Err(Errno::ENOSPC);
@@ -145,7 +145,7 @@ impl Table {
         for i in (0..len).rev() {
             self.set(start + i, if i + 1 == len { END } else { start + i + 1 })?;
         }
-        if let Some(c) = after {
+        if let Some(c) = after.filter(|_| link) {
             self.set(c, start)?;
         }
         self.next = start + len;

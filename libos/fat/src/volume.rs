@@ -13,6 +13,7 @@ use crate::view;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use libos_base::abi::Timespec;
 use libos_base::block::{BlockDevice, SECTOR};
 use libos_base::sync::{Mutex, Rank, SpinLock};
 use libos_base::{Errno, Result, thread, time};
@@ -47,8 +48,8 @@ pub struct Meta {
     pub frees: Vec<Run>,
     /// The same, written; free once that write is flushed.
     pub waiting: Vec<(u64, Vec<Run>)>,
-    /// Clusters that directories grew by: zeros there before the chain leads to them.
-    pub zero: Vec<u32>,
+    /// Directories that grew: the chain must lead from the first cluster to the second.
+    pub links: Vec<(u32, u32)>,
     /// Removed, perhaps still open.
     pub unlinked: Vec<Weak<FatInode>>,
     /// The disk says that the volume is in use.
@@ -74,6 +75,8 @@ pub struct Volume {
     flushed: AtomicU64,
     orphans: SpinLock<Vec<Orphan>>,
     next_ino: AtomicU64,
+    /// The last time given to a new object, in hundredths of a second.
+    stamps: AtomicU64,
     me: Weak<Volume>,
     timer: AtomicBool,
 }
@@ -141,7 +144,7 @@ impl Volume {
             removals: Vec::new(),
             frees: Vec::new(),
             waiting: Vec::new(),
-            zero: Vec::new(),
+            links: Vec::new(),
             unlinked: Vec::new(),
             marked: unclean,
         };
@@ -155,6 +158,7 @@ impl Volume {
             flushed: AtomicU64::new(0),
             orphans: SpinLock::new(Rank::Table, Vec::new()),
             next_ino: AtomicU64::new(2),
+            stamps: AtomicU64::new(0),
             me: me.clone(),
             timer: AtomicBool::new(false),
         });
@@ -206,6 +210,16 @@ impl Volume {
     }
     pub fn next_ino(&self) -> u64 {
         self.next_ino.fetch_add(1, Ordering::Relaxed)
+    }
+    /// When an object is made, as its entry says: no two have the same, so that an empty file can be told from others
+    /// (see [`crate::check`]).
+    pub fn stamp(&self, now: Timespec) -> Timespec {
+        let at = now.sec.max(0) as u64 * 100 + now.nsec as u64 / 10_000_000;
+        let next = |last: u64| Some(at.max(last + 1));
+        let t = match self.stamps.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next) {
+            Ok(last) | Err(last) => at.max(last + 1),
+        };
+        Timespec { sec: (t / 100) as i64, nsec: (t % 100 * 10_000_000) as i64 }
     }
     /// A removed object is gone.
     pub fn orphan(&self, o: Orphan) {
@@ -261,7 +275,7 @@ impl Volume {
     pub fn free(&self, m: &mut Meta, runs: &[Run]) -> Result<()> {
         for r in runs {
             // They may be a file's before what waits for them is written.
-            m.zero.retain(|c| !(r.start..r.start + r.len).contains(c));
+            m.links.retain(|(c, _)| !(r.start..r.start + r.len).contains(c));
             let size = u64::from(self.geo.cluster);
             m.table.buf.forget(self.geo.at(r.start), u64::from(r.len) * size);
             if !m.table.release(*r)? {
