@@ -26,6 +26,9 @@ pub struct Directives {
     /// `disk 64M`: the VM has a fresh FAT disk of that size, on which the program works: `enter_scratch` goes there. It
     /// must be sound afterwards.
     pub disk: Option<String>,
+    /// `again ARGS`: afterwards the program is started once more on the same disk, with these arguments, and must end with
+    /// status 0: what was written is there, however the first run ended. Its files are in the folder TEST_SCRATCH.
+    pub again: Option<Vec<String>>,
     /// `tool run`: the hosted life is `unibody run --hosted`, with the image's own root.
     pub own_root: bool,
 }
@@ -44,6 +47,7 @@ impl Default for Directives {
             hosted: true,
             own_root: false,
             disk: None,
+            again: None,
         }
     }
 }
@@ -65,6 +69,7 @@ pub fn parse(source: &str) -> Result<Directives> {
             "cflags" => found.cflags = words(rest)?,
             "hosted" => found.hosted = rest.trim() != "no",
             "disk" => found.disk = Some(rest.trim().to_owned()),
+            "again" => found.again = Some(words(rest)?),
             "tool" => found.own_root = rest.trim() == "run",
             // For people who compile it with the compiler of their machine: its facts are this project's own.
             "native" => {}

@@ -152,9 +152,15 @@ pub(super) fn over_background() -> bool {
     dirty > DIRTY_MIN && dirty > available() / 10
 }
 
+/// A dirty file that is worked on. Dropped without locks.
+pub(super) struct Held {
+    pub cache: Arc<FileCache>,
+    _keep: Option<Arc<dyn Backing>>,
+}
+
 /// The dirty files for which `f` holds, with what keeps them alive.
-pub(super) fn dirty_files(f: impl Fn(&FileCache) -> bool) -> Vec<(Arc<FileCache>, Option<Arc<dyn Backing>>)> {
-    let mut list: Vec<(Arc<FileCache>, Option<Arc<dyn Backing>>)> = Vec::new();
+pub(super) fn dirty_files(f: impl Fn(&FileCache) -> bool) -> Vec<Held> {
+    let mut list = Vec::new();
     let n = LISTS.lock().dirty.len();
     if list.try_reserve_exact(n).is_err() && list.try_reserve_exact(1).is_err() {
         return list;
@@ -171,7 +177,7 @@ pub(super) fn dirty_files(f: impl Fn(&FileCache) -> bool) -> Vec<(Arc<FileCache>
         if let Some(c) = cache
             && f(&c)
         {
-            list.push((c, keep));
+            list.push(Held { cache: c, _keep: keep });
         }
     }
     list
@@ -184,21 +190,19 @@ pub fn write_back_all() -> Result<()> {
 
 fn write_back(f: impl Fn(&FileCache) -> bool) -> Result<()> {
     let mut result = Ok(());
-    for (c, keep) in dirty_files(f) {
-        result = result.and(c.flush(0..u64::MAX));
-        drop(keep);
+    for file in dirty_files(f) {
+        result = result.and(file.cache.flush(0..u64::MAX));
     }
     result
 }
 
 /// Writes back until no more is dirty than may be, or nothing helps.
 pub(super) fn help() {
-    for (c, keep) in dirty_files(|_| true) {
+    for file in dirty_files(|_| true) {
         if !over_limit() {
             break;
         }
-        let _ = c.flush(0..u64::MAX);
-        drop(keep);
+        let _ = file.cache.flush(0..u64::MAX);
     }
 }
 

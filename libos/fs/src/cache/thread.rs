@@ -67,10 +67,9 @@ fn look() {
         let t = c.tree.lock();
         t.dirty > 0 && now.saturating_sub(t.dirty_since) >= AGE_NS
     };
-    for (c, keep) in global::dirty_files(|c| if c.is_orphan() { much } else { much || old(c) }) {
+    for file in global::dirty_files(|c| much || !c.is_orphan() && old(c)) {
         // Errors are told by the file's error sequence.
-        let _ = c.flush(0..u64::MAX);
-        drop(keep);
+        let _ = file.cache.flush(0..u64::MAX);
     }
     if LATER.swap(false, Relaxed) {
         for m in crate::mount::list() {
