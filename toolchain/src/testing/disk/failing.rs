@@ -39,14 +39,16 @@ fn nth(context: &Context, name: &str, io: Io, full: bool) -> Result<Tally> {
     let batches: Vec<&[u32]> = all.chunks(TOGETHER).collect();
     let mut resume = Resume::open(&format!("failing-{name}"), batches.len(), full)?;
     let (mut told, mut unnoticed) = (0, 0);
-    let base = folder.join("base.img");
-    prepare(context, &folder, &base)?;
+    let bases: Vec<PathBuf> = (0..WORKS.len()).map(|i| folder.join(format!("base{i}.img"))).collect();
+    for (work, base) in WORKS.iter().zip(&bases) {
+        prepare(context, *work, base)?;
+    }
     while let Some(batch) = batches.get(resume.done) {
         let mut disks: Vec<Vec<(PathBuf, usize)>> = vec![Vec::new(); WORKS.len()];
         for n in *batch {
             let which = *n as usize % WORKS.len();
             let disk = folder.join(format!("disk{n}.img"));
-            std::fs::copy(&base, &disk)?;
+            std::fs::copy(&bases[which], &disk)?;
             let special = Special::Failing { io, n: *n, forever: n % 5 == 4 };
             let (acked, heard) =
                 one(context, &folder, &disk, WORKS[which], &special).with_context(|| format!("{io:?} {n} fails"))?;
@@ -73,14 +75,11 @@ fn nth(context: &Context, name: &str, io: Io, full: bool) -> Result<Tally> {
     })
 }
 
-/// A volume with a database and files, so that there is something to read at the start.
-fn prepare(context: &Context, folder: &Path, base: &Path) -> Result<()> {
+/// A volume on which the workload is set up, so that there is something to read at the start.
+fn prepare(context: &Context, work: Work, base: &Path) -> Result<()> {
     image::make(base, 16 << 20, 16, 4)?;
-    let filler = folder.join("filler");
-    std::fs::write(&filler, vec![b'f'; 300_000])?;
-    image::put(base, &filler, "filler.bin")?;
-    // The first mount may write things that later ones do not.
-    WORKS[1].check(context, &[(base.to_path_buf(), 0)]).map(drop)
+    let (mut command, stdin) = work.alone(context, base, 0)?;
+    process::run(&mut command, stdin.as_bytes(), Duration::from_secs(60))?.expect(0).map(drop)
 }
 
 /// Runs the workload by itself: how many steps it finished, and whether it was told of the fault.
@@ -89,10 +88,11 @@ fn one(context: &Context, folder: &Path, disk: &Path, work: Work, special: &Spec
     let (mut command, stdin) = work.alone(context, disk, 25)?;
     let done = process::run(command.env("UNIBODY_QEMU", script), stdin.as_bytes(), Duration::from_secs(60))?;
     ensure!(!done.timed_out, "it hangs\n{}", done.report());
-    ensure!(done.status < 100 && !done.err().contains("panic"), "it crashed\n{}", done.report());
+    // 127: the disk could not even be mounted.
+    let ended = done.status < 100 || done.status == 127;
+    ensure!(ended && !done.err().contains("panic"), "it crashed\n{}", done.report());
     let acked = work::acked(&done.out());
-    let ended = acked == 25;
-    ensure!(ended || done.status != 0, "it stopped at step {acked} as if all were well\n{}", done.report());
+    ensure!(acked == 25 || done.status != 0, "it stopped at step {acked} as if all were well\n{}", done.report());
     let said = format!("{}{}", done.out(), done.err());
     ensure!(
         done.status == 0 || ["I/O error", "EIO", "rror"].iter().any(|word| said.contains(word)),
