@@ -53,16 +53,17 @@ impl P9Fs {
             return Err(Errno::ESTALE);
         }
         let new = P9Inode::new(self, kind, stat, fid)?;
-        let raced = {
+        // Dropped without the lock, which its end takes, too.
+        let other = {
             let mut t = self.inodes.lock();
             t.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-            let raced = t.get(&qid.path).and_then(Weak::upgrade).filter(|i| i.kind == kind);
-            if raced.is_none() {
+            let other = t.get(&qid.path).and_then(Weak::upgrade);
+            if other.as_ref().is_none_or(|i| i.kind != kind) {
                 t.insert(qid.path, Arc::downgrade(&new));
             }
-            raced
+            other
         };
-        Ok(raced.unwrap_or(new))
+        Ok(other.filter(|i| i.kind == kind).unwrap_or(new))
     }
 }
 

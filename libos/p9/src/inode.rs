@@ -185,9 +185,6 @@ impl P9Inode {
     fn revalidate(&self) -> Result<()> {
         let _io = self.io.lock();
         let (stat, version) = self.attr()?;
-        if self.lost() {
-            return Ok(());
-        }
         let seen = Seen { version, size: stat.size, mtime: stat.mtime, ctime: stat.ctime };
         let Some(cache) = self.cache.get() else {
             let c = FileCache::new(self.me.clone(), stat.size as u64)?;
@@ -195,7 +192,7 @@ impl P9Inode {
             self.state.lock().seen = Some(seen);
             return Ok(());
         };
-        if self.state.lock().seen.replace(seen) != Some(seen) {
+        if !self.lost() && self.state.lock().seen.replace(seen) != Some(seen) {
             cache.invalidate(0..u64::MAX);
             if cache.size() != stat.size as u64 {
                 cache.set_size(stat.size as u64)?;
@@ -226,9 +223,9 @@ impl P9Inode {
             c.set_orphan();
         }
     }
-    /// Before a name of it goes: what cannot be asked later.
+    /// Before a name of it goes: what cannot be asked later, where it will matter.
     fn remember(&self) {
-        if self.in_use() {
+        if self.in_use() || self.cache.get().is_some_and(|c| c.is_dirty()) {
             let _ = self.attr();
         }
     }

@@ -174,6 +174,16 @@ fn dirty_pages_of_a_mapping_outlive_the_descriptor() {
     libos_fs::cache::write_back_all().unwrap();
     assert_eq!(g.get("f"), "01ab456789");
     assert_eq!(g.read_file("/f").unwrap(), "01ab456789");
+    // Nor do they go with one of two names.
+    let f = g.open("/f", RW).unwrap();
+    f.map_page(0, true).unwrap().unwrap().write(8, b"yz");
+    drop(f);
+    let from = g.p.lookup(AT_FDCWD, b"/f", true).unwrap();
+    g.p.link(from, AT_FDCWD, b"/second").unwrap();
+    g.unlink("/f").unwrap();
+    libos_fs::cache::write_back_all().unwrap();
+    assert_eq!(g.get("second"), "01ab4567yz");
+    assert_eq!(g.read_file("/second").unwrap(), "01ab4567yz");
     assert_eq!(g.server.fids().1, 0);
 }
 
