@@ -141,18 +141,10 @@ impl<'a> Suite<'a> {
                 let hosted = self.run(&batch, true)?;
                 let vm = self.run(&batch, false)?;
                 for file in &batch {
-                    let (hosted, vm) = (hosted.get(file), vm.get(file));
-                    match (hosted, vm) {
-                        (Some(hosted), Some(vm)) if same(hosted, vm) => {
-                            if let Some(memory) = &memory {
-                                memory.add(file)?;
-                            }
-                        }
-                        _ => {
-                            let text = |o: Option<&Outcome>| o.map_or("was not run", String::as_str).to_owned();
-                            let line = format!("{file}\n  Linux: {}\n  VM:    {}", text(hosted), text(vm));
-                            differences.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-                        }
+                    if let Some(difference) = self.difference(file, hosted.get(file), vm.get(file))? {
+                        differences.lock().unwrap_or_else(PoisonError::into_inner).push(difference);
+                    } else if let Some(memory) = &memory {
+                        memory.add(file)?;
                     }
                 }
                 if memory.is_some() {
@@ -178,6 +170,23 @@ impl<'a> Suite<'a> {
             bail!("{} of {} files differ\n{}", differences.len(), all.len(), differences.join("\n"));
         }
         Ok(Tally { passed: all.len(), note: format!("{} files", all.len()), ..Tally::default() })
+    }
+
+    /// How the two lives of a file differ. A count may depend on the files before it (how often an allocation can fail
+    /// depends on what is cached), and those on each other: what differs runs again, alone, and that counts.
+    fn difference(&self, file: &String, hosted: Option<&Outcome>, vm: Option<&Outcome>) -> Result<Option<String>> {
+        if matches!((hosted, vm), (Some(hosted), Some(vm)) if same(hosted, vm)) {
+            return Ok(None);
+        }
+        if process::interrupted() {
+            return Ok(Some(format!("{file}: interrupted")));
+        }
+        let alone = |hosted| -> Result<Outcome> {
+            let found = self.run(std::slice::from_ref(file), hosted)?.remove(file);
+            Ok(found.unwrap_or_else(|| "was not run".to_owned()))
+        };
+        let (hosted, vm) = (alone(true)?, alone(false)?);
+        Ok((!same(&hosted, &vm)).then(|| format!("{file}\n  Linux: {hosted}\n  VM:    {vm}")))
     }
 
     /// Runs files in one life, in as many boots as it takes.
