@@ -32,7 +32,7 @@ impl Resume {
                 std::io::ErrorKind::NotFound => Ok(()),
                 _ => Err(error),
             })?,
-            Some(file) => crate::files::write(file, &format!("{} of {total}\n", self.done))?,
+            Some(file) => crate::files::write(file, format!("{} of {total}\n", self.done))?,
             None => {}
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::random::Random;
 use anyhow::{Context as _, Result, ensure};
 use std::ops::Range;
 
-const MAGIC: u64 = 0x6a73_6677_7368_72;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 const SECTOR: usize = 512;
 const FLUSH: u64 = 1;
 const FUA: u64 = 2;
