@@ -25,10 +25,10 @@ use libos_base::page::Page;
 use libos_base::sync::{Mutex, Once};
 use libos_base::{Errno, Result};
 use libos_fs::Path;
-use libos_fs::cache::{Backing, FileCache};
+use libos_fs::cache::{Backing, FileCache, adjacent};
 use libos_fs::inode::{At, Cached, DirEntry, FileSystem, Inode, New, Rename, SetAttr};
 
-const PAGE: u64 = PAGE_SIZE as u64;
+pub(crate) const PAGE: u64 = PAGE_SIZE as u64;
 /// Longest file.
 pub const SIZE_MAX: u64 = u32::MAX as u64;
 /// What every object of the volume may be; the read-only attribute takes the write bits away.
@@ -98,7 +98,7 @@ pub struct FatInode {
     pub io: Mutex<()>,
     /// No name leads here any more.
     pub removed: AtomicBool,
-    writer: Mutex<()>,
+    pub(crate) writer: Mutex<()>,
     cache: Once<Arc<FileCache>>,
     pub dir: Mutex<Dir>,
 }
@@ -127,7 +127,7 @@ impl FatInode {
             map: Mutex::new(map),
             io: Mutex::new(()),
             removed: AtomicBool::new(false),
-            writer: Mutex::new(()),
+            pub(crate) writer: Mutex::new(()),
             cache: Once::new(),
             dir: Mutex::new(Dir::default()),
         });
@@ -138,7 +138,7 @@ impl FatInode {
         }
         Ok(i)
     }
-    fn arc(&self) -> Result<Arc<FatInode>> {
+    pub(crate) fn arc(&self) -> Result<Arc<FatInode>> {
         self.me.upgrade().ok_or(Errno::EIO)
     }
     pub fn is_dir(&self) -> bool {
@@ -147,17 +147,17 @@ impl FatInode {
     pub fn is_removed(&self) -> bool {
         self.removed.load(Ordering::Acquire)
     }
-    fn set_removed(&self) {
+    pub(crate) fn set_removed(&self) {
         self.removed.store(true, Ordering::Release);
         if let Some(c) = self.cache.get() {
             c.set_orphan();
         }
     }
-    fn file(&self) -> Result<&Arc<FileCache>> {
+    pub(crate) fn file(&self) -> Result<&Arc<FileCache>> {
         self.cache.get().ok_or(Errno::EISDIR)
     }
     /// Length of a file.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.cache.get().map_or(0, |c| c.size())
     }
     /// Writes dirty pages of a file to the device.
@@ -176,7 +176,7 @@ impl FatInode {
     }
 
     /// Reads the chain, unless that was done.
-    fn load_map(&self) -> Result<()> {
+    pub(crate) fn load_map(&self) -> Result<()> {
         if self.map.lock().loaded {
             return Ok(());
         }
@@ -215,7 +215,7 @@ impl FatInode {
         map.loaded = true;
         Ok(())
     }
-    fn broken(&self, e: Errno) -> Errno {
+    pub(crate) fn broken(&self, e: Errno) -> Errno {
         if e == Errno::EIO {
             self.vol.damaged("a chain of clusters is broken");
         }
@@ -281,7 +281,7 @@ impl FatInode {
         Ok(())
     }
     /// Begins a change of content or attributes.
-    fn begin(&self) -> Result<Busy<'_>> {
+    pub(crate) fn begin(&self) -> Result<Busy<'_>> {
         self.vol.check_writable()?;
         {
             let mut s = self.state.lock();
@@ -295,353 +295,10 @@ impl FatInode {
         self.vol.wake_later();
         Ok(busy)
     }
-    fn touch(&self) {
+    pub(crate) fn touch(&self) {
         let t = entry::whole(libos_fs::time::now());
         self.state.lock().mtime = t;
     }
-
-    /// Gets clusters so that `end` bytes fit; how many bytes fit now, ENOSPC when not even `min` do. They stay until
-    /// [`Map::floor`] is lowered.
-    fn reserve(&self, min: u64, end: u64) -> Result<u64> {
-        let geo = &self.vol.geo;
-        let size = u64::from(geo.cluster);
-        let want = geo.clusters_for(end);
-        {
-            let mut map = self.map.lock();
-            if table::total(&map.runs) >= want {
-                map.floor = want;
-                return Ok(end);
-            }
-        }
-        let mut m = self.vol.meta.lock();
-        let mut tried = false;
-        loop {
-            let (have, last) = {
-                let mut map = self.map.lock();
-                map.floor = want;
-                (table::total(&map.runs), table::last(&map.runs))
-            };
-            if have >= want {
-                return Ok(end);
-            }
-            match m.table.alloc(last, want - have, true) {
-                Ok(run) => table::append(&mut self.map.lock().runs, run)?,
-                Err(Errno::ENOSPC) if !tried => {
-                    tried = true;
-                    self.vol.reclaim(&mut m)?;
-                }
-                Err(Errno::ENOSPC) if u64::from(have) * size > min => return Ok(u64::from(have) * size),
-                Err(e) => return Err(e),
-            }
-            if m.table.buf.full() {
-                self.vol.trim(&mut m)?;
-            }
-        }
-    }
-    fn release_floor(&self) {
-        self.map.lock().floor = 0;
-    }
-
-    /// Makes the device hold zeros from `valid` to `to`. `io` is held.
-    fn make_valid(&self, to: u64) -> Result<()> {
-        let valid = self.map.lock().valid;
-        if valid >= to {
-            return Ok(());
-        }
-        let mut at = valid;
-        if at % SECTOR != 0 {
-            // The sector that holds the end of what is valid.
-            let start = at - at % SECTOR;
-            let page = Page::new()?;
-            self.transfer(Op::Read, start, &[page.clone()], SECTOR)?;
-            page.zero((at % SECTOR) as usize, SECTOR as usize);
-            self.transfer(Op::Write, start, &[page], SECTOR)?;
-            at = start + SECTOR;
-        }
-        let end = to.next_multiple_of(SECTOR);
-        let geo = self.vol.geo;
-        let size = u64::from(geo.cluster);
-        while at < end {
-            let run = {
-                let map = self.map.lock();
-                *table::find(&map.runs, (at / size) as u32).ok_or(Errno::EIO)?
-            };
-            let run_end = u64::from(run.index + run.len) * size;
-            let n = run_end.min(end) - at;
-            crate::io::zero(&*self.vol.dev, geo.at(run.start) + at - u64::from(run.index) * size, n)?;
-            self.vol.wrote();
-            at += n;
-        }
-        let mut map = self.map.lock();
-        map.valid = map.valid.max(to);
-        Ok(())
-    }
-    /// As `make_valid`, for who does not hold `io`.
-    pub fn fill(&self, to: u64) -> Result<()> {
-        if self.map.lock().valid >= to {
-            return Ok(());
-        }
-        let _io = self.io.lock();
-        self.make_valid(to)
-    }
-
-    /// Moves pages from byte `pos` on, `len` bytes in all (whole sectors), by clusters.
-    fn transfer(&self, op: Op, pos: u64, pages: &[Arc<Page>], len: u64) -> Result<()> {
-        let geo = &self.vol.geo;
-        let size = u64::from(geo.cluster);
-        let mut batch = Batch::new();
-        {
-            let map = self.map.lock();
-            let mut done = 0;
-            let mut run: Option<&Run> = None;
-            while done < len {
-                let at = pos + done;
-                let index = (at / size) as u32;
-                let r = match run.filter(|r| index - r.index < r.len) {
-                    Some(r) => r,
-                    None => table::find(&map.runs, index).ok_or(Errno::EIO)?,
-                };
-                run = Some(r);
-                let run_end = u64::from(r.index + r.len) * size;
-                let off = done % PAGE;
-                let n = (run_end - at).min(PAGE - off).min(len - done);
-                let device = geo.at(r.start) + at - u64::from(r.index) * size;
-                batch.add(op, device, &pages[(done / PAGE) as usize], off as usize, n as usize)?;
-                done += n;
-            }
-        }
-        batch.run(&*self.vol.dev)
-    }
-
-    /// Pages of the device's end of `n` pages from `index` on: bytes that there are clusters for.
-    fn backed(&self, index: u64, n: usize) -> u64 {
-        let size = u64::from(self.vol.geo.cluster);
-        let end = u64::from(table::total(&self.map.lock().runs)) * size;
-        end.saturating_sub(index * PAGE).min(n as u64 * PAGE)
-    }
-
-    fn make(&self, m: &mut Meta, name: &str, dir: bool) -> Result<Arc<FatInode>> {
-        self.load_dir(m)?;
-        m.dirty.try_reserve(1)?;
-        let now = libos_fs::time::now();
-        let mut d = self.dir.lock();
-        if d.dead || d.find(name)?.is_some() {
-            return Err(if d.dead { Errno::ENOENT } else { Errno::EEXIST });
-        }
-        let (slot, long, head) = self.spell(m, &mut d, name, None)?;
-        let mut raw = head.raw;
-        raw[11] = if dir { attr::DIR } else { attr::ARCHIVE };
-        raw.set_created(self.vol.stamp(now));
-        raw.set_mtime(entry::whole(now));
-        raw.set_atime(entry::day(now));
-        let run = if dir { Some(self.make_cluster(m, raw)?) } else { None };
-        if let Some(r) = run {
-            raw.set_first(r.start, self.vol.geo.wide());
-        }
-        let ino = self.vol.next_ino();
-        let place = Place { dir: self.arc()?, slot, long };
-        let i = FatInode::new(&self.vol, ino, raw, Some(place), false)?;
-        {
-            let mut map = i.map.lock();
-            map.runs.extend(run);
-            map.loaded = true;
-            let mut s = i.state.lock();
-            s.long = head.long;
-            s.over = head.over;
-            s.raw = raw;
-        }
-        if dir {
-            let mut below = i.dir.lock();
-            below.grow(self.vol.geo.cluster / 32)?;
-            below.take(2);
-            below.end = 2;
-            below.loaded = true;
-        }
-        d.insert(Rec { name: Box::from(name.as_bytes()), slot, long, ino, raw, inode: i.me.clone() })?;
-        drop(d);
-        i.list(m)?;
-        Ok(i)
-    }
-
-    /// A zeroed cluster with `.` and `..`.
-    fn make_cluster(&self, m: &mut Meta, like: Raw) -> Result<Run> {
-        let geo = self.vol.geo;
-        let run = m.table.alloc(None, 1, false)?;
-        let zeros = [0; 512];
-        for at in (0..u64::from(geo.cluster)).step_by(512) {
-            m.table.buf.write(geo.at(run.start) + at, &zeros)?;
-        }
-        for (i, first) in [run.start, self.link()].into_iter().enumerate() {
-            let mut raw = like;
-            raw[..11].fill(b' ');
-            raw[..i + 1].fill(b'.');
-            raw[12] = 0;
-            raw.set_first(first, geo.wide());
-            m.table.buf.write(geo.at(run.start) + 32 * i as u64, &raw)?;
-        }
-        Ok(run)
-    }
-    /// What `..` below this directory says.
-    fn link(&self) -> u32 {
-        if self.state.lock().place.is_none() { 0 } else { self.first() }
-    }
-
-    /// Finds slots for `name`: those of its ghost, or new ones; `own` is the slot of an entry that goes away for it.
-    fn spell(&self, m: &mut Meta, d: &mut Dir, name: &str, own: Option<u32>) -> Result<(u32, u32, Head)> {
-        if let Some(g) = d.ghost(name.as_bytes()) {
-            m.removals.retain(|r| !(r.place.is(self, g.slot)));
-            let mut raw = [0; 32];
-            raw[..11].copy_from_slice(&g.raw[..11]);
-            raw[12] = g.raw[12] & 0x18;
-            return Ok((g.slot, g.long, Head { raw, long: Vec::new(), over: true }));
-        }
-        let e = names::encode(name, |s| d.has_short(s, own))?;
-        let long = e.long.len() as u32;
-        let slot = loop {
-            if let Some(s) = d.take(long + 1) {
-                break s;
-            }
-            self.extend(m, d)?;
-        };
-        let mut raw = [0; 32];
-        raw[..11].copy_from_slice(&e.short);
-        raw[12] = e.flags;
-        Ok((slot, long, Head { raw, long: e.long, over: false }))
-    }
-
-    /// Adds a cluster to a directory.
-    fn extend(&self, m: &mut Meta, d: &mut Dir) -> Result<()> {
-        let geo = self.vol.geo;
-        let more = geo.cluster / 32;
-        let last = table::last(&self.map.lock().runs);
-        // The root of FAT12 and FAT16 does not grow.
-        let Some(last) = last.filter(|_| d.slots() + more <= view::SLOTS_MAX as u32) else {
-            return Err(Errno::ENOSPC);
-        };
-        m.links.try_reserve(1)?;
-        let run = m.table.alloc(Some(last), 1, false)?;
-        m.links.push((last, run.start));
-        let zeros = [0; 512];
-        for at in (0..u64::from(geo.cluster)).step_by(512) {
-            m.table.buf.write(geo.at(run.start) + at, &zeros)?;
-        }
-        table::append(&mut self.map.lock().runs, run)?;
-        d.grow(more)
-    }
-
-    /// Runs `f`; when space is short, once more after a commit gave back what was freed.
-    fn with_space<T>(&self, mut f: impl FnMut(&mut Meta) -> Result<T>) -> Result<T> {
-        self.vol.check_writable()?;
-        let mut m = self.vol.meta.lock();
-        let r = match f(&mut m) {
-            Err(Errno::ENOSPC) => {
-                self.vol.reclaim(&mut m)?;
-                f(&mut m)
-            }
-            r => r,
-        };
-        if m.table.buf.full() {
-            self.vol.trim(&mut m)?;
-        }
-        self.vol.wake_later();
-        r
-    }
-
-    /// Takes the entry at `place` away: from the names, and from the disk at the next commit if it is there.
-    fn drop_entry(&self, m: &mut Meta, d: &mut Dir, i: &FatInode, ghost: bool) -> Result<()> {
-        m.removals.try_reserve(1)?;
-        d.ghosts.try_reserve(1)?;
-        let mut s = i.state.lock();
-        let Some(place) = s.place.clone() else { return Err(Errno::ENOENT) };
-        let rec = d.remove(place.slot);
-        let there = s.disk.take().is_some() || core::mem::take(&mut s.over);
-        if there {
-            if let (Some(rec), true) = (rec, ghost) {
-                d.ghosts.push(Ghost { name: rec.name, slot: place.slot, long: place.long, raw: s.raw });
-            }
-            m.removals.push(Removal { place });
-        } else {
-            d.give(place.slot, place.long);
-        }
-        s.place = None;
-        s.long = Vec::new();
-        Ok(())
-    }
-
-    fn move_entry(&self, m: &mut Meta, r: &Rename<'_>) -> Result<()> {
-        let (what, to) = (fat(r.what)?, fat(r.to)?);
-        self.load_dir(m)?;
-        to.load_dir(m)?;
-        m.removals.try_reserve(2)?;
-        m.dirty.try_reserve(1)?;
-        let (what_arc, to_arc) = (what.arc()?, to.arc()?);
-        let old = what.state.lock().place.clone().ok_or(Errno::ENOENT)?;
-        let (was, mut raw) = {
-            let s = what.state.lock();
-            (s.disk, s.raw)
-        };
-        // One lock for one directory; two under the volume's lock cannot be taken the other way round.
-        let mut from_dir = self.dir.lock();
-        let mut to_dir = if r.same_dir { None } else { Some(to.dir.lock()) };
-        let (slot, long, name, head);
-        if let Some(victim) = r.replaced {
-            let victim = fat(victim)?;
-            let d = to_dir.as_deref_mut().unwrap_or(&mut from_dir);
-            let mut v = victim.state.lock();
-            let place = v.place.take().ok_or(Errno::ENOENT)?;
-            let rec = d.remove(place.slot).ok_or(Errno::ENOENT)?;
-            victim.set_removed();
-            let over = v.disk.take().is_some() || v.over;
-            victim.dir.lock().dead = true;
-            let mut raw = [0; 32];
-            raw[..11].copy_from_slice(&v.raw[..11]);
-            raw[12] = v.raw[12] & 0x18;
-            head = Head { raw, long: core::mem::take(&mut v.long), over };
-            (slot, long, name) = (place.slot, place.long, rec.name);
-            drop(v);
-            let mut s = what.state.lock();
-            s.flush_first |= over;
-        } else {
-            let new = names::check(r.name)?;
-            let d = to_dir.as_deref_mut().unwrap_or(&mut from_dir);
-            let own = (r.same_dir && d.find(new)?.is_some()).then_some(old.slot);
-            if own.is_none() && d.find(new)?.is_some() {
-                return Err(Errno::EEXIST);
-            }
-            let (s, l, h) = to.spell(m, d, new, own)?;
-            (slot, long, name) = (s, l, Box::from(new.as_bytes()));
-            head = h;
-        }
-        // One more than what the disk has; where it has nothing yet, the number is new already.
-        let renames = was.map_or(raw.renames(), |disk| entry::next_rename(disk.renames()));
-        raw[..11].copy_from_slice(&head.raw[..11]);
-        raw[12] = head.raw[12];
-        raw.set_renames(renames);
-        self.drop_entry(m, &mut from_dir, what, false)?;
-        let d = to_dir.as_deref_mut().unwrap_or(&mut from_dir);
-        d.insert(Rec { name, slot, long, ino: what.ino, raw, inode: what.me.clone() })?;
-        {
-            let mut s = what.state.lock();
-            s.place = Some(Place { dir: to_arc, slot, long });
-            s.raw = raw;
-            s.long = head.long;
-            s.over = head.over;
-            if what_arc.is_dir() && !r.same_dir {
-                s.parent = Some(to.link());
-            }
-        }
-        drop(to_dir);
-        drop(from_dir);
-        what.list(m)
-    }
-}
-
-/// How a name will be spelled.
-struct Head {
-    raw: Raw,
-    long: Vec<Raw>,
-    /// The disk has an entry of that name there.
-    over: bool,
 }
 
 /// While it lives, the object stays in the list of what may have to be written.
@@ -653,7 +310,7 @@ impl Drop for Busy<'_> {
     }
 }
 
-fn fat(i: &Arc<dyn Inode>) -> Result<&FatInode> {
+pub(crate) fn fat(i: &Arc<dyn Inode>) -> Result<&FatInode> {
     i.downcast::<FatInode>().ok_or(Errno::EXDEV)
 }
 
@@ -665,38 +322,6 @@ impl Drop for FatInode {
             let first = if runs.is_empty() && !self.map.lock().loaded { self.state.lock().raw.first() } else { 0 };
             self.vol.orphan(Orphan { runs, first, known });
         }
-    }
-}
-
-impl Backing for FatInode {
-    fn read_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()> {
-        let valid = self.map.lock().valid;
-        let end = valid.saturating_sub(index * PAGE).min(self.backed(index, pages.len()));
-        if end == 0 {
-            return Ok(());
-        }
-        self.transfer(Op::Read, index * PAGE, pages, end.next_multiple_of(SECTOR))?;
-        if end % SECTOR != 0 {
-            let (page, off) = (&pages[(end / PAGE) as usize], (end % PAGE) as usize);
-            page.zero(off, off.next_multiple_of(SECTOR as usize));
-        }
-        Ok(())
-    }
-    fn write_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()> {
-        let _io = self.io.lock();
-        let len = self.backed(index, pages.len());
-        if len == 0 {
-            return Ok(());
-        }
-        self.make_valid(index * PAGE)?;
-        self.transfer(Op::Write, index * PAGE, pages, len)?;
-        self.vol.wrote();
-        let mut map = self.map.lock();
-        map.valid = map.valid.max(index * PAGE + len);
-        Ok(())
-    }
-    fn sparse(&self) -> bool {
-        true
     }
 }
 
@@ -718,11 +343,11 @@ impl Inode for FatInode {
         }
         let clusters = {
             let map = self.map.lock();
-            if map.loaded { table::total(&map.runs) } else { geo.clusters_for(self.len()) }
+            if map.loaded { table::total(&map.runs) } else { geo.clusters_for(self.length()) }
         };
         let bytes = u64::from(clusters) * u64::from(geo.cluster);
         let root = self.is_dir() && bytes == 0;
-        let size = if self.is_dir() { if root { geo.root_len } else { bytes } } else { self.len() };
+        let size = if self.is_dir() { if root { geo.root_len } else { bytes } } else { self.length() };
         let s = self.state.lock();
         let ro = s.raw.attr() & attr::READ_ONLY != 0 && !self.is_dir();
         let at = |sec| Timespec { sec, nsec: 0 };
@@ -806,7 +431,7 @@ impl Inode for FatInode {
         Ok((n, pos + n as u64))
     }
     fn size(&self) -> u64 {
-        self.len()
+        self.length()
     }
     fn resize(&self, len: u64) -> Result<()> {
         let cache = self.file()?;

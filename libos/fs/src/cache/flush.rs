@@ -30,38 +30,40 @@ impl FileCache {
             return Ok(());
         }
         let mut result = Ok(());
-        let mut pages: Vec<Arc<Page>> = Vec::new();
-        if pages.try_reserve_exact(dirty.clamp(1, BATCH)).is_err() {
+        let (mut indices, mut pages) = (Vec::new(), Vec::new());
+        let room = dirty.clamp(1, BATCH);
+        if indices.try_reserve_exact(room).is_err() || pages.try_reserve_exact(room).is_err() {
+            indices.try_reserve_exact(1)?;
             pages.try_reserve_exact(1)?;
         }
         loop {
-            let Some(first) = self.tree.lock().collect(&range, &mut pages) else { break };
-            let end = first + pages.len() as u64;
-            let n = pages.len();
+            self.tree.lock().collect(&range, &mut indices, &mut pages);
+            let (Some(&first), Some(&last)) = (indices.first(), indices.last()) else { break };
             if self.mapped.load(Relaxed) {
-                memory::write_protect((&raw const *self).cast(), first..end);
-                self.zero_tail(first, &pages);
+                memory::write_protect((&raw const *self).cast(), first..last + 1);
+                self.zero_tail(&indices, &pages);
             }
-            if let Err(e) = backing.write_pages(first, &pages) {
+            if let Err(e) = backing.write_scattered(&indices, &pages) {
                 self.errors.set(e);
                 result = result.and(Err(e));
             }
+            global::cleaned(pages.len());
+            indices.clear();
             pages.clear();
-            global::cleaned(n);
-            range.start = end;
+            range.start = last + 1;
         }
         result
     }
 
     /// What mappings wrote behind the file's end does not go to the storage.
-    fn zero_tail(&self, first: u64, pages: &[Arc<Page>]) {
+    fn zero_tail(&self, indices: &[u64], pages: &[Arc<Page>]) {
         let t = self.tree.lock();
         let end = t.size.max(t.writing_end);
         let off = (end % PAGE) as usize;
         if off != 0
-            && let Some(p) = (end / PAGE).checked_sub(first).and_then(|i| pages.get(i as usize))
+            && let Ok(i) = indices.binary_search(&(end / PAGE))
         {
-            p.zero(off, PAGE as usize);
+            pages[i].zero(off, PAGE as usize);
         }
     }
 

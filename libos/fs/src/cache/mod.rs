@@ -51,11 +51,30 @@ pub trait Backing: Send + Sync {
     /// Writes whole adjacent pages to storage: handed to the device, not yet durable. What lies past the file's end is
     /// not written.
     fn write_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()>;
+    /// The same for pages that are not all adjacent; `pages[i]` is page `indices[i]`, in ascending order. Worth
+    /// implementing where many small transfers are faster together than one after the other.
+    fn write_scattered(&self, indices: &[u64], pages: &[Arc<Page>]) -> Result<()> {
+        let mut result = Ok(());
+        for (index, run) in adjacent(indices) {
+            result = result.and(self.write_pages(index, &pages[run]));
+        }
+        result
+    }
     /// Whether storage reads as zeros where nothing was written when a file grows. Without that, pages that a growing
     /// file skips become dirty zeros.
     fn sparse(&self) -> bool {
         false
     }
+}
+
+/// The runs of adjacent pages in ascending `indices`: the first index of each, and where it lies.
+pub fn adjacent(indices: &[u64]) -> impl Iterator<Item = (u64, Range<usize>)> {
+    let mut at = 0;
+    indices.chunk_by(|a, b| a + 1 == *b).map(move |run| {
+        let place = at..at + run.len();
+        at = place.end;
+        (run[0], place)
+    })
 }
 
 /// The pages of one file. Made with its inode; dirty pages keep the inode alive until they are written.

@@ -201,26 +201,25 @@ impl Tree {
         })
     }
 
-    /// Takes the first run of adjacent dirty pages in `range`, at most as many as `batch` has room for: they are clean
-    /// from now on. Index of the first.
-    pub fn collect(&mut self, range: &Range<u64>, batch: &mut Vec<Arc<Page>>) -> Option<u64> {
-        let first = self.first_dirty(range)?;
-        let mut at = first;
-        while at < range.end && batch.len() < batch.capacity() {
-            let Some(l) = self.leaves.get_mut(&(at / FAN)) else { break };
-            if l.dirty & bit(at) == 0 {
-                break;
+    /// Takes the first dirty pages in `range`, at most as many as `pages` has room for: they are clean from now on.
+    pub fn collect(&mut self, range: &Range<u64>, indices: &mut Vec<u64>, pages: &mut Vec<Arc<Page>>) {
+        let max = pages.capacity().min(indices.capacity());
+        let mut at = range.start;
+        while pages.len() < max
+            && let Some(index) = self.first_dirty(&(at..range.end))
+        {
+            let Some(l) = self.leaves.get_mut(&(index / FAN)) else { break };
+            if let Some(p) = &l.pages[(index % FAN) as usize] {
+                indices.push(index);
+                pages.push(p.clone());
             }
-            let Some(p) = &l.pages[(at % FAN) as usize] else { break };
-            batch.push(p.clone());
-            l.dirty &= !bit(at);
+            l.dirty &= !bit(index);
             self.dirty -= 1;
             if l.dirty == 0 {
-                self.dirty_leaves.remove(&(at / FAN));
+                self.dirty_leaves.remove(&(index / FAN));
             }
-            at += 1;
+            at = index + 1;
         }
-        Some(first)
     }
 
     /// Takes pages of `range` into `gone`: all of them, or only clean ones that nobody else holds. True when there may
