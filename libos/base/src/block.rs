@@ -79,7 +79,11 @@ impl Request {
                 let mut bytes = 0;
                 for s in &self.segments {
                     let page = crate::layout::PAGE_SIZE;
-                    if s.len == 0 || s.len as u64 % SECTOR != 0 || s.offset > page || s.len > page - s.offset {
+                    if s.len == 0
+                        || !(s.len as u64).is_multiple_of(SECTOR)
+                        || s.offset > page
+                        || s.len > page - s.offset
+                    {
                         return false;
                     }
                     bytes += s.len as u64;

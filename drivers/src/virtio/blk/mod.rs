@@ -88,7 +88,6 @@ impl Blk {
         Ok(Arc::new(Self { core, info, limits, name, serial, cpu: options.cpu, changing }))
     }
 
-    #[expect(clippy::type_complexity, reason = "between two functions of this file")]
     fn bring_up(device: &mut Device, core: &Arc<Core>, options: &Options) -> Result<(Info, (Vec<Ring>, Limits))> {
         let agreed = device.transport.negotiate(config::WANTED)?;
         let info = Info::read(&device.transport, agreed)?;

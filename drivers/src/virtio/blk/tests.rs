@@ -20,6 +20,9 @@ const PLAIN: Raw = Raw {
     discard_align: 8,
 };
 
+/// What a disk calls itself: 20 bytes.
+const SERIAL: [u8; 20] = *b"disk0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
 fn disk(raw: Raw, size: u16, event_idx: bool) -> (Blk, Sim) {
     let (q, sim) = pair(size, false, event_idx);
     let info = raw.checked().unwrap();
@@ -57,7 +60,7 @@ impl Server {
         let (kind, sector, data, status) = parts(chain);
         let bytes: u32 = data.iter().map(|d| d.1).sum();
         let mut at = (sector * SECTOR) as usize;
-        let whole = |v: u64| v % u64::from(self.block) == 0;
+        let whole = |v: u64| v.is_multiple_of(self.block.into());
         match kind {
             0 | 1 => assert!(bytes > 0 && whole(bytes.into()) && whole(at as u64), "{bytes} at {at}"),
             4 => assert!(data.is_empty() && sector == 0),
@@ -71,11 +74,7 @@ impl Server {
                 match kind {
                     0 => core::ptr::copy_nonoverlapping(self.image[at..][..n].as_ptr(), addr as *mut u8, n),
                     1 => core::ptr::copy_nonoverlapping(addr as *const u8, self.image[at..][..n].as_mut_ptr(), n),
-                    _ => core::ptr::copy_nonoverlapping(
-                        b"disk0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".as_ptr(),
-                        addr as *mut u8,
-                        n,
-                    ),
+                    _ => core::ptr::copy_nonoverlapping(SERIAL.as_ptr(), addr as *mut u8, n),
                 }
             }
             assert_eq!(writes, kind != 1);
