@@ -415,7 +415,7 @@ fn threads_agree_with_a_model() {
                         let r = (seed >> 33) as usize;
                         let slot = r % 40;
                         let at = (slot * 4 + id) * STRIPE;
-                        if r / 40 % 2 == 0 {
+                        if (r / 40).is_multiple_of(2) {
                             let data = pattern(STRIPE, r);
                             assert_eq!(s.write(at as u64, &data).unwrap(), STRIPE);
                             model[slot] = Some(data);
