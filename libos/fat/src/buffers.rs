@@ -33,6 +33,8 @@ pub struct Buffers {
     fat_at: u64,
     fat_len: u64,
     fats: u64,
+    /// A read failed: some change may have stopped half way, so the next mount has to look.
+    pub failed: bool,
 }
 
 impl Buffers {
@@ -46,6 +48,7 @@ impl Buffers {
             fat_at: g.fat_at,
             fat_len: g.fat_len,
             fats: g.fats,
+            failed: false,
         }
     }
     /// Many changes wait: a commit is due.
@@ -70,7 +73,10 @@ impl Buffers {
                 let len = PAGE.min(end.checked_sub(index * PAGE).filter(|&n| n > 0).ok_or(Errno::EIO)?);
                 let mut b = Batch::new();
                 b.add(Op::Read, index * PAGE, &page, 0, len as usize)?;
-                b.run(&*self.dev)?;
+                if let Err(e) = b.run(&*self.dev) {
+                    self.failed = true;
+                    return Err(e);
+                }
             }
             self.map.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             self.map.insert(index, Buffer { page, dirty: 0, used: 0 });

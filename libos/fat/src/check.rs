@@ -43,7 +43,7 @@ struct Folder {
     parent: u32,
 }
 
-/// Who owns a first cluster.
+/// An entry, and what tells it from others of the same file.
 #[derive(Clone, Copy)]
 struct Owner {
     /// Which of the folders the entry is in.
@@ -51,7 +51,27 @@ struct Owner {
     slot: u32,
     long: u32,
     renames: u8,
+    made: u64,
 }
+
+impl Owner {
+    fn is(&self, other: &Owner) -> bool {
+        (self.folder, self.slot) == (other.folder, other.slot)
+    }
+}
+
+/// Two entries of one object, which was being renamed.
+struct Twins {
+    old: Owner,
+    new: Owner,
+    /// Its first cluster, if it has any.
+    first: u32,
+    dir: bool,
+}
+
+/// More of these than a commit can leave: not us, or not worth the time.
+const TWINS_MAX: usize = 20_000;
+const DOUBLES_MAX: usize = 100;
 
 struct Check<'a> {
     vol: &'a Arc<Volume>,
@@ -59,10 +79,13 @@ struct Check<'a> {
     claimed: Vec<u64>,
     folders: Vec<Folder>,
     owners: HashMap<u32, Owner>,
-    /// Files without clusters, and when they were made.
-    empty: Vec<(u64, Owner)>,
-    /// Files that were renamed: when they were made, and a bit for how often they were renamed.
-    renamed: HashMap<u64, u8>,
+    /// Files without clusters.
+    empty: Vec<Owner>,
+    /// Files that were renamed, by when they were made and how often they were renamed.
+    renamed: HashMap<(u64, u8), Owner>,
+    twins: Vec<Twins>,
+    /// Entries of one name.
+    doubles: Vec<(Owner, Owner)>,
     lost: u32,
     renames: u32,
     other: u32,
@@ -79,6 +102,8 @@ pub fn run(vol: &Arc<Volume>) -> Result<(), Refused> {
         owners: HashMap::new(),
         empty: Vec::new(),
         renamed: HashMap::new(),
+        twins: Vec::new(),
+        doubles: Vec::new(),
         lost: 0,
         renames: 0,
         other: 0,
@@ -116,14 +141,7 @@ impl Check<'_> {
             self.find(at)?;
             at += 1;
         }
-        // The old name of a file that was empty when it was renamed.
-        for (made, e) in core::mem::take(&mut self.empty) {
-            if self.renamed.get(&made).is_some_and(|r| r & 1 << next_rename(e.renames) != 0) {
-                let place = self.folder(e.folder as usize)?;
-                self.erase(&place, e.slot, e.long)?;
-                self.renames += 1;
-            }
-        }
+        self.resolve()?;
         self.write()?;
         for at in 0..self.folders.len() {
             self.settle(at)?;
@@ -217,24 +235,28 @@ impl Check<'_> {
             found.push((f.slot, f.long.min(f.slot)));
             Ok(())
         })?;
+        let mut here: Vec<Owner> = Vec::new();
+        here.try_reserve_exact(found.len()).map_err(Errno::from)?;
         for (slot, long) in found {
             let raw = &slots[slot as usize];
             let first = self.vol.geo.first_of(raw);
             let is_dir = raw.attr() & attr::DIR != 0;
-            let new = Owner { folder: at as u32, slot, long, renames: raw.renames() };
+            let new = Owner { folder: at as u32, slot, long, renames: raw.renames(), made: raw.created_stamp() };
+            here.push(new);
             if new.renames != 0 && !is_dir {
                 self.renamed.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-                *self.renamed.entry(raw.created_stamp()).or_insert(0) |= 1 << new.renames;
+                self.renamed.insert((new.made, new.renames), new);
             }
             if first == 0 || !is_dir && raw.size() == 0 {
                 if is_dir {
                     return Err(Stop::Damaged("a directory has no clusters"));
                 }
                 self.empty.try_reserve(1).map_err(Errno::from)?;
-                self.empty.push((raw.created_stamp(), new));
+                self.empty.push(new);
                 continue;
             }
             self.owners.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            self.twins.try_reserve(1).map_err(Errno::from)?;
             let Some(old) = self.owners.insert(first, new) else {
                 if is_dir {
                     self.folders.try_reserve(1).map_err(Errno::from)?;
@@ -243,19 +265,70 @@ impl Check<'_> {
                 continue;
             };
             let after = |a: &Owner, b: &Owner| a.renames == next_rename(b.renames);
-            if after(&new, &old) {
-                let place = self.folder(old.folder as usize)?;
-                self.erase(&place, old.slot, old.long)?;
-                let parent = self.link(at);
-                if let Some(f) = self.folders.iter_mut().find(|f| f.first == first) {
-                    f.parent = parent;
-                }
-            } else if after(&old, &new) {
-                self.erase(&dir, slot, long)?;
-                self.owners.insert(first, old);
-            } else {
-                return Err(Stop::Damaged("two entries lead to the same clusters"));
+            if self.twins.iter().any(|t| t.first == first) || self.twins.len() >= TWINS_MAX {
+                return Err(Stop::Damaged("many entries lead to the same clusters"));
             }
+            self.twins.push(match (after(&new, &old), after(&old, &new)) {
+                (true, _) => Twins { old, new, first, dir: is_dir },
+                (_, true) => Twins { old: new, new: old, first, dir: is_dir },
+                _ => return Err(Stop::Damaged("two entries lead to the same clusters")),
+            });
+        }
+        for (a, b) in Dir::default().load(&slots, || 0)? {
+            if self.doubles.len() >= DOUBLES_MAX {
+                return Err(Stop::Damaged("a directory has many entries of one name"));
+            }
+            let find = |slot| here.iter().find(|o| o.slot == slot).copied();
+            if let (Some(a), Some(b)) = (find(a), find(b)) {
+                self.doubles.try_reserve(1).map_err(Errno::from)?;
+                self.doubles.push((a, b));
+            }
+        }
+        Ok(())
+    }
+
+    /// Of two entries of one object the older goes; of two entries of one name, one.
+    ///
+    /// A name can be there twice when its file was renamed and another came in its place, all in one phase of a commit.
+    /// If the first file's new entry is there, its old one goes anyway. If not, the phase was not completed, nobody was
+    /// promised anything of it, and what came in its place goes back to its own old name or, if it was new, goes.
+    fn resolve(&mut self) -> Done {
+        for e in core::mem::take(&mut self.empty) {
+            if let Some(new) = self.renamed.get(&(e.made, next_rename(e.renames))) {
+                self.twins.try_reserve(1).map_err(Errno::from)?;
+                self.twins.push(Twins { old: e, new: *new, first: 0, dir: false });
+            }
+        }
+        let mut gone: Vec<Owner> = Vec::new();
+        gone.try_reserve(self.twins.len() + self.doubles.len()).map_err(Errno::from)?;
+        gone.extend(self.twins.iter().map(|t| t.old));
+        // Each step settles one pair and can open another; entries that were made up could go round for ever.
+        for _ in 0..4 * DOUBLES_MAX {
+            let is_gone = |gone: &[Owner], o: &Owner| gone.iter().any(|g| g.is(o));
+            let open = self.doubles.iter().find(|(a, b)| !is_gone(&gone, a) && !is_gone(&gone, b));
+            let Some((a, b)) = open else { break };
+            gone.try_reserve(1).map_err(Errno::from)?;
+            match self.twins.iter().find(|t| t.new.is(a) || t.new.is(b)) {
+                Some(t) => {
+                    gone.retain(|g| !g.is(&t.old));
+                    gone.push(t.new);
+                }
+                None => gone.push(if a.made > b.made { *a } else { *b }),
+            }
+        }
+        for t in core::mem::take(&mut self.twins) {
+            let kept = if gone.iter().any(|g| g.is(&t.old)) { t.new } else { t.old };
+            let parent = self.link(kept.folder as usize);
+            if !t.dir {
+                continue;
+            }
+            if let Some(f) = self.folders.iter_mut().find(|f| f.first == t.first) {
+                f.parent = parent;
+            }
+        }
+        for g in gone {
+            let place = self.folder(g.folder as usize)?;
+            self.erase(&place, g.slot, g.long)?;
             self.renames += 1;
         }
         Ok(())
@@ -268,25 +341,13 @@ impl Check<'_> {
     /// Gives the files of a directory their clusters, and removes what is left of entries.
     fn settle(&mut self, at: usize) -> Done {
         let dir = self.folder(at)?;
-        let mut slots = dir.read_slots(self.m)?;
+        let slots = dir.read_slots(self.m)?;
         let end = slots.iter().position(|s| s[0] == 0).unwrap_or(slots.len());
-        for i in end..slots.len() {
-            if slots[i] != [0; 32] {
+        for (i, slot) in slots.iter().enumerate().skip(end) {
+            if *slot != [0; 32] {
                 self.m.table.buf.write(dir.slot_at(i as u32)?, &[0; 32])?;
                 self.other += 1;
             }
-        }
-        // Two entries of one name: the one that was made first goes.
-        let mut names = Dir::default();
-        for (a, b) in names.load(&slots, || 0)? {
-            let made = |s: u32| {
-                let r = &slots[s as usize];
-                (r.created_stamp(), r.size() > 0)
-            };
-            let gone = if made(a) > made(b) { b } else { a };
-            self.m.table.buf.write(dir.slot_at(gone)?, &[DELETED])?;
-            slots[gone as usize][0] = DELETED;
-            self.other += 1;
         }
         // Slots of long names that belong to no entry.
         let mut used = Vec::new();

@@ -59,7 +59,7 @@ impl Volume {
             }
             return self.commit(&mut self.meta.lock(), Want::Names);
         }
-        let size = i.len();
+        let size = i.length();
         i.flush()?;
         if self.is_read_only() {
             return Ok(());
@@ -129,7 +129,7 @@ impl Volume {
 
     /// The short entry that `i` should have. `size`: how far its content is on the device.
     fn target(&self, i: &FatInode, full: Option<u64>) -> Option<(Place, Raw, Raw, bool)> {
-        let now = i.len();
+        let now = i.length();
         let first = i.first();
         let s = i.state.lock();
         let place = s.place.clone()?;
@@ -164,7 +164,7 @@ impl Volume {
 
     fn update(&self, i: &FatInode, want: Want<'_>) -> Result<Option<Update>> {
         let full = match want {
-            Want::All => Some(i.len()),
+            Want::All => Some(i.length()),
             Want::File(f, size) if core::ptr::eq(f, i) => Some(size),
             _ => None,
         };
@@ -175,14 +175,14 @@ impl Volume {
                 Some(n)
             }
             None if i.state.lock().flush_first => {
-                let n = i.len();
+                let n = i.length();
                 i.flush()?;
                 Some(n)
             }
             n => n,
         };
         if let (Some(n), false) = (full, i.is_dir()) {
-            i.fill(n.min(i.len()))?;
+            i.fill(n.min(i.length()))?;
         }
         let Some((place, raw, old, fresh)) = self.target(i, full) else { return Ok(None) };
         let light = !fresh && is_light(&raw, &old);
@@ -223,7 +223,7 @@ impl Volume {
             self.write_entry(m, u)?;
         }
         self.write_back(m)?;
-        if heavy || !m.removals.is_empty() || !shrunk.is_empty() || matches!(want, Want::File(..) | Want::All) {
+        if heavy || matches!(want, Want::File(..) | Want::All) {
             self.barrier()?;
         }
 
@@ -276,11 +276,14 @@ impl Volume {
             d.ghosts.retain(|g| g.slot != r.place.slot);
             d.give(r.place.slot, r.place.long);
         }
+        if !removals.is_empty() || !shrunk.is_empty() {
+            m.names = self.written();
+        }
         if !m.frees.is_empty() {
             m.waiting.try_reserve(1)?;
             m.waiting.push((self.written(), core::mem::take(&mut m.frees)));
         }
-        if matches!(want, Want::Names | Want::All) || !late.is_empty() {
+        if matches!(want, Want::Names | Want::All) && self.flushed() < m.names || !late.is_empty() {
             self.barrier()?;
         }
         for at in late {
@@ -297,7 +300,7 @@ impl Volume {
         let mut raw = s.raw;
         raw.set_mtime(s.mtime);
         raw.set_atime(s.atime);
-        !i.is_dir() && i.len() != u64::from(disk.size()) || !is_light(&raw, &disk) || raw[11..26] != disk[11..26]
+        !i.is_dir() && i.length() != u64::from(disk.size()) || !is_light(&raw, &disk) || raw[11..26] != disk[11..26]
     }
 
     /// Clusters behind the end of a file.
@@ -309,14 +312,14 @@ impl Volume {
         if !map.loaded {
             return 0;
         }
-        table::total(&map.runs).saturating_sub(self.geo.clusters_for(i.len()).max(map.floor))
+        table::total(&map.runs).saturating_sub(self.geo.clusters_for(i.length()).max(map.floor))
     }
     /// Cuts them off; the entry on the disk does not reach there any more.
     fn cut(&self, m: &mut Meta, i: &FatInode) -> Result<()> {
         let _io = i.io.lock();
         let mut map = i.map.lock();
         let on_disk = i.state.lock().disk.map_or(0, |d| u64::from(d.size()));
-        let keep = self.geo.clusters_for(i.len().max(on_disk)).max(map.floor);
+        let keep = self.geo.clusters_for(i.length().max(on_disk)).max(map.floor);
         if keep >= table::total(&map.runs) {
             return Ok(());
         }

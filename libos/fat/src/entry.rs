@@ -137,7 +137,7 @@ fn encode(t: i64) -> (u16, u16) {
     let m = if mp < 10 { mp + 3 } else { mp - 9 };
     let y = yoe + era * 400 + i64::from(m <= 2);
     let date = (y - 1980) << 9 | m << 5 | d;
-    let time = (secs / 3600) << 11 | (secs / 60 % 60) << 5 | secs % 60 / 2;
+    let time = (secs / 3600) << 11 | (secs / 60 % 60) << 5 | (secs % 60 / 2);
     (date as u16, time as u16)
 }
 

@@ -93,9 +93,9 @@ impl Geometry {
         let clusters = (total - data) / per_cluster;
         let kind = match clusters {
             0 => return Err("no room for data"),
-            ..4085 => Kind::Fat12,
-            ..65_525 => Kind::Fat16,
-            ..0x0fff_fff5 => Kind::Fat32,
+            1..4085 => Kind::Fat12,
+            4085..65_525 => Kind::Fat16,
+            65_525..0x0fff_fff5 => Kind::Fat32,
             _ => return Err("too many clusters"),
         };
         if wide != (kind == Kind::Fat32) {

@@ -5,19 +5,17 @@
 //! as zeros here and is overwritten with zeros when something behind it is written, or before the entry says that the
 //! file reaches there. So sparse files and fast truncation upward cost nothing until they are synced.
 
-use crate::dir::{Dir, Ghost, Rec};
+use crate::dir::Dir;
 use crate::entry::{self, Entry, Raw, attr};
-use crate::io::Batch;
 use crate::names;
 use crate::table::{self, Run};
 use crate::view;
-use crate::volume::{Meta, Orphan, Removal, Volume};
+use crate::volume::{Meta, Orphan, Volume};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
-use libos_base::block::{Op, SECTOR};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
@@ -25,7 +23,7 @@ use libos_base::page::Page;
 use libos_base::sync::{Mutex, Once};
 use libos_base::{Errno, Result};
 use libos_fs::Path;
-use libos_fs::cache::{Backing, FileCache, adjacent};
+use libos_fs::cache::{Backing, FileCache};
 use libos_fs::inode::{At, Cached, DirEntry, FileSystem, Inode, New, Rename, SetAttr};
 
 pub(crate) const PAGE: u64 = PAGE_SIZE as u64;
@@ -127,7 +125,7 @@ impl FatInode {
             map: Mutex::new(map),
             io: Mutex::new(()),
             removed: AtomicBool::new(false),
-            pub(crate) writer: Mutex::new(()),
+            writer: Mutex::new(()),
             cache: Once::new(),
             dir: Mutex::new(Dir::default()),
         });
@@ -281,7 +279,7 @@ impl FatInode {
         Ok(())
     }
     /// Begins a change of content or attributes.
-    pub(crate) fn begin(&self) -> Result<Busy<'_>> {
+    fn begin(&self) -> Result<Busy<'_>> {
         self.vol.check_writable()?;
         {
             let mut s = self.state.lock();

@@ -3,7 +3,9 @@
 //! | module | what |
 //! |---|---|
 //! | [`volume`] | mounting, the volume's state |
-//! | `inode` | files and directories as the VFS sees them; content by runs of clusters |
+//! | `inode` | files and directories as the VFS sees them |
+//! | `content` | content of files, by runs of clusters |
+//! | `changes` | making, removing, renaming |
 //! | `commit` | the order in which changes reach the disk |
 //! | `check` | what is done after an unclean end |
 //! | `dir`, `names`, `entry` | names in memory and on the disk |
@@ -17,8 +19,10 @@
 extern crate alloc;
 
 mod buffers;
+mod changes;
 mod check;
 mod commit;
+mod content;
 mod dir;
 mod entry;
 mod geometry;

@@ -203,7 +203,7 @@ fn long_slots(name: &str, short: &Short) -> Result<Vec<Raw>> {
     for i in (0..n).rev() {
         let mut raw = [0xff; 32];
         let part = &units[i * UNITS..units.len().min((i + 1) * UNITS)];
-        raw[0] = i as u8 + 1 | if i + 1 == n { 0x40 } else { 0 };
+        raw[0] = (i as u8 + 1) | if i + 1 == n { 0x40 } else { 0 };
         raw[11] = 0x0f;
         raw[12] = 0;
         raw[13] = sum;

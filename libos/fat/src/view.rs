@@ -135,7 +135,7 @@ impl Source for Slots<'_> {
     fn fill(&mut self, at: u64, dst: &mut [u8]) -> Result<usize> {
         let from: &[u8] = match at {
             ..512 => &self.boot[at as usize..],
-            ..ROOT => &[0; 512][(at - 512) as usize..],
+            512..ROOT => &[0; 512][(at - 512) as usize..],
             _ => {
                 let bytes = (at - ROOT) as usize;
                 match self.slots.get(bytes / 32) {

@@ -50,6 +50,8 @@ pub struct Meta {
     pub waiting: Vec<(u64, Vec<Run>)>,
     /// Directories that grew: the chain must lead from the first cluster to the second.
     pub links: Vec<(u32, u32)>,
+    /// Up to which write removed names are gone from the disk once it is flushed.
+    pub names: u64,
     /// Removed, perhaps still open.
     pub unlinked: Vec<Weak<FatInode>>,
     /// The disk says that the volume is in use.
@@ -145,6 +147,7 @@ impl Volume {
             frees: Vec::new(),
             waiting: Vec::new(),
             links: Vec::new(),
+            names: 0,
             unlinked: Vec::new(),
             marked: unclean,
         };
@@ -317,7 +320,7 @@ impl Volume {
         n += m.waiting.iter().flat_map(|w| &w.1).map(|r| r.len).sum::<u32>();
         for i in m.dirty.iter().filter(|i| !i.is_dir()) {
             let map = i.map.lock();
-            n += table::total(&map.runs).saturating_sub(self.geo.clusters_for(i.len()).max(map.floor));
+            n += table::total(&map.runs).saturating_sub(self.geo.clusters_for(i.length()).max(map.floor));
         }
         Ok(n)
     }
@@ -376,7 +379,7 @@ impl Volume {
             self.wrote();
         }
         self.barrier()?;
-        if !m.marked {
+        if !m.marked || m.table.buf.failed {
             return Ok(());
         }
         let free = m.table.count_free()?;

@@ -220,19 +220,25 @@ fn flushes() {
     // SQLite, journal_mode=DELETE.
     for (extra, total) in [(false, 4), (false, 4), (true, 5), (true, 5)] {
         let before = fs.disk.count(Op::Flush);
+        let mut steps = Vec::new();
         let j = fs.create("/db-journal");
         write(&j, 0, &[3; 4608]).unwrap();
         j.sync(true).unwrap();
+        steps.push(fs.disk.count(Op::Flush) - before);
         fs.inode("/").unwrap().sync(false).unwrap();
+        steps.push(fs.disk.count(Op::Flush) - before);
         write(&j, 0, &[4; 512]).unwrap();
         j.sync(true).unwrap();
+        steps.push(fs.disk.count(Op::Flush) - before);
         write(&db, 0, &[5; 8192]).unwrap();
         db.sync(true).unwrap();
+        steps.push(fs.disk.count(Op::Flush) - before);
         drop(j);
         fs.unlink("/db-journal").unwrap();
         if extra {
             fs.inode("/").unwrap().sync(false).unwrap();
         }
+        eprintln!("{steps:?}");
         let n = fs.disk.count(Op::Flush) - before;
         eprintln!("{n} flushes: SQLite commit, DELETE{}", if extra { ", synchronous=EXTRA" } else { "" });
         assert_eq!(n, total);

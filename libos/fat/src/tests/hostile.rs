@@ -122,9 +122,9 @@ fn volumes_that_are_none() {
     for seed in 0..2000 {
         let mut random = Random(seed);
         let mut image = good[..good.len().min(64 << 10)].to_vec();
-        for at in 11..90 {
+        for byte in &mut image[11..90] {
             if random.below(3) == 0 {
-                image[at] = [0, 1, 0xff, random.next() as u8][random.below(4) as usize];
+                *byte = [0, 1, 0xff, random.next() as u8][random.below(4) as usize];
             }
         }
         let _ = Volume::open(MemDisk::from_image(image), false);

@@ -261,7 +261,7 @@ fn check(m: &Model, image: Vec<u8>, k: usize) {
         };
         assert!(names.iter().any(|n| empty.contains(*n)), "file {id} was synced and is gone; it was {names:?}");
     }
-    if k % 64 == 0 {
+    if k.is_multiple_of(64) {
         fsck(&fs.close());
     }
 }
