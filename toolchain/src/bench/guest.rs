@@ -99,8 +99,13 @@ impl Guest {
         loop {
             match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
-                    if matches!(line.strip_prefix(MARK), Some("begin" | "end")) {
-                        transcript.samples.push(monitor.sample(self.counts).with_context(|| said(&transcript))?);
+                    let mark = line.strip_prefix(MARK);
+                    if matches!(mark, Some("begin" | "end")) {
+                        let end = Instant::now();
+                        let mut sample = monitor.sample(self.counts).with_context(|| said(&transcript))?;
+                        // The work lies between the answer to `begin` and the word `end`.
+                        sample.at = if mark == Some("end") { end } else { Instant::now() };
+                        transcript.samples.push(sample);
                         input.write_all(b"\n")?;
                     }
                     transcript.lines.push(line);

@@ -81,6 +81,8 @@ struct Bench {
     hash: Option<String>,
     /// Options of the two builds.
     options: Vec<(Side, BTreeSet<String>)>,
+    /// What was strange, but not wrong.
+    notes: Vec<String>,
 }
 
 /// Where disks lie by default: in memory, if there is such a folder with room. On a real disk a flush takes the host longer than
@@ -126,11 +128,19 @@ pub fn run(options: &Options) -> Result<Report> {
         None
     };
     let machine = Machine { accel, work: dir.path().to_owned() };
-    let mut bench = Bench { machine, programs, linux, dir: dir.path().to_owned(), hash: None, options: Vec::new() };
+    let mut bench = Bench {
+        machine,
+        programs,
+        linux,
+        dir: dir.path().to_owned(),
+        hash: None,
+        options: Vec::new(),
+        notes: Vec::new(),
+    };
     for measured in bench.all(options)? {
         report.add(measured);
     }
-    report.difference(&bench.difference());
+    report.remark(&bench.difference(), &bench.notes);
     Ok(report)
 }
 
@@ -165,10 +175,10 @@ impl Bench {
             for at in order {
                 let (side, work, storage) = kinds[at];
                 let what = format!("round {round} of {}: {}", options.rounds, said(side, work, storage));
-                let (answer, disk, _) = progress::step(&what, || self.one(side, work, storage, false))?;
+                let (seconds, disk, _) = progress::step(&what, || self.one(side, work, storage, false))?;
                 times[at].push(match work {
-                    Work::Speedtest(_) => answer.seconds,
-                    Work::Commits(count, _) => answer.seconds * 1e6 / f64::from(count),
+                    Work::Speedtest(_) => seconds,
+                    Work::Commits(count, _) => seconds * 1e6 / f64::from(count),
                 });
                 disks[at] = disk;
             }
@@ -185,7 +195,7 @@ impl Bench {
     }
 
     /// One guest's life, its answer checked.
-    fn one(&mut self, side: Side, work: Work, storage: Storage, counts: bool) -> Result<(Answer, Disk, u64)> {
+    fn one(&mut self, side: Side, work: Work, storage: Storage, counts: bool) -> Result<(f64, Disk, u64)> {
         let disk = self.disk(storage)?;
         let guest = self.guest(side, work, storage, disk.as_deref(), counts)?;
         let fail = || format!("{}: {}", guest.program.display(), said(side, work, storage));
@@ -196,11 +206,13 @@ impl Bench {
             self.options.push((side, answer.options.clone()));
         }
         let (begin, end) = (transcript.samples[0], transcript.samples[1]);
-        if !counts {
-            let seen = end.at.duration_since(begin.at).as_secs_f64();
-            check_clock(answer.seconds, seen).with_context(|| said(side, work, storage))?;
+        let seconds = end.at.duration_since(begin.at).as_secs_f64();
+        if !counts && let Some(off) = clock_off(answer.seconds, seconds) {
+            let note = format!("{}: the guest's clock says {off}", said(side, work, storage));
+            eprintln!("unibody: {note}");
+            self.notes.push(note);
         }
-        Ok((answer, end.disk.since(begin.disk), end.instructions - begin.instructions))
+        Ok((seconds, end.disk.since(begin.disk), end.instructions - begin.instructions))
     }
 
     fn guest(&self, side: Side, work: Work, storage: Storage, disk: Option<&Path>, counts: bool) -> Result<Guest> {
@@ -267,13 +279,11 @@ impl Cost {
     }
 }
 
-/// A guest's clock may be a little off, and this machine's readings come a little late; more than that is a wrong clock, and
-/// times by it would be worth nothing.
-fn check_clock(guest: f64, seen: f64) -> Result<()> {
-    if guest > seen * 1.05 + 0.05 || guest < seen * 0.9 - 0.3 {
-        bail!("the guest's clock says {guest:.3} s, this machine's {seen:.3} s");
-    }
-    Ok(())
+/// Times are taken by this machine's clock. A guest's own must agree but for what the way of a line takes; on a busy machine a
+/// guest may have measured its clock's rate wrongly, which is worth telling.
+fn clock_off(guest: f64, seen: f64) -> Option<String> {
+    let agrees = guest < seen * 1.05 + 0.05 && guest > seen * 0.95 - 0.3;
+    (!agrees).then(|| format!("{guest:.3} s, this machine's {seen:.3} s"))
 }
 
 fn said(side: Side, work: Work, storage: Storage) -> String {
@@ -289,10 +299,10 @@ mod tests {
 
     #[test]
     fn clocks() {
-        assert!(check_clock(10.0, 10.1).is_ok());
-        assert!(check_clock(0.05, 0.1).is_ok());
-        assert!(check_clock(12.0, 10.0).is_err());
-        assert!(check_clock(5.0, 10.0).is_err());
+        assert_eq!(clock_off(10.0, 10.1), None);
+        assert_eq!(clock_off(0.05, 0.1), None);
+        assert!(clock_off(12.0, 10.0).is_some());
+        assert!(clock_off(5.0, 10.0).is_some());
     }
 
     #[test]

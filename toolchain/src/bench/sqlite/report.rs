@@ -27,6 +27,8 @@ pub struct Report {
     /// Build options that only one side has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     options_differ: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     results: Vec<Row>,
     comparisons: Vec<Comparison>,
     goals: Vec<Goal>,
@@ -82,6 +84,7 @@ impl Report {
             sqlite: sqlite.to_owned(),
             linux: None,
             options_differ: Vec::new(),
+            notes: Vec::new(),
             results: Vec::new(),
             comparisons: Vec::new(),
             goals: Vec::new(),
@@ -93,8 +96,9 @@ impl Report {
         self.linux = Some(Linux { kernel: kernel.to_owned(), libsqlite3: library.to_owned() });
     }
 
-    pub(super) fn difference(&mut self, options: &[String]) {
+    pub(super) fn remark(&mut self, options: &[String], notes: &[String]) {
         self.options_differ = options.to_vec();
+        self.notes = notes.to_vec();
     }
 
     /// Adds what one kind of run gave, and what follows from it.
