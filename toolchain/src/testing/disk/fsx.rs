@@ -28,8 +28,13 @@ const PLACES: [(&str, Place); 4] = [
 
 /// One case a file system and number of threads.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
-    let (seeds, operations) = if full { (10, 100_000) } else { (2, 5000) };
     for (name, place) in PLACES {
+        // A message to the host for every step takes its time.
+        let (seeds, operations) = match (full, place) {
+            (true, _) => (10, 100_000),
+            (false, Place::Share) => (2, 1500),
+            (false, _) => (2, 5000),
+        };
         for threads in [1, 2] {
             let name = format!("disk/fsx-{name}-{threads}");
             let body = move |context: &Context| fsx(context, place, threads, seeds, operations);
