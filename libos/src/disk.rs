@@ -32,7 +32,7 @@ fn find_devices() {
         let name = core::str::from_utf8(&name).unwrap_or("vd?");
         match Blk::new(device, name, &options) {
             Ok(disk) => {
-                let (kib, serial) = (disk.sectors() * SECTOR >> 10, disk.serial());
+                let (kib, serial) = ((disk.sectors() * SECTOR) >> 10, disk.serial());
                 let ro = if disk.read_only() { ", read-only" } else { "" };
                 libos_base::info!("{name}: {kib} KiB in blocks of {}{ro}, serial {serial:?}", disk.block_size());
                 if block::register(disk.clone()).is_err() {
