@@ -165,7 +165,9 @@ impl Volume {
             me: me.clone(),
             timer: AtomicBool::new(false),
         });
-        if unclean && !ro {
+        if unclean && ro && !dirty {
+            libos_base::warn!("{name}: was not unmounted; mounted read-only, so it is not checked");
+        } else if unclean && !ro {
             check::run(&vol)?;
         }
         let mut raw: Raw = [0; 32];
