@@ -15,8 +15,9 @@ programs/$(1)/image: $$($(1)-objects) $(filter sqlite3.o,$(4))
 	$$(CC) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$($(1)-objects) $(4) $$(TLIBS) -lpthread -lm
 endef
 
-# The shell's own object, for programs that add no options: libtool makes it along with sqlite3.lo.
-sqlite3.o: sqlite3.lo
+# The shell's own object, for programs that add no options: libtool makes it along with sqlite3.lo (so the rule is empty,
+# and no built-in one takes its place).
+sqlite3.o: sqlite3.lo ;
 
 $(eval $(call program,speedtest1,$(TOP)/test/speedtest1.c sqlite3.c,$(ST_OPT)))
 $(eval $(call program,threadtest3,$(TOP)/test/threadtest3.c $(TOP)/src/test_multiplex.c,,sqlite3.o))
