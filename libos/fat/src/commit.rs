@@ -243,8 +243,10 @@ impl Volume {
             for u in updates.iter().filter(|u| !u.light) {
                 self.write_entry(m, u)?;
             }
-            self.write_back(m)?;
-            self.barrier()?;
+            if let Err(e) = self.write_back(m).and_then(|()| self.barrier()) {
+                updates.iter().for_each(unsure);
+                return Err(e);
+            }
             m.links.clear();
         }
         for u in updates {
@@ -416,6 +418,17 @@ enum Pending {
 /// Whether two entries say the same of name, clusters and length.
 fn is_light(a: &Raw, b: &Raw) -> bool {
     a[..11] == b[..11] && a[12] == b[12] && a.first() == b.first() && a.size() == b.size()
+}
+
+/// The disk has it or what it had before: it is written again, and clusters of the longer one stay until then.
+fn unsure(u: &Update) {
+    let mut s = u.inode.state.lock();
+    if let Some(mut disk) = s.disk {
+        disk.set_size(disk.size().max(u.raw.size()));
+        // No entry that is written begins so.
+        disk[0] = 0;
+        s.disk = Some(disk);
+    }
 }
 
 /// The disk has it.
