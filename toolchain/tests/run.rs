@@ -149,7 +149,7 @@ fn refusals_come_before_the_vmm() {
     refused(&["fake.img", "--net", "none", "-p", "1:1"], 2, "has no network");
     refused(&["fake.img", "--rootfs", "nowhere"], 1, "there is no such folder");
     refused(&["fake.img", "--env-file", "nowhere"], 1, "--env-file nowhere");
-    refused(&["fake.img", "-v", "a:b"], 2, "unexpected argument");
+    refused(&["fake.img", "-v", "a:b"], 2, "expected DIR:/path[:ro]");
     let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = held.local_addr().unwrap().port();
     refused(&["fake.img", "-p", &format!("{port}:80")], 1, &format!("port {port} is in use"));

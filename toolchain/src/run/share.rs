@@ -37,6 +37,9 @@ impl Share {
         if at.components().any(|part| part == Component::ParentDir) {
             return Err("the path in the guest may not have '..' in it".to_owned());
         }
+        if at.as_os_str().as_bytes().contains(&b':') {
+            return Err(format!("'ro' and 'rw' are what may follow the path in the guest; {WANTED}"));
+        }
         let at: PathBuf = at.components().filter(|part| *part != Component::CurDir).collect();
         if at.parent().is_none() {
             return Err("a folder cannot take the place of the guest's root; --rootfs lays one over it".to_owned());

@@ -68,6 +68,7 @@ impl Test {
             return Ok(0);
         }
         process::watch_for_interrupts()?;
+        process::keep_descriptors_to_ourselves();
         let context = Arc::new(Context::new(yes, self.full)?);
         context.prepare(&cases)?;
         let results = pool::run(&context, cases);

@@ -54,8 +54,11 @@ impl<'a> Life<'a> {
         Self { context, image, both: Vec::new(), vm, limit: Duration::from_secs(240) }
     }
 
-    /// With more options for the VM; the last of a kind counts.
+    /// With more options for the VM; memory replaces what is given otherwise.
     fn vm(mut self, options: &[&str]) -> Self {
+        if options.contains(&"-m") {
+            self.vm.truncate(4);
+        }
         self.vm.extend(options.iter().map(|o| (*o).to_owned()));
         self
     }
