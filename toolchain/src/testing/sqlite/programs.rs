@@ -142,14 +142,14 @@ fn fuzzcheck_of(context: &Context, numbers: &[u32]) -> Result<Tally> {
         let verdict = |done: Finished| -> Result<String> {
             let done = done.expect(0)?;
             let text = done.out();
-            let last = text.lines().last().unwrap_or_default();
+            let last = text.lines().rfind(|line| line.starts_with("fuzzcheck: ")).unwrap_or_default();
             // fuzzcheck: 0 errors out of 5170 tests in 1.205 seconds
             let verdict = last.split(" tests").next().unwrap_or_default().to_owned();
             ensure!(verdict.contains(" 0 errors out of "), "{}", done.report());
             Ok(verdict)
         };
-        let hosted = verdict(life.as_process(&["--quiet", &path], b"")?)?;
-        let vm = verdict(life.as_machine(&["--quiet", &path], b"")?)?;
+        let hosted = verdict(life.as_process(&[&path], b"")?)?;
+        let vm = verdict(life.as_machine(&[&path], b"")?)?;
         ensure!(hosted == vm, "{name}:\n  Linux: {hosted}\n  VM:    {vm}");
         tally.passed += 1;
         tally.note = vm;
