@@ -64,6 +64,7 @@ impl Volume {
         if self.is_read_only() {
             return Ok(());
         }
+        i.fill(size.min(i.length()))?;
         match self.pending(i, size) {
             Pending::Nothing => self.barrier(),
             Pending::Times if data_only => self.barrier(),
@@ -129,7 +130,9 @@ impl Volume {
 
     /// The short entry that `i` should have. `size`: how far its content is on the device.
     fn target(&self, i: &FatInode, full: Option<u64>) -> Option<(Place, Raw, Raw, bool)> {
+        // In this order: a file that was cut and has grown again since is valid only up to where it was cut.
         let now = i.length();
+        let valid = i.map.lock().valid;
         let first = i.first();
         let s = i.state.lock();
         let place = s.place.clone()?;
@@ -146,6 +149,7 @@ impl Volume {
                 // Content may be missing: no more than the disk says now. A file that moved had its entry elsewhere.
                 None => u64::from(s.raw.size()).min(now),
             };
+            let size = size.min(valid);
             raw.set_size(size as u32);
             raw.set_first(if size == 0 { 0 } else { first }, self.geo.wide());
         }
@@ -253,10 +257,17 @@ impl Volume {
             done(u);
         }
         m.dirty.retain(|i| {
-            let mut s = i.state.lock();
-            let keep = s.busy > 0 || !i.is_removed() && (i.is_dirty() || self.unsaved(i, &s));
-            s.listed = keep;
-            keep
+            let keep = {
+                let mut s = i.state.lock();
+                s.listed = s.busy > 0 || !i.is_removed() && (i.is_dirty() || self.unsaved(i, &s));
+                s.listed
+            };
+            // Whoever changes it from here on lists it again. (The lock of the clusters comes before that of the state.)
+            let behind = !keep && !i.is_removed() && i.is_behind();
+            if behind {
+                i.state.lock().listed = true;
+            }
+            keep || behind
         });
 
         let mut late = Vec::new();

@@ -162,6 +162,10 @@ impl FatInode {
     pub fn flush(&self) -> Result<()> {
         self.cache.get().map_or(Ok(()), |c| c.flush(0..u64::MAX))
     }
+    /// Whether the device lacks zeros that the file says it has.
+    pub fn is_behind(&self) -> bool {
+        !self.is_dir() && self.map.lock().valid < self.length()
+    }
     /// Whether dirty pages wait.
     pub fn is_dirty(&self) -> bool {
         self.cache.get().is_some_and(|c| c.is_dirty())

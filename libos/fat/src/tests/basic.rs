@@ -48,6 +48,44 @@ fn files_come_back() {
     }
 }
 
+/// A file that is cut and grows again between two commits shows zeros afterwards, not what it had there before.
+#[test]
+fn cut_and_grown_again() {
+    let other = |fs: &Fs, n: usize| {
+        let f = fs.create("/other");
+        write(&f, 0, &vec![b'o'; n]).unwrap();
+        f.sync(false).unwrap();
+    };
+    for shape in SHAPES {
+        for (len, between, sync) in
+            [(100_000, 0, true), (100_000, 2, false), (70_000, 1, true), (70_000, 2, false), (100_000, 1, false)]
+        {
+            eprintln!("{} {len} {between} {sync}", shape.0);
+            let fs = Fs::new(shape);
+            fs.put("/f", &vec![0xaa; 100_000]);
+            fs.vol.sync_all().unwrap();
+            fs.truncate("/f", 30_031).unwrap();
+            if between == 1 {
+                other(&fs, 10);
+            }
+            fs.truncate("/f", len).unwrap();
+            if between == 2 {
+                other(&fs, 20);
+            }
+            let mut want = vec![0xaa; 30_031];
+            want.resize(len as usize, 0);
+            let fs = if sync {
+                fs.sync_file("/f").unwrap();
+                // The power goes: what was not flushed is lost.
+                Fs::open_image(fs.disk.durable())
+            } else {
+                fs.again()
+            };
+            assert!(fs.get("/f").unwrap() == want, "{} {len} {between} {sync}", shape.0);
+        }
+    }
+}
+
 #[test]
 fn holes_and_lengths() {
     for shape in SHAPES {
