@@ -141,7 +141,9 @@ pub fn disk_words(machine: &Machine, number: usize, file: &Path, read_only: bool
     let ro = if read_only { ",read-only=on" } else { "" };
     let node =
         format!("driver=raw,node-name={id},discard=unmap{ro},file.driver=file,file.discard=unmap,file.filename={file}");
-    let device = format!("{},drive={id},serial={id}", machine.virtio("blk"));
+    // Otherwise QEMU stops a machine without a word when this one's disk is full.
+    let errors = "werror=report,rerror=report";
+    let device = format!("{},drive={id},serial={id},{errors}", machine.virtio("blk"));
     ["-blockdev".to_owned(), node, "-device".to_owned(), device]
 }
 
