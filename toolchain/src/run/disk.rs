@@ -282,7 +282,7 @@ pub fn format(mut file: &File) -> Result<()> {
     super::disk_volume::count_free(file)
 }
 
-/// `--disk-size`.
+/// A size of memory or of a disk: a plain number means MiB.
 pub fn size(text: &str) -> Result<u64, String> {
     let bytes = match number::decimal(text.as_bytes()) {
         Some(mebibytes) => mebibytes.checked_mul(1 << 20),

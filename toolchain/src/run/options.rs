@@ -12,7 +12,6 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use unibody_proto::net::{Ip4, Ip6};
-use unibody_proto::number;
 
 /// Options of `unibody run`. They can be handed to another process, which a detached VM needs.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
@@ -21,7 +20,7 @@ pub struct RunArgs {
     pub image: PathBuf,
 
     /// Memory: 64M, 1G; a plain number means MiB
-    #[arg(short = 'm', long, value_name = "SIZE", default_value = "64M", value_parser = memory)]
+    #[arg(short = 'm', long, value_name = "SIZE", default_value = "64M", value_parser = disk::size)]
     pub memory: u64,
 
     /// Number of processors
@@ -131,14 +130,6 @@ impl RunArgs {
     }
 }
 
-fn memory(text: &str) -> Result<u64, String> {
-    let bytes = match number::decimal(text.as_bytes()) {
-        Some(mebibytes) => mebibytes.checked_mul(1 << 20),
-        None => number::size(text.as_bytes()),
-    };
-    bytes.filter(|bytes| *bytes > 0).ok_or_else(|| "expected a size like 64M or 1G".to_owned())
-}
-
 fn ip4(text: &str) -> Result<String, String> {
     Ip4::parse(text).map(|_| text.to_owned()).ok_or_else(|| "expected dhcp, none or A.B.C.D/N[,gw=ADDRESS]".to_owned())
 }
@@ -153,11 +144,11 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert_eq!(memory("64M"), Ok(64 << 20));
-        assert_eq!(memory("64"), Ok(64 << 20));
-        assert_eq!(memory("5000K"), Ok(5000 << 10));
+        assert_eq!(disk::size("64M"), Ok(64 << 20));
+        assert_eq!(disk::size("64"), Ok(64 << 20));
+        assert_eq!(disk::size("5000K"), Ok(5000 << 10));
         for bad in ["", "0", "M", "lots", "-5M", "99999999999999"] {
-            assert!(memory(bad).is_err(), "{bad}");
+            assert!(disk::size(bad).is_err(), "{bad}");
         }
     }
 }
