@@ -1,18 +1,27 @@
 //! The blocking mutex: for everything a thread may wait on, allocate under, or fault program memory under.
+//!
+//! Whoever comes first takes a free lock, which is fast and unfair: one thread that locks in a loop could keep a waiter
+//! out for good. So a waiter that was woken and found the lock taken again asks for it to be handed over: the next unlock
+//! does not free it but leaves it to the waiters. Linux' mutex does the same.
 
 use super::WaitQueue;
 use crate::thread::FOREVER;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
+/// Held, and somebody waits.
 const CONTENDED: u32 = 2;
+/// Nobody's, but only for those who have waited.
+const GRANTED: u32 = 3;
 
 /// A sleeping lock. Not usable in interrupts or under spin locks. Waiting is not interrupted by signals.
 pub struct Mutex<T: ?Sized> {
     state: AtomicU32,
+    /// A waiter lost its turn: the next unlock grants.
+    starved: AtomicBool,
     waiters: WaitQueue,
     value: UnsafeCell<T>,
 }
@@ -30,7 +39,12 @@ pub struct MutexGuard<'a, T: ?Sized> {
 impl<T> Mutex<T> {
     /// A free lock.
     pub const fn new(value: T) -> Self {
-        Self { state: AtomicU32::new(FREE), waiters: WaitQueue::new(), value: UnsafeCell::new(value) }
+        Self {
+            state: AtomicU32::new(FREE),
+            starved: AtomicBool::new(false),
+            waiters: WaitQueue::new(),
+            value: UnsafeCell::new(value),
+        }
     }
     /// The value.
     pub fn into_inner(self) -> T {
@@ -58,9 +72,53 @@ impl<T: ?Sized> Mutex<T> {
             }
             core::hint::spin_loop();
         }
-        let got =
-            self.waiters.wait(FOREVER, false, || (self.state.swap(CONTENDED, Ordering::Acquire) == FREE).then_some(()));
+        let mut asked = 0;
+        let got = self.waiters.wait(FOREVER, false, || {
+            // A wait asks once before it stands in the queue and once after: from the third time on it was woken.
+            let waited = asked >= 2;
+            asked += 1;
+            let got = self.take(waited);
+            if !got && waited {
+                self.starved.store(true, Ordering::Relaxed);
+            }
+            got.then_some(())
+        });
         debug_assert!(got.is_ok());
+    }
+
+    /// Takes the lock, or leaves the mark that somebody waits.
+    fn take(&self, waited: bool) -> bool {
+        let mut seen = self.state.load(Ordering::Relaxed);
+        loop {
+            let got = match seen {
+                FREE => true,
+                GRANTED if waited => true,
+                HELD => false,
+                _ => return false,
+            };
+            // Others may still wait, so the next unlock looks.
+            match self.state.compare_exchange_weak(seen, CONTENDED, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return got,
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    #[cold]
+    fn unlock_slow(&self) {
+        if self.starved.swap(false, Ordering::Relaxed) {
+            self.state.store(GRANTED, Ordering::Release);
+            if self.waiters.wake(1) > 0 {
+                return;
+            }
+            // Nobody in the queue yet: who comes to it now sees a free lock, or is there for the second wake-up.
+            if self.state.compare_exchange(GRANTED, FREE, Ordering::Release, Ordering::Relaxed).is_err() {
+                return;
+            }
+        } else {
+            self.state.store(FREE, Ordering::Release);
+        }
+        self.waiters.wake(1);
     }
 
     /// The lock if it is free.
@@ -75,8 +133,8 @@ impl<T: ?Sized> Mutex<T> {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if self.lock.state.swap(FREE, Ordering::Release) == CONTENDED {
-            self.lock.waiters.wake(1);
+        if self.lock.state.compare_exchange(HELD, FREE, Ordering::Release, Ordering::Relaxed).is_err() {
+            self.lock.unlock_slow();
         }
     }
 }
@@ -122,5 +180,29 @@ mod tests {
             .collect();
         ts.into_iter().for_each(|t| t.join().unwrap());
         assert_eq!(*m.lock(), 80_000);
+    }
+
+    #[test]
+    fn a_waiter_gets_its_turn() {
+        let m = Arc::new(Mutex::new(false));
+        let theirs = m.clone();
+        let (send, started) = std::sync::mpsc::channel();
+        let greedy = std::thread::spawn(move || {
+            // Free for an instant at a time only.
+            loop {
+                let stop = theirs.lock();
+                let _ = send.send(());
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                if *stop {
+                    return;
+                }
+            }
+        });
+        started.recv().unwrap();
+        for _ in 0..20 {
+            drop(m.lock());
+        }
+        *m.lock() = true;
+        greedy.join().unwrap();
     }
 }
