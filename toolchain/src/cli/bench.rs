@@ -10,9 +10,10 @@ use std::path::PathBuf;
 #[command(
     after_help = "Examples:\n  unibody bench sqlite --against linux\n  unibody bench sqlite --rounds 1 --only ramfs\n  \
     unibody bench --json > figures.json\n\n\
-    Benches: sqlite (speedtest1, and durable commits). The guests take turns, every answer is checked, and a wrong one ends\n\
-    the bench with 1. The Linux guest is made of the distribution's own kernel and library, fetched through apt and unpacked\n\
-    in the cache. docs/benchmarks.md tells what is measured and how."
+    Benches: sqlite (speedtest1, and durable commits). The guests take turns, every answer is checked,\n\
+    and a wrong one ends the bench with 1. The Linux guest is made of the distribution's own kernel and\n\
+    library, fetched through apt and unpacked in the cache. docs/benchmarks.md tells what is measured\n\
+    and how."
 )]
 pub struct Bench {
     /// Which bench; all of them by default

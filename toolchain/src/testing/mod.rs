@@ -3,6 +3,7 @@
 //! Cases use this very command (`unibody build`, `unibody run`, ...), as users do; what an image prints as a Linux process is what
 //! it must print as a VM.
 
+mod bench;
 mod case;
 mod context;
 mod directives;
@@ -93,5 +94,6 @@ fn all(full: bool) -> Result<Vec<Case>> {
     nginx::cases(&mut cases, full);
     sqlite::cases(&mut cases, full);
     disk::cases(&mut cases, full);
+    bench::cases(&mut cases, full);
     Ok(cases)
 }

@@ -1,0 +1,73 @@
+//! `unibody bench`: it runs, it fails on a wrong answer, and the goals that are counted, not timed, are met.
+
+use super::case::{Case, Need, Tally};
+use super::context::Context;
+use super::process;
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Ours alone always; beside Linux, whose packages must be fetched, in the long form.
+pub fn cases(all: &mut Vec<Case>, full: bool) {
+    all.push(Case::new("bench/durable-commit", durable_commit).limit(600).needs(&[
+        Need::Toolchain,
+        Need::Disk,
+        Need::Sqlite,
+    ]));
+    if full {
+        let case = Case::new("bench/sqlite-against-linux", against_linux).limit(3600).alone();
+        all.push(case.needs(&[Need::Toolchain, Need::Disk, Need::Sqlite]));
+    }
+}
+
+/// What `--json` prints, as far as it is looked at here.
+#[derive(Deserialize)]
+struct Report {
+    results: Vec<Row>,
+    goals: Vec<Goal>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    guest: String,
+    work: String,
+}
+
+#[derive(Deserialize)]
+struct Goal {
+    goal: String,
+    value: f64,
+    met: bool,
+}
+
+fn bench(context: &Context, words: &[&str], limit: Duration) -> Result<Report> {
+    let mut command = context.unibody(["bench", "sqlite", "--yes", "--json", "--rounds", "1"]);
+    let said = process::run(command.args(words), b"", limit)?.expect(0)?;
+    serde_json::from_str(&said.out()).with_context(|| format!("strange JSON: {}", said.out()))
+}
+
+/// The goals that count instructions; times on a machine that does other work say nothing.
+fn counted(report: &Report) -> Result<String> {
+    let counted: Vec<_> = report.goals.iter().filter(|goal| goal.goal.starts_with("instructions")).collect();
+    ensure!(!counted.is_empty(), "the bench had no goal that counts instructions");
+    for goal in &counted {
+        ensure!(goal.met, "{}: {}", goal.goal, goal.value);
+    }
+    Ok(counted.iter().map(|goal| format!("{:.0}", goal.value)).collect::<Vec<_>>().join(" and "))
+}
+
+fn durable_commit(context: &Context) -> Result<Tally> {
+    let report = bench(context, &["--only", "commits, DELETE, FAT"], Duration::from_secs(550))?;
+    ensure!(report.results.len() == 1, "{} results, one was expected", report.results.len());
+    Ok(Tally::pass(format!("{} instructions", counted(&report)?)))
+}
+
+fn against_linux(context: &Context) -> Result<Tally> {
+    let report = bench(context, &["--against", "linux"], Duration::from_secs(3500))?;
+    for guest in ["unibody", "linux"] {
+        let speedtest = |row: &&Row| row.guest == guest && row.work.starts_with("speedtest1");
+        ensure!(report.results.iter().any(|row| speedtest(&row)), "no speedtest1 of {guest}");
+    }
+    let count = report.results.len();
+    Ok(Tally::pass(format!("{count} kinds of run; a durable commit is {} instructions", counted(&report)?)))
+}
