@@ -95,7 +95,7 @@ impl FatInode {
             let mut raw = [0; 32];
             raw[..11].copy_from_slice(&g.raw[..11]);
             raw[12] = g.raw[12] & 0x18;
-            return Ok((g.slot, g.long, Head { raw, long: Vec::new(), over: true }));
+            return Ok((g.slot, g.long, Head { raw, long: g.missing, over: true }));
         }
         let e = names::encode(name, |s| d.has_short(s, own))?;
         let long = e.long.len() as u32;
@@ -157,16 +157,17 @@ impl FatInode {
         let Some(place) = s.place.clone() else { return Err(Errno::ENOENT) };
         let rec = d.remove(place.slot);
         let there = s.disk.take().is_some() || core::mem::take(&mut s.over);
+        s.unsure = false;
+        let missing = core::mem::take(&mut s.long);
         if there {
             if let (Some(rec), true) = (rec, ghost) {
-                d.ghosts.push(Ghost { name: rec.name, slot: place.slot, long: place.long, raw: s.raw });
+                d.ghosts.push(Ghost { name: rec.name, slot: place.slot, long: place.long, raw: s.raw, missing });
             }
             m.removals.push(Removal { place });
         } else {
             d.give(place.slot, place.long);
         }
         s.place = None;
-        s.long = Vec::new();
         Ok(())
     }
 
@@ -194,6 +195,7 @@ impl FatInode {
             let rec = d.remove(place.slot).ok_or(Errno::ENOENT)?;
             victim.set_removed();
             let over = v.disk.take().is_some() || v.over;
+            v.unsure = false;
             victim.dir.lock().dead = true;
             let mut raw = [0; 32];
             raw[..11].copy_from_slice(&v.raw[..11]);

@@ -140,6 +140,7 @@ impl Volume {
         raw.set_mtime(s.mtime);
         raw.set_atime(s.atime);
         let old = s.disk.unwrap_or([0; 32]);
+        let fresh = s.disk.is_none() || s.unsure;
         if i.is_dir() {
             raw.set_size(0);
             raw.set_first(first, self.geo.wide());
@@ -153,7 +154,7 @@ impl Volume {
             raw.set_size(size as u32);
             raw.set_first(if size == 0 { 0 } else { first }, self.geo.wide());
         }
-        Some((place, raw, old, s.disk.is_none()))
+        Some((place, raw, old, fresh))
     }
 
     fn pending(&self, i: &FatInode, size: u64) -> Pending {
@@ -231,27 +232,9 @@ impl Volume {
             self.barrier()?;
         }
 
-        if heavy {
-            let mut early = false;
-            for u in updates.iter().filter(|u| !u.light) {
-                early |= self.write_early(m, u)?;
-            }
-            if early {
-                self.write_back(m)?;
-                self.barrier()?;
-            }
-            for k in 0..m.links.len() {
-                let (from, to) = m.links[k];
-                m.table.set(from, to)?;
-            }
-            for u in updates.iter().filter(|u| !u.light) {
-                self.write_entry(m, u)?;
-            }
-            if let Err(e) = self.write_back(m).and_then(|()| self.barrier()) {
-                updates.iter().for_each(unsure);
-                return Err(e);
-            }
-            m.links.clear();
+        if heavy && let Err(e) = self.write_names(m, &updates) {
+            updates.iter().filter(|u| !u.light).for_each(unsure);
+            return Err(e);
         }
         for u in updates {
             done(u);
@@ -305,11 +288,34 @@ impl Volume {
         self.apply_frees(m)
     }
 
+    /// The second phase.
+    fn write_names(&self, m: &mut Meta, updates: &[Update]) -> Result<()> {
+        let mut early = false;
+        for u in updates.iter().filter(|u| !u.light) {
+            early |= self.write_early(m, u)?;
+        }
+        if early {
+            self.write_back(m)?;
+            self.barrier()?;
+        }
+        for k in 0..m.links.len() {
+            let (from, to) = m.links[k];
+            m.table.set(from, to)?;
+        }
+        for u in updates.iter().filter(|u| !u.light) {
+            self.write_entry(m, u)?;
+        }
+        self.write_back(m)?;
+        self.barrier()?;
+        m.links.clear();
+        Ok(())
+    }
+
     fn unsaved(&self, i: &FatInode, s: &crate::inode::State) -> bool {
         if s.place.is_none() {
             return false;
         }
-        let Some(disk) = s.disk else { return true };
+        let Some(disk) = s.disk.filter(|_| !s.unsure) else { return true };
         let mut raw = s.raw;
         raw.set_mtime(s.mtime);
         raw.set_atime(s.atime);
@@ -378,15 +384,11 @@ impl Volume {
     /// Slots before `p` that were never used must not end the directory.
     fn open_slots(&self, m: &mut Meta, p: &Place) -> Result<()> {
         let first = p.slot - p.long;
-        let end = {
-            let mut d = p.dir.dir.lock();
-            let end = d.end;
-            d.end = end.max(p.slot + 1);
-            end
-        };
+        let end = p.dir.dir.lock().end;
         for slot in end..first {
             m.table.buf.write(p.dir.slot_at(slot)?, &[DELETED])?;
         }
+        p.dir.dir.lock().end = end.max(p.slot + 1);
         Ok(())
     }
     fn write_entry(&self, m: &mut Meta, u: &Update) -> Result<()> {
@@ -431,15 +433,18 @@ fn is_light(a: &Raw, b: &Raw) -> bool {
     a[..11] == b[..11] && a[12] == b[12] && a.first() == b.first() && a.size() == b.size()
 }
 
-/// The disk has it or what it had before: it is written again, and clusters of the longer one stay until then.
+/// The disk has it, a part of it, or what it had before: it is written again, its clusters stay until then, and a removal
+/// takes away what may be there.
 fn unsure(u: &Update) {
     let mut s = u.inode.state.lock();
-    if let Some(mut disk) = s.disk {
-        disk.set_size(disk.size().max(u.raw.size()));
-        // No entry that is written begins so.
-        disk[0] = 0;
-        s.disk = Some(disk);
+    if !s.place.as_ref().is_some_and(|p| p.is(&u.place.dir, u.place.slot)) {
+        return;
     }
+    let mut disk = s.disk.unwrap_or(u.raw);
+    disk.set_size(disk.size().max(u.raw.size()));
+    s.disk = Some(disk);
+    s.known = true;
+    s.unsure = true;
 }
 
 /// The disk has it.
@@ -461,5 +466,6 @@ fn done(u: Update) {
         s.over = false;
         s.parent = None;
         s.flush_first = false;
+        s.unsure = false;
     }
 }

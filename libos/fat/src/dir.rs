@@ -35,6 +35,8 @@ pub struct Ghost {
     pub slot: u32,
     pub long: u32,
     pub raw: Raw,
+    /// Slots of the long name that the disk may lack.
+    pub missing: Vec<Raw>,
 }
 
 /// The names in a directory.

@@ -54,6 +54,8 @@ pub struct State {
     pub place: Option<Place>,
     /// The short entry at that place on the disk; `None`: there is none yet.
     pub disk: Option<Raw>,
+    /// Writing the entry at that place failed: what `disk` says is the most that can be there.
+    pub unsure: bool,
     /// The short entry as it will be; clusters, size and times are filled in by the commit.
     pub raw: Raw,
     /// Slots of the long name that the disk does not have yet.

@@ -177,3 +177,80 @@ fn failing_disks() {
         }
     }
 }
+
+/// A file whose entry may or may not be on the disk, since writing it failed, is removed, replaced, or changed again.
+#[test]
+fn what_failed_is_changed_again() {
+    use libos_base::block::Op;
+    const LONG: &str = "a name that takes more than one sector of slots, so that its parts are written at different times, \
+                        and which is therefore made longer and longer until that is certainly so, not before.journal";
+    for then in ["unlink", "again", "replace", "rename", "truncate", "directory"] {
+        for (op, n) in [(Op::Write, 24), (Op::Flush, 10), (Op::Read, 12)] {
+            for (skip, name) in (0..n).flat_map(|skip| [(skip, "app.db-journal"), (skip, LONG)]) {
+                let what = format!("{then}, {op:?} {skip}, {name}");
+                let fs = Fs::open_image(sample(&("fat12", FatType::Fat12, 300 << 10, 512)));
+                let path = format!("/directory 0/{name}");
+                let make = || {
+                    let f = fs.open(&path, OpenFlags::RDWR | OpenFlags::CREAT)?;
+                    write(&f, 0, &[1; 3000])?;
+                    f.sync(false)
+                };
+                fs.disk.fail(op, skip, 1);
+                let made = if then == "directory" {
+                    fs.mkdir(&path).and_then(|()| fs.inode("/directory 0")?.sync(false))
+                } else {
+                    make()
+                };
+                fs.disk.fail(op, 0, 0);
+                if fs.inode(&path).is_err() {
+                    assert!(made.is_err(), "{what}");
+                    continue;
+                }
+                match then {
+                    "directory" => fs.rmdir(&path).unwrap(),
+                    "rename" => fs.rename(&path, "/directory 0/other").unwrap(),
+                    "truncate" => fs.truncate(&path, 700).unwrap(),
+                    "replace" => {
+                        fs.put("/directory 0/other", &[2; 900]);
+                        fs.sync_file("/directory 0/other").unwrap();
+                        fs.rename("/directory 0/other", &path).unwrap();
+                    }
+                    _ => fs.unlink(&path).unwrap(),
+                }
+                if then == "again" {
+                    fs.put(&path, &[3; 1500]);
+                    fs.sync_file(&path).unwrap();
+                }
+                // Takes the clusters that are free now.
+                fs.put("/after", &[4; 20_000]);
+                fs.sync_file("/after").unwrap();
+                let after = Fs::open_image(fs.disk.durable());
+                assert!(after.get("/after").unwrap() == [4; 20_000], "{what}");
+                let expected: Option<(&str, Vec<u8>)> = match then {
+                    "again" => Some((&path, vec![3; 1500])),
+                    _ => None,
+                };
+                if let Some((path, content)) = expected {
+                    assert!(after.get(path).unwrap() == content, "{what}");
+                }
+                assert!(!after.vol.is_read_only(), "{what}");
+                after.close();
+                assert_eq!(fs.vol.sync_all(), Ok(()), "{what}");
+                if op != Op::Read {
+                    let fs = fs.again();
+                    let there = |path: &str| fs.get(path).ok();
+                    match then {
+                        "unlink" | "directory" => assert_eq!(there(&path), None, "{what}"),
+                        "replace" => assert_eq!(there(&path), Some(vec![2; 900]), "{what}"),
+                        "again" => assert_eq!(there(&path), Some(vec![3; 1500]), "{what}"),
+                        "truncate" if made.is_ok() => assert_eq!(there(&path), Some(vec![1; 700]), "{what}"),
+                        "rename" if made.is_ok() => {
+                            assert_eq!(there("/directory 0/other"), Some(vec![1; 3000]), "{what}")
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}

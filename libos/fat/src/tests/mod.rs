@@ -174,6 +174,26 @@ impl Fs {
     }
 }
 
+/// Names in memory hold each other and so the disk; a kernel never lets go of a volume, thousands of tests must.
+impl Drop for Fs {
+    fn drop(&mut self) {
+        let Ok(root) = self.p.lookup(AT_FDCWD, b"/", true) else { return };
+        let mut below = vec![root.dentry];
+        while let Some(d) = below.pop() {
+            let mut names = Vec::new();
+            let _ = d.readdir(0, &mut |e| {
+                names.push(e.name.to_vec());
+                true
+            });
+            let Ok(mut children) = d.children() else { continue };
+            for name in names {
+                below.extend(children.get(&name).cloned());
+                children.remove(&name);
+            }
+        }
+    }
+}
+
 pub fn write(f: &Arc<dyn FileLike>, pos: u64, data: &[u8]) -> Result<usize> {
     f.write_at(pos, &mut Source::kernel(data))
 }
