@@ -1,9 +1,9 @@
 //! `libunibody.a`: the kernel, built by cargo for a bare machine and stripped of names that a program could clash with.
 
-use super::Part;
+use super::{Part, split};
 use crate::fingerprint::Fingerprint;
 use crate::{command, files};
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -24,6 +24,8 @@ pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
     }
     let rustc = command::run(Command::new("rustc").arg("-V"), None)?;
     print.bytes(&rustc).text(&FLAGS.join(" "));
+    // What is done to the object afterwards.
+    print.text(include_str!("kernel.rs")).text(include_str!("split.rs"));
     let (name, what) =
         if debug { ("kernel-debug", "building the kernel with checks") } else { ("kernel", "building the kernel") };
     Part::get(cache, name, &print.hex(), what, |out| {
@@ -62,25 +64,26 @@ pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
 
 /// Only `libos_*` and `unibody_*` stay global. Everything else (the kernel's own memcpy, for one) becomes local, so that it
 /// neither clashes with a program's function of that name nor is used by one. Fat LTO left the whole kernel in one object,
-/// so nothing that it refers to is lost; the archive's prebuilt objects fall away unless that object needs them.
+/// so nothing that it refers to is lost with the archive's other members, the prebuilt objects. The object that remains is
+/// cut up further, for the linker to choose from.
 fn keep_only_ours(built: &Path, to: &Path, cache: &Path) -> Result<()> {
     let work = tempfile::Builder::new().prefix("kernel-").tempdir_in(cache)?;
-    let whole = work.path().join("whole.a");
-    fs::copy(built, &whole).with_context(|| format!("cargo left no {}", built.display()))?;
-    let mut objcopy = Command::new("objcopy");
-    objcopy.args(["--wildcard", "--keep-global-symbol=libos_*", "--keep-global-symbol=unibody_*"]).arg(&whole);
-    command::run(&mut objcopy, None)?;
-    let members = command::run(Command::new("ar").arg("t").arg(&whole), None)?;
+    let members = command::run(Command::new("ar").arg("t").arg(built), None)?;
     let members = String::from_utf8_lossy(&members);
-    // Members other than the kernel have no global symbol left: drop them.
-    let other: Vec<_> =
-        members.lines().filter(|m| !m.starts_with("libunibody") && !m.starts_with("liblibunibody")).collect();
-    if !other.is_empty() {
-        command::run(Command::new("ar").arg("dD").arg(&whole).args(&other), None)?;
-    }
-    command::run(Command::new("ranlib").arg("-D").arg(&whole), None)?;
+    let ours: Vec<_> =
+        members.lines().filter(|m| m.starts_with("libunibody") || m.starts_with("liblibunibody")).collect();
+    let [ours] = ours[..] else { bail!("the kernel should be one object in {}, not {ours:?}", built.display()) };
+    let object = work.path().join("kernel.o");
+    fs::write(&object, command::run(Command::new("ar").arg("p").arg(built).arg(ours), None)?)?;
+    let mut objcopy = Command::new("objcopy");
+    objcopy.args(["--wildcard", "--keep-global-symbol=libos_*", "--keep-global-symbol=unibody_*"]);
+    // Nothing unwinds in an image: the linker script has no place for the tables, and only they need a group of sections.
+    objcopy.args(["--remove-section=.eh_frame", "--remove-section=.rela.eh_frame", "--remove-section=.group"]);
+    objcopy.arg(&object);
+    command::run(&mut objcopy, None)?;
+    fs::write(&object, split::split(&fs::read(&object)?)?)?;
     files::remove(to)?;
-    fs::copy(&whole, to).with_context(|| format!("cannot write {}", to.display()))?;
+    command::run(Command::new("ar").arg("rcsD").arg(to).arg(&object), None)?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@ mod install;
 mod kernel;
 mod malloc;
 mod musl;
+mod split;
 
 use crate::{command, files, lock, packages, paths};
 use anyhow::{Context, Result, bail};
