@@ -1,7 +1,8 @@
 //! Where things are on a volume, from its boot sector.
 //!
-//! Everything a hostile boot sector could say is refused here, before the `fatfs` crate or anything else computes
-//! with it.
+//! Everything a hostile boot sector could say is refused here, before anything computes with it. What is a volume, and
+//! of which kind, is what Linux takes it for (fs/fat/inode.c, `fat_fill_super`): a FAT32 volume is one whose 16-bit table
+//! length is 0, however few clusters it has; the number of clusters decides between the other two.
 
 use crate::entry::{Entry, Raw};
 
@@ -35,7 +36,7 @@ pub struct Geometry {
     pub data_at: u64,
     /// Number of clusters.
     pub clusters: u32,
-    /// The FSInfo sector.
+    /// Where the FSInfo sector should be, on FAT32.
     pub info_at: Option<u64>,
     /// The byte of the boot sector that holds the state of the volume.
     pub state_at: u64,
@@ -63,8 +64,7 @@ impl Geometry {
             return Err("impossible sector size");
         }
         let per_cluster = u64::from(b[13]);
-        let cluster = sector * per_cluster;
-        if !per_cluster.is_power_of_two() || cluster > 1 << 18 {
+        if !per_cluster.is_power_of_two() {
             return Err("impossible cluster size");
         }
         let (reserved, fats, root_entries) = (u16_at(b, 14), u64::from(b[16]), u16_at(b, 17));
@@ -78,40 +78,33 @@ impl Geometry {
             n if u32_at(b, 32) == 0 || u32_at(b, 32) == n => n,
             _ => return Err("two different sizes"),
         };
-        if fat == 0 || wide != (root_entries == 0) || wide && u16_at(b, 19) != 0 {
+        if fat == 0 || wide != (root_entries == 0) {
             return Err("no FAT volume");
         }
-        let root_sectors = (root_entries * 32).div_ceil(sector);
-        let data = reserved + fats * fat + root_sectors;
-        // The crate computes this in 32 bits.
-        if data >= total || fats * fat > u64::from(u32::MAX) {
+        // Where the clusters begin behind such a one is a matter of opinion; Linux refuses it, too.
+        if !(root_entries * 32).is_multiple_of(sector) {
+            return Err("the root directory does not fill its sectors");
+        }
+        let data = reserved + fats * fat + root_entries * 32 / sector;
+        if data >= total {
             return Err("no room for data");
         }
         if total * sector > device {
             return Err("larger than the disk");
         }
         let clusters = (total - data) / per_cluster;
-        let kind = match clusters {
+        let (kind, bits, most) = match clusters {
             0 => return Err("no room for data"),
-            1..4085 => Kind::Fat12,
-            4085..65_525 => Kind::Fat16,
-            65_525..0x0fff_fff5 => Kind::Fat32,
-            _ => return Err("too many clusters"),
+            _ if wide => (Kind::Fat32, 32, 0x0fff_fff4),
+            1..4085 => (Kind::Fat12, 12, 4084),
+            _ => (Kind::Fat16, 16, 65_524),
         };
-        if wide != (kind == Kind::Fat32) {
-            return Err("number of clusters does not fit the kind of table");
-        }
-        let bits = match kind {
-            Kind::Fat12 => 12,
-            Kind::Fat16 => 16,
-            Kind::Fat32 => 32,
-        };
-        // The crate multiplies in 32 bits here too.
-        if fat * sector * 8 > u64::from(u32::MAX) && kind != Kind::Fat32 || fat * sector * 8 / bits < clusters + 2 {
-            return Err("allocation table too small");
+        // What has no entry in the table is not used.
+        let clusters = clusters.min(fat * sector * 8 / bits - 2);
+        if clusters > most {
+            return Err("too many clusters");
         }
         let (flags, version, root_cluster) = (u16_at(b, 40), u16_at(b, 42), u32_at(b, 44) as u32);
-        let (info, backup) = (u16_at(b, 48), u16_at(b, 50));
         let (mut active, mut copies) = (0, fats);
         if wide {
             if version != 0 {
@@ -126,13 +119,11 @@ impl Geometry {
             if !(FIRST..FIRST + clusters as u32).contains(&root_cluster) {
                 return Err("root directory out of range");
             }
-            if info == 0 || info >= reserved || backup >= reserved {
-                return Err("FSInfo sector out of range");
-            }
         }
+        let info = u16_at(b, 48).max(1);
         Ok(Geometry {
             kind,
-            cluster: cluster as u32,
+            cluster: (sector * per_cluster) as u32,
             fat_at: (reserved + active * fat) * sector,
             fat_len: fat * sector,
             fats: copies,
@@ -141,7 +132,7 @@ impl Geometry {
             root_cluster: if wide { root_cluster } else { 0 },
             data_at: data * sector,
             clusters: clusters as u32,
-            info_at: wide.then_some(info * sector),
+            info_at: (wide && info < reserved).then_some(info * sector),
             state_at: if wide { 65 } else { 37 },
         })
     }

@@ -10,7 +10,7 @@
 //! | `check` | what is done after an unclean end |
 //! | `dir`, `names`, `entry` | names in memory and on the disk |
 //! | `table`, `buffers`, `geometry`, `io` | clusters, cached sectors, layout, transfers |
-//! | `view` | the `fatfs` crate: checks volumes, decodes directories |
+//! | `view` | the `fatfs` crate: decodes directories |
 //!
 //! What programs may rely on is in `docs/DISKS.md`.
 #![cfg_attr(unibody_kernel, no_std)]

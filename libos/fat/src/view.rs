@@ -1,10 +1,10 @@
 //! Reading through the `fatfs` crate.
 //!
-//! The crate checks the boot sector and FSInfo of a volume ([`probe`]) and decodes directories ([`entries`]): long
-//! names, their checksums, short names with the case bits. It is shown one directory at a time, as the root of a
-//! volume that exists only in the view: its boot sector is ours and the clusters were checked on the way, so nothing
-//! on the disk can lead it astray. What it would write is refused: it has no order for the disk, and dropping its
-//! handles writes entries back that are gone.
+//! The crate decodes directories ([`entries`]): long names, their checksums, short names with the case bits. It is shown
+//! one directory at a time, as the root of a volume that exists only in the view: its boot sector is ours and the
+//! clusters were checked on the way, so nothing on the disk can lead it astray. The disk's boot sector is not for the
+//! crate, which does not know FAT32 volumes with few clusters. What it would write is refused: it has no order for the
+//! disk, and dropping its handles writes entries back that are gone.
 
 use crate::entry::Raw;
 use crate::names::oem;
@@ -14,7 +14,6 @@ use core::cell::Cell;
 use fatfs::{
     DefaultTimeProvider, Error, FileSystem, FsOptions, IoBase, IoError, OemCpConverter, Read, Seek, SeekFrom, Write,
 };
-use libos_base::block::{BlockDevice, SECTOR};
 use libos_base::{Errno, Result};
 
 /// The error of a view.
@@ -46,93 +45,20 @@ impl OemCpConverter for Cp437 {
     }
 }
 
-/// Something to read from a position.
-trait Source {
-    fn fill(&mut self, at: u64, dst: &mut [u8]) -> Result<usize>;
-}
-
-struct View<'a, S> {
-    from: S,
+/// A volume with one directory.
+struct View<'a> {
+    boot: [u8; 512],
+    slots: &'a [Raw],
     pos: &'a Cell<u64>,
     end: u64,
 }
 
-impl<S> IoBase for View<'_, S> {
+impl IoBase for View<'_> {
     type Error = Failed;
 }
-impl<S: Source> Read for View<'_, S> {
-    fn read(&mut self, buf: &mut [u8]) -> Result<usize, Failed> {
-        let n = self.from.fill(self.pos.get(), buf).map_err(Failed)?;
-        self.pos.set(self.pos.get() + n as u64);
-        Ok(n)
-    }
-}
-impl<S> Write for View<'_, S> {
-    fn write(&mut self, _: &[u8]) -> Result<usize, Failed> {
-        Err(Failed(Errno::EROFS))
-    }
-    fn flush(&mut self) -> Result<(), Failed> {
-        Ok(())
-    }
-}
-impl<S> Seek for View<'_, S> {
-    fn seek(&mut self, to: SeekFrom) -> Result<u64, Failed> {
-        let pos = match to {
-            SeekFrom::Start(n) => Some(n),
-            SeekFrom::Current(n) => self.pos.get().checked_add_signed(n),
-            SeekFrom::End(n) => self.end.checked_add_signed(n),
-        };
-        self.pos.set(pos.ok_or(Failed(Errno::EINVAL))?);
-        Ok(self.pos.get())
-    }
-}
-
-fn options() -> FsOptions<DefaultTimeProvider, Cp437> {
-    FsOptions::new().oem_cp_converter(Cp437)
-}
-
-fn errno(e: Error<Failed>) -> Errno {
-    match e {
-        Error::Io(Failed(e)) => e,
-        _ => Errno::EIO,
-    }
-}
-
-struct Disk<'a>(&'a dyn BlockDevice, [u8; 512], u64);
-
-impl Source for Disk<'_> {
-    fn fill(&mut self, at: u64, dst: &mut [u8]) -> Result<usize> {
-        let sector = at / SECTOR;
-        if self.2 != sector {
-            libos_base::block::read(self.0, sector * SECTOR, &mut self.1)?;
-            self.2 = sector;
-        }
-        let off = (at % SECTOR) as usize;
-        let n = dst.len().min(512 - off);
-        dst[..n].copy_from_slice(&self.1[off..off + n]);
-        Ok(n)
-    }
-}
-
-/// Whether the crate takes the volume for sound: boot sector and FSInfo. The first is known to be in range.
-pub fn probe(dev: &dyn BlockDevice) -> Result<()> {
-    let pos = Cell::new(0);
-    let view = View { from: Disk(dev, [0; 512], u64::MAX), pos: &pos, end: dev.sectors() * SECTOR };
-    FileSystem::new(view, options()).map(|_| ()).map_err(errno)
-}
-
-/// Most slots of a directory.
-pub const SLOTS_MAX: usize = 65_520;
-/// Slots start here in the view: behind a boot sector and a one-sector table.
-const ROOT: u64 = 1024;
-
-struct Slots<'a> {
-    boot: [u8; 512],
-    slots: &'a [Raw],
-}
-
-impl Source for Slots<'_> {
-    fn fill(&mut self, at: u64, dst: &mut [u8]) -> Result<usize> {
+impl Read for View<'_> {
+    fn read(&mut self, dst: &mut [u8]) -> Result<usize, Failed> {
+        let at = self.pos.get();
         let from: &[u8] = match at {
             ..512 => &self.boot[at as usize..],
             512..ROOT => &[0; 512][(at - 512) as usize..],
@@ -146,9 +72,41 @@ impl Source for Slots<'_> {
         };
         let n = dst.len().min(from.len());
         dst[..n].copy_from_slice(&from[..n]);
+        self.pos.set(at + n as u64);
         Ok(n)
     }
 }
+impl Write for View<'_> {
+    fn write(&mut self, _: &[u8]) -> Result<usize, Failed> {
+        Err(Failed(Errno::EROFS))
+    }
+    fn flush(&mut self) -> Result<(), Failed> {
+        Ok(())
+    }
+}
+impl Seek for View<'_> {
+    fn seek(&mut self, to: SeekFrom) -> Result<u64, Failed> {
+        let pos = match to {
+            SeekFrom::Start(n) => Some(n),
+            SeekFrom::Current(n) => self.pos.get().checked_add_signed(n),
+            SeekFrom::End(n) => self.end.checked_add_signed(n),
+        };
+        self.pos.set(pos.ok_or(Failed(Errno::EINVAL))?);
+        Ok(self.pos.get())
+    }
+}
+
+fn errno(e: Error<Failed>) -> Errno {
+    match e {
+        Error::Io(Failed(e)) => e,
+        _ => Errno::EIO,
+    }
+}
+
+/// Most slots of a directory.
+pub const SLOTS_MAX: usize = 65_520;
+/// Slots start here in the view: behind a boot sector and a one-sector table.
+const ROOT: u64 = 1024;
 
 /// One object of a directory.
 pub struct Found {
@@ -170,8 +128,9 @@ pub fn entries(slots: &[Raw], mut emit: impl FnMut(Found) -> Result<()>) -> Resu
     boot[32..36].copy_from_slice(&(n as u32 / 16 + 4).to_le_bytes());
     boot[510..].copy_from_slice(&[0x55, 0xaa]);
     let pos = Cell::new(0);
-    let view = View { from: Slots { boot, slots }, pos: &pos, end: ROOT + 32 * n as u64 + 1024 };
-    let fs = FileSystem::new(view, options()).map_err(errno)?;
+    let view = View { boot, slots, pos: &pos, end: ROOT + 32 * n as u64 + 1024 };
+    let options: FsOptions<DefaultTimeProvider, _> = FsOptions::new().oem_cp_converter(Cp437);
+    let fs = FileSystem::new(view, options).map_err(errno)?;
     for e in fs.root_dir().iter() {
         let e = e.map_err(errno)?;
         // The crate stands behind the entry it has just read.

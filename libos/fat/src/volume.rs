@@ -9,7 +9,6 @@ use crate::entry::{Raw, attr};
 use crate::geometry::{FIRST, Geometry, STATE_DIRTY, STATE_IN_USE};
 use crate::inode::{FatInode, Place};
 use crate::table::{self, Run, Table};
-use crate::view;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,6 +20,8 @@ use libos_fs::inode::{FileSystem, Inode, StatFs};
 
 /// `f_type` (linux/magic.h).
 const MAGIC: i64 = 0x4d44;
+/// What an FSInfo sector has at its beginning and before its numbers. A sector without is none, and left alone.
+const INFO: (u32, u32) = (0x4161_5252, 0x6141_7272);
 /// How long changes wait before they are written without being asked for.
 const DELAY_NS: u64 = 5 * time::NS;
 
@@ -115,20 +116,21 @@ impl Volume {
         }
         let mut boot = [0; 512];
         libos_base::block::read(&*dev, 0, &mut boot)?;
-        let geo = Geometry::parse(&boot, dev.sectors() * SECTOR).map_err(Refused::Because)?;
-        view::probe(&*dev).map_err(|e| match e {
-            Errno::ENOMEM => Refused::Error(e),
-            _ => Refused::Because("boot sector or FSInfo sector damaged"),
-        })?;
+        let mut geo = Geometry::parse(&boot, dev.sectors() * SECTOR).map_err(Refused::Because)?;
         let mut buf = Buffers::new(dev.clone(), &geo);
         let state = boot[geo.state_at as usize];
         let mut free = None;
         let mut unclean = state & STATE_IN_USE != 0;
         if let Some(at) = geo.info_at {
-            let mut b = [0; 4];
-            buf.read(at + 488, &mut b)?;
-            free = Some(u32::from_le_bytes(b)).filter(|&n| n <= geo.clusters);
-            unclean = free.is_none();
+            let mut b = [0; 492];
+            buf.read(at, &mut b)?;
+            let word = |at: usize| u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
+            if (word(0), word(484)) == INFO {
+                free = Some(word(488)).filter(|&n| n <= geo.clusters);
+                unclean = free.is_none();
+            } else {
+                geo.info_at = None;
+            }
         }
         let dirty = state & STATE_DIRTY != 0 || Self::dirty_bit(&geo, &mut buf)?;
         let mut ro = read_only || dev.read_only();

@@ -3,6 +3,7 @@
 mod basic;
 mod fsx;
 mod hostile;
+mod mkfs;
 mod power_cut;
 
 use crate::{FatInode, Refused, Volume};
