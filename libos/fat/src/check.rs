@@ -150,15 +150,14 @@ impl Check<'_> {
         let mut free = 0;
         for c in FIRST..FIRST + geo.clusters {
             match self.m.table.get(c)? {
-                FREE => free += 1,
-                BAD => {}
+                FREE | BAD => {}
                 _ if self.is_claimed(c) => {}
                 _ => {
                     self.m.table.set(c, FREE)?;
                     self.lost += 1;
-                    free += 1;
                 }
             }
+            free += u32::from(self.m.table.is_free(c)?);
             if self.m.table.buf.full() {
                 self.write()?;
             }

@@ -11,7 +11,10 @@
 //! Between two phases that both have something to write there is a flush; phase 4 waits for the flush after phase 3,
 //! which only those ask for who need it (directory sync, lack of space), and is written with the next phase 1. An entry
 //! lies within one sector, so it is there or not; of one that does not (names of more than 195 characters, or made by
-//! others) the long name comes a flush earlier and goes after the rest. What a power cut can leave are clusters that
+//! others) the long name comes a flush earlier and goes after the rest. A FAT12 table has entries in two sectors: their
+//! clusters are given to nobody ([`crate::table`]). Those that another system gave away change in phase 1 (the end of a
+//! file, which is where its entry says) or 4 (nothing leads there), where half a change does no harm, but for a directory
+//! that goes on behind such a cluster. What a power cut can leave are clusters that
 //! nobody owns, chains that are longer than the file, and two names of a file that was being renamed; all that is
 //! found at the next mount ([`crate::check`]).
 

@@ -3,6 +3,7 @@
 use crate::buffers::Buffers;
 use crate::geometry::{FIRST, Geometry, Kind};
 use alloc::vec::Vec;
+use libos_base::block::SECTOR;
 use libos_base::{Errno, Result};
 
 /// Entry values, widened to 32 bits.
@@ -23,7 +24,7 @@ pub struct Run {
 pub struct Table {
     pub geo: Geometry,
     pub buf: Buffers,
-    /// Free clusters, once counted.
+    /// Clusters that can be taken, once counted.
     pub free: Option<u32>,
     /// Where to look for a free cluster first.
     next: u32,
@@ -47,6 +48,16 @@ impl Table {
         let mut b = [0; 4];
         self.buf.read(at, &mut b[..n])?;
         Ok(u32::from_le_bytes(b))
+    }
+    /// Whether its entry lies in two sectors, which only FAT12 has (two of 1024 entries).
+    fn splits(&self, cluster: u32) -> bool {
+        let (at, n) = self.place(cluster);
+        at % SECTOR + n as u64 > SECTOR
+    }
+    /// Whether a file can have it. A power cut can leave half of an entry that lies in two sectors, and then a directory
+    /// would lead to any cluster: nothing is given one of these.
+    pub fn is_free(&mut self, cluster: u32) -> Result<bool> {
+        Ok(!self.splits(cluster) && self.get(cluster)? == FREE)
     }
     /// What follows `cluster`: a cluster, or FREE, BAD or END. Numbers out of range are as they are.
     pub fn get(&mut self, cluster: u32) -> Result<u32> {
@@ -104,7 +115,7 @@ impl Table {
         }
         let mut n = 0;
         for c in FIRST..FIRST + self.geo.clusters {
-            n += u32::from(self.get(c)? == FREE);
+            n += u32::from(self.is_free(c)?);
         }
         self.free = Some(n);
         Ok(n)
@@ -120,14 +131,14 @@ impl Table {
         let mut start = None;
         let hint = after.map(|c| c + 1).filter(|&c| self.geo.valid(c));
         if let Some(h) = hint
-            && self.get(h)? == FREE
+            && self.is_free(h)?
         {
             start = Some(h);
         }
         if start.is_none() {
             let from = if self.geo.valid(self.next) { self.next } else { FIRST };
             for c in (from..end).chain(FIRST..from) {
-                if self.get(c)? == FREE {
+                if self.is_free(c)? {
                     start = Some(c);
                     break;
                 }
@@ -138,7 +149,7 @@ impl Table {
             return Err(Errno::ENOSPC);
         };
         let mut len = 1;
-        while len < want && start + len < end && self.get(start + len)? == FREE {
+        while len < want && start + len < end && self.is_free(start + len)? {
             len += 1;
         }
         // From the end, so that whatever fails leaves a chain that leads nowhere wrong.
@@ -162,7 +173,8 @@ impl Table {
                 continue;
             }
             self.set(c, FREE)?;
-            self.free = self.free.map(|n| n + 1);
+            let more = u32::from(self.is_free(c)?);
+            self.free = self.free.map(|n| n + more);
         }
         Ok(sound)
     }
