@@ -176,12 +176,13 @@ impl FileCache {
         if !wants(&self.tree.lock()) {
             return Ok(false);
         }
-        let page = match global::new_page() {
-            Ok(p) => p,
-            Err(_) if !pages.is_empty() => return Ok(false),
-            Err(e) => {
-                return Err(e);
-            }
+        // Who cuts this file or writes to it may wait for the pages added so far, with the locks of write-back held: from
+        // the second page on nothing may be written back for them.
+        let page = if pages.is_empty() {
+            global::new_page()?
+        } else {
+            let Some(p) = global::spare_page() else { return Ok(false) };
+            p
         };
         let added = self.put_page(at, &page, true, wants).inspect_err(|_| {
             if !pages.is_empty() {

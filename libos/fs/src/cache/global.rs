@@ -206,11 +206,21 @@ pub(super) fn help() {
     }
 }
 
-/// A page for a cache: with little memory left others are dropped for it, and if need be written back first. No lock
-/// of write-back may be held.
-pub(super) fn new_page() -> Result<Arc<Page>> {
+/// Whether little memory is left and nothing could be dropped for more.
+fn scarce() -> bool {
     let low = (available() / 64).clamp(16, 1024);
-    if free() < low && reclaim(64) == 0 {
+    free() < low && reclaim(64) == 0
+}
+
+/// A page that is not worth writing others back for.
+pub(super) fn spare_page() -> Option<Arc<Page>> {
+    if scarce() { None } else { Page::new().ok() }
+}
+
+/// A page for a cache: with little memory left others are dropped for it, and if need be written back first. No lock
+/// of write-back may be held, and no page be on its way from the storage: who holds such a lock may wait for it.
+pub(super) fn new_page() -> Result<Arc<Page>> {
+    if scarce() {
         // Others, who cannot wait for a file to be written when they need a page, are to find some.
         make_room(64);
     }

@@ -396,6 +396,34 @@ fn writers_are_held_back_when_too_much_is_dirty() {
 }
 
 #[test]
+fn truncation_beside_reading_ahead_without_memory() {
+    let _alone = alone();
+    let (s, other, spare) = (Store::new(&pattern(40 * 4096, 1)), Store::new(&[]), Store::new(&pattern(4096, 1)));
+    // What the reader's first page is made of; for the next ones others would have to be written.
+    spare.read(0, 1).unwrap();
+    other.write(0, b"slow").unwrap();
+    other.slow.store(300, SeqCst);
+    s.write(0, b"dirty").unwrap();
+    global::TEST_FREE.store(0, SeqCst);
+    let (tell, told) = std::sync::mpsc::channel();
+    let reader = {
+        let (s, tell) = (s.clone(), tell.clone());
+        move || tell.send(s.read(10 * PAGE, 8 * PAGE as usize).map(|_| ()))
+    };
+    let cutter = {
+        let s = s.clone();
+        move || tell.send(s.cache.set_size(10 * PAGE + 100))
+    };
+    std::thread::spawn(reader);
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::thread::spawn(cutter);
+    let patience = std::time::Duration::from_secs(10);
+    let both = [told.recv_timeout(patience), told.recv_timeout(patience)];
+    global::TEST_FREE.store(1 << 20, SeqCst);
+    assert_eq!(both, [Ok(Ok(())), Ok(Ok(()))]);
+}
+
+#[test]
 fn threads_agree_with_a_model() {
     let _alone = alone();
     // Each thread has its own stripe of every 10,000 bytes; files grow, are cut by one thread at the end, and are
