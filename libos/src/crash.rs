@@ -62,7 +62,7 @@ pub fn fatal_signal(signo: i32, regs: &TrapFrame, what: &str, addr: usize) -> ! 
         crate::exit::close_files();
     }
     begin();
-    let name = signal_name(signo);
+    let name = crate::signal::name(signo);
     libos_base::error!("program killed by {name}: {what} at {addr:#x}");
     report(regs);
     finish(128 + signo, signo, what)
@@ -98,31 +98,6 @@ fn report(r: &TrapFrame) {
 
 fn finish(status: i32, signo: i32, what: &str) -> ! {
     crate::exit::after_crash(status, signo, what)
-}
-
-/// A signal's name.
-pub fn signal_name(signo: i32) -> &'static str {
-    match signo {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        10 => "SIGUSR1",
-        11 => "SIGSEGV",
-        12 => "SIGUSR2",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        24 => "SIGXCPU",
-        25 => "SIGXFSZ",
-        31 => "SIGSYS",
-        _ => "a signal",
-    }
 }
 
 #[panic_handler]
