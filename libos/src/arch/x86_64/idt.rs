@@ -50,8 +50,9 @@ pub fn name(v: u8) -> &'static str {
     }
 }
 
-// Every stub is 16 bytes, so that a vector's address is a multiplication. Exceptions 8, 10-14, 17, 21, 29, 30 push
-// an error code themselves (Intel SDM 3A, table 6-1).
+// An exception's stub has 16 bytes, an interrupt's 8, so that addresses can be computed: every image carries all of them.
+// Exceptions 8, 10-14, 17, 21, 29, 30 push an error code themselves (Intel SDM 3A, table 6-1). The byte that an interrupt
+// pushes is sign-extended; libos_trap_interrupt makes vector and error code of it.
 global_asm!(
     r#"
     .section .text.libos_vectors,"ax",@progbits
@@ -59,8 +60,8 @@ global_asm!(
     .globl libos_vectors
 libos_vectors:
     .set v, 0
-    .rept 256
-    .balign 16
+    .rept {exceptions}
+    .org libos_vectors + v * 16
     .if (v == 8) || (v >= 10 && v <= 14) || (v == 17) || (v == 21) || (v == 29) || (v == 30)
     .else
     push 0
@@ -73,9 +74,19 @@ libos_vectors:
     .endif
     .set v, v + 1
     .endr
+    .rept 256 - {exceptions}
+    .org libos_vectors + ({exceptions} + v) * 8
+    .byte 0x6a, v                        # push imm8
+    jmp libos_trap_interrupt
+    .set v, v + 1
+    .endr
     .text
-"#
+"#,
+    exceptions = const EXCEPTIONS,
 );
+
+/// Vectors below are exceptions.
+const EXCEPTIONS: u64 = 32;
 
 unsafe extern "C" {
     static libos_vectors: u8;
@@ -102,7 +113,7 @@ pub fn build() {
             vector::DOUBLE_FAULT | vector::MACHINE_CHECK => Ist::Fatal,
             _ => Ist::Trap,
         };
-        let addr = base + v * 16;
+        let addr = base + v * 8 + v.min(EXCEPTIONS) * 8;
         // Interrupt gates: interrupts stay off until the frame has left the landing pad.
         let low = addr & 0xffff | (CODE as u64) << 16 | (ist as u64) << 32 | 0x8e << 40 | (addr >> 16 & 0xffff) << 48;
         // SAFETY: boot CPU only, before the table is loaded.

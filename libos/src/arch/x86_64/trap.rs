@@ -18,6 +18,11 @@ use libos_base::percpu::{Head, offset, work};
 global_asm!(
     r#"
     .section .text.libos_trap,"ax",@progbits
+    .globl libos_trap_interrupt
+libos_trap_interrupt:
+    push qword ptr [rsp]
+    and qword ptr [rsp], 0xff            # the vector
+    mov qword ptr [rsp + 8], 0           # no error code
     .globl libos_trap_common
 libos_trap_common:
     push rax
