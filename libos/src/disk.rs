@@ -8,7 +8,8 @@ use drivers::virtio::id;
 use libos_base::block::{self, BlockDevice, SECTOR};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
-use libos_fat::{Refused, Volume};
+use libos_fat::{Refused, Volume, partition};
+use unibody_proto::number;
 
 /// Starts the disks of the machine and mounts those that boot parameters name. Called once, before the program, when the
 /// part is linked; the program does not start without them.
@@ -45,30 +46,35 @@ fn find_devices() {
     }
 }
 
-/// Mounts `SERIAL:PATH:FS[:ro]`. Says why when that fails.
+/// Mounts `SERIAL:PATH:FS[:ro][:partition=N]`. Says why when that fails.
 fn mount(spec: &[u8]) -> Result<()> {
     let mut fields = spec.split(|&b| b == b':');
     let mut next = || fields.next().ok_or(Errno::EINVAL);
     let (serial, path, kind) = (next()?, next()?, next()?);
-    let read_only = match fields.next() {
-        None => false,
-        Some(b"ro") => true,
-        Some(_) => return Err(Errno::EINVAL),
-    };
+    let (mut read_only, mut part) = (false, None);
+    for field in fields {
+        match field.strip_prefix(b"partition=") {
+            Some(n) => part = Some(number::decimal(n).and_then(|n| n.try_into().ok()).ok_or(Errno::EINVAL)?),
+            None if field == b"ro" => read_only = true,
+            None => return Err(Errno::EINVAL),
+        }
+    }
     if !matches!(kind, b"fat" | b"vfat") {
         return Err(Errno::ENODEV);
     }
     let serial = core::str::from_utf8(serial).map_err(|_| Errno::EINVAL)?;
     let disk = block::find(serial).ok_or(Errno::ENODEV)?;
-    let root = Volume::open(disk.clone(), read_only).map_err(|refused| match refused {
+    let open = partition::find(disk.clone(), part).and_then(|on| Volume::open(on, read_only));
+    let root = open.map_err(|refused| match refused {
         Refused::Error(e) => e,
         Refused::Because(why) => {
             libos_base::error!("{}: no FAT volume that can be used: {why}", disk.name());
             Errno::EINVAL
         }
     })?;
-    let read_only = read_only || root.vol.is_read_only();
-    libos_fs::root::mount(path, root, &alloc::format!("/dev/{}", disk.name()), read_only)?;
+    let vol = &root.vol;
+    let (read_only, source) = (read_only || vol.is_read_only(), alloc::format!("/dev/{}", vol.dev.name()));
+    libos_fs::root::mount(path, root, &source, read_only)?;
     libos_fs::sync::close_at_end();
     Ok(())
 }

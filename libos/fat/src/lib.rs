@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`partition`] | where on a disk the volume is |
 //! | [`volume`] | mounting, the volume's state |
 //! | `inode` | files and directories as the VFS sees them |
 //! | `content` | content of files, by runs of clusters |
@@ -29,6 +30,7 @@ mod geometry;
 mod inode;
 mod io;
 mod names;
+pub mod partition;
 mod table;
 mod view;
 pub mod volume;

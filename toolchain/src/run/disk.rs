@@ -33,6 +33,8 @@ pub struct Wanted {
     pub path: String,
     /// What is on it.
     pub fs: Fs,
+    /// Its partition with that on it, if that was said.
+    pub partition: Option<u32>,
 }
 
 /// A file system.
@@ -45,13 +47,19 @@ pub enum Fs {
 impl FromStr for Wanted {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        const FORM: &str = "expected FILE:/path or FILE:/path:fat";
+        const FORM: &str = "expected FILE:/path[:fat][:partition=N]";
         let (file, rest) = text.rsplit_once(":/").ok_or(FORM)?;
-        let (path, fs) = match rest.split_once(':') {
-            None => (rest, Fs::Fat),
-            Some((path, "fat" | "vfat")) => (path, Fs::Fat),
-            Some((_, other)) => return Err(format!("'{other}' is no file system that is known here; {FORM}")),
-        };
+        let mut words = rest.split(':');
+        let path = words.next().unwrap_or_default();
+        let mut partition = None;
+        for word in words {
+            match word.strip_prefix("partition=").map(str::parse) {
+                Some(Ok(number @ 1..)) => partition = Some(number),
+                Some(_) => return Err(format!("'{word}': partitions are numbered from 1; {FORM}")),
+                None if matches!(word, "fat" | "vfat") => {}
+                None => return Err(format!("'{word}' is no file system that is known here; {FORM}")),
+            }
+        }
         if file.is_empty() {
             return Err(FORM.to_owned());
         }
@@ -59,7 +67,7 @@ impl FromStr for Wanted {
         if parts.is_empty() || parts.iter().any(|part| matches!(*part, "." | "..")) {
             return Err(format!("a disk is mounted on a folder below /, without . and ..; {FORM}"));
         }
-        Ok(Self { file: file.into(), path: format!("/{}", parts.join("/")), fs })
+        Ok(Self { file: file.into(), path: format!("/{}", parts.join("/")), fs: Fs::Fat, partition })
     }
 }
 
@@ -75,7 +83,7 @@ pub struct Disk {
     pub file: PathBuf,
     /// Only reading is possible.
     pub read_only: bool,
-    /// What the guest is told: `SERIAL:PATH:FS[:ro]`.
+    /// What the guest is told: `SERIAL:PATH:FS[:ro][:partition=N]`.
     pub parameter: String,
     _held: Hold,
 }
@@ -167,7 +175,8 @@ fn open(wanted: &Wanted, number: usize, size: Option<u64>, say: &mut dyn FnMut(&
         Fs::Fat => "fat",
     };
     let ro = if read_only { ":ro" } else { "" };
-    let parameter = format!("{}:{}:{fs}{ro}", serial(number), wanted.path);
+    let partition = wanted.partition.map(|n| format!(":partition={n}")).unwrap_or_default();
+    let parameter = format!("{}:{}:{fs}{ro}{partition}", serial(number), wanted.path);
     Ok(Disk { file: path, read_only, parameter, _held: held })
 }
 
@@ -300,7 +309,22 @@ mod tests {
         let one = |text: &str| text.parse::<Wanted>().map(|w| (w.file.display().to_string(), w.path));
         assert_eq!(one("app.img:/data"), Ok(("app.img".into(), "/data".into())));
         assert_eq!(one("/a:b,c/x.img:/var//lib/:fat"), Ok(("/a:b,c/x.img".into(), "/var/lib".into())));
-        for bad in ["app.img", ":/data", "a:/", "a:/x:ext4", "a:/x/../y", "a:data"] {
+        let part = |text: &str| text.parse::<Wanted>().map(|w| w.partition);
+        assert_eq!(part("a:/x:partition=2"), Ok(Some(2)));
+        assert_eq!(part("a:/x:fat:partition=12"), Ok(Some(12)));
+        assert_eq!(part("a:/x:fat"), Ok(None));
+        for bad in [
+            "app.img",
+            ":/data",
+            "a:/",
+            "a:/x:ext4",
+            "a:/x/../y",
+            "a:data",
+            "a:/x:",
+            "a:/x:partition=",
+            "a:/x:partition=0",
+            "a:/x:partition=one",
+        ] {
             assert!(one(bad).is_err(), "{bad}");
         }
     }
@@ -329,7 +353,7 @@ mod tests {
     fn made_once_with_a_file_system() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("d.img");
-        let wanted = Wanted { file: file.clone(), path: "/data".into(), fs: Fs::Fat };
+        let wanted = Wanted { file: file.clone(), path: "/data".into(), fs: Fs::Fat, partition: None };
         let disks = open_all(std::slice::from_ref(&wanted), Some(8 << 20), &mut |_| {}).unwrap();
         assert_eq!(disks[0].parameter, "disk0:/data:fat");
         let fs =

@@ -61,7 +61,7 @@ pub struct RunArgs {
     pub volume: Vec<Share>,
 
     /// Persistent disk: the file FILE, mounted at /path; made (sparse) and formatted when absent (repeatable)
-    #[arg(long, value_name = "FILE:/path[:fat]")]
+    #[arg(long, value_name = "FILE:/path[:fat][:partition=N]")]
     pub disk: Vec<disk::Wanted>,
 
     /// Size of a disk that is made: 64M, 1G; a plain number means MiB [default: 64M]

@@ -4,6 +4,7 @@ mod basic;
 mod fsx;
 mod hostile;
 mod mkfs;
+mod partition;
 mod power_cut;
 
 use crate::{FatInode, Refused, Volume};

@@ -9,6 +9,7 @@ mod fsx;
 mod full;
 pub mod image;
 mod kill;
+mod partitions;
 mod power_cut;
 mod random;
 mod resume;
@@ -32,4 +33,5 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     failing::cases(all, full);
     damaged::cases(all, full);
     slow::cases(all, full);
+    partitions::cases(all);
 }
