@@ -142,9 +142,7 @@ impl FatInode {
             }
             r => r,
         };
-        if m.table.buf.full() {
-            self.vol.trim(&mut m)?;
-        }
+        self.vol.trim(&mut m)?;
         self.vol.wake_later();
         r
     }

@@ -21,9 +21,10 @@
 use crate::entry::{DELETED, Entry, Raw};
 use crate::inode::{FatInode, Place};
 use crate::table::{self, END, Run};
-use crate::volume::{Meta, Volume};
+use crate::volume::{MANY, Meta, Volume};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 use libos_base::{Errno, Result};
 
 /// What a commit is for.
@@ -52,6 +53,8 @@ struct Update {
 }
 
 const TOGETHER: u32 = 16;
+/// Objects that are committed at once. Few in tests, so that power cuts come between.
+const AT_ONCE: usize = if cfg!(test) { 3 } else { 256 };
 
 impl Volume {
     /// `fsync` and `fdatasync`.
@@ -119,9 +122,16 @@ impl Volume {
         self.barrier()?;
         self.apply_frees(m)
     }
-    /// Too many buffers wait to be written.
+    /// Commits when too many buffers or objects wait to be written.
     pub fn trim(&self, m: &mut Meta) -> Result<()> {
-        self.commit(m, Want::Names)
+        if m.dirty.len() >= m.many {
+            self.commit(m, Want::All)?;
+            m.many = MANY.max(2 * m.dirty.len());
+        }
+        if m.table.buf.full() || m.removals.len() >= MANY {
+            self.commit(m, Want::Names)?;
+        }
+        Ok(())
     }
 
     fn write_back(&self, m: &mut Meta) -> Result<()> {
@@ -171,6 +181,9 @@ impl Volume {
     }
 
     fn update(&self, i: &FatInode, want: Want<'_>) -> Result<Option<Update>> {
+        if i.is_removed() {
+            return Ok(None);
+        }
         let full = match want {
             Want::All => Some(i.length()),
             Want::File(f, size) if core::ptr::eq(f, i) => Some(size),
@@ -211,36 +224,16 @@ impl Volume {
             return Ok(());
         }
         self.absorb(m)?;
-        let mut updates: Vec<Update> = Vec::new();
         let mut shrunk: Vec<Arc<FatInode>> = Vec::new();
-        updates.try_reserve(m.dirty.len())?;
-        shrunk.try_reserve(m.dirty.len())?;
-        for i in &m.dirty {
-            updates.extend(self.update(i, want)?);
-            if self.excess(i) > 0 {
-                shrunk.push(i.clone());
+        // Phases 1 and 2 for some of them after the other, so that this needs little memory however many there are.
+        let mut at = 0;
+        loop {
+            let end = m.dirty.len().min(at + AT_ONCE);
+            self.commit_some(m, want, at..end, &mut shrunk)?;
+            if end == m.dirty.len() {
+                break;
             }
-        }
-        let heavy = updates.iter().any(|u| !u.light) || !m.links.is_empty();
-        let changes = !updates.is_empty() || !m.removals.is_empty() || !shrunk.is_empty();
-        if changes || !m.frees.is_empty() || !m.waiting.is_empty() || !m.table.buf.is_clean() {
-            self.mark(m)?;
-        }
-        self.apply_frees(m)?;
-        for u in updates.iter().filter(|u| u.light) {
-            self.write_entry(m, u)?;
-        }
-        self.write_back(m)?;
-        if heavy || matches!(want, Want::File(..) | Want::All) {
-            self.barrier()?;
-        }
-
-        if heavy && let Err(e) = self.write_names(m, &updates) {
-            updates.iter().filter(|u| !u.light).for_each(unsure);
-            return Err(e);
-        }
-        for u in updates {
-            done(u);
+            at = end;
         }
         m.dirty.retain(|i| {
             let keep = {
@@ -291,7 +284,49 @@ impl Volume {
         self.apply_frees(m)
     }
 
-    /// The second phase.
+    /// Phases 1 and 2 for these of what may have changed; what was cut goes to `shrunk`.
+    fn commit_some(
+        &self,
+        m: &mut Meta,
+        want: Want<'_>,
+        range: Range<usize>,
+        shrunk: &mut Vec<Arc<FatInode>>,
+    ) -> Result<()> {
+        let last = range.end == m.dirty.len();
+        let mut updates: Vec<Update> = Vec::new();
+        updates.try_reserve(range.len())?;
+        for i in &m.dirty[range] {
+            updates.extend(self.update(i, want)?);
+            if self.excess(i) > 0 {
+                shrunk.try_reserve(1)?;
+                shrunk.push(i.clone());
+            }
+        }
+        let heavy = updates.iter().any(|u| !u.light) || !m.links.is_empty();
+        let changes = !updates.is_empty() || !m.removals.is_empty() || !shrunk.is_empty();
+        if changes || !m.frees.is_empty() || !m.waiting.is_empty() || !m.table.buf.is_clean() {
+            self.mark(m)?;
+        }
+        self.apply_frees(m)?;
+        for u in updates.iter().filter(|u| u.light) {
+            self.write_entry(m, u)?;
+        }
+        self.write_back(m)?;
+        if heavy || last && matches!(want, Want::File(..) | Want::All) {
+            self.barrier()?;
+        }
+
+        if heavy && let Err(e) = self.write_names(m, &updates) {
+            updates.iter().filter(|u| !u.light).for_each(unsure);
+            return Err(e);
+        }
+        for u in updates {
+            done(u);
+        }
+        Ok(())
+    }
+
+    /// Phase 2.
     fn write_names(&self, m: &mut Meta, updates: &[Update]) -> Result<()> {
         let mut early = false;
         for u in updates.iter().filter(|u| !u.light) {

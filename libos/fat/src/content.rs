@@ -43,9 +43,7 @@ impl FatInode {
                 Err(Errno::ENOSPC) if u64::from(have) * size > min => return Ok(u64::from(have) * size),
                 Err(e) => return Err(e),
             }
-            if m.table.buf.full() {
-                self.vol.trim(&mut m)?;
-            }
+            self.vol.trim(&mut m)?;
         }
     }
     pub(crate) fn release_floor(&self) {

@@ -11,7 +11,6 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Weak;
 use alloc::vec::Vec;
-use hashbrown::HashMap;
 use libos_base::{Errno, Result};
 
 /// Slots in a sector: what the disk changes as one.
@@ -44,8 +43,8 @@ pub struct Ghost {
 pub struct Dir {
     pub loaded: bool,
     pub recs: BTreeMap<u32, Rec>,
-    /// Long and short names, folded.
-    keys: HashMap<Box<[u8]>, u32>,
+    /// Long and short names, folded. A tree, since a large hash table needs as much memory in one piece.
+    keys: BTreeMap<Box<[u8]>, u32>,
     /// A byte a slot: taken, here or on the disk.
     used: Vec<u8>,
     /// Slots from here on read as never used.
@@ -115,7 +114,6 @@ impl Dir {
     }
     /// Adds a name; its slots are taken.
     pub fn insert(&mut self, rec: Rec) -> Result<()> {
-        self.keys.try_reserve(2).map_err(|_| Errno::ENOMEM)?;
         libos_base::memory::check()?;
         let name = core::str::from_utf8(&rec.name).map_err(|_| Errno::EINVAL)?;
         let (long, short) = (fold(name)?, fold(&short_text(&rec.raw.short()))?);

@@ -74,6 +74,8 @@ pub struct State {
     pub over: bool,
     /// A directory that moved: what its `..` must say.
     pub parent: Option<u32>,
+    /// Open descriptions.
+    pub users: u32,
 }
 
 /// Clusters.
@@ -151,6 +153,25 @@ impl FatInode {
         self.removed.store(true, Ordering::Release);
         if let Some(c) = self.cache.get() {
             c.set_orphan();
+        }
+    }
+    /// Gives up the clusters of what has neither a name nor an open description. The object may live on for a while,
+    /// where somebody in the background has it in hand.
+    pub(crate) fn evict(&self) {
+        // After a write that is under way.
+        let _io = self.io.lock();
+        let mut map = self.map.lock();
+        let known = {
+            let s = self.state.lock();
+            if !self.is_removed() || s.users > 0 {
+                return;
+            }
+            s.known
+        };
+        let runs = core::mem::take(&mut map.runs);
+        drop(map);
+        if !runs.is_empty() {
+            self.vol.orphan(Orphan { runs, first: 0, known });
         }
     }
     pub(crate) fn file(&self) -> Result<&Arc<FileCache>> {
@@ -397,7 +418,23 @@ impl Inode for FatInode {
 
     fn open(&self, _path: &Path, _flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
         self.load_map()?;
+        let mut s = self.state.lock();
+        if self.is_removed() && s.users == 0 {
+            // Found just before its name went.
+            return Err(Errno::ENOENT);
+        }
+        s.users += 1;
         Ok(None)
+    }
+    fn closed(&self, _flags: OpenFlags) {
+        let users = {
+            let mut s = self.state.lock();
+            s.users = s.users.saturating_sub(1);
+            s.users
+        };
+        if users == 0 && self.is_removed() {
+            self.evict();
+        }
     }
     fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         self.load_map()?;
@@ -563,6 +600,8 @@ impl Inode for FatInode {
             if i.is_dir() {
                 i.dir.lock().dead = true;
             }
+            drop(d);
+            i.evict();
             Ok(())
         })?;
         self.touch();
@@ -579,7 +618,8 @@ impl Inode for FatInode {
                 m.unlinked.try_reserve(1)?;
                 m.unlinked.push(v.me.clone());
             }
-            self.move_entry(m, r)
+            self.move_entry(m, r)?;
+            r.replaced.map_or(Ok(()), |v| fat(v).map(FatInode::evict))
         })?;
         self.touch();
         fat(r.to)?.touch();

@@ -25,6 +25,9 @@ const INFO: (u32, u32) = (0x4161_5252, 0x6141_7272);
 /// How long changes wait before they are written without being asked for.
 const DELAY_NS: u64 = 5 * time::NS;
 
+/// Changed objects or removed names that are never too many to wait.
+pub const MANY: usize = 2048;
+
 /// An entry that must go from the disk.
 pub struct Removal {
     pub place: Place,
@@ -53,6 +56,8 @@ pub struct Meta {
     pub links: Vec<(u32, u32)>,
     /// Up to which write removed names are gone from the disk once it is flushed.
     pub names: u64,
+    /// So many entries in `dirty` are to be written without being asked for: they need memory.
+    pub many: usize,
     /// Removed, perhaps still open.
     pub unlinked: Vec<Weak<FatInode>>,
     /// The disk says that the volume is in use.
@@ -150,6 +155,7 @@ impl Volume {
             waiting: Vec::new(),
             links: Vec::new(),
             names: 0,
+            many: MANY,
             unlinked: Vec::new(),
             marked: unclean,
         };

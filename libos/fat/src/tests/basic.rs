@@ -286,3 +286,59 @@ fn flushes() {
     drop(db);
     fs.again();
 }
+
+/// The space of a removed file is free at once, also while somebody in the background has the object in hand.
+#[test]
+fn removed_files_give_their_space_back() {
+    for shape in SHAPES {
+        let fs = Fs::new(shape);
+        let root = fs.p.root().unwrap();
+        let free = fs.p.statfs(&root).bfree;
+        let cluster = fs.p.statfs(&root).bsize as u64;
+        let all = vec![1; (free * cluster * 3 / 4) as usize];
+        for synced in [false, true] {
+            fs.put("/f", &all);
+            if synced {
+                fs.sync_file("/f").unwrap();
+            }
+            let in_hand = fs.inode("/f").unwrap();
+            let open = fs.open("/f", OpenFlags::RDWR).unwrap();
+            fs.unlink("/f").unwrap();
+            assert!(fs.p.statfs(&root).bfree < free, "{}: in use", shape.0);
+            assert!(read(&open, 0, all.len()).unwrap() == all);
+            drop(open);
+            assert_eq!(fs.p.statfs(&root).bfree, free, "{} {synced}", shape.0);
+            let f = fs.create("/g");
+            assert_eq!(write(&f, 0, &all), Ok(all.len()));
+            // As the background does.
+            fs.vol.sync_all().unwrap();
+            drop(in_hand);
+            drop(f);
+            fs.put("/h", b"in place of another");
+            fs.rename("/h", "/g").unwrap();
+            assert_eq!(fs.p.statfs(&root).bfree, free - 1);
+            fs.unlink("/g").unwrap();
+        }
+        fsck(&fs.close());
+    }
+}
+
+/// However much waits, it is written without being asked for, and arrives.
+#[test]
+fn many_changes() {
+    let fs = Fs::new(&SHAPES[SHAPES.len() - 1]);
+    fs.mkdir("/many").unwrap();
+    for i in 0..crate::volume::MANY + 100 {
+        fs.put(&format!("/many/{i}"), b"x");
+    }
+    let waiting = fs.vol.meta.lock().dirty.len();
+    assert!(waiting < 200, "{waiting} objects wait");
+    fs.vol.sync_all().unwrap();
+    for i in 0..crate::volume::MANY + 100 {
+        fs.unlink(&format!("/many/{i}")).unwrap();
+    }
+    let waiting = fs.vol.meta.lock().removals.len();
+    assert!(waiting < 200, "{waiting} names wait");
+    assert_eq!(fs.list("/many"), [""; 0]);
+    fsck(&fs.close());
+}
