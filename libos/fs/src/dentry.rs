@@ -9,7 +9,7 @@ use crate::mount::Mount;
 use crate::util::{room_for, try_arc};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, Ordering::Relaxed};
 use hashbrown::HashMap;
 use libos_base::sync::{Mutex, MutexGuard, Rank, SpinLock};
 use libos_base::{Errno, Result};
@@ -23,6 +23,8 @@ pub struct Dentry {
     pub inode: Arc<dyn Inode>,
     place: SpinLock<Place>,
     dir: Option<Mutex<Children>>,
+    /// Its directory can be asked for it again.
+    kept: bool,
     /// Mounts on top of this.
     pub(crate) covers: AtomicU32,
 }
@@ -43,18 +45,24 @@ pub struct Children {
     order: Vec<(u64, Option<Listed>)>,
     holes: usize,
     next: u64,
+    /// So many names are too many.
+    prune_at: usize,
     /// The directory was removed: nothing can be made in it.
     pub dead: bool,
 }
 
-/// Names kept of a volatile directory before unused ones go.
-const KEPT_MAX: usize = 256;
+/// Names of one directory, and of all, that are never too many.
+const KEPT_MIN: usize = 256;
+const ALL_MIN: usize = 1024;
+/// Names in all that can be asked for again, and how many are too many when memory is short.
+static KEPT: AtomicUsize = AtomicUsize::new(0);
+static SHRINK_AT: AtomicUsize = AtomicUsize::new(ALL_MIN);
 /// First cookie: 1 and 2 are behind `.` and `..`.
 const FIRST: u64 = 3;
 
 impl Children {
     fn new() -> Self {
-        Self { names: HashMap::new(), order: Vec::new(), holes: 0, next: FIRST, dead: false }
+        Self { names: HashMap::new(), order: Vec::new(), holes: 0, next: FIRST, prune_at: KEPT_MIN, dead: false }
     }
     /// The entry called `name`.
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Dentry>> {
@@ -64,8 +72,7 @@ impl Children {
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
-    /// Makes room, so that the next `insert` cannot fail.
-    pub fn reserve(&mut self) -> Result<()> {
+    pub(crate) fn reserve(&mut self) -> Result<()> {
         self.names.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.order.try_reserve(1)?;
         Ok(())
@@ -103,6 +110,7 @@ impl Children {
         self.order.retain(|o| o.1.as_ref().is_some_and(|(_, d)| Arc::strong_count(d) > 2));
         self.names.retain(|_, (d, _)| Arc::strong_count(d) > 1);
         self.holes = 0;
+        self.prune_at = KEPT_MIN.max(2 * self.names.len());
     }
     /// Entries behind offset `from`.
     fn list(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
@@ -131,8 +139,10 @@ impl Dentry {
     /// A name for `inode` under `parent`; not yet in the parent's list.
     pub fn new(parent: Option<Arc<Dentry>>, name: Name, inode: Arc<dyn Inode>) -> Result<Arc<Dentry>> {
         let dir = inode.is_dir().then(|| Mutex::new(Children::new()));
+        let kept = parent.as_ref().is_some_and(|p| !p.inode.in_memory());
         let place = SpinLock::new(Rank::Table, Place { parent, name, removed: false });
-        try_arc(Dentry { inode, place, dir, covers: AtomicU32::new(0) })
+        KEPT.fetch_add(usize::from(kept), Relaxed);
+        try_arc(Dentry { inode, place, dir, kept, covers: AtomicU32::new(0) })
     }
     /// The root of a file system.
     pub fn root(inode: Arc<dyn Inode>) -> Result<Arc<Dentry>> {
@@ -225,18 +235,61 @@ impl Dentry {
         let keep = inode.cacheable();
         let d = Dentry::new(Some(self.clone()), n.clone(), inode)?;
         if keep {
-            if self.inode.volatile() && c.names.len() >= KEPT_MAX {
-                c.prune();
-            }
-            c.reserve()?;
+            self.reserve(c)?;
             c.insert(n, d.clone());
         }
         Ok(d)
+    }
+    /// Makes room for another name in `c`, so that the next `insert` cannot fail. What nobody uses goes when it is much:
+    /// each name has an object behind it.
+    pub fn reserve(&self, c: &mut Children) -> Result<()> {
+        if !self.inode.in_memory() {
+            let n = c.names.len();
+            if n >= c.prune_at && (self.inode.volatile() || crate::sync::is_much(n)) {
+                c.prune();
+            }
+            let all = KEPT.load(Relaxed);
+            if all >= SHRINK_AT.load(Relaxed) && crate::sync::is_much(all) {
+                shrink();
+                SHRINK_AT.store(ALL_MIN.max(2 * KEPT.load(Relaxed)), Relaxed);
+            }
+        }
+        c.reserve()
     }
     /// Entries from offset `from` on, without `.` and `..`.
     pub fn readdir(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
         let c = self.children()?;
         if self.inode.in_memory() { c.list(from, emit) } else { self.inode.readdir(from, emit) }
+    }
+}
+
+impl Drop for Dentry {
+    fn drop(&mut self) {
+        KEPT.fetch_sub(usize::from(self.kept), Relaxed);
+    }
+}
+
+/// Drops names that nobody uses, everywhere but in directories that somebody has locked: it may be the caller.
+#[cold]
+fn shrink() {
+    let mut dirs: Vec<Arc<Dentry>> = crate::mount::list().iter().map(|m| m.root.clone()).collect();
+    let mut at = 0;
+    while let Some(d) = dirs.get(at).cloned() {
+        at += 1;
+        let Some(c) = d.dir.as_ref().and_then(Mutex::try_lock) else { continue };
+        for (_, below) in c.order.iter().filter_map(|o| o.1.as_ref()) {
+            if below.dir.is_some() && below.kept && dirs.try_reserve(1).is_ok() {
+                dirs.push(below.clone());
+            }
+        }
+    }
+    // What is below comes after what is above, and goes first.
+    while let Some(d) = dirs.pop() {
+        if !d.inode.in_memory()
+            && let Some(mut c) = d.dir.as_ref().and_then(Mutex::try_lock)
+        {
+            c.prune();
+        }
     }
 }
 

@@ -12,6 +12,8 @@ pub struct Hooks {
     pub write_back: fn() -> Result<()>,
     /// Frees pages; see [`cache::make_room`].
     pub make_room: fn(usize) -> bool,
+    /// Pages that are free or that the cache would give back.
+    pub available: fn() -> usize,
     /// Writes back, and closes all volumes.
     pub close: fn(),
 }
@@ -24,7 +26,12 @@ const PATIENCE_NS: u64 = 30 * time::NS;
 /// Sees to it that all mounts are made durable and closed when the machine stops. Called when the first file system
 /// is mounted that needs it.
 pub fn close_at_end() {
-    HOOKS.set(|| Hooks { write_back: cache::write_back_all, make_room: cache::make_room, close });
+    HOOKS.set(|| Hooks {
+        write_back: cache::write_back_all,
+        make_room: cache::make_room,
+        available: cache::available,
+        close,
+    });
 }
 
 /// What is to be done before the machine stops, if anything. It may wait for devices.
@@ -49,6 +56,11 @@ pub fn write_back() -> Result<()> {
 /// Frees about `pages` pages of files, written first if need be. Whether there were any. To be called where one may wait.
 pub fn make_room(pages: usize) -> bool {
     HOOKS.get().is_some_and(|h| (h.make_room)(pages))
+}
+
+/// Whether `n` objects of file systems, of about a page each, are much for the memory there is.
+pub fn is_much(n: usize) -> bool {
+    HOOKS.get().is_some_and(|h| n > (h.available)() / 4)
 }
 
 /// Waits for the devices in another thread: one that never answers must not keep the machine from stopping.

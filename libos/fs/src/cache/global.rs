@@ -136,7 +136,7 @@ fn free() -> usize {
 }
 
 /// Pages that caches could have in all.
-pub(super) fn available() -> usize {
+pub fn available() -> usize {
     free() + cached_pages()
 }
 

@@ -32,7 +32,7 @@ pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -
         return Err(Errno::ENOENT);
     }
     let name = entry_name(name)?;
-    names.reserve()?;
+    dir.dentry.reserve(names)?;
     let inode = dir.inode().create(&name, new)?;
     let name = real_name(dir, name)?;
     let d = Dentry::new(Some(dir.dentry.clone()), name.clone(), inode)?;
@@ -122,7 +122,7 @@ impl Process {
             return Err(Errno::ENOENT);
         }
         let name = entry_name(&e.name)?;
-        names.reserve()?;
+        e.dir.dentry.reserve(&mut names)?;
         let d = Dentry::new(Some(e.dir.dentry.clone()), name.clone(), from.inode().clone())?;
         e.dir.inode().link(&name, from.inode())?;
         names.insert(name.clone(), d);
