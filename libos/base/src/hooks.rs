@@ -34,6 +34,8 @@ mod imp {
         pub safe fn libos_memory_available() -> usize;
         /// See [`crate::memory::write_protect`].
         pub safe fn libos_write_protect(cache: *const (), pages: core::ops::Range<u64>);
+        /// See [`crate::memory::unmap`].
+        pub safe fn libos_unmap(cache: *const ());
         /// See [`crate::memory::unmap_untouched`].
         pub safe fn libos_unmap_untouched(want: usize);
         /// Whether `addr .. addr + len` may hold program data: below `PROGRAM_END` and not in the kernel's own part
@@ -88,6 +90,7 @@ mod imp {
         1 << 20
     }
     pub fn libos_write_protect(_: *const (), _: core::ops::Range<u64>) {}
+    pub fn libos_unmap(_: *const ()) {}
     pub fn libos_unmap_untouched(_: usize) {}
     pub fn libos_program_range(addr: usize, len: usize) -> bool {
         addr >= crate::layout::PROGRAM_START && addr.checked_add(len).is_some_and(|e| e <= crate::layout::PROGRAM_END)

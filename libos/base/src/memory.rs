@@ -40,6 +40,12 @@ pub fn write_protect(cache: *const (), pages: Range<u64>) {
     hooks::libos_write_protect(cache, pages);
 }
 
+/// Unmaps the pages of the file whose page cache lies at `cache`: who touches them gets what is there then. Call it without
+/// spin locks.
+pub fn unmap(cache: *const ()) {
+    hooks::libos_unmap(cache);
+}
+
 /// Unmaps about `want` pages of files that the program did not touch for long. Call it without spin locks.
 pub fn unmap_untouched(want: usize) {
     hooks::libos_unmap_untouched(want);

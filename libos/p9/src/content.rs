@@ -48,7 +48,7 @@ impl P9Inode {
     fn end(&self, cache: &FileCache) -> Result<u64> {
         let size = self.attr()?.0.size as u64;
         if size != cache.size() {
-            cache.invalidate(0..u64::MAX);
+            cache.outdated();
             cache.set_size(size)?;
         }
         Ok(size)

@@ -193,7 +193,7 @@ impl P9Inode {
             return Ok(());
         };
         if !self.lost() && self.state.lock().seen.replace(seen) != Some(seen) {
-            cache.invalidate(0..u64::MAX);
+            cache.outdated();
             if cache.size() != stat.size as u64 {
                 cache.set_size(stat.size as u64)?;
             }

@@ -41,12 +41,22 @@ pub fn file_shrunk(inode: &Arc<dyn Inode>, len: u64) {
     });
 }
 
+/// Whether a file's page cache is the one at `cache`.
+fn caches_in(cache: *const ()) -> impl Fn(&OpenFile) -> bool {
+    move |o| o.path.inode().cache().is_some_and(|c| core::ptr::eq((&raw const *c).cast(), cache))
+}
+
+/// See `libos_base::memory`. Private copies stay.
+#[cfg_attr(unibody_kernel, unsafe(no_mangle))]
+pub fn libos_unmap(cache: *const ()) {
+    each_mapping(caches_in(cache), |space, range, _, _| space.unmap_pages(range));
+}
+
 /// See `libos_base::memory`.
 #[cfg_attr(unibody_kernel, unsafe(no_mangle))]
 pub fn libos_write_protect(cache: *const (), pages: Range<u64>) {
     let bytes = pages.start as usize * PAGE_SIZE..pages.end as usize * PAGE_SIZE;
-    let of_it = |o: &OpenFile| o.path.inode().cache().is_some_and(|c| core::ptr::eq((&raw const *c).cast(), cache));
-    each_mapping(of_it, |space, range, flags, offset| {
+    each_mapping(caches_in(cache), |space, range, flags, offset| {
         let from = bytes.start.saturating_sub(offset).min(range.len());
         let to = bytes.end.saturating_sub(offset).min(range.len());
         if flags.contains(Flags::SHARED) && from < to {

@@ -338,18 +338,39 @@ impl Space {
                 n += 1;
             }
         }
+        self.unmap_list(&list[..n]);
+        next
+    }
+
+    /// Unmaps the pages of files in the range, but not private copies of them.
+    pub fn unmap_pages(&mut self, range: Range<usize>) {
+        let mut list = [0; 64];
+        loop {
+            let mut n = 0;
+            for (slot, (&addr, _)) in list.iter_mut().zip(self.pages.range(range.clone())) {
+                *slot = addr;
+                n += 1;
+            }
+            if n == 0 {
+                return;
+            }
+            self.unmap_list(&list[..n]);
+        }
+    }
+
+    /// Unmaps pages of files, at ascending addresses.
+    fn unmap_list(&mut self, list: &[usize]) {
         let mut touched = Touched::default();
-        for &addr in &list[..n] {
+        for &addr in list {
             if let Some(e) = self.tables().entry(addr) {
                 e.store(0, Relaxed);
                 touched.add(addr);
             }
         }
         tlb::flush(touched.0);
-        for addr in &list[..n] {
+        for addr in list {
             self.pages.remove(addr);
         }
-        next
     }
 
     /// Takes the right to write away from the pages of a shared mapping: the next write faults.

@@ -33,6 +33,16 @@ pub enum Found {
     Missing,
 }
 
+/// Which pages go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    All,
+    /// Not those that are dirty or being read.
+    Clean,
+    /// Clean ones that nobody else holds.
+    Unused,
+}
+
 /// Pages that were taken out, to be freed without the lock.
 pub type Gone = [Option<Arc<Page>>; FAN as usize];
 
@@ -222,15 +232,14 @@ impl Tree {
         }
     }
 
-    /// Takes pages of `range` into `gone`: all of them, or only clean ones that nobody else holds. True when there may
-    /// be more.
-    pub fn drop_range(&mut self, range: &Range<u64>, all: bool, gone: &mut Gone) -> bool {
+    /// Takes pages of `range` into `gone`. True when there may be more.
+    pub fn drop_range(&mut self, range: &Range<u64>, what: Which, gone: &mut Gone) -> bool {
         let mut n = 0;
         let mut from = range.start;
         while from < range.end {
             let Some((&leaf, l)) = self.leaves.range(from / FAN..=(range.end - 1) / FAN).next() else { return false };
             let mut bits = mask(leaf, range);
-            if !all {
+            if what != Which::All {
                 bits &= !(l.dirty | l.reading);
             }
             while bits != 0 {
@@ -239,7 +248,7 @@ impl Tree {
                 let index = leaf * FAN + u64::from(i);
                 let shared = |p: &Arc<Page>| Arc::strong_count(p) > 1;
                 let there = self.leaf(index).and_then(|l| l.pages[i as usize].as_ref()).map(shared);
-                if there.is_none_or(|shared| shared && !all) {
+                if there.is_none_or(|shared| shared && what == Which::Unused) {
                     continue;
                 }
                 if n == gone.len() {

@@ -1,6 +1,6 @@
 //! Writing and truncation.
 
-use super::tree::{Found, Gone, PAGE, pages_of};
+use super::tree::{Found, Gone, PAGE, Which, pages_of};
 use super::{FileCache, global};
 use alloc::sync::Arc;
 use core::ops::Range;
@@ -198,7 +198,7 @@ impl FileCache {
         }
         let storing = self.storing.lock();
         self.tree.lock().size = len;
-        self.drop_pages(&(pages_of(len)..u64::MAX), true);
+        self.drop_pages(&(pages_of(len)..u64::MAX), Which::All);
         let tail = (len % PAGE) as usize;
         if tail != 0
             && self.wait_read(len / PAGE)
@@ -211,14 +211,14 @@ impl FileCache {
         Ok(())
     }
 
-    /// Drops pages: all, or the clean ones that nobody else holds.
-    pub(super) fn drop_pages(&self, range: &Range<u64>, all: bool) {
+    /// Drops pages.
+    pub(super) fn drop_pages(&self, range: &Range<u64>, what: Which) {
         loop {
             let mut gone: Gone = [const { None }; _];
             let (more, clean) = {
                 let mut t = self.tree.lock();
                 let (held, dirty) = (t.held, t.dirty);
-                let more = t.drop_range(range, all, &mut gone);
+                let more = t.drop_range(range, what, &mut gone);
                 global::count_held(t.held as isize - held as isize);
                 (more, dirty - t.dirty)
             };
@@ -227,7 +227,7 @@ impl FileCache {
                 break;
             }
         }
-        if all {
+        if what == Which::All {
             // Whoever waited for one of them to be read.
             self.filled.wake_all();
         }
@@ -237,6 +237,15 @@ impl FileCache {
     pub fn invalidate(&self, bytes: Range<u64>) {
         // A page on its way to the storage is clean, but the storage does not have it yet.
         let _s = self.storing.lock();
-        self.drop_pages(&(bytes.start / PAGE..pages_of(bytes.end)), false);
+        self.drop_pages(&(bytes.start / PAGE..pages_of(bytes.end)), Which::Unused);
+    }
+
+    /// The storage has other content now: drops all clean pages, also those that are mapped or in somebody's hand.
+    pub fn outdated(&self) {
+        {
+            let _s = self.storing.lock();
+            self.drop_pages(&(0..u64::MAX), Which::Clean);
+        }
+        libos_base::memory::unmap((&raw const *self).cast());
     }
 }

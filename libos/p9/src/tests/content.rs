@@ -95,6 +95,21 @@ fn the_host_changes_content() {
 }
 
 #[test]
+fn the_host_changes_pages_that_are_mapped() {
+    let g = Guest::new();
+    g.put("f", "first");
+    let f = g.open("/f", RD).unwrap();
+    // As a mapping, or a read under way, has it.
+    let mapped = f.map_page(0, false).unwrap();
+    g.put("f", "later");
+    assert_eq!(g.read_file("/f").unwrap(), "later");
+    let again = f.map_page(0, false).unwrap();
+    g.put("f", "later and more");
+    assert_eq!(g.read_file("/f").unwrap(), "later and more");
+    drop((mapped, again));
+}
+
+#[test]
 fn appending_never_overwrites_what_the_host_added() {
     let g = Guest::new();
     let f = g.open("/log", create() | OpenFlags::APPEND).unwrap();

@@ -208,3 +208,13 @@ fn replies_are_not_trusted() {
         assert!(g.open("/f", RD).is_ok(), "{n}");
     }
 }
+
+#[test]
+fn names_that_nobody_uses_go() {
+    let g = Guest::new();
+    for n in 0..2_000 {
+        drop(g.open(&format!("/{n}"), create()).unwrap());
+    }
+    let (fids, _) = g.server.fids();
+    assert!(fids < 600, "{fids} fids");
+}
