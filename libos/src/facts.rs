@@ -6,6 +6,7 @@ use crate::{mm, sched};
 use alloc::format;
 use alloc::vec::Vec;
 use libos_base::layout::PAGE_SIZE;
+use libos_base::{Errno, Result};
 use libos_fs::facts::{self, CpuTime, Memory, ThreadFact};
 
 struct Kernel;
@@ -26,6 +27,15 @@ fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
 }
 
 impl facts::Facts for Kernel {
+    fn tid(&self) -> u32 {
+        sched::current().tid
+    }
+
+    fn set_name(&self, tid: u32, name: &[u8]) -> Result<()> {
+        sched::find(tid).filter(|t| t.is_program).ok_or(Errno::ESRCH)?.set_name(name);
+        Ok(())
+    }
+
     fn threads(&self) -> Vec<ThreadFact> {
         let mut list = Vec::new();
         sched::for_each_thread(|t| {

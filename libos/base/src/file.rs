@@ -4,6 +4,7 @@ use crate::abi::{OpenFlags, Stat};
 use crate::io::{Sink, Source};
 use crate::page::Page;
 use crate::poll::{Events, Watcher};
+use crate::sync::Once;
 use crate::{Errno, Result};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -62,8 +63,10 @@ pub trait FileLike: Any + Send + Sync {
     fn sync(&self, _data_only: bool) -> Result<()> {
         Err(Errno::EINVAL)
     }
-    /// Called on every `close` of a descriptor that refers to this, before the reference is dropped (record locks).
-    fn on_close(&self) {}
+    /// Where it lies in a file system, as that layer says it (`libos_fs::Path`).
+    fn place(&self) -> Option<&dyn Any> {
+        None
+    }
     /// What `/proc/self/fd/N` and lsof show: a path, `socket:[N]`, `pipe:[N]`, `anon_inode:[eventpoll]`.
     fn describe(&self) -> String;
 }
@@ -72,6 +75,20 @@ impl dyn FileLike {
     /// The concrete type, if it is `T`.
     pub fn downcast<T: FileLike>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
+    }
+}
+
+static ON_END: Once<fn(usize)> = Once::new();
+
+/// Sets who is told the addresses of descriptions that end (locks); the first call wins.
+pub fn on_end(f: fn(usize)) {
+    ON_END.set(|| f);
+}
+
+/// Every description's `drop` calls this.
+pub fn ended<T: FileLike>(f: &T) {
+    if let Some(hook) = ON_END.get() {
+        hook(core::ptr::from_ref(f) as usize);
     }
 }
 

@@ -113,6 +113,10 @@ impl ConsoleFile {
     pub fn new(stream: Arc<dyn Stream>, flags: OpenFlags, number: u64) -> Result<Arc<Self>> {
         try_arc(Self { stream, flags: AtomicU32::new(flags.bits()), number })
     }
+    /// Where it lies: only a terminal has a place.
+    pub(crate) fn place(&self) -> Option<&'static Path> {
+        if self.number == TERMINAL { node() } else { None }
+    }
     /// The same stream, opened again through `/dev/stdout` or `/proc/self/fd/1`.
     pub fn reopen(&self, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
         Ok(Self::new(self.stream.clone(), flags, self.number)?)
@@ -270,5 +274,11 @@ impl FileLike for ConsoleFile {
             n => t.s("pipe:[").n(n).s("]"),
         }
         .string()
+    }
+}
+
+impl Drop for ConsoleFile {
+    fn drop(&mut self) {
+        libos_base::file::ended(self);
     }
 }

@@ -5,6 +5,7 @@ use crate::dentry::Path;
 use crate::util::try_arc;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::{OpenFlags, Stat, mode::S_IFCHR};
 use libos_base::file::FileLike;
@@ -109,7 +110,16 @@ impl FileLike for DeviceFile {
             _ => Err(Errno::ENODEV),
         }
     }
+    fn place(&self) -> Option<&dyn Any> {
+        Some(&self.path)
+    }
     fn describe(&self) -> String {
         crate::openfile::describe(&self.path)
+    }
+}
+
+impl Drop for DeviceFile {
+    fn drop(&mut self) {
+        libos_base::file::ended(self);
     }
 }

@@ -435,3 +435,9 @@ impl FileLike for Epoll {
         String::from("anon_inode:[eventpoll]")
     }
 }
+
+impl Drop for Epoll {
+    fn drop(&mut self) {
+        libos_base::file::ended(self);
+    }
+}

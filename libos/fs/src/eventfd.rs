@@ -109,6 +109,12 @@ impl FileLike for EventFd {
     }
 }
 
+impl Drop for EventFd {
+    fn drop(&mut self) {
+        libos_base::file::ended(self);
+    }
+}
+
 /// Puts a counter; EFAULT when it does not fit where it should go.
 pub(crate) fn put_u64(dst: &mut Sink<'_>, v: u64) -> Result<usize> {
     if dst.put(&v.to_ne_bytes())? == 8 { Ok(8) } else { Err(Errno::EFAULT) }

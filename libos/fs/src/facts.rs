@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use libos_base::sync::Once;
+use libos_base::{Errno, Result};
 
 /// Bytes of memory.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +39,14 @@ pub struct ThreadFact {
 pub trait Facts: Send + Sync {
     fn pid(&self) -> u32 {
         1
+    }
+    /// The thread that asks.
+    fn tid(&self) -> u32 {
+        self.pid()
+    }
+    /// Renames a thread of the program. ESRCH: there is none.
+    fn set_name(&self, _tid: u32, _name: &[u8]) -> Result<()> {
+        Err(Errno::ESRCH)
     }
     /// All threads of the program.
     fn threads(&self) -> Vec<ThreadFact> {

@@ -2,8 +2,8 @@
 //!
 //! One spin lock (`Rank::Table`), held for a few loads and a reference count. Files are dropped outside it.
 
-use crate::limits;
 use crate::util::try_box;
+use crate::{limits, locks};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -172,7 +172,7 @@ impl FdTable {
             t.put(to, slot)
         };
         if let Some(old) = old {
-            old.file.on_close();
+            locks::on_close(&*old.file);
         }
         Ok(to)
     }
@@ -188,7 +188,7 @@ impl FdTable {
             slot
         };
         if let Some(s) = slot {
-            s.file.on_close();
+            locks::on_close(&*s.file);
         }
         Ok(())
     }

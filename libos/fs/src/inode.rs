@@ -35,6 +35,10 @@ pub trait FileSystem: Send + Sync {
     fn sync(&self) -> Result<()> {
         Ok(())
     }
+    /// Errors of writing back any of its files, told by `syncfs` once to every open description.
+    fn errors(&self) -> Option<&ErrorSeq> {
+        None
+    }
     /// Makes changes durable that wait since some seconds: called by the write-back thread when
     /// [`cache::commit_later`](crate::cache::commit_later) asked for it.
     fn commit(&self) -> Result<()> {
@@ -82,6 +86,14 @@ pub struct SetAttr {
     pub gid: Option<u32>,
     pub atime: Option<Timespec>,
     pub mtime: Option<Timespec>,
+}
+
+impl SetAttr {
+    /// Owner and group; -1 leaves one alone.
+    pub fn owner(uid: u32, gid: u32) -> Self {
+        let changed = |id: u32| (id != u32::MAX).then_some(id);
+        Self { uid: changed(uid), gid: changed(gid), ..Self::default() }
+    }
 }
 
 /// What to create.

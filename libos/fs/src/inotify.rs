@@ -41,9 +41,9 @@ const KNOWN: u32 = event::ALL
     | ONESHOT;
 
 /// Events that one queue holds (fs.inotify.max_queued_events).
-const MAX_EVENTS: usize = 16384;
+pub(crate) const MAX_EVENTS: usize = 16384;
 /// Watches of the whole program (fs.inotify.max_user_watches, which Linux makes a matter of memory).
-const MAX_WATCHES: usize = 65536;
+pub(crate) const MAX_WATCHES: usize = 65536;
 /// struct inotify_event without its name; the name is filled up to a multiple of this.
 const HEADER: usize = 16;
 
@@ -337,6 +337,7 @@ impl FileLike for Inotify {
 
 impl Drop for Inotify {
     fn drop(&mut self) {
+        libos_base::file::ended(self);
         let taken = WATCHES.lock().as_mut().map(|all| all.take(|w| w.owner.strong_count() == 0));
         drop(taken);
     }

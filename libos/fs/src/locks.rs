@@ -5,12 +5,13 @@
 //! apart from the other two, and so does this.
 //!
 //! One blocking lock guards the table; nothing else is taken under it. A program that never locks never links this:
-//! closing asks through [`HOOKS`], which the first lock sets.
+//! closing asks through hooks, which the first lock sets. Anything that is open can be locked, as on Linux.
 
 use crate::openfile::OpenFile;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
+use libos_base::file::{self, FileLike};
 use libos_base::sync::{Mutex, Once, WaitQueue};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
@@ -41,46 +42,36 @@ struct FileLocks {
     flocks: Vec<Lock>,
 }
 
-struct Hooks {
-    close: fn(&OpenFile),
-    drop: fn(&OpenFile),
-}
+/// What a file is known by: the address of its object, or the numbers that `fstat` shows.
+type Key = (u64, u64);
 
-static HOOKS: Once<Hooks> = Once::new();
-static TABLE: Mutex<Option<HashMap<usize, FileLocks>>> = Mutex::new(None);
+static ON_CLOSE: Once<fn(&dyn FileLike)> = Once::new();
+static TABLE: Mutex<Option<HashMap<Key, FileLocks>>> = Mutex::new(None);
 static RELEASED: WaitQueue = WaitQueue::new();
 
 /// Tells that a descriptor of `f` is being closed.
-pub fn on_close(f: &OpenFile) {
-    if let Some(h) = HOOKS.get() {
-        (h.close)(f);
-    }
-}
-/// Tells that the description `f` ends.
-pub fn on_drop(f: &OpenFile) {
-    if let Some(h) = HOOKS.get() {
-        (h.drop)(f);
+pub fn on_close(f: &dyn FileLike) {
+    if let Some(hook) = ON_CLOSE.get() {
+        hook(f);
     }
 }
 
-fn file_key(f: &OpenFile) -> usize {
-    Arc::as_ptr(f.path.inode()).cast::<()>() as usize
-}
-fn owner_of(f: &OpenFile) -> Owner {
-    Owner::Description(core::ptr::from_ref(f) as usize)
+fn file_key(f: &dyn FileLike) -> Result<Key> {
+    match f.downcast::<OpenFile>() {
+        Some(o) => Ok((u64::MAX, Arc::as_ptr(o.path.inode()).cast::<()>() as u64)),
+        None => f.stat().map(|s| (s.dev, s.ino)),
+    }
 }
 
-fn with<R>(key: usize, act: impl FnOnce(&mut FileLocks) -> Result<R>) -> Result<R> {
-    HOOKS.set(|| Hooks {
-        close: |f| release(f, |l| l.records.retain(|r| r.owner != Owner::Process)),
-        drop: |f| {
-            let me = owner_of(f);
-            release(f, |l| {
-                l.records.retain(|r| r.owner != me);
-                l.flocks.retain(|r| r.owner != me);
-            });
-        },
+fn with<R>(key: Key, act: impl FnOnce(&mut FileLocks) -> Result<R>) -> Result<R> {
+    ON_CLOSE.set(|| {
+        |f| {
+            if let Ok(key) = file_key(f) {
+                release(Some(key), Owner::Process);
+            }
+        }
     });
+    file::on_end(|address| release(None, Owner::Description(address)));
     let mut t = TABLE.lock();
     let t = t.get_or_insert_default();
     t.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
@@ -91,18 +82,24 @@ fn with<R>(key: usize, act: impl FnOnce(&mut FileLocks) -> Result<R>) -> Result<
     r
 }
 
-fn release(f: &OpenFile, act: impl FnOnce(&mut FileLocks)) {
-    let key = file_key(f);
-    {
-        let mut t = TABLE.lock();
-        let Some(t) = t.as_mut() else { return };
-        let Some(l) = t.get_mut(&key) else { return };
-        act(l);
-        if l.records.is_empty() && l.flocks.is_empty() {
-            t.remove(&key);
-        }
+/// Takes away what `owner` holds of one file, or of any.
+fn release(key: Option<Key>, owner: Owner) {
+    let mut released = false;
+    if let Some(t) = TABLE.lock().as_mut() {
+        t.retain(|k, l| {
+            if key.is_none_or(|key| key == *k) {
+                for list in [&mut l.records, &mut l.flocks] {
+                    let before = list.len();
+                    list.retain(|r| r.owner != owner);
+                    released |= list.len() < before;
+                }
+            }
+            !(l.records.is_empty() && l.flocks.is_empty())
+        });
     }
-    RELEASED.wake_all();
+    if released {
+        RELEASED.wake_all();
+    }
 }
 
 fn conflict(list: &[Lock], want: &Lock) -> Option<Lock> {
@@ -150,29 +147,29 @@ fn cover(list: &mut Vec<Lock>, owner: Owner, start: u64, end: u64, new: Option<L
 }
 
 /// The first lock that keeps `want` from being set (F_GETLK).
-pub fn blocker(f: &OpenFile, want: &Lock) -> Result<Option<Lock>> {
-    with(file_key(f), |l| Ok(conflict(&l.records, want)))
+pub fn blocker(f: &dyn FileLike, want: &Lock) -> Result<Option<Lock>> {
+    with(file_key(f)?, |l| Ok(conflict(&l.records, want)))
 }
 
 /// The owner of a description's locks.
-pub fn description(f: &OpenFile) -> Owner {
-    owner_of(f)
+pub fn description(f: &dyn FileLike) -> Owner {
+    Owner::Description(core::ptr::from_ref(f).cast::<()>() as usize)
 }
 
 /// Sets a record lock. EAGAIN: held by another, and not `wait`.
-pub fn set_record(f: &OpenFile, want: Lock, wait: bool) -> Result<()> {
+pub fn set_record(f: &dyn FileLike, want: Lock, wait: bool) -> Result<()> {
     set(f, want, wait, |l| &mut l.records)
 }
 /// Releases a range of record locks.
-pub fn clear_record(f: &OpenFile, owner: Owner, start: u64, end: u64) -> Result<()> {
-    with(file_key(f), |l| cover(&mut l.records, owner, start, end, None))?;
+pub fn clear_record(f: &dyn FileLike, owner: Owner, start: u64, end: u64) -> Result<()> {
+    with(file_key(f)?, |l| cover(&mut l.records, owner, start, end, None))?;
     RELEASED.wake_all();
     Ok(())
 }
 /// `flock`: sets, or with `None` releases, the lock of the description.
-pub fn flock(f: &OpenFile, exclusive: Option<bool>, wait: bool) -> Result<()> {
-    let owner = owner_of(f);
-    let key = file_key(f);
+pub fn flock(f: &dyn FileLike, exclusive: Option<bool>, wait: bool) -> Result<()> {
+    let owner = description(f);
+    let key = file_key(f)?;
     // A conversion is not atomic (flock(2)): the old lock goes first.
     with(key, |l| {
         match exclusive {
@@ -188,8 +185,8 @@ pub fn flock(f: &OpenFile, exclusive: Option<bool>, wait: bool) -> Result<()> {
     }
 }
 
-fn set(f: &OpenFile, want: Lock, wait: bool, list: fn(&mut FileLocks) -> &mut Vec<Lock>) -> Result<()> {
-    let key = file_key(f);
+fn set(f: &dyn FileLike, want: Lock, wait: bool, list: fn(&mut FileLocks) -> &mut Vec<Lock>) -> Result<()> {
+    let key = file_key(f)?;
     let attempt = || match with(key, |l| {
         let list = list(l);
         match conflict(list, &want) {

@@ -1,15 +1,18 @@
 //! Open descriptions of things that have a place in a file system: files, directories, O_PATH handles.
 
+use crate::cache::ErrorSeq;
+use crate::console::ConsoleFile;
 use crate::dentry::Path;
 use crate::inode::{At, Cached, Extent, Inode};
+use crate::limits;
 use crate::notify::{self, event};
 use crate::util::try_arc;
-use crate::{limits, locks};
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::{OpenFlags, Stat, mode::*};
-use libos_base::file::FileLike;
+use libos_base::file::{self, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::page::Page;
 use libos_base::sync::{Mutex, Once};
@@ -46,6 +49,8 @@ pub struct OpenFile {
     pos: Mutex<u64>,
     /// Errors of writing that were told to this description.
     told: AtomicU32,
+    /// The same for those of the whole file system.
+    fs_told: AtomicU32,
 }
 
 /// What O_DIRECT transfers are multiples of: positions, lengths, addresses.
@@ -56,7 +61,8 @@ impl OpenFile {
     pub fn new(path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
         let flags = AtomicU32::new(flags.bits() & !TRANSIENT);
         let told = AtomicU32::new(path.inode().cache().map_or(0, |c| c.errors().sample()));
-        try_arc(OpenFile { path, flags, pos: Mutex::new(0), told })
+        let fs_told = AtomicU32::new(path.mount.fs.errors().map_or(0, ErrorSeq::sample));
+        try_arc(OpenFile { path, flags, pos: Mutex::new(0), told, fs_told })
     }
     /// The position, for calls that move it as `read` does (`sendfile`, `getdents64`).
     pub fn position(&self) -> &Mutex<u64> {
@@ -127,9 +133,14 @@ impl OpenFile {
     pub fn check_errors(&self) -> Result<()> {
         self.path.inode().cache().map_or(Ok(()), |c| c.errors().check(&self.told))
     }
-    /// `ftruncate`.
-    pub fn resize(&self, len: u64) -> Result<()> {
-        resize(&self.path, len)
+    /// `syncfs`: the whole file system is durable, unless this tells an error of before.
+    pub fn sync_fs(&self) -> Result<()> {
+        // Other file systems' pages go along: they would have to go soon anyway. Errors are counted where they belong.
+        let _ = crate::sync::write_back();
+        let fs = &self.path.mount.fs;
+        let done = fs.sync();
+        let told = fs.errors().map_or(Ok(()), |e| e.check(&self.fs_told));
+        done.and(told)
     }
 }
 
@@ -138,7 +149,7 @@ fn aligned(pos: u64, memory: usize) -> Result<()> {
     if (pos | memory as u64).is_multiple_of(SECTOR) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-/// `truncate` of what `path` names.
+/// `truncate` and `ftruncate` of what `path` names.
 pub fn resize(path: &Path, len: u64) -> Result<()> {
     match path.inode().kind() {
         S_IFREG => {}
@@ -256,8 +267,8 @@ impl FileLike for OpenFile {
         let told = self.check_errors();
         done.and(told)
     }
-    fn on_close(&self) {
-        locks::on_close(self);
+    fn place(&self) -> Option<&dyn Any> {
+        Some(&self.path)
     }
     fn describe(&self) -> String {
         describe(&self.path)
@@ -266,13 +277,22 @@ impl FileLike for OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        locks::on_drop(self);
+        file::ended(self);
         let flags = self.flags();
         if !flags.contains(OpenFlags::PATH) {
             self.path.inode().closed(flags);
             notify::at(&self.path.dentry, if flags.writable() { event::CLOSE_WRITE } else { event::CLOSE_NOWRITE });
         }
         notify::gone(&self.path.dentry);
+    }
+}
+
+/// Where the file behind a description lies; `None` for pipes, sockets and the like.
+pub fn place(f: &dyn FileLike) -> Option<&Path> {
+    match f.downcast::<ConsoleFile>() {
+        // Not told by itself: every program has such descriptors, and few have paths.
+        Some(c) => c.place(),
+        None => f.place()?.downcast_ref(),
     }
 }
 

@@ -1,12 +1,15 @@
 //! Pipes and FIFOs (pipe(7), fifo(7)).
 
 use crate::dentry::Path;
+use crate::inode::SetAttr;
+use crate::time::{Times, now};
 use crate::util::{Text, try_arc};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use libos_base::abi::{OpenFlags, Stat, mode};
 use libos_base::file::FileLike;
@@ -130,6 +133,11 @@ struct State {
     /// How often each side was opened: a FIFO open waits for the other to change.
     reader_opens: u64,
     writer_opens: u64,
+    /// As `fstat` shows them; a FIFO has those of its name.
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    times: Times,
 }
 
 /// What the two ends share.
@@ -153,8 +161,18 @@ pub struct PipeEnd {
 impl Pipe {
     /// Without ends.
     pub fn new() -> Result<Arc<Pipe>> {
-        let state =
-            State { slots: Slots::new(), claimed: false, readers: 0, writers: 0, reader_opens: 0, writer_opens: 0 };
+        let state = State {
+            slots: Slots::new(),
+            claimed: false,
+            readers: 0,
+            writers: 0,
+            reader_opens: 0,
+            writer_opens: 0,
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+            times: Times::all(now()),
+        };
         let (readable, writable) = (Pollee::new(), Pollee::new());
         try_arc(Pipe { state: Mutex::new(state), readable, writable, ino: next_ino() })
     }
@@ -234,6 +252,15 @@ impl PipeEnd {
         drop(s);
         self.pipe.writable.notify(Events::OUT);
         Ok(size)
+    }
+    /// `fchmod`, `fchown`, `futimens` of a pipe that has no name.
+    pub(crate) fn set_attr(&self, a: &SetAttr) -> Result<()> {
+        let mut s = self.pipe.state.lock();
+        s.mode = a.mode.unwrap_or(s.mode);
+        s.uid = a.uid.unwrap_or(s.uid);
+        s.gid = a.gid.unwrap_or(s.gid);
+        s.times.set(a);
+        Ok(())
     }
     pub(crate) fn nonblock(&self) -> bool {
         self.flags().contains(OpenFlags::NONBLOCK)
@@ -455,8 +482,20 @@ impl FileLike for PipeEnd {
         if let Some(p) = &self.path {
             return p.inode().stat();
         }
-        let mode = mode::S_IFIFO | 0o600;
-        Ok(Stat { dev: 0xd, ino: self.pipe.ino, nlink: 1, mode, blksize: PIPE_BUF as i64, ..Stat::default() })
+        let s = self.pipe.state.lock();
+        Ok(Stat {
+            dev: 0xd,
+            ino: self.pipe.ino,
+            nlink: 1,
+            mode: mode::S_IFIFO | s.mode,
+            uid: s.uid,
+            gid: s.gid,
+            blksize: PIPE_BUF as i64,
+            atime: s.times.atime,
+            mtime: s.times.mtime,
+            ctime: s.times.ctime,
+            ..Stat::default()
+        })
     }
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
         if cmd != FIONREAD {
@@ -465,6 +504,9 @@ impl FileLike for PipeEnd {
         let n = self.pipe.state.lock().slots.bytes() as i32;
         user::write(arg, &n)?;
         Ok(0)
+    }
+    fn place(&self) -> Option<&dyn Any> {
+        self.path.as_ref().map(|p| p as _)
     }
     fn describe(&self) -> String {
         match &self.path {
@@ -476,6 +518,7 @@ impl FileLike for PipeEnd {
 
 impl Drop for PipeEnd {
     fn drop(&mut self) {
+        libos_base::file::ended(self);
         let f = self.flags();
         let mut s = self.pipe.state.lock();
         s.readers -= usize::from(f.readable());

@@ -1,5 +1,6 @@
 //! Time stamps of files.
 
+use crate::inode::SetAttr;
 use libos_base::abi::Timespec;
 use libos_base::time;
 
@@ -34,6 +35,12 @@ impl Times {
     /// Attributes changed.
     pub fn changed(&mut self) {
         self.ctime = now();
+    }
+    /// Attributes change, times perhaps among them.
+    pub fn set(&mut self, a: &SetAttr) {
+        self.changed();
+        self.atime = a.atime.unwrap_or(self.atime);
+        self.mtime = a.mtime.unwrap_or(self.mtime);
     }
     /// Content was read: the `relatime` rule (mount(8)): at most once a day, or when older than a change.
     pub fn accessed(&mut self) {

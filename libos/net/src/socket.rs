@@ -276,6 +276,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        libos_base::file::ended(self);
         self.ops.linger();
     }
 }

@@ -136,3 +136,9 @@ impl FileLike for SignalFd {
         String::from("anon_inode:[signalfd]")
     }
 }
+
+impl Drop for SignalFd {
+    fn drop(&mut self) {
+        libos_base::file::ended(self);
+    }
+}

@@ -1,11 +1,12 @@
 //! Reading, writing and positions.
 
 use super::support::{offset, raise_on};
+use libos_base::abi::mode;
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
-use libos_fs::openfile::OpenFile;
+use libos_fs::openfile::{OpenFile, place, resize};
 use libos_fs::process;
 use libos_fs::transfer::{self, Place};
 
@@ -116,7 +117,12 @@ pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32)
 
 /// `lseek`.
 pub fn lseek(fd: i32, by: i64, whence: u32) -> Result<usize> {
-    Ok(process().fds.get(fd)?.seek(by, whence)? as usize)
+    let f = process().fds.get(fd)?;
+    match f.seek(by, whence) {
+        // Objects of no kind (eventfd, epoll) have a position that never moves.
+        Err(Errno::ESPIPE) if f.stat()?.mode & mode::S_IFMT == 0 => Ok(0),
+        to => to.map(|to| to as usize),
+    }
 }
 
 /// The file as one of a file system; `other` for pipes, sockets and the like.
@@ -129,7 +135,7 @@ pub fn ftruncate(fd: i32, len: i64) -> Result<usize> {
     let len = offset(len)?;
     process().fds.get(fd)?;
     let f = process().fds.writable(fd).map_err(|_| Errno::EINVAL)?;
-    raise_on(open_file(&*f, Errno::EINVAL)?.resize(len)).map(|()| 0)
+    raise_on(resize(place(&*f).ok_or(Errno::EINVAL)?, len)).map(|()| 0)
 }
 /// `truncate`.
 pub fn truncate(path: usize, len: i64) -> Result<usize> {
@@ -137,20 +143,21 @@ pub fn truncate(path: usize, len: i64) -> Result<usize> {
     raise_on(process().truncate(&user::read_path(path)?, len)).map(|()| 0)
 }
 /// `fallocate`.
-pub fn fallocate(fd: i32, mode: u32, at: i64, len: i64) -> Result<usize> {
+pub fn fallocate(fd: i32, how: u32, at: i64, len: i64) -> Result<usize> {
     if at < 0 || len <= 0 {
         return Err(Errno::EINVAL);
     }
     let f = process().fds.writable(fd)?;
-    let Some(f) = f.downcast::<OpenFile>() else {
-        let pipe = f.stat()?.mode & libos_base::abi::mode::S_IFMT == libos_base::abi::mode::S_IFIFO;
-        return Err(if pipe { Errno::ESPIPE } else { Errno::ENODEV });
+    let path = match f.stat()?.mode & mode::S_IFMT {
+        mode::S_IFIFO => return Err(Errno::ESPIPE),
+        mode::S_IFREG | mode::S_IFDIR => place(&*f).ok_or(Errno::ENODEV)?,
+        _ => return Err(Errno::ENODEV),
     };
     let end = at.checked_add(len).ok_or(Errno::EFBIG)?;
-    if mode & 1 == 0 && end as u64 > libos_fs::limits::FSIZE.soft() {
+    if how & 1 == 0 && end as u64 > libos_fs::limits::FSIZE.soft() {
         return raise_on(Err(Errno::EFBIG));
     }
-    f.path.inode().allocate(mode, at as u64, len as u64)?;
+    path.inode().allocate(how, at as u64, len as u64)?;
     Ok(0)
 }
 
@@ -171,9 +178,7 @@ pub fn sync() -> Result<usize> {
 pub fn syncfs(fd: i32) -> Result<usize> {
     let f = process().fds.get(fd)?;
     if let Some(f) = f.downcast::<OpenFile>() {
-        // Pages of other file systems go along: they would have to go soon anyway.
-        let written = libos_fs::sync::write_back();
-        f.path.mount.fs.sync().and(written)?;
+        f.sync_fs()?;
     }
     Ok(0)
 }
@@ -197,7 +202,7 @@ pub fn sync_file_range(fd: i32, at: i64, len: i64, flags: u32) -> Result<usize> 
 pub fn fadvise64(fd: i32, at: i64, len: i64, advice: i32) -> Result<usize> {
     use libos_fs::inode::Pattern;
     let f = process().fds.get(fd)?;
-    if f.stat()?.mode & libos_base::abi::mode::S_IFMT == libos_base::abi::mode::S_IFIFO {
+    if f.stat()?.mode & mode::S_IFMT == mode::S_IFIFO {
         return Err(Errno::ESPIPE);
     }
     if !(0..=5).contains(&advice) || len < 0 {
@@ -240,7 +245,7 @@ pub fn readahead(fd: i32, at: i64, len: usize) -> Result<usize> {
 
 /// `sendfile`.
 pub fn sendfile(out: i32, from: i32, at: usize, count: usize) -> Result<usize> {
-    use libos_base::abi::mode::{S_IFBLK, S_IFCHR, S_IFMT, S_IFREG};
+    use mode::{S_IFBLK, S_IFCHR, S_IFMT, S_IFREG};
     let src = process().fds.readable(from)?;
     let dst = process().fds.writable(out)?;
     if !matches!(src.stat()?.mode & S_IFMT, S_IFREG | S_IFBLK | S_IFCHR) {
@@ -275,7 +280,7 @@ pub fn copy_file_range(from: i32, from_at: usize, to: i32, to_at: usize, count: 
     }
     let position = |at: usize| if at == 0 { Ok(None) } else { offset(user::read::<i64>(at)?).map(Some) };
     let (mut src_pos, mut dst_pos) = (position(from_at)?, position(to_at)?);
-    let n = raise_on(transfer::copy_range(src, place(&mut src_pos), dst, place(&mut dst_pos), count))?;
+    let n = raise_on(transfer::copy_range(src, place_of(&mut src_pos), dst, place_of(&mut dst_pos), count))?;
     for (at, pos) in [(from_at, src_pos), (to_at, dst_pos)] {
         if let Some(pos) = pos {
             user::write(at, &pos)?;
@@ -284,6 +289,6 @@ pub fn copy_file_range(from: i32, from_at: usize, to: i32, to_at: usize, count: 
     Ok(n)
 }
 
-fn place(p: &mut Option<u64>) -> Place<'_> {
+fn place_of(p: &mut Option<u64>) -> Place<'_> {
     p.as_mut().map_or(Place::Current, Place::Offset)
 }

@@ -1,6 +1,5 @@
 //! Record locks and flock, as `fcntl` and `flock` pass them.
 
-use super::file::open_file;
 use super::support::offset;
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, abi_struct, user};
@@ -19,7 +18,8 @@ const UNLCK: i16 = 2;
 fn range(f: &dyn FileLike, l: &Flock) -> Result<(u64, u64)> {
     let base = match l.whence {
         0 => 0,
-        1 => f.seek(0, 1)? as i64,
+        // What has no position has that of its beginning.
+        1 => f.seek(0, 1).unwrap_or(0) as i64,
         2 => f.stat()?.size,
         _ => return Err(Errno::EINVAL),
     };
@@ -32,10 +32,9 @@ fn range(f: &dyn FileLike, l: &Flock) -> Result<(u64, u64)> {
 }
 
 fn owner(f: &dyn FileLike, ofd: bool, l: &Flock) -> Result<Owner> {
-    let file = open_file(f, Errno::EINVAL)?;
     match ofd {
         true if l.pid != 0 => Err(Errno::EINVAL),
-        true => Ok(locks::description(file)),
+        true => Ok(locks::description(f)),
         false => Ok(Owner::Process),
     }
 }
@@ -48,7 +47,7 @@ pub fn get(f: &dyn FileLike, ofd: bool, at: usize) -> Result<usize> {
     }
     let (start, end) = range(f, &l)?;
     let want = Lock { owner: owner(f, ofd, &l)?, exclusive: l.kind == WRLCK, start, end };
-    match locks::blocker(open_file(f, Errno::EINVAL)?, &want)? {
+    match locks::blocker(f, &want)? {
         None => l.kind = UNLCK,
         Some(b) => {
             l.kind = if b.exclusive { WRLCK } else { RDLCK };
@@ -67,17 +66,16 @@ pub fn set(f: &dyn FileLike, ofd: bool, wait: bool, at: usize) -> Result<usize> 
     let l: Flock = user::read(at)?;
     let (start, end) = range(f, &l)?;
     let owner = owner(f, ofd, &l)?;
-    let file = open_file(f, Errno::EINVAL)?;
     let allowed = match l.kind {
         RDLCK => f.flags().readable(),
         WRLCK => f.flags().writable(),
-        UNLCK => return locks::clear_record(file, owner, start, end).map(|()| 0),
+        UNLCK => return locks::clear_record(f, owner, start, end).map(|()| 0),
         _ => return Err(Errno::EINVAL),
     };
     if !allowed {
         return Err(Errno::EBADF);
     }
-    locks::set_record(file, Lock { owner, exclusive: l.kind == WRLCK, start, end }, wait)?;
+    locks::set_record(f, Lock { owner, exclusive: l.kind == WRLCK, start, end }, wait)?;
     Ok(0)
 }
 
@@ -90,6 +88,6 @@ pub fn flock(f: &dyn FileLike, op: u32) -> Result<usize> {
         8 => None,
         _ => return Err(Errno::EINVAL),
     };
-    locks::flock(open_file(f, Errno::EINVAL)?, exclusive, op & LOCK_NB == 0)?;
+    locks::flock(f, exclusive, op & LOCK_NB == 0)?;
     Ok(0)
 }

@@ -5,9 +5,10 @@ use libos_base::abi::{Timespec, Timeval, mode::*};
 use libos_base::{Errno, Result, abi_struct, user};
 use libos_fs::Path;
 use libos_fs::inode::{SetAttr, StatFs};
-use libos_fs::openfile::OpenFile;
+use libos_fs::openfile::{OpenFile, place};
 use libos_fs::process;
 use libos_fs::process::{AT_FDCWD, StatAt, at};
+use libos_fs::procfs::fd::set_attr;
 
 /// `newfstatat`.
 pub fn newfstatat(dir: i32, path: usize, out: usize, flags: u32) -> Result<usize> {
@@ -90,10 +91,14 @@ pub fn statx(dir: i32, path: usize, flags: u32, mask: u32, out: usize) -> Result
     Ok(0)
 }
 
-/// Where the file behind a descriptor lies; EBADF for O_PATH handles, EINVAL for what lies nowhere.
-fn place(fd: i32) -> Result<Path> {
+/// Acts on where the file behind a descriptor lies, or changes `other` of what lies nowhere.
+fn by_fd(fd: i32, at_place: impl FnOnce(&Path) -> Result<()>, other: &SetAttr) -> Result<usize> {
     let f = process().fds.get(fd)?;
-    f.downcast::<OpenFile>().map(|o| o.path.clone()).ok_or(Errno::EINVAL)
+    match place(&*f) {
+        Some(path) => at_place(path)?,
+        None => set_attr(&*f, other)?,
+    }
+    Ok(0)
 }
 fn target(dir: i32, path: usize, flags: u32) -> Result<Path> {
     if flags & !(at::SYMLINK_NOFOLLOW | at::EMPTY_PATH) != 0 {
@@ -117,7 +122,8 @@ pub fn chmod(path: usize, mode: u32) -> Result<usize> {
 }
 /// `fchmod`.
 pub fn fchmod(fd: i32, mode: u32) -> Result<usize> {
-    fs().chmod(&place(fd)?, mode).map(|()| 0)
+    let other = SetAttr { mode: Some(mode & 0o7777), ..SetAttr::default() };
+    by_fd(fd, |p| fs().chmod(p, mode), &other)
 }
 /// `fchownat`.
 pub fn fchownat(dir: i32, path: usize, uid: u32, gid: u32, flags: u32) -> Result<usize> {
@@ -133,7 +139,7 @@ pub fn lchown(path: usize, uid: u32, gid: u32) -> Result<usize> {
 }
 /// `fchown`.
 pub fn fchown(fd: i32, uid: u32, gid: u32) -> Result<usize> {
-    fs().chown(&place(fd)?, uid, gid).map(|()| 0)
+    by_fd(fd, |p| fs().chown(p, uid, gid), &SetAttr::owner(uid, gid))
 }
 
 /// `faccessat2`. Real and effective IDs are the same, so AT_EACCESS changes nothing.
@@ -152,8 +158,11 @@ pub fn access(path: usize, want: u32) -> Result<usize> {
 const UTIME_NOW: i64 = (1 << 30) - 1;
 const UTIME_OMIT: i64 = (1 << 30) - 2;
 
-fn set_times(path: &Path, atime: Option<Timespec>, mtime: Option<Timespec>) -> Result<usize> {
-    fs().set_attr(path, &SetAttr { atime, mtime, ..SetAttr::default() }).map(|()| 0)
+/// Of a path (see [`target`]), or where it is null, of the descriptor.
+fn set_times(dir: i32, path: usize, flags: u32, times: [Option<Timespec>; 2]) -> Result<usize> {
+    let attr = SetAttr { atime: times[0], mtime: times[1], ..SetAttr::default() };
+    let set = |p: &Path| fs().set_attr(p, &attr);
+    if path == 0 { by_fd(dir, set, &attr) } else { set(&target(dir, path, flags)?).map(|()| 0) }
 }
 fn chosen(t: Timespec) -> Result<Option<Timespec>> {
     match t.nsec {
@@ -166,19 +175,17 @@ fn chosen(t: Timespec) -> Result<Option<Timespec>> {
 
 /// `utimensat`: a null path is the descriptor, null times are now.
 pub fn utimensat(dir: i32, path: usize, times: usize, flags: u32) -> Result<usize> {
-    let (a, m) = if times == 0 {
-        let now = Some(libos_fs::time::now());
-        (now, now)
+    let all = if times == 0 {
+        [Some(libos_fs::time::now()); 2]
     } else {
         let [a, m] = [user::read::<Timespec>(times)?, user::read::<Timespec>(times + 16)?];
-        (chosen(a)?, chosen(m)?)
+        [chosen(a)?, chosen(m)?]
     };
     // Linux does not even look at the path then.
-    if a.is_none() && m.is_none() {
+    if all == [None; 2] {
         return Ok(0);
     }
-    let path = if path == 0 { place(dir)? } else { target(dir, path, flags)? };
-    set_times(&path, a, m)
+    set_times(dir, path, flags, all)
 }
 /// `futimesat`.
 pub fn futimesat(dir: i32, path: usize, times: usize) -> Result<usize> {
@@ -189,10 +196,8 @@ pub fn futimesat(dir: i32, path: usize, times: usize) -> Result<usize> {
         }
         Ok(Some(Timespec { sec: t.sec, nsec: t.usec * 1000 }))
     };
-    let now = Some(libos_fs::time::now());
-    let (a, m) = if times == 0 { (now, now) } else { (read(times)?, read(times + 16)?) };
-    let path = if path == 0 { place(dir)? } else { target(dir, path, 0)? };
-    set_times(&path, a, m)
+    let all = if times == 0 { [Some(libos_fs::time::now()); 2] } else { [read(times)?, read(times + 16)?] };
+    set_times(dir, path, 0, all)
 }
 /// `utimes`.
 pub fn utimes(path: usize, times: usize) -> Result<usize> {
@@ -200,14 +205,15 @@ pub fn utimes(path: usize, times: usize) -> Result<usize> {
 }
 /// `utime`: two seconds counts.
 pub fn utime(path: usize, times: usize) -> Result<usize> {
-    let path = target(AT_FDCWD, path, 0)?;
-    if times == 0 {
-        let now = Some(libos_fs::time::now());
-        return set_times(&path, now, now);
+    if path == 0 {
+        return Err(Errno::EFAULT);
     }
-    let [a, m] = user::read::<[i64; 2]>(times)?;
-    let at = |sec| Some(Timespec { sec, nsec: 0 });
-    set_times(&path, at(a), at(m))
+    let all = if times == 0 {
+        [Some(libos_fs::time::now()); 2]
+    } else {
+        user::read::<[i64; 2]>(times)?.map(|sec| Some(Timespec { sec, nsec: 0 }))
+    };
+    set_times(AT_FDCWD, path, 0, all)
 }
 
 /// `statfs`.

@@ -100,9 +100,9 @@ crate::syscalls! {
     88 symlink(target: Path, linkpath: Path) => path::symlink, full;
     89 readlink(path: Path, buf: Out, size: Int) => path::readlink, full;
     90 chmod(path: Path, mode: Mode) => stat::chmod, full;
-    91 fchmod(fd: Fd, mode: Mode) => stat::fchmod, partial "files and directories only (EINVAL)";
+    91 fchmod(fd: Fd, mode: Mode) => stat::fchmod, partial "not sockets (EOPNOTSUPP)";
     92 chown(path: Path, uid: Uint, gid: Uint) => stat::chown, full;
-    93 fchown(fd: Fd, uid: Uint, gid: Uint) => stat::fchown, partial "files and directories only (EINVAL)";
+    93 fchown(fd: Fd, uid: Uint, gid: Uint) => stat::fchown, partial "not sockets (EOPNOTSUPP)";
     94 lchown(path: Path, uid: Uint, gid: Uint) => stat::lchown, full;
     95 umask(mask: Mode) => path::umask, full;
     96 gettimeofday(tv: Out, tz: Out) => time::gettimeofday, full;

@@ -117,3 +117,9 @@ impl FileLike for TimerFd {
         String::from("anon_inode:[timerfd]")
     }
 }
+
+impl Drop for TimerFd {
+    fn drop(&mut self) {
+        libos_base::file::ended(self);
+    }
+}

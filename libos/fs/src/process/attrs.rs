@@ -76,8 +76,7 @@ impl Process {
     }
     /// `fchownat`; -1 leaves an ID alone. Set-ID bits of executables go, as POSIX asks.
     pub fn chown(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
-        let changed = |id: u32| (id != u32::MAX).then_some(id);
-        let mut attr = SetAttr { uid: changed(uid), gid: changed(gid), ..SetAttr::default() };
+        let mut attr = SetAttr::owner(uid, gid);
         let s = path.inode().stat()?;
         if (attr.uid.is_some() || attr.gid.is_some()) && s.mode & S_IFMT == S_IFREG && s.mode & 0o6000 != 0 {
             let keep_gid = if s.mode & 0o010 == 0 { 0o2000 } else { 0 };

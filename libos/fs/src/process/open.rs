@@ -47,13 +47,14 @@ impl Process {
                 return self.open_here(&walk.at, flags, exclusive);
             };
             let (dir, slash) = (walk.at.clone(), walk.slash);
+            // Only directories are called so, and those are not made here.
+            if create && slash {
+                return Err(Errno::EISDIR);
+            }
             let found = {
                 let mut names = dir.dentry.children()?;
                 match dir.dentry.lookup_in(&mut names, walk.name(&r)) {
                     Err(Errno::ENOENT) if create => {
-                        if slash {
-                            return Err(Errno::EISDIR);
-                        }
                         let new = New { mode: S_IFREG | mode & 0o7777 & !self.umask(), rdev: 0, target: &[] };
                         let made = super::names::add(&dir, &mut names, walk.name(&r), new)?;
                         drop(names);
@@ -85,7 +86,7 @@ impl Process {
             let at = Path { mount: dir.mount, dentry: found }.into_mounted();
             walk.check_mount(&at)?;
             if slash && !at.inode().is_dir() {
-                return Err(if create { Errno::EISDIR } else { Errno::ENOTDIR });
+                return Err(Errno::ENOTDIR);
             }
             return self.open_here(&at, flags, false);
         }

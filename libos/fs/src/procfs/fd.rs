@@ -3,7 +3,7 @@
 use crate::console::ConsoleFile;
 use crate::dentry::{Dentry, Path};
 use crate::inode::{FileSystem, Inode, SetAttr};
-use crate::openfile::OpenFile;
+use crate::openfile::place;
 use crate::pipe::PipeEnd;
 use crate::process::process;
 use crate::root;
@@ -16,20 +16,18 @@ use libos_base::{Errno, Result};
 /// The object behind descriptor `n`.
 pub fn follow(n: i32) -> Result<Path> {
     let file = process().fds.get_any(n).map_err(|_| Errno::ENOENT)?;
-    if let Some(f) = file.downcast::<OpenFile>() {
-        return Ok(f.path.clone());
+    if let Some(path) = place(&*file) {
+        return Ok(path.clone());
     }
     let kind = file.stat()?.mode & S_IFMT;
-    let label = file.describe();
-    if kind == S_IFCHR
-        && label == "/dev/console"
-        && let Some(node) = crate::console::node()
-    {
-        return Ok(node.clone());
-    }
     let mount = root::anonymous()?;
-    let dentry = Dentry::anonymous(label.as_bytes(), try_arc(Reached { file, kind })?)?;
+    let dentry = Dentry::anonymous(file.describe().as_bytes(), try_arc(Reached { file, kind })?)?;
     Ok(Path { mount, dentry })
+}
+
+/// Changes attributes of what lies nowhere: pipes have some.
+pub fn set_attr(f: &dyn FileLike, attr: &SetAttr) -> Result<()> {
+    f.downcast::<PipeEnd>().ok_or(Errno::EOPNOTSUPP)?.set_attr(attr)
 }
 
 /// An open description, seen as an object that can be opened.
@@ -48,8 +46,8 @@ impl Inode for Reached {
     fn fs(&self) -> Arc<dyn FileSystem> {
         super::fs().clone()
     }
-    fn set_attr(&self, _: &SetAttr) -> Result<()> {
-        Err(Errno::EPERM)
+    fn set_attr(&self, attr: &SetAttr) -> Result<()> {
+        set_attr(&*self.file, attr)
     }
     fn open(&self, path: &Path, flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
         if let Some(c) = self.file.downcast::<ConsoleFile>() {
@@ -58,10 +56,6 @@ impl Inode for Reached {
         if let Some(p) = self.file.downcast::<PipeEnd>() {
             return p.reopen(path, flags).map(Some);
         }
-        match self.kind {
-            // Devices and snapshots keep their state to themselves: the same description will do.
-            S_IFCHR | S_IFREG => Ok(Some(self.file.clone())),
-            _ => Err(Errno::ENXIO),
-        }
+        Err(Errno::ENXIO)
     }
 }

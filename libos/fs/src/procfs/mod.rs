@@ -3,14 +3,14 @@
 //! The tree is a constant table ([`tree`]) with three dynamic kinds of entries: the process's number, its
 //! descriptors, its threads.
 
-mod fd;
+pub mod fd;
 mod process;
 mod snapshot;
 mod system;
 mod tree;
 
 use crate::dentry::Path;
-use crate::facts::facts;
+use crate::facts::{ThreadFact, facts};
 use crate::inode::{DirEntry, FileSystem, Follow, Inode, New, SetAttr, StatFs};
 use crate::process::process;
 use crate::ramfs::anonymous_dev;
@@ -34,6 +34,10 @@ pub(crate) enum Node {
     File(fn() -> Vec<u8>),
     /// Only the owner may read it.
     Private(fn() -> Vec<u8>),
+    /// Content that tells of one thread; of the process's folder, of the main one.
+    Thread(fn(&ThreadFact) -> Vec<u8>),
+    /// A thread's name, which can be written.
+    Comm,
     /// Text of a symbolic link.
     Link(fn() -> Vec<u8>),
     /// A symbolic link to an object.
@@ -56,6 +60,8 @@ struct ProcFs {
 pub(crate) struct ProcInode {
     node: Node,
     ino: u64,
+    /// Below a thread's folder, which.
+    tid: Option<u32>,
     /// Found by number: gone when the descriptor or thread is.
     numbered: bool,
 }
@@ -68,7 +74,7 @@ fn fs() -> &'static Arc<ProcFs> {
 
 /// The root of a procfs.
 pub fn root() -> Result<Arc<dyn Inode>> {
-    Ok(try_arc(ProcInode { node: Node::Root, ino: 1, numbered: false })?)
+    Ok(try_arc(ProcInode { node: Node::Root, ino: 1, tid: None, numbered: false })?)
 }
 
 impl FileSystem for ProcFs {
@@ -108,7 +114,11 @@ impl ProcInode {
         }
     }
     fn child(&self, node: Node, index: u64) -> Result<Arc<dyn Inode>> {
-        Ok(try_arc(ProcInode { node, ino: self.child_ino(index), numbered: index >= NUMBERS })?)
+        let tid = match self.node {
+            Node::Tasks => Some((index - NUMBERS) as u32),
+            _ => self.tid,
+        };
+        Ok(try_arc(ProcInode { node, ino: self.child_ino(index), tid, numbered: index >= NUMBERS })?)
     }
     fn child_ino(&self, index: u64) -> u64 {
         self.ino.wrapping_mul(1009).wrapping_add(index) | 1 << 32
@@ -125,7 +135,8 @@ impl Inode for ProcInode {
     fn stat(&self) -> Result<Stat> {
         let (mode, size) = match self.node {
             Node::Private(_) => (0o400, 0),
-            Node::File(_) => (0o444, 0),
+            Node::File(_) | Node::Thread(_) => (0o444, 0),
+            Node::Comm => (0o644, 0),
             Node::Fd(_) => (0o700, 64),
             Node::Link(_) | Node::Object(_) => (0o777, 0),
             Node::Fds => (0o500, 0),
@@ -151,10 +162,17 @@ impl Inode for ProcInode {
     fn set_attr(&self, _: &SetAttr) -> Result<()> {
         Err(Errno::EPERM)
     }
+    /// What is made when it is read cannot be cut, and need not be (proc_setattr() of Linux).
+    fn resize(&self, _: u64) -> Result<()> {
+        Ok(())
+    }
     fn cacheable(&self) -> bool {
-        !self.numbered
+        !self.numbered && self.tid.is_none()
     }
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
+        if self.tid.is_some() && process::thread(self.tid).is_none() {
+            return Err(Errno::ENOENT);
+        }
         if let Some(i) = self.table().iter().position(|(n, _)| n.as_bytes() == name) {
             return self.child(self.table()[i].1, i as u64);
         }
@@ -206,8 +224,10 @@ impl Inode for ProcInode {
         }
     }
     fn open(&self, path: &Path, flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
-        let (Node::File(f) | Node::Private(f)) = self.node else { return Ok(None) };
-        snapshot::open(path, flags, f()).map(Some)
+        if self.kind() != S_IFREG {
+            return Ok(None);
+        }
+        snapshot::open(path, flags, self.node, self.tid).map(Some)
     }
 }
 
@@ -215,7 +235,7 @@ impl Node {
     fn kind(&self) -> u32 {
         match self {
             Node::Dir(_) | Node::Root | Node::Fds | Node::Tasks => S_IFDIR,
-            Node::File(_) | Node::Private(_) => S_IFREG,
+            Node::File(_) | Node::Private(_) | Node::Thread(_) | Node::Comm => S_IFREG,
             Node::Link(_) | Node::Object(_) | Node::Fd(_) => S_IFLNK,
         }
     }

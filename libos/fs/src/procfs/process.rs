@@ -1,7 +1,7 @@
 //! Files of `/proc/self`.
 
 use super::system::ticks;
-use crate::facts::facts;
+use crate::facts::{ThreadFact, facts};
 use crate::limits;
 use crate::process::process;
 use crate::util::Text;
@@ -10,6 +10,9 @@ use libos_base::layout::PAGE_SIZE;
 
 pub(super) fn self_link() -> Vec<u8> {
     Text::new().n(u64::from(facts().pid())).0
+}
+pub(super) fn thread_self_link() -> Vec<u8> {
+    Text(self_link()).s("/task/").n(u64::from(facts().tid())).0
 }
 pub(super) fn cmdline() -> Vec<u8> {
     facts().command_line()
@@ -24,18 +27,21 @@ pub(super) fn maps() -> Vec<u8> {
     facts().maps()
 }
 
-/// The main thread's name, which is the program's unless it was changed.
-fn name() -> Vec<u8> {
+/// The thread of this number, or the main one, whose name is the program's unless it was changed.
+pub(super) fn thread(tid: Option<u32>) -> Option<ThreadFact> {
     let pid = facts().pid();
-    if let Some(t) = facts().threads().into_iter().find(|t| t.tid == pid) {
-        return t.name;
-    }
-    let exe = facts().exe();
-    let base = exe.rsplit(|&c| c == b'/').next().unwrap_or_default();
-    base[..base.len().min(15)].to_vec()
-}
-pub(super) fn comm() -> Vec<u8> {
-    Text(name()).s("\n").0
+    let wanted = tid.unwrap_or(pid);
+    let all = facts().threads();
+    // A process has used what its threads have.
+    let sum = tid.is_none().then(|| all.iter().map(|t| t.cpu_ns).sum());
+    let found = all.into_iter().find(|t| t.tid == wanted).or_else(|| {
+        // It has ended, and others go on; or nobody tells of threads.
+        let exe = facts().exe();
+        let base = exe.rsplit(|&c| c == b'/').next().unwrap_or_default();
+        let name = base[..base.len().min(15)].to_vec();
+        (wanted == pid).then_some(ThreadFact { tid: pid, state: b'Z', name, cpu_ns: 0 })
+    })?;
+    Some(ThreadFact { cpu_ns: sum.unwrap_or(found.cpu_ns), ..found })
 }
 
 fn threads() -> u64 {
@@ -43,13 +49,11 @@ fn threads() -> u64 {
 }
 
 /// The fields up to `rss` and what is known of the others; the rest are 0 (proc(5)).
-pub(super) fn stat() -> Vec<u8> {
-    let (f, m) = (facts(), facts().memory());
-    let cpu: u64 = f.threads().iter().map(|t| t.cpu_ns).sum();
-    let pid = u64::from(f.pid());
-    let mut t = Text::new().n(pid).s(" (").s(name()).s(") R 0 ").n(pid).s(" ").n(pid);
+pub(super) fn stat(of: &ThreadFact) -> Vec<u8> {
+    let (pid, m) = (u64::from(facts().pid()), facts().memory());
+    let mut t = Text::new().n(of.tid.into()).s(" (").s(&of.name).s(") ").s([of.state]).s(" 0 ").n(pid).s(" ").n(pid);
     // tty_nr tpgid flags minflt cminflt majflt cmajflt, utime stime cutime cstime, priority nice
-    t = t.s(" 0 -1 0 0 0 0 0 ").n(ticks(cpu)).s(" 0 0 0 20 0 ").n(threads());
+    t = t.s(" 0 -1 0 0 0 0 0 ").n(ticks(of.cpu_ns)).s(" 0 0 0 20 0 ").n(threads());
     // itrealvalue starttime vsize rss
     t = t.s(" 0 0 ").n(m.virtual_size).s(" ").n(m.resident / PAGE_SIZE as u64);
     t.s(" 18446744073709551615").s(" 0".repeat(27)).s("\n").0
@@ -61,7 +65,7 @@ pub(super) fn statm() -> Vec<u8> {
     Text::new().n(pages(m.virtual_size)).s(" ").n(pages(m.resident)).s(" 0 0 0 0 0\n").0
 }
 
-pub(super) fn status() -> Vec<u8> {
+pub(super) fn status(of: &ThreadFact) -> Vec<u8> {
     let (pid, m) = (u64::from(facts().pid()), facts().memory());
     let mask = process().umask();
     let octal = [b'0', b'0' + (mask >> 6) as u8, b'0' + (mask >> 3 & 7) as u8, b'0' + (mask & 7) as u8];
@@ -69,8 +73,19 @@ pub(super) fn status() -> Vec<u8> {
     while let Some(fd) = process().fds.next(fds) {
         fds = fd as usize + 1;
     }
-    let t = Text::new().s("Name:\t").s(name()).s("\nUmask:\t").s(octal).s("\nState:\tR (running)\nTgid:\t").n(pid);
-    let t = t.s("\nPid:\t").n(pid).s("\nPPid:\t0\nTracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t");
+    let state = match of.state {
+        b'R' => "R (running)",
+        b'D' => "D (disk sleep)",
+        b'Z' => "Z (zombie)",
+        _ => "S (sleeping)",
+    };
+    let t = Text::new().s("Name:\t").s(&of.name).s("\nUmask:\t").s(octal).s("\nState:\t").s(state);
+    let t = t
+        .s("\nTgid:\t")
+        .n(pid)
+        .s("\nPid:\t")
+        .n(of.tid.into())
+        .s("\nPPid:\t0\nTracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t");
     let t = t.n(fds.next_multiple_of(64) as u64).s("\nGroups:\t0\nVmSize:\t").pad(m.virtual_size / 1024, 8, b' ');
     let t = t.s(" kB\nVmRSS:\t").pad(m.resident / 1024, 8, b' ').s(" kB\nThreads:\t").n(threads());
     let cpus = facts().cpus().len();

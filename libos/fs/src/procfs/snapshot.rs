@@ -1,10 +1,14 @@
-//! An open `/proc` file: its content as it was at `open`, so that several reads agree.
+//! An open `/proc` file: its content as it was when its beginning was read, so that several reads agree and a later
+//! read from the beginning has news, as with Linux's seq_file.
 
+use super::{Node, process};
 use crate::dentry::Path;
-use crate::util::try_arc;
+use crate::facts::facts;
+use crate::util::{Text, try_arc};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::FileLike;
@@ -14,15 +18,29 @@ use libos_base::{Errno, Result};
 
 struct Snapshot {
     path: Path,
-    content: Vec<u8>,
+    node: Node,
+    tid: Option<u32>,
+    content: Mutex<Vec<u8>>,
     pos: Mutex<u64>,
     flags: AtomicU32,
 }
 
-/// Opens `content`.
-pub fn open(path: &Path, flags: OpenFlags, content: Vec<u8>) -> Result<Arc<dyn FileLike>> {
+/// Opens the content of `node`, for a thread if it is one's.
+pub(super) fn open(path: &Path, flags: OpenFlags, node: Node, tid: Option<u32>) -> Result<Arc<dyn FileLike>> {
     let flags = AtomicU32::new(flags.bits() & (OpenFlags::NONBLOCK.bits() | 3));
-    Ok(try_arc(Snapshot { path: path.clone(), content, pos: Mutex::new(0), flags })?)
+    let (content, pos) = (Mutex::new(Vec::new()), Mutex::new(0));
+    Ok(try_arc(Snapshot { path: path.clone(), node, tid, content, pos, flags })?)
+}
+
+impl Snapshot {
+    fn make(&self) -> Result<Vec<u8>> {
+        let thread = || process::thread(self.tid).ok_or(Errno::ESRCH);
+        match self.node {
+            Node::File(f) | Node::Private(f) => Ok(f()),
+            Node::Thread(f) => Ok(f(&thread()?)),
+            _ => Ok(Text(thread()?.name).s("\n").0),
+        }
+    }
 }
 
 impl FileLike for Snapshot {
@@ -32,12 +50,23 @@ impl FileLike for Snapshot {
         *pos += n as u64;
         Ok(n)
     }
-    fn write(&self, _: &mut Source<'_>) -> Result<usize> {
-        Err(Errno::EIO)
+    fn write(&self, src: &mut Source<'_>) -> Result<usize> {
+        if !matches!(self.node, Node::Comm) {
+            return Err(Errno::EIO);
+        }
+        let (mut name, all) = ([0; 15], src.left());
+        let n = src.take(&mut name)?;
+        // What is too long is cut, as on Linux.
+        facts().set_name(self.tid.unwrap_or(facts().pid()), &name[..n])?;
+        Ok(all)
     }
     fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
-        let start = usize::try_from(pos).unwrap_or(usize::MAX).min(self.content.len());
-        dst.put(&self.content[start..])
+        let mut content = self.content.lock();
+        if pos == 0 {
+            *content = self.make()?;
+        }
+        let start = usize::try_from(pos).unwrap_or(usize::MAX).min(content.len());
+        dst.put(&content[start..])
     }
     fn seek(&self, offset: i64, whence: u32) -> Result<u64> {
         let mut pos = self.pos.lock();
@@ -58,7 +87,16 @@ impl FileLike for Snapshot {
     fn stat(&self) -> Result<Stat> {
         self.path.inode().stat()
     }
+    fn place(&self) -> Option<&dyn Any> {
+        Some(&self.path)
+    }
     fn describe(&self) -> String {
         crate::openfile::describe(&self.path)
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        libos_base::file::ended(self);
     }
 }

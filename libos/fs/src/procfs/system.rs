@@ -121,10 +121,13 @@ pub(super) fn file_max() -> Vec<u8> {
     nr_open()
 }
 pub(super) fn nr_open() -> Vec<u8> {
-    Text::new().n(limits::NOFILE_MAX).s("\n").0
+    number(limits::NOFILE_MAX as usize)
 }
 pub(super) fn pipe_max_size() -> Vec<u8> {
-    Text::new().n(crate::pipe::MAX_SIZE as u64).s("\n").0
+    number(crate::pipe::MAX_SIZE)
+}
+pub(super) fn number(n: usize) -> Vec<u8> {
+    Text::new().n(n as u64).s("\n").0
 }
 
 /// A random UUID (RFC 9562, version 4), another at each reading.

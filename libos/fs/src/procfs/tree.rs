@@ -14,6 +14,7 @@ pub(super) const ROOT: &[(&str, Node)] = &[
     ("self", Link(p::self_link)),
     ("stat", File(s::stat)),
     ("sys", Dir(SYS)),
+    ("thread-self", Link(p::thread_self_link)),
     ("uptime", File(s::uptime)),
     ("version", File(s::version)),
 ];
@@ -23,6 +24,13 @@ const SYS: &[(&str, Node)] = &[
         "fs",
         Dir(&[
             ("file-max", File(s::file_max)),
+            (
+                "inotify",
+                Dir(&[
+                    ("max_queued_events", File(|| s::number(crate::inotify::MAX_EVENTS))),
+                    ("max_user_watches", File(|| s::number(crate::inotify::MAX_WATCHES))),
+                ]),
+            ),
             ("nr_open", File(s::nr_open)),
             ("pipe-max-size", File(s::pipe_max_size)),
         ]),
@@ -51,7 +59,7 @@ const SYS: &[(&str, Node)] = &[
 
 pub(super) const PROCESS: &[(&str, Node)] = &[
     ("cmdline", File(p::cmdline)),
-    ("comm", File(p::comm)),
+    ("comm", Comm),
     ("cwd", Object(|| process().cwd())),
     ("environ", Private(p::environ)),
     ("exe", Link(p::exe)),
@@ -60,16 +68,11 @@ pub(super) const PROCESS: &[(&str, Node)] = &[
     ("maps", File(p::maps)),
     ("mounts", File(s::mounts)),
     ("root", Object(|| process().root())),
-    ("stat", File(p::stat)),
+    ("stat", Thread(p::stat)),
     ("statm", File(p::statm)),
-    ("status", File(p::status)),
+    ("status", Thread(p::status)),
     ("task", Tasks),
 ];
 
-pub(super) const TASK: &[(&str, Node)] = &[
-    ("comm", File(p::comm)),
-    ("fd", Fds),
-    ("maps", File(p::maps)),
-    ("stat", File(p::stat)),
-    ("status", File(p::status)),
-];
+pub(super) const TASK: &[(&str, Node)] =
+    &[("comm", Comm), ("fd", Fds), ("maps", File(p::maps)), ("stat", Thread(p::stat)), ("status", Thread(p::status))];

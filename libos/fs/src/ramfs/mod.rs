@@ -285,9 +285,7 @@ impl Inode for RamInode {
         m.mode = a.mode.map_or(m.mode, |v| v & 0o7777);
         m.uid = a.uid.unwrap_or(m.uid);
         m.gid = a.gid.unwrap_or(m.gid);
-        m.times.changed();
-        m.times.atime = a.atime.unwrap_or(m.times.atime);
-        m.times.mtime = a.mtime.unwrap_or(m.times.mtime);
+        m.times.set(a);
         Ok(())
     }
 

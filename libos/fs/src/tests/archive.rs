@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::inode::Extent;
-use crate::openfile::OpenFile;
+use crate::openfile::{OpenFile, resize};
 use crate::ramfs::populate::unpack;
 
 struct File<'a> {
@@ -64,8 +64,8 @@ fn content_stays_in_place_until_written() {
     let mut want = vec![5; 10_000];
     want[5000..5003].copy_from_slice(b"new");
     assert_eq!(read_at(&f, 0, 20_000).unwrap(), want);
-    file.resize(9000).unwrap();
-    file.resize(10_000).unwrap();
+    resize(&file.path, 9000).unwrap();
+    resize(&file.path, 10_000).unwrap();
     want[9000..].fill(0);
     assert_eq!(read_at(&f, 0, 20_000).unwrap(), want);
 }

@@ -1,7 +1,7 @@
 //! Content of files.
 
 use super::*;
-use crate::openfile::{OpenFile, whence};
+use crate::openfile::{OpenFile, place, resize, whence};
 use crate::transfer::{self, Place};
 use libos_base::layout::PAGE_SIZE;
 
@@ -43,7 +43,7 @@ fn seek_data_and_hole() {
     assert_eq!(seek(10 * page, whence::HOLE).unwrap(), 11 * page);
     assert_eq!(seek(200 * page, whence::HOLE).unwrap(), 200 * page + 4);
     assert_eq!(err(seek(200 * page + 4, whence::DATA)), Errno::ENXIO);
-    f.downcast::<OpenFile>().unwrap().resize(1 << 50).unwrap();
+    resize(place(&*f).unwrap(), 1 << 50).unwrap();
     assert_eq!(err(seek(201 * page, whence::DATA)), Errno::ENXIO);
     assert_eq!(seek(201 * page, whence::HOLE).unwrap(), 201 * page);
 }
@@ -55,9 +55,9 @@ fn truncation_leaves_zeros() {
     write(&f, &[7; 3 * PAGE_SIZE]).unwrap();
     let file = f.downcast::<OpenFile>().unwrap();
     let free = free_pages(&fs);
-    file.resize(100).unwrap();
+    resize(&file.path, 100).unwrap();
     assert_eq!(free_pages(&fs), free + 2);
-    file.resize(5000).unwrap();
+    resize(&file.path, 5000).unwrap();
     let mut want = vec![7; 100];
     want.resize(5000, 0);
     assert_eq!(read_at(&f, 0, 9999).unwrap(), want);
@@ -114,7 +114,7 @@ fn sendfile_and_copy_file_range() {
     let data: Vec<u8> = (0..200_000u32).map(|i| (i * 7 % 251) as u8).collect();
     let src = open(&p, "/src", create()).unwrap();
     src.write_at(0, &mut Source::kernel(&data)).unwrap();
-    src.downcast::<OpenFile>().unwrap().resize(210_000).unwrap();
+    resize(place(&*src).unwrap(), 210_000).unwrap();
     let mut want = data.clone();
     want.resize(210_000, 0);
     let dst = open(&p, "/dst", create()).unwrap();
@@ -167,7 +167,7 @@ fn random_operations_agree_with_a_model() {
                     }
                 }
                 2 => {
-                    file.resize(at as u64).unwrap();
+                    resize(&file.path, at as u64).unwrap();
                     model.resize(at, 0);
                 }
                 3 if len > 0 => {

@@ -148,7 +148,7 @@ fn record_locks_and_the_close_rule() {
     locks::set_record(fb, ofd(fb, 20, 30), false).unwrap();
     assert_eq!(err(locks::set_record(fa, posix(0, 25), false)), Errno::EAGAIN);
     // Closing any descriptor of the file releases the process's locks, not the description's.
-    b.on_close();
+    locks::on_close(&*b);
     locks::set_record(fb, ofd(fb, 0, 5), false).unwrap();
     drop(b);
     locks::set_record(fa, posix(0, u64::MAX), false).unwrap();
@@ -160,14 +160,14 @@ fn flock_waits_for_the_other_description() {
     let a = open(&p, "/fl", create()).unwrap();
     let b = open(&p, "/fl", RD).unwrap();
     let file = |f: &File| f.clone();
-    locks::flock(a.downcast().unwrap(), Some(false), false).unwrap();
-    locks::flock(b.downcast().unwrap(), Some(false), false).unwrap();
-    assert_eq!(err(locks::flock(a.downcast().unwrap(), Some(true), false)), Errno::EAGAIN);
-    locks::flock(a.downcast().unwrap(), Some(false), false).unwrap();
+    locks::flock(&*a, Some(false), false).unwrap();
+    locks::flock(&*b, Some(false), false).unwrap();
+    assert_eq!(err(locks::flock(&*a, Some(true), false)), Errno::EAGAIN);
+    locks::flock(&*a, Some(false), false).unwrap();
     let waiting = file(&b);
-    locks::flock(b.downcast().unwrap(), None, false).unwrap();
-    locks::flock(a.downcast().unwrap(), Some(true), false).unwrap();
-    let t = thread::spawn(move || locks::flock(waiting.downcast().unwrap(), Some(true), true));
+    locks::flock(&*b, None, false).unwrap();
+    locks::flock(&*a, Some(true), false).unwrap();
+    let t = thread::spawn(move || locks::flock(&*waiting, Some(true), true));
     thread::sleep(Duration::from_millis(20));
     assert!(!t.is_finished());
     drop(a);

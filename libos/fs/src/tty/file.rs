@@ -8,6 +8,7 @@ use crate::util::try_arc;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::FileLike;
@@ -141,10 +142,19 @@ impl FileLike for TtyFile {
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
         super::ioctl::ioctl(self, cmd, arg)
     }
+    fn place(&self) -> Option<&dyn Any> {
+        self.path.as_ref().or_else(|| console::node()).map(|p| p as _)
+    }
     fn describe(&self) -> String {
         match &self.path {
             Some(p) => crate::openfile::describe(p),
             None => String::from("/dev/console"),
         }
+    }
+}
+
+impl Drop for TtyFile {
+    fn drop(&mut self) {
+        libos_base::file::ended(self);
     }
 }

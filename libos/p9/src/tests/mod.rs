@@ -94,7 +94,7 @@ fn write_at(f: &Arc<dyn FileLike>, pos: u64, b: &[u8]) -> Result<usize> {
     f.write_at(pos, &mut Source::kernel(b))
 }
 fn resize(f: &Arc<dyn FileLike>, len: u64) -> Result<()> {
-    f.downcast::<OpenFile>().unwrap().resize(len)
+    libos_fs::openfile::resize(&f.downcast::<OpenFile>().unwrap().path, len)
 }
 fn err<T>(r: Result<T>) -> Errno {
     r.err().expect("an error")
