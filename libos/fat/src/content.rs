@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use libos_base::block::{Op, SECTOR};
 use libos_base::page::Page;
 use libos_base::{Errno, Result};
-use libos_fs::cache::{Backing, adjacent};
+use libos_fs::cache::{Backing, ErrorSeq, adjacent};
 
 impl FatInode {
     /// Gets clusters so that `end` bytes fit; how many bytes fit now, ENOSPC when not even `min` do. They stay until
@@ -144,6 +144,9 @@ impl FatInode {
 }
 
 impl Backing for FatInode {
+    fn fs_errors(&self) -> Option<&ErrorSeq> {
+        Some(&self.vol.errors)
+    }
     fn read_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()> {
         let valid = self.map.lock().valid;
         let end = valid.saturating_sub(index * PAGE).min(self.backed(index, pages.len()));

@@ -16,6 +16,7 @@ use libos_base::abi::Timespec;
 use libos_base::block::{BlockDevice, SECTOR};
 use libos_base::sync::{Mutex, Rank, SpinLock};
 use libos_base::{Errno, Result, thread, time};
+use libos_fs::cache::ErrorSeq;
 use libos_fs::inode::{FileSystem, Inode, StatFs};
 
 /// `f_type` (linux/magic.h).
@@ -87,6 +88,8 @@ pub struct Volume {
     stamps: AtomicU64,
     me: Weak<Volume>,
     timer: AtomicBool,
+    /// Of writing file data.
+    pub errors: ErrorSeq,
 }
 
 /// Why a volume cannot be mounted.
@@ -172,6 +175,7 @@ impl Volume {
             stamps: AtomicU64::new(0),
             me: me.clone(),
             timer: AtomicBool::new(false),
+            errors: ErrorSeq::new(),
         });
         if unclean && ro && !dirty {
             libos_base::warn!("{name}: was not unmounted; mounted read-only, so it is not checked");
@@ -359,6 +363,9 @@ impl FileSystem for Volume {
     }
     fn sync(&self) -> Result<()> {
         self.sync_all()
+    }
+    fn errors(&self) -> Option<&ErrorSeq> {
+        Some(&self.errors)
     }
     fn unmount(&self) -> Result<()> {
         let synced = self.sync_all();

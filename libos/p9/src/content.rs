@@ -9,7 +9,7 @@ use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
 use libos_base::{Errno, Result};
-use libos_fs::cache::{Backing, FileCache};
+use libos_fs::cache::{Backing, ErrorSeq, FileCache};
 use libos_fs::inode::At;
 use libos_fs::ramfs::data::MAX_SIZE;
 
@@ -227,5 +227,8 @@ impl Backing for P9Inode {
 
     fn sparse(&self) -> bool {
         true
+    }
+    fn fs_errors(&self) -> Option<&ErrorSeq> {
+        Some(&self.fs.errors)
     }
 }

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use libos_base::abi::mode::{S_IFDIR, S_IFLNK, S_IFMT};
 use libos_base::sync::{Rank, SpinLock};
 use libos_base::{Errno, Result};
+use libos_fs::cache::ErrorSeq;
 use libos_fs::inode::{FileSystem, Inode, StatFs};
 
 /// A folder of the host.
@@ -17,6 +18,8 @@ pub struct P9Fs {
     dev: u64,
     /// For `statfs`.
     root: Arc<Fid>,
+    /// Of writing file data.
+    pub errors: ErrorSeq,
     /// Every object in use.
     pub inodes: SpinLock<HashMap<u64, Weak<P9Inode>>>,
 }
@@ -30,6 +33,7 @@ pub fn attach(transport: Arc<dyn Transport>) -> Result<Arc<dyn Inode>> {
         client,
         dev: libos_fs::ramfs::anonymous_dev(),
         root: root.clone(),
+        errors: ErrorSeq::new(),
         inodes: SpinLock::new(Rank::Table, HashMap::new()),
     });
     let inode = fs.object(qid, root)?;
@@ -82,6 +86,9 @@ impl FileSystem for P9Fs {
     }
     fn dev(&self) -> u64 {
         self.dev
+    }
+    fn errors(&self) -> Option<&ErrorSeq> {
+        Some(&self.errors)
     }
     fn statfs(&self) -> StatFs {
         self.client.statfs(&self.root).unwrap_or_default()

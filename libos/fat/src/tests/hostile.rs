@@ -254,3 +254,29 @@ fn what_failed_is_changed_again() {
         }
     }
 }
+
+#[test]
+fn syncfs_tells_an_error_once_to_each_description() {
+    use libos_base::block::Op;
+    use libos_fs::openfile::OpenFile;
+    let fs = Fs::new(&SHAPES[1]);
+    let f = fs.create("/f");
+    let other = fs.create("/other");
+    let sync_fs = |f: &Arc<dyn FileLike>| f.downcast::<OpenFile>().unwrap().sync_fs();
+    write(&f, 0, &[1; 5000]).unwrap();
+    assert_eq!((sync_fs(&f), sync_fs(&other)), (Ok(()), Ok(())));
+    write(&f, 0, &[2; 5000]).unwrap();
+    fs.disk.fail(Op::Write, 0, u64::MAX);
+    // The background's write-back fails.
+    let _ = f.downcast::<OpenFile>().unwrap().path.inode().cache().unwrap().flush(0..u64::MAX);
+    fs.disk.fail(Op::Write, 0, 0);
+    // Nobody was told yet, so one that comes now is told, too; and whoever has any file of the volume open is.
+    let late = fs.create("/late");
+    for who in [&other, &f, &late] {
+        assert_eq!(sync_fs(who), Err(Errno::EIO));
+        assert_eq!(sync_fs(who), Ok(()));
+    }
+    assert_eq!(sync_fs(&fs.create("/later")), Ok(()));
+    // `fsync` tells it apart from that, of the file itself only.
+    assert_eq!((other.sync(false), f.sync(false), f.sync(false)), (Ok(()), Err(Errno::EIO), Ok(())));
+}

@@ -45,6 +45,9 @@ impl FileCache {
             }
             if let Err(e) = backing.write_scattered(&indices, &pages) {
                 self.errors.set(e);
+                if let Some(all) = backing.fs_errors() {
+                    all.set(e);
+                }
                 result = result.and(Err(e));
             }
             global::cleaned(pages.len());

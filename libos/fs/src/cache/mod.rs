@@ -65,6 +65,10 @@ pub trait Backing: Send + Sync {
     fn sparse(&self) -> bool {
         false
     }
+    /// Where errors of the whole file system are counted: [`FileSystem::errors`](crate::inode::FileSystem::errors).
+    fn fs_errors(&self) -> Option<&ErrorSeq> {
+        None
+    }
 }
 
 /// The runs of adjacent pages in ascending `indices`: the first index of each, and where it lies.
