@@ -38,7 +38,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
         for threads in [1, 2] {
             let name = format!("disk/fsx-{name}-{threads}");
             let body = move |context: &Context| fsx(context, place, threads, seeds, operations);
-            all.push(Case::new(name, body).needs(&[Need::Toolchain, Need::Disk]).limit(3600));
+            all.push(Case::new(name, body).needs(&[Need::Toolchain, Need::Disk]).limit(3 * 3600));
         }
     }
 }
@@ -51,7 +51,7 @@ fn fsx(context: &Context, place: Place, threads: u32, seeds: u32, operations: u3
     let (first, seeds, operations, threads) =
         ((1000 * threads).to_string(), seeds.to_string(), operations.to_string(), threads.to_string());
     let words = ["-s", &first, "-r", &seeds, "-n", &operations, "-t", &threads];
-    let limit = Duration::from_secs(3500);
+    let limit = Duration::from_secs(3 * 3500);
     let mut vm = context.unibody(["run", "--accel", "tcg", "--net", "none", "-m", "64M", "--smp", &threads]);
     match place {
         Place::Memory => {}
