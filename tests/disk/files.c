@@ -1,6 +1,8 @@
 // Files and what fsync promises, for power cuts and failing disks (toolchain/src/testing/disk).
 // files work DIR STEPS [alone]   does the steps; prints "acked N" after each and, unless alone, waits for a line of input
 // files check DIR ACKED ...      for each DIR: whether it is as ACKED finished steps, and perhaps a part of the next, leave it
+// files check-failed DIR ACKED ...  the same after the disk had failed, and the program heard of it: what the unfinished step
+//                                wrote may be zeros, too
 // The kind of step N is N % KINDS. What a step writes depends on N only.
 #include "../programs/test.h"
 #include <dirent.h>
@@ -151,6 +153,16 @@ static bool equal(const char *data, int n, long length)
     return true;
 }
 
+static bool zeros_too;
+
+/* What an unfinished step left. */
+static bool left(const char *data, int n, long length)
+{
+    for (long i = 0; i < length; i++)
+        if (data[i] != byte(n, i) && !(zeros_too && data[i] == 0)) return false;
+    return true;
+}
+
 /* Records of one kind, one after the other; behind the promised ones at most a part of the one that was being written. */
 static void check_records(const char *file, int kind, int acked)
 {
@@ -165,7 +177,7 @@ static void check_records(const char *file, int kind, int acked)
     long more = size - at;
     if (more <= 0) return;
     if ((acked + 1) % KINDS != kind || more > length_of(acked + 1)) fault("%s has %ld bytes too many", file, more);
-    else if (!equal(data + at, acked + 1, more)) fault("%s: foreign data in the %ld bytes of the unfinished step %d", file, more, acked + 1);
+    else if (!left(data + at, acked + 1, more)) fault("%s: foreign data in the %ld bytes of the unfinished step %d", file, more, acked + 1);
 }
 
 static void check_tree(int n, bool must, bool may, bool whole_leaf)
@@ -180,7 +192,7 @@ static void check_tree(int n, bool must, bool may, bool whole_leaf)
     }
     if (!may) fault("the leaf of tree %d was removed and is there", n);
     if (whole_leaf ? size != length_of(n) : size > length_of(n)) fault("the leaf of tree %d has %ld bytes", n, size);
-    else if (!equal(data, n, size)) fault("the leaf of tree %d is damaged", n);
+    else if (!(whole_leaf ? equal : left)(data, n, size)) fault("the leaf of tree %d is damaged", n);
 }
 
 /* The last finished step of a kind, and whether the next of all is of that kind. */
@@ -247,7 +259,8 @@ int main(int argc, char **argv)
         puts("end");
         return 0;
     }
-    if (argc > 3 && strcmp(argv[1], "check") == 0) {
+    zeros_too = argc > 1 && strcmp(argv[1], "check-failed") == 0;
+    if (argc > 3 && (zeros_too || strcmp(argv[1], "check") == 0)) {
         for (int i = 2; i + 1 < argc; i += 2) {
             int before = faults;
             where = argv[i];

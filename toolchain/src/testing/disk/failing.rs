@@ -57,7 +57,7 @@ fn nth(context: &Context, name: &str, io: Io, full: bool) -> Result<Tally> {
             disks[which].push((disk, acked));
         }
         for (work, disks) in WORKS.iter().zip(&disks).filter(|(_, disks)| !disks.is_empty()) {
-            for (verdict, (disk, acked)) in work.check(context, disks)?.into_iter().zip(disks) {
+            for (verdict, (disk, acked)) in work.check_failed(context, disks)?.into_iter().zip(disks) {
                 if let Some(fault) = verdict {
                     bail!("{io:?}, {work:?}, {}, {acked} acknowledged: {fault}", disk.display());
                 }
