@@ -157,7 +157,11 @@ impl FatInode {
     }
     /// Gives up the clusters of what has neither a name nor an open description. The object may live on for a while,
     /// where somebody in the background has it in hand.
+    /// Not those of a directory: names in it may still have to be taken off the disk.
     pub(crate) fn evict(&self) {
+        if self.is_dir() {
+            return;
+        }
         // After a write that is under way.
         let _io = self.io.lock();
         let mut map = self.map.lock();
@@ -253,7 +257,8 @@ impl FatInode {
         let at = u64::from(slot) * 32;
         let map = self.map.lock();
         if map.runs.is_empty() {
-            return Ok(geo.root_at + at);
+            // Only the root of FAT12 and FAT16 has no clusters.
+            return if self.is_removed() { Err(Errno::EIO) } else { Ok(geo.root_at + at) };
         }
         let size = u64::from(geo.cluster);
         let run = table::find(&map.runs, (at / size) as u32).ok_or(Errno::EIO)?;

@@ -389,6 +389,8 @@ impl Volume {
             m.frees.extend(runs);
         }
         self.absorb(m)?;
+        // All that was freed since the last flush waits for one.
+        self.barrier()?;
         self.apply_frees(m)?;
         let rest = core::mem::take(&mut m.frees);
         self.free(m, &rest)?;

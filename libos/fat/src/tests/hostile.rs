@@ -280,3 +280,49 @@ fn syncfs_tells_an_error_once_to_each_description() {
     // `fsync` tells it apart from that, of the file itself only.
     assert_eq!((other.sync(false), f.sync(false), f.sync(false)), (Ok(()), Err(Errno::EIO), Ok(())));
 }
+
+/// A file takes another's place, and a request fails on the way: there is always the one or the other.
+#[test]
+fn replacing_on_a_failing_disk() {
+    use libos_base::block::Op;
+    for (op, n) in [(Op::Write, 16), (Op::Flush, 6)] {
+        for skip in 0..n {
+            let fs = Fs::new(&SHAPES[3]);
+            let step = |byte: u8, len: usize| {
+                fs.put("/settings.tmp", &vec![byte; len]);
+                fs.sync_file("/settings.tmp")?;
+                fs.rename("/settings.tmp", "/settings")?;
+                fs.inode("/")?.sync(false)
+            };
+            let put = |path: &str, len: usize| {
+                fs.put(path, &vec![7; len]);
+                fs.sync_file(path).unwrap();
+            };
+            step(1, 800).unwrap();
+            fs.mkdir("/trees").unwrap();
+            fs.mkdir("/trees/tree number 2").unwrap();
+            put("/trees/tree number 2/leaf", 1500);
+            for path in ["/trees/tree number 2", "/trees", "/"] {
+                fs.inode(path).unwrap().sync(false).unwrap();
+            }
+            put("/blocks", 4096);
+            put("/synchronous.txt", 2900);
+            put("/resized", 4885);
+            fs.unlink("/trees/tree number 2/leaf").unwrap();
+            fs.rmdir("/trees/tree number 2").unwrap();
+            fs.inode("/trees").unwrap().sync(false).unwrap();
+            put("/log.txt", 5000);
+            fs.disk.fail(op, skip, 1);
+            let done = step(8, 5700);
+            fs.disk.fail(op, 0, 0);
+            let fs = fs.again();
+            assert_eq!(fs.list("/trees"), [""; 0]);
+            for (path, len) in [("/blocks", 4096), ("/synchronous.txt", 2900), ("/resized", 4885), ("/log.txt", 5000)] {
+                assert!(fs.get(path) == Ok(vec![7; len]), "{op:?} {skip}: {path}");
+            }
+            let found = fs.get("/settings").unwrap_or_default();
+            let (old, new) = (found == [1; 800], found == [8; 5700]);
+            assert!(new || old && done.is_err(), "{op:?} {skip}: {done:?}, {} bytes", found.len());
+        }
+    }
+}
