@@ -7,7 +7,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
-enum { FILES = 12000, DIRS = 120, EACH = 100 };
+enum { FILES = 8000, DIRS = 60, EACH = 100 };
 
 static void flat(char *path, int i) { sprintf(path, "flat/%06d", i); }
 static void deep(char *path, int i) { sprintf(path, "deep%d/%d", i / EACH, i % EACH); }
