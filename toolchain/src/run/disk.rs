@@ -125,6 +125,11 @@ pub fn open_all(wanted: &[Wanted], size: Option<u64>, say: &mut dyn FnMut(&str))
         if let Some(other) = wanted[..number].iter().find(|other| other.path == one.path) {
             return Err(usage(format!("--disk: {other} and {one} are mounted at the same place")));
         }
+        let file = |wanted: &Wanted| std::fs::canonicalize(&wanted.file).ok();
+        let here = file(one);
+        if let Some(other) = wanted[..number].iter().find(|other| here.is_some() && file(other) == here) {
+            return Err(usage(format!("--disk: {other} and {one} are the same file; a disk is mounted once")));
+        }
     }
     let mut disks = Vec::new();
     for (number, one) in wanted.iter().enumerate() {
@@ -136,6 +141,9 @@ pub fn open_all(wanted: &[Wanted], size: Option<u64>, say: &mut dyn FnMut(&str))
 fn open(wanted: &Wanted, number: usize, size: Option<u64>, say: &mut dyn FnMut(&str)) -> Result<Disk> {
     let shown = wanted.file.display();
     if !wanted.file.exists() {
+        if wanted.file.is_symlink() {
+            bail!("--disk {shown}: the symbolic link leads to no file; remove it, or make the file it leads to");
+        }
         create(&wanted.file, size.unwrap_or(DEFAULT_SIZE))?;
         say(&format!("made {shown}: {} MiB, FAT", size.unwrap_or(DEFAULT_SIZE) >> 20));
     }
@@ -199,6 +207,9 @@ pub fn create(path: &Path, size: u64) -> Result<()> {
     check_size(size)?;
     let fail = || format!("cannot make the disk {}", path.display());
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.exists() {
+        bail!("cannot make the disk {}: there is no folder {} (it is not created)", path.display(), folder.display());
+    }
     let new = unnamed(folder).with_context(fail)?;
     new.file().set_len(size).with_context(fail)?;
     format(new.file()).with_context(fail)?;
@@ -362,7 +373,18 @@ mod tests {
         let error = open_all(std::slice::from_ref(&wanted), None, &mut |_| {}).err().unwrap().to_string();
         assert!(error.contains("in use by another process"), "{error}");
         drop(disks);
-        let error = open_all(&[wanted], Some(9 << 20), &mut |_| {}).err().unwrap().to_string();
+        let error = open_all(std::slice::from_ref(&wanted), Some(9 << 20), &mut |_| {}).err().unwrap().to_string();
         assert!(error.contains("disk grow"), "{error}");
+        let why = |other: &Path| {
+            let other = Wanted { file: other.to_owned(), path: "/other".into(), fs: Fs::Fat };
+            open_all(&[wanted.clone(), other], None, &mut |_| panic!("nothing is made")).err().unwrap().to_string()
+        };
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("d.img", &link).unwrap();
+        assert!(why(&link).contains("are the same file"), "{}", why(&link));
+        std::fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink("nothing", &link).unwrap();
+        assert!(why(&link).contains("leads to no file"), "{}", why(&link));
+        assert!(why(&dir.path().join("no/x.img")).contains("there is no folder"));
     }
 }

@@ -53,6 +53,7 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
     if !args.disk.is_empty() && image.note.flags & note::DISK == 0 {
         bail!("{} cannot use disks: it opens no files, or was built without them", args.image.display());
     }
+    share::check_disks(&args.volume, &args.disk)?;
     let disks = disk::open_all(&args.disk, args.disk_size, say)?;
     if !args.volume.is_empty() && image.note.flags & note::SHARE == 0 {
         bail!(

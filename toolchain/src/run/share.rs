@@ -1,5 +1,6 @@
 //! `-v DIR:/path[:ro]`: folders of this machine.
 
+use super::disk::Wanted;
 use crate::failure::usage;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,16 @@ pub fn check(shares: &[Share]) -> Result<()> {
     Ok(())
 }
 
+/// A disk and a folder cannot have the same place.
+pub fn check_disks(shares: &[Share], disks: &[Wanted]) -> Result<()> {
+    for disk in disks {
+        if let Some(share) = shares.iter().find(|share| Path::new(&share.at) == Path::new(&disk.path)) {
+            return Err(usage(format!("--disk {disk} and {} are mounted at the same place", share.shown())));
+        }
+    }
+    Ok(())
+}
+
 /// Where `at` lies inside `root`; missing folders are made. Symbolic links lead where they do for whom `root` is `/`.
 pub fn mount_point(root: &Path, at: &Path) -> Result<PathBuf> {
     const LINKS_MAX: usize = 40;
@@ -185,6 +196,10 @@ mod tests {
         let failure = |shares: &[Share]| check(shares).unwrap_err().to_string();
         assert!(failure(&[share(&dir.path().join("none"), "/a")]).contains("no such folder"));
         assert!(failure(&[share(&file, "/a")]).contains("not a folder"));
+        let disks = ["x.img:/data".parse().unwrap()];
+        check_disks(&[share(dir.path(), "/data/below")], &disks).unwrap();
+        let failure_of_disks = check_disks(&[share(dir.path(), "/data//")], &disks).unwrap_err().to_string();
+        assert!(failure_of_disks.contains("the same place"), "{failure_of_disks}");
         assert!(failure(&[share(dir.path(), "/a"), share(dir.path(), "/a/")]).contains("given twice"));
     }
 
