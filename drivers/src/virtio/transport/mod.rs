@@ -105,13 +105,13 @@ impl VirtioTransport {
         !matches!(self, Legacy(_))
     }
 
-    /// Resets the device, agrees on features (of `wanted` those that are offered) and leaves it before DRIVER_OK.
+    /// Resets the device, agrees on features (of `wanted`, and of what all drivers know, those that are offered) and leaves it before DRIVER_OK.
     /// `Unsupported` when a modern device does not accept the set.
     pub fn negotiate(&mut self, wanted: u64) -> Result<u64> {
         self.reset()?;
         self.set_status(DeviceStatus::ACKNOWLEDGE);
         self.set_status(DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER);
-        let agreed = self.read_device_features() & wanted;
+        let agreed = self.read_device_features() & (wanted | super::feature::ACCESS_PLATFORM);
         self.write_driver_features(agreed);
         self.set_guest_page_size(LEGACY_ALIGN as u32);
         if self.requires_legacy_layout() {

@@ -18,6 +18,18 @@ const SIZE: u64 = 16 << 20;
 const KINDS: &[(&str, &str, &[&str])] = &[
     ("processors", "", &["--smp", "4"]),
     ("microvm", "", &["--machine", "microvm"]),
+    (
+        "microvm-queues",
+        "-global virtio-blk-device.num-queues=4 -global virtio-blk-device.packed=on",
+        &["--machine", "microvm", "--smp", "2"],
+    ),
+    ("more-queues", "-global virtio-blk-pci.num-queues=4", &["--smp", "2"]),
+    ("packed-ring", "-global virtio-blk-pci.packed=on", &["--smp", "2"]),
+    (
+        "iommu",
+        "-device intel-iommu -global virtio-blk-pci.disable-legacy=on -global virtio-blk-pci.iommu_platform=on",
+        &["--smp", "2"],
+    ),
     ("pc", "", &["--machine", "pc"]),
     ("legacy", "-global virtio-blk-pci.disable-modern=on -global virtio-blk-pci.disable-legacy=off", &[]),
     ("no-event-index", "-global virtio-blk-pci.event_idx=off", &[]),
@@ -125,6 +137,11 @@ fn odd(context: &Context) -> Result<Tally> {
     ensure!(done.err().contains("read-only"), "nobody said that it is read-only\n{}", done.report());
     ensure!(std::fs::read(&disk)? == before, "a read-only disk was changed");
     std::fs::set_permissions(&disk, Permissions::from_mode(0o644))?;
+    // One whose blocks are longer than a page.
+    let long = "-global virtio-blk-pci.logical_block_size=8192 -global virtio-blk-pci.physical_block_size=8192";
+    let (mut command, _) = Work::Files.alone(context, &disk, 10)?;
+    let done = process::run(command.env("UNIBODY_QEMU", script(&folder, "long", long)?), b"", LIMIT)?.expect(127)?;
+    ensure!(done.err().contains("blocks of 8192 bytes are not supported"), "{}", done.report());
     // Parameters that name a disk which is not there.
     let gone = qemu::rewrite("*drive=disk0,*) set -- \"$@\" virtio-rng-pci ;;");
     let script = qemu::write_script(&folder, "qemu", &gone)?;
