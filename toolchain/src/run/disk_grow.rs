@@ -38,6 +38,7 @@ pub fn grow(path: &Path, size: u64) -> Result<Grown> {
     }
     let held = Hold::take(file, path)?;
     let file = held.file();
+    disk_volume::check_kind(file).with_context(|| format!("{shown} stays as it is"))?;
     let damaged = || format!("{shown} is damaged, and stays as it is (`fsck.vfat -n` tells more)");
     let old = disk_volume::walk(file).with_context(damaged)?;
     if size == before {
@@ -238,6 +239,14 @@ mod tests {
         file.write_all_at(&before, 0).unwrap();
         file.write_all_at(&[0; 512], 0).unwrap();
         assert!(why(8 * MIB).contains("no FAT file system"));
+        file.write_all_at(&[0x55, 0xaa], 510).unwrap();
+        file.write_all_at(&[0x0c], 450).unwrap();
+        assert!(why(8 * MIB).contains("it has partitions"), "{}", why(8 * MIB));
+        file.write_all_at(&before, 0).unwrap();
+        // As FAT32 has it: no length of a 16-bit table, one of 32 bits.
+        file.write_all_at(&[0, 0], 22).unwrap();
+        file.write_all_at(&[9, 0, 0, 0], 36).unwrap();
+        assert!(why(8 * MIB).contains("it is FAT32 with only"), "{}", why(8 * MIB));
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 4 * MIB);
     }
 }

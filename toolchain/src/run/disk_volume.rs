@@ -66,6 +66,26 @@ pub fn walk(file: &File) -> Result<Vec<Entry>> {
     Ok(found)
 }
 
+/// Refuses disks that are sound, but that [`walk`] and the crate do not know.
+pub fn check_kind(file: &File) -> Result<()> {
+    let mut b = [0; 512];
+    file.read_exact_at(&mut b, 0).context("no boot sector")?;
+    let n16 = |at: usize| u64::from(u16::from_le_bytes([b[at], b[at + 1]]));
+    let n32 = |at: usize| n16(at) | n16(at + 2) << 16;
+    let states = b[446..510].iter().step_by(16).all(|state| state & 0x7f == 0);
+    let types = b[450..510].iter().step_by(16).any(|kind| *kind != 0);
+    let volume = n16(11) >= 512 && n16(11).is_power_of_two();
+    if b[510..] == [0x55, 0xaa] && !volume && states && types {
+        bail!("it has partitions: only a volume that fills its disk can grow");
+    }
+    let sectors = if n16(19) == 0 { n32(32) } else { n16(19) };
+    let clusters = sectors.saturating_sub(n16(14) + u64::from(b[16]) * n32(36)) / u64::from(b[13].max(1));
+    if b[510..] == [0x55, 0xaa] && n16(22) == 0 && n32(36) != 0 && clusters < 65_525 {
+        bail!("it is FAT32 with only {clusters} clusters, which cannot grow");
+    }
+    Ok(())
+}
+
 /// Writes down how many clusters are free, which FAT32 has a place for: what formats and copies leaves it open.
 pub fn count_free(file: &File) -> Result<()> {
     let volume = Volume::open(file)?;
