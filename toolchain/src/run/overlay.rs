@@ -17,6 +17,8 @@ pub struct Tree(BTreeMap<Vec<u8>, (Meta, Content)>);
 enum Content {
     Bytes(Vec<u8>),
     File(PathBuf),
+    /// One of several names of a file of the host: its device and number there.
+    Linked(PathBuf, (u64, u64)),
 }
 
 impl Tree {
@@ -30,7 +32,7 @@ impl Tree {
         self.0.insert(path.into(), (meta, Content::Bytes(bytes)));
     }
 
-    /// Adds all that is in a folder, with modes, times, symbolic links and device nodes; all belong to root.
+    /// Adds all that is in a folder, with modes, times, links and device nodes; all belong to root.
     pub fn folder(&mut self, dir: &Path) -> Result<()> {
         if !dir.is_dir() {
             bail!("--rootfs {}: there is no such folder", dir.display());
@@ -50,7 +52,9 @@ impl Tree {
                 continue;
             }
             let kind = metadata.file_type();
-            let content = if kind.is_file() {
+            let content = if kind.is_file() && metadata.nlink() > 1 {
+                Content::Linked(path.clone(), (metadata.dev(), metadata.ino()))
+            } else if kind.is_file() {
                 Content::File(path.clone())
             } else if kind.is_symlink() {
                 Content::Bytes(std::fs::read_link(&path)?.as_os_str().as_bytes().to_vec())
@@ -70,15 +74,31 @@ impl Tree {
     /// Writes the archive.
     pub fn write(&self, out: impl Write) -> Result<()> {
         let mut writer = Writer::new(out);
+        let read =
+            |file: &Path| std::fs::read(file).with_context(|| format!("--rootfs: cannot read {}", file.display()));
+        // Names that are here of each file with several, and how many of them were written.
+        let mut names = BTreeMap::new();
+        for (_, content) in self.0.values() {
+            if let Content::Linked(_, file) = content {
+                names.entry(*file).or_insert((0, 0)).0 += 1;
+            }
+        }
+        let numbers: Vec<_> = names.keys().copied().collect();
         for (path, (meta, content)) in &self.0 {
             let name = || String::from_utf8_lossy(path).into_owned();
+            let mut meta = *meta;
             let data = match content {
                 Content::Bytes(bytes) => bytes,
-                Content::File(file) => {
-                    &std::fs::read(file).with_context(|| format!("--rootfs: cannot read {}", file.display()))?
+                Content::File(file) => &read(file)?,
+                Content::Linked(path, file) => {
+                    let (all, done) = names.entry(*file).or_default();
+                    *done += 1;
+                    meta.nlink = *all;
+                    meta.ino = numbers.binary_search(file).ok().map(|i| i as u32 + 1);
+                    if done == all { &read(path)? } else { &Vec::new() }
                 }
             };
-            writer.entry(path, meta, data).with_context(name)?;
+            writer.entry(path, &meta, data).with_context(name)?;
         }
         writer.finish()?;
         Ok(())

@@ -318,6 +318,13 @@ fn rootfs_overlay(context: &Context) -> Result<Tally> {
     std::fs::write(folder.join("data/large"), vec![b'L'; 3 << 20])?;
     std::fs::set_permissions(folder.join("data/large"), std::fs::Permissions::from_mode(0o644))?;
     symlink("deep/file", folder.join("data/link"))?;
+    std::fs::hard_link(folder.join("data/deep/file"), folder.join("data/hard"))?;
+    // Another of its names is not in the folder: what has one name there has one in the guest.
+    std::fs::hard_link(folder.join("data/large"), folder.with_extension("outside"))?;
+    let sparse = std::fs::File::create(folder.join("data/sparse"))?;
+    sparse.set_len(1 << 20)?;
+    sparse.set_permissions(std::fs::Permissions::from_mode(0o400))?;
+    std::fs::set_permissions(folder.join("data/deep"), std::fs::Permissions::from_mode(0o710))?;
     let image = context.program("overlay")?;
     for words in [&["run", "--accel", "tcg", "--net", "none", "--rootfs"][..], &["run", "--hosted", "--rootfs"]] {
         let done = process::run(
@@ -326,7 +333,13 @@ fn rootfs_overlay(context: &Context) -> Result<Tally> {
             Duration::from_secs(60),
         )?
         .expect(0)?;
-        let expected = "cwd /data\ndeep/file: mode 100640, 9 bytes: overlaid\nlink: mode 100640, 9 bytes: overlaid\nlarge: mode 100644, 3145728 bytes: LLLLLLLL\n";
+        let expected = "cwd /data\n\
+            deep/file: mode 100640, 2 links, 9 bytes: overlaid\n\
+            link: mode 100640, 2 links, 9 bytes: overlaid\n\
+            hard: mode 100640, 2 links, 9 bytes: overlaid\n\
+            large: mode 100644, 1 links, 3145728 bytes: LLLLLLLL\n\
+            sparse: mode 100400, 1 links, 1048576 bytes: \n\
+            deep: mode 40710\nlink -> deep/file\none file: yes\n";
         ensure!(done.out() == expected, "expected\n{expected}\n{}", done.report());
     }
     let done = context.tool(["run", "--rootfs", "/no/such/folder", &image.to_string_lossy()])?;
