@@ -183,6 +183,42 @@ int main(void)
     for (int i = 0; i < 100; i++) MUST(mkdir("q/many", 0755)), MUST(rmdir("q/many"));
     MUST(ioctl(in, FIONREAD, &n));
     printf("bytes %d\n", n);
+    // A queue that is full says so once, and goes on when it was read.
+    static char all[1 << 20] __attribute__((aligned(8)));
+    while (read(in, all, sizeof all) > 0) {}
+    int limit = open("/proc/sys/fs/inotify/max_queued_events", O_RDONLY);
+    ssize_t got = MUST(read(limit, buf, sizeof buf - 1));
+    buf[got] = 0;
+    int most = atoi(buf), events = 0, lost = 0, last = 0;
+    for (int i = 0; i < most / 2 + 10; i++) MUST(mkdir("q/x", 0755)), MUST(rmdir("q/x"));
+    while ((got = read(in, all, sizeof all)) > 0)
+        for (char *at = all; at < all + got;) {
+            struct inotify_event *e = (void *)at;
+            events++;
+            last = e->mask == IN_Q_OVERFLOW;
+            if (last) lost++, printf("overflow %d %u %u\n", e->wd, e->cookie, e->len);
+            at += sizeof *e + e->len;
+        }
+    IS(events == most + 1 && lost == 1 && last);
+    MUST(mkdir("q/after", 0755));
+    happened("after the overflow");
+    // Watched directories that move: the watch goes along.
+    MUST(mkdir("q/a", 0755)), MUST(mkdir("q/b", 0755)), MUST(mkdir("q/a/w", 0755)), MUST(mkdir("q/b/old", 0755));
+    happened("made");
+    SHOW(inotify_add_watch(in, "q/a/w", IN_ALL_EVENTS));
+    SHOW(inotify_add_watch(in, "q/b/old", IN_ALL_EVENTS));
+    MUST(rename("q/a/w", "q/b/w"));
+    happened("moved to another directory");
+    MUST(close(open("q/b/w/f", O_CREAT | O_WRONLY, 0644)));
+    happened("used there");
+    MUST(rename("q/a", "q/c")), MUST(rename("q/b", "q/a"));
+    happened("what is above moved");
+    MUST(unlink("q/a/w/f")), MUST(rename("q/a/w", "q/a/old"));
+    happened("moved over a watched one");
+    fd = (int)MUST(open("q/a/old", O_RDONLY)), MUST(rmdir("q/a/old"));
+    happened("removed while open");
+    MUST(close(fd));
+    happened("closed");
     SHOW(close(in));
     return done();
 }
