@@ -19,6 +19,15 @@ pub trait FileLike: Any + Send + Sync {
     /// Writes at the current position. Blocks unless O_NONBLOCK.
     fn write(&self, src: &mut Source<'_>) -> Result<usize>;
 
+    /// `read` as with O_NONBLOCK (RWF_NOWAIT). EOPNOTSUPP where Linux knows no such reads.
+    fn read_now(&self, _dst: &mut Sink<'_>) -> Result<usize> {
+        Err(Errno::EOPNOTSUPP)
+    }
+    /// `write` as with O_NONBLOCK (RWF_NOWAIT).
+    fn write_now(&self, _src: &mut Source<'_>) -> Result<usize> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
     /// Reads at `pos` without moving the position. ESPIPE where there is none.
     fn read_at(&self, _pos: u64, _dst: &mut Sink<'_>) -> Result<usize> {
         Err(Errno::ESPIPE)

@@ -83,6 +83,12 @@ impl FileLike for DeviceFile {
         // What is written to random could only be mixed in; it is not needed and must not be trusted.
         Ok(src.left())
     }
+    fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        self.read(dst)
+    }
+    fn write_now(&self, src: &mut Source<'_>) -> Result<usize> {
+        self.write(src)
+    }
     fn read_at(&self, _pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         self.read(dst)
     }

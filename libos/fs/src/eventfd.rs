@@ -44,12 +44,12 @@ impl EventFd {
     }
 }
 
-impl FileLike for EventFd {
-    fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+impl EventFd {
+    fn read_as(&self, dst: &mut Sink<'_>, nonblock: bool) -> Result<usize> {
         if dst.left() < 8 {
             return Err(Errno::EINVAL);
         }
-        let v = block_on(&self.pollee, self.nonblock(), FOREVER, Errno::EAGAIN, || {
+        let v = block_on(&self.pollee, nonblock, FOREVER, Errno::EAGAIN, || {
             let mut c = self.count.lock();
             let v = if self.semaphore { (*c).min(1) } else { *c };
             *c -= v;
@@ -57,6 +57,15 @@ impl FileLike for EventFd {
         })?;
         self.pollee.notify(Events::OUT | Events::WRNORM);
         put_u64(dst, v)
+    }
+}
+
+impl FileLike for EventFd {
+    fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        self.read_as(dst, self.nonblock())
+    }
+    fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        self.read_as(dst, true)
     }
     fn write(&self, src: &mut Source<'_>) -> Result<usize> {
         if src.left() < 8 {

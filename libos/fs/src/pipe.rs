@@ -413,15 +413,6 @@ impl PipeEnd {
         }
         Ok(src.done() - start)
     }
-
-    /// `read` as with O_NONBLOCK.
-    pub fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
-        self.read_as(dst, true)
-    }
-    /// `write` as with O_NONBLOCK.
-    pub fn write_now(&self, src: &mut Source<'_>) -> Result<usize> {
-        self.write_as(src, true)
-    }
 }
 
 impl FileLike for PipeEnd {
@@ -430,6 +421,12 @@ impl FileLike for PipeEnd {
     }
     fn write(&self, src: &mut Source<'_>) -> Result<usize> {
         self.write_as(src, self.nonblock())
+    }
+    fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        self.read_as(dst, true)
+    }
+    fn write_now(&self, src: &mut Source<'_>) -> Result<usize> {
+        self.write_as(src, true)
     }
     fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
         let f = self.flags();

@@ -288,6 +288,12 @@ impl FileLike for Socket {
     fn write(&self, src: &mut Source<'_>) -> Result<usize> {
         self.send(src, &Outgoing::default())
     }
+    fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        self.recv(dst, &mut Incoming::new(Msg::DONTWAIT))
+    }
+    fn write_now(&self, src: &mut Source<'_>) -> Result<usize> {
+        self.send(src, &Outgoing { flags: Msg::DONTWAIT, ..Outgoing::default() })
+    }
     fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
         if let Some(w) = watcher {
             self.ops.pollee().add(w);

@@ -35,13 +35,19 @@ pub fn preadv(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<us
 }
 /// `preadv2`: offset -1 means the position.
 pub fn preadv2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32) -> Result<usize> {
-    if flags & !rwf::READ != 0 {
+    if flags & !rwf::ALL != 0 {
         return Err(Errno::EOPNOTSUPP);
     }
     if flags & rwf::NOWAIT != 0 {
         let f = process().fds.readable(fd)?;
-        let file = open_file(&*f, Errno::EOPNOTSUPP)?;
-        let left = Sink::user_vecs(iov, n)?.left() as u64;
+        let mut dst = Sink::user_vecs(iov, n)?;
+        let Some(file) = f.downcast::<OpenFile>() else {
+            return if at == -1 { f.read_now(&mut dst) } else { f.read_at(offset(at)?, &mut dst) };
+        };
+        if file.path.inode().is_dir() {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let left = dst.left() as u64;
         let from = if at == -1 { *file.position().lock() } else { offset(at)? };
         if file.path.inode().cache().is_some_and(|c| !c.resident(from..from.saturating_add(left))) {
             return Err(Errno::EAGAIN);
@@ -57,10 +63,8 @@ mod rwf {
     pub const SYNC: u32 = 4;
     pub const NOWAIT: u32 = 8;
     pub const APPEND: u32 = 16;
-    /// Polling for completion is a hint; nothing here completes later. Writes that must not wait are refused, as by
-    /// ext4 and vfat; DSYNC, SYNC and APPEND mean nothing to a read.
-    pub const READ: u32 = HIPRI | DSYNC | SYNC | NOWAIT | APPEND;
-    pub const WRITE: u32 = HIPRI | DSYNC | SYNC | APPEND;
+    /// Polling for completion is a hint; nothing here completes later. DSYNC, SYNC and APPEND mean nothing to a read.
+    pub const ALL: u32 = HIPRI | DSYNC | SYNC | NOWAIT | APPEND;
 }
 
 /// `write`.
@@ -85,8 +89,18 @@ pub fn pwritev(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<u
 }
 /// `pwritev2`.
 pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32) -> Result<usize> {
-    if flags & !rwf::WRITE != 0 {
+    if flags & !rwf::ALL != 0 {
         return Err(Errno::EOPNOTSUPP);
+    }
+    if flags & rwf::NOWAIT != 0 {
+        let f = process().fds.writable(fd)?;
+        let mut src = Source::user_vecs(iov, n)?;
+        // Files are refused, as by ext4, tmpfs and vfat: a page may have to be read or room to be made first.
+        return match f.downcast::<OpenFile>() {
+            Some(_) => Err(Errno::EOPNOTSUPP),
+            None if at == -1 => raise_on(f.write_now(&mut src)),
+            None => raise_on(f.write_at(offset(at)?, &mut src)),
+        };
     }
     let done = if flags & rwf::APPEND != 0 {
         let f = process().fds.writable(fd)?;
@@ -278,7 +292,15 @@ pub fn copy_file_range(from: i32, from_at: usize, to: i32, to_at: usize, count: 
     if !src.flags().readable() || !dst.flags().writable() {
         return Err(Errno::EBADF);
     }
-    let position = |at: usize| if at == 0 { Ok(None) } else { offset(user::read::<i64>(at)?).map(Some) };
+    let position = |at: usize| {
+        if at == 0 {
+            return Ok(None);
+        }
+        let pos: i64 = user::read(at)?;
+        // What would go round is told apart (generic_copy_file_checks() of Linux).
+        (pos as u64).checked_add(count as u64).ok_or(Errno::EOVERFLOW)?;
+        offset(pos).map(Some)
+    };
     let (mut src_pos, mut dst_pos) = (position(from_at)?, position(to_at)?);
     let n = raise_on(transfer::copy_range(src, place_of(&mut src_pos), dst, place_of(&mut dst_pos), count))?;
     for (at, pos) in [(from_at, src_pos), (to_at, dst_pos)] {

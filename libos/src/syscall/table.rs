@@ -336,8 +336,8 @@ crate::syscalls! {
     324 membarrier(cmd: Op, flags: Flags, cpu: Int) => thread::membarrier, partial "PRIVATE_EXPEDITED";
     325 mlock2(addr: Ptr, length: Size, flags: Flags) => memory::mlock2, full;
     326 copy_file_range(in_fd: Fd, in_off: InOut, out_fd: Fd, out_off: InOut, len: Size, flags: Flags) => file::copy_file_range, full;
-    327 preadv2(fd: Fd, iov: Iov, iovcnt: Size, pos_l: Off, pos_h: Size, flags: Flags) => file::preadv2, partial "RWF_NOWAIT for files only (EOPNOTSUPP)";
-    328 pwritev2(fd: Fd, iov: Iov, iovcnt: Size, pos_l: Off, pos_h: Size, flags: Flags) => file::pwritev2, partial "no RWF_NOWAIT (EOPNOTSUPP)";
+    327 preadv2(fd: Fd, iov: Iov, iovcnt: Size, pos_l: Off, pos_h: Size, flags: Flags) => file::preadv2, partial "RWF_NOWAIT for files, pipes, sockets, eventfds and memory devices, else EOPNOTSUPP";
+    328 pwritev2(fd: Fd, iov: Iov, iovcnt: Size, pos_l: Off, pos_h: Size, flags: Flags) => file::pwritev2, partial "RWF_NOWAIT for pipes, sockets and memory devices; for files EOPNOTSUPP, as on ext4 and tmpfs";
     329 pkey_mprotect(addr: Ptr, length: Size, prot: Flags, pkey: Int) => refused ENOSYS "no protection keys: everything runs in ring 0";
     330 pkey_alloc(flags: Flags, rights: Flags) => refused ENOSPC "no protection keys: everything runs in ring 0";
     331 pkey_free(pkey: Int) => refused EINVAL "no protection keys: everything runs in ring 0";
