@@ -162,7 +162,11 @@ const UTIME_OMIT: i64 = (1 << 30) - 2;
 fn set_times(dir: i32, path: usize, flags: u32, times: [Option<Timespec>; 2]) -> Result<usize> {
     let attr = SetAttr { atime: times[0], mtime: times[1], ..SetAttr::default() };
     let set = |p: &Path| fs().set_attr(p, &attr);
-    if path == 0 { by_fd(dir, set, &attr) } else { set(&target(dir, path, flags)?).map(|()| 0) }
+    match path {
+        0 if dir != AT_FDCWD && flags != 0 => Err(Errno::EINVAL),
+        0 if dir != AT_FDCWD => by_fd(dir, set, &attr),
+        _ => set(&target(dir, path, flags)?).map(|()| 0),
+    }
 }
 fn chosen(t: Timespec) -> Result<Option<Timespec>> {
     match t.nsec {
@@ -205,9 +209,6 @@ pub fn utimes(path: usize, times: usize) -> Result<usize> {
 }
 /// `utime`: two seconds counts.
 pub fn utime(path: usize, times: usize) -> Result<usize> {
-    if path == 0 {
-        return Err(Errno::EFAULT);
-    }
     let all = if times == 0 {
         [Some(libos_fs::time::now()); 2]
     } else {

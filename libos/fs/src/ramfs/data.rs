@@ -49,6 +49,16 @@ impl Inner {
     fn get(&self, index: u64) -> Option<&Arc<Page>> {
         self.leaves.get(&(index / FAN))?[(index % FAN) as usize].as_ref()
     }
+    /// Takes a page out that nobody else refers to, where no base would show instead.
+    fn take_unshared(&mut self, index: u64) -> Option<Arc<Page>> {
+        if index * PAGE < self.base.len() as u64 {
+            return None;
+        }
+        let slot = &mut self.leaves.get_mut(&(index / FAN))?[(index % FAN) as usize];
+        let page = slot.take_if(|p| Arc::strong_count(p) == 1)?;
+        self.held -= 1;
+        Some(page)
+    }
     /// Bytes of the base from `pos` on, at most `max`.
     fn base_from(&self, pos: u64, max: usize) -> &'static [u8] {
         match self.base.get(pos as usize..) {
@@ -268,8 +278,8 @@ impl Data {
         let _w = self.writer.lock();
         match mode & !KEEP {
             0 => {}
-            PUNCH if mode & KEEP != 0 => return self.zero(pos, end.min(self.size())),
-            ZERO => self.zero(pos, end.min(self.size()))?,
+            PUNCH if mode & KEEP != 0 => return self.zero(pos, end.min(self.size()), true),
+            ZERO => self.zero(pos, end.min(self.size()), false)?,
             _ => return Err(Errno::EOPNOTSUPP),
         }
         // Pages are charged now, so that a later write cannot run out of space.
@@ -282,11 +292,16 @@ impl Data {
         }
         Ok(())
     }
-    /// Zeroes a range that lies in the file. Pages stay, so that mappings of them stay coherent.
-    fn zero(&self, mut pos: u64, end: u64) -> Result<()> {
+    /// Zeroes a range that lies in the file, and frees whole pages there if `free`. Those that are mapped or in use stay,
+    /// so that mappings stay coherent.
+    fn zero(&self, mut pos: u64, end: u64, free: bool) -> Result<()> {
         while pos < end {
             let off = (pos % PAGE) as usize;
             let n = (end - pos).min(PAGE - off as u64);
+            let gone = if free && n == PAGE { self.inner.lock().take_unshared(pos / PAGE) } else { None };
+            if gone.is_some() {
+                self.fs.uncharge(1);
+            }
             let present = {
                 let i = self.inner.lock();
                 i.get(pos / PAGE).cloned().ok_or(i.base_from(pos, n as usize).is_empty())

@@ -109,6 +109,28 @@ fn pages_of_a_mapping_are_the_files() {
 }
 
 #[test]
+fn punched_pages_are_free_unless_mapped() {
+    let (p, fs) = small(1 << 20);
+    let f = open(&p, "/f", create()).unwrap();
+    let free = free_pages(&fs);
+    f.write_at(0, &mut Source::kernel(&[7; 8 * PAGE_SIZE])).unwrap();
+    let mapped = f.map_page(3, true).unwrap().unwrap();
+    let inode = place(&*f).unwrap().inode();
+    inode.allocate(3, 100, 6 * PAGE_SIZE as u64).unwrap();
+    // Of pages 0 to 6 the first and the last were punched in part.
+    assert_eq!(free_pages(&fs), free - 4);
+    let mut b = [1; 8];
+    mapped.read(0, &mut b);
+    assert_eq!(b, [0; 8]);
+    mapped.write(5, b"seen");
+    assert_eq!(read_at(&f, 3 * PAGE_SIZE as u64 + 5, 4).unwrap(), b"seen");
+    assert_eq!(read_at(&f, 100, 5).unwrap(), [0; 5]);
+    assert_eq!((read_at(&f, 99, 1).unwrap(), read_at(&f, 6 * PAGE_SIZE as u64 + 100, 1).unwrap()), (vec![7], vec![7]));
+    inode.allocate(0x10, 0, 8 * PAGE_SIZE as u64).unwrap();
+    assert_eq!(free_pages(&fs), free - 8);
+}
+
+#[test]
 fn sendfile_and_copy_file_range() {
     let p = process();
     let data: Vec<u8> = (0..200_000u32).map(|i| (i * 7 % 251) as u8).collect();
