@@ -376,7 +376,7 @@ mod tests {
         let error = open_all(std::slice::from_ref(&wanted), Some(9 << 20), &mut |_| {}).err().unwrap().to_string();
         assert!(error.contains("disk grow"), "{error}");
         let why = |other: &Path| {
-            let other = Wanted { file: other.to_owned(), path: "/other".into(), fs: Fs::Fat };
+            let other = Wanted { file: other.to_owned(), path: "/other".into(), fs: Fs::Fat, partition: None };
             open_all(&[wanted.clone(), other], None, &mut |_| panic!("nothing is made")).err().unwrap().to_string()
         };
         let link = dir.path().join("link");
