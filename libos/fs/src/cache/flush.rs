@@ -8,12 +8,13 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::page::Page;
-use libos_base::{Result, memory};
+use libos_base::{Errno, Result, memory};
 
 impl FileCache {
     /// Hands the dirty pages of these bytes to the storage and waits until it has them. The first error is told here, and
     /// to every open description ([`ErrorSeq`](super::ErrorSeq)); what could not be written counts as clean, as on
-    /// Linux: memory would fill up with it otherwise.
+    /// Linux: memory would fill up with it otherwise. ENOMEM is not the storage's error: nothing was lost, the pages stay
+    /// dirty, and only the caller is told.
     pub fn flush(&self, bytes: Range<u64>) -> Result<()> {
         // Dropped last: it may be all that keeps the inode, and this cache with it.
         let Some(backing) = self.backing.upgrade() else { return Ok(()) };
@@ -43,12 +44,21 @@ impl FileCache {
                 memory::write_protect((&raw const *self).cast(), first..last + 1);
                 self.zero_tail(&indices, &pages);
             }
-            if let Err(e) = backing.write_scattered(&indices, &pages) {
-                self.errors.set(e);
-                if let Some(all) = backing.fs_errors() {
-                    all.set(e);
+            match backing.write_scattered(&indices, &pages) {
+                Ok(()) => {}
+                Err(Errno::ENOMEM) => {
+                    result = result.and(Err(Errno::ENOMEM));
+                    for (index, page) in indices.iter().zip(&pages) {
+                        self.mark(*index, page);
+                    }
                 }
-                result = result.and(Err(e));
+                Err(e) => {
+                    self.errors.set(e);
+                    if let Some(all) = backing.fs_errors() {
+                        all.set(e);
+                    }
+                    result = result.and(Err(e));
+                }
             }
             global::cleaned(pages.len());
             indices.clear();

@@ -19,6 +19,7 @@ pub struct Store {
     writes: Mutex<Vec<(u64, usize)>>,
     bad_read: AtomicBool,
     bad_write: AtomicBool,
+    no_memory: AtomicBool,
     /// Milliseconds that a read or write takes.
     slow: AtomicU32,
 }
@@ -34,6 +35,7 @@ impl Store {
             writes: Mutex::default(),
             bad_read: AtomicBool::new(false),
             bad_write: AtomicBool::new(false),
+            no_memory: AtomicBool::new(false),
             slow: AtomicU32::new(0),
         })
     }
@@ -88,6 +90,9 @@ impl Backing for Store {
         self.pause();
         if self.bad_write.load(SeqCst) {
             return Err(Errno::EIO);
+        }
+        if self.no_memory.load(SeqCst) {
+            return Err(Errno::ENOMEM);
         }
         let size = self.cache.size();
         let mut bytes = self.bytes.lock().unwrap();
@@ -262,6 +267,22 @@ fn a_read_error_reaches_every_waiter_and_is_not_kept() {
     s.bad_read.store(false, SeqCst);
     assert_eq!(s.read(0, 40_960).unwrap(), pattern(40_960, 3));
     assert_eq!(s.cache.held(), 10);
+}
+
+#[test]
+fn what_there_was_no_memory_for_stays_dirty() {
+    let _one = alone();
+    let s = Store::new(b"");
+    let before = global::dirty_pages();
+    s.write(0, &[7; 3 * PAGE as usize]).unwrap();
+    s.no_memory.store(true, SeqCst);
+    assert_eq!(s.flush(), Err(Errno::ENOMEM));
+    assert!(s.cache.is_dirty());
+    assert_eq!(global::dirty_pages(), before + 3);
+    s.no_memory.store(false, SeqCst);
+    assert_eq!(s.flush(), Ok(()));
+    assert_eq!(global::dirty_pages(), before);
+    assert_eq!(s.stored(), [7; 3 * PAGE as usize]);
 }
 
 #[test]

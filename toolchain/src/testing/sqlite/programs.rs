@@ -85,7 +85,8 @@ pub fn kvtest(context: &Context) -> Result<Tally> {
 
 fn threadtest3_of(context: &Context, tests: &[&str]) -> Result<Tally> {
     let image = context.port("sqlite:threadtest3")?;
-    let mut life = Life::new(context, &image).vm(&["--smp", "2", "-m", "256M"]);
+    // One of the tests lets a database in memory grow as fast as it can.
+    let mut life = Life::new(context, &image).vm(&["--smp", "2", "-m", "1G"]);
     life.limit = Duration::from_secs(1200);
     // How often a thread came round depends on the machine; what counts is that nothing went wrong.
     let done = life.as_machine(tests, b"")?.expect(0)?;
