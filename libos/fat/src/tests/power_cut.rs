@@ -97,6 +97,9 @@ fn names() -> Vec<String> {
     v
 }
 
+/// Whose content no file of the model may have.
+const NOBODY: usize = 999;
+
 fn work(fs: &Fs, random: &mut Random, ops: usize) -> Model {
     let mut m = Model::default();
     for n in names() {
@@ -108,7 +111,7 @@ fn work(fs: &Fs, random: &mut Random, ops: usize) -> Model {
     for op in 1..=ops {
         let n = all[random.below(all.len() as u64) as usize].clone();
         let existing = m.at(&n);
-        let text = match (random.below(20), existing) {
+        let text = match (random.below(22), existing) {
             (0..=6, _) => {
                 // Write, making it if need be.
                 let id = existing.unwrap_or_else(|| {
@@ -184,6 +187,22 @@ fn work(fs: &Fs, random: &mut Random, ops: usize) -> Model {
                     m.promise_name(op, n);
                 }
                 "sync".to_string()
+            }
+            // Directories come and go beside it all, with what is in them.
+            (19..=21, _) => {
+                let tree = format!("/a/tree number {}", random.below(3));
+                let leaf = format!("{tree}/leaf");
+                if fs.inode(&tree).is_err() {
+                    fs.mkdir(&tree).unwrap();
+                    fs.put(&leaf, &sector(NOBODY, 0, 0).repeat(5));
+                    if random.below(2) == 0 {
+                        fs.sync_file(&leaf).unwrap();
+                    }
+                } else {
+                    fs.unlink(&leaf).unwrap();
+                    fs.rmdir(&tree).unwrap();
+                }
+                format!("tree {tree}")
             }
             _ => "-".to_string(),
         };
