@@ -103,7 +103,7 @@ int main(void)
     MUST0(pthread_create(&t[1], NULL, spinner, NULL));
     MUST(read(ready[0], &c, 1)), MUST(read(ready[0], &c, 1));
     // The sleeper has said that it is ready before it sleeps, and the spinner needs time that can be seen.
-    for (int i = 0; i < 500 && (state(of(sleep_tid, "stat")) != 'S' || field(of(spin_tid, "stat"), 14) < 5); i++) sleep_ms(10);
+    for (int i = 0; i < 500 && (state(of(sleep_tid, "stat")) != 'S' || field(of(spin_tid, "stat"), 14) < 10); i++) sleep_ms(10);
 
     section("threads");
     int ids[] = { pid, sleep_tid, spin_tid };
@@ -117,7 +117,7 @@ int main(void)
         IS(status_number(status, "\nPid:") == ids[i] && status_number(status, "\nTgid:") == pid);
         IS(status_number(status, "\nThreads:") == 3 && field(stat, 20) == 3);
     }
-    IS(field(of(spin_tid, "stat"), 14) + field(of(spin_tid, "stat"), 15) >= 5);
+    IS(field(of(spin_tid, "stat"), 14) + field(of(spin_tid, "stat"), 15) >= 10);
     IS(field(of(sleep_tid, "stat"), 14) + field(of(sleep_tid, "stat"), 15) <= 2);
     IS(field(text("/proc/self/stat"), 14) + field(text("/proc/self/stat"), 15) >= 5);
     int count = 0, found = 0;

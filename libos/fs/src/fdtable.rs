@@ -33,6 +33,8 @@ struct Inner {
     chunks: Vec<Box<Chunk>>,
     /// No chunk below this has a free number.
     first_free: usize,
+    /// Numbers in use or reserved.
+    used: usize,
 }
 
 /// Descriptors of the process.
@@ -80,6 +82,7 @@ impl Inner {
                     return Err(Errno::EMFILE);
                 }
                 self.chunks[c].used |= 1 << bit;
+                self.used += 1;
                 return Ok(n as i32);
             }
             if self.first_free == c && self.chunks[c].used == u64::MAX {
@@ -91,6 +94,7 @@ impl Inner {
     fn release(&mut self, fd: i32) {
         let n = fd as usize;
         self.chunks[n / CHUNK].used &= !(1 << (n % CHUNK));
+        self.used -= 1;
         self.first_free = self.first_free.min(n / CHUNK);
     }
     fn put(&mut self, fd: i32, slot: Slot) -> Option<Slot> {
@@ -114,7 +118,7 @@ impl Default for FdTable {
 impl FdTable {
     /// No descriptors.
     pub const fn new() -> Self {
-        Self { inner: SpinLock::new(Rank::Table, Inner { chunks: Vec::new(), first_free: 0 }) }
+        Self { inner: SpinLock::new(Rank::Table, Inner { chunks: Vec::new(), first_free: 0, used: 0 }) }
     }
 
     /// The file; EBADF when closed or opened with O_PATH.
@@ -140,11 +144,13 @@ impl FdTable {
         if s.write { Ok(s.file.clone()) } else { Err(Errno::EBADF) }
     }
 
-    /// Takes the lowest free number; EMFILE at the limit.
+    /// Takes the lowest free number for a new description; EMFILE at the process' limit, ENFILE at the system's.
     pub fn reserve(&self) -> Result<Reservation<'_>> {
-        self.reserve_from(0)
+        let max = limits::file_max() as usize;
+        let taken = self.reserve_from(0)?;
+        if self.inner.lock().used > max { Err(Errno::ENFILE) } else { Ok(taken) }
     }
-    /// As `reserve`, not below `min`.
+    /// Takes the lowest free number that is at least `min` for a description that is open already; EMFILE at the limit.
     pub fn reserve_from(&self, min: usize) -> Result<Reservation<'_>> {
         let fd = self.inner.lock().take(min)?;
         Ok(Reservation { table: self, fd })
@@ -168,7 +174,10 @@ impl FdTable {
             if chunk.used & (1 << (n % CHUNK)) != 0 && chunk.slots[n % CHUNK].is_none() {
                 return Err(Errno::EBUSY);
             }
-            chunk.used |= 1 << (n % CHUNK);
+            let bit = 1 << (n % CHUNK);
+            let fresh = chunk.used & bit == 0;
+            chunk.used |= bit;
+            t.used += usize::from(fresh);
             t.put(to, slot)
         };
         if let Some(old) = old {

@@ -1,5 +1,6 @@
 //! Resource limits that concern files: RLIMIT_NOFILE and RLIMIT_FSIZE, soft and hard.
 
+use crate::facts::facts;
 use core::sync::atomic::{AtomicU64, Ordering};
 use libos_base::{Errno, Result};
 
@@ -40,6 +41,19 @@ impl Limit {
         self.soft.store(soft, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// The most files that may be open in the system (fs.file-max): each takes about a KiB, so that they do not take all memory.
+/// Linux lets root go beyond it; here nobody is there to clean up after root. Numbers are counted: what `dup` makes, too, and
+/// not what is on its way through a socket.
+pub fn file_max() -> u64 {
+    static MAX: AtomicU64 = AtomicU64::new(0);
+    let mut max = MAX.load(Ordering::Relaxed);
+    if max == 0 {
+        max = (facts().memory().total >> 10).clamp(1024, NOFILE_MAX);
+        MAX.store(max, Ordering::Relaxed);
+    }
+    max
 }
 
 /// Sets RLIMIT_NOFILE; EPERM above [`NOFILE_MAX`], as Linux above fs.nr_open.

@@ -118,7 +118,7 @@ pub(super) fn hostname() -> Vec<u8> {
     Text(facts().hostname()).s("\n").0
 }
 pub(super) fn file_max() -> Vec<u8> {
-    nr_open()
+    number(limits::file_max() as usize)
 }
 pub(super) fn nr_open() -> Vec<u8> {
     number(limits::NOFILE_MAX as usize)
