@@ -88,8 +88,20 @@ fn threadtest3_of(context: &Context, tests: &[&str]) -> Result<Tally> {
     // One of the tests lets a database in memory grow as fast as it can.
     let mut life = Life::new(context, &image).vm(&["--smp", "2", "-m", "1G"]);
     life.limit = Duration::from_secs(1200);
+    // When the last connection of a shared cache closes while the next is opened, two pagers have the file for a moment, and
+    // `PRAGMA journal_mode` asks for it alone without waiting (`pagerExclusiveLock` in pager.c): "database is locked". A
+    // run with nothing but that is done again.
+    let mut done = life.as_machine(tests, b"")?;
+    for _ in 0..2 {
+        let text = done.out() + &done.err();
+        let errors: Vec<_> = text.lines().filter(|line| line.trim_start().starts_with("Error:")).collect();
+        if done.status == 0 || errors.is_empty() || !errors.iter().all(|e| e.contains("(5) \"database is locked\"")) {
+            break;
+        }
+        done = life.as_machine(tests, b"")?;
+    }
     // How often a thread came round depends on the machine; what counts is that nothing went wrong.
-    let done = life.as_machine(tests, b"")?.expect(0)?;
+    let done = done.expect(0)?;
     let text = done.out() + &done.err();
     let last = text.lines().rfind(|line| line.contains("errors out of")).context("no summary")?.to_owned();
     ensure!(last.starts_with("0 errors out of"), "{last}\n{}", done.report());
