@@ -132,7 +132,8 @@ impl Terminal {
     /// Starts a command at a new terminal.
     fn start(command: &mut Command) -> Result<Self> {
         let line = crate::command::line(command);
-        let master: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).context("no pseudo terminal")?;
+        let master: OwnedFd =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).context("no pseudo terminal")?;
         grantpt(&master)?;
         unlockpt(&master)?;
         let name = ptsname(&master, Vec::new())?;
