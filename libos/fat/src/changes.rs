@@ -21,6 +21,16 @@ struct Head {
     over: bool,
 }
 
+impl Head {
+    /// As the entry `raw` has it, whose place is taken.
+    fn of(raw: &Raw, long: Vec<Raw>, over: bool) -> Self {
+        let mut head = [0; 32];
+        head[..11].copy_from_slice(&raw[..11]);
+        head[12] = raw[12] & 0x18;
+        Self { raw: head, long, over }
+    }
+}
+
 impl FatInode {
     pub(crate) fn make(&self, m: &mut Meta, name: &str, dir: bool) -> Result<Arc<FatInode>> {
         self.load_dir(m)?;
@@ -69,10 +79,7 @@ impl FatInode {
     pub(crate) fn make_cluster(&self, m: &mut Meta, like: Raw) -> Result<Run> {
         let geo = self.vol.geo;
         let run = m.table.alloc(None, 1, false)?;
-        let zeros = [0; 512];
-        for at in (0..u64::from(geo.cluster)).step_by(512) {
-            m.table.buf.write(geo.at(run.start) + at, &zeros)?;
-        }
+        self.zero(m, run)?;
         for (i, first) in [run.start, self.link()].into_iter().enumerate() {
             let mut raw = like;
             raw[..11].fill(b' ');
@@ -83,6 +90,14 @@ impl FatInode {
         }
         Ok(run)
     }
+    /// Makes a directory's new cluster one of slots that were never used.
+    fn zero(&self, m: &mut Meta, run: Run) -> Result<()> {
+        let geo = self.vol.geo;
+        for at in (0..u64::from(geo.cluster)).step_by(512) {
+            m.table.buf.write(geo.at(run.start) + at, &[0; 512])?;
+        }
+        Ok(())
+    }
     /// What `..` below this directory says.
     pub(crate) fn link(&self) -> u32 {
         if self.state.lock().place.is_none() { 0 } else { self.first() }
@@ -92,10 +107,7 @@ impl FatInode {
     fn spell(&self, m: &mut Meta, d: &mut Dir, name: &str, own: Option<u32>) -> Result<(u32, u32, Head)> {
         if let Some(g) = d.ghost(name.as_bytes()) {
             m.removals.retain(|r| !(r.place.is(self, g.slot)));
-            let mut raw = [0; 32];
-            raw[..11].copy_from_slice(&g.raw[..11]);
-            raw[12] = g.raw[12] & 0x18;
-            return Ok((g.slot, g.long, Head { raw, long: g.missing, over: true }));
+            return Ok((g.slot, g.long, Head::of(&g.raw, g.missing, true)));
         }
         let e = names::encode(name, |s| d.has_short(s, own))?;
         let long = e.long.len() as u32;
@@ -123,10 +135,7 @@ impl FatInode {
         m.links.try_reserve(1)?;
         let run = m.table.alloc(Some(last), 1, false)?;
         m.links.push((last, run.start));
-        let zeros = [0; 512];
-        for at in (0..u64::from(geo.cluster)).step_by(512) {
-            m.table.buf.write(geo.at(run.start) + at, &zeros)?;
-        }
+        self.zero(m, run)?;
         table::append(&mut self.map.lock().runs, run)?;
         d.grow(more)
     }
@@ -154,9 +163,7 @@ impl FatInode {
         let mut s = i.state.lock();
         let Some(place) = s.place.clone() else { return Err(Errno::ENOENT) };
         let rec = d.remove(place.slot);
-        let there = s.disk.take().is_some() || core::mem::take(&mut s.over);
-        s.unsure = false;
-        let missing = core::mem::take(&mut s.long);
+        let (there, missing) = s.leave();
         if there {
             if let (Some(rec), true) = (rec, ghost) {
                 d.ghosts.push(Ghost { name: rec.name, slot: place.slot, long: place.long, raw: s.raw, missing });
@@ -192,13 +199,9 @@ impl FatInode {
             let place = v.place.take().ok_or(Errno::ENOENT)?;
             let rec = d.remove(place.slot).ok_or(Errno::ENOENT)?;
             victim.set_removed();
-            let over = v.disk.take().is_some() || v.over;
-            v.unsure = false;
+            let (over, missing) = v.leave();
             victim.dir.lock().dead = true;
-            let mut raw = [0; 32];
-            raw[..11].copy_from_slice(&v.raw[..11]);
-            raw[12] = v.raw[12] & 0x18;
-            head = Head { raw, long: core::mem::take(&mut v.long), over };
+            head = Head::of(&v.raw, missing, over);
             (slot, long, name) = (place.slot, place.long, rec.name);
             drop(v);
             let mut s = what.state.lock();

@@ -49,8 +49,9 @@ pub const STATE_IN_USE: u8 = 0x80;
 fn u16_at(b: &[u8], at: usize) -> u64 {
     u64::from(u16::from_le_bytes([b[at], b[at + 1]]))
 }
-fn u32_at(b: &[u8], at: usize) -> u64 {
-    u16_at(b, at) | u16_at(b, at + 2) << 16
+/// 32 bits as they are on the disk.
+pub fn u32_at(b: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
 }
 
 impl Geometry {
@@ -72,10 +73,10 @@ impl Geometry {
             return Err("no room for allocation tables");
         }
         let wide = u16_at(b, 22) == 0;
-        let fat = if wide { u32_at(b, 36) } else { u16_at(b, 22) };
+        let fat = if wide { u64::from(u32_at(b, 36)) } else { u16_at(b, 22) };
         let total = match u16_at(b, 19) {
-            0 => u32_at(b, 32),
-            n if u32_at(b, 32) == 0 || u32_at(b, 32) == n => n,
+            0 => u64::from(u32_at(b, 32)),
+            n if [0, n].contains(&u64::from(u32_at(b, 32))) => n,
             _ => return Err("two different sizes"),
         };
         if fat == 0 || wide != (root_entries == 0) {
@@ -104,7 +105,7 @@ impl Geometry {
         if clusters > most {
             return Err("too many clusters");
         }
-        let (flags, version, root_cluster) = (u16_at(b, 40), u16_at(b, 42), u32_at(b, 44) as u32);
+        let (flags, version, root_cluster) = (u16_at(b, 40), u16_at(b, 42), u32_at(b, 44));
         let (mut active, mut copies) = (0, fats);
         if wide {
             if version != 0 {

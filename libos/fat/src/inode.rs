@@ -78,6 +78,15 @@ pub struct State {
     pub users: u32,
 }
 
+impl State {
+    /// It is no longer at its place: whether the disk may have an entry there, and what it may lack of the long name.
+    pub fn leave(&mut self) -> (bool, Vec<Raw>) {
+        self.unsure = false;
+        let there = self.disk.take().is_some();
+        (core::mem::take(&mut self.over) || there, core::mem::take(&mut self.long))
+    }
+}
+
 /// Clusters.
 #[derive(Default)]
 pub struct Map {
@@ -155,9 +164,9 @@ impl FatInode {
             c.set_orphan();
         }
     }
-    /// Gives up the clusters of what has neither a name nor an open description. The object may live on for a while,
-    /// where somebody in the background has it in hand.
-    /// Not those of a directory: names in it may still have to be taken off the disk.
+    /// Gives up the clusters of what has neither a name nor an open description: the object may live on for a while,
+    /// where somebody in the background has it in hand. A directory keeps them as long as it lives: names in it may
+    /// still have to be taken off the disk.
     pub(crate) fn evict(&self) {
         if self.is_dir() {
             return;

@@ -3,7 +3,7 @@
 //! MBR tables with logical partitions and GPT, numbered as on Linux. A table that contradicts itself or its disk is refused
 //! as a whole: what it says is where is then anybody's guess, and we would write there.
 
-use crate::geometry::Geometry;
+use crate::geometry::{Geometry, u32_at};
 use crate::volume::Refused;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -82,9 +82,6 @@ fn add(list: &mut Vec<Part>, p: Part, within: (u64, u64)) -> Result<(), Refused>
     Ok(())
 }
 
-fn u32_at(b: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
-}
 fn u64_at(b: &[u8], at: usize) -> u64 {
     u64::from(u32_at(b, at)) | u64::from(u32_at(b, at + 4)) << 32
 }

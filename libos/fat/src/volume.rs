@@ -6,7 +6,7 @@
 use crate::buffers::Buffers;
 use crate::check;
 use crate::entry::{Raw, attr};
-use crate::geometry::{FIRST, Geometry, STATE_DIRTY, STATE_IN_USE};
+use crate::geometry::{FIRST, Geometry, STATE_DIRTY, STATE_IN_USE, u32_at};
 use crate::inode::{FatInode, Place};
 use crate::table::{self, Run, Table};
 use alloc::sync::{Arc, Weak};
@@ -132,9 +132,8 @@ impl Volume {
         if let Some(at) = geo.info_at {
             let mut b = [0; 492];
             buf.read(at, &mut b)?;
-            let word = |at: usize| u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
-            if (word(0), word(484)) == INFO {
-                free = Some(word(488)).filter(|&n| n <= geo.clusters);
+            if (u32_at(&b, 0), u32_at(&b, 484)) == INFO {
+                free = Some(u32_at(&b, 488)).filter(|&n| n <= geo.clusters);
                 unclean = free.is_none();
             } else {
                 geo.info_at = None;
