@@ -64,8 +64,8 @@ impl Inner {
         }
         Ok(())
     }
-    /// Takes the lowest free number that is at least `min`.
-    fn take(&mut self, min: usize) -> Result<i32> {
+    /// Takes the lowest free number that is at least `min`, unless `most` are taken.
+    fn take(&mut self, min: usize, most: usize) -> Result<i32> {
         let limit = limits::NOFILE.soft() as usize;
         let mut c = (min / CHUNK).max(self.first_free);
         loop {
@@ -80,6 +80,9 @@ impl Inner {
                 let n = c * CHUNK + bit;
                 if n >= limit {
                     return Err(Errno::EMFILE);
+                }
+                if self.used >= most {
+                    return Err(Errno::ENFILE);
                 }
                 self.chunks[c].used |= 1 << bit;
                 self.used += 1;
@@ -146,13 +149,14 @@ impl FdTable {
 
     /// Takes the lowest free number for a new description; EMFILE at the process' limit, ENFILE at the system's.
     pub fn reserve(&self) -> Result<Reservation<'_>> {
-        let max = limits::file_max() as usize;
-        let taken = self.reserve_from(0)?;
-        if self.inner.lock().used > max { Err(Errno::ENFILE) } else { Ok(taken) }
+        self.reserve_among(0, limits::file_max() as usize)
     }
     /// Takes the lowest free number that is at least `min` for a description that is open already; EMFILE at the limit.
     pub fn reserve_from(&self, min: usize) -> Result<Reservation<'_>> {
-        let fd = self.inner.lock().take(min)?;
+        self.reserve_among(min, usize::MAX)
+    }
+    fn reserve_among(&self, min: usize, most: usize) -> Result<Reservation<'_>> {
+        let fd = self.inner.lock().take(min, most)?;
         Ok(Reservation { table: self, fd })
     }
     /// Gives a file the lowest free number.

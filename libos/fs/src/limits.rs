@@ -2,6 +2,7 @@
 
 use crate::facts::facts;
 use core::sync::atomic::{AtomicU64, Ordering};
+use libos_base::sync::Once;
 use libos_base::{Errno, Result};
 
 /// RLIM_INFINITY.
@@ -47,13 +48,8 @@ impl Limit {
 /// Linux lets root go beyond it; here nobody is there to clean up after root. Numbers are counted: what `dup` makes, too, and
 /// not what is on its way through a socket.
 pub fn file_max() -> u64 {
-    static MAX: AtomicU64 = AtomicU64::new(0);
-    let mut max = MAX.load(Ordering::Relaxed);
-    if max == 0 {
-        max = (facts().memory().total >> 10).clamp(1024, NOFILE_MAX);
-        MAX.store(max, Ordering::Relaxed);
-    }
-    max
+    static MAX: Once<u64> = Once::new();
+    *MAX.set(|| (facts().memory().total >> 10).clamp(1024, NOFILE_MAX))
 }
 
 /// Sets RLIMIT_NOFILE; EPERM above [`NOFILE_MAX`], as Linux above fs.nr_open.
