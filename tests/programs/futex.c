@@ -1,10 +1,10 @@
-// futex by number: wait, wake, bitset, requeue, timeouts relative and absolute, errors.
+// futex by number: wait, wake, bitset, requeue, timeouts relative and absolute, many waiters, errors.
 //@ smp 2
 #include "test.h"
 #include <pthread.h>
 #include <sys/syscall.h>
 
-enum { WAIT = 0, WAKE = 1, REQUEUE = 3, CMP_REQUEUE = 4, WAIT_BITSET = 9, WAKE_BITSET = 10, PRIVATE = 128, REALTIME = 256 };
+enum { WAIT = 0, WAKE = 1, REQUEUE = 3, CMP_REQUEUE = 4, WAKE_OP = 5, WAIT_BITSET = 9, WAKE_BITSET = 10, PRIVATE = 128, REALTIME = 256 };
 static uint32_t word, other;
 static volatile int waiting, woken;
 
@@ -19,6 +19,95 @@ static void *waiter(void *bits)
     long r = bits ? futex(&word, WAIT_BITSET | PRIVATE, 0, 0, 0, (uint32_t)(long)bits) : futex(&word, WAIT | PRIVATE, 0, 0, 0, 0);
     if (r == 0) __atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST);
     return (void *)r;
+}
+
+enum { MANY = 40 };
+static volatile int over;
+static pthread_mutex_t mutex;
+static pthread_cond_t cond;
+static int turn;
+
+/* Waits again as soon as it is woken. */
+static void *again(void *unused)
+{
+    (void)unused;
+    while (!over) {
+        if (futex(&word, WAIT | PRIVATE, 0, 0, 0, 0) == 0) __atomic_add_fetch(&woken, 1, __ATOMIC_SEQ_CST);
+    }
+    return 0;
+}
+
+/* A requeue to the same word moves nobody and counts. */
+static int count(uint32_t *w) { return futex(w, REQUEUE | PRIVATE, 0, (void *)INT_MAX, w, 0); }
+
+static void settle(int on_word, int on_other)
+{
+    while (count(&word) != on_word || count(&other) != on_other) sleep_ms(1);
+}
+
+static void *in_turn(void *unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&mutex);
+    waiting++;
+    while (!turn) pthread_cond_wait(&cond, &mutex);
+    woken++;
+    pthread_mutex_unlock(&mutex);
+    return 0;
+}
+
+/* More waiters than any batch: each wake-up is for those that waited when it began. */
+static void many(void)
+{
+    pthread_t t[MANY];
+    section("who waits again is not woken again");
+    woken = 0, word = other = 0;
+    for (int i = 0; i < MANY; i++) MUST0(pthread_create(&t[i], 0, again, 0));
+    settle(MANY, 0);
+    SHOW(futex(&word, WAKE | PRIVATE, INT_MAX, 0, 0, 0));
+    settle(MANY, 0);
+    SHOW(woken);
+    SHOW(futex(&word, WAKE_BITSET | PRIVATE, 30, 0, 0, 4));
+    settle(MANY, 0);
+    SHOW(woken);
+    SHOW(futex(&word, CMP_REQUEUE | PRIVATE, 19, (void *)18, &other, 0));
+    settle(MANY - 18, 18);
+    SHOW(woken);
+    /* Adds 0 to the other word, which then is 0. */
+    SHOW(futex(&word, WAKE_OP | PRIVATE, 17, (void *)17, &other, 1 << 28));
+    settle(MANY - 1, 1);
+    SHOW(woken);
+    /* At least one of each. */
+    SHOW(futex(&word, WAKE_OP | PRIVATE, 0, (void *)0, &other, 1 << 28));
+    settle(MANY, 0);
+    over = 1;
+    SHOW(futex(&word, WAKE | PRIVATE, INT_MAX, 0, 0, 0));
+    for (int i = 0; i < MANY; i++) pthread_join(t[i], 0);
+
+    section("broadcast between processes");
+    pthread_mutexattr_t ma;
+    pthread_condattr_t ca;
+    pthread_mutexattr_init(&ma);
+    pthread_condattr_init(&ca);
+    SHOWE(pthread_mutexattr_setpshared(&ma, PTHREAD_PROCESS_SHARED));
+    SHOWE(pthread_condattr_setpshared(&ca, PTHREAD_PROCESS_SHARED));
+    pthread_mutex_init(&mutex, &ma);
+    pthread_cond_init(&cond, &ca);
+    waiting = woken = 0;
+    for (int i = 0; i < MANY; i++) MUST0(pthread_create(&t[i], 0, in_turn, 0));
+    for (int all = 0; !all; sleep_ms(1)) {
+        pthread_mutex_lock(&mutex);
+        all = waiting == MANY;
+        pthread_mutex_unlock(&mutex);
+    }
+    /* Nobody's turn: they wait again. */
+    SHOWE(pthread_cond_broadcast(&cond));
+    pthread_mutex_lock(&mutex);
+    turn = 1;
+    SHOWE(pthread_cond_broadcast(&cond));
+    pthread_mutex_unlock(&mutex);
+    for (int i = 0; i < MANY; i++) pthread_join(t[i], 0);
+    SHOW(woken);
 }
 
 static void start(pthread_t *t, int n, long bits)
@@ -80,5 +169,6 @@ int main(void)
     section("not private");
     waiting = 0;
     SHOW(futex(&word, WAKE, 1, 0, 0, 0));
+    many();
     return done();
 }

@@ -3,12 +3,224 @@
 #include "test.h"
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 
 static volatile int count, value, spun;
 static void handler(int s) { (void)s; count++; }
 static void detailed(int s, siginfo_t *i, void *u) { (void)s, (void)u; value = i->si_value.sival_int; count += i->si_code == SI_TIMER; }
 static void notify(union sigval v) { value = v.sival_int; count++; }
+
+/* One signal a timer, however often it expires. */
+static timer_t once;
+static volatile int overrun;
+
+static void set(timer_t t, long ms, long every)
+{
+    struct itimerspec i = { { every / 1000, every % 1000 * 1000000 }, { ms / 1000, ms % 1000 * 1000000 } };
+    MUST(timer_settime(t, 0, &i, 0));
+}
+
+/* What comes after it is no longer of this setting. */
+static void first(int s, siginfo_t *i, void *u)
+{
+    (void)s, (void)u;
+    count++;
+    overrun = i->si_overrun;
+    set(once, 0, 0);
+}
+
+static int take(int s, siginfo_t *i)
+{
+    static const struct timespec now = { 0, 0 };
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, s);
+    return sigtimedwait(&set, i, &now);
+}
+
+static bool pending(int s)
+{
+    sigset_t set;
+    sigpending(&set);
+    return sigismember(&set, s);
+}
+
+static void mask(int how, int s)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, s);
+    sigprocmask(how, &set, 0);
+}
+
+static timer_t make(int s)
+{
+    struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = s, .sigev_value.sival_int = 5 };
+    timer_t t;
+    MUST(timer_create(CLOCK_MONOTONIC, &ev, &t));
+    return t;
+}
+
+static void *elsewhere(void *s)
+{
+    return (void *)(long)pending((int)(long)s);
+}
+
+static void overruns(void)
+{
+    struct sigaction a = { .sa_sigaction = first, .sa_flags = SA_SIGINFO };
+    siginfo_t i;
+    for (int k = 0; k < 2; k++) {
+        int s = k ? SIGRTMIN : SIGUSR1;
+        section(k ? "one real-time signal a timer" : "one signal a timer");
+        sigaction(s, &a, 0);
+        mask(SIG_BLOCK, s);
+        once = make(s);
+        set(once, 10, 10);
+        sleep_ms(105);
+        IS(pending(s));
+        SHOW(timer_getoverrun(once));
+        count = 0;
+        mask(SIG_UNBLOCK, s);
+        SHOW(count);
+        IS(overrun >= 9);
+        SHOW(timer_getoverrun(once));
+
+        mask(SIG_BLOCK, s);
+        set(once, 10, 10);
+        sleep_ms(55);
+        IS(take(s, &i) == s);
+        IS(i.si_code == SI_TIMER && i.si_overrun >= 4 && i.si_overrun == timer_getoverrun(once) && i.si_value.sival_int == 5);
+        set(once, 10, 0);
+        sleep_ms(30);
+        IS(take(s, &i) == s);
+        IS(i.si_overrun == 0 && timer_getoverrun(once) == 0);
+        SHOW(take(s, &i));
+        section("set anew, or deleted: the signal is void");
+        set(once, 10, 0);
+        sleep_ms(30);
+        set(once, 100000, 0);
+        IS(pending(s));
+        SHOW(take(s, &i));
+        IS(!pending(s));
+        set(once, 10, 10);
+        sleep_ms(30);
+        set(once, 10, 0);
+        sleep_ms(30);
+        IS(take(s, &i) == s);
+        IS(i.si_overrun == 0);
+        SHOW(take(s, &i));
+        section("besides one of kill");
+        kill(getpid(), s);
+        set(once, 10, 0);
+        sleep_ms(30);
+        IS(take(s, &i) == s && i.si_code == SI_USER);
+        IS(take(s, &i) == s && i.si_code == SI_TIMER);
+        SHOW(take(s, &i));
+        set(once, 10, 0);
+        sleep_ms(30);
+        kill(getpid(), s);
+        IS(take(s, &i) == s && i.si_code == SI_TIMER);
+        IS(take(s, &i) == (k ? s : -1));
+        set(once, 10, 0);
+        sleep_ms(30);
+        SHOW(timer_delete(once));
+        SHOW(take(s, &i));
+        section("of a thread");
+        struct sigevent ev = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = s };
+        ev.sigev_notify_thread_id = gettid();
+        MUST(timer_create(CLOCK_MONOTONIC, &ev, &once));
+        set(once, 10, 10);
+        sleep_ms(55);
+        pthread_t t;
+        void *there;
+        MUST0(pthread_create(&t, 0, elsewhere, (void *)(long)s));
+        pthread_join(t, &there);
+        IS(pending(s) && !there);
+        IS(take(s, &i) == s && i.si_overrun >= 4);
+        SHOW(timer_delete(once));
+        mask(SIG_UNBLOCK, s);
+    }
+
+    section("ignored");
+    signal(SIGUSR1, SIG_IGN);
+    once = make(SIGUSR1);
+    set(once, 10, 10);
+    sleep_ms(105);
+    SHOW(timer_getoverrun(once));
+    count = 0;
+    sigaction(SIGUSR1, &a, 0);
+    SHOW(count);
+    IS(overrun >= 9);
+    signal(SIGUSR1, SIG_IGN);
+    set(once, 10, 0);
+    sleep_ms(30);
+    count = 0;
+    sigaction(SIGUSR1, &a, 0);
+    SHOW(count);
+    for (int every = 0; every <= 10; every += 10) {
+        mask(SIG_BLOCK, SIGUSR1);
+        set(once, 10, every);
+        sleep_ms(55);
+        IS(pending(SIGUSR1));
+        signal(SIGUSR1, SIG_IGN);
+        IS(!pending(SIGUSR1));
+        sigaction(SIGUSR1, &a, 0);
+        IS(pending(SIGUSR1) == (every != 0));
+        count = 0;
+        mask(SIG_UNBLOCK, SIGUSR1);
+        SHOW(count);
+    }
+    SHOW(timer_delete(once));
+
+    section("the limit");
+    mask(SIG_BLOCK, SIGUSR1);
+    mask(SIG_BLOCK, SIGRTMIN);
+    once = make(SIGRTMIN);
+    set(once, 1, 1);
+    struct rlimit old, none;
+    MUST(getrlimit(RLIMIT_SIGPENDING, &old));
+    none = (struct rlimit){ 0, old.rlim_max };
+    SHOW(setrlimit(RLIMIT_SIGPENDING, &none));
+    union sigval v = { 0 };
+    SHOW(sigqueue(getpid(), SIGRTMIN, v));
+    SHOW(sigqueue(getpid(), SIGUSR1, v));
+    timer_t t;
+    SHOW(timer_create(CLOCK_MONOTONIC, 0, &t));
+    while (!pending(SIGRTMIN)) sleep_ms(1);
+    IS(take(SIGRTMIN, &i) == SIGRTMIN && i.si_code == SI_TIMER);
+    SHOW(timer_delete(once));
+    take(SIGRTMIN, &i);
+    SHOW(kill(getpid(), SIGRTMIN));
+    IS(take(SIGRTMIN, &i) == SIGRTMIN && i.si_code == SI_USER);
+    take(SIGUSR1, &i);
+    SHOW(setrlimit(RLIMIT_SIGPENDING, &old));
+    SHOW(sigqueue(getpid(), SIGRTMIN, v));
+    IS(take(SIGRTMIN, &i) == SIGRTMIN && i.si_code == SI_QUEUE);
+
+    section("the interval timer rests until its signal is taken");
+    struct itimerval it = { { 5, 0 }, { 0, 10000 } }, now;
+    mask(SIG_BLOCK, SIGALRM);
+    MUST(setitimer(ITIMER_REAL, &it, 0));
+    sleep_ms(30);
+    getitimer(ITIMER_REAL, &now);
+    IS(now.it_value.tv_sec == 0 && now.it_value.tv_usec == 0 && now.it_interval.tv_sec == 5);
+    IS(take(SIGALRM, &i) == SIGALRM);
+    getitimer(ITIMER_REAL, &now);
+    IS(now.it_value.tv_sec == 4);
+    mask(SIG_UNBLOCK, SIGALRM);
+    signal(SIGALRM, SIG_IGN);
+    it.it_interval = (struct timeval){ 0, 10000 };
+    MUST(setitimer(ITIMER_REAL, &it, 0));
+    sleep_ms(30);
+    count = 0;
+    signal(SIGALRM, handler);
+    sleep_ms(30);
+    SHOW(count);
+    it = (struct itimerval){ { 0, 0 }, { 0, 0 } };
+    SHOW(setitimer(ITIMER_REAL, &it, 0));
+}
 
 int main(void)
 {
@@ -76,5 +288,6 @@ int main(void)
     SHOW(timer_delete(t));
     ev.sigev_notify = SIGEV_SIGNAL, ev.sigev_signo = 999;
     SHOW(timer_create(CLOCK_MONOTONIC, &ev, &t));
+    overruns();
     return done();
 }

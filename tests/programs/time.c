@@ -1,7 +1,10 @@
 // Clocks, sleeps, calendars and time zones.
 //@ smp 2
 #include "test.h"
+#include <sched.h>
+#include <signal.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/times.h>
 
 int main(void)
@@ -49,6 +52,36 @@ int main(void)
     IS(b.tv_sec > a.tv_sec || (b.tv_sec == a.tv_sec && b.tv_nsec >= a.tv_nsec));
     SHOWE(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &a, 0));
     SHOWE(clock_nanosleep(99, 0, &t, 0));
+
+    section("clocks that there are not, and what cannot wait for a clock");
+    /* Of its own thread in a kind that does not exist; a descriptor that is none. */
+    static const clockid_t strange[] = { CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, 10, 12, 15, 99, -1, -5 };
+    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
+        struct sigevent ev = { .sigev_notify = SIGEV_NONE };
+        timer_t timer;
+        printf("clock %d\n", (int)strange[i]);
+        SHOW(clock_gettime(strange[i], &a));
+        SHOW(clock_getres(strange[i], &a));
+        SHOW(timer_create(strange[i], &ev, &timer));
+        t = (struct timespec){ 0, 1 };
+        SHOWE(clock_nanosleep(strange[i], 0, &t, 0));
+        SHOW(timerfd_create(strange[i], 0));
+        SHOW(clock_settime(strange[i], &a));
+    }
+    /* An invalid time is not looked at when there is no such clock. */
+    t.tv_nsec = -1;
+    SHOWE(clock_nanosleep(99, 0, &t, 0));
+    SHOWE(clock_nanosleep(CLOCK_MONOTONIC, 0, &t, 0));
+    SHOW(clock_settime(CLOCK_REALTIME, &t));
+    t = (struct timespec){ 0, 0 };
+    SHOW(clock_settime(CLOCK_REALTIME, &t));
+
+    section("priorities");
+    for (int policy = -1; policy <= 6; policy++) {
+        SHOW(sched_get_priority_min(policy));
+        SHOW(sched_get_priority_max(policy));
+    }
+    SHOW(sched_get_priority_max(99));
 
     section("processor time");
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);

@@ -1,4 +1,4 @@
-//! Resource limits that concern files: RLIMIT_NOFILE and RLIMIT_FSIZE, soft and hard.
+//! Resource limits that can be set: RLIMIT_NOFILE, RLIMIT_FSIZE and RLIMIT_SIGPENDING, soft and hard.
 
 use crate::facts::facts;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +18,8 @@ pub struct Limit {
 
 /// Open descriptors.
 pub static NOFILE: Limit = Limit::new(1024, NOFILE_MAX);
+/// Signals that may be queued, timers included.
+pub static SIGPENDING: Limit = Limit::new(4096, 4096);
 /// Size a file may be written to.
 pub static FSIZE: Limit = Limit::new(INFINITY, INFINITY);
 

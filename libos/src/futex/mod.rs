@@ -10,12 +10,13 @@ pub mod op;
 pub mod robust;
 pub(crate) mod word;
 
+use crate::timer::wall::{self, When};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use libos_base::sync::{Once, Rank, SpinLock};
-use libos_base::thread::{self, FOREVER, Park, Wake};
+use libos_base::thread::{self, Park, Wake};
 use libos_base::{Errno, Result, user};
 use op::Packed;
 
@@ -31,6 +32,8 @@ struct Waiter {
     key: AtomicU64,
     bitset: u32,
     woken: AtomicBool,
+    /// The next of those that are taken off a bucket together; see [`Taken`].
+    next: SpinLock<Option<Arc<Waiter>>>,
 }
 
 type Bucket = SpinLock<VecDeque<Arc<Waiter>>>;
@@ -57,8 +60,13 @@ fn key_of(addr: usize) -> Result<Key> {
 
 /// Adds the running thread to the queue of `key` if the word at `addr` still is `expected`: EAGAIN if not.
 fn enqueue(addr: usize, key: Key, expected: u32, bitset: u32) -> Result<Arc<Waiter>> {
-    let me =
-        Arc::new(Waiter { thread: thread::current(), key: AtomicU64::new(key), bitset, woken: AtomicBool::new(false) });
+    let me = Arc::new(Waiter {
+        thread: thread::current(),
+        key: AtomicU64::new(key),
+        bitset,
+        woken: AtomicBool::new(false),
+        next: SpinLock::new(Rank::FutexLink, None),
+    });
     loop {
         {
             let mut bucket = bucket_of(key).lock();
@@ -96,17 +104,17 @@ fn leave(me: &Arc<Waiter>) -> bool {
 }
 
 /// Waits until woken. ETIMEDOUT, EAGAIN (another value), ERESTARTSYS (signal), EFAULT.
-pub fn wait(addr: usize, expected: u32, bitset: u32, deadline_ns: u64) -> Result<usize> {
+pub fn wait(addr: usize, expected: u32, bitset: u32, deadline: When) -> Result<usize> {
     let key = key_of(addr)?;
     let me = enqueue(addr, key, expected, bitset)?;
     loop {
         if me.woken.load(SeqCst) {
             return Ok(0);
         }
-        let why = match thread::park(deadline_ns, true) {
+        let why = match wall::park(deadline, true) {
             Wake::Token => continue,
             Wake::Timeout => Errno::ETIMEDOUT,
-            Wake::Interrupted if deadline_ns == FOREVER => Errno::ERESTARTSYS,
+            Wake::Interrupted if deadline == When::NEVER => Errno::ERESTARTSYS,
             // A relative time-out would start anew: Linux restarts through a block, musl loops itself.
             Wake::Interrupted => Errno::EINTR,
         };
@@ -114,60 +122,74 @@ pub fn wait(addr: usize, expected: u32, bitset: u32, deadline_ns: u64) -> Result
     }
 }
 
-/// Takes up to `n` waiters of `key` whose bitset fits out of their queue.
-fn take(key: Key, n: usize, bitset: u32, out: &mut Woken) {
-    let mut bucket = bucket_of(key).lock();
-    let mut at = 0;
-    while at < bucket.len() && out.count < n {
-        let w = &bucket[at];
-        if w.key.load(Relaxed) == key && w.bitset & bitset != 0 {
-            let w = bucket.remove(at).expect("in range");
-            w.woken.store(true, SeqCst);
-            out.add(w);
-        } else {
-            at += 1;
-        }
-    }
-}
-
-/// Waiters taken off under the lock and woken after it: in small batches, so that nothing is allocated.
-struct Woken {
-    list: [Option<Arc<Waiter>>; 16],
+/// Waiters on their way out of a bucket. Linked through themselves, so that any number is taken off under one hold of
+/// the bucket's lock without allocating: who waits again on the same word afterwards is not among them.
+#[derive(Default)]
+struct Taken {
+    first: Option<Arc<Waiter>>,
+    /// The last one, when there was more than one.
+    last: Option<Arc<Waiter>>,
     count: usize,
 }
 
-impl Woken {
-    fn new() -> Self {
-        Self { list: [const { None }; 16], count: 0 }
-    }
-    fn add(&mut self, w: Arc<Waiter>) {
-        self.list[self.count] = Some(w);
+impl Taken {
+    fn push(&mut self, w: Arc<Waiter>) {
         self.count += 1;
+        let Some(first) = &self.first else {
+            self.first = Some(w);
+            return;
+        };
+        *self.last.as_ref().unwrap_or(first).next.lock() = Some(w.clone());
+        self.last = Some(w);
     }
-    fn wake(self) -> usize {
-        self.list.into_iter().flatten().for_each(|w| w.thread.unpark());
+
+    fn pop(&mut self) -> Option<Arc<Waiter>> {
+        let w = self.first.take()?;
+        if self.last.is_some() {
+            self.first = w.next.lock().take();
+        }
+        Some(w)
+    }
+
+    /// Lets those go on whose waits have ended; how many. With no bucket locked.
+    fn wake(mut self) -> usize {
+        while let Some(w) = self.pop() {
+            w.thread.unpark();
+        }
         self.count
     }
 }
 
-fn wake_key(key: Key, n: usize, bitset: u32) -> usize {
-    let mut total = 0;
-    while total < n {
-        let mut batch = Woken::new();
-        let want = (n - total).min(batch.list.len());
-        take(key, want, bitset, &mut batch);
-        let woken = batch.wake();
-        total += woken;
-        if woken < want {
-            break;
+/// Takes up to `n` waiters that `fits` off the queue, in the order in which they came.
+fn take(queue: &mut VecDeque<Arc<Waiter>>, n: usize, fits: impl Fn(&Waiter) -> bool) -> Taken {
+    let mut taken = Taken::default();
+    let mut at = 0;
+    while at < queue.len() && taken.count < n {
+        if fits(&queue[at]) {
+            taken.push(queue.remove(at).expect("in range"));
+        } else {
+            at += 1;
         }
     }
-    total
+    taken
+}
+
+/// Ends the waits of up to `n` waiters of `key` whose bitset fits; they are still to be woken.
+fn take_woken(queue: &mut VecDeque<Arc<Waiter>>, key: Key, n: usize, bitset: u32) -> Taken {
+    take(queue, n, |w| {
+        let fits = w.key.load(Relaxed) == key && w.bitset & bitset != 0;
+        if fits {
+            w.woken.store(true, SeqCst);
+        }
+        fits
+    })
 }
 
 /// Wakes up to `n` waiters; how many. As Linux: `n` below 1 wakes one.
 pub fn wake(addr: usize, n: i32, bitset: u32) -> Result<usize> {
-    Ok(wake_key(key_of(addr)?, n.max(1) as usize, bitset))
+    let key = key_of(addr)?;
+    let woken = take_woken(&mut bucket_of(key).lock(), key, n.max(1) as usize, bitset);
+    Ok(woken.wake())
 }
 
 /// Wakes up to `wake`, moves up to `move_` others to `to`. With `compare`, only if the word still has that value. Woken
@@ -177,10 +199,7 @@ pub fn requeue(from: usize, to: usize, wake: i32, move_: i32, compare: Option<u3
     if wake < 0 || move_ < 0 {
         return Err(Errno::EINVAL);
     }
-    let room = bucket_of(k1).lock().len();
-    let mut moving = VecDeque::new();
-    moving.try_reserve(room)?;
-    loop {
+    let (woken, mut moving) = loop {
         let mut bucket = bucket_of(k1).lock();
         if let Some(expected) = compare {
             match word::load(from) {
@@ -195,58 +214,29 @@ pub fn requeue(from: usize, to: usize, wake: i32, move_: i32, compare: Option<u3
         }
         // Compared: from here on the operation happens. Buckets do not nest, so the movers are in neither for a moment;
         // `leave` waits for them, and a wake at `to` in that moment came before the requeue.
-        let mut woken = 0;
-        let mut at = 0;
-        let mut batch = Woken::new();
-        let mut more = false;
-        while at < bucket.len() {
-            if bucket[at].key.load(Relaxed) != k1 {
-                at += 1;
-                continue;
-            }
-            if woken < wake as usize {
-                if batch.count == batch.list.len() {
-                    more = true;
-                    break;
-                }
-                let w = bucket.remove(at).expect("in range");
-                w.woken.store(true, SeqCst);
-                batch.add(w);
-                woken += 1;
-            } else if moving.len() < (move_ as usize).min(room) {
-                let w = bucket.remove(at).expect("in range");
-                w.key.store(k2, SeqCst);
-                moving.push_back(w);
-            } else {
-                break;
+        let woken = take_woken(&mut bucket, k1, wake as usize, op::ANY);
+        let moving = take(&mut bucket, move_ as usize, |w| w.key.compare_exchange(k1, k2, SeqCst, Relaxed).is_ok());
+        break (woken, moving);
+    };
+    let moved = moving.count;
+    if moved > 0 {
+        let mut bucket = bucket_of(k2).lock();
+        if bucket.try_reserve(moved).is_ok() {
+            while let Some(w) = moving.pop() {
+                bucket.push_back(w);
             }
         }
-        drop(bucket);
-        batch.wake();
-        if more {
-            // More to wake than a batch holds: all the rest is woken, which the caller must expect anyway (spurious
-            // wake-ups are allowed), and nothing is moved.
-            return Ok(woken + wake_key(k1, usize::MAX, op::ANY));
-        }
-        let moved = moving.len();
-        if moved > 0 {
-            let mut bucket = bucket_of(k2).lock();
-            if bucket.try_reserve(moved).is_ok() {
-                bucket.append(&mut moving);
-            } else {
-                drop(bucket);
-                // Without memory they are woken: they look at their condition and wait again.
-                for w in moving {
-                    w.woken.store(true, SeqCst);
-                    w.thread.unpark();
-                }
-            }
-        }
-        return Ok(woken + moved);
     }
+    // Without memory they are woken: they look at their condition and wait again.
+    while let Some(w) = moving.pop() {
+        w.woken.store(true, SeqCst);
+        w.thread.unpark();
+    }
+    Ok(woken.wake() + moved)
 }
 
-/// FUTEX_WAKE_OP: changes the word at `b`, wakes waiters of `a`, and those of `b` if its old value passes the test.
+/// FUTEX_WAKE_OP: changes the word at `b`, wakes waiters of `a`, and those of `b` if its old value passes the test. As Linux: at
+/// least one of each.
 pub fn wake_op(a: usize, b: usize, wake_a: i32, wake_b: i32, packed: u32) -> Result<usize> {
     let p = Packed::decode(packed)?;
     let (ka, kb) = (key_of(a)?, key_of(b)?);
@@ -256,11 +246,11 @@ pub fn wake_op(a: usize, b: usize, wake_a: i32, wake_b: i32, packed: u32) -> Res
             break old;
         }
     };
-    let mut n = wake_key(ka, wake_a.max(0) as usize, op::ANY);
-    if p.test(old) {
-        n += wake_key(kb, wake_b.max(0) as usize, op::ANY);
-    }
-    Ok(n)
+    let woken = take_woken(&mut bucket_of(ka).lock(), ka, wake_a.max(1) as usize, op::ANY);
+    let n = if p.test(old) { wake_b.max(1) as usize } else { 0 };
+    // Nobody is let go before both are collected: who waits again is not woken twice.
+    let more = take_woken(&mut bucket_of(kb).lock(), kb, n, op::ANY);
+    Ok(woken.wake() + more.wake())
 }
 
 #[cfg(test)]

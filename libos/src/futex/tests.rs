@@ -20,10 +20,10 @@ fn until(f: impl Fn() -> bool) {
 #[test]
 fn wait_checks_the_value_and_the_address() {
     let w = AtomicU32::new(1);
-    assert_eq!(wait(at(&w), 2, op::ANY, FOREVER), Err(Errno::EAGAIN));
-    assert_eq!(wait(at(&w) + 1, 1, op::ANY, FOREVER), Err(Errno::EINVAL));
-    assert_eq!(wait(8, 1, op::ANY, FOREVER), Err(Errno::EFAULT));
-    let soon = libos_base::time::after(5_000_000);
+    assert_eq!(wait(at(&w), 2, op::ANY, When::NEVER), Err(Errno::EAGAIN));
+    assert_eq!(wait(at(&w) + 1, 1, op::ANY, When::NEVER), Err(Errno::EINVAL));
+    assert_eq!(wait(8, 1, op::ANY, When::NEVER), Err(Errno::EFAULT));
+    let soon = When::after(5_000_000);
     assert_eq!(wait(at(&w), 1, op::ANY, soon), Err(Errno::ETIMEDOUT));
     assert_eq!(waiters(&w), 0);
 }
@@ -35,7 +35,7 @@ fn no_wake_up_is_lost() {
         s.spawn(|| {
             for i in 0..2000 {
                 while w.load(SeqCst) == i {
-                    let _ = wait(at(&w), i, op::ANY, FOREVER);
+                    let _ = wait(at(&w), i, op::ANY, When::NEVER);
                 }
             }
         });
@@ -57,7 +57,7 @@ fn bitsets_select_and_counts_are_exact() {
         for bits in [1, 2, 2] {
             let (w, got) = (&w, &got);
             s.spawn(move || {
-                wait(at(w), 0, bits, FOREVER).unwrap();
+                wait(at(w), 0, bits, When::NEVER).unwrap();
                 got.fetch_add(bits as usize, SeqCst);
             });
         }
@@ -75,7 +75,7 @@ fn requeue_moves_without_waking() {
     let (a, b) = (AtomicU32::new(0), AtomicU32::new(0));
     std::thread::scope(|s| {
         for _ in 0..5 {
-            s.spawn(|| wait(at(&a), 0, op::ANY, FOREVER).unwrap());
+            s.spawn(|| wait(at(&a), 0, op::ANY, When::NEVER).unwrap());
         }
         until(|| waiters(&a) == 5);
         assert_eq!(requeue(at(&a), at(&b), 1, 9, Some(3)), Err(Errno::EAGAIN));
@@ -90,10 +90,43 @@ fn requeue_moves_without_waking() {
 fn a_requeued_waiter_can_still_time_out() {
     let (a, b) = (AtomicU32::new(0), AtomicU32::new(0));
     std::thread::scope(|s| {
-        let t = s.spawn(|| wait(at(&a), 0, op::ANY, libos_base::time::after(30_000_000)));
+        let t = s.spawn(|| wait(at(&a), 0, op::ANY, When::after(30_000_000)));
         until(|| waiters(&a) == 1);
         assert_eq!(requeue(at(&a), at(&b), 0, 1, None), Ok(1));
         assert_eq!(t.join().unwrap(), Err(Errno::ETIMEDOUT));
         assert_eq!(waiters(&b), 0);
+    });
+}
+
+/// Waiters that wait again at once, as those of a condition variable do: a wake-up is for those that waited when it began.
+#[test]
+fn who_waits_again_is_not_woken_again() {
+    const N: usize = 40;
+    let (a, b) = (AtomicU32::new(0), AtomicU32::new(0));
+    let (ends, end) = (AtomicUsize::new(0), AtomicU32::new(0));
+    std::thread::scope(|s| {
+        for _ in 0..N {
+            s.spawn(|| {
+                while end.load(SeqCst) == 0 {
+                    wait(at(&a), 0, op::ANY, When::NEVER).unwrap();
+                    ends.fetch_add(1, SeqCst);
+                }
+            });
+        }
+        let all_wait = || until(|| waiters(&a) + waiters(&b) == N);
+        all_wait();
+        assert_eq!(wake(at(&a), i32::MAX, op::ANY), Ok(N));
+        all_wait();
+        assert_eq!(ends.load(SeqCst), N);
+        // More than a handful woken, and more moved; each exactly once.
+        assert_eq!(requeue(at(&a), at(&b), 20, 17, Some(0)), Ok(37));
+        all_wait();
+        assert_eq!((ends.load(SeqCst), waiters(&a), waiters(&b)), (N + 20, 23, 17));
+        assert_eq!(wake_op(at(&a), at(&b), 18, 16, 0), Ok(34));
+        all_wait();
+        assert_eq!((ends.load(SeqCst), waiters(&b)), (N + 20 + 34, 1));
+        end.store(1, SeqCst);
+        wake(at(&a), i32::MAX, op::ANY).unwrap();
+        wake(at(&b), i32::MAX, op::ANY).unwrap();
     });
 }

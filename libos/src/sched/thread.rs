@@ -57,6 +57,8 @@ pub struct Thread {
     name: IrqSpinLock<[u8; NAME_MAX + 1]>,
     /// What a parked thread waits for, for the thread list: number of the system call, or a kernel name.
     pub(super) waits_for: AtomicUsize,
+    /// It waits for a time of day: a step of the wall clock unparks it.
+    pub(crate) waits_for_wall: AtomicBool,
     /// CLONE_CHILD_CLEARTID / set_tid_address.
     pub clear_child_tid: AtomicUsize,
     /// set_robust_list.
@@ -98,6 +100,7 @@ impl Thread {
             timer: Timer::for_thread(me.clone()),
             name: IrqSpinLock::new(Rank::Sched, [0; NAME_MAX + 1]),
             waits_for: AtomicUsize::new(0),
+            waits_for_wall: AtomicBool::new(false),
             clear_child_tid: AtomicUsize::new(0),
             robust_list: AtomicUsize::new(0),
             signals: ThreadSignals::new(),

@@ -25,11 +25,12 @@ mod state;
 #[cfg(unibody_kernel)]
 pub use deliver::{deliver, fault};
 pub use mask::{change_mask, set_mask, with_temporary_mask};
-pub use post::{post_process, post_process_info, post_thread, raise_current};
-pub use queue::{Info, QUEUE_MAX, Queue, code};
+pub use post::{Sent, post_process, post_process_info, post_thread, post_timer, raise_current};
+pub use queue::{Entry, Expiry, Info, Queue, code};
 pub use set::*;
 pub use state::{Action, SIG_DFL, SIG_IGN, ThreadSignals, sa};
 
+use libos_base::sync::Once;
 use state::ignored;
 use state::{ACTIONS, PROCESS};
 
@@ -39,6 +40,12 @@ pub const SS_DISABLE: usize = 2;
 pub const SS_ONSTACK: usize = 1;
 /// Handlers disarm the alternate stack while they run on it.
 pub const SS_AUTODISARM: usize = 1 << 31;
+
+/// What timers do when a signal is no longer ignored, and when SIGALRM is taken. Set by the first timer of the kind, so
+/// that a program without has none of it.
+pub static ON_HEEDED: Once<fn(i32)> = Once::new();
+/// See [`ON_HEEDED`].
+pub static ON_ALARM_TAKEN: Once<fn()> = Once::new();
 
 /// Changes what is done about a signal; what was done before. Dropping pending signals that are now ignored is
 /// POSIX's wish (sigaction, "pending and ignored").
@@ -52,12 +59,22 @@ pub fn set_action(signo: i32, new: Option<Action>) -> Action {
         }
         old
     };
-    if let Some(a) = new
-        && ignored(signo, &a)
-    {
+    let Some(new) = new else { return old };
+    if ignored(signo, &new) {
+        let drop_all = |take: &dyn Fn() -> Option<Entry>| {
+            while let Some(e) = take() {
+                if let Some((timer, number)) = e.timer {
+                    timer.ignored(number);
+                }
+            }
+        };
         let set = SigSet::of(signo);
-        PROCESS.with_pending(|q| q.flush(set));
-        crate::sched::for_each_thread(|t| t.signals.with_pending(|q| q.flush(set)));
+        drop_all(&|| PROCESS.with_pending(|q| q.take(set)));
+        crate::sched::for_each_thread(|t| drop_all(&|| t.signals.with_pending(|q| q.take(set))));
+    } else if old.handler == SIG_IGN
+        && let Some(heeded) = ON_HEEDED.get()
+    {
+        heeded(signo);
     }
     old
 }
@@ -73,7 +90,31 @@ pub fn take_pending(among: SigSet) -> Option<Info> {
     if s.pending().0 & among.0 == 0 {
         return None;
     }
-    s.with_pending(|q| q.take(among)).or_else(|| PROCESS.with_pending(|q| q.take(among)))
+    loop {
+        let own = s.with_pending(|q| q.take(among));
+        let of_process = own.is_none();
+        let Entry { mut info, timer } = own.or_else(|| PROCESS.with_pending(|q| q.take(among)))?;
+        if of_process
+            && info.signo == SIGALRM
+            && let Some(taken) = ON_ALARM_TAKEN.get()
+        {
+            taken();
+        }
+        let Some((timer, number)) = timer else { return Some(info) };
+        // One that is void is as if it had never been.
+        if let Some(overrun) = timer.taken(number) {
+            info.word16 = info.word16 as u32 as u64 | (overrun as u64) << 32;
+            return Some(info);
+        }
+    }
+}
+
+/// The queue that a timer's signal comes to: the thread's with that number (`None`: it has ended), or the process's.
+pub fn for_timers<R>(tid: Option<u32>, f: impl FnOnce(&mut Queue) -> R) -> Option<R> {
+    match tid {
+        None => Some(PROCESS.with_pending(f)),
+        Some(tid) => crate::sched::find(tid).map(|t| t.signals.with_pending(f)),
+    }
 }
 
 /// Signals pending for the process as a whole.

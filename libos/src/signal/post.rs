@@ -1,6 +1,6 @@
 //! Sending signals.
 
-use super::queue::{Info, code};
+use super::queue::{Expiry, Info, code};
 use super::set::{Default as Act, SigSet, default_action, name};
 use super::state::{PROCESS, action, ignored};
 use crate::sched::{self, Thread, Unpark};
@@ -38,6 +38,42 @@ fn dropped(signo: i32, t: &Thread) -> bool {
         }
     }
     true
+}
+
+/// What became of a timer's signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It is pending.
+    Queued,
+    /// It is ignored.
+    Ignored,
+    /// The thread is gone.
+    Nowhere,
+}
+
+/// Sends the signal of a timer's setting `number` to a thread, or to the process. For kernel threads.
+pub fn post_timer(tid: Option<u32>, info: Info, timer: Arc<dyn Expiry>, number: u32) -> Sent {
+    let signo = info.signo;
+    // The process's is judged by the main thread, which may have ended before the others.
+    let t = sched::find(tid.unwrap_or(sched::PID));
+    match &t {
+        Some(t) if dropped(signo, t) => return Sent::Ignored,
+        None if tid.is_some() => return Sent::Nowhere,
+        _ => {}
+    }
+    match t.filter(|_| tid.is_some()) {
+        Some(t) => {
+            t.signals.with_pending(|q| q.push_timer(info, timer, number));
+            super::signalfd::posted();
+            notify(&t, signo);
+        }
+        None => {
+            PROCESS.with_pending(|q| q.push_timer(info, timer, number));
+            super::signalfd::posted();
+            wake_one(signo);
+        }
+    }
+    Sent::Queued
 }
 
 /// Sends to one thread.

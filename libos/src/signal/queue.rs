@@ -1,8 +1,14 @@
 //! Pending signals of a thread or of the process.
+//!
+//! What a program queues is counted against RLIMIT_SIGPENDING, in all queues together. A timer has one entry, which was
+//! counted and made room for when the timer was made: while it is pending, further expiries are counted by the timer.
 
 use super::set::{SIGRTMIN, SigSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering::*};
 use libos_base::{Errno, Result};
+use libos_fs::limits::SIGPENDING;
 
 /// `si_code` values.
 pub mod code {
@@ -57,20 +63,72 @@ impl Info {
     }
 }
 
-/// Real-time signals that may wait at one place (RLIMIT_SIGPENDING's part in Linux).
-pub const QUEUE_MAX: usize = 4096;
+/// A timer whose signal is in a queue.
+pub trait Expiry: Send + Sync {
+    /// The signal of setting `number` is being taken: the expiries beyond the first that it stands for; `None`: the timer
+    /// was set anew or deleted since, and the signal is void. No lock is held.
+    fn taken(&self, number: u32) -> Option<i32>;
+    /// The signal was dropped, as it is ignored now. No lock is held.
+    fn ignored(&self, number: u32);
+}
 
-/// Pending signals in the order they came. A standard signal is pending once.
-#[derive(Default)]
+/// What is pending: a signal, and the timer and the number of its setting if it is a timer's.
+pub struct Entry {
+    pub info: Info,
+    pub timer: Option<(Arc<dyn Expiry>, u32)>,
+}
+
+/// Counted against RLIMIT_SIGPENDING: entries that are not timers', and timers.
+static COUNTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts one more: false at the limit, unless it does not hold for this one.
+fn count(beyond: bool) -> bool {
+    let more = |n| (beyond || (n as u64) < SIGPENDING.soft()).then_some(n + 1);
+    COUNTED.fetch_update(Relaxed, Relaxed, more).is_ok()
+}
+
+/// Pending signals in the order they came. A standard signal is pending once, besides those of timers.
 pub struct Queue {
-    infos: Vec<Info>,
+    entries: Vec<Entry>,
+    /// Timers whose signals come here: there is room for one entry of each.
+    timers: usize,
     set: SigSet,
 }
 
 impl Queue {
     /// Empty.
     pub const fn new() -> Self {
-        Self { infos: Vec::new(), set: SigSet::EMPTY }
+        Self { entries: Vec::new(), timers: 0, set: SigSet::EMPTY }
+    }
+
+    /// Makes room for the entry of one more timer. EAGAIN: too many, or no memory.
+    pub fn add_timer(&mut self) -> Result<()> {
+        self.entries.try_reserve(self.timers + 1).map_err(|_| Errno::EAGAIN)?;
+        if !count(false) {
+            return Err(Errno::EAGAIN);
+        }
+        self.timers += 1;
+        Ok(())
+    }
+
+    /// A timer that was added is no more.
+    pub fn remove_timer(&mut self) {
+        self.timers -= 1;
+        COUNTED.fetch_sub(1, Relaxed);
+    }
+
+    /// Adds a timer's signal, or gives the one that is pending the new number.
+    pub fn push_timer(&mut self, info: Info, timer: Arc<dyn Expiry>, number: u32) {
+        let same = |e: &&mut Entry| e.timer.as_ref().is_some_and(|t| Arc::ptr_eq(&t.0, &timer));
+        if let Some(e) = self.entries.iter_mut().find(same) {
+            e.timer = Some((timer, number));
+            return;
+        }
+        // Only for a timer that is being deleted there may be no room.
+        if self.entries.try_reserve(1).is_ok() {
+            self.entries.push(Entry { info, timer: Some((timer, number)) });
+            self.set = self.set.union(SigSet::of(info.signo));
+        }
     }
 
     /// What is pending.
@@ -78,40 +136,49 @@ impl Queue {
         self.set
     }
 
-    /// Adds a signal. EAGAIN: no room for another real-time signal. A standard signal is never lost: without memory it
-    /// loses its details.
+    /// Adds a signal. EAGAIN: no room for another real-time signal that is more than a number. Other signals are never
+    /// lost: without room they lose their details (Linux's `__send_signal_locked`).
     pub fn push(&mut self, info: Info) -> Result<()> {
         let rt = info.signo >= SIGRTMIN;
         if !rt && self.set.has(info.signo) {
             return Ok(());
         }
-        if rt && self.infos.len() >= QUEUE_MAX {
-            return Err(Errno::EAGAIN);
-        }
-        match self.infos.try_reserve(1) {
-            Ok(()) => self.infos.push(info),
-            Err(_) if rt => return Err(Errno::EAGAIN),
-            Err(_) => {}
+        // From the kernel and from kill, standard signals are not held to the limit.
+        let counted = count(!rt && info.code >= 0);
+        if counted && self.entries.try_reserve(self.timers + 1).is_ok() {
+            self.entries.push(Entry { info, timer: None });
+        } else {
+            if counted {
+                COUNTED.fetch_sub(1, Relaxed);
+            }
+            if rt && info.code != code::SI_USER && info.code != code::SI_KERNEL {
+                return Err(Errno::EAGAIN);
+            }
         }
         self.set = self.set.union(SigSet::of(info.signo));
         Ok(())
     }
 
     /// Takes the next of the signals in `among`.
-    pub fn take(&mut self, among: SigSet) -> Option<Info> {
+    pub fn take(&mut self, among: SigSet) -> Option<Entry> {
         let signo = SigSet(self.set.0 & among.0).first()?;
-        let at = self.infos.iter().position(|i| i.signo == signo);
-        let info = at.map_or(Info { signo, ..Info::default() }, |at| self.infos.remove(at));
-        if !self.infos.iter().any(|i| i.signo == signo) {
+        let at = self.entries.iter().position(|e| e.info.signo == signo);
+        let bare = || Entry { info: Info { signo, ..Info::default() }, timer: None };
+        let entry = at.map_or_else(bare, |at| self.entries.remove(at));
+        if at.is_some() && entry.timer.is_none() {
+            COUNTED.fetch_sub(1, Relaxed);
+        }
+        if !self.entries.iter().any(|e| e.info.signo == signo) {
             self.set = self.set.without(SigSet::of(signo));
         }
-        Some(info)
+        Some(entry)
     }
+}
 
-    /// Drops what is pending of `set`.
-    pub fn flush(&mut self, set: SigSet) {
-        self.infos.retain(|i| !set.has(i.signo));
-        self.set = self.set.without(set);
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let plain = self.entries.iter().filter(|e| e.timer.is_none()).count();
+        COUNTED.fetch_sub(plain, Relaxed);
     }
 }
 
@@ -120,6 +187,18 @@ mod tests {
     use super::super::set::*;
     use super::*;
 
+    struct Nothing;
+    impl Expiry for Nothing {
+        fn taken(&self, _: u32) -> Option<i32> {
+            Some(0)
+        }
+        fn ignored(&self, _: u32) {}
+    }
+
+    fn user(signo: i32) -> Info {
+        Info { signo, code: code::SI_QUEUE, ..Info::default() }
+    }
+
     #[test]
     fn standard_signals_collapse_and_real_time_ones_queue_in_order() {
         let mut q = Queue::new();
@@ -127,30 +206,55 @@ mod tests {
             q.push(Info { signo, word24: v, ..Info::default() }).unwrap();
         }
         let all = SigSet(!0);
-        let got: Vec<_> = std::iter::from_fn(|| q.take(all)).map(|i| (i.signo, i.word24)).collect();
+        let got: Vec<_> = std::iter::from_fn(|| q.take(all)).map(|e| (e.info.signo, e.info.word24)).collect();
         assert_eq!(got, [(SIGTERM, 1), (35, 5), (40, 3), (40, 4)]);
         assert_eq!(q.set(), SigSet::EMPTY);
     }
 
     #[test]
-    fn take_leaves_blocked_ones_and_flush_forgets() {
+    fn take_leaves_blocked_ones() {
         let mut q = Queue::new();
         q.push(Info::kernel(SIGHUP)).unwrap();
         q.push(Info::kernel(SIGUSR1)).unwrap();
-        assert_eq!(q.take(SigSet::of(SIGUSR1)).unwrap().signo, SIGUSR1);
+        assert_eq!(q.take(SigSet::of(SIGUSR1)).unwrap().info.signo, SIGUSR1);
         assert!(q.take(SigSet::of(SIGUSR1)).is_none());
-        q.flush(SigSet::of(SIGHUP));
-        assert!(q.take(SigSet(!0)).is_none());
+        assert_eq!(q.set(), SigSet::of(SIGHUP));
     }
 
     #[test]
-    fn the_queue_is_bounded_for_real_time_signals_only() {
+    fn a_timer_is_pending_once_however_often_it_expires() {
         let mut q = Queue::new();
-        for _ in 0..QUEUE_MAX {
-            q.push(Info::kernel(50)).unwrap();
+        let timers: [Arc<dyn Expiry>; 2] = [Arc::new(Nothing), Arc::new(Nothing)];
+        timers.iter().for_each(|_| q.add_timer().unwrap());
+        for number in 0..1000 {
+            q.push_timer(user(SIGUSR1), timers[0].clone(), number);
+            q.push_timer(user(40), timers[1].clone(), 7);
         }
-        assert_eq!(q.push(Info::kernel(50)), Err(Errno::EAGAIN));
-        assert_eq!(q.push(Info::kernel(SIGTERM)), Ok(()));
+        // A standard signal of a timer is pending besides that of somebody else; but then nobody else's comes on top.
+        q.push(user(SIGUSR1)).unwrap();
+        let got: Vec<_> =
+            std::iter::from_fn(|| q.take(SigSet(!0))).map(|e| (e.info.signo, e.timer.unwrap().1)).collect();
+        assert_eq!(got, [(SIGUSR1, 999), (40, 7)]);
+        q.push(user(SIGUSR1)).unwrap();
+        q.push_timer(user(SIGUSR1), timers[0].clone(), 1);
+        assert_eq!(std::iter::from_fn(|| q.take(SigSet(!0))).count(), 2);
+        timers.iter().for_each(|_| q.remove_timer());
+    }
+
+    /// The limit is everybody's: the only test that reaches it, and it gives everything back.
+    #[test]
+    fn the_limit_holds_for_all_queues_but_not_for_what_must_not_get_lost() {
+        let (mut q, mut other) = (Queue::new(), Queue::new());
+        while q.push(user(50)).is_ok() {}
+        assert!(q.entries.len() > 1000);
+        assert_eq!((other.push(user(51)), other.add_timer()), (Err(Errno::EAGAIN), Err(Errno::EAGAIN)));
+        assert_eq!(other.push(Info::kernel(SIGTERM)), Ok(()));
+        // kill() sends a number: it arrives, without details.
+        assert_eq!(other.push(Info { signo: 52, ..Info::default() }), Ok(()));
+        assert!(other.set().has(52) && other.set().has(SIGTERM) && other.entries.len() == 1);
+        q.take(SigSet(!0));
+        drop(q);
+        assert_eq!(other.push(user(51)), Ok(()));
     }
 
     #[test]

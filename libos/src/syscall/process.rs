@@ -210,7 +210,7 @@ fn limit(which: u32) -> Result<Rlimit> {
         RLIMIT_FSIZE => limits::FSIZE.get(),
         RLIMIT_NOFILE => limits::NOFILE.get(),
         RLIMIT_STACK => (crate::boot::STACK_SIZE as u64, crate::boot::STACK_SIZE as u64),
-        RLIMIT_SIGPENDING => (crate::signal::QUEUE_MAX as u64, crate::signal::QUEUE_MAX as u64),
+        RLIMIT_SIGPENDING => limits::SIGPENDING.get(),
         // No core is written, no real-time priority given.
         RLIMIT_CORE | RLIMIT_RTPRIO | RLIMIT_NICE => (0, 0),
         // Not limited but by what there is.
@@ -228,6 +228,7 @@ fn set_limit(which: u32, new: Rlimit) -> Result<()> {
     match which {
         RLIMIT_NOFILE => limits::set_nofile(new.soft, new.hard),
         RLIMIT_FSIZE => limits::FSIZE.set(new.soft, new.hard),
+        RLIMIT_SIGPENDING => limits::SIGPENDING.set(new.soft, new.hard),
         _ if limit(which)? == new => Ok(()),
         _ => Err(Errno::EPERM),
     }

@@ -3,11 +3,11 @@
 use crate::arch::frame::TrapFrame;
 use crate::futex::{self, op};
 use crate::sched::{self, Thread, current};
+use crate::timer::wall::{Line, When};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::*;
 use libos_base::abi::Timespec;
-use libos_base::thread::FOREVER;
-use libos_base::{Errno, Result, time, user};
+use libos_base::{Errno, Result, user};
 
 const CLONE_VM: u32 = 0x100;
 const CLONE_FS: u32 = 0x200;
@@ -195,7 +195,8 @@ pub fn sched_setparam(tid: i32, param: usize) -> Result<usize> {
 /// `sched_get_priority_max` and `_min`: as Linux, for the policies that it knows.
 pub fn sched_get_priority_max(policy: i32) -> Result<usize> {
     match policy {
-        0 | 3 | 5 => Ok(0),
+        // SCHED_DEADLINE and SCHED_EXT (6, 7) have none either.
+        0 | 3 | 5..=7 => Ok(0),
         1 | 2 => Ok(99),
         _ => Err(Errno::EINVAL),
     }
@@ -236,11 +237,15 @@ pub fn futex(addr: usize, operation: u32, val: u32, timeout: usize, addr2: usize
     let (op, when) = op::decode(operation, val3)?;
     match op {
         Op::Wait { bitset } => {
-            let deadline = match (timeout, when) {
-                (0, _) => FOREVER,
-                (t, Deadline::Relative) => time::after(user::read::<Timespec>(t)?.to_ns()?),
-                (t, Deadline::Monotonic) => user::read::<Timespec>(t)?.to_ns()?,
-                (t, Deadline::Realtime) => super::time::from_realtime(user::read::<Timespec>(t)?.to_ns()?),
+            let deadline = if timeout == 0 {
+                When::NEVER
+            } else {
+                let ns = user::read::<Timespec>(timeout)?.to_ns()?;
+                match when {
+                    Deadline::Relative => When::after(ns),
+                    Deadline::Monotonic => When { ns, line: Line::Monotonic },
+                    Deadline::Realtime => When { ns, line: Line::Wall },
+                }
             };
             futex::wait(addr, val, bitset, deadline)
         }

@@ -2,11 +2,12 @@
 
 use crate::sched::{self, current};
 use crate::timer::posix::{self, Notify};
+use crate::timer::wall::{self, Line, When};
 use crate::timer::{interval, timerfd::TimerFd};
 use libos_base::abi::{Timespec, Timeval};
 use libos_base::file::FileLike;
-use libos_base::thread::{self, Wake};
-use libos_base::time::{NS, after, monotonic_ns, realtime_ns};
+use libos_base::thread::Wake;
+use libos_base::time::{NS, monotonic_ns, realtime_ns};
 use libos_base::{Errno, Result, abi_struct, user};
 
 const CLOCK_REALTIME: i32 = 0;
@@ -20,14 +21,6 @@ const CLOCK_BOOTTIME: i32 = 7;
 const CLOCK_REALTIME_ALARM: i32 = 8;
 const CLOCK_BOOTTIME_ALARM: i32 = 9;
 const CLOCK_TAI: i32 = 11;
-
-/// The monotonic time of a wall clock time. A later step of the wall clock does not move it.
-pub(super) fn from_realtime(ns: u64) -> u64 {
-    if ns == u64::MAX {
-        return ns;
-    }
-    monotonic_ns().saturating_add(ns.saturating_sub(realtime_ns()))
-}
 
 /// CPU clocks of a process or thread are negative numbers (linux/posix-timers.h): pid or tid, inverted, above three bits of kind.
 fn cpu_clock(id: i32) -> Result<u64> {
@@ -74,11 +67,19 @@ pub fn clock_getres(clock: i32, out: usize) -> Result<usize> {
 
 /// `clock_settime`: the wall clock.
 pub fn clock_settime(clock: i32, new: usize) -> Result<usize> {
-    let ns = user::read::<Timespec>(new)?.to_ns()?;
     if clock != CLOCK_REALTIME {
         return Err(Errno::EINVAL);
     }
+    set_wall_clock(user::read::<Timespec>(new)?.to_ns()?)
+}
+
+fn set_wall_clock(ns: u64) -> Result<usize> {
+    // As Linux: what has passed since boot can be told as a time of day.
+    if ns < monotonic_ns() {
+        return Err(Errno::EINVAL);
+    }
     crate::arch::clock::set_realtime_ns(ns);
+    wall::stepped();
     Ok(0)
 }
 
@@ -95,7 +96,7 @@ pub fn settimeofday(tv: usize, _tz: usize) -> Result<usize> {
     if tv != 0 {
         let t: Timeval = user::read(tv)?;
         let ns = Timespec { sec: t.sec, nsec: t.usec.checked_mul(1000).ok_or(Errno::EINVAL)? }.to_ns()?;
-        crate::arch::clock::set_realtime_ns(ns);
+        set_wall_clock(ns)?;
     }
     Ok(0)
 }
@@ -108,9 +109,9 @@ pub fn time(out: usize) -> Result<usize> {
 }
 
 /// Sleeps to `deadline`. Only a signal that this thread must take ends it early.
-fn sleep_until(deadline: u64) -> Result<()> {
+fn sleep_until(deadline: When) -> Result<()> {
     loop {
-        match thread::park(deadline, true) {
+        match wall::park(deadline, true) {
             Wake::Timeout => return Ok(()),
             Wake::Interrupted if super::signal::must_stop(current()) => return Err(Errno::EINTR),
             _ => {}
@@ -119,10 +120,10 @@ fn sleep_until(deadline: u64) -> Result<()> {
 }
 
 fn sleep_for(ns: u64, rem: usize) -> Result<usize> {
-    let deadline = after(ns);
+    let deadline = When::after(ns);
     let r = sleep_until(deadline);
     if r.is_err() {
-        user::write_opt(rem, &Timespec::from_ns(deadline.saturating_sub(monotonic_ns())))?;
+        user::write_opt(rem, &Timespec::from_ns(deadline.ns.saturating_sub(monotonic_ns())))?;
     }
     r.map(|()| 0)
 }
@@ -134,28 +135,27 @@ pub fn nanosleep(req: usize, rem: usize) -> Result<usize> {
 
 const TIMER_ABSTIME: u32 = 1;
 
-/// The monotonic deadline of an absolute time.
-fn absolute(clock: i32, ns: u64) -> Result<u64> {
+/// What an absolute time of that clock is a time of. EINVAL: no such clock. EOPNOTSUPP: one that nothing can wait for;
+/// those of processor time are among them.
+fn line_of(clock: i32) -> Result<Line> {
+    /// The low bits of clocks that are descriptors (linux/posix-timers.h, CLOCKFD), of which there are none here.
+    const DESCRIPTOR: i32 = 3;
     match clock {
-        CLOCK_REALTIME | CLOCK_TAI | CLOCK_REALTIME_ALARM => Ok(from_realtime(ns)),
-        CLOCK_MONOTONIC | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => Ok(ns),
-        _ => Err(Errno::EOPNOTSUPP),
+        CLOCK_REALTIME | CLOCK_TAI | CLOCK_REALTIME_ALARM => Ok(Line::Wall),
+        CLOCK_MONOTONIC | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => Ok(Line::Monotonic),
+        ..0 if clock & 7 == DESCRIPTOR => Err(Errno::EOPNOTSUPP),
+        _ => read_clock(clock).and(Err(Errno::EOPNOTSUPP)),
     }
 }
 
 /// `clock_nanosleep`.
 pub fn clock_nanosleep(clock: i32, flags: u32, req: usize, rem: usize) -> Result<usize> {
+    let line = line_of(clock)?;
     let ns = user::read::<Timespec>(req)?.to_ns()?;
-    read_clock(clock)?;
-    // Linux, too, knows no sleep of the thread's own CPU time.
-    if clock == CLOCK_THREAD_CPUTIME_ID {
-        return Err(Errno::EINVAL);
-    }
-    let deadline = absolute(clock, ns)?;
     if flags & TIMER_ABSTIME == 0 {
         return sleep_for(ns, rem);
     }
-    sleep_until(deadline).map(|()| 0).map_err(|_| Errno::ERESTARTNOHAND)
+    sleep_until(When { ns, line }).map(|()| 0).map_err(|_| Errno::ERESTARTNOHAND)
 }
 
 abi_struct! {
@@ -218,19 +218,19 @@ abi_struct! {
 
 /// `timer_create`.
 pub fn timer_create(clock: i32, event: usize, out: usize) -> Result<usize> {
-    absolute(clock, 0)?;
+    line_of(clock)?;
     let notify = if event == 0 {
         None
     } else {
         let e: SigEvent = user::read(event)?;
         let signal = || if crate::signal::valid(e.signo) { Ok(e.signo) } else { Err(Errno::EINVAL) };
         Some(match e.notify {
-            0 => Notify::Process { signo: signal()?, value: e.value },
+            0 => Notify::Signal { tid: None, signo: signal()?, value: e.value },
             1 => Notify::Nothing,
             4 => {
                 let tid = e.tid as u32;
                 sched::find(tid).filter(|t| t.is_program).ok_or(Errno::EINVAL)?;
-                Notify::Thread { tid, signo: signal()?, value: e.value }
+                Notify::Signal { tid: Some(tid), signo: signal()?, value: e.value }
             }
             _ => return Err(Errno::EINVAL),
         })
@@ -243,15 +243,15 @@ pub fn timer_create(clock: i32, event: usize, out: usize) -> Result<usize> {
     Ok(0)
 }
 
-/// (deadline, interval) of a setting; deadline 0: off.
-fn deadline_of(clock: i32, new: &ItimerSpec, absolute_time: bool) -> Result<(u64, u64)> {
+/// (first expiry, interval) of a setting; 0: off.
+fn first_of(clock: i32, new: &ItimerSpec, absolute_time: bool) -> Result<(When, u64)> {
     let (value, every) = (new.value.to_ns()?, new.interval.to_ns()?);
-    let deadline = match value {
-        0 => 0,
-        v if absolute_time => absolute(clock, v)?.max(1),
-        v => after(v),
+    let first = match value {
+        0 => When::default(),
+        ns if absolute_time => When { ns, line: line_of(clock)? },
+        ns => When::after(ns),
     };
-    Ok((deadline, every))
+    Ok((first, every))
 }
 
 fn spec((left, interval): (u64, u64)) -> ItimerSpec {
@@ -262,8 +262,8 @@ fn spec((left, interval): (u64, u64)) -> ItimerSpec {
 pub fn timer_settime(id: i32, flags: u32, new: usize, old: usize) -> Result<usize> {
     let new: ItimerSpec = user::read(new)?;
     let t = posix::find(id as usize)?;
-    let (deadline, every) = deadline_of(t.clock, &new, flags & TIMER_ABSTIME != 0)?;
-    let before = t.set(deadline, every);
+    let (first, every) = first_of(t.clock, &new, flags & TIMER_ABSTIME != 0)?;
+    let before = t.set(first, every)?;
     user::write_opt(old, &spec(before))?;
     Ok(0)
 }
@@ -286,10 +286,13 @@ pub fn timer_delete(id: i32) -> Result<usize> {
 
 const TFD_NONBLOCK: u32 = 0o4000;
 const TFD_CLOEXEC: u32 = 0o2000000;
+const TFD_TIMER_CANCEL_ON_SET: u32 = 2;
 
 /// `timerfd_create`.
 pub fn timerfd_create(clock: i32, flags: u32) -> Result<usize> {
-    absolute(clock, 0).map_err(|_| Errno::EINVAL)?;
+    if line_of(clock).is_err() || clock == CLOCK_TAI {
+        return Err(Errno::EINVAL);
+    }
     if flags & !(TFD_NONBLOCK | TFD_CLOEXEC) != 0 {
         return Err(Errno::EINVAL);
     }
@@ -305,13 +308,12 @@ fn with_timerfd<R>(fd: i32, f: impl FnOnce(&TimerFd) -> Result<R>) -> Result<R> 
 /// `timerfd_settime`.
 pub fn timerfd_settime(fd: i32, flags: u32, new: usize, old: usize) -> Result<usize> {
     let new: ItimerSpec = user::read(new)?;
-    // TFD_TIMER_CANCEL_ON_SET: being told about steps of the wall clock is not offered, so it is not accepted.
-    if flags & !TIMER_ABSTIME != 0 {
+    if flags & !(TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) != 0 {
         return Err(Errno::EINVAL);
     }
     let before = with_timerfd(fd, |t| {
-        let (deadline, every) = deadline_of(t.clock(), &new, flags & TIMER_ABSTIME != 0)?;
-        Ok(t.set(deadline, every))
+        let (first, every) = first_of(t.clock(), &new, flags & TIMER_ABSTIME != 0)?;
+        t.set(first, every, flags & TFD_TIMER_CANCEL_ON_SET != 0)
     })?;
     user::write_opt(old, &spec(before))?;
     Ok(0)
@@ -328,10 +330,23 @@ pub fn timerfd_gettime(fd: i32, out: usize) -> Result<usize> {
 const TIMEX: usize = 208;
 const STA_UNSYNC: i32 = 0x40;
 const TIME_ERROR: usize = 5;
+const ADJ_SETOFFSET: u32 = 0x100;
+const ADJ_NANO: u32 = 0x2000;
 
-/// `adjtimex`: the clock is not disciplined by anybody, and says so. It cannot be steered.
+/// `adjtimex`: the clock is not disciplined by anybody, and says so. It can be set to another time (ADJ_SETOFFSET), not
+/// steered.
 pub fn adjtimex(timex: usize) -> Result<usize> {
-    if user::read::<u32>(timex)? != 0 {
+    let modes: u32 = user::read(timex)?;
+    if modes & ADJ_SETOFFSET != 0 && modes & !(ADJ_SETOFFSET | ADJ_NANO) == 0 {
+        // The time at byte 72, whose second part counts microseconds or nanoseconds and is never negative.
+        let by: [i64; 2] = user::read(timex + 72)?;
+        let unit = if modes & ADJ_NANO != 0 { 1 } else { 1000 };
+        if !(0..NS as i64 / unit).contains(&by[1]) {
+            return Err(Errno::EINVAL);
+        }
+        let by = by[0].checked_mul(NS as i64).and_then(|s| s.checked_add(by[1] * unit));
+        set_wall_clock(by.and_then(|by| realtime_ns().checked_add_signed(by)).ok_or(Errno::EINVAL)?)?;
+    } else if modes != 0 {
         return Err(Errno::EPERM);
     }
     let mut b = [0u8; TIMEX];
@@ -352,5 +367,5 @@ pub fn adjtimex(timex: usize) -> Result<usize> {
 
 /// `clock_adjtime`.
 pub fn clock_adjtime(clock: i32, timex: usize) -> Result<usize> {
-    if clock == CLOCK_REALTIME { adjtimex(timex) } else { Err(Errno::EINVAL) }
+    if clock == CLOCK_REALTIME { adjtimex(timex) } else { read_clock(clock).and(Err(Errno::EOPNOTSUPP)) }
 }

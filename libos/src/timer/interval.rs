@@ -1,5 +1,9 @@
 //! setitimer(ITIMER_REAL) and alarm: the one interval timer of the process that sends SIGALRM.
+//!
+//! As Linux does it: once it has expired it rests until a SIGALRM of the process is taken, so that one that is blocked or
+//! ignored costs nothing.
 
+use super::wall::When;
 use super::{Expire, Setting, Timer};
 use crate::signal::{self, Info, SIGALRM};
 use alloc::sync::{Arc, Weak};
@@ -8,28 +12,56 @@ use libos_base::{Result, time};
 
 struct Alarm {
     timer: Timer,
-    setting: Mutex<Setting>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    setting: Setting,
+    /// Expired, and no SIGALRM was taken since.
+    resting: bool,
 }
 
 static ALARM: Once<Arc<Alarm>> = Once::new();
 
+impl State {
+    /// (time left, interval). Nothing is left while it rests.
+    fn left(&self) -> (u64, u64) {
+        if self.resting { (0, self.setting.interval) } else { self.setting.left(time::monotonic_ns()) }
+    }
+}
+
 impl Expire for Alarm {
     fn expire(&self) {
-        let n = {
-            let mut s = self.setting.lock();
-            let n = s.take(time::monotonic_ns());
-            if s.armed() {
-                self.timer.set(s.deadline);
+        {
+            let mut s = self.state.lock();
+            let now = time::monotonic_ns();
+            if s.resting || !s.setting.is_due(now) {
+                return;
             }
-            n
-        };
-        if n > 0 {
-            // A standard signal: posting cannot fail.
-            let _ = signal::post_process_info(Info::kernel(SIGALRM));
+            if s.setting.interval == 0 {
+                s.setting.take(now);
+            } else {
+                s.resting = true;
+            }
         }
+        // A standard signal: posting cannot fail.
+        let _ = signal::post_process_info(Info::kernel(SIGALRM));
     }
     fn timer(&self) -> &Timer {
         &self.timer
+    }
+}
+
+/// A SIGALRM of the process was taken.
+fn taken() {
+    if let Some(a) = ALARM.get() {
+        let mut s = a.state.lock();
+        if s.resting {
+            s.resting = false;
+            s.setting.take(time::monotonic_ns());
+            a.timer.set(s.setting.deadline);
+        }
     }
 }
 
@@ -37,25 +69,26 @@ fn alarm() -> Result<&'static Arc<Alarm>> {
     if let Some(a) = ALARM.get() {
         return Ok(a);
     }
-    let a = super::owned(|me: Weak<Alarm>, timer| Alarm { timer: timer(me), setting: Mutex::new(Setting::default()) })?;
+    let a = super::owned(|me: Weak<Alarm>, timer| Alarm { timer: timer(me), state: Mutex::new(State::default()) })?;
+    signal::ON_ALARM_TAKEN.set(|| taken);
     Ok(ALARM.set(|| a))
 }
 
 /// Sets it (0: off); (time left, interval) of before, in nanoseconds. ENOMEM.
 pub fn set(value_ns: u64, interval_ns: u64) -> Result<(u64, u64)> {
     let a = alarm()?;
-    let now = time::monotonic_ns();
-    let mut s = a.setting.lock();
-    let old = s.left(now);
-    *s = Setting::new(if value_ns == 0 { 0 } else { now.saturating_add(value_ns) }, interval_ns);
+    let mut s = a.state.lock();
+    let old = s.left();
+    let first = if value_ns == 0 { When::default() } else { When::after(value_ns) };
+    *s = State { setting: Setting::new(first, interval_ns), resting: false };
     a.timer.cancel();
-    if s.armed() {
-        a.timer.set(s.deadline);
+    if s.setting.armed() {
+        a.timer.set(s.setting.deadline);
     }
     Ok(old)
 }
 
 /// (time left, interval).
 pub fn get() -> (u64, u64) {
-    ALARM.get().map_or((0, 0), |a| a.setting.lock().left(time::monotonic_ns()))
+    ALARM.get().map_or((0, 0), |a| a.state.lock().left())
 }

@@ -10,6 +10,7 @@ pub mod interval;
 pub mod posix;
 mod setting;
 pub mod timerfd;
+pub mod wall;
 
 pub use setting::Setting;
 

@@ -1,101 +1,165 @@
 //! timer_create and its family.
+//!
+//! As Linux does it: a timer has one signal. Once that is pending, a periodic timer rests; when the signal is taken, the
+//! expiries that have passed meanwhile become its overrun, and the timer is set to the next one. While the signal is
+//! ignored the timer rests as well.
 
+use super::wall::{self, Line, OnStep, When};
 use super::{Expire, Setting, Timer};
-use crate::sched;
-use crate::signal::{self, Info, code};
+use crate::signal::{self, Expiry, Info, Sent, code};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use libos_base::sync::Mutex;
-use libos_base::{Errno, Result, time};
+use libos_base::{Errno, Result};
 
 /// How an expiry is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notify {
     /// SIGEV_NONE.
     Nothing,
-    /// SIGEV_SIGNAL.
-    Process { signo: i32, value: u64 },
-    /// SIGEV_THREAD_ID (libc's SIGEV_THREAD is made of it).
-    Thread { tid: u32, signo: i32, value: u64 },
+    /// A signal: to a thread (SIGEV_THREAD_ID, of which libc makes SIGEV_THREAD), or to the process (SIGEV_SIGNAL).
+    Signal { tid: Option<u32>, signo: i32, value: u64 },
 }
 
+#[derive(Default)]
 struct State {
     setting: Setting,
+    /// Expiries that the signal taken last stood for, beyond the first.
     overrun: i32,
+    /// Of the setting, and of the time between two signals: a signal with another number is void.
+    number: u32,
+    /// Expired, and the signal is on its way.
+    resting: bool,
+    /// Rests because its signal was ignored.
+    ignored: bool,
+    /// Is told of steps of the wall clock.
+    told: bool,
 }
 
 /// A timer of the program.
 pub struct PosixTimer {
+    me: Weak<Self>,
     timer: Timer,
     /// The clock it was made for.
     pub clock: i32,
     id: usize,
-    notify: Option<Notify>,
+    notify: Notify,
+    /// Before the locks of signal queues, which are not held together with it.
     state: Mutex<State>,
 }
 
-/// By id. Linux's limit is RLIMIT_SIGPENDING; this is its usual order of magnitude.
+/// By id.
 static ALL: Mutex<Vec<Option<Arc<PosixTimer>>>> = Mutex::new(Vec::new());
-const MAX: usize = 4096;
+
+impl State {
+    /// Sets the timer to the next expiry.
+    fn arm(&self, timer: &Timer) {
+        if self.setting.armed() && !self.resting {
+            timer.set(self.setting.monotonic());
+        }
+    }
+}
 
 impl Expire for PosixTimer {
     fn expire(&self) {
-        let n = {
-            let mut s = self.state.lock();
-            let n = s.setting.take(time::monotonic_ns());
-            if n > 0 {
-                s.overrun = i32::try_from(n - 1).unwrap_or(i32::MAX);
-            }
-            if s.setting.armed() {
-                self.timer.set(s.setting.deadline);
-            }
-            n
-        };
-        if n == 0 {
+        let mut s = self.state.lock();
+        if s.resting || !s.setting.armed() || self.notify == Notify::Nothing {
             return;
         }
-        let info = |signo, value| Info {
-            signo,
-            code: code::SI_TIMER,
-            word16: self.id as u64 | (n - 1).min(i32::MAX as u64) << 32,
-            word24: value,
-            ..Info::default()
-        };
-        // A full queue loses the expiry, as an overrun does; a thread that ended takes its timer's signals along.
-        let _ = match self.notify {
-            None | Some(Notify::Nothing) => Ok(()),
-            Some(Notify::Process { signo, value }) => signal::post_process_info(info(signo, value)),
-            Some(Notify::Thread { tid, signo, value }) => match sched::find(tid) {
-                Some(t) => signal::post_thread(&t, info(signo, value)),
-                None => Ok(()),
-            },
-        };
+        let now = s.setting.line.now();
+        if now < s.setting.deadline {
+            return s.arm(&self.timer);
+        }
+        if s.setting.interval == 0 {
+            s.setting.advance(now);
+        } else {
+            s.resting = true;
+        }
+        let number = s.number;
+        drop(s);
+        self.send(number);
     }
     fn timer(&self) -> &Timer {
         &self.timer
     }
 }
 
+impl Expiry for PosixTimer {
+    fn taken(&self, number: u32) -> Option<i32> {
+        let mut s = self.state.lock();
+        if s.number != number {
+            return None;
+        }
+        if !s.resting {
+            return Some(0);
+        }
+        let now = s.setting.line.now();
+        // A clock that was set back since: the expiry has happened all the same.
+        let expiries = s.setting.take(now).max(1);
+        s.overrun = i32::try_from(expiries - 1).unwrap_or(i32::MAX);
+        s.number += 1;
+        s.resting = false;
+        s.arm(&self.timer);
+        Some(s.overrun)
+    }
+    fn ignored(&self, number: u32) {
+        let mut s = self.state.lock();
+        s.ignored = s.number == number && s.resting;
+    }
+}
+
+impl OnStep for PosixTimer {
+    fn stepped(&self) {
+        self.state.lock().arm(&self.timer);
+    }
+}
+
+/// A signal is no longer ignored: what came meanwhile is told now.
+fn heeded(signo: i32) {
+    let mut id = 0;
+    loop {
+        let timer = match ALL.lock().get(id) {
+            None => return,
+            Some(t) => t.clone(),
+        };
+        id += 1;
+        if let Some(t) = timer
+            && matches!(t.notify, Notify::Signal { signo: s, .. } if s == signo)
+        {
+            let number = {
+                let mut s = t.state.lock();
+                core::mem::take(&mut s.ignored).then_some(s.number)
+            };
+            if let Some(number) = number {
+                t.send(number);
+            }
+        }
+    }
+}
+
 /// Makes a timer; its id. `None`: SIGALRM with the id as its value. EAGAIN when there are too many.
 pub fn create(clock: i32, notify: Option<Notify>) -> Result<usize> {
+    signal::ON_HEEDED.set(|| heeded);
     let mut all = ALL.lock();
     let id = match all.iter().position(Option::is_none) {
         Some(id) => id,
-        None if all.len() >= MAX => return Err(Errno::EAGAIN),
         None => {
             all.try_reserve(1)?;
             all.push(None);
             all.len() - 1
         }
     };
-    let notify = notify.or(Some(Notify::Process { signo: signal::SIGALRM, value: id as u64 }));
-    all[id] = Some(super::owned(|me: Weak<PosixTimer>, timer| PosixTimer {
-        timer: timer(me),
+    let notify = notify.unwrap_or(Notify::Signal { tid: None, signo: signal::SIGALRM, value: id as u64 });
+    let made = super::owned(|me: Weak<PosixTimer>, timer| PosixTimer {
+        timer: timer(me.clone()),
+        me,
         clock,
         id,
         notify,
-        state: Mutex::new(State { setting: Setting::default(), overrun: 0 }),
-    })?);
+        state: Mutex::new(State::default()),
+    })?;
+    signal::for_timers(made.target(), |q| q.add_timer()).unwrap_or(Ok(()))?;
+    all[id] = Some(made);
     Ok(id)
 }
 
@@ -104,29 +168,53 @@ pub fn find(id: usize) -> Result<Arc<PosixTimer>> {
     ALL.lock().get(id).and_then(Clone::clone).ok_or(Errno::EINVAL)
 }
 
-/// Removes it; EINVAL.
+/// Removes it; EINVAL. A signal of it that is pending is void.
 pub fn delete(id: usize) -> Result<()> {
-    let gone = ALL.lock().get_mut(id).and_then(Option::take);
-    // Outside the table's lock: dropping waits for the timer heap's.
-    gone.map(|t| t.set(0, 0)).ok_or(Errno::EINVAL).map(|_| ())
+    let gone = ALL.lock().get_mut(id).and_then(Option::take).ok_or(Errno::EINVAL)?;
+    gone.set(When::default(), 0)?;
+    signal::for_timers(gone.target(), |q| q.remove_timer());
+    Ok(())
 }
 
 impl PosixTimer {
-    /// Sets it (0: off); (time left, interval) of before.
-    pub fn set(&self, deadline_ns: u64, interval_ns: u64) -> (u64, u64) {
-        let mut s = self.state.lock();
-        let old = s.setting.left(time::monotonic_ns());
-        s.setting = Setting::new(deadline_ns, interval_ns);
-        self.timer.cancel();
-        if s.setting.armed() {
-            self.timer.set(deadline_ns);
+    /// The thread whose queue its signal comes to; `None`: the process's.
+    fn target(&self) -> Option<u32> {
+        match self.notify {
+            Notify::Signal { tid, .. } => tid,
+            Notify::Nothing => None,
         }
-        old
+    }
+
+    fn send(&self, number: u32) {
+        let (Notify::Signal { tid, signo, value }, Some(me)) = (self.notify, self.me.upgrade()) else { return };
+        let info = Info { signo, code: code::SI_TIMER, word16: self.id as u64, word24: value, ..Info::default() };
+        if signal::post_timer(tid, info, me, number) == Sent::Ignored {
+            self.ignored(number);
+        }
+    }
+
+    /// Sets it (0: off); (time left, interval) of before. ENOMEM.
+    pub fn set(&self, first: When, interval_ns: u64) -> Result<(u64, u64)> {
+        let mut s = self.state.lock();
+        if first.line == Line::Wall && !s.told {
+            let me: Weak<dyn OnStep> = self.me.clone();
+            wall::tell(me)?;
+            s.told = true;
+        }
+        let old = s.setting.left(s.setting.line.now());
+        self.timer.cancel();
+        *s =
+            State { setting: Setting::new(first, interval_ns), number: s.number + 1, told: s.told, ..State::default() };
+        if self.notify != Notify::Nothing {
+            s.arm(&self.timer);
+        }
+        Ok(old)
     }
 
     /// (time left, interval).
     pub fn get(&self) -> (u64, u64) {
-        self.state.lock().setting.left(time::monotonic_ns())
+        let s = self.state.lock().setting;
+        s.left(s.line.now())
     }
 
     /// Expirations that the last signal stands for, beyond the first.

@@ -1,24 +1,33 @@
 //! Deadline, interval and expirations of one timer: arithmetic only.
 
-/// What a timer is set to, and how often it expired.
+use super::wall::{Line, When};
+
+/// What a timer is set to, and how often it expired. Every `now` is a time of its own line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Setting {
-    /// Next expiry, monotonic; 0: not armed.
+    /// Next expiry; 0: not armed.
     pub deadline: u64,
     /// 0: once.
     pub interval: u64,
+    /// What `deadline` is a time of.
+    pub line: Line,
     expired: u64,
 }
 
 impl Setting {
-    /// Armed for `deadline` (0: disarmed).
-    pub fn new(deadline: u64, interval: u64) -> Self {
-        Self { deadline, interval, expired: 0 }
+    /// Armed for `first` (0: disarmed).
+    pub fn new(first: When, interval: u64) -> Self {
+        Self { deadline: first.ns, interval, line: first.line, expired: 0 }
     }
 
     /// Whether it will expire.
     pub fn armed(&self) -> bool {
         self.deadline != 0
+    }
+
+    /// The next expiry on the monotonic clock, as things are now.
+    pub fn monotonic(&self) -> u64 {
+        When { ns: self.deadline, line: self.line }.monotonic()
     }
 
     /// Books the expiries up to `now`; how many.
@@ -64,9 +73,13 @@ impl Setting {
 mod tests {
     use super::*;
 
+    fn at(ns: u64) -> When {
+        When { ns, line: Line::Wall }
+    }
+
     #[test]
     fn once() {
-        let mut s = Setting::new(100, 0);
+        let mut s = Setting::new(at(100), 0);
         assert_eq!((s.take(99), s.is_due(99), s.left(99)), (0, false, (1, 0)));
         assert_eq!((s.take(500), s.armed(), s.take(501)), (1, false, 0));
         assert_eq!(s.left(501), (0, 0));
@@ -74,10 +87,17 @@ mod tests {
 
     #[test]
     fn repeated_and_late() {
-        let mut s = Setting::new(100, 10);
+        let mut s = Setting::new(at(100), 10);
         assert_eq!((s.take(100), s.deadline), (1, 110));
         assert_eq!(s.left(145), (5, 10));
         assert_eq!((s.take(145), s.deadline), (4, 150));
         assert_eq!((s.advance(160), s.take(160)), (2, 2));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_waits_longer() {
+        let mut s = Setting::new(at(1000), 0);
+        assert_eq!((s.left(900), s.left(100)), ((100, 0), (900, 0)));
+        assert_eq!((s.take(999), s.take(1000)), (0, 1));
     }
 }

@@ -1,5 +1,6 @@
 //! timerfd: expirations as something to read.
 
+use super::wall::{self, Line, OnStep, When};
 use super::{Expire, Setting, Timer};
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -10,15 +11,33 @@ use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
 use libos_base::sync::Mutex;
 use libos_base::thread::FOREVER;
-use libos_base::{Errno, Result, time};
+use libos_base::{Errno, Result};
 
 /// An open timerfd.
 pub struct TimerFd {
+    me: Weak<Self>,
     timer: Timer,
     clock: i32,
     flags: AtomicU32,
-    setting: Mutex<Setting>,
+    state: Mutex<State>,
     pollee: Pollee,
+}
+
+#[derive(Default)]
+struct State {
+    setting: Setting,
+    /// TFD_TIMER_CANCEL_ON_SET: wants to know of steps of the wall clock.
+    cancel_on_set: bool,
+    /// There was one.
+    cancelled: bool,
+    /// Is told of steps: once it was set to a time of day.
+    told: bool,
+}
+
+impl State {
+    fn is_due(&self) -> bool {
+        self.cancelled || self.setting.is_due(self.setting.line.now())
+    }
 }
 
 impl TimerFd {
@@ -26,10 +45,11 @@ impl TimerFd {
     pub fn new(clock: i32, nonblock: bool) -> Result<Arc<Self>> {
         let flags = OpenFlags::RDWR | if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
         super::owned(|me: Weak<Self>, timer| Self {
-            timer: timer(me),
+            timer: timer(me.clone()),
+            me,
             clock,
             flags: AtomicU32::new(flags.bits()),
-            setting: Mutex::new(Setting::default()),
+            state: Mutex::new(State::default()),
             pollee: Pollee::new(),
         })
     }
@@ -39,31 +59,54 @@ impl TimerFd {
         self.clock
     }
 
-    /// Sets it; (time left, interval) of before.
-    pub fn set(&self, deadline_ns: u64, interval_ns: u64) -> (u64, u64) {
-        let mut s = self.setting.lock();
-        let old = s.left(time::monotonic_ns());
-        *s = Setting::new(deadline_ns, interval_ns);
-        self.timer.cancel();
-        if s.armed() {
-            self.timer.set(deadline_ns);
+    /// Sets it (0: off); (time left, interval) of before. ECANCELED: it is set, but the wall clock was as well since the
+    /// last look. ENOMEM.
+    pub fn set(&self, first: When, interval_ns: u64, cancel_on_set: bool) -> Result<(u64, u64)> {
+        let mut s = self.state.lock();
+        if first.line == Line::Wall && !s.told {
+            let me: Weak<dyn OnStep> = self.me.clone();
+            wall::tell(me)?;
+            s.told = true;
         }
-        old
+        let old = s.setting.left(s.setting.line.now());
+        s.setting = Setting::new(first, interval_ns);
+        s.cancel_on_set = cancel_on_set && first.line == Line::Wall;
+        self.timer.cancel();
+        if s.setting.armed() {
+            self.timer.set(s.setting.monotonic());
+        }
+        let cancelled = core::mem::take(&mut s.cancelled) && s.cancel_on_set && s.setting.armed();
+        if cancelled { Err(Errno::ECANCELED) } else { Ok(old) }
     }
 
     /// (time left, interval).
     pub fn get(&self) -> (u64, u64) {
-        self.setting.lock().left(time::monotonic_ns())
+        let s = self.state.lock().setting;
+        s.left(s.line.now())
+    }
+}
+
+impl OnStep for TimerFd {
+    fn stepped(&self) {
+        {
+            let mut s = self.state.lock();
+            s.cancelled |= s.cancel_on_set;
+            // Relative settings do not care; nothing changes for them.
+            if s.setting.armed() {
+                self.timer.set(s.setting.monotonic());
+            }
+        }
+        self.pollee.notify(Events::IN | Events::RDNORM);
     }
 }
 
 impl Expire for TimerFd {
     fn expire(&self) {
         {
-            let mut s = self.setting.lock();
-            s.advance(time::monotonic_ns());
+            let s = &mut self.state.lock().setting;
+            s.advance(s.line.now());
             if s.armed() {
-                self.timer.set(s.deadline);
+                self.timer.set(s.monotonic());
             }
         }
         self.pollee.notify(Events::IN | Events::RDNORM);
@@ -80,10 +123,14 @@ impl FileLike for TimerFd {
         }
         let nonblock = self.flags().contains(OpenFlags::NONBLOCK);
         let n = block_on(&self.pollee, nonblock, FOREVER, Errno::EAGAIN, || {
-            let mut s = self.setting.lock();
-            let n = s.take(time::monotonic_ns());
-            if n > 0 && s.armed() {
-                self.timer.set(s.deadline);
+            let mut s = self.state.lock();
+            let now = s.setting.line.now();
+            let n = s.setting.take(now);
+            if core::mem::take(&mut s.cancelled) {
+                return Some(Err(Errno::ECANCELED));
+            }
+            if n > 0 && s.setting.armed() {
+                self.timer.set(s.setting.monotonic());
             }
             (n > 0).then_some(Ok(n))
         })?;
@@ -96,8 +143,7 @@ impl FileLike for TimerFd {
         if let Some(w) = watcher {
             self.pollee.add(w);
         }
-        let due = self.setting.lock().is_due(time::monotonic_ns());
-        if due { Events::IN | Events::RDNORM } else { Events::empty() }
+        if self.state.lock().is_due() { Events::IN | Events::RDNORM } else { Events::empty() }
     }
     fn unwatch(&self, w: &Arc<dyn Watcher>) {
         self.pollee.remove(w);

@@ -21,6 +21,8 @@ pub enum Rank {
     Table = 10,
     /// Futex hash buckets.
     Futex = 20,
+    /// Links between waiters that are taken off a futex bucket.
+    FutexLink = 22,
     /// Signal state of the process and its threads.
     Signal = 25,
     /// Network: device queues.

@@ -56,8 +56,10 @@ impl WaitQueue {
         }
     }
 
-    /// Wakes at most `n` waiters; how many.
+    /// Wakes at most `n` waiters; how many. Never more than waited when it began: those that wait again meanwhile would
+    /// keep it here for ever.
     pub fn wake(&self, n: usize) -> usize {
+        let n = if n > 1 { n.min(self.list.lock().len()) } else { n };
         let mut woken = 0;
         while woken < n {
             let Some(w) = self.list.lock().pop_front() else { break };
@@ -77,5 +79,35 @@ impl WaitQueue {
 impl Default for WaitQueue {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn who_waits_again_is_not_woken_again() {
+        let (queue, asked, end) = (WaitQueue::new(), AtomicUsize::new(0), AtomicBool::new(false));
+        std::thread::scope(|s| {
+            for _ in 0..8 {
+                s.spawn(|| {
+                    queue.wait(thread::FOREVER, false, || {
+                        asked.fetch_add(1, Ordering::SeqCst);
+                        end.load(Ordering::SeqCst).then_some(())
+                    })
+                });
+            }
+            for _ in 0..200 {
+                while queue.list.lock().len() < 8 {
+                    std::thread::yield_now();
+                }
+                assert!(queue.wake_all() <= 8);
+            }
+            end.store(true, Ordering::SeqCst);
+            while queue.wake_all() > 0 {}
+        });
+        assert!(asked.load(Ordering::SeqCst) >= 200);
     }
 }

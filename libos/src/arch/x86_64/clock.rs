@@ -31,9 +31,14 @@ pub fn realtime_ns() -> u64 {
     monotonic_ns().wrapping_add(WALL_OFFSET.load(Ordering::Relaxed))
 }
 
-/// Sets the wall clock.
+/// Sets the wall clock. Before anything that the caller does afterwards; see `timer::wall`.
 pub fn set_realtime_ns(ns: u64) {
-    WALL_OFFSET.store(ns.wrapping_sub(monotonic_ns()), Ordering::Relaxed);
+    WALL_OFFSET.store(ns.wrapping_sub(monotonic_ns()), Ordering::SeqCst);
+}
+
+/// Moves the wall clock by so much. As above.
+pub fn step_realtime_ns(by: i64) {
+    WALL_OFFSET.fetch_add(by as u64, Ordering::SeqCst);
 }
 
 /// Ticks a second.

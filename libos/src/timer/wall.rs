@@ -1,0 +1,110 @@
+//! Times of day, which come earlier or later when the wall clock is set.
+//!
+//! A wait for a time of day is a wait on the monotonic clock to where that time lies now. A step of the wall clock wakes
+//! the threads that wait so, and tells the timers that are set so; each works its deadline out anew. Who begins to wait
+//! says so first and looks at the clock second; a step changes the clock first and looks for waiters second. So none is
+//! missed.
+
+use crate::sched::{current, for_each_thread};
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::*;
+use libos_base::Result;
+use libos_base::sync::{Rank, SpinLock};
+use libos_base::thread::{self, FOREVER, Park, Wake};
+use libos_base::time::{monotonic_ns, realtime_ns};
+
+/// What a point in time is a time of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Line {
+    /// Nanoseconds since boot.
+    #[default]
+    Monotonic,
+    /// Nanoseconds since 1970.
+    Wall,
+}
+
+impl Line {
+    /// The time now.
+    pub fn now(self) -> u64 {
+        match self {
+            Self::Monotonic => monotonic_ns(),
+            Self::Wall => realtime_ns(),
+        }
+    }
+}
+
+/// A point in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct When {
+    /// [`FOREVER`]: never.
+    pub ns: u64,
+    /// Of which clock.
+    pub line: Line,
+}
+
+impl When {
+    /// It does not come.
+    pub const NEVER: Self = Self { ns: FOREVER, line: Line::Monotonic };
+
+    /// `ns` from now, whatever happens to the wall clock.
+    pub fn after(ns: u64) -> Self {
+        Self { ns: libos_base::time::after(ns), line: Line::Monotonic }
+    }
+
+    /// Where it lies on the monotonic clock, as the wall clock goes now.
+    pub fn monotonic(self) -> u64 {
+        if self.line == Line::Monotonic || self.ns == FOREVER {
+            return self.ns;
+        }
+        monotonic_ns().saturating_add(self.ns.saturating_sub(realtime_ns()))
+    }
+}
+
+/// [`thread::park`] to a point in time.
+pub fn park(until: When, interruptible: bool) -> Wake {
+    if until.line == Line::Monotonic {
+        return thread::park(until.ns, interruptible);
+    }
+    let waits = &current().waits_for_wall;
+    waits.store(true, SeqCst);
+    let wake = thread::park(until.monotonic(), interruptible);
+    waits.store(false, Relaxed);
+    // Set back in the last moment.
+    if wake == Wake::Timeout && realtime_ns() < until.ns { Wake::Token } else { wake }
+}
+
+/// What is told of steps of the wall clock.
+pub trait OnStep: Send + Sync {
+    /// The wall clock goes differently now. No lock is held.
+    fn stepped(&self);
+}
+
+static TOLD: SpinLock<Vec<Weak<dyn OnStep>>> = SpinLock::new(Rank::Table, Vec::new());
+
+/// Tells `who` of steps from now on, as long as it exists. Once for each object. ENOMEM.
+pub fn tell(who: Weak<dyn OnStep>) -> Result<()> {
+    let mut told = TOLD.lock();
+    told.retain(|w| w.strong_count() > 0);
+    told.try_reserve(1)?;
+    told.push(who);
+    Ok(())
+}
+
+/// The wall clock was set.
+pub fn stepped() {
+    for_each_thread(|t| {
+        if t.waits_for_wall.load(SeqCst) {
+            t.unpark();
+        }
+    });
+    // From the end: what leaves the list meanwhile moves others towards the front.
+    let mut i = TOLD.lock().len();
+    while i > 0 {
+        i -= 1;
+        let who: Option<Arc<dyn OnStep>> = TOLD.lock().get(i).and_then(Weak::upgrade);
+        if let Some(who) = who {
+            who.stepped();
+        }
+    }
+}
