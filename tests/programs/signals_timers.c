@@ -12,6 +12,9 @@ static void detailed(int s, siginfo_t *i, void *u) { (void)s, (void)u; value = i
 static void notify(union sigval v) { value = v.sival_int; count++; }
 
 /* One signal a timer, however often it expires. */
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 static timer_t once;
 static volatile int overrun;
 

@@ -73,8 +73,6 @@ int main(void)
     SHOWE(clock_nanosleep(99, 0, &t, 0));
     SHOWE(clock_nanosleep(CLOCK_MONOTONIC, 0, &t, 0));
     SHOW(clock_settime(CLOCK_REALTIME, &t));
-    t = (struct timespec){ 0, 0 };
-    SHOW(clock_settime(CLOCK_REALTIME, &t));
 
     section("priorities");
     for (int policy = -1; policy <= 6; policy++) {

@@ -193,6 +193,7 @@ int main(void)
     SHOW(timerfd_settime(fd, 4, &i, 0));
 
     section("what cannot be set");
+    SHOW(clock_settime(CLOCK_REALTIME, &(struct timespec){ 0, 0 }));
     struct timex x = { .modes = ADJ_SETOFFSET, .time = { 0, 1000000 } };
     SHOW(adjtimex(&x));
     x = (struct timex){ .modes = ADJ_SETOFFSET, .time = { -100000000000, 0 } };
