@@ -32,6 +32,7 @@ pub fn receive(bytes: &[u8]) {
             Some(FromHost::Kill(signo)) => crate::signal::post_process(signo as i32),
             Some(FromHost::StdinEnd(total)) => console::end_stdin_after(total),
             Some(FromHost::Window(rows, cols)) => console::set_window(rows, cols),
+            Some(FromHost::Clock(ns)) => crate::wallclock::told(ns),
             None => libos_base::warn!("control: a line that is not understood"),
         }
     }

@@ -48,3 +48,8 @@ mod rootfs;
 pub mod sched;
 pub mod signal;
 pub mod timer;
+#[cfg(unibody_kernel)]
+mod wallclock;
+#[cfg(not(unibody_kernel))]
+#[path = "wallclock/host.rs"]
+mod wallclock;

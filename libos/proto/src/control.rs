@@ -1,7 +1,7 @@
 //! The control protocol, version 1: lines of text on the port [`crate::port::CONTROL`].
 //!
-//! Guest to host: `hello 1 NAME`, `listen tcp|udp ADDR PORT`, `exit STATUS`, `crash SIGNO REASON`.
-//! Host to guest: `kill SIGNO`, `stdin-end COUNT`, `window ROWS COLS`. A side ignores lines that it does not know, so both may grow.
+//! Guest to host: `hello 1 NAME`, `listen tcp|udp ADDR PORT`, `clock`, `exit STATUS`, `crash SIGNO REASON`.
+//! Host to guest: `kill SIGNO`, `stdin-end COUNT`, `window ROWS COLS`, `clock NS`. A side ignores lines that it does not know, so both may grow.
 
 use crate::number;
 use core::net::{IpAddr, Ipv6Addr};
@@ -49,6 +49,8 @@ pub enum FromGuest<'a> {
         /// Local port.
         port: u16,
     },
+    /// Asks for the time.
+    Clock,
     /// The program ended with this status (0..=255) and all its output was delivered.
     Exit(u8),
     /// The program or the kernel crashed.
@@ -80,6 +82,7 @@ impl<'a> FromGuest<'a> {
                 let addr = core::str::from_utf8(addr).ok()?.parse().ok()?;
                 Some(Self::Listen { transport, addr, port: narrow(port)? })
             }
+            b"clock" => Some(Self::Clock),
             b"exit" => Some(Self::Exit(narrow(rest)?)),
             b"crash" => {
                 let (signal, reason) = split(rest);
@@ -99,6 +102,9 @@ impl<'a> FromGuest<'a> {
             Self::Listen { transport, addr, port } => {
                 line.text(b"listen ").text(transport.name().as_bytes()).text(b" ");
                 line.address(addr).text(b" ").number(port.into());
+            }
+            Self::Clock => {
+                line.text(b"clock");
             }
             Self::Exit(status) => {
                 line.text(b"exit ").number(status.into());
@@ -122,6 +128,8 @@ pub enum FromHost {
     StdinEnd(u64),
     /// The terminal's window has this many rows and columns now.
     Window(u16, u16),
+    /// The answer to [`FromGuest::Clock`]: nanoseconds since 1970.
+    Clock(u64),
 }
 
 impl FromHost {
@@ -134,6 +142,7 @@ impl FromHost {
                 let (rows, cols) = split(size);
                 Some(Self::Window(narrow(rows)?, narrow(cols)?))
             }
+            (b"clock", ns) => Some(Self::Clock(number::decimal(ns)?)),
             _ => None,
         }
     }
@@ -144,6 +153,7 @@ impl FromHost {
         match *self {
             Self::Kill(signal) => line.text(b"kill ").number(signal.into()),
             Self::StdinEnd(count) => line.text(b"stdin-end ").number(count),
+            Self::Clock(ns) => line.text(b"clock ").number(ns),
             Self::Window(rows, cols) => line.text(b"window ").number(rows.into()).text(b" ").number(cols.into()),
         };
         line.end();
@@ -291,6 +301,7 @@ mod tests {
             listen("192.168.100.7", Transport::Udp, 65535),
             listen("::", Transport::Tcp, 443),
             listen("fe80::a00:1", Transport::Tcp, 1),
+            FromGuest::Clock,
             FromGuest::Exit(255),
             FromGuest::Crash { signal: 11, reason: b"read of 0x0 in main+0x12" },
         ];
@@ -324,6 +335,9 @@ mod tests {
         assert_eq!(FromHost::StdinEnd(0).encode().as_bytes(), b"stdin-end 0\n");
         assert_eq!(FromHost::parse(b"stdin-end 70000"), Some(FromHost::StdinEnd(70000)));
         assert_eq!(FromHost::parse(b"stdin-end"), None);
+        assert_eq!(FromHost::Clock(1_700_000_000_000_000_001).encode().as_bytes(), b"clock 1700000000000000001\n");
+        assert_eq!(FromHost::parse(b"clock 1700000000000000001"), Some(FromHost::Clock(1_700_000_000_000_000_001)));
+        assert_eq!(FromHost::parse(b"clock"), None);
         assert_eq!(FromHost::Window(24, 80).encode().as_bytes(), b"window 24 80\n");
         assert_eq!(FromHost::parse(b"window 24 80"), Some(FromHost::Window(24, 80)));
         assert_eq!(FromHost::parse(b"window 24"), None);

@@ -47,7 +47,9 @@ pub fn start(boot: &'static mut BootInfo) -> ! {
 
     entropy::init();
     devices::read(boot.rsdp);
-    clock::init(devices::machine().tsc_hz, devices::machine().wall_ns);
+    let (wall_ns, width) = devices::read_wall_clock().unwrap_or_default();
+    clock::init(devices::machine().tsc_hz, wall_ns);
+    crate::wallclock::init(wall_ns, width);
     crate::arch::interrupts::disable_legacy();
     apic::init();
     percpu::set_boot_apic_id(apic::id());
@@ -121,6 +123,7 @@ fn init_thread() {
     let started = crate::console::init(&params).and_then(|()| {
         PARAMS.set(|| params);
         crate::init::run_all();
+        crate::wallclock::settle();
         super::program::start(parameters())
     });
     if let Err(e) = started {

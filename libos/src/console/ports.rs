@@ -67,17 +67,20 @@ pub fn open(control: bool) -> Result<Option<(Arc<PortStream>, Arc<PortStream>)>>
         return Ok(None);
     };
     let Some(((stdio, stderr), has_control)) = found? else { return Ok(None) };
-    thread_start(has_control)?;
+    thread_start(has_control, control)?;
     Ok(Some((
         Arc::new(PortStream { id: stdio, input: true, pollee: &STDIO }),
         Arc::new(PortStream { id: stderr, input: false, pollee: &STDERR }),
     )))
 }
 
-fn thread_start(has_control: bool) -> Result<()> {
+fn thread_start(has_control: bool, promised: bool) -> Result<()> {
     crate::sched::spawn_kernel("console", move || {
         if has_control {
             crate::control::hello();
+        }
+        if promised {
+            crate::wallclock::ask();
         }
         let interrupts = with(|c| c.interrupts()).unwrap_or(false);
         let mut buf = [0; 128];

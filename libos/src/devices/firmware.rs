@@ -28,8 +28,8 @@ pub struct Machine {
     pub power: Power,
     /// TSC ticks a second.
     pub tsc_hz: u64,
-    /// Nanoseconds since 1970 when the tables were read.
-    pub wall_ns: u64,
+    /// Register of the century in the CMOS clock; 0: none.
+    century: u8,
 }
 
 static MACHINE: Once<Machine> = Once::new();
@@ -74,19 +74,23 @@ pub fn read(rsdp: Option<u64>) {
             NS
         }
     };
-    let century = fadt.as_ref().map_or(0, |f| f.century);
-    let wall_ns = match (kvm::boot_wall_clock_ns(), kvm::vcpu_time()) {
-        (Some(boot), Some(t)) => boot + t.system_time,
-        _ => drivers::rtc::read_unix_seconds(century).unwrap_or(0) * NS,
-    };
     MACHINE.set(|| Machine {
         topology,
         mcfg: tables.and_then(acpi::mcfg),
         pci_window: dsdt.and_then(acpi::pci_window),
         mmio: dsdt.map(acpi::virtio_mmio).unwrap_or_default(),
         power: fadt.as_ref().map(Power::new).unwrap_or_default(),
+        century: fadt.as_ref().map_or(0, |f| f.century),
         fadt,
         tsc_hz,
-        wall_ns,
     });
+}
+
+/// The machine's clock: nanoseconds since 1970, and how much later it may be (kvmclock: 0, the CMOS clock: a second).
+/// Neither may be read by two processors at the same time.
+pub fn read_wall_clock() -> Option<(u64, u64)> {
+    match (kvm::boot_wall_clock_ns(), kvm::vcpu_time()) {
+        (Some(boot), Some(t)) => Some((boot + t.system_time, 0)),
+        _ => drivers::rtc::read_unix_seconds(machine().century).map(|s| (s * NS, NS)),
+    }
 }

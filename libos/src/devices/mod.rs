@@ -4,7 +4,7 @@ mod firmware;
 mod platform;
 mod probe;
 
-pub use firmware::{machine, read};
+pub use firmware::{machine, read, read_wall_clock};
 pub use platform::wire;
 pub use probe::{probe, take_device};
 

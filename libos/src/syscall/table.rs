@@ -168,7 +168,7 @@ crate::syscalls! {
     156 _sysctl() => refused ENOSYS "not built; no program that was ported asks for it";
     157 prctl(option: Op, a: Ptr, b: Ptr, c: Ptr, d: Ptr) => process::prctl, partial "NAME, DUMPABLE, PDEATHSIG, NO_NEW_PRIVS; others EINVAL";
     158 arch_prctl(code: Op, addr: Ptr) => thread::arch_prctl, partial "GS belongs to the kernel (EPERM)";
-    159 adjtimex(timex: InOut) => time::adjtimex, partial "tells, does not steer (EPERM)";
+    159 adjtimex(timex: InOut) => time::adjtimex, partial "tells and steps (ADJ_SETOFFSET), does not steer (EPERM)";
     160 setrlimit(resource: Op, limit: In) => process::setrlimit, partial "NOFILE and FSIZE; what cannot be enforced cannot be changed (EPERM)";
     161 chroot(path: Path) => path::chroot, full;
     162 sync() => file::sync, full;
@@ -231,7 +231,7 @@ crate::syscalls! {
     219 restart_syscall() => refused ENOSYS "not built; no program that was ported asks for it";
     220 semtimedop() => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";
     221 fadvise64(fd: Fd, offset: Off, len: Off, advice: Int) => file::fadvise64, full;
-    222 timer_create(clock: Clock, event: In, id: Out) => time::timer_create, partial "no CPU-time clocks (EOPNOTSUPP); a step of the wall clock does not move a timer";
+    222 timer_create(clock: Clock, event: In, id: Out) => time::timer_create, partial "no CPU-time clocks (EOPNOTSUPP)";
     223 timer_settime(id: Int, flags: Flags, new: In, old: Out) => time::timer_settime, full;
     224 timer_gettime(id: Int, value: Out) => time::timer_gettime, full;
     225 timer_getoverrun(id: Int) => time::timer_getoverrun, full;
@@ -295,7 +295,7 @@ crate::syscalls! {
     283 timerfd_create(clock: Clock, flags: Flags) => time::timerfd_create, full;
     284 eventfd(initval: Uint) => fd::eventfd, full;
     285 fallocate(fd: Fd, mode: Flags, offset: Off, len: Off) => file::fallocate, partial "allocate, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE; no collapse, insert or unshare (EOPNOTSUPP)";
-    286 timerfd_settime(fd: Fd, flags: Flags, new: In, old: Out) => time::timerfd_settime, partial "no TFD_TIMER_CANCEL_ON_SET (EINVAL)";
+    286 timerfd_settime(fd: Fd, flags: Flags, new: In, old: Out) => time::timerfd_settime, full;
     287 timerfd_gettime(fd: Fd, value: Out) => time::timerfd_gettime, full;
     288 accept4(fd: Fd, addr: Sockaddr, addrlen: InOut, flags: Flags) => socket::accept4, full;
     289 signalfd4(fd: Fd, mask: Sigset, size: Size, flags: Flags) => signal::signalfd4, full;
@@ -314,7 +314,7 @@ crate::syscalls! {
     302 prlimit64(pid: Pid, resource: Op, new: In, old: Out) => process::prlimit64, partial "NOFILE and FSIZE; what cannot be enforced cannot be changed (EPERM)";
     303 name_to_handle_at(dirfd: Fd, path: Path, handle: InOut, mount_id: Out, flags: Flags) => refused EOPNOTSUPP "no file handles";
     304 open_by_handle_at(mount_fd: Fd, handle: In, flags: Flags) => refused EOPNOTSUPP "no file handles";
-    305 clock_adjtime(clock: Clock, timex: InOut) => time::clock_adjtime, partial "tells, does not steer (EPERM)";
+    305 clock_adjtime(clock: Clock, timex: InOut) => time::clock_adjtime, partial "tells and steps (ADJ_SETOFFSET), does not steer (EPERM)";
     306 syncfs(fd: Fd) => file::syncfs, full;
     307 sendmmsg(fd: Fd, msgvec: InOut, vlen: Uint, flags: Flags) => message::sendmmsg, partial "as sendmsg";
     308 setns(fd: Fd, type: Flags) => refused EPERM "no namespaces";

@@ -4,6 +4,7 @@ use crate::sched::{self, current};
 use crate::timer::posix::{self, Notify};
 use crate::timer::wall::{self, Line, When};
 use crate::timer::{interval, timerfd::TimerFd};
+use crate::wallclock;
 use libos_base::abi::{Timespec, Timeval};
 use libos_base::file::FileLike;
 use libos_base::thread::Wake;
@@ -43,7 +44,7 @@ fn read_clock(id: i32) -> Result<u64> {
             monotonic_ns()
         }
         // TAI's offset is not known here; Linux's is 0 too until somebody sets it.
-        CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM | CLOCK_TAI => realtime_ns(),
+        CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM | CLOCK_TAI => wallclock::now(),
         CLOCK_PROCESS_CPUTIME_ID => sched::process_cpu_ns(),
         CLOCK_THREAD_CPUTIME_ID => current().cpu_ns(),
         ..0 => cpu_clock(id)?,
@@ -85,7 +86,7 @@ fn set_wall_clock(ns: u64) -> Result<usize> {
 
 /// `gettimeofday`.
 pub fn gettimeofday(tv: usize, tz: usize) -> Result<usize> {
-    let t = Timespec::from_ns(realtime_ns());
+    let t = Timespec::from_ns(wallclock::now());
     user::write_opt(tv, &Timeval { sec: t.sec, usec: t.nsec / 1000 })?;
     user::write_opt(tz, &[0i32; 2])?;
     Ok(0)
@@ -103,7 +104,7 @@ pub fn settimeofday(tv: usize, _tz: usize) -> Result<usize> {
 
 /// `time`.
 pub fn time(out: usize) -> Result<usize> {
-    let s = realtime_ns() / NS;
+    let s = wallclock::now() / NS;
     user::write_opt(out, &s)?;
     Ok(s as usize)
 }

@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering::*;
 use libos_base::Result;
 use libos_base::sync::{Rank, SpinLock};
 use libos_base::thread::{self, FOREVER, Park, Wake};
-use libos_base::time::{monotonic_ns, realtime_ns};
+use libos_base::time::{NS, monotonic_ns, realtime_ns};
 
 /// What a point in time is a time of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +43,9 @@ pub struct When {
     pub line: Line,
 }
 
+/// A wait for a time of day looks so often whether the machine was stopped meanwhile; see `wallclock`.
+const LOOK_NS: u64 = 60 * NS;
+
 impl When {
     /// It does not come.
     pub const NEVER: Self = Self { ns: FOREVER, line: Line::Monotonic };
@@ -52,12 +55,13 @@ impl When {
         Self { ns: libos_base::time::after(ns), line: Line::Monotonic }
     }
 
-    /// Where it lies on the monotonic clock, as the wall clock goes now.
+    /// Where it lies on the monotonic clock, as the wall clock goes now. What is far away is given as nearer, to be
+    /// looked at again.
     pub fn monotonic(self) -> u64 {
         if self.line == Line::Monotonic || self.ns == FOREVER {
             return self.ns;
         }
-        monotonic_ns().saturating_add(self.ns.saturating_sub(realtime_ns()))
+        monotonic_ns().saturating_add(self.ns.saturating_sub(realtime_ns()).min(LOOK_NS))
     }
 }
 
@@ -66,11 +70,12 @@ pub fn park(until: When, interruptible: bool) -> Wake {
     if until.line == Line::Monotonic {
         return thread::park(until.ns, interruptible);
     }
+    crate::wallclock::check();
     let waits = &current().waits_for_wall;
     waits.store(true, SeqCst);
     let wake = thread::park(until.monotonic(), interruptible);
     waits.store(false, Relaxed);
-    // Set back in the last moment.
+    // Set back in the last moment, or only to look whether the machine stood still.
     if wake == Wake::Timeout && realtime_ns() < until.ns { Wake::Token } else { wake }
 }
 

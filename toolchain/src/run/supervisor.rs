@@ -216,6 +216,10 @@ impl<'a> Supervisor<'a> {
                 self.check_ready();
             }
             Some(FromGuest::Listen { transport, addr, port }) => self.listening(transport, addr, port),
+            Some(FromGuest::Clock) => {
+                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+                self.control.send(FromHost::Clock(now.as_nanos() as u64));
+            }
             Some(FromGuest::Exit(status)) => self.finished(Outcome::Exit(status)),
             Some(FromGuest::Crash { signal, reason }) => {
                 self.finished(Outcome::Crash(signal, String::from_utf8_lossy(reason).into_owned()));

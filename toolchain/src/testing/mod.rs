@@ -5,6 +5,7 @@
 
 mod bench;
 mod case;
+mod clock;
 mod context;
 mod directives;
 mod disk;
@@ -88,6 +89,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     programs::cases(&mut cases)?;
     matrix::cases(&mut cases, full);
     scenarios::cases(&mut cases);
+    clock::cases(&mut cases);
     terminal::cases(&mut cases);
     shares::cases(&mut cases);
     sizes::cases(&mut cases);

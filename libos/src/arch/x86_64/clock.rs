@@ -28,7 +28,12 @@ pub fn monotonic_ns() -> u64 {
 
 /// Nanoseconds since 1970.
 pub fn realtime_ns() -> u64 {
-    monotonic_ns().wrapping_add(WALL_OFFSET.load(Ordering::Relaxed))
+    realtime_at(monotonic_ns())
+}
+
+/// The wall clock's time at a monotonic time, as it goes now.
+pub fn realtime_at(monotonic: u64) -> u64 {
+    monotonic.wrapping_add(WALL_OFFSET.load(Ordering::Relaxed))
 }
 
 /// Sets the wall clock. Before anything that the caller does afterwards; see `timer::wall`.
