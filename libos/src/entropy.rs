@@ -1,29 +1,40 @@
-//! Randomness: a ChaCha20 generator, seeded from RDRAND and virtio-rng and re-seeded as they give more.
+//! Randomness: a ChaCha20 generator, seeded from RDRAND and virtio-rng, and from RDRAND again at each request.
 
+use crate::arch::cpu;
 use libos_base::sync::{IrqSpinLock, Rank};
 use rand_chacha::ChaCha20Core;
 use rand_chacha::rand_core::SeedableRng;
 use rand_chacha::rand_core::block::BlockRngCore;
 
 struct Pool {
-    rng: Option<ChaCha20Core>,
+    /// The generator's next key.
+    key: [u8; 32],
     /// Whether anything better than timing jitter went in.
     hardware: bool,
 }
 
-static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(Rank::Random, Pool { rng: None, hardware: false });
+static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(Rank::Random, Pool { key: [0; 32], hardware: false });
 
 impl Pool {
-    /// The new key depends on the old stream and on `input`: adding bad input never makes it worse.
-    fn mix(&mut self, input: &[u8; 32]) {
-        let mut seed = [0u8; 32];
-        if let Some(rng) = &mut self.rng {
-            generate(rng, &mut seed);
+    /// A generator whose key depends on the old one and on `input`: adding bad input never makes it worse. The pool's own
+    /// next key is the first that it gives.
+    fn next(&mut self, input: &[u8; 32]) -> ChaCha20Core {
+        for (k, i) in self.key.iter_mut().zip(input) {
+            *k ^= i;
         }
-        for (s, i) in seed.iter_mut().zip(input) {
-            *s ^= i;
+        let mut rng = ChaCha20Core::from_seed(self.key);
+        generate(&mut rng, &mut self.key);
+        rng
+    }
+
+    /// What a snapshot of this machine does not hold: 128 bits of RDRAND, or else as much of the moment as the counter
+    /// tells. Two machines that go on from one snapshot part here.
+    fn fresh() -> [u8; 32] {
+        let mut input = [0; 32];
+        for word in input[..16].chunks_exact_mut(8) {
+            word.copy_from_slice(&cpu::rdrand().unwrap_or_else(cpu::rdtsc).to_le_bytes());
         }
-        self.rng = Some(ChaCha20Core::from_seed(seed));
+        input
     }
 }
 
@@ -45,19 +56,19 @@ pub fn init() {
     for _ in 0..2 {
         let mut input = [0u8; 32];
         for word in input.chunks_exact_mut(8) {
-            let hw = crate::arch::cpu::rdrand();
+            let hw = cpu::rdrand();
             pool.hardware |= hw.is_some();
-            let jitter = crate::arch::cpu::rdtsc().wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+            let jitter = cpu::rdtsc().wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
             word.copy_from_slice(&(hw.unwrap_or(0) ^ jitter).to_le_bytes());
         }
-        pool.mix(&input);
+        pool.next(&input);
     }
 }
 
 /// Adds bytes from a hardware generator (virtio-rng).
 pub fn add_hardware(input: &[u8; 32]) {
     let mut pool = POOL.lock();
-    pool.mix(input);
+    pool.next(input);
     pool.hardware = true;
 }
 
@@ -75,9 +86,7 @@ pub fn warn_if_weak() {
 #[unsafe(no_mangle)]
 fn libos_fill_random(buf: &mut [u8]) {
     let mut pool = POOL.lock();
-    if let Some(rng) = &mut pool.rng {
-        generate(rng, buf);
-        // Past output cannot be computed from a later memory dump.
-        pool.mix(&[0; 32]);
-    }
+    // The pool keeps the next key only: past output cannot be computed from a later memory dump.
+    let mut rng = pool.next(&Pool::fresh());
+    generate(&mut rng, buf);
 }

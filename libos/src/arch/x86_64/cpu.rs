@@ -2,6 +2,7 @@
 
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid_count, CpuidResult};
+use core::sync::atomic::{AtomicU8, Ordering};
 use libos_base::percpu::offset;
 
 pub const MSR_APIC_BASE: u32 = 0x1b;
@@ -149,7 +150,14 @@ pub fn rdtsc() -> u64 {
 
 /// A hardware random number, if there is a generator and it answers.
 pub fn rdrand() -> Option<u64> {
-    if cpuid(1, 0).ecx & 1 << 30 == 0 {
+    /// Asked once: under a hypervisor CPUID is slow. 0: not yet; 1: there is none.
+    static KNOWN: AtomicU8 = AtomicU8::new(0);
+    let known = match KNOWN.load(Ordering::Relaxed) {
+        0 => 1 + (cpuid(1, 0).ecx >> 30 & 1) as u8,
+        known => known,
+    };
+    KNOWN.store(known, Ordering::Relaxed);
+    if known == 1 {
         return None;
     }
     for _ in 0..16 {
