@@ -213,6 +213,7 @@ pub struct Sent {
     pub seq: u32,
     pub ack: u32,
     pub flags: u8,
+    pub window: u16,
     pub len: usize,
     /// Offset of the TCP header in the frame.
     pub tcp_at: usize,
@@ -241,6 +242,7 @@ pub fn sent(frame: &[u8], at: usize) -> Option<Sent> {
         seq: u32_at(4),
         ack: u32_at(8),
         flags: t[13],
+        window: u16::from_be_bytes([t[14], t[15]]),
         len: total.checked_sub(tcp_at + header)?,
         tcp_at,
         header,
@@ -251,3 +253,7 @@ pub fn sent(frame: &[u8], at: usize) -> Option<Sent> {
 pub const FIN: u8 = 1;
 /// `TCP SYN` bit.
 pub const SYN: u8 = 2;
+/// `TCP RST` bit.
+pub const RST: u8 = 4;
+/// `TCP ACK` bit.
+pub const ACK: u8 = 16;

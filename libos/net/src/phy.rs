@@ -297,7 +297,7 @@ pub fn before(a: u32, b: u32) -> bool {
 }
 
 /// Sum over the pseudo header, not complemented.
-fn pseudo(buf: &[u8], at: usize, len: usize, body: usize) -> u16 {
+pub fn pseudo(buf: &[u8], at: usize, len: usize, body: usize) -> u16 {
     let (addrs, proto) = if buf[at] >> 4 == 4 {
         (&buf[at + 12..at + 20], buf[at + 9])
     } else {

@@ -120,6 +120,11 @@ pub struct Conn {
     pub small_end: Option<u32>,
     pub last_seq: u32,
     pub last_ack: u32,
+    /// The window field that went with it.
+    pub last_win: u16,
+    /// The next sequence number expected, and when a segment was last challenged ([`super::validate`]).
+    pub rcv_nxt: u32,
+    pub challenged_at: u64,
     /// The sequence number after the peer's FIN, once that was taken in.
     pub fin_end: Option<u32>,
     pub mss: usize,
@@ -188,6 +193,9 @@ impl Conn {
             small_end: None,
             last_seq: 0,
             last_ack: 0,
+            last_win: 0,
+            rcv_nxt: 0,
+            challenged_at: 0,
             fin_end: None,
             mss: 536,
             progress_at: now,
@@ -247,6 +255,7 @@ impl Conn {
         if let Some(s) = r.last {
             self.last_seq = s.seq.wrapping_add(s.len as u32).wrapping_add(u32::from(s.flags & 1));
             self.last_ack = s.ack;
+            self.last_win = s.window;
         }
         self.high = r.high;
         if r.small_end.is_some() {

@@ -1,15 +1,15 @@
 //! Frames in: find the connection, let smoltcp process the frame for it alone.
 
 use super::conn::{Conn, Ifc};
+use super::reply::Segment;
 use super::timewait::Verdict;
+use super::validate::Fate;
 use super::{Port, Stack, instant, is_loopback};
 use crate::frame::{self, Kind, Parsed, Tcp};
-use crate::phy::{FrameSink, OneSlot, Report};
+use crate::phy::{OneSlot, Report};
 use libos_base::Errno;
-use smoltcp::wire::{
-    EthernetAddress, EthernetFrame, EthernetProtocol, HardwareAddress, IpAddress, IpProtocol, IpRepr, TcpControl,
-    TcpPacket, TcpRepr, TcpSeqNumber,
-};
+use smoltcp::socket::tcp::State;
+use smoltcp::wire::{EthernetFrame, HardwareAddress, IpAddress};
 
 impl Stack {
     /// One frame from the card, or one packet from the loopback wire. `ok`: its transport checksum is known good.
@@ -84,30 +84,31 @@ impl Stack {
             return;
         }
         if let Some(&id) = self.tuples.get(&t.tuple) {
-            self.feed(id, raw, t);
-            return;
+            match self.conns.get_mut(id).map_or(Fate::Stale, |c| c.judge(t)) {
+                Fate::Take => return self.feed(id, raw, t),
+                Fate::Drop => return,
+                Fate::Challenge => return self.challenge(id, raw, t),
+                Fate::Stale => self.detach(id, false),
+            }
         }
         match self.tw.segment(t, self.now) {
             Verdict::NotMine | Verdict::Reopen => {}
             Verdict::Ignore => return,
             Verdict::Ack(seq, ack) => {
-                self.send_ack(ifc, raw, t, seq, ack);
+                // Nothing will come; but some peers take a closed window for a reason to ask again at once.
+                self.answer(ifc, raw, &t.tuple, Segment::ack(seq, ack, 8192));
                 return;
             }
         }
         if t.syn && !t.has_ack && !t.rst && !t.fin && self.syn_in(ifc, ip, t) {
             return;
         }
-        // Nobody's: smoltcp answers with RST.
-        let now = instant(self.now);
-        if let Some(port) = self.port(ifc) {
-            let Port { iface, link, empty, queue, .. } = port;
-            let mut dev = OneSlot { link: *link, rx: Some(raw), sink: queue, report: Report::default() };
-            iface.poll_ingress_single(now, &mut dev, empty);
+        if !t.rst {
+            self.answer(ifc, raw, &t.tuple, Segment::reset(t));
         }
     }
 
-    /// A segment for a connection.
+    /// A segment that smoltcp shall process for a connection.
     fn feed(&mut self, id: u32, raw: &[u8], t: &Tcp) {
         let now = self.now;
         let Some(c) = self.conns.get_mut(id) else { return };
@@ -131,13 +132,28 @@ impl Stack {
         c.heard_at = now;
         let report = Report { high: c.high, mss: c.mss, ..Report::default() };
         let mut dev = OneSlot { link: port.link, rx: Some(raw), sink: &mut port.queue, report };
+        let socket = c.tcp();
+        let (before, queued) = (socket.state(), socket.recv_queue());
         port.iface.poll_ingress_single(instant(now), &mut dev, &mut c.set);
         let report = dev.report;
         c.note(&report);
-        if t.fin && c.fin_end.is_none() && c.rx_ended() {
-            c.fin_end = Some(t.seq.wrapping_add(t.len as u32).wrapping_add(1));
+        if before == State::SynSent {
+            // The peer's initial sequence number, once it is believed.
+            c.rcv_nxt = t.seq.wrapping_add(1);
         }
-        self.touch(id);
+        let socket = c.tcp();
+        let (state, queue) = (socket.state(), socket.recv_queue());
+        c.rcv_nxt = c.rcv_nxt.wrapping_add((queue - queued) as u32);
+        if t.fin && c.fin_end.is_none() && c.rx_ended() {
+            c.rcv_nxt = c.rcv_nxt.wrapping_add(1);
+            c.fin_end = Some(c.rcv_nxt);
+        }
+        if matches!(state, State::Closed | State::Listen) {
+            // Over, and with nothing to send: its tuple is free for a SYN that came with the same batch of frames.
+            self.poll_conn(id, None);
+        } else {
+            self.touch(id);
+        }
     }
 
     /// ICMP and everything else that no connection takes.
@@ -198,42 +214,6 @@ impl Stack {
             17 => self.udp_error(&tuple, error),
             _ => {}
         }
-    }
-
-    /// An ACK without a connection: the answer of TIME-WAIT.
-    fn send_ack(&mut self, ifc: Ifc, raw: &[u8], t: &Tcp, seq: u32, ack: u32) {
-        let repr = TcpRepr {
-            src_port: t.tuple.lport,
-            dst_port: t.tuple.rport,
-            control: TcpControl::None,
-            seq_number: TcpSeqNumber(seq as i32),
-            ack_number: Some(TcpSeqNumber(ack as i32)),
-            // Nothing will come; but some peers take a closed window for a reason to ask again at once.
-            window_len: 8192,
-            window_scale: None,
-            max_seg_size: None,
-            sack_permitted: false,
-            sack_ranges: [None; 3],
-            timestamp: None,
-            payload: &[],
-        };
-        let ip = IpRepr::new(t.tuple.local, t.tuple.remote, IpProtocol::Tcp, repr.buffer_len(), 64);
-        let Some(port) = self.port(ifc) else { return };
-        let at = port.link.ip_at();
-        let caps = smoltcp::phy::ChecksumCapabilities::default();
-        port.queue.send(at + ip.buffer_len(), &mut |buf| {
-            if at > 0 {
-                let mut eth = EthernetFrame::new_unchecked(&mut buf[..]);
-                eth.set_dst_addr(EthernetAddress::from_bytes(&raw[6..12]));
-                eth.set_src_addr(EthernetAddress::from_bytes(&raw[..6]));
-                let v4 = matches!(ip, IpRepr::Ipv4(_));
-                eth.set_ethertype(if v4 { EthernetProtocol::Ipv4 } else { EthernetProtocol::Ipv6 });
-            }
-            ip.emit(&mut buf[at..], &caps);
-            let mut p = TcpPacket::new_unchecked(&mut buf[at + ip.header_len()..]);
-            repr.emit(&mut p, &t.tuple.local, &t.tuple.remote, &caps);
-            crate::device::TxMeta::default()
-        });
     }
 }
 

@@ -166,6 +166,7 @@ impl Stack {
         let mut c = Conn::new(set, handle, t.tuple, ifc, Owner::Half(sid), opts, now);
         c.charged = charged;
         c.prev = State::SynReceived;
+        c.rcv_nxt = t.seq.wrapping_add(1);
         c.deadline = now + HANDSHAKE;
         c.set_mss(mtu, t.mss);
         c.apply();

@@ -11,9 +11,11 @@ pub mod listen;
 pub mod memory;
 mod neighbor;
 pub mod ports;
+mod reply;
 pub mod sock;
 pub mod timewait;
 pub mod udp;
+mod validate;
 
 use crate::config::Hooks;
 use crate::device::NetDevice;
@@ -49,7 +51,7 @@ pub struct Port {
     pub link: Link,
     /// DHCP; ICMP and ARP are answered with it at hand.
     pub control: SocketSet<'static>,
-    /// No sockets: a TCP segment for nobody makes smoltcp answer RST.
+    /// No sockets: for what smoltcp does without any.
     pub empty: SocketSet<'static>,
     /// Loopback: the wire. Ethernet: replies made while the card hands us a frame.
     pub queue: FrameQueue,

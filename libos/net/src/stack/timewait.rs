@@ -1,5 +1,6 @@
 //! TIME-WAIT: a tuple and two sequence numbers, no buffers (RFC 9293 section 3.10.7.4, RFC 6191).
 
+use super::validate::PAUSE;
 use crate::frame::{Tcp, Tuple};
 use crate::phy::before;
 use crate::table::Map;
@@ -17,6 +18,8 @@ struct Entry {
     /// The next one expected.
     rcv: u32,
     until: u64,
+    /// When it was last answered.
+    said: u64,
 }
 
 /// What to do with a segment for a tuple in TIME-WAIT.
@@ -58,7 +61,7 @@ impl TimeWait {
         if !room || self.order.try_reserve(1).is_err() {
             return;
         }
-        if self.entries.insert(t, Entry { snd, rcv, until: now + TIME }).is_none() {
+        if self.entries.insert(t, Entry { snd, rcv, until: now + TIME, said: 0 }).is_none() {
             self.order.push_back(t);
             *self.ports.entry(t.lport).or_insert(0) += 1;
         }
@@ -102,6 +105,13 @@ impl TimeWait {
             e.until = now + TIME;
         } else if !t.syn && t.len == 0 && t.seq == e.rcv {
             return Verdict::Ignore;
+        }
+        if t.len == 0 && !t.fin {
+            // Nothing that a peer sends again until it is acknowledged: not more often than a live connection would.
+            if e.said != 0 && now < e.said + PAUSE {
+                return Verdict::Ignore;
+            }
+            e.said = now;
         }
         Verdict::Ack(e.snd, e.rcv)
     }

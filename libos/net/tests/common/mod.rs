@@ -2,6 +2,8 @@
 //! the same run every time.
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 
+pub mod raw;
+
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::Events;

@@ -1,0 +1,72 @@
+//! Short frames built by hand: what the front says without smoltcp.
+
+use crate::phy::pseudo;
+use smoltcp::wire::{IpAddress, checksum};
+
+/// The longest: Ethernet, IPv6, TCP with some options.
+const LONGEST: usize = 14 + 40 + 32;
+
+/// A frame, written from its beginning.
+pub struct Frame {
+    bytes: [u8; LONGEST],
+    len: usize,
+}
+
+impl Frame {
+    /// Empty.
+    pub const fn new() -> Self {
+        Self { bytes: [0; LONGEST], len: 0 }
+    }
+
+    /// What was written.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// Appends.
+    #[inline(never)]
+    pub fn put(&mut self, b: &[u8]) -> &mut Self {
+        if let Some(to) = self.bytes.get_mut(self.len..self.len + b.len()) {
+            to.copy_from_slice(b);
+            self.len += b.len();
+        }
+        self
+    }
+
+    /// Appends an address.
+    pub fn put_address(&mut self, a: &IpAddress) {
+        match a {
+            IpAddress::Ipv4(a) => self.put(&a.octets()),
+            IpAddress::Ipv6(a) => self.put(&a.octets()),
+        };
+    }
+
+    /// Appends the header of an IP packet with `len` bytes to come.
+    pub fn ip(&mut self, src: &IpAddress, dst: &IpAddress, protocol: u8, hops: u8, len: usize) {
+        let at = self.len;
+        if matches!(src, IpAddress::Ipv4(_)) {
+            // No fragments, and so no identification (RFC 6864).
+            self.put(&[0x45, 0, 0, 20 + len as u8, 0, 0, 0x40, 0, hops, protocol, 0, 0]);
+        } else {
+            self.put(&[0x60, 0, 0, 0, 0, len as u8, protocol, hops]);
+        }
+        self.put_address(src);
+        self.put_address(dst);
+        if self.bytes[at] == 0x45 {
+            let sum = !checksum::data(&self.bytes[at..self.len]);
+            self.bytes[at + 10..at + 12].copy_from_slice(&sum.to_be_bytes());
+        }
+    }
+
+    /// Fills in the checksum of what follows the IP header at `at`: `offset` bytes into it.
+    pub fn seal(&mut self, at: usize, offset: usize) {
+        let body = at + if self.bytes[at] == 0x45 { 20 } else { 40 };
+        let sum = transport_sum(&self.bytes[..self.len], at, body);
+        self.bytes[body + offset..body + offset + 2].copy_from_slice(&(!sum).to_be_bytes());
+    }
+}
+
+/// The sum over pseudo header and `body`, up to the end, of the IP packet at `at`; `0xffff` where a checksum is right.
+pub fn transport_sum(b: &[u8], at: usize, body: usize) -> u16 {
+    checksum::combine(&[pseudo(b, at, b.len() - body, body), checksum::data(&b[body..])])
+}

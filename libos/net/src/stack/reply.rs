@@ -1,0 +1,72 @@
+//! Segments that no connection sends: RST, the ACKs of TIME-WAIT and RFC 5961. Each answers a frame and
+//! goes back to where that came from.
+
+use super::Stack;
+use super::conn::Ifc;
+use crate::build::Frame;
+use crate::frame::{ACK, RST, SYN, Tcp, Tuple};
+
+/// Such a segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    pub flags: u8,
+    pub seq: u32,
+    pub ack: u32,
+    pub window: u16,
+    /// The MSS option; 0: none.
+    pub mss: u16,
+}
+
+impl Segment {
+    /// An acknowledgment.
+    pub fn ack(seq: u32, ack: u32, window: u16) -> Self {
+        Self { flags: ACK, seq, ack, window, mss: 0 }
+    }
+
+    /// The answer to a segment for nobody (RFC 9293 section 3.10.7.1).
+    pub fn reset(t: &Tcp) -> Self {
+        if t.has_ack {
+            return Self { flags: RST, seq: t.ack, ack: 0, window: 0, mss: 0 };
+        }
+        let len = t.len as u32 + u32::from(t.syn) + u32::from(t.fin);
+        Self { flags: RST | ACK, seq: 0, ack: t.seq.wrapping_add(len), window: 0, mss: 0 }
+    }
+
+    /// Appends the IP packet that carries it to the remote end of `t`.
+    pub fn write(&self, frame: &mut Frame, t: &Tuple) {
+        let at = frame.bytes().len();
+        let header = if self.flags & SYN != 0 { 24 } else { 20 };
+        frame.ip(&t.local, &t.remote, 6, 64, header);
+        frame.put(&t.lport.to_be_bytes()).put(&t.rport.to_be_bytes());
+        frame.put(&self.seq.to_be_bytes()).put(&self.ack.to_be_bytes());
+        frame.put(&[(header as u8) << 2, self.flags]).put(&self.window.to_be_bytes()).put(&[0; 4]);
+        if header == 24 {
+            frame.put(&[2, 4]).put(&self.mss.to_be_bytes());
+        }
+        frame.seal(at, 16);
+    }
+}
+
+impl Stack {
+    /// Answers the frame `raw` of the connection `t`.
+    pub fn answer(&mut self, ifc: Ifc, raw: &[u8], t: &Tuple, segment: Segment) {
+        let mut frame = Frame::new();
+        if ifc == Ifc::Eth {
+            frame.put(&raw[6..12]).put(&raw[..6]).put(&raw[12..14]);
+        }
+        segment.write(&mut frame, t);
+        self.reply(ifc, &frame);
+    }
+
+    /// Sends a frame with the replies.
+    pub fn reply(&mut self, ifc: Ifc, frame: &Frame) {
+        if let Some(port) = self.port(ifc) {
+            use crate::phy::FrameSink;
+            let bytes = frame.bytes();
+            port.queue.send(bytes.len(), &mut |b| {
+                b.copy_from_slice(bytes);
+                crate::device::TxMeta::default()
+            });
+        }
+    }
+}

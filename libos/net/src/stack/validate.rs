@@ -1,0 +1,94 @@
+//! Which segments of a connection smoltcp gets to see. It believes any RST inside the window; RFC 5961 wants the exact
+//! sequence number, and an acknowledgment ("challenge ACK") for whatever a blind attacker could have sent: a peer that
+//! really has lost the connection answers that with an RST that is exact.
+
+use super::Stack;
+use super::conn::Conn;
+use super::reply::Segment;
+use crate::frame::Tcp;
+use crate::phy::before;
+use smoltcp::socket::tcp::State;
+
+/// Between two challenge ACKs of a connection (net.ipv4.tcp_invalid_ratelimit: 500 ms). A limit for the whole host
+/// would tell an attacker about other connections (CVE-2016-5696); Linux has switched its own off.
+pub const PAUSE: u64 = 500_000_000;
+
+/// What becomes of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// smoltcp's to process.
+    Take,
+    /// Ignored.
+    Drop,
+    /// Ignored but for an acknowledgment of where we are.
+    Challenge,
+    /// The connection is over; the segment is judged as one for nobody.
+    Stale,
+}
+
+impl Conn {
+    /// Judges a segment with this connection's addresses (RFC 9293 section 3.10.7.4, RFC 5961 sections 3 to 5).
+    pub fn judge(&self, t: &Tcp) -> Fate {
+        let socket = self.tcp();
+        let state = socket.state();
+        match state {
+            // All that is left is to send an RST, or the tuple was given up when this batch of frames began.
+            State::Closed => return Fate::Stale,
+            // Not synchronized: smoltcp wants our SYN acknowledged exactly.
+            State::SynSent | State::Listen => return Fate::Take,
+            _ => {}
+        }
+        if t.rst {
+            let window = (socket.recv_capacity() - socket.recv_queue()) as u32;
+            return match t.seq.wrapping_sub(self.rcv_nxt) {
+                0 => Fate::Take,
+                ahead if ahead < window => Fate::Challenge,
+                _ => Fate::Drop,
+            };
+        }
+        if t.syn {
+            return match state {
+                // Sent again, or a simultaneous open.
+                State::SynReceived if t.seq.wrapping_add(1) == self.rcv_nxt => Fate::Take,
+                // The TIME-WAIT that starts with this batch of frames: what its table would say.
+                State::TimeWait if !t.has_ack && before(self.rcv_nxt, t.seq) => Fate::Stale,
+                _ => Fate::Challenge,
+            };
+        }
+        if !t.has_ack {
+            return Fate::Drop;
+        }
+        if state == State::SynReceived {
+            // smoltcp answers a wrong acknowledgment with RST, as it should.
+            return Fate::Take;
+        }
+        if self.high.is_some_and(|high| before(high, t.ack)) {
+            // smoltcp would believe that data was received which is still in our buffer.
+            return Fate::Challenge;
+        }
+        let acked = self.enqueued - socket.send_queue() as u64;
+        let old = self.isn.wrapping_add(1).wrapping_add(acked as u32).wrapping_sub(t.ack);
+        // Older than anything that could still be on its way: no more than a send buffer ever was in flight.
+        if (old as i32) > 0 && u64::from(old) > acked.min(socket.send_capacity() as u64) + 1 {
+            return Fate::Challenge;
+        }
+        Fate::Take
+    }
+}
+
+impl Stack {
+    /// A challenge ACK, unless there was one just now.
+    pub fn challenge(&mut self, id: u32, raw: &[u8], t: &Tcp) {
+        let Some(c) = self.conns.get_mut(id) else { return };
+        let Some(seq) = c.high else { return };
+        if c.challenged_at != 0 && self.now < c.challenged_at + PAUSE {
+            return;
+        }
+        c.challenged_at = self.now;
+        // The window reaches no further than smoltcp has promised: it takes nothing beyond that.
+        let unacked = c.rcv_nxt.wrapping_sub(c.last_ack);
+        let window = u32::from(c.last_win).saturating_sub(unacked) as u16;
+        let (ifc, ack) = (c.ifc, c.rcv_nxt);
+        self.answer(ifc, raw, &t.tuple, Segment::ack(seq, ack, window));
+    }
+}
