@@ -4,7 +4,7 @@ use super::conn::{Conn, Ifc};
 use super::reply::Segment;
 use super::timewait::Verdict;
 use super::validate::Fate;
-use super::{Port, Stack, instant, is_loopback};
+use super::{Port, Stack, instant};
 use crate::frame::{self, Kind, Parsed, Tcp};
 use crate::phy::{OneSlot, Report};
 use libos_base::Errno;
@@ -36,6 +36,10 @@ impl Stack {
 
     /// A parsed packet; `raw` is what smoltcp gets.
     pub fn packet(&mut self, ifc: Ifc, raw: &[u8], p: Parsed<'_>) {
+        if ifc == Ifc::Eth && !p.ip.is_empty() && (self.martian(p.ip) || self.unanswered(p.ip, &p.kind)) {
+            self.stats.bad += 1;
+            return;
+        }
         match p.kind {
             Kind::Tcp(t) => self.tcp_in(ifc, raw, p.ip, &t),
             Kind::Udp(u) => self.udp_in(ifc, raw, &u),
@@ -59,21 +63,12 @@ impl Stack {
         }
     }
 
-    /// Whether a segment from `remote` to `local` can be genuine here (RFC 1122 section 3.2.1.3, RFC 6890).
+    /// Whether a segment from `remote` to `local` is for us and of this world ([`martian`](Self::martian) has passed it).
     fn plausible(&self, ifc: Ifc, raw: &[u8], local: &IpAddress, remote: &IpAddress) -> bool {
-        if !remote.is_unicast() || !local.is_unicast() {
-            return false;
-        }
         match (ifc, &self.eth) {
-            (Ifc::Lo, _) => self.is_local(local),
-            (Ifc::Eth, Some(eth)) => {
-                // TCP to a broadcast Ethernet address, from ourselves, or from loopback, is an attack or an accident.
-                raw[0] & 1 == 0
-                    && eth.iface.has_ip_addr(*local)
-                    && !is_loopback(remote)
-                    && !eth.iface.has_ip_addr(*remote)
-                    && !subnet_broadcast(eth, remote)
-            }
+            (Ifc::Lo, _) => self.is_local(local) && remote.is_unicast() && local.is_unicast(),
+            // TCP to a broadcast Ethernet address, or from one without an address, is an attack or an accident.
+            (Ifc::Eth, Some(eth)) => raw[0] & 1 == 0 && eth.iface.has_ip_addr(*local) && remote.is_unicast(),
             (Ifc::Eth, None) => false,
         }
     }
@@ -224,13 +219,4 @@ impl Conn {
         let theirs = option.filter(|&m| m != 0).map_or(536, |m| usize::from(m).max(48));
         self.mss = theirs.min(mtu - headers);
     }
-}
-
-/// The broadcast address of a subnet of ours.
-fn subnet_broadcast(port: &Port, a: &IpAddress) -> bool {
-    let IpAddress::Ipv4(a) = a else { return false };
-    port.iface.ip_addrs().iter().any(|c| match c {
-        smoltcp::wire::IpCidr::Ipv4(c) => c.broadcast() == Some(*a),
-        smoltcp::wire::IpCidr::Ipv6(_) => false,
-    })
 }

@@ -8,6 +8,7 @@ mod control;
 mod egress;
 mod ingress;
 pub mod listen;
+mod martian;
 pub mod memory;
 mod neighbor;
 pub mod ports;

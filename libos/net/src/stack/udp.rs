@@ -125,7 +125,8 @@ impl Stack {
             return;
         }
         let found = self.udp_deliver(ifc, d);
-        if !found && !many {
+        // A frame for many gets no ICMP error either (RFC 1122 section 3.2.2).
+        if !(found || many || ifc == Ifc::Eth && raw[0] & 1 != 0) {
             // smoltcp answers "port unreachable".
             self.hand_to_control(ifc, raw);
         }

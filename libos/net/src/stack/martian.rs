@@ -1,0 +1,58 @@
+//! Packets from the card whose addresses cannot be genuine: dropped in silence, whatever they carry.
+
+use super::{Port, Stack};
+use crate::frame::Kind;
+use smoltcp::wire::{IpAddress, Ipv4Address, Ipv6Address};
+
+impl Stack {
+    /// Whether `ip`, a packet from the card, has impossible addresses: what `ip_route_input_slow` of Linux calls
+    /// martian and `ip6_rcv_core` drops, our own address as source (a "land" packet), and all of 240.0.0.0/4 (RFC 6890).
+    pub fn martian(&self, ip: &[u8]) -> bool {
+        let Some(eth) = &self.eth else { return true };
+        let ours = |a: IpAddress| eth.iface.has_ip_addr(a);
+        if ip[0] >> 4 == 4 {
+            let [src, dst] = [12, 16].map(|o| Ipv4Address::new(ip[o], ip[o + 1], ip[o + 2], ip[o + 3]));
+            return match ip[12] {
+                // A host without an address may ask everybody for one (DHCP).
+                0 => dst != Ipv4Address::BROADCAST,
+                127 | 224.. => true,
+                _ => {
+                    matches!(ip[16], 0 | 127)
+                        || ours(IpAddress::Ipv4(src))
+                        || subnet_broadcast(eth, &IpAddress::Ipv4(src))
+                }
+            };
+        }
+        let [src, dst] = [8, 24].map(|o| Ipv6Address::from(core::array::from_fn::<u8, 16, _>(|i| ip[o + i])));
+        // Mapped addresses are for programs, not for the wire; scope 0 is reserved, scope 1 is within a host
+        // (RFC 4291 sections 2.5.3, 2.7). Without an address a host may ask its neighbors about one.
+        src.is_multicast()
+            || src.is_loopback()
+            || src.to_ipv4_mapped().is_some()
+            || src.is_unspecified() && ip[6] != 58
+            || dst.is_loopback()
+            || dst.is_multicast() && dst.octets()[1] & 15 < 2
+            || ours(IpAddress::Ipv6(src))
+    }
+
+    /// Whether a packet from the card gets no answer although it is well formed: a ping of all IPv4 hosts
+    /// (icmp_echo_ignore_broadcasts; Linux does answer IPv6 multicast ones), and unknown protocols sent to many
+    /// (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
+    pub fn unanswered(&self, ip: &[u8], kind: &Kind<'_>) -> bool {
+        let Some(eth) = &self.eth else { return true };
+        match kind {
+            Kind::Icmp { v6: false, .. } => !eth.iface.has_ip_addr(IpAddress::v4(ip[16], ip[17], ip[18], ip[19])),
+            Kind::Other => ip[0] >> 4 == 6 && ip[24] == 0xff,
+            _ => false,
+        }
+    }
+}
+
+/// The broadcast address of a subnet of ours.
+fn subnet_broadcast(port: &Port, a: &IpAddress) -> bool {
+    let IpAddress::Ipv4(a) = a else { return false };
+    port.iface.ip_addrs().iter().any(|c| match c {
+        smoltcp::wire::IpCidr::Ipv4(c) => c.broadcast() == Some(*a),
+        smoltcp::wire::IpCidr::Ipv6(_) => false,
+    })
+}
