@@ -50,6 +50,10 @@ impl<T> Slab<T> {
     pub fn len(&self) -> usize {
         self.len
     }
+    /// All numbers are below this.
+    pub fn end(&self) -> u32 {
+        self.items.len() as u32
+    }
     /// Numbers of all objects, in order, for listings.
     pub fn ids(&self) -> impl Iterator<Item = u32> + '_ {
         self.items.iter().enumerate().filter(|(_, v)| v.is_some()).map(|(i, _)| i as u32)

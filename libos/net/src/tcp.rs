@@ -209,9 +209,8 @@ impl Ops for TcpSocket {
                 // Linux: it stops listening; a blocked accept() gets EINVAL.
                 let s = st.sock(self.id)?;
                 let (shared, bound) = (s.shared.clone(), s.bound);
-                if let Kind::Listen(l) = core::mem::replace(&mut s.kind, Kind::Idle) {
-                    st.close_listener(l);
-                }
+                s.kind = Kind::Idle;
+                st.close_listener(self.id);
                 if let Some((_, p)) = bound
                     && let Some(b) = st.ports.find(Proto::Tcp, p, self.id)
                 {

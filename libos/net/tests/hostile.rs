@@ -1,9 +1,11 @@
 //! What must not hurt: malformed frames, floods, impossible addresses, blind attacks.
 mod common;
+use common::raw::*;
 use common::*;
 use libos_base::Errno;
 use libos_base::file::FileLike;
 use libos_base::poll::Events;
+use libos_net::socket::Socket;
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1000 * MS;
@@ -11,44 +13,6 @@ const S: u64 = 1000 * MS;
 fn dice(x: &mut u64) -> u64 {
     *x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
     *x >> 33
-}
-
-fn sum(b: &[u8], mut s: u32) -> u16 {
-    for c in b.chunks(2) {
-        s += u32::from(c[0]) << 8 | u32::from(*c.get(1).unwrap_or(&0));
-    }
-    while s > 0xffff {
-        s = (s & 0xffff) + (s >> 16);
-    }
-    !(s as u16)
-}
-
-/// A TCP segment from `src` to host b.
-fn segment(src: [u8; 4], sport: u16, dport: u16, seq: u32, ack: u32, flags: u8, data: &[u8]) -> Vec<u8> {
-    let mut f = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0];
-    let len = (40 + data.len()) as u16;
-    f.extend([0x45, 0]);
-    f.extend(len.to_be_bytes());
-    f.extend([0, 0, 0, 0, 64, 6, 0, 0]);
-    f.extend(src);
-    f.extend(B);
-    let c = sum(&f[14..34], 0);
-    f[24..26].copy_from_slice(&c.to_be_bytes());
-    f.extend(sport.to_be_bytes());
-    f.extend(dport.to_be_bytes());
-    f.extend(seq.to_be_bytes());
-    f.extend(ack.to_be_bytes());
-    f.extend([0x50, flags, 0x20, 0, 0, 0, 0, 0]);
-    f.extend(data);
-    let pseudo = sum(&f[26..34], 0);
-    let tcp_len = (f.len() - 34) as u32;
-    let c = sum(&f[34..], u32::from(!pseudo) + 6 + tcp_len);
-    f[50..52].copy_from_slice(&c.to_be_bytes());
-    f
-}
-
-fn inject(p: &Pair, f: Vec<u8>) {
-    p.ab.lock().unwrap().push(f);
 }
 
 fn alive(p: &Pair) {
@@ -99,7 +63,7 @@ fn a_hundred_thousand_malformed_frames() {
         // Half of the IPv4 ones get their header checksum right, so that the rest is looked at.
         if f.len() >= 34 && f[12..14] == [8, 0] && i % 2 == 0 {
             f[24..26].fill(0);
-            let c = sum(&f[14..34], 0);
+            let c = checksum(&f[14..34], 0);
             f[24..26].copy_from_slice(&c.to_be_bytes());
         }
         inject(&p, f);
@@ -146,30 +110,134 @@ fn valid_segments_with_random_fields_never_panic() {
     alive(&p);
 }
 
+/// The IP packets that b answers these frames with.
+fn answers(p: &Pair, frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
+    p.run(10 * MS);
+    heard(p);
+    for f in frames {
+        inject(p, f);
+    }
+    p.run(10 * MS);
+    let mut heard = heard(p);
+    // Router solicitations go out by themselves.
+    heard.retain(|f| !(f[12..14] == [0x86, 0xdd] && f[54] == 133));
+    heard
+}
+
 #[test]
-fn impossible_sources_are_ignored() {
+fn impossible_addresses_are_ignored() {
+    let p = Pair::new();
+    let l = listen(&p.b, 80, 64);
+    alive(&p);
+    const MARTIANS: [[u8; 4]; 10] = [
+        [0, 0, 0, 0],
+        [0, 1, 2, 3],
+        [255, 255, 255, 255],
+        [10, 0, 0, 255],
+        [224, 0, 0, 1],
+        [239, 1, 1, 1],
+        [127, 0, 0, 1],
+        [127, 9, 9, 9],
+        [240, 0, 0, 1],
+        B,
+    ];
+    for src in MARTIANS {
+        let frames = [
+            segment(src, 1234, 80, 1, 0, SYN, &[]),
+            segment(src, 1234, 81, 1, 0, SYN, &[]),
+            segment(src, 1234, 80, 1, 1, ACK, &[]),
+            ping(src, B),
+            datagram(src, B, 7, b"to a closed port"),
+            ip4(src, B, 99, b"an unknown protocol"),
+        ];
+        assert_eq!(answers(&p, frames), [[0u8; 0]; 0], "{src:?}");
+    }
+    // To loopback, which is never on a wire, and TCP to a broadcast Ethernet address.
+    for dst in [[127, 0, 0, 1], [127, 0, 0, 2], [0, 0, 0, 0]] {
+        assert_eq!(answers(&p, [ping(A, dst), datagram(A, dst, 7, b"x")]), [[0u8; 0]; 0], "{dst:?}");
+    }
+    let mut f = segment(A, 1234, 80, 1, 0, SYN, &[]);
+    f[..6].fill(255);
+    assert_eq!(answers(&p, [f]), [[0u8; 0]; 0]);
+    let b = "fe80::ff:fe00:2";
+    for src in ["::", "::1", "ff02::1", "ff0e::1", "::ffff:10.0.0.1", b] {
+        let mut syn = vec![0x12, 0x34, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, SYN, 0x20, 0, 0, 0, 0, 0];
+        let open = sealed(ip6(src, b, 6, 64, &syn), 16);
+        syn[3] = 81;
+        let closed = sealed(ip6(src, b, 6, 64, &syn), 16);
+        let udp = sealed(ip6(src, b, 17, 64, &[1, 1, 0, 7, 0, 9, 0, 0, b'x']), 6);
+        let other = ip6(src, b, 99, 64, b"an unknown protocol");
+        assert_eq!(answers(&p, [open, closed, ping6(src, b), udp, other]), [[0u8; 0]; 0], "{src}");
+    }
+    p.b.with(|st| assert_eq!(st.conns.len(), st.tuples.len()));
+    assert_eq!(l.accept(true).err(), Some(Errno::EAGAIN));
+    alive(&p);
+}
+
+#[test]
+fn what_is_sent_to_many_is_not_answered() {
+    let p = Pair::new();
+    alive(&p);
+    let (a, b) = ("fe80::ff:fe00:1", "fe80::ff:fe00:2");
+    let to_all = |mut f: Vec<u8>| {
+        f[..6].fill(255);
+        f
+    };
+    for dst in [[255, 255, 255, 255], [10, 0, 0, 255], [224, 0, 0, 1]] {
+        let frames = [ping(A, dst), to_all(ping(A, dst)), to_all(datagram(A, dst, 7, b"x")), ip4(A, dst, 99, b"?")];
+        assert_eq!(answers(&p, frames), [[0u8; 0]; 0], "{dst:?}");
+    }
+    assert_eq!(answers(&p, [to_all(datagram(A, B, 7, b"x")), ip6(a, "ff02::1", 99, 64, b"?")]), [[0u8; 0]; 0]);
+    // The same to us alone; and an IPv6 ping of everybody is answered, as Linux does.
+    for f in [ping(A, B), datagram(A, B, 7, b"x"), ip4(A, B, 99, b"?"), ping6(a, b), ping6(a, "ff02::1")] {
+        assert_eq!(answers(&p, [f.clone()]).len(), 1, "{f:?}");
+    }
+}
+
+#[test]
+fn scans_of_an_open_port_learn_nothing() {
     let p = Pair::new();
     let _l = listen(&p.b, 80, 64);
-    let before = p.ba.lock().unwrap().count;
-    for src in [[0, 0, 0, 0], [255, 255, 255, 255], [10, 0, 0, 255], [224, 0, 0, 1], [127, 0, 0, 1], B] {
-        inject(&p, segment(src, 1234, 80, 1, 0, 2, &[]));
-        inject(&p, segment(src, 1234, 81, 1, 0, 2, &[]));
-    }
-    // TCP to a broadcast Ethernet address.
-    let mut f = segment(A, 1234, 80, 1, 0, 2, &[]);
-    f[..6].fill(255);
-    inject(&p, f);
-    p.run(10 * MS);
-    let quiet = p.ba.lock().unwrap().count - before;
-    assert!(quiet <= 1, "at most a router solicitation, not {quiet} frames");
-    p.b.with(|st| assert_eq!(st.conns.len(), 0));
-    // Christmas trees and null scans of a listening port get no connection.
-    for flags in [0x3f, 0, 3, 0x29] {
-        inject(&p, segment(A, 1235, 80, 1, 0, flags, &[]));
-    }
-    p.run(10 * MS);
-    p.b.with(|st| assert_eq!(st.conns.len(), 0));
     alive(&p);
+    let scan = |port, flags| {
+        let seen = segments(&answers(&p, [segment(A, 1235, port, 100, 7, flags, b"abc")]), 1235);
+        assert!(seen.len() <= 1);
+        seen.first().map(|s| (s.flags, s.seq, s.ack))
+    };
+    // FIN, null, Xmas tree, SYN with FIN, RST: LISTEN ignores them.
+    for flags in [FIN, 0, 0x29, SYN | FIN, RST, SYN | RST, RST | ACK, 0x3f] {
+        assert_eq!(scan(80, flags), None, "{flags:#x}");
+    }
+    // An ACK is for a connection that is not there.
+    for flags in [ACK, FIN | ACK, SYN | ACK] {
+        assert_eq!(scan(80, flags), Some((RST, 7, 0)), "{flags:#x}");
+    }
+    p.b.with(|st| assert_eq!(st.conns.len(), 0));
+    // A closed port answers all but RST (RFC 9293 section 3.10.7.1).
+    for (flags, more) in [(FIN, 1), (0, 0), (0x29, 1), (SYN, 1), (SYN | FIN, 2)] {
+        assert_eq!(scan(99, flags), Some((RST | ACK, 0, 103 + more)), "{flags:#x}");
+    }
+    assert_eq!(scan(99, ACK), Some((RST, 7, 0)));
+    assert_eq!((scan(99, RST), scan(99, 0x3f)), (None, None));
+}
+
+/// Somebody on the internet.
+fn anybody(x: &mut u64) -> ([u8; 4], u16) {
+    let r = dice(x);
+    ([11, r as u8, (r >> 8) as u8, (r >> 16) as u8 | 1], (r >> 7) as u16 | 1)
+}
+
+/// A client of a listening socket gets through and is served.
+fn served(p: &Pair, l: &Socket, port: u16, limit: u64) {
+    let c = tcp(&p.a);
+    let _ = c.connect(&v4(B, port));
+    let mut s = None;
+    let up = p.run_until(now() + limit, || {
+        s = s.take().or_else(|| l.accept(true).ok().map(|s| s.0));
+        s.is_some()
+    });
+    assert!(up, "port {port} is not served: {:?}", c.get(1, 4));
+    transfer(p, &c, &s.unwrap(), &noise(5000), 5 * S);
 }
 
 #[test]
@@ -178,39 +246,125 @@ fn a_syn_flood_leaves_room_for_others() {
     let l = listen(&p.b, 80, 511);
     let (c0, s0) = p.connect(81);
     let mut x = 5;
-    for round in 0..200 {
+    for round in 0..300 {
         for _ in 0..100 {
-            let r = dice(&mut x);
-            inject(
-                &p,
-                segment(
-                    [11, r as u8, (r >> 8) as u8, (r >> 16) as u8 | 1],
-                    (r >> 7) as u16 | 1,
-                    80,
-                    r as u32,
-                    0,
-                    2,
-                    &[],
-                ),
-            );
+            let (src, port) = anybody(&mut x);
+            inject(&p, segment(src, port, 80, dice(&mut x) as u32, 0, SYN, &[]));
         }
         // 10,000 a second.
         p.run(10 * MS);
+        // In the first second of a flood, which may be a burst, SYNs are dropped.
         if round % 50 == 25 {
-            let c = tcp(&p.a);
-            let _ = c.connect(&v4(B, 80));
-            let mut s = None;
-            assert!(p.run_until(now() + 5 * S, || {
-                s = s.take().or_else(|| l.accept(true).ok().map(|s| s.0));
-                s.is_some()
-            }));
-            transfer(&p, &c, &s.unwrap(), &noise(5000), 5 * S);
+            served(&p, &l, 80, if round < 120 { 5 * S } else { 100 * MS });
             transfer(&p, &c0, &s0, &noise(5000), 5 * S);
         }
     }
     p.b.with(|st| assert!(st.conns.len() < 1200 && st.memory.used <= st.memory.budget));
     p.run(200 * S);
-    p.b.with(|st| assert!(st.conns.len() < 20, "{} left", st.conns.len()));
+    p.b.with(|st| {
+        assert!(st.conns.len() < 20, "{} left", st.conns.len());
+        assert_eq!(st.memory.half, 0);
+    });
+}
+
+/// A handful of handshakes may take all the memory there is, and datagrams what those leave: yet who connects, to
+/// whichever port, is served.
+#[test]
+fn floods_of_one_port_starve_no_other() {
+    let p = Pair::with(Options { memory: 16 << 20, ..Options::default() });
+    let (l, other) = (listen(&p.b, 80, 4096), listen(&p.b, 81, 128));
+    let sinks: Vec<_> = (0..40)
+        .map(|i| {
+            let u = udp(&p.b);
+            u.ops().bind(&v4([0; 4], 9000 + i)).unwrap();
+            u
+        })
+        .collect();
+    let mut x = 5;
+    for _ in 0..200 {
+        for _ in 0..100 {
+            let (src, port) = anybody(&mut x);
+            inject(&p, segment(src, port, 80, dice(&mut x) as u32, 0, SYN, &[]));
+        }
+        p.run(10 * MS);
+    }
+    served(&p, &other, 81, 100 * MS);
+    served(&p, &l, 80, 100 * MS);
+    for i in 0..20_000 {
+        inject(&p, datagram(anybody(&mut x).0, B, 9000 + i % 40, &[0; 1000]));
+        if i % 100 == 0 {
+            p.run(10 * MS);
+        }
+    }
+    assert!(p.b.with(|st| st.stats.udp_dropped) > 0, "not all memory was asked for");
+    served(&p, &other, 81, 100 * MS);
+    served(&p, &l, 80, 100 * MS);
+    drop((l, other, sinks));
+    p.run(100 * S);
+    p.b.with(|st| assert_eq!((st.memory.used, st.memory.half, st.conns.len()), (0, 0, 0)));
+}
+
+#[test]
+fn a_cookie_is_good_for_its_connection_only() {
+    let p = Pair::new();
+    let l = listen(&p.b, 80, 1);
+    let mut peer = Peer::new(&p, 5000);
+    // Nobody's ACK is taken for a cookie's before there was one.
+    assert_eq!(peer.say(ACK, 1, 1, &[])[0].flags, RST);
+    let mut x = 5;
+    for _ in 0..110 {
+        for _ in 0..20 {
+            let (src, port) = anybody(&mut x);
+            inject(&p, segment(src, port, 80, dice(&mut x) as u32, 0, SYN, &[]));
+        }
+        p.run(10 * MS);
+    }
+    heard(&p);
+    let conns = p.b.with(|st| st.conns.len());
+    let cookie = |peer: &mut Peer<'_>, port: u16| {
+        peer.port = port;
+        let answer = peer.say(SYN, 999, 0, &[]);
+        assert_eq!((answer.len(), answer[0].flags, answer[0].ack), (1, SYN | ACK, 1000), "{answer:?}");
+        answer[0].seq.wrapping_add(1)
+    };
+    let good = cookie(&mut peer, 5000);
+    assert_eq!(p.b.with(|st| st.conns.len()), conns, "something was kept");
+    for (port, seq, ack) in
+        [(5001, 1000, good), (5000, 1001, good), (5000, 1000, good ^ 1), (5000, 1000, good ^ 1 << 27)]
+    {
+        peer.port = port;
+        assert_eq!(peer.say(ACK, seq, ack, &[])[0].flags, RST);
+    }
+    // The ACK is lost; the first data brings the cookie, and more follows in the same batch.
+    peer.port = 5000;
+    inject(&p, segment(A, 5000, 80, 1000, good, ACK, b"hello, "));
+    peer.say(ACK, 1007, good, b"world");
+    let s = l.accept(true).unwrap().0;
+    assert_eq!(recv(&s, 100).unwrap(), b"hello, world");
+    send(&s, b"welcome").unwrap();
+    let sent = peer.hear();
+    assert!(sent.iter().any(|t| (t.seq, t.len, t.ack) == (good, 7, 1012)), "{sent:?}");
+    // Good for a minute or two, not for ever.
+    let late = cookie(&mut peer, 5002);
+    p.run(59 * S);
+    heard(&p);
+    peer.say(ACK, 1000, late, &[]);
+    assert!(l.accept(true).is_ok(), "not even a minute");
+    let old = {
+        let mut x = 5;
+        for _ in 0..110 {
+            for _ in 0..20 {
+                let (src, port) = anybody(&mut x);
+                inject(&p, segment(src, port, 80, dice(&mut x) as u32, 0, SYN, &[]));
+            }
+            p.run(10 * MS);
+        }
+        heard(&p);
+        cookie(&mut peer, 5003)
+    };
+    p.run(121 * S);
+    heard(&p);
+    assert_eq!(peer.say(ACK, 1000, old, &[])[0].flags, RST);
 }
 
 #[test]
@@ -265,13 +419,13 @@ fn forged_icmp_does_not_end_connections() {
     let mut f = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 56, 0, 0, 0, 0, 64, 1, 0, 0];
     f.extend(A);
     f.extend(B);
-    let sum_ip = sum(&f[14..34], 0);
+    let sum_ip = checksum(&f[14..34], 0);
     f[24..26].copy_from_slice(&sum_ip.to_be_bytes());
     f.extend([3, 3, 0, 0, 0, 0, 0, 0]);
     let mut q = quoted[14..42].to_vec();
     q[16..20].copy_from_slice(&A);
     f.extend(q);
-    let c2 = sum(&f[34..], 0);
+    let c2 = checksum(&f[34..], 0);
     f[36..38].copy_from_slice(&c2.to_be_bytes());
     inject(&p, f);
     p.run(10 * MS);

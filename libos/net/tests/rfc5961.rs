@@ -258,6 +258,21 @@ fn a_port_is_used_again_right_after_a_reset() {
 }
 
 #[test]
+fn a_closing_listener_forgets_whoever_was_reset_before() {
+    let p = Pair::new();
+    let l = listen(&p.b, 80, 64);
+    let c = tcp(&p.a);
+    let _ = c.connect(&v4(B, 80));
+    assert!(p.until(|| c.poll(None).contains(Events::OUT)));
+    c.set(1, 13, &[1, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    drop(c);
+    p.run(10 * MS);
+    drop(l);
+    p.run(10 * MS);
+    p.b.with(|st| assert_eq!((st.conns.len(), st.memory.used), (0, 0)));
+}
+
+#[test]
 fn time_wait_takes_a_newer_syn_and_answers_an_older_one() {
     let p = Pair::new();
     let l = listen(&p.b, 80, 64);

@@ -1,7 +1,6 @@
 //! Frames out, timers, and what follows when a connection's state has changed.
 
 use super::conn::{Change, Conn, Ifc, Owner};
-use super::sock::Kind;
 use super::{Stack, instant};
 use crate::device::NetDevice;
 use crate::phy::{Card, FrameSink, Nowhere, OneSlot, Report};
@@ -287,11 +286,12 @@ impl Stack {
     /// Adds a connection to the tables.
     pub fn add_conn(&mut self, c: Conn) -> Result<u32> {
         let tuple = c.tuple;
-        let id = self.conns.insert(c)?;
-        if let Err(e) = self.timers.reserve(id) {
-            self.conns.remove(id);
-            return Err(e);
-        }
+        let charged = c.charged;
+        let added = self
+            .conns
+            .insert(c)
+            .and_then(|id| self.timers.reserve(id).map(|()| id).inspect_err(|_| drop(self.conns.remove(id))));
+        let id = added.inspect_err(|_| self.memory.release(charged))?;
         self.tuples.insert(tuple, id);
         *self.port_use.entry(tuple.lport).or_insert(0) += 1;
         Ok(id)
@@ -301,12 +301,8 @@ impl Stack {
     pub fn remove_conn(&mut self, id: u32) {
         self.detach(id, false);
         self.timers.clear(id);
+        self.leave_half(id, Owner::Orphan);
         let Some(c) = self.conns.remove(id) else { return };
-        if let Owner::Half(sid) = c.owner
-            && let Some(Kind::Listen(l)) = self.socks.get_mut(sid).map(|s| &mut s.kind)
-        {
-            l.half_len = l.half_len.saturating_sub(1);
-        }
         self.memory.put_back((c.set, c.handle), c.charged);
     }
 

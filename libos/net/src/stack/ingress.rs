@@ -95,16 +95,14 @@ impl Stack {
                 return;
             }
         }
-        if t.syn && !t.has_ack && !t.rst && !t.fin && self.syn_in(ifc, ip, t) {
+        if self.listener_in(ifc, raw, ip, t) || t.rst {
             return;
         }
-        if !t.rst {
-            self.answer(ifc, raw, &t.tuple, Segment::reset(t));
-        }
+        self.answer(ifc, raw, &t.tuple, Segment::reset(t));
     }
 
     /// A segment that smoltcp shall process for a connection.
-    fn feed(&mut self, id: u32, raw: &[u8], t: &Tcp) {
+    pub fn feed(&mut self, id: u32, raw: &[u8], t: &Tcp) {
         let now = self.now;
         let Some(c) = self.conns.get_mut(id) else { return };
         let port = match c.ifc {

@@ -28,16 +28,21 @@ pub struct Listener {
     pub backlog: usize,
     /// Complete connections.
     pub queue: VecDeque<u32>,
-    /// Connections in the handshake, oldest first. Ids that have moved on are skipped.
-    pub half: VecDeque<u32>,
-    /// How many of `half` still are.
+    /// How many connections are in the handshake.
     pub half_len: usize,
+    /// Since when that is as many as may be. 0: it is not.
+    full_since: u64,
 }
 
 impl Listener {
     /// For `listen(fd, backlog)`.
     pub fn new(backlog: i32) -> Self {
-        Self { backlog: limit(backlog), queue: VecDeque::new(), half: VecDeque::new(), half_len: 0 }
+        Self { backlog: limit(backlog), queue: VecDeque::new(), half_len: 0, full_since: 0 }
+    }
+
+    /// SYNs are dropped while the accept queue is over its limit, as on Linux.
+    pub fn overflows(&self) -> bool {
+        self.queue.len() > self.backlog
     }
 }
 
@@ -103,61 +108,71 @@ impl Stack {
         clock.wrapping_add(crate::table::sip(self.isn_key, &t.bytes()) as u32)
     }
 
-    /// A SYN that matches no connection. True when it was dealt with; false: nobody listens (RST).
-    pub fn syn_in(&mut self, ifc: Ifc, ip: &[u8], t: &Tcp) -> bool {
+    /// A segment that matches no connection. True when a listening socket has dealt with it; false: nobody's. As in
+    /// LISTEN on Linux (tcp_rcv_state_process) a SYN alone opens, an ACK is refused unless it brings a cookie back, and
+    /// the rest is ignored: FIN, null and Christmas tree scans learn nothing.
+    pub fn listener_in(&mut self, ifc: Ifc, raw: &[u8], ip: &[u8], t: &Tcp) -> bool {
         let h = spread(&self.hash, &t.tuple);
         let Some(sid) = self.ports.best(super::ports::Proto::Tcp, t.tuple.lport, &t.tuple.local, h, |b| b.listening)
         else {
             return false;
         };
-        if self.open_half(sid, ifc, ip, t).is_err() {
-            self.stats.syn_dropped += 1;
+        if t.has_ack {
+            return self.cookie_in(sid, ifc, raw, t);
+        }
+        if t.syn && !t.fin && !t.rst {
+            self.syn_in(sid, ifc, raw, ip, t);
         }
         true
     }
 
-    fn open_half(&mut self, sid: u32, ifc: Ifc, ip: &[u8], t: &Tcp) -> Result<()> {
-        let oldest = self.oldest_half(sid);
-        let (opts, oldest) = {
-            let sock = self.socks.get_mut(sid).ok_or(Errno::EBADF)?;
-            let opts = sock.opts;
-            let Kind::Listen(l) = &mut sock.kind else { return Err(Errno::EINVAL) };
-            // Linux: SYNs are dropped while the accept queue is over its limit.
-            if l.queue.len() > l.backlog {
-                return Err(Errno::EAGAIN);
-            }
-            l.half.try_reserve(1)?;
-            // A full handshake queue loses its oldest entry rather than the new SYN: under a flood of SYNs that
-            // are never answered, a real peer then only has to answer within a queue's worth of them.
-            let full = l.half_len >= l.backlog.max(8) * 2 || l.half.len() > 4 * SOMAXCONN;
-            (opts, if full { oldest } else { None })
-        };
-        if let Some(old) = oldest {
-            self.drop_half(sid, old);
+    fn syn_in(&mut self, sid: u32, ifc: Ifc, raw: &[u8], ip: &[u8], t: &Tcp) {
+        let now = self.now;
+        let Some(Kind::Listen(l)) = self.socks.get_mut(sid).map(|s| &mut s.kind) else { return };
+        // Handshakes have buffers already: those of all listening sockets together leave room for connections.
+        let full = l.half_len >= l.backlog.max(8) * 2 || self.memory.half > self.memory.budget / 2;
+        match (full, l.full_since) {
+            (false, _) => l.full_since = 0,
+            (true, 0) => l.full_since = now,
+            _ => {}
         }
-        let sizes = self.sizes(&opts);
+        // A burst is over within a second, and may come again then. A flood is not: its handshakes stay.
+        let flood = full && (now < self.cookies_until || now >= l.full_since + NS);
+        if l.overflows() || full && !flood {
+            self.stats.syn_dropped += 1;
+        } else if flood {
+            self.send_cookie(sid, ifc, raw, t);
+        } else if self.open_half(sid, ifc, ip, t, None).is_err() {
+            self.stats.syn_dropped += 1;
+        }
+    }
+
+    /// A connection in the handshake, from the SYN `t`, which `ip` is. `cookie`: the initial sequence number with which
+    /// that was answered before.
+    pub fn open_half(&mut self, sid: u32, ifc: Ifc, ip: &[u8], t: &Tcp, cookie: Option<u32>) -> Result<u32> {
+        let opts = self.sock(sid)?.opts;
         let now = self.now;
         self.reserve_conn()?;
-        let mut got = self.memory.socket(sizes);
-        if got.is_err()
-            && let Some(old) = self.oldest_half(sid)
-        {
-            self.drop_half(sid, old);
-            got = self.memory.socket(self.sizes(&opts));
-        }
-        let ((mut set, handle), charged) = got?;
+        let ((mut set, handle), charged) = self.memory.socket(self.sizes(&opts))?;
         let s = set.get_mut::<tcp::Socket>(handle);
         let mtu = self.mtu(ifc);
         s.abort();
         s.set_congestion_control(tcp::CongestionControl::None);
         let mut ok = s.listen((t.tuple.local, t.tuple.lport)).is_ok();
+        let mut report = Report::default();
         if ok {
             // The SYN is processed on an interface of its own: see `seeded`.
             let link = Link { medium: Medium::Ip, mtu, tx_checksum: true, tso4: None };
-            let mut dev = OneSlot { link, rx: Some(ip), sink: &mut FrameQueue::default(), report: Report::default() };
-            let isn = self.isn(&t.tuple);
-            seeded(isn, t.tuple.local, mtu, now).poll_ingress_single(instant(now), &mut dev, &mut set);
+            let mut dev = OneSlot { link, rx: Some(ip), sink: &mut FrameQueue::default(), report };
+            let isn = cookie.unwrap_or_else(|| self.isn(&t.tuple));
+            let mut own = seeded(isn, t.tuple.local, mtu, now);
+            own.poll_ingress_single(instant(now), &mut dev, &mut set);
             ok = set.get::<tcp::Socket>(handle).state() == State::SynReceived;
+            if cookie.is_some() {
+                // What smoltcp answers is out already.
+                own.poll_egress(instant(now), &mut dev, &mut set);
+                report = dev.report;
+            }
         }
         if !ok {
             self.memory.put_back((set, handle), charged);
@@ -169,35 +184,24 @@ impl Stack {
         c.rcv_nxt = t.seq.wrapping_add(1);
         c.deadline = now + HANDSHAKE;
         c.set_mss(mtu, t.mss);
+        c.note(&report);
         c.apply();
         let id = self.add_conn(c)?;
+        self.memory.half += charged;
         if let Some(Kind::Listen(l)) = self.socks.get_mut(sid).map(|s| &mut s.kind) {
-            l.half.push_back(id);
             l.half_len += 1;
         }
         self.touch(id);
-        Ok(())
+        Ok(id)
     }
 
-    fn oldest_half(&mut self, sid: u32) -> Option<u32> {
-        let Some(Kind::Listen(l)) = self.socks.get_mut(sid).map(|s| &mut s.kind) else { return None };
-        while let Some(&id) = l.half.front() {
-            if self.conns.get(id).is_some_and(|c| c.owner == Owner::Half(sid)) {
-                return Some(id);
-            }
-            l.half.pop_front();
-        }
-        None
-    }
-
-    /// Forgets a connection in the handshake.
-    fn drop_half(&mut self, sid: u32, id: u32) {
+    /// A connection leaves the handshake, one way or the other.
+    pub fn leave_half(&mut self, id: u32, owner: Owner) {
+        let Some(c) = self.conns.get_mut(id) else { return };
+        let Owner::Half(sid) = core::mem::replace(&mut c.owner, owner) else { return };
+        self.memory.half -= c.charged;
         if let Some(Kind::Listen(l)) = self.socks.get_mut(sid).map(|s| &mut s.kind) {
-            l.half.pop_front();
-        }
-        if self.conns.get(id).is_some_and(|c| c.owner == Owner::Half(sid)) {
-            self.stats.syn_dropped += 1;
-            self.remove_conn(id);
+            l.half_len -= 1;
         }
     }
 
@@ -214,11 +218,10 @@ impl Stack {
             }
         }
         c.deadline = 0;
-        c.owner = Owner::Queued(sid);
+        self.leave_half(id, Owner::Queued(sid));
         let Some(sock) = self.socks.get_mut(sid) else { return };
         let shared = sock.shared.clone();
         let Kind::Listen(l) = &mut sock.kind else { return };
-        l.half_len = l.half_len.saturating_sub(1);
         if l.queue.try_reserve(1).is_err() {
             self.remove_conn(id);
             return;
@@ -242,14 +245,18 @@ impl Stack {
     }
 
     /// `close` of a listening socket: whoever was not accepted gets an RST.
-    pub fn close_listener(&mut self, l: Listener) {
-        for id in l.queue.into_iter().chain(l.half) {
-            let pending = |c: &Conn| matches!(c.owner, Owner::Half(_) | Owner::Queued(_));
-            if self.conns.get(id).is_some_and(pending)
-                && let Some(c) = self.conns.get_mut(id)
-            {
-                c.owner = Owner::Orphan;
+    pub fn close_listener(&mut self, sid: u32) {
+        for id in 0..self.conns.end() {
+            let Some(c) = self.conns.get_mut(id) else { continue };
+            if c.owner != Owner::Half(sid) && c.owner != Owner::Queued(sid) {
+                continue;
+            }
+            if c.detached {
+                // Its peer has reset it.
+                self.remove_conn(id);
+            } else {
                 c.abort(None);
+                self.leave_half(id, Owner::Orphan);
                 self.touch(id);
             }
         }

@@ -12,6 +12,8 @@ use smoltcp::socket::tcp;
 pub struct Memory {
     pub budget: usize,
     pub used: usize,
+    /// Of that, by connections in the handshake.
+    pub half: usize,
     /// Sockets ready for use, all with the same buffer sizes.
     pool: Vec<Pooled>,
     pool_sizes: (usize, usize),
@@ -23,12 +25,12 @@ pub type Pooled = (SocketSet<'static>, SocketHandle);
 /// Most pooled sockets.
 const POOL: usize = 64;
 /// Smallest buffers (receive, send).
-const LEAST: (usize, usize) = (4096, 4096);
+pub const LEAST: (usize, usize) = (4096, 4096);
 
 impl Memory {
     /// A budget of a third of `ram`.
     pub fn new(ram: usize) -> Self {
-        Self { budget: (ram / 3).max(256 << 10), used: 0, pool: Vec::new(), pool_sizes: (0, 0) }
+        Self { budget: (ram / 3).max(256 << 10), used: 0, half: 0, pool: Vec::new(), pool_sizes: (0, 0) }
     }
 
     /// Sizes for the next connection (receive, send).
@@ -53,6 +55,11 @@ impl Memory {
         }
         self.used += n;
         Ok(())
+    }
+
+    /// Takes `n` bytes for a received datagram: a flood of them leaves a quarter of the budget to TCP.
+    pub fn charge_datagram(&mut self, n: usize) -> Result<()> {
+        if self.used + n > self.budget - self.budget / 4 { Err(Errno::ENOBUFS) } else { self.charge(n) }
     }
 
     /// Gives them back.

@@ -5,6 +5,7 @@
 
 pub mod conn;
 mod control;
+mod cookie;
 mod egress;
 mod ingress;
 pub mod listen;
@@ -120,6 +121,8 @@ pub struct Stack {
     pub hash: crate::table::Keyed,
     /// Secret of the initial sequence numbers.
     isn_key: [u64; 2],
+    /// When the last SYN cookie ceases to be good.
+    cookies_until: u64,
 }
 
 /// MTU of the loopback interface: large, but several segments fit a window.
@@ -159,6 +162,7 @@ impl Stack {
             stats: Stats::default(),
             hash: crate::table::Keyed::new(),
             isn_key: [random::u64(), random::u64()],
+            cookies_until: 0,
         }
     }
 

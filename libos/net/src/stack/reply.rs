@@ -1,4 +1,4 @@
-//! Segments that no connection sends: RST, the ACKs of TIME-WAIT and RFC 5961. Each answers a frame and
+//! Segments that no connection sends: RST, the ACKs of TIME-WAIT and RFC 5961, SYN cookies. Each answers a frame and
 //! goes back to where that came from.
 
 use super::Stack;

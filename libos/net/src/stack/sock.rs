@@ -256,7 +256,7 @@ impl Stack {
         }
         match s.kind {
             Kind::Idle => {}
-            Kind::Listen(l) => self.close_listener(l),
+            Kind::Listen(_) => self.close_listener(sid),
             Kind::Conn(id) => self.close_conn(id, s.opts.linger),
             Kind::Udp(u) => self.memory.release(u.charged),
         }

@@ -170,7 +170,7 @@ impl Stack {
 
     fn udp_queue(&mut self, sid: u32, ifc: Ifc, d: &frame::Udp<'_>) -> Result<()> {
         let cost = d.data.len() + OVERHEAD;
-        self.memory.charge(cost)?;
+        self.memory.charge_datagram(cost)?;
         let Some(sock) = self.socks.get_mut(sid) else { return Err(Errno::EBADF) };
         let shared = sock.shared.clone();
         let Kind::Udp(u) = &mut sock.kind else { return Err(Errno::EBADF) };
