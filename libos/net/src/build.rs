@@ -3,7 +3,7 @@
 use crate::phy::pseudo;
 use smoltcp::wire::{IpAddress, checksum};
 
-/// The longest: Ethernet, IPv6, TCP with some options.
+/// The longest: Ethernet, IPv6, a neighbor solicitation or advertisement with one option.
 const LONGEST: usize = 14 + 40 + 32;
 
 /// A frame, written from its beginning.

@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant;
-use smoltcp::wire::checksum;
+use smoltcp::wire::{IpAddress, checksum};
 
 /// Where emitted frames go.
 pub trait FrameSink {
@@ -95,8 +95,8 @@ impl FrameSink for Nowhere {
 pub struct Report {
     /// Frames of any kind.
     pub frames: u32,
-    /// ARP requests and neighbor solicitations among them.
-    pub asked_neighbor: bool,
+    /// Whose neighbor address the last ARP request or neighbor solicitation among them wants to know.
+    pub asked: Option<IpAddress>,
     /// The last TCP segment.
     pub last: Option<Sent>,
     /// End (sequence number) of the last segment with less than a full load of data.
@@ -228,7 +228,11 @@ fn finish(buf: &mut [u8], link: Link, gso: u16, report: &mut Report) -> TxMeta {
     let at = link.ip_at();
     let mut meta = TxMeta::default();
     if at == 14 && buf.get(12..14) == Some(&[0x08, 0x06]) {
-        report.asked_neighbor = true;
+        let target = |t: &[u8]| IpAddress::v4(t[0], t[1], t[2], t[3]);
+        // Not a reply.
+        if buf.get(21) == Some(&1) {
+            report.asked = buf.get(38..42).map(target);
+        }
         return meta;
     }
     if let Some(s) = frame::sent(buf, at) {
@@ -250,8 +254,11 @@ fn finish(buf: &mut [u8], link: Link, gso: u16, report: &mut Report) -> TxMeta {
         Some(6) => (buf[at + 6], at + 40),
         _ => return meta,
     };
-    if proto == 58 && buf.get(body) == Some(&135) {
-        report.asked_neighbor = true;
+    if proto == 58
+        && buf.get(body) == Some(&135)
+        && let Some(Ok(target)) = buf.get(body + 8..body + 24).map(<[u8; 16]>::try_from)
+    {
+        report.asked = Some(IpAddress::Ipv6(target.into()));
     }
     if proto == 17 && link.tx_checksum && buf.len() >= body + 8 {
         let fragment = buf[at] >> 4 == 4 && u16::from_be_bytes([buf[at + 6], buf[at + 7]]) & 0x3fff != 0;

@@ -30,8 +30,6 @@ pub struct Control {
     pub news: bool,
     /// IPv4 is configured, or will not be.
     pub ready: bool,
-    /// Next hops asked for, and when.
-    pub asked: Vec<(IpAddress, u64)>,
     /// Datagram sockets that wait for a neighbor or the card.
     pub udp_waiting: Vec<u32>,
 }
@@ -47,7 +45,6 @@ impl Default for Control {
             resolv: None,
             news: false,
             ready: true,
-            asked: Vec::new(),
             udp_waiting: Vec::new(),
         }
     }
@@ -111,6 +108,7 @@ impl Stack {
                 let _ = a.insert(0, IpCidr::Ipv4(addr));
             }
         });
+        self.neighbors.forget();
         eth.iface.routes_mut().remove_default_ipv4_route();
         if let Some(g) = gateway {
             let _ = eth.iface.routes_mut().add_default_ipv4_route(g);
@@ -154,6 +152,9 @@ impl Stack {
             let at = own.poll_at(now, &eth.empty).filter(|&t| t > now);
             again = again.into_iter().chain(at).min();
         }
+        let asked = slot.report.asked;
+        self.neighbor_asked(asked);
+        let Some(eth) = &mut self.eth else { return };
         let mut lease = None;
         if let Some(h) = self.control.dhcp {
             lease = eth.control.get_mut::<dhcpv4::Socket>(h).poll().map(|e| match e {

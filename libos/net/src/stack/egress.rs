@@ -57,7 +57,7 @@ impl Stack {
 
     fn next_deadline(&mut self) -> u64 {
         let mut at = self.timers.first().map_or(u64::MAX, |t| t.0);
-        at = at.min(self.control.next_at).min(self.udp_next());
+        at = at.min(self.control.next_at).min(self.udp_next()).min(self.neighbors.next());
         if let Some(t) = self.tw.next() {
             // Only tidying: no hurry.
             at = at.min(t.saturating_add(5 * NS));
@@ -154,14 +154,18 @@ impl Stack {
         }
         self.tx_full |= report.blocked;
         let poll_at = iface.poll_at(instant(now), &c.set);
-        let waits = report.asked_neighbor
+        let waits = report.asked.is_some()
             || (!report.blocked && poll_at.is_some_and(|t| t > instant(now)) && report.frames == 0 && c.unsent());
-        let ask = waits.then_some((c.tuple.remote, report.asked_neighbor));
+        let suspect = (report.resent && c.ifc == Ifc::Eth).then_some(c.tuple.remote);
+        let ask = waits.then_some((c.tuple.remote, report.asked.is_some()));
         if waits && self.neighbor_wait.try_reserve(1).is_ok() && self.neighbor_wait.len() < 65536 {
             self.neighbor_wait.push(id);
         }
         let next = poll_at.map_or(u64::MAX, |t| (t.total_micros() as u64).saturating_mul(1000));
         let next = if report.blocked { u64::MAX } else { next.max(now + 1) };
+        if let Some(to) = suspect {
+            self.neighbor_suspect(&to);
+        }
         if let Some((to, asked)) = ask {
             self.neighbor_needed(&to, asked);
         }
@@ -249,6 +253,7 @@ impl Stack {
             self.touch(id);
         }
         self.tw.expire(self.now);
+        self.run_neighbors();
         self.run_control(dev);
     }
 

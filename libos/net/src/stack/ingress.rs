@@ -46,19 +46,16 @@ impl Stack {
             Kind::Fragment => self.fragment_in(ifc, raw, p.ip),
             Kind::Icmp { v6, kind, code, about } => {
                 self.icmp_error(v6, kind, code, about);
-                self.hand_to_control(ifc, raw);
-                if v6 && ifc == Ifc::Eth && kind == 134 {
-                    self.advertisement(raw);
-                }
-                // Neighbor advertisements and solicitations tell addresses.
-                if v6 && (133..=137).contains(&kind) {
-                    self.neighbors_changed();
+                match (v6 && ifc == Ifc::Eth, kind) {
+                    (true, 134) => {
+                        self.advertisement(raw);
+                        self.neighbors_changed();
+                    }
+                    (true, 135 | 136) => self.neighbor_in(raw, p.ip),
+                    _ => self.hand_to_control(ifc, raw),
                 }
             }
-            Kind::Arp => {
-                self.hand_to_control(ifc, raw);
-                self.neighbors_changed();
-            }
+            Kind::Arp => self.arp_in(raw),
             Kind::Other => self.hand_to_control(ifc, raw),
         }
     }
@@ -155,6 +152,8 @@ impl Stack {
         if let Some(Port { iface, link, control, queue, .. }) = self.port(ifc) {
             let mut dev = OneSlot { link: *link, rx: Some(raw), sink: queue, report: Report::default() };
             iface.poll_ingress_single(now, &mut dev, control);
+            let asked = dev.report.asked;
+            self.neighbor_asked(asked);
         }
     }
 

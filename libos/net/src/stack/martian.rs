@@ -37,15 +37,21 @@ impl Stack {
 
     /// Whether a packet from the card gets no answer although it is well formed: a ping of all IPv4 hosts
     /// (icmp_echo_ignore_broadcasts; Linux does answer IPv6 multicast ones), and unknown protocols sent to many
-    /// (RFC 1122 section 3.2.2, RFC 4443 section 2.4).
+    /// (RFC 1122 section 3.2.2, RFC 4443 section 2.4). Neither does hidden neighbor discovery.
     pub fn unanswered(&self, ip: &[u8], kind: &Kind<'_>) -> bool {
         let Some(eth) = &self.eth else { return true };
         match kind {
             Kind::Icmp { v6: false, .. } => !eth.iface.has_ip_addr(IpAddress::v4(ip[16], ip[17], ip[18], ip[19])),
-            Kind::Other => ip[0] >> 4 == 6 && ip[24] == 0xff,
+            Kind::Other => ip[0] >> 4 == 6 && (ip[24] == 0xff || hidden_neighbor(ip)),
             _ => false,
         }
     }
+}
+
+/// Neighbor discovery behind a hop-by-hop header, which nobody sends: smoltcp would look there, and believe it.
+fn hidden_neighbor(ip: &[u8]) -> bool {
+    let [58, n, ..] = ip[40..] else { return false };
+    ip[6] == 0 && matches!(ip.get(48 + usize::from(n) * 8), Some(133..=137))
 }
 
 /// The broadcast address of a subnet of ours.

@@ -15,6 +15,7 @@ mod neighbor;
 pub mod ports;
 mod reply;
 pub mod sock;
+mod solicit;
 pub mod timewait;
 pub mod udp;
 mod validate;
@@ -115,6 +116,7 @@ pub struct Stack {
     pub wakes: Vec<(Arc<Shared>, Events)>,
     pub memory: memory::Memory,
     pub control: control::Control,
+    pub neighbors: neighbor::Neighbors,
     pub fragments: crate::reassembly::Reassembly,
     pub hooks: Arc<dyn Hooks>,
     pub stats: Stats,
@@ -157,6 +159,7 @@ impl Stack {
             wakes: Vec::new(),
             memory: memory::Memory::new(memory_bytes),
             control: control::Control::default(),
+            neighbors: neighbor::Neighbors::default(),
             fragments: crate::reassembly::Reassembly::new(),
             hooks,
             stats: Stats::default(),

@@ -1,101 +1,187 @@
-//! Asking for neighbors. smoltcp asks for one in a second, whoever needs it; here each next hop has its own limit,
-//! so that one host that does not answer delays nobody who wants another.
+//! Who has which Ethernet address. smoltcp's cache believes whatever ARP frame or advertisement came last, so that one
+//! forged frame for the gateway takes the whole network away. Here such frames are claims, and smoltcp hears of a
+//! neighbor only when one is believed: an unknown neighbor's when we have asked for it, a known one's new address when
+//! the old one no longer answers. smoltcp also asks for one neighbor in a second, whoever needs it; here each has its
+//! own limit, so that one that does not answer delays nobody who wants another.
 
 use super::Stack;
-use crate::device::TxMeta;
-use crate::phy::FrameSink;
+use super::solicit::Mac;
+use alloc::vec::Vec;
 use libos_base::time::NS;
-use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, HardwareAddress, Icmpv6Packet,
-    Icmpv6Repr, IpAddress, IpProtocol, Ipv6Address, Ipv6Packet, Ipv6Repr, NdiscRepr,
-};
+use smoltcp::wire::IpAddress;
 
-/// Next hops remembered.
-const REMEMBERED: usize = 16;
+/// Neighbors remembered: as many as smoltcp's cache holds.
+const KNOWN: usize = 64;
+/// Of these, the most that made themselves known, by asking for us: the rest is for those that we ask for.
+const TAUGHT: usize = 32;
+/// Questions remembered, and for how long an answer to one is welcome.
+const ASKED: usize = 64;
+const WELCOME: u64 = 3 * NS;
+/// Questions to an address that somebody else claims to have succeeded, and the time for each. A gateway that was
+/// really replaced is so in a second and a half.
+const PROBES: u8 = 3;
+const PROBE: u64 = 400_000_000;
+/// A neighbor that has answered is not questioned again for this long.
+const TRUST: u64 = NS;
+
+struct Known {
+    ip: IpAddress,
+    mac: Mac,
+    /// Unanswered questions to `mac`; 0: it is believed.
+    probes: u8,
+    /// When the next question is due, or the earliest time for the first one.
+    at: u64,
+}
+
+/// The table.
+#[derive(Default)]
+pub struct Neighbors {
+    known: Vec<Known>,
+    /// Whom we asked for, and when.
+    asked: Vec<(IpAddress, u64)>,
+    /// The last place in it that was used again.
+    hand: usize,
+    /// When the next question is due. 0: none.
+    next_at: u64,
+}
+
+impl Neighbors {
+    /// After a change of our own address: another network, perhaps.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// When [`Stack::run_neighbors`] is due.
+    pub fn next(&self) -> u64 {
+        if self.next_at == 0 { u64::MAX } else { self.next_at }
+    }
+}
 
 impl Stack {
     /// Something waits for the way to `to`. `asked`: smoltcp has just sent the question.
     pub fn neighbor_needed(&mut self, to: &IpAddress, asked: bool) {
         let Some(hop) = self.next_hop(to) else { return };
-        let now = self.now;
-        self.control.asked.retain(|a| a.1 + NS > now);
-        let known = self.control.asked.iter().any(|a| a.0 == hop);
-        if known || self.control.asked.try_reserve(1).is_err() {
-            return;
-        }
-        if self.control.asked.len() == REMEMBERED {
-            self.control.asked.remove(0);
-        }
-        self.control.asked.push((hop, now));
-        if !asked {
-            self.ask(&hop);
+        let known = self.neighbors.asked.iter().any(|a| a.0 == hop && a.1 + NS > self.now);
+        if !known && self.neighbor_asked(Some(hop)) && !asked {
+            self.ask(&hop, None);
         }
     }
 
-    fn next_hop(&self, to: &IpAddress) -> Option<IpAddress> {
+    /// A question for `hop` is out: answers are welcome. False without memory.
+    pub fn neighbor_asked(&mut self, hop: Option<IpAddress>) -> bool {
+        let (Some(hop), now) = (hop, self.now) else { return false };
+        let asked = &mut self.neighbors.asked;
+        if let Some(a) = asked.iter_mut().find(|a| a.0 == hop) {
+            a.1 = now;
+            return true;
+        }
+        if asked.len() < ASKED {
+            let room = asked.try_reserve(1).is_ok();
+            if room {
+                asked.push((hop, now));
+            }
+            return room;
+        }
+        self.neighbors.hand = (self.neighbors.hand + 1) % ASKED;
+        self.neighbors.asked[self.neighbors.hand] = (hop, now);
+        true
+    }
+
+    /// The neighbor that a packet to `to` goes to.
+    pub fn next_hop(&self, to: &IpAddress) -> Option<IpAddress> {
         let eth = self.eth.as_ref()?;
         if eth.iface.ip_addrs().iter().any(|c| c.contains_addr(to)) {
             return Some(*to);
         }
-        let routes = eth.iface.routes();
-        let route = match to {
+        self.router(to)
+    }
+
+    fn router(&self, like: &IpAddress) -> Option<IpAddress> {
+        let routes = self.eth.as_ref()?.iface.routes();
+        let route = match like {
             IpAddress::Ipv4(_) => routes.get_default_ipv4_route(),
             IpAddress::Ipv6(_) => routes.get_default_ipv6_route(),
         };
         route.map(|r| r.via_router)
     }
 
-    /// An ARP request or a neighbor solicitation. It goes out with the replies.
-    fn ask(&mut self, hop: &IpAddress) {
-        let Some(eth) = &mut self.eth else { return };
-        let HardwareAddress::Ethernet(me) = eth.iface.hardware_addr() else { return };
-        let Some(source) = eth.iface.get_source_address(hop) else { return };
-        match (hop, source) {
-            (IpAddress::Ipv4(hop), IpAddress::Ipv4(source)) => {
-                let arp = ArpRepr::EthernetIpv4 {
-                    operation: ArpOperation::Request,
-                    source_hardware_addr: me,
-                    source_protocol_addr: source,
-                    target_hardware_addr: EthernetAddress::BROADCAST,
-                    target_protocol_addr: *hop,
-                };
-                eth.queue.send(14 + arp.buffer_len(), &mut |b| {
-                    header(b, me, EthernetAddress::BROADCAST, EthernetProtocol::Arp);
-                    arp.emit(&mut ArpPacket::new_unchecked(&mut b[14..]));
-                    TxMeta::default()
-                });
+    /// Somebody says that `ip` is at `mac`. `teaches`: by asking for us, which makes an unknown neighbor known.
+    pub fn claim(&mut self, ip: IpAddress, mac: Mac, teaches: bool) {
+        let now = self.now;
+        let Neighbors { known, asked, next_at, .. } = &mut self.neighbors;
+        match known.iter_mut().find(|k| k.ip == ip) {
+            Some(k) if k.mac == mac => {
+                if k.probes > 0 {
+                    (k.probes, k.at) = (0, now + TRUST);
+                }
             }
-            (IpAddress::Ipv6(hop), IpAddress::Ipv6(source)) => {
-                let ask = Icmpv6Repr::Ndisc(NdiscRepr::NeighborSolicit { target_addr: *hop, lladdr: Some(me.into()) });
-                let o = hop.octets();
-                let word = |a: u8, b: u8| u16::from(a) << 8 | u16::from(b);
-                // The solicited-node group (RFC 4291 section 2.7.1) and its Ethernet address (RFC 2464 section 7).
-                let group = Ipv6Address::new(0xff02, 0, 0, 0, 0, 1, word(0xff, o[13]), word(o[14], o[15]));
-                let to = EthernetAddress([0x33, 0x33, 0xff, o[13], o[14], o[15]]);
-                let ip = Ipv6Repr {
-                    src_addr: source,
-                    dst_addr: group,
-                    next_header: IpProtocol::Icmpv6,
-                    payload_len: ask.buffer_len(),
-                    hop_limit: 255,
-                };
-                eth.queue.send(14 + ip.buffer_len() + ask.buffer_len(), &mut |b| {
-                    header(b, me, to, EthernetProtocol::Ipv6);
-                    ip.emit(&mut Ipv6Packet::new_unchecked(&mut b[14..]));
-                    let mut body = Icmpv6Packet::new_unchecked(&mut b[14 + ip.buffer_len()..]);
-                    ask.emit(&source, &group, &mut body, &ChecksumCapabilities::default());
-                    TxMeta::default()
-                });
+            Some(k) => {
+                if k.probes == 0 && now >= k.at {
+                    (k.probes, k.at) = (1, now + PROBE);
+                    *next_at = self.now;
+                    let old = k.mac;
+                    self.ask(&ip, Some(old));
+                }
+                return;
             }
-            _ => {}
+            None => {
+                let welcome = asked.iter().any(|a| a.0 == ip && a.1 + WELCOME > now);
+                if !(welcome || teaches && known.len() < TAUGHT) || known.try_reserve(1).is_err() {
+                    return;
+                }
+                if known.len() == KNOWN {
+                    let router = self.router(&ip);
+                    let oldest = self.neighbors.known.iter().position(|k| Some(k.ip) != router).unwrap_or(0);
+                    self.neighbors.known.remove(oldest);
+                }
+                self.neighbors.known.push(Known { ip, mac, probes: 0, at: 0 });
+            }
+        }
+        self.tell_smoltcp(&ip, mac);
+        self.neighbors_changed();
+    }
+
+    /// What went to `to` had to be sent again: whether its next hop is still there.
+    pub fn neighbor_suspect(&mut self, to: &IpAddress) {
+        let Some(hop) = self.next_hop(to) else { return };
+        let now = self.now;
+        let Some(k) = self.neighbors.known.iter_mut().find(|k| k.ip == hop) else {
+            self.neighbor_needed(&hop, false);
+            return;
+        };
+        if k.probes == 0 && now >= k.at {
+            (k.probes, k.at) = (1, now + PROBE);
+            let mac = k.mac;
+            self.neighbors.next_at = now;
+            self.ask(&hop, Some(mac));
         }
     }
-}
 
-fn header(b: &mut [u8], from: EthernetAddress, to: EthernetAddress, kind: EthernetProtocol) {
-    let mut f = EthernetFrame::new_unchecked(b);
-    f.set_src_addr(from);
-    f.set_dst_addr(to);
-    f.set_ethertype(kind);
+    /// Asks again, or gives up neighbors that do not answer: whoever answers the question to all then is it.
+    pub fn run_neighbors(&mut self) {
+        let now = self.now;
+        if now < self.neighbors.next() {
+            return;
+        }
+        let mut i = 0;
+        while let Some(k) = self.neighbors.known.get_mut(i) {
+            i += 1;
+            if k.probes == 0 || k.at > now {
+                continue;
+            }
+            let (ip, mac) = (k.ip, k.mac);
+            if k.probes < PROBES {
+                k.probes += 1;
+                k.at = now + PROBE;
+                self.ask(&ip, Some(mac));
+            } else {
+                i -= 1;
+                self.neighbors.known.remove(i);
+                self.neighbor_asked(Some(ip));
+                self.ask(&ip, None);
+            }
+        }
+        let due = self.neighbors.known.iter().filter(|k| k.probes > 0).map(|k| k.at).min();
+        self.neighbors.next_at = due.unwrap_or(0);
+    }
 }

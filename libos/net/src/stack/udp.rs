@@ -380,9 +380,9 @@ impl Stack {
                 while iface.poll_egress(at, &mut slot, &mut out.set) != PollResult::None
                     || (iface.poll_at(at, &out.set).is_some_and(|t| t <= at)
                         && !slot.report.blocked
-                        && !slot.report.asked_neighbor)
+                        && slot.report.asked.is_none())
                 {}
-                (blocked, asked) = (slot.report.blocked, slot.report.asked_neighbor);
+                (blocked, asked) = (slot.report.blocked, slot.report.asked.is_some());
                 self.stats.tx += u64::from(slot.report.frames);
                 if let Some(t) = iface.poll_at(at, &out.set) {
                     u.next_at = (t.total_micros() as u64 * 1000).max(now + 1);

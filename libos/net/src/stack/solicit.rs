@@ -1,0 +1,165 @@
+//! The frames of neighbor resolution: ARP (RFC 826) and neighbor discovery (RFC 4861), in and out.
+
+use super::Stack;
+use super::conn::Ifc;
+use crate::build::{Frame, transport_sum};
+use smoltcp::wire::{HardwareAddress, IpAddress, Ipv6Address};
+
+/// An Ethernet address.
+pub type Mac = [u8; 6];
+
+const BROADCAST: Mac = [255; 6];
+/// ARP for IPv4 over Ethernet.
+const ARP: [u8; 6] = [0, 1, 8, 0, 6, 4];
+const REQUEST: u8 = 1;
+const REPLY: u8 = 2;
+const SOLICITATION: u8 = 135;
+const ADVERTISEMENT: u8 = 136;
+/// Flags of an advertisement: it answers, and replaces what was known.
+const SOLICITED: u8 = 0x40;
+const OVERRIDE: u8 = 0x20;
+
+impl Stack {
+    /// An ARP frame from the card.
+    pub fn arp_in(&mut self, raw: &[u8]) {
+        let (Some(eth), Some(p)) = (&self.eth, raw.get(14..42)) else { return };
+        let ip = |o: usize| IpAddress::v4(p[o], p[o + 1], p[o + 2], p[o + 3]);
+        let (from, mac, target) = (ip(14), mac_at(p, 8), ip(24));
+        if p[..6] != ARP || p[6] != 0 || mac[0] & 1 != 0 {
+            return;
+        }
+        let for_us = p[7] == REQUEST && eth.iface.has_ip_addr(target);
+        let neighbor = self.neighborly(&from);
+        if neighbor {
+            self.claim(from, mac, for_us);
+        }
+        // A sender without an address wants to know whether ours is taken (RFC 5227).
+        if for_us && (neighbor || from.is_unspecified()) {
+            let Some(me) = self.mac() else { return };
+            self.reply(Ifc::Eth, &arp(REPLY, (&me, &target), (&mac, &from)));
+        }
+    }
+
+    /// A neighbor solicitation or advertisement from the card. `ip`: its IPv6 packet.
+    pub fn neighbor_in(&mut self, raw: &[u8], ip: &[u8]) {
+        let (Some(eth), Some(body)) = (&self.eth, ip.get(40..).filter(|b| b.len() >= 24)) else { return };
+        // A hop limit of 255: no router has passed it on (RFC 4861 section 7.1).
+        if ip[7] != 255 || body[1] != 0 || transport_sum(ip, 0, 40) != 0xffff {
+            return;
+        }
+        let (kind, src, target) = (body[0], address(&ip[8..]), address(&body[8..]));
+        let mut mac = None;
+        let mut options = &body[24..];
+        while let [option, n, rest @ ..] = options {
+            let n = usize::from(*n) * 8;
+            if n == 0 || options.len() < n {
+                return;
+            }
+            // The source's in a solicitation, the target's in an advertisement.
+            if *option == kind - (SOLICITATION - 1) && n == 8 {
+                mac = Some(mac_at(rest, 0)).filter(|mac| mac[0] & 1 == 0);
+            }
+            options = &options[n..];
+        }
+        if kind == ADVERTISEMENT {
+            if let Some(mac) = mac
+                && self.neighborly(&target)
+            {
+                self.claim(target, mac, false);
+            }
+            return;
+        }
+        if !eth.iface.has_ip_addr(target) {
+            return;
+        }
+        let Some(me) = self.mac() else { return };
+        let frame = if src.is_unspecified() {
+            // Whoever wants our address for itself is told together with everybody (section 7.2.4).
+            let all = IpAddress::v6(0xff02, 0, 0, 0, 0, 0, 0, 1);
+            nd(ADVERTISEMENT, OVERRIDE, &target, (&me, &target), (&group(&all), &all))
+        } else {
+            if let Some(mac) = mac
+                && self.neighborly(&src)
+            {
+                self.claim(src, mac, true);
+            }
+            let to = mac.unwrap_or(mac_at(raw, 6));
+            nd(ADVERTISEMENT, SOLICITED | OVERRIDE, &target, (&me, &target), (&to, &src))
+        };
+        self.reply(Ifc::Eth, &frame);
+    }
+
+    /// Whether `ip` can be a neighbor's: an address on our link, or a router's, and not our own.
+    fn neighborly(&self, ip: &IpAddress) -> bool {
+        self.next_hop(ip) == Some(*ip) && ip.is_unicast() && !self.is_local(ip)
+    }
+
+    fn mac(&self) -> Option<Mac> {
+        match self.eth.as_ref()?.iface.hardware_addr() {
+            HardwareAddress::Ethernet(mac) => Some(mac.0),
+            HardwareAddress::Ip => None,
+        }
+    }
+
+    /// Asks for a neighbor: everybody, or the one that is believed to be it.
+    pub fn ask(&mut self, hop: &IpAddress, whom: Option<Mac>) {
+        let (Some(me), Some(eth)) = (self.mac(), &self.eth) else { return };
+        let Some(source) = eth.iface.get_source_address(hop) else { return };
+        let frame = match hop {
+            IpAddress::Ipv4(_) => arp(REQUEST, (&me, &source), (&whom.unwrap_or(BROADCAST), hop)),
+            IpAddress::Ipv6(a) => {
+                let o = a.octets();
+                let word = |a: u8, b: u8| u16::from(a) << 8 | u16::from(b);
+                // The solicited-node group (RFC 4291 section 2.7.1).
+                let all = IpAddress::v6(0xff02, 0, 0, 0, 0, 1, word(0xff, o[13]), word(o[14], o[15]));
+                let (mac, to) = whom.map_or((group(&all), all), |mac| (mac, *hop));
+                nd(SOLICITATION, 0, hop, (&me, &source), (&mac, &to))
+            }
+        };
+        self.reply(Ifc::Eth, &frame);
+    }
+
+    /// Makes smoltcp believe that `ip` is at `mac`, by a frame that says so and never was on the wire.
+    pub fn tell_smoltcp(&mut self, ip: &IpAddress, mac: Mac) {
+        let (Some(me), Some(eth)) = (self.mac(), &self.eth) else { return };
+        let Some(ours) = eth.iface.get_source_address(ip) else { return };
+        let frame = match ip {
+            IpAddress::Ipv4(_) => arp(REPLY, (&mac, ip), (&me, &ours)),
+            IpAddress::Ipv6(_) => nd(ADVERTISEMENT, OVERRIDE, ip, (&mac, ip), (&me, &ours)),
+        };
+        self.hand_to_control(Ifc::Eth, frame.bytes());
+    }
+}
+
+fn mac_at(b: &[u8], at: usize) -> Mac {
+    core::array::from_fn(|i| b[at + i])
+}
+
+fn address(b: &[u8]) -> IpAddress {
+    IpAddress::Ipv6(Ipv6Address::from(core::array::from_fn::<u8, 16, _>(|i| b[i])))
+}
+
+/// The Ethernet address of an IPv6 group (RFC 2464 section 7).
+fn group(ip: &IpAddress) -> Mac {
+    let IpAddress::Ipv6(ip) = ip else { return BROADCAST };
+    let o = ip.octets();
+    [0x33, 0x33, o[12], o[13], o[14], o[15]]
+}
+
+fn arp(operation: u8, from: (&Mac, &IpAddress), to: (&Mac, &IpAddress)) -> Frame {
+    let mut f = Frame::new();
+    f.put(to.0).put(from.0).put(&[8, 6]).put(&ARP).put(&[0, operation]);
+    for (mac, ip) in [from, to] {
+        f.put(mac).put_address(ip);
+    }
+    f
+}
+
+fn nd(kind: u8, flags: u8, target: &IpAddress, from: (&Mac, &IpAddress), to: (&Mac, &IpAddress)) -> Frame {
+    let mut f = Frame::new();
+    f.put(to.0).put(from.0).put(&[0x86, 0xdd]).ip(from.1, to.1, 58, 255, 32);
+    f.put(&[kind, 0, 0, 0, flags, 0, 0, 0]).put_address(target);
+    f.put(&[kind - (SOLICITATION - 1), 1]).put(from.0);
+    f.seal(14, 2);
+    f
+}
