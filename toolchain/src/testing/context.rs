@@ -160,6 +160,11 @@ impl Context {
         self.image_of("tests/disk", name)
     }
 
+    /// The image of `tests/net/NAME.c`: the two ends of hostile traffic.
+    pub fn net_program(&self, name: &str) -> Result<PathBuf> {
+        self.image_of("tests/net", name)
+    }
+
     fn image_of(&self, folder: &str, name: &str) -> Result<PathBuf> {
         self.once(&format!("{folder}/{name}"), || {
             let source = self.project.join(folder).join(format!("{name}.c"));

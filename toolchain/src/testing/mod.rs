@@ -10,6 +10,7 @@ mod context;
 mod directives;
 mod disk;
 mod host;
+mod hostile;
 mod junit;
 mod matrix;
 mod netns;
@@ -94,6 +95,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     shares::cases(&mut cases);
     sizes::cases(&mut cases);
     nginx::cases(&mut cases, full);
+    hostile::cases(&mut cases);
     sqlite::cases(&mut cases, full);
     disk::cases(&mut cases, full);
     bench::cases(&mut cases, full);

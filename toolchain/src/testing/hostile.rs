@@ -1,0 +1,72 @@
+//! Traffic that no decent peer makes, compared with Linux and survived: forged frames on a TAP device in a namespace.
+
+use super::case::{Case, Need, Tally};
+use super::context::Context;
+use super::netns::{GUEST4, GUEST6, HOST4, Netns, TAP};
+use super::process;
+use super::vm::Vm;
+use anyhow::{Context as _, Result, bail, ensure};
+use std::time::Duration;
+
+const MAC: &str = "02:00:00:00:00:77";
+
+/// All of them.
+pub fn cases(all: &mut Vec<Case>) {
+    for smp in ["1", "2", "4"] {
+        all.push(
+            Case::new(format!("hostile/answers-smp{smp}"), move |context| answers(context, smp))
+                .needs(&[Need::Toolchain, Need::Load]),
+        );
+    }
+    all.push(Case::new("hostile/floods", floods).needs(&[Need::Toolchain, Need::Load]));
+}
+
+fn bare(address: &str) -> &str {
+    address.split('/').next().unwrap_or_default()
+}
+
+fn start<'a>(context: &'a Context, netns: &Netns, options: &[&str]) -> Result<Vm<'a>> {
+    let net = format!("tap={TAP}");
+    let target = context.net_program("target")?;
+    let target = target.to_str().context("an image with an odd name")?;
+    let fixed = ["--net", &net, "--ip", GUEST4, "--ip6", GUEST6, "--mac", MAC];
+    let words = fixed.iter().chain(options).chain([&target]);
+    Vm::start_with(context, words, |command| *command = netns.inside(command))
+}
+
+/// The same frames to Linux and to the VM: the same answers, and the same silence.
+fn answers(context: &Context, smp: &str) -> Result<Tally> {
+    let netns = match Netns::new() {
+        Ok(netns) => netns,
+        Err(error) => return Ok(Tally::skip(format!("no TAP device: {error:#}"))),
+    };
+    let (peer, target) = (context.net_program("peer")?, context.net_program("target")?);
+    let mut link = netns.command("ip", ["-br", "link", "show", TAP]);
+    let link = process::run(&mut link, b"", Duration::from_secs(10))?.expect(0)?.out();
+    let mac = link.split_whitespace().find(|word| word.matches(':').count() == 5).context("the device has no MAC")?;
+    let talk = |words: [&str; 4]| -> Result<String> {
+        Ok(process::run(&mut netns.command(&peer, words), b"", Duration::from_secs(100))?.expect(0)?.out())
+    };
+    let hosted = process::start(&mut netns.command(&target, std::iter::empty::<&str>()), b"")?;
+    let linux = talk(["tap", TAP, bare(HOST4), mac])?;
+    drop(hosted);
+    let vm = start(context, &netns, &["--smp", smp])?;
+    let here = talk(["wire", TAP, bare(GUEST4), MAC]).with_context(|| vm.logs())?;
+    if let Some((linux, here)) = linux.lines().zip(here.lines()).find(|(linux, here)| linux != here) {
+        bail!("Linux:  {linux}\nthe VM: {here}");
+    }
+    ensure!(linux == here, "one answered more\nLinux:\n{linux}\nthe VM:\n{here}");
+    Ok(Tally::pass(format!("{} answers as Linux's", here.lines().count())))
+}
+
+/// A SYN flood, a UDP flood and forged ARP frames at 16 MiB: whoever connects is served, during and after.
+fn floods(context: &Context) -> Result<Tally> {
+    let netns = match Netns::new() {
+        Ok(netns) => netns,
+        Err(error) => return Ok(Tally::skip(format!("no TAP device: {error:#}"))),
+    };
+    let vm = start(context, &netns, &["-m", "16M"])?;
+    let mut flood = netns.command(context.net_program("flood")?, [TAP, bare(GUEST4), MAC]);
+    let done = process::run(&mut flood, b"", Duration::from_secs(100))?.expect(0).with_context(|| vm.logs())?;
+    Ok(Tally::pass(done.out().trim().replace('\n', ", ")))
+}
