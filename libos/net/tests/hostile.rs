@@ -305,6 +305,28 @@ fn floods_of_one_port_starve_no_other() {
 }
 
 #[test]
+fn a_burst_of_clients_within_the_backlog_waits_for_nothing() {
+    let p = Pair::with(Options { memory: 16 << 20, ..Options::default() });
+    let l = listen(&p.b, 80, 511);
+    let clients: Vec<_> = (0..200)
+        .map(|_| {
+            let c = tcp(&p.a);
+            let _ = c.connect(&v4(B, 80));
+            c
+        })
+        .collect();
+    let mut servers = Vec::new();
+    let all = p.run_until(now() + 100 * MS, || {
+        servers.extend(std::iter::from_fn(|| l.accept(true).ok().map(|s| s.0)));
+        servers.len() == 200
+    });
+    assert!(all, "{} of 200 in 100 ms", servers.len());
+    clients.iter().for_each(|c| assert_eq!(send(c, b"hello"), Ok(5)));
+    p.run(50 * MS);
+    assert!(servers.iter().all(|s| recv(s, 10).is_ok_and(|d| d == b"hello")));
+}
+
+#[test]
 fn a_cookie_is_good_for_its_connection_only() {
     let p = Pair::new();
     let l = listen(&p.b, 80, 1);

@@ -136,11 +136,13 @@ impl Stack {
             (true, 0) => l.full_since = now,
             _ => {}
         }
-        // A burst is over within a second, and may come again then. A flood is not: its handshakes stay.
-        let flood = full && (now < self.cookies_until || now >= l.full_since + NS);
-        if l.overflows() || full && !flood {
+        // The backlog has room for whoever comes back with a cookie; or this is a flood, whose handshakes stay. A burst is
+        // over within a second, and may come again then.
+        let room = l.queue.len() + l.half_len < l.backlog;
+        let cookie = full && (room || now < self.cookies_until || now >= l.full_since + NS);
+        if l.overflows() || full && !cookie {
             self.stats.syn_dropped += 1;
-        } else if flood {
+        } else if cookie {
             self.send_cookie(sid, ifc, raw, t);
         } else if self.open_half(sid, ifc, ip, t, None).is_err() {
             self.stats.syn_dropped += 1;

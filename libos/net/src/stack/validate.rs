@@ -32,7 +32,7 @@ impl Conn {
         let socket = self.tcp();
         let state = socket.state();
         match state {
-            // All that is left is to send an RST, or the tuple was given up when this batch of frames began.
+            // All that is left is to send our RST.
             State::Closed => return Fate::Stale,
             // Not synchronized: smoltcp wants our SYN acknowledged exactly.
             State::SynSent | State::Listen => return Fate::Take,
