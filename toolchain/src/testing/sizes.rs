@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// hello and nginx.
 pub fn cases(all: &mut Vec<Case>) {
-    all.push(Case::new("size/hello", |context| size(context, &context.program("hello")?, 200 * 1024)));
-    let nginx = Case::new("size/nginx", |context| size(context, &context.nginx()?, (13 << 20) / 10));
+    all.push(Case::new("size/hello", |context| size(context, &context.program("hello")?, 245_000)));
+    let nginx = Case::new("size/nginx", |context| size(context, &context.nginx()?, 1_700_000));
     all.push(nginx.needs(&[Need::Toolchain, Need::Nginx]));
     all.push(Case::new("size/only-what-is-used", only_what_is_used));
 }
