@@ -1,13 +1,16 @@
-//! The control protocol, version 1: lines of text on the port [`crate::port::CONTROL`].
+//! The control protocol, version 2: lines of text on the port [`crate::port::CONTROL`].
 //!
-//! Guest to host: `hello 1 NAME`, `listen tcp|udp ADDR PORT`, `clock`, `exit STATUS`, `crash SIGNO REASON`.
-//! Host to guest: `kill SIGNO`, `stdin-end COUNT`, `window ROWS COLS`, `clock NS`. A side ignores lines that it does not know, so both may grow.
+//! Guest to host: `hello 2 NAME`, `listen tcp|udp ADDR PORT`, `waits` (since version 2), `clock`, `exit STATUS`,
+//! `crash SIGNO REASON`. Host to guest: `kill SIGNO`, `stdin-end COUNT`, `window ROWS COLS`, `clock NS`. A side ignores lines
+//! that it does not know, so both may grow.
 
 use crate::number;
 use core::net::{IpAddr, Ipv6Addr};
 
 /// Version in the `hello` line.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+/// The first version whose guests send [`FromGuest::Waits`].
+pub const WAITS_SINCE: u32 = 2;
 /// Longest line, its end included. Longer ones are cut when written and dropped when read.
 pub const MAX_LINE: usize = 512;
 
@@ -51,6 +54,8 @@ pub enum FromGuest<'a> {
     },
     /// Asks for the time.
     Clock,
+    /// The thread that listened last waits for the first time since: the program has come to where it serves.
+    Waits,
     /// The program ended with this status (0..=255) and all its output was delivered.
     Exit(u8),
     /// The program or the kernel crashed.
@@ -83,6 +88,7 @@ impl<'a> FromGuest<'a> {
                 Some(Self::Listen { transport, addr, port: narrow(port)? })
             }
             b"clock" => Some(Self::Clock),
+            b"waits" => Some(Self::Waits),
             b"exit" => Some(Self::Exit(narrow(rest)?)),
             b"crash" => {
                 let (signal, reason) = split(rest);
@@ -105,6 +111,9 @@ impl<'a> FromGuest<'a> {
             }
             Self::Clock => {
                 line.text(b"clock");
+            }
+            Self::Waits => {
+                line.text(b"waits");
             }
             Self::Exit(status) => {
                 line.text(b"exit ").number(status.into());
@@ -296,12 +305,13 @@ mod tests {
     fn guest_round_trip() {
         let listen = |addr: &str, transport, port| FromGuest::Listen { transport, addr: addr.parse().unwrap(), port };
         let all = [
-            FromGuest::Hello { version: 1, name: b"nginx" },
+            FromGuest::Hello { version: 2, name: b"nginx" },
             listen("0.0.0.0", Transport::Tcp, 80),
             listen("192.168.100.7", Transport::Udp, 65535),
             listen("::", Transport::Tcp, 443),
             listen("fe80::a00:1", Transport::Tcp, 1),
             FromGuest::Clock,
+            FromGuest::Waits,
             FromGuest::Exit(255),
             FromGuest::Crash { signal: 11, reason: b"read of 0x0 in main+0x12" },
         ];

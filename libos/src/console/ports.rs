@@ -91,6 +91,7 @@ fn thread_start(has_control: bool, promised: bool) -> Result<()> {
             STDERR.notify(Events::OUT | Events::WRNORM);
             super::tty::look();
             if has_control {
+                crate::control::tell();
                 while let Some(n @ 1..) =
                     with(|c| c.port(port::CONTROL.as_bytes()).map_or(0, |id| c.read(id, &mut buf)))
                 {

@@ -98,7 +98,7 @@ struct Kernel;
 impl Hooks for Kernel {
     fn listening(&self, udp: bool, addr: IpAddr, port: u16) {
         let transport = if udp { Transport::Udp } else { Transport::Tcp };
-        crate::control::send(&FromGuest::Listen { transport, addr, port });
+        crate::control::listens(&FromGuest::Listen { transport, addr, port });
     }
     fn configured(&self, resolv_conf: Option<&str>) {
         if let Some(text) = resolv_conf

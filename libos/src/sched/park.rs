@@ -20,6 +20,10 @@ pub(crate) fn park(deadline_ns: u64, interruptible: bool) -> Wake {
     if timed && time::monotonic_ns() >= deadline_ns {
         return Wake::Timeout;
     }
+    #[cfg(unibody_kernel)]
+    if interruptible {
+        crate::control::before_wait(me.tid);
+    }
     let irq = hw::disable_interrupts();
     let wake = if me.state.begin_park(interruptible) {
         // Signals are posted first and looked for second on their side, as here on ours: one of the two sees it. Our
