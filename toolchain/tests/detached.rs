@@ -70,14 +70,23 @@ fn stop_ends_what_does_not_listen() {
     let world = World::new(DEAF);
     assert_eq!(world.text(&["run", "-d", "fake.img", "--net", "none"]).1, "fake\n");
     let begin = std::time::Instant::now();
-    assert_eq!(world.text(&["stop", "-t", "1", "fake"]).0, 0);
+    let (status, output, errors) = world.text(&["stop", "-t", "1", "fake"]);
+    assert_eq!((status, output.as_str()), (0, "fake\n"), "{errors}");
     assert!(begin.elapsed() < Duration::from_secs(5));
+    let forced = "fake did not end within 1 s of SIGTERM, so its VM is ended by force";
+    assert!(errors.contains(forced), "{errors}");
+    assert!(world.text(&["logs", "fake"]).1.contains(forced));
+    assert!(world.text(&["inspect", "fake"]).1.contains(forced));
     assert!(world.text(&["ps"]).1.contains("ended (137)"));
     assert_eq!(world.text(&["rm", "fake"]).0, 0);
     assert_eq!(world.text(&["run", "-d", "fake.img", "--net", "none"]).1, "fake\n");
-    assert_eq!(world.text(&["kill", "fake"]).0, 0);
+    assert_eq!(world.text(&["kill", "fake"]), (0, "fake\n".into(), String::new()));
     assert_eq!(world.text(&["run", "-d", "fake.img", "--net", "none", "--name", "x"]).1, "x\n");
     assert_eq!(world.text(&["rm", "-f", "x", "fake"]).0, 0);
+    // Without -t it is the time that the VM was started with.
+    world.text(&["run", "-d", "fake.img", "--net", "none", "--stop-timeout", "1"]);
+    assert!(world.text(&["stop", "fake"]).2.contains("within 1 s of SIGTERM"));
+    assert_eq!(world.text(&["rm", "fake"]).0, 0);
     assert_eq!(world.text(&["ps", "--json"]).1, "[]\n");
 }
 

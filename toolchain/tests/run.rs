@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 const HELLO: &str = "echo 'hello 1 fake' >&5";
 
@@ -81,7 +82,7 @@ fn interrupt_is_sigterm_and_a_second_one_ends_the_vm() {
             .unwrap();
         world.wait_for("up");
         // The guest's hello has to be read before the signal, or the power button is pressed as well.
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(100));
         child
     };
     let mut child = run(&world);
@@ -94,9 +95,61 @@ fn interrupt_is_sigterm_and_a_second_one_ends_the_vm() {
 
     let mut child = run(&stubborn);
     signal(&child, Signal::SIGINT);
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(100));
     signal(&child, Signal::SIGINT);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+/// The command in the background, with its standard error.
+fn start(world: &World, options: &[&str], output: Stdio) -> Child {
+    let mut command = world.unibody(&[&["run", "fake.img"], options].concat());
+    let child = command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped()).spawn().unwrap();
+    world.wait_for("up");
+    child
+}
+
+#[test]
+fn a_guest_that_does_not_end_is_ended_with_what_is_known_of_it() {
+    // The monitor answers as QEMU does, with events and empty answers between.
+    let registers = r#"{"return": "\r\nCPU#0\r\nRIP=0000000000001234 RFL=00000002 [-------] HLT=0\r\n"}"#;
+    let deaf = format!(
+        "trap '' TERM; {HELLO}; touch $XDG_RUNTIME_DIR/up; while read -u 7 line; do case $line in *registers*) \
+         echo '{{\"event\": \"STOP\"}}' >&7; echo '{{\"return\": {{}}}}' >&7; echo '{registers}' >&7;; esac; done"
+    );
+    for (number, status) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
+        let world = World::new(&deaf);
+        let child = start(&world, &["--stop-timeout", "2"], Stdio::null());
+        let begin = Instant::now();
+        signal(&child, number);
+        let output = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{errors}");
+        assert!(begin.elapsed() >= Duration::from_secs(2) && begin.elapsed() < Duration::from_secs(10), "{errors}");
+        assert!(errors.contains("its VM is ended in 1 s"), "{errors}");
+        assert!(errors.contains("fake did not end within 2 s of SIGTERM"), "{errors}");
+        assert!(errors.contains("processor 0 runs with interrupts off, in 0x1234"), "{errors}");
+    }
+    // One whose kernel never said anything, and a VMM that does not either.
+    let world = World::new("trap '' TERM; touch $XDG_RUNTIME_DIR/up; exec sleep 60");
+    let child = start(&world, &["--stop-timeout", "0"], Stdio::null());
+    signal(&child, Signal::SIGTERM);
+    let output = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(143), "{errors}");
+    assert!(errors.contains("never said that it has started") && errors.contains("QEMU does not tell"), "{errors}");
+}
+
+#[test]
+fn output_that_nobody_reads_does_not_keep_a_vm_that_was_told_to_end() {
+    let flood = "yes >&3 2>/dev/null & touch $XDG_RUNTIME_DIR/up; exec sleep 60";
+    let world = World::new(&format!("trap '' TERM; {HELLO}; {flood}"));
+    let mut child = start(&world, &["--stop-timeout", "1"], Stdio::piped());
+    // It stays open and unread.
+    let pipe = child.stdout.take();
+    signal(&child, Signal::SIGTERM);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{}", String::from_utf8_lossy(&output.stderr));
+    drop(pipe);
 }
 
 #[test]
@@ -127,6 +180,18 @@ fn addresses_are_told_once_the_program_listens() {
     // The image itself asks for a port when the user does not.
     let (_, _, errors) = world.text(&["run", "fake.img"]);
     assert!(errors.contains("http://127.0.0.1:"), "{errors}");
+}
+
+#[test]
+fn an_address_is_told_when_the_program_waits_or_after_a_while() {
+    let told = |guest: &str| {
+        let world = World::new(guest);
+        world.text(&["run", "fake.img", "-p", "0:80"]).2.contains("http://127.0.0.1:")
+    };
+    let listen = "echo 'hello 2 fake' >&5; echo 'listen tcp 0.0.0.0 80' >&5";
+    assert!(!told(&format!("{listen}; sleep 1; echo 'exit 0' >&5")), "it never waited");
+    assert!(told(&format!("{listen}; echo waits >&5; echo 'exit 0' >&5")));
+    assert!(told(&format!("{listen}; sleep 5; echo 'exit 0' >&5")), "one that polls is told, too");
 }
 
 #[test]

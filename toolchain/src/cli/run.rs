@@ -18,7 +18,8 @@ use std::io::{IsTerminal, Write};
     unibody run ./hello.img --machine microvm -m 16M -e GREETING='good day' -- one 'two words'\n\n\
     Standard output is the program's and nothing else; the kernel's log goes to standard error. The exit status is the\n\
     program's. On a terminal the program has it: Ctrl-C and Ctrl-D do what they do to a program here. Ctrl-] three times\n\
-    within a second ends the VM. Without one Ctrl-C asks the program to end (SIGTERM), a second one ends the VM.")]
+    within a second ends the VM. Without one Ctrl-C, as SIGTERM and SIGHUP to this command, asks the program to end\n\
+    (SIGTERM); after --stop-timeout seconds, or at a second signal, the VM is ended (status 128 + signal).")]
 pub struct RunCommand {
     #[command(flatten)]
     args: RunArgs,

@@ -8,6 +8,7 @@ pub mod disk_volume;
 pub mod env;
 pub mod holder;
 pub mod initrd;
+pub mod last_words;
 pub mod log;
 pub mod net;
 pub mod options;

@@ -100,6 +100,10 @@ pub struct RunArgs {
     #[arg(short = 'd', long, conflicts_with_all = ["dry_run", "hosted"])]
     pub detach: bool,
 
+    /// Seconds that the program has after it was asked to end (SIGTERM here, `unibody stop`); then its VM is ended
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub stop_timeout: u64,
+
     /// Name of the VM for ps, logs, stop and the like
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -110,7 +114,7 @@ pub struct RunArgs {
 
     /// Run the image as a Linux process inside its own root, with the network of this machine
     #[arg(long, conflicts_with_all = ["dry_run", "memory", "smp", "publish", "net", "ip", "ip6", "dns", "mac", "machine",
-        "accel", "vmm", "name", "hostname"])]
+        "accel", "vmm", "name", "hostname", "stop_timeout"])]
     pub hosted: bool,
 
     /// What the guest is told of the terminal that its streams are.

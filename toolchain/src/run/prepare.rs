@@ -13,6 +13,7 @@ use crate::vmm::qemu::{self, Spec};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use unibody_proto::net::Ip4;
 use unibody_proto::note;
 use unibody_proto::params::key;
@@ -33,7 +34,8 @@ pub struct Prepared {
     pub program: PathBuf,
     accel: Accel,
     mac: String,
-    image: PathBuf,
+    /// The image's file.
+    pub image: PathBuf,
     args: RunArgs,
     /// Locked while this lives.
     disks: Vec<Disk>,
@@ -101,6 +103,11 @@ impl Prepared {
     /// Whether the program's streams are the user's terminal.
     pub fn on_terminal(&self) -> bool {
         self.args.terminal.is_some()
+    }
+
+    /// How long the program may take to end when it is asked to.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.args.stop_timeout)
     }
 
     /// The VMM's arguments, once the name and the place of the initrd are known.

@@ -76,7 +76,8 @@ fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn wait(fd: BorrowedFd, what: PollFlags, timeout: PollTimeout) -> bool {
+/// Waits until a descriptor is ready; whether it is.
+pub fn wait(fd: BorrowedFd, what: PollFlags, timeout: PollTimeout) -> bool {
     poll(&mut [PollFd::new(fd, what)], timeout).is_ok_and(|ready| ready > 0)
 }
 

@@ -1,6 +1,7 @@
 //! Starting a prepared VM in this process and staying with it to its end.
 
 use super::backlog::Listeners;
+use super::last_words;
 use super::log::Log;
 use super::prepare::Prepared;
 use super::pump::{self, Control, Sink};
@@ -12,8 +13,10 @@ use crate::state::client::SOCKET;
 use crate::state::{self, Claim, Ended, record};
 use crate::vmm::{qemu::Streams, spawn};
 use anyhow::{Context, Result, bail};
+use nix::poll::{PollFlags, PollTimeout};
 use std::fs::{File, Permissions};
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -26,7 +29,10 @@ const SIGPIPE: u8 = 13;
 /// Prints a message of the tool.
 pub fn say(text: &str) {
     // Not eprintln: a closed standard error is no reason to die.
-    let _ = io::Write::write_all(&mut io::stderr(), &terminal::lines(format!("unibody: {text}\n").as_bytes()));
+    // Nor is one that nobody reads a reason to wait: a VM would outlive what should end it.
+    if pump::wait(io::stderr().as_fd(), PollFlags::POLLOUT, PollTimeout::from(1000u16)) {
+        let _ = io::Write::write_all(&mut io::stderr(), &terminal::lines(format!("unibody: {text}\n").as_bytes()));
+    }
 }
 
 /// Claims the VM's name and writes its initrd.
@@ -118,33 +124,44 @@ pub fn run(
     pumps.push(keep_errors(vmm.child.stderr.take(), errors.clone()));
     let listeners = Listeners::of(vmm.child.id(), &vm.publish);
     listen_to_guest(vmm.control, events.clone(), listeners);
-    let mut monitor = vmm.qmp.try_clone()?;
-    // Its answers are of no interest, but QEMU must be able to write them.
-    std::thread::spawn(move || io::copy(&mut monitor, &mut io::sink()));
+    listen_to_monitor(vmm.qmp.try_clone()?, events.clone());
     let pid = vmm.child.id();
     let mut child = vmm.child;
-    std::thread::spawn(move || drop(events.send(Event::VmmEnded(child.wait()))));
+    let ended = events.clone();
+    std::thread::spawn(move || drop(ended.send(Event::VmmEnded(child.wait()))));
+    // Every byte that the VM wrote is in our sockets when it ends; it is delivered before anybody hears of the end.
+    std::thread::spawn(move || {
+        pumps.into_iter().for_each(|pump| drop(pump.join()));
+        events.send(Event::Delivered)
+    });
 
     let log_line = log.clone();
     let speak: Box<dyn FnMut(&str)> = Box::new(move |text| match &log_line {
         Some(log) => log.write(format!("unibody: {text}\n").as_bytes()),
         None => say(text),
     });
-    let mut supervisor = Supervisor::new(pid, control, vmm.qmp, &vm.net, speak);
+    let name = vm.record.name.clone();
+    let mut supervisor = Supervisor::new(&name, pid, control, vmm.qmp, &vm.net, speak);
+    supervisor.patience = vm.patience();
+    let image = vm.image.clone();
+    supervisor.image = Box::new(move || std::fs::read(&image).unwrap_or_default());
     supervisor.publish = vm.publish.clone();
     supervisor.ready = ready;
     let outcome = supervisor.run(&inbox);
-    // Every byte that the VM wrote is in our sockets now; it is delivered before anybody hears of the end.
-    for pump in pumps {
-        let _ = pump.join();
-    }
     drop(seat);
+    if let Some(forced) = supervisor.forced.clone() {
+        (supervisor.say)(&forced);
+    }
     let status = match outcome {
         Outcome::Exit(status) | Outcome::Ended(status) => Some(status),
         Outcome::Crash(signal, _) => Some(signal.saturating_add(128)),
         Outcome::Lost(_) => None,
     };
-    vm.record.ended = Some(Ended { at: record::now(), status, reason: reason(&outcome) });
+    vm.record.ended = Some(Ended {
+        at: record::now(),
+        status,
+        reason: supervisor.forced.clone().unwrap_or_else(|| reason(&outcome)),
+    });
     vm.record.save(&claim.folder)?;
     supervisor.answer_all();
     let errors = errors.lock().map(|errors| errors.trim_end().to_owned()).unwrap_or_default();
@@ -175,6 +192,14 @@ fn keep_errors(from: Option<std::process::ChildStderr>, into: Arc<Mutex<String>>
             }
         }
     })
+}
+
+/// QEMU must be able to write its answers, most of which are of no interest.
+fn listen_to_monitor(from: UnixStream, events: Sender<Event>) {
+    std::thread::spawn(move || {
+        let answers = BufReader::new(from).lines().map_while(Result::ok).filter_map(|line| last_words::answer(&line));
+        answers.for_each(|text| drop(events.send(Event::Monitor(text))));
+    });
 }
 
 fn listen_to_guest(mut from: UnixStream, events: Sender<Event>, mut listeners: Option<Listeners>) {

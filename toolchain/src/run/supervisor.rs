@@ -1,27 +1,28 @@
 //! The life of a VM, from its start to its exit status: one loop over events from signals, the guest, the VMM and other
 //! `unibody` commands. Every other thread only waits for one thing and sends an event.
 
+mod ending;
+
 use super::net::{Net, Publish, url};
 use super::pump::Control;
 use super::terminal::Key;
 use crate::state::client::{Answer, Request};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use unibody_proto::control::{FromGuest, FromHost, Transport};
+use unibody_proto::control::{FromGuest, FromHost, Transport, WAITS_SINCE};
 
 const SIGINT: i32 = 2;
 const SIGKILL: u8 = 9;
-const SIGTERM: u8 = 15;
 /// How long a VM may take to power off after its program has ended.
 const POWER_OFF: Duration = Duration::from_secs(5);
-/// After this long without an end, the user is told how to force it.
-const REMINDER: Duration = Duration::from_secs(5);
+/// How long the output of a VM that was ended by force may take to whoever reads it.
+const DELIVERY: Duration = Duration::from_secs(1);
+/// A program that listens and has not waited for so long never does: it polls.
+const BUSY: Duration = Duration::from_secs(3);
 
 /// So many Ctrl-C in so short a time mean that they do not do what the user wants.
 const INSISTING: (usize, Duration) = (3, Duration::from_secs(3));
@@ -36,6 +37,10 @@ pub enum Event {
     Guest(Vec<u8>),
     /// The control port was closed.
     ControlClosed,
+    /// QEMU's monitor said what it was asked for.
+    Monitor(String),
+    /// All output has been passed on.
+    Delivered,
     /// The VMM ended.
     VmmEnded(std::io::Result<ExitStatus>),
     /// Another command wants something.
@@ -57,6 +62,8 @@ pub enum Outcome {
 
 /// The state of a running VM.
 pub struct Supervisor<'a> {
+    /// The VM's name.
+    pub name: &'a str,
     /// Process number of the VMM.
     pub vmm: u32,
     /// To the guest.
@@ -67,48 +74,77 @@ pub struct Supervisor<'a> {
     pub net: &'a Net,
     /// Forwarded ports whose listening was not yet reported.
     pub publish: Vec<Publish>,
+    /// How long the program may take to end.
+    pub patience: Duration,
+    /// How the VM was ended, if the program did not end when it was asked to.
+    pub forced: Option<String>,
+    /// Reads the image, for the names of what processors do.
+    pub image: Box<dyn Fn() -> Vec<u8> + 'a>,
     /// Tells the user something.
     pub say: Box<dyn FnMut(&str) + 'a>,
     /// Called once when the program is up: it listens on all forwarded TCP ports, or, without any, it runs.
     pub ready: Option<Box<dyn FnOnce() + 'a>>,
+    started: Instant,
     told: Vec<String>,
     hello: bool,
+    tells_waiting: bool,
+    listens: Vec<(Transport, IpAddr, u16)>,
     outcome: Option<Outcome>,
     signals: u32,
     interrupts: Vec<Instant>,
     hinted: bool,
     vmm_ended: Option<String>,
     control_closed: bool,
+    delivered: bool,
     deadlines: Vec<(Instant, Deadline)>,
     waiting: Vec<UnixStream>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deadline {
-    Remind,
+    /// With the time that is left then.
+    Remind(Duration),
     PowerDown,
+    GiveUp(Duration, u8),
     Kill(u8),
+    Waits,
+    Leave,
 }
 
 impl<'a> Supervisor<'a> {
     /// For a VMM that was just started.
-    pub fn new(vmm: u32, control: Control, qmp: UnixStream, net: &'a Net, say: Box<dyn FnMut(&str) + 'a>) -> Self {
+    pub fn new(
+        name: &'a str,
+        vmm: u32,
+        control: Control,
+        qmp: UnixStream,
+        net: &'a Net,
+        say: Box<dyn FnMut(&str) + 'a>,
+    ) -> Self {
         Self {
+            name,
             vmm,
             control,
             qmp,
             net,
             publish: Vec::new(),
+            patience: Duration::MAX,
+            forced: None,
+            image: Box::new(Vec::new),
             say,
             ready: None,
+            started: Instant::now(),
             told: Vec::new(),
             hello: false,
+            tells_waiting: false,
+            listens: Vec::new(),
             outcome: None,
             signals: 0,
             interrupts: Vec::new(),
             hinted: false,
             vmm_ended: None,
             control_closed: false,
+            delivered: false,
             deadlines: Vec::new(),
             waiting: Vec::new(),
         }
@@ -116,8 +152,8 @@ impl<'a> Supervisor<'a> {
 
     /// Runs until the VM has ended. Whoever waits for the end is answered by [`Supervisor::answer_all`] later.
     pub fn run(&mut self, events: &Receiver<Event>) -> Outcome {
-        // Both: what the guest said last may be read after the VMM was reaped.
-        while self.vmm_ended.is_none() || !self.control_closed {
+        // All of them: what the guest said last may be read after the VMM was reaped, and passed on later still.
+        while self.vmm_ended.is_none() || !self.control_closed || !self.delivered {
             let next = self.deadlines.iter().map(|(at, _)| *at).min();
             let event = match next {
                 None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -139,7 +175,7 @@ impl<'a> Supervisor<'a> {
             if let Ok(open) = stream.try_clone() {
                 std::mem::forget(open);
             }
-            answer(stream, &Answer::Done);
+            answer(stream, &self.forced.clone().map_or(Answer::Done, Answer::Forced));
         }
     }
 
@@ -152,21 +188,17 @@ impl<'a> Supervisor<'a> {
             Event::Key(Key::Interrupt) => self.interrupt(),
             Event::Guest(line) => self.guest(&line),
             Event::ControlClosed => self.control_closed = true,
+            Event::Delivered => self.delivered = true,
+            Event::Monitor(registers) => self.last_words(&registers),
             Event::VmmEnded(status) => {
                 self.vmm_ended = Some(status.map_or_else(|error| error.to_string(), |status| status.to_string()));
                 self.deadlines.clear();
+                if matches!(self.outcome, Some(Outcome::Ended(_))) {
+                    self.deadlines.push((Instant::now() + DELIVERY, Deadline::Leave));
+                }
             }
             Event::Request(request, stream) => self.request(request, stream),
         }
-    }
-
-    fn signal(&mut self, number: i32) {
-        self.signals += 1;
-        if self.signals > 1 {
-            return self.kill(128 + number as u8);
-        }
-        self.end_program();
-        self.deadlines.push((Instant::now() + REMINDER, Deadline::Remind));
     }
 
     /// Ctrl-C went to the program's terminal, where it means what the program makes of it.
@@ -180,14 +212,6 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Asks the program to end; a guest that never said hello gets the power button as well.
-    fn end_program(&mut self) {
-        self.control.send(FromHost::Kill(SIGTERM));
-        if !self.hello {
-            self.power_down();
-        }
-    }
-
     fn request(&mut self, request: Request, stream: UnixStream) {
         match request {
             Request::Signal(number) if self.hello => {
@@ -198,11 +222,8 @@ impl<'a> Supervisor<'a> {
                 return answer(stream, &Answer::Failed("the program does not run yet; try again".into()));
             }
             Request::Stop(seconds) => {
-                self.end_program();
-                let limit = Duration::from_secs(seconds);
-                let now = Instant::now();
-                self.deadlines.push((now + limit / 2, Deadline::PowerDown));
-                self.deadlines.push((now + limit, Deadline::Kill(128 + SIGKILL)));
+                let limit = seconds.map_or(self.patience, Duration::from_secs);
+                self.ask_to_end(limit, Deadline::PowerDown, 128 + SIGKILL);
             }
             Request::End => self.kill(128 + SIGKILL),
         }
@@ -211,15 +232,23 @@ impl<'a> Supervisor<'a> {
 
     fn guest(&mut self, line: &[u8]) {
         match FromGuest::parse(line) {
-            Some(FromGuest::Hello { .. }) => {
+            Some(FromGuest::Hello { version, .. }) => {
                 self.hello = true;
+                self.tells_waiting = version >= WAITS_SINCE;
                 self.check_ready();
             }
-            Some(FromGuest::Listen { transport, addr, port }) => self.listening(transport, addr, port),
             Some(FromGuest::Clock) => {
                 let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
                 self.control.send(FromHost::Clock(now.as_nanos() as u64));
             }
+            Some(FromGuest::Listen { transport, addr, port }) => {
+                self.listens.push((transport, addr, port));
+                if !self.tells_waiting {
+                    return self.serves();
+                }
+                self.deadlines.push((Instant::now() + BUSY, Deadline::Waits));
+            }
+            Some(FromGuest::Waits) => self.serves(),
             Some(FromGuest::Exit(status)) => self.finished(Outcome::Exit(status)),
             Some(FromGuest::Crash { signal, reason }) => {
                 self.finished(Outcome::Crash(signal, String::from_utf8_lossy(reason).into_owned()));
@@ -234,11 +263,19 @@ impl<'a> Supervisor<'a> {
         if !matches!(self.outcome, Some(Outcome::Crash(..))) {
             self.outcome = Some(outcome);
         }
-        self.deadlines.retain(|(_, what)| !matches!(what, Deadline::Remind));
+        self.deadlines.retain(|(_, what)| matches!(what, Deadline::Kill(_)));
         self.deadlines.push((Instant::now() + POWER_OFF, Deadline::Kill(0)));
     }
 
-    /// The program listens: say how it is reached.
+    /// The program listens, and has come to where it answers.
+    fn serves(&mut self) {
+        self.deadlines.retain(|(_, what)| *what != Deadline::Waits);
+        for (transport, addr, port) in std::mem::take(&mut self.listens) {
+            self.listening(transport, addr, port);
+        }
+    }
+
+    /// Says how the program is reached.
     fn listening(&mut self, transport: Transport, addr: IpAddr, port: u16) {
         if let Net::Tap(_, fixed) = self.net {
             let addr = if addr.is_unspecified() { fixed.map(IpAddr::V4) } else { Some(addr) };
@@ -273,33 +310,6 @@ impl<'a> Supervisor<'a> {
             && let Some(ready) = self.ready.take()
         {
             ready();
-        }
-    }
-
-    fn overdue(&mut self) {
-        let now = Instant::now();
-        let due: Vec<_> = self.deadlines.iter().filter(|(at, _)| *at <= now).map(|(_, what)| *what).collect();
-        self.deadlines.retain(|(at, _)| *at > now);
-        for what in due {
-            match what {
-                Deadline::Remind => (self.say)("the program has not ended yet; Ctrl-C again ends the VM"),
-                Deadline::PowerDown => self.power_down(),
-                Deadline::Kill(status) => self.kill(status),
-            }
-        }
-    }
-
-    fn power_down(&mut self) {
-        // The monitor takes both lines at once; a VMM without a monitor is about to end anyway.
-        let _ = self.qmp.write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"system_powerdown\"}\n");
-    }
-
-    /// Ends the VMM. The status counts unless the program's own is known.
-    fn kill(&mut self, status: u8) {
-        self.outcome.get_or_insert(Outcome::Ended(status));
-        // Once it was reaped, its number may belong to somebody else.
-        if self.vmm_ended.is_none() {
-            let _ = kill(Pid::from_raw(self.vmm as i32), Signal::SIGKILL);
         }
     }
 }

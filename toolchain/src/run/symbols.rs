@@ -30,8 +30,13 @@ impl Symbols {
         Self(list)
     }
 
+    #[cfg(test)]
+    pub fn of(list: Vec<(u64, u64, String)>) -> Self {
+        Self(list)
+    }
+
     /// `name+0x12` for an address inside a function.
-    fn name(&self, addr: u64) -> Option<String> {
+    pub fn name(&self, addr: u64) -> Option<String> {
         let at = self.0.partition_point(|s| s.0 <= addr).checked_sub(1)?;
         let (start, size, name) = &self.0[at];
         (*size == 0 || addr <= start + size).then(|| format!("{name}+{:#x}", addr - start))

@@ -15,8 +15,9 @@ pub const SOCKET: &str = "control";
 pub enum Request {
     /// Send the program a signal; answered at once.
     Signal(u8),
-    /// Ask the program to end, end the VM after this many seconds; answered when the VM has ended.
-    Stop(u64),
+    /// Ask the program to end, end the VM after this many seconds, else after those that it was started with; answered
+    /// when the VM has ended.
+    Stop(Option<u64>),
     /// End the VM now; answered when it has ended.
     End,
 }
@@ -27,12 +28,14 @@ pub enum Request {
 pub enum Answer {
     /// Done.
     Done,
+    /// Done, but not as it should be.
+    Forced(String),
     /// It could not be done.
     Failed(String),
 }
 
-/// Sends a request and waits for its answer.
-pub fn ask(entry: &Entry, request: Request) -> Result<()> {
+/// Sends a request and waits for its answer: what the user should know, if anything.
+pub fn ask(entry: &Entry, request: Request) -> Result<Option<String>> {
     let name = &entry.record.name;
     if !entry.running {
         bail!("the VM '{name}' is not running");
@@ -49,7 +52,8 @@ pub fn ask(entry: &Entry, request: Request) -> Result<()> {
         if answer.is_empty() { Ok(Answer::Done) } else { Ok(serde_json::from_str(&answer)?) }
     };
     match talk().with_context(|| format!("the supervisor of '{name}' does not answer"))? {
-        Answer::Done => Ok(()),
+        Answer::Done => Ok(None),
+        Answer::Forced(how) => Ok(Some(how)),
         Answer::Failed(why) => bail!("{why}"),
     }
 }

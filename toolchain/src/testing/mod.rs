@@ -24,6 +24,7 @@ mod scenarios;
 mod shares;
 mod sizes;
 mod sqlite;
+mod supervision;
 mod terminal;
 mod vm;
 
@@ -91,6 +92,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     matrix::cases(&mut cases, full);
     scenarios::cases(&mut cases);
     clock::cases(&mut cases);
+    supervision::cases(&mut cases);
     terminal::cases(&mut cases);
     shares::cases(&mut cases);
     sizes::cases(&mut cases);

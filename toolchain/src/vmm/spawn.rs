@@ -41,8 +41,13 @@ pub fn spawn(program: &Path, args: &[OsString]) -> Result<Vmm> {
     // Its own process group: Ctrl-C is for us, who turn it into a signal for the program inside.
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
     command.fd_mappings(mappings).context("two streams on one descriptor")?;
-    let die_with_us = || nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(Into::into);
-    // SAFETY: between fork and exec the closure makes one system call; it neither allocates nor takes a lock.
+    let us = nix::unistd::getpid();
+    let die_with_us = move || {
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+        // We may have died before it was asked for.
+        if nix::unistd::getppid() == us { Ok(()) } else { Err(std::io::ErrorKind::Interrupted.into()) }
+    };
+    // SAFETY: between fork and exec the closure makes two system calls; it neither allocates nor takes a lock.
     unsafe { command.pre_exec(die_with_us) };
     let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
     Ok(Vmm { child, stdio, stderr, control, log, qmp })

@@ -5,7 +5,7 @@ use super::super::context::Context;
 use super::super::process;
 use super::http;
 use super::site::Site;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,36 @@ pub fn reload(context: &Context) -> Result<Tally> {
     let status = vm.status(Duration::from_secs(5))?;
     ensure!(status == 0, "exit status {status}\n{}", vm.logs());
     Ok(Tally::pass(""))
+}
+
+/// `run -d` says ready when nginx waits for events: a signal that comes before would stay a flag that it looks at after the
+/// first of them, and here there never is one.
+pub fn signal_at_once(context: &Context) -> Result<Tally> {
+    const TIMES: usize = 6;
+    let site = Site::new(context)?;
+    // Slow to copy into the guest, and nothing here asks for it.
+    std::fs::write(site.root.join("usr/share/nginx/html/large"), "small here\n")?;
+    // Tables for these are made between listening and waiting.
+    let configuration = site.root.join("etc/nginx/test.conf");
+    let text = std::fs::read_to_string(&configuration)?;
+    std::fs::write(&configuration, text.replace("worker_connections 1024", "worker_connections 200000"))?;
+    for time in 0..TIMES {
+        let smp = ["1", "2"][time / 2 % 2];
+        let vm = site.start(context, &["--smp", smp, "-m", "512M", "-p", "0:80"], |_| {})?;
+        if time % 2 == 0 {
+            vm.kill("HUP")?;
+            // Not the line of its signal handler, which has more words.
+            process::eventually(Duration::from_secs(10), || {
+                ensure!(vm.logs().contains("0: reconfiguring\n"), "start {time}: HUP is not handled\n{}", vm.logs());
+                Ok(())
+            })?;
+        } else {
+            vm.kill("QUIT")?;
+            let status = vm.status(Duration::from_secs(10)).context("QUIT is not handled")?;
+            ensure!(status == 0, "start {time}: exit status {status}\n{}", vm.logs());
+        }
+    }
+    Ok(Tally::pass(format!("{TIMES} starts")))
 }
 
 /// SIGTERM: exit status 0 within two seconds, in the background and in the foreground, with connections open.

@@ -19,6 +19,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     all.push(Case::new("nginx/http-microvm-16M", semantics::small).needs(NEEDS));
     all.push(Case::new("nginx/dhcp", semantics::dhcp).needs(NEEDS));
     all.push(Case::new("nginx/reload-and-reopen", control::reload).needs(NEEDS));
+    all.push(Case::new("nginx/signal-at-once", control::signal_at_once).needs(NEEDS));
     all.push(Case::new("nginx/stop", control::stop).needs(NEEDS));
     all.push(Case::new("nginx/bad-configuration", control::bad_configuration).needs(NEEDS));
     all.push(Case::new("nginx/direct-start", control::direct_start).needs(NEEDS));

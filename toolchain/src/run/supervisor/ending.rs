@@ -1,0 +1,117 @@
+//! Asking the program to end, and ending its VM when it does not.
+
+use super::super::last_words;
+use super::{Deadline, Outcome, Supervisor};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::io::Write;
+use std::time::{Duration, Instant};
+use unibody_proto::control::FromHost;
+
+const SIGTERM: u8 = 15;
+/// How long QEMU has to tell what a guest does that does not end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+impl Supervisor<'_> {
+    pub(super) fn signal(&mut self, number: i32) {
+        self.signals += 1;
+        let status = 128 + number as u8;
+        if self.signals > 1 {
+            self.kill(status);
+        } else {
+            self.ask_to_end(self.patience, Deadline::Remind(self.patience / 2), status);
+        }
+    }
+
+    /// Asks the program to end and ends the VM after `limit`; half-way something else may be tried.
+    pub(super) fn ask_to_end(&mut self, limit: Duration, half_way: Deadline, status: u8) {
+        if self.vmm_ended.is_some() {
+            return self.kill(status);
+        }
+        self.end_program();
+        let now = Instant::now();
+        for (after, what) in [(limit / 2, half_way), (limit, Deadline::GiveUp(limit, status))] {
+            // A time beyond what the clock can say never comes.
+            self.deadlines.extend(now.checked_add(after).map(|at| (at, what)));
+        }
+    }
+
+    /// The program did not end: QEMU is asked what its processors do, and the VM is ended.
+    fn give_up(&mut self, limit: Duration, status: u8) {
+        let begun = if self.hello { "" } else { "; the kernel never said that it has started the program" };
+        self.forced = Some(format!(
+            "{} did not end within {} s of SIGTERM, so its VM is ended by force, {} s after its start{begun}",
+            self.name,
+            limit.as_secs(),
+            self.started.elapsed().as_secs()
+        ));
+        self.outcome.get_or_insert(Outcome::Ended(status));
+        let _ = self.qmp.write_all(last_words::QUESTION);
+        self.deadlines.push((Instant::now() + LAST_WORDS, Deadline::Kill(status)));
+    }
+
+    /// What the processors of a guest do that is given up.
+    pub(super) fn last_words(&mut self, registers: &str) {
+        self.end_vmm();
+        self.deadlines.clear();
+        let lines = last_words::lines(registers, &(self.image)());
+        if let Some(forced) = &mut self.forced
+            && !lines.is_empty()
+        {
+            *forced += &format!("; {}", lines.join(", "));
+        }
+    }
+
+    /// Asks the program to end; a guest that never said hello gets the power button as well.
+    fn end_program(&mut self) {
+        self.control.send(FromHost::Kill(SIGTERM));
+        if !self.hello {
+            self.power_down();
+        }
+    }
+
+    pub(super) fn overdue(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = self.deadlines.iter().filter(|(at, _)| *at <= now).map(|(_, what)| *what).collect();
+        self.deadlines.retain(|(at, _)| *at > now);
+        for what in due {
+            match what {
+                Deadline::Remind(left) => (self.say)(&format!(
+                    "the program has not ended yet; its VM is ended in {} s, or at once by a second signal (Ctrl-C)",
+                    left.as_secs()
+                )),
+                Deadline::GiveUp(limit, status) => self.give_up(limit, status),
+                Deadline::Waits => self.serves(),
+                Deadline::Leave => self.delivered = true,
+                Deadline::PowerDown => self.power_down(),
+                Deadline::Kill(status) => {
+                    if let Some(forced) = &mut self.forced {
+                        *forced += "; QEMU does not tell what its processors do";
+                    }
+                    self.kill(status);
+                }
+            }
+        }
+    }
+
+    pub(super) fn power_down(&mut self) {
+        // The monitor takes both lines at once; a VMM without a monitor is about to end anyway.
+        let _ = self.qmp.write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"system_powerdown\"}\n");
+    }
+
+    /// Ends the VMM. The status counts unless the program's own is known.
+    pub(super) fn kill(&mut self, status: u8) {
+        self.outcome.get_or_insert(Outcome::Ended(status));
+        self.end_vmm();
+        // What keeps us when it has ended is whoever does not read the output.
+        self.delivered |= self.vmm_ended.is_some();
+    }
+
+    fn end_vmm(&self) {
+        // Once it was reaped, its number may belong to somebody else.
+        if self.vmm_ended.is_none() {
+            // Its group: the program that UNIBODY_QEMU names may have started QEMU.
+            let _ = killpg(Pid::from_raw(self.vmm as i32), Signal::SIGKILL);
+        }
+    }
+}

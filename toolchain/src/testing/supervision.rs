@@ -1,0 +1,144 @@
+//! What `run` knows of its guest: when it is ready, that it does not answer, and that it never outlives the tool.
+
+use super::case::{Case, Tally};
+use super::context::Context;
+use super::process::{self, Running};
+use super::vm::Vm;
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+/// All of them.
+pub fn cases(all: &mut Vec<Case>) {
+    all.push(Case::new("cli/ready-when-it-waits", ready_when_it_waits));
+    all.push(Case::new("cli/interrupts-off", interrupts_off));
+}
+
+/// As many servers do it: what the handler notes is looked at after the next event. Between listening and waiting lies
+/// a second of work.
+const SERVER: &str = "#include <poll.h>\n#include <signal.h>\n#include <stdio.h>\n#include <sys/socket.h>\n\
+    #include <netinet/in.h>\n#include <time.h>\n\
+    static volatile sig_atomic_t noted;\n\
+    static void note(int signal) { noted = signal; }\n\
+    int main(void) {\n\
+        signal(SIGHUP, note);\n\
+        struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(7000)};\n\
+        int fd = socket(AF_INET, SOCK_STREAM, 0);\n\
+        if (bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 5))\n\
+            return 1;\n\
+        for (time_t end = time(0) + 2; time(0) < end;)\n\
+            ;\n\
+        for (struct pollfd p = {fd, POLLIN, 0};;) {\n\
+            poll(&p, 1, -1);\n\
+            if (noted)\n\
+                return 7;\n\
+        }\n\
+    }\n";
+
+/// A signal right after `run -d` has come back reaches a program that waits for one.
+fn ready_when_it_waits(context: &Context) -> Result<Tally> {
+    let folder = context.scratch("server")?;
+    let (source, image) = (folder.join("server.c"), folder.join("server.img"));
+    std::fs::write(&source, SERVER)?;
+    context.compile(&source, &image, &[])?;
+    for smp in ["1", "2"] {
+        let vm = Vm::start(context, ["--smp", smp, "-p", "0:7000", &image.to_string_lossy()])?;
+        vm.kill("HUP")?;
+        let status = vm.status(Duration::from_secs(20)).context("the signal came before it waited")?;
+        ensure!(status == 7, "exit status {status}\n{}", vm.logs());
+    }
+    Ok(Tally::pass(""))
+}
+
+/// Only ever runs in a VM: elsewhere the instruction is one that crashes it, and it says so instead.
+const SPIN: &str = "#include <fcntl.h>\n\
+    int main(void) {\n\
+        unsigned short cs;\n\
+        __asm__(\"mov %%cs, %0\" : \"=r\"(cs));\n\
+        if (cs & 3 || open(\"/out/spins\", O_CREAT | O_WRONLY, 0600) < 0)\n\
+            return 1;\n\
+        __asm__ volatile(\"cli\\n1: jmp 1b\");\n\
+    }\n";
+
+/// How long the guest is given here, and what a slow machine may take on top of it.
+const GIVEN: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(10);
+
+/// A processor that takes no interrupts hears no signal.
+fn interrupts_off(context: &Context) -> Result<Tally> {
+    let folder = context.scratch("spin")?;
+    let (source, image) = (folder.join("spin.c"), folder.join("spin.img"));
+    std::fs::write(&source, SPIN)?;
+    context.compile(&source, &image, &[])?;
+    let image = image.to_string_lossy();
+    let (spins, volume) = (folder.join("spins"), format!("{}:/out", folder.display()));
+    let spinning = || {
+        process::eventually(Duration::from_secs(30), || {
+            std::fs::remove_file(&spins).context("the program does not come to its loop")
+        })
+    };
+    let given = GIVEN.as_secs().to_string();
+    for smp in ["1", "2"] {
+        let vm = Vm::start(context, ["--smp", smp, "--net", "none", "-v", &volume, &image])?;
+        spinning()?;
+        let start = Instant::now();
+        let done = context.tool(["stop", "-t", &given, &vm.name])?.expect(0)?;
+        said(&done.err(), start.elapsed())?;
+        let status = vm.status(SLACK)?;
+        ensure!(status == 137, "exit status {status} after `stop`\n{}", vm.logs());
+    }
+    let begin = || -> Result<(Running, u32)> {
+        let mut run = context.unibody(["run", "--accel", "tcg", "--net", "none", "--stop-timeout", &given]);
+        let running = process::start(run.args(["-v", &volume, &image]), b"")?;
+        spinning()?;
+        let vmm = vmm(context, running.id())?;
+        Ok((running, vmm))
+    };
+    let signal = |to: &Running, signal| kill(Pid::from_raw(to.id().cast_signed()), signal).context("cannot signal it");
+    let (running, vmm) = begin()?;
+    let start = Instant::now();
+    let done = running.terminate(GIVEN + SLACK)?.expect(143)?;
+    said(&done.err(), start.elapsed())?;
+    gone(vmm)?;
+    // A second signal does not wait.
+    let (running, vmm) = begin()?;
+    signal(&running, Signal::SIGINT)?;
+    std::thread::sleep(Duration::from_millis(200));
+    let start = Instant::now();
+    signal(&running, Signal::SIGINT)?;
+    let done = running.wait(SLACK)?.expect(130)?;
+    ensure!(!done.err().contains("did not end"), "it waited, for {:?}\n{}", start.elapsed(), done.report());
+    gone(vmm)?;
+    // Nor does the VM outlive the tool.
+    let (running, vmm) = begin()?;
+    signal(&running, Signal::SIGKILL)?;
+    gone(vmm)?;
+    Ok(Tally::pass(""))
+}
+
+/// What is said of the forced end, and when.
+fn said(text: &str, took: Duration) -> Result<()> {
+    ensure!(took >= GIVEN && took < GIVEN + SLACK, "it took {took:?}");
+    for part in ["did not end within 2 s of SIGTERM", "processor 0 runs with interrupts off, in main+0x"] {
+        ensure!(text.contains(part), "'{part}' is not in {text:?}");
+    }
+    Ok(())
+}
+
+/// The process of the VMM that this command supervises.
+fn vmm(context: &Context, supervisor: u32) -> Result<u32> {
+    let listed = context.tool(["ps", "--json"])?.expect(0)?;
+    let all: serde_json::Value = serde_json::from_slice(&listed.stdout)?;
+    let mut entries = all.as_array().into_iter().flatten();
+    let entry = entries.find(|entry| entry["supervisor"] == supervisor).context("`unibody ps` does not list it")?;
+    Ok(u32::try_from(entry["vmm"].as_u64().context("`unibody ps --json` names no VMM")?)?)
+}
+
+/// The process ends, within a second or two.
+fn gone(process: u32) -> Result<()> {
+    process::eventually(Duration::from_secs(5), || match std::fs::read_to_string(format!("/proc/{process}/stat")) {
+        Ok(stat) if !stat.contains(") Z ") => bail!("the VMM, process {process}, outlives what started it"),
+        _ => Ok(()),
+    })
+}
