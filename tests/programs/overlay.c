@@ -20,7 +20,7 @@ int main(void)
         close(fd);
     }
     MUST(stat("deep", &st));
-    printf("deep: mode %o\n", st.st_mode);
+    printf("deep: mode %o, changed %ld\n", st.st_mode, (long)st.st_mtime);
     long n = MUST(readlink("link", buf, sizeof buf));
     printf("link -> %.*s\n", (int)n, buf);
     MUST(stat("deep/file", &st)), MUST(stat("hard", &other));

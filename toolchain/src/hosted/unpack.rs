@@ -12,7 +12,7 @@ use unibody_proto::cpio::{self, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 
 /// Unpacks files, folders and symbolic links; device nodes need privileges and are given by other means.
 pub fn unpack(archive: &[u8], root: &Path) -> Result<()> {
-    // Modes of folders come last: a read-only one could not be filled.
+    // Modes and times of folders come last: a read-only one could not be filled, and filling one changes its time.
     let mut folders = Vec::new();
     let mut links: HashMap<_, PathBuf> = HashMap::new();
     for entry in cpio::entries(archive) {
@@ -30,7 +30,7 @@ pub fn unpack(archive: &[u8], root: &Path) -> Result<()> {
                 if !old.is_some_and(|old| old.is_dir()) {
                     fs::create_dir(&path).with_context(shown)?;
                 }
-                folders.push((path, mode));
+                folders.push((path, mode, modified(&entry)));
             }
             S_IFREG => {
                 remove_file(&path, old.as_ref());
@@ -48,8 +48,7 @@ pub fn unpack(archive: &[u8], root: &Path) -> Result<()> {
                 }
                 fs::write(&path, entry.data).with_context(shown)?;
                 let file = File::open(&path).with_context(shown)?;
-                let time = UNIX_EPOCH + Duration::from_secs(entry.mtime.into());
-                file.set_times(FileTimes::new().set_modified(time)).with_context(shown)?;
+                file.set_times(modified(&entry)).with_context(shown)?;
                 file.set_permissions(mode).with_context(shown)?;
             }
             S_IFLNK => {
@@ -59,11 +58,16 @@ pub fn unpack(archive: &[u8], root: &Path) -> Result<()> {
             _ => {}
         }
     }
-    for (path, mode) in folders.into_iter().rev() {
+    for (path, mode, times) in folders {
         // Ours must stay writable for the removal at the end.
         fs::set_permissions(&path, Permissions::from_mode(mode.mode() | 0o700))?;
+        File::open(&path)?.set_times(times)?;
     }
     Ok(())
+}
+
+fn modified(entry: &cpio::Entry) -> FileTimes {
+    FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(entry.mtime.into()))
 }
 
 /// An archive that does not parse.

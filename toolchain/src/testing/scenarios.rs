@@ -325,6 +325,8 @@ fn rootfs_overlay(context: &Context) -> Result<Tally> {
     sparse.set_len(1 << 20)?;
     sparse.set_permissions(std::fs::Permissions::from_mode(0o400))?;
     std::fs::set_permissions(folder.join("data/deep"), std::fs::Permissions::from_mode(0o710))?;
+    let changed = std::time::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    std::fs::File::open(folder.join("data/deep"))?.set_times(std::fs::FileTimes::new().set_modified(changed))?;
     let image = context.program("overlay")?;
     for words in [&["run", "--accel", "tcg", "--net", "none", "--rootfs"][..], &["run", "--hosted", "--rootfs"]] {
         let done = process::run(
@@ -339,7 +341,7 @@ fn rootfs_overlay(context: &Context) -> Result<Tally> {
             hard: mode 100640, 2 links, 9 bytes: overlaid\n\
             large: mode 100644, 1 links, 3145728 bytes: LLLLLLLL\n\
             sparse: mode 100400, 1 links, 1048576 bytes: \n\
-            deep: mode 40710\nlink -> deep/file\none file: yes\n";
+            deep: mode 40710, changed 1600000000\nlink -> deep/file\none file: yes\n";
         ensure!(done.out() == expected, "expected\n{expected}\n{}", done.report());
     }
     let done = context.tool(["run", "--rootfs", "/no/such/folder", &image.to_string_lossy()])?;

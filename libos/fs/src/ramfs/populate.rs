@@ -21,7 +21,7 @@ pub fn unpack(p: &Process, archive: &'static [u8]) -> Result<()> {
     let mut links = HashMap::new();
     for e in entries(archive) {
         match e {
-            Ok(e) if e.name == PRIVATE || e.name.starts_with(b".unibody/") => {}
+            Ok(e) if is_private(&e) => {}
             Ok(e) => match add(p, &e, &mut links) {
                 Ok(()) => {}
                 Err(err @ (Errno::ENOSPC | Errno::ENOMEM)) => return Err(err),
@@ -30,21 +30,35 @@ pub fn unpack(p: &Process, archive: &'static [u8]) -> Result<()> {
             Err(_) => warn!("root file system: the archive is damaged; what follows is missing"),
         }
     }
+    // Last: whatever is put into a directory changes its time.
+    for e in entries(archive).flatten().filter(|e| e.mode & S_IFMT == S_IFDIR && !is_private(e)) {
+        if let Ok(at) = p.lookup(AT_FDCWD, &name_of(&e)?, true) {
+            set_meta(&at, &e)?;
+        }
+    }
     Ok(())
+}
+
+fn is_private(e: &Entry) -> bool {
+    e.name == PRIVATE || e.name.starts_with(b".unibody/")
+}
+
+/// As a path from the root.
+fn name_of(e: &Entry) -> Result<Vec<u8>> {
+    let mut name = Vec::new();
+    name.try_reserve(e.name.len() + 1)?;
+    name.push(b'/');
+    name.extend_from_slice(e.name);
+    Ok(name)
 }
 
 type Links = HashMap<(u32, (u32, u32), u32), Vec<u8>>;
 
 fn add(p: &Process, e: &Entry<'static>, links: &mut Links) -> Result<()> {
-    let mut name = Vec::new();
-    name.try_reserve(e.name.len() + 1)?;
-    name.push(b'/');
-    name.extend_from_slice(e.name);
+    let name = name_of(e)?;
     let kind = e.mode & S_IFMT;
     if kind == S_IFDIR {
-        make_dirs(p, &name)?;
-        let at = p.lookup(AT_FDCWD, &name, true)?;
-        return set_meta(&at, e);
+        return make_dirs(p, &name);
     }
     if let Some(end) = name.iter().rposition(|&c| c == b'/')
         && end > 0
