@@ -1,5 +1,6 @@
 //! nginx in a VM: what it answers is what the same image answers as a Linux process; signals; load.
 
+mod configurations;
 mod control;
 mod http;
 mod load;
@@ -17,6 +18,8 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     all.push(Case::new("nginx/version", control::version).needs(NEEDS));
     all.push(Case::new("nginx/http", semantics::compare).needs(NEEDS));
     all.push(Case::new("nginx/http-microvm-16M", semantics::small).needs(NEEDS));
+    all.push(Case::new("nginx/configurations", configurations::compare).needs(NEEDS));
+    all.push(Case::new("nginx/unix-sockets", configurations::unix).needs(NEEDS));
     all.push(Case::new("nginx/dhcp", semantics::dhcp).needs(NEEDS));
     all.push(Case::new("nginx/reload-and-reopen", control::reload).needs(NEEDS));
     all.push(Case::new("nginx/signal-at-once", control::signal_at_once).needs(NEEDS));

@@ -75,6 +75,16 @@ impl Site {
         Ok(Self { root, hosted_port })
     }
 
+    /// Takes another configuration: `@LISTEN@` stands for the directives that listen, `@SELF@` for the port.
+    pub fn configure(&self, text: &str) -> Result<()> {
+        let etc = self.root.join("etc/nginx");
+        let hosted = format!("listen 127.0.0.1:{};", self.hosted_port);
+        for (name, listen, port) in [("test.conf", "listen 80;", 80), ("hosted.conf", &hosted, self.hosted_port)] {
+            std::fs::write(etc.join(name), text.replace("@LISTEN@", listen).replace("@SELF@", &port.to_string()))?;
+        }
+        Ok(())
+    }
+
     /// nginx in a VM; its address on this machine.
     pub fn vm<'a>(
         &self,
