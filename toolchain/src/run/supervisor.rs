@@ -22,7 +22,7 @@ const POWER_OFF: Duration = Duration::from_secs(5);
 /// How long the output of a VM that was ended by force may take to whoever reads it.
 const DELIVERY: Duration = Duration::from_secs(1);
 /// A program that listens and has not waited for so long never does: it polls.
-const BUSY: Duration = Duration::from_secs(3);
+const BUSY: Duration = Duration::from_secs(5);
 
 /// So many Ctrl-C in so short a time mean that they do not do what the user wants.
 const INSISTING: (usize, Duration) = (3, Duration::from_secs(3));

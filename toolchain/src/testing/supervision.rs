@@ -27,8 +27,11 @@ const SERVER: &str = "#include <poll.h>\n#include <signal.h>\n#include <stdio.h>
         int fd = socket(AF_INET, SOCK_STREAM, 0);\n\
         if (bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 5))\n\
             return 1;\n\
-        for (time_t end = time(0) + 2; time(0) < end;)\n\
-            ;\n\
+        struct timespec now, end;\n\
+        clock_gettime(CLOCK_MONOTONIC, &end);\n\
+        do\n\
+            clock_gettime(CLOCK_MONOTONIC, &now);\n\
+        while (now.tv_sec - end.tv_sec + (now.tv_nsec - end.tv_nsec) / 1e9 < 1);\n\
         for (struct pollfd p = {fd, POLLIN, 0};;) {\n\
             poll(&p, 1, -1);\n\
             if (noted)\n\
@@ -101,14 +104,12 @@ fn interrupts_off(context: &Context) -> Result<Tally> {
     let done = running.terminate(GIVEN + SLACK)?.expect(143)?;
     said(&done.err(), start.elapsed())?;
     gone(vmm)?;
-    // A second signal does not wait.
+    // A second signal does not wait. Another one than the first: two of a kind may be seen as one.
     let (running, vmm) = begin()?;
     signal(&running, Signal::SIGINT)?;
-    std::thread::sleep(Duration::from_millis(200));
-    let start = Instant::now();
-    signal(&running, Signal::SIGINT)?;
-    let done = running.wait(SLACK)?.expect(130)?;
-    ensure!(!done.err().contains("did not end"), "it waited, for {:?}\n{}", start.elapsed(), done.report());
+    signal(&running, Signal::SIGTERM)?;
+    let done = running.wait(SLACK)?.expect(143)?;
+    ensure!(!done.err().contains("did not end"), "it waited\n{}", done.report());
     gone(vmm)?;
     // Nor does the VM outlive the tool.
     let (running, vmm) = begin()?;
@@ -120,7 +121,7 @@ fn interrupts_off(context: &Context) -> Result<Tally> {
 /// What is said of the forced end, and when.
 fn said(text: &str, took: Duration) -> Result<()> {
     ensure!(took >= GIVEN && took < GIVEN + SLACK, "it took {took:?}");
-    for part in ["did not end within 2 s of SIGTERM", "processor 0 runs with interrupts off, in main+0x"] {
+    for part in ["did not end within 2 s of SIGTERM", "runs with interrupts off, in main+0x"] {
         ensure!(text.contains(part), "'{part}' is not in {text:?}");
     }
     Ok(())

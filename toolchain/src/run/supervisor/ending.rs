@@ -10,7 +10,7 @@ use unibody_proto::control::FromHost;
 
 const SIGTERM: u8 = 15;
 /// How long QEMU has to tell what a guest does that does not end.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 impl Supervisor<'_> {
     pub(super) fn signal(&mut self, number: i32) {

@@ -75,10 +75,10 @@ pub fn signal_at_once(context: &Context) -> Result<Tally> {
     // Tables for these are made between listening and waiting.
     let configuration = site.root.join("etc/nginx/test.conf");
     let text = std::fs::read_to_string(&configuration)?;
-    std::fs::write(&configuration, text.replace("worker_connections 1024", "worker_connections 200000"))?;
+    std::fs::write(&configuration, text.replace("worker_connections 1024", "worker_connections 60000"))?;
     for time in 0..TIMES {
         let smp = ["1", "2"][time / 2 % 2];
-        let vm = site.start(context, &["--smp", smp, "-m", "512M", "-p", "0:80"], |_| {})?;
+        let vm = site.start(context, &["--smp", smp, "-m", "256M", "-p", "0:80"], |_| {})?;
         if time % 2 == 0 {
             vm.kill("HUP")?;
             // Not the line of its signal handler, which has more words.
