@@ -4,13 +4,11 @@ use crate::boot::params::Params;
 
 /// Remembers them; the tree is built when the first path is used.
 pub fn init(image: &'static [u8], initrd: &'static [u8], params: &Params) {
-    let memory = crate::mm::stats().total * libos_base::layout::PAGE_SIZE;
     libos_fs::root::configure(libos_fs::root::Config {
         image,
         initrd,
         hostname: params.hostname.clone().unwrap_or_default(),
         cwd: params.cwd.clone().unwrap_or_default(),
-        // As tmpfs on Linux: half of memory.
-        capacity: memory / 2,
+        memory: crate::mm::stats().total * libos_base::layout::PAGE_SIZE,
     });
 }

@@ -11,14 +11,26 @@
 
 #define REFUSED(expr) do { errno = 0; IS((expr) == -1); if (errno != ENFILE) printf("%s: %s\n", #expr, errname(errno)); } while (0)
 
-int main(void)
+/* The number behind `key` in a file of /proc. */
+static long number(const char *path, const char *key)
 {
-    char text[32] = "";
-    int fd = open("/proc/sys/fs/file-max", O_RDONLY), last = -1, pair[2];
+    char text[512] = "";
+    int fd = (int)MUST(open(path, O_RDONLY));
     MUST(read(fd, text, sizeof text - 1));
     close(fd);
-    long most = atol(text), made = 0;
-    IS(most > 1000 && most < 65536);
+    const char *at = strstr(text, key);
+    return at ? atol(at + strlen(key)) : -1;
+}
+
+int main(void)
+{
+    int fd, last = -1, pair[2];
+    long most = number("/proc/sys/fs/file-max", ""), made = 0;
+    /* One for each KiB of memory: a limit that was computed before memory was known would be the least, 1024. */
+    IS(most == number("/proc/meminfo", "MemTotal:"));
+    IS(most > 8192 && most < 65536);
+    IS(number("/proc/sys/fs/file-nr", "") == 4); /* the standard streams, and itself */
+    IS(number("/proc/sys/fs/file-nr", "\t0\t") == most);
     struct rlimit limit = { 65536, 65536 };
     MUST(setrlimit(RLIMIT_NOFILE, &limit));
 
@@ -27,7 +39,7 @@ int main(void)
         made++;
     }
     printf("%s\n", errname(errno));
-    IS(made == most - 3); /* the standard streams */
+    IS(made == most - 3);
     REFUSED(open("/", O_RDONLY));
     REFUSED(pipe(pair));
     REFUSED(socket(AF_UNIX, SOCK_STREAM, 0));

@@ -222,6 +222,10 @@ impl FdTable {
         let t = self.inner.lock();
         (from..t.chunks.len() * CHUNK).find(|n| t.chunks[n / CHUNK].slots[n % CHUNK].is_some()).map(|n| n as i32)
     }
+    /// Numbers in use or reserved.
+    pub fn used(&self) -> usize {
+        self.inner.lock().used
+    }
     /// FD_CLOEXEC.
     pub fn cloexec(&self, fd: i32) -> Result<bool> {
         Ok(self.inner.lock().slot(fd)?.cloexec)

@@ -1,8 +1,6 @@
 //! Resource limits that can be set: RLIMIT_NOFILE, RLIMIT_FSIZE and RLIMIT_SIGPENDING, soft and hard.
 
-use crate::facts::facts;
 use core::sync::atomic::{AtomicU64, Ordering};
-use libos_base::sync::Once;
 use libos_base::{Errno, Result};
 
 /// RLIM_INFINITY.
@@ -48,10 +46,9 @@ impl Limit {
 
 /// The most files that may be open in the system (fs.file-max): each takes about a KiB, so that they do not take all memory.
 /// Linux lets root go beyond it; here nobody is there to clean up after root. Numbers are counted: what `dup` makes, too, and
-/// not what is on its way through a socket.
+/// not what is on its way through a socket. It comes from what boot says of memory, which is there before the first file.
 pub fn file_max() -> u64 {
-    static MAX: Once<u64> = Once::new();
-    *MAX.set(|| (facts().memory().total >> 10).clamp(1024, NOFILE_MAX))
+    (crate::root::memory() as u64 >> 10).clamp(1024, NOFILE_MAX)
 }
 
 /// Sets RLIMIT_NOFILE; EPERM above [`NOFILE_MAX`], as Linux above fs.nr_open.

@@ -23,8 +23,9 @@ pub struct Config {
     pub hostname: Vec<u8>,
     /// Initial working directory; empty means `/`.
     pub cwd: Vec<u8>,
-    /// Bytes that `/` and each memory file system may hold.
-    pub capacity: usize,
+    /// Bytes of memory of the machine. What depends on it is computed from this where it is used, and kept nowhere: a
+    /// value that somebody asked for too early would stay wrong for ever.
+    pub memory: usize,
 }
 
 static CONFIG: Once<Config> = Once::new();
@@ -36,12 +37,20 @@ pub fn configure(config: Config) {
 }
 
 fn config() -> &'static Config {
-    CONFIG.set(|| Config { image: &[], initrd: &[], hostname: Vec::new(), cwd: Vec::new(), capacity: 64 << 20 })
+    /// Of host tests.
+    static NOTHING: Config =
+        Config { image: &[], initrd: &[], hostname: Vec::new(), cwd: Vec::new(), memory: 128 << 20 };
+    CONFIG.get().unwrap_or(&NOTHING)
 }
 
-/// What one memory file system may hold.
+/// Bytes of memory of the machine.
+pub(crate) fn memory() -> usize {
+    config().memory
+}
+
+/// What `/` and each memory file system may hold: half of memory, as tmpfs on Linux.
 pub fn capacity() -> usize {
-    config().capacity
+    memory() / 2
 }
 
 /// The hostname of boot.

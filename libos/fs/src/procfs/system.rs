@@ -120,6 +120,10 @@ pub(super) fn hostname() -> Vec<u8> {
 pub(super) fn file_max() -> Vec<u8> {
     number(limits::file_max() as usize)
 }
+/// Used, free (always 0, as on Linux), and the most.
+pub(super) fn file_nr() -> Vec<u8> {
+    Text::new().n(process().fds.used() as u64).s("\t0\t").n(limits::file_max()).s("\n").0
+}
 pub(super) fn nr_open() -> Vec<u8> {
     number(limits::NOFILE_MAX as usize)
 }

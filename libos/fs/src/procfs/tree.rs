@@ -24,6 +24,7 @@ const SYS: &[(&str, Node)] = &[
         "fs",
         Dir(&[
             ("file-max", File(s::file_max)),
+            ("file-nr", File(s::file_nr)),
             (
                 "inotify",
                 Dir(&[
