@@ -1,7 +1,11 @@
 // The devices that every program expects.
 #include "test.h"
 #include <dirent.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 
 int main(void)
 {
@@ -26,7 +30,31 @@ int main(void)
     section("full");
     fd = (int)MUST(open("/dev/full", O_RDWR));
     SHOW(write(fd, "x", 1));
+    SHOW(write(fd, "x", 0));
+    SHOW(pwrite(fd, "x", 1, 0));
+    SHOW(writev(fd, &(struct iovec){ "x", 1 }, 1));
+    SHOW(syscall(SYS_pwritev2, fd, &(struct iovec){ "x", 1 }, 1, (long)-1, 0L, 0));
     SHOW(read(fd, buf, 10));
+    SHOW(lseek(fd, 5, SEEK_SET));
+    SHOW(ftruncate(fd, 0));
+    SHOW(fsync(fd));
+    int stream[2], file = (int)MUST(open("/tmp", O_TMPFILE | O_RDWR, 0600));
+    MUST(pipe(stream));
+    MUST(write(stream[1], "abcd", 4));
+    MUST(write(file, "abcd", 4));
+    SHOW(splice(stream[0], 0, fd, 0, 4, 0));
+    SHOW(sendfile(fd, file, &(off_t){ 0 }, 4));
+    int sink = (int)MUST(open("/dev/null", O_WRONLY));
+    SHOW(sendfile(sink, file, &(off_t){ 0 }, 4));
+    SHOW(splice(stream[0], 0, sink, 0, 4, 0));
+    FILE *full = fopen("/dev/full", "w");
+    SHOW(fputs("kept in the buffer", full) < 0);
+    SHOW(fflush(full));
+    SHOW(ferror(full) != 0);
+    fclose(full);
+    full = fopen("/dev/full", "w");
+    fputs("told by close", full);
+    SHOW(fclose(full));
     section("random");
     for (int i = 0; i < 2; i++) {
         fd = (int)MUST(open(i ? "/dev/random" : "/dev/urandom", O_RDONLY));
@@ -71,5 +99,20 @@ int main(void)
     bool null = false;
     for (struct dirent *e; d && (e = readdir(d));) null = null || !strcmp(e->d_name, "null");
     IS(null);
+    section("what epoll takes");
+    static const char *const names[] = {
+        "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/proc/self/status", "/proc/self/stat",
+        "/proc/self/maps", "/proc/self/mounts", "/proc/self/comm", "/proc/self/limits", "/proc/self/task", "/proc/meminfo",
+        "/proc/cpuinfo", "/proc/stat", "/proc/sys/fs/file-max", "/proc/sys/kernel/hostname", "/proc", "/proc/self/fd", "/tmp",
+        "/dev", "/dev/shm",
+    };
+    int ep = (int)MUST(epoll_create1(0));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        fd = (int)MUST(open(names[i], O_RDONLY));
+        int r = epoll_ctl(ep, EPOLL_CTL_ADD, fd, &(struct epoll_event){ .events = EPOLLIN });
+        printf("%s: %s\n", names[i], r ? errname(errno) : "taken");
+        r = epoll_ctl(ep, EPOLL_CTL_MOD, fd, &(struct epoll_event){ .events = EPOLLIN });
+        printf("%s: %s\n", names[i], r ? errname(errno) : "taken");
+    }
     return done();
 }

@@ -41,6 +41,10 @@ pub trait FileLike: Any + Send + Sync {
         Err(Errno::ESPIPE)
     }
 
+    /// Whether it has a readiness that changes; what has none is refused by epoll (epoll_ctl(2), EPERM).
+    fn has_readiness(&self) -> bool {
+        true
+    }
     /// Current readiness; with a watcher, registers it first. Regular files are always ready.
     fn poll(&self, _watcher: Option<&Arc<dyn Watcher>>) -> Events {
         Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM

@@ -24,6 +24,7 @@ enum Kind {
     Zero,
     Full,
     Random,
+    Urandom,
 }
 
 /// An open memory device.
@@ -48,11 +49,17 @@ pub fn open(rdev: u64, kind: u32, path: &Path, flags: OpenFlags) -> Result<Arc<d
         NULL => Kind::Null,
         ZERO => Kind::Zero,
         FULL => Kind::Full,
-        RANDOM | URANDOM => Kind::Random,
+        RANDOM => Kind::Random,
+        URANDOM => Kind::Urandom,
         console::CONSOLE_RDEV | TTY => return console::open_console(path, flags, rdev == TTY),
         _ => return Err(Errno::ENXIO),
     };
     Ok(try_arc(DeviceFile { kind, path: path.clone(), flags: AtomicU32::new(flags.bits()) })?)
+}
+
+/// Whether `splice` and `sendfile` can write to it: `/dev/full` has no such operation on Linux (drivers/char/mem.c).
+pub fn takes_splice(f: &dyn FileLike) -> bool {
+    f.downcast::<DeviceFile>().is_none_or(|d| d.kind != Kind::Full)
 }
 
 impl FileLike for DeviceFile {
@@ -60,7 +67,7 @@ impl FileLike for DeviceFile {
         match self.kind {
             Kind::Null => Ok(0),
             Kind::Zero | Kind::Full => dst.put_zeros(dst.left()),
-            Kind::Random => {
+            Kind::Random | Kind::Urandom => {
                 let start = dst.done();
                 let mut buf = [0; 256];
                 while dst.left() > 0 {
@@ -97,6 +104,10 @@ impl FileLike for DeviceFile {
     }
     fn seek(&self, _offset: i64, _whence: u32) -> Result<u64> {
         Ok(0)
+    }
+    /// `/dev/random` could once block, and can still be waited for.
+    fn has_readiness(&self) -> bool {
+        self.kind == Kind::Random
     }
     fn flags(&self) -> OpenFlags {
         OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))

@@ -111,21 +111,29 @@ impl Item {
     fn is(&self, fd: i32, file: &Arc<dyn FileLike>) -> bool {
         self.fd == fd && core::ptr::addr_eq(self.file.as_ptr(), Arc::as_ptr(file))
     }
+    /// Puts it on the ready list, unless it is there already.
     fn enqueue(&self) {
-        if self.queued.swap(true, Ordering::SeqCst) {
-            return;
+        if !self.queued.swap(true, Ordering::SeqCst)
+            && let (Some(me), Some(s)) = (self.me.upgrade(), self.shared.upgrade())
+        {
+            s.push(me);
+            s.waiters.wake(1);
+            s.notify();
         }
-        let (Some(me), Some(s)) = (self.me.upgrade(), self.shared.upgrade()) else { return };
-        s.push(me);
-        s.waiters.wake(1);
-        s.pollee.notify(Events::IN | Events::RDNORM);
     }
 }
 
 impl Watcher for Item {
     fn on_event(&self, events: Events) {
-        if interest(self.events.load(Ordering::SeqCst)).intersects(events) {
+        if !interest(self.events.load(Ordering::SeqCst)).intersects(events) {
+            return;
+        }
+        if !self.queued.load(Ordering::SeqCst) {
             self.enqueue();
+        } else if let Some(s) = self.shared.upgrade() {
+            // Whoever watches this epoll edge-triggered is told of every event, also while one waits to be collected
+            // (ep_poll_callback() of Linux).
+            s.notify();
         }
     }
 }
@@ -141,6 +149,10 @@ impl Shared {
         let i = r.pop_front();
         self.ready_len.store(r.len(), Ordering::SeqCst);
         i
+    }
+    /// Tells those who watch the epoll itself.
+    fn notify(&self) {
+        self.pollee.notify(Events::IN | Events::RDNORM);
     }
     fn any(&self) -> bool {
         self.ready_len.load(Ordering::SeqCst) > 0
@@ -377,13 +389,9 @@ impl Epoll {
     }
 }
 
-/// EPERM: regular files, directories and memory devices have no readiness, and epoll says so (epoll_ctl(2)).
+/// EPERM for what is ready always: regular files, directories, most of `/dev` and `/proc` (epoll_ctl(2)).
 fn check_pollable(file: &Arc<dyn FileLike>) -> Result<()> {
-    if file.downcast::<crate::openfile::OpenFile>().is_some() || file.downcast::<crate::device::DeviceFile>().is_some()
-    {
-        return Err(Errno::EPERM);
-    }
-    Ok(())
+    if file.has_readiness() { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 /// The epoll behind a descriptor. EINVAL: it is something else.

@@ -233,6 +233,9 @@ impl FileLike for OpenFile {
         *pos = u64::try_from(to).map_err(|_| Errno::EINVAL)?;
         Ok(*pos)
     }
+    fn has_readiness(&self) -> bool {
+        false
+    }
     fn flags(&self) -> OpenFlags {
         OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
     }

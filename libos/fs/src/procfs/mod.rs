@@ -64,6 +64,8 @@ pub(crate) struct ProcInode {
     tid: Option<u32>,
     /// Found by number: gone when the descriptor or thread is.
     numbered: bool,
+    /// In a process's or thread's folder.
+    of_process: bool,
 }
 
 static FS: Once<Arc<ProcFs>> = Once::new();
@@ -74,7 +76,7 @@ fn fs() -> &'static Arc<ProcFs> {
 
 /// The root of a procfs.
 pub fn root() -> Result<Arc<dyn Inode>> {
-    Ok(try_arc(ProcInode { node: Node::Root, ino: 1, tid: None, numbered: false })?)
+    Ok(try_arc(ProcInode { node: Node::Root, ino: 1, tid: None, numbered: false, of_process: false })?)
 }
 
 impl FileSystem for ProcFs {
@@ -118,7 +120,8 @@ impl ProcInode {
             Node::Tasks => Some((index - NUMBERS) as u32),
             _ => self.tid,
         };
-        Ok(try_arc(ProcInode { node, ino: self.child_ino(index), tid, numbered: index >= NUMBERS })?)
+        let (numbered, of_process) = (index >= NUMBERS, self.numbered);
+        Ok(try_arc(ProcInode { node, ino: self.child_ino(index), tid, numbered, of_process })?)
     }
     fn child_ino(&self, index: u64) -> u64 {
         self.ino.wrapping_mul(1009).wrapping_add(index) | 1 << 32
@@ -227,7 +230,7 @@ impl Inode for ProcInode {
         if self.kind() != S_IFREG {
             return Ok(None);
         }
-        snapshot::open(path, flags, self.node, self.tid).map(Some)
+        snapshot::open(path, flags, self.node, self.tid, self.of_process).map(Some)
     }
 }
 

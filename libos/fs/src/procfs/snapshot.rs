@@ -20,16 +20,24 @@ struct Snapshot {
     path: Path,
     node: Node,
     tid: Option<u32>,
+    /// See [`open`].
+    of_process: bool,
     content: Mutex<Vec<u8>>,
     pos: Mutex<u64>,
     flags: AtomicU32,
 }
 
-/// Opens the content of `node`, for a thread if it is one's.
-pub(super) fn open(path: &Path, flags: OpenFlags, node: Node, tid: Option<u32>) -> Result<Arc<dyn FileLike>> {
+/// Opens the content of `node`, for a thread if it is one's; `of_process`: it tells of the process.
+pub(super) fn open(
+    path: &Path,
+    flags: OpenFlags,
+    node: Node,
+    tid: Option<u32>,
+    of_process: bool,
+) -> Result<Arc<dyn FileLike>> {
     let flags = AtomicU32::new(flags.bits() & (OpenFlags::NONBLOCK.bits() | 3));
     let (content, pos) = (Mutex::new(Vec::new()), Mutex::new(0));
-    Ok(try_arc(Snapshot { path: path.clone(), node, tid, content, pos, flags })?)
+    Ok(try_arc(Snapshot { path: path.clone(), node, tid, of_process, content, pos, flags })?)
 }
 
 impl Snapshot {
@@ -77,6 +85,11 @@ impl FileLike for Snapshot {
         };
         *pos = from.checked_add(offset).and_then(|p| u64::try_from(p).ok()).ok_or(Errno::EINVAL)?;
         Ok(*pos)
+    }
+    /// Linux's files of the system have a poll operation, though it tells nothing; those of a process have none, but for
+    /// its mounts.
+    fn has_readiness(&self) -> bool {
+        !self.of_process || *self.path.dentry.name() == *b"mounts"
     }
     fn flags(&self) -> OpenFlags {
         OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
