@@ -1,6 +1,9 @@
 // Pipes and FIFOs: capacity, blocking, end of file, EPIPE, atomic writes.
 //@ smp 2
 #include "test.h"
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -39,7 +42,30 @@ int main(void)
     SHOW(read(p[1], buf, 1));
     SHOW(write(p[0], buf, 1));
     SHOW(lseek(p[0], 0, SEEK_SET));
+    /* What has no positions says so before it says how it is open; a bad offset comes before both. */
     SHOW(pread(p[0], buf, 1, 0));
+    SHOW(pread(p[1], buf, 1, 0));
+    SHOW(pwrite(p[0], buf, 1, 0));
+    SHOW(pwrite(p[1], buf, 1, 0));
+    SHOW(pwrite(p[0], buf, 1, -1));
+    SHOW(pwrite(99, buf, 1, -1));
+    SHOW(pwrite(99, buf, 1, 0));
+    struct iovec one = { buf, 1 };
+    SHOW(preadv(p[1], &one, 1, 0));
+    SHOW(pwritev(p[0], &one, 1, 0));
+    SHOW(syscall(SYS_preadv2, p[1], &one, 1, (long)0, 0L, 0));
+    SHOW(syscall(SYS_preadv2, p[1], &one, 1, (long)-1, 0L, 0));
+    SHOW(syscall(SYS_pwritev2, p[0], &one, 1, (long)0, 0L, 0));
+    SHOW(syscall(SYS_pwritev2, p[0], &one, 1, (long)-1, 0L, 0));
+    SHOW(syscall(SYS_pwritev2, p[0], &one, 1, (long)0, 0L, 16 /* RWF_APPEND */));
+    SHOW(syscall(SYS_pwritev2, p[0], &one, 1, (long)-1, 0L, 16 /* RWF_APPEND */));
+    SHOW(syscall(SYS_pwritev2, p[0], &one, 1, (long)0, 0L, 8 /* RWF_NOWAIT */));
+    int watches = inotify_init(), dir = open("/", O_RDONLY), ro = open("/dev/null", O_RDONLY);
+    SHOW(pwrite(watches, buf, 1, 0));
+    SHOW(write(watches, buf, 1));
+    SHOW(pwrite(dir, buf, 1, 0));
+    SHOW(pwrite(ro, buf, 1, 0));
+    close(watches), close(dir), close(ro);
     struct stat st;
     MUST(fstat(p[0], &st));
     IS(S_ISFIFO(st.st_mode));

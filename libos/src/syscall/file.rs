@@ -1,12 +1,14 @@
 //! Reading, writing and positions.
 
 use super::support::{offset, raise_on};
+use alloc::sync::Arc;
 use libos_base::abi::mode;
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
-use libos_fs::openfile::{OpenFile, place, resize};
+use libos_fs::device;
+use libos_fs::openfile::{OpenFile, place, resize, whence};
 use libos_fs::process;
 use libos_fs::transfer::{self, Place};
 
@@ -18,20 +20,36 @@ pub fn read(fd: i32, buf: usize, count: usize) -> Result<usize> {
 pub fn readv(fd: i32, iov: usize, n: usize) -> Result<usize> {
     process().fds.readable(fd)?.read(&mut Sink::user_vecs(iov, n)?)
 }
-/// The offset of a transfer whose end must be an `off_t`, too.
-fn span(at: i64, count: usize) -> Result<u64> {
-    let ends = i64::try_from(count).ok().and_then(|count| at.checked_add(count));
-    ends.map_or(Err(Errno::EINVAL), |_| offset(at))
+/// The end of a transfer must be an `off_t`, too.
+fn check_span(at: u64, count: usize) -> Result<()> {
+    let end = at.checked_add(count as u64).and_then(|end| i64::try_from(end).ok());
+    end.map_or(Err(Errno::EINVAL), |_| Ok(()))
+}
+/// The file for a transfer at an offset (-1: at its position): what has no positions is ESPIPE however it is open
+/// (fs/read_write.c of Linux).
+fn positioned(fd: i32, at: i64, file: Result<Arc<dyn FileLike>>) -> Result<Arc<dyn FileLike>> {
+    file.or_else(|e| match process().fds.get(fd)?.seek(0, whence::CUR) {
+        Err(Errno::ESPIPE) if at != -1 => Err(Errno::ESPIPE),
+        _ => Err(e),
+    })
+}
+fn readable_at(fd: i32, at: i64) -> Result<Arc<dyn FileLike>> {
+    positioned(fd, at, process().fds.readable(fd))
+}
+fn writable_at(fd: i32, at: i64) -> Result<Arc<dyn FileLike>> {
+    positioned(fd, at, process().fds.writable(fd))
 }
 /// `pread64`.
 pub fn pread64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
-    let f = process().fds.readable(fd)?;
-    f.read_at(span(at, count)?, &mut Sink::user(buf, count)?)
+    let from = offset(at)?;
+    let f = readable_at(fd, at)?;
+    check_span(from, count)?;
+    f.read_at(from, &mut Sink::user(buf, count)?)
 }
 /// `preadv`. On a 64-bit machine the offset is all in the first word.
 pub fn preadv(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<usize> {
-    let f = process().fds.readable(fd)?;
-    f.read_at(offset(at)?, &mut Sink::user_vecs(iov, n)?)
+    let from = offset(at)?;
+    readable_at(fd, at)?.read_at(from, &mut Sink::user_vecs(iov, n)?)
 }
 /// `preadv2`: offset -1 means the position.
 pub fn preadv2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32) -> Result<usize> {
@@ -39,7 +57,7 @@ pub fn preadv2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32) 
         return Err(Errno::EOPNOTSUPP);
     }
     if flags & rwf::NOWAIT != 0 {
-        let f = process().fds.readable(fd)?;
+        let f = readable_at(fd, at)?;
         let mut dst = Sink::user_vecs(iov, n)?;
         let Some(file) = f.downcast::<OpenFile>() else {
             return if at == -1 { f.read_now(&mut dst) } else { f.read_at(offset(at)?, &mut dst) };
@@ -79,13 +97,15 @@ pub fn writev(fd: i32, iov: usize, n: usize) -> Result<usize> {
 }
 /// `pwrite64`.
 pub fn pwrite64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
-    let f = process().fds.writable(fd)?;
-    raise_on(f.write_at(span(at, count)?, &mut Source::user(buf, count)?))
+    let to = offset(at)?;
+    let f = writable_at(fd, at)?;
+    check_span(to, count)?;
+    raise_on(f.write_at(to, &mut Source::user(buf, count)?))
 }
 /// `pwritev`.
 pub fn pwritev(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<usize> {
-    let f = process().fds.writable(fd)?;
-    raise_on(f.write_at(offset(at)?, &mut Source::user_vecs(iov, n)?))
+    let to = offset(at)?;
+    raise_on(writable_at(fd, at)?.write_at(to, &mut Source::user_vecs(iov, n)?))
 }
 /// `pwritev2`.
 pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32) -> Result<usize> {
@@ -93,7 +113,7 @@ pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32)
         return Err(Errno::EOPNOTSUPP);
     }
     if flags & rwf::NOWAIT != 0 {
-        let f = process().fds.writable(fd)?;
+        let f = writable_at(fd, at)?;
         let mut src = Source::user_vecs(iov, n)?;
         // Files are refused, as by ext4, tmpfs and vfat: a page may have to be read or room to be made first.
         return match f.downcast::<OpenFile>() {
@@ -103,7 +123,7 @@ pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32)
         };
     }
     let done = if flags & rwf::APPEND != 0 {
-        let f = process().fds.writable(fd)?;
+        let f = writable_at(fd, at)?;
         if at != -1 {
             offset(at)?;
         }
@@ -266,7 +286,7 @@ pub fn sendfile(out: i32, from: i32, at: usize, count: usize) -> Result<usize> {
         // A pipe or socket has no pages to send from; with an offset it has no positions either.
         return Err(if at != 0 { Errno::ESPIPE } else { Errno::EINVAL });
     }
-    if dst.flags().contains(libos_base::abi::OpenFlags::APPEND) {
+    if dst.flags().contains(libos_base::abi::OpenFlags::APPEND) || !device::takes_splice(&*dst) {
         return Err(Errno::EINVAL);
     }
     if at == 0 {

@@ -5,6 +5,7 @@ use libos_base::abi::{OpenFlags, mode::*};
 use libos_base::file::FileLike;
 use libos_base::io::{RW_MAX, Sink, Source};
 use libos_base::{Errno, Result, user};
+use libos_fs::device::takes_splice;
 use libos_fs::pipe::PipeEnd;
 use libos_fs::process;
 use libos_fs::splice;
@@ -61,7 +62,7 @@ pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flag
         }
         (Some(pipe), None) => {
             let mut pos = position(&*dst, to_at)?;
-            if dst.flags().contains(OpenFlags::APPEND) {
+            if dst.flags().contains(OpenFlags::APPEND) || !takes_splice(&*dst) {
                 return Err(Errno::EINVAL);
             }
             check_source(&*dst)?;
