@@ -52,6 +52,20 @@ int main(void)
     SHOW(chmod("f", 04751));
     MUST(stat("f", &st));
     printf("mode %o\n", st.st_mode);
+    /* Who has CAP_FSETID keeps the bits when he writes; chown takes them from everybody's executables. */
+    bool root = geteuid() == 0;
+#define KEEPS(expr) do { MUST(chmod("f", 06755)); MUST(expr); MUST(stat("f", &st)); IS((st.st_mode & 07777) == (root ? 06755u : 0755u)); } while (0)
+#define LEFT(expr, mode) do { MUST(chmod("f", mode)); MUST(expr); MUST(stat("f", &st)); printf("%s: %o\n", #expr, st.st_mode & 07777); } while (0)
+    KEEPS(write(fd, "x", 1));
+    KEEPS(pwrite(fd, "x", 1, 0));
+    KEEPS(ftruncate(fd, 10));
+    KEEPS(truncate("f", 5));
+    KEEPS(close((int)MUST(open("f", O_WRONLY | O_TRUNC))));
+    KEEPS(posix_fallocate(fd, 0, 100));
+    LEFT(chown("f", geteuid(), getegid()), 06755);
+    LEFT(fchown(fd, -1, -1), 06755);
+    LEFT(fchown(fd, -1, getegid()), 06755);
+    LEFT(fchown(fd, geteuid(), getegid()), 02644);
     SHOW(fchmod(fd, 0400));
     MUST(stat("f", &st));
     printf("mode %o\n", st.st_mode);

@@ -74,11 +74,12 @@ impl Process {
         }
         self.set_attr(path, &SetAttr { mode: Some(mode & 0o7777), ..SetAttr::default() })
     }
-    /// `fchownat`; -1 leaves an ID alone. Set-ID bits of executables go, as POSIX asks.
+    /// `fchownat`; -1 leaves an ID alone. Set-ID bits of executables go, also when nothing else changes (chown_common() of
+    /// Linux).
     pub fn chown(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
         let mut attr = SetAttr::owner(uid, gid);
         let s = path.inode().stat()?;
-        if (attr.uid.is_some() || attr.gid.is_some()) && s.mode & S_IFMT == S_IFREG && s.mode & 0o6000 != 0 {
+        if s.mode & S_IFMT == S_IFREG && s.mode & 0o6000 != 0 {
             let keep_gid = if s.mode & 0o010 == 0 { 0o2000 } else { 0 };
             attr.mode = Some(s.mode & 0o7777 & !(0o6000 & !keep_gid));
         }

@@ -239,7 +239,10 @@ fn attributes() {
     assert_eq!(p.access(&at, 7), Ok(()));
     p.chmod(&at, 0o4600).unwrap();
     assert_eq!(err(p.access(&at, 1)), Errno::EACCES);
+    // Root keeps set-id bits when it writes, and loses them to chown.
     write(&open(&p, "/f", RW).unwrap(), b"y").unwrap();
+    assert_eq!(stat(&p, "/f").unwrap().mode, 0o104600);
+    p.chown(&at, u32::MAX, u32::MAX).unwrap();
     assert_eq!(stat(&p, "/f").unwrap().mode, 0o100600);
     let old = stat(&p, "/f").unwrap();
     let (t1, t2) = (libos_base::abi::Timespec { sec: 5, nsec: 6 }, libos_base::abi::Timespec { sec: 7, nsec: 8 });
