@@ -153,6 +153,26 @@ int main(void)
     SHOW(pwrite(fd, m + 3 * page, page, 5 * page) / page);
     IS(at(fd, 5 * page) == '1' && at(fd, 4 * page) == 0);
 
+    section("times");
+    const struct timespec old[2] = { { 1000000000, 0 }, { 1000000000, 0 } };
+    struct stat st;
+#define MOVED() (MUST(fstat(fd, &st)), st.st_mtime > 1500000000 && st.st_ctime > 1500000000)
+    MUST(fsync(fd));
+    MUST(futimens(fd, old));
+    MUST(fstat(fd, &st));
+    IS(st.st_mtime == 1000000000);
+    m[0] = 'm';
+    IS(MOVED());
+    MUST(msync(m, page, MS_SYNC));
+    MUST(futimens(fd, old));
+    m[0] = 'n';
+    MUST(fsync(fd));
+    IS(MOVED());
+    MUST(futimens(fd, old));
+    MUST(pread(fd, &(char){ 0 }, 1, 0));
+    MUST(fstat(fd, &st));
+    IS(st.st_atime > 1500000000);
+
     section("two threads and write-back");
     MUST(ftruncate(fd, 0));
     MUST(ftruncate(fd, 8 * page));

@@ -56,6 +56,36 @@ int main(void)
     MUST(fstat(fd, &st));
     SHOW(st.st_size);
 
+    section("times");
+    const struct timespec old[2] = { { 1000000000, 0 }, { 1000000000, 0 } };
+#define MOVED() (MUST(fstat(fd, &st)), st.st_mtime > 1500000000 && st.st_ctime >= st.st_mtime)
+    MUST(msync(p, PAGE, MS_SYNC)); /* clean again: the next write faults */
+    MUST(futimens(fd, old));
+    (void)*(volatile char *)p;
+    IS(!MOVED());
+    char *priv = mmap(0, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    priv[0] = 'p';
+    IS(!MOVED());
+    p[0] = '1';
+    IS(MOVED());
+    MUST(msync(p, PAGE, MS_SYNC));
+    IS(MOVED());
+    MUST(futimens(fd, old));
+    IS(!MOVED());
+    p[0] = '2';
+    MUST(msync(p, PAGE, MS_SYNC));
+    IS(MOVED());
+    MUST(futimens(fd, old));
+    p[0] = '3';
+    MUST(fsync(fd));
+    IS(MOVED());
+    MUST(munmap(priv, PAGE));
+    MUST(futimens(fd, old));
+    MUST(pread(fd, buf, 1, 0));
+    IS(buf[0] == '3');
+    MUST(fstat(fd, &st));
+    IS(st.st_atime > 1500000000);
+
     section("end of file");
     char *r = mmap(0, 4 * PAGE, PROT_READ, MAP_SHARED, fd, 0);
     IS(faults(r + PAGE + 200) == 0);

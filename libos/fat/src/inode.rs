@@ -530,7 +530,8 @@ impl Inode for FatInode {
     fn page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
         self.load_map()?;
         if for_write {
-            self.vol.check_writable()?;
+            // In the list of what is to be written, or the time would not reach the disk.
+            let _busy = self.begin()?;
             self.touch();
         }
         self.file().map_err(|_| Errno::ENODEV)?.page(index, for_write)

@@ -69,7 +69,7 @@ pub fn sync(addr: usize, len: usize, wait: bool, invalidate: bool) -> Result<()>
     if all.is_empty() {
         return Ok(());
     }
-    let list = pieces(all, |_, v, _| {
+    let list = pieces(all.clone(), |_, v, _| {
         let busy = invalidate && v.flags.contains(Flags::LOCKED);
         let file = match &v.kind {
             Kind::File(f, _) if wait && v.flags.contains(Flags::SHARED) => Some(f.clone()),
@@ -85,7 +85,29 @@ pub fn sync(addr: usize, len: usize, wait: bool, invalidate: bool) -> Result<()>
             f.sync(true)?;
         }
     }
+    if wait {
+        protect_memory_files(all);
+    }
     check_mapped(addr, len)
+}
+
+/// Where the page cache is the storage there is no write-back to take the right to write away, and without that the next
+/// write would not move the file's times again (POSIX mmap(): between a write and the `msync` after it).
+fn protect_memory_files(all: Range<usize>) {
+    let mut s = space::lock();
+    let mut at = all.start;
+    while at < all.end {
+        let next = s.vmas.overlapping(at..all.end).find_map(|(start, v)| match &v.kind {
+            Kind::File(f, _) if v.flags.contains(Flags::SHARED) => {
+                let in_memory = f.downcast::<OpenFile>().is_some_and(|o| o.path.inode().cache().is_none());
+                in_memory.then(|| start.max(at)..v.end.min(all.end))
+            }
+            _ => None,
+        });
+        let Some(piece) = next else { return };
+        at = piece.end;
+        s.protect_shared(piece);
+    }
 }
 
 /// MADV_WILLNEED: begins to read what files have there. Anonymous memory has nothing to read ahead.

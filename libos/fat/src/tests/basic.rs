@@ -1,7 +1,8 @@
 use super::*;
 use libos_base::Errno;
-use libos_base::abi::mode::*;
+use libos_base::abi::{Timespec, mode::*};
 use libos_base::block::Op;
+use libos_fs::inode::SetAttr;
 
 #[test]
 fn files_come_back() {
@@ -341,4 +342,26 @@ fn many_changes() {
     assert!(waiting < 200, "{waiting} names wait");
     assert_eq!(fs.list("/many"), [""; 0]);
     fsck(&fs.close());
+}
+
+#[test]
+fn the_time_of_a_write_through_a_mapping_reaches_the_disk() {
+    let fs = Fs::new(&SHAPES[2]);
+    fs.put("/f", b"content");
+    let old = Timespec { sec: 1_000_000_000, nsec: 0 };
+    let at = fs.p.lookup(AT_FDCWD, b"/f", true).unwrap();
+    fs.p.set_attr(&at, &SetAttr { mtime: Some(old), ..SetAttr::default() }).unwrap();
+    drop(at);
+    // Nothing waits to be written when the fault comes.
+    let fs = fs.again();
+    assert_eq!(fs.inode("/f").unwrap().stat().unwrap().mtime, old);
+    let f = fs.open("/f", OpenFlags::RDWR).unwrap();
+    f.map_page(0, false).unwrap();
+    assert_eq!(f.stat().unwrap().mtime, old);
+    f.map_page(0, true).unwrap().unwrap().write(0, b"C");
+    assert_ne!(f.stat().unwrap().mtime, old);
+    drop(f);
+    let fs = fs.again();
+    assert_ne!(fs.inode("/f").unwrap().stat().unwrap().mtime, old);
+    assert_eq!(fs.get("/f").unwrap(), b"Content");
 }

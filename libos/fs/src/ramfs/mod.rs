@@ -321,11 +321,14 @@ impl Inode for RamInode {
     fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
         self.data().ok()?.extent(pos, max)
     }
-    fn page(&self, index: u64, _for_write: bool) -> Result<Option<Arc<Page>>> {
-        match &self.body {
-            Body::File(d) => d.map(index),
-            _ => Err(Errno::ENODEV),
+    fn page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
+        let Body::File(d) = &self.body else { return Err(Errno::ENODEV) };
+        let page = d.map(index)?;
+        if for_write && page.is_some() {
+            // A write fault of a shared mapping (fault_dirty_shared_page() of Linux).
+            self.modified();
         }
+        Ok(page)
     }
 
     fn still(&self, index: u64, page: &Arc<Page>, _write: bool) -> bool {
