@@ -155,7 +155,6 @@ int main(void)
 
     section("times");
     const struct timespec old[2] = { { 1000000000, 0 }, { 1000000000, 0 } };
-    struct stat st;
 #define MOVED() (MUST(fstat(fd, &st)), st.st_mtime > 1500000000 && st.st_ctime > 1500000000)
     MUST(fsync(fd));
     MUST(futimens(fd, old));
