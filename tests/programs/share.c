@@ -58,6 +58,15 @@ static void show(const char *path)
     close(fd);
 }
 
+static void text(const char *path)
+{
+    char buf[4096];
+    int fd = open(path, O_RDONLY);
+    if (fd < 0) { printf("%s\n", errname(errno)); return; }
+    printf("%.*s", (int)MUST(read(fd, buf, sizeof buf)), buf);
+    close(fd);
+}
+
 static int hidden(const char *name) { return !strcmp(name, ".") || !strcmp(name, ".."); }
 
 /* Names may come in any order: their sums are added. */
@@ -191,6 +200,7 @@ int main(int argc, char **argv)
         const char *what = argv[i], *path = argv[i + 1];
         if (!strcmp(what, "fill")) fill(path, 3000001);
         else if (!strcmp(what, "show")) show(path);
+        else if (!strcmp(what, "text")) text(path);
         else if (!strcmp(what, "list")) list(path, false);
         else if (!strcmp(what, "remove")) list(path, true);
         else if (!strcmp(what, "watch")) watch(path);

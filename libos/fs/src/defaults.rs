@@ -40,8 +40,6 @@ const FILES: &[(&[u8], &[u8])] = &[
         b"root:x:0:\ndaemon:x:1:\nbin:x:2:\nsys:x:3:\nadm:x:4:\ntty:x:5:\nwww-data:x:33:\nusers:x:100:\n\
         nogroup:x:65534:\n",
     ),
-    // Filled in by the network when it learns of name servers.
-    (b"/etc/resolv.conf", b""),
     (b"/etc/nsswitch.conf", b"hosts: files dns\n"),
     (b"/etc/services", SERVICES),
     (
@@ -68,15 +66,16 @@ fn dir(p: &Process, path: &[u8], mode: u32) -> Result<()> {
     p.chmod(&p.lookup(AT_FDCWD, path, true)?, mode)
 }
 
-fn file(p: &Process, path: &[u8], content: &'static [u8]) -> Result<()> {
+/// Makes a file unless the name is there; whether it did.
+fn file(p: &Process, path: &[u8], content: &'static [u8]) -> Result<bool> {
     match p.make_node(AT_FDCWD, path, New { mode: S_IFREG | 0o644, rdev: 0, target: &[] }) {
         Ok(i) => {
             if let Some(i) = i.downcast::<crate::ramfs::RamInode>() {
                 i.set_base(content);
             }
-            Ok(())
+            Ok(true)
         }
-        Err(Errno::EEXIST) => Ok(()),
+        Err(Errno::EEXIST) => Ok(false),
         Err(e) => Err(e),
     }
 }
@@ -89,6 +88,10 @@ pub(crate) fn fill(p: &Process) -> Result<()> {
     or_exists(p.symlink(b"/run", AT_FDCWD, b"/var/run"))?;
     for (path, content) in FILES {
         file(p, path, content)?;
+    }
+    let resolv_conf = b"/etc/resolv.conf";
+    if file(p, resolv_conf, b"")? {
+        crate::resolv_conf::made(p.lookup(AT_FDCWD, resolv_conf, false)?)?;
     }
     let name = root::hostname();
     if p.lookup(AT_FDCWD, b"/etc/hostname", false).is_err() {

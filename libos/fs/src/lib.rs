@@ -40,6 +40,7 @@ pub mod poll;
 pub mod process;
 pub mod procfs;
 pub mod ramfs;
+pub mod resolv_conf;
 pub mod root;
 pub mod splice;
 pub mod sync;

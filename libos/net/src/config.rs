@@ -1,5 +1,6 @@
 //! What the kernel tells the stack at boot, and what the stack tells the kernel.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -34,6 +35,8 @@ pub struct NetConfig {
     pub ip6: Ip6,
     /// Name servers; when empty, those that DHCP names.
     pub dns: Vec<IpAddr>,
+    /// Domains in which short names are looked up, with blanks between.
+    pub search: String,
     /// Bytes of RAM: buffers are sized by it.
     pub memory: usize,
 }

@@ -167,10 +167,12 @@ impl Net {
         let (news, resolv) = {
             let mut inner = self.inner.lock();
             let c = &mut inner.stack.control;
-            (core::mem::take(&mut c.news), c.resolv.take())
+            (core::mem::take(&mut c.news), c.resolv.clone())
         };
         if news || resolv.is_some() {
             self.hooks.configured(resolv.as_deref());
+            // Not before it was told: who waits for the configuration reads the file then.
+            self.inner.lock().stack.control.resolv.take_if(|now| Some(&*now) == resolv.as_ref());
             self.configured.notify(Events::IN);
         }
     }

@@ -28,6 +28,8 @@ pub mod key {
     pub const IP6: &[u8] = b"ip6";
     /// One name server (repeated).
     pub const DNS: &[u8] = b"dns";
+    /// One domain in which short names are looked up (repeated).
+    pub const DNS_SEARCH: &[u8] = b"dns-search";
     /// A disk to mount (repeated): `SERIAL:PATH:FS[:ro]`.
     pub const DISK: &[u8] = b"disk";
     /// A folder of the host to mount (repeated): `TAG:PATH[:ro]`.

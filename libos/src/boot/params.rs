@@ -24,6 +24,8 @@ pub struct Params {
     pub ip6: Option<Vec<u8>>,
     /// Name servers.
     pub dns: Vec<Vec<u8>>,
+    /// Domains in which short names are looked up.
+    pub dns_search: Vec<Vec<u8>>,
     /// Disks to mount, as [`key::DISK`] spells them.
     pub disks: Vec<Vec<u8>>,
     /// Folders of the host to mount, as [`key::SHARE`] spells them.
@@ -41,6 +43,7 @@ pub struct Params {
 struct Seen {
     args: bool,
     dns: bool,
+    dns_search: bool,
     disks: bool,
     shares: bool,
 }
@@ -76,6 +79,7 @@ impl Params {
         match k {
             key::ARG => replace(&mut self.args, value, &mut seen.args),
             key::DNS => replace(&mut self.dns, value, &mut seen.dns),
+            key::DNS_SEARCH => replace(&mut self.dns_search, value, &mut seen.dns_search),
             key::DISK => replace(&mut self.disks, value, &mut seen.disks),
             key::SHARE => replace(&mut self.shares, value, &mut seen.shares),
             key::ENV => {

@@ -11,6 +11,7 @@ use drivers::virtio::net as card;
 use libos_base::layout::PAGE_SIZE;
 use libos_base::sync::Once;
 use libos_base::time::{self, NS};
+use libos_base::user;
 use libos_net::config::{Hooks, Ip4, Ip6, NetConfig};
 use libos_net::device::NetDevice;
 use libos_net::net::Net;
@@ -72,7 +73,7 @@ fn config() -> NetConfig {
         }
     };
     let dns = p.dns.iter().filter_map(|d| core::str::from_utf8(d).ok()?.parse::<IpAddr>().ok()).collect();
-    NetConfig { ip4, ip6, dns, memory: memory() }
+    NetConfig { ip4, ip6, dns, search: user::lossy(&p.dns_search.join(&b' ')), memory: memory() }
 }
 
 /// The first card that its driver accepts.
@@ -102,7 +103,7 @@ impl Hooks for Kernel {
     }
     fn configured(&self, resolv_conf: Option<&str>) {
         if let Some(text) = resolv_conf
-            && let Err(e) = libos_fs::process().write_file(b"/etc/resolv.conf", text.as_bytes())
+            && let Err(e) = libos_fs::resolv_conf::set(text.as_bytes())
         {
             libos_base::warn!("net: /etc/resolv.conf cannot be written: {e}");
         }

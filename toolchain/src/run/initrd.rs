@@ -1,5 +1,6 @@
 //! What the guest is given beside the image: parameters and overlaid files, as one archive.
 
+use super::brought;
 use super::disk::Disk;
 use super::env;
 use super::net::{Net, USER_DNS, USER_IP, USER_IP6};
@@ -21,7 +22,8 @@ pub fn build(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk]) -> Result
         tree.folder(dir)?;
     }
     if let Some(zone) = env::value(&env, "TZ") {
-        add_zone(&mut tree, zone, Path::new("/usr/share/zoneinfo"));
+        let brought = |file: &str| Ok(brought::whose(args, image, file)?.is_some());
+        add_zone(&mut tree, zone, Path::new("/usr/share/zoneinfo"), brought)?;
     }
     let params = parameters(args, image, net, disks, &env)?;
     tree.file(params::FILE, 0o600, params);
@@ -74,6 +76,9 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
         for server in &args.dns {
             push(key::DNS, server.to_string().as_bytes())?;
         }
+        for domain in &args.dns_search {
+            push(key::DNS_SEARCH, domain.as_bytes())?;
+        }
         if args.dns.is_empty() && ip == USER_IP {
             push(key::DNS, USER_DNS.as_bytes())?;
         }
@@ -85,16 +90,19 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
     Ok(params.finish())
 }
 
-/// `TZ=Area/City` needs that zone's file. A POSIX rule (`CET-1CEST`) needs none, and one that the image carries itself
-/// is not ours to judge, so a zone that this machine lacks is left out without a word.
-fn add_zone(tree: &mut Tree, zone: &OsStr, from: &Path) {
-    let Some(zone) = zone.to_str().map(|zone| zone.trim_start_matches(':')) else { return };
+/// `TZ=Area/City` needs that zone's file, unless the user brought one. A POSIX rule (`CET-1CEST`) needs none, and whether
+/// that or a name was meant is not ours to judge, so a zone that this machine lacks is left out without a word.
+fn add_zone(tree: &mut Tree, zone: &OsStr, from: &Path, brought: impl Fn(&str) -> Result<bool>) -> Result<()> {
+    let Some(zone) = zone.to_str().map(|zone| zone.trim_start_matches(':')) else { return Ok(()) };
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.');
+    let file = format!("usr/share/zoneinfo/{zone}");
     if zone.split('/').all(plain)
         && let Ok(bytes) = std::fs::read(from.join(zone))
+        && !brought(&file)?
     {
-        tree.file(&format!("usr/share/zoneinfo/{zone}"), 0o644, bytes);
+        tree.file(&file, 0o644, bytes);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -141,6 +149,8 @@ mod tests {
             "--ip=dhcp",
             "--ip6=none",
             "--dns=1.1.1.1",
+            "--dns-search=corp.example",
+            "--dns-search=lan",
             "-w/tmp",
             "--hostname=h",
             "--",
@@ -161,6 +171,8 @@ mod tests {
                 "ip=dhcp",
                 "ip6=none",
                 "dns=1.1.1.1",
+                "dns-search=corp.example",
+                "dns-search=lan",
                 "control=1"
             ]
         );
@@ -171,14 +183,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("Europe")).unwrap();
         std::fs::write(dir.path().join("Europe/Berlin"), "TZif").unwrap();
+        std::fs::write(dir.path().join("Europe/Oslo"), "TZif").unwrap();
         let names = |zone: &str| {
             let mut tree = Tree::default();
-            add_zone(&mut tree, OsStr::new(zone), dir.path());
+            add_zone(&mut tree, OsStr::new(zone), dir.path(), |file| Ok(file.ends_with("/Oslo"))).unwrap();
             let mut archive = Vec::new();
             tree.write(&mut archive).unwrap();
             cpio::entries(&archive).count()
         };
         assert_eq!(names(":Europe/Berlin"), 5);
+        assert_eq!(names("Europe/Oslo"), 0);
         assert_eq!(names("CET-1CEST"), 0);
         assert_eq!(names("../Europe/Berlin"), 0);
         assert_eq!(names("/etc/passwd"), 0);

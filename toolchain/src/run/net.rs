@@ -210,6 +210,19 @@ pub fn check_mac(text: &str) -> Result<String, String> {
     }
 }
 
+/// Checks `--dns-search`.
+pub fn check_domain(text: &str) -> Result<String, String> {
+    let good = |part: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        (1..=63).contains(&part.len()) && part.bytes().all(plain)
+    };
+    if text.len() <= 253 && text.split('.').all(good) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a domain like corp.example".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,6 +264,14 @@ mod tests {
         let missing = Net::new("tap=nosuch0", &Ip4::Dhcp).unwrap_err().to_string();
         assert!(missing.contains("ip tuntap add dev nosuch0 mode tap"), "{missing}");
         assert_eq!(Net::new("none", &Ip4::Dhcp).unwrap().netdev(&publish), None);
+    }
+
+    #[test]
+    fn domains() {
+        assert_eq!(check_domain("corp.example").unwrap(), "corp.example");
+        for bad in ["", ".", "a..b", "a b", "a\nb", "a.", &"x".repeat(64)] {
+            assert!(check_domain(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -47,6 +47,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub dns: Vec<IpAddr>,
 
+    /// Domain in which names without a dot are looked up (repeatable)
+    #[arg(long, value_name = "DOMAIN", value_parser = net::check_domain)]
+    pub dns_search: Vec<String>,
+
     /// MAC address of the guest's network card; unique by default
     #[arg(long, value_name = "MAC", value_parser = net::check_mac)]
     pub mac: Option<String>,
@@ -113,7 +117,7 @@ pub struct RunArgs {
     pub dry_run: bool,
 
     /// Run the image as a Linux process inside its own root, with the network of this machine
-    #[arg(long, conflicts_with_all = ["dry_run", "memory", "smp", "publish", "net", "ip", "ip6", "dns", "mac", "machine",
+    #[arg(long, conflicts_with_all = ["dry_run", "memory", "smp", "publish", "net", "ip", "ip6", "dns", "dns_search", "mac", "machine",
         "accel", "vmm", "name", "hostname", "stop_timeout"])]
     pub hosted: bool,
 

@@ -1,5 +1,6 @@
 //! From options to everything that starting a VM needs, with all the refusals that can be made beforehand.
 
+use super::brought;
 use super::disk::{self, Disk};
 use super::initrd;
 use super::net::{Net, Publish, USER_IP, random_mac};
@@ -64,6 +65,7 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
         );
     }
     share::check(&args.volume)?;
+    brought::left_alone(args, image)?.iter().for_each(|line| say(line));
     let initrd = initrd::build(args, image, &net, &disks)?;
     check_memory(args.memory, image, &args.image, initrd.len() as u64)?;
     let publish = reserve(args, image, &net, say)?;

@@ -4,6 +4,7 @@
 //! it must print as a VM.
 
 mod bench;
+mod brought;
 mod case;
 mod clock;
 mod context;
@@ -95,6 +96,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     supervision::cases(&mut cases);
     terminal::cases(&mut cases);
     shares::cases(&mut cases);
+    brought::cases(&mut cases);
     sizes::cases(&mut cases);
     nginx::cases(&mut cases, full);
     hostile::cases(&mut cases);

@@ -167,7 +167,7 @@ impl Process {
         Ok(OpenFile::new(Path { mount, dentry }, OpenFlags::RDWR | OpenFlags::LARGEFILE)?)
     }
 
-    /// Makes or replaces a file with this content: for kernel parts that keep one up to date (`/etc/resolv.conf`).
+    /// Makes or replaces a file with this content: for what boot makes of its own.
     pub fn write_file(&self, path: &[u8], content: &[u8]) -> Result<()> {
         let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC;
         let f = self.open(AT_FDCWD, path, flags, 0o644)?;

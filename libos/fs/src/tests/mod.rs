@@ -25,7 +25,7 @@ fn process() -> Process {
 }
 
 /// A process with an empty root that holds `bytes`.
-fn small(bytes: usize) -> (Process, Arc<RamFs>) {
+pub(crate) fn small(bytes: usize) -> (Process, Arc<RamFs>) {
     let fs = RamFs::new("ramfs", bytes).unwrap();
     let dir = fs.make(inode::New { mode: S_IFDIR | 0o755, rdev: 0, target: &[] }).unwrap();
     let m = mount::Mount::new_root(dir, "rootfs").unwrap();

@@ -24,6 +24,8 @@ pub struct Control {
     pub next_at: u64,
     /// Name servers given at boot: they win over DHCP's.
     fixed_dns: bool,
+    /// Domains for short names, given at boot.
+    search: String,
     /// The new `/etc/resolv.conf`, not yet written.
     pub resolv: Option<String>,
     /// Addresses changed: tell the kernel.
@@ -42,6 +44,7 @@ impl Default for Control {
             changed: false,
             next_at: u64::MAX,
             fixed_dns: false,
+            search: String::new(),
             resolv: None,
             news: false,
             ready: true,
@@ -54,7 +57,8 @@ impl Stack {
     /// Gives the card its addresses, or starts asking for them.
     pub fn configure(&mut self, config: &NetConfig) {
         self.control.fixed_dns = !config.dns.is_empty();
-        if self.control.fixed_dns {
+        self.control.search = config.search.clone();
+        if self.control.fixed_dns || !config.search.is_empty() {
             let servers: Vec<IpAddress> = config.dns.iter().map(|a| (*a).into()).collect();
             self.set_dns(&servers);
         }
@@ -118,6 +122,9 @@ impl Stack {
 
     fn set_dns(&mut self, servers: &[IpAddress]) {
         let mut s = String::new();
+        if !self.control.search.is_empty() {
+            let _ = writeln!(s, "search {}", self.control.search);
+        }
         for a in servers {
             let _ = writeln!(s, "nameserver {a}");
         }

@@ -1,0 +1,103 @@
+//! `/etc/resolv.conf`, as the network knows it: kept up to date where it is ours and nowhere else.
+//!
+//! Ours is the file that [`defaults`](crate::defaults) made because no archive had that name, as long as the name still leads
+//! to it and nobody else wrote to it. It is written by what it is and not by its path, so that nothing is ever written to what
+//! the user mounted over it.
+
+use crate::dentry::Path;
+use crate::inode::At;
+use crate::limits::INFINITY;
+use crate::notify::{self, event};
+use alloc::vec::Vec;
+use libos_base::Result;
+use libos_base::abi::Timespec;
+use libos_base::io::Source;
+use libos_base::sync::Mutex;
+
+struct State {
+    text: Vec<u8>,
+    /// The file, and when we wrote it last.
+    file: Option<(Path, Timespec)>,
+}
+
+/// Outside all locks of files.
+static STATE: Mutex<State> = Mutex::new(State { text: Vec::new(), file: None });
+
+impl State {
+    fn set(&mut self, text: &[u8]) -> Result<()> {
+        self.text.clear();
+        self.text.try_reserve(text.len())?;
+        self.text.extend_from_slice(text);
+        self.store()
+    }
+    fn made(&mut self, path: Path) -> Result<()> {
+        let written = path.inode().stat()?.mtime;
+        self.file = Some((path, written));
+        self.store()
+    }
+    fn store(&mut self) -> Result<()> {
+        let Some((path, written)) = &mut self.file else { return Ok(()) };
+        let inode = path.inode();
+        if path.dentry.removed() || inode.stat()?.mtime != *written {
+            // The program has one of its own by now.
+            self.file = None;
+            return Ok(());
+        }
+        inode.resize(0)?;
+        let done = inode.write_at(At::Pos(0), &mut Source::kernel(&self.text), INFINITY);
+        *written = inode.stat()?.mtime;
+        notify::at(&path.dentry, event::MODIFY);
+        done.map(|_| ())
+    }
+}
+
+/// What the network says now. A name space that is not there yet gets it when it is built.
+pub fn set(text: &[u8]) -> Result<()> {
+    STATE.lock().set(text)
+}
+
+/// The name space has this empty file of ours.
+pub(crate) fn made(path: Path) -> Result<()> {
+    STATE.lock().made(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{AT_FDCWD, Process};
+
+    const NAME: &[u8] = b"/resolv.conf";
+
+    fn ours() -> (Process, State) {
+        let p = crate::tests::small(1 << 20).0;
+        p.write_file(NAME, b"").unwrap();
+        let mut s = State { text: b"early\n".to_vec(), file: None };
+        s.made(p.lookup(AT_FDCWD, NAME, false).unwrap()).unwrap();
+        (p, s)
+    }
+
+    #[test]
+    fn it_follows_the_network_until_somebody_else_writes() {
+        let (p, mut s) = ours();
+        assert_eq!(p.read_file(NAME).unwrap(), b"early\n");
+        s.set(b"nameserver 192.0.2.1\n").unwrap();
+        s.set(b"later\n").unwrap();
+        assert_eq!(p.read_file(NAME).unwrap(), b"later\n");
+        p.write_file(NAME, b"mine\n").unwrap();
+        s.set(b"again\n").unwrap();
+        assert_eq!(p.read_file(NAME).unwrap(), b"mine\n");
+    }
+
+    #[test]
+    fn a_file_that_took_its_place_is_not_ours() {
+        let (p, mut s) = ours();
+        p.write_file(b"/new", b"mine\n").unwrap();
+        p.rename(AT_FDCWD, b"/new", AT_FDCWD, NAME, 0).unwrap();
+        s.set(b"again\n").unwrap();
+        assert_eq!(p.read_file(NAME).unwrap(), b"mine\n");
+        let (p, mut s) = ours();
+        p.unlink(AT_FDCWD, NAME, false).unwrap();
+        s.set(b"again\n").unwrap();
+        assert!(p.read_file(NAME).is_err());
+    }
+}
