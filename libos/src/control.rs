@@ -59,13 +59,17 @@ pub fn receive(bytes: &[u8]) {
     // Requests are kept back until the lock is free: carrying one out may take other locks.
     let mut requests = alloc::vec::Vec::new();
     LINES.lock().feed(bytes, |line| requests.push(FromHost::parse(line)));
-    for r in requests {
-        match r {
-            Some(FromHost::Kill(signo)) => crate::signal::post_process(signo as i32),
-            Some(FromHost::StdinEnd(total)) => console::end_stdin_after(total),
-            Some(FromHost::Window(rows, cols)) => console::set_window(rows, cols),
-            Some(FromHost::Clock(ns)) => crate::wallclock::told(ns),
-            None => libos_base::warn!("control: a line that is not understood"),
-        }
+    requests.into_iter().for_each(carry_out);
+}
+
+/// Does what the host asks for.
+pub fn carry_out(request: Option<FromHost>) {
+    match request {
+        Some(FromHost::Kill(signo)) => crate::signal::post_process(signo as i32),
+        Some(FromHost::StdinEnd(total)) => console::end_stdin_after(total),
+        Some(FromHost::Window(rows, cols)) => console::set_window(rows, cols),
+        Some(FromHost::Clock(ns)) => crate::wallclock::told(ns),
+        Some(FromHost::OutputFailed(stream, errno)) => console::output_failed(stream, errno),
+        None => libos_base::warn!("control: a line that is not understood"),
     }
 }

@@ -156,7 +156,7 @@ fn output_that_nobody_reads_does_not_keep_a_vm_that_was_told_to_end() {
 fn a_reader_that_goes_away_is_sigpipe() {
     let world = World::new(&format!(
         "{HELLO}; (while echo y; do :; done) >&3 2>/dev/null & while read -u 5 line; do \
-         if [ \"$line\" = 'kill 13' ]; then echo 'exit 141' >&5; kill %1; exit; fi; done"
+         if [ \"$line\" = 'output-failed 1 32' ]; then echo 'exit 141' >&5; kill %1; exit; fi; done"
     ));
     let mut child = world.unibody(&["run", "fake.img"]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
     let mut some = [0; 2];

@@ -228,12 +228,13 @@ impl FileLike for ConsoleFile {
         if let Some(w) = watcher {
             self.stream.pollee().add(w);
         }
-        let mut mask = Events::ERR | Events::HUP;
+        // The end of the input is nothing to a pipe that is written to, nor is a reader that left to one that is read.
+        let mut mask = Events::empty();
         if self.flags().readable() {
-            mask |= Events::IN | Events::RDNORM;
+            mask |= Events::IN | Events::RDNORM | Events::HUP;
         }
         if self.flags().writable() {
-            mask |= Events::OUT | Events::WRNORM;
+            mask |= Events::OUT | Events::WRNORM | Events::ERR;
         }
         let mut ready = self.stream.ready();
         if ready.contains(Events::IN) {

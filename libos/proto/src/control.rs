@@ -1,8 +1,8 @@
 //! The control protocol, version 2: lines of text on the port [`crate::port::CONTROL`].
 //!
 //! Guest to host: `hello 2 NAME`, `listen tcp|udp ADDR PORT`, `waits` (since version 2), `clock`, `exit STATUS`,
-//! `crash SIGNO REASON`. Host to guest: `kill SIGNO`, `stdin-end COUNT`, `window ROWS COLS`, `clock NS`. A side ignores lines
-//! that it does not know, so both may grow.
+//! `crash SIGNO REASON`. Host to guest: `kill SIGNO`, `stdin-end COUNT`, `window ROWS COLS`, `clock NS`,
+//! `output-failed STREAM ERRNO`. A side ignores lines that it does not know, so both may grow.
 
 use crate::number;
 use core::net::{IpAddr, Ipv6Addr};
@@ -139,6 +139,9 @@ pub enum FromHost {
     Window(u16, u16),
     /// The answer to [`FromGuest::Clock`]: nanoseconds since 1970.
     Clock(u64),
+    /// What the program writes to standard output (1) or error (2) cannot be delivered any more, for this reason (an errno
+    /// of Linux): the disk is full, the reader went away.
+    OutputFailed(u8, u8),
 }
 
 impl FromHost {
@@ -152,8 +155,15 @@ impl FromHost {
                 Some(Self::Window(narrow(rows)?, narrow(cols)?))
             }
             (b"clock", ns) => Some(Self::Clock(number::decimal(ns)?)),
+            (b"output-failed", what) => Self::output_failed(what),
             _ => None,
         }
+    }
+
+    /// `STREAM ERRNO`, also as the parameter [`crate::params::key::OUTPUT_FAILED`] has it.
+    pub fn output_failed(text: &[u8]) -> Option<Self> {
+        let (stream, errno) = split(text);
+        Some(Self::OutputFailed(narrow(stream).filter(|n| matches!(n, 1 | 2))?, narrow(errno)?))
     }
 
     /// The line, its end included.
@@ -163,6 +173,9 @@ impl FromHost {
             Self::Kill(signal) => line.text(b"kill ").number(signal.into()),
             Self::StdinEnd(count) => line.text(b"stdin-end ").number(count),
             Self::Clock(ns) => line.text(b"clock ").number(ns),
+            Self::OutputFailed(stream, errno) => {
+                line.text(b"output-failed ").number(stream.into()).text(b" ").number(errno.into())
+            }
             Self::Window(rows, cols) => line.text(b"window ").number(rows.into()).text(b" ").number(cols.into()),
         };
         line.end();
@@ -352,6 +365,9 @@ mod tests {
         assert_eq!(FromHost::parse(b"window 24 80"), Some(FromHost::Window(24, 80)));
         assert_eq!(FromHost::parse(b"window 24"), None);
         assert_eq!(FromHost::parse(b"window 24 70000"), None);
+        assert_eq!(FromHost::OutputFailed(1, 28).encode().as_bytes(), b"output-failed 1 28\n");
+        assert_eq!(FromHost::parse(b"output-failed 2 32"), Some(FromHost::OutputFailed(2, 32)));
+        assert_eq!(FromHost::parse(b"output-failed 0 32"), None);
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub mod key {
     pub const LOG: &[u8] = b"log";
     /// `1`: somebody listens on the control port and wants messages there.
     pub const CONTROL: &[u8] = b"control";
+    /// Standard output or error cannot be written to from the beginning (repeated): `STREAM ERRNO`, see
+    /// [`crate::control::FromHost::OutputFailed`].
+    pub const OUTPUT_FAILED: &[u8] = b"output-failed";
     /// The program's streams are a terminal; see [`crate::terminal::Terminal`].
     pub const TTY: &[u8] = b"tty";
     /// What begins so in the image's own file is for the tool; the guest passes over it without a word.

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 use libos_base::log::Level;
+use unibody_proto::control::FromHost;
 use unibody_proto::params::{self, Item, key};
 
 /// What the image is to run, and how.
@@ -92,6 +93,7 @@ impl Params {
             key::HOSTNAME => self.hostname = Some(value),
             key::IP => self.ip = Some(value),
             key::IP6 => self.ip6 = Some(value),
+            key::OUTPUT_FAILED => crate::control::carry_out(FromHost::output_failed(&value)),
             key::TTY => self.tty = Some(value),
             key::CONTROL => self.control = value == b"1",
             key::LOG => {

@@ -6,7 +6,7 @@ mod serial;
 mod serial_stream;
 mod tty;
 
-pub use ports::{add_device, drain, end_stdin_after, wake, write_port, write_port_polled};
+pub use ports::{add_device, drain, end_stdin_after, output_failed, wake, write_port, write_port_polled};
 pub use serial::write as serial_write;
 pub use tty::{install_line_discipline, set_window};
 

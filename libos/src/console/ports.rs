@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use drivers::virtio::Device;
 use drivers::virtio::console::{Console, Options, PortId};
 use libos_base::poll::{Events, Pollee};
@@ -118,6 +118,16 @@ pub fn end_stdin_after(total: u64) {
     STDIO.notify(Events::IN | Events::RDNORM);
 }
 
+/// Why standard output and error cannot be written to any more; 0: they can.
+static FAILED: [AtomicU8; 2] = [AtomicU8::new(0), AtomicU8::new(0)];
+
+/// The host cannot deliver what is written to standard output (1) or error (2).
+pub fn output_failed(stream: u8, errno: u8) {
+    let pollee = if stream == 1 { &STDIO } else { &STDERR };
+    FAILED[usize::from(stream != 1)].store(errno, Ordering::Release);
+    pollee.notify(Events::OUT | Events::WRNORM | Events::ERR);
+}
+
 fn at_end() -> bool {
     STDIN_READ.load(Ordering::Acquire) >= STDIN_END.load(Ordering::Acquire)
 }
@@ -163,6 +173,18 @@ pub fn drain(deadline: u64) {
     }
 }
 
+impl PortStream {
+    /// What a write fails with, once the host has said so. Numbers are Linux's (asm-generic/errno-base.h).
+    fn failed(&self) -> Result<()> {
+        match FAILED[usize::from(!self.input)].load(Ordering::Acquire) {
+            0 => Ok(()),
+            28 => Err(Errno::ENOSPC),
+            32 => Err(Errno::EPIPE),
+            _ => Err(Errno::EIO),
+        }
+    }
+}
+
 impl Stream for PortStream {
     fn read(&self, buf: &mut [u8]) -> Result<usize> {
         if !self.input || at_end() {
@@ -178,6 +200,7 @@ impl Stream for PortStream {
     }
 
     fn write(&self, buf: &[u8]) -> Result<usize> {
+        self.failed()?;
         match with(|c| c.write(self.id, buf)) {
             None | Some(0) => Err(Errno::EAGAIN),
             Some(n) => Ok(n),
@@ -188,6 +211,12 @@ impl Stream for PortStream {
         let mut e = Events::empty();
         if self.input && at_end() {
             e |= Events::IN | Events::HUP;
+        }
+        match self.failed() {
+            // As the writing end of a pipe without readers.
+            Err(Errno::EPIPE) => e |= Events::OUT | Events::ERR,
+            Err(_) => e |= Events::OUT,
+            Ok(()) => {}
         }
         with(|c| {
             if let Some(p) = c.get(self.id) {

@@ -6,10 +6,11 @@ use super::env;
 use super::net::{Net, USER_DNS, USER_IP, USER_IP6};
 use super::options::RunArgs;
 use super::overlay::Tree;
-use super::share;
+use super::{pump, share};
 use crate::image::Image;
 use anyhow::{Context, Result};
 use std::ffi::OsStr;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use unibody_proto::params::{self, Encoder, key};
@@ -53,6 +54,14 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
         // Settings without the kind of terminal would be of little use.
         if let Some(kind) = std::env::var_os("TERM").filter(|_| env::value(env, "TERM").is_none()) {
             push(key::ENV, &[b"TERM=", kind.as_bytes()].concat())?;
+        }
+    }
+    // What a detached VM writes goes to its log, and of the line that is printed nobody knows where it will run.
+    if !args.detach && !args.dry_run {
+        for (stream, fd) in [(1, std::io::stdout().as_fd()), (2, std::io::stderr().as_fd())] {
+            if let Some(errno) = pump::unwritable(fd) {
+                push(key::OUTPUT_FAILED, format!("{stream} {errno}").as_bytes())?;
+            }
         }
     }
     for disk in disks {

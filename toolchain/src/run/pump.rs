@@ -4,6 +4,7 @@ use super::log::Log;
 use super::supervisor::Event;
 use super::symbols::Annotator;
 use super::terminal::{self, Keys, in_foreground};
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -81,20 +82,56 @@ pub fn wait(fd: BorrowedFd, what: PollFlags, timeout: PollTimeout) -> bool {
     poll(&mut [PollFd::new(fd, what)], timeout).is_ok_and(|ready| ready > 0)
 }
 
-/// Carries a stream of the VM to a sink until the VM closes it. When the sink fails, `failed` is called once and the
-/// rest is thrown away, so that the program inside does not hang on it.
-pub fn outward(mut from: UnixStream, mut sink: Sink, failed: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+/// Why nothing can be written to a descriptor, where that is known beforehand: it is a pipe without a reader, or a write of
+/// nothing already fails (/dev/full).
+pub fn unwritable(fd: BorrowedFd) -> Option<u8> {
+    if reader_gone(fd) {
+        return Some(Errno::EPIPE as u8);
+    }
+    nix::unistd::write(fd, b"").err().filter(|error| *error != Errno::EAGAIN).map(|error| error as u8)
+}
+
+fn reader_gone(fd: BorrowedFd) -> bool {
+    let mut one = [PollFd::new(fd, PollFlags::empty())];
+    poll(&mut one, PollTimeout::ZERO).is_ok() && says(&one[0], PollFlags::POLLERR)
+}
+
+fn says(fd: &PollFd, what: PollFlags) -> bool {
+    fd.revents().is_some_and(|events| events.contains(what))
+}
+
+/// Waits until the VM wrote something; false: the reader of `to` went away first.
+fn wait_for_output(from: &UnixStream, to: Option<&File>) -> bool {
+    let Some(to) = to else { return true };
+    let mut both = [PollFd::new(from.as_fd(), PollFlags::POLLIN), PollFd::new(to.as_fd(), PollFlags::empty())];
+    // What a signal interrupted is seen by the read.
+    poll(&mut both, PollTimeout::NONE).is_err() || !says(&both[1], PollFlags::POLLERR)
+}
+
+/// Carries a stream of the VM to a sink until the VM closes it. When the sink fails, `failed` is called once with the reason
+/// (an errno) and the rest is thrown away, so that the program inside does not hang on it.
+pub fn outward(mut from: UnixStream, mut sink: Sink, failed: impl FnOnce(u8) + Send + 'static) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut failed = Some(failed);
+        let mut fail = |errno: i32| {
+            if let Some(failed) = failed.take() {
+                failed(u8::try_from(errno).unwrap_or(Errno::EIO as u8));
+            }
+        };
+        let mut broken = false;
         let mut buffer = vec![0; 64 << 10];
         loop {
+            let to = if let Sink::Fd(file) = &sink { Some(file) } else { None };
+            if !broken && !wait_for_output(&from, to) {
+                broken = true;
+                fail(Errno::EPIPE as i32);
+            }
             match from.read(&mut buffer) {
                 Ok(0) => return sink.finish(),
-                Ok(count) if failed.is_some() => {
-                    if sink.write(&buffer[..count]).is_err()
-                        && let Some(failed) = failed.take()
-                    {
-                        failed();
+                Ok(count) if !broken => {
+                    if let Err(error) = sink.write(&buffer[..count]) {
+                        broken = true;
+                        fail(error.raw_os_error().unwrap_or(Errno::EIO as i32));
                     }
                 }
                 Ok(_) => {}

@@ -24,8 +24,6 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use unibody_proto::control::{FromHost, LineReader};
 
-const SIGPIPE: u8 = 13;
-
 /// Prints a message of the tool.
 pub fn say(text: &str) {
     // Not eprintln: a closed standard error is no reason to die.
@@ -101,12 +99,14 @@ pub fn run(
         sink(Sink::descriptor(io::stderr()))?,
         Sink::Annotated(Annotator::new(File::open(&vm.record.image).ok()), Box::new(sink(Sink::lines())?)),
     );
-    let broken_pipe = control.clone();
+    let failed = |stream| {
+        let control = control.clone();
+        move |errno| control.send(FromHost::OutputFailed(stream, errno))
+    };
     let mut pumps = vec![
-        // As for a process whose reader went away.
-        pump::outward(vmm.stdio.try_clone()?, stdout, move || broken_pipe.send(FromHost::Kill(SIGPIPE))),
-        pump::outward(vmm.stderr, stderr, || {}),
-        pump::outward(vmm.log, kernel, || {}),
+        pump::outward(vmm.stdio.try_clone()?, stdout, failed(1)),
+        pump::outward(vmm.stderr, stderr, failed(2)),
+        pump::outward(vmm.log, kernel, |_| {}),
     ];
     match log {
         Some(_) => control.send(FromHost::StdinEnd(0)),
