@@ -10,6 +10,7 @@ extern crate alloc;
 pub mod acpi;
 pub mod clock;
 pub mod dma;
+pub mod fw_cfg;
 pub mod hal;
 pub mod mmio;
 pub mod mptable;

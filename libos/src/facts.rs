@@ -13,6 +13,7 @@ struct Kernel;
 
 extern "C" fn register() {
     facts::register(&Kernel);
+    crate::program_file::register();
 }
 crate::init_with!(2, register); // open
 crate::init_with!(257, register); // openat
@@ -54,9 +55,7 @@ impl facts::Facts for Kernel {
     }
 
     fn exe(&self) -> Vec<u8> {
-        let argv0 = parameters().argv0();
-        let slash: &[u8] = if argv0.starts_with(b"/") { b"" } else { b"/" };
-        [slash, argv0].concat()
+        crate::program_file::path()
     }
 
     fn command_line(&self) -> Vec<u8> {

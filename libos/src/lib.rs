@@ -43,6 +43,7 @@ pub mod mm;
 pub mod net;
 #[cfg(unibody_kernel)]
 mod parts;
+mod program_file;
 #[cfg(unibody_kernel)]
 mod rootfs;
 pub mod sched;

@@ -89,6 +89,8 @@ pub(crate) fn fill(p: &Process) -> Result<()> {
     for (path, content) in FILES {
         file(p, path, content)?;
     }
+    // A strange name is no reason not to start.
+    let _ = crate::program_file::make(p);
     let resolv_conf = b"/etc/resolv.conf";
     if file(p, resolv_conf, b"")? {
         crate::resolv_conf::made(p.lookup(AT_FDCWD, resolv_conf, false)?)?;

@@ -39,6 +39,7 @@ pub mod pipe;
 pub mod poll;
 pub mod process;
 pub mod procfs;
+pub mod program_file;
 pub mod ramfs;
 pub mod resolv_conf;
 pub mod root;

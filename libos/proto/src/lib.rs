@@ -14,6 +14,9 @@ pub mod number;
 pub mod params;
 pub mod terminal;
 
+/// Name of the image's own file among those that the VMM hands to the guest (QEMU's `-fw_cfg`).
+pub const IMAGE_FILE: &str = "opt/org.unibody/image";
+
 /// Names of the virtio-console ports that carry the program's and the kernel's streams.
 pub mod port {
     /// Standard input and standard output of the program.

@@ -38,6 +38,8 @@ pub mod key {
     pub const LOG: &[u8] = b"log";
     /// `1`: somebody listens on the control port and wants messages there.
     pub const CONTROL: &[u8] = b"control";
+    /// The VMM was given the image's file under the name [`crate::IMAGE_FILE`], so long.
+    pub const IMAGE_SIZE: &[u8] = b"image-size";
     /// Standard output or error cannot be written to from the beginning (repeated): `STREAM ERRNO`, see
     /// [`crate::control::FromHost::OutputFailed`].
     pub const OUTPUT_FAILED: &[u8] = b"output-failed";

@@ -8,11 +8,11 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{chdir, fexecve, getgid, getuid, pivot_root};
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Name of the hidden command: `ROOT IMAGE CWD SHARES [DIR PATH ro|rw]... ARGV0 [ARGS...]`, with the program's environment as
 /// its own. SHARES is a number.
@@ -41,6 +41,7 @@ fn enter(root: &Path, image: &Path, cwd: &Path, shares: &[Share], argv: Vec<OsSt
     for share in shares {
         show(share, root)?;
     }
+    let own_name = show_program(image, root, argv.first().map_or("".as_ref(), OsString::as_os_str));
     let into = || -> nix::Result<()> {
         chdir(root)?;
         // pivot_root(2): stacked on the new root, the old one can be taken away at once.
@@ -53,6 +54,8 @@ fn enter(root: &Path, image: &Path, cwd: &Path, shares: &[Share], argv: Vec<OsSt
     let argv = argv.into_iter().map(text).collect::<Result<Vec<_>>>()?;
     let env = std::env::vars_os().map(|(name, value)| text([name, value].join("=".as_ref())));
     let env = env.collect::<Result<Vec<_>>>()?;
+    // By the name that it has inside, so that /proc/self/exe says it.
+    let program = own_name.and_then(|name| File::open(name).ok()).unwrap_or(program);
     let Err(error) = fexecve(&program, &argv, &env);
     if error == Errno::EACCES {
         bail!("{} may not be executed: chmod +x it", image.display());
@@ -96,6 +99,21 @@ fn populate(root: &Path) -> Result<()> {
         }
     }
     bind(&PathBuf::from("/proc"), &root.join("proc"), MsFlags::MS_REC)
+}
+
+/// Shows the image's file inside the root under the name that the kernel gives it in a VM, unless there is something of that
+/// name: the name inside.
+fn show_program(image: &Path, root: &Path, argv0: &OsStr) -> Option<PathBuf> {
+    let plain = |part: &Component| matches!(part, Component::Normal(_));
+    let name: PathBuf = Path::new(argv0).components().filter(plain).collect();
+    let target = root.join(&name);
+    if name.as_os_str().is_empty() || target.symlink_metadata().is_ok() {
+        return None;
+    }
+    fs::create_dir_all(target.parent()?).ok()?;
+    File::create(&target).ok()?;
+    bind(image, &target, MsFlags::empty()).ok()?;
+    Some(Path::new("/").join(name))
 }
 
 /// Shows a folder of this machine inside the root.

@@ -43,6 +43,7 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
     if !image.defaults()?.iter().any(|param| param.key == key::ARGV0) {
         push(key::ARGV0, args.image.as_os_str().as_bytes())?;
     }
+    push(key::IMAGE_SIZE, image.bytes.len().to_string().as_bytes())?;
     for arg in &args.args {
         push(key::ARG, arg.as_bytes())?;
     }
@@ -142,15 +143,24 @@ mod tests {
 
     #[test]
     fn defaults() {
+        let size = format!("image-size={}", fake_image(1 << 20).len());
         assert_eq!(
             params_of(&[]),
-            ["argv0=x.img", "ip=10.0.2.15/24,gw=10.0.2.2", "ip6=fec0::15/64,gw=fec0::2", "dns=10.0.2.3", "control=1"]
+            [
+                "argv0=x.img",
+                &size,
+                "ip=10.0.2.15/24,gw=10.0.2.2",
+                "ip6=fec0::15/64,gw=fec0::2",
+                "dns=10.0.2.3",
+                "control=1"
+            ]
         );
-        assert_eq!(params_of(&["--net", "none"]), ["argv0=x.img", "control=1"]);
+        assert_eq!(params_of(&["--net", "none"]), ["argv0=x.img", &size, "control=1"]);
     }
 
     #[test]
     fn everything_arrives_unchanged() {
+        let size = format!("image-size={}", fake_image(1 << 20).len());
         let long = "é\"' \\ ".repeat(4000);
         let words = [
             "-e",
@@ -171,6 +181,7 @@ mod tests {
             params_of(&words),
             [
                 "argv0=x.img",
+                &size,
                 "arg=-x",
                 "arg=",
                 &format!("arg={long}"),

@@ -2,6 +2,7 @@
 
 use super::disk::Wanted;
 use crate::failure::usage;
+use crate::vmm::qemu;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
@@ -60,16 +61,14 @@ impl Share {
         [Self::tag(number).as_bytes(), b":", self.at.as_bytes(), end].concat()
     }
 
-    /// What QEMU is to serve. Its option parser takes a doubled comma for one.
+    /// What QEMU is to serve.
     ///
     /// `security_model=none`: files here are what they are in the guest (modes, links, names), with this user's rights;
     /// nothing is hidden in extended attributes, and no privilege is needed. `multidevs=remap`: numbers of files stay
     /// apart when other file systems are mounted below the folder.
     pub fn fsdev(&self, number: usize) -> OsString {
         let mut value = format!("local,id={},path=", Self::tag(number)).into_bytes();
-        for &byte in self.dir.as_bytes() {
-            value.extend_from_slice(if byte == b',' { b",," } else { std::slice::from_ref(&byte) });
-        }
+        value.extend_from_slice(&qemu::value(&self.dir));
         value.extend_from_slice(b",security_model=none,multidevs=remap");
         if self.read_only {
             value.extend_from_slice(b",readonly=on");

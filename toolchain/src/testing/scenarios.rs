@@ -22,6 +22,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("arguments-unchanged", arguments_unchanged),
     ("streams-apart", streams_apart),
     ("output-fails", output_fails),
+    ("own-file", own_file),
     ("two-at-once", two_at_once),
     ("udp-forwarding", udp_forwarding),
     ("detached", detached),
@@ -347,6 +348,26 @@ fn rootfs_overlay(context: &Context) -> Result<Tally> {
     }
     let done = context.tool(["run", "--rootfs", "/no/such/folder", &image.to_string_lossy()])?;
     refused(done, 1, &["/no/such/folder"])?;
+    Ok(Tally::pass(""))
+}
+
+/// What is appended to an image (an archive, say) is there for the program to read, on every machine and in every life.
+fn own_file(context: &Context) -> Result<Tally> {
+    let image = context.scratch("own, file")?.join("image,1");
+    let mut bytes = std::fs::read(context.program("own_file")?)?;
+    bytes.extend_from_slice(b"appended data");
+    std::fs::write(&image, bytes)?;
+    std::fs::set_permissions(&image, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let run = |words: &[&str]| {
+        let mut command = context.unibody(words);
+        process::run(command.arg(&image).args(["--", "appended data"]), b"", Duration::from_secs(60))?.expect(0)
+    };
+    let linux = run(&["run", "--hosted"])?;
+    ensure!(linux.out().contains("appended: appended data\n"), "it does not see its end\n{}", linux.report());
+    for machine in ["q35", "pc", "microvm"] {
+        let here = run(&["run", "--accel", "tcg", "--net", "none", "--machine", machine])?;
+        ensure!(here.stdout == linux.stdout, "{machine} differs\n{}\n{}", linux.report(), here.report());
+    }
     Ok(Tally::pass(""))
 }
 

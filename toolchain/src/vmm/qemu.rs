@@ -6,9 +6,10 @@ use crate::run::disk::{self, Disk};
 use crate::run::net::{Net, Publish};
 use crate::run::share::Share;
 use anyhow::{Result, bail};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use unibody_proto::port;
+use unibody_proto::{IMAGE_FILE, port};
 
 /// What is to be started.
 pub struct Spec<'a> {
@@ -130,8 +131,20 @@ pub fn arguments(spec: &Spec, streams: Streams) -> Vec<OsString> {
         args.extend(["-fsdev".into(), share.fsdev(number)]);
         args.extend(["-device".into(), format!("{},fsdev={tag},mount_tag={tag}", machine.virtio("9p")).into()]);
     }
+    // For the program to read: of the kernel it gets the segments only.
+    let file = [format!("name={IMAGE_FILE},file=").as_bytes(), &value(spec.image.as_os_str())].concat();
+    args.extend(["-fw_cfg".into(), OsString::from_vec(file)]);
     args.extend(["-kernel".into(), spec.image.into(), "-initrd".into(), spec.initrd.into()]);
     args
+}
+
+/// The text as the value of an option with several: QEMU's parser takes a doubled comma for one.
+pub fn value(text: &OsStr) -> Vec<u8> {
+    let mut value = Vec::new();
+    for &byte in text.as_bytes() {
+        value.extend_from_slice(if byte == b',' { b",," } else { std::slice::from_ref(&byte) });
+    }
+    value
 }
 
 /// The arguments for disk `number`.
@@ -200,7 +213,7 @@ mod tests {
             "-fsdev local,id=share0,path=/my,,dir,security_model=none,multidevs=remap,readonly=on",
             "-device virtio-9p-pci,fsdev=share0,mount_tag=share0",
             "-device virtio-net-pci,netdev=net,mac=52:54:00:00:00:01,romfile=",
-            "-kernel '/a b/x.img' -initrd /p.cpio",
+            "-fw_cfg 'name=opt/org.unibody/image,file=/a b/x.img' -kernel '/a b/x.img' -initrd /p.cpio",
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }

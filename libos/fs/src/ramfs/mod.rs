@@ -11,6 +11,7 @@ use crate::dentry::Path;
 use crate::device;
 use crate::inode::{At, Extent, FileSystem, Follow, Inode, New, Rename, SetAttr, StatFs};
 use crate::pipe::Pipe;
+use crate::program_file;
 use crate::time::{Times, now};
 use crate::util::{try_arc, try_vec};
 use alloc::sync::Arc;
@@ -71,6 +72,8 @@ impl RamFs {
     /// A new object that no directory names yet.
     pub fn make(self: &Arc<Self>, new: New<'_>) -> Result<Arc<RamInode>> {
         let body = match new.mode & S_IFMT {
+            // Others make regular files without a target.
+            S_IFREG if !new.target.is_empty() => Body::Program(program_file::source().ok_or(Errno::EINVAL)?),
             S_IFREG => Body::File(Data::new(self.clone())),
             S_IFDIR => Body::Dir,
             S_IFLNK => Body::Link(try_vec(new.target)?),
@@ -151,6 +154,8 @@ struct Meta {
 
 enum Body {
     File(Data),
+    /// The program's own file, which nobody may write.
+    Program(&'static dyn program_file::Source),
     Dir,
     Link(Vec<u8>),
     Fifo(SpinLock<Option<Arc<Pipe>>>),
@@ -181,6 +186,7 @@ impl RamInode {
         match &self.body {
             Body::File(d) => Ok(d),
             Body::Dir => Err(Errno::EISDIR),
+            Body::Program(_) => Err(Errno::ETXTBSY),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -258,6 +264,7 @@ impl Inode for RamInode {
     fn stat(&self) -> Result<Stat> {
         let (size, pages) = match &self.body {
             Body::File(d) => (d.size(), d.pages_held()),
+            Body::Program(p) => (p.size(), 0),
             Body::Link(t) => (t.len() as u64, 0),
             Body::Dir => (PAGE_SIZE as u64, 1),
             _ => (0, 0),
@@ -290,7 +297,10 @@ impl Inode for RamInode {
     }
 
     fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
-        let n = self.data()?.read(pos, dst)?;
+        let n = match &self.body {
+            Body::Program(p) => program_file::read(*p, pos, dst)?,
+            _ => self.data()?.read(pos, dst)?,
+        };
         self.meta.lock().times.accessed();
         Ok(n)
     }
@@ -303,7 +313,10 @@ impl Inode for RamInode {
         Ok(r)
     }
     fn size(&self) -> u64 {
-        self.data().map_or(0, Data::size)
+        match &self.body {
+            Body::Program(p) => p.size(),
+            _ => self.data().map_or(0, Data::size),
+        }
     }
     fn resize(&self, len: u64) -> Result<()> {
         self.data()?.resize(len)?;
@@ -316,14 +329,26 @@ impl Inode for RamInode {
         Ok(())
     }
     fn seek_data(&self, pos: u64, data: bool) -> u64 {
-        self.data().map_or(pos, |d| d.seek_data(pos, data))
+        match self.data() {
+            Ok(d) => d.seek_data(pos, data),
+            Err(_) => {
+                if data {
+                    pos
+                } else {
+                    self.size()
+                }
+            }
+        }
     }
     fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
         self.data().ok()?.extent(pos, max)
     }
     fn page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
-        let Body::File(d) = &self.body else { return Err(Errno::ENODEV) };
-        let page = d.map(index)?;
+        let page = match &self.body {
+            Body::File(d) => d.map(index)?,
+            Body::Program(p) => return program_file::page(*p, index),
+            _ => return Err(Errno::ENODEV),
+        };
         if for_write && page.is_some() {
             // A write fault of a shared mapping (fault_dirty_shared_page() of Linux).
             self.modified();
@@ -332,7 +357,8 @@ impl Inode for RamInode {
     }
 
     fn still(&self, index: u64, page: &Arc<Page>, _write: bool) -> bool {
-        self.data().is_ok_and(|d| d.holds(index, page))
+        // Each mapping of the program's file has pages of its own: nobody writes to them.
+        self.data().map_or(matches!(self.body, Body::Program(_)), |d| d.holds(index, page))
     }
 
     fn follow(&self) -> Result<Follow> {
@@ -404,6 +430,7 @@ impl Inode for RamInode {
             S_IFCHR | S_IFBLK => device::open(self.rdev, self.kind, path, flags).map(Some),
             S_IFIFO => crate::pipe::open_fifo(self.fifo()?, path, flags).map(Some),
             S_IFSOCK => Err(Errno::ENXIO),
+            S_IFREG if flags.writable() || flags.contains(OpenFlags::TRUNC) => self.data().map(|_| None),
             _ => Ok(None),
         }
     }
