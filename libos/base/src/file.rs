@@ -72,6 +72,10 @@ pub trait FileLike: Any + Send + Sync {
     fn still_page(&self, _index: u64, _page: &Arc<Page>, _write: bool) -> bool {
         true
     }
+    /// A descriptor of it is closed: an error that `close` is to tell.
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
     /// `fsync`, `fdatasync`. EINVAL for what cannot be synchronised (pipes, sockets, terminals).
     fn sync(&self, _data_only: bool) -> Result<()> {
         Err(Errno::EINVAL)

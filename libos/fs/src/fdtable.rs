@@ -200,10 +200,11 @@ impl FdTable {
             t.release(fd);
             slot
         };
-        if let Some(s) = slot {
+        // The number is free whatever this says (close(2)).
+        slot.map_or(Ok(()), |s| {
             locks::on_close(&*s.file);
-        }
-        Ok(())
+            s.file.flush()
+        })
     }
     /// `close_range`: closes, or with `cloexec` marks, all from `first` to `last`.
     pub fn close_range(&self, first: u32, last: u32, cloexec: bool) {

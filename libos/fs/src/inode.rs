@@ -251,6 +251,10 @@ pub trait Inode: Any + Send + Sync {
     fn open(&self, _path: &Path, _flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
         Ok(None)
     }
+    /// A descriptor that may write is closed: what a file system of the network tells then.
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
     /// An [`OpenFile`](crate::openfile::OpenFile) of this that `open` allowed is gone.
     fn closed(&self, _flags: OpenFlags) {}
 }

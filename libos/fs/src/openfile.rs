@@ -264,6 +264,9 @@ impl FileLike for OpenFile {
     fn still_page(&self, index: u64, page: &Arc<Page>, write: bool) -> bool {
         self.path.inode().still(index, page, write)
     }
+    fn flush(&self) -> Result<()> {
+        if self.flags().writable() { self.path.inode().flush() } else { Ok(()) }
+    }
     fn sync(&self, data_only: bool) -> Result<()> {
         let done = self.path.inode().sync(data_only);
         // Also when that failed: its error is told with this.

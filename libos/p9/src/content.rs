@@ -36,6 +36,7 @@ impl P9Inode {
     pub fn read(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         let cache = self.pages()?;
         let n = cache.read(pos, dst)?;
+        self.accessed(n);
         if n > 0 || dst.left() == 0 || pos < cache.size() || self.state.lock().lost {
             return Ok(n);
         }
@@ -45,7 +46,7 @@ impl P9Inode {
     }
 
     /// Where the host's file ends.
-    fn end(&self, cache: &FileCache) -> Result<u64> {
+    pub fn end(&self, cache: &FileCache) -> Result<u64> {
         let size = self.attr()?.0.size as u64;
         if size != cache.size() {
             cache.outdated();
@@ -58,6 +59,11 @@ impl P9Inode {
     pub fn write(&self, at: At, src: &mut Source<'_>, limit: u64) -> Result<(usize, u64)> {
         let cache = self.pages()?;
         let _io = self.io.lock();
+        self.kept_error()?;
+        if let Some(done) = self.delay(at, src, limit.min(MAX_SIZE))? {
+            return Ok(done);
+        }
+        self.send_tail()?;
         let mut pos = match at {
             At::Pos(p) => p,
             At::End => self.end(cache)?,
@@ -98,7 +104,7 @@ impl P9Inode {
                     self.state.lock().seen = None;
                     let sent = self.fs.client.write(&fid, pos, &pages, n);
                     if let Ok(k) = sent {
-                        cache.wrote_through(pos, &pages, k);
+                        cache.wrote_through(pos, &pages, 0, k);
                     }
                     sent
                 }
@@ -116,6 +122,9 @@ impl P9Inode {
                 Err(_) => break,
             }
         }
+        if src.left() == 0 {
+            self.sent(at, pos);
+        }
         Ok((total, pos))
     }
 
@@ -128,6 +137,7 @@ impl P9Inode {
             return Err(Errno::EFBIG);
         }
         let _io = self.io.lock();
+        self.send_tail()?;
         // The server must not cut another file that has the name by now.
         let old = self.attr()?.0.size as u64;
         let base = {
@@ -191,6 +201,7 @@ impl Backing for P9Inode {
                 break;
             }
         }
+        self.lay_over(index, pages);
         Ok(())
     }
 

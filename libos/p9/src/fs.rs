@@ -5,6 +5,8 @@ use crate::client::{Client, Fid};
 use crate::inode::P9Inode;
 use crate::wire::Qid;
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::AtomicBool;
 use hashbrown::HashMap;
 use libos_base::abi::mode::{S_IFDIR, S_IFLNK, S_IFMT};
 use libos_base::sync::{Rank, SpinLock};
@@ -20,6 +22,10 @@ pub struct P9Fs {
     root: Arc<Fid>,
     /// Of writing file data.
     pub errors: ErrorSeq,
+    /// Files with writes that wait; see [`tail`](crate::tail).
+    pub delayed: SpinLock<Vec<Weak<P9Inode>>>,
+    /// A thread will send them.
+    pub sender: AtomicBool,
     /// Every object in use.
     pub inodes: SpinLock<HashMap<u64, Weak<P9Inode>>>,
 }
@@ -34,6 +40,8 @@ pub fn attach(transport: Arc<dyn Transport>) -> Result<Arc<dyn Inode>> {
         dev: libos_fs::ramfs::anonymous_dev(),
         root: root.clone(),
         errors: ErrorSeq::new(),
+        delayed: SpinLock::new(Rank::Table, Vec::new()),
+        sender: AtomicBool::new(false),
         inodes: SpinLock::new(Rank::Table, HashMap::new()),
     });
     let inode = fs.object(qid, root)?;
@@ -89,6 +97,10 @@ impl FileSystem for P9Fs {
     }
     fn errors(&self) -> Option<&ErrorSeq> {
         Some(&self.errors)
+    }
+    fn sync(&self) -> Result<()> {
+        self.send_all();
+        Ok(())
     }
     fn statfs(&self) -> StatFs {
         self.client.statfs(&self.root).unwrap_or_default()

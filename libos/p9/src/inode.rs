@@ -7,6 +7,7 @@
 use crate::client::{Attrs, Fid, valid};
 use crate::fs::{P9Fs, kind_of};
 use crate::listing::Listing;
+use crate::tail::Tail;
 use crate::wire::Qid;
 use alloc::sync::{Arc, Weak};
 use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
@@ -18,6 +19,7 @@ use libos_base::{Errno, Result};
 use libos_fs::Path;
 use libos_fs::cache::FileCache;
 use libos_fs::inode::{At, Cached, DirEntry, FileSystem, Follow, Inode, New, Rename, SetAttr};
+use libos_fs::time::{Times, now};
 
 /// O_RDONLY, O_WRONLY, O_RDWR: what an open fid is good for.
 pub const READ: usize = 0;
@@ -47,6 +49,10 @@ pub struct State {
     pub attr: Stat,
     /// `None`: written by us since, which changed it.
     pub seen: Option<Seen>,
+    /// When a mapping wrote last to pages that the host does not have yet.
+    touched: Timespec,
+    /// When the cache gave what the host was not asked for.
+    accessed: Timespec,
 }
 
 /// An object of the host.
@@ -60,6 +66,8 @@ pub struct P9Inode {
     pub cache: Once<Arc<FileCache>>,
     /// One write, truncation or comparison with the host at a time. Program memory is copied under it.
     pub io: Mutex<()>,
+    /// Writes that wait. Changed under `io`.
+    pub tail: SpinLock<Tail>,
     /// Held while content is on its way to the host, also by write-back.
     pub wire: Mutex<()>,
     listing: Mutex<Listing>,
@@ -81,7 +89,17 @@ fn ours(i: &Arc<dyn Inode>) -> Result<&P9Inode> {
 impl P9Inode {
     pub fn new(fs: &Arc<P9Fs>, kind: u32, attr: Stat, base: Arc<Fid>) -> Result<Arc<Self>> {
         libos_fs::util::room_for(size_of::<Self>() + 16)?;
-        let state = State { base, open: [None, None, None], users: [0; 3], fresh: None, lost: false, attr, seen: None };
+        let state = State {
+            base,
+            open: [None, None, None],
+            users: [0; 3],
+            fresh: None,
+            lost: false,
+            attr,
+            seen: None,
+            touched: Timespec::default(),
+            accessed: Timespec::default(),
+        };
         Ok(Arc::new_cyclic(|me| Self {
             fs: fs.clone(),
             me: me.clone(),
@@ -90,9 +108,26 @@ impl P9Inode {
             state: SpinLock::new(Rank::Data, state),
             cache: Once::new(),
             io: Mutex::new(()),
+            tail: SpinLock::new(Rank::Data, Tail::default()),
             wire: Mutex::new(()),
             listing: Mutex::new(Listing::default()),
         }))
+    }
+
+    pub fn weak(&self) -> Weak<P9Inode> {
+        self.me.clone()
+    }
+    /// Content was read, perhaps from the cache: the time moves by the rule of relatime, here only.
+    pub fn accessed(&self, n: usize) {
+        let mut s = self.state.lock();
+        if n > 0 {
+            let mut times = Times { atime: s.attr.atime, mtime: s.attr.mtime, ctime: s.attr.ctime };
+            times.accessed();
+            if times.atime != s.attr.atime {
+                s.accessed = times.atime;
+                s.attr.atime = times.atime;
+            }
+        }
     }
 
     /// As far as a qid tells.
@@ -172,7 +207,12 @@ impl P9Inode {
             return Err(Errno::ESTALE);
         }
         stat.dev = self.fs.dev();
-        self.state.lock().attr = stat;
+        let mut s = self.state.lock();
+        s.attr = stat;
+        let later = |a: Timespec, b: Timespec| if (a.sec, a.nsec) < (b.sec, b.nsec) { b } else { a };
+        stat.mtime = later(stat.mtime, s.touched);
+        stat.ctime = later(stat.ctime, s.touched);
+        stat.atime = later(stat.atime, s.accessed);
         Ok((stat, qid.version))
     }
 
@@ -184,6 +224,7 @@ impl P9Inode {
     /// Compares with the host's file; what changed there is forgotten here. The cache is made the first time.
     fn revalidate(&self) -> Result<()> {
         let _io = self.io.lock();
+        self.send_tail_for_others();
         let (stat, version) = self.attr()?;
         let seen = Seen { version, size: stat.size, mtime: stat.mtime, ctime: stat.ctime };
         let Some(cache) = self.cache.get() else {
@@ -206,6 +247,9 @@ impl P9Inode {
         let dirty = self.cache.get().is_some_and(|c| c.is_dirty());
         let gone = {
             let mut s = self.state.lock();
+            if !dirty {
+                s.touched = Timespec::default();
+            }
             if s.users[BOTH] == 0 && !dirty && s.fresh.is_none() { s.open[BOTH].take() } else { None }
         };
         drop(gone);
@@ -267,9 +311,11 @@ impl Inode for P9Inode {
         true
     }
     fn stat(&self) -> Result<Stat> {
+        self.settle();
         self.attr().map(|a| a.0)
     }
     fn set_attr(&self, a: &SetAttr) -> Result<()> {
+        self.settle();
         if a.mtime.is_some()
             && let Some(c) = self.cache.get()
         {
@@ -300,7 +346,16 @@ impl Inode for P9Inode {
             }
             s.base.clone()
         };
-        self.fs.client.setattr(&base, &set)
+        self.fs.client.setattr(&base, &set)?;
+        let mut s = self.state.lock();
+        s.attr.ctime = now();
+        if let Some(t) = a.mtime {
+            (s.attr.mtime, s.touched) = (t, Timespec::default());
+        }
+        if let Some(t) = a.atime {
+            (s.attr.atime, s.accessed) = (t, Timespec::default());
+        }
+        Ok(())
     }
 
     fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
@@ -319,12 +374,19 @@ impl Inode for P9Inode {
         self.truncate(len)
     }
     fn page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
-        self.cache.get().ok_or(Errno::ENODEV)?.page(index, for_write)
+        let page = self.cache.get().ok_or(Errno::ENODEV)?.page(index, for_write)?;
+        if for_write && page.is_some() {
+            self.state.lock().touched = now();
+        }
+        Ok(page)
     }
     fn sync(&self, data_only: bool) -> Result<()> {
         if !matches!(self.kind, S_IFREG | S_IFDIR) {
             return Ok(());
         }
+        self.settle();
+        // Told by this call, and by the file's error sequence once more.
+        self.kept_error()?;
         if let Some(c) = self.cache.get() {
             c.flush(0..u64::MAX)?;
         }
@@ -422,7 +484,12 @@ impl Inode for P9Inode {
         }
         Ok(None)
     }
+    fn flush(&self) -> Result<()> {
+        self.settle();
+        self.kept_error()
+    }
     fn closed(&self, flags: OpenFlags) {
+        self.settle();
         let mode = access_mode(flags);
         let dirty = self.cache.get().is_some_and(|c| c.is_dirty());
         let gone = {

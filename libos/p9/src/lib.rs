@@ -7,12 +7,14 @@
 //! | `fs` | the file system: objects by their number on the host |
 //! | `inode` | a file or directory |
 //! | `content` | reading and writing through the page cache |
+//! | `tail` | small writes that follow each other |
 //! | `listing` | directories |
 //!
 //! **Coherence.** Reads come from the page cache, which is compared with the host's file at every `open` (close-to-open:
 //! version, size, times). Names are asked for at every walk. Writes go through: when `write` returns, the host has the
-//! bytes, errors (ENOSPC, EDQUOT, EACCES...) belong to the call that caused them, and a VM that is killed loses nothing.
-//! Only pages that a shared mapping wrote wait for `msync`, `fsync` or the background.
+//! bytes, and errors (ENOSPC, EDQUOT, EACCES...) belong to the call that caused them. Two kinds wait: small writes that follow
+//! another one within milliseconds, for `close`, `fsync` or some milliseconds more ([`tail`]), and pages that a shared mapping
+//! wrote, for `msync`, `fsync` or the background. Of these a VM that is killed loses the last.
 //!
 //! **Numbers of files.** An object is what the server calls `qid.path`; two names of one file are one object, so locks and
 //! pages are shared between them. The server's fids may be no more than paths (QEMU's are), so a file that lost its last
@@ -29,6 +31,7 @@ mod content;
 mod fs;
 mod inode;
 mod listing;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod wire;

@@ -7,10 +7,10 @@ use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
 
 impl FileCache {
-    /// The storage has `len` bytes at `pos` that lie at the beginning of `from`: pages that are here get them too, and the
-    /// file reaches them. The caller holds a lock that its [`write_pages`](super::Backing::write_pages) also takes, so that
+    /// The storage has (or will get) `len` bytes at `pos`, which lie in `from` behind `skip` others: pages that are here get
+    /// them too, and the file reaches them. The caller holds a lock that its [`write_pages`](super::Backing::write_pages) also takes, so that
     /// no older content of these pages is on its way.
-    pub fn wrote_through(&self, pos: u64, from: &[Arc<Page>], len: usize) {
+    pub fn wrote_through(&self, pos: u64, from: &[Arc<Page>], skip: usize, len: usize) {
         let old = self.size();
         if pos > old && !old.is_multiple_of(PAGE) {
             self.patch(old / PAGE, |p| p.zero((old % PAGE) as usize, PAGE_SIZE));
@@ -21,7 +21,7 @@ impl FileCache {
             let off = (at % PAGE) as usize;
             let n = (len - done).min(PAGE_SIZE - off);
             self.patch(at / PAGE, |p| {
-                let (mut off, mut done, end) = (off, done, done + n);
+                let (mut off, mut done, end) = (off, skip + done, skip + done + n);
                 while done < end {
                     let n = (end - done).min(PAGE_SIZE - done % PAGE_SIZE);
                     p.copy_from(off, &from[done / PAGE_SIZE], done % PAGE_SIZE, n);

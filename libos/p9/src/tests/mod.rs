@@ -3,6 +3,7 @@
 mod content;
 mod names;
 mod server;
+mod tail;
 
 use crate::attach;
 use libos_base::abi::{OpenFlags, Stat};

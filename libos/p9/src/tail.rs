@@ -1,0 +1,269 @@
+//! Small writes that follow each other at once are collected and sent together.
+//!
+//! A write that comes alone goes through, so its error is its own. What comes within [`MOMENT_NS`] after it and where it ended
+//! waits here until the buffer is full, [`DELAY_NS`] have passed, or somebody asks: `fsync`, `close`, `stat`, `open`, a truncation,
+//! a write elsewhere. That is what close-to-open allows. An error of a delayed write is told by the next `write`, `fsync` or
+//! `close`; until a write succeeds again, none is delayed.
+//!
+//! What was appended finds its place when it is sent, behind what the host added meanwhile. The cache has the bytes at once:
+//! pages that are there get them, and pages that are read get them laid over.
+//!
+//! Lock order: `io` (held by everybody who changes it) -> `tail`, a spin lock for those who only look.
+
+use crate::fs::P9Fs;
+use crate::inode::{P9Inode, WRITE};
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::SeqCst;
+use libos_base::io::Source;
+use libos_base::layout::PAGE_SIZE;
+use libos_base::page::Page;
+use libos_base::{Errno, Result, thread, time};
+use libos_fs::cache::{Backing, FileCache};
+use libos_fs::inode::{At, Cached};
+
+/// Writes that are further apart than this are not delayed.
+const MOMENT_NS: u64 = 10_000_000;
+/// No byte waits much longer than this.
+const DELAY_NS: u64 = 50_000_000;
+/// What is longer than this is sent at once.
+const SMALL: usize = 8 << 10;
+/// Pages that wait at most.
+const PAGES: usize = 16;
+
+/// What waits, and where the last write ended.
+#[derive(Default)]
+pub struct Tail {
+    pages: Vec<Arc<Page>>,
+    pos: u64,
+    len: usize,
+    /// It belongs at the end, wherever that is.
+    append: bool,
+    last_end: u64,
+    last_append: bool,
+    /// When that was; 0: there was none.
+    last_at: u64,
+    /// An error of delayed writes that nobody was told.
+    error: Option<Errno>,
+    /// The last ones could not be delivered.
+    failed: bool,
+}
+
+impl Tail {
+    /// Copies what waits over `pages`, the first of which is page `index` of the file.
+    fn lay_over(&self, index: u64, pages: &[Arc<Page>]) {
+        let first = index * PAGE_SIZE as u64;
+        let end = (self.pos + self.len as u64).min(first + (pages.len() * PAGE_SIZE) as u64);
+        let mut at = self.pos.max(first);
+        while at < end {
+            let (from, to) = ((at - self.pos) as usize, (at - first) as usize);
+            let (from_off, to_off) = (from % PAGE_SIZE, to % PAGE_SIZE);
+            let n = (PAGE_SIZE - from_off.max(to_off)).min((end - at) as usize);
+            pages[to / PAGE_SIZE].copy_from(to_off, &self.pages[from / PAGE_SIZE], from_off, n);
+            at += n as u64;
+        }
+    }
+}
+
+impl P9Inode {
+    /// A write went through.
+    pub fn sent(&self, at: At, end: u64) {
+        let mut t = self.tail.lock();
+        (t.last_end, t.last_append, t.last_at, t.failed) = (end, at == At::End, time::monotonic_ns(), false);
+    }
+
+    /// Takes a write that follows the last one at once; how much, and the position behind it. `None`: it must go through.
+    /// `io` is held.
+    pub fn delay(&self, at: At, src: &mut Source<'_>, max: u64) -> Result<Option<(usize, u64)>> {
+        let (n, now) = (src.left(), time::monotonic_ns());
+        let fits = {
+            let t = self.tail.lock();
+            let follows = match at {
+                At::End => t.last_append,
+                At::Pos(p) => p == t.last_end,
+            };
+            if n == 0
+                || n > SMALL
+                || !follows
+                || t.failed
+                || t.last_at == 0
+                || now.saturating_sub(t.last_at) > MOMENT_NS
+                || t.len > 0 && t.append != (at == At::End)
+                || max.saturating_sub(t.last_end) < n as u64
+            {
+                return Ok(None);
+            }
+            t.len + n <= PAGES * PAGE_SIZE
+        };
+        if !fits {
+            self.send_tail()?;
+        }
+        let (pos, used) = {
+            let t = self.tail.lock();
+            (t.last_end, t.len)
+        };
+        let Some(pages) = self.room((used + n).div_ceil(PAGE_SIZE), used == 0) else { return Ok(None) };
+        let mut done = 0;
+        while done < n {
+            let off = (used + done) % PAGE_SIZE;
+            let asked = (n - done).min(PAGE_SIZE - off);
+            match src.take_page(&pages[(used + done) / PAGE_SIZE], off, asked) {
+                Ok(k) => {
+                    done += k;
+                    if k < asked {
+                        break;
+                    }
+                }
+                Err(e) if done == 0 => return Err(e),
+                Err(_) => break,
+            }
+        }
+        let end = pos + done as u64;
+        {
+            let mut t = self.tail.lock();
+            if t.len == 0 {
+                (t.pos, t.append) = (pos, at == At::End);
+            }
+            t.len += done;
+            (t.last_end, t.last_append, t.last_at) = (end, at == At::End, now);
+        }
+        self.state.lock().seen = None;
+        self.pages()?.wrote_through(pos, &pages, used, done);
+        Ok(Some((done, end)))
+    }
+
+    /// `n` pages for what waits; `first`: nothing does yet.
+    fn room(&self, n: usize, first: bool) -> Option<Vec<Arc<Page>>> {
+        if first {
+            self.fs.send_later(self.weak())?;
+        }
+        let mut pages = core::mem::take(&mut self.tail.lock().pages);
+        let enough = pages.try_reserve(n.saturating_sub(pages.len())).is_ok();
+        while enough
+            && pages.len() < n
+            && let Ok(p) = Page::new()
+        {
+            pages.push(p);
+        }
+        let mut copy = Vec::new();
+        let enough = pages.len() >= n && copy.try_reserve(pages.len()).is_ok();
+        if enough {
+            copy.extend(pages.iter().cloned());
+        }
+        self.tail.lock().pages = pages;
+        enough.then_some(copy)
+    }
+
+    /// Sends what waits. Its error is told to the caller. `io` is held.
+    pub fn send_tail(&self) -> Result<()> {
+        let (mut pos, len, append, pages) = {
+            let t = self.tail.lock();
+            if t.len == 0 {
+                return Ok(());
+            }
+            (t.pos, t.len, t.append, t.pages.iter().take(t.len.div_ceil(PAGE_SIZE)).cloned().collect::<Vec<_>>())
+        };
+        let cache = self.pages()?;
+        let sent = self.place(cache, append, &mut pos, len).and_then(|()| {
+            let fid = self.fid(WRITE)?;
+            let _wire = self.wire.lock();
+            self.state.lock().seen = None;
+            let sent = self.fs.client.write(&fid, pos, &pages, len);
+            let mut t = self.tail.lock();
+            (t.len, t.last_end) = (0, pos + len as u64);
+            drop(t);
+            if let Ok(n) = sent {
+                // Pages that were read before the host had it.
+                cache.wrote_through(pos, &pages, 0, n);
+            }
+            // A part: the host's disk is full.
+            if sent? < len { Err(Errno::ENOSPC) } else { Ok(()) }
+        });
+        if let Err(e) = sent {
+            let mut t = self.tail.lock();
+            (t.len, t.failed) = (0, true);
+            drop(t);
+            cache.errors().set(e);
+            if let Some(all) = self.fs_errors() {
+                all.set(e);
+            }
+            // The cache has bytes that the host has not.
+            let _ = self.end(cache);
+            cache.outdated();
+        }
+        sent
+    }
+
+    /// Where it goes: behind what the host has by now, if it belongs at the end.
+    fn place(&self, cache: &FileCache, append: bool, pos: &mut u64, len: usize) -> Result<()> {
+        if append {
+            let end = self.attr()?.0.size as u64;
+            if end != *pos {
+                *pos = end;
+                cache.outdated();
+                cache.set_size(end + len as u64)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, for somebody who asks for something else: an error is kept.
+    pub fn settle(&self) {
+        if self.tail.lock().len == 0 {
+            return;
+        }
+        let _io = self.io.lock();
+        self.send_tail_for_others();
+    }
+    /// The same when `io` is held.
+    pub fn send_tail_for_others(&self) {
+        if let Err(e) = self.send_tail() {
+            self.tail.lock().error = Some(e);
+        }
+    }
+    /// An error that was kept.
+    pub fn kept_error(&self) -> Result<()> {
+        self.tail.lock().error.take().map_or(Ok(()), Err)
+    }
+    /// Pages that were just read, with what waits laid over.
+    pub fn lay_over(&self, index: u64, pages: &[Arc<Page>]) {
+        let t = self.tail.lock();
+        if t.len > 0 {
+            t.lay_over(index, pages);
+        }
+    }
+}
+
+impl P9Fs {
+    /// Sees to it that what waits in this file is sent in time. `None`: not possible.
+    fn send_later(self: &Arc<Self>, file: Weak<P9Inode>) -> Option<()> {
+        {
+            let mut all = self.delayed.lock();
+            all.try_reserve(1).ok()?;
+            all.push(file);
+        }
+        if !self.sender.swap(true, SeqCst) {
+            let fs = self.clone();
+            let job = move || {
+                let until = time::after(DELAY_NS);
+                while time::monotonic_ns() < until {
+                    thread::park(until, false);
+                }
+                // Who comes from now on starts another one.
+                fs.sender.store(false, SeqCst);
+                fs.send_all();
+            };
+            if thread::spawn("9p", job).is_err() {
+                self.sender.store(false, SeqCst);
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// Sends all that waits. Errors are kept for the writers.
+    pub fn send_all(&self) {
+        let all = core::mem::take(&mut *self.delayed.lock());
+        all.iter().filter_map(Weak::upgrade).for_each(|file| file.settle());
+    }
+}

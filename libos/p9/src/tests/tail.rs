@@ -1,0 +1,170 @@
+//! Small writes that follow each other: how many messages they take, who sees them when, and whose their errors are.
+
+use super::*;
+use libos_fs::cache::write_back_all;
+use std::time::{Duration, Instant};
+
+fn append() -> OpenFlags {
+    OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::APPEND
+}
+
+impl Guest {
+    /// Messages that `f` takes.
+    fn count(&self, f: impl FnOnce()) -> usize {
+        let before = self.server.messages.load(Ordering::Relaxed);
+        f();
+        self.server.messages.load(Ordering::Relaxed) - before
+    }
+}
+
+fn close(g: &Guest, f: Arc<dyn FileLike>) -> Result<()> {
+    let fd = g.p.fds.add(f, false)?;
+    g.p.fds.close(fd)
+}
+
+/// Writes until one waits: those that come late go through.
+fn until_delayed(g: &Guest, mut write: impl FnMut() -> Vec<u8>) -> Vec<u8> {
+    let mut all = Vec::new();
+    for _ in 0..1000 {
+        let mut some = Vec::new();
+        if g.count(|| some = write()) == 0 {
+            all.extend(some);
+            return all;
+        }
+        all.extend(some);
+    }
+    panic!("every write goes through");
+}
+
+#[test]
+fn messages_of_small_appends() {
+    let g = Guest::new();
+    let f = g.open("/log", append()).unwrap();
+    // 2,000 lines of 50 bytes: twice the buffer, and once more for each 10 ms that the thread was not let run.
+    let start = Instant::now();
+    let n = g.count(|| (0..2000).for_each(|_| assert_eq!(write(&f, &[b'x'; 50]), Ok(50))));
+    let pauses = start.elapsed().as_millis() as usize / 10;
+    assert!(n <= 20 + 4 * pauses, "{n} messages for 2,000 small appends");
+    close(&g, f).unwrap();
+    assert_eq!(g.get("log").len(), 100_000);
+    // Not at the end, but one behind the other.
+    let f = g.open("/f", create()).unwrap();
+    let n = g.count(|| (0..1000).for_each(|i| assert_eq!(write_at(&f, i * 50, &[b'y'; 50]), Ok(50))));
+    assert!(n <= 20 + 4 * pauses.max(10), "{n} messages for 1,000 small writes");
+    drop(f);
+    assert_eq!(g.get("f"), "y".repeat(50_000));
+}
+
+#[test]
+fn messages_of_open_append_close() {
+    let g = Guest::new();
+    let once = || {
+        let f = g.open("/log", append()).unwrap();
+        write(&f, b"line\n").unwrap();
+        close(&g, f).unwrap();
+    };
+    once();
+    once();
+    // Walk to the name, a fid of its own, open, compare, find the end, write; and two fids go.
+    let n = g.count(|| (0..10).for_each(|_| once()));
+    assert!(n <= 80, "{n} messages for ten times open, append, close");
+    assert_eq!(g.get("log"), "line\n".repeat(12));
+}
+
+#[test]
+fn everybody_here_sees_what_waits() {
+    let g = Guest::new();
+    g.put("f", "0123456789".repeat(1000));
+    let f = g.open("/f", RW | OpenFlags::APPEND).unwrap();
+    // One page is in the cache, the last one is not.
+    assert_eq!(read_at(&f, 0, 4).unwrap(), b"0123");
+    let mut n = 0u32;
+    let all = until_delayed(&g, || {
+        n += 1;
+        let line = format!("line {n:05}\n").repeat(30).into_bytes();
+        write(&f, &line).unwrap();
+        line
+    });
+    assert_eq!(read_at(&f, 10_000, all.len() + 10).unwrap(), all);
+    let mut end = vec![0; 20];
+    f.map_page((10_000 + all.len() as u64) / 4096, false).unwrap().unwrap().read(0, &mut end[..1]);
+    assert_eq!(f.stat().unwrap().size as usize, 10_000 + all.len());
+    assert_eq!(g.get("f")[10_000..].as_bytes(), all);
+    let more = until_delayed(&g, || {
+        write(&f, b"more\n").unwrap();
+        b"more\n".to_vec()
+    });
+    // Another description, and the length that it cuts.
+    assert_eq!(g.read_file("/f").unwrap()[10_000..].as_bytes(), [&all[..], &more].concat());
+    until_delayed(&g, || {
+        write(&f, b"lost\n").unwrap();
+        Vec::new()
+    });
+    resize(&f, 3).unwrap();
+    assert_eq!((g.get("f"), read_at(&f, 0, 9).unwrap()), ("012".into(), b"012".to_vec()));
+}
+
+#[test]
+fn it_arrives_without_being_asked_for() {
+    let g = Guest::new();
+    let f = g.open("/log", append()).unwrap();
+    let all = until_delayed(&g, || {
+        write(&f, b"line\n").unwrap();
+        b"line\n".to_vec()
+    });
+    let start = Instant::now();
+    while g.get("log").len() < all.len() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it does not arrive");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // And when everything is to be written, at once.
+    until_delayed(&g, || {
+        write(&f, b"last\n").unwrap();
+        Vec::new()
+    });
+    write_back_all().unwrap();
+    f.downcast::<OpenFile>().unwrap().path.mount.fs.sync().unwrap();
+    assert!(g.get("log").ends_with("last\n"));
+}
+
+#[test]
+fn errors_of_what_waited_are_told_once() {
+    for told_by in ["write", "fsync", "close"] {
+        let g = Guest::new();
+        let f = g.open("/log", append()).unwrap();
+        until_delayed(&g, || {
+            write(&f, b"line\n").unwrap();
+            Vec::new()
+        });
+        *g.server.fail_write.lock().unwrap() = Some(Err(Errno::ENOSPC));
+        match told_by {
+            "write" => {
+                f.stat().unwrap();
+                assert_eq!(err(write(&f, b"more\n")), Errno::ENOSPC);
+                // None waits until one was written.
+                let before = g.get("log");
+                assert_eq!(write(&f, b"now\n"), Ok(4));
+                assert_eq!(g.get("log"), before + "now\n");
+            }
+            "fsync" => assert_eq!(err(f.sync(false)), Errno::ENOSPC),
+            _ => {
+                assert_eq!(close(&g, f.clone()), Err(Errno::ENOSPC));
+                assert_eq!(close(&g, f), Ok(()));
+            }
+        }
+    }
+}
+
+#[test]
+fn appends_of_two_descriptions_keep_their_order() {
+    let g = Guest::new();
+    let (a, b) = (g.open("/log", append()).unwrap(), g.open("/log", append()).unwrap());
+    let mut want = String::new();
+    for n in 0..300 {
+        let line = format!("{n}\n");
+        write(if n % 3 == 0 { &b } else { &a }, line.as_bytes()).unwrap();
+        want += &line;
+    }
+    drop((a, b));
+    assert_eq!(g.get("log"), want);
+}
