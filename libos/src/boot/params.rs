@@ -37,6 +37,8 @@ pub struct Params {
     pub control: bool,
     /// The VMM was given the image's file, which is so long, for the program to read.
     pub image_size: Option<u64>,
+    /// Streams that cannot be written to.
+    pub output_failed: Vec<FromHost>,
     /// The program's streams are this terminal.
     pub tty: Option<Vec<u8>>,
 }
@@ -96,7 +98,7 @@ impl Params {
             key::IP => self.ip = Some(value),
             key::IP6 => self.ip6 = Some(value),
             key::IMAGE_SIZE => self.image_size = unibody_proto::number::decimal(&value),
-            key::OUTPUT_FAILED => crate::control::carry_out(FromHost::output_failed(&value)),
+            key::OUTPUT_FAILED => self.output_failed.extend(FromHost::output_failed(&value)),
             key::TTY => self.tty = Some(value),
             key::CONTROL => self.control = value == b"1",
             key::LOG => {

@@ -40,6 +40,7 @@ fn deliver_deferred() {
 
 /// Gives the program its descriptors 0, 1 and 2.
 pub fn init(params: &Params) -> Result<()> {
+    params.output_failed.iter().for_each(|&failed| crate::control::carry_out(Some(failed)));
     let tty = params.tty.as_deref();
     // Somebody on the host listens: its ports are waited for.
     let (stdio, stderr, terminal): (Arc<dyn Stream>, Arc<dyn Stream>, _) = match ports::open(params.control)? {

@@ -86,16 +86,17 @@ fn everybody_here_sees_what_waits() {
         line
     });
     assert_eq!(read_at(&f, 10_000, all.len() + 10).unwrap(), all);
-    let mut end = vec![0; 20];
-    f.map_page((10_000 + all.len() as u64) / 4096, false).unwrap().unwrap().read(0, &mut end[..1]);
+    let (last, mut byte) = (10_000 + all.len() - 1, [0]);
+    f.map_page((last / 4096) as u64, false).unwrap().unwrap().read(last % 4096, &mut byte);
+    assert_eq!(Some(&byte[0]), all.last());
     assert_eq!(f.stat().unwrap().size as usize, 10_000 + all.len());
-    assert_eq!(g.get("f")[10_000..].as_bytes(), all);
+    assert_eq!(g.get("f").as_bytes()[10_000..], all);
     let more = until_delayed(&g, || {
         write(&f, b"more\n").unwrap();
         b"more\n".to_vec()
     });
     // Another description, and the length that it cuts.
-    assert_eq!(g.read_file("/f").unwrap()[10_000..].as_bytes(), [&all[..], &more].concat());
+    assert_eq!(g.read_file("/f").unwrap().as_bytes()[10_000..], [&all[..], &more].concat());
     until_delayed(&g, || {
         write(&f, b"lost\n").unwrap();
         Vec::new()
