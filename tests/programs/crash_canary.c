@@ -1,5 +1,5 @@
-// A smashed stack canary kills the program.
-//@ status 139
+// A smashed stack canary ends the program with SIGABRT.
+//@ status 134
 //@ cflags -fstack-protector-all -O1
 #include "test.h"
 

@@ -1,5 +1,5 @@
-//! `libmimalloc.a`: mimalloc's C source, as the crate libmimalloc-sys bundles it. musl's malloc functions (in the overlay)
-//! call it; a program that allocates nothing does not link it.
+//! `libmimalloc.a`: mimalloc's C source, as the crate libmimalloc-sys bundles it, with our check of what is freed
+//! (`libc-shim/malloc`). musl's malloc functions (in the overlay) call it; a program that allocates nothing does not link it.
 
 use super::{CODE_FLAGS, Part, compiler, header_flags};
 use crate::command;
@@ -42,13 +42,8 @@ pub fn build(project: &Path, cache: &Path, musl: &Part) -> Result<Part> {
         let object = lib.join("mimalloc.o");
         let mut gcc = Command::new("gcc");
         gcc.args(header_flags(&musl.dir.join("include"))?).args(CODE_FLAGS).args(OPTIONS);
-        gcc.arg("-include")
-            .arg(shim.join("prelude.h"))
-            .arg("-I")
-            .arg(source.join("include"))
-            .arg("-I")
-            .arg(source.join("src"));
-        gcc.arg("-c").arg(source.join("src/static.c")).arg("-o").arg(&object);
+        gcc.arg("-I").arg(source.join("include")).arg("-I").arg(source.join("src"));
+        gcc.arg("-c").arg(shim.join("malloc.c")).arg("-o").arg(&object);
         command::run(&mut gcc, None)?;
         command::run(Command::new("ar").arg("rcsD").arg(lib.join("libmimalloc.a")).arg(&object), None)?;
         fs::remove_file(object)?;

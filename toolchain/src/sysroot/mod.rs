@@ -41,10 +41,12 @@ struct Part {
 const TOOLS: [&str; 5] = ["gcc", "ld", "ar", "objcopy", "make"];
 
 /// Flags for all C code of an image, musl and mimalloc included.
-/// The red zone would be destroyed by signals and interrupts that run on the same stack in ring 0.
-pub(crate) const CODE_FLAGS: [&str; 7] = [
+/// The red zone would be destroyed by signals and interrupts that run on the same stack in ring 0. A frame larger than a page
+/// touches each of its pages in turn, so that none jumps over the guard below a stack.
+pub(crate) const CODE_FLAGS: [&str; 8] = [
     "-fPIE",
     "-mno-red-zone",
+    "-fstack-clash-protection",
     "-fno-omit-frame-pointer",
     "-ffunction-sections",
     "-fdata-sections",

@@ -126,6 +126,13 @@ libos_trap_fatal:
     call {fatal}
     ud2
     .text
+
+    # void libos_die(reason, address, last): the program's memory is damaged. See `die`.
+    .section .text.libos_die,"ax",@progbits
+    .globl libos_die
+libos_die:
+    ud2
+    .text
 "#,
     kstack_top = const offset::KSTACK_TOP,
     kstack_bottom = const offset::KSTACK_BOTTOM,
@@ -139,6 +146,7 @@ const _: () = assert!(size_of::<TrapFrame>() == 176);
 unsafe extern "C" {
     static libos_exit_check: u8;
     static libos_exit_end: u8;
+    static libos_die: u8;
 }
 
 /// Entered with interrupts off, on the kernel stack; returns with interrupts off or on.
@@ -190,6 +198,7 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool, head: &He
         0 => (SIGFPE, 1, regs.rip as usize, "integer division by zero"),
         1 => (SIGTRAP, 2, regs.rip as usize, "debug trap"),
         3 => (SIGTRAP, 128, 0, "breakpoint"),
+        6 if regs.rip == &raw const libos_die as u64 => return die(regs, xsave),
         6 => (SIGILL, 2, regs.rip as usize, "invalid instruction"),
         16 | 19 => (SIGFPE, 8, regs.rip as usize, "floating-point exception"),
         17 => (SIGBUS, 1, 0, "alignment check"),
@@ -201,6 +210,25 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool, head: &He
     }
     super::cpu::enable_interrupts();
     sched::on_fault(regs, xsave, signo, code, addr, what);
+    super::cpu::disable_interrupts();
+}
+
+/// The C library found the program's memory damaged (libc-shim, die.c) and wants it dead by SIGABRT, after its handler had a
+/// chance. For both the call has returned: what is reported is the program's code.
+fn die(regs: &mut TrapFrame, xsave: *mut u8) {
+    const SIGABRT: i32 = 6;
+    const SI_TKILL: i32 = -6;
+    const REASONS: [&str; 3] = ["stack smashing detected", "double free", "invalid free"];
+    let what = REASONS.get(regs.rdi as usize).copied().unwrap_or("abort");
+    let (addr, last) = (regs.rsi as usize, regs.rdx as u32 != 0);
+    // SAFETY: the call instruction has just written its return address there.
+    regs.rip = unsafe { *(regs.rsp as *const u64) };
+    regs.rsp += 8;
+    super::cpu::enable_interrupts();
+    if last {
+        crate::crash::fatal_signal(SIGABRT, regs, what, addr);
+    }
+    sched::on_fault(regs, xsave, SIGABRT, SI_TKILL, addr, what);
     super::cpu::disable_interrupts();
 }
 

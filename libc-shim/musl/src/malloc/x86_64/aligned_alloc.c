@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <errno.h>
-
-void *mi_malloc_aligned(size_t, size_t);
+#include "libc.h"
+#include "live.h"
 
 /* memalign() and posix_memalign() come through here. */
 void *aligned_alloc(size_t align, size_t n)
@@ -12,7 +12,7 @@ void *aligned_alloc(size_t align, size_t n)
 		errno = EINVAL;
 		return 0;
 	}
-	p = mi_malloc_aligned(n, align);
+	p = __live_aligned(n, align, libc.threaded);
 	if (!p)
 		errno = ENOMEM;
 	return p;

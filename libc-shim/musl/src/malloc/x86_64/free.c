@@ -1,10 +1,9 @@
 #include <stdlib.h>
 #include "libc.h"
-
-void mi_free(void *);
+#include "live.h"
 
 void __libc_free(void *p)
 {
-	mi_free(p);
+	__live_free(p, libc.threaded);
 }
 weak_alias(__libc_free, free);

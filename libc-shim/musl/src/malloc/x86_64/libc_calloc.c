@@ -1,12 +1,15 @@
 #include <stdlib.h>
 #include <errno.h>
 #include "libc.h"
-
-void *mi_calloc(size_t, size_t);
+#include "live.h"
 
 void *__libc_calloc(size_t m, size_t n)
 {
-	void *p = mi_calloc(m, n);
+	size_t size;
+	void *p = 0;
+
+	if (!__builtin_mul_overflow(m, n, &size))
+		p = __live_zalloc(size, libc.threaded);
 	if (!p)
 		errno = ENOMEM;
 	return p;

@@ -2,12 +2,11 @@
 #include <stdlib.h>
 #include <errno.h>
 #include "libc.h"
-
-void *mi_malloc(size_t);
+#include "live.h"
 
 void *__libc_malloc(size_t n)
 {
-	void *p = mi_malloc(n);
+	void *p = __live_malloc(n, libc.threaded);
 	if (!p)
 		errno = ENOMEM;
 	return p;

@@ -1,8 +1,7 @@
 #include <malloc.h>
-
-size_t mi_usable_size(const void *);
+#include "live.h"
 
 size_t malloc_usable_size(void *p)
 {
-	return mi_usable_size(p);
+	return __live_size(p);
 }
