@@ -20,6 +20,8 @@ typedef struct { uintptr_t word[64]; } live_bits;
 /* As mimalloc's static.c, but for its segment map, which knows only a part of the address space. */
 #include "mimalloc.h"
 #include "mimalloc/internal.h"
+/* So that the check before it needs no stack frame. */
+__attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
 #include "alloc.c"
 #include "alloc-aligned.c"
 #include "arena.c"
@@ -38,45 +40,26 @@ typedef struct { uintptr_t word[64]; } live_bits;
 #include "../musl/src/malloc/x86_64/live.h"
 #include "segments.h"
 
-/* Blocks begin at multiples of this, also those of a program that asks for less. */
-#define GRANULE 16
 _Static_assert(MI_SEGMENT_SLICE_SIZE / GRANULE == 8 * sizeof(live_bits), "a bit a granule");
 
-static size_t rounded(size_t n)
+/* A block may begin right behind the last slice (large alignments): `live` has one more. */
+static inline uintptr_t *live_word(const void *p)
 {
-	return n < GRANULE ? GRANULE : n;
+	mi_segment_t *s = segment_base(p);
+	return (uintptr_t *)s->live + ((uintptr_t)p - (uintptr_t)s) / GRANULE / 64;
 }
 
-/* A block may begin right behind the last slice (large alignments), so the array has one more. */
-static uintptr_t *live_word(mi_segment_t *s, const void *p)
-{
-	uintptr_t n = ((uintptr_t)p - (uintptr_t)s) / GRANULE;
-	return (uintptr_t *)s->live + n / 64;
-}
-
-static uintptr_t live_bit(const void *p)
+static inline uintptr_t live_bit(const void *p)
 {
 	return 1UL << ((uintptr_t)p / GRANULE & 63);
 }
 
-/* Before the first thread is made (`threads`), nothing can come between. */
-static void *begin(void *p, int threads)
+/* Ends the program. Not declared so: then it can be reached by a jump, and the check needs no stack frame. */
+static mi_decl_noinline mi_decl_cold void wrong(const void *p)
 {
-	if (mi_likely(p != 0)) {
-		uintptr_t *w = live_word(_mi_ptr_segment(p), p);
-		if (threads)
-			__atomic_fetch_or(w, live_bit(p), __ATOMIC_RELAXED);
-		else
-			*w |= live_bit(p);
-	}
-	return p;
-}
+	mi_segment_t *s = segment_base(p);
 
-static mi_decl_noinline _Noreturn void wrong(void *p)
-{
-	mi_segment_t *s = segment_of(p);
-
-	if (s && (uint8_t *)p - (uint8_t *)s >= (ptrdiff_t)mi_segment_info_size(s)) {
+	if (mi_is_in_heap_region(p) && (uint8_t *)p - (uint8_t *)s >= (ptrdiff_t)mi_segment_info_size(s)) {
 		/* Freed before: one of the blocks of a page that still is one. */
 		mi_page_t *page = _mi_segment_page_of(s, p);
 		size_t size = page->block_size, from = (uint8_t *)p - page->page_start;
@@ -86,55 +69,53 @@ static mi_decl_noinline _Noreturn void wrong(void *p)
 	__libos_die(DIE_NOT_ALLOCATED, p);
 }
 
-static int is_block(void *p)
+void *__live_begin(void *p, int threads)
 {
-	mi_segment_t *s = segment_of(p);
-	return s && (uintptr_t)p % GRANULE == 0 && *live_word(s, p) & live_bit(p);
+	uintptr_t *w = live_word(p), bit = live_bit(p);
+
+	if (mi_unlikely(threads))
+		__atomic_fetch_or(w, bit, __ATOMIC_RELAXED);
+	else
+		*w |= bit;
+	return p;
 }
 
-void *__live_malloc(size_t n, int threads)
+/* Of two threads that free a block at once, one is told. */
+static inline void end(void *p, int threads)
 {
-	return begin(mi_malloc(rounded(n)), threads);
-}
+	uintptr_t *w = live_word(p), bit = live_bit(p), old;
 
-void *__live_zalloc(size_t n, int threads)
-{
-	return begin(mi_zalloc(rounded(n)), threads);
-}
-
-void *__live_aligned(size_t n, size_t align, int threads)
-{
-	return begin(mi_malloc_aligned(rounded(n), rounded(align)), threads);
-}
-
-void __live_free(void *p, int threads)
-{
-	mi_segment_t *s = segment_of(p);
-	uintptr_t *w, old, bit = live_bit(p);
-
-	if (mi_unlikely(!s || (uintptr_t)p % GRANULE)) {
-		if (!p)
-			return;
-		wrong(p);
-	}
-	w = live_word(s, p);
-	/* Of two threads that free it at once, one is told. */
-	if (threads) {
+	if (mi_unlikely(threads)) {
 		old = __atomic_fetch_and(w, ~bit, __ATOMIC_RELAXED);
 	} else {
 		old = *w;
 		*w = old & ~bit;
 	}
-	if (mi_unlikely(!(old & bit)))
+	if (mi_likely(old & bit))
+		mi_free(p);
+	else
 		wrong(p);
-	mi_free(p);
 }
 
-size_t __live_size(void *p)
+static mi_decl_noinline mi_decl_cold void unusual_free(void *p)
 {
-	if (!p)
-		return 0;
-	if (!is_block(p))
+	if ((uintptr_t)p % GRANULE == 0 && in_unknown_segment(p))
+		end(p, 1);
+	else
+		wrong(p);
+}
+
+void __live_free(void *p, int threads)
+{
+	if (mi_likely(in_segment(p) && (uintptr_t)p % GRANULE == 0))
+		end(p, threads);
+	else
+		unusual_free(p);
+}
+
+size_t __live_size(const void *p)
+{
+	if (!mi_is_in_heap_region(p) || (uintptr_t)p % GRANULE || !(*live_word(p) & live_bit(p)))
 		wrong(p);
 	return mi_usable_size(p);
 }

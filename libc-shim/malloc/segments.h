@@ -5,67 +5,74 @@
 #define ADDRESS_BITS 47
 #define PART_BITS 15 /* segments that a page of 4096 bytes tells of */
 
-static _Atomic(uintptr_t) *_Atomic segment_parts[1 << (ADDRESS_BITS - MI_SEGMENT_SHIFT - PART_BITS)];
+typedef struct { uintptr_t word[(1 << PART_BITS) / 64]; } segment_part;
+static segment_part *segment_parts[1 << (ADDRESS_BITS - MI_SEGMENT_SHIFT - PART_BITS)];
 /* There was no memory for a part: then the segment's own cookie must do. */
 static bool segments_unknown;
 
-static _Atomic(uintptr_t) *segment_word(const void *segment, bool make)
+/* A block may begin right behind its segment (large alignments), but none does where one begins. */
+static inline mi_segment_t *segment_base(const void *p)
 {
-	uintptr_t n = (uintptr_t)segment >> MI_SEGMENT_SHIFT;
-	_Atomic(uintptr_t) *_Atomic *slot = &segment_parts[n >> PART_BITS];
-	_Atomic(uintptr_t) *part = *slot, *none = NULL;
-
-	if (!part && make) {
-		mi_memid_t id;
-		part = _mi_os_zalloc(1 << (PART_BITS - 3), &id);
-		if (!part) {
-			segments_unknown = true;
-			return NULL;
-		}
-		if (!atomic_compare_exchange_strong(slot, &none, part)) {
-			_mi_os_free(part, 1 << (PART_BITS - 3), id);
-			part = none;
-		}
-	}
-	return part ? &part[(n & ((1 << PART_BITS) - 1)) / 64] : NULL;
+	return (mi_segment_t *)(((uintptr_t)p - 1) & ~(uintptr_t)MI_SEGMENT_MASK);
 }
 
-static uintptr_t segment_bit(const void *segment)
+static inline uintptr_t segment_number(const mi_segment_t *s)
 {
-	return 1UL << ((uintptr_t)segment >> MI_SEGMENT_SHIFT & 63);
+	return (uintptr_t)s >> MI_SEGMENT_SHIFT;
+}
+
+static uintptr_t *segment_word(const mi_segment_t *s)
+{
+	segment_part *part = segment_parts[segment_number(s) >> PART_BITS];
+	return part ? &part->word[segment_number(s) % (1 << PART_BITS) / 64] : NULL;
 }
 
 void _mi_segment_map_allocated_at(const mi_segment_t *s)
 {
-	_Atomic(uintptr_t) *w = segment_word(s, true);
-	if (w)
-		atomic_fetch_or(w, segment_bit(s));
+	segment_part **slot = &segment_parts[segment_number(s) >> PART_BITS], *none = NULL, *part;
+	mi_memid_t id;
+
+	if (!__atomic_load_n(slot, __ATOMIC_ACQUIRE)) {
+		part = _mi_os_zalloc(sizeof *part, &id);
+		if (!part) {
+			segments_unknown = true;
+			return;
+		}
+		if (!__atomic_compare_exchange_n(slot, &none, part, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+			_mi_os_free(part, sizeof *part, id);
+	}
+	__atomic_fetch_or(segment_word(s), 1UL << (segment_number(s) & 63), __ATOMIC_RELEASE);
 }
 
 void _mi_segment_map_freed_at(const mi_segment_t *s)
 {
-	_Atomic(uintptr_t) *w = segment_word(s, false);
+	uintptr_t *w = segment_word(s);
 	if (w)
-		atomic_fetch_and(w, ~segment_bit(s));
+		__atomic_fetch_and(w, ~(1UL << (segment_number(s) & 63)), __ATOMIC_RELEASE);
 }
 
-/* The segment that `p` is in the first 32 MiB of, where every block begins; NULL if there is none. */
-static inline mi_segment_t *segment_of(const void *p)
+static bool in_unknown_segment(const void *p)
 {
-	mi_segment_t *s = _mi_ptr_segment(p);
-	_Atomic(uintptr_t) *w;
+	mi_segment_t *s = segment_base(p);
+	return segments_unknown && segment_number(s) >> (ADDRESS_BITS - MI_SEGMENT_SHIFT) == 0 && !segment_word(s) && s &&
+		s->cookie == _mi_ptr_cookie(s);
+}
 
-	if ((uintptr_t)s >> ADDRESS_BITS)
-		return NULL;
-	w = segment_word(s, false);
-	if (mi_likely(w && *w & segment_bit(s)))
-		return s;
-	return segments_unknown && !w && p && s->cookie == _mi_ptr_cookie(s) ? s : NULL;
+/* Whether `p` is in the first 32 MiB of a segment, where every block begins. */
+static inline __attribute__((__always_inline__)) bool in_segment(const void *p)
+{
+	uintptr_t n = ((uintptr_t)p - 1) >> MI_SEGMENT_SHIFT;
+	const segment_part *part;
+
+	if (mi_unlikely(n >> (ADDRESS_BITS - MI_SEGMENT_SHIFT)))
+		return false;
+	part = segment_parts[n >> PART_BITS];
+	return mi_likely(part != NULL) && part->word[n % (1 << PART_BITS) / 64] >> (n & 63) & 1;
 }
 
 bool mi_is_in_heap_region(const void *p) mi_attr_noexcept
 {
-	return segment_of(p) != NULL;
+	return in_segment(p) || in_unknown_segment(p);
 }
 
 void _mi_segment_map_unsafe_destroy(void) {}

@@ -3,6 +3,8 @@
 #include "libc.h"
 #include "live.h"
 
+void *mi_malloc_aligned(size_t, size_t);
+
 /* memalign() and posix_memalign() come through here. */
 void *aligned_alloc(size_t align, size_t n)
 {
@@ -12,8 +14,10 @@ void *aligned_alloc(size_t align, size_t n)
 		errno = EINVAL;
 		return 0;
 	}
-	p = __live_aligned(n, align, libc.threaded);
-	if (!p)
+	p = mi_malloc_aligned(AT_LEAST_A_GRANULE(n), AT_LEAST_A_GRANULE(align));
+	if (!p) {
 		errno = ENOMEM;
-	return p;
+		return 0;
+	}
+	return __live_begin(p, libc.threaded);
 }

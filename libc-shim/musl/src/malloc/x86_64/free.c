@@ -4,6 +4,7 @@
 
 void __libc_free(void *p)
 {
-	__live_free(p, libc.threaded);
+	if (p)
+		__live_free(p, libc.threaded);
 }
 weak_alias(__libc_free, free);

@@ -4,11 +4,15 @@
 #include "libc.h"
 #include "live.h"
 
+void *mi_malloc(size_t);
+
 void *__libc_malloc(size_t n)
 {
-	void *p = __live_malloc(n, libc.threaded);
-	if (!p)
+	void *p = mi_malloc(AT_LEAST_A_GRANULE(n));
+	if (!p) {
 		errno = ENOMEM;
-	return p;
+		return 0;
+	}
+	return __live_begin(p, libc.threaded);
 }
 weak_alias(__libc_malloc, malloc);

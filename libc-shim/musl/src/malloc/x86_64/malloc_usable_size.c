@@ -3,5 +3,5 @@
 
 size_t malloc_usable_size(void *p)
 {
-	return __live_size(p);
+	return p ? __live_size(p) : 0;
 }
