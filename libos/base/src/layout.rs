@@ -4,9 +4,15 @@
 //! |---|---|
 //! | `0 .. 64 KiB` | never mapped |
 //! | `PROGRAM_START .. PROGRAM_END` | the image at a random base (program and kernel text and data), mmap area, stacks |
-//! | `DIRECT_MAP ..` | all of RAM, 2 MiB pages, NX: kernel heap, page tables, DMA. `virt = DIRECT_MAP + phys` |
-//! | `KSTACK_AREA ..` | kernel stacks, each with an unmapped guard page below |
-//! | `MMIO_AREA ..` | device registers, uncached |
+//! | [`direct_map`]` ..` | RAM, 2 MiB pages, NX: kernel heap, DMA. `virt = direct_map() + phys`. The image and the page tables are left out |
+//! | [`table_window`]` ..` | the frames that are page tables, and nothing else. `virt = table_window() + phys` |
+//! | `KSTACK_AREA ..` | kernel stacks, each with an unmapped guard page below, from a random place on |
+//! | `MMIO_AREA ..` | device registers, uncached, from a random place on |
+//!
+//! Where the direct map and the window begin is drawn at boot (24 bits each, in steps of 2 MiB), so that no address is known
+//! to hold writable memory of the kernel.
+
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// 4 KiB.
 pub const PAGE_SIZE: usize = 4096;
@@ -14,24 +20,57 @@ pub const PAGE_SIZE: usize = 4096;
 pub const PROGRAM_START: usize = 0x1_0000;
 /// End of the lower half, exclusive (one guard page below the non-canonical hole, as on Linux).
 pub const PROGRAM_END: usize = 0x7fff_ffff_f000;
-/// Start of the direct map of physical memory.
-pub const DIRECT_MAP: usize = 0xffff_8000_0000_0000;
+/// Start of the upper half: the kernel's.
+pub const KERNEL_HALF: usize = 0xffff_8000_0000_0000;
 /// Bytes the direct map may cover: 16 TiB.
 pub const DIRECT_MAP_SIZE: usize = 1 << 44;
+/// Where the table window may begin: behind all that the direct map can reach.
+const WINDOW_AREA: usize = KERNEL_HALF + PLACES * PLACE_STEP + DIRECT_MAP_SIZE;
 /// Start of the kernel stacks.
-pub const KSTACK_AREA: usize = 0xffff_c000_0000_0000;
+pub const KSTACK_AREA: usize = WINDOW_AREA + PLACES * PLACE_STEP + DIRECT_MAP_SIZE;
 /// Start of the mapped device registers.
-pub const MMIO_AREA: usize = 0xffff_d000_0000_0000;
+pub const MMIO_AREA: usize = KSTACK_AREA + (1 << 43);
+/// In both areas, what is used begins in the first so many bytes.
+pub const AREA_RANDOM: usize = 1 << 38;
+
+/// How many places the direct map and the table window have, and their distance: a large page.
+const PLACES: usize = 1 << 24;
+const PLACE_STEP: usize = 2 << 20;
+const _: () = assert!(MMIO_AREA > KSTACK_AREA && KSTACK_AREA > WINDOW_AREA);
+
+// Written once, by stage 1 of boot, before these pages become read-only.
+#[cfg_attr(unibody_kernel, unsafe(link_section = ".data.rel.ro.libos_layout"))]
+static DIRECT_MAP: AtomicUsize = AtomicUsize::new(KERNEL_HALF);
+#[cfg_attr(unibody_kernel, unsafe(link_section = ".data.rel.ro.libos_layout"))]
+static TABLE_WINDOW: AtomicUsize = AtomicUsize::new(WINDOW_AREA);
+
+/// Start of the direct map of physical memory.
+#[inline]
+pub fn direct_map() -> usize {
+    DIRECT_MAP.load(Relaxed)
+}
+
+/// Start of the window onto the page tables.
+#[inline]
+pub fn table_window() -> usize {
+    TABLE_WINDOW.load(Relaxed)
+}
+
+/// Places the direct map and the table window by two random numbers. Only while nothing is mapped there yet.
+pub fn choose(random: [u64; 2]) {
+    DIRECT_MAP.store(KERNEL_HALF + random[0] as usize % PLACES * PLACE_STEP, Relaxed);
+    TABLE_WINDOW.store(WINDOW_AREA + random[1] as usize % PLACES * PLACE_STEP, Relaxed);
+}
 
 /// Physical address of something in the direct map (kernel heap memory, page frames).
 pub fn phys_of(virt: usize) -> u64 {
-    debug_assert!((DIRECT_MAP..DIRECT_MAP + DIRECT_MAP_SIZE).contains(&virt));
-    (virt - DIRECT_MAP) as u64
+    debug_assert!((direct_map()..direct_map() + DIRECT_MAP_SIZE).contains(&virt));
+    (virt - direct_map()) as u64
 }
 
 /// Direct-map address of a physical address in RAM.
 pub fn virt_of(phys: u64) -> usize {
-    DIRECT_MAP + phys as usize
+    direct_map() + phys as usize
 }
 
 /// Rounds up to a multiple of the page size.

@@ -56,7 +56,9 @@ pub struct BootInfo {
     pub rsdp: Option<u64>,
     /// Top-level page table.
     pub root: u64,
+    /// Free memory for page tables, and where it began.
     bump: Range,
+    first_table: u64,
 }
 
 struct Storage(core::cell::UnsafeCell<BootInfo>);
@@ -75,6 +77,7 @@ static STORAGE: Storage = Storage(core::cell::UnsafeCell::new(BootInfo {
     rsdp: None,
     root: 0,
     bump: Range::EMPTY,
+    first_table: 0,
 }));
 
 /// The one `BootInfo`.
@@ -140,6 +143,17 @@ impl BootInfo {
             j += 1;
         }
         self.bump = Range { start, end: limit };
+        self.first_table = start;
+    }
+
+    /// The first page that [`Self::bump_page`] gave.
+    pub fn first_table(&self) -> u64 {
+        self.first_table
+    }
+
+    /// Behind the last page that [`Self::bump_page`] gave.
+    pub fn end_of_tables(&self) -> u64 {
+        self.bump.start
     }
 
     /// A zeroed page for a page table. Stops the machine when there is none left: nothing can be printed yet.

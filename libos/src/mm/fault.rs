@@ -2,7 +2,7 @@
 
 use super::space;
 use super::vma::{Flags, Kind, Prot, Vma};
-use libos_base::layout::{DIRECT_MAP, PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
+use libos_base::layout::{KERNEL_HALF, PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
 use libos_base::{Errno, Result};
 
 const SIGBUS: i32 = 7;
@@ -78,12 +78,12 @@ fn fixup(_: usize) -> Option<usize> {
 fn beyond(addr: usize) -> Bad {
     let what = if super::kstack::is_guard(addr) {
         "kernel stack overflow"
-    } else if addr >= DIRECT_MAP {
+    } else if addr >= KERNEL_HALF {
         "access to kernel memory"
     } else {
         "address beyond program memory"
     };
-    bad(SIGSEGV, if addr >= DIRECT_MAP { SEGV_ACCERR } else { SEGV_MAPERR }, what)
+    bad(SIGSEGV, if addr >= KERNEL_HALF { SEGV_ACCERR } else { SEGV_MAPERR }, what)
 }
 
 fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {

@@ -11,7 +11,7 @@ use super::cpu::{self, MAX_CPUS};
 use super::{Region, commit};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
-use libos_base::layout::{DIRECT_MAP, DIRECT_MAP_SIZE, PAGE_SIZE, virt_of};
+use libos_base::layout::{DIRECT_MAP_SIZE, PAGE_SIZE, direct_map, virt_of};
 use libos_base::sync::{IrqSpinLock, Rank};
 
 /// For whom memory is.
@@ -60,7 +60,7 @@ pub unsafe fn init(usable: &[Region]) {
     let home = home.expect("no memory for the frame table").start;
     let mut b = BUDDY.lock();
     // SAFETY: `home` is unused RAM of that length, which is left out below; the rest is the caller's promise.
-    unsafe { b.init(DIRECT_MAP, virt_of(home) as *mut u8, frames) };
+    unsafe { b.init(direct_map(), virt_of(home) as *mut u8, frames) };
     for r in usable {
         let mut start = r.start.max(PAGE_SIZE as u64);
         let stop = (r.start + r.len).min(end);

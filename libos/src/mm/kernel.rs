@@ -1,31 +1,32 @@
-//! The kernel half of the address space: stacks and device registers. The direct map is made at boot and stays.
+//! The kernel half of the address space: stacks and device registers. The direct map and the table window are boot's and
+//! `table_frames`'.
 
-use super::frames::{self, Level};
 use super::table::{Backing, Tables, bits};
+use super::table_frames;
 use core::sync::atomic::AtomicU64;
-use libos_base::layout::{KSTACK_AREA, MMIO_AREA, virt_of};
+use libos_base::layout::{AREA_RANDOM, KSTACK_AREA, MMIO_AREA, table_window};
 use libos_base::sync::{IrqSpinLock, Once, Rank};
 
-/// Page tables are frames in the direct map.
-pub struct Direct;
+/// Page tables are frames that are seen through the table window only.
+pub struct Window;
 
-impl Backing for Direct {
+impl Backing for Window {
     fn alloc() -> Option<u64> {
-        frames::alloc_zeroed(Level::Kernel)
+        table_frames::alloc()
     }
     unsafe fn free(table: u64) {
         // SAFETY: the caller's.
-        unsafe { frames::free(table, 0) };
+        unsafe { table_frames::free(table) };
     }
     fn at(table: u64) -> *const [AtomicU64; 512] {
-        virt_of(table) as *const _
+        (table_window() + table as usize) as *const _
     }
 }
 
-static TABLES: Once<IrqSpinLock<Tables<Direct>>> = Once::new();
+static TABLES: Once<IrqSpinLock<Tables<Window>>> = Once::new();
 
 /// The tables, for changes of the kernel half only.
-pub fn tables() -> &'static IrqSpinLock<Tables<Direct>> {
+pub fn tables() -> &'static IrqSpinLock<Tables<Window>> {
     TABLES.get().expect("mm::init ran")
 }
 
@@ -35,7 +36,7 @@ pub fn tables() -> &'static IrqSpinLock<Tables<Direct>> {
 /// `root` is the live top-level table.
 pub unsafe fn init(root: u64) {
     TABLES.set(|| {
-        // SAFETY: the caller's; the direct map reaches every table.
+        // SAFETY: the caller's; the window shows every table.
         IrqSpinLock::new(Rank::PageTable, unsafe { Tables::new(root) })
     });
     // The top-level entries exist from now on, whoever maps first.
@@ -43,6 +44,11 @@ pub unsafe fn init(root: u64) {
     for area in [KSTACK_AREA, MMIO_AREA] {
         t.entry_or_make(area).expect("memory for page tables");
     }
+}
+
+/// Where in an area the first mapping goes: `step` bytes or a multiple from its start.
+pub fn random_offset(step: usize) -> usize {
+    libos_base::random::u64() as usize % (AREA_RANDOM / step) * step
 }
 
 /// A kernel mapping's fixed bits.

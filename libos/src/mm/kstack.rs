@@ -28,12 +28,12 @@ pub struct KStack {
 struct Slots {
     /// Stacks to reuse, linked through their lowest word. 0: none.
     unused: usize,
-    /// Where the next new slot is.
+    /// Where the next new slot is. 0: nowhere yet.
     next: usize,
 }
 
 /// Rank Sched + 1 would do; it is never held while anything else is taken.
-static SLOTS: IrqSpinLock<Slots> = IrqSpinLock::new(Rank::PageTable, Slots { unused: 0, next: KSTACK_AREA });
+static SLOTS: IrqSpinLock<Slots> = IrqSpinLock::new(Rank::PageTable, Slots { unused: 0, next: 0 });
 
 /// A stack; ENOMEM when there is no memory.
 pub fn alloc() -> Result<KStack> {
@@ -44,6 +44,9 @@ pub fn alloc() -> Result<KStack> {
             // SAFETY: unused stacks are mapped and start with the link.
             s.unused = unsafe { *(bottom as *const usize) };
             return Ok(KStack { bottom, top: bottom + SIZE });
+        }
+        if s.next == 0 {
+            s.next = KSTACK_AREA + kernel::random_offset(SLOT);
         }
         if s.next + SLOT > MMIO_AREA {
             return Err(Errno::ENOMEM);

@@ -11,14 +11,14 @@ const FLAGS: u64 = DATA | bits::NO_CACHE | bits::WRITE_THROUGH;
 const REMEMBERED: usize = 32;
 
 struct Area {
-    /// What is taken, from the start of the area.
-    used: usize,
+    /// Where the next mapping may begin. 0: nothing is mapped yet.
+    next: usize,
     known: [(u64, usize, usize); REMEMBERED],
     count: usize,
 }
 
 static AREA: IrqSpinLock<Area> =
-    IrqSpinLock::new(Rank::Device, Area { used: 0, known: [(0, 0, 0); REMEMBERED], count: 0 });
+    IrqSpinLock::new(Rank::Device, Area { next: 0, known: [(0, 0, 0); REMEMBERED], count: 0 });
 
 /// Maps `len` bytes of registers at physical address `phys`; the virtual address. Panics without memory for page
 /// tables, which only boot can meet.
@@ -31,7 +31,10 @@ pub fn map(phys: u64, len: usize) -> usize {
     let first = page_down(phys as usize) as u64;
     let size = page_up(phys as usize + len) - first as usize;
     // The same offset in a large page, so that large pages can be used (ECAM is 256 MiB).
-    let next = MMIO_AREA + LARGE_SIZE + a.used;
+    if a.next == 0 {
+        a.next = MMIO_AREA + kernel::random_offset(LARGE_SIZE);
+    }
+    let next = a.next;
     let start = next + (first as usize).wrapping_sub(next) % LARGE_SIZE;
     let mut t = kernel::tables().lock();
     let mut done = 0;
@@ -43,7 +46,7 @@ pub fn map(phys: u64, len: usize) -> usize {
         done += if large { LARGE_SIZE } else { PAGE_SIZE };
     }
     drop(t);
-    a.used = start + size + PAGE_SIZE - (MMIO_AREA + LARGE_SIZE);
+    a.next = start + size + PAGE_SIZE;
     if a.count < REMEMBERED {
         let i = a.count;
         a.known[i] = (first, start, size);

@@ -4,14 +4,14 @@
 //! |---|---|
 //! | [`buddy`], [`frames`] | physical memory |
 //! | [`slab`], [`heap`] | the kernel heap |
-//! | [`table`], [`tlb`] | page tables and their cached translations |
+//! | [`table`], `table_frames`, [`tlb`] | page tables, their memory, and their cached translations |
 //! | `kernel`, [`kstack`], [`mmio`] | the kernel half of the address space |
 //! | [`vma`], `space`, [`commit`] | the program's mappings: the list, the pages, the promises |
 //! | [`program`], [`remap`], [`advice`] | what mmap and its family do |
 //! | [`fault`], `copy` | page faults, and copies that survive them |
 //!
 //! Lock order: the space's mutex (blocking; last of the blocking ones, see `libos_base::sync`) -> mmio area (Device)
-//! -> kernel page tables (PageTable) -> heap classes (Heap) -> frames (Frames).
+//! -> kernel page tables (PageTable) -> frames of tables (TableFrames) -> heap classes (Heap) -> frames (Frames).
 
 pub mod advice;
 pub mod buddy;
@@ -31,13 +31,14 @@ pub mod shrink;
 pub mod slab;
 mod space;
 pub mod table;
+mod table_frames;
 pub mod tlb;
 pub mod vma;
 
 pub use vma::Prot;
 
 use core::sync::atomic::Ordering::Relaxed;
-use libos_base::layout::{DIRECT_MAP, PAGE_SIZE, PROGRAM_END};
+use libos_base::layout::{KERNEL_HALF, PAGE_SIZE, PROGRAM_END};
 
 /// A piece of physical memory, in whole pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,7 @@ pub unsafe fn init(usable: &[Region], root: u64) {
     // SAFETY: the caller's.
     unsafe {
         frames::init(usable);
+        table_frames::init(root);
         kernel::init(root);
         space::init(root);
     }
@@ -115,11 +117,11 @@ pub fn libos_memory_available() -> usize {
 
 /// Whether the page at `addr` is mapped and readable now. For the crash report: takes no lock and never faults.
 pub fn is_mapped(addr: usize) -> bool {
-    if space::root() == 0 || (PROGRAM_END..DIRECT_MAP).contains(&addr) {
+    if space::root() == 0 || (PROGRAM_END..KERNEL_HALF).contains(&addr) {
         return false;
     }
     // SAFETY: only read; a table that is freed meanwhile gives a wrong answer at worst.
-    let tables: table::Tables<kernel::Direct> = unsafe { table::Tables::new(space::root()) };
+    let tables: table::Tables<kernel::Window> = unsafe { table::Tables::new(space::root()) };
     tables.is_present(addr)
 }
 

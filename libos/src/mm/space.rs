@@ -6,7 +6,7 @@
 use super::commit;
 use super::cpu;
 use super::frames::{self, Level};
-use super::kernel::Direct;
+use super::kernel::Window;
 use super::table::{Tables, bits::*};
 use super::tlb;
 use super::vma::{Flags, Kind, Prot, Vma, VmaMap};
@@ -28,7 +28,7 @@ const MAX_MAPPINGS: usize = 65_530;
 pub struct Space {
     /// The mappings.
     pub vmas: VmaMap,
-    tables: Option<Tables<Direct>>,
+    tables: Option<Tables<Window>>,
     /// Page-cache pages that are mapped, by address.
     pages: BTreeMap<usize, Arc<Page>>,
     /// Where the `brk` heap starts and ends; 0 before the first call.
@@ -85,7 +85,7 @@ pub fn root() -> u64 {
 pub unsafe fn init(root: u64) {
     ROOT.store(root, Relaxed);
     ZERO.store(frames::alloc_zeroed(Level::Kernel).expect("a frame at boot"), Relaxed);
-    // SAFETY: the caller's; every table is in the direct map.
+    // SAFETY: the caller's; the window shows every table.
     let tables = unsafe { Tables::new(root) };
     let mut s = lock();
     s.tables = Some(tables);
@@ -110,7 +110,7 @@ fn rights(prot: Prot, write: bool) -> u64 {
 
 impl Space {
     /// The page tables.
-    pub fn tables(&mut self) -> &mut Tables<Direct> {
+    pub fn tables(&mut self) -> &mut Tables<Window> {
         self.tables.as_mut().expect("mm::init ran")
     }
 
@@ -189,7 +189,7 @@ impl Space {
             // One page is enough: INVLPG also drops every cached upper-level entry (SDM 3A, 4.10.4.1).
             tlb::flush(range.start..range.start + PAGE_SIZE);
             // SAFETY: every CPU has flushed.
-            unsafe { Tables::<Direct>::free(list) };
+            unsafe { Tables::<Window>::free(list) };
         }
     }
 

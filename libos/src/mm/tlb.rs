@@ -16,7 +16,7 @@ static START: AtomicUsize = AtomicUsize::new(0);
 static END: AtomicUsize = AtomicUsize::new(0);
 /// CPUs that have not yet flushed.
 static PENDING: AtomicU64 = AtomicU64::new(0);
-/// CPUs that sleep, and CPUs that missed a flush doing so.
+/// CPUs that sleep, and CPUs that missed a flush doing so or have to make one soon.
 static IDLE: AtomicU64 = AtomicU64::new(0);
 static STALE: AtomicU64 = AtomicU64::new(0);
 
@@ -55,10 +55,25 @@ pub fn flush(range: Range<usize>) {
     }
 }
 
+/// Makes every CPU forget all translations, the others soon: for rights that were taken from memory which nobody uses.
+/// Interrupts are off.
+pub fn flush_soon() {
+    cpu::invalidate_all();
+    let others = others();
+    if others != 0 {
+        STALE.fetch_or(others, SeqCst);
+        interrupt(others & !IDLE.load(SeqCst));
+    }
+}
+
 /// The other CPU's side of [`flush`]: called from the interrupt.
 pub fn on_ipi() {
     cpu::pinned(|cpu| {
         let me = 1 << cpu;
+        if STALE.load(SeqCst) & me != 0 {
+            STALE.fetch_and(!me, SeqCst);
+            cpu::invalidate_all();
+        }
         if PENDING.load(SeqCst) & me != 0 {
             flush_here(START.load(SeqCst)..END.load(SeqCst));
             PENDING.fetch_and(!me, SeqCst);

@@ -41,6 +41,8 @@ pub enum Rank {
     Sched = 70,
     /// Page tables.
     PageTable = 80,
+    /// Frames for page tables, and their places in the direct map and the window.
+    TableFrames = 83,
     /// Heap size classes, then page frames.
     Heap = 85,
     /// Page frames.

@@ -5,13 +5,15 @@
 
 use super::entry::Protocol;
 use crate::boot::info::{BootInfo, Kind, Range};
-use libos_base::layout::{DIRECT_MAP, PAGE_SIZE};
+use libos_base::layout::{self, PAGE_SIZE, direct_map, table_window};
 
 const PRESENT: u64 = 1;
 const WRITE: u64 = 2;
 const LARGE: u64 = 0x80;
 const NX: u64 = 1 << 63;
 const ACCESSED_DIRTY: u64 = 0x60;
+/// A kernel mapping of memory.
+const DATA: u64 = PRESENT | WRITE | NX | ACCESSED_DIRTY;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const LARGE_PAGE: u64 = 2 << 20;
 
@@ -75,13 +77,16 @@ pub unsafe extern "C" fn stage1(info: u64, protocol: Protocol) -> ! {
         }
     }
     boot.choose_bump();
-    let base = random_base();
+    // As Linux places a PIE: 28 bits of pages.
+    let base = 0x5555_5000_0000 + ((random() & 0x0fff_ffff) << 12);
+    layout::choose([random(), random()]);
     boot.image_virt = base;
     let delta = base.wrapping_sub(LINKED_AT);
 
     let root = boot.bump_page();
     map_direct(root, boot);
     map_image(root, boot, delta);
+    hide_image_and_tables(root, boot);
     // One to one, for the jump only.
     // SAFETY: both are page tables in the first GiB.
     unsafe { *(root as *mut u64) = *(at!(LIBOS_BOOT_PML4) as *const u64) };
@@ -117,52 +122,89 @@ extern "C" fn stage2(boot: &'static mut BootInfo) -> ! {
     crate::boot::start(boot)
 }
 
-/// Picks the image's base: 28 bits of randomness at page granularity, in the range where Linux puts a PIE.
-fn random_base() -> u64 {
-    let seed = super::cpu::rdrand().unwrap_or_else(|| {
-        // No generator: mix the little jitter there is. `entropy` warns about this later.
-        let mut h = super::cpu::rdtsc();
-        for _ in 0..64 {
-            h = (h ^ super::cpu::rdtsc()).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        }
-        h
-    });
-    0x5555_5000_0000 + ((seed >> 12 & 0x0fff_ffff) << 12)
+/// Random bits, of which the lower ones are used.
+fn random() -> u64 {
+    super::cpu::rdrand().map_or_else(
+        || {
+            // No generator: mix the little jitter there is. `entropy` warns about this later.
+            let mut h = super::cpu::rdtsc();
+            for _ in 0..64 {
+                h = (h ^ super::cpu::rdtsc()).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+            }
+            h >> 12
+        },
+        |v| v >> 12,
+    )
 }
 
-/// All RAM at `DIRECT_MAP`, never executable.
+/// All RAM at `direct_map()`, never executable; for the table window only the upper tables (`mm::table_frames` relies on
+/// them).
 fn map_direct(root: u64, boot: &mut BootInfo) {
-    let gigantic = super::cpu::cpuid(0x8000_0001, 0).edx & 1 << 26 != 0;
-    map_direct_range(root, boot, 0, LARGE_PAGE, gigantic);
+    map_direct_range(root, boot, 0, LARGE_PAGE);
     for i in 0..boot.regions_len {
         let r = boot.regions[i];
         if r.kind == Kind::Usable {
-            map_direct_range(root, boot, r.range.start & !(LARGE_PAGE - 1), r.range.end, gigantic);
+            map_direct_range(root, boot, r.range.start & !(LARGE_PAGE - 1), r.range.end);
         }
     }
 }
 
-fn map_direct_range(root: u64, boot: &mut BootInfo, start: u64, end: u64, gigantic: bool) {
-    const GIB: u64 = 1 << 30;
-    let flags = PRESENT | WRITE | NX | LARGE | ACCESSED_DIRTY;
+fn map_direct_range(root: u64, boot: &mut BootInfo, start: u64, end: u64) {
     let mut phys = start;
     while phys < end {
-        let virt = DIRECT_MAP as u64 + phys;
-        let pdpt = table(entry(root, virt, 39), boot);
-        let slot = entry(pdpt, virt, 30);
-        // SAFETY: `slot` lies in a page table this code made.
-        unsafe {
-            if gigantic && phys.is_multiple_of(GIB) && phys + GIB <= end && *slot == 0 {
-                *slot = phys | flags;
-                phys += GIB;
-                continue;
-            }
-            if *slot & LARGE == 0 {
-                *entry(table(slot, boot), virt, 21) = phys | flags;
-            }
-        }
+        let slot = second_level(root, boot, direct_map() as u64 + phys);
+        // SAFETY: an entry of a page table this code made.
+        unsafe { *slot = phys | DATA | LARGE };
+        second_level(root, boot, table_window() as u64 + phys);
         phys += LARGE_PAGE;
     }
+}
+
+/// Takes the image and the page tables out of the direct map: no address shows executable or read-only memory as writable,
+/// and page tables are written through their window only, which has nothing else.
+fn hide_image_and_tables(root: u64, boot: &mut BootInfo) {
+    let mut phys = at!(__image_start);
+    while phys < at!(__image_end) {
+        let slot = page(root, boot, direct_map() as u64 + phys);
+        // SAFETY: an entry of a page table this code made.
+        unsafe { *slot = 0 };
+        phys += PAGE_SIZE as u64;
+    }
+    // The tables that this makes come behind and are reached, too.
+    let mut phys = boot.first_table();
+    while phys < boot.end_of_tables() {
+        let slot = page(root, boot, direct_map() as u64 + phys);
+        let window = page(root, boot, table_window() as u64 + phys);
+        // SAFETY: as above.
+        unsafe {
+            *slot = 0;
+            *window = phys | DATA;
+        }
+        phys += PAGE_SIZE as u64;
+    }
+}
+
+/// The second-level entry for `virt`.
+fn second_level(root: u64, boot: &mut BootInfo, virt: u64) -> *mut u64 {
+    let pdpt = table(entry(root, virt, 39), boot);
+    entry(table(entry(pdpt, virt, 30), boot), virt, 21)
+}
+
+/// The last-level entry for `virt`; a large page there is split.
+fn page(root: u64, boot: &mut BootInfo, virt: u64) -> *mut u64 {
+    let slot = second_level(root, boot, virt);
+    // SAFETY: entries of page tables this code made.
+    unsafe {
+        let old = *slot;
+        if old & LARGE != 0 {
+            *slot = 0;
+            let pt = table(slot, boot);
+            for i in 0..512 {
+                *(pt as *mut u64).add(i) = (old & !LARGE) + (i * PAGE_SIZE) as u64;
+            }
+        }
+    }
+    entry(table(slot, boot), virt, 12)
 }
 
 /// The image with its final permissions: nothing is both writable and executable, ever.
@@ -180,11 +222,9 @@ fn map_image(root: u64, boot: &mut BootInfo, delta: u64) {
                 flags |= WRITE;
             }
         }
-        let pdpt = table(entry(root, virt, 39), boot);
-        let pd = table(entry(pdpt, virt, 30), boot);
-        let pt = table(entry(pd, virt, 21), boot);
+        let slot = page(root, boot, virt);
         // SAFETY: an entry of a page table this code made.
-        unsafe { *entry(pt, virt, 12) = phys | flags };
+        unsafe { *slot = phys | flags };
         phys += PAGE_SIZE as u64;
     }
 }
@@ -256,9 +296,9 @@ unsafe fn relocate(delta: u64) {
 
 /// Removes the one-to-one map. The boot structures are reached through the direct map from here on.
 pub fn drop_identity(root: u64) {
-    // SAFETY: the root table lies in the direct map; nothing runs or reads below the image any more.
+    // SAFETY: the window shows the root table; nothing runs or reads below the image any more.
     unsafe {
-        *(libos_base::layout::virt_of(root) as *mut u64) = 0;
+        *((table_window() + root as usize) as *mut u64) = 0;
         core::arch::asm!("mov {t}, cr3", "mov cr3, {t}", t = out(reg) _);
     }
 }
