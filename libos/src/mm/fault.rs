@@ -12,6 +12,7 @@ const SEGV_ACCERR: i32 = 2;
 const BUS_ADRERR: i32 = 2;
 
 /// Bits of the error code (SDM 3A, 4.7).
+const PRESENT: u64 = 1;
 const WRITE: u64 = 1 << 1;
 const RESERVED_BIT: u64 = 1 << 3;
 const FETCH: u64 = 1 << 4;
@@ -51,6 +52,10 @@ const fn bad(signo: i32, code: i32, what: &'static str) -> Bad {
 /// Handles a page fault at `addr` by the instruction at `rip`. `can_block`: interrupts are on and no spin lock is
 /// held; without it only the kernel's copies are fixed up.
 pub fn handle(addr: usize, error: u64, rip: usize, can_block: bool) -> Outcome {
+    if addr >= KERNEL_HALF && is_stale(addr, error) {
+        super::cpu::invalidate_page(addr);
+        return Outcome::Resolved;
+    }
     let fixup = fixup(rip).filter(|_| addr < PROGRAM_END);
     let result = if addr >= PROGRAM_END || error & RESERVED_BIT != 0 {
         Err(beyond(addr))
@@ -64,6 +69,13 @@ pub fn handle(addr: usize, error: u64, rip: usize, can_block: bool) -> Outcome {
         (Err(_), Some(rip)) => Outcome::Fixup(rip),
         (Err(Bad { signo, code, what }), None) => Outcome::Signal { signo, code, addr, what },
     }
+}
+
+/// Whether kernel memory may be written by now: this CPU still knows that a frame was sealed (`table_frames::unseal`).
+fn is_stale(addr: usize, error: u64) -> bool {
+    use super::table::bits;
+    let both = bits::PRESENT | bits::WRITE;
+    error & (PRESENT | WRITE | RESERVED_BIT) == PRESENT | WRITE && super::last_entry(addr) & both == both
 }
 
 #[cfg(unibody_kernel)]

@@ -117,12 +117,15 @@ pub fn libos_memory_available() -> usize {
 
 /// Whether the page at `addr` is mapped and readable now. For the crash report: takes no lock and never faults.
 pub fn is_mapped(addr: usize) -> bool {
-    if space::root() == 0 || (PROGRAM_END..KERNEL_HALF).contains(&addr) {
-        return false;
-    }
+    let valid = space::root() != 0 && !(PROGRAM_END..KERNEL_HALF).contains(&addr);
+    valid && last_entry(addr) & table::bits::PRESENT != 0
+}
+
+/// What page table entry decides about `addr` now. Takes no lock.
+fn last_entry(addr: usize) -> u64 {
     // SAFETY: only read; a table that is freed meanwhile gives a wrong answer at worst.
     let tables: table::Tables<kernel::Window> = unsafe { table::Tables::new(space::root()) };
-    tables.is_present(addr)
+    tables.last(addr)
 }
 
 /// Maps a physical page below 1 MiB one to one, readable and executable: for the moment in which a secondary CPU

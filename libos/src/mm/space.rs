@@ -8,6 +8,7 @@ use super::cpu;
 use super::frames::{self, Level};
 use super::kernel::Window;
 use super::table::{Tables, bits::*};
+use super::table_frames::{seal, unseal};
 use super::tlb;
 use super::vma::{Flags, Kind, Prot, Vma, VmaMap};
 use alloc::collections::BTreeMap;
@@ -84,7 +85,8 @@ pub fn root() -> u64 {
 /// `root` is the live top-level table.
 pub unsafe fn init(root: u64) {
     ROOT.store(root, Relaxed);
-    ZERO.store(frames::alloc_zeroed(Level::Kernel).expect("a frame at boot"), Relaxed);
+    let zero = frames::alloc_zeroed(Level::Kernel).filter(|&f| seal(f));
+    ZERO.store(zero.expect("a frame at boot"), Relaxed);
     // SAFETY: the caller's; the window shows every table.
     let tables = unsafe { Tables::new(root) };
     let mut s = lock();
@@ -139,6 +141,9 @@ impl Space {
         let mut own = 0;
         t.for_each(range.clone(), &mut |_, e| {
             let v = e.swap(0, Relaxed);
+            if v & SEALED != 0 {
+                unseal(v & ADDRESS);
+            }
             if v & OWNED != 0 {
                 // SAFETY: owned frames are mapped once; no CPU has a translation any more.
                 unsafe { frames::free(v & ADDRESS, 0) };
@@ -204,10 +209,17 @@ impl Space {
     /// next write faults and sorts that out.
     pub fn apply_prot(&mut self, range: Range<usize>, vma: &Vma) {
         let image = matches!(vma.kind, Kind::Image);
+        // Pages of a file that become executable in a private mapping are fetched anew, as copies.
+        let fetch = matches!(vma.kind, Kind::File(..)) && vma.prot.contains(Prot::EXEC) && !vma.flags.contains(Flags::SHARED);
         let mut touched = Touched::default();
+        let mut sealed = false;
         self.tables().for_each(range, &mut |addr, e| {
-            let old = e.load(Relaxed);
-            let new = old & (ADDRESS | OWNED) | rights(vma.prot, image || old & OWNED != 0);
+            let mut old = e.load(Relaxed);
+            let was = old & SEALED;
+            let whole = follow(&mut old, vma.prot) && !(fetch && old & OWNED == 0);
+            sealed |= old & SEALED > was;
+            let rights = if whole { rights(vma.prot, image || old & OWNED != 0) } else { 0 };
+            let new = old & KEPT | rights;
             e.store(new, Relaxed);
             let lost = old & PRESENT & !new != 0 || old & WRITE & !new != 0 || new & NO_EXEC & !old != 0;
             if lost && old & PRESENT != 0 {
@@ -215,6 +227,9 @@ impl Space {
             }
         });
         tlb::flush(touched.0);
+        if sealed {
+            cpu::pinned(|_| tlb::flush_soon());
+        }
     }
 
     /// Moves pages to another place, both `len` long. ENOMEM: nothing was moved.
@@ -252,9 +267,7 @@ impl Space {
         let e = self.tables().entry_or_make(addr).ok_or(Errno::ENOMEM)?;
         let old = e.load(Relaxed);
         if old & OWNED != 0 {
-            e.store(old & (ADDRESS | OWNED) | rights(vma.prot, true), Relaxed);
-            cpu::invalidate_page(addr);
-            return Ok(());
+            return regain(e, addr, vma.prot);
         }
         if !write {
             e.store(zero | rights(vma.prot, false), Relaxed);
@@ -277,19 +290,20 @@ impl Space {
     /// Maps a page of a file at `addr` of `vma`: itself, or for a private write a copy of it.
     pub fn fill_file(&mut self, addr: usize, vma: &Vma, page: Arc<Page>, write: bool) -> Result<()> {
         let shared = vma.flags.contains(Flags::SHARED);
+        // What is executable must not be writable as the file's page: a copy, which no other mapping has.
+        let copy = !shared && (write || vma.prot.contains(Prot::EXEC));
         let phys = libos_base::layout::phys_of(page.addr() as usize);
         let e = self.tables().entry_or_make(addr).ok_or(Errno::ENOMEM)?;
         let old = e.load(Relaxed);
         if old & OWNED != 0 {
-            e.store(old & (ADDRESS | OWNED) | rights(vma.prot, true), Relaxed);
-            cpu::invalidate_page(addr);
-            return Ok(());
+            return regain(e, addr, vma.prot);
         }
-        if write && !shared {
+        if copy {
             let frame = frame(level(vma))?;
             // SAFETY: a fresh frame of ours, as long as the page.
             page.read(0, unsafe { core::slice::from_raw_parts_mut(virt_of(frame) as *mut u8, PAGE_SIZE) });
-            e.store(frame | OWNED | rights(vma.prot, true), Relaxed);
+            e.store(frame | OWNED, Relaxed);
+            regain(e, addr, vma.prot)?;
             if vma.flags.contains(Flags::PROMISED) {
                 commit::settle(1);
             }
@@ -300,7 +314,7 @@ impl Space {
             tlb::flush(addr..addr + PAGE_SIZE);
         }
         // The old page, if any, is dropped after the flush.
-        if write && !shared {
+        if copy {
             self.pages.remove(&addr);
         } else {
             self.pages.insert(addr, page);
@@ -394,13 +408,51 @@ impl Space {
     pub fn restore(&mut self, addr: usize, vma: &Vma) -> bool {
         match self.tables().entry(addr) {
             Some(e) if e.load(Relaxed) != 0 => {
-                e.store(e.load(Relaxed) & (ADDRESS | OWNED) | rights(vma.prot, true), Relaxed);
+                e.store(e.load(Relaxed) & KEPT | rights(vma.prot, true), Relaxed);
                 cpu::invalidate_page(addr);
                 true
             }
             _ => false,
         }
     }
+}
+
+/// Of an entry, what a change of rights keeps.
+const KEPT: u64 = ADDRESS | OWNED | SEALED;
+
+/// Makes the direct map follow what the program may do with a frame of its own: what is executable nobody may write to.
+/// False when there is no memory for that.
+fn follow(entry: &mut u64, prot: Prot) -> bool {
+    let frame = *entry & ADDRESS;
+    match (prot.contains(Prot::EXEC), *entry & SEALED != 0) {
+        (true, false) if *entry & OWNED != 0 => {
+            if !seal(frame) {
+                return false;
+            }
+            *entry |= SEALED;
+        }
+        (false, true) => {
+            unseal(frame);
+            *entry &= !SEALED;
+        }
+        _ => {}
+    }
+    true
+}
+
+/// Gives a page of the mapping's own the rights that it is to have.
+fn regain(e: &AtomicU64, addr: usize, prot: Prot) -> Result<()> {
+    let mut v = e.load(Relaxed);
+    let was = v & SEALED;
+    if !follow(&mut v, prot) {
+        return Err(Errno::ENOMEM);
+    }
+    e.store(v & KEPT | rights(prot, true), Relaxed);
+    cpu::invalidate_page(addr);
+    if v & SEALED != was {
+        cpu::pinned(|_| tlb::flush_soon());
+    }
+    Ok(())
 }
 
 /// A frame for the program.

@@ -29,6 +29,8 @@ pub mod bits {
     pub const LARGE: u64 = 1 << 7;
     /// Ours: the frame belongs to this mapping and is freed with it.
     pub const OWNED: u64 = 1 << 9;
+    /// Ours: the direct map does not let anybody write to the frame, because it is executable here.
+    pub const SEALED: u64 = 1 << 10;
     /// No instruction fetches.
     pub const NO_EXEC: u64 = 1 << 63;
     /// The physical address.
@@ -39,7 +41,7 @@ use bits::*;
 /// Bytes that one last-level table maps.
 pub const LARGE_SIZE: usize = 2 << 20;
 /// The entry of a table: present, and all rights, which the last level narrows.
-const TABLE: u64 = PRESENT | WRITE | ACCESSED;
+pub(super) const TABLE: u64 = PRESENT | WRITE | ACCESSED;
 
 /// Where tables come from.
 pub trait Backing {
@@ -110,15 +112,21 @@ impl<B: Backing> Tables<B> {
 
     /// Whether a page of any size is present at `addr`.
     pub fn is_present(&self, addr: usize) -> bool {
+        self.last(addr) & PRESENT != 0
+    }
+
+    /// The entry that ends the walk for `addr`: a page of any size, or one that is not present.
+    pub fn last(&self, addr: usize) -> u64 {
         let mut table = self.root;
+        let mut e = 0;
         for level in [4, 3, 2, 1] {
-            let e = self.slot(table, addr, level).load(Relaxed);
-            if e & PRESENT == 0 || level == 1 || e & LARGE != 0 {
-                return e & PRESENT != 0;
+            e = self.slot(table, addr, level).load(Relaxed);
+            if e & PRESENT == 0 || e & LARGE != 0 {
+                break;
             }
             table = e & ADDRESS;
         }
-        false
+        e
     }
 
     /// The entry of the page at `addr`, making tables as needed; `None` when there is no memory.

@@ -1,17 +1,19 @@
-//! The memory of page tables. No other memory may be written to make a page writable, so the frames of tables are absent
+//! The memory of page tables, and what else the direct map must not let anybody write to. No other memory may be written to make a page writable, so the frames of tables are absent
 //! from the direct map; they are seen through the table window, at a random address of its own, and only they.
 //!
 //! They are taken from the buddy allocator a few at a time, because each time the direct map changes: its large page is
 //! split (and stays split), and all CPUs must forget it. A group of frames that holds no table any more goes back, but for
 //! the last one.
 //!
-//! What a frame is stands in its entry of the direct map, which is not present: [`FREE`] or 0. Those entries, the window's,
+//! Frames that the program executes stay in the direct map, read-only ([`seal`]).
+//!
+//! What a frame of tables is stands in its entry of the direct map, which is not present: [`FREE`] or 0. Those entries, the window's,
 //! and the tables that hold them are changed under this lock; boot made all upper tables, for the direct map as for the
 //! window.
 
 use super::frames::{self, Level};
 use super::kernel::{DATA, Window};
-use super::table::{LARGE_SIZE, Tables, bits::*};
+use super::table::{LARGE_SIZE, TABLE, Tables, bits::*};
 use super::tlb;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use libos_base::layout::{PAGE_SIZE, table_window, virt_of};
@@ -76,6 +78,46 @@ pub unsafe fn free(frame: u64) {
         // SAFETY: a group that the allocator gave, or boot's memory; nothing is in it.
         unsafe { frames::free(group, ORDER) };
     }
+}
+
+/// Makes a frame that becomes executable read-only in the direct map; false when there is no memory for a page table. The
+/// caller flushes.
+pub fn seal(frame: u64) -> bool {
+    let mut table = None;
+    loop {
+        let p = POOL.lock();
+        let mut tables = p.tables();
+        let Some(slot) = tables.large_entry_or_make(virt_of(frame)) else { return false };
+        let old = slot.load(Relaxed);
+        if old & LARGE == 0 {
+            p.direct(frame).store(frame | DATA & !(WRITE | DIRTY), Relaxed);
+        } else if let Some(table) = table.take() {
+            for i in 0..512 {
+                // SAFETY: ours, and the window shows it.
+                unsafe { (*word(table, i)).store((old & !LARGE) + (i * PAGE_SIZE) as u64, Relaxed) };
+            }
+            slot.store(table | TABLE, Relaxed);
+            continue;
+        } else {
+            drop(p);
+            table = alloc();
+            if table.is_none() {
+                return false;
+            }
+            continue;
+        }
+        break;
+    }
+    if let Some(table) = table {
+        // SAFETY: from `alloc`, never linked.
+        unsafe { free(table) };
+    }
+    true
+}
+
+/// Undoes [`seal`]. Who still has the old translation gets a fault, which `fault.rs` finds to be none.
+pub fn unseal(frame: u64) {
+    POOL.lock().direct(frame).store(frame | DATA, Relaxed);
 }
 
 /// A word of a frame that the window shows.
@@ -165,7 +207,6 @@ impl Pool {
                 unsafe { (virt_of(table) as *mut u64).add(i as usize).write(entry(region + i * PAGE)) };
             }
         };
-        const TABLE: u64 = PRESENT | WRITE | ACCESSED;
         if new {
             let table = first - PAGE;
             fill(table, &|f| if (block..end).contains(&f) { f | DATA } else { 0 });

@@ -13,6 +13,7 @@ mod disk;
 mod host;
 mod hostile;
 mod junit;
+mod mappings;
 mod matrix;
 mod netns;
 mod nginx;
@@ -91,6 +92,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     host::cases(&mut cases)?;
     programs::cases(&mut cases)?;
     matrix::cases(&mut cases, full);
+    mappings::cases(&mut cases);
     scenarios::cases(&mut cases);
     clock::cases(&mut cases);
     supervision::cases(&mut cases);
