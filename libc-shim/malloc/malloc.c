@@ -42,16 +42,13 @@ __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
 
 _Static_assert(MI_SEGMENT_SLICE_SIZE / GRANULE == 8 * sizeof(live_bits), "a bit a granule");
 
-/* A block may begin right behind the last slice (large alignments): `live` has one more. */
-static inline uintptr_t *live_word(const void *p)
+/*
+ * A block that begins at `p` has bit `live_number(p)` of its segment's, counted from the end of the 16 bytes before it: a block
+ * that begins right behind a segment (large alignments) is that segment's.
+ */
+static inline uintptr_t live_number(const void *p)
 {
-	mi_segment_t *s = segment_base(p);
-	return (uintptr_t *)s->live + ((uintptr_t)p - (uintptr_t)s) / GRANULE / 64;
-}
-
-static inline uintptr_t live_bit(const void *p)
-{
-	return 1UL << ((uintptr_t)p / GRANULE & 63);
+	return ((uintptr_t)p - 1) / GRANULE % (MI_SEGMENT_SIZE / GRANULE);
 }
 
 /* Ends the program. Not declared so: then it can be reached by a jump, and the check needs no stack frame. */
@@ -71,27 +68,26 @@ static mi_decl_noinline mi_decl_cold void wrong(const void *p)
 
 void *__live_begin(void *p, int threads)
 {
-	uintptr_t *w = live_word(p), bit = live_bit(p);
+	uintptr_t n = live_number(p), *w = (uintptr_t *)segment_base(p)->live + n / 64;
 
 	if (mi_unlikely(threads))
-		__atomic_fetch_or(w, bit, __ATOMIC_RELAXED);
+		__atomic_fetch_or(w, 1UL << (n & 63), __ATOMIC_RELAXED);
 	else
-		*w |= bit;
+		__asm__("btsq %1, %0" : "+r"(*w) : "r"(n) : "cc");
 	return p;
 }
 
 /* Of two threads that free a block at once, one is told. */
-static inline void end(void *p, int threads)
+static inline void end(void *p, uintptr_t *bits, int threads)
 {
-	uintptr_t *w = live_word(p), bit = live_bit(p), old;
+	uintptr_t n = live_number(p), *w = bits + n / 64;
+	bool live;
 
-	if (mi_unlikely(threads)) {
-		old = __atomic_fetch_and(w, ~bit, __ATOMIC_RELAXED);
-	} else {
-		old = *w;
-		*w = old & ~bit;
-	}
-	if (mi_likely(old & bit))
+	if (mi_unlikely(threads))
+		__asm__("lock btrq %2, %0" : "+m"(*w), "=@ccc"(live) : "r"(n & 63));
+	else
+		__asm__("btrq %2, %0" : "+r"(*w), "=@ccc"(live) : "r"(n));
+	if (mi_likely(live))
 		mi_free(p);
 	else
 		wrong(p);
@@ -99,23 +95,31 @@ static inline void end(void *p, int threads)
 
 static mi_decl_noinline mi_decl_cold void unusual_free(void *p)
 {
-	if ((uintptr_t)p % GRANULE == 0 && in_unknown_segment(p))
-		end(p, 1);
+	uintptr_t *bits = unknown_segment_bits(p);
+
+	if ((uintptr_t)p % GRANULE == 0 && bits)
+		end(p, bits, 1);
 	else
 		wrong(p);
 }
 
 void __live_free(void *p, int threads)
 {
-	if (mi_likely(in_segment(p) && (uintptr_t)p % GRANULE == 0))
-		end(p, threads);
+	uintptr_t *bits = segment_bits(p);
+
+	if (mi_likely(bits && (uintptr_t)p % GRANULE == 0))
+		end(p, bits, threads);
 	else
 		unusual_free(p);
 }
 
 size_t __live_size(const void *p)
 {
-	if (!mi_is_in_heap_region(p) || (uintptr_t)p % GRANULE || !(*live_word(p) & live_bit(p)))
+	uintptr_t n = live_number(p), *bits = segment_bits(p);
+
+	if (!bits)
+		bits = unknown_segment_bits(p);
+	if (!bits || (uintptr_t)p % GRANULE || !(bits[n / 64] >> (n & 63) & 1))
 		wrong(p);
 	return mi_usable_size(p);
 }

@@ -210,7 +210,8 @@ impl Space {
     pub fn apply_prot(&mut self, range: Range<usize>, vma: &Vma) {
         let image = matches!(vma.kind, Kind::Image);
         // Pages of a file that become executable in a private mapping are fetched anew, as copies.
-        let fetch = matches!(vma.kind, Kind::File(..)) && vma.prot.contains(Prot::EXEC) && !vma.flags.contains(Flags::SHARED);
+        let fetch =
+            matches!(vma.kind, Kind::File(..)) && vma.prot.contains(Prot::EXEC) && !vma.flags.contains(Flags::SHARED);
         let mut touched = Touched::default();
         let mut sealed = false;
         self.tables().for_each(range, &mut |addr, e| {
@@ -302,8 +303,12 @@ impl Space {
             let frame = frame(level(vma))?;
             // SAFETY: a fresh frame of ours, as long as the page.
             page.read(0, unsafe { core::slice::from_raw_parts_mut(virt_of(frame) as *mut u8, PAGE_SIZE) });
-            e.store(frame | OWNED, Relaxed);
-            regain(e, addr, vma.prot)?;
+            let mut v = frame | OWNED;
+            let sealed = follow(&mut v, vma.prot);
+            e.store(v | if sealed { rights(vma.prot, true) } else { 0 }, Relaxed);
+            if v & SEALED != 0 {
+                cpu::pinned(|_| tlb::flush_soon());
+            }
             if vma.flags.contains(Flags::PROMISED) {
                 commit::settle(1);
             }

@@ -3,13 +3,12 @@
 //!
 //! They are taken from the buddy allocator a few at a time, because each time the direct map changes: its large page is
 //! split (and stays split), and all CPUs must forget it. A group of frames that holds no table any more goes back, but for
-//! the last one.
+//! the last ones.
 //!
 //! Frames that the program executes stay in the direct map, read-only ([`seal`]).
 //!
-//! What a frame of tables is stands in its entry of the direct map, which is not present: [`FREE`] or 0. Those entries, the window's,
-//! and the tables that hold them are changed under this lock; boot made all upper tables, for the direct map as for the
-//! window.
+//! The entries of the direct map and the window, and the tables that hold them, are changed under this lock; boot made all
+//! upper tables of both.
 
 use super::frames::{self, Level};
 use super::kernel::{DATA, Window};
@@ -21,10 +20,12 @@ use libos_base::sync::{IrqSpinLock, Rank};
 
 /// Frames that are taken at once: `2^ORDER`.
 const ORDER: usize = 3;
+/// So many free frames are kept, so that a thread that comes and goes does not move a group each time.
+const SPARE: usize = 2 << ORDER;
 const GROUP: u64 = (PAGE_SIZE << ORDER) as u64;
 const PAGE: u64 = PAGE_SIZE as u64;
-/// In a frame's entry of the direct map: the frame holds no table.
-const FREE: u64 = 1 << 10;
+/// The third word of a free frame. No table has it: an entry that is not present has none of the upper bits.
+const FREE: u64 = 1 << 62;
 
 struct Pool {
     root: u64,
@@ -55,7 +56,7 @@ pub fn alloc() -> Option<u64> {
         frame
     };
     // SAFETY: ours, and the window shows it.
-    unsafe { word(frame, 0).cast::<u8>().cast_mut().write_bytes(0, PAGE_SIZE) };
+    unsafe { word(frame, 0).cast::<u64>().cast_mut().write_bytes(0, PAGE_SIZE / 8) };
     Some(frame)
 }
 
@@ -67,8 +68,7 @@ pub unsafe fn free(frame: u64) {
     let mut p = POOL.lock();
     p.link(frame);
     let group = frame & !(GROUP - 1);
-    let whole = || (group..group + GROUP).step_by(PAGE_SIZE).all(|f| p.direct(f).load(Relaxed) == f | FREE);
-    if p.free > 1 << ORDER && whole() {
+    if p.free > SPARE && (group..group + GROUP).step_by(PAGE_SIZE).all(|f| p.is_free(f)) {
         for f in (group..group + GROUP).step_by(PAGE_SIZE) {
             p.unlink(f);
             p.entry(table_window() + f as usize).store(0, Relaxed);
@@ -142,11 +142,11 @@ impl Pool {
     }
 
     fn link(&mut self, frame: u64) {
-        self.direct(frame).store(frame | FREE, Relaxed);
         // SAFETY: free frames, which the window shows.
         unsafe {
             (*word(frame, 0)).store(self.head, Relaxed);
             (*word(frame, 1)).store(0, Relaxed);
+            (*word(frame, 2)).store(FREE, Relaxed);
             if self.head != 0 {
                 (*word(self.head, 1)).store(frame, Relaxed);
             }
@@ -168,16 +168,28 @@ impl Pool {
                 (*word(next, 1)).store(prev, Relaxed);
             }
         }
-        self.direct(frame).store(frame, Relaxed);
         self.free -= 1;
+    }
+
+    /// Whether it is one of our frames, and holds no table.
+    fn is_free(&self, frame: u64) -> bool {
+        let shown = self.tables().last(table_window() + frame as usize) & PRESENT != 0;
+        // SAFETY: shown by the window.
+        shown && unsafe { (*word(frame, 2)).load(Relaxed) } == FREE
     }
 
     /// Takes a group of frames, or as many as can be had.
     fn grow(&mut self) -> bool {
-        (0..=ORDER).rev().any(|order| match frames::alloc_for(Level::Kernel, order) {
-            Some(block) => self.take(block, order),
-            None => false,
-        })
+        let mut order = ORDER + 1;
+        while order > 0 {
+            order -= 1;
+            if let Some(block) = frames::alloc_for(Level::Kernel, order)
+                && self.take(block, order)
+            {
+                return true;
+            }
+        }
+        false
     }
 
     /// Moves a block from the direct map to the window; what that needs in tables comes from the block. False: it was too
@@ -186,13 +198,10 @@ impl Pool {
         let end = block + (PAGE << order);
         let region = block & !(LARGE_SIZE as u64 - 1);
         let mut tables = self.tables();
-        let (Some(direct), Some(window)) = (
-            // SAFETY: boot made the tables above; they live as long as the kernel.
-            tables.large_entry_or_make(virt_of(region)).map(|e| unsafe { &*core::ptr::from_ref(e) }),
-            tables.large_entry_or_make(table_window() + region as usize),
-        ) else {
-            return false;
-        };
+        let mut large = |virt| tables.large_entry_or_make(virt).map_or(core::ptr::null(), core::ptr::from_ref);
+        let (direct, window) = (large(virt_of(region)), large(table_window() + region as usize));
+        // SAFETY: boot made the tables that these entries are in.
+        let (direct, window) = unsafe { (&*direct, &*window) };
         let (split, new) = (direct.load(Relaxed) & LARGE != 0, window.load(Relaxed) == 0);
         let first = block + PAGE * (split as u64 + new as u64);
         if first >= end {
@@ -201,27 +210,36 @@ impl Pool {
             return false;
         }
         // Until the direct map changes, it still shows the block.
-        let fill = |table: u64, entry: &dyn Fn(u64) -> u64| {
-            for i in 0..512 {
-                // SAFETY: a frame of the block.
-                unsafe { (virt_of(table) as *mut u64).add(i as usize).write(entry(region + i * PAGE)) };
+        let (split_to, new_table) = (block, first - PAGE);
+        let (low, high) = (virt_of(split_to) as *mut u64, virt_of(new_table) as *mut u64);
+        for i in 0..LARGE_SIZE / PAGE_SIZE {
+            let f = region + i as u64 * PAGE;
+            let ours = f >= block && f < end;
+            // SAFETY: frames of the block, where they are for tables.
+            unsafe {
+                if split {
+                    low.add(i).write(if ours { 0 } else { f | DATA });
+                }
+                if new {
+                    high.add(i).write(if ours { f | DATA } else { 0 });
+                }
             }
-        };
+        }
         if new {
-            let table = first - PAGE;
-            fill(table, &|f| if (block..end).contains(&f) { f | DATA } else { 0 });
-            window.store(table | TABLE, Relaxed);
-        } else {
-            (block..end).step_by(PAGE_SIZE).for_each(|f| self.entry(table_window() + f as usize).store(f | DATA, Relaxed));
+            window.store(new_table | TABLE, Relaxed);
         }
         if split {
-            fill(block, &|f| if (block..end).contains(&f) { f } else { f | DATA });
-            direct.store(block | TABLE, Relaxed);
-        } else {
-            (block..end).step_by(PAGE_SIZE).for_each(|f| self.direct(f).store(f, Relaxed));
+            direct.store(split_to | TABLE, Relaxed);
+        }
+        for f in (block..end).step_by(PAGE_SIZE) {
+            // In this order: the direct map's table may be a frame of the block.
+            self.entry(table_window() + f as usize).store(f | DATA, Relaxed);
+            self.direct(f).store(0, Relaxed);
         }
         tlb::flush_soon();
-        (first..end).step_by(PAGE_SIZE).for_each(|f| self.link(f));
+        for f in (first..end).step_by(PAGE_SIZE) {
+            self.link(f);
+        }
         true
     }
 }

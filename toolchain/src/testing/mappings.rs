@@ -36,7 +36,10 @@ fn mappings(context: &Context) -> Result<Tally> {
         bases.push((seen.direct_map, seen.window));
     }
     for (i, &(direct, window)) in bases.iter().enumerate() {
-        ensure!(direct != OLD_DIRECT_MAP && window != direct, "the direct map begins at {direct:#x}, the window at {window:#x}");
+        ensure!(
+            direct != OLD_DIRECT_MAP && window != direct,
+            "the direct map begins at {direct:#x}, the window at {window:#x}"
+        );
         let again = bases[..i].iter().any(|old| old.0 == direct || old.1 == window);
         ensure!(!again, "two boots chose the same places: {bases:x?}");
     }
@@ -66,7 +69,8 @@ fn look(context: &Context, smp: &str) -> Result<Seen> {
     let script = qemu::write_script(&folder, "qemu-monitor", &body)?;
     let image = context.program("code")?;
     let size = format!("{}M", MEMORY >> 20);
-    let mut words = vec!["--net".as_ref(), "none".as_ref(), "-m".as_ref(), size.as_ref(), "--smp".as_ref(), smp.as_ref()];
+    let mut words =
+        vec!["--net".as_ref(), "none".as_ref(), "-m".as_ref(), size.as_ref(), "--smp".as_ref(), smp.as_ref()];
     words.extend([image.as_os_str(), "--".as_ref(), "stay".as_ref()]);
     let vm = Vm::start_with(context, words, |command| {
         command.env("UNIBODY_QEMU", &script);
@@ -165,13 +169,20 @@ impl Seen {
                 self.window = at - table;
             }
             if at - table != self.window {
-                writeln!(wrong, "the page table {table:#x} is writable at {at:x}, outside the window {:x}", self.window)?;
+                writeln!(
+                    wrong,
+                    "the page table {table:#x} is writable at {at:x}, outside the window {:x}",
+                    self.window
+                )?;
             }
         }
         // Linked where it lies in physical memory.
         let bytes = std::fs::read(image)?;
         let elf = goblin::elf::Elf::parse(&bytes)?;
-        let fixed = elf.program_headers.iter().filter(|h| h.p_type == PT_GNU_RELRO || h.p_type == PT_LOAD && h.p_flags & PF_W == 0);
+        let fixed = elf
+            .program_headers
+            .iter()
+            .filter(|h| h.p_type == PT_GNU_RELRO || h.p_type == PT_LOAD && h.p_flags & PF_W == 0);
         let mut pages = 0;
         for header in fixed {
             let last = (header.p_vaddr + header.p_memsz).saturating_sub(1) / PAGE * PAGE;
@@ -184,7 +195,10 @@ impl Seen {
         }
         ensure!(wrong.is_empty(), "{wrong}");
         let code = self.frames.values().filter(|frame| frame.exec.iter().any(|&virt| virt < OLD_DIRECT_MAP)).count();
-        ensure!(pages > 40 && code > 700 && self.tables.len() > 10, "{pages} pages, {code} of code: the walk saw too little");
+        ensure!(
+            pages > 40 && code > 700 && self.tables.len() > 10,
+            "{pages} pages, {code} of code: the walk saw too little"
+        );
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Call chains by frame pointer. Kernel and programs are built with them.
 
-/// Calls `f` with each return address, innermost first, from frame pointer `rbp`. Every address is checked before
-/// it is read: a broken chain ends the walk.
+/// Calls `f` with the place of each call, innermost first, from frame pointer `rbp`: the last byte of the call, since a call
+/// that never returns may be the last thing in its function. Every address is checked before it is read: a broken chain ends
+/// the walk.
 pub fn walk(mut rbp: u64, mut f: impl FnMut(u64)) {
     const MAX_FRAMES: usize = 48;
     for _ in 0..MAX_FRAMES {
@@ -17,7 +18,7 @@ pub fn walk(mut rbp: u64, mut f: impl FnMut(u64)) {
         if ret == 0 {
             return;
         }
-        f(ret);
+        f(ret - 1);
         // Stacks grow down, so callers lie above; the step from the kernel stack to the program's goes anywhere.
         if next == rbp {
             return;

@@ -198,7 +198,7 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool, head: &He
         0 => (SIGFPE, 1, regs.rip as usize, "integer division by zero"),
         1 => (SIGTRAP, 2, regs.rip as usize, "debug trap"),
         3 => (SIGTRAP, 128, 0, "breakpoint"),
-        6 if regs.rip == &raw const libos_die as u64 => return die(regs, xsave),
+        6 if regs.rip == &raw const libos_die as u64 => die(regs),
         6 => (SIGILL, 2, regs.rip as usize, "invalid instruction"),
         16 | 19 => (SIGFPE, 8, regs.rip as usize, "floating-point exception"),
         17 => (SIGBUS, 1, 0, "alignment check"),
@@ -215,7 +215,7 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool, head: &He
 
 /// The C library found the program's memory damaged (libc-shim, die.c) and wants it dead by SIGABRT, after its handler had a
 /// chance. For both the call has returned: what is reported is the program's code.
-fn die(regs: &mut TrapFrame, xsave: *mut u8) {
+fn die(regs: &mut TrapFrame) -> (i32, i32, usize, &'static str) {
     const SIGABRT: i32 = 6;
     const SI_TKILL: i32 = -6;
     const REASONS: [&str; 3] = ["stack smashing detected", "double free", "invalid free"];
@@ -224,12 +224,11 @@ fn die(regs: &mut TrapFrame, xsave: *mut u8) {
     // SAFETY: the call instruction has just written its return address there.
     regs.rip = unsafe { *(regs.rsp as *const u64) };
     regs.rsp += 8;
-    super::cpu::enable_interrupts();
     if last {
+        super::cpu::enable_interrupts();
         crate::crash::fatal_signal(SIGABRT, regs, what, addr);
     }
-    sched::on_fault(regs, xsave, SIGABRT, SI_TKILL, addr, what);
-    super::cpu::disable_interrupts();
+    (SIGABRT, SI_TKILL, addr, what)
 }
 
 /// `None`: resolved (or fixed up), go on.
