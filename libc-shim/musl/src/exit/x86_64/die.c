@@ -40,14 +40,11 @@ static void raise_hosted(int last)
 void __libos_die(enum die_reason reason, const void *where)
 {
 	static const char said[][40] = {
-		"*** stack smashing detected *** in <0x", "*** double free of 0x", "*** invalid free of 0x",
-	};
-	static const char after[][48] = {
-		">\n", ": it is free already\n", ": no block begins there\n",
+		"*** stack smashing detected *** in <0x", "*** double free of 0x", "*** invalid free: no block at 0x",
 	};
 	uintptr_t n = (uintptr_t)where;
 	char digits[16], *d = digits + sizeof digits;
-	struct iovec line[3] = { { (void *)said[reason], 0 }, { 0 }, { (void *)after[reason], 0 } };
+	struct iovec line[3] = { { (void *)said[reason], 0 } };
 
 	/* Code has the address that it has in the ELF file, as in the kernel's reports: linked at 2 MiB (unibody.ld). */
 	if (reason == DIE_STACK)
@@ -57,9 +54,10 @@ void __libos_die(enum die_reason reason, const void *where)
 	while (n >>= 4);
 	line[1].iov_base = d;
 	line[1].iov_len = digits + sizeof digits - d;
-	for (int i = 0; i < 3; i += 2)
-		while (((char *)line[i].iov_base)[line[i].iov_len])
-			line[i].iov_len++;
+	while (said[reason][line[0].iov_len])
+		line[0].iov_len++;
+	line[2].iov_base = reason == DIE_STACK ? ">\n" : "\n";
+	line[2].iov_len = 1 + (reason == DIE_STACK);
 	__syscall(SYS_writev, 2, line, 3);
 	for (int last = 0; last < 2; last++)
 		if (libos_hosted)
