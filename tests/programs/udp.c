@@ -72,10 +72,83 @@ static void family(int f)
     close(s), close(other);
 }
 
+/* Several calls, one datagram. */
+static void corked(int f)
+{
+    static char buf[70000];
+    section(f == AF_INET ? "cork, IPv4" : "cork, IPv6");
+    address a, b;
+    int s = bound(f, &a), t = bound(f, &b), one = 1, zero = 0, most = f == AF_INET ? 65507 : 65527;
+    SHOW(sendto(s, "ab", 2, MSG_MORE, &b.any, length(&b)));
+    SHOW(recv(t, buf, 99, MSG_DONTWAIT));
+    SHOW(send(s, "cd", 2, MSG_MORE));
+    SHOW(sendto(s, "e", 1, 0, &a.any, length(&a))); /* where the first part goes */
+    SHOW(recv(t, buf, 99, MSG_DONTWAIT));
+    IS(!memcmp(buf, "abcde", 5));
+    SHOW(setsockopt(s, IPPROTO_UDP, 1 /* UDP_CORK */, &one, sizeof one));
+    SHOW(sendto(s, "12", 2, 0, &b.any, length(&b)));
+    SHOW(sendto(s, "", 0, 0, &b.any, length(&b)));
+    SHOW(send(s, "34", 2, 0));
+    SHOW(recv(t, buf, 99, MSG_DONTWAIT));
+    SHOW(setsockopt(s, IPPROTO_UDP, 1, &zero, sizeof zero));
+    SHOW(recv(t, buf, 99, MSG_DONTWAIT));
+    SHOW(setsockopt(s, IPPROTO_UDP, 1, &zero, sizeof zero)); /* nothing to send */
+    SHOW(recv(t, buf, 99, MSG_DONTWAIT));
+    /* An error loses all of it. */
+    SHOW(sendto(s, buf, 60000, MSG_MORE, &b.any, length(&b)));
+    SHOW(sendto(s, buf, 6000, 0, &b.any, length(&b)));
+    SHOW(sendto(s, "z", 1, MSG_MORE, &b.any, length(&b)));
+    SHOW(send(s, (void *)8, 5, 0));
+    SHOW(recv(t, buf, sizeof buf, MSG_DONTWAIT));
+    SHOW(send(s, "x", 1, MSG_MORE));
+    IS(sendto(s, buf, 60000, MSG_MORE, &b.any, length(&b)) == 60000 && send(s, buf, (size_t)most - 60000, 0) == most - 60000);
+    IS(recv(t, buf, sizeof buf, MSG_DONTWAIT) == most);
+    IS(sendto(s, buf, (size_t)most, 0, &b.any, length(&b)) == most && recv(t, buf, sizeof buf, 0) == most);
+    IS(sendto(s, buf, (size_t)most + 1, 0, &b.any, length(&b)) == -1 && errno == EMSGSIZE);
+    IS(sendto(s, buf, (size_t)most + 1, MSG_MORE, &b.any, length(&b)) == -1 && errno == EMSGSIZE);
+    struct iovec v[3] = { { "1", 1 }, { "22", 2 }, { "333", 3 } };
+    struct mmsghdr m[3] = { 0 };
+    for (int i = 0; i < 3; i++) {
+        m[i].msg_hdr = (struct msghdr){ .msg_name = &b, .msg_namelen = length(&b), .msg_iov = v + i, .msg_iovlen = 1 };
+    }
+    SHOW(sendmmsg(s, m, 3, MSG_MORE));
+    SHOW(send(s, "4", 1, 0));
+    SHOW(recv(t, buf, 99, MSG_DONTWAIT));
+    close(s), close(t);
+}
+
+static void ended(void)
+{
+    section("shutdown");
+    char buf[99];
+    address a, b;
+    int s = bound(AF_INET, &a), t = bound(AF_INET, &b);
+    SHOW(shutdown(s, SHUT_RD)); /* not connected: an error, and shut all the same */
+    SHOW(wait_for(s, POLLIN | POLLOUT | POLLRDHUP) == (POLLIN | POLLOUT | POLLRDHUP));
+    SHOW(recv(s, buf, 9, MSG_DONTWAIT));
+    SHOW(recv(s, buf, 9, 0));
+    SHOW(sendto(t, "abc", 3, 0, &a.any, sizeof a.v4));
+    SHOW(recv(s, buf, 9, MSG_DONTWAIT));
+    SHOW(shutdown(s, SHUT_WR));
+    SHOW(sendto(s, "x", 1, 0, &b.any, sizeof b.v4));
+    SHOW(connect(t, &a.any, sizeof a.v4));
+    SHOW(shutdown(t, SHUT_RDWR));
+    SHOW(shutdown(t, SHUT_RDWR));
+    SHOW(wait_for(t, POLLIN | POLLOUT | POLLRDHUP) == (POLLIN | POLLOUT | POLLRDHUP | POLLHUP));
+    SHOW(recv(t, buf, 9, MSG_DONTWAIT));
+    SHOW(recv(t, buf, 9, 0));
+    SHOW(send(t, "x", 1, 0));
+    SHOW(recv(t, buf, 9, MSG_OOB | MSG_DONTWAIT));
+    close(s), close(t);
+}
+
 int main(void)
 {
     family(AF_INET);
     family(AF_INET6);
+    corked(AF_INET);
+    corked(AF_INET6);
+    ended();
     section("dual stack");
     char buf[10], text[INET6_ADDRSTRLEN];
     address a = { 0 }, from;

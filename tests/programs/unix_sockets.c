@@ -27,6 +27,67 @@ static void *server(void *arg)
     return 0;
 }
 
+static void options(void)
+{
+    char buf[200];
+    int pair[2];
+    section("shutdown");
+    int lone = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0)), quiet = (int)MUST(socket(AF_UNIX, SOCK_DGRAM, 0));
+    SHOW(shutdown(lone, SHUT_RDWR));
+    SHOW(shutdown(quiet, SHUT_RD));
+    SHOW(recv(quiet, buf, 9, MSG_DONTWAIT));
+    SHOW(recv(quiet, buf, 9, 0));
+    MUST(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair));
+    SHOW(shutdown(pair[0], SHUT_RD));
+    SHOW(recv(pair[0], buf, 9, MSG_DONTWAIT));
+    SHOW(send(pair[1], "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL));
+    section("options");
+    int small = 1, five = 5, v;
+    socklen_t vn = sizeof v;
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+    SHOW(setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+    MUST(getsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &v, &vn));
+    SHOW(v);
+    static char big[8192];
+    SHOW(send(pair[0], big, sizeof big, MSG_DONTWAIT));
+    SHOW(send(pair[1], big, sizeof big, MSG_DONTWAIT));
+    SHOW(send(pair[0], big, 1000, MSG_DONTWAIT));
+    int count = 0;
+    while (send(pair[0], big, 1000, MSG_DONTWAIT) == 1000 && count < 100) count++;
+    IS(errno == EAGAIN && count < 5);
+    while (recv(pair[1], buf, 9, MSG_DONTWAIT) >= 0) {}
+    SHOW(send(pair[0], big, 1000, MSG_DONTWAIT));
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    SHOW(setsockopt(pair[0], SOL_SOCKET, SO_RCVLOWAT, &five, sizeof five));
+    MUST(write(pair[1], "abc", 3));
+    SHOW(recv(pair[0], buf, 9, MSG_DONTWAIT));
+    MUST(write(pair[1], "abc", 3));
+    shutdown(pair[1], SHUT_WR);
+    SHOW(recv(pair[0], buf, 9, 0)); /* three of five, and the end */
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+    int one = 1;
+    SHOW(setsockopt(pair[0], SOL_SOCKET, SO_TIMESTAMP, &one, sizeof one));
+    SHOW(setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one));
+    struct timespec before, after;
+    clock_gettime(CLOCK_REALTIME, &before);
+    MUST(send(pair[1], "x", 1, 0));
+    clock_gettime(CLOCK_REALTIME, &after);
+    _Alignas(8) char control[200];
+    struct iovec iov = { buf, sizeof buf };
+    struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+    SHOW(recvmsg(pair[0], &m, 0));
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMP) {
+            struct timeval *t = (void *)CMSG_DATA(c);
+            IS(t->tv_sec >= before.tv_sec && t->tv_sec <= after.tv_sec && t->tv_usec < 1000000);
+        } else IS(c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS);
+    }
+    struct ucred nobody;
+    socklen_t un = sizeof nobody;
+    SHOW(getsockopt(quiet, SOL_SOCKET, SO_PEERCRED, &nobody, &un));
+    IS(nobody.pid == 0 && nobody.uid == (uid_t)-1);
+}
+
 int main(void)
 {
     char buf[200];
@@ -149,5 +210,6 @@ int main(void)
     SHOW(getsockopt(c, SOL_SOCKET, SO_PEERCRED, &cred, &len));
     IS(cred.pid == getpid() && cred.uid == geteuid());
     close(acc);
+    options();
     return done();
 }

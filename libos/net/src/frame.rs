@@ -57,6 +57,8 @@ pub struct Udp<'a> {
     pub data: &'a [u8],
     /// Time to live or hop limit.
     pub ttl: u8,
+    /// Type of service or traffic class.
+    pub tos: u8,
 }
 
 /// What a frame is.
@@ -111,13 +113,17 @@ pub fn parse_ip(p: &[u8], csum_ok: bool) -> Option<Parsed<'_>> {
                 return Some(Parsed { ip: p, kind: Kind::Fragment });
             }
             let body = &p[ip.header_len() as usize..];
-            Some(Parsed { ip: p, kind: parse_transport(ip.next_header(), src, dst, ip.hop_limit(), body, csum_ok)? })
+            Some(Parsed {
+                ip: p,
+                kind: parse_transport(ip.next_header(), src, dst, (ip.hop_limit(), p[1]), body, csum_ok)?,
+            })
         }
         6 => {
             let ip = Ipv6Packet::new_checked(p).ok()?;
             let p = &p[..ip.total_len()];
             let (src, dst) = (IpAddress::Ipv6(ip.src_addr()), IpAddress::Ipv6(ip.dst_addr()));
-            let kind = parse_transport(ip.next_header(), src, dst, ip.hop_limit(), &p[40..], csum_ok)?;
+            let marks = (ip.hop_limit(), p[0] << 4 | p[1] >> 4);
+            let kind = parse_transport(ip.next_header(), src, dst, marks, &p[40..], csum_ok)?;
             Some(Parsed { ip: p, kind })
         }
         _ => None,
@@ -128,7 +134,7 @@ fn parse_transport(
     proto: IpProtocol,
     src: IpAddress,
     dst: IpAddress,
-    ttl: u8,
+    (ttl, tos): (u8, u8),
     body: &[u8],
     csum_ok: bool,
 ) -> Option<Kind<'_>> {
@@ -160,7 +166,7 @@ fn parse_transport(
             if matches!(src, IpAddress::Ipv6(_)) && u.checksum() == 0 {
                 return None;
             }
-            Kind::Udp(Udp { tuple: tuple(u.src_port(), u.dst_port()), data: &body[8..u.len() as usize], ttl })
+            Kind::Udp(Udp { tuple: tuple(u.src_port(), u.dst_port()), data: &body[8..u.len() as usize], ttl, tos })
         }
         IpProtocol::Icmp | IpProtocol::Icmpv6 if body.len() >= 8 => {
             Kind::Icmp { v6: proto == IpProtocol::Icmpv6, kind: body[0], code: body[1], about: &body[8..] }

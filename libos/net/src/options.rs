@@ -1,5 +1,12 @@
-//! Socket options of TCP and UDP. An option is honoured or refused (ENOPROTOOPT); none is accepted and ignored.
+//! Socket options of TCP and UDP: SOL_SOCKET as far as the stack acts on it, TCP, UDP. An option is honoured or
+//! refused; none is accepted and ignored.
 
+use crate::ipopts;
+use crate::socket::SOL_SOCKET;
+use crate::sockopts::{
+    SO_ACCEPTCONN, SO_BINDTODEVICE, SO_BINDTOIFINDEX, SO_BROADCAST, SO_DONTROUTE, SO_ERROR, SO_KEEPALIVE, SO_LINGER,
+    SO_RCVBUF, SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_TIMESTAMP, words,
+};
 use crate::stack::Stack;
 use crate::stack::ports::Proto;
 use crate::stack::sock::Kind;
@@ -13,22 +20,9 @@ use smoltcp::socket::tcp::State;
 pub const IPPROTO_IP: i32 = 0;
 pub const IPPROTO_TCP: i32 = 6;
 pub const IPPROTO_IPV6: i32 = 41;
-use crate::socket::SOL_SOCKET;
+pub const IPPROTO_UDP: i32 = 17;
 
-const SO_REUSEADDR: i32 = 2;
-const SO_ERROR: i32 = 4;
-const SO_BROADCAST: i32 = 6;
-const SO_SNDBUF: i32 = 7;
-const SO_RCVBUF: i32 = 8;
-const SO_KEEPALIVE: i32 = 9;
-const SO_OOBINLINE: i32 = 10;
-const SO_LINGER: i32 = 13;
-const SO_REUSEPORT: i32 = 15;
-const SO_RCVLOWAT: i32 = 18;
-const SO_SNDLOWAT: i32 = 19;
-const SO_ACCEPTCONN: i32 = 30;
-const SO_SNDBUFFORCE: i32 = 32;
-const SO_RCVBUFFORCE: i32 = 33;
+pub use crate::ipopts::IP_TOS;
 
 const TCP_NODELAY: i32 = 1;
 const TCP_MAXSEG: i32 = 2;
@@ -43,12 +37,9 @@ const TCP_QUICKACK: i32 = 12;
 const TCP_CONGESTION: i32 = 13;
 const TCP_USER_TIMEOUT: i32 = 18;
 
-const IP_TTL: i32 = 2;
-const IPV6_UNICAST_HOPS: i32 = 16;
-const IPV6_V6ONLY: i32 = 26;
+const UDP_CORK: i32 = 1;
 
-/// Largest buffer that SO_RCVBUF and SO_SNDBUF may ask for (after Linux's doubling).
-const BUF_MAX: usize = 4 << 20;
+const IPV6_V6ONLY: i32 = 26;
 
 /// The int at the start of an option value. EINVAL when it is shorter.
 pub fn int(v: &[u8]) -> Result<i32> {
@@ -56,20 +47,21 @@ pub fn int(v: &[u8]) -> Result<i32> {
 }
 
 fn out(v: i32) -> Option<Result<Vec<u8>>> {
-    Some(Ok(v.to_le_bytes().to_vec()))
-}
-
-fn seconds(v: i32, most: i32) -> Result<u32> {
-    if (1..=most).contains(&v) { Ok(v as u32) } else { Err(Errno::EINVAL) }
+    Some(Ok(words(&[v as u32])))
 }
 
 /// `setsockopt`. `None`: no such option here.
 pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
     let udp = st.socks.get(sid)?.proto == Proto::Udp;
     let r = match level {
-        SOL_SOCKET => set_socket(st, sid, name, value, udp)?,
+        SOL_SOCKET => set_socket(st, sid, name, value)?,
         IPPROTO_TCP if !udp => set_tcp(st, sid, name, value)?,
-        IPPROTO_IP | IPPROTO_IPV6 => set_ip(st, sid, level, name, value, udp)?,
+        IPPROTO_UDP if udp && name == UDP_CORK => int(value).and_then(|v| st.udp_cork(sid, v != 0)),
+        IPPROTO_IPV6 if name == IPV6_V6ONLY => set_v6only(st, sid, value)?,
+        IPPROTO_IP | IPPROTO_IPV6 => match ipopts::set(st.socks.get_mut(sid)?, udp, level, name, value) {
+            Some(r) => r,
+            None => crate::multicast::set(st, sid, level, name, value)?,
+        },
         _ => return None,
     };
     if r.is_ok() && !udp {
@@ -92,30 +84,17 @@ fn push_down(st: &mut Stack, sid: u32) {
     }
 }
 
-fn set_socket(st: &mut Stack, sid: u32, name: i32, value: &[u8], udp: bool) -> Option<Result<()>> {
-    if name == SO_LINGER {
-        let (Ok(on), Some(secs)) = (int(value), value.get(4..8)) else { return Some(Err(Errno::EINVAL)) };
-        let secs = int(secs).unwrap_or(0).clamp(0, 0xffff) as u32;
-        st.socks.get_mut(sid)?.opts.linger = (on != 0).then_some(secs);
-        return Some(Ok(()));
+fn set_socket(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<()>> {
+    let v = int(value).unwrap_or(0);
+    if matches!(name, SO_BINDTODEVICE | SO_BINDTOIFINDEX) {
+        return Some(set_device(st, sid, name, value));
     }
-    let known =
-        matches!(name, SO_REUSEADDR | SO_REUSEPORT | SO_KEEPALIVE | SO_BROADCAST | SO_RCVBUF | SO_SNDBUF | SO_RCVLOWAT);
-    // Bigger than the limit by privilege: whoever runs here has it.
-    let forced = matches!(name, SO_RCVBUFFORCE | SO_SNDBUFFORCE);
-    if name == SO_OOBINLINE && !udp {
-        // There is no urgent data here; only "out of line", the default, would need a place for it.
-        return Some(int(value).and_then(|v| if v == 0 { Ok(()) } else { Err(Errno::ENOPROTOOPT) }));
-    }
-    if !known && !forced {
-        return None;
-    }
-    let v = match int(value) {
-        Ok(v) => v,
-        Err(e) => return Some(Err(e)),
-    };
     let s = st.socks.get_mut(sid)?;
     match name {
+        SO_LINGER => {
+            let secs = int(&value[4..]).unwrap_or(0).clamp(0, 0xffff) as u32;
+            s.opts.linger = (v != 0).then_some(secs);
+        }
         SO_REUSEADDR | SO_REUSEPORT => {
             if name == SO_REUSEADDR {
                 s.reuse_addr = v != 0
@@ -130,28 +109,54 @@ fn set_socket(st: &mut Stack, sid: u32, name: i32, value: &[u8], udp: bool) -> O
             }
         }
         SO_KEEPALIVE => s.opts.keepalive = v != 0,
-        SO_BROADCAST => match &mut s.kind {
-            Kind::Udp(u) => u.broadcast = v != 0,
-            // A stream has no broadcasts; the bit is kept nowhere, so it is refused.
+        SO_DONTROUTE => s.direct = v != 0,
+        SO_RCVLOWAT => s.opts.rcvlowat = v as u32,
+        SO_SNDBUF | SO_RCVBUF => return Some(set_buffer(st, sid, name == SO_RCVBUF, v as usize)),
+        _ => match &mut s.kind {
+            Kind::Udp(u) if name == SO_BROADCAST => u.broadcast = v != 0,
+            Kind::Udp(u) if name == SO_TIMESTAMP => u.stamp = v as u8,
+            // What arrives of a stream has no times.
+            _ if name == SO_TIMESTAMP && v != 0 => return Some(Err(Errno::ENOPROTOOPT)),
             _ => return None,
         },
-        SO_RCVLOWAT => s.opts.rcvlowat = if v < 0 { i32::MAX as u32 } else { (v as u32).max(1) },
-        _ => return Some(set_buffer(st, sid, matches!(name, SO_RCVBUF | SO_RCVBUFFORCE), v)),
     }
     Some(Ok(()))
 }
 
-/// SO_RCVBUF and SO_SNDBUF: doubled for bookkeeping, as on Linux, and bounded.
-fn set_buffer(st: &mut Stack, sid: u32, receive: bool, v: i32) -> Result<()> {
-    let n = (v.max(0) as usize)
-        .saturating_mul(2)
-        .clamp(if receive { 2304 } else { 4608 }, BUF_MAX.min(st.memory.budget / 4));
+/// SO_BINDTODEVICE, a name, and SO_BINDTOIFINDEX.
+fn set_device(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Result<()> {
+    let index = if name == SO_BINDTOIFINDEX {
+        u32::try_from(int(value)?).map_err(|_| Errno::EINVAL)?
+    } else {
+        let same = |d: &&[u8]| value.starts_with(d) || value == &d[..d.len().saturating_sub(1)];
+        // The empty name begins them all.
+        DEVICES.iter().rposition(same).filter(|&i| i > 0 || matches!(value, [] | [0, ..])).ok_or(Errno::ENODEV)? as u32
+    };
+    if index != 0 {
+        st.by_index(index)?;
+    }
+    st.sock(sid)?.device = index;
+    Ok(())
+}
+
+/// Names by index, as they are read; 0: none.
+static DEVICES: [&[u8]; 3] = [b"", b"lo\0", b"eth0\0"];
+
+/// SO_RCVBUF and SO_SNDBUF, bounded by the memory there is.
+fn set_buffer(st: &mut Stack, sid: u32, receive: bool, n: usize) -> Result<()> {
+    let n = n.min(st.memory.budget / 4);
+    // smoltcp's buffers have the size they are made with. Of an open connection the least and the most that can be had
+    // is therefore what there is, but for sending less of it can be used.
+    if let Some((_, c)) = conn_of(st, sid) {
+        if !receive {
+            c.send_limit = n;
+        }
+        return Ok(());
+    }
     let s = st.sock(sid)?;
     match &mut s.kind {
         Kind::Udp(u) if receive => u.rcvbuf = n,
         Kind::Udp(u) => u.sndbuf = n,
-        // smoltcp's buffers have the size they are made with: of an open connection it cannot be changed.
-        Kind::Conn(_) => return Err(Errno::ENOPROTOOPT),
         _ if receive => s.opts.rcvbuf = n,
         _ => s.opts.sndbuf = n,
     }
@@ -159,101 +164,67 @@ fn set_buffer(st: &mut Stack, sid: u32, receive: bool, v: i32) -> Result<()> {
 }
 
 fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<()>> {
-    let names = [
-        TCP_NODELAY,
-        TCP_CORK,
-        TCP_KEEPIDLE,
-        TCP_KEEPINTVL,
-        TCP_KEEPCNT,
-        TCP_SYNCNT,
-        TCP_DEFER_ACCEPT,
-        TCP_QUICKACK,
-        TCP_USER_TIMEOUT,
-    ];
     if name == TCP_CONGESTION {
         let text = value.split(|&b| b == 0).next().unwrap_or(&[]);
         return Some(if text == b"reno" { Ok(()) } else { Err(Errno::ENOENT) });
     }
-    if !names.contains(&name) {
-        return None;
-    }
-    let v = match int(value) {
-        Ok(v) => v,
+    let n = match int(value) {
+        Ok(n) => n,
         Err(e) => return Some(Err(e)),
     };
-    let o = &mut st.socks.get_mut(sid)?.opts;
-    let r = match name {
-        TCP_NODELAY => {
-            o.nodelay = v != 0;
-            // Linux: setting it also lets corked data go... unless cork is on, which wins.
-            Ok(())
-        }
-        TCP_CORK => {
-            o.cork = v != 0;
-            if v == 0
-                && let Some((id, c)) = conn_of(st, sid)
-            {
-                c.uncork();
-                st.touch(id);
-            }
-            Ok(())
-        }
-        TCP_KEEPIDLE => seconds(v, 32767).map(|s| o.keep_idle = s),
-        TCP_KEEPINTVL => seconds(v, 32767).map(|s| o.keep_intvl = s),
-        TCP_KEEPCNT => seconds(v, 127).map(|s| o.keep_cnt = s),
-        TCP_SYNCNT => seconds(v, 127).map(|s| o.syn_count = s as u8),
-        TCP_DEFER_ACCEPT => {
-            o.defer = v.max(0) as u32;
-            Ok(())
-        }
-        TCP_QUICKACK => {
-            o.quickack = v != 0;
-            Ok(())
-        }
-        _ if v < 0 => Err(Errno::EINVAL),
-        _ => {
-            o.user_timeout = v as u32;
-            Ok(())
-        }
+    let range = match name {
+        TCP_KEEPIDLE | TCP_KEEPINTVL => 1..=32767,
+        TCP_KEEPCNT | TCP_SYNCNT => 1..=127,
+        TCP_USER_TIMEOUT => 0..=i32::MAX,
+        _ => i32::MIN..=i32::MAX,
     };
-    Some(r)
+    if !range.contains(&n) {
+        return Some(Err(Errno::EINVAL));
+    }
+    let (on, n) = (n != 0, n as u32);
+    let o = &mut st.socks.get_mut(sid)?.opts;
+    match name {
+        // Linux: setting it also lets corked data go... unless cork is on, which wins.
+        TCP_NODELAY => o.nodelay = on,
+        TCP_CORK => o.cork = on,
+        TCP_KEEPIDLE => o.keep_idle = n,
+        TCP_KEEPINTVL => o.keep_intvl = n,
+        TCP_KEEPCNT => o.keep_cnt = n,
+        TCP_SYNCNT => o.syn_count = n as u8,
+        TCP_DEFER_ACCEPT => o.defer = deferral(n as i32),
+        TCP_QUICKACK => o.quickack = on,
+        TCP_USER_TIMEOUT => o.user_timeout = n,
+        _ => return None,
+    }
+    if name == TCP_CORK
+        && !on
+        && let Some((id, c)) = conn_of(st, sid)
+    {
+        c.uncork();
+        st.touch(id);
+    }
+    Some(Ok(()))
 }
 
-fn set_ip(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8], udp: bool) -> Option<Result<()>> {
-    let s = st.socks.get_mut(sid)?;
-    if level == IPPROTO_IPV6 && !s.v6 {
-        return None;
+/// TCP_DEFER_ACCEPT counts in retransmissions of a SYN: the time that as many take as reach the seconds asked for.
+fn deferral(seconds: i32) -> u32 {
+    let (mut sum, mut step) = (0, 1);
+    while sum < seconds.min(29_887) {
+        sum += step;
+        step = (step * 2).min(120);
     }
-    match (level, name) {
-        (IPPROTO_IPV6, IPV6_V6ONLY) => Some(int(value).and_then(|v| {
-            if s.bound.is_some() || !matches!(s.kind, Kind::Idle | Kind::Udp(_)) {
-                return Err(Errno::EINVAL);
-            }
-            s.v6only = v != 0;
-            Ok(())
-        })),
-        // A single byte will do for IP options, as on Linux.
-        (IPPROTO_IP, IP_TTL) => {
-            Some(int(value).or_else(|e| value.first().map(|&b| i32::from(b)).ok_or(e)).and_then(|v| {
-                s.opts.ttl = match v {
-                    -1 => 64,
-                    1..=255 => v as u8,
-                    _ => return Err(Errno::EINVAL),
-                };
-                Ok(())
-            }))
+    sum as u32
+}
+
+fn set_v6only(st: &mut Stack, sid: u32, value: &[u8]) -> Option<Result<()>> {
+    let s = st.socks.get_mut(sid).filter(|s| s.v6)?;
+    Some(int(value).and_then(|v| {
+        if s.bound.is_some() || !matches!(s.kind, Kind::Idle | Kind::Udp(_)) {
+            return Err(Errno::EINVAL);
         }
-        (IPPROTO_IPV6, IPV6_UNICAST_HOPS) => Some(int(value).and_then(|v| {
-            s.opts.hops = match v {
-                -1 => 64,
-                1..=255 => v as u8,
-                _ => return Err(Errno::EINVAL),
-            };
-            Ok(())
-        })),
-        _ if udp => crate::udp::set_ip(s, level, name, value),
-        _ => None,
-    }
+        s.v6only = v != 0;
+        Ok(())
+    }))
 }
 
 /// The pending error, once.
@@ -276,53 +247,43 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
         return Some(Ok(tcp_info(st, sid)));
     }
     let (rcv, snd) = st.memory.sizes();
-    let mss = conn_of(st, sid).map_or(536, |(_, c)| c.mss as i32);
-    let buffers = conn_of(st, sid).map(|(_, c)| (c.tcp().recv_capacity(), c.tcp().send_capacity()));
+    let conn = conn_of(st, sid).map(|(_, c)| (c.mss, c.tcp().recv_capacity(), c.send_capacity()));
     let s = st.socks.get_mut(sid)?;
     let udp = s.proto == Proto::Udp;
-    let (rcvbuf, sndbuf) = match (&s.kind, buffers) {
-        (Kind::Udp(u), _) => (u.rcvbuf, u.sndbuf),
-        (_, Some(b)) => b,
-        _ => (if s.opts.rcvbuf > 0 { s.opts.rcvbuf } else { rcv }, if s.opts.sndbuf > 0 { s.opts.sndbuf } else { snd }),
+    let or = |asked: usize, usual: usize| if asked > 0 { asked } else { usual };
+    let (mss, rcvbuf, sndbuf, corked) = match (&s.kind, conn) {
+        (Kind::Udp(u), _) => (0, u.rcvbuf, u.sndbuf, u.corked),
+        (_, Some((mss, r, s))) => (mss, r, s, false),
+        _ => (536, or(s.opts.rcvbuf, rcv), or(s.opts.sndbuf, snd), false),
     };
     let o = &s.opts;
-    match (level, name) {
-        (SOL_SOCKET, SO_REUSEADDR) => out(i32::from(s.reuse_addr)),
-        (SOL_SOCKET, SO_REUSEPORT) => out(i32::from(s.reuse_port)),
-        (SOL_SOCKET, SO_KEEPALIVE) => out(i32::from(o.keepalive)),
-        (SOL_SOCKET, SO_BROADCAST) => out(match &s.kind {
-            Kind::Udp(u) => i32::from(u.broadcast),
-            _ => 0,
-        }),
-        (SOL_SOCKET, SO_RCVBUF) => out(rcvbuf as i32),
-        (SOL_SOCKET, SO_SNDBUF) => out(sndbuf as i32),
-        (SOL_SOCKET, SO_RCVLOWAT) => out(o.rcvlowat as i32),
-        (SOL_SOCKET, SO_SNDLOWAT) => out(1),
-        (SOL_SOCKET, SO_OOBINLINE) => out(0),
-        (SOL_SOCKET, SO_ACCEPTCONN) => out(i32::from(matches!(s.kind, Kind::Listen(_)))),
-        (SOL_SOCKET, SO_LINGER) => {
-            let mut v = i32::from(o.linger.is_some()).to_le_bytes().to_vec();
-            v.extend_from_slice(&o.linger.unwrap_or(0).to_le_bytes());
-            Some(Ok(v))
-        }
-        (IPPROTO_TCP, _) if udp => None,
-        (IPPROTO_TCP, TCP_NODELAY) => out(i32::from(o.nodelay)),
-        (IPPROTO_TCP, TCP_CORK) => out(i32::from(o.cork)),
-        (IPPROTO_TCP, TCP_MAXSEG) => out(mss),
-        (IPPROTO_TCP, TCP_KEEPIDLE) => out(o.keep_idle as i32),
-        (IPPROTO_TCP, TCP_KEEPINTVL) => out(o.keep_intvl as i32),
-        (IPPROTO_TCP, TCP_KEEPCNT) => out(o.keep_cnt as i32),
-        (IPPROTO_TCP, TCP_SYNCNT) => out(i32::from(o.syn_count)),
-        (IPPROTO_TCP, TCP_DEFER_ACCEPT) => out(o.defer as i32),
-        (IPPROTO_TCP, TCP_QUICKACK) => out(i32::from(o.quickack)),
-        (IPPROTO_TCP, TCP_USER_TIMEOUT) => out(o.user_timeout as i32),
-        (IPPROTO_TCP, TCP_CONGESTION) => Some(Ok(b"reno\0\0\0\0\0\0\0\0\0\0\0\0".to_vec())),
-        (IPPROTO_IP, IP_TTL) => out(i32::from(o.ttl)),
-        (IPPROTO_IPV6, IPV6_UNICAST_HOPS) if s.v6 => out(i32::from(o.hops)),
-        (IPPROTO_IPV6, IPV6_V6ONLY) if s.v6 => out(i32::from(s.v6only)),
-        (IPPROTO_IP | IPPROTO_IPV6, _) if udp => crate::udp::get_ip(s, level, name),
-        _ => None,
-    }
+    let v = match (level, name) {
+        (SOL_SOCKET, SO_RCVBUF) => rcvbuf as u32,
+        (SOL_SOCKET, SO_SNDBUF) => sndbuf as u32,
+        (SOL_SOCKET, SO_ACCEPTCONN) => u32::from(matches!(s.kind, Kind::Listen(_))),
+        (SOL_SOCKET, SO_BINDTOIFINDEX) => s.device,
+        (SOL_SOCKET, SO_BINDTODEVICE) => return Some(Ok(DEVICES.get(s.device as usize)?.to_vec())),
+        (IPPROTO_TCP, _) if udp => return None,
+        (IPPROTO_TCP, TCP_NODELAY) => o.nodelay.into(),
+        (IPPROTO_TCP, TCP_CORK) => o.cork.into(),
+        (IPPROTO_TCP, TCP_MAXSEG) => mss as u32,
+        (IPPROTO_TCP, TCP_KEEPIDLE) => o.keep_idle,
+        (IPPROTO_TCP, TCP_KEEPINTVL) => o.keep_intvl,
+        (IPPROTO_TCP, TCP_KEEPCNT) => o.keep_cnt,
+        (IPPROTO_TCP, TCP_SYNCNT) => o.syn_count.into(),
+        (IPPROTO_TCP, TCP_DEFER_ACCEPT) => o.defer,
+        (IPPROTO_TCP, TCP_QUICKACK) => o.quickack.into(),
+        (IPPROTO_TCP, TCP_USER_TIMEOUT) => o.user_timeout,
+        (IPPROTO_TCP, TCP_CONGESTION) => return Some(Ok(b"reno\0\0\0\0\0\0\0\0\0\0\0\0".to_vec())),
+        (IPPROTO_UDP, UDP_CORK) if udp => corked.into(),
+        (IPPROTO_IPV6, IPV6_V6ONLY) if s.v6 => s.v6only.into(),
+        (IPPROTO_IP | IPPROTO_IPV6, _) => match ipopts::get(s, udp, level, name) {
+            Some(v) => v.into(),
+            None => crate::multicast::get(st, sid, level, name)?,
+        },
+        _ => return None,
+    };
+    out(v as i32)
 }
 
 /// struct tcp_info as far as it can be told; the rest is zero.

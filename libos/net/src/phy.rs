@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
 use smoltcp::time::Instant;
-use smoltcp::wire::{IpAddress, checksum};
+use smoltcp::wire::{IpAddress, Ipv4Packet, checksum};
 
 /// Where emitted frames go.
 pub trait FrameSink {
@@ -109,6 +109,8 @@ pub struct Report {
     pub isn: Option<u32>,
     /// Full load of a segment (the caller sets it).
     pub mss: usize,
+    /// What goes into the headers as type of service or traffic class (the caller sets it).
+    pub tos: u8,
     /// The sink was full.
     pub blocked: bool,
 }
@@ -237,6 +239,7 @@ fn finish(buf: &mut [u8], link: Link, gso: u16, report: &mut Report) -> TxMeta {
     }
     if let Some(s) = frame::sent(buf, at) {
         note(s, report);
+        mark(buf, at, report.tos);
         if link.tx_checksum {
             meta.csum_start = s.tcp_at as u16;
             meta.csum_offset = 16;
@@ -260,6 +263,9 @@ fn finish(buf: &mut [u8], link: Link, gso: u16, report: &mut Report) -> TxMeta {
     {
         report.asked = Some(IpAddress::Ipv6(target.into()));
     }
+    if proto == 17 {
+        mark(buf, at, report.tos);
+    }
     if proto == 17 && link.tx_checksum && buf.len() >= body + 8 {
         let fragment = buf[at] >> 4 == 4 && u16::from_be_bytes([buf[at + 6], buf[at + 7]]) & 0x3fff != 0;
         if fragment {
@@ -275,6 +281,19 @@ fn finish(buf: &mut [u8], link: Link, gso: u16, report: &mut Report) -> TxMeta {
         }
     }
     meta
+}
+
+/// Type of service (RFC 2474): smoltcp writes zero.
+fn mark(buf: &mut [u8], at: usize, tos: u8) {
+    if tos == 0 {
+    } else if buf[at] >> 4 == 4 {
+        buf[at + 1] = tos;
+        let end = at + (buf[at] & 15) as usize * 4;
+        Ipv4Packet::new_unchecked(&mut buf[at..end]).fill_checksum();
+    } else {
+        buf[at] |= tos >> 4;
+        buf[at + 1] |= tos << 4;
+    }
 }
 
 fn note(s: Sent, report: &mut Report) {

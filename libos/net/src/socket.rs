@@ -1,7 +1,8 @@
 //! The socket as a file: what is the same for every family.
 
-use crate::addr::Addr;
-use crate::options::IPPROTO_TCP;
+use crate::addr::{AF_INET, AF_UNIX, Addr};
+use crate::options::{IP_TOS, IPPROTO_IP};
+use crate::sockopts::Common;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -52,6 +53,8 @@ pub struct Wait {
     pub nonblock: bool,
     /// From SO_RCVTIMEO or SO_SNDTIMEO.
     pub deadline: u64,
+    /// SO_RCVLOWAT: a stream is read until there is this much.
+    pub low: usize,
 }
 
 impl Wait {
@@ -80,8 +83,21 @@ pub struct Outgoing<'a> {
     pub to: Option<&'a [u8]>,
     /// SCM_RIGHTS.
     pub files: Vec<Arc<dyn FileLike>>,
-    /// IP_PKTINFO / IPV6_PKTINFO: source address.
+    /// What it says about the IP header.
+    pub ip: Header,
+}
+
+/// What the program wants of the header of one datagram: IP_PKTINFO, IP_TTL, IP_TOS and those of IPv6.
+#[derive(Clone, Copy, Default)]
+pub struct Header {
+    /// Source address.
     pub from: Option<smoltcp::wire::IpAddress>,
+    /// Index of the interface that a multicast goes out on; 0: as the socket says.
+    pub index: u32,
+    pub hops: Option<u8>,
+    pub tos: Option<u8>,
+    /// MSG_DONTROUTE.
+    pub direct: bool,
 }
 
 /// What `recvmsg` gives beside the data.
@@ -140,9 +156,9 @@ pub trait Ops: Any + Send + Sync {
     fn local(&self) -> Result<Addr>;
     /// `getpeername`.
     fn peer(&self) -> Result<Addr>;
-    /// `setsockopt`; `None`: not an option of this family (ENOPROTOOPT).
+    /// `setsockopt`; `None`: not an option that this family acts on. Of SOL_SOCKET it gets values that are checked.
     fn set(&self, level: i32, name: i32, value: &[u8]) -> Option<Result<()>>;
-    /// `getsockopt`.
+    /// `getsockopt`; `None`: not an option that this family keeps.
     fn get(&self, level: i32, name: i32) -> Option<Result<Vec<u8>>>;
     /// `ioctl`.
     fn ioctl(&self, _cmd: u32, _arg: usize) -> Result<usize> {
@@ -164,8 +180,7 @@ pub trait Ops: Any + Send + Sync {
 pub struct Socket {
     ops: Box<dyn Ops>,
     flags: AtomicU32,
-    rcv_timeout: AtomicU64,
-    snd_timeout: AtomicU64,
+    common: Common,
     ino: u64,
 }
 
@@ -173,13 +188,6 @@ static NEXT_INO: AtomicU64 = AtomicU64::new(1);
 
 /// SOL_SOCKET.
 pub const SOL_SOCKET: i32 = 1;
-const SO_TYPE: i32 = 3;
-const SO_RCVTIMEO: i32 = 20;
-const SO_SNDTIMEO: i32 = 21;
-const SO_RCVTIMEO_NEW: i32 = 66;
-const SO_SNDTIMEO_NEW: i32 = 67;
-const SO_PROTOCOL: i32 = 38;
-const SO_DOMAIN: i32 = 39;
 
 impl Socket {
     /// Around a family's socket.
@@ -188,8 +196,7 @@ impl Socket {
         Arc::new(Self {
             ops,
             flags: AtomicU32::new(flags.bits()),
-            rcv_timeout: AtomicU64::new(0),
-            snd_timeout: AtomicU64::new(0),
+            common: Common::new(),
             ino: NEXT_INO.fetch_add(1, Ordering::Relaxed),
         })
     }
@@ -202,75 +209,66 @@ impl Socket {
     fn wait(&self, timeout: &AtomicU64, msg: Msg) -> Wait {
         let t = timeout.load(Ordering::Relaxed);
         let nonblock = msg.contains(Msg::DONTWAIT) || self.flags().contains(OpenFlags::NONBLOCK);
-        Wait { nonblock, deadline: if t == 0 || nonblock { FOREVER } else { time::after(t) } }
+        let deadline = if t == 0 || nonblock { FOREVER } else { time::after(t) };
+        Wait { nonblock, deadline, low: self.common.low() }
     }
 
     /// `connect`.
     pub fn connect(&self, addr: &[u8]) -> Result<()> {
-        self.ops.connect(addr, self.wait(&self.snd_timeout, Msg::empty()))
+        self.ops.connect(addr, self.wait(&self.common.snd_timeout, Msg::empty()))
     }
 
     /// `accept4`.
     pub fn accept(&self, nonblock: bool) -> Result<(Arc<Self>, Addr)> {
-        let (ops, addr) = self.ops.accept(self.wait(&self.rcv_timeout, Msg::empty()))?;
-        Ok((Self::new(ops, nonblock), addr))
+        let (ops, addr) = self.ops.accept(self.wait(&self.common.rcv_timeout, Msg::empty()))?;
+        let new = Self::new(ops, nonblock);
+        if self.ops.identity().0 != AF_UNIX {
+            new.common.inherit(&self.common);
+        }
+        Ok((new, addr))
     }
 
     /// `sendmsg`.
     pub fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>) -> Result<usize> {
-        self.ops.send(src, msg, self.wait(&self.snd_timeout, msg.flags))
+        self.ops.send(src, msg, self.wait(&self.common.snd_timeout, msg.flags))
     }
 
     /// `recvmsg`.
     pub fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming) -> Result<usize> {
-        self.ops.recv(dst, msg, self.wait(&self.rcv_timeout, msg.flags))
+        self.ops.recv(dst, msg, self.wait(&self.common.rcv_timeout, msg.flags))
     }
 
     /// `setsockopt`.
     pub fn set(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
         if level == SOL_SOCKET {
-            let timeout = match name {
-                SO_RCVTIMEO | SO_RCVTIMEO_NEW => &self.rcv_timeout,
-                SO_SNDTIMEO | SO_SNDTIMEO_NEW => &self.snd_timeout,
-                SO_TYPE | SO_PROTOCOL | SO_DOMAIN => return Err(Errno::ENOPROTOOPT),
-                _ => return self.ops.set(level, name, value).unwrap_or(Err(Errno::ENOPROTOOPT)),
-            };
-            let v: &[u8; 16] = value.first_chunk().ok_or(Errno::EINVAL)?;
-            let half = |i: usize| i64::from_le_bytes(core::array::from_fn(|k| v[i + k]));
-            let (sec, usec) = (half(0), half(8));
-            if !(0..1_000_000).contains(&usec) {
-                return Err(Errno::EDOM);
-            }
-            // A negative time is "at once" on Linux; zero is never.
-            let ns = if sec < 0 { 1 } else { (sec as u64).saturating_mul(time::NS).saturating_add(usec as u64 * 1000) };
-            timeout.store(ns, Ordering::Relaxed);
-            return Ok(());
+            return self.common.set(&*self.ops, name, value);
         }
-        self.ops.set(level, name, value).unwrap_or(Err(Errno::ENOPROTOOPT))
+        self.ops.set(level, name, value).unwrap_or(Err(self.unknown(level, false)))?;
+        if (level, name) == (IPPROTO_IP, IP_TOS)
+            && let Some(Ok(v)) = self.ops.get(level, name)
+        {
+            self.common.tos(v[0]);
+        }
+        Ok(())
     }
 
     /// `getsockopt`.
     pub fn get(&self, level: i32, name: i32) -> Result<Vec<u8>> {
-        let (domain, ty, proto) = self.ops.identity();
-        let int = |v: u32| Ok(v.to_le_bytes().to_vec());
         if level == SOL_SOCKET {
-            match name {
-                SO_TYPE => return int(ty),
-                SO_DOMAIN => return int(u32::from(domain)),
-                SO_PROTOCOL => return int(proto),
-                SO_RCVTIMEO | SO_SNDTIMEO | SO_RCVTIMEO_NEW | SO_SNDTIMEO_NEW => {
-                    let rcv = matches!(name, SO_RCVTIMEO | SO_RCVTIMEO_NEW);
-                    let ns = if rcv { &self.rcv_timeout } else { &self.snd_timeout }.load(Ordering::Relaxed);
-                    let mut v = (ns / time::NS).to_le_bytes().to_vec();
-                    v.extend_from_slice(&(ns % time::NS / 1000).to_le_bytes());
-                    return Ok(v);
-                }
-                _ => {}
-            }
+            return self.common.get(&*self.ops, name, self.ino);
         }
-        // A socket that is not TCP's does not take its options for unknown ones of its own.
-        let foreign = level == IPPROTO_TCP && proto != IPPROTO_TCP as u32;
-        self.ops.get(level, name).unwrap_or(Err(if foreign { Errno::EOPNOTSUPP } else { Errno::ENOPROTOOPT }))
+        self.ops.get(level, name).unwrap_or(Err(self.unknown(level, true)))
+    }
+
+    /// What Linux says to an option that is not there: it depends on the family, and there on who is asked.
+    fn unknown(&self, level: i32, get: bool) -> Errno {
+        let (domain, _, proto) = self.ops.identity();
+        let foreign = level != IPPROTO_IP && level != proto as i32;
+        match domain {
+            AF_UNIX => Errno::EOPNOTSUPP,
+            AF_INET if get && foreign => Errno::EOPNOTSUPP,
+            _ => Errno::ENOPROTOOPT,
+        }
     }
 }
 

@@ -189,7 +189,9 @@ impl Ops for TcpSocket {
             match r {
                 Ok(n) => {
                     total += n;
-                    let all = msg.flags.contains(Msg::WAITALL) && !msg.flags.contains(Msg::PEEK) && !wait.nonblock;
+                    let all = (msg.flags.contains(Msg::WAITALL) || total < wait.low)
+                        && !msg.flags.contains(Msg::PEEK)
+                        && !wait.nonblock;
                     if n == 0 || dst.left() == 0 || !all {
                         return Ok(total);
                     }

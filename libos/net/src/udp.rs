@@ -1,12 +1,16 @@
 //! UDP sockets: the calls.
 
 use crate::addr::{self, Addr};
+use crate::ipopts;
 use crate::net::Net;
-use crate::socket::{Incoming, Msg, Ops, Outgoing, SOCK_DGRAM, Wait};
-use crate::stack::Shared;
+use crate::options::{IPPROTO_IP, IPPROTO_IPV6};
+use crate::socket::{Header, Incoming, Msg, Ops, Outgoing, SOCK_DGRAM, Wait};
+use crate::sockopts::stamp_message;
 use crate::stack::ports::Proto;
-use crate::stack::sock::{Kind, Sock};
-use crate::stack::udp::{MAX, Udp};
+use crate::stack::sock::{Kind, Name, Sock};
+use crate::stack::udp::{Cork, Datagram, Udp};
+use crate::stack::udp_send::MAX;
+use crate::stack::{Shared, Stack};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -24,7 +28,6 @@ pub struct UdpSocket {
 }
 
 const IP_PKTINFO: i32 = 8;
-const IPV6_RECVPKTINFO: i32 = 49;
 const IPV6_PKTINFO: i32 = 50;
 
 impl UdpSocket {
@@ -32,6 +35,66 @@ impl UdpSocket {
     pub fn open(net: &Arc<Net>, v6: bool) -> Result<Box<dyn Ops>> {
         let (id, shared) = net.with(|st| st.socket(Proto::Udp, v6))?;
         Ok(Box::new(Self { net: net.clone(), id, v6, shared }))
+    }
+}
+
+impl UdpSocket {
+    /// One attempt to send. `None`: no room now.
+    fn attempt(
+        &self,
+        st: &mut Stack,
+        to: &mut Option<Name>,
+        header: &mut Header,
+        data: &mut Vec<u8>,
+        more: bool,
+        read: Result<()>,
+    ) -> Result<Option<()>> {
+        let s = st.sock(self.id)?;
+        if let Some(e) = s.error.take() {
+            return Err(e);
+        }
+        let v6only = s.v6only;
+        let u = udp(s)?;
+        if u.tx_shut {
+            return Err(Errno::EPIPE);
+        }
+        let more = more || u.corked;
+        let (mut target, gathering) = match &u.cork {
+            // Where the first part goes, all of it goes.
+            Some(c) => {
+                *header = c.header;
+                (c.to, true)
+            }
+            None => {
+                header.from = header.from.or(if to.is_none() { u.source } else { None });
+                (to.or(u.peer).ok_or(Errno::EDESTADDRREQ)?, false)
+            }
+        };
+        if target.1 == 0 {
+            return Err(Errno::EINVAL);
+        }
+        if v6only && matches!(target.0, IpAddress::Ipv4(_)) {
+            return Err(Errno::ENETUNREACH);
+        }
+        target.0 = loopback_if_any(target.0);
+        *to = Some(target);
+        read?;
+        if more || gathering {
+            let limit = st.udp_limit(self.id, &target.0, header)?;
+            let slot = &mut udp(st.sock(self.id)?)?.cork;
+            let mut c = slot.take().unwrap_or_else(|| Cork { to: target, header: *header, data: Vec::new() });
+            if c.data.len() + data.len() > limit {
+                return Err(Errno::EMSGSIZE);
+            }
+            c.data.try_reserve(data.len()).map_err(|_| Errno::ENOBUFS)?;
+            c.data.append(data);
+            if more {
+                *slot = Some(c);
+                return Ok(Some(()));
+            }
+            *data = c.data;
+        }
+        st.udp_send(self.id, target, header, data).transpose()
     }
 }
 
@@ -64,14 +127,9 @@ impl Ops for UdpSocket {
                 return Ok(());
             };
             let ip = loopback_if_any(ip);
-            let (_, source) = st.route(&ip)?;
+            let (_, source) = st.udp_route(self.id, &ip, &Header::default())?;
             st.autobind(self.id)?;
-            let s = st.sock(self.id)?;
-            let source = match s.bound {
-                Some((crate::stack::ports::Local::One(a), _)) => a,
-                _ => source,
-            };
-            let u = udp(s)?;
+            let u = udp(st.sock(self.id)?)?;
             (u.peer, u.source) = (Some((ip, port)), Some(source));
             Ok(())
         })
@@ -81,46 +139,34 @@ impl Ops for UdpSocket {
         if msg.flags.contains(Msg::OOB) {
             return Err(Errno::EOPNOTSUPP);
         }
-        if msg.flags.contains(Msg::MORE) || !msg.files.is_empty() {
+        if !msg.files.is_empty() {
             return Err(Errno::EINVAL);
         }
-        let to = msg.to.map(|a| addr::parse_inet(a, self.v6)).transpose()?;
+        let mut to = msg.to.map(|a| addr::parse_inet(a, self.v6)).transpose()?;
+        let mut header = msg.ip;
+        header.direct |= msg.flags.contains(Msg::DONTROUTE);
         let len = src.left();
         if len > MAX {
             return Err(Errno::EMSGSIZE);
         }
+        // The program's memory is read before anything is locked or queued: it may fault.
+        let mut data = Vec::new();
+        let mut read = data.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS);
+        data.resize(if read.is_ok() { len } else { 0 }, 0);
+        let mut at = 0;
+        while read.is_ok() && at < data.len() {
+            read = src.take(&mut data[at..]).map(|n| at += n.max(1));
+        }
         wait.block(&self.shared.pollee, || {
             self.net.with(|st| {
-                let s = match st.sock(self.id) {
-                    Ok(s) => s,
-                    Err(e) => return Some(Err(e)),
-                };
-                if let Some(e) = s.error.take() {
-                    return Some(Err(e));
+                let r = self.attempt(st, &mut to, &mut header, &mut data, msg.flags.contains(Msg::MORE), read);
+                // An error loses what was being put together, as on Linux.
+                if r.is_err()
+                    && let Ok(u) = st.sock(self.id).and_then(udp)
+                {
+                    u.cork = None;
                 }
-                let v6only = s.v6only;
-                let u = match udp(s) {
-                    Ok(u) => u,
-                    Err(e) => return Some(Err(e)),
-                };
-                if u.tx_shut {
-                    return Some(Err(Errno::EPIPE));
-                }
-                let Some((ip, port)) = to.or(u.peer) else { return Some(Err(Errno::EDESTADDRREQ)) };
-                if port == 0 {
-                    return Some(Err(Errno::EINVAL));
-                }
-                if v6only && matches!(ip, IpAddress::Ipv4(_)) {
-                    return Some(Err(Errno::ENETUNREACH));
-                }
-                let connected_source = if to.is_none() { u.source } else { None };
-                st.udp_send(self.id, (loopback_if_any(ip), port), msg.from.or(connected_source), len, |buf| {
-                    let mut at = 0;
-                    while at < buf.len() {
-                        at += src.take(&mut buf[at..])?.max(1);
-                    }
-                    Ok(())
-                })
+                r.transpose()
             })
         })?;
         Ok(len)
@@ -140,9 +186,10 @@ impl Ops for UdpSocket {
                 if let Some(e) = s.error.take() {
                     return Some(Err(e));
                 }
-                let pktinfo = s.opts.pktinfo;
+                let options = s.opts.ip;
                 let u = udp(s).ok()?;
-                let Some(d) = u.queue.front() else { return u.rx_shut.then_some(Ok(0)) };
+                // After shutdown(SHUT_RD) what arrives is still given out; only nobody waits for it.
+                let Some(d) = u.queue.front() else { return (u.rx_shut && !wait.nonblock).then_some(Ok(0)) };
                 let copied = match dst.put(&d.data) {
                     Ok(n) => n,
                     Err(e) => {
@@ -158,9 +205,11 @@ impl Ops for UdpSocket {
                 if full > copied {
                     msg.out_flags |= Msg::TRUNC;
                 }
-                if pktinfo {
-                    msg.control.push(pktinfo_message(d.to, d.ifc, self.v6));
+                if u.stamp != 0 {
+                    let at = if d.at != 0 { d.at } else { libos_base::time::realtime_ns() };
+                    msg.control.push(stamp_message(u.stamp, at));
                 }
+                tell_header(d, &options, &mut msg.control);
                 if !peek {
                     st.udp_pop(self.id);
                 }
@@ -174,11 +223,12 @@ impl Ops for UdpSocket {
             let s = st.sock(self.id)?;
             let shared = s.shared.clone();
             let u = udp(s)?;
-            u.peer.ok_or(Errno::ENOTCONN)?;
+            // Linux says so, and shuts it all the same.
+            let r = if u.peer.is_none() { Err(Errno::ENOTCONN) } else { Ok(()) };
             u.rx_shut |= rd;
             u.tx_shut |= wr;
             st.wake(&shared, Events::IN | Events::OUT | Events::HUP);
-            Ok(())
+            r
         })
     }
 
@@ -250,59 +300,64 @@ fn loopback_if_any(ip: IpAddress) -> IpAddress {
     }
 }
 
-fn pktinfo_message(to: IpAddress, ifc: crate::stack::conn::Ifc, v6: bool) -> (i32, i32, Vec<u8>) {
-    let index = (ifc as u32 + 1).to_le_bytes();
-    match to {
-        IpAddress::Ipv4(a) if !v6 => {
-            let mut v = index.to_vec();
-            v.extend_from_slice(&a.octets());
-            v.extend_from_slice(&a.octets());
-            (crate::options::IPPROTO_IP, IP_PKTINFO, v)
-        }
-        a => {
-            let octets = match a {
-                IpAddress::Ipv4(a) => a.to_ipv6_mapped().octets(),
-                IpAddress::Ipv6(a) => a.octets(),
-            };
-            let mut v = octets.to_vec();
-            v.extend_from_slice(&index);
-            (crate::options::IPPROTO_IPV6, IPV6_PKTINFO, v)
-        }
+/// One control message, if it is wanted.
+#[inline(never)]
+fn put(out: &mut Vec<(i32, i32, Vec<u8>)>, wanted: u8, level: i32, kind: i32, data: &[u8]) {
+    if wanted != 0 {
+        out.push((level, kind, data.to_vec()));
     }
 }
 
-/// Options of the IP level that only datagram sockets have.
-pub(crate) fn set_ip(s: &mut Sock, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
-    match (level, name) {
-        (crate::options::IPPROTO_IP, IP_PKTINFO) | (crate::options::IPPROTO_IPV6, IPV6_RECVPKTINFO) => {
-            Some(crate::options::int(value).map(|v| s.opts.pktinfo = v != 0))
-        }
-        _ => None,
+/// The control messages about the header that the socket asks for.
+fn tell_header(d: &Datagram, o: &ipopts::Values, out: &mut Vec<(i32, i32, Vec<u8>)>) {
+    let index = (d.ifc as u32 + 1).to_le_bytes();
+    let mut info = [0; 20];
+    if let IpAddress::Ipv4(a) = d.to {
+        info[..4].copy_from_slice(&index);
+        info[4..8].copy_from_slice(&a.octets());
+        info[8..12].copy_from_slice(&a.octets());
+        put(out, o[ipopts::PKTINFO], IPPROTO_IP, IP_PKTINFO, &info[..12]);
+    }
+    info[..16].copy_from_slice(&match d.to {
+        IpAddress::Ipv4(a) => a.to_ipv6_mapped().octets(),
+        IpAddress::Ipv6(a) => a.octets(),
+    });
+    info[16..].copy_from_slice(&index);
+    put(out, o[ipopts::RECVPKTINFO], IPPROTO_IPV6, IPV6_PKTINFO, &info);
+    let (ttl, tos) = ([d.ttl, 0, 0, 0], [d.tos, 0, 0, 0]);
+    if let IpAddress::Ipv4(_) = d.to {
+        put(out, o[ipopts::RECVTTL], IPPROTO_IP, ipopts::IP_TTL, &ttl);
+        put(out, o[ipopts::RECVTOS], IPPROTO_IP, ipopts::IP_TOS, &tos[..1]);
+    } else {
+        put(out, o[ipopts::RECVHOPLIMIT], IPPROTO_IPV6, ipopts::IPV6_HOPLIMIT, &ttl);
+        put(out, o[ipopts::RECVTCLASS], IPPROTO_IPV6, ipopts::IPV6_TCLASS, &tos);
     }
 }
 
-/// The same for reading.
-pub(crate) fn get_ip(s: &Sock, level: i32, name: i32) -> Option<Result<Vec<u8>>> {
-    match (level, name) {
-        (crate::options::IPPROTO_IP, IP_PKTINFO) | (crate::options::IPPROTO_IPV6, IPV6_RECVPKTINFO) => {
-            Some(Ok(i32::from(s.opts.pktinfo).to_le_bytes().to_vec()))
-        }
-        _ => None,
-    }
-}
-
-/// A source address from IP_PKTINFO or IPV6_PKTINFO of `sendmsg`.
-pub fn pktinfo_source(level: i32, kind: i32, data: &[u8]) -> Option<IpAddress> {
+/// A control message of `sendmsg` at the IP level. Others than these two levels are nobody's, and ignored as on Linux.
+pub fn want_header(h: &mut Header, level: i32, kind: i32, data: &[u8]) -> Result<()> {
+    let part = |at: usize| data.get(at..at + 4).map(|b| [b[0], b[1], b[2], b[3]]).ok_or(Errno::EINVAL);
+    let byte = |least: i32| {
+        let v = part(0).map(i32::from_le_bytes).or(data.first().map(|&b| i32::from(b)).ok_or(Errno::EINVAL))?;
+        if (least..=255).contains(&v) { Ok(v as u8) } else { Err(Errno::EINVAL) }
+    };
     match (level, kind) {
-        (crate::options::IPPROTO_IP, IP_PKTINFO) => {
-            let a: [u8; 4] = data.get(4..8)?.try_into().ok()?;
-            (a != [0; 4]).then(|| IpAddress::Ipv4(a.into()))
+        (IPPROTO_IP, IP_PKTINFO) => {
+            let a = part(4)?;
+            h.index = u32::from_le_bytes(part(0)?);
+            h.from = (a != [0; 4]).then(|| IpAddress::Ipv4(a.into()));
         }
-        (crate::options::IPPROTO_IPV6, IPV6_PKTINFO) => {
-            let a: [u8; 16] = data.get(..16)?.try_into().ok()?;
-            let a = smoltcp::wire::Ipv6Address::from(a);
-            (!a.is_unspecified()).then(|| a.to_ipv4_mapped().map_or(IpAddress::Ipv6(a), IpAddress::Ipv4))
+        (IPPROTO_IPV6, IPV6_PKTINFO) => {
+            let a: &[u8; 16] = data.first_chunk().ok_or(Errno::EINVAL)?;
+            let a = smoltcp::wire::Ipv6Address::from(*a);
+            h.index = u32::from_le_bytes(part(16)?);
+            h.from = (!a.is_unspecified()).then(|| a.to_ipv4_mapped().map_or(IpAddress::Ipv6(a), IpAddress::Ipv4));
         }
-        _ => None,
+        (IPPROTO_IP, ipopts::IP_TTL) => h.hops = Some(byte(1)?),
+        (IPPROTO_IPV6, ipopts::IPV6_HOPLIMIT) => h.hops = Some(byte(0)?),
+        (IPPROTO_IP, ipopts::IP_TOS) | (IPPROTO_IPV6, ipopts::IPV6_TCLASS) => h.tos = Some(byte(0)?),
+        (IPPROTO_IP | IPPROTO_IPV6, _) => return Err(Errno::EINVAL),
+        _ => {}
     }
+    Ok(())
 }

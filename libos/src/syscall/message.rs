@@ -105,10 +105,7 @@ fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
             // One process, one user: the only credentials that may be sent are the ones that are sent anyway.
             (SOL_SOCKET, SCM_CREDENTIALS) if data.len() == 12 => {}
             (SOL_SOCKET, _) => return Err(Errno::EINVAL),
-            _ => match libos_net::udp::pktinfo_source(level, kind, data) {
-                Some(a) => msg.from = Some(a),
-                None => return Err(Errno::EINVAL),
-            },
+            _ => libos_net::udp::want_header(&mut msg.ip, level, kind, data)?,
         }
         let step = size.next_multiple_of(8);
         rest = rest.get(step..).unwrap_or(&[]);
@@ -152,14 +149,14 @@ fn write_control(at: usize, room: usize, flags: Msg, msg: &mut Incoming) -> Resu
         Ok(true)
     };
     let mut cut = false;
+    for (level, kind, data) in &msg.control {
+        cut |= !put(&mut out, *level, *kind, data)?;
+    }
     if let Some(c) = msg.creds {
         let mut b = c.pid.to_le_bytes().to_vec();
         b.extend_from_slice(&c.uid.to_le_bytes());
         b.extend_from_slice(&c.gid.to_le_bytes());
         cut |= !put(&mut out, SOL_SOCKET, SCM_CREDENTIALS, &b)?;
-    }
-    for (level, kind, data) in &msg.control {
-        cut |= !put(&mut out, *level, *kind, data)?;
     }
     let files = core::mem::take(&mut msg.files);
     if !files.is_empty() {

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use crate::frame::Tuple;
+use crate::ipopts;
 use crate::phy::{Report, before};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -45,8 +46,8 @@ pub struct TcpOpts {
     pub linger: Option<u32>,
     /// Milliseconds; 0: the system's.
     pub user_timeout: u32,
-    pub ttl: u8,
-    pub hops: u8,
+    /// The options of the IP level.
+    pub ip: crate::ipopts::Values,
     /// SO_RCVBUF and SO_SNDBUF as asked for; 0: by the memory there is.
     pub rcvbuf: usize,
     pub sndbuf: usize,
@@ -55,8 +56,6 @@ pub struct TcpOpts {
     pub syn_count: u8,
     /// SO_RCVLOWAT.
     pub rcvlowat: u32,
-    /// IP_PKTINFO or IPV6_RECVPKTINFO of a datagram socket.
-    pub pktinfo: bool,
 }
 
 impl Default for TcpOpts {
@@ -71,14 +70,12 @@ impl Default for TcpOpts {
             keep_cnt: 9,
             linger: None,
             user_timeout: 0,
-            ttl: 64,
-            hops: 64,
+            ip: crate::ipopts::defaults(),
             rcvbuf: 0,
             sndbuf: 0,
             defer: 0,
             syn_count: 6,
             rcvlowat: 1,
-            pktinfo: false,
         }
     }
 }
@@ -93,6 +90,10 @@ pub struct Conn {
     /// Whom to tell; a connection in a backlog has its listener's.
     pub shared: Option<Arc<Shared>>,
     pub opts: TcpOpts,
+    /// IP_TOS or IPV6_TCLASS.
+    pub tos: u8,
+    /// SO_SNDBUF, set when the connection was open already.
+    pub send_limit: usize,
     /// Bytes charged to the socket memory budget.
     pub charged: usize,
     /// Already on the list of connections to poll.
@@ -176,6 +177,8 @@ impl Conn {
             owner,
             shared: None,
             opts,
+            tos: 0,
+            send_limit: usize::MAX,
             charged: 0,
             dirty: false,
             prev: State::SynSent,
@@ -223,7 +226,9 @@ impl Conn {
     /// Applies the options that smoltcp carries out.
     pub fn apply(&mut self) {
         let v6 = matches!(self.tuple.local, smoltcp::wire::IpAddress::Ipv6(_));
-        let hops = if v6 { self.opts.hops } else { self.opts.ttl };
+        let (hops, tos) = if v6 { (ipopts::HOPS, ipopts::TCLASS) } else { (ipopts::TTL, ipopts::TOS) };
+        let hops = self.opts.ip[hops];
+        self.tos = self.opts.ip[tos];
         self.tcp_mut().set_hop_limit(Some(hops.max(1)));
         // On loopback an ACK costs nothing and waiting for one does.
         let delay = match (self.ifc, self.opts.quickack) {
@@ -285,15 +290,19 @@ impl Conn {
         self.fin_end.is_none_or(|end| end == self.last_ack)
     }
 
+    /// What may wait to be sent and acknowledged.
+    pub fn send_capacity(&self) -> usize {
+        self.tcp().send_capacity().min(self.send_limit)
+    }
+
     /// Free room for writing.
     pub fn room(&self) -> usize {
-        let t = self.tcp();
-        t.send_capacity().saturating_sub(t.send_queue() + self.corked.len())
+        self.send_capacity().saturating_sub(self.tcp().send_queue() + self.corked.len())
     }
 
     /// A third of the buffer is free: what Linux calls writable.
     pub fn writable(&self) -> bool {
-        self.room() * 3 >= self.tcp().send_capacity()
+        self.room() * 3 >= self.send_capacity()
     }
 
     /// Poll bits of a connected (or once connected) socket: `tcp_poll` of Linux.

@@ -131,7 +131,7 @@ impl Stack {
             }
         };
         let (iface, link) = port;
-        let report = Report { high: c.high, mss: c.mss, ..Report::default() };
+        let report = Report { high: c.high, mss: c.mss, tos: c.tos, ..Report::default() };
         let mut dev = OneSlot { link, rx: None, sink, report };
         loop {
             if !c.corked.is_empty() && (now >= c.cork_at || !c.held_back()) {

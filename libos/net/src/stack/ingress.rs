@@ -120,7 +120,7 @@ impl Stack {
             c.probes = 0;
         }
         c.heard_at = now;
-        let report = Report { high: c.high, mss: c.mss, ..Report::default() };
+        let report = Report { high: c.high, mss: c.mss, tos: c.tos, ..Report::default() };
         let mut dev = OneSlot { link: port.link, rx: Some(raw), sink: &mut port.queue, report };
         let socket = c.tcp();
         let (before, queued) = (socket.state(), socket.recv_queue());

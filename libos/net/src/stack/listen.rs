@@ -113,8 +113,8 @@ impl Stack {
     /// the rest is ignored: FIN, null and Christmas tree scans learn nothing.
     pub fn listener_in(&mut self, ifc: Ifc, raw: &[u8], ip: &[u8], t: &Tcp) -> bool {
         let h = spread(&self.hash, &t.tuple);
-        let Some(sid) = self.ports.best(super::ports::Proto::Tcp, t.tuple.lport, &t.tuple.local, h, |b| b.listening)
-        else {
+        let suits = |b: &super::ports::Bound| b.listening && self.on_device(b.sock, ifc);
+        let Some(sid) = self.ports.best(super::ports::Proto::Tcp, t.tuple.lport, &t.tuple.local, h, suits) else {
             return false;
         };
         if t.has_ack {

@@ -18,6 +18,7 @@ pub mod sock;
 mod solicit;
 pub mod timewait;
 pub mod udp;
+pub mod udp_send;
 mod validate;
 
 use crate::config::Hooks;
@@ -98,6 +99,8 @@ pub struct Stack {
     pub now: u64,
     pub eth: Option<Port>,
     pub lo: Port,
+    /// The card's cable is in.
+    pub cable: bool,
     pub conns: Slab<Conn>,
     pub tuples: Map<Tuple, u32>,
     /// Connections and TIME-WAIT tuples on a local port: what makes bind() fail without SO_REUSEADDR.
@@ -117,6 +120,8 @@ pub struct Stack {
     pub memory: memory::Memory,
     pub control: control::Control,
     pub neighbors: neighbor::Neighbors,
+    /// Multicast groups, each with a member.
+    pub groups: Vec<(u32, crate::multicast::Group)>,
     pub fragments: crate::reassembly::Reassembly,
     pub hooks: Arc<dyn Hooks>,
     pub stats: Stats,
@@ -145,6 +150,7 @@ impl Stack {
             now,
             eth: None,
             lo,
+            cable: true,
             conns: Slab::new(),
             tuples: Map::default(),
             port_use: Map::default(),
@@ -160,6 +166,7 @@ impl Stack {
             memory: memory::Memory::new(memory_bytes),
             control: control::Control::default(),
             neighbors: neighbor::Neighbors::default(),
+            groups: Vec::new(),
             fragments: crate::reassembly::Reassembly::new(),
             hooks,
             stats: Stats::default(),
@@ -175,6 +182,7 @@ impl Stack {
         let link = Link { medium: Medium::Ethernet, mtu: dev.mtu(), tx_checksum: caps.tx_checksum, tso4: caps.tso4 };
         let mac = HardwareAddress::Ethernet(EthernetAddress(dev.mac()));
         self.eth = Some(Port::new(link, mac, false, instant(self.now)));
+        self.cable = dev.link_up();
     }
 
     /// The interface of a connection.

@@ -34,6 +34,10 @@ pub struct Sock {
     pub v6only: bool,
     pub reuse_addr: bool,
     pub reuse_port: bool,
+    /// SO_DONTROUTE.
+    pub direct: bool,
+    /// SO_BINDTODEVICE: an interface index; 0: any.
+    pub device: u32,
     pub bound: Option<(Local, u16)>,
     pub opts: TcpOpts,
     pub kind: Kind,
@@ -67,6 +71,8 @@ impl Stack {
             v6only: false,
             reuse_addr: false,
             reuse_port: false,
+            direct: false,
+            device: 0,
             bound: None,
             opts: TcpOpts::default(),
             kind,
@@ -166,6 +172,25 @@ impl Stack {
         Ok((Ifc::Eth, from))
     }
 
+    /// The same for a socket, which may want a certain interface, or (`direct`: for this once) no router.
+    pub fn route_for(&self, sid: u32, to: &IpAddress, direct: bool) -> Result<(Ifc, IpAddress)> {
+        let (ifc, source) = self.route(to)?;
+        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let routed = ifc == Ifc::Eth
+            && !(to.is_multicast() || to.is_broadcast())
+            && self.eth.as_ref().is_some_and(|e| !e.iface.ip_addrs().iter().any(|c| c.contains_addr(to)));
+        if !self.on_device(sid, ifc) || ((direct || s.direct) && routed) {
+            return Err(Errno::ENETUNREACH);
+        }
+        Ok((ifc, source))
+    }
+
+    /// Whether a socket has to do with an interface. Not inlined: it is asked for each candidate, in three places.
+    #[inline(never)]
+    pub fn on_device(&self, sid: u32, ifc: Ifc) -> bool {
+        self.socks.get(sid).is_some_and(|s| s.device == 0 || s.device == ifc as u32 + 1)
+    }
+
     /// Starts a connection.
     pub fn connect(&mut self, sid: u32, to: Name) -> Result<u32> {
         let addr = match to.0 {
@@ -173,7 +198,7 @@ impl Stack {
             IpAddress::Ipv6(a) if a.is_unspecified() => IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 1),
             a => a,
         };
-        let (ifc, source) = self.route(&addr)?;
+        let (ifc, source) = self.route_for(sid, &addr, false)?;
         if !addr.is_unicast() || to.1 == 0 || self.is_subnet_broadcast(&addr) {
             return Err(if to.1 == 0 { Errno::ECONNREFUSED } else { Errno::ENETUNREACH });
         }
@@ -236,14 +261,14 @@ impl Stack {
 
     /// A socket for an accepted connection.
     pub fn adopt(&mut self, listener: u32, id: u32) -> Result<(u32, Arc<Shared>)> {
-        let v6 = self.sock(listener)?.v6;
+        let (v6, device, direct) = self.sock(listener).map(|s| (s.v6, s.device, s.direct))?;
         let (sid, shared) = self.socket(Proto::Tcp, v6)?;
         let c = self.conns.get_mut(id).ok_or(Errno::ECONNABORTED)?;
         c.owner = Owner::Sock(sid);
         c.shared = Some(shared.clone());
         let opts = c.opts;
         let s = self.sock(sid)?;
-        s.opts = opts;
+        (s.opts, s.device, s.direct) = (opts, device, direct);
         s.kind = Kind::Conn(id);
         Ok((sid, shared))
     }
@@ -258,7 +283,10 @@ impl Stack {
             Kind::Idle => {}
             Kind::Listen(_) => self.close_listener(sid),
             Kind::Conn(id) => self.close_conn(id, s.opts.linger),
-            Kind::Udp(u) => self.memory.release(u.charged),
+            Kind::Udp(u) => {
+                self.memory.release(u.charged);
+                self.groups.retain(|m| m.0 != sid);
+            }
         }
     }
 

@@ -1,21 +1,20 @@
-//! UDP. Receiving is all ours: ports, connected peers, queues; so is loopback. Sending to the card goes through a
-//! smoltcp socket, for the sake of its neighbor cache and fragmentation.
+//! UDP: what a socket has, and receiving, which is all ours: ports, connected peers, queues.
 
+use super::Stack;
 use super::conn::Ifc;
 use super::ports::Proto;
 use super::sock::{Kind, Name};
-use super::{Port, Stack, instant};
-use crate::device::NetDevice;
+use super::udp_send::Out;
 use crate::frame::{self, Tuple};
-use crate::phy::{Card, FrameSink, Nowhere, OneSlot, Report};
+use crate::ipopts;
+use crate::multicast::Multicast;
+use crate::socket::Header;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use libos_base::poll::Events;
 use libos_base::{Errno, Result};
-use smoltcp::iface::{PollResult, SocketHandle, SocketSet};
-use smoltcp::socket::udp;
-use smoltcp::wire::{IpAddress, IpListenEndpoint};
+use smoltcp::wire::IpAddress;
 
 /// A received datagram.
 pub struct Datagram {
@@ -24,23 +23,21 @@ pub struct Datagram {
     pub to: IpAddress,
     pub ifc: Ifc,
     pub ttl: u8,
+    pub tos: u8,
+    /// When it arrived, if anybody wants to know.
+    pub at: u64,
     pub data: Vec<u8>,
 }
 
-/// Largest UDP payload over IPv4.
-pub const MAX: usize = 65507;
-/// Largest payload that is sent in IPv4 fragments: smoltcp's buffer for them, without headers.
-const FRAGMENTED: usize = 4096 - 28;
 /// Bookkeeping charged for each datagram.
 const OVERHEAD: usize = 128;
-/// net.core.rmem_default, and that of wmem.
-const DEFAULT_BUF: usize = 212_992;
+const DEFAULT_BUF: usize = crate::sockopts::BUF_DEFAULT as usize;
 
-/// A sending half.
-struct Out {
-    set: SocketSet<'static>,
-    handle: SocketHandle,
-    capacity: usize,
+/// A datagram that is being put together (UDP_CORK, MSG_MORE).
+pub struct Cork {
+    pub to: Name,
+    pub header: Header,
+    pub data: Vec<u8>,
 }
 
 /// What a datagram socket has.
@@ -53,16 +50,22 @@ pub struct Udp {
     pub rcvbuf: usize,
     pub sndbuf: usize,
     pub broadcast: bool,
+    /// Which SO_TIMESTAMP option is on; 0: none.
+    pub stamp: u8,
+    pub multicast: Multicast,
+    /// UDP_CORK.
+    pub corked: bool,
+    pub cork: Option<Cork>,
     pub rx_shut: bool,
     pub tx_shut: bool,
     pub charged: usize,
     pub dropped: u64,
     pub want_room: bool,
     /// Where the last datagram went: whose neighbor is asked for.
-    last_to: Option<IpAddress>,
-    out: Option<Out>,
-    dirty: bool,
-    next_at: u64,
+    pub(super) last_to: Option<IpAddress>,
+    pub(super) out: Option<Out>,
+    pub(super) dirty: bool,
+    pub(super) next_at: u64,
 }
 
 impl Udp {
@@ -76,6 +79,10 @@ impl Udp {
             rcvbuf: DEFAULT_BUF,
             sndbuf: DEFAULT_BUF,
             broadcast: false,
+            stamp: 0,
+            multicast: Multicast::default(),
+            corked: false,
+            cork: None,
             rx_shut: false,
             tx_shut: false,
             charged: 0,
@@ -87,23 +94,25 @@ impl Udp {
             next_at: u64::MAX,
         }
     }
-
-    /// Bytes not yet handed to the card.
-    pub fn unsent(&self) -> usize {
-        self.out.as_ref().map_or(0, |o| o.set.get::<udp::Socket>(o.handle).send_queue())
-    }
 }
 
 impl Stack {
-    fn udp(&mut self, sid: u32) -> Option<&mut Udp> {
+    pub(super) fn udp(&mut self, sid: u32) -> Option<&mut Udp> {
         match &mut self.socks.get_mut(sid)?.kind {
             Kind::Udp(u) => Some(u),
             _ => None,
         }
     }
 
-    fn udp_matches(&self, sid: u32, remote: &Name) -> Option<u8> {
-        let Kind::Udp(u) = &self.socks.get(sid)?.kind else { return None };
+    fn udp_matches(&self, sid: u32, ifc: Ifc, to: &IpAddress, remote: &Name) -> Option<u8> {
+        let s = self.socks.get(sid)?;
+        let Kind::Udp(u) = &s.kind else { return None };
+        let all = if matches!(to, IpAddress::Ipv4(_)) { ipopts::MULTICAST_ALL } else { ipopts::MULTICAST_ALL6 };
+        // IP_MULTICAST_ALL: what anybody here is a member of.
+        let member = || s.opts.ip[all] != 0 || self.groups.contains(&(sid, crate::multicast::group(to, ifc)));
+        if !self.on_device(sid, ifc) || (to.is_multicast() && !member()) {
+            return None;
+        }
         match u.peer {
             Some(p) if p == *remote => Some(4),
             Some(_) => None,
@@ -138,29 +147,36 @@ impl Stack {
     }
 
     /// Queues a datagram with whom it is for. False: nobody.
-    fn udp_deliver(&mut self, ifc: Ifc, d: &frame::Udp<'_>) -> bool {
+    pub(super) fn udp_deliver(&mut self, ifc: Ifc, d: &frame::Udp<'_>) -> bool {
         let t = d.tuple;
         let remote = (t.remote, t.rport);
-        let score = |s: &Self, b: &super::ports::Bound| match (b.local.score(&t.local), s.udp_matches(b.sock, &remote))
-        {
-            (0, _) | (_, None) => 0,
-            (n, Some(m)) => n + m,
-        };
-        let list = self.ports.on(Proto::Udp, t.lport);
-        let top = list.iter().map(|b| score(self, b)).max().unwrap_or(0);
-        if top == 0 {
-            self.stats.udp_no_port += 1;
+        if t.local.is_multicast() && !self.joined(ifc, &t.local) {
             return false;
         }
         let many = self.is_many(&t.local);
-        let chosen: Vec<u32> = if many {
-            list.iter().filter(|b| score(self, b) > 0).map(|b| b.sock).collect()
-        } else {
-            let n = list.iter().filter(|b| score(self, b) == top).count() as u64;
-            let k = (self.hash.hash_one(t) % n) as usize;
-            list.iter().filter(|b| score(self, b) == top).nth(k).map(|b| b.sock).into_iter().collect()
-        };
-        for sid in chosen {
+        // The best, or all that will have it.
+        let mut found: Vec<u32> = Vec::new();
+        let mut top = 0;
+        for b in self.ports.on(Proto::Udp, t.lport) {
+            let n = match b.local.score(&t.local) {
+                0 => 0,
+                n => self.udp_matches(b.sock, ifc, &t.local, &remote).map_or(0, |m| n + m),
+            };
+            if n > top && !many {
+                found.clear();
+            }
+            if n > 0 && (many || n >= top) && found.try_reserve(1).is_ok() {
+                found.push(b.sock);
+            }
+            top = top.max(n);
+        }
+        if found.is_empty() {
+            self.stats.udp_no_port += 1;
+            return false;
+        }
+        let one = (self.hash.hash_one(t) % found.len() as u64) as usize;
+        let chosen = if many { &found[..] } else { &found[one..=one] };
+        for &sid in chosen {
             if self.udp_queue(sid, ifc, d).is_err() {
                 self.stats.udp_dropped += 1;
             }
@@ -175,8 +191,7 @@ impl Stack {
         let shared = sock.shared.clone();
         let Kind::Udp(u) = &mut sock.kind else { return Err(Errno::EBADF) };
         let mut data = Vec::new();
-        let fits = !u.rx_shut
-            && u.queued + cost <= u.rcvbuf.max(cost)
+        let fits = u.queued + cost <= u.rcvbuf.max(cost)
             && data.try_reserve_exact(d.data.len()).is_ok()
             && u.queue.try_reserve(1).is_ok();
         if !fits {
@@ -188,7 +203,8 @@ impl Stack {
         u.queued += cost;
         u.charged += cost;
         let from = (d.tuple.remote, d.tuple.rport);
-        u.queue.push_back(Datagram { from, to: d.tuple.local, ifc, ttl: d.ttl, data });
+        let at = if u.stamp != 0 { libos_base::time::realtime_ns() } else { 0 };
+        u.queue.push_back(Datagram { from, to: d.tuple.local, ifc, ttl: d.ttl, tos: d.tos, at, data });
         self.wake(&shared, Events::IN | Events::RDNORM);
         Ok(())
     }
@@ -207,244 +223,13 @@ impl Stack {
     /// An ICMP error for something sent: the next call on a connected socket reports it.
     pub fn udp_error(&mut self, t: &Tuple, error: Errno) {
         let to = (t.remote, t.rport);
-        let sid =
-            self.ports.on(Proto::Udp, t.lport).iter().map(|b| b.sock).find(|&s| self.udp_matches(s, &to) == Some(4));
+        let ours =
+            |s: u32| self.udp_matches(s, Ifc::Lo, &t.local, &to).or(self.udp_matches(s, Ifc::Eth, &t.local, &to));
+        let sid = self.ports.on(Proto::Udp, t.lport).iter().map(|b| b.sock).find(|&s| ours(s) == Some(4));
         if let Some(s) = sid.and_then(|s| self.socks.get_mut(s)) {
             s.error = Some(error);
             let shared = s.shared.clone();
             self.wake(&shared, Events::ERR | Events::IN | Events::OUT);
         }
-    }
-
-    /// Queues a datagram of `len` bytes that `fill` writes. `None`: no room now.
-    pub fn udp_send(
-        &mut self,
-        sid: u32,
-        to: Name,
-        from: Option<IpAddress>,
-        len: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<()>,
-    ) -> Option<Result<()>> {
-        match self.udp_prepare(sid, to, from, len) {
-            Ok(Some((Ifc::Lo, source))) => Some(self.udp_loop(sid, to, source, len, fill)),
-            Ok(Some((Ifc::Eth, source))) => {
-                let Some(u) = self.udp(sid) else { return Some(Err(Errno::EBADF)) };
-                let out = u.out.as_mut()?;
-                let mut meta = udp::UdpMetadata::from(to);
-                meta.local_address = Some(source);
-                // The program's memory is read before anything is queued: it may fault.
-                let mut data = Vec::new();
-                if data.try_reserve_exact(len).is_err() {
-                    return Some(Err(Errno::ENOBUFS));
-                }
-                data.resize(len, 0);
-                if let Err(e) = fill(&mut data) {
-                    return Some(Err(e));
-                }
-                match out.set.get_mut::<udp::Socket>(out.handle).send_slice(&data, meta) {
-                    Ok(()) => {
-                        u.last_to = Some(to.0);
-                        self.touch_udp(sid);
-                        Some(Ok(()))
-                    }
-                    Err(udp::SendError::BufferFull) => {
-                        u.want_room = true;
-                        None
-                    }
-                    Err(udp::SendError::Unaddressable) => Some(Err(Errno::EINVAL)),
-                }
-            }
-            Ok(None) => None,
-            Err(e) => Some(Err(e)),
-        }
-    }
-
-    /// To ourselves: straight into the receiver's queue, of any size.
-    fn udp_loop(
-        &mut self,
-        sid: u32,
-        to: Name,
-        source: IpAddress,
-        len: usize,
-        fill: impl FnOnce(&mut [u8]) -> Result<()>,
-    ) -> Result<()> {
-        let (_, port) = self.sock(sid)?.bound.ok_or(Errno::EINVAL)?;
-        let mut data = Vec::new();
-        data.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS)?;
-        data.resize(len, 0);
-        fill(&mut data)?;
-        let tuple = Tuple { local: to.0, lport: to.1, remote: source, rport: port };
-        if !self.udp_deliver(Ifc::Lo, &frame::Udp { tuple, data: &data, ttl: 64 }) {
-            let back = Tuple { local: source, lport: port, remote: to.0, rport: to.1 };
-            self.udp_error(&back, Errno::ECONNREFUSED);
-        }
-        Ok(())
-    }
-
-    /// Route, source address, a sending half with room for `len`. `Ok(None)`: no room now.
-    fn udp_prepare(
-        &mut self,
-        sid: u32,
-        to: Name,
-        from: Option<IpAddress>,
-        len: usize,
-    ) -> Result<Option<(Ifc, IpAddress)>> {
-        let (ifc, mut source) = self.route(&to.0)?;
-        let broadcast = to.0.is_broadcast() || self.is_subnet_broadcast(&to.0);
-        let port = self.autobind(sid)?;
-        let bound = self.sock(sid)?.bound;
-        if let Some((super::ports::Local::One(a), _)) = bound
-            && a.is_unicast()
-        {
-            source = a;
-        }
-        if let Some(a) = from {
-            source = a;
-        }
-        let hops = {
-            let o = &self.sock(sid)?.opts;
-            if matches!(to.0, IpAddress::Ipv6(_)) { o.hops } else { o.ttl }
-        };
-        let limit = if ifc == Ifc::Eth && matches!(to.0, IpAddress::Ipv6(_)) { self.mtu(ifc) - 48 } else { MAX };
-        // smoltcp fragments IPv4 through a buffer of fixed size.
-        let limit = if ifc == Ifc::Eth { limit.min(FRAGMENTED) } else { limit };
-        let limit = if ifc == Ifc::Lo { MAX } else { limit };
-        let mut grew = 0;
-        let u = self.udp(sid).ok_or(Errno::EBADF)?;
-        if broadcast && !u.broadcast {
-            return Err(Errno::EACCES);
-        }
-        if len > limit {
-            return Err(Errno::EMSGSIZE);
-        }
-        if ifc == Ifc::Lo {
-            return Ok(Some((ifc, source)));
-        }
-        let slot = &mut u.out;
-        let enough = slot.as_ref().is_some_and(|o| o.capacity >= len);
-        if !enough {
-            if slot.as_ref().is_some_and(|o| o.set.get::<udp::Socket>(o.handle).send_queue() > 0) {
-                u.want_room = true;
-                return Ok(None);
-            }
-            let capacity = len.next_power_of_two().clamp(8192, 131_072);
-            let old = slot.as_ref().map_or(0, |o| o.capacity);
-            *slot = Some(Out::new(port, capacity)?);
-            u.charged += capacity;
-            u.charged -= old;
-            grew = capacity - old;
-        }
-        let o = slot.as_mut().ok_or(Errno::ENOBUFS)?;
-        o.set.get_mut::<udp::Socket>(o.handle).set_hop_limit(Some(hops.max(1)));
-        self.memory.used += grew;
-        Ok(Some((ifc, source)))
-    }
-
-    fn touch_udp(&mut self, sid: u32) {
-        let room = self.dirty_udp.try_reserve(1).is_ok();
-        if let Some(u) = self.udp(sid)
-            && !u.dirty
-            && room
-        {
-            u.dirty = true;
-            self.dirty_udp.push(sid);
-        }
-    }
-
-    /// Sends what datagram sockets have queued.
-    pub fn send_udp(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
-        let now = self.now;
-        let mut i = 0;
-        while i < self.dirty_udp.len() && !self.tx_full {
-            let sid = self.dirty_udp[i];
-            i += 1;
-            let Some(sock) = self.socks.get_mut(sid) else { continue };
-            let shared = sock.shared.clone();
-            let Kind::Udp(u) = &mut sock.kind else { continue };
-            u.dirty = false;
-            u.next_at = u64::MAX;
-            let (mut blocked, mut asked) = (false, false);
-            if let (Some(out), Some(Port { iface, link, .. })) = (&mut u.out, &mut self.eth) {
-                let mut nowhere = Nowhere;
-                let mut card;
-                let sink: &mut dyn FrameSink = match dev.as_deref_mut() {
-                    Some(d) => {
-                        card = Card(d);
-                        &mut card
-                    }
-                    None => &mut nowhere,
-                };
-                let mut slot = OneSlot { link: *link, rx: None, sink, report: Report::default() };
-                let at = instant(now);
-                // A datagram in fragments goes out one at a time, between which smoltcp reports nothing sent.
-                while iface.poll_egress(at, &mut slot, &mut out.set) != PollResult::None
-                    || (iface.poll_at(at, &out.set).is_some_and(|t| t <= at)
-                        && !slot.report.blocked
-                        && slot.report.asked.is_none())
-                {}
-                (blocked, asked) = (slot.report.blocked, slot.report.asked.is_some());
-                self.stats.tx += u64::from(slot.report.frames);
-                if let Some(t) = iface.poll_at(at, &out.set) {
-                    u.next_at = (t.total_micros() as u64 * 1000).max(now + 1);
-                }
-            }
-            let woken = u.want_room && u.unsent() < 4096;
-            u.want_room &= !woken;
-            let waiting = u.next_at != u64::MAX;
-            let ask = u.last_to.filter(|_| waiting && !blocked);
-            if woken {
-                self.wake(&shared, Events::OUT | Events::WRNORM);
-            }
-            if blocked {
-                self.tx_full = true;
-            }
-            if let Some(to) = ask {
-                self.neighbor_needed(&to, asked);
-            }
-            if waiting || blocked {
-                self.control.udp_waiting.retain(|&s| s != sid);
-                if self.control.udp_waiting.try_reserve(1).is_ok() {
-                    self.control.udp_waiting.push(sid);
-                }
-            }
-        }
-        self.dirty_udp.drain(..i.min(self.dirty_udp.len()));
-    }
-
-    /// Datagram sockets that wait for a neighbor or for the card are polled again.
-    pub fn udp_neighbors_changed(&mut self) {
-        let list = core::mem::take(&mut self.control.udp_waiting);
-        for sid in list {
-            self.touch_udp(sid);
-        }
-    }
-
-    /// When the first waiting datagram socket is due.
-    pub fn udp_next(&self) -> u64 {
-        let at = |sid: &u32| match self.socks.get(*sid).map(|s| &s.kind) {
-            Some(Kind::Udp(u)) => u.next_at,
-            _ => u64::MAX,
-        };
-        self.control.udp_waiting.iter().map(at).min().unwrap_or(u64::MAX)
-    }
-}
-
-impl Out {
-    fn new(port: u16, capacity: usize) -> Result<Self> {
-        let packets = 64;
-        let mut meta = Vec::new();
-        meta.try_reserve_exact(packets).map_err(|_| Errno::ENOBUFS)?;
-        meta.resize(packets, udp::PacketMetadata::EMPTY);
-        let mut data = Vec::new();
-        data.try_reserve_exact(capacity).map_err(|_| Errno::ENOBUFS)?;
-        data.resize(capacity, 0u8);
-        let none = udp::PacketBuffer::new(Vec::new(), Vec::new());
-        let mut s = udp::Socket::new(none, udp::PacketBuffer::new(meta, data));
-        s.bind(IpListenEndpoint { addr: None, port }).map_err(|_| Errno::EINVAL)?;
-        let mut storage = Vec::new();
-        storage.try_reserve_exact(1)?;
-        let mut set = SocketSet::new(storage);
-        let handle = set.add(s);
-        Ok(Self { set, handle, capacity })
     }
 }

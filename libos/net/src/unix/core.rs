@@ -4,13 +4,14 @@ use crate::socket::{Creds, SOCK_DGRAM, SOCK_STREAM};
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::Mutex;
 use libos_base::{Errno, Result};
 
-/// net.core.wmem_default: what may wait in an inbox.
-pub const LIMIT: usize = 212_992;
+/// What may wait in an inbox, unless SO_SNDBUF of the sender says otherwise.
+pub const LIMIT: usize = crate::sockopts::BUF_DEFAULT as usize;
 /// Charged for each packet beside its data.
 pub const OVERHEAD: usize = 64;
 /// net.unix.max_dgram_qlen: for senders that the receiver is not connected to.
@@ -26,6 +27,8 @@ pub struct Packet {
     pub files: Vec<Arc<dyn FileLike>>,
     pub from: Option<Vec<u8>>,
     pub creds: Creds,
+    /// When it was sent, if the receiver wants to know.
+    pub time: u64,
 }
 
 /// A listener's part.
@@ -53,7 +56,9 @@ pub struct State {
     pub hung_up: bool,
     pub error: Option<Errno>,
     pub pass_creds: bool,
-    pub peer_creds: Creds,
+    /// Which SO_TIMESTAMP option is on; 0: none.
+    pub stamp: u8,
+    pub peer_creds: Option<Creds>,
     /// Senders that found the inbox full.
     pub waiting: Vec<Weak<Core>>,
 }
@@ -62,13 +67,16 @@ pub struct State {
 pub struct Core {
     pub kind: u32,
     pub pollee: Pollee,
+    /// SO_SNDBUF: what a sender may leave in an inbox.
+    pub sndbuf: AtomicUsize,
     pub state: Mutex<State>,
 }
 
 impl Core {
     /// An unconnected one.
     pub fn new(kind: u32) -> Arc<Self> {
-        Arc::new(Self { kind, pollee: Pollee::new(), state: Mutex::new(State::default()) })
+        let sndbuf = AtomicUsize::new(LIMIT);
+        Arc::new(Self { kind, pollee: Pollee::new(), sndbuf, state: Mutex::new(State::default()) })
     }
 
     /// Joins two.
@@ -76,7 +84,7 @@ impl Core {
         for (x, y) in [(a, b), (b, a)] {
             let mut s = x.state.lock();
             s.peer = Some(Arc::downgrade(y));
-            s.peer_creds = creds;
+            s.peer_creds = Some(creds);
             s.was_connected = true;
         }
     }
@@ -92,16 +100,16 @@ impl Core {
 
     /// Whether this inbox takes another packet from `from`.
     fn full_for(&self, s: &State, from: &Arc<Core>, more: usize) -> bool {
-        if s.bytes > 0 && s.bytes + more + OVERHEAD > LIMIT {
+        if s.bytes > 0 && s.bytes + more + OVERHEAD > from.limit() {
             return true;
         }
         let mutual = s.peer.as_ref().is_some_and(|p| core::ptr::eq(p.as_ptr(), Arc::as_ptr(from)));
         self.kind == SOCK_DGRAM && !mutual && s.inbox.len() > QUEUE
     }
 
-    /// Room for stream data from the peer.
-    pub fn room(s: &State) -> usize {
-        LIMIT.saturating_sub(s.bytes)
+    /// SO_SNDBUF.
+    pub fn limit(&self) -> usize {
+        self.sndbuf.load(Ordering::Relaxed)
     }
 
     /// Puts a packet, or as much of a stream as fits, into this inbox. `None`: full; the sender will be told when
@@ -120,7 +128,7 @@ impl Core {
             return Some(Err(Errno::EPIPE));
         }
         let stream = self.kind == SOCK_STREAM;
-        let n = if stream { len.min(Self::room(&s)).min(PIECE) } else { len };
+        let n = if stream { len.min(from.limit().saturating_sub(s.bytes)).min(PIECE) } else { len };
         if (stream && n == 0 && len > 0) || self.full_for(&s, from, if stream { 0 } else { len }) {
             if s.waiting.try_reserve(1).is_ok()
                 && !s.waiting.iter().any(|w| core::ptr::eq(w.as_ptr(), Arc::as_ptr(from)))
@@ -158,7 +166,8 @@ impl Core {
             if s.inbox.try_reserve(1).is_err() {
                 return Some(Err(Errno::ENOBUFS));
             }
-            s.inbox.push_back(Packet { data: fresh, at: 0, files, from: name, creds });
+            let time = if s.stamp != 0 { libos_base::time::realtime_ns() } else { 0 };
+            s.inbox.push_back(Packet { data: fresh, at: 0, files, from: name, creds, time });
             cost += OVERHEAD;
         }
         s.bytes += cost;

@@ -1,13 +1,17 @@
 //! AF_UNIX sockets: the calls.
 
-use super::core::{Backlog, Core, LIMIT, OVERHEAD, State};
+use super::core::{Backlog, Core, OVERHEAD, State};
 use super::name::{self, Host};
 use crate::addr::{AF_UNIX, AF_UNSPEC, Addr, family};
 use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, Wait};
+use crate::sockopts::{
+    SO_ACCEPTCONN, SO_ERROR, SO_PASSCRED, SO_PEERCRED, SO_SNDBUF, SO_TIMESTAMP, stamp_message, words,
+};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result, user};
@@ -17,13 +21,6 @@ pub struct UnixSocket {
     core: Arc<Core>,
     host: &'static dyn Host,
 }
-
-const SO_ERROR: i32 = 4;
-const SO_SNDBUF: i32 = 7;
-const SO_RCVBUF: i32 = 8;
-const SO_PASSCRED: i32 = 16;
-const SO_PEERCRED: i32 = 17;
-const SO_ACCEPTCONN: i32 = 30;
 
 /// `socketpair`.
 pub fn pair(kind: u32, host: &'static dyn Host) -> (Box<dyn Ops>, Box<dyn Ops>) {
@@ -58,7 +55,7 @@ impl UnixSocket {
         }
         wait.block(&listener.pollee, || {
             let mut l = listener.state.lock();
-            let listener_name = l.name.clone();
+            let (listener_name, pass_creds) = (l.name.clone(), l.pass_creds);
             let Some(b) = l.backlog.as_mut() else { return Some(Err(Errno::ECONNREFUSED)) };
             if b.queue.len() > b.limit {
                 return None;
@@ -73,7 +70,8 @@ impl UnixSocket {
                 let mut s = server.state.lock();
                 s.name = listener_name.clone();
                 s.peer = Some(Arc::downgrade(&self.core));
-                s.peer_creds = creds;
+                s.peer_creds = Some(creds);
+                s.pass_creds = pass_creds;
                 s.was_connected = true;
             }
             b.queue.push_back(server.clone());
@@ -81,7 +79,7 @@ impl UnixSocket {
             let mut me = self.core.state.lock();
             me.peer = Some(Arc::downgrade(&server));
             me.peer_name = listener_name;
-            me.peer_creds = creds;
+            me.peer_creds = Some(creds);
             me.was_connected = true;
             let mine = me.name.clone();
             drop(me);
@@ -107,6 +105,7 @@ impl UnixSocket {
         let peek = msg.flags.contains(Msg::PEEK);
         let stream = self.core.kind == SOCK_STREAM;
         let (mut total, mut i) = (0, 0);
+        let stamp = s.stamp;
         let mut first: Option<Creds> = None;
         while let Some(p) = s.inbox.get_mut(i) {
             // Descriptors and changes of sender are boundaries in a stream.
@@ -123,6 +122,10 @@ impl UnixSocket {
             msg.files = if peek { p.files.clone() } else { core::mem::take(&mut p.files) };
             let left = p.data.len() - p.at - n;
             if !stream {
+                if stamp != 0 {
+                    let at = if p.time != 0 { p.time } else { libos_base::time::realtime_ns() };
+                    msg.control.push(stamp_message(stamp, at));
+                }
                 msg.full_len = Some(p.data.len());
                 if left > 0 {
                     msg.out_flags |= Msg::TRUNC;
@@ -188,7 +191,7 @@ impl Ops for UnixSocket {
             Some(b) => b.limit = limit,
             None => s.backlog = Some(Backlog { limit, queue: VecDeque::new() }),
         }
-        s.peer_creds = self.host.creds();
+        s.peer_creds = Some(self.host.creds());
         Ok(())
     }
 
@@ -233,7 +236,7 @@ impl Ops for UnixSocket {
         let to = self.target(msg.to)?;
         let stream = self.core.kind == SOCK_STREAM;
         let all = src.left();
-        if !stream && all > LIMIT - 32 {
+        if !stream && all > self.core.limit() - 32 {
             return Err(Errno::EMSGSIZE);
         }
         let creds = self.host.creds();
@@ -292,7 +295,8 @@ impl Ops for UnixSocket {
                     if let Some(e) = s.error.take() {
                         return Some(Err(e));
                     }
-                    return (s.rx_shut || s.ended).then_some(Ok((0, true)));
+                    // For datagrams the end is only what waiting meets.
+                    return ((s.rx_shut || s.ended) && !(self.dgram() && wait.nonblock)).then_some(Ok((0, true)));
                 }
                 if stream && dst.left() == 0 {
                     return Some(Ok((0, true)));
@@ -309,7 +313,8 @@ impl Ops for UnixSocket {
             match r {
                 Ok((n, stop)) => {
                     total += n;
-                    let all = stream && msg.flags.contains(Msg::WAITALL) && !msg.flags.contains(Msg::PEEK);
+                    let wants = msg.flags.contains(Msg::WAITALL) || total < wait.low;
+                    let all = stream && wants && !msg.flags.contains(Msg::PEEK);
                     if stop || !all || dst.left() == 0 {
                         return Ok(total);
                     }
@@ -323,9 +328,6 @@ impl Ops for UnixSocket {
     fn shutdown(&self, rd: bool, wr: bool) -> Result<()> {
         let peer = {
             let mut s = self.core.state.lock();
-            if !s.was_connected && s.backlog.is_none() {
-                return Err(Errno::ENOTCONN);
-            }
             s.rx_shut |= rd;
             s.tx_shut |= wr;
             if rd && s.backlog.take().is_some() {
@@ -356,10 +358,14 @@ impl Ops for UnixSocket {
     }
 
     fn set(&self, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
-        if (level, name) != (SOL_SOCKET, SO_PASSCRED) {
-            return None;
+        let v = crate::options::int(value).ok().filter(|_| level == SOL_SOCKET)?;
+        match name {
+            SO_PASSCRED => self.core.state.lock().pass_creds = v != 0,
+            SO_TIMESTAMP => self.core.state.lock().stamp = v as u8,
+            SO_SNDBUF => self.core.sndbuf.store(v as usize, Ordering::Relaxed),
+            _ => return None,
         }
-        Some(crate::options::int(value).map(|v| self.core.state.lock().pass_creds = v != 0))
+        Some(Ok(()))
     }
 
     fn get(&self, level: i32, name: i32) -> Option<Result<Vec<u8>>> {
@@ -369,19 +375,15 @@ impl Ops for UnixSocket {
         let mut s = self.core.state.lock();
         let v = match name {
             SO_ERROR => s.error.take().map_or(0, |e| e as i32),
-            SO_SNDBUF | SO_RCVBUF => LIMIT as i32,
             SO_PASSCRED => i32::from(s.pass_creds),
             SO_ACCEPTCONN => i32::from(s.backlog.is_some()),
             SO_PEERCRED => {
-                let c = s.peer_creds;
-                let mut v = c.pid.to_le_bytes().to_vec();
-                v.extend_from_slice(&c.uid.to_le_bytes());
-                v.extend_from_slice(&c.gid.to_le_bytes());
-                return Some(Ok(v));
+                let c = s.peer_creds?;
+                return Some(Ok(words(&[c.pid, c.uid, c.gid])));
             }
             _ => return None,
         };
-        Some(Ok(v.to_le_bytes().to_vec()))
+        Some(Ok(words(&[v as u32])))
     }
 
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
@@ -423,7 +425,7 @@ impl Ops for UnixSocket {
             Some(p) => {
                 let mut s = p.state.lock();
                 let mutual = s.peer.as_ref().is_some_and(|q| core::ptr::eq(q.as_ptr(), Arc::as_ptr(&self.core)));
-                let ok = s.bytes * 4 <= LIMIT && (mutual || s.inbox.len() <= 10);
+                let ok = s.bytes * 4 <= self.core.limit() && (mutual || s.inbox.len() <= 10);
                 if !ok
                     && s.waiting.try_reserve(1).is_ok()
                     && !s.waiting.iter().any(|w| core::ptr::eq(w.as_ptr(), Arc::as_ptr(&self.core)))

@@ -1,0 +1,182 @@
+//! Multicast (RFC 1112, RFC 3493 section 5.2): which groups a socket is a member of, and through which interface it
+//! sends. Membership is ours alone: no IGMP or MLD report tells routers and switches of it.
+
+use crate::options::{IPPROTO_IP, IPPROTO_IPV6};
+use crate::stack::Stack;
+use crate::stack::conn::Ifc;
+use crate::stack::sock::Kind;
+use alloc::vec::Vec;
+use libos_base::{Errno, Result};
+use smoltcp::wire::{IpAddress, Ipv4Address};
+
+const IP_MULTICAST_IF: i32 = 32;
+const IP_ADD_MEMBERSHIP: i32 = 35;
+const IP_DROP_MEMBERSHIP: i32 = 36;
+const MCAST_JOIN_GROUP: i32 = 42;
+const MCAST_LEAVE_GROUP: i32 = 45;
+const IPV6_MULTICAST_IF: i32 = 17;
+const IPV6_ADD_MEMBERSHIP: i32 = 20;
+const IPV6_DROP_MEMBERSHIP: i32 = 21;
+
+/// Groups of one socket (net.ipv4.igmp_max_memberships).
+const MOST: usize = 20;
+
+/// A group on an interface: the address, IPv4 mapped into IPv6, and which.
+pub type Group = [u8; 17];
+
+/// See [`Group`].
+pub fn group(a: &IpAddress, ifc: Ifc) -> Group {
+    let mut g = [ifc as u8; 17];
+    g[..16].copy_from_slice(&match a {
+        IpAddress::Ipv4(a) => a.to_ipv6_mapped().octets(),
+        IpAddress::Ipv6(a) => a.octets(),
+    });
+    g
+}
+
+/// A datagram socket's part. Its groups are in [`Stack::groups`].
+#[derive(Default)]
+pub struct Multicast {
+    /// IP_MULTICAST_IF and IPV6_MULTICAST_IF: interface indexes; 0: by the route.
+    pub via: [u32; 2],
+    /// The address that IP_MULTICAST_IF named.
+    pub source: [u8; 4],
+}
+
+impl Stack {
+    /// The interface with an index; ENODEV.
+    pub fn by_index(&self, index: u32) -> Result<Ifc> {
+        match index {
+            1 => Ok(Ifc::Lo),
+            2 if self.eth.is_some() => Ok(Ifc::Eth),
+            _ => Err(Errno::ENODEV),
+        }
+    }
+
+    /// The interface that an index, else an address, else the route to the group says.
+    fn pick(&self, index: u32, addr: [u8; 4], group: &IpAddress) -> Result<Ifc> {
+        let addr = IpAddress::Ipv4(addr.into());
+        if index != 0 {
+            self.by_index(index)
+        } else if addr.is_unspecified() {
+            self.route(group).map(|r| r.0).map_err(|_| Errno::ENODEV)
+        } else if self.is_local(&addr) {
+            Ok(if crate::stack::is_loopback(&addr) { Ifc::Lo } else { Ifc::Eth })
+        } else {
+            Err(Errno::ENODEV)
+        }
+    }
+
+    /// Whether anybody here is a member; everybody is of the group of all hosts.
+    pub fn joined(&self, ifc: Ifc, a: &IpAddress) -> bool {
+        let all = match a {
+            IpAddress::Ipv4(a) => *a == Ipv4Address::new(224, 0, 0, 1),
+            IpAddress::Ipv6(a) => matches!(a.segments(), [0xff01 | 0xff02, 0, 0, 0, 0, 0, 0, 1]),
+        };
+        let g = group(a, ifc);
+        all || self.groups.iter().any(|m| m.1 == g)
+    }
+
+    fn multicast(&mut self, sid: u32) -> Option<&mut Multicast> {
+        match &mut self.socks.get_mut(sid)?.kind {
+            Kind::Udp(u) => Some(&mut u.multicast),
+            _ => None,
+        }
+    }
+}
+
+/// `setsockopt`. `None`: no such option here.
+pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
+    let v6 = level == IPPROTO_IPV6;
+    if v6 && !st.socks.get(sid)?.v6 {
+        return None;
+    }
+    st.multicast(sid)?;
+    // How long the value must be, and what is where in it: the interface, and the group's address.
+    let (least, index_at, group_at) = match (v6, name) {
+        (false, IP_MULTICAST_IF) => (4, 8, 0),
+        (true, IPV6_MULTICAST_IF) => (4, 0, 0),
+        (false, IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP) => (8, 8, 0),
+        (true, IPV6_ADD_MEMBERSHIP | IPV6_DROP_MEMBERSHIP) => (20, 16, 0),
+        // struct group_req: the address is in a sockaddr.
+        (false, MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP) => (136, 0, 12),
+        (true, MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP) => (136, 0, 16),
+        _ => return None,
+    };
+    if value.len() < least {
+        return Some(Err(Errno::EINVAL));
+    }
+    // What a short value leaves out is zero.
+    let mut v = [0; 136];
+    let given = value.len().min(v.len());
+    v[..given].copy_from_slice(&value[..given]);
+    let part = |at: usize| [v[at], v[at + 1], v[at + 2], v[at + 3]];
+    let index = u32::from_le_bytes(part(index_at));
+    let a = if v6 {
+        let mut octets = [0; 16];
+        octets.copy_from_slice(&v[group_at..group_at + 16]);
+        IpAddress::Ipv6(octets.into())
+    } else {
+        IpAddress::Ipv4(part(group_at).into())
+    };
+    // struct in_addr is the address; in struct ip_mreq and ip_mreqn it is the second.
+    let addr = match name {
+        IP_MULTICAST_IF if !v6 => part(if least + 4 <= value.len() { 4 } else { 0 }),
+        IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP if !v6 => part(4),
+        _ => [0; 4],
+    };
+    let none = index == 0 && addr == [0; 4];
+    let ifc = st.pick(index, addr, &a);
+    Some(match name {
+        IP_MULTICAST_IF | IPV6_MULTICAST_IF => match ifc {
+            Err(_) if !none => Err(if v6 { Errno::ENODEV } else { Errno::EADDRNOTAVAIL }),
+            ifc => {
+                let m = st.multicast(sid)?;
+                m.via[usize::from(v6)] = if none { 0 } else { ifc.map_or(0, |i| i as u32 + 1) };
+                if !v6 {
+                    m.source = addr;
+                }
+                Ok(())
+            }
+        },
+        IP_ADD_MEMBERSHIP | IPV6_ADD_MEMBERSHIP | MCAST_JOIN_GROUP if a.is_multicast() => {
+            ifc.and_then(|ifc| join(&mut st.groups, (sid, group(&a, ifc))))
+        }
+        IP_DROP_MEMBERSHIP | IPV6_DROP_MEMBERSHIP | MCAST_LEAVE_GROUP if a.is_multicast() => {
+            // On the interface that is named, or on the first that is found.
+            let g = group(&a, ifc.unwrap_or(Ifc::Lo));
+            let mine = |m: &(u32, Group)| m.0 == sid && m.1[..16] == g[..16] && (none || ifc.is_ok() && m.1 == g);
+            match st.groups.iter().position(mine) {
+                Some(i) => {
+                    st.groups.swap_remove(i);
+                    Ok(())
+                }
+                None => Err(Errno::EADDRNOTAVAIL),
+            }
+        }
+        IP_DROP_MEMBERSHIP if !v6 => Err(Errno::EADDRNOTAVAIL),
+        _ => Err(Errno::EINVAL),
+    })
+}
+
+fn join(groups: &mut Vec<(u32, Group)>, new: (u32, Group)) -> Result<()> {
+    if groups.contains(&new) {
+        return Err(Errno::EADDRINUSE);
+    }
+    if groups.iter().filter(|m| m.0 == new.0).count() == MOST || groups.try_reserve(1).is_err() {
+        return Err(Errno::ENOBUFS);
+    }
+    groups.push(new);
+    Ok(())
+}
+
+/// `getsockopt`.
+pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<u32> {
+    let v6 = st.socks.get(sid)?.v6;
+    let m = st.multicast(sid)?;
+    match (level, name) {
+        (IPPROTO_IP, IP_MULTICAST_IF) => Some(u32::from_le_bytes(m.source)),
+        (IPPROTO_IPV6, IPV6_MULTICAST_IF) if v6 => Some(m.via[1]),
+        _ => None,
+    }
+}

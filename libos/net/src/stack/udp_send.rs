@@ -1,0 +1,309 @@
+//! UDP: sending. To ourselves it is straight into the receiver's queue; to the card it goes through a smoltcp socket,
+//! for the sake of its neighbor cache and fragmentation.
+
+use super::conn::Ifc;
+use super::sock::{Kind, Name};
+use super::udp::Udp;
+use super::{Port, Stack, instant};
+use crate::device::NetDevice;
+use crate::frame::{self, Tuple};
+use crate::ipopts::{self, Values};
+use crate::phy::{Card, FrameSink, Nowhere, OneSlot, Report};
+use crate::socket::Header;
+use alloc::vec::Vec;
+use libos_base::poll::Events;
+use libos_base::{Errno, Result};
+use smoltcp::iface::{PollResult, SocketHandle, SocketSet};
+use smoltcp::socket::udp;
+use smoltcp::wire::{IpAddress, IpListenEndpoint};
+
+/// Largest UDP payload over IPv4, and over IPv6.
+const MAX4: usize = 65507;
+pub const MAX: usize = 65527;
+/// Largest payload that is sent in IPv4 fragments: smoltcp's buffer for them, without headers.
+const FRAGMENTED: usize = 4096 - 28;
+
+/// A sending half.
+pub struct Out {
+    set: SocketSet<'static>,
+    handle: SocketHandle,
+    capacity: usize,
+    /// Hop limit and type of service of what is queued.
+    marks: (u8, u8),
+}
+
+/// What becomes of a datagram to be sent.
+struct Way {
+    ifc: Ifc,
+    source: IpAddress,
+    marks: (u8, u8),
+    /// It goes out on the card.
+    wire: bool,
+    /// It comes back to us: always by loopback, multicasts and broadcasts from the card, too.
+    back: bool,
+}
+
+impl Udp {
+    /// Bytes not yet handed to the card.
+    pub fn unsent(&self) -> usize {
+        self.out.as_ref().map_or(0, |o| o.set.get::<udp::Socket>(o.handle).send_queue())
+    }
+}
+
+impl Stack {
+    /// Queues a datagram. `None`: no room now.
+    pub fn udp_send(&mut self, sid: u32, to: Name, header: &Header, data: &[u8]) -> Option<Result<()>> {
+        let way = match self.udp_prepare(sid, to, header, data.len()) {
+            Ok(way) => way?,
+            Err(e) => return Some(Err(e)),
+        };
+        if way.wire {
+            let Some(u) = self.udp(sid) else { return Some(Err(Errno::EBADF)) };
+            let out = u.out.as_mut()?;
+            let mut meta = udp::UdpMetadata::from(to);
+            meta.local_address = Some(way.source);
+            match out.set.get_mut::<udp::Socket>(out.handle).send_slice(data, meta) {
+                Ok(()) => {
+                    u.last_to = Some(to.0);
+                    self.touch_udp(sid);
+                }
+                Err(udp::SendError::BufferFull) => {
+                    u.want_room = true;
+                    return None;
+                }
+                Err(udp::SendError::Unaddressable) => return Some(Err(Errno::EINVAL)),
+            }
+        }
+        Some(if way.back { self.udp_loop(sid, to, &way, data) } else { Ok(()) })
+    }
+
+    /// To ourselves: straight into the receiver's queue, of any size.
+    fn udp_loop(&mut self, sid: u32, to: Name, way: &Way, data: &[u8]) -> Result<()> {
+        let (_, port) = self.sock(sid)?.bound.ok_or(Errno::EINVAL)?;
+        let tuple = Tuple { local: to.0, lport: to.1, remote: way.source, rport: port };
+        let (ttl, tos) = way.marks;
+        if !self.udp_deliver(way.ifc, &frame::Udp { tuple, data, ttl, tos }) && to.0.is_unicast() {
+            let back = Tuple { local: way.source, lport: port, remote: to.0, rport: to.1 };
+            self.udp_error(&back, Errno::ECONNREFUSED);
+        }
+        Ok(())
+    }
+
+    /// The most that one datagram may carry.
+    fn limit(&self, ifc: Ifc, to: &IpAddress, o: &Values) -> usize {
+        match (ifc, to) {
+            (Ifc::Lo, IpAddress::Ipv4(_)) => MAX4,
+            (Ifc::Lo, IpAddress::Ipv6(_)) => MAX,
+            (Ifc::Eth, IpAddress::Ipv6(_)) => self.mtu(ifc) - 48,
+            (Ifc::Eth, _) if ipopts::WHOLE.contains(&o[ipopts::MTU_DISCOVER]) => self.mtu(ifc) - 28,
+            // smoltcp fragments IPv4 through a buffer of fixed size.
+            (Ifc::Eth, _) => FRAGMENTED,
+        }
+    }
+
+    /// The same, for a datagram that is being put together.
+    pub fn udp_limit(&self, sid: u32, to: &IpAddress, header: &Header) -> Result<usize> {
+        let (ifc, _) = self.udp_route(sid, to, header)?;
+        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        Ok(self.limit(ifc, to, &s.opts.ip))
+    }
+
+    /// Interface and source address: what the message says, the socket's multicast or bound interface, or the route.
+    pub fn udp_route(&self, sid: u32, to: &IpAddress, header: &Header) -> Result<(Ifc, IpAddress)> {
+        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let Kind::Udp(u) = &s.kind else { return Err(Errno::EBADF) };
+        let via = u.multicast.via[usize::from(matches!(to, IpAddress::Ipv6(_)))];
+        let index = [header.index, s.device, via].into_iter().find(|&i| i != 0).unwrap_or(0);
+        let (ifc, mut source) = if to.is_multicast() && index != 0 {
+            let ifc = self.by_index(index)?;
+            let source = match (ifc, to) {
+                (Ifc::Lo, IpAddress::Ipv4(_)) => Some(IpAddress::v4(127, 0, 0, 1)),
+                (Ifc::Lo, IpAddress::Ipv6(_)) => Some(IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 1)),
+                _ => self.eth.as_ref().and_then(|e| e.iface.get_source_address(to)),
+            };
+            (ifc, source.ok_or(Errno::ENETUNREACH)?)
+        } else {
+            self.route_for(sid, to, header.direct)?
+        };
+        if let Some((super::ports::Local::One(a), _)) = s.bound
+            && a.is_unicast()
+        {
+            source = a;
+        }
+        Ok((ifc, header.from.unwrap_or(source)))
+    }
+
+    /// The way of a datagram, and a sending half with room for `len`. `Ok(None)`: no room now.
+    fn udp_prepare(&mut self, sid: u32, to: Name, header: &Header, len: usize) -> Result<Option<Way>> {
+        let (ifc, source) = self.udp_route(sid, &to.0, header)?;
+        let broadcast = to.0.is_broadcast() || self.is_subnet_broadcast(&to.0);
+        let many = to.0.is_multicast();
+        let port = self.autobind(sid)?;
+        let o = self.sock(sid)?.opts.ip;
+        let [unicast, group, tos, echo] = if matches!(to.0, IpAddress::Ipv6(_)) {
+            [ipopts::HOPS, ipopts::MULTICAST_HOPS, ipopts::TCLASS, ipopts::MULTICAST_LOOP6]
+        } else {
+            [ipopts::TTL, ipopts::MULTICAST_TTL, ipopts::TOS, ipopts::MULTICAST_LOOP]
+        };
+        let hops = header.hops.unwrap_or(o[if many { group } else { unicast }]);
+        let marks = (hops, header.tos.unwrap_or(o[tos]));
+        let limit = self.limit(ifc, &to.0, &o);
+        let back = ifc == Ifc::Lo || broadcast || (many && o[echo] != 0);
+        let mut grew = 0;
+        let u = self.udp(sid).ok_or(Errno::EBADF)?;
+        if broadcast && !u.broadcast {
+            return Err(Errno::EACCES);
+        }
+        if len > limit {
+            return Err(Errno::EMSGSIZE);
+        }
+        // A multicast without hops stays on this host.
+        let wire = ifc == Ifc::Eth && !(many && hops == 0);
+        let way = Way { ifc, source, marks, wire, back };
+        if !wire {
+            return Ok(Some(way));
+        }
+        let slot = &mut u.out;
+        let enough = slot.as_ref().is_some_and(|o| o.capacity >= len && o.marks == marks);
+        // What is queued goes out as the socket is then, so it must be gone first.
+        if !enough && slot.as_ref().is_some_and(|o| o.set.get::<udp::Socket>(o.handle).send_queue() > 0) {
+            u.want_room = true;
+            return Ok(None);
+        }
+        if slot.as_ref().is_none_or(|o| o.capacity < len) {
+            let capacity = len.next_power_of_two().clamp(8192, 131_072);
+            let old = slot.as_ref().map_or(0, |o| o.capacity);
+            *slot = Some(Out::new(port, capacity)?);
+            u.charged += capacity;
+            u.charged -= old;
+            grew = capacity - old;
+        }
+        let o = slot.as_mut().ok_or(Errno::ENOBUFS)?;
+        o.marks = marks;
+        o.set.get_mut::<udp::Socket>(o.handle).set_hop_limit(Some(hops.max(1)));
+        self.memory.used += grew;
+        Ok(Some(way))
+    }
+
+    /// UDP_CORK. Off sends what has been put together.
+    pub fn udp_cork(&mut self, sid: u32, on: bool) -> Result<()> {
+        let u = self.udp(sid).ok_or(Errno::EBADF)?;
+        u.corked = on;
+        if on {
+            return Ok(());
+        }
+        match u.cork.take() {
+            Some(c) => self.udp_send(sid, c.to, &c.header, &c.data).unwrap_or(Err(Errno::EAGAIN)),
+            None => Ok(()),
+        }
+    }
+
+    fn touch_udp(&mut self, sid: u32) {
+        let room = self.dirty_udp.try_reserve(1).is_ok();
+        if let Some(u) = self.udp(sid)
+            && !u.dirty
+            && room
+        {
+            u.dirty = true;
+            self.dirty_udp.push(sid);
+        }
+    }
+
+    /// Sends what datagram sockets have queued.
+    pub fn send_udp(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
+        let now = self.now;
+        let mut i = 0;
+        while i < self.dirty_udp.len() && !self.tx_full {
+            let sid = self.dirty_udp[i];
+            i += 1;
+            let Some(sock) = self.socks.get_mut(sid) else { continue };
+            let shared = sock.shared.clone();
+            let Kind::Udp(u) = &mut sock.kind else { continue };
+            u.dirty = false;
+            u.next_at = u64::MAX;
+            let (mut blocked, mut asked) = (false, false);
+            if let (Some(out), Some(Port { iface, link, .. })) = (&mut u.out, &mut self.eth) {
+                let mut nowhere = Nowhere;
+                let mut card;
+                let sink: &mut dyn FrameSink = match dev.as_deref_mut() {
+                    Some(d) => {
+                        card = Card(d);
+                        &mut card
+                    }
+                    None => &mut nowhere,
+                };
+                let report = Report { tos: out.marks.1, ..Report::default() };
+                let mut slot = OneSlot { link: *link, rx: None, sink, report };
+                let at = instant(now);
+                // A datagram in fragments goes out one at a time, between which smoltcp reports nothing sent.
+                while iface.poll_egress(at, &mut slot, &mut out.set) != PollResult::None
+                    || (iface.poll_at(at, &out.set).is_some_and(|t| t <= at)
+                        && !slot.report.blocked
+                        && slot.report.asked.is_none())
+                {}
+                (blocked, asked) = (slot.report.blocked, slot.report.asked.is_some());
+                self.stats.tx += u64::from(slot.report.frames);
+                if let Some(t) = iface.poll_at(at, &out.set) {
+                    u.next_at = (t.total_micros() as u64 * 1000).max(now + 1);
+                }
+            }
+            let woken = u.want_room && u.unsent() < 4096;
+            u.want_room &= !woken;
+            let waiting = u.next_at != u64::MAX;
+            let ask = u.last_to.filter(|_| waiting && !blocked);
+            if woken {
+                self.wake(&shared, Events::OUT | Events::WRNORM);
+            }
+            if blocked {
+                self.tx_full = true;
+            }
+            if let Some(to) = ask {
+                self.neighbor_needed(&to, asked);
+            }
+            if waiting || blocked {
+                self.control.udp_waiting.retain(|&s| s != sid);
+                if self.control.udp_waiting.try_reserve(1).is_ok() {
+                    self.control.udp_waiting.push(sid);
+                }
+            }
+        }
+        self.dirty_udp.drain(..i.min(self.dirty_udp.len()));
+    }
+
+    /// Datagram sockets that wait for a neighbor or for the card are polled again.
+    pub fn udp_neighbors_changed(&mut self) {
+        let list = core::mem::take(&mut self.control.udp_waiting);
+        for sid in list {
+            self.touch_udp(sid);
+        }
+    }
+
+    /// When the first waiting datagram socket is due.
+    pub fn udp_next(&self) -> u64 {
+        let at = |sid: &u32| match self.socks.get(*sid).map(|s| &s.kind) {
+            Some(Kind::Udp(u)) => u.next_at,
+            _ => u64::MAX,
+        };
+        self.control.udp_waiting.iter().map(at).min().unwrap_or(u64::MAX)
+    }
+}
+
+impl Out {
+    fn new(port: u16, capacity: usize) -> Result<Self> {
+        let packets = 64;
+        let mut meta = Vec::new();
+        meta.try_reserve_exact(packets).map_err(|_| Errno::ENOBUFS)?;
+        meta.resize(packets, udp::PacketMetadata::EMPTY);
+        let mut data = Vec::new();
+        data.try_reserve_exact(capacity).map_err(|_| Errno::ENOBUFS)?;
+        data.resize(capacity, 0u8);
+        let none = udp::PacketBuffer::new(Vec::new(), Vec::new());
+        let mut s = udp::Socket::new(none, udp::PacketBuffer::new(meta, data));
+        s.bind(IpListenEndpoint { addr: None, port }).map_err(|_| Errno::EINVAL)?;
+        let mut storage = Vec::new();
+        storage.try_reserve_exact(1)?;
+        let mut set = SocketSet::new(storage);
+        let handle = set.add(s);
+        Ok(Self { set, handle, capacity, marks: (0, 0) })
+    }
+}
