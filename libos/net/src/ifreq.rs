@@ -4,7 +4,7 @@ use crate::net::Net;
 use crate::stack::conn::Ifc;
 use alloc::vec::Vec;
 use libos_base::{Errno, Result, user};
-use smoltcp::wire::{HardwareAddress, IpCidr};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address};
 
 /// Bytes that can be read (also SIOCINQ).
 pub const FIONREAD: u32 = 0x541b;
@@ -22,9 +22,11 @@ const SIOCGIFHWADDR: u32 = 0x8927;
 const SIOCGIFINDEX: u32 = 0x8933;
 const SIOCGIFTXQLEN: u32 = 0x8942;
 
-/// IFF_UP, IFF_BROADCAST, IFF_LOOPBACK, IFF_RUNNING, IFF_MULTICAST.
-const LO_FLAGS: u32 = 0x1 | 0x8 | 0x40;
-const ETH_FLAGS: u32 = 0x1 | 0x2 | 0x40 | 0x1000;
+/// IFF_RUNNING and IFF_LOWER_UP: the cable is in.
+pub const RUNNING: u32 = 0x40 | 0x10000;
+/// IFF_UP, IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST.
+const LO_FLAGS: u32 = 0x1 | 0x8 | RUNNING;
+const ETH_FLAGS: u32 = 0x1 | 0x2 | 0x1000;
 
 /// What can be told about an interface.
 pub struct IfInfo {
@@ -34,6 +36,8 @@ pub struct IfInfo {
     pub mtu: u32,
     pub mac: [u8; 6],
     pub addrs: Vec<IpCidr>,
+    /// Routers to everywhere else.
+    pub gateways: [Option<IpAddress>; 2],
 }
 
 /// The interfaces that exist.
@@ -47,12 +51,17 @@ pub fn interfaces(net: &Net) -> Vec<IfInfo> {
             mtu: crate::stack::LO_MTU as u32,
             mac: [0; 6],
             addrs: st.lo.iface.ip_addrs().to_vec(),
+            gateways: [None; 2],
         });
         let mtu = st.mtu(Ifc::Eth) as u32;
         if let Some(e) = &st.eth {
             let HardwareAddress::Ethernet(mac) = e.iface.hardware_addr() else { return v };
             let addrs = e.iface.ip_addrs().to_vec();
-            v.push(IfInfo { index: 2, name: "eth0", flags: ETH_FLAGS, mtu, mac: mac.0, addrs });
+            let routes = e.iface.routes();
+            let gateways = [routes.get_default_ipv4_route(), routes.get_default_ipv6_route()];
+            let gateways = gateways.map(|r| r.map(|r| r.via_router));
+            let flags = ETH_FLAGS | if st.cable { RUNNING } else { 0 };
+            v.push(IfInfo { index: 2, name: "eth0", flags, mtu, mac: mac.0, addrs, gateways });
         }
         v
     })
@@ -63,6 +72,13 @@ fn sockaddr(octets: [u8; 4]) -> [u8; 16] {
     a[0] = 2;
     a[4..8].copy_from_slice(&octets);
     a
+}
+
+/// What begins with this.
+fn begin(b: &[u8]) -> [u8; 16] {
+    let mut v = [0; 16];
+    v[..b.len()].copy_from_slice(b);
+    v
 }
 
 fn ipv4(i: &IfInfo) -> Option<smoltcp::wire::Ipv4Cidr> {
@@ -91,29 +107,34 @@ pub fn ioctl(net: &Net, cmd: u32, arg: usize) -> Result<usize> {
         all.iter().find(|i| i.name.as_bytes() == name).ok_or(Errno::ENODEV)?
     };
     let cidr = ipv4(found).ok_or(Errno::EADDRNOTAVAIL);
-    match cmd {
-        SIOCGIFNAME => {
-            req[..16].fill(0);
-            req[..found.name.len()].copy_from_slice(found.name.as_bytes());
+    let (at, n, value) = match cmd {
+        SIOCGIFNAME => (0, 16, begin(found.name.as_bytes())),
+        SIOCGIFADDR | SIOCGIFNETMASK | SIOCGIFBRDADDR => {
+            let c = cidr?;
+            let a = match cmd {
+                SIOCGIFADDR => c.address(),
+                SIOCGIFNETMASK => c.netmask(),
+                _ => c.broadcast().unwrap_or(Ipv4Address::UNSPECIFIED),
+            };
+            (16, 16, sockaddr(a.octets()))
         }
-        SIOCGIFFLAGS => req[16..18].copy_from_slice(&(found.flags as u16).to_le_bytes()),
-        SIOCGIFADDR => req[16..32].copy_from_slice(&sockaddr(cidr?.address().octets())),
-        SIOCGIFNETMASK => req[16..32].copy_from_slice(&sockaddr(cidr?.netmask().octets())),
-        SIOCGIFBRDADDR => {
-            let b = cidr?.broadcast().map_or([0; 4], |b| b.octets());
-            req[16..32].copy_from_slice(&sockaddr(b));
-        }
-        SIOCGIFMETRIC => req[16..20].fill(0),
-        SIOCGIFMTU => req[16..20].copy_from_slice(&found.mtu.to_le_bytes()),
         SIOCGIFHWADDR => {
-            let kind: u16 = if found.index == 1 { 772 } else { 1 };
-            req[16..32].fill(0);
-            req[16..18].copy_from_slice(&kind.to_le_bytes());
-            req[18..24].copy_from_slice(&found.mac);
+            let mut v = begin(&(if found.index == 1 { 772u16 } else { 1 }).to_le_bytes());
+            v[2..8].copy_from_slice(&found.mac);
+            (16, 16, v)
         }
-        SIOCGIFTXQLEN => req[16..20].copy_from_slice(&1000u32.to_le_bytes()),
-        _ => req[16..20].copy_from_slice(&found.index.to_le_bytes()),
-    }
+        _ => {
+            let v = match cmd {
+                SIOCGIFFLAGS => found.flags,
+                SIOCGIFMETRIC => 0,
+                SIOCGIFMTU => found.mtu,
+                SIOCGIFTXQLEN => 1000,
+                _ => found.index,
+            };
+            (16, if cmd == SIOCGIFFLAGS { 2 } else { 4 }, begin(&v.to_le_bytes()))
+        }
+    };
+    req[at..at + n].copy_from_slice(&value[..n]);
     user::write(arg, &req)?;
     Ok(0)
 }
@@ -132,7 +153,7 @@ fn conf(all: &[IfInfo], arg: usize) -> Result<usize> {
                 break;
             }
             let mut req = [0u8; 40];
-            req[..i.name.len()].copy_from_slice(i.name.as_bytes());
+            req[..16].copy_from_slice(&begin(i.name.as_bytes()));
             req[16..32].copy_from_slice(&sockaddr(c.address().octets()));
             user::write(buf + at, &req)?;
             at += 40;

@@ -18,6 +18,7 @@ pub mod netlink;
 pub mod options;
 mod phy;
 mod reassembly;
+mod rtnetlink;
 pub mod socket;
 mod sockopts;
 mod stack;

@@ -2,12 +2,13 @@
 
 use crate::config::{Hooks, NetConfig};
 use crate::device::NetDevice;
+use crate::rtnetlink::Monitor;
 use crate::socket::Wait;
 use crate::stack::{Shared, Stack};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{Mutex, MutexGuard, Once};
 use libos_base::thread::{self, Park};
@@ -27,8 +28,11 @@ pub struct Net {
     worker: Once<Arc<dyn Park>>,
     /// When the network thread will look by itself. Written under the lock.
     sleeps_until: AtomicU64,
+    /// The card has said that something other than its queues has changed: the link.
+    link_news: AtomicBool,
     hooks: Arc<dyn Hooks>,
     configured: Pollee,
+    pub(crate) monitor: Monitor,
     clock: fn() -> u64,
 }
 
@@ -54,8 +58,10 @@ impl Net {
             inner: Mutex::new(Inner { stack, dev }),
             worker: Once::new(),
             sleeps_until: AtomicU64::new(0),
+            link_news: AtomicBool::new(false),
             hooks,
             configured: Pollee::new(),
+            monitor: Monitor::new(),
             clock,
         })
     }
@@ -88,7 +94,7 @@ impl Net {
         }
         let Inner { stack, dev } = &mut *inner;
         let next = stack.pump(dev.as_deref_mut(), false);
-        let early = next < self.sleeps_until.load(Ordering::Relaxed);
+        let early = next < self.sleeps_until.load(Ordering::Relaxed) || stack.control.news;
         let wakes = core::mem::take(&mut stack.wakes);
         drop(inner);
         notify(wakes);
@@ -102,12 +108,20 @@ impl Net {
     pub fn poll(&self) -> u64 {
         let mut inner = self.lock();
         let Inner { stack, dev } = &mut *inner;
+        if self.link_news.load(Ordering::Relaxed) && self.link_news.swap(false, Ordering::Acquire) {
+            let up = dev.as_ref().is_some_and(|d| d.link_up());
+            stack.control.news |= up != core::mem::replace(&mut stack.cable, up);
+        }
         let next = stack.pump(dev.as_deref_mut(), true);
         self.sleeps_until.store(next, Ordering::Relaxed);
         let wakes = core::mem::take(&mut stack.wakes);
-        let news = core::mem::take(&mut stack.control.news) || stack.control.resolv.is_some();
+        let changed = core::mem::take(&mut stack.control.news);
+        let news = changed || stack.control.resolv.is_some();
         drop(inner);
         notify(wakes);
+        if changed {
+            self.monitor.changed(self);
+        }
         if news {
             self.configured.notify(Events::IN);
         }
@@ -130,6 +144,11 @@ impl Net {
         if let Some(w) = self.worker.get() {
             w.unpark();
         }
+    }
+
+    /// The card's interrupt for its configuration: the link may have changed.
+    pub fn link_changed(&self) {
+        self.link_news.store(true, Ordering::Release);
     }
 
     /// The network thread.

@@ -1,51 +1,123 @@
-//! Enough of NETLINK_ROUTE for getifaddrs() and if_nameindex(): dumps of links and addresses (rtnetlink(7)).
+//! NETLINK_ROUTE sockets: dumps of links, addresses and routes, and notifications of their changes (netlink(7)).
 
-use crate::addr::{AF_INET, AF_INET6, AF_NETLINK, Addr, family};
-use crate::ifreq::{IfInfo, interfaces};
+use crate::addr::{AF_NETLINK, Addr, family};
 use crate::net::Net;
-use crate::socket::{Incoming, Msg, Ops, Outgoing, SOCK_RAW, Wait};
+use crate::options::int;
+use crate::rtnetlink::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, Record, records};
+use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, SOCK_RAW, SOL_SOCKET, Wait};
+use crate::sockopts::{BUF_DEFAULT, SO_ERROR, SO_PASSCRED, SO_RCVBUF, words};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::Mutex;
 use libos_base::{Errno, Result};
-use smoltcp::wire::IpCidr;
 
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
-const RTM_NEWLINK: u16 = 16;
-const RTM_GETLINK: u16 = 18;
-const RTM_NEWADDR: u16 = 20;
-const RTM_GETADDR: u16 = 22;
 const NLM_F_MULTI: u16 = 2;
 const NLM_F_DUMP: u16 = 0x300;
 const HEADER: usize = 16;
 
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_BROADCAST: u16 = 2;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
-const IFA_LABEL: u16 = 3;
-const IFA_BROADCAST: u16 = 4;
+/// SOL_NETLINK.
+const LEVEL: i32 = 270;
+const ADD_MEMBERSHIP: i32 = 1;
+const DROP_MEMBERSHIP: i32 = 2;
+const NO_ENOBUFS: i32 = 5;
+const LIST_MEMBERSHIPS: i32 = 9;
+/// What is so in any case: one namespace, short error messages, no need to explain errors further.
+const LISTEN_ALL_NSID: i32 = 8;
+const CAP_ACK: i32 = 10;
+const EXT_ACK: i32 = 11;
+/// RTNLGRP_MAX.
+const GROUPS: i32 = 39;
+
+/// What the lock protects.
+#[derive(Default)]
+struct State {
+    groups: u64,
+    /// Messages, each with the group that it was sent to.
+    inbox: VecDeque<(u8, Vec<u8>)>,
+    bytes: usize,
+    limit: usize,
+    /// A notification was lost: ENOBUFS, once.
+    lost: bool,
+    pass_creds: bool,
+    /// Flags by option number.
+    flags: u32,
+}
+
+/// A socket as the notifier sees it.
+pub struct Member {
+    /// 0: not bound.
+    pub port: AtomicU32,
+    state: Mutex<State>,
+    pollee: Pollee,
+}
+
+impl Member {
+    /// A record is there or (by its type) has gone.
+    pub fn tell(&self, kind: u16, r: &Record) {
+        let mut s = self.state.lock();
+        if s.groups >> (r.group - 1) & 1 == 0 {
+            return;
+        }
+        let mut a = Answer { out: Vec::new(), seq: 0, port: 0 };
+        a.message(kind, 0, &r.body);
+        if s.push(r.group, a.out).is_err() && s.flags >> NO_ENOBUFS & 1 == 0 {
+            s.lost = true;
+        }
+        drop(s);
+        self.pollee.notify(Events::IN | Events::RDNORM | Events::ERR);
+    }
+}
+
+impl State {
+    fn push(&mut self, group: u8, message: Vec<u8>) -> Result<()> {
+        if self.bytes + message.len() > self.limit || self.inbox.try_reserve(1).is_err() {
+            return Err(Errno::ENOBUFS);
+        }
+        self.bytes += message.len();
+        self.inbox.push_back((group, message));
+        Ok(())
+    }
+}
 
 /// A NETLINK_ROUTE socket.
 pub struct NetlinkSocket {
     net: Arc<Net>,
     kind: u32,
-    inbox: Mutex<VecDeque<Vec<u8>>>,
-    pollee: Pollee,
+    /// The process: the first socket's port.
+    pid: u32,
+    member: Arc<Member>,
 }
 
 impl NetlinkSocket {
     /// `socket(AF_NETLINK, SOCK_RAW or SOCK_DGRAM, NETLINK_ROUTE)`.
-    pub fn open(net: &Arc<Net>, kind: u32) -> Box<dyn Ops> {
+    pub fn open(net: &Arc<Net>, kind: u32, pid: u32) -> Result<Box<dyn Ops>> {
         debug_assert!(kind <= SOCK_RAW);
-        Box::new(Self { net: net.clone(), kind, inbox: Mutex::new(VecDeque::new()), pollee: Pollee::new() })
+        let state = Mutex::new(State { limit: BUF_DEFAULT as usize, ..State::default() });
+        let member = Arc::new(Member { port: AtomicU32::new(0), state, pollee: Pollee::new() });
+        net.monitor.add(net, &member)?;
+        Ok(Box::new(Self { net: net.clone(), kind, pid, member }))
+    }
+
+    /// Binds to a port (0: any) unless bound. EINVAL when it is bound to another.
+    fn take_port(&self, want: u32) -> Result<u32> {
+        let port = &self.member.port;
+        match port.load(Relaxed) {
+            0 => self.net.monitor.claim(&self.member, want, self.pid)?,
+            p if p != want => return Err(Errno::EINVAL),
+            _ => {}
+        }
+        Ok(port.load(Relaxed))
+    }
+
+    fn autobind(&self) -> Result<u32> {
+        self.take_port(self.member.port.load(Relaxed))
     }
 }
 
@@ -53,90 +125,51 @@ impl NetlinkSocket {
 struct Answer {
     out: Vec<u8>,
     seq: u32,
+    port: u32,
 }
 
 impl Answer {
-    fn begin(&mut self, kind: u16, flags: u16) -> usize {
-        let at = self.out.len();
-        self.out.extend_from_slice(&[0; 4]);
+    fn message(&mut self, kind: u16, flags: u16, body: &[u8]) {
+        self.out.extend_from_slice(&((HEADER + body.len()) as u32).to_le_bytes());
         self.out.extend_from_slice(&kind.to_le_bytes());
         self.out.extend_from_slice(&flags.to_le_bytes());
         self.out.extend_from_slice(&self.seq.to_le_bytes());
-        self.out.extend_from_slice(&PORT.to_le_bytes());
-        at
-    }
-    fn end(&mut self, at: usize) {
-        let n = (self.out.len() - at) as u32;
-        self.out[at..at + 4].copy_from_slice(&n.to_le_bytes());
-    }
-    fn attr(&mut self, kind: u16, data: &[u8]) {
-        self.out.extend_from_slice(&(4 + data.len() as u16).to_le_bytes());
-        self.out.extend_from_slice(&kind.to_le_bytes());
-        self.out.extend_from_slice(data);
-        self.out.resize(self.out.len().next_multiple_of(4), 0);
-    }
-    fn name(&mut self, kind: u16, name: &str) {
-        let mut b = [0; 17];
-        b[..name.len()].copy_from_slice(name.as_bytes());
-        self.attr(kind, &b[..name.len() + 1]);
-    }
-
-    fn link(&mut self, i: &IfInfo) {
-        let at = self.begin(RTM_NEWLINK, NLM_F_MULTI);
-        let kind: u16 = if i.index == 1 { 772 } else { 1 };
-        // struct ifinfomsg
-        self.out.extend_from_slice(&[0, 0]);
-        self.out.extend_from_slice(&kind.to_le_bytes());
-        self.out.extend_from_slice(&i.index.to_le_bytes());
-        self.out.extend_from_slice(&i.flags.to_le_bytes());
-        self.out.extend_from_slice(&u32::MAX.to_le_bytes());
-        self.name(IFLA_IFNAME, i.name);
-        self.attr(IFLA_MTU, &i.mtu.to_le_bytes());
-        self.attr(IFLA_ADDRESS, &i.mac);
-        self.attr(IFLA_BROADCAST, &[if i.index == 1 { 0 } else { 0xff }; 6]);
-        self.end(at);
-    }
-
-    fn addr(&mut self, i: &IfInfo, c: &IpCidr) {
-        let at = self.begin(RTM_NEWADDR, NLM_F_MULTI);
-        let (f, scope) = match c {
-            IpCidr::Ipv4(c) => (AF_INET, if c.address().is_loopback() { 254 } else { 0 }),
-            IpCidr::Ipv6(c) if c.address().is_loopback() => (AF_INET6, 254),
-            IpCidr::Ipv6(c) if c.address().segments()[0] & 0xffc0 == 0xfe80 => (AF_INET6, 253),
-            IpCidr::Ipv6(_) => (AF_INET6, 0),
-        };
-        // struct ifaddrmsg; IFA_F_PERMANENT
-        self.out.extend_from_slice(&[f as u8, c.prefix_len(), 0x80, scope]);
-        self.out.extend_from_slice(&i.index.to_le_bytes());
-        match c {
-            IpCidr::Ipv4(c) => {
-                self.attr(IFA_ADDRESS, &c.address().octets());
-                self.attr(IFA_LOCAL, &c.address().octets());
-                if let Some(b) = c.broadcast().filter(|_| i.index != 1) {
-                    self.attr(IFA_BROADCAST, &b.octets());
-                }
-                self.name(IFA_LABEL, i.name);
-            }
-            IpCidr::Ipv6(c) => self.attr(IFA_ADDRESS, &c.address().octets()),
-        }
-        self.end(at);
+        self.out.extend_from_slice(&self.port.to_le_bytes());
+        self.out.extend_from_slice(body);
     }
 }
 
-/// The port id that requests and answers carry: there is one process.
-const PORT: u32 = 1;
+/// struct sockaddr_nl.
+fn name(port: u32, groups: u32) -> Addr {
+    let mut b = [0; 12];
+    b[0] = AF_NETLINK as u8;
+    b[4..8].copy_from_slice(&port.to_le_bytes());
+    b[8..].copy_from_slice(&groups.to_le_bytes());
+    Addr::from_bytes(&b).unwrap_or(Addr::none())
+}
 
 impl Ops for NetlinkSocket {
     fn identity(&self) -> (u16, u32, u32) {
         (AF_NETLINK, self.kind, 0)
     }
     fn bind(&self, a: &[u8]) -> Result<()> {
-        let groups = a.get(8..12).ok_or(Errno::EINVAL)?;
-        // Notifications are not sent, so nobody may wait for them.
-        if family(a)? != AF_NETLINK || groups != [0; 4] { Err(Errno::EINVAL) } else { Ok(()) }
+        let word = |at: usize| a.get(at..at + 4).map(int).ok_or(Errno::EINVAL)?;
+        let (port, groups) = (word(4)? as u32, word(8)? as u32);
+        if family(a)? != AF_NETLINK {
+            return Err(Errno::EINVAL);
+        }
+        self.take_port(port)?;
+        let mut s = self.member.state.lock();
+        s.groups = s.groups >> 32 << 32 | u64::from(groups);
+        Ok(())
     }
     fn connect(&self, a: &[u8], _: Wait) -> Result<()> {
-        self.bind(a)
+        // The other side is always the kernel.
+        match family(a)? {
+            0 => Ok(()),
+            AF_NETLINK if a.len() >= 12 && a[4..8] == [0; 4] => self.autobind().map(|_| ()),
+            _ => Err(Errno::EINVAL),
+        }
     }
 
     fn send(&self, src: &mut Source<'_>, _: &Outgoing<'_>, _: Wait) -> Result<usize> {
@@ -145,50 +178,41 @@ impl Ops for NetlinkSocket {
         src.take(b.get_mut(..n).ok_or(Errno::EMSGSIZE)?)?;
         let b = &b[..n];
         let half = |o: usize| u16::from_le_bytes([b[o], b[o + 1]]);
+        let port = self.autobind()?;
         if n < HEADER + 1 {
-            return Err(Errno::EINVAL);
+            // Nothing that could be answered.
+            return Ok(n);
         }
         let (kind, flags, want) = (half(4), half(6), u16::from(b[HEADER]));
-        let mut a = Answer { out: Vec::new(), seq: u32::from_le_bytes([b[8], b[9], b[10], b[11]]) };
-        match kind {
-            RTM_GETLINK | RTM_GETADDR if flags & NLM_F_DUMP == NLM_F_DUMP => {
-                for i in interfaces(&self.net) {
-                    if kind == RTM_GETLINK {
-                        a.link(&i);
-                    } else {
-                        let wanted = |c: &&IpCidr| match c {
-                            IpCidr::Ipv4(_) => want == 0 || want == AF_INET,
-                            IpCidr::Ipv6(_) => want == 0 || want == AF_INET6,
-                        };
-                        i.addrs.iter().filter(wanted).for_each(|c| a.addr(&i, c));
+        let mut a = Answer { out: Vec::new(), seq: u32::from_le_bytes([b[8], b[9], b[10], b[11]]), port };
+        // RTM_GET* is two after RTM_NEW*.
+        match kind.wrapping_sub(2) {
+            kind @ (RTM_NEWLINK | RTM_NEWADDR | RTM_NEWROUTE) if flags & NLM_F_DUMP == NLM_F_DUMP => {
+                for r in records(&self.net).iter().filter(|r| r.kind == kind) {
+                    if want == 0 || r.family == 0 || r.family == want {
+                        a.message(kind, NLM_F_MULTI, &r.body);
                     }
                 }
-                let at = a.begin(NLMSG_DONE, NLM_F_MULTI);
-                a.out.extend_from_slice(&[0; 4]);
-                a.end(at);
+                a.message(NLMSG_DONE, NLM_F_MULTI, &[0; 4]);
             }
             _ => {
-                let at = a.begin(NLMSG_ERROR, 0);
-                a.out.extend_from_slice(&(-(Errno::EOPNOTSUPP as i32)).to_le_bytes());
-                a.out.extend_from_slice(&b[..HEADER]);
-                a.end(at);
+                let mut body = (-(Errno::EOPNOTSUPP as i32)).to_le_bytes().to_vec();
+                body.extend_from_slice(&b[..HEADER]);
+                a.message(NLMSG_ERROR, 0, &body);
             }
         }
-        let mut inbox = self.inbox.lock();
-        inbox.try_reserve(1)?;
-        if inbox.len() >= 16 {
-            return Err(Errno::ENOBUFS);
-        }
-        inbox.push_back(a.out);
-        drop(inbox);
-        self.pollee.notify(Events::IN | Events::RDNORM);
+        self.member.state.lock().push(0, a.out)?;
+        self.member.pollee.notify(Events::IN | Events::RDNORM);
         Ok(n)
     }
 
     fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming, wait: Wait) -> Result<usize> {
-        wait.block(&self.pollee, || {
-            let mut inbox = self.inbox.lock();
-            let front = inbox.front()?;
+        wait.block(&self.member.pollee, || {
+            let mut s = self.member.state.lock();
+            if core::mem::take(&mut s.lost) {
+                return Some(Err(Errno::ENOBUFS));
+            }
+            let (group, front) = s.inbox.front()?;
             let n = match dst.put(front) {
                 Ok(n) => n,
                 Err(e) => return Some(Err(e)),
@@ -198,10 +222,14 @@ impl Ops for NetlinkSocket {
             if full > n {
                 msg.out_flags |= Msg::TRUNC;
             }
-            if !msg.flags.contains(Msg::PEEK) {
-                inbox.pop_front();
+            msg.from = name(0, if *group == 0 { 0 } else { 1 << (group - 1) });
+            if s.pass_creds {
+                msg.creds = Some(Creds::default());
             }
-            msg.from = kernel();
+            if !msg.flags.contains(Msg::PEEK) {
+                s.bytes -= full;
+                s.inbox.pop_front();
+            }
             Some(Ok(if msg.flags.contains(Msg::TRUNC) { full } else { n }))
         })
     }
@@ -210,32 +238,52 @@ impl Ops for NetlinkSocket {
         Err(Errno::EOPNOTSUPP)
     }
     fn local(&self) -> Result<Addr> {
-        let mut b = [0; 12];
-        b[0] = AF_NETLINK as u8;
-        b[4..8].copy_from_slice(&PORT.to_le_bytes());
-        Addr::from_bytes(&b)
+        let s = self.member.state.lock();
+        Ok(name(self.member.port.load(Relaxed), s.groups as u32))
     }
     fn peer(&self) -> Result<Addr> {
-        Ok(kernel())
+        Ok(name(0, 0))
     }
-    fn set(&self, _: i32, _: i32, _: &[u8]) -> Option<Result<()>> {
-        None
+
+    fn set(&self, level: i32, option: i32, value: &[u8]) -> Option<Result<()>> {
+        // Shorter than an int is 0.
+        let v = int(value).unwrap_or(0);
+        let mut s = self.member.state.lock();
+        match (level, option) {
+            (SOL_SOCKET, SO_PASSCRED) => s.pass_creds = v != 0,
+            (SOL_SOCKET, SO_RCVBUF) => s.limit = v as usize,
+            (LEVEL, ADD_MEMBERSHIP | DROP_MEMBERSHIP) if !(1..=GROUPS).contains(&v) => return Some(Err(Errno::EINVAL)),
+            (LEVEL, ADD_MEMBERSHIP) => s.groups |= 1 << (v - 1),
+            (LEVEL, DROP_MEMBERSHIP) => s.groups &= !(1 << (v - 1)),
+            (LEVEL, NO_ENOBUFS | LISTEN_ALL_NSID | CAP_ACK | EXT_ACK) => {
+                s.flags = s.flags & !(1 << option) | u32::from(v != 0) << option;
+            }
+            _ => return None,
+        }
+        Some(Ok(()))
     }
-    fn get(&self, _: i32, _: i32) -> Option<Result<Vec<u8>>> {
-        None
+    fn get(&self, level: i32, option: i32) -> Option<Result<Vec<u8>>> {
+        let mut s = self.member.state.lock();
+        let v = match (level, option) {
+            (LEVEL, LIST_MEMBERSHIPS) => return Some(Ok(words(&[s.groups as u32, (s.groups >> 32) as u32]))),
+            (LEVEL, NO_ENOBUFS | LISTEN_ALL_NSID | CAP_ACK | EXT_ACK) => s.flags >> option & 1,
+            (SOL_SOCKET, SO_ERROR) if core::mem::take(&mut s.lost) => Errno::ENOBUFS as u32,
+            _ => return None,
+        };
+        Some(Ok(words(&[v])))
     }
     fn events(&self) -> Events {
-        let readable = !self.inbox.lock().is_empty();
-        Events::OUT | Events::WRNORM | if readable { Events::IN | Events::RDNORM } else { Events::empty() }
+        let s = self.member.state.lock();
+        let mut e = Events::OUT | Events::WRNORM;
+        if !s.inbox.is_empty() {
+            e |= Events::IN | Events::RDNORM;
+        }
+        if s.lost {
+            e |= Events::ERR;
+        }
+        e
     }
     fn pollee(&self) -> &Pollee {
-        &self.pollee
+        &self.member.pollee
     }
-}
-
-/// The address of the other side: port 0.
-fn kernel() -> Addr {
-    let mut b = [0; 12];
-    b[0] = AF_NETLINK as u8;
-    Addr::from_bytes(&b).unwrap_or(Addr::none())
 }

@@ -156,7 +156,7 @@ fn the_first_datagram_to_a_new_neighbor_does_not_wait() {
 #[test]
 fn netlink_lists_interfaces_and_addresses() {
     let p = Pair::new();
-    let s = Socket::new(libos_net::netlink::NetlinkSocket::open(&p.a, 3), true);
+    let s = Socket::new(libos_net::netlink::NetlinkSocket::open(&p.a, 3, 42).unwrap(), true);
     let ask = |kind: u16| {
         let mut m = vec![17, 0, 0, 0];
         m.extend(kind.to_le_bytes());
@@ -182,6 +182,8 @@ fn netlink_lists_interfaces_and_addresses() {
     let addrs = messages(&ask(22));
     assert_eq!(addrs.len(), 5, "127.0.0.1, ::1, 10.0.0.1, link-local, done");
     assert!(addrs.iter().any(|m| m.1.windows(4).any(|w| w == A)));
-    assert_eq!(messages(&ask(26))[0].0, 2, "routes are not told: an error");
+    let routes = messages(&ask(26));
+    assert_eq!(routes.iter().map(|m| m.0).collect::<Vec<_>>(), [24, 24, 3], "to the two subnets");
+    assert_eq!(messages(&ask(34))[0].0, 2, "rules are not told: an error");
     assert_eq!(recv(&s, 10), Err(Errno::EAGAIN));
 }

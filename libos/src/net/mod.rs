@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::net::IpAddr;
 use device::VirtioCard;
-use drivers::virtio::net as card;
+use drivers::virtio::{Cause, net as card};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::sync::Once;
 use libos_base::time::{self, NS};
@@ -80,8 +80,11 @@ fn config() -> NetConfig {
 fn take_card() -> Option<Box<dyn NetDevice>> {
     let options = card::Options::for_memory(memory() as u64);
     while let Some(device) = crate::devices::take_device(drivers::virtio::id::NET) {
-        let wake = Arc::new(|_| {
+        let wake = Arc::new(|cause: Cause| {
             if let Some(net) = NET.get() {
+                if cause.contains(Cause::CONFIG) {
+                    net.link_changed();
+                }
                 net.interrupt();
             }
         });

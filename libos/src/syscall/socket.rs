@@ -8,7 +8,7 @@ use libos_base::{Errno, Result, user};
 use libos_fs::process;
 use libos_net::addr::{self, Addr};
 use libos_net::netlink::NetlinkSocket;
-use libos_net::socket::{Ops, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, Socket};
+use libos_net::socket::{Ops, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, Socket};
 use libos_net::tcp::TcpSocket;
 use libos_net::udp::UdpSocket;
 
@@ -20,7 +20,7 @@ const IPPROTO_UDP: u32 = 17;
 /// Type, and whether nonblocking and close-on-exec. EINVAL.
 fn kind(ty: u32) -> Result<(u32, bool, bool)> {
     let base = ty & 0xf;
-    if ty & !(0xf | SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 || base == 0 || base > 10 {
+    if ty & !(0xf | SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 || base > 10 {
         return Err(Errno::EINVAL);
     }
     Ok((base, ty & SOCK_NONBLOCK != 0, ty & SOCK_CLOEXEC != 0))
@@ -31,6 +31,8 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
     match domain as u16 {
         _ if domain > u32::from(u16::MAX) => Err(Errno::EAFNOSUPPORT),
         addr::AF_INET | addr::AF_INET6 => match (base, protocol) {
+            // IPPROTO_MAX
+            (_, 263..) => Err(Errno::EINVAL),
             (SOCK_STREAM, 0 | IPPROTO_TCP) => TcpSocket::open(crate::net::net(), v6),
             (SOCK_DGRAM, 0 | IPPROTO_UDP) => UdpSocket::open(crate::net::net(), v6),
             (SOCK_STREAM | SOCK_DGRAM | SOCK_RAW, _) => Err(Errno::EPROTONOSUPPORT),
@@ -38,7 +40,7 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
         },
         addr::AF_UNIX => super::unix::make(base, protocol),
         addr::AF_NETLINK => match (base, protocol) {
-            (SOCK_RAW | SOCK_DGRAM, 0) => Ok(NetlinkSocket::open(crate::net::net(), base)),
+            (SOCK_RAW | SOCK_DGRAM, 0) => NetlinkSocket::open(crate::net::net(), base, libos_fs::facts::facts().pid()),
             (SOCK_RAW | SOCK_DGRAM, _) => Err(Errno::EPROTONOSUPPORT),
             _ => Err(Errno::ESOCKTNOSUPPORT),
         },
@@ -57,20 +59,15 @@ pub fn socket(domain: u32, ty: u32, protocol: u32) -> Result<usize> {
 /// `socketpair`.
 pub fn socketpair(domain: u32, ty: u32, protocol: u32, out: usize) -> Result<usize> {
     let (base, nonblock, cloexec) = kind(ty)?;
-    if domain != u32::from(addr::AF_UNIX) {
-        let known = domain == u32::from(addr::AF_INET) || domain == u32::from(addr::AF_INET6);
-        return Err(if known { Errno::EOPNOTSUPP } else { Errno::EAFNOSUPPORT });
-    }
-    if !matches!(base, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET) {
-        return Err(Errno::ESOCKTNOSUPPORT);
-    }
-    if protocol > 1 {
-        return Err(Errno::EPROTONOSUPPORT);
-    }
-    let (a, b) = super::unix::pair(base)?;
     let fds = &process().fds;
     let (fa, fb) = (fds.reserve()?, fds.reserve()?);
     user::write(out, &[fa.fd(), fb.fd()])?;
+    // What `socket` refuses comes before what cannot be paired.
+    let made = make(domain, base, protocol)?;
+    if made.identity().0 != addr::AF_UNIX {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let (a, b) = super::unix::pair(made.identity().1)?;
     fa.install(Socket::new(a, nonblock), cloexec);
     fb.install(Socket::new(b, nonblock), cloexec);
     Ok(0)
@@ -169,7 +166,9 @@ pub fn getsockopt(fd: i32, level: i32, name: i32, at: usize, len_at: usize) -> R
     let room: i32 = user::read(len_at)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
     let v = s.get(level, name)?;
-    let n = v.len().min(room);
+    // Less than an int is one byte at this level.
+    let most = if level == 0 && v.len() == 4 && room < 4 { room.min(1) } else { room };
+    let n = v.len().min(most);
     user::copy_out(at, &v[..n])?;
     user::write(len_at, &(n as u32))?;
     Ok(0)

@@ -50,7 +50,7 @@ crate::syscalls! {
     38 setitimer(which: Op, new: In, old: Out) => time::setitimer, partial "ITIMER_REAL only (EINVAL)";
     39 getpid() => process::getpid, full;
     40 sendfile(out_fd: Fd, in_fd: Fd, offset: InOut, count: Size) => file::sendfile, partial "not from a pipe (EINVAL)";
-    41 socket(domain: Int, type: Flags, protocol: Int) => socket::socket, partial "AF_INET, AF_INET6, AF_UNIX, and AF_NETLINK for getifaddrs; docs/SOCKETS.md; no raw sockets (EPROTONOSUPPORT)";
+    41 socket(domain: Int, type: Flags, protocol: Int) => socket::socket, partial "AF_INET, AF_INET6, AF_UNIX, and AF_NETLINK for NETLINK_ROUTE; docs/SOCKETS.md; no raw sockets (EPROTONOSUPPORT)";
     42 connect(fd: Fd, addr: Sockaddr, addrlen: Uint) => socket::connect, full;
     43 accept(fd: Fd, addr: Sockaddr, addrlen: InOut) => socket::accept, full;
     44 sendto(fd: Fd, buf: In, len: Size, flags: Flags, addr: Sockaddr, addrlen: Uint) => message::sendto, partial "no urgent data, no TCP Fast Open (EOPNOTSUPP); MSG_ZEROCOPY copies";

@@ -7,6 +7,7 @@
 //! blocking:  fs namespace (rename) -> directory inode -> file inode -> page cache (writer -> storing) -> device
 //!            fd table
 //!            epoll instance -> epoll ready list (spin)
+//!            netlink monitor -> netlink socket, net stack
 //!            net stack -> (nothing blocking; copies to and from the program may fault, which takes `mm space`)
 //!            mm space (VMAs)          last: every other blocking lock may be held when program memory faults
 //! spin:      the ranks below, smallest first

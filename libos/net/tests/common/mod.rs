@@ -46,6 +46,8 @@ pub struct Direction {
     pub cut: bool,
     /// The sender's card has no room.
     pub full: bool,
+    /// The receiver's cable is out, as far as its card tells.
+    pub down: bool,
     /// Copies of frames, when asked for.
     pub tap: Option<Vec<Vec<u8>>>,
 }
@@ -126,6 +128,9 @@ impl NetDevice for Wire {
     fn arm(&mut self, _: bool) -> bool {
         false
     }
+    fn link_up(&self) -> bool {
+        !self.rx.lock().unwrap().down
+    }
 }
 
 /// What a card with offloads does: cuts segments, fills in checksums.
@@ -203,11 +208,18 @@ pub struct Options {
     pub caps: Caps,
     pub weather: Weather,
     pub memory: usize,
+    /// The first host asks for its IPv4 address.
+    pub dhcp: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { caps: Caps::default(), weather: Weather { delay: 50_000, ..Weather::default() }, memory: 256 << 20 }
+        Self {
+            caps: Caps::default(),
+            weather: Weather { delay: 50_000, ..Weather::default() },
+            memory: 256 << 20,
+            dhcp: false,
+        }
     }
 }
 
@@ -222,7 +234,10 @@ impl Pair {
             let w =
                 Wire { mac: [2, 0, 0, 0, 0, n], rx: rx.clone(), tx: tx.clone(), caps: o.caps, kicks: Arc::default() };
             let config = NetConfig {
-                ip4: Ip4::Static { addr: Ipv4Address::new(10, 0, 0, n), prefix: 24, gateway: None },
+                ip4: match n {
+                    1 if o.dhcp => Ip4::Dhcp,
+                    _ => Ip4::Static { addr: Ipv4Address::new(10, 0, 0, n), prefix: 24, gateway: None },
+                },
                 ip6: Ip6::Auto,
                 memory: o.memory,
                 ..NetConfig::default()
