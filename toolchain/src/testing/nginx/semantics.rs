@@ -30,6 +30,7 @@ const REQUESTS: &[(&str, &str, u16)] = &[
     ("no gzip", "GET /text.txt HTTP/1.1\r\nHost: a\r\n\r\n", 200),
     ("64 KiB", "GET /64k HTTP/1.1\r\nHost: a\r\n\r\n", 200),
     ("bad request", "NONSENSE\r\n\r\n", 400),
+    ("a UNIX socket", "GET /unix/64k HTTP/1.1\r\nHost: a\r\n\r\n", 200),
     ("no host", "GET / HTTP/1.1\r\n\r\n", 400),
     ("unknown method", "BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 405),
     ("DELETE", "DELETE / HTTP/1.1\r\nHost: a\r\n\r\n", 405),

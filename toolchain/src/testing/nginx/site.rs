@@ -42,7 +42,8 @@ fn configuration(listen: &str, port: u16) -> String {
          server {{\n    {listen}\n    root /usr/share/nginx/html;\n    index index.html;\n\
          location / {{ try_files $uri $uri/ =404; }}\n    location /files/ {{ autoindex on; }}\n    location = /quiet {{ return 200 \"quiet\\n\"; }}\n\
          location = /logged {{ access_log /var/log/nginx/access.log; return 200 \"logged\\n\"; }}\n    location = /log {{ default_type text/plain; alias /var/log/nginx/access.log; }}\n\
-         location = /add {{ client_body_in_file_only on; client_max_body_size 4k; proxy_pass http://127.0.0.1:{port}/quiet; proxy_pass_request_body off; }}\n  }}\n}}\n"
+         location = /add {{ client_body_in_file_only on; client_max_body_size 4k; proxy_pass http://127.0.0.1:{port}/quiet; proxy_pass_request_body off; }}\n    location /unix/ {{ proxy_pass http://unix:/run/site.sock:/; }}\n  }}\n\
+         server {{ listen unix:/run/site.sock; root /usr/share/nginx/html; }}\n}}\n"
     )
 }
 
