@@ -1,7 +1,9 @@
 // NETLINK_ROUTE: names, groups, dumps.
 #include "test.h"
-#include <sys/socket.h>
+#include <net/if.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #define SOL_NETLINK 270
 enum { ADD_MEMBERSHIP = 1, DROP_MEMBERSHIP = 2, NO_ENOBUFS = 5, LIST_MEMBERSHIPS = 9 };
@@ -104,6 +106,9 @@ int main(void)
     for (int i = 0; i < 2; i++) dump(fresh, families[i], RTM_NEWADDR);
     for (int i = 0; i < 3; i++) dump(fresh, families[i], RTM_NEWROUTE);
     IS(of(fresh).pid != 0);
+    struct ifreq r = { .ifr_name = "lo" };
+    SHOW(ioctl(s, SIOCGIFFLAGS, &r));
+    IS((r.ifr_flags & (IFF_UP | IFF_LOOPBACK | IFF_RUNNING)) == (IFF_UP | IFF_LOOPBACK | IFF_RUNNING));
     section("what there is not");
     SHOW(listen(s, 1));
     SHOW(accept(s, 0, 0));

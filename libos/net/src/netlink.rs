@@ -272,6 +272,10 @@ impl Ops for NetlinkSocket {
         };
         Some(Ok(words(&[v])))
     }
+    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+        // Programs ask any socket about interfaces.
+        crate::ifreq::ioctl(&self.net, cmd, arg)
+    }
     fn events(&self) -> Events {
         let s = self.member.state.lock();
         let mut e = Events::OUT | Events::WRNORM;
