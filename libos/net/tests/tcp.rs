@@ -575,10 +575,11 @@ fn deferred_accept_waits_for_data() {
     p.run(10 * MS);
     let s = l.accept(true).unwrap().0;
     assert_eq!(recv(&s, 10).unwrap(), b"GET");
-    // Without data: after the time.
+    // Without data: after the time, which is that of whole retransmissions: 1 + 2 + 4 s.
+    assert_eq!(l.get(6, 9).unwrap(), [7, 0, 0, 0]);
     let d = tcp(&p.a);
     let _ = d.connect(&v4(B, 80));
-    p.run(4 * S);
+    p.run(6 * S);
     assert_eq!(l.accept(true).err(), Some(Errno::EAGAIN));
     p.run(3 * S);
     assert!(l.accept(true).is_ok());
@@ -702,15 +703,27 @@ fn options_are_honoured_or_refused() {
     let p = Pair::new();
     let s = tcp(&p.a);
     let int = |l, n| i32::from_le_bytes(s.get(l, n).unwrap()[..4].try_into().unwrap());
-    for (l, n, v) in [(1, 2, 1), (1, 15, 1), (1, 9, 1), (6, 1, 1), (6, 3, 1), (6, 4, 30), (6, 18, 5000), (0, 2, 33)] {
+    for (l, n, v) in [
+        (1, 2, 1),
+        (1, 15, 1),
+        (1, 9, 1),
+        (6, 1, 1),
+        (6, 3, 1),
+        (6, 4, 30),
+        (6, 18, 5000),
+        (0, 2, 33),
+        (0, 1, 0x48),
+        (1, 36, 5),
+    ] {
         s.set(l, n, &i32::to_le_bytes(v)).unwrap();
         assert_eq!(int(l, n), v, "level {l} option {n}");
     }
     assert_eq!((int(1, 3), int(1, 39), int(1, 38), int(1, 30)), (1, 2, 6, 0));
     s.set(1, 8, &20_000i32.to_le_bytes()).unwrap();
     assert_eq!(int(1, 8), 40_000, "doubled, as on Linux");
-    // TCP_FASTOPEN, SO_PRIORITY, IP_TOS, SO_BINDTODEVICE, SO_TIMESTAMP, TCP_MAXSEG, SO_MARK
-    for (l, n) in [(6, 23), (1, 12), (0, 1), (1, 25), (1, 29), (6, 2), (1, 36), (1, 999)] {
+    assert_eq!(int(1, 12), 2, "SO_PRIORITY, by the type of service");
+    // TCP_FASTOPEN, SO_TIMESTAMP, TCP_MAXSEG, SO_NO_CHECK, SO_BUSY_POLL, IP_FREEBIND
+    for (l, n) in [(6, 23), (1, 29), (6, 2), (1, 11), (1, 46), (0, 15), (1, 999)] {
         assert_eq!(s.set(l, n, &1i32.to_le_bytes()), Err(Errno::ENOPROTOOPT), "level {l} option {n}");
     }
     assert_eq!(s.set(6, 1, &[1]), Err(Errno::EINVAL));
