@@ -1,4 +1,5 @@
-//! Resource limits that can be set: RLIMIT_NOFILE, RLIMIT_FSIZE and RLIMIT_SIGPENDING, soft and hard.
+//! Resource limits (getrlimit(2)), soft and hard. Who hands out the resource looks here; what this module does not know
+//! how to refuse is said in the support matrix.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use libos_base::{Errno, Result};
@@ -8,39 +9,96 @@ pub const INFINITY: u64 = u64::MAX;
 /// The most descriptors that a raised limit may allow (Linux's fs.nr_open is as a constant, too).
 pub const NOFILE_MAX: u64 = 1 << 16;
 
-/// A soft and a hard limit.
+/// A soft and a hard limit, each as its complement: no limit is 0, which takes no room in the image.
 pub struct Limit {
     soft: AtomicU64,
     hard: AtomicU64,
 }
 
+/// Seconds of processor time.
+pub static CPU: Limit = Limit::none();
+/// Size a file may be written to.
+pub static FSIZE: Limit = Limit::none();
+/// Private writable memory.
+pub static DATA: Limit = Limit::none();
+/// What the main stack may grow to.
+pub static STACK: Limit = Limit::new(8 << 20, INFINITY);
+/// Threads of the user.
+pub static NPROC: Limit = Limit::none();
 /// Open descriptors.
 pub static NOFILE: Limit = Limit::new(1024, NOFILE_MAX);
 /// Signals that may be queued, timers included.
 pub static SIGPENDING: Limit = Limit::new(4096, 4096);
-/// Size a file may be written to.
-pub static FSIZE: Limit = Limit::new(INFINITY, INFINITY);
+/// Locked memory.
+pub static MEMLOCK: Limit = Limit::new(8 << 20, 8 << 20);
+/// Address space.
+pub static AS: Limit = Limit::none();
+/// How far the nice value may be lowered: to 20 minus this.
+pub static NICE: Limit = Limit::new(0, 0);
+static CORE: Limit = Limit::new(0, INFINITY);
+static RSS: Limit = Limit::none();
+static LOCKS: Limit = Limit::none();
+static MSGQUEUE: Limit = Limit::new(819_200, 819_200);
+static RTPRIO: Limit = Limit::new(0, 0);
+static RTTIME: Limit = Limit::none();
+
+/// By number (asm-generic/resource.h). What Linux gives its first process; no limit where Linux goes by memory.
+static ALL: [&Limit; 16] = [
+    &CPU,
+    &FSIZE,
+    &DATA,
+    &STACK,
+    &CORE,
+    &RSS,
+    &NPROC,
+    &NOFILE,
+    &MEMLOCK,
+    &AS,
+    &LOCKS,
+    &SIGPENDING,
+    &MSGQUEUE,
+    &NICE,
+    &RTPRIO,
+    &RTTIME,
+];
+
+/// The limit of that number; EINVAL when there is none.
+pub fn get(which: u32) -> Result<&'static Limit> {
+    ALL.get(which as usize).copied().ok_or(Errno::EINVAL)
+}
+
+/// Sets both; EPERM above [`NOFILE_MAX`], as Linux above fs.nr_open, and when the hard limit is raised without privilege.
+pub fn set(which: u32, soft: u64, hard: u64, privileged: bool) -> Result<()> {
+    let limit = get(which)?;
+    if soft > hard {
+        return Err(Errno::EINVAL);
+    }
+    if core::ptr::eq(limit, &raw const NOFILE) && hard > NOFILE_MAX || hard > limit.get().1 && !privileged {
+        return Err(Errno::EPERM);
+    }
+    limit.hard.store(!hard, Ordering::Relaxed);
+    limit.set_soft(soft);
+    Ok(())
+}
 
 impl Limit {
+    const fn none() -> Self {
+        Self::new(INFINITY, INFINITY)
+    }
     const fn new(soft: u64, hard: u64) -> Self {
-        Self { soft: AtomicU64::new(soft), hard: AtomicU64::new(hard) }
+        Self { soft: AtomicU64::new(!soft), hard: AtomicU64::new(!hard) }
     }
     /// What is enforced.
     pub fn soft(&self) -> u64 {
-        self.soft.load(Ordering::Relaxed)
+        !self.soft.load(Ordering::Relaxed)
     }
     /// (soft, hard).
     pub fn get(&self) -> (u64, u64) {
-        (self.soft(), self.hard.load(Ordering::Relaxed))
+        (self.soft(), !self.hard.load(Ordering::Relaxed))
     }
-    /// Sets both; EINVAL when soft is above hard.
-    pub fn set(&self, soft: u64, hard: u64) -> Result<()> {
-        if soft > hard {
-            return Err(Errno::EINVAL);
-        }
-        self.hard.store(hard, Ordering::Relaxed);
-        self.soft.store(soft, Ordering::Relaxed);
-        Ok(())
+    /// Moves the soft limit alone.
+    pub fn set_soft(&self, soft: u64) {
+        self.soft.store(!soft, Ordering::Relaxed);
     }
 }
 
@@ -49,12 +107,4 @@ impl Limit {
 /// not what is on its way through a socket. It comes from what boot says of memory, which is there before the first file.
 pub fn file_max() -> u64 {
     (crate::root::memory() as u64 >> 10).clamp(1024, NOFILE_MAX)
-}
-
-/// Sets RLIMIT_NOFILE; EPERM above [`NOFILE_MAX`], as Linux above fs.nr_open.
-pub fn set_nofile(soft: u64, hard: u64) -> Result<()> {
-    if hard > NOFILE_MAX {
-        return Err(Errno::EPERM);
-    }
-    NOFILE.set(soft, hard)
 }

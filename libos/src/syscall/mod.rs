@@ -8,6 +8,7 @@ pub mod epoll;
 pub mod fd;
 pub mod file;
 pub mod info;
+mod limit;
 mod lock;
 mod macros;
 pub mod memory;

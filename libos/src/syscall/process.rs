@@ -3,8 +3,8 @@
 use crate::sched::{self, current};
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering::*};
 use libos_base::sync::Mutex;
-use libos_base::{Errno, Result, abi_struct, user};
-use libos_fs::limits::{self, INFINITY};
+use libos_base::{Errno, Result, user};
+use libos_fs::limits;
 
 /// `getpid`.
 pub fn getpid() -> Result<usize> {
@@ -38,7 +38,7 @@ pub fn setsid() -> Result<usize> {
 }
 
 /// ESRCH unless `pid` is this process.
-fn own(pid: i32) -> Result<()> {
+pub(super) fn own(pid: i32) -> Result<()> {
     if pid == 0 || pid == sched::PID as i32 { Ok(()) } else { Err(Errno::ESRCH) }
 }
 
@@ -106,6 +106,18 @@ impl Ids {
         }
         Ok(0)
     }
+}
+
+/// Whether the program may do what only root may.
+pub fn privileged() -> bool {
+    UID.get(1) == 0
+}
+
+/// Whether a thread more is within RLIMIT_NPROC. As on Linux it does not hold for root: nor here, until the program is
+/// somebody else. All threads are the program's.
+pub fn may_have_thread() -> bool {
+    let within = || sched::program_threads() as u64 + 1 <= limits::NPROC.soft();
+    UID.get(0) == 0 || privileged() || within()
 }
 
 /// `getuid`.
@@ -192,68 +204,6 @@ pub fn setgroups(size: usize, list: usize) -> Result<usize> {
     Ok(0)
 }
 
-abi_struct! {
-    /// struct rlimit64.
-    Rlimit { soft: u64, hard: u64, }
-}
-const RLIMIT_FSIZE: u32 = 1;
-const RLIMIT_STACK: u32 = 3;
-const RLIMIT_CORE: u32 = 4;
-const RLIMIT_NOFILE: u32 = 7;
-const RLIMIT_SIGPENDING: u32 = 11;
-const RLIMIT_NICE: u32 = 13;
-const RLIMIT_RTPRIO: u32 = 14;
-const RLIMITS: u32 = 16;
-
-fn limit(which: u32) -> Result<Rlimit> {
-    let (soft, hard) = match which {
-        RLIMIT_FSIZE => limits::FSIZE.get(),
-        RLIMIT_NOFILE => limits::NOFILE.get(),
-        RLIMIT_STACK => (crate::boot::STACK_SIZE as u64, crate::boot::STACK_SIZE as u64),
-        RLIMIT_SIGPENDING => limits::SIGPENDING.get(),
-        // No core is written, no real-time priority given.
-        RLIMIT_CORE | RLIMIT_RTPRIO | RLIMIT_NICE => (0, 0),
-        // Not limited but by what there is.
-        0..RLIMITS => (INFINITY, INFINITY),
-        _ => return Err(Errno::EINVAL),
-    };
-    Ok(Rlimit { soft, hard })
-}
-
-/// Limits that cannot be enforced cannot be changed either.
-fn set_limit(which: u32, new: Rlimit) -> Result<()> {
-    if new.soft > new.hard {
-        return Err(Errno::EINVAL);
-    }
-    match which {
-        RLIMIT_NOFILE => limits::set_nofile(new.soft, new.hard),
-        RLIMIT_FSIZE => limits::FSIZE.set(new.soft, new.hard),
-        RLIMIT_SIGPENDING => limits::SIGPENDING.set(new.soft, new.hard),
-        _ if limit(which)? == new => Ok(()),
-        _ => Err(Errno::EPERM),
-    }
-}
-
-/// `getrlimit`.
-pub fn getrlimit(which: u32, out: usize) -> Result<usize> {
-    user::write(out, &limit(which)?)?;
-    Ok(0)
-}
-/// `setrlimit`.
-pub fn setrlimit(which: u32, new: usize) -> Result<usize> {
-    set_limit(which, user::read(new)?).map(|()| 0)
-}
-/// `prlimit64`.
-pub fn prlimit64(pid: i32, which: u32, new: usize, old: usize) -> Result<usize> {
-    own(pid)?;
-    let before = limit(which)?;
-    if new != 0 {
-        set_limit(which, user::read(new)?)?;
-    }
-    user::write_opt(old, &before)?;
-    Ok(0)
-}
-
 /// Which thread a priority call means. Group and user are the whole program, which the main thread stands for.
 fn priority_target(which: i32, who: i32) -> Result<alloc::sync::Arc<sched::Thread>> {
     let id = u32::try_from(who).map_err(|_| Errno::ESRCH)?;
@@ -273,6 +223,9 @@ pub fn getpriority(which: i32, who: i32) -> Result<usize> {
 pub fn setpriority(which: i32, who: i32, nice: i32) -> Result<usize> {
     let t = priority_target(which, who)?;
     let nice = nice.clamp(-20, 19) as i8;
+    if nice < t.nice() && !privileged() && (20 - i64::from(nice)) as u64 > limits::NICE.soft() {
+        return Err(Errno::EACCES);
+    }
     if which == 0 {
         t.set_nice(nice);
     } else {

@@ -106,7 +106,7 @@ crate::syscalls! {
     94 lchown(path: Path, uid: Uint, gid: Uint) => stat::lchown, full;
     95 umask(mask: Mode) => path::umask, full;
     96 gettimeofday(tv: Out, tz: Out) => time::gettimeofday, full;
-    97 getrlimit(resource: Op, limit: Out) => process::getrlimit, full;
+    97 getrlimit(resource: Op, limit: Out) => limit::getrlimit, full;
     98 getrusage(who: Op, usage: Out) => info::getrusage, partial "user and kernel time are not told apart; fault and I/O counts are 0";
     99 sysinfo(info: Out) => info::sysinfo, partial "load averages are 0";
     100 times(buf: Out) => info::times, partial "user and kernel time are not told apart";
@@ -160,7 +160,7 @@ crate::syscalls! {
     148 sched_rr_get_interval(tid: Pid, interval: Out) => thread::sched_rr_get_interval, full;
     149 mlock(addr: Ptr, length: Size) => memory::mlock, full;
     150 munlock(addr: Ptr, length: Size) => memory::munlock, full;
-    151 mlockall(flags: Flags) => memory::mlockall, partial "the main stack is not made present at once";
+    151 mlockall(flags: Flags) => memory::mlockall, full;
     152 munlockall() => memory::munlockall, full;
     153 vhangup() => refused ENOSYS "not built; no program that was ported asks for it";
     154 modify_ldt(func: Op, ptr: Ptr, count: Size) => refused ENOSYS "no local descriptor table";
@@ -169,7 +169,7 @@ crate::syscalls! {
     157 prctl(option: Op, a: Ptr, b: Ptr, c: Ptr, d: Ptr) => process::prctl, partial "NAME, DUMPABLE, PDEATHSIG, NO_NEW_PRIVS; others EINVAL";
     158 arch_prctl(code: Op, addr: Ptr) => thread::arch_prctl, partial "GS belongs to the kernel (EPERM)";
     159 adjtimex(timex: InOut) => time::adjtimex, partial "tells and steps (ADJ_SETOFFSET), does not steer (EPERM)";
-    160 setrlimit(resource: Op, limit: In) => process::setrlimit, partial "NOFILE and FSIZE; what cannot be enforced cannot be changed (EPERM)";
+    160 setrlimit(resource: Op, limit: In) => limit::setrlimit, partial "kept and not enforced: CORE, RSS, LOCKS (nor does Linux), MSGQUEUE, RTPRIO, RTTIME; for root, as on Linux, also NPROC, MEMLOCK, NICE";
     161 chroot(path: Path) => path::chroot, full;
     162 sync() => file::sync, full;
     163 acct(path: Path) => refused ENOSYS "no accounting";
@@ -311,7 +311,7 @@ crate::syscalls! {
     299 recvmmsg(fd: Fd, msgvec: InOut, vlen: Uint, flags: Flags, timeout: InOut) => message::recvmmsg, partial "as recvmsg";
     300 fanotify_init(flags: Flags, event_flags: Flags) => refused ENOSYS "use inotify";
     301 fanotify_mark() => refused ENOSYS "not built; no program that was ported asks for it";
-    302 prlimit64(pid: Pid, resource: Op, new: In, old: Out) => process::prlimit64, partial "NOFILE and FSIZE; what cannot be enforced cannot be changed (EPERM)";
+    302 prlimit64(pid: Pid, resource: Op, new: In, old: Out) => limit::prlimit64, partial "as setrlimit";
     303 name_to_handle_at(dirfd: Fd, path: Path, handle: InOut, mount_id: Out, flags: Flags) => refused EOPNOTSUPP "no file handles";
     304 open_by_handle_at(mount_fd: Fd, handle: In, flags: Flags) => refused EOPNOTSUPP "no file handles";
     305 clock_adjtime(clock: Clock, timex: InOut) => time::clock_adjtime, partial "tells and steps (ADJ_SETOFFSET), does not steer (EPERM)";

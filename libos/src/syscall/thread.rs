@@ -39,6 +39,9 @@ pub fn clone(flags: u32, stack: usize, parent_tid: usize, child_tid: usize, tls:
     if flags & !KNOWN != 0 || stack == 0 {
         return Err(Errno::EINVAL);
     }
+    if !super::process::may_have_thread() {
+        return Err(Errno::EAGAIN);
+    }
     // SAFETY: the thread is in this call, so its frame is there and nobody changes it.
     let mut regs = TrapFrame::of_syscall(unsafe { &*sched::call_frame() }, 0);
     regs.rsp = stack as u64;

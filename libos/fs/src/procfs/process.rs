@@ -92,6 +92,26 @@ pub(super) fn status(of: &ThreadFact) -> Vec<u8> {
     t.s("\nCpus_allowed_list:\t").s(if cpus > 1 { "0-" } else { "" }).n(cpus as u64 - 1).s("\n").0
 }
 
+/// What Linux calls the limits, in the order of their numbers, and their units.
+const ROWS: [(&str, &str); 16] = [
+    ("cpu time", "seconds"),
+    ("file size", "bytes"),
+    ("data size", "bytes"),
+    ("stack size", "bytes"),
+    ("core file size", "bytes"),
+    ("resident set", "bytes"),
+    ("processes", "processes"),
+    ("open files", "files"),
+    ("locked memory", "bytes"),
+    ("address space", "bytes"),
+    ("file locks", "locks"),
+    ("pending signals", "signals"),
+    ("msgqueue size", "bytes"),
+    ("nice priority", ""),
+    ("realtime priority", ""),
+    ("realtime timeout", "us"),
+];
+
 pub(super) fn limits() -> Vec<u8> {
     let column = |t: Text, s: Vec<u8>, width: usize| {
         let pad = width.saturating_sub(s.len());
@@ -99,15 +119,13 @@ pub(super) fn limits() -> Vec<u8> {
     };
     let value = |v: u64| if v == limits::INFINITY { b"unlimited".to_vec() } else { Text::new().n(v).0 };
     let mut t = Text::new();
-    let rows = [
-        (&b"Limit"[..], b"Soft Limit".to_vec(), b"Hard Limit".to_vec(), "Units"),
-        (b"Max file size", value(limits::FSIZE.get().0), value(limits::FSIZE.get().1), "bytes"),
-        (b"Max open files", value(limits::NOFILE.get().0), value(limits::NOFILE.get().1), "files"),
-    ];
-    for (name, soft, hard, unit) in rows {
-        t = column(t, name.to_vec(), 26);
-        t = column(column(t, soft, 21), hard, 21);
-        t = column(t, unit.as_bytes().to_vec(), 10).s("\n");
+    let header = [b"Limit".to_vec(), b"Soft Limit".to_vec(), b"Hard Limit".to_vec(), b"Units".to_vec()];
+    let rows = ROWS.iter().zip(0..).map(|((name, unit), which)| {
+        let (soft, hard) = limits::get(which).map_or((0, 0), limits::Limit::get);
+        [[&b"Max "[..], name.as_bytes()].concat(), value(soft), value(hard), unit.as_bytes().to_vec()]
+    });
+    for [name, soft, hard, unit] in core::iter::once(header).chain(rows) {
+        t = column(column(column(column(t, name, 26), soft, 21), hard, 21), unit, 10).s("\n");
     }
     t.0
 }
