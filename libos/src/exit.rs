@@ -28,6 +28,7 @@ pub fn close_files() {
             libos_base::thread::park(FOREVER, false);
         }
     }
+    crate::mm::open_reserve();
     close();
 }
 

@@ -91,7 +91,7 @@ impl facts::Facts for Kernel {
 
     fn memory(&self) -> Memory {
         let s = mm::stats();
-        let (size, resident) = mm::program::usage();
+        let usage = mm::program::usage();
         let bytes = |pages: usize| (pages * PAGE_SIZE) as u64;
         let cached = libos_fs::cache::cached_pages();
         Memory {
@@ -99,9 +99,19 @@ impl facts::Facts for Kernel {
             free: bytes(s.free),
             available: bytes(s.available + cached - libos_fs::cache::dirty_pages().min(cached)),
             cached: bytes(cached),
-            virtual_size: size as u64,
-            resident: resident as u64,
+            virtual_size: usage.mapped as u64,
+            resident: usage.resident as u64,
+            committed: usage.committed as u64,
+            commit_limit: bytes((usage.committed / PAGE_SIZE + s.strict + cached).saturating_sub(s.promised)),
         }
+    }
+
+    fn overcommit(&self) -> u8 {
+        mm::commit::mode()
+    }
+
+    fn set_overcommit(&self, mode: u64) -> Result<()> {
+        mm::commit::set_mode(mode.try_into().map_err(|_| Errno::EINVAL)?)
     }
 
     fn cpus(&self) -> Vec<CpuTime> {

@@ -17,6 +17,10 @@ pub struct Memory {
     pub virtual_size: u64,
     /// Of that, in memory.
     pub resident: u64,
+    /// Of the address space, what commit accounting counts.
+    pub committed: u64,
+    /// What it could count at most if it were strict now.
+    pub commit_limit: u64,
 }
 
 /// Nanoseconds a CPU spent.
@@ -70,6 +74,14 @@ pub trait Facts: Send + Sync {
     }
     fn memory(&self) -> Memory {
         Memory::default()
+    }
+    /// vm.overcommit_memory.
+    fn overcommit(&self) -> u8 {
+        0
+    }
+    /// Sets vm.overcommit_memory.
+    fn set_overcommit(&self, _mode: u64) -> Result<()> {
+        Err(Errno::EINVAL)
     }
     /// One a CPU.
     fn cpus(&self) -> Vec<CpuTime> {

@@ -12,8 +12,8 @@ pub struct Hooks {
     pub write_back: fn() -> Result<()>,
     /// Frees pages; see [`cache::make_room`].
     pub make_room: fn(usize) -> bool,
-    /// Pages that are free or that the cache would give back.
-    pub available: fn() -> usize,
+    /// Pages of the cache.
+    pub cached: fn() -> usize,
     /// Writes back, and closes all volumes.
     pub close: fn(),
 }
@@ -29,7 +29,7 @@ pub fn close_at_end() {
     HOOKS.set(|| Hooks {
         write_back: cache::write_back_all,
         make_room: cache::make_room,
-        available: cache::available,
+        cached: cache::cached_pages,
         close,
     });
 }
@@ -60,7 +60,12 @@ pub fn make_room(pages: usize) -> bool {
 
 /// Whether `n` objects of file systems, of about a page each, are much for the memory there is.
 pub fn is_much(n: usize) -> bool {
-    HOOKS.get().is_some_and(|h| n > (h.available)() / 4)
+    HOOKS.get().is_some_and(|h| n > (libos_base::memory::available() + (h.cached)()) / 4)
+}
+
+/// Pages of files that could give way to something else.
+pub fn cached() -> usize {
+    HOOKS.get().map_or(0, |h| (h.cached)())
 }
 
 /// Waits for the devices in another thread: one that never answers must not keep the machine from stopping.

@@ -45,6 +45,8 @@ pub mod key {
     pub const OUTPUT_FAILED: &[u8] = b"output-failed";
     /// The program's streams are a terminal; see [`crate::terminal::Terminal`].
     pub const TTY: &[u8] = b"tty";
+    /// What a request for memory is measured against, as the kernel parameter of Linux that sets this file of `/proc/sys`.
+    pub const OVERCOMMIT: &[u8] = b"sysctl.vm.overcommit_memory";
     /// What begins so in the image's own file is for the tool; the guest passes over it without a word.
     pub const TOOL: &[u8] = b"tool.";
     /// A port that `unibody run` forwards when no `-p` is given, as `-p` spells it (repeated).

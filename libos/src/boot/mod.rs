@@ -14,7 +14,6 @@ pub mod pvh;
 mod start;
 
 #[cfg(unibody_kernel)]
-pub use program::STACK_SIZE;
 #[cfg(unibody_kernel)]
 pub use start::{parameters, start};
 

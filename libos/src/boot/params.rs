@@ -41,6 +41,8 @@ pub struct Params {
     pub output_failed: Vec<FromHost>,
     /// The program's streams are this terminal.
     pub tty: Option<Vec<u8>>,
+    /// vm.overcommit_memory: its first character.
+    pub overcommit: Option<u8>,
 }
 
 /// One source's repeated keys replace those of the sources before it.
@@ -110,6 +112,7 @@ impl Params {
                     _ => self.log,
                 }
             }
+            _ if k == key::OVERCOMMIT => self.overcommit = value.first().copied(),
             // What the tool wrote for itself.
             _ if k.starts_with(key::TOOL) => {}
             // Linux parameters that VMMs and loaders add on their own.

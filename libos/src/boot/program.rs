@@ -22,9 +22,6 @@ const AT_SECURE: u64 = 23;
 const AT_RANDOM: u64 = 25;
 const AT_EXECFN: u64 = 31;
 
-/// What the program's stack may grow to (RLIMIT_STACK).
-pub const STACK_SIZE: usize = 8 << 20;
-
 unsafe extern "C" {
     /// libc's start, after relocation (libc-shim).
     fn unibody_program_start();
@@ -32,8 +29,7 @@ unsafe extern "C" {
 
 /// Builds the stack and starts the main thread.
 pub fn start(params: &Params) -> Result<()> {
-    let top = crate::mm::program::reserve_stack(STACK_SIZE)?;
-    let sp = build_stack(top, params)?;
+    let sp = build_stack(crate::mm::program::make_stack(), params)?;
     crate::sched::start_program_main(unibody_program_start as *const () as usize, sp)
 }
 

@@ -117,6 +117,11 @@ fn init_thread() {
     if let Some(level) = params.log {
         crate::log::set_level(level);
     }
+    if let Some(digit) = params.overcommit
+        && crate::mm::commit::set_mode(digit.wrapping_sub(b'0')).is_err()
+    {
+        libos_base::warn!("sysctl.vm.overcommit_memory is 0, 1 or 2");
+    }
     devices::probe(command_line(boot));
     entropy::warn_if_weak();
     crate::rootfs::init(embedded_root(), initrd, &params);

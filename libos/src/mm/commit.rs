@@ -1,17 +1,53 @@
-//! Commit accounting: memory that was promised to the program is there when it is touched.
+//! Commit accounting: what the program may map, measured against the memory there is (vm.overcommit_memory).
 //!
-//! Linux's default guesses (vm.overcommit_memory=0) and lets a process be killed later. Here there is one process and
-//! no swap, so private writable and shared anonymous mappings are promised at `mmap`, and refused with ENOMEM when
-//! the promise could not be kept. MAP_NORESERVE, PROT_NONE and the main stack are not promised: they take what there is.
+//! Private writable and shared anonymous mappings are counted as *promised* until they are touched.
 //!
-//! All changes happen under the space's lock; the frame allocator only reads.
+//! - **Guess** (0, the default): a request of more than all memory is refused. Any other is granted while half of memory
+//!   is free or page cache, however much is promised already: stacks and buffers that are never touched cost nothing.
+//!   Beyond that a request must fit into what is free now. So who allocates and touches in turn is refused before a page
+//!   fault is: with k mappings of L touched in a memory of M, the next is granted without fitting only if kL <= M/2 and
+//!   M - kL < L <= M, which no k >= 1 satisfies. Of what is promised, so much is kept free: an eighth of memory, because
+//!   malloc commits in larger pieces than it hands out; and what was touched and given back (MADV_DONTNEED), because
+//!   malloc takes such memory again without asking.
+//! - **Always** (1): nothing is refused here.
+//! - **Strict** (2): what is promised is there when it is touched. Measured against free memory, not against Linux's share
+//!   of all memory (`overcommit_ratio`), because the kernel's own part is known here.
+//!
+//! MAP_NORESERVE (except in strict mode, as on Linux), PROT_NONE and the main stack are not promised: they take what
+//! there is. When a fault finds nothing, the program ends with a report: `oom.rs`.
+//!
+//! Promises change under the space's lock; the frame allocator only reads.
 
 use super::frames;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
 use libos_base::{Errno, Result};
 
+/// The values of `/proc/sys/vm/overcommit_memory`.
+pub const GUESS: u8 = 0;
+/// See [`GUESS`].
+pub const ALWAYS: u8 = 1;
+/// See [`GUESS`].
+pub const STRICT: u8 = 2;
+
+static MODE: AtomicU8 = AtomicU8::new(GUESS);
 /// Pages promised and not yet touched.
 static PROMISED: AtomicUsize = AtomicUsize::new(0);
+/// Of these, pages that were touched before. Nobody notes which: whatever is touched or given up next is counted as one.
+static RETURNED: AtomicUsize = AtomicUsize::new(0);
+
+/// vm.overcommit_memory.
+pub fn mode() -> u8 {
+    MODE.load(Relaxed)
+}
+
+/// Sets vm.overcommit_memory; EINVAL for what is no mode. Promises made so far stay as they are.
+pub fn set_mode(mode: u8) -> Result<()> {
+    if mode > STRICT {
+        return Err(Errno::EINVAL);
+    }
+    MODE.store(mode, Relaxed);
+    Ok(())
+}
 
 /// Pages promised and not yet touched.
 pub fn promised() -> usize {
@@ -23,22 +59,70 @@ fn with_tables(pages: usize) -> usize {
     pages + pages / 256
 }
 
-/// Frames that are spoken for by promises.
+/// Frames that are kept for promises of `promised` pages, of which `returned` were touched before.
+fn held_for(mode: u8, promised: usize, returned: usize, total: usize) -> usize {
+    let likely = if mode == STRICT { promised } else { promised.min(returned + total / 8) };
+    with_tables(likely)
+}
+
+/// Frames that are kept for what is promised.
 pub fn held() -> usize {
-    with_tables(promised())
+    held_for(mode(), promised(), RETURNED.load(Relaxed), frames::total_frames())
 }
 
-/// How many frames are missing for a promise of `pages`.
-fn missing(pages: usize) -> usize {
-    // Twice the reserve: the kernel's own needs grow with what the program does.
-    let spoken_for = 2 * frames::reserve() + with_tables(promised() + pages);
-    if frames::has_free(spoken_for) { 0 } else { spoken_for - frames::free_frames() }
+/// What a request is measured against, in pages.
+#[derive(Clone, Copy)]
+struct Memory {
+    total: usize,
+    reserve: usize,
+    promised: usize,
+    returned: usize,
+    free: usize,
+    cached: usize,
 }
 
-/// Promises `pages`, or ENOMEM. What the page cache can drop counts as free.
+impl Memory {
+    /// Frames that must be free for a request of `pages` to fit.
+    fn needed(&self, mode: u8, pages: usize) -> usize {
+        // Twice the reserve: the kernel's own needs grow with what the program does.
+        2 * self.reserve + held_for(mode, self.promised, self.returned, self.total) + with_tables(pages)
+    }
+
+    /// How many frames must become free for a request of `pages`; ENOMEM if so many cannot.
+    fn missing(&self, mode: u8, pages: usize) -> Result<usize> {
+        let (needed, there) = (self.needed(mode, pages), self.free + self.cached);
+        // Small requests may be malloc's, which will take what was returned, too.
+        let returned = if pages < self.total / 8 { self.returned } else { 0 };
+        let plenty = pages <= self.total && there >= self.total / 2 + returned;
+        if mode == ALWAYS || self.free >= needed || mode == GUESS && plenty {
+            return Ok(0);
+        }
+        if there < needed { Err(Errno::ENOMEM) } else { Ok(needed - self.free) }
+    }
+}
+
+fn missing(pages: usize) -> Result<usize> {
+    let mut m = Memory {
+        total: frames::total_frames(),
+        reserve: frames::reserve(),
+        promised: promised(),
+        returned: RETURNED.load(Relaxed),
+        free: 0,
+        cached: 0,
+    };
+    let mode = mode();
+    // Counting what is free looks into every CPU's cache.
+    if frames::has_free(m.needed(mode, pages)) {
+        return Ok(0);
+    }
+    (m.free, m.cached) = (frames::free_frames(), libos_fs::sync::cached());
+    m.missing(mode, pages)
+}
+
+/// Promises `pages`, or ENOMEM.
 pub fn promise(pages: usize) -> Result<()> {
-    let n = missing(pages);
-    if n > 0 && (super::reclaim(n) == 0 || missing(pages) > 0) {
+    let n = missing(pages)?;
+    if n > 0 && (super::reclaim(n) == 0 || missing(pages)? > 0) {
         return Err(Errno::ENOMEM);
     }
     PROMISED.fetch_add(pages, Relaxed);
@@ -47,8 +131,7 @@ pub fn promise(pages: usize) -> Result<()> {
 
 /// Makes room for a promise of `pages`, as far as that needs files to be written first. To be called without locks.
 pub fn prepare(pages: usize) {
-    let n = missing(pages);
-    if n > 0 {
+    if let Ok(n @ 1..) = missing(pages) {
         libos_fs::sync::make_room(n);
     }
 }
@@ -56,6 +139,7 @@ pub fn prepare(pages: usize) {
 /// Pages that were touched and now are only promised again (MADV_DONTNEED).
 pub fn again(pages: usize) {
     PROMISED.fetch_add(pages, Relaxed);
+    RETURNED.fetch_add(pages, Relaxed);
 }
 
 /// `pages` of the promise were touched, or given up.
@@ -63,4 +147,8 @@ pub fn settle(pages: usize) {
     let before = promised();
     debug_assert!(before >= pages, "settled more than was promised");
     PROMISED.store(before.saturating_sub(pages), Relaxed);
+    RETURNED.store(RETURNED.load(Relaxed).saturating_sub(pages), Relaxed);
 }
+
+#[cfg(test)]
+mod tests;

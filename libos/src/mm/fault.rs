@@ -2,6 +2,7 @@
 
 use super::space;
 use super::vma::{Flags, Kind, Prot, Vma};
+use crate::signal::SIGKILL;
 use libos_base::layout::{KERNEL_HALF, PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
 use libos_base::{Errno, Result};
 
@@ -26,7 +27,7 @@ pub enum Outcome {
     Fixup(usize),
     /// The program (or the kernel) did something wrong.
     Signal {
-        /// SIGSEGV or SIGBUS.
+        /// SIGSEGV or SIGBUS; SIGKILL without memory.
         signo: i32,
         /// `si_code`.
         code: i32,
@@ -66,6 +67,7 @@ pub fn handle(addr: usize, error: u64, rip: usize, can_block: bool) -> Outcome {
     };
     match (result, fixup) {
         (Ok(()), _) => Outcome::Resolved,
+        (Err(b), fixup) if b.signo == SIGKILL && super::oom::averted(addr, fixup.is_some()) => Outcome::Resolved,
         (Err(_), Some(rip)) => Outcome::Fixup(rip),
         (Err(Bad { signo, code, what }), None) => Outcome::Signal { signo, code, addr, what },
     }
@@ -104,7 +106,13 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
         let mut s = space::lock();
         let vma = match s.vmas.find(addr) {
             Some((start, v)) => {
-                allowed(v, write, exec).map_err(|b| explain(&s, v, b))?;
+                if let Err(b) = allowed(v, write, exec) {
+                    let bad = explain(&s, v, b);
+                    if super::rlimit::grow_stack(&mut s, page) {
+                        continue;
+                    }
+                    return Err(bad);
+                }
                 at(start, v, page)
             }
             None if addr < PROGRAM_START => return Err(bad(SIGSEGV, SEGV_MAPERR, "null pointer")),
@@ -154,7 +162,7 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
 }
 
 fn no_memory() -> Bad {
-    bad(SIGBUS, BUS_ADRERR, "out of memory")
+    bad(SIGKILL, 0, "out of memory")
 }
 
 /// The mapping as seen from `page` on.
@@ -175,7 +183,9 @@ fn allowed(v: &Vma, write: bool, exec: bool) -> Result<(), Bad> {
         _ if v.prot.is_empty() => "access to inaccessible memory",
         _ => return Ok(()),
     };
-    Err(bad(SIGSEGV, SEGV_ACCERR, what))
+    // As on Linux, where nothing is mapped below the stack.
+    let code = if matches!(v.kind, Kind::StackGuard) { SEGV_MAPERR } else { SEGV_ACCERR };
+    Err(bad(SIGSEGV, code, what))
 }
 
 /// An inaccessible mapping right below a writable one is how thread libraries make stack guards.
@@ -193,8 +203,7 @@ pub fn fault_in(addr: usize, len: usize, write: bool) -> Result<()> {
     let end = addr + len;
     let mut page = page_down(addr);
     while page < end {
-        resolve(page, write, false)
-            .map_err(|b| if b.what == no_memory().what { Errno::ENOMEM } else { Errno::EFAULT })?;
+        resolve(page, write, false).map_err(|b| if b.signo == SIGKILL { Errno::ENOMEM } else { Errno::EFAULT })?;
         page += PAGE_SIZE;
     }
     Ok(())

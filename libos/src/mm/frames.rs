@@ -21,9 +21,10 @@ pub enum Level {
     Kernel,
     /// Larger kernel objects, whose allocation may still be one that cannot fail: half the reserve stays.
     Heap,
-    /// A page fault on memory that was promised: all but the reserve.
+    /// A page fault: all but the reserve.
     Promised,
-    /// Page cache, very large objects, faults on what was not promised: neither the reserve nor what is promised.
+    /// Page cache, very large objects, thread stacks, in strict mode faults on what was not promised: neither the
+    /// reserve nor what is kept for promises.
     Normal,
 }
 
@@ -96,6 +97,11 @@ pub fn has_free(n: usize) -> bool {
 /// Frames kept back for small kernel objects.
 pub fn reserve() -> usize {
     RESERVE.load(Relaxed)
+}
+
+/// Leaves the reserve to everybody: the program has stopped, and what is left to do is to write its files.
+pub fn open_reserve() {
+    RESERVE.store(0, Relaxed);
 }
 
 fn floor(level: Level) -> usize {

@@ -101,6 +101,11 @@ pub fn free(stack: KStack) {
     s.unused = stack.bottom;
 }
 
+/// Pages of all stacks, used or not.
+pub fn mapped() -> usize {
+    (SLOTS.lock().next - KSTACK_AREA) / SLOT * (SIZE / PAGE_SIZE)
+}
+
 /// Whether `addr` is in the guard below some kernel stack.
 pub fn is_guard(addr: usize) -> bool {
     (KSTACK_AREA..MMIO_AREA).contains(&addr) && (addr - KSTACK_AREA) % SLOT < SLOT - SIZE

@@ -6,9 +6,9 @@
 //! | [`slab`], [`heap`] | the kernel heap |
 //! | [`table`], `table_frames`, [`tlb`] | page tables, their memory, and their cached translations |
 //! | `kernel`, [`kstack`], [`mmio`] | the kernel half of the address space |
-//! | [`vma`], `space`, [`commit`] | the program's mappings: the list, the pages, the promises |
+//! | [`vma`], `space`, [`commit`], `rlimit` | the program's mappings: the list, the pages, the promises, the limits |
 //! | [`program`], [`remap`], [`advice`] | what mmap and its family do |
-//! | [`fault`], `copy` | page faults, and copies that survive them |
+//! | [`fault`], `copy`, `oom` | page faults, copies that survive them, and the end of memory |
 //!
 //! Lock order: the space's mutex (blocking; last of the blocking ones, see `libos_base::sync`) -> mmio area (Device)
 //! -> kernel page tables (PageTable) -> frames of tables (TableFrames) -> heap classes (Heap) -> frames (Frames).
@@ -25,8 +25,10 @@ pub mod heap;
 mod kernel;
 pub mod kstack;
 pub mod mmio;
+mod oom;
 pub mod program;
 pub mod remap;
+mod rlimit;
 pub mod shrink;
 pub mod slab;
 mod space;
@@ -35,6 +37,7 @@ mod table_frames;
 pub mod tlb;
 pub mod vma;
 
+pub use frames::open_reserve;
 pub use vma::Prot;
 
 use core::sync::atomic::Ordering::Relaxed;
@@ -70,8 +73,10 @@ pub struct Stats {
     pub total: usize,
     /// Free.
     pub free: usize,
-    /// Free and neither kept in reserve nor promised.
+    /// Free and neither in reserve nor kept for promises.
     pub available: usize,
+    /// Free, and could be promised in strict mode if nothing was yet.
+    pub strict: usize,
     /// Promised to the program and not touched yet.
     pub promised: usize,
 }
@@ -83,6 +88,7 @@ pub fn stats() -> Stats {
         total: frames::total_frames(),
         free,
         available: free.saturating_sub(commit::held() + frames::reserve()),
+        strict: free.saturating_sub(2 * frames::reserve()),
         promised,
     }
 }
@@ -109,7 +115,7 @@ fn reclaim(pages: usize) -> usize {
     if crate::sched::may_switch() { libos_base::memory::reclaim(pages) } else { 0 }
 }
 
-/// Pages that are free and neither kept in reserve nor promised. See `libos_base::memory`.
+/// Pages that are free and neither in reserve nor kept for promises. See `libos_base::memory`.
 #[cfg_attr(unibody_kernel, unsafe(no_mangle))]
 pub fn libos_memory_available() -> usize {
     frames::free_frames().saturating_sub(commit::held() + frames::reserve())

@@ -2,6 +2,7 @@
 
 use super::commit;
 use super::fault::fault_in;
+use super::rlimit::{self, STACK_GUARD};
 use super::space::{self, Garbage, Space};
 use super::vma::{Flags, Kind, Prot, Vma};
 use alloc::string::String;
@@ -12,8 +13,9 @@ use libos_base::file::FileLike;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down, page_up};
 use libos_base::{Errno, Result, random};
 
-/// Guard below the main stack: 1 MiB, as Linux's stack_guard_gap, so that one large local does not jump over it.
-const STACK_GUARD: usize = 1 << 20;
+/// What the main stack may ever grow to, and what it has at first (Linux's mmap_base() and setup_arg_pages()).
+const STACK_MAX: usize = 128 << 20;
+const STACK_FIRST: usize = 132 << 10;
 
 /// Where a mapping is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,22 +61,20 @@ fn replace(s: &mut Space, range: Range<usize>, prot: Prot, kind: Kind) {
     }
 }
 
-/// Sets `size` bytes of stack aside at a random place near the end of program memory, with a guard below; its top.
-/// New mappings will go below it, at a random distance. Once, before the program runs; ENOMEM when it is too large.
-pub fn reserve_stack(size: usize) -> Result<usize> {
-    if size > PROGRAM_END / 4 {
-        return Err(Errno::ENOMEM);
-    }
+/// Makes the main stack at a random place near the end of program memory, with room to grow below; its top. New mappings
+/// will go below that, at a random distance. Once, before the program runs.
+pub fn make_stack() -> usize {
     // As Linux (arch_randomize_brk, mmap_base): 22 bits of pages for the stack, 28 for the mappings.
     let top = PROGRAM_END - ((random::u64() as usize & 0x3f_ffff) + 1) * PAGE_SIZE;
-    let bottom = top - page_up(size);
-    let guard = bottom - STACK_GUARD;
+    let bottom = top - STACK_FIRST;
+    let guard = top - STACK_MAX - STACK_GUARD;
     let mut s = space::lock();
+    s.stack_top = top;
     let (flags, none) = (Flags::empty(), Prot::empty());
     s.vmas.insert(bottom, Vma { end: top, prot: Prot::READ | Prot::WRITE, flags, kind: Kind::Stack });
     s.vmas.insert(guard, Vma { end: bottom, prot: none, flags, kind: Kind::StackGuard });
     s.vmas.set_base(guard - (random::u64() as usize & 0x0fff_ffff) * PAGE_SIZE);
-    Ok(top)
+    top
 }
 
 /// `mmap`. `file`: the file and the offset of the first page. `prot` is checked by the caller.
@@ -87,7 +87,8 @@ pub fn map(
     populate: bool,
 ) -> Result<usize> {
     let len = len.checked_next_multiple_of(PAGE_SIZE).filter(|&l| l <= PROGRAM_END).ok_or(Errno::ENOMEM)?;
-    if promised(prot, flags, file.is_none()) {
+    let promised = promised(prot, flags, file.is_none());
+    if promised {
         commit::prepare(len / PAGE_SIZE);
     }
     let mut garbage = Garbage::default();
@@ -96,19 +97,19 @@ pub fn map(
     let start = choose(&mut s, place, len)?;
     let range = start..start + len;
     s.check_not_kernel(range.clone())?;
-    let promised = promised(prot, flags, file.is_none());
+    let kind = file.map_or(Kind::Anon, |(f, offset)| Kind::File(f, offset));
+    if s.lock_future {
+        flags |= Flags::LOCKED;
+    }
+    rlimit::check_map(&s, range.clone(), rlimit::is_data(prot, flags, &kind), flags.contains(Flags::LOCKED))?;
     if promised {
         // What is replaced is given up only when the new mapping is certain; so for a moment both are counted.
         commit::promise(len / PAGE_SIZE)?;
         flags |= Flags::PROMISED;
     }
-    if s.lock_future {
-        flags |= Flags::LOCKED;
-    }
     if matches!(place, Place::Fixed(_)) {
         s.unmap(range.clone(), &mut garbage);
     }
-    let kind = file.map_or(Kind::Anon, |(f, offset)| Kind::File(f, offset));
     s.vmas.insert(start, Vma { end: range.end, prot, flags, kind });
     drop(s);
     if (populate || flags.contains(Flags::LOCKED)) && !prot.is_empty() {
@@ -122,19 +123,23 @@ pub fn map(
 fn promised(prot: Prot, flags: Flags, anonymous: bool) -> bool {
     let private_write = prot.contains(Prot::WRITE) && !flags.contains(Flags::SHARED);
     let shared_memory = anonymous && flags.contains(Flags::SHARED);
-    (private_write || shared_memory) && !flags.contains(Flags::NORESERVE)
+    // As Linux, which takes no notice of MAP_NORESERVE when it is strict.
+    (private_write || shared_memory) && (!flags.contains(Flags::NORESERVE) || commit::mode() == commit::STRICT)
+}
+
+/// Whether a mapping of `len` bytes may be at `at`. As on Linux the length is looked at first.
+pub fn check_place(at: usize, len: usize) -> Result<Range<usize>> {
+    let r = range(at, len, Errno::ENOMEM)?;
+    if !at.is_multiple_of(PAGE_SIZE) {
+        return Err(Errno::EINVAL);
+    }
+    if at < PROGRAM_START { Err(Errno::EPERM) } else { Ok(r) }
 }
 
 fn choose(s: &mut Space, place: Place, len: usize) -> Result<usize> {
     match place {
         Place::Fixed(at) | Place::FixedFree(at) => {
-            if !at.is_multiple_of(PAGE_SIZE) {
-                return Err(Errno::EINVAL);
-            }
-            let r = range(at, len, Errno::ENOMEM)?;
-            if at < PROGRAM_START {
-                return Err(Errno::EPERM);
-            }
+            let r = check_place(at, len)?;
             if matches!(place, Place::FixedFree(_)) && !s.vmas.is_free(r) {
                 return Err(Errno::EEXIST);
             }
@@ -190,8 +195,10 @@ pub fn protect(addr: usize, len: usize, prot: Prot) -> Result<()> {
         if matches!(v.kind, Kind::StackGuard) || flags.contains(Flags::READ_ONLY_FILE) && prot.contains(Prot::WRITE) {
             return Err(Errno::EACCES);
         }
+        let data = rlimit::is_data(prot, flags, &v.kind) && !rlimit::is_data(v.prot, flags, &v.kind);
         let exempt = matches!(v.kind, Kind::Image | Kind::Stack) || flags.contains(Flags::PROMISED);
         let promise = !exempt && promised(prot, flags, anonymous);
+        rlimit::check_size(&s, 0, if data { piece.len() } else { 0 })?;
         if promise {
             let own = s.count_own(piece.clone());
             commit::promise(piece.len() / PAGE_SIZE - own)?;
@@ -227,11 +234,20 @@ pub fn brk(to: usize) -> usize {
     } else if new > old {
         // One page stays free above, so that the heap does not run into the next mapping.
         let free = s.vmas.is_free(old..new + PAGE_SIZE);
-        if !free || s.check_room(1).is_err() || commit::promise((new - old) / PAGE_SIZE).is_err() {
+        let allowed = |s: &mut Space| {
+            s.check_room(1)?;
+            rlimit::check_size(s, new - old, new - old)?;
+            if s.lock_future {
+                rlimit::check_locked(s, new - old, Errno::EAGAIN)?;
+            }
+            commit::promise((new - old) / PAGE_SIZE)
+        };
+        if !free || allowed(&mut s).is_err() {
             return end;
         }
-        let prot = Prot::READ | Prot::WRITE;
-        s.vmas.insert(old, Vma { end: new, prot, flags: Flags::PROMISED, kind: Kind::Brk });
+        let (prot, mut flags) = (Prot::READ | Prot::WRITE, Flags::PROMISED);
+        flags.set(Flags::LOCKED, s.lock_future);
+        s.vmas.insert(old, Vma { end: new, prot, flags, kind: Kind::Brk });
     }
     s.brk.end = to;
     to
@@ -260,7 +276,8 @@ pub fn describe_maps(f: &mut dyn FnMut(&MapLine)) -> Result<()> {
         list.try_reserve_exact(s.vmas.count())?;
         list.extend(s.vmas.iter().map(|(start, v)| (start, v.clone())));
     }
-    for (start, v) in list {
+    // Nothing of the program's is in the guard.
+    for (start, v) in list.into_iter().filter(|(_, v)| !matches!(v.kind, Kind::StackGuard)) {
         let (name, offset) = match &v.kind {
             Kind::File(file, offset) => (file.describe(), *offset),
             k => (String::from(name(k)), 0),
@@ -291,9 +308,21 @@ fn name(k: &Kind) -> &'static str {
     }
 }
 
-/// Bytes of address space and of memory that the program has (VmSize; VmRSS counts only what is its own).
-pub fn usage() -> (usize, usize) {
+/// What the program has, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Address space (VmSize).
+    pub mapped: usize,
+    /// Memory that is its own (VmRSS).
+    pub resident: usize,
+    /// Of the address space, what commit accounting counts, touched or not (Committed_AS).
+    pub committed: usize,
+}
+
+/// What the program has now.
+pub fn usage() -> Usage {
     let mut s = space::lock();
-    let size = s.vmas.iter().filter(|(_, v)| !matches!(v.kind, Kind::Kernel)).map(|(start, v)| v.end - start).sum();
-    (size, s.count_own(PROGRAM_START..PROGRAM_END) * PAGE_SIZE)
+    let mapped = s.vmas.bytes(&|v| !matches!(v.kind, Kind::Kernel | Kind::StackGuard));
+    let committed = s.vmas.bytes(&|v| v.flags.contains(Flags::PROMISED));
+    Usage { mapped, resident: s.count_own(PROGRAM_START..PROGRAM_END) * PAGE_SIZE, committed }
 }

@@ -3,6 +3,7 @@
 use super::commit;
 use super::fault::fault_in;
 use super::program::{Place, range};
+use super::rlimit;
 use super::space::{self, Garbage, Space};
 use super::vma::{Flags, Kind, Prot, Vma};
 use core::ops::Range;
@@ -26,8 +27,12 @@ pub fn remap(old: usize, old_len: usize, new_len: usize, may_move: bool, to: Opt
     s.check_room(4)?;
     s.check_not_kernel(from.clone())?;
     let (start, vma) = s.vmas.find(old).map(|(s, v)| (s, v.clone())).ok_or(Errno::EFAULT)?;
-    if vma.end < from.end || matches!(vma.kind, Kind::Image | Kind::Stack | Kind::StackGuard | Kind::Brk) {
+    if vma.end < from.end || matches!(vma.kind, Kind::StackGuard) {
         return Err(Errno::EFAULT);
+    }
+    if matches!(vma.kind, Kind::Image | Kind::Stack | Kind::Brk) {
+        // What asks how far the stack goes tries to make pages of it longer.
+        return Err(if may_move || new_len <= from.len() { Errno::EFAULT } else { Errno::ENOMEM });
     }
     if let Some(to) = to {
         let target = range(to, new_len, Errno::EINVAL)?;
@@ -42,6 +47,10 @@ pub fn remap(old: usize, old_len: usize, new_len: usize, may_move: bool, to: Opt
         return Ok(old);
     }
     let grow = new_len.saturating_sub(from.len());
+    rlimit::check_size(&s, grow, if rlimit::is_data(vma.prot, vma.flags, &vma.kind) { grow } else { 0 })?;
+    if grow > 0 && vma.flags.contains(Flags::LOCKED) {
+        rlimit::check_locked(&s, grow, Errno::EAGAIN)?;
+    }
     if vma.flags.contains(Flags::PROMISED) {
         commit::promise(grow / PAGE_SIZE)?;
     }

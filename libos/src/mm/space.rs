@@ -34,6 +34,8 @@ pub struct Space {
     pages: BTreeMap<usize, Arc<Page>>,
     /// Where the `brk` heap starts and ends; 0 before the first call.
     pub brk: Range<usize>,
+    /// Where the main stack starts.
+    pub stack_top: usize,
     /// mlockall(MCL_FUTURE).
     pub lock_future: bool,
 }
@@ -46,6 +48,7 @@ static SPACE: Mutex<Space> = Mutex::new(Space {
     tables: None,
     pages: BTreeMap::new(),
     brk: 0..0,
+    stack_top: 0,
     lock_future: false,
 });
 
@@ -466,5 +469,6 @@ fn frame(level: Level) -> Result<u64> {
 }
 
 fn level(vma: &Vma) -> Level {
-    if vma.flags.contains(Flags::PROMISED) { Level::Promised } else { Level::Normal }
+    let strict = commit::mode() == commit::STRICT;
+    if strict && !vma.flags.contains(Flags::PROMISED) { Level::Normal } else { Level::Promised }
 }

@@ -46,7 +46,7 @@ pub enum Kind {
     Brk,
     /// The main stack.
     Stack,
-    /// Below the main stack: never accessible.
+    /// Below the main stack: never accessible, but the stack grows into it.
     StackGuard,
     /// The program's part of the image, mapped at boot.
     Image,
@@ -117,6 +117,17 @@ impl VmaMap {
     /// How many there are.
     pub fn count(&self) -> usize {
         self.map.len()
+    }
+
+    /// Bytes of those that `f` picks.
+    pub fn bytes(&self, f: &dyn Fn(&Vma) -> bool) -> usize {
+        self.bytes_in(0..usize::MAX, f)
+    }
+
+    /// Bytes in `range` of those that `f` picks.
+    pub fn bytes_in(&self, range: Range<usize>, f: &dyn Fn(&Vma) -> bool) -> usize {
+        let picked = self.overlapping(range.clone()).filter(|(_, v)| f(v));
+        picked.map(|(start, v)| v.end.min(range.end) - start.max(range.start)).sum()
     }
 
     /// The mapping that `addr` lies in, and its start.

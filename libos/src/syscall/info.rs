@@ -82,7 +82,7 @@ pub fn getrusage(who: i32, out: usize) -> Result<usize> {
         RUSAGE_CHILDREN => (0, (0, 0)),
         _ => return Err(Errno::EINVAL),
     };
-    let rss = if who == RUSAGE_CHILDREN { 0 } else { crate::mm::program::usage().1 };
+    let rss = if who == RUSAGE_CHILDREN { 0 } else { crate::mm::program::usage().resident };
     user::write(
         out,
         &Rusage {

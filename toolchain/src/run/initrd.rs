@@ -77,6 +77,9 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
     if let Some(name) = &args.hostname {
         push(key::HOSTNAME, name.as_bytes())?;
     }
+    for setting in args.sysctl.iter().filter_map(|text| text.split_once('=')) {
+        push(&[b"sysctl.", setting.0.as_bytes()].concat(), setting.1.as_bytes())?;
+    }
     if *net != Net::None {
         let user = matches!(net, Net::User { .. });
         let ip = args.ip.as_deref().unwrap_or(if user { USER_IP } else { "dhcp" });
@@ -172,6 +175,7 @@ mod tests {
             "--dns-search=lan",
             "-w/tmp",
             "--hostname=h",
+            "--sysctl=vm.overcommit_memory=2",
             "--",
             "-x",
             "",
@@ -188,6 +192,7 @@ mod tests {
                 "env=A=b c",
                 "cwd=/tmp",
                 "hostname=h",
+                "sysctl.vm.overcommit_memory=2",
                 "ip=dhcp",
                 "ip6=none",
                 "dns=1.1.1.1",

@@ -84,6 +84,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
 
+    /// Kernel setting, as in /proc/sys; vm.overcommit_memory is the one that is known (repeatable)
+    #[arg(long, value_name = "NAME=VALUE", value_parser = sysctl)]
+    pub sysctl: Vec<String>,
+
     /// Working directory of the program
     #[arg(short = 'w', long, value_name = "DIR")]
     pub workdir: Option<PathBuf>,
@@ -118,7 +122,7 @@ pub struct RunArgs {
 
     /// Run the image as a Linux process inside its own root, with the network of this machine
     #[arg(long, conflicts_with_all = ["dry_run", "memory", "smp", "publish", "net", "ip", "ip6", "dns", "dns_search", "mac", "machine",
-        "accel", "vmm", "name", "hostname", "stop_timeout"])]
+        "accel", "vmm", "name", "hostname", "stop_timeout", "sysctl"])]
     pub hosted: bool,
 
     /// What the guest is told of the terminal that its streams are.
@@ -135,6 +139,14 @@ impl RunArgs {
     pub fn parts(&self) -> Vec<&'static str> {
         let needed = [("disk", !self.disk.is_empty()), ("share", !self.hosted && !self.volume.is_empty())];
         needed.into_iter().filter(|(_, needed)| *needed).map(|(part, _)| part).collect()
+    }
+}
+
+fn sysctl(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some(("vm.overcommit_memory", "0" | "1" | "2")) => Ok(text.to_owned()),
+        Some(("vm.overcommit_memory", _)) => Err("expected 0 (guess), 1 (always) or 2 (strict)".to_owned()),
+        _ => Err("expected vm.overcommit_memory=0, 1 or 2".to_owned()),
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) enum Node {
     Private(fn() -> Vec<u8>),
     /// Content that tells of one thread; of the process's folder, of the main one.
     Thread(fn(&ThreadFact) -> Vec<u8>),
+    /// A number that can be written, too.
+    Setting(fn() -> u64, fn(u64) -> Result<()>),
     /// A thread's name, which can be written.
     Comm,
     /// Text of a symbolic link.
@@ -139,7 +141,7 @@ impl Inode for ProcInode {
         let (mode, size) = match self.node {
             Node::Private(_) => (0o400, 0),
             Node::File(_) | Node::Thread(_) => (0o444, 0),
-            Node::Comm => (0o644, 0),
+            Node::Comm | Node::Setting(..) => (0o644, 0),
             Node::Fd(_) => (0o700, 64),
             Node::Link(_) | Node::Object(_) => (0o777, 0),
             Node::Fds => (0o500, 0),
@@ -238,7 +240,7 @@ impl Node {
     fn kind(&self) -> u32 {
         match self {
             Node::Dir(_) | Node::Root | Node::Fds | Node::Tasks => S_IFDIR,
-            Node::File(_) | Node::Private(_) | Node::Thread(_) | Node::Comm => S_IFREG,
+            Node::File(_) | Node::Private(_) | Node::Thread(_) | Node::Setting(..) | Node::Comm => S_IFREG,
             Node::Link(_) | Node::Object(_) | Node::Fd(_) => S_IFLNK,
         }
     }

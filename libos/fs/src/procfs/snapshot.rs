@@ -4,7 +4,7 @@
 use super::{Node, process};
 use crate::dentry::Path;
 use crate::facts::facts;
-use crate::util::{Text, try_arc};
+use crate::util::{Text, parse_u64, try_arc};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -46,9 +46,19 @@ impl Snapshot {
         match self.node {
             Node::File(f) | Node::Private(f) => Ok(f()),
             Node::Thread(f) => Ok(f(&thread()?)),
+            Node::Setting(get, _) => Ok(Text::new().n(get()).s("\n").0),
             _ => Ok(Text(thread()?.name).s("\n").0),
         }
     }
+}
+
+/// One decimal number, with white space around it. What follows it is taken and not looked at, as on Linux.
+fn write_setting(src: &mut Source<'_>, set: fn(u64) -> Result<()>) -> Result<usize> {
+    let (mut text, all) = ([0; 24], src.left());
+    let n = src.take(&mut text)?;
+    let word = text[..n].split(u8::is_ascii_whitespace).find(|w| !w.is_empty()).ok_or(Errno::EINVAL)?;
+    set(parse_u64(word).ok_or(Errno::EINVAL)?)?;
+    Ok(all)
 }
 
 impl FileLike for Snapshot {
@@ -59,8 +69,10 @@ impl FileLike for Snapshot {
         Ok(n)
     }
     fn write(&self, src: &mut Source<'_>) -> Result<usize> {
-        if !matches!(self.node, Node::Comm) {
-            return Err(Errno::EIO);
+        match self.node {
+            Node::Setting(_, set) => return write_setting(src, set),
+            Node::Comm => {}
+            _ => return Err(Errno::EIO),
         }
         let (mut name, all) = ([0; 15], src.left());
         let n = src.take(&mut name)?;

@@ -63,6 +63,8 @@ pub(super) fn meminfo() -> Vec<u8> {
         ("SwapCached", 0),
         ("SwapTotal", 0),
         ("SwapFree", 0),
+        ("CommitLimit", m.commit_limit),
+        ("Committed_AS", m.committed),
     ] {
         t = line(t, name, v);
     }

@@ -2,6 +2,7 @@
 
 use super::Node::{self, *};
 use super::{process as p, system as s};
+use crate::facts::facts;
 use crate::process::process;
 
 pub(super) const ROOT: &[(&str, Node)] = &[
@@ -52,8 +53,7 @@ const SYS: &[(&str, Node)] = &[
         "vm",
         Dir(&[
             ("mmap_min_addr", File(|| b"65536\n".to_vec())),
-            // Memory is promised only when it is there.
-            ("overcommit_memory", File(|| b"2\n".to_vec())),
+            ("overcommit_memory", Setting(|| facts().overcommit().into(), |mode| facts().set_overcommit(mode))),
         ]),
     ),
 ];

@@ -1,0 +1,55 @@
+//! Out of memory: what is done, and said, before the program ends.
+//!
+//! Linux kills the process that uses most (SIGKILL, status 137), and here that is the program. Nothing can be handled:
+//! a handler would need memory, too. The kernel goes on, from its reserve, until files are written and the report is out.
+
+use super::{commit, frames, kstack, space};
+use crate::signal::{self, SIGKILL};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START};
+
+/// Pages to make room for at once.
+const ROOM: usize = 32;
+
+/// The page at `addr` cannot be had. True: try again. False: the program ends, at its instruction or at the end of the
+/// call that touched it. Without the space's lock.
+#[cold]
+#[inline(never)]
+pub fn averted(addr: usize, in_call: bool) -> bool {
+    // A call may hold locks of file systems: nothing can be written now, and it must come to its end first.
+    if !in_call && libos_fs::sync::make_room(ROOM) {
+        return true;
+    }
+    report(addr);
+    if in_call {
+        signal::post_process(SIGKILL);
+    }
+    false
+}
+
+/// Says once who touched what, who has the memory, and what can be done.
+fn report(addr: usize) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if SAID.swap(true, Relaxed) {
+        return;
+    }
+    let kib = |pages: usize| pages * (PAGE_SIZE / 1024);
+    let own = space::lock().count_own(PROGRAM_START..PROGRAM_END);
+    let (total, free, files, stacks) =
+        (frames::total_frames(), frames::free_frames(), libos_fs::sync::cached(), kstack::mapped());
+    let rest = total.saturating_sub(free + own + files + stacks);
+    let tid = crate::sched::current().tid;
+    libos_base::error!("out of memory: thread {tid} touched {addr:#x}, and no page is left for it");
+    libos_base::error!(
+        "of {} KiB the program has {}, kernel stacks {}, cached files {}, kernel and files in RAM {}, the reserve {}",
+        kib(total),
+        kib(own),
+        kib(stacks),
+        kib(files),
+        kib(rest),
+        kib(free),
+    );
+    if commit::mode() != commit::STRICT {
+        libos_base::error!("give it more (-m), or let mmap and malloc fail earlier (--sysctl vm.overcommit_memory=2)");
+    }
+}

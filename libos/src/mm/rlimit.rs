@@ -1,0 +1,86 @@
+//! Resource limits on memory: RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, and RLIMIT_STACK, to which the main stack grows.
+//!
+//! What is mapped is counted only where there is a limit, by going through the mappings.
+
+use super::space::Space;
+use super::vma::{Flags, Kind, Prot, Vma};
+use core::ops::Range;
+use libos_base::{Errno, Result};
+use libos_fs::limits::{self, INFINITY, Limit};
+
+/// Below the main stack, always: 1 MiB, as Linux's stack_guard_gap, so that one large local does not jump over it.
+pub const STACK_GUARD: usize = 1 << 20;
+
+/// Private writable memory but the stack (Linux's is_data_mapping).
+pub fn is_data(prot: Prot, flags: Flags, kind: &Kind) -> bool {
+    prot.contains(Prot::WRITE) && !flags.contains(Flags::SHARED) && !matches!(kind, Kind::Stack)
+}
+
+fn check(limit: &Limit, more: usize, s: &Space, of: &dyn Fn(&Vma) -> bool, error: Errno) -> Result<()> {
+    let within = limit.soft() == INFINITY || (s.vmas.bytes(of) as u64).saturating_add(more as u64) <= limit.soft();
+    if within { Ok(()) } else { Err(error) }
+}
+
+/// ENOMEM when `more` bytes, and of data so many, are too much.
+pub fn check_size(s: &Space, more: usize, data: usize) -> Result<()> {
+    if more > 0 {
+        check(&limits::AS, more, s, &|v| !matches!(v.kind, Kind::Kernel | Kind::StackGuard), Errno::ENOMEM)?;
+    }
+    if data > 0 {
+        check(&limits::DATA, data, s, &|v| is_data(v.prot, v.flags, &v.kind), Errno::ENOMEM)?;
+    }
+    Ok(())
+}
+
+/// The same for a mapping of `range`, which replaces what is there. EAGAIN when it is to be locked and may not.
+#[inline(never)]
+pub fn check_map(s: &Space, range: Range<usize>, data: bool, locked: bool) -> Result<()> {
+    if locked {
+        check_locked(s, range.len(), Errno::EAGAIN)?;
+    }
+    if limits::AS.soft() == INFINITY && limits::DATA.soft() == INFINITY {
+        return Ok(());
+    }
+    let more = range.len() - s.vmas.bytes_in(range.clone(), &|_| true);
+    check_size(s, more, if data { more } else { 0 })
+}
+
+#[cfg(unibody_kernel)]
+use crate::syscall::process::privileged;
+#[cfg(not(unibody_kernel))]
+fn privileged() -> bool {
+    true
+}
+
+/// `error` when `more` locked bytes are too much; EPERM when none are allowed. Root may lock what it likes.
+pub fn check_locked(s: &Space, more: usize, error: Errno) -> Result<()> {
+    if privileged() {
+        return Ok(());
+    }
+    if limits::MEMLOCK.soft() == 0 {
+        return Err(Errno::EPERM);
+    }
+    check(&limits::MEMLOCK, more, s, &|v| v.flags.contains(Flags::LOCKED), error)
+}
+
+/// The main stack grows down to `page` in the guard below it. False: it may not.
+#[cold]
+#[inline(never)]
+pub fn grow_stack(s: &mut Space, page: usize) -> bool {
+    let Some((guard, old)) =
+        s.vmas.find(page).filter(|(_, v)| matches!(v.kind, Kind::StackGuard)).map(|(g, v)| (g, v.end))
+    else {
+        return false;
+    };
+    // What it continues: the program may have changed its rights.
+    let Some(stack) = s.vmas.find(old).filter(|(_, v)| matches!(v.kind, Kind::Stack)).map(|(_, v)| v.clone()) else {
+        return false;
+    };
+    let size = (s.stack_top - page) as u64;
+    if size > limits::STACK.soft() || page - guard < STACK_GUARD || check_size(s, old - page, 0).is_err() {
+        return false;
+    }
+    while s.vmas.take(page..old).is_some() {}
+    s.vmas.insert(page, Vma { end: old, ..stack });
+    true
+}
