@@ -2,6 +2,7 @@
 
 use super::fault::fault_in;
 use super::program::range;
+use super::rlimit;
 use super::space;
 use super::vma::{Flags, Kind, Prot, Vma};
 use alloc::vec::Vec;
@@ -28,7 +29,7 @@ fn pieces<T>(range: Range<usize>, mut f: impl FnMut(Range<usize>, &Vma, usize) -
 
 /// MADV_DONTNEED and MADV_FREE: drops the pages. What is private and anonymous reads as zeroes afterwards.
 pub fn discard(addr: usize, len: usize, only_private_anonymous: bool) -> Result<()> {
-    let all = range(addr, len, Errno::EINVAL)?;
+    let all = range(addr, len, Errno::ENOMEM)?;
     let mut s = space::lock();
     s.check_not_kernel(all.clone())?;
     let mut at = all.start;
@@ -65,10 +66,11 @@ pub fn check_mapped(addr: usize, len: usize) -> Result<()> {
 /// `msync`: files that are mapped shared are durable afterwards, if `wait`. EBUSY: locked pages are not to be
 /// invalidated. Holes in the range are told at the end.
 pub fn sync(addr: usize, len: usize, wait: bool, invalidate: bool) -> Result<()> {
-    let all = range(addr, len, Errno::ENOMEM)?;
-    if all.is_empty() {
+    let len = page_up_wrapping(len);
+    if len == 0 {
         return Ok(());
     }
+    let all = range(addr, len, Errno::ENOMEM)?;
     let list = pieces(all.clone(), |_, v, _| {
         let busy = invalidate && v.flags.contains(Flags::LOCKED);
         let file = match &v.kind {
@@ -125,9 +127,9 @@ pub fn will_need(addr: usize, len: usize) -> Result<()> {
     Ok(())
 }
 
-/// MADV_POPULATE_*: makes the pages present.
+/// MADV_POPULATE_*: makes the pages present. EINVAL where the program may not touch them so.
 pub fn populate(addr: usize, len: usize, write: bool) -> Result<()> {
-    check_mapped(addr, len)?;
+    check_each(addr, len, |v| v.prot.contains(if write { Prot::WRITE } else { Prot::READ }))?;
     fault_in(addr, range(addr, len, Errno::ENOMEM)?.len(), write)
 }
 
@@ -139,13 +141,36 @@ pub fn residency(addr: usize, out: &mut [u8]) {
     }
 }
 
+/// To whole pages, as Linux rounds: what is too large for that comes round to 0.
+fn page_up_wrapping(len: usize) -> usize {
+    len.wrapping_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
+}
+
+/// EINVAL when a mapping in the range is not one that `f` picks, ENOMEM when it is not all mapped.
+pub fn check_each(addr: usize, len: usize, f: impl Fn(&Vma) -> bool) -> Result<()> {
+    let all = range(addr, len, Errno::ENOMEM)?;
+    if !space::lock().vmas.overlapping(all).all(|(_, v)| f(v)) {
+        return Err(Errno::EINVAL);
+    }
+    check_mapped(addr, len)
+}
+
 /// `mlock` and `munlock`. There is no swap: a page that is there stays, so locking means making it present.
 pub fn set_locked(addr: usize, len: usize, locked: bool, populate: bool) -> Result<()> {
     let start = page_down(addr);
-    let all = range(start, len.checked_add(addr - start).ok_or(Errno::EINVAL)?, Errno::EINVAL)?;
+    let len = page_up_wrapping(len.wrapping_add(addr - start));
+    start.checked_add(len).ok_or(Errno::EINVAL)?;
+    if len == 0 {
+        return Ok(());
+    }
+    let all = range(start, len, Errno::ENOMEM)?;
     {
         let mut s = space::lock();
         s.check_room(2)?;
+        if locked {
+            let more = s.vmas.bytes_in(all.clone(), &|v| !v.flags.contains(Flags::LOCKED));
+            rlimit::check_locked(&s, more, Errno::ENOMEM)?;
+        }
         s.check_not_kernel(all.clone()).map_err(|_| Errno::ENOMEM)?;
         if !s.vmas.covers(all.clone()) {
             return Err(Errno::ENOMEM);
@@ -166,14 +191,19 @@ fn make_present(all: Range<usize>) -> Result<()> {
     let list = pieces(all, |r, v, _| (r, v.prot))?;
     for (r, prot) in list.into_iter().filter(|(_, p)| !p.is_empty()) {
         fault_in(r.start, r.len(), prot.contains(Prot::WRITE))
-            .map_err(|e| if e == Errno::EFAULT { Errno::ENOMEM } else { e })?;
+            .map_err(|e| if e == Errno::EFAULT { Errno::ENOMEM } else { Errno::EAGAIN })?;
     }
     Ok(())
 }
 
-/// `mlockall`. The main stack is left out of "current": it is reserved whole and grows into that.
+/// `mlockall`.
 pub fn lock_all(current: bool, future: bool) -> Result<()> {
-    space::lock().lock_future = future;
+    {
+        let mut s = space::lock();
+        let all = s.vmas.bytes(&|v| current && lockable(v) && !v.flags.contains(Flags::LOCKED));
+        rlimit::check_locked(&s, all, Errno::ENOMEM)?;
+        s.lock_future = future;
+    }
     if current { change_all(true) } else { Ok(()) }
 }
 
@@ -183,14 +213,22 @@ pub fn unlock_all() -> Result<()> {
     change_all(false)
 }
 
+/// The image is there from the start, and stays.
+fn lockable(v: &Vma) -> bool {
+    !matches!(v.kind, Kind::StackGuard | Kind::Kernel | Kind::Image)
+}
+
+/// As Linux takes no notice of what cannot be made present: what lies beyond the end of a file, or has no memory.
 fn change_all(locked: bool) -> Result<()> {
-    let lockable = |v: &Vma| !matches!(v.kind, Kind::Stack | Kind::StackGuard | Kind::Kernel | Kind::Image);
     let list = pieces(PROGRAM_START..PROGRAM_END, |r, v, _| lockable(v).then_some(r))?;
     for r in list.into_iter().flatten() {
-        match set_locked(r.start, r.len(), locked, true) {
+        match set_locked(r.start, r.len(), locked, false) {
             // Unmapped meanwhile.
             Err(Errno::ENOMEM) if check_mapped(r.start, r.len()).is_err() => {}
             other => other?,
+        }
+        if locked {
+            let _ = make_present(r);
         }
     }
     Ok(())

@@ -16,6 +16,7 @@ const MAP_SHARED_VALIDATE: u32 = 3;
 const MAP_FIXED: u32 = 0x10;
 const MAP_ANONYMOUS: u32 = 0x20;
 const MAP_32BIT: u32 = 0x40;
+const MAP_ABOVE4G: u32 = 0x80;
 const MAP_GROWSDOWN: u32 = 0x100;
 const MAP_DENYWRITE: u32 = 0x800;
 const MAP_EXECUTABLE: u32 = 0x1000;
@@ -26,7 +27,9 @@ const MAP_NONBLOCK: u32 = 0x1_0000;
 const MAP_STACK: u32 = 0x2_0000;
 const MAP_HUGETLB: u32 = 0x4_0000;
 const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
-/// All that MAP_SHARED_VALIDATE may be combined with; of these, MAP_SYNC is missing (no persistent memory).
+/// MAP_UNINITIALIZED, MAP_HUGE_2MB, MAP_HUGE_1GB.
+const MAP_HUGE_SIZES: u32 = 0x7c00_0000;
+/// All that MAP_SHARED_VALIDATE may be combined with (Linux's LEGACY_MAP_MASK: nothing that is newer than it).
 const MAP_KNOWN: u32 = MAP_TYPE
     | MAP_FIXED
     | MAP_ANONYMOUS
@@ -40,7 +43,8 @@ const MAP_KNOWN: u32 = MAP_TYPE
     | MAP_NONBLOCK
     | MAP_STACK
     | MAP_HUGETLB
-    | MAP_FIXED_NOREPLACE;
+    | MAP_ABOVE4G
+    | MAP_HUGE_SIZES;
 
 /// PROT_* as the program passes them. As on Linux, unknown bits are EINVAL for mprotect and ignored by mmap.
 fn prot_of(bits: u32) -> Prot {
@@ -49,28 +53,19 @@ fn prot_of(bits: u32) -> Prot {
 
 /// `mmap`.
 pub fn mmap(addr: usize, len: usize, prot: u32, flags: u32, fd: i32, offset: i64) -> Result<usize> {
+    // The order of the checks is Linux's (ksys_mmap_pgoff, do_mmap).
     let kind = flags & MAP_TYPE;
-    if len == 0 || offset as usize & (PAGE_SIZE - 1) != 0 {
+    if offset as usize & (PAGE_SIZE - 1) != 0 {
         return Err(Errno::EINVAL);
     }
-    if !matches!(kind, MAP_SHARED | MAP_PRIVATE | MAP_SHARED_VALIDATE) || flags & MAP_GROWSDOWN != 0 {
+    let file = if flags & MAP_ANONYMOUS != 0 { None } else { Some(libos_fs::process().fds.get(fd)?) };
+    if len == 0 || file.is_some() && flags & MAP_HUGETLB != 0 {
         return Err(Errno::EINVAL);
-    }
-    if kind == MAP_SHARED_VALIDATE && flags & !MAP_KNOWN != 0 {
-        return Err(Errno::EOPNOTSUPP);
     }
     if flags & MAP_HUGETLB != 0 {
         // What Linux says when its pool is empty.
         return Err(Errno::ENOMEM);
     }
-    let prot = prot_of(prot);
-    program::check_prot(prot)?;
-    let shared = kind != MAP_PRIVATE;
-    let mut f = Flags::empty();
-    f.set(Flags::SHARED, shared);
-    f.set(Flags::NORESERVE, flags & MAP_NORESERVE != 0);
-    f.set(Flags::LOCKED, flags & MAP_LOCKED != 0);
-    let file = if flags & MAP_ANONYMOUS != 0 { None } else { Some(file(fd, len, prot, shared, offset, &mut f)?) };
     let place = if flags & MAP_FIXED_NOREPLACE != 0 {
         Place::FixedFree(addr)
     } else if flags & MAP_FIXED != 0 {
@@ -80,23 +75,48 @@ pub fn mmap(addr: usize, len: usize, prot: u32, flags: u32, fd: i32, offset: i64
     } else {
         Place::Any(addr)
     };
+    if let Place::Fixed(at) | Place::FixedFree(at) = place {
+        program::check_place(at, len)?;
+    }
+    let prot = prot_of(prot);
+    let shared = kind != MAP_PRIVATE;
+    let mut f = Flags::empty();
+    f.set(Flags::SHARED, shared);
+    f.set(Flags::NORESERVE, flags & MAP_NORESERVE != 0);
+    f.set(Flags::LOCKED, flags & MAP_LOCKED != 0);
+    let file = match file {
+        Some(file) => Some(checked(file, len, prot, flags, offset, &mut f)?),
+        None if !matches!(kind, MAP_SHARED | MAP_PRIVATE) => return Err(Errno::EINVAL),
+        None => None,
+    };
+    if flags & MAP_GROWSDOWN != 0 {
+        return Err(Errno::EINVAL);
+    }
+    program::check_prot(prot)?;
     let populate = flags & MAP_POPULATE != 0 && flags & MAP_NONBLOCK == 0;
     program::map(place, len, prot, f, file, populate)
 }
 
-fn file(
-    fd: i32,
+/// What a mapping of a file needs of it.
+fn checked(
+    file: Arc<dyn FileLike>,
     len: usize,
     prot: Prot,
-    shared: bool,
+    map: u32,
     offset: i64,
     flags: &mut Flags,
 ) -> Result<(Arc<dyn FileLike>, u64)> {
-    let file = libos_fs::process().fds.get(fd)?;
     libos_fs::openfile::on_shrink(crate::mm::shrink::file_shrunk);
     let access = file.flags();
     // A negative offset is a huge unsigned one.
     (offset as u64).checked_add(len as u64).filter(|&e| e <= i64::MAX as u64).ok_or(Errno::EOVERFLOW)?;
+    match map & MAP_TYPE {
+        MAP_SHARED | MAP_PRIVATE => {}
+        MAP_SHARED_VALIDATE if map & !MAP_KNOWN == 0 => {}
+        MAP_SHARED_VALIDATE => return Err(Errno::EOPNOTSUPP),
+        _ => return Err(Errno::EINVAL),
+    }
+    let shared = flags.contains(Flags::SHARED);
     if !access.readable() || shared && prot.contains(Prot::WRITE) && !access.writable() {
         return Err(Errno::EACCES);
     }
@@ -115,6 +135,9 @@ pub fn munmap(addr: usize, len: usize) -> Result<usize> {
 
 /// `mprotect`.
 pub fn mprotect(addr: usize, len: usize, prot: u32) -> Result<usize> {
+    if addr.is_multiple_of(PAGE_SIZE) && len == 0 {
+        return Ok(0);
+    }
     // PROT_SEM (8) means nothing here; PROT_GROWSDOWN and PROT_GROWSUP need mappings that grow.
     if prot & !0xf != 0 {
         return Err(Errno::EINVAL);
@@ -171,13 +194,18 @@ pub fn mincore(addr: usize, len: usize, vec: usize) -> Result<usize> {
 
 /// `madvise`.
 pub fn madvise(addr: usize, len: usize, advice: i32) -> Result<usize> {
-    if !addr.is_multiple_of(PAGE_SIZE) {
+    let end = len.checked_next_multiple_of(PAGE_SIZE).and_then(|len| addr.checked_add(len));
+    if !addr.is_multiple_of(PAGE_SIZE) || end.is_none() {
         return Err(Errno::EINVAL);
     }
     match advice {
-        // NORMAL, RANDOM, SEQUENTIAL; HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP, COLD, PAGEOUT: hints that need no
-        // action. DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK: kept by never forking.
-        0..=2 | 10 | 11 | 14..=21 => advice::check_mapped(addr, len),
+        // NORMAL, RANDOM, SEQUENTIAL; HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP: hints that need no action. DONTFORK, DOFORK,
+        // KEEPONFORK: kept by never forking.
+        0..=2 | 10 | 11 | 14..=17 | 19 => advice::check_mapped(addr, len),
+        // WIPEONFORK: the same, for private anonymous memory.
+        18 => advice::check_each(addr, len, |v| v.kind.is_zeroed() && !v.flags.contains(Flags::SHARED)),
+        // COLD, PAGEOUT: hints.
+        20 | 21 => advice::check_each(addr, len, |v| !v.flags.contains(Flags::LOCKED)),
         3 => advice::will_need(addr, len),
         4 => advice::discard(addr, len, false),
         8 => advice::discard(addr, len, true),
