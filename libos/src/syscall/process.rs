@@ -116,7 +116,7 @@ pub fn privileged() -> bool {
 /// Whether a thread more is within RLIMIT_NPROC. As on Linux it does not hold for root: nor here, until the program is
 /// somebody else. All threads are the program's.
 pub fn may_have_thread() -> bool {
-    let within = || sched::program_threads() as u64 + 1 <= limits::NPROC.soft();
+    let within = || (sched::program_threads() as u64) < limits::NPROC.soft();
     UID.get(0) == 0 || privileged() || within()
 }
 
