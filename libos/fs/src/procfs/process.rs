@@ -93,39 +93,22 @@ pub(super) fn status(of: &ThreadFact) -> Vec<u8> {
 }
 
 /// What Linux calls the limits, in the order of their numbers, and their units.
-const ROWS: [(&str, &str); 16] = [
-    ("cpu time", "seconds"),
-    ("file size", "bytes"),
-    ("data size", "bytes"),
-    ("stack size", "bytes"),
-    ("core file size", "bytes"),
-    ("resident set", "bytes"),
-    ("processes", "processes"),
-    ("open files", "files"),
-    ("locked memory", "bytes"),
-    ("address space", "bytes"),
-    ("file locks", "locks"),
-    ("pending signals", "signals"),
-    ("msgqueue size", "bytes"),
-    ("nice priority", ""),
-    ("realtime priority", ""),
-    ("realtime timeout", "us"),
-];
+const ROWS: &str = "cpu time:seconds,file size:bytes,data size:bytes,stack size:bytes,core file size:bytes,resident set:bytes,\
+                    processes:processes,open files:files,locked memory:bytes,address space:bytes,file locks:locks,\
+                    pending signals:signals,msgqueue size:bytes,nice priority:,realtime priority:,realtime timeout:us";
 
 pub(super) fn limits() -> Vec<u8> {
-    let column = |t: Text, s: Vec<u8>, width: usize| {
-        let pad = width.saturating_sub(s.len());
-        t.s(s).s(" ".repeat(pad))
+    let column = |t: Text, s: &[u8], width: usize| t.s(s).s(" ".repeat(width.saturating_sub(s.len())));
+    let row = |t: Text, [name, soft, hard, unit]: [&[u8]; 4]| {
+        column(column(column(column(t, name, 26), soft, 21), hard, 21), unit, if unit.is_empty() { 0 } else { 10 })
+            .s("\n")
     };
     let value = |v: u64| if v == limits::INFINITY { b"unlimited".to_vec() } else { Text::new().n(v).0 };
-    let mut t = Text::new();
-    let header = [b"Limit".to_vec(), b"Soft Limit".to_vec(), b"Hard Limit".to_vec(), b"Units".to_vec()];
-    let rows = ROWS.iter().zip(0..).map(|((name, unit), which)| {
+    let mut t = row(Text::new(), [b"Limit", b"Soft Limit", b"Hard Limit", b"Units"]);
+    for (words, which) in ROWS.split(',').zip(0..) {
+        let (name, unit) = words.split_once(':').unwrap_or_default();
         let (soft, hard) = limits::get(which).map_or((0, 0), limits::Limit::get);
-        [[&b"Max "[..], name.as_bytes()].concat(), value(soft), value(hard), unit.as_bytes().to_vec()]
-    });
-    for [name, soft, hard, unit] in core::iter::once(header).chain(rows) {
-        t = column(column(column(column(t, name, 26), soft, 21), hard, 21), unit, 10).s("\n");
+        t = row(t, [&Text::new().s("Max ").s(name).0, &value(soft), &value(hard), unit.as_bytes()]);
     }
     t.0
 }
