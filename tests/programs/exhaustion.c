@@ -84,6 +84,7 @@ static void *churn(void *x)
 
 int main(void)
 {
+    only_in_vm();
     section("malloc");
     for (int i = 0; i < 3; i++) IS(blocks(100) > 8 * MIB);
     for (int i = 0; i < 3; i++) IS(blocks(5000) > 8 * MIB);

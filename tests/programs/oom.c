@@ -15,6 +15,7 @@ static void handler(int s) { (void)s; puts("a handler ran"), _exit(1); }
 
 int main(int argc, char **argv)
 {
+    only_in_vm();
     static char b[MIB];
     const char *place = getenv("TEST_SCRATCH");
     char name[256];

@@ -13,6 +13,7 @@ static void *other(void *x) { return pause(), x; }
 
 int main(void)
 {
+    only_in_vm();
     pthread_t t;
     MUST0(pthread_create(&t, 0, other, 0));
     int zero = open("/dev/zero", O_RDONLY);
