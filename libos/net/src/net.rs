@@ -103,9 +103,10 @@ impl Net {
         }
     }
 
-    /// Takes in what the card has and does all that is due; when to come again. Anybody may call it: a thread that
-    /// is about to wait for the network saves itself two switches.
-    pub fn poll(&self) -> u64 {
+    /// Takes in what the card has and does all that is due; when to come again. `worker`: the caller is the network
+    /// thread and will come by itself. Everybody else must not touch `sleeps_until`, which says what that thread
+    /// does: a timer that then seems to be waited for would never fire.
+    fn round(&self, worker: bool) -> u64 {
         let mut inner = self.lock();
         let Inner { stack, dev } = &mut *inner;
         if self.link_news.load(Ordering::Relaxed) && self.link_news.swap(false, Ordering::Acquire) {
@@ -113,10 +114,13 @@ impl Net {
             stack.control.news |= up != core::mem::replace(&mut stack.cable, up);
         }
         let next = stack.pump(dev.as_deref_mut(), true);
-        self.sleeps_until.store(next, Ordering::Relaxed);
-        let wakes = core::mem::take(&mut stack.wakes);
         let changed = core::mem::take(&mut stack.control.news);
         let news = changed || stack.control.resolv.is_some();
+        let early = !worker && (news || next < self.sleeps_until.load(Ordering::Relaxed));
+        if worker {
+            self.sleeps_until.store(next, Ordering::Relaxed);
+        }
+        let wakes = core::mem::take(&mut stack.wakes);
         drop(inner);
         notify(wakes);
         if changed {
@@ -125,7 +129,16 @@ impl Net {
         if news {
             self.configured.notify(Events::IN);
         }
+        if early {
+            self.interrupt();
+        }
         next
+    }
+
+    /// Takes in what the card has and does all that is due; when to come again. Anybody may call it: a thread that
+    /// is about to wait for the network saves itself two switches.
+    pub fn poll(&self) -> u64 {
+        self.round(false)
     }
 
     /// Blocks until `attempt` succeeds. Looks at the card itself once before it sleeps, and tries again after that.
@@ -161,7 +174,7 @@ impl Net {
 
     /// One round of [`run`](Self::run).
     pub fn step(&self) {
-        let next = self.poll();
+        let next = self.round(true);
         self.tell();
         if next <= (self.clock)() || self.arm() {
             return;
