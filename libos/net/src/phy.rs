@@ -38,7 +38,7 @@ pub struct FrameQueue {
     spare: Vec<Vec<u8>>,
 }
 
-/// Most bytes that wait in a [`FrameQueue`].
+/// Most bytes that wait in a [`FrameQueue`]; as many again may be replies.
 const QUEUE_BYTES: usize = 1 << 20;
 
 impl FrameQueue {
@@ -67,7 +67,8 @@ impl FrameSink for FrameQueue {
     fn send(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool {
         let mut buf = self.spare.pop().unwrap_or_default();
         buf.clear();
-        if !self.ready() || buf.try_reserve_exact(len).is_err() || self.frames.try_reserve(1).is_err() {
+        // What connections send waits for `ready`; a reply cannot wait, and there is one for a frame at most.
+        if self.bytes >= 2 * QUEUE_BYTES || buf.try_reserve_exact(len).is_err() || self.frames.try_reserve(1).is_err() {
             return false;
         }
         buf.resize(len, 0);
@@ -303,8 +304,8 @@ fn note(s: Sent, report: &mut Report) {
     }
     if let Some(high) = report.high
         && end != s.seq
-        && before(s.seq, high)
-        && s.len != 1
+        // The byte of a window probe goes out again with what follows it.
+        && before(s.seq.wrapping_add(1), high)
     {
         report.resent = true;
     }
