@@ -95,10 +95,7 @@ pub(crate) fn try_send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: boo
     if src.left() == 0 {
         return Some(Ok(0));
     }
-    if c.tcp().send_queue() == 0 {
-        // Nothing was owed until now: the time to give up counts from here.
-        c.progress_at = now;
-    }
+    c.owes_from(now);
     let room = c.room();
     if room == 0 {
         c.want_room = true;

@@ -129,7 +129,11 @@ pub struct Conn {
     /// The sequence number after the peer's FIN, once that was taken in.
     pub fin_end: Option<u32>,
     pub mss: usize,
+    /// A FIN is to follow what the peer's window does not let out yet: see [`Conn::finish`].
+    pub fin_due: bool,
     /// When acknowledged data last advanced, or sending began.
+    pub acked_at: u64,
+    /// The same, or when the peer last answered a probe of its closed window.
     pub progress_at: u64,
     pub acked: u64,
     /// When anything last arrived.
@@ -137,7 +141,7 @@ pub struct Conn {
     /// Keep-alive probes unanswered, and when the last went.
     pub probes: u32,
     pub probed_at: u64,
-    /// The end of a bounded state: handshake, deferred accept, orphan, FIN-WAIT-2. 0: none.
+    /// The end of a bounded state: handshake, deferred accept, FIN-WAIT-2 of an orphan. 0: none.
     pub deadline: u64,
     pub retransmits: u32,
     pub made_at: u64,
@@ -201,6 +205,8 @@ impl Conn {
             challenged_at: 0,
             fin_end: None,
             mss: 536,
+            fin_due: false,
+            acked_at: now,
             progress_at: now,
             acked: 0,
             heard_at: now,
@@ -243,8 +249,12 @@ impl Conn {
     /// *small* one is unacknowledged. smoltcp's waits for everything in flight, which costs a delayed ACK at the
     /// end of every odd-sized response.
     pub fn nagle_now(&self) -> bool {
-        let acked = self.isn.wrapping_add(1).wrapping_add(self.acked_bytes() as u32);
-        !self.opts.nodelay && self.small_end.is_some_and(|end| before(acked, end))
+        !self.opts.nodelay && self.small_end.is_some_and(|end| before(self.unacked(), end))
+    }
+
+    /// Sequence number of the first byte that the peer has not acknowledged.
+    pub fn unacked(&self) -> u32 {
+        self.isn.wrapping_add(1).wrapping_add(self.acked_bytes() as u32)
     }
 
     /// Stream bytes that the peer has acknowledged.
@@ -346,7 +356,7 @@ impl Conn {
                     self.error = match prev {
                         State::SynSent | State::SynReceived => Some(Errno::ECONNREFUSED),
                         State::LastAck | State::TimeWait => None,
-                        State::CloseWait => Some(Errno::EPIPE),
+                        State::CloseWait if !self.tx_shut => Some(Errno::EPIPE),
                         _ => Some(Errno::ECONNRESET),
                     };
                 }

@@ -12,10 +12,8 @@ use smoltcp::socket::tcp::State;
 
 /// Frames taken from the card before connections are polled: one batch, one round of wake-ups.
 const BATCH: usize = 128;
-/// A closed connection that still waits for the peer (tcp_fin_timeout; data: about tcp_orphan_retries).
-const ORPHAN: u64 = 60 * NS;
-/// Data unacknowledged this long ends a connection (tcp_retries2: 924.6 s).
-const GIVE_UP: u64 = 924 * NS;
+/// Loopback found no memory for a frame: when it looks again.
+const STARVED: u64 = NS / 100;
 
 impl Stack {
     /// Does everything that can be done now: frames in (if `receive`), timers, frames out, one notification to the
@@ -52,7 +50,8 @@ impl Stack {
         if more || !self.lo.queue.is_empty() || !self.dirty.is_empty() && !self.tx_full {
             return self.now;
         }
-        self.next_deadline()
+        let at = self.next_deadline();
+        if self.lo_starved { at.min(self.now + STARVED) } else { at }
     }
 
     fn next_deadline(&mut self) -> u64 {
@@ -69,21 +68,30 @@ impl Stack {
     pub fn send(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
         self.tx_full = false;
         self.drain_replies(dev.as_deref_mut());
-        let mut i = 0;
+        // Whoever waits for room stays on the list. A full card must not hold loopback up, nor the other way round.
+        let (mut i, mut kept, mut card, mut lo) = (0, 0, self.tx_full, false);
         while i < self.dirty.len() {
             let id = self.dirty[i];
             i += 1;
-            if let Some(c) = self.conns.get_mut(id)
-                && core::mem::replace(&mut c.dirty, false)
-            {
-                self.poll_conn(id, dev.as_deref_mut());
-                if self.tx_full {
-                    self.touch(id);
-                    break;
+            let Some(c) = self.conns.get_mut(id) else { continue };
+            let full = if c.ifc == Ifc::Lo { &mut lo } else { &mut card };
+            if core::mem::replace(&mut c.dirty, false) && !*full {
+                *full = self.poll_conn(id, dev.as_deref_mut());
+                if !*full {
+                    continue;
                 }
+            } else if !*full {
+                continue;
+            }
+            if let Some(c) = self.conns.get_mut(id) {
+                c.dirty = true;
+                self.dirty[kept] = id;
+                kept += 1;
             }
         }
-        self.dirty.drain(..i.min(self.dirty.len()));
+        self.dirty.truncate(kept);
+        self.tx_full = card || lo;
+        self.lo_starved = lo && self.lo.queue.is_empty();
         self.send_udp(dev.as_deref_mut());
         self.drain_replies(dev);
     }
@@ -104,10 +112,16 @@ impl Stack {
         self.tx_full |= !eth.queue.is_empty();
     }
 
-    /// Sends what a connection has to send, and draws the consequences of its new state.
-    pub fn poll_conn(&mut self, id: u32, dev: Option<&mut (dyn NetDevice + 'static)>) {
+    /// Sends what a connection has to send, and draws the consequences of its new state. Whether it found no room.
+    pub fn poll_conn(&mut self, id: u32, dev: Option<&mut (dyn NetDevice + 'static)>) -> bool {
         let now = self.now;
-        let Some(c) = self.conns.get_mut(id) else { return };
+        let Some(c) = self.conns.get_mut(id) else { return false };
+        if c.detached && c.tcp().state() == State::TimeWait {
+            // The tuple waits, in a table of its own. smoltcp's timer would throw away what was not read within 10 s.
+            self.timers.clear(id);
+            return false;
+        }
+        c.progress(now);
         c.drop_if_too_late(now);
         let (port, card);
         let mut nowhere = Nowhere;
@@ -118,7 +132,7 @@ impl Stack {
                 &mut self.lo.queue
             }
             (Ifc::Eth, d) => {
-                let Some(eth) = &mut self.eth else { return };
+                let Some(eth) = &mut self.eth else { return false };
                 port = (&mut eth.iface, eth.link);
                 card = d;
                 match card {
@@ -137,12 +151,13 @@ impl Stack {
             if !c.corked.is_empty() && (now >= c.cork_at || !c.held_back()) {
                 c.uncork();
             }
-            let nagle = c.nagle_now();
+            c.finish_when_sent();
+            let nagle = !c.fin_due && c.nagle_now();
             c.tcp_mut().set_nagle_enabled(nagle);
             let sent = iface.poll_egress(instant(now), &mut dev, &mut c.set);
             let report = dev.report;
             c.note(&report);
-            if sent == PollResult::None {
+            if sent == PollResult::None && !c.finish_when_sent() {
                 break;
             }
         }
@@ -152,10 +167,13 @@ impl Stack {
             self.stats.retransmits += 1;
             c.resent();
         }
-        self.tx_full |= report.blocked;
         let poll_at = iface.poll_at(instant(now), &c.set);
         let waits = report.asked.is_some()
-            || (!report.blocked && poll_at.is_some_and(|t| t > instant(now)) && report.frames == 0 && c.unsent());
+            || (c.ifc == Ifc::Eth
+                && !report.blocked
+                && poll_at.is_some_and(|t| t > instant(now))
+                && report.frames == 0
+                && c.unsent());
         let suspect = (report.resent && c.ifc == Ifc::Eth).then_some(c.tuple.remote);
         let ask = waits.then_some((c.tuple.remote, report.asked.is_some()));
         if waits && self.neighbor_wait.try_reserve(1).is_ok() && self.neighbor_wait.len() < 65536 {
@@ -170,13 +188,13 @@ impl Stack {
             self.neighbor_needed(&to, asked);
         }
         self.settle(id, next);
+        report.blocked
     }
 
     /// After a poll: transitions, wake-ups, the timer.
     fn settle(&mut self, id: u32, next: u64) {
         let now = self.now;
         let Some(c) = self.conns.get_mut(id) else { return };
-        c.progress(now);
         if c.tcp().state() == State::TimeWait && !c.fin_acked() {
             // The ACK of the peer's FIN is being delayed, or the card has no room: TIME-WAIT begins when it is out.
             c.prev = State::FinWait2;
@@ -214,7 +232,7 @@ impl Stack {
             c.deadline = 0;
         }
         if change != Change::None {
-            c.progress_at = now;
+            (c.acked_at, c.progress_at) = (now, now);
             events = c.events();
         }
         let rx = c.tcp().recv_queue();
@@ -290,8 +308,7 @@ impl Stack {
 
     /// Adds a connection to the tables.
     pub fn add_conn(&mut self, c: Conn) -> Result<u32> {
-        let tuple = c.tuple;
-        let charged = c.charged;
+        let (tuple, charged) = (c.tuple, c.charged);
         let added = self
             .conns
             .insert(c)
@@ -311,27 +328,6 @@ impl Stack {
         self.memory.put_back((c.set, c.handle), c.charged);
     }
 
-    /// `close` of a connected socket.
-    pub fn close_conn(&mut self, id: u32, linger: Option<u32>) {
-        let now = self.now;
-        let Some(c) = self.conns.get_mut(id) else { return };
-        c.owner = Owner::Orphan;
-        c.shared = None;
-        if c.detached || c.tcp().state() == State::Closed && c.tcp().remote_endpoint().is_none() {
-            self.remove_conn(id);
-            return;
-        }
-        c.uncork();
-        // Unread data means that the peer's words are lost: it must hear that (RFC 2525 section 2.17).
-        if linger == Some(0) || c.tcp().recv_queue() > 0 {
-            c.abort(None);
-        } else {
-            c.tcp_mut().close();
-        }
-        c.deadline = now + ORPHAN;
-        self.touch(id);
-    }
-
     /// MTU of an interface.
     pub fn mtu(&self, ifc: Ifc) -> usize {
         match (ifc, &self.eth) {
@@ -348,7 +344,7 @@ impl Conn {
     }
 
     /// Data or a SYN that has not gone out.
-    fn unsent(&self) -> bool {
+    pub fn unsent(&self) -> bool {
         let t = self.tcp();
         let sent = self.high.map_or(0, |h| h.wrapping_sub(self.isn.wrapping_add(1)));
         self.high.is_none() || (self.enqueued as u32).wrapping_sub(sent) as i32 > 0 && t.send_queue() > 0
@@ -357,85 +353,5 @@ impl Conn {
     /// The peer's FIN was seen first at this poll.
     fn prev_fin(&mut self) -> bool {
         !core::mem::replace(&mut self.fin_told, true)
-    }
-
-    fn progress(&mut self, now: u64) {
-        let acked = self.acked_bytes();
-        if acked != self.acked || self.tcp().send_queue() == 0 {
-            self.acked = acked;
-            self.progress_at = now;
-        }
-    }
-
-    /// Gives up what has taken too long.
-    fn drop_if_too_late(&mut self, now: u64) {
-        let state = self.tcp().state();
-        if self.deadline != 0 && now >= self.deadline && state != State::Closed {
-            match self.owner {
-                // A deferred accept whose time is up is handed out by `established`.
-                Owner::Half(_) if state != State::SynReceived => self.deadline = 0,
-                _ => self.abort(Some(Errno::ETIMEDOUT)),
-            }
-            return;
-        }
-        if !matches!(state, State::Closed | State::TimeWait | State::SynSent | State::SynReceived)
-            && now >= self.progress_at.saturating_add(self.give_up())
-            && self.tcp().send_queue() > 0
-        {
-            self.abort(Some(Errno::ETIMEDOUT));
-            return;
-        }
-        if let Some(at) = self.keepalive_at()
-            && now >= at
-        {
-            if self.probes >= self.opts.keep_cnt {
-                self.abort(Some(Errno::ETIMEDOUT));
-            } else {
-                self.probes += 1;
-                self.probed_at = now;
-                if self.probes == 1 {
-                    // smoltcp's timer fires at once, and then every interval until something is heard.
-                    let every = smoltcp::time::Duration::from_secs(u64::from(self.opts.keep_intvl));
-                    self.tcp_mut().set_keep_alive(Some(every));
-                }
-            }
-        }
-    }
-
-    fn give_up(&self) -> u64 {
-        if self.opts.user_timeout > 0 { u64::from(self.opts.user_timeout) * 1_000_000 } else { GIVE_UP }
-    }
-
-    /// When the next keep-alive probe, or the verdict on the last one, is due.
-    fn keepalive_at(&self) -> Option<u64> {
-        if !self.opts.keepalive
-            || self.tcp().send_queue() > 0
-            || !matches!(self.tcp().state(), State::Established | State::CloseWait | State::FinWait2)
-        {
-            return None;
-        }
-        Some(if self.probes == 0 {
-            self.heard_at + u64::from(self.opts.keep_idle) * NS
-        } else {
-            self.probed_at + u64::from(self.opts.keep_intvl) * NS
-        })
-    }
-
-    /// The earliest of smoltcp's timers and ours.
-    fn next_timer(&self, smoltcp: u64) -> u64 {
-        let mut at = smoltcp;
-        if self.deadline != 0 {
-            at = at.min(self.deadline);
-        }
-        if self.cork_at != 0 && !self.corked.is_empty() {
-            at = at.min(self.cork_at);
-        }
-        if self.tcp().send_queue() > 0 {
-            at = at.min(self.progress_at.saturating_add(self.give_up()));
-        }
-        if let Some(k) = self.keepalive_at() {
-            at = at.min(k);
-        }
-        at
     }
 }

@@ -80,6 +80,8 @@ impl Stack {
                 Fate::Take => return self.feed(id, raw, t),
                 Fate::Drop => return,
                 Fate::Challenge => return self.challenge(id, raw, t),
+                Fate::Refuse if !self.refuse_data(id) => return,
+                Fate::Refuse => {}
                 Fate::Stale => self.detach(id, false),
             }
         }
@@ -133,6 +135,9 @@ impl Stack {
         }
         let socket = c.tcp();
         let (state, queue) = (socket.state(), socket.recv_queue());
+        if before == State::LastAck && t.rst && state == State::Closed {
+            c.error = Some(Errno::ECONNRESET);
+        }
         c.rcv_nxt = c.rcv_nxt.wrapping_add((queue - queued) as u32);
         if t.fin && c.fin_end.is_none() && c.rx_ended() {
             c.rcv_nxt = c.rcv_nxt.wrapping_add(1);
@@ -198,7 +203,7 @@ impl Stack {
                 let Some(&id) = self.tuples.get(&tuple) else { return };
                 let Some(c) = self.conns.get_mut(id) else { return };
                 // Established connections outlive soft errors; a connection attempt fails at once, as on Linux.
-                if c.tcp().state() == smoltcp::socket::tcp::State::SynSent && seq == c.isn {
+                if c.tcp().state() == State::SynSent && seq == c.isn {
                     c.abort(Some(error));
                     self.touch(id);
                 }

@@ -7,11 +7,13 @@ pub mod conn;
 mod control;
 mod cookie;
 mod egress;
+mod ending;
 mod ingress;
 pub mod listen;
 mod martian;
 pub mod memory;
 mod neighbor;
+mod patience;
 pub mod ports;
 mod reply;
 pub mod sock;
@@ -115,6 +117,8 @@ pub struct Stack {
     pub neighbor_wait: Vec<u32>,
     /// The card had no room: frames are waiting.
     pub tx_full: bool,
+    /// Loopback frames wait for memory.
+    lo_starved: bool,
     /// Whom to wake once the lock is released.
     pub wakes: Vec<(Arc<Shared>, Events)>,
     pub memory: memory::Memory,
@@ -162,6 +166,7 @@ impl Stack {
             dirty_udp: Vec::new(),
             neighbor_wait: Vec::new(),
             tx_full: false,
+            lo_starved: false,
             wakes: Vec::new(),
             memory: memory::Memory::new(memory_bytes),
             control: control::Control::default(),

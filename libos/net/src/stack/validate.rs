@@ -22,6 +22,8 @@ pub enum Fate {
     Drop,
     /// Ignored but for an acknowledgment of where we are.
     Challenge,
+    /// Data that nobody can read any more: the connection ends with an RST.
+    Refuse,
     /// The connection is over; the segment is judged as one for nobody.
     Stale,
 }
@@ -72,7 +74,7 @@ impl Conn {
         if (old as i32) > 0 && u64::from(old) > acked.min(socket.send_capacity() as u64) + 1 {
             return Fate::Challenge;
         }
-        Fate::Take
+        if self.unwanted(t) { Fate::Refuse } else { Fate::Take }
     }
 }
 

@@ -1,0 +1,129 @@
+//! How long a connection waits for its peer: unanswered retransmissions and probes, orphans, keep-alive.
+
+use super::conn::{Conn, Owner};
+use libos_base::Errno;
+use libos_base::time::NS;
+use smoltcp::socket::tcp::State;
+
+/// What was sent is not acknowledged, or no probe answered, for this long (tcp_retries2: 924.6 s).
+const GIVE_UP: u64 = 924 * NS;
+/// The same once the program has closed it (tcp_orphan_retries: 8 repetitions, 0.2 + 0.4 + ... + 51.2 s).
+const ORPHAN_SILENT: u64 = 102 * NS;
+/// Closed by the program, and the peer answers every probe but takes nothing. Linux gives up once its probes would be
+/// more than 120 s apart: between 340 and 450 s, measured.
+const ORPHAN_STUCK: u64 = 360 * NS;
+/// Closed by the program, everything acknowledged, and the peer does not end its side (tcp_fin_timeout).
+const FIN_TIMEOUT: u64 = 60 * NS;
+
+impl Conn {
+    /// Something of ours is not acknowledged: data or a FIN.
+    pub fn owes(&self) -> bool {
+        self.tcp().send_queue() > 0 || matches!(self.tcp().state(), State::FinWait1 | State::Closing | State::LastAck)
+    }
+
+    /// Something is about to be owed: time counts from here.
+    pub fn owes_from(&mut self, now: u64) {
+        if !self.owes() {
+            (self.acked_at, self.progress_at) = (now, now);
+        }
+    }
+
+    /// Notes what the peer has acknowledged, and when. Before anything new is sent.
+    pub fn progress(&mut self, now: u64) {
+        let acked = self.acked_bytes();
+        if acked != self.acked || !self.owes() {
+            self.acked = acked;
+            (self.acked_at, self.progress_at) = (now, now);
+        } else if self.opts.user_timeout == 0 && self.window_closed() {
+            // A peer that answers the probes of its closed window is there (RFC 1122 section 4.2.2.17).
+            self.progress_at = self.progress_at.max(self.heard_at);
+        }
+        if self.owner == Owner::Orphan && self.deadline == 0 && self.tcp().state() == State::FinWait2 {
+            self.deadline = now + FIN_TIMEOUT;
+        }
+    }
+
+    /// There is something to send, and at most a probe in flight.
+    fn window_closed(&self) -> bool {
+        self.tcp().send_queue() > 0 && self.high.is_some_and(|h| h.wrapping_sub(self.unacked()) <= 1)
+    }
+
+    /// When a peer that owes us an acknowledgment is given up.
+    fn gives_up_at(&self) -> u64 {
+        let user = u64::from(self.opts.user_timeout) * 1_000_000;
+        let most = if user > 0 { user } else { GIVE_UP };
+        if self.owner == Owner::Orphan {
+            (self.progress_at + most.min(ORPHAN_SILENT)).min(self.acked_at + ORPHAN_STUCK)
+        } else {
+            self.progress_at + most
+        }
+    }
+
+    /// Gives up what has taken too long.
+    pub fn drop_if_too_late(&mut self, now: u64) {
+        let state = self.tcp().state();
+        if self.deadline != 0 && now >= self.deadline && state != State::Closed {
+            match self.owner {
+                // A deferred accept whose time is up is handed out by `established`.
+                Owner::Half(_) if state != State::SynReceived => self.deadline = 0,
+                _ => self.abort(Some(Errno::ETIMEDOUT)),
+            }
+            return;
+        }
+        if !matches!(state, State::Closed | State::TimeWait | State::SynSent | State::SynReceived)
+            && self.owes()
+            && now >= self.gives_up_at()
+        {
+            self.abort(Some(Errno::ETIMEDOUT));
+            return;
+        }
+        if let Some(at) = self.keepalive_at()
+            && now >= at
+        {
+            if self.probes >= self.opts.keep_cnt {
+                self.abort(Some(Errno::ETIMEDOUT));
+            } else {
+                self.probes += 1;
+                self.probed_at = now;
+                if self.probes == 1 {
+                    // smoltcp's timer fires at once, and then every interval until something is heard.
+                    let every = smoltcp::time::Duration::from_secs(u64::from(self.opts.keep_intvl));
+                    self.tcp_mut().set_keep_alive(Some(every));
+                }
+            }
+        }
+    }
+
+    /// When the next keep-alive probe, or the verdict on the last one, is due.
+    fn keepalive_at(&self) -> Option<u64> {
+        if !self.opts.keepalive
+            || self.tcp().send_queue() > 0
+            || !matches!(self.tcp().state(), State::Established | State::CloseWait | State::FinWait2)
+        {
+            return None;
+        }
+        Some(if self.probes == 0 {
+            self.heard_at + u64::from(self.opts.keep_idle) * NS
+        } else {
+            self.probed_at + u64::from(self.opts.keep_intvl) * NS
+        })
+    }
+
+    /// The earliest of smoltcp's timers and ours.
+    pub fn next_timer(&self, smoltcp: u64) -> u64 {
+        let mut at = smoltcp;
+        if self.deadline != 0 {
+            at = at.min(self.deadline);
+        }
+        if self.cork_at != 0 && !self.corked.is_empty() {
+            at = at.min(self.cork_at);
+        }
+        if self.owes() {
+            at = at.min(self.gives_up_at());
+        }
+        if let Some(k) = self.keepalive_at() {
+            at = at.min(k);
+        }
+        at
+    }
+}
