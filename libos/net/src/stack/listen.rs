@@ -3,7 +3,7 @@
 use super::conn::{Conn, Ifc, Owner, TcpOpts};
 use super::sock::Kind;
 use super::{Stack, instant};
-use crate::frame::Tcp;
+use crate::frame::{Tcp, Tuple};
 use crate::phy::{FrameQueue, Link, Nowhere, OneSlot, Report};
 use crate::table::Keyed;
 use alloc::boxed::Box;
@@ -95,14 +95,14 @@ pub fn seeded(isn: u32, local: IpAddress, mtu: usize, now: u64) -> Box<Interface
 }
 
 /// Hash of a peer for choosing among SO_REUSEPORT listeners.
-pub fn spread(hash: &Keyed, t: &crate::frame::Tuple) -> u64 {
+pub fn spread(hash: &Keyed, t: &Tuple) -> u64 {
     hash.hash_one(t)
 }
 
 impl Stack {
     /// The initial sequence number of a connection (RFC 6528): a clock, so that a later connection on the same
     /// tuple is told from an earlier one, plus a keyed hash of the tuple, so that nobody else can know it.
-    pub fn isn(&self, t: &crate::frame::Tuple) -> u32 {
+    pub fn isn(&self, t: &Tuple) -> u32 {
         // 64 ns a tick, as Linux: around once in 274 seconds.
         let clock = (self.now >> 6) as u32;
         clock.wrapping_add(crate::table::sip(self.isn_key, &t.bytes()) as u32)
@@ -144,8 +144,23 @@ impl Stack {
             self.stats.syn_dropped += 1;
         } else if cookie {
             self.send_cookie(sid, ifc, raw, t);
-        } else if self.open_half(sid, ifc, ip, t, None).is_err() {
+        } else if let Err(why) = self.open_half(sid, ifc, ip, t, None) {
             self.stats.syn_dropped += 1;
+            self.tell_loopback(ifc, t, why);
+        }
+    }
+
+    /// No memory for the SYN `t`. A peer asks again later; over loopback that would be this memory again, for two
+    /// minutes: who connects is told at once.
+    fn tell_loopback(&mut self, ifc: Ifc, t: &Tcp, why: Errno) {
+        let back = Tuple { local: t.tuple.remote, lport: t.tuple.rport, remote: t.tuple.local, rport: t.tuple.lport };
+        if ifc == Ifc::Lo
+            && matches!(why, Errno::ENOBUFS | Errno::ENOMEM)
+            && let Some(&id) = self.tuples.get(&back)
+            && let Some(c) = self.conns.get_mut(id)
+        {
+            c.abort(Some(Errno::ENOBUFS));
+            self.touch(id);
         }
     }
 
