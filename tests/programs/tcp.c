@@ -24,6 +24,30 @@ static void *pour(void *arg)
     return 0;
 }
 
+/* A reader that comes late opens its window, and the rest has to follow at once: waiting for the writer's probes takes
+ * seconds. `half`: the reader's own side has ended, and so has the writer's by then. */
+static void late_reader(int f, bool half)
+{
+    static char buf[65536];
+    int p[2];
+    long sent = 0, got = 0;
+    ssize_t n;
+    tcp_pair(f, p);
+    if (half) {
+        MUST(shutdown(p[1], SHUT_WR));
+        IS(wait_for(p[0], POLLRDHUP) & POLLRDHUP);
+    }
+    for (int quiet = 0; quiet < 4; quiet++, sleep_ms(5))
+        while ((n = send(p[0], buf, sizeof buf, MSG_DONTWAIT)) > 0) sent += n, quiet = 0;
+    MUST(shutdown(p[0], SHUT_WR));
+    sleep_ms(1500);
+    int64_t start = now_ns();
+    while ((n = read(p[1], buf, sizeof buf)) > 0) got += n;
+    IS(got == sent);
+    IS(now_ns() - start < 2000000000);
+    close(p[0]), close(p[1]);
+}
+
 static void family(int f)
 {
     section(f == AF_INET ? "IPv4" : "IPv6");
@@ -73,6 +97,8 @@ static void family(int f)
     }
     pthread_join(up, 0), pthread_join(down, 0);
     close(p[0]), close(p[1]);
+    late_reader(f, false);
+    late_reader(f, true);
 
     tcp_pair(f, p);
     struct linger lin = { 1, 0 };

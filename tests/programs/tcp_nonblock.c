@@ -14,12 +14,12 @@ int main(void)
     fcntl(l, F_SETFL, O_NONBLOCK);
     SHOW(accept(l, 0, 0));
     int s = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-    int r = connect(s, &a.any, length(&a));
-    IS(r == 0 || errno == EINPROGRESS);
+    SHOW(connect(s, &a.any, length(&a)));
     IS(wait_for(s, POLLOUT) & POLLOUT);
     SHOW(getsockopt(s, SOL_SOCKET, SO_ERROR, &err, &n));
     SHOW(err);
-    SHOW(connect(s, &a.any, length(&a)) == 0 || errno == EISCONN);
+    SHOW(connect(s, &a.any, length(&a)));
+    SHOW(connect(s, &a.any, length(&a)));
     IS(wait_for(l, POLLIN) == POLLIN);
     int t = (int)MUST(accept(l, 0, 0));
     SHOW(fcntl(t, F_GETFL) & O_NONBLOCK);
@@ -46,8 +46,7 @@ int main(void)
     address dead;
     close(listener(AF_INET, &dead, 1));
     s = (int)MUST(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-    r = connect(s, &dead.any, length(&dead));
-    IS(r == -1 && (errno == EINPROGRESS || errno == ECONNREFUSED));
+    SHOW(connect(s, &dead.any, length(&dead)));
     int ev = wait_for(s, POLLOUT);
     IS((ev & (POLLERR | POLLHUP)) == (POLLERR | POLLHUP));
     n = sizeof err;

@@ -302,10 +302,10 @@ fn tcp_info(st: &mut Stack, sid: u32) -> Vec<u8> {
         State::SynReceived => 3,
         State::FinWait1 => 4,
         State::FinWait2 => 5,
-        State::TimeWait => 6,
-        State::Closed => 7,
-        State::CloseWait => 8,
-        State::LastAck => 9,
+        // TIME-WAIT is the tuple's, not the socket's.
+        State::TimeWait | State::Closed => 7,
+        State::CloseWait if !c.fin_due => 8,
+        State::CloseWait | State::LastAck => 9,
         State::Listen => 10,
         State::Closing => 11,
     };

@@ -69,7 +69,7 @@ impl Ops for TcpSocket {
             return self.disconnect();
         }
         let to = addr::parse_inet(a, self.v6)?;
-        self.net.with(|st| {
+        let begun = self.net.with(|st| {
             let s = st.sock(self.id)?;
             if s.v6only && matches!(to.0, smoltcp::wire::IpAddress::Ipv4(_)) {
                 return Err(Errno::ENETUNREACH);
@@ -81,31 +81,33 @@ impl Ops for TcpSocket {
                     let c = st.conns.get_mut(id).ok_or(Errno::EISCONN)?;
                     match c.tcp().state() {
                         State::SynSent | State::SynReceived if wait.nonblock => Err(Errno::EALREADY),
-                        State::SynSent | State::SynReceived => Ok(()),
+                        State::SynSent | State::SynReceived => Ok(false),
                         // A failed attempt is reported once; then the socket may try again.
-                        State::Closed if connecting => {
+                        State::Closed | State::TimeWait if connecting => {
                             let e = c.error.take().unwrap_or(Errno::ECONNABORTED);
                             forget(st, self.id, id);
                             Err(e)
                         }
-                        State::Closed => {
-                            forget(st, self.id, id);
-                            st.connect(self.id, to).map(|_| ())
-                        }
-                        _ if connecting => Ok(()),
+                        State::Closed | State::TimeWait => Err(Errno::EISCONN),
+                        _ if connecting => Ok(false),
                         _ => Err(Errno::EISCONN),
                     }
                 }
-                _ => st.connect(self.id, to).map(|_| ()),
+                _ => st.connect(self.id, to).map(|_| true),
             }
         })?;
+        // Over loopback it is decided by now: as on Linux poll, SO_ERROR and the next connect() tell.
+        if begun && wait.nonblock {
+            return Err(Errno::EINPROGRESS);
+        }
         let r = block_on(&self.shared.pollee, wait.nonblock, wait.deadline, Errno::EINPROGRESS, || {
             self.net.with(|st| {
-                let Some((id, c)) = conn_of(st, self.id) else { return Some(Err(Errno::ENOTCONN)) };
+                let Some((id, c)) = conn_of(st, self.id) else {
+                    let shut = st.sock(self.id).ok().and_then(|s| s.error.take());
+                    return Some(Err(shut.unwrap_or(Errno::ENOTCONN)));
+                };
                 match c.tcp().state() {
                     State::SynSent | State::SynReceived => None,
-                    // Refused at once: as on Linux the error waits for poll and SO_ERROR.
-                    State::Closed if wait.nonblock => Some(Err(Errno::EINPROGRESS)),
                     State::Closed => {
                         let e = c.error.take().unwrap_or(Errno::ECONNABORTED);
                         forget(st, self.id, id);
@@ -204,9 +206,10 @@ impl Ops for TcpSocket {
 
     fn shutdown(&self, rd: bool, wr: bool) -> Result<()> {
         self.net.with(|st| {
+            let now = st.now;
             if let Kind::Listen(_) = st.sock(self.id)?.kind {
                 if !rd {
-                    return Err(Errno::ENOTCONN);
+                    return Ok(());
                 }
                 // Linux: it stops listening; a blocked accept() gets EINVAL.
                 let s = st.sock(self.id)?;
@@ -222,14 +225,23 @@ impl Ops for TcpSocket {
                 return Ok(());
             }
             let (id, c) = conn_of(st, self.id).ok_or(Errno::ENOTCONN)?;
-            if matches!(c.tcp().state(), State::Closed | State::SynSent) {
-                return Err(Errno::ENOTCONN);
+            match c.tcp().state() {
+                State::Closed | State::TimeWait => return Err(Errno::ENOTCONN),
+                // Linux: it is disconnected, and may connect again.
+                State::SynSent => {
+                    forget(st, self.id, id);
+                    let s = st.sock(self.id)?;
+                    s.error = Some(Errno::ECONNRESET);
+                    let shared = s.shared.clone();
+                    st.wake(&shared, Events::OUT | Events::ERR | Events::HUP);
+                    return Ok(());
+                }
+                _ => {}
             }
             c.rx_shut |= rd;
             if wr && !c.tx_shut {
-                c.uncork();
                 c.tx_shut = true;
-                c.tcp_mut().close();
+                c.finish(now);
             }
             let (e, shared) = (c.events(), c.shared.clone());
             st.touch(id);
@@ -269,10 +281,10 @@ impl Ops for TcpSocket {
     }
 
     fn events(&self) -> Events {
-        self.net.with(|st| match st.socks.get(self.id).map(|s| &s.kind) {
-            Some(Kind::Listen(l)) if l.queue.is_empty() => Events::empty(),
-            Some(Kind::Listen(_)) => Events::IN | Events::RDNORM,
-            Some(Kind::Conn(id)) => {
+        self.net.with(|st| match st.socks.get(self.id).map(|s| (&s.kind, &s.error)) {
+            Some((Kind::Listen(l), _)) if l.queue.is_empty() => Events::empty(),
+            Some((Kind::Listen(_), _)) => Events::IN | Events::RDNORM,
+            Some((Kind::Conn(id), _)) => {
                 let id = *id;
                 let Some(c) = st.conns.get_mut(id) else { return Events::HUP };
                 let e = c.events();
@@ -280,7 +292,8 @@ impl Ops for TcpSocket {
                 c.want_room |= !e.contains(Events::OUT);
                 e
             }
-            _ => Events::OUT | Events::WRNORM | Events::HUP,
+            Some((_, e)) => Events::OUT | Events::WRNORM | Events::HUP | crate::options::error_events(e),
+            None => Events::HUP,
         })
     }
     fn pollee(&self) -> &Pollee {

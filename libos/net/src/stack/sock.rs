@@ -254,6 +254,7 @@ impl Stack {
         let id = self.add_conn(c)?;
         let s = self.sock(sid)?;
         s.kind = Kind::Conn(id);
+        s.error = None;
         s.connecting = true;
         self.touch(id);
         Ok(id)
@@ -327,7 +328,7 @@ impl Stack {
             Kind::Conn(id) => {
                 let c = self.conns.get(*id).ok_or(Errno::ENOTCONN)?;
                 match c.tcp().state() {
-                    tcp::State::SynSent | tcp::State::Closed => Err(Errno::ENOTCONN),
+                    tcp::State::SynSent | tcp::State::Closed | tcp::State::TimeWait => Err(Errno::ENOTCONN),
                     _ => Ok((c.tuple.remote, c.tuple.rport)),
                 }
             }

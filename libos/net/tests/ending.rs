@@ -1,0 +1,254 @@
+//! How connections end: orphans, peers that say nothing, data that nobody will read.
+mod common;
+use common::*;
+use libos_base::Errno;
+use libos_base::file::FileLike;
+use libos_base::poll::Events;
+use libos_net::socket::Socket;
+
+const S: u64 = 1_000_000_000;
+const MS: u64 = 1_000_000;
+
+fn error_of(s: &Socket) -> i32 {
+    i32::from_le_bytes(s.get(1, 4).unwrap().try_into().unwrap())
+}
+
+/// Writes until nothing more is taken.
+fn fill(p: &Pair, s: &Socket) -> Vec<u8> {
+    let data = noise(2_000_000);
+    let mut sent = 0;
+    for quiet in 0.. {
+        match send(s, &data[sent..]) {
+            Ok(n) => sent += n,
+            Err(Errno::EAGAIN) if quiet > 200 => break,
+            Err(Errno::EAGAIN) => p.run(MS),
+            Err(e) => panic!("{e}"),
+        }
+    }
+    assert!(sent < data.len());
+    data[..sent].to_vec()
+}
+
+fn drain(p: &Pair, s: &Socket) -> (Vec<u8>, Result<(), Errno>) {
+    let mut got = Vec::new();
+    let mut end = Ok(());
+    let done = p.run_until(now() + S, || {
+        loop {
+            match recv(s, 70_000) {
+                Ok(d) if d.is_empty() => return true,
+                Ok(d) => got.extend(d),
+                Err(Errno::EAGAIN) => return false,
+                Err(e) => {
+                    end = Err(e);
+                    return true;
+                }
+            }
+        }
+    });
+    assert!(done, "no end after {} bytes within a second", got.len());
+    (got, end)
+}
+
+fn conns(p: &Pair) -> (usize, usize) {
+    (p.a.with(|st| st.conns.len()), p.b.with(|st| st.conns.len()))
+}
+
+#[test]
+fn an_upload_to_a_server_that_has_answered_and_closed_is_reset() {
+    let p = Pair::new();
+    let (c, s) = p.connect(80);
+    send(&c, b"question").unwrap();
+    p.run(20 * MS);
+    assert_eq!(recv(&s, 100).unwrap(), b"question");
+    send(&s, b"no thanks\n").unwrap();
+    drop(s);
+    p.run(20 * MS);
+    assert!(send(&c, &[0; 10_000]).unwrap() > 0);
+    p.run(5 * MS);
+    assert_eq!(send(&c, &[0; 10_000]), Err(Errno::EPIPE));
+    assert_eq!(recv(&c, 100).unwrap(), b"no thanks\n");
+    assert_eq!(recv(&c, 100).unwrap(), b"");
+    assert_eq!(conns(&p), (1, 0));
+}
+
+/// What comes again, or does not belong to the connection, ends nothing.
+#[test]
+fn an_orphan_is_not_ended_by_what_is_not_new() {
+    let p = Pair::new();
+    let (c, s) = p.connect(80);
+    p.ab.lock().unwrap().tap = Some(Vec::new());
+    send(&c, b"question").unwrap();
+    p.run(20 * MS);
+    recv(&s, 100).unwrap();
+    let frames = p.ab.lock().unwrap().tap.take().unwrap();
+    let question = frames.into_iter().find(|f| f.ends_with(b"question")).unwrap();
+    let answer = fill(&p, &s);
+    drop(s);
+    p.run(20 * MS);
+    p.ab.lock().unwrap().push(question);
+    p.run(20 * MS);
+    assert!(drain(&p, &c) == (answer, Ok(())));
+}
+
+#[test]
+fn a_slow_reader_gets_everything_from_an_orphan() {
+    for pause in [75, 300] {
+        let p = Pair::new();
+        let (c, s) = p.connect(80);
+        let data = fill(&p, &s);
+        drop(s);
+        p.run(pause * S);
+        assert!(drain(&p, &c) == (data, Ok(())), "after {pause} s");
+    }
+    // One that takes a little now and then has all the time in the world.
+    let p = Pair::new();
+    let (c, s) = p.connect(80);
+    let data = fill(&p, &s);
+    drop(s);
+    let mut got = Vec::new();
+    for _ in 0..30 {
+        p.run(100 * S);
+        got.extend(recv(&c, 2000).unwrap());
+    }
+    let (rest, end) = drain(&p, &c);
+    got.extend(rest);
+    assert!(got == data && end.is_ok(), "{} of {}", got.len(), data.len());
+}
+
+#[test]
+fn an_orphan_does_not_wait_for_ever() {
+    let gone = |p: &Pair, from: u64, to: u64, why: &str| {
+        let start = now();
+        assert!(p.run_until(now() + 1000 * S, || conns(p).1 == 0), "{why}: still there");
+        let took = (now() - start) / S;
+        assert!((from..to).contains(&took), "{why}: {took} s");
+        p.b.with(|st| assert_eq!(st.memory.used, 0));
+    };
+    // The peer's window stays closed.
+    let p = Pair::new();
+    let (c, s) = p.connect(80);
+    fill(&p, &s);
+    drop(s);
+    gone(&p, 340, 450, "a peer that reads nothing");
+    p.run(S);
+    assert!(drain(&p, &c).1 == Err(Errno::ECONNRESET));
+    // The peer says nothing, with and without data to send.
+    for data in [true, false] {
+        let p = Pair::new();
+        let (_c, s) = p.connect(80);
+        p.ab.lock().unwrap().cut = true;
+        if data {
+            send(&s, b"unheard").unwrap();
+        }
+        drop(s);
+        gone(&p, 95, 110, "a silent peer");
+    }
+    // The peer acknowledges our FIN and sends none.
+    let p = Pair::new();
+    let (_c, s) = p.connect(80);
+    drop(s);
+    gone(&p, 59, 62, "FIN-WAIT-2");
+}
+
+#[test]
+fn a_closed_window_is_no_reason_to_give_up_but_silence_is() {
+    let p = Pair::new();
+    let (c, s) = p.connect(80);
+    let data = fill(&p, &c);
+    p.run(3000 * S);
+    assert_eq!(error_of(&c), 0, "the peer answers");
+    recv(&s, 20_000).unwrap();
+    p.run(S);
+    assert_eq!(error_of(&c), 0, "it goes on");
+    p.ba.lock().unwrap().cut = true;
+    let start = now();
+    assert!(p.run_until(now() + 2000 * S, || c.poll(None).contains(Events::ERR)));
+    assert_eq!(error_of(&c), Errno::ETIMEDOUT as i32);
+    assert!((860..1000).contains(&((now() - start) / S)), "{}", (now() - start) / S);
+    drop((s, data));
+    // A FIN alone that nobody acknowledges.
+    let p = Pair::new();
+    let (c, _s) = p.connect(80);
+    p.run(5000 * S);
+    p.ab.lock().unwrap().cut = true;
+    c.ops().shutdown(false, true).unwrap();
+    let start = now();
+    assert!(p.run_until(now() + 2000 * S, || c.poll(None).contains(Events::ERR)));
+    assert!((900..1000).contains(&((now() - start) / S)), "{}", (now() - start) / S);
+}
+
+#[test]
+fn what_arrived_before_time_wait_stays_readable() {
+    let p = Pair::new();
+    let (c, s) = p.connect(80);
+    c.ops().shutdown(false, true).unwrap();
+    p.run(20 * MS);
+    send(&s, b"late reader").unwrap();
+    drop(s);
+    p.run(100 * S);
+    assert_eq!(recv(&c, 100).unwrap(), b"late reader");
+    assert_eq!(recv(&c, 100).unwrap(), b"");
+}
+
+#[test]
+fn a_probe_is_not_a_loss() {
+    let p = Pair::new();
+    let (c, s) = p.connect(80);
+    let data = fill(&p, &c);
+    p.run(10 * S);
+    c.ops().shutdown(false, true).unwrap();
+    assert!(drain(&p, &s) == (data, Ok(())));
+    assert_eq!(p.a.with(|st| st.stats.retransmits), 0);
+}
+
+#[test]
+fn a_full_card_does_not_hold_loopback_up() {
+    let p = Pair::new();
+    let (c, s) = p.connect(80);
+    let l = listen(&p.a, 81, 4);
+    p.ab.lock().unwrap().full = true;
+    send(&c, b"waits for the card").unwrap();
+    let d = tcp(&p.a);
+    let _ = d.connect(&v4([127, 0, 0, 1], 81));
+    assert!(p.until(|| d.poll(None).contains(Events::OUT)), "connected although the card is full");
+    transfer(&p, &d, &l.accept(true).unwrap().0, &noise(300_000), S);
+    assert_eq!(recv(&s, 100), Err(Errno::EAGAIN));
+    p.ab.lock().unwrap().full = false;
+    p.run(5 * MS);
+    assert_eq!(recv(&s, 100).unwrap(), b"waits for the card");
+}
+
+#[test]
+fn loopback_without_memory_fails_at_once() {
+    let p = Pair::with(Options { memory: 1 << 20, ..Options::default() });
+    let l = listen(&p.a, 80, 4096);
+    let mut open = Vec::new();
+    let start = now();
+    // There is room for one end of a connection and not for the other, or for neither: both are seen on the way.
+    let (mut one, mut neither) = (0, 0);
+    for spare in 0..200 {
+        let c = tcp(&p.a);
+        c.set(1, 7, &(2048 + spare * 16i32).to_le_bytes()).unwrap();
+        match c.connect(&v4([127, 0, 0, 1], 80)) {
+            Err(Errno::EINPROGRESS) => {}
+            Err(Errno::ENOBUFS) => {
+                neither += 1;
+                continue;
+            }
+            r => panic!("{r:?}"),
+        }
+        let e = c.poll(None);
+        if e.contains(Events::ERR) {
+            assert_eq!(error_of(&c), Errno::ENOBUFS as i32);
+            one += 1;
+        } else {
+            assert!(e.contains(Events::OUT), "decided at once");
+            open.push((c, l.accept(true).unwrap().0));
+        }
+    }
+    assert!(!open.is_empty() && one > 0, "{} open, {one} half, {neither} refused", open.len());
+    assert_eq!(now(), start);
+    drop((open, l));
+    p.run(200 * S);
+    p.a.with(|st| assert_eq!((st.conns.len(), st.memory.used), (0, 0)));
+}
