@@ -252,3 +252,39 @@ fn loopback_without_memory_fails_at_once() {
     p.run(200 * S);
     p.a.with(|st| assert_eq!((st.conns.len(), st.memory.used), (0, 0)));
 }
+
+/// An acknowledgment of nothing with a window of zero, made of a genuine one.
+fn close_window(ack: &[u8]) -> Vec<u8> {
+    let mut f = ack.to_vec();
+    let window = u16::from_be_bytes([f[48], f[49]]);
+    f[48..50].fill(0);
+    // RFC 1624: the checksum's complement loses what the field lost.
+    let sum = u32::from(u16::from_be_bytes([f[50], f[51]])) + u32::from(window);
+    let sum = (sum & 0xffff) + (sum >> 16);
+    f[50..52].copy_from_slice(&(sum as u16).to_be_bytes());
+    f
+}
+
+#[test]
+fn a_window_that_is_taken_back_under_data_in_flight_does_not_stop_a_connection_for_ever() {
+    let p = Pair::new();
+    let (c, s) = p.connect(80);
+    p.ba.lock().unwrap().tap = Some(Vec::new());
+    send(&c, b"first").unwrap();
+    p.run(50 * MS);
+    let ack = p.ba.lock().unwrap().tap.take().unwrap().pop().unwrap();
+    assert_eq!(recv(&s, 100).unwrap(), b"first");
+    p.ab.lock().unwrap().cut = true;
+    send(&c, b"second").unwrap();
+    p.run(MS);
+    p.ba.lock().unwrap().push(close_window(&ack));
+    p.run(1500 * MS);
+    p.ab.lock().unwrap().cut = false;
+    let start = now();
+    let mut got = Vec::new();
+    assert!(p.run_until(now() + 100 * S, || {
+        got.extend(recv(&s, 100).unwrap_or_default());
+        got == b"second"
+    }));
+    assert!(now() - start < 4 * S, "{} ms", (now() - start) / MS);
+}

@@ -167,7 +167,10 @@ impl Stack {
             self.stats.retransmits += 1;
             c.resent();
         }
-        let poll_at = iface.poll_at(instant(now), &c.set);
+        let mut poll_at = iface.poll_at(instant(now), &c.set);
+        if poll_at.is_none() && c.ask_for_window(now) {
+            poll_at = Some(instant(now));
+        }
         let waits = report.asked.is_some()
             || (c.ifc == Ifc::Eth
                 && !report.blocked

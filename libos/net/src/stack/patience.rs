@@ -94,6 +94,20 @@ impl Conn {
         }
     }
 
+    /// Data waits and no timer of smoltcp's runs: the peer took back a window that data was in flight for (Linux does
+    /// that when its memory is short), and the retransmission that was due then found no room. A keep-alive probe asks
+    /// for the window; the answer opens it, or starts the window probes. Whether one is due.
+    pub fn ask_for_window(&mut self, now: u64) -> bool {
+        let stuck = self.probes == 0
+            && self.tcp().send_queue() > 0
+            && !matches!(self.tcp().state(), State::Closed | State::TimeWait);
+        if stuck {
+            (self.probes, self.probed_at) = (1, now);
+            self.tcp_mut().set_keep_alive(Some(smoltcp::time::Duration::from_secs(1)));
+        }
+        stuck
+    }
+
     /// When the next keep-alive probe, or the verdict on the last one, is due.
     fn keepalive_at(&self) -> Option<u64> {
         if !self.opts.keepalive
