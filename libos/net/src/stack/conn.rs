@@ -254,7 +254,12 @@ impl Conn {
 
     /// Sequence number of the first byte that the peer has not acknowledged.
     pub fn unacked(&self) -> u32 {
-        self.isn.wrapping_add(1).wrapping_add(self.acked_bytes() as u32)
+        self.sequence(self.acked_bytes())
+    }
+
+    /// Sequence number of a byte of what the program wrote.
+    pub fn sequence(&self, byte: u64) -> u32 {
+        self.isn.wrapping_add(1).wrapping_add(byte as u32)
     }
 
     /// Stream bytes that the peer has acknowledged.

@@ -116,13 +116,13 @@ impl Stack {
     pub fn poll_conn(&mut self, id: u32, dev: Option<&mut (dyn NetDevice + 'static)>) -> bool {
         let now = self.now;
         let Some(c) = self.conns.get_mut(id) else { return false };
-        if c.detached && c.tcp().state() == State::TimeWait {
+        let state = c.progress(now);
+        if c.detached && state == State::TimeWait {
             // The tuple waits, in a table of its own. smoltcp's timer would throw away what was not read within 10 s.
             self.timers.clear(id);
             return false;
         }
-        c.progress(now);
-        c.drop_if_too_late(now);
+        c.drop_if_too_late(now, state);
         let (port, card);
         let mut nowhere = Nowhere;
         let mut card_sink;

@@ -24,12 +24,12 @@ impl Conn {
 
     /// The FIN that was held back, when its time has come. Whether it was.
     pub fn finish_when_sent(&mut self) -> bool {
-        let now = self.fin_due && self.all_sent();
-        if now {
-            self.fin_due = false;
-            self.tcp_mut().close();
+        if !(self.fin_due && self.all_sent()) {
+            return false;
         }
-        now
+        self.fin_due = false;
+        self.tcp_mut().close();
+        true
     }
 
     /// Whether the peer's window let everything through. A single byte may have been a probe that the peer refused.

@@ -15,37 +15,40 @@ const ORPHAN_STUCK: u64 = 360 * NS;
 /// Closed by the program, everything acknowledged, and the peer does not end its side (tcp_fin_timeout).
 const FIN_TIMEOUT: u64 = 60 * NS;
 
-impl Conn {
-    /// Something of ours is not acknowledged: data or a FIN.
-    pub fn owes(&self) -> bool {
-        self.tcp().send_queue() > 0 || matches!(self.tcp().state(), State::FinWait1 | State::Closing | State::LastAck)
-    }
+/// Our FIN is out, or about to be, and not acknowledged.
+fn fin_unacknowledged(state: State) -> bool {
+    matches!(state, State::FinWait1 | State::Closing | State::LastAck)
+}
 
+impl Conn {
     /// Something is about to be owed: time counts from here.
     pub fn owes_from(&mut self, now: u64) {
-        if !self.owes() {
+        let t = self.tcp();
+        if t.send_queue() == 0 && !fin_unacknowledged(t.state()) {
             (self.acked_at, self.progress_at) = (now, now);
         }
     }
 
-    /// Notes what the peer has acknowledged, and when. Before anything new is sent.
-    pub fn progress(&mut self, now: u64) {
-        let acked = self.acked_bytes();
-        if acked != self.acked || !self.owes() {
+    /// Notes what the peer has acknowledged, and when. Before anything new is sent. Gives the state.
+    pub fn progress(&mut self, now: u64) -> State {
+        let t = self.tcp();
+        let (state, queued) = (t.state(), t.send_queue() as u64);
+        let acked = self.enqueued - queued;
+        if acked != self.acked || queued == 0 && !fin_unacknowledged(state) {
             self.acked = acked;
             (self.acked_at, self.progress_at) = (now, now);
-        } else if self.opts.user_timeout == 0 && self.window_closed() {
-            // A peer that answers the probes of its closed window is there (RFC 1122 section 4.2.2.17).
+        } else if queued > 0
+            && self.opts.user_timeout == 0
+            && self.high.is_some_and(|h| h.wrapping_sub(self.sequence(acked)) <= 1)
+        {
+            // At most a probe is in flight: the window is closed. A peer that answers is there (RFC 1122 section
+            // 4.2.2.17).
             self.progress_at = self.progress_at.max(self.heard_at);
         }
-        if self.owner == Owner::Orphan && self.deadline == 0 && self.tcp().state() == State::FinWait2 {
+        if state == State::FinWait2 && self.owner == Owner::Orphan && self.deadline == 0 {
             self.deadline = now + FIN_TIMEOUT;
         }
-    }
-
-    /// There is something to send, and at most a probe in flight.
-    fn window_closed(&self) -> bool {
-        self.tcp().send_queue() > 0 && self.high.is_some_and(|h| h.wrapping_sub(self.unacked()) <= 1)
+        state
     }
 
     /// When a peer that owes us an acknowledgment is given up.
@@ -60,8 +63,7 @@ impl Conn {
     }
 
     /// Gives up what has taken too long.
-    pub fn drop_if_too_late(&mut self, now: u64) {
-        let state = self.tcp().state();
+    pub fn drop_if_too_late(&mut self, now: u64, state: State) {
         if self.deadline != 0 && now >= self.deadline && state != State::Closed {
             match self.owner {
                 // A deferred accept whose time is up is handed out by `established`.
@@ -71,8 +73,8 @@ impl Conn {
             return;
         }
         if !matches!(state, State::Closed | State::TimeWait | State::SynSent | State::SynReceived)
-            && self.owes()
             && now >= self.gives_up_at()
+            && (self.enqueued != self.acked || fin_unacknowledged(state))
         {
             self.abort(Some(Errno::ETIMEDOUT));
             return;
@@ -98,8 +100,8 @@ impl Conn {
     /// that when its memory is short), and the retransmission that was due then found no room. A keep-alive probe asks
     /// for the window; the answer opens it, or starts the window probes. Whether one is due.
     pub fn ask_for_window(&mut self, now: u64) -> bool {
-        let stuck = self.probes == 0
-            && self.tcp().send_queue() > 0
+        let stuck = self.enqueued != self.acked
+            && self.probes == 0
             && !matches!(self.tcp().state(), State::Closed | State::TimeWait);
         if stuck {
             (self.probes, self.probed_at) = (1, now);
@@ -123,7 +125,7 @@ impl Conn {
         })
     }
 
-    /// The earliest of smoltcp's timers and ours.
+    /// The earliest of smoltcp's timers and ours, after [`progress`](Self::progress) and [`change`](Self::change).
     pub fn next_timer(&self, smoltcp: u64) -> u64 {
         let mut at = smoltcp;
         if self.deadline != 0 {
@@ -132,7 +134,7 @@ impl Conn {
         if self.cork_at != 0 && !self.corked.is_empty() {
             at = at.min(self.cork_at);
         }
-        if self.owes() {
+        if self.enqueued != self.acked || fin_unacknowledged(self.prev) {
             at = at.min(self.gives_up_at());
         }
         if let Some(k) = self.keepalive_at() {
