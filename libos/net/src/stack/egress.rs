@@ -285,7 +285,7 @@ impl Stack {
             return;
         }
         let (t, snd, rcv) = (c.tuple, c.last_seq, c.fin_end.unwrap_or(c.last_ack));
-        if self.tuples.get(&t) == Some(&id) {
+        if self.find(&t) == Some(id) {
             self.tuples.remove(&t);
         }
         if time_wait {

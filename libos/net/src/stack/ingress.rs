@@ -75,7 +75,7 @@ impl Stack {
             self.stats.bad += 1;
             return;
         }
-        if let Some(&id) = self.tuples.get(&t.tuple) {
+        if let Some(id) = self.find(&t.tuple) {
             match self.conns.get_mut(id).map_or(Fate::Stale, |c| c.judge(t)) {
                 Fate::Take => return self.feed(id, raw, t),
                 Fate::Drop => return,
@@ -200,7 +200,7 @@ impl Stack {
         let Some((proto, tuple, seq)) = frame::parse_quoted(about) else { return };
         match proto {
             6 => {
-                let Some(&id) = self.tuples.get(&tuple) else { return };
+                let Some(id) = self.find(&tuple) else { return };
                 let Some(c) = self.conns.get_mut(id) else { return };
                 // Established connections outlive soft errors; a connection attempt fails at once, as on Linux.
                 if c.tcp().state() == State::SynSent && seq == c.isn {

@@ -156,7 +156,7 @@ impl Stack {
         let back = Tuple { local: t.tuple.remote, lport: t.tuple.rport, remote: t.tuple.local, rport: t.tuple.lport };
         if ifc == Ifc::Lo
             && matches!(why, Errno::ENOBUFS | Errno::ENOMEM)
-            && let Some(&id) = self.tuples.get(&back)
+            && let Some(id) = self.find(&back)
             && let Some(c) = self.conns.get_mut(id)
         {
             c.abort(Some(Errno::ENOBUFS));

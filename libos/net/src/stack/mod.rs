@@ -203,6 +203,12 @@ impl Stack {
         is_loopback(a) || self.eth.as_ref().is_some_and(|e| e.iface.has_ip_addr(*a))
     }
 
+    /// The connection of a tuple. Never inlined: hashing is long, and several ask.
+    #[inline(never)]
+    pub fn find(&self, t: &Tuple) -> Option<u32> {
+        self.tuples.get(t).copied()
+    }
+
     /// Wakes the watchers of a socket once the lock is released.
     pub fn wake(&mut self, shared: &Arc<Shared>, events: Events) {
         if let Some(last) = self.wakes.last_mut()

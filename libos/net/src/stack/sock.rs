@@ -215,7 +215,7 @@ impl Stack {
         let lport = match bound {
             Some((_, p)) => {
                 let t = tuple(p);
-                if self.tuples.contains_key(&t) || self.tw.contains(&t) {
+                if self.find(&t).is_some() || self.tw.contains(&t) {
                     return Err(Errno::EADDRNOTAVAIL);
                 }
                 p
@@ -224,7 +224,7 @@ impl Stack {
                 .ports
                 .pick(|p| {
                     let t = tuple(p);
-                    !self.ports.any(Proto::Tcp, p) && !self.tuples.contains_key(&t) && !self.tw.contains(&t)
+                    !self.ports.any(Proto::Tcp, p) && self.find(&t).is_none() && !self.tw.contains(&t)
                 })
                 .ok_or(Errno::EADDRNOTAVAIL)?,
         };
