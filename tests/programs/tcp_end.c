@@ -229,6 +229,57 @@ static void shutdowns(int family)
     close(l);
 }
 
+static int64_t seconds_to_close(int s)
+{
+    int64_t start = now_ns();
+    close(s);
+    return (now_ns() - start) / 1000000000;
+}
+
+static void *reset_later(void *s)
+{
+    sleep_ms(200);
+    send((int)(long)s, "x", 1, MSG_NOSIGNAL);
+    return 0;
+}
+
+static void lingering(int family)
+{
+    int p[2];
+    struct linger lin = { 1, 3 };
+    pthread_t t;
+    section("lingering");
+    tcp_pair(family, p);
+    MUST(setsockopt(p[1], SOL_SOCKET, SO_LINGER, &lin, sizeof lin));
+    MUST(write(p[0], "unread", 6));
+    MUST(wait_for(p[1], POLLIN) ? 0 : -1);
+    IS(seconds_to_close(p[1]) < 2);
+    IS(over(p[0]));
+    printf("error %s\n", pending(p[0]));
+    close(p[0]);
+    /* Nothing is read: the time is up, and the rest goes all the same. */
+    narrow_pair(family, p);
+    MUST(setsockopt(p[1], SOL_SOCKET, SO_LINGER, &lin, sizeof lin));
+    long total = fill(p[1]), n;
+    n = seconds_to_close(p[1]);
+    IS(n >= 2 && n < 30);
+    while ((n = read(p[0], buf, sizeof buf)) > 0) total -= n;
+    SHOW(n);
+    SHOW(total);
+    close(p[0]);
+    /* Data for a socket that is being closed ends the waiting. */
+    lin.l_linger = 1000;
+    narrow_pair(family, p);
+    MUST(setsockopt(p[1], SOL_SOCKET, SO_LINGER, &lin, sizeof lin));
+    fill(p[1]);
+    MUST0(pthread_create(&t, 0, reset_later, (void *)(long)p[0]));
+    IS(seconds_to_close(p[1]) < 30);
+    pthread_join(t, 0);
+    IS(over(p[0]));
+    printf("error %s\n", pending(p[0]));
+    close(p[0]);
+}
+
 static void again(int family)
 {
     int p[2], s, t;
@@ -305,6 +356,7 @@ int main(void)
         closed_peer(families[i]);
         reading_shut(families[i]);
         shutdowns(families[i]);
+        lingering(families[i]);
         again(families[i]);
     }
     return done();

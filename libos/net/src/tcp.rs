@@ -301,16 +301,21 @@ impl Ops for TcpSocket {
     }
 
     fn linger(&self) {
-        let Some(seconds) = self.net.with(|st| st.socks.get(self.id)?.opts.linger.filter(|&s| s > 0)) else { return };
-        // close() waits until the peer has everything and its acknowledgment of our FIN, or until the time is up.
-        let _ = self.shutdown(false, true);
+        let lingers = self.net.with(|st| {
+            let seconds = st.socks.get(self.id)?.opts.linger.filter(|&s| s > 0)?;
+            // With unread data it is a reset, at once.
+            (conn_of(st, self.id)?.1.tcp().recv_queue() == 0).then_some(seconds)
+        });
+        let Some(seconds) = lingers else { return };
+        // close() waits until the peer has acknowledged everything and our FIN, or until the time is up.
+        let _ = self.shutdown(true, true);
         let deadline = time::after(u64::from(seconds) * NS);
         let _ = block_on(&self.shared.pollee, false, deadline, Errno::ETIMEDOUT, || {
             self.net.with(|st| {
                 let Some((_, c)) = conn_of(st, self.id) else { return Some(Ok(())) };
                 c.want_room = true;
-                matches!(c.tcp().state(), State::FinWait2 | State::TimeWait | State::Closed | State::Closing)
-                    .then_some(Ok(()))
+                let ends = matches!(c.tcp().state(), State::FinWait1 | State::Closing | State::LastAck);
+                (!ends && !c.fin_due).then_some(Ok(()))
             })
         });
     }
