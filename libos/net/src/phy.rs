@@ -36,12 +36,25 @@ pub struct FrameQueue {
     frames: VecDeque<(Vec<u8>, TxMeta)>,
     bytes: usize,
     spare: Vec<Vec<u8>>,
+    /// For one frame of any size, once memory has run out.
+    reserve: Vec<u8>,
+    longest: usize,
 }
 
 /// Most bytes that wait in a [`FrameQueue`]; as many again may be replies.
 const QUEUE_BYTES: usize = 1 << 20;
 
 impl FrameQueue {
+    /// For whatever the link carries: [`ready`](FrameSink::ready) then means that a frame finds memory.
+    pub fn for_link(link: &Link) -> Self {
+        Self { longest: link.mtu + link.ip_at(), ..Self::default() }
+    }
+    /// Memory for one frame more. What already is there is not asked for again.
+    #[cold]
+    fn prepare(&mut self) -> bool {
+        self.frames.try_reserve(1).is_ok()
+            && (self.reserve.capacity() >= self.longest || self.reserve.try_reserve_exact(self.longest).is_ok())
+    }
     /// The oldest frame.
     pub fn pop(&mut self) -> Option<(Vec<u8>, TxMeta)> {
         let f = self.frames.pop_front()?;
@@ -62,14 +75,21 @@ impl FrameQueue {
 
 impl FrameSink for FrameQueue {
     fn ready(&mut self) -> bool {
-        self.bytes < QUEUE_BYTES
+        let prepared = self.reserve.capacity() >= self.longest && self.frames.len() < self.frames.capacity();
+        self.bytes < QUEUE_BYTES && (prepared || self.prepare())
     }
     fn send(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool {
+        // What connections send waits for `ready`; a reply cannot wait, and there is one for a frame at most.
+        if self.bytes >= 2 * QUEUE_BYTES || self.frames.len() == self.frames.capacity() && !self.prepare() {
+            return false;
+        }
         let mut buf = self.spare.pop().unwrap_or_default();
         buf.clear();
-        // What connections send waits for `ready`; a reply cannot wait, and there is one for a frame at most.
-        if self.bytes >= 2 * QUEUE_BYTES || buf.try_reserve_exact(len).is_err() || self.frames.try_reserve(1).is_err() {
-            return false;
+        if buf.try_reserve_exact(len).is_err() {
+            if self.reserve.capacity() < len {
+                return false;
+            }
+            buf = core::mem::take(&mut self.reserve);
         }
         buf.resize(len, 0);
         let meta = fill(&mut buf);
@@ -207,23 +227,32 @@ impl TxToken for Tx<'_> {
         let Tx { link, sink, report, gso } = self;
         let mut f = Some(f);
         let mut result = None;
-        sink.send(len, &mut |buf| {
+        let mut fill = |buf: &mut [u8]| {
             let Some(f) = f.take() else { return TxMeta::default() };
             result = Some(f(buf));
             report.frames += 1;
             finish(buf, link, gso, report)
-        });
-        match (result, f) {
-            (Some(r), _) => r,
-            (None, Some(f)) => {
-                // No room, although the sink was ready, or for a reply: the frame is lost as on any wire, and TCP's timers
-                // repair it, a second later.
-                report.blocked = true;
-                f(&mut vec![0; len])
-            }
-            (None, None) => unreachable!("the closure ran, so there is a result"),
+        };
+        if !sink.send(len, &mut fill) {
+            // No room, although the sink was ready, or for a reply: the frame is lost as on any wire, and TCP's timers
+            // repair it, a second later.
+            lose(len, &mut fill);
+            report.blocked = true;
         }
+        result.expect("one of the two wrote the frame")
     }
+}
+
+/// Writes a frame that goes nowhere. A short one, as most replies are, needs no memory for that.
+#[cold]
+#[inline(never)]
+fn lose(len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) {
+    // An acknowledgment or a reset, with every option.
+    let mut short = [0; 128];
+    match short.get_mut(..len) {
+        Some(buf) => fill(buf),
+        None => fill(&mut vec![0; len]),
+    };
 }
 
 /// Notes what the frame says and prepares checksum and segmentation offload.

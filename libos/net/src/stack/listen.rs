@@ -6,8 +6,8 @@ use super::{Stack, instant};
 use crate::frame::{Tcp, Tuple};
 use crate::phy::{FrameQueue, Link, Nowhere, OneSlot, Report};
 use crate::table::Keyed;
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use libos_base::poll::Events;
 use libos_base::time::NS;
@@ -81,17 +81,17 @@ fn seed_for(isn: u32) -> u64 {
 
 /// An interface of its own that draws `isn` as its next initial sequence number: smoltcp would take them from the
 /// generator of the interface, whose next value can be computed from earlier ones.
-pub fn seeded(isn: u32, local: IpAddress, mtu: usize, now: u64) -> Box<Interface> {
+pub fn seeded(isn: u32, local: IpAddress, mtu: usize, now: u64) -> Result<Vec<Interface>> {
     let link = Link { medium: Medium::Ip, mtu, tx_checksum: true, tso4: None };
     let mut config = Config::new(HardwareAddress::Ip);
     config.random_seed = seed_for(isn);
     let mut dev = OneSlot { link, rx: None, sink: &mut Nowhere, report: Report::default() };
-    let mut iface = super::interface(config, &mut dev, instant(now));
+    let mut own = super::interface(config, &mut dev, instant(now))?;
     let bits = if matches!(local, IpAddress::Ipv4(_)) { 32 } else { 128 };
-    iface.update_ip_addrs(|a| {
+    own[0].update_ip_addrs(|a| {
         let _ = a.push(IpCidr::new(local, bits));
     });
-    iface
+    Ok(own)
 }
 
 /// Hash of a peer for choosing among SO_REUSEPORT listeners.
@@ -175,25 +175,25 @@ impl Stack {
         let mtu = self.mtu(ifc);
         s.abort();
         s.set_congestion_control(tcp::CongestionControl::None);
+        let isn = cookie.unwrap_or_else(|| self.isn(&t.tuple));
+        let mut own = seeded(isn, t.tuple.local, mtu, now);
         let mut ok = s.listen((t.tuple.local, t.tuple.lport)).is_ok();
         let mut report = Report::default();
-        if ok {
+        if ok && let Ok(own) = &mut own {
             // The SYN is processed on an interface of its own: see `seeded`.
             let link = Link { medium: Medium::Ip, mtu, tx_checksum: true, tso4: None };
             let mut dev = OneSlot { link, rx: Some(ip), sink: &mut FrameQueue::default(), report };
-            let isn = cookie.unwrap_or_else(|| self.isn(&t.tuple));
-            let mut own = seeded(isn, t.tuple.local, mtu, now);
-            own.poll_ingress_single(instant(now), &mut dev, &mut set);
+            own[0].poll_ingress_single(instant(now), &mut dev, &mut set);
             ok = set.get::<tcp::Socket>(handle).state() == State::SynReceived;
             if cookie.is_some() {
                 // What smoltcp answers is out already.
-                own.poll_egress(instant(now), &mut dev, &mut set);
+                own[0].poll_egress(instant(now), &mut dev, &mut set);
                 report = dev.report;
             }
         }
-        if !ok {
+        if !ok || own.is_err() {
             self.memory.put_back((set, handle), charged);
-            return Err(Errno::EINVAL);
+            return Err(own.err().unwrap_or(Errno::EINVAL));
         }
         let mut c = Conn::new(set, handle, t.tuple, ifc, Owner::Half(sid), opts, now);
         c.charged = charged;
@@ -294,7 +294,7 @@ mod tests {
     fn smoltcp_draws_the_number_that_the_seed_is_made_for() {
         for isn in (0..40_000).map(|i: u32| i.wrapping_mul(0x9e37_79b9)).chain([1, u32::MAX]) {
             let local = IpAddress::v4(10, 0, 0, 1);
-            let mut iface = seeded(isn, local, 1500, 0);
+            let iface = &mut seeded(isn, local, 1500, 0).unwrap()[0];
             let buffer = || tcp::SocketBuffer::new(vec![0; 1024]);
             let mut set = smoltcp::iface::SocketSet::new(vec![]);
             let mut s = tcp::Socket::new(buffer(), buffer());

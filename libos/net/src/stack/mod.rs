@@ -33,7 +33,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use conn::{Conn, Ifc};
 use libos_base::poll::{Events, Pollee};
-use libos_base::random;
+use libos_base::{Result, random};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::Medium;
 use smoltcp::time::Instant;
@@ -45,10 +45,20 @@ pub struct Shared {
     pub pollee: Pollee,
 }
 
-/// An interface in the heap. Never inlined: it takes kilobytes, which kernel stacks do not have to spare more than once.
+/// An interface in the heap, alone in its vector: the one box that can be refused. ENOMEM. Never inlined: it takes
+/// kilobytes, which kernel stacks do not have to spare more than once.
 #[inline(never)]
-pub fn interface(config: Config, dev: &mut OneSlot<'_>, now: Instant) -> Box<Interface> {
-    Box::new(Interface::new(config, dev, now))
+pub fn interface(config: Config, dev: &mut OneSlot<'_>, now: Instant) -> Result<Vec<Interface>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(1)?;
+    room.push(Interface::new(config, dev, now));
+    Ok(room)
+}
+
+/// For the interfaces that exist from boot on.
+#[inline(never)]
+fn boxed(made: Result<Vec<Interface>>) -> Box<Interface> {
+    Box::new(made.ok().and_then(|mut v| v.pop()).expect("memory at boot"))
 }
 
 /// One smoltcp interface and what goes with it.
@@ -70,11 +80,11 @@ impl Port {
         config.slaac = slaac;
         let mut dev = OneSlot { link, rx: None, sink: &mut Nowhere, report: Report::default() };
         Self {
-            iface: interface(config, &mut dev, now),
+            iface: boxed(interface(config, &mut dev, now)),
             link,
             control: SocketSet::new(Vec::new()),
             empty: SocketSet::new(Vec::new()),
-            queue: FrameQueue::default(),
+            queue: FrameQueue::for_link(&link),
         }
     }
 }

@@ -239,10 +239,13 @@ impl Stack {
         let s = set.get_mut::<tcp::Socket>(handle);
         s.abort();
         s.set_congestion_control(tcp::CongestionControl::None);
-        let mut own = seeded(self.isn(&t), t.local, mtu, now);
-        if s.connect(own.context(), (t.remote, t.rport), (t.local, t.lport)).is_err() {
+        let begun = seeded(self.isn(&t), t.local, mtu, now).and_then(|mut own| {
+            let to = (t.remote, t.rport);
+            s.connect(own[0].context(), to, (t.local, t.lport)).map_err(|_| Errno::EADDRNOTAVAIL)
+        });
+        if let Err(e) = begun {
             self.memory.put_back((set, handle), charged);
-            return Err(Errno::EADDRNOTAVAIL);
+            return Err(e);
         }
         let mut c = Conn::new(set, handle, t, ifc, Owner::Sock(sid), opts, now);
         c.charged = charged;
