@@ -213,18 +213,22 @@ pub fn open_fifo(pipe: Arc<Pipe>, path: &Path, flags: OpenFlags) -> Result<Arc<d
         return Err(Errno::ENXIO);
     }
     let opens = |s: &State| if r { s.writer_opens } else { s.reader_opens };
-    let seen = opens(&pipe.state.lock());
+    let partners = |s: &State| if r { s.writers } else { s.readers };
+    // Who waits for us may open, write and close before we run again: that he is there now is enough.
+    let (seen, met) = {
+        let s = pipe.state.lock();
+        (opens(&s), partners(&s) > 0)
+    };
     let end = pipe.attach(keep, Some(path.clone()))?;
     pipe.readable.notify(Events::OUT);
     pipe.writable.notify(Events::OUT);
-    if r && w || nonblock {
+    if r && w || nonblock || met {
         return Ok(end);
     }
     let side = if r { &pipe.readable } else { &pipe.writable };
     block_on(side, false, FOREVER, Errno::EAGAIN, || {
         let s = pipe.state.lock();
-        let there = if r { s.writers } else { s.readers };
-        (there > 0 || opens(&s) != seen).then_some(Ok(()))
+        (partners(&s) > 0 || opens(&s) != seen).then_some(Ok(()))
     })?;
     Ok(end)
 }
