@@ -35,10 +35,24 @@ __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
 #include "random.c"
 #include "segment.c"
 #include "stats.c"
+#define _mi_prim_decommit _mi_prim_decommit_unasked
 #include "prim/prim.c"
+#undef _mi_prim_decommit
 
 #include "../musl/src/malloc/x86_64/live.h"
 #include "segments.h"
+
+/*
+ * mimalloc takes memory that it gave back without asking. Here it asks: then malloc, and not the first touch, finds that there is
+ * none, and what is given back is free for whoever asks first.
+ */
+int _mi_prim_decommit(void *start, size_t size, bool *needs_recommit)
+{
+	int err = unix_madvise(start, size, MADV_DONTNEED);
+
+	*needs_recommit = true;
+	return mprotect(start, size, PROT_NONE) ? errno : err;
+}
 
 _Static_assert(MI_SEGMENT_SLICE_SIZE / GRANULE == 8 * sizeof(live_bits), "a bit a granule");
 

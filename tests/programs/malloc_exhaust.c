@@ -15,8 +15,29 @@ static int fill(char **p, int max, size_t n)
     return i;
 }
 
+/* Bytes in blocks of `size` until malloc says no, all of them written. */
+static size_t small(size_t size)
+{
+    void *head = 0;
+    size_t n = 0;
+    for (char *p; (p = malloc(size)); n += size) {
+        memset(p, 1, size);
+        *(void **)p = head;
+        head = p;
+    }
+    while (head) {
+        void *next = *(void **)head;
+        free(head);
+        head = next;
+    }
+    return n;
+}
+
 int main(void)
 {
+    /* What blocks of one size gave back is there for blocks of others. */
+    const size_t sizes[] = { 100, 5000, 70000, 3000000, 16, 100 };
+    for (int i = 0; i < 6; i++) IS(small(sizes[i]) > 20 << 20);
     static char *p[1000];
     int first = 0;
     for (int round = 0; round < 5; round++) {

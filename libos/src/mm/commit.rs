@@ -6,9 +6,8 @@
 //!   is free or page cache, however much is promised already: stacks and buffers that are never touched cost nothing.
 //!   Beyond that a request must fit into what is free now. So who allocates and touches in turn is refused before a page
 //!   fault is: with k mappings of L touched in a memory of M, the next is granted without fitting only if kL <= M/2 and
-//!   M - kL < L <= M, which no k >= 1 satisfies. Of what is promised, so much is kept free: an eighth of memory, because
-//!   malloc commits in larger pieces than it hands out; and what was touched and given back (MADV_DONTNEED), because
-//!   malloc takes such memory again without asking.
+//!   M - kL < L <= M, which no k >= 1 satisfies. Of what is promised, an eighth of memory is kept free, because
+//!   malloc commits in larger pieces than it hands out. What malloc gives back it asks for again (`libc-shim/malloc`).
 //! - **Always** (1): nothing is refused here.
 //! - **Strict** (2): what is promised is there when it is touched. Measured against free memory, not against Linux's share
 //!   of all memory (`overcommit_ratio`), because the kernel's own part is known here.
@@ -32,8 +31,6 @@ pub const STRICT: u8 = 2;
 static MODE: AtomicU8 = AtomicU8::new(GUESS);
 /// Pages promised and not yet touched.
 static PROMISED: AtomicUsize = AtomicUsize::new(0);
-/// Of these, pages that were touched before. Nobody notes which: whatever is touched or given up next is counted as one.
-static RETURNED: AtomicUsize = AtomicUsize::new(0);
 
 /// vm.overcommit_memory.
 pub fn mode() -> u8 {
@@ -59,15 +56,15 @@ fn with_tables(pages: usize) -> usize {
     pages + pages / 256
 }
 
-/// Frames that are kept for promises of `promised` pages, of which `returned` were touched before.
-fn held_for(mode: u8, promised: usize, returned: usize, total: usize) -> usize {
-    let likely = if mode == STRICT { promised } else { promised.min(returned + total / 8) };
+/// Frames that are kept for promises of `promised` pages.
+fn held_for(mode: u8, promised: usize, total: usize) -> usize {
+    let likely = if mode == STRICT { promised } else { promised.min(total / 8) };
     with_tables(likely)
 }
 
 /// Frames that are kept for what is promised.
 pub fn held() -> usize {
-    held_for(mode(), promised(), RETURNED.load(Relaxed), frames::total_frames())
+    held_for(mode(), promised(), frames::total_frames())
 }
 
 /// What a request is measured against, in pages.
@@ -76,7 +73,6 @@ struct Memory {
     total: usize,
     reserve: usize,
     promised: usize,
-    returned: usize,
     free: usize,
     cached: usize,
 }
@@ -85,15 +81,13 @@ impl Memory {
     /// Frames that must be free for a request of `pages` to fit.
     fn needed(&self, mode: u8, pages: usize) -> usize {
         // Twice the reserve: the kernel's own needs grow with what the program does.
-        2 * self.reserve + held_for(mode, self.promised, self.returned, self.total) + with_tables(pages)
+        2 * self.reserve + held_for(mode, self.promised, self.total) + with_tables(pages)
     }
 
     /// How many frames must become free for a request of `pages`; ENOMEM if so many cannot.
     fn missing(&self, mode: u8, pages: usize) -> Result<usize> {
         let (needed, there) = (self.needed(mode, pages), self.free + self.cached);
-        // Small requests may be malloc's, which will take what was returned, too.
-        let returned = if pages < self.total / 8 { self.returned } else { 0 };
-        let plenty = pages <= self.total && there >= self.total / 2 + returned;
+        let plenty = pages <= self.total && there >= self.total / 2;
         if mode == ALWAYS || self.free >= needed || mode == GUESS && plenty {
             return Ok(0);
         }
@@ -106,7 +100,6 @@ fn missing(pages: usize) -> Result<usize> {
         total: frames::total_frames(),
         reserve: frames::reserve(),
         promised: promised(),
-        returned: RETURNED.load(Relaxed),
         free: 0,
         cached: 0,
     };
@@ -139,7 +132,6 @@ pub fn prepare(pages: usize) {
 /// Pages that were touched and now are only promised again (MADV_DONTNEED).
 pub fn again(pages: usize) {
     PROMISED.fetch_add(pages, Relaxed);
-    RETURNED.fetch_add(pages, Relaxed);
 }
 
 /// `pages` of the promise were touched, or given up.
@@ -147,7 +139,6 @@ pub fn settle(pages: usize) {
     let before = promised();
     debug_assert!(before >= pages, "settled more than was promised");
     PROMISED.store(before.saturating_sub(pages), Relaxed);
-    RETURNED.store(RETURNED.load(Relaxed).saturating_sub(pages), Relaxed);
 }
 
 #[cfg(test)]
