@@ -96,13 +96,8 @@ impl Memory {
 }
 
 fn missing(pages: usize) -> Result<usize> {
-    let mut m = Memory {
-        total: frames::total_frames(),
-        reserve: frames::reserve(),
-        promised: promised(),
-        free: 0,
-        cached: 0,
-    };
+    let mut m =
+        Memory { total: frames::total_frames(), reserve: frames::reserve(), promised: promised(), free: 0, cached: 0 };
     let mode = mode();
     // Counting what is free looks into every CPU's cache.
     if frames::has_free(m.needed(mode, pages)) {

@@ -19,11 +19,16 @@ const GRANTED: u32 = 3;
 
 /// A sleeping lock. Not usable in interrupts or under spin locks. Waiting is not interrupted by signals.
 pub struct Mutex<T: ?Sized> {
+    lock: Lock,
+    value: UnsafeCell<T>,
+}
+
+/// What does not depend on what is locked: compiled once.
+struct Lock {
     state: AtomicU32,
     /// A waiter lost its turn: the next unlock grants.
     starved: AtomicBool,
     waiters: WaitQueue,
-    value: UnsafeCell<T>,
 }
 
 // SAFETY: the lock gives one thread at a time access to the value.
@@ -39,12 +44,8 @@ pub struct MutexGuard<'a, T: ?Sized> {
 impl<T> Mutex<T> {
     /// A free lock.
     pub const fn new(value: T) -> Self {
-        Self {
-            state: AtomicU32::new(FREE),
-            starved: AtomicBool::new(false),
-            waiters: WaitQueue::new(),
-            value: UnsafeCell::new(value),
-        }
+        let lock = Lock { state: AtomicU32::new(FREE), starved: AtomicBool::new(false), waiters: WaitQueue::new() };
+        Self { lock, value: UnsafeCell::new(value) }
     }
     /// The value.
     pub fn into_inner(self) -> T {
@@ -56,18 +57,28 @@ impl<T: ?Sized> Mutex<T> {
     /// Waits until the lock is free.
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        if self.state.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            self.lock_slow();
+        if !self.lock.take_free() {
+            self.lock.lock_slow();
         }
         MutexGuard { lock: self }
+    }
+
+    /// The lock if it is free.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.lock.take_free().then(|| MutexGuard { lock: self })
+    }
+}
+
+impl Lock {
+    #[inline]
+    fn take_free(&self) -> bool {
+        self.state.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     #[cold]
     fn lock_slow(&self) {
         for _ in 0..100 {
-            if self.state.load(Ordering::Relaxed) == FREE
-                && self.state.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
-            {
+            if self.state.load(Ordering::Relaxed) == FREE && self.take_free() {
                 return;
             }
             core::hint::spin_loop();
@@ -120,21 +131,14 @@ impl<T: ?Sized> Mutex<T> {
         }
         self.waiters.wake(1);
     }
-
-    /// The lock if it is free.
-    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.state
-            .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
-            .ok()
-            .map(|_| MutexGuard { lock: self })
-    }
 }
 
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if self.lock.state.compare_exchange(HELD, FREE, Ordering::Release, Ordering::Relaxed).is_err() {
-            self.lock.unlock_slow();
+        let lock = &self.lock.lock;
+        if lock.state.compare_exchange(HELD, FREE, Ordering::Release, Ordering::Relaxed).is_err() {
+            lock.unlock_slow();
         }
     }
 }
@@ -180,6 +184,15 @@ mod tests {
             .collect();
         ts.into_iter().for_each(|t| t.join().unwrap());
         assert_eq!(*m.lock(), 80_000);
+    }
+
+    #[test]
+    fn trying_in_vain_leaves_the_lock_held() {
+        let m = Mutex::new(());
+        let held = m.lock();
+        assert!(m.try_lock().is_none() && m.try_lock().is_none());
+        drop(held);
+        assert!(m.try_lock().is_some() && m.try_lock().is_some());
     }
 
     #[test]
