@@ -138,6 +138,7 @@ impl P9Inode {
         }
         let _io = self.io.lock();
         self.send_tail()?;
+        self.nothing_follows();
         // The server must not cut another file that has the name by now.
         let old = self.attr()?.0.size as u64;
         let base = {
@@ -212,6 +213,7 @@ impl Backing for P9Inode {
         {
             let _wire = self.wire.lock();
             self.state.lock().seen = None;
+            self.take_over(index, pages);
             let mut done = 0;
             while done < pages.len() {
                 let batch = &pages[done..(done + self.fs.client.max_pages).min(pages.len())];

@@ -6,7 +6,8 @@
 //! `close`; until a write succeeds again, none is delayed.
 //!
 //! What was appended finds its place when it is sent, behind what the host added meanwhile. The cache has the bytes at once:
-//! pages that are there get them, and pages that are read get them laid over.
+//! pages that are there get them, and pages that are read get them laid over. So a page may be newer than what waits (a mapping
+//! wrote to it), never older. Such a page is dirty, and when it goes to the host before what waits does, that gets its bytes.
 //!
 //! Lock order: `io` (held by everybody who changes it) -> `tail`, a spin lock for those who only look.
 
@@ -50,8 +51,9 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Copies what waits over `pages`, the first of which is page `index` of the file.
-    fn lay_over(&self, index: u64, pages: &[Arc<Page>]) {
+    /// Calls `copy` for the pieces of what waits that lie in `pages`, the first of which is page `index` of the file: page
+    /// and offset of each piece there and here, and its length.
+    fn common(&self, index: u64, pages: &[Arc<Page>], copy: impl Fn((&Page, usize), (&Page, usize), usize)) {
         let first = index * PAGE_SIZE as u64;
         let end = (self.pos + self.len as u64).min(first + (pages.len() * PAGE_SIZE) as u64);
         let mut at = self.pos.max(first);
@@ -59,7 +61,7 @@ impl Tail {
             let (from, to) = ((at - self.pos) as usize, (at - first) as usize);
             let (from_off, to_off) = (from % PAGE_SIZE, to % PAGE_SIZE);
             let n = (PAGE_SIZE - from_off.max(to_off)).min((end - at) as usize);
-            pages[to / PAGE_SIZE].copy_from(to_off, &self.pages[from / PAGE_SIZE], from_off, n);
+            copy((&pages[to / PAGE_SIZE], to_off), (&self.pages[from / PAGE_SIZE], from_off), n);
             at += n as u64;
         }
     }
@@ -164,18 +166,19 @@ impl P9Inode {
             (t.pos, t.len, t.append, t.pages.iter().take(t.len.div_ceil(PAGE_SIZE)).cloned().collect::<Vec<_>>())
         };
         let cache = self.pages()?;
-        let sent = self.place(cache, append, &mut pos, len).and_then(|()| {
+        let sent = self.place(cache, append, &mut pos, len).and_then(|moved| {
             let fid = self.fid(WRITE)?;
             let _wire = self.wire.lock();
             self.state.lock().seen = None;
             let sent = self.fs.client.write(&fid, pos, &pages, len);
+            if moved {
+                cache.wrote_through(pos, &pages, 0, *sent.as_ref().unwrap_or(&0));
+            }
+            // Who is reading may have been before us at the host, and has to find it here.
+            cache.wait_for_readers(pos, len);
             let mut t = self.tail.lock();
             (t.len, t.last_end) = (0, pos + len as u64);
             drop(t);
-            if let Ok(n) = sent {
-                // Pages that were read before the host had it.
-                cache.wrote_through(pos, &pages, 0, n);
-            }
             // A part: the host's disk is full.
             if sent? < len { Err(Errno::ENOSPC) } else { Ok(()) }
         });
@@ -194,17 +197,25 @@ impl P9Inode {
         sent
     }
 
-    /// Where it goes: behind what the host has by now, if it belongs at the end.
-    fn place(&self, cache: &FileCache, append: bool, pos: &mut u64, len: usize) -> Result<()> {
-        if append {
-            let end = self.attr()?.0.size as u64;
-            if end != *pos {
-                *pos = end;
-                cache.outdated();
-                cache.set_size(end + len as u64)?;
-            }
+    /// Where it goes: behind what the host has by now, if it belongs at the end. Whether that is elsewhere.
+    fn place(&self, cache: &FileCache, append: bool, pos: &mut u64, len: usize) -> Result<bool> {
+        // A file without a name is nobody else's, and only the cache knows its length.
+        if !append || self.state.lock().lost {
+            return Ok(false);
         }
-        Ok(())
+        let end = self.attr()?.0.size as u64;
+        if end == *pos {
+            return Ok(false);
+        }
+        *pos = end;
+        cache.outdated();
+        cache.set_size(end + len as u64)?;
+        Ok(true)
+    }
+
+    /// The end of the file is another one now: no write follows the last.
+    pub fn nothing_follows(&self) {
+        self.tail.lock().last_at = 0;
     }
 
     /// Sends what waits, for somebody who asks for something else: an error is kept.
@@ -228,9 +239,12 @@ impl P9Inode {
     /// Pages that were just read, with what waits laid over.
     pub fn lay_over(&self, index: u64, pages: &[Arc<Page>]) {
         let t = self.tail.lock();
-        if t.len > 0 {
-            t.lay_over(index, pages);
-        }
+        t.common(index, pages, |page, here, n| page.0.copy_from(page.1, here.0, here.1, n));
+    }
+    /// Pages that go to the host: what waits has their bytes from here on. `wire` is held.
+    pub fn take_over(&self, index: u64, pages: &[Arc<Page>]) {
+        let t = self.tail.lock();
+        t.common(index, pages, |page, here, n| here.0.copy_from(here.1, page.0, page.1, n));
     }
 }
 

@@ -34,6 +34,13 @@ impl FileCache {
         t.size = t.size.max(pos + len as u64);
     }
 
+    /// Waits until no page of these bytes is being read.
+    pub fn wait_for_readers(&self, pos: u64, len: usize) {
+        for index in pos / PAGE..(pos + len as u64).div_ceil(PAGE) {
+            self.wait_read(index);
+        }
+    }
+
     /// Changes the page at `index`, if it is here. One that is being read is waited for: what was read may be older.
     fn patch(&self, index: u64, change: impl FnOnce(&Page)) {
         if self.wait_read(index) {

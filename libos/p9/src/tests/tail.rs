@@ -106,6 +106,50 @@ fn everybody_here_sees_what_waits() {
 }
 
 #[test]
+fn what_a_mapping_writes_is_newer_than_what_waits() {
+    for flush in [false, true] {
+        let g = Guest::new();
+        let f = g.open("/f", RW | OpenFlags::CREAT).unwrap();
+        let mut at = 0;
+        until_delayed(&g, || {
+            assert_eq!(write_at(&f, at, &[b'w'; 50]), Ok(50));
+            at += 50;
+            Vec::new()
+        });
+        let page = f.map_page(0, true).unwrap().unwrap();
+        page.write(at as usize - 2, b"mm");
+        let inode = f.downcast::<OpenFile>().unwrap().path.inode().clone();
+        if flush {
+            // The page goes before what waits does.
+            inode.cache().unwrap().flush(0..u64::MAX).unwrap();
+        }
+        assert_eq!(f.stat().unwrap().size as u64, at);
+        let mut here = [0; 2];
+        page.read(at as usize - 2, &mut here);
+        assert_eq!(&here, b"mm");
+        f.sync(false).unwrap();
+        assert_eq!(g.get("f"), "w".repeat(at as usize - 2) + "mm");
+    }
+}
+
+#[test]
+fn appends_to_a_file_without_a_name_are_counted_once() {
+    let g = Guest::new();
+    let f = g.open("/f", RW | OpenFlags::CREAT | OpenFlags::APPEND).unwrap();
+    g.p.unlink(AT_FDCWD, b"/f", false).unwrap();
+    let mut n = 0;
+    until_delayed(&g, || {
+        n += write(&f, b"line\n").unwrap();
+        Vec::new()
+    });
+    assert_eq!(f.stat().unwrap().size as usize, n);
+    // And what follows a truncation at once is at the new end.
+    resize(&f, 2).unwrap();
+    write(&f, b"end").unwrap();
+    assert_eq!(read_at(&f, 0, 99).unwrap(), b"liend");
+}
+
+#[test]
 fn it_arrives_without_being_asked_for() {
     let g = Guest::new();
     let f = g.open("/log", append()).unwrap();
