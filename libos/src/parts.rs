@@ -1,12 +1,17 @@
-//! Parts of the kernel that an image may do without: disks, host folders, and the terminal's line discipline.
+//! Parts of the kernel that an image may do without: disks, host folders, the terminal's line discipline, and netlink sockets.
 //!
-//! They are linked into programs that open files, or read, unless the wrapper was told to leave them out (`UNIBODY_WITHOUT`, see
+//! They are linked into programs that open files, read, or make sockets, unless the wrapper was told to leave them out (`UNIBODY_WITHOUT`, see
 //! `libc-shim/crt/without.S`): then a stronger `libos_part_NAME` takes the place of the one below, and what only that
 //! one reaches is not linked. Each answers whether the part is there.
 
 use crate::boot::parameters;
 use crate::{console, disk, hostdir};
+use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, Ordering};
+use libos_base::sync::Once;
+use libos_base::{Errno, Result};
+use libos_net::netlink::NetlinkSocket;
+use libos_net::socket::Ops;
 
 crate::init_with!(2 /* open */, start);
 crate::init_with!(257 /* openat */, start);
@@ -18,6 +23,7 @@ unsafe extern "C" {
     safe fn libos_part_disk() -> bool;
     safe fn libos_part_share() -> bool;
     safe fn libos_part_terminal() -> bool;
+    safe fn libos_part_netlink() -> bool;
 }
 
 /// Defines `$name` as a weak symbol that goes on to `$f`.
@@ -36,6 +42,7 @@ macro_rules! part {
 part!("libos_part_disk", libos_with_disk);
 part!("libos_part_share", libos_with_share);
 part!("libos_part_terminal", with_terminal);
+part!("libos_part_netlink", with_netlink);
 
 /// Also how the tool sees that an image has the part: the linker dropped the symbol or not.
 #[unsafe(no_mangle)]
@@ -53,6 +60,22 @@ extern "C" fn libos_with_share() -> bool {
 extern "C" fn with_terminal() -> bool {
     console::install_line_discipline();
     true
+}
+
+/// Makes a netlink socket of this type.
+pub type OpenNetlink = fn(u32) -> Result<Box<dyn Ops>>;
+
+static OPEN_NETLINK: Once<OpenNetlink> = Once::new();
+
+extern "C" fn with_netlink() -> bool {
+    OPEN_NETLINK.set(|| |kind| NetlinkSocket::open(crate::net::net(), kind, crate::sched::PID));
+    true
+}
+
+/// Netlink sockets; EAFNOSUPPORT without them.
+pub fn netlink() -> Result<OpenNetlink> {
+    libos_part_netlink();
+    OPEN_NETLINK.get().copied().ok_or(Errno::EAFNOSUPPORT)
 }
 
 extern "C" fn start_terminal() {

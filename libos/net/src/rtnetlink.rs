@@ -10,7 +10,7 @@ use crate::netlink::Member;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, Once};
 use libos_base::{Errno, Result};
 use smoltcp::wire::{IpAddress, IpCidr};
 
@@ -183,7 +183,11 @@ pub fn records(net: &Net) -> Vec<Record> {
 }
 
 /// The sockets, and what their owners know. Its lock is taken before that of the stack.
-pub struct Monitor(Mutex<Watch>);
+pub struct Monitor {
+    watch: Mutex<Watch>,
+    /// How they are told, once there is one: an image without netlink sockets has no code for them.
+    tell: Once<fn(&Net)>,
+}
 
 struct Watch {
     members: Vec<Weak<Member>>,
@@ -193,12 +197,13 @@ struct Watch {
 impl Monitor {
     /// Nobody.
     pub const fn new() -> Self {
-        Self(Mutex::new(Watch { members: Vec::new(), told: Vec::new() }))
+        Self { watch: Mutex::new(Watch { members: Vec::new(), told: Vec::new() }), tell: Once::new() }
     }
 
     /// A new socket.
     pub fn add(&self, net: &Net, member: &Arc<Member>) -> Result<()> {
-        let mut w = self.0.lock();
+        self.tell.set(|| |net| net.monitor.tell_members(net));
+        let mut w = self.watch.lock();
         w.members.retain(|m| m.strong_count() > 0);
         if w.members.is_empty() {
             w.told = records(net);
@@ -210,7 +215,7 @@ impl Monitor {
 
     /// Takes a port for a socket: the one asked for, else the process id, else any. EADDRINUSE.
     pub fn claim(&self, member: &Member, want: u32, pid: u32) -> Result<()> {
-        let w = self.0.lock();
+        let w = self.watch.lock();
         let used = |p: u32| w.members.iter().filter_map(Weak::upgrade).any(|m| m.port.load(Relaxed) == p);
         let mut port = if want != 0 { want } else { pid };
         while used(port) {
@@ -226,7 +231,13 @@ impl Monitor {
 
     /// Something may have changed: tells the members of the groups.
     pub fn changed(&self, net: &Net) {
-        let mut w = self.0.lock();
+        if let Some(tell) = self.tell.get() {
+            tell(net);
+        }
+    }
+
+    fn tell_members(&self, net: &Net) {
+        let mut w = self.watch.lock();
         w.members.retain(|m| m.strong_count() > 0);
         if w.members.is_empty() {
             return;

@@ -7,7 +7,6 @@ use libos_base::file::downcast_arc;
 use libos_base::{Errno, Result, user};
 use libos_fs::process;
 use libos_net::addr::{self, Addr};
-use libos_net::netlink::NetlinkSocket;
 use libos_net::socket::{Ops, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, Socket};
 use libos_net::tcp::TcpSocket;
 use libos_net::udp::UdpSocket;
@@ -40,7 +39,7 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
         },
         addr::AF_UNIX => super::unix::make(base, protocol),
         addr::AF_NETLINK => match (base, protocol) {
-            (SOCK_RAW | SOCK_DGRAM, 0) => NetlinkSocket::open(crate::net::net(), base, libos_fs::facts::facts().pid()),
+            (SOCK_RAW | SOCK_DGRAM, 0) => crate::parts::netlink()?(base),
             (SOCK_RAW | SOCK_DGRAM, _) => Err(Errno::EPROTONOSUPPORT),
             _ => Err(Errno::ESOCKTNOSUPPORT),
         },

@@ -13,7 +13,7 @@ pub const ROOTFS: &str = "UNIBODY_ROOTFS";
 /// Parts of the kernel that the image does without, separated by commas: see [`PARTS`].
 pub const WITHOUT: &str = "UNIBODY_WITHOUT";
 /// The parts that can be left out.
-pub const PARTS: [&str; 3] = ["disk", "share", "terminal"];
+pub const PARTS: [&str; 4] = ["disk", "share", "terminal", "netlink"];
 /// `1`: link the kernel that checks itself.
 pub const DEBUG: &str = "UNIBODY_DEBUG";
 
