@@ -7,7 +7,6 @@ use crate::inode::{New, SetAttr};
 use crate::process::{AT_FDCWD, Process};
 use crate::root::or_exists;
 use alloc::vec::Vec;
-use hashbrown::HashMap;
 use libos_base::abi::mode::*;
 use libos_base::{Errno, Result, warn};
 use unibody_proto::cpio::{Entry, entries};
@@ -18,7 +17,7 @@ const PRIVATE: &[u8] = b".unibody";
 /// Puts every entry of `archive` under the root of `p`; what has the same name is replaced. Damage ends it with a
 /// warning: the program then says what it misses.
 pub fn unpack(p: &Process, archive: &'static [u8]) -> Result<()> {
-    let mut links = HashMap::new();
+    let mut links = Links::new();
     for e in entries(archive) {
         match e {
             Ok(e) if is_private(&e) => {}
@@ -52,7 +51,8 @@ fn name_of(e: &Entry) -> Result<Vec<u8>> {
     Ok(name)
 }
 
-type Links = HashMap<(u32, (u32, u32), u32), Vec<u8>>;
+/// Files that may have further names, in order: archives mostly have them so.
+type Links = Vec<((u32, (u32, u32), u32), Vec<u8>)>;
 
 fn add(p: &Process, e: &Entry<'static>, links: &mut Links) -> Result<()> {
     let name = name_of(e)?;
@@ -68,8 +68,9 @@ fn add(p: &Process, e: &Entry<'static>, links: &mut Links) -> Result<()> {
     }
     let linked = kind == S_IFREG && e.nlink > 1;
     let key = (e.archive, e.dev, e.ino);
-    if linked && let Some(first) = links.get(&key) {
-        let first = p.lookup(AT_FDCWD, first, false)?;
+    let known = links.binary_search_by(|(k, _)| k.cmp(&key));
+    if linked && let Ok(at) = known {
+        let first = p.lookup(AT_FDCWD, &links[at].1, false)?;
         let _ = p.unlink(AT_FDCWD, &name, false);
         p.link(first.clone(), AT_FDCWD, &name)?;
         return set_meta(&first, e);
@@ -82,9 +83,9 @@ fn add(p: &Process, e: &Entry<'static>, links: &mut Links) -> Result<()> {
         p.make_node(AT_FDCWD, &name, new)?;
     }
     let at = p.lookup(AT_FDCWD, &name, false)?;
-    if linked {
-        links.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        links.insert(key, name);
+    if let (true, Err(place)) = (linked, known) {
+        links.try_reserve(1)?;
+        links.insert(place, (key, name));
     }
     set_meta(&at, e)
 }

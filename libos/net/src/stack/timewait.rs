@@ -3,7 +3,7 @@
 use super::validate::PAUSE;
 use crate::frame::{Tcp, Tuple};
 use crate::phy::before;
-use crate::table::Map;
+use crate::table::{Map, Slab};
 use alloc::collections::VecDeque;
 
 /// 60 seconds, as Linux.
@@ -37,7 +37,9 @@ pub enum Verdict {
 
 /// The table.
 pub struct TimeWait {
-    entries: Map<Tuple, Entry>,
+    /// Where each has its entry: a map of the same kind as that of the connections, which is linked once.
+    places: Map<Tuple, u32>,
+    entries: Slab<Entry>,
     /// By age. A restarted entry is moved when it comes to the front.
     order: VecDeque<Tuple>,
     /// How many on each local port: it keeps bind() without SO_REUSEADDR away.
@@ -47,7 +49,7 @@ pub struct TimeWait {
 impl TimeWait {
     /// Empty.
     pub fn new() -> Self {
-        Self { entries: Map::default(), order: VecDeque::new(), ports: Map::default() }
+        Self { places: Map::default(), entries: Slab::new(), order: VecDeque::new(), ports: Map::default() }
     }
 
     /// Adds a tuple. When memory is short it is simply forgotten: the peer then gets an RST instead of an ACK.
@@ -57,20 +59,28 @@ impl TimeWait {
                 self.remove(&old);
             }
         }
-        let room = self.entries.try_reserve(1).is_ok() && self.ports.try_reserve(1).is_ok();
+        let room = self.places.try_reserve(1).is_ok() && self.ports.try_reserve(1).is_ok();
         if !room || self.order.try_reserve(1).is_err() {
             return;
         }
-        if self.entries.insert(t, Entry { snd, rcv, until: now + TIME, said: 0 }).is_none() {
-            self.order.push_back(t);
-            *self.ports.entry(t.lport).or_insert(0) += 1;
+        let Ok(place) = self.entries.insert(Entry { snd, rcv, until: now + TIME, said: 0 }) else { return };
+        match self.places.insert(t, place) {
+            Some(old) => drop(self.entries.remove(old)),
+            None => {
+                self.order.push_back(t);
+                *self.ports.entry(t.lport).or_insert(0) += 1;
+            }
         }
     }
 
+    fn entry(&self, t: &Tuple) -> Option<&Entry> {
+        self.entries.get(*self.places.get(t)?)
+    }
+
     fn remove(&mut self, t: &Tuple) {
-        if self.entries.remove(t).is_some()
-            && let Some(n) = self.ports.get_mut(&t.lport)
-        {
+        let Some(place) = self.places.remove(t) else { return };
+        self.entries.remove(place);
+        if let Some(n) = self.ports.get_mut(&t.lport) {
             *n -= 1;
             if *n == 0 {
                 self.ports.remove(&t.lport);
@@ -85,7 +95,8 @@ impl TimeWait {
 
     /// Judges a segment.
     pub fn segment(&mut self, t: &Tcp, now: u64) -> Verdict {
-        let Some(e) = self.entries.get_mut(&t.tuple) else { return Verdict::NotMine };
+        let place = self.places.get(&t.tuple).copied();
+        let Some(e) = place.and_then(|place| self.entries.get_mut(place)) else { return Verdict::NotMine };
         if e.until <= now {
             self.remove(&t.tuple);
             return Verdict::NotMine;
@@ -118,13 +129,13 @@ impl TimeWait {
 
     /// Whether the tuple waits.
     pub fn contains(&self, t: &Tuple) -> bool {
-        self.entries.contains_key(t)
+        self.places.contains_key(t)
     }
 
     /// Forgets tuples whose time is over.
     pub fn expire(&mut self, now: u64) {
         while let Some(t) = self.order.front().copied() {
-            match self.entries.get(&t) {
+            match self.entry(&t) {
                 Some(e) if e.until > now => return,
                 Some(_) => self.remove(&t),
                 None => {}
@@ -136,7 +147,7 @@ impl TimeWait {
     /// When the oldest may end.
     pub fn next(&self) -> Option<u64> {
         let t = self.order.front()?;
-        Some(self.entries.get(t).map_or(0, |e| e.until))
+        Some(self.entry(t).map_or(0, |e| e.until))
     }
 
     /// How many.
