@@ -1,4 +1,4 @@
-//! Containers of the stack: a slab, a timer heap with one entry an object, a keyed hash.
+//! Containers of the stack: a slab, a timer heap with one entry an object, counts by port, a keyed hash.
 
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
@@ -252,6 +252,41 @@ pub fn sip(key: [u64; 2], data: &[u8]) -> u64 {
     v[0] ^ v[1] ^ v[2] ^ v[3]
 }
 
+/// How many there are of something at each port. Takes 1 KiB for each 256 ports that were used.
+#[derive(Default)]
+pub struct PortCounts {
+    chunks: Vec<Vec<u32>>,
+}
+
+impl PortCounts {
+    /// One more; ENOMEM.
+    pub fn add(&mut self, port: u16) -> Result<()> {
+        let (chunk, at) = (usize::from(port >> 8), usize::from(port & 0xff));
+        if self.chunks.len() <= chunk {
+            self.chunks.try_reserve(chunk + 1 - self.chunks.len())?;
+            self.chunks.resize(chunk + 1, Vec::new());
+        }
+        let counts = &mut self.chunks[chunk];
+        if counts.is_empty() {
+            counts.try_reserve_exact(256)?;
+            counts.resize(256, 0);
+        }
+        counts[at] += 1;
+        Ok(())
+    }
+
+    /// One less of those that were added.
+    pub fn sub(&mut self, port: u16) {
+        self.chunks[usize::from(port >> 8)][usize::from(port & 0xff)] -= 1;
+    }
+
+    /// Whether there is one.
+    pub fn any(&self, port: u16) -> bool {
+        let counts = self.chunks.get(usize::from(port >> 8));
+        counts.and_then(|counts| counts.get(usize::from(port & 0xff))).is_some_and(|&n| n > 0)
+    }
+}
+
 /// The map used everywhere in the stack.
 pub type Map<K, V> = hashbrown::HashMap<K, V, Keyed>;
 
@@ -282,6 +317,20 @@ mod tests {
             t.clear(id);
         }
         assert!(want.is_empty());
+    }
+
+    #[test]
+    fn ports_are_counted_one_by_one() {
+        let mut c = PortCounts::default();
+        for p in [0, 80, 80, 255, 256, u16::MAX] {
+            assert!(!c.any(p) || p == 80);
+            c.add(p).unwrap();
+        }
+        assert!([0, 80, 255, 256, u16::MAX].into_iter().all(|p| c.any(p)) && !c.any(1) && !c.any(40_000));
+        c.sub(80);
+        assert!(c.any(80));
+        c.sub(80);
+        assert!(!c.any(80));
     }
 
     #[test]

@@ -291,19 +291,12 @@ impl Stack {
         if time_wait {
             self.tw.insert(t, snd, rcv, self.now);
         }
-        if let Some(n) = self.port_use.get_mut(&t.lport) {
-            *n -= 1;
-            if *n == 0 {
-                self.port_use.remove(&t.lport);
-            }
-        }
+        self.port_use.sub(t.lport);
     }
 
     /// Makes room in every table that a new connection needs.
     pub fn reserve_conn(&mut self) -> Result<()> {
-        let no = |_| Errno::ENOBUFS;
-        self.tuples.try_reserve(1).map_err(no)?;
-        self.port_use.try_reserve(1).map_err(no)?;
+        self.tuples.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
         let n = self.conns.len() + 1;
         // Beside what is dirty now: a connection that ends in mid-batch leaves its entry behind.
         self.dirty.try_reserve(n + 8).map_err(|_| Errno::ENOBUFS)
@@ -316,9 +309,10 @@ impl Stack {
             .conns
             .insert(c)
             .and_then(|id| self.timers.reserve(id).map(|()| id).inspect_err(|_| drop(self.conns.remove(id))));
-        let id = added.inspect_err(|_| self.memory.release(charged))?;
+        let counted = added
+            .and_then(|id| self.port_use.add(tuple.lport).map(|()| id).inspect_err(|_| drop(self.conns.remove(id))));
+        let id = counted.inspect_err(|_| self.memory.release(charged))?;
         self.tuples.insert(tuple, id);
-        *self.port_use.entry(tuple.lport).or_insert(0) += 1;
         Ok(id)
     }
 

@@ -27,7 +27,7 @@ use crate::config::Hooks;
 use crate::device::NetDevice;
 use crate::frame::Tuple;
 use crate::phy::{FrameQueue, Link, Nowhere, OneSlot, Report};
-use crate::table::{Map, Slab, Timers};
+use crate::table::{Map, PortCounts, Slab, Timers};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -115,8 +115,8 @@ pub struct Stack {
     pub cable: bool,
     pub conns: Slab<Conn>,
     pub tuples: Map<Tuple, u32>,
-    /// Connections and TIME-WAIT tuples on a local port: what makes bind() fail without SO_REUSEADDR.
-    pub port_use: Map<u16, u32>,
+    /// Connections on a local port: what makes bind() fail without SO_REUSEADDR.
+    pub port_use: PortCounts,
     pub socks: Slab<sock::Sock>,
     pub ports: ports::Ports,
     pub tw: timewait::TimeWait,
@@ -167,7 +167,7 @@ impl Stack {
             cable: true,
             conns: Slab::new(),
             tuples: Map::default(),
-            port_use: Map::default(),
+            port_use: PortCounts::default(),
             socks: Slab::new(),
             ports: ports::Ports::new(),
             tw: timewait::TimeWait::new(),

@@ -111,7 +111,7 @@ impl Stack {
         let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
         let b = Bound { sock: sid, local, reuse_addr: s.reuse_addr, reuse_port: s.reuse_port, listening: false };
         let (proto, used, tw) = (s.proto, &self.port_use, &self.tw);
-        let busy = |p| proto == Proto::Tcp && (used.contains_key(&p) || tw.uses(p));
+        let busy = |p| proto == Proto::Tcp && (used.any(p) || tw.uses(p));
         let port = self.ports.bind(proto, port, b, busy)?;
         self.sock(sid)?.bound = Some((local, port));
         Ok(port)

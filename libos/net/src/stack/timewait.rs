@@ -3,7 +3,7 @@
 use super::validate::PAUSE;
 use crate::frame::{Tcp, Tuple};
 use crate::phy::before;
-use crate::table::{Map, Slab};
+use crate::table::{Map, PortCounts, Slab};
 use alloc::collections::VecDeque;
 
 /// 60 seconds, as Linux.
@@ -43,13 +43,13 @@ pub struct TimeWait {
     /// By age. A restarted entry is moved when it comes to the front.
     order: VecDeque<Tuple>,
     /// How many on each local port: it keeps bind() without SO_REUSEADDR away.
-    ports: Map<u16, u32>,
+    ports: PortCounts,
 }
 
 impl TimeWait {
     /// Empty.
     pub fn new() -> Self {
-        Self { places: Map::default(), entries: Slab::new(), order: VecDeque::new(), ports: Map::default() }
+        Self { places: Map::default(), entries: Slab::new(), order: VecDeque::new(), ports: PortCounts::default() }
     }
 
     /// Adds a tuple. When memory is short it is simply forgotten: the peer then gets an RST instead of an ACK.
@@ -59,17 +59,19 @@ impl TimeWait {
                 self.remove(&old);
             }
         }
-        let room = self.places.try_reserve(1).is_ok() && self.ports.try_reserve(1).is_ok();
-        if !room || self.order.try_reserve(1).is_err() {
+        if self.places.try_reserve(1).is_err() || self.order.try_reserve(1).is_err() || self.ports.add(t.lport).is_err()
+        {
             return;
         }
-        let Ok(place) = self.entries.insert(Entry { snd, rcv, until: now + TIME, said: 0 }) else { return };
+        let Ok(place) = self.entries.insert(Entry { snd, rcv, until: now + TIME, said: 0 }) else {
+            return self.ports.sub(t.lport);
+        };
         match self.places.insert(t, place) {
-            Some(old) => drop(self.entries.remove(old)),
-            None => {
-                self.order.push_back(t);
-                *self.ports.entry(t.lport).or_insert(0) += 1;
+            Some(old) => {
+                self.entries.remove(old);
+                self.ports.sub(t.lport);
             }
+            None => self.order.push_back(t),
         }
     }
 
@@ -80,17 +82,12 @@ impl TimeWait {
     fn remove(&mut self, t: &Tuple) {
         let Some(place) = self.places.remove(t) else { return };
         self.entries.remove(place);
-        if let Some(n) = self.ports.get_mut(&t.lport) {
-            *n -= 1;
-            if *n == 0 {
-                self.ports.remove(&t.lport);
-            }
-        }
+        self.ports.sub(t.lport);
     }
 
     /// Whether a tuple with this local port waits.
     pub fn uses(&self, port: u16) -> bool {
-        self.ports.contains_key(&port)
+        self.ports.any(port)
     }
 
     /// Judges a segment.
