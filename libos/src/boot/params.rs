@@ -94,14 +94,14 @@ impl Params {
                 self.env.retain(|e| !e.starts_with(&name));
                 self.env.push(value);
             }
-            key::ARGV0 => self.argv0 = Some(value),
-            key::CWD => self.cwd = Some(value),
-            key::HOSTNAME => self.hostname = Some(value),
-            key::IP => self.ip = Some(value),
-            key::IP6 => self.ip6 = Some(value),
+            key::ARGV0 => put(&mut self.argv0, value),
+            key::CWD => put(&mut self.cwd, value),
+            key::HOSTNAME => put(&mut self.hostname, value),
+            key::IP => put(&mut self.ip, value),
+            key::IP6 => put(&mut self.ip6, value),
             key::IMAGE_SIZE => self.image_size = unibody_proto::number::decimal(&value),
             key::OUTPUT_FAILED => self.output_failed.extend(FromHost::output_failed(&value)),
-            key::TTY => self.tty = Some(value),
+            key::TTY => put(&mut self.tty, value),
             key::CONTROL => self.control = value == b"1",
             key::LOG => {
                 self.log = match &value[..] {
@@ -122,6 +122,13 @@ impl Params {
     }
 }
 
+// Neither is worth a copy for each key.
+#[inline(never)]
+fn put(slot: &mut Option<Vec<u8>>, value: Vec<u8>) {
+    *slot = Some(value);
+}
+
+#[inline(never)]
 fn replace(list: &mut Vec<Vec<u8>>, value: Vec<u8>, seen: &mut bool) {
     if !*seen {
         list.clear();

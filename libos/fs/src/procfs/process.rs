@@ -93,22 +93,27 @@ pub(super) fn status(of: &ThreadFact) -> Vec<u8> {
 }
 
 /// What Linux calls the limits, in the order of their numbers, and their units.
-const ROWS: &str = "cpu time:seconds,file size:bytes,data size:bytes,stack size:bytes,core file size:bytes,resident set:bytes,\
-                    processes:processes,open files:files,locked memory:bytes,address space:bytes,file locks:locks,\
-                    pending signals:signals,msgqueue size:bytes,nice priority:,realtime priority:,realtime timeout:us";
+const ROWS: &str = "Max cpu time:seconds,Max file size:bytes,Max data size:bytes,Max stack size:bytes,Max core file size:bytes,Max resident set:bytes,\
+                    Max processes:processes,Max open files:files,Max locked memory:bytes,Max address space:bytes,\
+                    Max file locks:locks,Max pending signals:signals,Max msgqueue size:bytes,Max nice priority:,\
+                    Max realtime priority:,Max realtime timeout:us";
 
 pub(super) fn limits() -> Vec<u8> {
-    let column = |t: Text, s: &[u8], width: usize| t.s(s).s(" ".repeat(width.saturating_sub(s.len())));
-    let row = |t: Text, [name, soft, hard, unit]: [&[u8]; 4]| {
-        column(column(column(column(t, name, 26), soft, 21), hard, 21), unit, if unit.is_empty() { 0 } else { 10 })
-            .s("\n")
-    };
     let value = |v: u64| if v == limits::INFINITY { b"unlimited".to_vec() } else { Text::new().n(v).0 };
-    let mut t = row(Text::new(), [b"Limit", b"Soft Limit", b"Hard Limit", b"Units"]);
-    for (words, which) in ROWS.split(',').zip(0..) {
-        let (name, unit) = words.split_once(':').unwrap_or_default();
-        let (soft, hard) = limits::get(which).map_or((0, 0), limits::Limit::get);
-        t = row(t, [&Text::new().s("Max ").s(name).0, &value(soft), &value(hard), unit.as_bytes()]);
+    let mut t = Vec::new();
+    let (mut name, mut units) = ("Limit", "Units");
+    let (mut soft, mut hard) = (b"Soft Limit".to_vec(), b"Hard Limit".to_vec());
+    let mut rows = ROWS.split(',').zip(0..);
+    loop {
+        for (what, width) in [(name.as_bytes(), 26), (&soft, 21), (&hard, 21), (units.as_bytes(), 10)] {
+            let end = t.len() + width;
+            t.extend_from_slice(what);
+            t.resize(if what.is_empty() { t.len() } else { end.max(t.len()) }, b' ');
+        }
+        t.push(b'\n');
+        let Some((words, which)) = rows.next() else { return t };
+        (name, units) = words.split_once(':').unwrap_or_default();
+        let (now, most) = limits::get(which).map_or((0, 0), limits::Limit::get);
+        (soft, hard) = (value(now), value(most));
     }
-    t.0
 }
