@@ -158,6 +158,31 @@ static void rights(const char *path)
     SHOW(open("mine", O_RDONLY) >= 0);
 }
 
+/* Appends lines at once behind each other, also when the file loses its name on the other side, which then makes NAME.gone. */
+static void append(const char *path)
+{
+    char gone[300], line[9], got[8];
+    snprintf(gone, sizeof gone, "%s.gone", path);
+    int fd = (int)MUST(open(path, O_CREAT | O_RDWR | O_APPEND, 0644)), lines = 0;
+    puts("appending");
+    for (int after = 0; after < 200; lines++) {
+        snprintf(line, sizeof line, "%07d\n", lines);
+        MUST(write(fd, line, 8));
+        after += access(gone, F_OK) == 0;
+        nanosleep(&(struct timespec){ 0, 1000000 }, 0);
+    }
+    struct stat st;
+    MUST(fstat(fd, &st));
+    IS(st.st_size == lines * 8L);
+    int wrong = 0;
+    for (int i = 0; i < lines; i++) {
+        snprintf(line, sizeof line, "%07d\n", i);
+        wrong += pread(fd, got, 8, i * 8L) != 8 || memcmp(got, line, 8);
+    }
+    SHOW(wrong);
+    fflush(stdout);
+}
+
 static void own(void)
 {
     enter_scratch();
@@ -204,6 +229,7 @@ int main(int argc, char **argv)
         else if (!strcmp(what, "list")) list(path, false);
         else if (!strcmp(what, "remove")) list(path, true);
         else if (!strcmp(what, "watch")) watch(path);
+        else if (!strcmp(what, "append")) append(path);
         else if (!strcmp(what, "refused")) refused(path);
         else if (!strcmp(what, "rights")) rights(path);
         else printf("%s?\n", what);

@@ -204,7 +204,8 @@ impl P9Inode {
             return Ok(false);
         }
         let end = self.attr()?.0.size as u64;
-        if end == *pos {
+        // Asking may have found that the name is gone. Then this is the length with what waits.
+        if end == *pos || self.state.lock().lost {
             return Ok(false);
         }
         *pos = end;

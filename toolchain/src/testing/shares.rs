@@ -37,6 +37,7 @@ pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("shares/content-both-ways", both_ways));
     all.push(Case::new("shares/large-folder", large_folder));
     all.push(Case::new("shares/changes-on-this-side", changes));
+    all.push(Case::new("shares/removed-while-appending", removed));
     all.push(Case::new("shares/read-only", read_only));
     all.push(Case::new("shares/rights", rights));
     all.push(Case::new("shares/names-and-places", places));
@@ -154,6 +155,43 @@ fn changes(context: &Context) -> Result<Tally> {
     seen("by a link")?;
     fs::write(dir.join("target"), "end")?;
     seen("end")?;
+    Ok(Tally::pass(""))
+}
+
+/// This machine takes the name of a file away to which the guest appends: its lines stay what they are.
+fn removed(context: &Context) -> Result<Tally> {
+    let dir = context.scratch("removed")?;
+    let image = context.program("share")?;
+    let volume = format!("{}:/data", dir.display());
+    let words =
+        ["--net", "none", "-v", &volume, &image.to_string_lossy(), "--", "append", "/data/f", "append", "/data/g"];
+    let vm = Vm::start(context, words)?;
+    for (name, lines) in [("f", 1), ("g", 2)] {
+        let seen = |text: &str, times: usize| {
+            process::eventually(Duration::from_secs(30), || {
+                let logs = vm.logs();
+                ensure!(logs.lines().filter(|line| *line == text).count() >= times, "'{text}' is missing in\n{logs}");
+                Ok(())
+            })
+        };
+        seen("appending", lines)?;
+        let file = dir.join(name);
+        process::eventually(Duration::from_secs(20), || {
+            ensure!(fs::metadata(&file)?.len() > 800, "too little is here");
+            Ok(())
+        })?;
+        if name == "f" {
+            fs::remove_file(&file)?;
+        } else {
+            // As a log is rotated.
+            fs::rename(&file, dir.join("g.1"))?;
+            fs::write(&file, "another file")?;
+        }
+        fs::write(dir.join(format!("{name}.gone")), "")?;
+        seen("st.st_size == lines * 8L: yes", lines)?;
+        seen("wrong = 0", lines)?;
+    }
+    ensure!(fs::read(dir.join("g"))? == b"another file", "the other file of that name was changed");
     Ok(Tally::pass(""))
 }
 
