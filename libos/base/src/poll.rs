@@ -32,6 +32,10 @@ bitflags::bitflags! {
 pub trait Watcher: Send + Sync {
     /// `events`: what may have become ready.
     fn on_event(&self, events: Events);
+    /// How many watchers above it an event may reach through this one, itself included, when it tells others in turn.
+    fn height(&self) -> usize {
+        0
+    }
 }
 
 /// The list of watchers of one object.
@@ -60,6 +64,18 @@ impl Pollee {
         let gone = Arc::as_ptr(w).cast::<()>();
         list.retain(|x| x.strong_count() > 0 && x.as_ptr().cast::<()>() != gone);
         self.count.store(list.len(), Ordering::SeqCst);
+    }
+
+    /// The greatest [`Watcher::height`] of the watchers.
+    pub fn height(&self) -> usize {
+        let (mut i, mut most) = (self.watchers.lock().len(), 0);
+        // Outside the lock, as below.
+        while i > 0 {
+            i -= 1;
+            let w = self.watchers.lock().get(i).and_then(Weak::upgrade);
+            most = most.max(w.map_or(0, |w| w.height()));
+        }
+        most
     }
 
     /// Tells every watcher. Cheap when there is none. Callable from any context but interrupts.

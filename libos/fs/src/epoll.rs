@@ -37,7 +37,7 @@ const ET: u32 = 1 << 31;
 const FLAGS: u32 = EXCLUSIVE | WAKEUP | ONESHOT | ET;
 /// What EPOLLEXCLUSIVE may be combined with (epoll_ctl(2)).
 const EXCLUSIVE_OK: u32 = 0x1 | 0x4 | 0x8 | 0x10 | 0x40 | 0x100 | ET | WAKEUP | EXCLUSIVE;
-/// How deep epolls may watch epolls.
+/// How deep epolls may watch epolls, counted from the outermost. What they tell each other is recursion on a kernel stack.
 const DEPTH_MAX: usize = 5;
 
 /// struct epoll_event, packed as on x86-64: events, then data.
@@ -136,6 +136,9 @@ impl Watcher for Item {
             s.notify();
         }
     }
+    fn height(&self) -> usize {
+        1 + self.shared.upgrade().map_or(0, |s| s.pollee.height())
+    }
 }
 
 impl Shared {
@@ -202,7 +205,7 @@ impl Epoll {
                 if core::ptr::eq(inner, self) || event.events & EXCLUSIVE != 0 {
                     return Err(Errno::EINVAL);
                 }
-                inner.check_nesting(self, 1)?;
+                inner.check_nesting(self, 1 + self.shared.pollee.height())?;
                 Some(g)
             }
             None => None,

@@ -30,10 +30,12 @@ struct Slots {
     unused: usize,
     /// Where the next new slot is. 0: nowhere yet.
     next: usize,
+    /// How many are mapped, used or not.
+    mapped: usize,
 }
 
 /// Rank Sched + 1 would do; it is never held while anything else is taken.
-static SLOTS: IrqSpinLock<Slots> = IrqSpinLock::new(Rank::PageTable, Slots { unused: 0, next: 0 });
+static SLOTS: IrqSpinLock<Slots> = IrqSpinLock::new(Rank::PageTable, Slots { unused: 0, next: 0, mapped: 0 });
 
 /// A stack; ENOMEM when there is no memory.
 pub fn alloc() -> Result<KStack> {
@@ -64,6 +66,7 @@ pub fn alloc() -> Result<KStack> {
             return Err(Errno::ENOMEM);
         }
     }
+    SLOTS.lock().mapped += 1;
     Ok(KStack { bottom, top })
 }
 
@@ -103,7 +106,7 @@ pub fn free(stack: KStack) {
 
 /// Pages of all stacks, used or not.
 pub fn mapped() -> usize {
-    (SLOTS.lock().next - KSTACK_AREA) / SLOT * (SIZE / PAGE_SIZE)
+    SLOTS.lock().mapped * (SIZE / PAGE_SIZE)
 }
 
 /// Whether `addr` is in the guard below some kernel stack.

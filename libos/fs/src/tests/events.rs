@@ -122,6 +122,31 @@ fn epolls_nest_but_not_in_circles() {
 }
 
 #[test]
+fn a_chain_of_epolls_ends_in_whatever_order_it_is_made() {
+    let chain = || (0..7).map(|_| Epoll::new(0).unwrap()).collect::<Vec<_>>();
+    let link = |outer: &Arc<Epoll>, inner: &Arc<Epoll>, op| {
+        let file: File = inner.clone();
+        outer.ctl(op, 1, &file, ev(IN, 1))
+    };
+    let longest = |order: &[usize]| {
+        let c = chain();
+        order.iter().map(|&n| link(&c[n], &c[n + 1], op::ADD).is_ok()).collect::<Vec<_>>()
+    };
+    // Four links, five epolls, as on Linux.
+    assert_eq!(longest(&[0, 1, 2, 3, 4, 5]), [true, true, true, true, false, true]);
+    assert_eq!(longest(&[5, 4, 3, 2, 1, 0]), [true, true, true, true, false, true]);
+    assert_eq!(longest(&[0, 1, 3, 4, 2]), [true, true, true, true, false]);
+    // A link that is gone counts no more.
+    let c = chain();
+    for n in 0..4 {
+        link(&c[n], &c[n + 1], op::ADD).unwrap();
+    }
+    assert_eq!(err(link(&c[4], &c[5], op::ADD)), Errno::ELOOP);
+    link(&c[0], &c[1], op::DEL).unwrap();
+    link(&c[4], &c[5], op::ADD).unwrap();
+}
+
+#[test]
 fn the_last_close_ends_a_registration() {
     let e = Epoll::new(0).unwrap();
     let f = eventfd();
