@@ -88,6 +88,56 @@ static void options(void)
     IS(nobody.pid == 0 && nobody.uid == (uid_t)-1);
 }
 
+static long send_descriptor(int s, int fd)
+{
+    union { struct cmsghdr h; char b[CMSG_SPACE(sizeof(int))]; } ctl = { 0 };
+    struct iovec v = { "f", 1 };
+    struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &ctl, .msg_controllen = sizeof ctl };
+    struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+    h->cmsg_level = SOL_SOCKET, h->cmsg_type = SCM_RIGHTS, h->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(h), &fd, sizeof fd);
+    return sendmsg(s, &m, MSG_DONTWAIT);
+}
+
+/* Descriptors that nobody receives are closed with the socket that they wait in, whatever they are. */
+static void unreceived(void)
+{
+    section("unreceived descriptors");
+    int p[2], q[2];
+    char c;
+    static const int types[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET };
+    for (int i = 0; i < 3; i++) {
+        MUST(socketpair(AF_UNIX, types[i], 0, p));
+        SHOW(send_descriptor(p[1], p[1]));
+        close(p[1]);
+        SHOW(close(p[0]));
+    }
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
+    MUST(pipe(q));
+    SHOW(send_descriptor(p[0], q[1]));
+    close(q[1]);
+    close(p[1]);
+    SHOW(read(q[0], &c, 1));
+    close(p[0]);
+    /* One inside the other; kernels may say how deep. */
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
+    MUST(pipe(q));
+    MUST(send_descriptor(p[0], q[1]));
+    close(q[1]);
+    for (int i = 0; i < 900; i++) {
+        int next[2];
+        MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, next));
+        if (send_descriptor(next[0], p[1]) < 0) {
+            close(next[0]), close(next[1]);
+            break;
+        }
+        close(p[0]), close(p[1]);
+        p[0] = next[0], p[1] = next[1];
+    }
+    close(p[0]), close(p[1]);
+    SHOW(read(q[0], &c, 1));
+}
+
 int main(void)
 {
     char buf[200];
@@ -211,5 +261,6 @@ int main(void)
     IS(cred.pid == getpid() && cred.uid == geteuid());
     close(acc);
     options();
+    unreceived();
     return done();
 }

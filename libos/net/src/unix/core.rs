@@ -1,5 +1,6 @@
 //! One end of an AF_UNIX connection, or a datagram socket.
 
+use super::rights::Rights;
 use crate::socket::{Creds, SOCK_DGRAM, SOCK_STREAM};
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
@@ -24,7 +25,7 @@ pub struct Packet {
     pub data: Vec<u8>,
     /// How much of it a stream reader has taken.
     pub at: usize,
-    pub files: Vec<Arc<dyn FileLike>>,
+    pub files: Rights,
     pub from: Option<Vec<u8>>,
     pub creds: Creds,
     /// When it was sent, if the receiver wants to know.
@@ -118,11 +119,16 @@ impl Core {
         self: &Arc<Self>,
         from: &Arc<Core>,
         len: usize,
-        mut files: Option<Vec<Arc<dyn FileLike>>>,
+        files: Option<Vec<Arc<dyn FileLike>>>,
         name: Option<Vec<u8>>,
         creds: Creds,
         fill: impl FnOnce(&mut [u8]) -> Result<usize>,
     ) -> Option<Result<usize>> {
+        // Before the lock, so that it is dropped after it.
+        let files = match Rights::new(files.unwrap_or_default()) {
+            Ok(f) => f,
+            Err(e) => return Some(Err(e)),
+        };
         let mut s = self.state.lock();
         if s.rx_shut || (self.kind != SOCK_DGRAM && s.hung_up) {
             return Some(Err(Errno::EPIPE));
@@ -137,7 +143,6 @@ impl Core {
             }
             return None;
         }
-        let files = files.take().unwrap_or_default();
         let append = stream
             && files.is_empty()
             && s.inbox.back().is_some_and(|p| p.files.is_empty() && p.data.len() + n <= PIECE && p.creds == creds);
@@ -190,6 +195,8 @@ impl Core {
 
     /// This end is closed (or, with `only_writing`, will write no more).
     pub fn leave(&self, only_writing: bool) {
+        // Dropped at the end: a socket in the inbox may be this one's own peer, which takes this lock when it is closed.
+        let mut inbox = VecDeque::new();
         let (peer, unread, backlog, waiting, name) = {
             let mut s = self.state.lock();
             let peer = s.peer.as_ref().and_then(Weak::upgrade);
@@ -199,7 +206,7 @@ impl Core {
                 s.rx_shut = true;
                 s.tx_shut = true;
                 let unread = !s.inbox.is_empty();
-                s.inbox.clear();
+                core::mem::swap(&mut inbox, &mut s.inbox);
                 (peer, unread, s.backlog.take(), core::mem::take(&mut s.waiting), s.name.clone())
             }
         };

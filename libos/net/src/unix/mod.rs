@@ -6,6 +6,7 @@
 mod core;
 mod name;
 mod ops;
+mod rights;
 
 pub use name::Host;
 pub use ops::{UnixSocket, pair};

@@ -119,7 +119,7 @@ impl UnixSocket {
                 Err(_) => break,
             };
             total += n;
-            msg.files = if peek { p.files.clone() } else { core::mem::take(&mut p.files) };
+            msg.files = if peek { p.files.copy() } else { p.files.take() };
             let left = p.data.len() - p.at - n;
             if !stream {
                 if stamp != 0 {
