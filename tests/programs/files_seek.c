@@ -199,6 +199,35 @@ static void times(void)
     SHOW(utimensat(path, "", t, AT_EMPTY_PATH));
 }
 
+/* The descriptor is looked at first, then the arguments, then what the file is. */
+static void order(void)
+{
+    int p[2];
+    MUST(pipe(p));
+    int n = (int)MUST(open("/dev/null", O_RDWR)), path = (int)MUST(open("/", O_PATH));
+    SHOW(lseek(p[0], 0, 9));
+    SHOW(lseek(n, 0, 9));
+    SHOW(lseek(99, 0, 9));
+    SHOW(fallocate(99, 0, 0, 0));
+    SHOW(fallocate(path, 0, -1, 1));
+    SHOW(fallocate(p[1], 0, 0, 0));
+    SHOW(fallocate(p[0], 0, 0, 0));
+    SHOW(fallocate(p[0], 0, 0, 1));
+    /* The group of a set-group-ID directory goes down. */
+    struct stat st, sub;
+    MUST(mkdir("group", 0755));
+    MUST(chmod("group", 02755));
+    MUST(stat("group", &st));
+    MUST(mkdir("group/sub", 0700));
+    MUST(stat("group/sub", &sub));
+    printf("%o\n", sub.st_mode);
+    IS(sub.st_gid == st.st_gid);
+    MUST(close((int)MUST(open("group/file", O_CREAT | O_WRONLY, 0644))));
+    MUST(stat("group/file", &sub));
+    printf("%o\n", sub.st_mode);
+    IS(sub.st_gid == st.st_gid);
+}
+
 int main(void)
 {
     enter_scratch();
@@ -206,5 +235,6 @@ int main(void)
     directories();
     copies();
     times();
+    order();
     return done();
 }

@@ -151,7 +151,12 @@ pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32)
 
 /// `lseek`.
 pub fn lseek(fd: i32, by: i64, whence: u32) -> Result<usize> {
+    /// SEEK_HOLE.
+    const LAST: u32 = 4;
     let f = process().fds.get(fd)?;
+    if whence > LAST {
+        return Err(Errno::EINVAL);
+    }
     match f.seek(by, whence) {
         // Objects of no kind (eventfd, epoll) have a position that never moves.
         Err(Errno::ESPIPE) if f.stat()?.mode & mode::S_IFMT == 0 => Ok(0),
@@ -178,6 +183,7 @@ pub fn truncate(path: usize, len: i64) -> Result<usize> {
 }
 /// `fallocate`.
 pub fn fallocate(fd: i32, how: u32, at: i64, len: i64) -> Result<usize> {
+    process().fds.get(fd)?;
     if at < 0 || len <= 0 {
         return Err(Errno::EINVAL);
     }

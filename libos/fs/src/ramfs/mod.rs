@@ -205,6 +205,20 @@ impl RamInode {
         m.nlink = m.nlink.saturating_add_signed(subdirs);
         m.times.modified();
     }
+    /// In a set-group-ID directory what is made has its group, and directories have the bit (mkdir(2), open(2)).
+    fn give_group(&self, child: &RamInode) {
+        let (mode, gid) = {
+            let m = self.meta.lock();
+            (m.mode, m.gid)
+        };
+        if mode & 0o2000 != 0 {
+            let mut m = child.meta.lock();
+            m.gid = gid;
+            if child.kind == S_IFDIR {
+                m.mode |= 0o2000;
+            }
+        }
+    }
     /// Ownership and time as an archive gives them.
     pub fn set_meta(&self, uid: u32, gid: u32, mtime: i64) {
         let mut m = self.meta.lock();
@@ -372,11 +386,13 @@ impl Inode for RamInode {
     }
     fn create(&self, _name: &[u8], new: New<'_>) -> Result<Arc<dyn Inode>> {
         let i = self.fs.make(new)?;
+        self.give_group(&i);
         self.entry_changed(dirs(&i));
         Ok(i)
     }
     fn tmpfile(&self, mode: u32, linkable: bool) -> Result<Arc<dyn Inode>> {
         let i = self.fs.make(New { mode: S_IFREG | mode, rdev: 0, target: &[] })?;
+        self.give_group(&i);
         let mut m = i.meta.lock();
         m.nlink = 0;
         m.linkable = linkable;
