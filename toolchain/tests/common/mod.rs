@@ -38,7 +38,7 @@ impl World {
     /// The `unibody` command in this world. It leaves signals alone that its parent wants ignored, and whoever runs the
     /// tests may have been started by `nohup`.
     pub fn unibody(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("env");
+        let mut command = Command::new("/usr/bin/env");
         command.args(["--default-signal", env!("CARGO_BIN_EXE_unibody")]).args(args).current_dir(self.dir.path());
         command.env("XDG_RUNTIME_DIR", self.dir.path()).env("UNIBODY_QEMU", self.dir.path().join("qemu"));
         command
