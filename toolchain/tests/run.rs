@@ -95,7 +95,7 @@ fn interrupt_is_sigterm_and_a_second_one_ends_the_vm() {
 
     let mut child = run(&stubborn);
     signal(&child, Signal::SIGINT);
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(500));
     signal(&child, Signal::SIGINT);
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
@@ -120,6 +120,9 @@ fn a_guest_that_does_not_end_is_ended_with_what_is_known_of_it() {
         let world = World::new(&deaf);
         let child = start(&world, &["--stop-timeout", "2"], Stdio::null());
         let begin = Instant::now();
+        signal(&child, number);
+        // As `timeout` does it: once to its child, once to the whole group.
+        std::thread::sleep(Duration::from_millis(20));
         signal(&child, number);
         let output = child.wait_with_output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);

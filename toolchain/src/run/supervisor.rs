@@ -90,7 +90,8 @@ pub struct Supervisor<'a> {
     tells_waiting: bool,
     listens: Vec<(Transport, IpAddr, u16)>,
     outcome: Option<Outcome>,
-    signals: u32,
+    /// The first signal that asked this process to end.
+    asked: Option<(i32, Instant)>,
     interrupts: Vec<Instant>,
     hinted: bool,
     vmm_ended: Option<String>,
@@ -139,7 +140,7 @@ impl<'a> Supervisor<'a> {
             tells_waiting: false,
             listens: Vec::new(),
             outcome: None,
-            signals: 0,
+            asked: None,
             interrupts: Vec::new(),
             hinted: false,
             vmm_ended: None,

@@ -9,17 +9,21 @@ use std::time::{Duration, Instant};
 use unibody_proto::control::FromHost;
 
 const SIGTERM: u8 = 15;
+/// A signal that comes again so soon is the same request: `timeout` signals its child, and then the group that both are in.
+const ONE_REQUEST: Duration = Duration::from_millis(250);
 /// How long QEMU has to tell what a guest does that does not end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 impl Supervisor<'_> {
     pub(super) fn signal(&mut self, number: i32) {
-        self.signals += 1;
         let status = 128 + number as u8;
-        if self.signals > 1 {
-            self.kill(status);
-        } else {
-            self.ask_to_end(self.patience, Deadline::Remind(self.patience / 2), status);
+        match self.asked {
+            Some((first, at)) if first == number && at.elapsed() < ONE_REQUEST => {}
+            Some(_) => self.kill(status),
+            None => {
+                self.asked = Some((number, Instant::now()));
+                self.ask_to_end(self.patience, Deadline::Remind(self.patience / 2), status);
+            }
         }
     }
 
