@@ -3,7 +3,6 @@
 use super::hw;
 use super::run::{Leaving, enqueue, schedule};
 use super::thread::{Thread, arc_of, current};
-use core::sync::atomic::Ordering::Relaxed;
 use libos_base::thread::{FOREVER, Park, Wake};
 use libos_base::time;
 
@@ -72,13 +71,6 @@ impl Unpark for Thread {
         if self.state.interrupt() {
             enqueue(arc_of(self));
         }
-    }
-}
-
-impl Thread {
-    /// Names what the running thread waits in (a system call's number), for the thread list.
-    pub fn set_waiting_in(&self, nr: Option<usize>) {
-        self.waits_for.store(nr.map_or(0, |n| n + 1), Relaxed);
     }
 }
 

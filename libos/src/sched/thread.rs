@@ -55,8 +55,6 @@ pub struct Thread {
     /// Wakes it at the deadline of a park.
     pub(super) timer: Timer,
     name: IrqSpinLock<[u8; NAME_MAX + 1]>,
-    /// What a parked thread waits for, for the thread list: number of the system call, or a kernel name.
-    pub(super) waits_for: AtomicUsize,
     /// It waits for a time of day: a step of the wall clock unparks it.
     pub(crate) waits_for_wall: AtomicBool,
     /// CLONE_CHILD_CLEARTID / set_tid_address.
@@ -99,7 +97,6 @@ impl Thread {
             dead: AtomicBool::new(false),
             timer: Timer::for_thread(me.clone()),
             name: IrqSpinLock::new(Rank::Sched, [0; NAME_MAX + 1]),
-            waits_for: AtomicUsize::new(0),
             waits_for_wall: AtomicBool::new(false),
             clear_child_tid: AtomicUsize::new(0),
             robust_list: AtomicUsize::new(0),
@@ -159,12 +156,6 @@ impl Thread {
             (true, true) => 'S',
             (true, false) => 'D',
         }
-    }
-
-    /// The system call it waits in, if it is parked in one.
-    pub fn waiting_in(&self) -> Option<usize> {
-        let w = self.waits_for.load(Relaxed);
-        (w != 0 && self.state.is_parked()).then(|| w - 1)
     }
 
     /// CPU it runs on or ran on last.
