@@ -5,8 +5,8 @@
 //! control port, if somebody listens there; else the clock creeps up on the CMOS clock's seconds as it is looked at.
 //!
 //! A machine that was stopped and goes on, or that was restored from a snapshot, has missed time: its counters stood
-//! still, the machine's clock did not. So who asks for the time of day looks there as well, four times a second at most, and
-//! waits for a time of day look once a minute. An idle machine is not woken for it otherwise.
+//! still, the machine's clock did not. So asking for the time of day looks there as well, four times a second at most, and so
+//! do waits for a time of day, once a minute. An idle machine is not woken for it otherwise.
 
 mod track;
 
@@ -32,7 +32,8 @@ static QUICKEST: AtomicU64 = AtomicU64::new(u64::MAX);
 /// Between two looks, once the clock is known well and before that.
 const CALM: u64 = NS / 4;
 const SEARCHING: u64 = NS / 50;
-/// Boot waits so long for the host's answers; later ones come as steps.
+/// Boot waits so long for the host's first answer, and for a better one; what comes later is a step.
+const FIRST: u64 = NS;
 const PATIENCE: u64 = NS / 10;
 /// An answer that took longer is not exact enough, and the host is asked again, so often at most.
 const QUICK: u64 = NS / 100;
@@ -81,6 +82,13 @@ fn look() {
     wall::stepped();
 }
 
+/// The console's thread is going to [`ask`]: [`settle`] waits for that as well, as it may come first.
+pub fn expect() {
+    if !TRACK.lock().is_exact() {
+        ASKED.store(time::monotonic_ns(), SeqCst);
+    }
+}
+
 /// Asks the host, if the machine's clock has whole seconds only.
 pub fn ask() {
     if !TRACK.lock().is_exact() {
@@ -117,8 +125,9 @@ pub fn told(ns: u64) {
 
 /// Waits a moment for the answer: the program shall start with the right time.
 pub fn settle() {
-    let end = time::after(PATIENCE);
-    while ASKED.load(SeqCst) != 0 && time::monotonic_ns() < end {
+    let begin = time::monotonic_ns();
+    let patience = || if QUICKEST.load(Relaxed) == u64::MAX { FIRST } else { PATIENCE };
+    while ASKED.load(SeqCst) != 0 && time::monotonic_ns() < begin + patience() {
         thread::park(time::after(NS / 5000), false);
     }
 }

@@ -75,6 +75,9 @@ pub fn open(control: bool) -> Result<Option<(Arc<PortStream>, Arc<PortStream>)>>
 }
 
 fn thread_start(has_control: bool, promised: bool) -> Result<()> {
+    if promised {
+        crate::wallclock::expect();
+    }
     crate::sched::spawn_kernel("console", move || {
         if has_control {
             crate::control::hello();

@@ -15,7 +15,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// The cases.
 pub fn cases(all: &mut Vec<Case>) {
     for machine in ["q35", "pc", "microvm"] {
-        all.push(Case::new(format!("clock/boot-{machine}"), move |context| boot(context, machine)));
+        all.push(Case::new(format!("clock/boot-{machine}"), move |context| boot(context, machine, "1")));
+    }
+    for smp in ["2", "4"] {
+        all.push(Case::new(format!("clock/boot-smp-{smp}"), move |context| boot(context, "q35", smp)));
     }
     all.push(Case::new("clock/stopped-and-continued", stopped));
     all.push(Case::new("clock/snapshot-restored-twice", restored_twice));
@@ -43,17 +46,19 @@ struct Answer {
     /// By how much the clock is wrong for certain: 0 when it is between the host's times before and after.
     wrong: i64,
     monotonic: i64,
+    /// How far the wall clock is ahead of the monotonic one.
+    ahead: i64,
     random: String,
 }
 
 impl Asked {
     /// Starts it; `more` are arguments for QEMU.
-    fn start(context: &Context, folder: &Path, name: &str, machine: &str, more: &str) -> Result<Self> {
+    fn start(context: &Context, folder: &Path, name: &str, options: &[&str], more: &str) -> Result<Self> {
         let qmp = folder.join(format!("{name}.qmp"));
         let body = format!("exec qemu-system-x86_64 \"$@\" -qmp unix:{},server=on,wait=off {more}\n", qmp.display());
         let script = write_script(folder, name, &body)?;
-        let mut command = context.unibody(["run", "--accel", "tcg", "--net", "none", "--machine", machine]);
-        command.arg(context.program("clock_now")?).env("UNIBODY_QEMU", script);
+        let mut command = context.unibody(["run", "--accel", "tcg", "--net", "none"]);
+        command.args(options).arg(context.program("clock_now")?).env("UNIBODY_QEMU", script);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (input, output) = (child.stdin.take().context("no input")?, child.stdout.take().context("no output")?);
         Ok(Self { child, input, output: BufReader::new(output), qmp })
@@ -66,6 +71,14 @@ impl Asked {
         Ok(line.trim_end().to_owned())
     }
 
+    /// Waits for the program. How far the wall clock was ahead of the monotonic one at its start.
+    fn ready(&mut self) -> Result<i64> {
+        let line = self.line()?;
+        let words: Vec<_> = line.split(' ').collect();
+        let ["ready", wall, monotonic] = words[..] else { bail!("a strange beginning: {line}") };
+        Ok(wall.parse::<i64>()? - monotonic.parse::<i64>()?)
+    }
+
     fn ask(&mut self) -> Result<Answer> {
         let before = host_ns();
         self.input.write_all(b"\n")?;
@@ -73,9 +86,9 @@ impl Asked {
         let after = host_ns();
         let words: Vec<_> = line.split(' ').collect();
         let [wall, monotonic, random] = words[..] else { bail!("a strange answer: {line}") };
-        let (wall, monotonic) = (wall.parse::<i64>()?, monotonic.parse()?);
+        let (wall, monotonic) = (wall.parse::<i64>()?, monotonic.parse::<i64>()?);
         let wrong = if wall < before { wall - before } else { (wall - after).max(0) };
-        Ok(Answer { wrong, monotonic, random: random.to_owned() })
+        Ok(Answer { wrong, monotonic, ahead: wall - monotonic, random: random.to_owned() })
     }
 
     /// Carries commands of QEMU's monitor out, one after the other.
@@ -113,10 +126,14 @@ fn right(answer: &Answer, when: &str) -> Result<()> {
 }
 
 /// The first thing that the program sees is the right time, and the clock goes at the right rate.
-fn boot(context: &Context, machine: &str) -> Result<Tally> {
-    let mut vm = Asked::start(context, &context.scratch("clock")?, "qemu", machine, "")?;
-    ensure!(vm.line()? == "ready");
+fn boot(context: &Context, machine: &str, smp: &str) -> Result<Tally> {
+    let options = ["--machine", machine, "--smp", smp];
+    let mut vm = Asked::start(context, &context.scratch("clock")?, "qemu", &options, "")?;
+    let begin = vm.ready()?;
     let first = vm.ask()?;
+    // A clock that was put right only now has made a step. The host's answer is off by half of what it took.
+    let step = first.ahead - begin;
+    ensure!(step.abs() <= 2 * OFF, "the clock was {} ms off at the program's start", step / 1_000_000);
     right(&first, "at boot")?;
     std::thread::sleep(Duration::from_secs(3));
     right(&vm.ask()?, "after three seconds")?;
@@ -124,8 +141,8 @@ fn boot(context: &Context, machine: &str) -> Result<Tally> {
 }
 
 fn stopped(context: &Context) -> Result<Tally> {
-    let mut vm = Asked::start(context, &context.scratch("clock")?, "qemu", "q35", "")?;
-    ensure!(vm.line()? == "ready");
+    let mut vm = Asked::start(context, &context.scratch("clock")?, "qemu", &[], "")?;
+    vm.ready()?;
     let first = vm.ask()?;
     vm.monitor(&["{'execute': 'stop'}"])?;
     std::thread::sleep(Duration::from_secs(4));
@@ -144,8 +161,8 @@ fn stopped(context: &Context) -> Result<Tally> {
 fn restored_twice(context: &Context) -> Result<Tally> {
     let folder = context.scratch("snapshot")?;
     let file = folder.join("snapshot");
-    let mut first = Asked::start(context, &folder, "first", "q35", "")?;
-    ensure!(first.line()? == "ready");
+    let mut first = Asked::start(context, &folder, "first", &[], "")?;
+    first.ready()?;
     first.ask()?;
     first.monitor(&[
         "{'execute': 'stop'}",
@@ -160,7 +177,7 @@ fn restored_twice(context: &Context) -> Result<Tally> {
     std::thread::sleep(Duration::from_secs(2));
     let mut random = Vec::new();
     for name in ["second", "third"] {
-        let mut vm = Asked::start(context, &folder, name, "q35", &format!("-incoming 'exec:cat {}'", file.display()))?;
+        let mut vm = Asked::start(context, &folder, name, &[], &format!("-incoming 'exec:cat {}'", file.display()))?;
         // It was stopped before, so it waits for this.
         process::eventually(Duration::from_secs(30), || {
             let state = vm.monitor(&["{'execute': 'query-status'}"])?.pop().unwrap_or_default();
