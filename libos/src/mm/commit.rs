@@ -4,8 +4,8 @@
 //!
 //! - **Guess** (0, the default): a request of more than all memory is refused. Any other is granted while half of memory
 //!   is free or page cache, however much is promised already: stacks and buffers that are never touched cost nothing.
-//!   Beyond that a request must fit into what is free now. So who allocates and touches in turn is refused before a page
-//!   fault is: with k mappings of L touched in a memory of M, the next is granted without fitting only if kL <= M/2 and
+//!   Beyond that a request must fit into what is free now. So a program that allocates and touches in turn is refused before a
+//!   page fault is: with k mappings of L touched in a memory of M, the next is granted without fitting only if kL <= M/2 and
 //!   M - kL < L <= M, which no k >= 1 satisfies. Of what is promised, an eighth of memory is kept free, because
 //!   malloc commits in larger pieces than it hands out. What malloc gives back it asks for again (`libc-shim/malloc`).
 //! - **Always** (1): nothing is refused here.
