@@ -55,15 +55,17 @@ fn ready_when_it_waits(context: &Context) -> Result<Tally> {
 }
 
 /// Only ever runs in a VM: elsewhere the instruction is one that crashes it, and it says so instead. Signals are blocked, since
-/// one may come when the file is there and the loop not yet.
-const SPIN: &str = "#include <fcntl.h>\n#include <signal.h>\n\
+/// one may come when the file is there and the loop not yet. The file is removed once it has something in it: before that
+/// `open` may still look for what it has made.
+const SPIN: &str = "#include <fcntl.h>\n#include <signal.h>\n#include <unistd.h>\n\
     int main(void) {\n\
         unsigned short cs;\n\
         sigset_t all;\n\
         sigfillset(&all);\n\
         sigprocmask(SIG_BLOCK, &all, 0);\n\
         __asm__(\"mov %%cs, %0\" : \"=r\"(cs));\n\
-        if (cs & 3 || open(\"/out/spins\", O_CREAT | O_WRONLY, 0600) < 0)\n\
+        int fd = open(\"/out/spins\", O_CREAT | O_WRONLY, 0600);\n\
+        if (cs & 3 || write(fd, \"x\", 1) != 1)\n\
             return 1;\n\
         __asm__ volatile(\"cli\\n1: jmp 1b\");\n\
     }\n";
@@ -82,7 +84,9 @@ fn interrupts_off(context: &Context) -> Result<Tally> {
     let (spins, volume) = (folder.join("spins"), format!("{}:/out", folder.display()));
     let spinning = || {
         process::eventually(Duration::from_secs(30), || {
-            std::fs::remove_file(&spins).context("the program does not come to its loop")
+            let written = std::fs::read(&spins).is_ok_and(|text| !text.is_empty());
+            ensure!(written, "the program does not come to its loop");
+            Ok(std::fs::remove_file(&spins)?)
         })
     };
     let given = GIVEN.as_secs().to_string();
