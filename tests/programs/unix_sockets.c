@@ -4,6 +4,8 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <signal.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -41,6 +43,35 @@ static void options(void)
     SHOW(shutdown(pair[0], SHUT_RD));
     SHOW(recv(pair[0], buf, 9, MSG_DONTWAIT));
     SHOW(send(pair[1], "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL));
+    struct pollfd f = { pair[1], POLLIN | POLLOUT | POLLRDHUP, 0 };
+    SHOW(poll(&f, 1, 0));
+    SHOW(f.revents);
+    SHOW(shutdown(pair[1], SHUT_RD));
+    SHOW(poll(&f, 1, 0));
+    SHOW(f.revents);
+    section("nothing");
+    int n = 0;
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    SHOW(write(pair[0], "", 0));
+    SHOW(send(pair[0], "", 0, MSG_MORE));
+    SHOW(recv(pair[1], buf, 9, MSG_DONTWAIT));
+    SHOW(write(pair[0], "x", 1));
+    SHOW(recv(pair[1], buf, 9, 0));
+    SHOW(recv(pair[1], buf, 9, MSG_DONTWAIT));
+    MUST(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair));
+    SHOW(write(pair[0], "abc", 3));
+    SHOW(write(pair[0], "de", 2));
+    SHOW(ioctl(pair[1], FIONREAD, &n));
+    SHOW(n);
+    section("a receiver of datagrams goes");
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+    close(pair[1]);
+    SHOW(send(pair[0], "x", 1, 0));
+    SHOW(send(pair[0], "x", 1, 0));
+    MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair));
+    SHOW(shutdown(pair[0], SHUT_WR));
+    close(pair[1]);
+    SHOW(send(pair[0], "x", 1, MSG_NOSIGNAL));
     section("options");
     int small = 1, five = 5, v;
     socklen_t vn = sizeof v;

@@ -92,11 +92,17 @@ impl Core {
 
     /// The other end. ENOTCONN: never had one; EPIPE or ECONNREFUSED: it has gone.
     pub fn peer(&self) -> Result<Arc<Core>> {
-        let s = self.state.lock();
-        match &s.peer {
-            Some(w) => w.upgrade().ok_or(if self.kind == SOCK_DGRAM { Errno::ECONNREFUSED } else { Errno::EPIPE }),
-            None => Err(Errno::ENOTCONN),
+        let mut s = self.state.lock();
+        let peer = s.peer.as_ref().ok_or(Errno::ENOTCONN)?.upgrade();
+        if peer.is_none() && self.kind == SOCK_DGRAM {
+            if s.tx_shut {
+                return Err(Errno::EPIPE);
+            }
+            // Said once: afterwards it is not connected.
+            s.peer = None;
+            return Err(Errno::ECONNREFUSED);
         }
+        peer.ok_or(Errno::EPIPE)
     }
 
     /// Whether this inbox takes another packet from `from`.

@@ -253,6 +253,10 @@ impl Ops for UnixSocket {
                 if shut || hung {
                     return Some(Err(Errno::EPIPE));
                 }
+                // An empty piece of a stream would read as its end.
+                if stream && all == 0 {
+                    return Some(Ok(0));
+                }
                 let files = (total == 0 && !msg.files.is_empty()).then(|| msg.files.clone());
                 to.deliver(&self.core, src.left(), files, from, creds, |b| {
                     let mut n = 0;
@@ -338,9 +342,13 @@ impl Ops for UnixSocket {
         if wr {
             self.core.leave(true);
         }
-        if rd && let Some(p) = &peer {
-            // The peer's writes fail from now on.
-            p.pollee.notify(Events::OUT);
+        if rd
+            && !self.dgram()
+            && let Some(p) = &peer
+        {
+            // The peer's writes fail from now on: as on Linux that is a shutdown of its writing side, which poll shows.
+            p.state.lock().tx_shut = true;
+            p.pollee.notify(Events::OUT | Events::HUP);
         }
         self.core.pollee.notify(Events::IN | Events::OUT | Events::RDHUP | Events::HUP);
         Ok(())
@@ -394,7 +402,7 @@ impl Ops for UnixSocket {
         let n: usize = {
             let s = self.core.state.lock();
             let left = |p: &super::core::Packet| p.data.len() - p.at;
-            if self.core.kind == SOCK_STREAM { s.inbox.iter().map(left).sum() } else { s.inbox.front().map_or(0, left) }
+            if self.dgram() { s.inbox.front().map_or(0, left) } else { s.inbox.iter().map(left).sum() }
         };
         user::write(arg, &(n as i32)).map(|()| 0)
     }
