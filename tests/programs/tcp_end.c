@@ -348,6 +348,64 @@ static void again(int family)
     close(s);
 }
 
+/* connect() to AF_UNSPEC, and what is asked of a socket that has no connection. */
+static void disconnected(int family)
+{
+    struct sockaddr none = { .sa_family = AF_UNSPEC };
+    int p[2], n = 7;
+    section("reset after the peer's FIN: the stream has ended, the error is the writer's");
+    tcp_pair(family, p);
+    MUST(shutdown(p[1], SHUT_WR));
+    IS(wait_for(p[0], POLLRDHUP) & POLLRDHUP);
+    SHOW(setsockopt(p[1], SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger)));
+    close(p[1]);
+    IS(over(p[0]));
+    SHOW(read(p[0], buf, 1));
+    SHOW(recv(p[0], buf, 1, MSG_PEEK));
+    SHOW(revents(p[0]));
+    SHOW(send(p[0], "x", 1, MSG_NOSIGNAL));
+    SHOW(revents(p[0]));
+    SHOW(read(p[0], buf, 1));
+    close(p[0]);
+
+    section("nothing asked for");
+    tcp_pair(family, p);
+    SHOW(recv(p[0], buf, 0, MSG_DONTWAIT));
+    SHOW(read(p[0], buf, 0));
+    MUST(write(p[1], "x", 1));
+    IS(wait_for(p[0], POLLIN) & POLLIN);
+    SHOW(recv(p[0], buf, 0, MSG_DONTWAIT));
+
+    section("disconnected");
+    SHOW(connect(p[0], &none, sizeof none));
+    SHOW(revents(p[0]));
+    SHOW(ioctl(p[0], FIONREAD, &n));
+    SHOW(n);
+    SHOW(recv(p[0], buf, 1, MSG_DONTWAIT));
+    SHOW(recv(p[0], buf, 1, MSG_DONTWAIT));
+    SHOW(revents(p[0]));
+    IS(over(p[1]));
+    SHOW(connect(p[1], &none, sizeof none));
+    SHOW(revents(p[1]));
+    SHOW(send(p[1], "x", 1, MSG_NOSIGNAL));
+    SHOW(send(p[1], "x", 1, MSG_NOSIGNAL));
+    close(p[0]), close(p[1]);
+
+    section("a listener, disconnected");
+    address a;
+    int l = listener(family, &a, 5), v = 7;
+    socklen_t vn = sizeof v;
+    SHOW(ioctl(l, FIONREAD, &n));
+    SHOW(connect(l, &none, sizeof none));
+    SHOW(revents(l));
+    SHOW(getsockopt(l, SOL_SOCKET, SO_ACCEPTCONN, &v, &vn));
+    SHOW(v);
+    SHOW(accept(l, 0, 0));
+    int s = (int)MUST(socket(family, SOCK_STREAM, 0));
+    SHOW(connect(s, &a.any, length(&a)));
+    close(s), close(l);
+}
+
 int main(void)
 {
     int families[] = { AF_INET, AF_INET6 };
@@ -358,6 +416,7 @@ int main(void)
         shutdowns(families[i]);
         lingering(families[i]);
         again(families[i]);
+        disconnected(families[i]);
     }
     return done();
 }

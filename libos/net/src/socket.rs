@@ -281,6 +281,10 @@ impl Drop for Socket {
 
 impl FileLike for Socket {
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        // Unlike recv(), which may wait for data, or take a datagram, with no room for it.
+        if dst.left() == 0 {
+            return Ok(0);
+        }
         self.recv(dst, &mut Incoming::new(Msg::empty()))
     }
     fn write(&self, src: &mut Source<'_>) -> Result<usize> {

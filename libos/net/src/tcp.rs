@@ -157,10 +157,7 @@ impl Ops for TcpSocket {
         loop {
             let r = wait.block(&self.shared.pollee, || {
                 self.net.with(|st| {
-                    let cork = match st.socks.get(self.id) {
-                        Some(s) if matches!(s.kind, Kind::Conn(_)) => s.opts.cork,
-                        _ => return Some(Err(Errno::EPIPE)),
-                    };
+                    let cork = st.socks.get(self.id).is_some_and(|s| s.opts.cork);
                     try_send(st, self.id, src, cork || msg.flags.contains(Msg::MORE))
                 })
             });
@@ -211,18 +208,7 @@ impl Ops for TcpSocket {
                 if !rd {
                     return Ok(());
                 }
-                // Linux: it stops listening; a blocked accept() gets EINVAL.
-                let s = st.sock(self.id)?;
-                let (shared, bound) = (s.shared.clone(), s.bound);
-                s.kind = Kind::Idle;
-                st.close_listener(self.id);
-                if let Some((_, p)) = bound
-                    && let Some(b) = st.ports.find(Proto::Tcp, p, self.id)
-                {
-                    b.listening = false;
-                }
-                st.wake(&shared, Events::IN | Events::HUP);
-                return Ok(());
+                return stop_listening(st, self.id);
             }
             let (id, c) = conn_of(st, self.id).ok_or(Errno::ENOTCONN)?;
             match c.tcp().state() {
@@ -267,7 +253,10 @@ impl Ops for TcpSocket {
 
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
         let n = self.net.with(|st| {
-            let Some((_, c)) = conn_of(st, self.id) else { return Err(Errno::EINVAL) };
+            let Some((_, c)) = conn_of(st, self.id) else {
+                let listens = matches!(st.sock(self.id)?.kind, Kind::Listen(_));
+                return if listens { Err(Errno::EINVAL) } else { Ok(0) };
+            };
             match cmd {
                 crate::ifreq::FIONREAD => Ok(c.tcp().recv_queue()),
                 crate::ifreq::TIOCOUTQ => Ok(c.tcp().send_queue() + c.corked.len()),
@@ -331,14 +320,37 @@ impl TcpSocket {
         self.net.with(|st| {
             let id = match st.sock(self.id)?.kind {
                 Kind::Conn(id) => id,
-                Kind::Listen(_) => return Err(Errno::EINVAL),
+                Kind::Listen(_) => return stop_listening(st, self.id),
                 _ => return Ok(()),
             };
-            st.sock(self.id)?.kind = Kind::Idle;
-            st.close_conn(id, Some(0));
+            // As on Linux, whoever resets a connection finds that it was.
+            let error = st.conns.get_mut(id).and_then(|c| match c.tcp().state() {
+                State::LastAck | State::Closing | State::TimeWait | State::Closed => c.error,
+                _ => Some(Errno::ECONNRESET),
+            });
+            forget(st, self.id, id);
+            let s = st.sock(self.id)?;
+            s.error = error;
+            let shared = s.shared.clone();
+            st.wake(&shared, Events::OUT | Events::ERR | Events::HUP);
             Ok(())
         })
     }
+}
+
+/// As on Linux: the socket stays bound, and a blocked accept() gets EINVAL.
+fn stop_listening(st: &mut Stack, sid: u32) -> Result<()> {
+    let s = st.sock(sid)?;
+    let (shared, bound) = (s.shared.clone(), s.bound);
+    s.kind = Kind::Idle;
+    st.close_listener(sid);
+    if let Some((_, p)) = bound
+        && let Some(b) = st.ports.find(Proto::Tcp, p, sid)
+    {
+        b.listening = false;
+    }
+    st.wake(&shared, Events::IN | Events::HUP);
+    Ok(())
 }
 
 /// Takes a finished connection off its socket, which may then connect again.

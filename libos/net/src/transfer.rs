@@ -29,14 +29,19 @@ fn peek(c: &mut Conn, dst: &mut Sink<'_>) -> Result<usize> {
     dst.put(&buf[..n])
 }
 
+/// The error of a socket that has no connection any more, once.
+fn pending(st: &mut Stack, sid: u32) -> Option<Errno> {
+    st.sock(sid).ok()?.error.take()
+}
+
 /// One attempt to receive. `None`: nothing yet.
 pub(crate) fn try_recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, flags: Msg) -> Option<Result<usize>> {
-    let Some((id, c)) = conn_of(st, sid) else { return Some(Err(Errno::ENOTCONN)) };
-    if dst.left() == 0 {
-        return Some(Ok(0));
-    }
+    let Some((id, c)) = conn_of(st, sid) else { return Some(Err(pending(st, sid).unwrap_or(Errno::ENOTCONN))) };
     let before = c.tcp().recv_queue();
     if before > 0 && !matches!(c.tcp().state(), State::SynReceived) {
+        if dst.left() == 0 {
+            return Some(Ok(0));
+        }
         if flags.contains(Msg::PEEK) {
             return Some(peek(c, dst));
         }
@@ -67,6 +72,10 @@ pub(crate) fn try_recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, flags: Msg)
             _ => Ok(total),
         });
     }
+    // EPIPE: it was reset after the peer's FIN. The stream has ended all the same, and the error stays for writers.
+    if c.error == Some(Errno::EPIPE) {
+        return Some(Ok(0));
+    }
     if let Err(e) = c.take_error() {
         return Some(Err(e));
     }
@@ -80,7 +89,7 @@ pub(crate) fn try_recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, flags: Msg)
 /// One attempt to send. `None`: no room.
 pub(crate) fn try_send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool) -> Option<Result<usize>> {
     let now = st.now;
-    let Some((id, c)) = conn_of(st, sid) else { return Some(Err(Errno::EPIPE)) };
+    let Some((id, c)) = conn_of(st, sid) else { return Some(Err(pending(st, sid).unwrap_or(Errno::EPIPE))) };
     if let Err(e) = c.take_error() {
         return Some(Err(e));
     }
