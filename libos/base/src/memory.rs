@@ -17,7 +17,7 @@ pub fn available() -> usize {
     hooks::libos_memory_available()
 }
 
-/// Gives about so many pages back that can be had again from elsewhere; how many it were. Takes spin locks only, of
+/// Gives about so many pages back that can be had again from elsewhere; returns how many. Takes spin locks only, of
 /// rank Table and above.
 pub type Reclaim = fn(usize) -> usize;
 
@@ -29,7 +29,7 @@ pub fn on_shortage(f: Reclaim) {
     RECLAIM.set(|| f);
 }
 
-/// Frees about `pages` of what can be had again; how many it were. Call it without spin locks.
+/// Frees about `pages` of what can be had again; returns how many. Call it without spin locks.
 pub fn reclaim(pages: usize) -> usize {
     RECLAIM.get().map_or(0, |f| f(pages))
 }

@@ -12,6 +12,7 @@ use libos_base::{Errno, Result};
 use libos_fs::cache::{Backing, ErrorSeq, FileCache};
 use libos_fs::inode::At;
 use libos_fs::ramfs::data::MAX_SIZE;
+use libos_fs::time::Times;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 /// Most pages that a write takes on their way to the host.
@@ -43,6 +44,19 @@ impl P9Inode {
         let page = bounce(1)?;
         let got = self.fs.client.read(&*self.fid(READ)?, pos, &page, dst.left().min(PAGE_SIZE))?;
         dst.put_page(&page[0], 0, got)
+    }
+
+    /// Content was read, perhaps from the cache: the time moves by the rule of relatime, here only.
+    fn accessed(&self, n: usize) {
+        let mut s = self.state.lock();
+        if n > 0 {
+            let mut times = Times { atime: s.attr.atime, mtime: s.attr.mtime, ctime: s.attr.ctime };
+            times.accessed();
+            if times.atime != s.attr.atime {
+                s.accessed = times.atime;
+                s.attr.atime = times.atime;
+            }
+        }
     }
 
     /// Where the host's file ends.

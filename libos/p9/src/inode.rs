@@ -19,7 +19,7 @@ use libos_base::{Errno, Result};
 use libos_fs::Path;
 use libos_fs::cache::FileCache;
 use libos_fs::inode::{At, Cached, DirEntry, FileSystem, Follow, Inode, New, Rename, SetAttr};
-use libos_fs::time::{Times, now};
+use libos_fs::time::now;
 
 /// O_RDONLY, O_WRONLY, O_RDWR: what an open fid is good for.
 pub const READ: usize = 0;
@@ -52,7 +52,7 @@ pub struct State {
     /// When a mapping wrote last to pages that the host does not have yet.
     touched: Timespec,
     /// When the cache gave what the host was not asked for.
-    accessed: Timespec,
+    pub accessed: Timespec,
 }
 
 /// An object of the host.
@@ -116,18 +116,6 @@ impl P9Inode {
 
     pub fn weak(&self) -> Weak<P9Inode> {
         self.me.clone()
-    }
-    /// Content was read, perhaps from the cache: the time moves by the rule of relatime, here only.
-    pub fn accessed(&self, n: usize) {
-        let mut s = self.state.lock();
-        if n > 0 {
-            let mut times = Times { atime: s.attr.atime, mtime: s.attr.mtime, ctime: s.attr.ctime };
-            times.accessed();
-            if times.atime != s.attr.atime {
-                s.accessed = times.atime;
-                s.attr.atime = times.atime;
-            }
-        }
     }
 
     /// As far as a qid tells.

@@ -110,7 +110,7 @@ fn frames_for(level: frames::Level, pages: usize, align_order: usize) -> Option<
     }
 }
 
-/// Frees about `pages` of the page cache; how many it were. Nothing where no lock may be taken.
+/// Frees about `pages` of the page cache; returns how many. Nothing where no lock may be taken.
 fn reclaim(pages: usize) -> usize {
     if crate::sched::may_switch() { libos_base::memory::reclaim(pages) } else { 0 }
 }

@@ -17,6 +17,7 @@ mod mappings;
 mod matrix;
 mod netns;
 mod nginx;
+mod output;
 mod pool;
 mod process;
 mod programs;

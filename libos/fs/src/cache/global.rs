@@ -280,7 +280,7 @@ fn at_hand() -> Option<(Arc<FileCache>, bool)> {
     }
 }
 
-/// Drops clean pages that nobody maps, longest unused first: about `want` of them; how many it were. Takes spin locks
+/// Drops clean pages that nobody maps, longest unused first: about `want` of them; returns how many. Takes spin locks
 /// only.
 pub fn reclaim(want: usize) -> usize {
     let mut freed = 0;
