@@ -22,6 +22,14 @@ typedef struct { uintptr_t word[64]; } live_bits;
 #include "mimalloc/internal.h"
 /* So that the check before it needs no stack frame. */
 __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
+/* Where it would say something, it says nothing: what it would say needs a printf of its own and 8 KiB. */
+#include "options.c"
+#define _mi_error_message(...) ((void)0)
+#define _mi_message(...) ((void)0)
+#define _mi_trace_message(...) ((void)0)
+#define _mi_verbose_message(...) ((void)0)
+#define _mi_warning_message(...) ((void)0)
+#define mi_stats_print(...) ((void)0)
 #include "alloc.c"
 #include "alloc-aligned.c"
 #include "arena.c"
@@ -29,11 +37,11 @@ __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
 #include "heap.c"
 #include "init.c"
 #include "libc.c"
-#include "options.c"
 #include "os.c"
 #include "page.c"
 #include "random.c"
 #include "segment.c"
+#undef mi_stats_print
 #include "stats.c"
 #define _mi_prim_decommit _mi_prim_decommit_unasked
 #include "prim/prim.c"
