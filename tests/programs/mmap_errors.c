@@ -97,6 +97,10 @@ static void locks(void)
     SHOW(mlock(m + 1, 10));
     SHOW(mlock(m, -1ul));
     SHOW(mlock(m, -PAGE));
+    void *closed = mmap(0, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    SHOW(mlock(closed, PAGE));
+    SHOW(mlock2(closed, PAGE, MLOCK_ONFAULT));
+    SHOW(munmap(closed, PAGE));
     SHOW(mlock(m + 10, -10));
     SHOW(mlock((void *)-PAGE, 8));
     SHOW(mlock((void *)-PAGE, PAGE + 1));

@@ -186,10 +186,10 @@ pub fn set_locked(addr: usize, len: usize, locked: bool, populate: bool) -> Resu
     if locked && populate { make_present(all) } else { Ok(()) }
 }
 
-/// Makes every page of the range present that may be touched at all.
+/// Makes every page of the range present; ENOMEM where one may not be touched, EAGAIN without memory.
 fn make_present(all: Range<usize>) -> Result<()> {
     let list = pieces(all, |r, v, _| (r, v.prot))?;
-    for (r, prot) in list.into_iter().filter(|(_, p)| !p.is_empty()) {
+    for (r, prot) in list {
         fault_in(r.start, r.len(), prot.contains(Prot::WRITE))
             .map_err(|e| if e == Errno::EFAULT { Errno::ENOMEM } else { Errno::EAGAIN })?;
     }
