@@ -70,6 +70,13 @@ static void *elsewhere(void *s)
     return (void *)(long)pending((int)(long)s);
 }
 
+/* At least so long, and until the timer came: its thread may be late on a machine that has much else to do. */
+static void sleep_until_pending(long ms, int s)
+{
+    sleep_ms(ms);
+    for (int n = 0; n < 2000 && !pending(s); n++) sleep_ms(5);
+}
+
 static void overruns(void)
 {
     struct sigaction a = { .sa_sigaction = first, .sa_flags = SA_SIGINFO };
@@ -81,7 +88,7 @@ static void overruns(void)
         mask(SIG_BLOCK, s);
         once = make(s);
         set(once, 10, 10);
-        sleep_ms(105);
+        sleep_until_pending(105, s);
         IS(pending(s));
         SHOW(timer_getoverrun(once));
         count = 0;
@@ -92,17 +99,17 @@ static void overruns(void)
 
         mask(SIG_BLOCK, s);
         set(once, 10, 10);
-        sleep_ms(55);
+        sleep_until_pending(55, s);
         IS(take(s, &i) == s);
         IS(i.si_code == SI_TIMER && i.si_overrun >= 4 && i.si_overrun == timer_getoverrun(once) && i.si_value.sival_int == 5);
         set(once, 10, 0);
-        sleep_ms(30);
+        sleep_until_pending(30, s);
         IS(take(s, &i) == s);
         IS(i.si_overrun == 0 && timer_getoverrun(once) == 0);
         SHOW(take(s, &i));
         section("set anew, or deleted: the signal is void");
         set(once, 10, 0);
-        sleep_ms(30);
+        sleep_until_pending(30, s);
         set(once, 100000, 0);
         IS(pending(s));
         SHOW(take(s, &i));
@@ -110,7 +117,7 @@ static void overruns(void)
         set(once, 10, 10);
         sleep_ms(30);
         set(once, 10, 0);
-        sleep_ms(30);
+        sleep_until_pending(30, s);
         IS(take(s, &i) == s);
         IS(i.si_overrun == 0);
         SHOW(take(s, &i));
@@ -122,7 +129,7 @@ static void overruns(void)
         IS(take(s, &i) == s && i.si_code == SI_TIMER);
         SHOW(take(s, &i));
         set(once, 10, 0);
-        sleep_ms(30);
+        sleep_until_pending(30, s);
         kill(getpid(), s);
         IS(take(s, &i) == s && i.si_code == SI_TIMER);
         IS(take(s, &i) == (k ? s : -1));
@@ -165,7 +172,7 @@ static void overruns(void)
     for (int every = 0; every <= 10; every += 10) {
         mask(SIG_BLOCK, SIGUSR1);
         set(once, 10, every);
-        sleep_ms(55);
+        sleep_until_pending(55, SIGUSR1);
         IS(pending(SIGUSR1));
         signal(SIGUSR1, SIG_IGN);
         IS(!pending(SIGUSR1));

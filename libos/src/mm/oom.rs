@@ -7,24 +7,47 @@ use super::{commit, frames, kstack, space};
 use crate::signal::{self, SIGKILL};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START};
+use libos_base::{memory, thread, time};
 
 /// Pages to make room for at once.
 const ROOM: usize = 32;
+/// How often it is tried: others may have the space's lock, or be at writing what is to be dropped.
+const ROUNDS: usize = 16;
+const PAUSE_NS: u64 = 5_000_000;
 
 /// The page at `addr` cannot be had. True: try again. False: the program ends, at its instruction or at the end of the
 /// call that touched it. Without the space's lock.
 #[cold]
 #[inline(never)]
 pub fn averted(addr: usize, in_call: bool) -> bool {
-    // A call may hold locks of file systems: nothing can be written now, and it must come to its end first.
-    if !in_call && libos_fs::sync::make_room(ROOM) {
-        return true;
+    for round in 0..ROUNDS {
+        if room(in_call) {
+            return true;
+        }
+        if round > 0 && libos_fs::sync::cached() < ROOM {
+            break;
+        }
+        // In a call a wake-up may be on its way that a pause would use up.
+        let until = time::after(if in_call { 0 } else { PAUSE_NS });
+        while time::monotonic_ns() < until {
+            thread::park(until, false);
+        }
     }
     report(addr);
     if in_call {
         signal::post_process(SIGKILL);
     }
     false
+}
+
+/// Drops pages of files; whether there were any.
+fn room(in_call: bool) -> bool {
+    if in_call {
+        // It may hold locks of file systems: nothing can be written now.
+        memory::unmap_untouched(ROOM);
+        return super::reclaim(ROOM) > 0;
+    }
+    libos_fs::sync::make_room(ROOM)
 }
 
 /// Says once who touched what, who has the memory, and what can be done.
