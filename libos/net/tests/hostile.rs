@@ -227,6 +227,15 @@ fn anybody(x: &mut u64) -> ([u8; 4], u16) {
     ([11, r as u8, (r >> 8) as u8, (r >> 16) as u8 | 1], (r >> 7) as u16 | 1)
 }
 
+/// `n` SYNs to port 80, each from somebody else, and the 10 ms that they take.
+fn syns(p: &Pair, n: usize, x: &mut u64) {
+    for _ in 0..n {
+        let (src, port) = anybody(x);
+        inject(p, segment(src, port, 80, dice(x) as u32, 0, SYN, &[]));
+    }
+    p.run(10 * MS);
+}
+
 /// A client of a listening socket gets through and is served.
 fn served(p: &Pair, l: &Socket, port: u16, limit: u64) {
     let c = tcp(&p.a);
@@ -247,12 +256,8 @@ fn a_syn_flood_leaves_room_for_others() {
     let (c0, s0) = p.connect(81);
     let mut x = 5;
     for round in 0..300 {
-        for _ in 0..100 {
-            let (src, port) = anybody(&mut x);
-            inject(&p, segment(src, port, 80, dice(&mut x) as u32, 0, SYN, &[]));
-        }
         // 10,000 a second.
-        p.run(10 * MS);
+        syns(&p, 100, &mut x);
         // In the first second of a flood, which may be a burst, SYNs are dropped.
         if round % 50 == 25 {
             served(&p, &l, 80, if round < 120 { 5 * S } else { 100 * MS });
@@ -282,11 +287,7 @@ fn floods_of_one_port_starve_no_other() {
         .collect();
     let mut x = 5;
     for _ in 0..200 {
-        for _ in 0..100 {
-            let (src, port) = anybody(&mut x);
-            inject(&p, segment(src, port, 80, dice(&mut x) as u32, 0, SYN, &[]));
-        }
-        p.run(10 * MS);
+        syns(&p, 100, &mut x);
     }
     served(&p, &other, 81, 100 * MS);
     served(&p, &l, 80, 100 * MS);
@@ -335,11 +336,7 @@ fn a_cookie_is_good_for_its_connection_only() {
     assert_eq!(peer.say(ACK, 1, 1, &[])[0].flags, RST);
     let mut x = 5;
     for _ in 0..110 {
-        for _ in 0..20 {
-            let (src, port) = anybody(&mut x);
-            inject(&p, segment(src, port, 80, dice(&mut x) as u32, 0, SYN, &[]));
-        }
-        p.run(10 * MS);
+        syns(&p, 20, &mut x);
     }
     heard(&p);
     let conns = p.b.with(|st| st.conns.len());
@@ -375,11 +372,7 @@ fn a_cookie_is_good_for_its_connection_only() {
     let old = {
         let mut x = 5;
         for _ in 0..110 {
-            for _ in 0..20 {
-                let (src, port) = anybody(&mut x);
-                inject(&p, segment(src, port, 80, dice(&mut x) as u32, 0, SYN, &[]));
-            }
-            p.run(10 * MS);
+            syns(&p, 20, &mut x);
         }
         heard(&p);
         cookie(&mut peer, 5003)
