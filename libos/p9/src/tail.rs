@@ -158,12 +158,16 @@ impl P9Inode {
 
     /// Sends what waits. Its error is told to the caller. `io` is held.
     pub fn send_tail(&self) -> Result<()> {
-        let (mut pos, len, append, pages) = {
+        if self.tail.lock().len == 0 {
+            return Ok(());
+        }
+        // Without memory for the list it waits on: nothing is lost.
+        let mut pages = Vec::new();
+        pages.try_reserve_exact(PAGES)?;
+        let (mut pos, len, append) = {
             let t = self.tail.lock();
-            if t.len == 0 {
-                return Ok(());
-            }
-            (t.pos, t.len, t.append, t.pages.iter().take(t.len.div_ceil(PAGE_SIZE)).cloned().collect::<Vec<_>>())
+            pages.extend(t.pages.iter().take(t.len.div_ceil(PAGE_SIZE)).cloned());
+            (t.pos, t.len, t.append)
         };
         let cache = self.pages()?;
         let sent = self.place(cache, append, &mut pos, len).and_then(|moved| {
