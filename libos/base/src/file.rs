@@ -1,6 +1,6 @@
 //! The one object behind every file descriptor: files, directories, pipes, sockets, eventfds, epolls, terminals.
 
-use crate::abi::{OpenFlags, Stat};
+use crate::abi::{OpenFlags, Stat, Timespec};
 use crate::io::{Sink, Source};
 use crate::page::Page;
 use crate::poll::{Events, Watcher};
@@ -9,6 +9,24 @@ use crate::{Errno, Result};
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
+
+/// Changes to attributes; `None` leaves one alone. The change time is always set.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SetAttr {
+    pub mode: Option<u32>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub atime: Option<Timespec>,
+    pub mtime: Option<Timespec>,
+}
+
+impl SetAttr {
+    /// Owner and group; -1 leaves one alone.
+    pub fn owner(uid: u32, gid: u32) -> Self {
+        let changed = |id: u32| (id != u32::MAX).then_some(id);
+        Self { uid: changed(uid), gid: changed(gid), ..Self::default() }
+    }
+}
 
 /// An open file description (POSIX's term): what `dup` shares. Descriptors hold `Arc<dyn FileLike>`; the last drop
 /// closes.
@@ -49,6 +67,9 @@ pub trait FileLike: Any + Send + Sync {
     fn poll(&self, _watcher: Option<&Arc<dyn Watcher>>) -> Events {
         Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM
     }
+    /// A watcher goes by edges and wants room for writing: from now on it is told of each time that there is more of it, also
+    /// where there was enough before, if Linux does so with such files.
+    fn tell_edges(&self) {}
     /// Takes a watcher off again.
     fn unwatch(&self, _watcher: &Arc<dyn Watcher>) {}
 
@@ -59,6 +80,14 @@ pub trait FileLike: Any + Send + Sync {
 
     /// `fstat`.
     fn stat(&self) -> Result<Stat>;
+    /// `fchmod`, `fchown`, `futimens` of what lies in no file system.
+    fn set_attr(&self, _attr: &SetAttr) -> Result<()> {
+        Err(Errno::EOPNOTSUPP)
+    }
+    /// Whether `sendfile` and `splice` can read from it, as far as Linux lets them.
+    fn gives_splice(&self) -> bool {
+        true
+    }
     /// `ioctl`; `arg` is as the program passed it.
     fn ioctl(&self, _cmd: u32, _arg: usize) -> Result<usize> {
         Err(Errno::ENOTTY)

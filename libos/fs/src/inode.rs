@@ -8,6 +8,7 @@ use core::any::Any;
 use core::ops::Range;
 use libos_base::abi::{OpenFlags, Stat, Timespec};
 use libos_base::file::FileLike;
+pub use libos_base::file::SetAttr;
 use libos_base::io::{Sink, Source};
 use libos_base::page::Page;
 use libos_base::{Errno, Result, abi_struct};
@@ -76,24 +77,6 @@ pub enum Pattern {
     Normal,
     Random,
     Sequential,
-}
-
-/// Changes to attributes; `None` leaves one alone. The change time is always set.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SetAttr {
-    pub mode: Option<u32>,
-    pub uid: Option<u32>,
-    pub gid: Option<u32>,
-    pub atime: Option<Timespec>,
-    pub mtime: Option<Timespec>,
-}
-
-impl SetAttr {
-    /// Owner and group; -1 leaves one alone.
-    pub fn owner(uid: u32, gid: u32) -> Self {
-        let changed = |id: u32| (id != u32::MAX).then_some(id);
-        Self { uid: changed(uid), gid: changed(gid), ..Self::default() }
-    }
 }
 
 /// What to create.

@@ -1,14 +1,15 @@
 //! Pipes and FIFOs (pipe(7), fifo(7)).
 
+mod slots;
+
+use self::slots::{Slot, Slots};
 use crate::dentry::Path;
 use crate::inode::SetAttr;
 use crate::time::{Times, now};
 use crate::util::{Text, try_arc};
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use libos_base::abi::{OpenFlags, Stat, mode};
@@ -35,99 +36,12 @@ pub fn next_ino() -> u64 {
     NEXT_INO.fetch_add(1, Ordering::Relaxed)
 }
 
-/// A page's worth of bytes, some of them read already.
-pub(crate) struct Slot {
-    data: Box<[u8]>,
-    start: usize,
-    end: usize,
-}
-
-/// Bytes in order, in slots of a page as Linux has them: what fits when is then the same (a write of up to PIPE_BUF
-/// joins the last slot or takes a new one, so it is never split).
-struct Slots {
-    slots: VecDeque<Slot>,
-    max: usize,
-    /// Kept, so that small messages do not allocate.
-    spare: Option<Box<[u8]>>,
-}
-
-impl Slots {
-    fn new() -> Self {
-        Self { slots: VecDeque::new(), max: DEFAULT_SIZE / PIPE_BUF, spare: None }
-    }
-    fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-    /// Memory for a slot.
-    fn memory(&mut self) -> Result<Box<[u8]>> {
-        self.slots.try_reserve(1)?;
-        match self.spare.take() {
-            Some(d) => Ok(d),
-            None => {
-                let mut v = Vec::new();
-                v.try_reserve_exact(PIPE_BUF)?;
-                v.resize(PIPE_BUF, 0);
-                Ok(v.into_boxed_slice())
-            }
-        }
-    }
-    fn is_full(&self) -> bool {
-        self.slots.len() >= self.max
-    }
-    fn bytes(&self) -> usize {
-        self.slots.iter().map(|s| s.end - s.start).sum()
-    }
-    /// Moves bytes out; a fault after some bytes is a short read.
-    fn read(&mut self, dst: &mut Sink<'_>) -> Result<usize> {
-        let mut total = 0;
-        while let Some(s) = self.slots.front_mut() {
-            if dst.left() == 0 {
-                break;
-            }
-            let n = match dst.put(&s.data[s.start..s.end]) {
-                Ok(n) => n,
-                Err(e) if total == 0 => return Err(e),
-                Err(_) => break,
-            };
-            total += n;
-            s.start += n;
-            if s.start < s.end {
-                break;
-            }
-            self.spare = self.slots.pop_front().map(|s| s.data);
-        }
-        Ok(total)
-    }
-    /// The first step of a write: what is over whole pages joins the last slot, if it fits there.
-    fn join(&mut self, src: &mut Source<'_>) -> Result<usize> {
-        let over = src.left() % PIPE_BUF;
-        let Some(s) = self.slots.back_mut().filter(|s| over > 0 && s.end + over <= PIPE_BUF) else { return Ok(0) };
-        let n = src.take(&mut s.data[s.end..s.end + over])?;
-        s.end += n;
-        Ok(n)
-    }
-    /// Fills free slots.
-    fn fill(&mut self, src: &mut Source<'_>) -> Result<usize> {
-        let mut total = 0;
-        while src.left() > 0 && !self.is_full() {
-            let mut data = self.memory()?;
-            match src.take(&mut data) {
-                Ok(end) => {
-                    total += end;
-                    self.slots.push_back(Slot { data, start: 0, end });
-                }
-                Err(e) if total == 0 => return Err(e),
-                Err(_) => break,
-            }
-        }
-        Ok(total)
-    }
-}
-
 struct State {
     slots: Slots,
     /// Somebody has the first bytes in hand (splice): other readers wait, so that the order stays.
     claimed: bool,
+    /// Somebody met that, and is to be told when it ends.
+    awaited: bool,
     readers: usize,
     writers: usize,
     /// How often each side was opened: a FIFO open waits for the other to change.
@@ -138,6 +52,14 @@ struct State {
     uid: u32,
     gid: u32,
     times: Times,
+}
+
+impl State {
+    /// Whether the first bytes are in somebody's hand; who asks hears when they are not any more.
+    fn in_hand(&mut self) -> bool {
+        self.awaited |= self.claimed;
+        self.claimed
+    }
 }
 
 /// What the two ends share.
@@ -164,6 +86,7 @@ impl Pipe {
         let state = State {
             slots: Slots::new(),
             claimed: false,
+            awaited: false,
             readers: 0,
             writers: 0,
             reader_opens: 0,
@@ -257,16 +180,8 @@ impl PipeEnd {
         self.pipe.writable.notify(Events::OUT);
         Ok(size)
     }
-    /// `fchmod`, `fchown`, `futimens` of a pipe that has no name.
-    pub(crate) fn set_attr(&self, a: &SetAttr) -> Result<()> {
-        let mut s = self.pipe.state.lock();
-        s.mode = a.mode.unwrap_or(s.mode);
-        s.uid = a.uid.unwrap_or(s.uid);
-        s.gid = a.gid.unwrap_or(s.gid);
-        s.times.set(a);
-        Ok(())
-    }
-    pub(crate) fn nonblock(&self) -> bool {
+    /// O_NONBLOCK.
+    pub fn nonblock(&self) -> bool {
         self.flags().contains(OpenFlags::NONBLOCK)
     }
 }
@@ -283,7 +198,7 @@ impl PipeEnd {
     pub(crate) fn claim(&self, nonblock: bool, more: bool) -> Result<Option<Slot>> {
         block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || {
             let mut s = self.pipe.state.lock();
-            if s.claimed {
+            if s.in_hand() {
                 return None;
             }
             match s.slots.slots.pop_front() {
@@ -299,17 +214,23 @@ impl PipeEnd {
     /// Gives the slot in hand back, `used` bytes shorter.
     pub(crate) fn give_back(&self, mut slot: Slot, used: usize) {
         slot.start += used;
+        let empty = slot.start >= slot.end;
         let mut s = self.pipe.state.lock();
         s.claimed = false;
-        if slot.start < slot.end {
+        let awaited = core::mem::take(&mut s.awaited);
+        if empty {
+            s.slots.spare = Some(slot.data);
+        } else {
             // There is room: it came from here.
             s.slots.slots.push_front(slot);
-        } else {
-            s.slots.spare = Some(slot.data);
         }
         drop(s);
-        self.pipe.readable.notify(Events::IN | Events::RDNORM);
-        self.pipe.writable.notify(Events::OUT | Events::WRNORM);
+        if awaited {
+            self.pipe.readable.notify(Events::IN | Events::RDNORM);
+        }
+        if empty {
+            self.pipe.writable.notify(Events::OUT | Events::WRNORM);
+        }
     }
 
     /// Waits for room; how many slots are free.
@@ -349,8 +270,8 @@ impl PipeEnd {
     /// `tee`: copies to another pipe, taking nothing away.
     pub fn tee(&self, out: &PipeEnd, len: usize, nonblock: bool) -> Result<usize> {
         block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || {
-            let s = self.pipe.state.lock();
-            (!s.claimed && !s.slots.is_empty() || s.writers == 0).then_some(Ok(()))
+            let mut s = self.pipe.state.lock();
+            (!s.in_hand() && !s.slots.is_empty() || s.writers == 0).then_some(Ok(()))
         })?;
         let room = out.room(nonblock)?;
         let mut done = 0;
@@ -365,28 +286,28 @@ impl PipeEnd {
     }
 }
 
-impl Slot {
-    /// Its bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.data[self.start..self.end]
-    }
-}
-
 impl PipeEnd {
     fn read_as(&self, dst: &mut Sink<'_>, nonblock: bool) -> Result<usize> {
         if dst.left() == 0 {
             return Ok(0);
         }
+        let mut room = false;
         let n = block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || {
             let mut s = self.pipe.state.lock();
             match (s.slots.is_empty(), s.writers) {
-                _ if s.claimed => None,
+                _ if s.in_hand() => None,
                 (true, 0) => Some(Ok(0)),
                 (true, _) => None,
-                _ => Some(s.slots.read(dst)),
+                _ => {
+                    let full = s.slots.is_full();
+                    let r = s.slots.read(dst);
+                    room = full && !s.slots.is_full();
+                    Some(r)
+                }
             }
         })?;
-        if n > 0 {
+        // A writer waits for nothing but the end of being full.
+        if room {
             self.pipe.writable.notify(Events::OUT | Events::WRNORM);
         }
         Ok(n)
@@ -411,7 +332,13 @@ impl PipeEnd {
             match r {
                 Ok(0) => break,
                 Ok(_) => self.pipe.readable.notify(Events::IN | Events::RDNORM),
-                Err(e) if src.done() == start => return Err(e),
+                Err(e) if src.done() == start => {
+                    // As on Linux: who did not read all is reminded.
+                    if e == Errno::EAGAIN {
+                        self.pipe.readable.notify(Events::IN | Events::RDNORM);
+                    }
+                    return Err(e);
+                }
                 Err(_) => break,
             }
         }
@@ -442,9 +369,10 @@ impl FileLike for PipeEnd {
                 self.pipe.writable.add(w);
             }
         }
-        let s = self.pipe.state.lock();
+        let mut s = self.pipe.state.lock();
         let mut e = Events::empty();
         if f.readable() {
+            s.in_hand();
             if !s.slots.is_empty() {
                 e |= Events::IN | Events::RDNORM;
             }
@@ -497,6 +425,14 @@ impl FileLike for PipeEnd {
             ctime: s.times.ctime,
             ..Stat::default()
         })
+    }
+    fn set_attr(&self, a: &SetAttr) -> Result<()> {
+        let mut s = self.pipe.state.lock();
+        s.mode = a.mode.unwrap_or(s.mode);
+        s.uid = a.uid.unwrap_or(s.uid);
+        s.gid = a.gid.unwrap_or(s.gid);
+        s.times.set(a);
+        Ok(())
     }
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
         if cmd != FIONREAD {

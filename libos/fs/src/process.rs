@@ -15,7 +15,7 @@ use libos_base::file::FileLike;
 use libos_base::sync::{Mutex, Rank, SpinLock};
 use libos_base::{Errno, Result};
 
-pub use attrs::{StatAt, access, at};
+pub use attrs::{StatAt, access, at, new_owner};
 pub use names::rename_flags;
 pub use walk::resolve;
 

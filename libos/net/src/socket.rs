@@ -10,10 +10,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use libos_base::abi::{OpenFlags, Stat, mode};
-use libos_base::file::FileLike;
+use libos_base::abi::{OpenFlags, Stat, Timespec, mode};
+use libos_base::file::{FileLike, SetAttr};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
+use libos_base::sync::Mutex;
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, time};
 
@@ -168,6 +169,8 @@ pub trait Ops: Any + Send + Sync {
     fn events(&self) -> Events;
     /// Who waits for it.
     fn pollee(&self) -> &Pollee;
+    /// See [`FileLike::tell_edges`].
+    fn tell_edges(&self) {}
     /// The last close is about to wait (SO_LINGER).
     fn linger(&self) {}
     /// Whether a write that nobody reads any more is a broken pipe (SIGPIPE): streams.
@@ -182,6 +185,8 @@ pub struct Socket {
     flags: AtomicU32,
     common: Common,
     ino: u64,
+    /// What `fstat` shows once attributes were changed.
+    shown: Mutex<Option<Box<Stat>>>,
 }
 
 static NEXT_INO: AtomicU64 = AtomicU64::new(1);
@@ -198,6 +203,7 @@ impl Socket {
             flags: AtomicU32::new(flags.bits()),
             common: Common::new(),
             ino: NEXT_INO.fetch_add(1, Ordering::Relaxed),
+            shown: Mutex::new(None),
         })
     }
 
@@ -260,6 +266,10 @@ impl Socket {
         self.ops.get(level, name).unwrap_or(Err(self.unknown(level, true)))
     }
 
+    fn new_stat(&self) -> Stat {
+        Stat { dev: 8, ino: self.ino, nlink: 1, mode: mode::S_IFSOCK | 0o777, blksize: 4096, ..Stat::default() }
+    }
+
     /// What Linux says to an option that is not there: it depends on the family, and there on who is asked.
     fn unknown(&self, level: i32, get: bool) -> Errno {
         let (domain, _, proto) = self.ops.identity();
@@ -305,6 +315,9 @@ impl FileLike for Socket {
     fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
         self.ops.pollee().remove(watcher);
     }
+    fn tell_edges(&self) {
+        self.ops.tell_edges();
+    }
     fn flags(&self) -> OpenFlags {
         OpenFlags::from_bits_truncate(self.flags.load(Ordering::Relaxed))
     }
@@ -314,7 +327,18 @@ impl FileLike for Socket {
         Ok(())
     }
     fn stat(&self) -> Result<Stat> {
-        Ok(Stat { dev: 8, ino: self.ino, nlink: 1, mode: mode::S_IFSOCK | 0o777, blksize: 4096, ..Stat::default() })
+        Ok(self.shown.lock().as_deref().copied().unwrap_or_else(|| self.new_stat()))
+    }
+    fn set_attr(&self, a: &SetAttr) -> Result<()> {
+        let mut shown = self.shown.lock();
+        let s = shown.get_or_insert_with(|| Box::new(self.new_stat()));
+        s.mode = a.mode.map_or(s.mode, |m| mode::S_IFSOCK | m);
+        s.uid = a.uid.unwrap_or(s.uid);
+        s.gid = a.gid.unwrap_or(s.gid);
+        s.atime = a.atime.unwrap_or(s.atime);
+        s.mtime = a.mtime.unwrap_or(s.mtime);
+        s.ctime = Timespec::from_ns(time::realtime_ns());
+        Ok(())
     }
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
         self.ops.ioctl(cmd, arg)

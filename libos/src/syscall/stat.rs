@@ -1,14 +1,15 @@
 //! Attributes: stat, chmod, chown, times, access, statfs.
 
 use super::path::fs;
+use alloc::sync::Arc;
 use libos_base::abi::{Timespec, Timeval, mode::*};
+use libos_base::file::FileLike;
 use libos_base::{Errno, Result, abi_struct, user};
 use libos_fs::Path;
 use libos_fs::inode::{SetAttr, StatFs};
 use libos_fs::openfile::{OpenFile, place};
 use libos_fs::process;
-use libos_fs::process::{AT_FDCWD, StatAt, at};
-use libos_fs::procfs::fd::set_attr;
+use libos_fs::process::{AT_FDCWD, StatAt, at, new_owner};
 
 /// `newfstatat`.
 pub fn newfstatat(dir: i32, path: usize, out: usize, flags: u32) -> Result<usize> {
@@ -91,26 +92,56 @@ pub fn statx(dir: i32, path: usize, flags: u32, mask: u32, out: usize) -> Result
     Ok(0)
 }
 
-/// Acts on where the file behind a descriptor lies, or changes `other` of what lies nowhere.
-fn by_fd(fd: i32, at_place: impl FnOnce(&Path) -> Result<()>, other: &SetAttr) -> Result<usize> {
-    let f = process().fds.get(fd)?;
-    match place(&*f) {
-        Some(path) => at_place(path)?,
-        None => set_attr(&*f, other)?,
-    }
-    Ok(0)
+/// What a call that changes attributes is about: something in a file system, or an open description that lies in none.
+enum Target {
+    Path(Path),
+    Loose(Arc<dyn FileLike>),
 }
-fn target(dir: i32, path: usize, flags: u32) -> Result<Path> {
-    if flags & !(at::SYMLINK_NOFOLLOW | at::EMPTY_PATH) != 0 {
-        return Err(Errno::EINVAL);
+
+impl Target {
+    fn of(f: Arc<dyn FileLike>) -> Self {
+        place(&*f).cloned().map_or(Self::Loose(f), Self::Path)
     }
-    let follow = flags & at::SYMLINK_NOFOLLOW == 0;
-    fs().lookup_at(dir, &user::read_path(path)?, follow, flags & at::EMPTY_PATH != 0)
+
+    /// Of a path, or where that is empty and may be, of the descriptor.
+    fn find(dir: i32, path: usize, flags: u32) -> Result<Self> {
+        if flags & !(at::SYMLINK_NOFOLLOW | at::EMPTY_PATH) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let (path, empty) = (user::read_path(path)?, flags & at::EMPTY_PATH != 0);
+        if empty && path.is_empty() && dir != AT_FDCWD {
+            return Ok(Self::of(process().fds.get_any(dir)?));
+        }
+        fs().lookup_at(dir, &path, flags & at::SYMLINK_NOFOLLOW == 0, empty).map(Self::Path)
+    }
+
+    fn set(self, attr: &SetAttr) -> Result<usize> {
+        match self {
+            Self::Path(p) => fs().set_attr(&p, attr)?,
+            Self::Loose(f) => f.set_attr(attr)?,
+        }
+        Ok(0)
+    }
+
+    fn chmod(self, mode: u32) -> Result<usize> {
+        match self {
+            Self::Path(p) => fs().chmod(&p, mode).map(|()| 0),
+            loose => loose.set(&SetAttr { mode: Some(mode & 0o7777), ..SetAttr::default() }),
+        }
+    }
+
+    fn chown(self, uid: u32, gid: u32) -> Result<usize> {
+        match &self {
+            Self::Path(p) => fs().chown(p, uid, gid)?,
+            Self::Loose(f) => f.set_attr(&new_owner(&f.stat()?, uid, gid))?,
+        }
+        Ok(0)
+    }
 }
 
 /// `fchmodat2`.
 pub fn fchmodat2(dir: i32, path: usize, mode: u32, flags: u32) -> Result<usize> {
-    fs().chmod(&target(dir, path, flags)?, mode).map(|()| 0)
+    Target::find(dir, path, flags)?.chmod(mode)
 }
 /// `fchmodat`.
 pub fn fchmodat(dir: i32, path: usize, mode: u32) -> Result<usize> {
@@ -122,12 +153,11 @@ pub fn chmod(path: usize, mode: u32) -> Result<usize> {
 }
 /// `fchmod`.
 pub fn fchmod(fd: i32, mode: u32) -> Result<usize> {
-    let other = SetAttr { mode: Some(mode & 0o7777), ..SetAttr::default() };
-    by_fd(fd, |p| fs().chmod(p, mode), &other)
+    Target::of(process().fds.get(fd)?).chmod(mode)
 }
 /// `fchownat`.
 pub fn fchownat(dir: i32, path: usize, uid: u32, gid: u32, flags: u32) -> Result<usize> {
-    fs().chown(&target(dir, path, flags)?, uid, gid).map(|()| 0)
+    Target::find(dir, path, flags)?.chown(uid, gid)
 }
 /// `chown`.
 pub fn chown(path: usize, uid: u32, gid: u32) -> Result<usize> {
@@ -139,12 +169,15 @@ pub fn lchown(path: usize, uid: u32, gid: u32) -> Result<usize> {
 }
 /// `fchown`.
 pub fn fchown(fd: i32, uid: u32, gid: u32) -> Result<usize> {
-    by_fd(fd, |p| fs().chown(p, uid, gid), &SetAttr::owner(uid, gid))
+    Target::of(process().fds.get(fd)?).chown(uid, gid)
 }
 
 /// `faccessat2`. Real and effective IDs are the same, so AT_EACCESS changes nothing.
 pub fn faccessat2(dir: i32, path: usize, want: u32, flags: u32) -> Result<usize> {
-    fs().access(&target(dir, path, flags & !at::EACCESS)?, want).map(|()| 0)
+    match Target::find(dir, path, flags & !at::EACCESS)? {
+        Target::Path(p) => fs().access(&p, want).map(|()| 0),
+        Target::Loose(_) => Err(Errno::ENOTDIR),
+    }
 }
 /// `faccessat`.
 pub fn faccessat(dir: i32, path: usize, want: u32) -> Result<usize> {
@@ -158,14 +191,13 @@ pub fn access(path: usize, want: u32) -> Result<usize> {
 const UTIME_NOW: i64 = (1 << 30) - 1;
 const UTIME_OMIT: i64 = (1 << 30) - 2;
 
-/// Of a path (see [`target`]), or where it is null, of the descriptor.
+/// Of a path (see [`Target`]), or where it is null, of the descriptor.
 fn set_times(dir: i32, path: usize, flags: u32, times: [Option<Timespec>; 2]) -> Result<usize> {
     let attr = SetAttr { atime: times[0], mtime: times[1], ..SetAttr::default() };
-    let set = |p: &Path| fs().set_attr(p, &attr);
     match path {
         0 if dir != AT_FDCWD && flags != 0 => Err(Errno::EINVAL),
-        0 if dir != AT_FDCWD => by_fd(dir, set, &attr),
-        _ => set(&target(dir, path, flags)?).map(|()| 0),
+        0 if dir != AT_FDCWD => Target::of(process().fds.get(dir)?).set(&attr),
+        _ => Target::find(dir, path, flags)?.set(&attr),
     }
 }
 fn chosen(t: Timespec) -> Result<Option<Timespec>> {

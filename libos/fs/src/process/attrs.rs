@@ -74,16 +74,9 @@ impl Process {
         }
         self.set_attr(path, &SetAttr { mode: Some(mode & 0o7777), ..SetAttr::default() })
     }
-    /// `fchownat`; -1 leaves an ID alone. Set-ID bits of executables go, also when nothing else changes (chown_common() of
-    /// Linux).
+    /// `fchownat`; -1 leaves an ID alone.
     pub fn chown(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
-        let mut attr = SetAttr::owner(uid, gid);
-        let s = path.inode().stat()?;
-        if s.mode & S_IFMT == S_IFREG && s.mode & 0o6000 != 0 {
-            let keep_gid = if s.mode & 0o010 == 0 { 0o2000 } else { 0 };
-            attr.mode = Some(s.mode & 0o7777 & !(0o6000 & !keep_gid));
-        }
-        self.set_attr(path, &attr)
+        self.set_attr(path, &new_owner(&path.inode().stat()?, uid, gid))
     }
     /// `faccessat2`, for the superuser: reading and writing are always allowed, executing if anyone may.
     pub fn access(&self, path: &Path, want: u32) -> Result<()> {
@@ -125,6 +118,16 @@ impl Process {
         s.flags = ST_VALID | ST_RELATIME | if path.mount.read_only { ST_RDONLY } else { 0 };
         s
     }
+}
+
+/// What a change of owner changes. Set-ID bits go, also when nothing else changes, but for folders (chown_common() of Linux).
+pub fn new_owner(s: &Stat, uid: u32, gid: u32) -> SetAttr {
+    let mut attr = SetAttr::owner(uid, gid);
+    if s.mode & S_IFMT != S_IFDIR && s.mode & 0o6000 != 0 {
+        let keep_gid = if s.mode & 0o010 == 0 { 0o2000 } else { 0 };
+        attr.mode = Some(s.mode & 0o7777 & !(0o6000 & !keep_gid));
+    }
+    attr
 }
 
 fn is_mount_root(p: &Path) -> bool {

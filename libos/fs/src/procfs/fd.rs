@@ -25,11 +25,6 @@ pub fn follow(n: i32) -> Result<Path> {
     Ok(Path { mount, dentry })
 }
 
-/// Changes attributes of what lies nowhere: pipes have some.
-pub fn set_attr(f: &dyn FileLike, attr: &SetAttr) -> Result<()> {
-    f.downcast::<PipeEnd>().ok_or(Errno::EOPNOTSUPP)?.set_attr(attr)
-}
-
 /// An open description, seen as an object that can be opened.
 struct Reached {
     file: Arc<dyn FileLike>,
@@ -47,7 +42,7 @@ impl Inode for Reached {
         super::fs().clone()
     }
     fn set_attr(&self, attr: &SetAttr) -> Result<()> {
-        set_attr(&*self.file, attr)
+        self.file.set_attr(attr)
     }
     fn open(&self, path: &Path, flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
         if let Some(c) = self.file.downcast::<ConsoleFile>() {
