@@ -219,7 +219,7 @@ fn deferral(seconds: i32) -> u32 {
 fn set_v6only(st: &mut Stack, sid: u32, value: &[u8]) -> Option<Result<()>> {
     let s = st.socks.get_mut(sid).filter(|s| s.v6)?;
     Some(int(value).and_then(|v| {
-        if s.bound.is_some() || !matches!(s.kind, Kind::Idle | Kind::Udp(_)) {
+        if s.bound.is_some_and(|(_, port)| port != 0) || !matches!(s.kind, Kind::Idle | Kind::Udp(_)) {
             return Err(Errno::EINVAL);
         }
         s.v6only = v != 0;

@@ -38,6 +38,9 @@ impl TcpSocket {
     }
 }
 
+/// What poll says where there is no more to read.
+const READ_SHUT: Events = Events::IN.union(Events::RDNORM).union(Events::RDHUP);
+
 /// The connection of a socket.
 pub(crate) fn conn_of(st: &mut Stack, sid: u32) -> Option<(u32, &mut Conn)> {
     match st.socks.get(sid)?.kind {
@@ -204,36 +207,40 @@ impl Ops for TcpSocket {
     fn shutdown(&self, rd: bool, wr: bool) -> Result<()> {
         self.net.with(|st| {
             let now = st.now;
-            if let Kind::Listen(_) = st.sock(self.id)?.kind {
-                if !rd {
-                    return Ok(());
+            let s = st.sock(self.id)?;
+            let shared = s.shared.clone();
+            // Whatever comes of it, those who watch are told.
+            st.wake(&shared, Events::all());
+            let s = st.sock(self.id)?;
+            let id = match s.kind {
+                Kind::Conn(id) => id,
+                Kind::Listen(_) if rd => return stop_listening(st, self.id),
+                Kind::Listen(_) => return Ok(()),
+                // Linux says so, and shuts it all the same.
+                _ => {
+                    s.shut = (s.shut.0 | rd, s.shut.1 | wr);
+                    return Err(Errno::ENOTCONN);
                 }
-                return stop_listening(st, self.id);
-            }
-            let (id, c) = conn_of(st, self.id).ok_or(Errno::ENOTCONN)?;
-            match c.tcp().state() {
+            };
+            let c = st.conns.get_mut(id).ok_or(Errno::ENOTCONN)?;
+            let state = c.tcp().state();
+            match state {
                 State::Closed | State::TimeWait => return Err(Errno::ENOTCONN),
                 // Linux: it is disconnected, and may connect again.
                 State::SynSent => {
                     forget(st, self.id, id);
-                    let s = st.sock(self.id)?;
-                    s.error = Some(Errno::ECONNRESET);
-                    let shared = s.shared.clone();
-                    st.wake(&shared, Events::OUT | Events::ERR | Events::HUP);
+                    st.sock(self.id)?.error = Some(Errno::ECONNRESET);
                     return Ok(());
                 }
                 _ => {}
             }
             c.rx_shut |= rd;
-            if wr && !c.tx_shut {
-                c.tx_shut = true;
+            c.tx_shut |= wr;
+            // It may have been shut before it was connected, which sent no FIN.
+            if wr && !c.fin_due && matches!(state, State::SynReceived | State::Established | State::CloseWait) {
                 c.finish(now);
             }
-            let (e, shared) = (c.events(), c.shared.clone());
             st.touch(id);
-            if let Some(s) = shared {
-                st.wake(&s, e);
-            }
             Ok(())
         })
     }
@@ -281,7 +288,10 @@ impl Ops for TcpSocket {
                 c.want_room |= !e.contains(Events::OUT);
                 e
             }
-            Some((_, e)) => Events::OUT | Events::WRNORM | Events::HUP | crate::options::error_events(e),
+            Some((_, e)) => {
+                let shut = if st.socks.get(self.id).is_some_and(|s| s.shut.0) { READ_SHUT } else { Events::empty() };
+                Events::OUT | Events::WRNORM | Events::HUP | shut | crate::options::error_events(e)
+            }
             None => Events::HUP,
         })
     }
@@ -321,7 +331,13 @@ impl TcpSocket {
             let id = match st.sock(self.id)?.kind {
                 Kind::Conn(id) => id,
                 Kind::Listen(_) => return stop_listening(st, self.id),
-                _ => return Ok(()),
+                _ => {
+                    let s = st.sock(self.id)?;
+                    s.shut = (false, false);
+                    let shared = s.shared.clone();
+                    st.wake(&shared, Events::ERR);
+                    return Ok(());
+                }
             };
             // As on Linux, whoever resets a connection finds that it was.
             let error = st.conns.get_mut(id).and_then(|c| match c.tcp().state() {
@@ -329,16 +345,13 @@ impl TcpSocket {
                 _ => Some(Errno::ECONNRESET),
             });
             forget(st, self.id, id);
-            let s = st.sock(self.id)?;
-            s.error = error;
-            let shared = s.shared.clone();
-            st.wake(&shared, Events::OUT | Events::ERR | Events::HUP);
+            st.sock(self.id)?.error = error;
             Ok(())
         })
     }
 }
 
-/// As on Linux: the socket stays bound, and a blocked accept() gets EINVAL.
+/// As on Linux: the socket stays bound to what it asked for, and a blocked accept() gets EINVAL.
 fn stop_listening(st: &mut Stack, sid: u32) -> Result<()> {
     let s = st.sock(sid)?;
     let (shared, bound) = (s.shared.clone(), s.bound);
@@ -349,15 +362,21 @@ fn stop_listening(st: &mut Stack, sid: u32) -> Result<()> {
     {
         b.listening = false;
     }
-    st.wake(&shared, Events::IN | Events::HUP);
+    st.disconnected(sid);
+    st.wake(&shared, Events::IN | Events::ERR | Events::HUP);
     Ok(())
 }
 
 /// Takes a finished connection off its socket, which may then connect again.
 fn forget(st: &mut Stack, sid: u32, id: u32) {
+    let port = st.conns.get(id).map(|c| c.tuple.lport);
     if let Ok(s) = st.sock(sid) {
         s.kind = Kind::Idle;
         s.connecting = false;
+        s.last_port = port.unwrap_or(s.last_port);
+        let shared = s.shared.clone();
+        st.disconnected(sid);
+        st.wake(&shared, Events::OUT | Events::ERR | Events::HUP);
     }
     st.close_conn(id, Some(0));
 }

@@ -3,6 +3,7 @@
 use crate::socket::Msg;
 use crate::stack::Stack;
 use crate::stack::conn::Conn;
+use crate::stack::sock::Kind;
 use crate::tcp::conn_of;
 use alloc::vec::Vec;
 use libos_base::io::{Sink, Source};
@@ -34,9 +35,19 @@ fn pending(st: &mut Stack, sid: u32) -> Option<Errno> {
     st.sock(sid).ok()?.error.take()
 }
 
+/// What is read without a connection.
+fn unconnected(st: &mut Stack, sid: u32) -> Result<usize> {
+    let s = st.sock(sid)?;
+    match s.error.take() {
+        Some(e) => Err(e),
+        None if s.shut.0 && matches!(s.kind, Kind::Idle) => Ok(0),
+        None => Err(Errno::ENOTCONN),
+    }
+}
+
 /// One attempt to receive. `None`: nothing yet.
 pub(crate) fn try_recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, flags: Msg) -> Option<Result<usize>> {
-    let Some((id, c)) = conn_of(st, sid) else { return Some(Err(pending(st, sid).unwrap_or(Errno::ENOTCONN))) };
+    let Some((id, c)) = conn_of(st, sid) else { return Some(unconnected(st, sid)) };
     let before = c.tcp().recv_queue();
     if before > 0 && !matches!(c.tcp().state(), State::SynReceived) {
         if dst.left() == 0 {
@@ -80,8 +91,9 @@ pub(crate) fn try_recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, flags: Msg)
         return Some(Err(e));
     }
     match c.tcp().state() {
+        _ if c.rx_shut => Some(Ok(0)),
         State::SynSent | State::SynReceived => None,
-        _ if c.rx_shut || c.rx_ended() => Some(Ok(0)),
+        _ if c.rx_ended() => Some(Ok(0)),
         _ => None,
     }
 }

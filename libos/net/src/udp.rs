@@ -50,13 +50,16 @@ impl UdpSocket {
         read: Result<()>,
     ) -> Result<Option<()>> {
         let s = st.sock(self.id)?;
-        if let Some(e) = s.error.take() {
-            return Err(e);
-        }
-        let v6only = s.v6only;
-        let u = udp(s)?;
-        if u.tx_shut {
-            return Err(Errno::EPIPE);
+        let (v6only, error) = (s.v6only, &mut s.error);
+        let Kind::Udp(u) = &mut s.kind else { return Err(Errno::EINVAL) };
+        // What is begun is finished, whatever has happened since.
+        if u.cork.is_none() {
+            if let Some(e) = error.take() {
+                return Err(e);
+            }
+            if u.tx_shut {
+                return Err(Errno::EPIPE);
+            }
         }
         let more = more || u.corked;
         let (mut target, gathering) = match &u.cork {
@@ -124,6 +127,8 @@ impl Ops for UdpSocket {
             let Some((ip, port)) = to else {
                 let u = udp(st.sock(self.id)?)?;
                 (u.peer, u.source) = (None, None);
+                st.sock(self.id)?.device = 0;
+                st.disconnected(self.id);
                 return Ok(());
             };
             let ip = loopback_if_any(ip);
@@ -283,6 +288,13 @@ impl Ops for UdpSocket {
     }
     fn pollee(&self) -> &Pollee {
         &self.shared.pollee
+    }
+    fn tell_edges(&self) {
+        self.net.with(|st| {
+            if let Ok(u) = st.sock(self.id).and_then(udp) {
+                u.edges = true;
+            }
+        });
     }
 }
 

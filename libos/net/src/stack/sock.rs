@@ -38,7 +38,14 @@ pub struct Sock {
     pub direct: bool,
     /// SO_BINDTODEVICE: an interface index; 0: any.
     pub device: u32,
+    /// Port 0: the address that bind() asked for, to which it is bound no more.
     pub bound: Option<(Local, u16)>,
+    /// bind() asked for the port, too.
+    pub port_asked: bool,
+    /// The port that a TCP socket had last; without another, it shows this one.
+    pub last_port: u16,
+    /// shutdown() without a connection: reading, writing.
+    pub shut: (bool, bool),
     pub opts: TcpOpts,
     pub kind: Kind,
     pub error: Option<Errno>,
@@ -74,6 +81,9 @@ impl Stack {
             direct: false,
             device: 0,
             bound: None,
+            port_asked: false,
+            last_port: 0,
+            shut: (false, false),
             opts: TcpOpts::default(),
             kind,
             error: None,
@@ -90,7 +100,7 @@ impl Stack {
     /// `bind`; an unspecified address is any.
     pub fn bind(&mut self, sid: u32, addr: Option<IpAddress>, port: u16) -> Result<u16> {
         let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
-        if s.bound.is_some() || !matches!(s.kind, Kind::Idle | Kind::Udp(_)) {
+        if s.bound.is_some_and(|(_, port)| port != 0) || !matches!(s.kind, Kind::Idle | Kind::Udp(_)) {
             return Err(Errno::EINVAL);
         }
         let local = match addr {
@@ -104,7 +114,9 @@ impl Stack {
             Some(a) if self.is_local(&a) || self.is_subnet_broadcast(&a) => Local::One(a),
             Some(_) => return Err(Errno::EADDRNOTAVAIL),
         };
-        self.bind_local(sid, local, port)
+        let given = self.bind_local(sid, local, port)?;
+        self.sock(sid)?.port_asked = port != 0;
+        Ok(given)
     }
 
     fn bind_local(&mut self, sid: u32, local: Local, port: u16) -> Result<u16> {
@@ -121,11 +133,26 @@ impl Stack {
     pub fn autobind(&mut self, sid: u32) -> Result<u16> {
         let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
         match s.bound {
-            Some((_, p)) => Ok(p),
-            None => {
-                let any = s.any();
-                self.bind_local(sid, any, 0).map_err(|e| if e == Errno::EADDRINUSE { Errno::EAGAIN } else { e })
+            Some((_, p)) if p != 0 => Ok(p),
+            bound => {
+                let local = bound.map_or(s.any(), |(local, _)| local);
+                self.bind_local(sid, local, 0).map_err(|e| if e == Errno::EADDRINUSE { Errno::EAGAIN } else { e })
             }
+        }
+    }
+
+    /// A socket has no connection any more, and listens to none: it can be shut again, and a port that bind() did not ask
+    /// for is given back, not so an address (tcp_disconnect() and __udp_disconnect() of Linux).
+    pub fn disconnected(&mut self, sid: u32) {
+        let Some(s) = self.socks.get_mut(sid) else { return };
+        s.shut = (false, false);
+        if let Some((local, port)) = s.bound
+            && port != 0
+            && !s.port_asked
+        {
+            s.bound = matches!(local, Local::One(_)).then_some((local, 0));
+            s.last_port = port;
+            self.ports.release(s.proto, port, sid);
         }
     }
 
@@ -213,14 +240,14 @@ impl Stack {
         }
         let tuple = |lport| Tuple { local: source, lport, remote: addr, rport: to.1 };
         let lport = match bound {
-            Some((_, p)) => {
+            Some((_, p)) if p != 0 => {
                 let t = tuple(p);
                 if self.find(&t).is_some() || self.tw.contains(&t) {
                     return Err(Errno::EADDRNOTAVAIL);
                 }
                 p
             }
-            None => self
+            _ => self
                 .ports
                 .pick(|p| {
                     let t = tuple(p);
@@ -251,7 +278,9 @@ impl Stack {
         c.charged = charged;
         // tcp_syn_retries 6: 1 + 2 + 4 + ... + 64 seconds.
         c.deadline = now + NS * ((1u64 << (u64::from(opts.syn_count) + 1).min(20)) - 1);
-        c.shared = Some(self.sock(sid)?.shared.clone());
+        let s = self.sock(sid)?;
+        c.shared = Some(s.shared.clone());
+        (c.rx_shut, c.tx_shut) = s.shut;
         c.set_mss(mtu, None);
         c.apply();
         let id = self.add_conn(c)?;
@@ -265,7 +294,7 @@ impl Stack {
 
     /// A socket for an accepted connection.
     pub fn adopt(&mut self, listener: u32, id: u32) -> Result<(u32, Arc<Shared>)> {
-        let (v6, device, direct) = self.sock(listener).map(|s| (s.v6, s.device, s.direct))?;
+        let (v6, device, direct, bound) = self.sock(listener).map(|s| (s.v6, s.device, s.direct, s.bound))?;
         let (sid, shared) = self.socket(Proto::Tcp, v6)?;
         let c = self.conns.get_mut(id).ok_or(Errno::ECONNABORTED)?;
         c.owner = Owner::Sock(sid);
@@ -273,6 +302,7 @@ impl Stack {
         let opts = c.opts;
         let s = self.sock(sid)?;
         (s.opts, s.device, s.direct) = (opts, device, direct);
+        s.bound = bound.filter(|(local, _)| matches!(local, Local::One(_))).map(|(local, _)| (local, 0));
         s.kind = Kind::Conn(id);
         Ok((sid, shared))
     }
@@ -317,10 +347,12 @@ impl Stack {
         {
             return Ok((from, p));
         }
+        let last = if s.proto == Proto::Tcp { s.last_port } else { 0 };
         Ok(match s.bound {
+            Some((Local::One(a), 0)) => (a, last),
             Some((Local::One(a), p)) => (a, p),
             Some((_, p)) => (zero, p),
-            None => (zero, 0),
+            None => (zero, last),
         })
     }
 

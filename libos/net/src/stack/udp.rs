@@ -61,6 +61,8 @@ pub struct Udp {
     pub charged: usize,
     pub dropped: u64,
     pub want_room: bool,
+    /// Who watches wants to hear each time that something is out.
+    pub edges: bool,
     /// Where the last datagram went: whose neighbor is asked for.
     pub(super) last_to: Option<IpAddress>,
     pub(super) out: Option<Out>,
@@ -88,6 +90,7 @@ impl Udp {
             charged: 0,
             dropped: 0,
             want_room: false,
+            edges: false,
             last_to: None,
             out: None,
             dirty: false,

@@ -28,6 +28,7 @@ pub struct Out {
     set: SocketSet<'static>,
     handle: SocketHandle,
     capacity: usize,
+    port: u16,
     /// Hop limit and type of service of what is queued.
     marks: (u8, u8),
 }
@@ -74,7 +75,15 @@ impl Stack {
                 Err(udp::SendError::Unaddressable) => return Some(Err(Errno::EINVAL)),
             }
         }
-        Some(if way.back { self.udp_loop(sid, to, &way, data) } else { Ok(()) })
+        let r = if way.back { self.udp_loop(sid, to, &way, data) } else { Ok(()) };
+        if !way.wire
+            && let Some(s) = self.socks.get(sid)
+            && matches!(&s.kind, Kind::Udp(u) if u.edges)
+        {
+            let shared = s.shared.clone();
+            self.wake(&shared, Events::OUT | Events::WRNORM);
+        }
+        Some(r)
     }
 
     /// To ourselves: straight into the receiver's queue, of any size.
@@ -164,13 +173,13 @@ impl Stack {
             return Ok(Some(way));
         }
         let slot = &mut u.out;
-        let enough = slot.as_ref().is_some_and(|o| o.capacity >= len && o.marks == marks);
+        let enough = slot.as_ref().is_some_and(|o| o.capacity >= len && o.port == port && o.marks == marks);
         // What is queued goes out as the socket is then, so it must be gone first.
         if !enough && slot.as_ref().is_some_and(|o| o.set.get::<udp::Socket>(o.handle).send_queue() > 0) {
             u.want_room = true;
             return Ok(None);
         }
-        if slot.as_ref().is_none_or(|o| o.capacity < len) {
+        if slot.as_ref().is_none_or(|o| o.capacity < len || o.port != port) {
             let capacity = len.next_power_of_two().clamp(8192, 131_072);
             let old = slot.as_ref().map_or(0, |o| o.capacity);
             *slot = Some(Out::new(port, capacity)?);
@@ -221,7 +230,7 @@ impl Stack {
             let Kind::Udp(u) = &mut sock.kind else { continue };
             u.dirty = false;
             u.next_at = u64::MAX;
-            let (mut blocked, mut asked) = (false, false);
+            let (mut blocked, mut asked, mut frames) = (false, false, 0);
             if let (Some(out), Some(Port { iface, link, .. })) = (&mut u.out, &mut self.eth) {
                 let mut nowhere = Nowhere;
                 let mut card;
@@ -242,12 +251,13 @@ impl Stack {
                         && slot.report.asked.is_none())
                 {}
                 (blocked, asked) = (slot.report.blocked, slot.report.asked.is_some());
-                self.stats.tx += u64::from(slot.report.frames);
+                frames = slot.report.frames;
+                self.stats.tx += u64::from(frames);
                 if let Some(t) = iface.poll_at(at, &out.set) {
                     u.next_at = (t.total_micros() as u64 * 1000).max(now + 1);
                 }
             }
-            let woken = u.want_room && u.unsent() < 4096;
+            let woken = (u.want_room || u.edges && frames > 0) && u.unsent() < 4096;
             u.want_room &= !woken;
             let waiting = u.next_at != u64::MAX;
             let ask = u.last_to.filter(|_| waiting && !blocked);
@@ -304,6 +314,6 @@ impl Out {
         storage.try_reserve_exact(1)?;
         let mut set = SocketSet::new(storage);
         let handle = set.add(s);
-        Ok(Self { set, handle, capacity, marks: (0, 0) })
+        Ok(Self { set, handle, capacity, port, marks: (0, 0) })
     }
 }
