@@ -232,6 +232,7 @@ impl Epoll {
             removed: AtomicBool::new(false),
         });
         items.insert_unique(hash(fd), item.clone(), |i| hash(i.fd));
+        want_edges(file, event.events);
         let watcher: Arc<dyn Watcher> = item.clone();
         if file.poll(Some(&watcher)).intersects(interest(event.events | ALWAYS)) {
             item.enqueue();
@@ -269,6 +270,7 @@ impl Epoll {
         }
         item.data.store(event.data, Ordering::SeqCst);
         item.events.store(event.events | ALWAYS, Ordering::SeqCst);
+        want_edges(file, event.events);
         if file.poll(None).intersects(interest(event.events | ALWAYS)) {
             item.enqueue();
         }
@@ -395,6 +397,13 @@ impl Epoll {
 /// EPERM for what is ready always: regular files, directories, most of `/dev` and `/proc` (epoll_ctl(2)).
 fn check_pollable(file: &Arc<dyn FileLike>) -> Result<()> {
     if file.has_readiness() { Ok(()) } else { Err(Errno::EPERM) }
+}
+
+/// Programs that write and wait for the next edge, write and wait: there must be one.
+fn want_edges(file: &Arc<dyn FileLike>, events: u32) {
+    if events & ET != 0 && interest(events).intersects(Events::OUT | Events::WRNORM) {
+        file.tell_edges();
+    }
 }
 
 /// The epoll behind a descriptor. EINVAL: it is something else.

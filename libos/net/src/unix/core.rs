@@ -1,11 +1,12 @@
 //! One end of an AF_UNIX connection, or a datagram socket.
 
+use super::dgram::Charge;
 use super::rights::Rights;
 use crate::socket::{Creds, SOCK_DGRAM, SOCK_STREAM};
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::Mutex;
@@ -15,8 +16,6 @@ use libos_base::{Errno, Result};
 pub const LIMIT: usize = crate::sockopts::BUF_DEFAULT as usize;
 /// Charged for each packet beside its data.
 pub const OVERHEAD: usize = 64;
-/// net.unix.max_dgram_qlen: for senders that the receiver is not connected to.
-const QUEUE: usize = 10;
 /// Stream data is gathered in pieces of this size.
 const PIECE: usize = 16 << 10;
 
@@ -30,11 +29,24 @@ pub struct Packet {
     pub creds: Creds,
     /// When it was sent, if the receiver wants to know.
     pub time: u64,
+    /// It holds more than one write to a stream.
+    pub merged: bool,
+    /// What a datagram's sender has to answer for until it is taken.
+    pub _charge: Option<Charge>,
+}
+
+impl Packet {
+    /// What a reader has not taken.
+    pub fn left(&self) -> usize {
+        self.data.len() - self.at
+    }
 }
 
 /// A listener's part.
 pub struct Backlog {
     pub limit: usize,
+    /// Somebody waits for room in it.
+    pub short: bool,
     pub queue: VecDeque<Arc<Core>>,
 }
 
@@ -60,8 +72,19 @@ pub struct State {
     /// Which SO_TIMESTAMP option is on; 0: none.
     pub stamp: u8,
     pub peer_creds: Option<Creds>,
-    /// Senders that found the inbox full.
+    /// The peer found the inbox full.
+    pub peer_waits: bool,
+    /// The peer's `edges`.
+    pub peer_edges: bool,
+    /// Senders of datagrams that found the queue full.
     pub waiting: Vec<Weak<Core>>,
+}
+
+impl State {
+    /// Whether this is the peer.
+    pub fn is_peer(&self, c: &Arc<Core>) -> bool {
+        self.peer.as_ref().is_some_and(|p| core::ptr::eq(p.as_ptr(), Arc::as_ptr(c)))
+    }
 }
 
 /// See the module.
@@ -70,14 +93,26 @@ pub struct Core {
     pub pollee: Pollee,
     /// SO_SNDBUF: what a sender may leave in an inbox.
     pub sndbuf: AtomicUsize,
+    /// What a datagram socket has sent and nobody has taken; and whether it waits for that to become less.
+    pub sent: AtomicUsize,
+    pub short: AtomicBool,
+    /// Whoever watches this end for room wants to hear of it each time something was taken: [`Core::tell_edges`].
+    pub edges: AtomicBool,
     pub state: Mutex<State>,
 }
 
 impl Core {
     /// An unconnected one.
     pub fn new(kind: u32) -> Arc<Self> {
-        let sndbuf = AtomicUsize::new(LIMIT);
-        Arc::new(Self { kind, pollee: Pollee::new(), sndbuf, state: Mutex::new(State::default()) })
+        Arc::new(Self {
+            kind,
+            pollee: Pollee::new(),
+            sndbuf: AtomicUsize::new(LIMIT),
+            sent: AtomicUsize::new(0),
+            short: AtomicBool::new(false),
+            edges: AtomicBool::new(false),
+            state: Mutex::new(State::default()),
+        })
     }
 
     /// Joins two.
@@ -91,27 +126,19 @@ impl Core {
     }
 
     /// The other end. ENOTCONN: never had one; EPIPE or ECONNREFUSED: it has gone.
-    pub fn peer(&self) -> Result<Arc<Core>> {
-        let mut s = self.state.lock();
+    pub fn peer(self: &Arc<Self>) -> Result<Arc<Core>> {
+        let s = self.state.lock();
         let peer = s.peer.as_ref().ok_or(Errno::ENOTCONN)?.upgrade();
         if peer.is_none() && self.kind == SOCK_DGRAM {
             if s.tx_shut {
                 return Err(Errno::EPIPE);
             }
             // Said once: afterwards it is not connected.
-            s.peer = None;
+            drop(s);
+            self.set_peer(None, None);
             return Err(Errno::ECONNREFUSED);
         }
         peer.ok_or(Errno::EPIPE)
-    }
-
-    /// Whether this inbox takes another packet from `from`.
-    fn full_for(&self, s: &State, from: &Arc<Core>, more: usize) -> bool {
-        if s.bytes > 0 && s.bytes + more + OVERHEAD > from.limit() {
-            return true;
-        }
-        let mutual = s.peer.as_ref().is_some_and(|p| core::ptr::eq(p.as_ptr(), Arc::as_ptr(from)));
-        self.kind == SOCK_DGRAM && !mutual && s.inbox.len() > QUEUE
     }
 
     /// SO_SNDBUF.
@@ -136,17 +163,23 @@ impl Core {
             Err(e) => return Some(Err(e)),
         };
         let mut s = self.state.lock();
-        if s.rx_shut || (self.kind != SOCK_DGRAM && s.hung_up) {
+        let (dgram, stream) = (self.kind == SOCK_DGRAM, self.kind == SOCK_STREAM);
+        // Who has a peer takes datagrams from nobody else.
+        if dgram && s.peer.is_some() && !s.is_peer(from) {
+            return Some(Err(Errno::EPERM));
+        }
+        if s.rx_shut || (!dgram && s.hung_up) {
             return Some(Err(Errno::EPIPE));
         }
-        let stream = self.kind == SOCK_STREAM;
         let n = if stream { len.min(from.limit().saturating_sub(s.bytes)).min(PIECE) } else { len };
-        if (stream && n == 0 && len > 0) || self.full_for(&s, from, if stream { 0 } else { len }) {
-            if s.waiting.try_reserve(1).is_ok()
-                && !s.waiting.iter().any(|w| core::ptr::eq(w.as_ptr(), Arc::as_ptr(from)))
-            {
-                s.waiting.push(Arc::downgrade(from));
+        if dgram {
+            if from.owes_too_much(len) || s.queue_full(from) {
+                return None;
             }
+        } else if (stream && n == 0 && len > 0)
+            || (s.bytes > 0 && s.bytes + if stream { 0 } else { n } + OVERHEAD > from.limit())
+        {
+            s.peer_waits = true;
             return None;
         }
         let append = stream
@@ -156,6 +189,7 @@ impl Core {
         let (data, old) = if append {
             let p = s.inbox.back_mut()?;
             let old = p.data.len();
+            p.merged = true;
             (&mut p.data, old)
         } else {
             (&mut fresh, 0)
@@ -178,8 +212,18 @@ impl Core {
                 return Some(Err(Errno::ENOBUFS));
             }
             let time = if s.stamp != 0 { libos_base::time::realtime_ns() } else { 0 };
-            s.inbox.push_back(Packet { data: fresh, at: 0, files, from: name, creds, time });
             cost += OVERHEAD;
+            let charge = dgram.then(|| Charge::new(from, cost));
+            s.inbox.push_back(Packet {
+                data: fresh,
+                at: 0,
+                files,
+                from: name,
+                creds,
+                time,
+                merged: false,
+                _charge: charge,
+            });
         }
         s.bytes += cost;
         drop(s);
@@ -187,15 +231,59 @@ impl Core {
         Some(Ok(got))
     }
 
-    /// After a reader has taken from the inbox: whom to tell about the room.
-    pub fn freed(s: &mut State) -> Vec<Weak<Core>> {
-        if s.bytes * 4 <= LIMIT { core::mem::take(&mut s.waiting) } else { Vec::new() }
+    /// After a reader has taken from the inbox, `whole` if that was all of a write: whom to tell about the room.
+    pub fn freed(&self, s: &mut State, whole: bool) -> Vec<Weak<Core>> {
+        if self.kind == SOCK_DGRAM {
+            return s.queue_shrank();
+        }
+        let mut told = Vec::new();
+        if (s.peer_waits || s.peer_edges && whole)
+            && let Some(p) = s.peer.as_ref()
+            && p.upgrade().is_some_and(|p| s.bytes * 4 <= p.limit())
+            && told.try_reserve_exact(1).is_ok()
+        {
+            told.push(p.clone());
+            s.peer_waits = false;
+        }
+        told
     }
 
     /// Tells senders that there is room.
     pub fn tell(waiting: Vec<Weak<Core>>) {
         for w in waiting.iter().filter_map(Weak::upgrade) {
             w.pollee.notify(Events::OUT | Events::WRNORM);
+        }
+    }
+
+    /// FIONREAD: what waits here; of datagrams the next.
+    pub fn unread(&self) -> Result<usize> {
+        let s = self.state.lock();
+        if s.backlog.is_some() {
+            return Err(Errno::EINVAL);
+        }
+        Ok(if self.kind == SOCK_DGRAM {
+            s.inbox.front().map_or(0, Packet::left)
+        } else {
+            s.inbox.iter().map(Packet::left).sum()
+        })
+    }
+
+    /// TIOCOUTQ: what was sent and nobody has taken.
+    pub fn untaken(&self) -> usize {
+        if self.kind == SOCK_DGRAM {
+            return self.sent.load(Ordering::SeqCst);
+        }
+        let peer = self.state.lock().peer.as_ref().and_then(Weak::upgrade);
+        peer.map_or(0, |p| p.state.lock().bytes)
+    }
+
+    /// From now on, whoever watches this end is told whenever something that it sent was taken, also where there was room
+    /// before: what edge-triggered programs that write and wait, write and wait rely on.
+    pub fn tell_edges(&self) {
+        self.edges.store(true, Ordering::SeqCst);
+        let peer = self.state.lock().peer.as_ref().and_then(Weak::upgrade);
+        if let Some(p) = peer {
+            p.state.lock().peer_edges = true;
         }
     }
 
@@ -211,7 +299,9 @@ impl Core {
             } else {
                 s.rx_shut = true;
                 s.tx_shut = true;
-                let unread = !s.inbox.is_empty();
+                // An empty packet, if it is the first, counts as read (unix_release_sock() of Linux).
+                let first = s.inbox.front().is_some_and(|p| p.left() == 0);
+                let unread = s.inbox.len() > usize::from(first);
                 core::mem::swap(&mut inbox, &mut s.inbox);
                 (peer, unread, s.backlog.take(), core::mem::take(&mut s.waiting), s.name.clone())
             }

@@ -4,6 +4,7 @@
 //! locked at a time. Sockets refer to their peers weakly: the descriptor (or a listener's queue) keeps a core alive.
 
 mod core;
+mod dgram;
 mod name;
 mod ops;
 mod rights;

@@ -1,9 +1,9 @@
 //! AF_UNIX sockets: the calls.
 
-use super::core::{Backlog, Core, OVERHEAD, State};
+use super::core::{Backlog, Core, OVERHEAD, Packet, State};
 use super::name::{self, Host};
 use crate::addr::{AF_UNIX, AF_UNSPEC, Addr, family};
-use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, Wait};
+use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, Wait};
 use crate::sockopts::{
     SO_ACCEPTCONN, SO_ERROR, SO_PASSCRED, SO_PEERCRED, SO_SNDBUF, SO_TIMESTAMP, stamp_message, words,
 };
@@ -58,6 +58,7 @@ impl UnixSocket {
             let (listener_name, pass_creds) = (l.name.clone(), l.pass_creds);
             let Some(b) = l.backlog.as_mut() else { return Some(Err(Errno::ECONNREFUSED)) };
             if b.queue.len() > b.limit {
+                b.short |= !wait.nonblock;
                 return None;
             }
             if b.queue.try_reserve(1).is_err() {
@@ -83,7 +84,11 @@ impl UnixSocket {
             me.was_connected = true;
             let mine = me.name.clone();
             drop(me);
-            server.state.lock().peer_name = mine;
+            let mut s = server.state.lock();
+            s.peer_name = mine;
+            // Not before this end can be found by whoever turns that on.
+            s.peer_edges = self.core.edges.load(Ordering::SeqCst);
+            drop(s);
             listener.pollee.notify(Events::IN | Events::RDNORM);
             Some(Ok(()))
         })
@@ -101,10 +106,17 @@ impl UnixSocket {
         if t.kind == SOCK_DGRAM { Ok(t) } else { Err(Errno::EPROTOTYPE) }
     }
 
-    fn recv_once(&self, s: &mut State, dst: &mut Sink<'_>, msg: &mut Incoming) -> Result<usize> {
+    /// What was read, and whether that was all of a write; a datagram is put into `gone`, to be dropped without locks.
+    fn recv_once(
+        &self,
+        s: &mut State,
+        dst: &mut Sink<'_>,
+        msg: &mut Incoming,
+        gone: &mut Option<Packet>,
+    ) -> Result<(usize, bool)> {
         let peek = msg.flags.contains(Msg::PEEK);
         let stream = self.core.kind == SOCK_STREAM;
-        let (mut total, mut i) = (0, 0);
+        let (mut total, mut i, mut whole) = (0, 0, false);
         let stamp = s.stamp;
         let mut first: Option<Creds> = None;
         while let Some(p) = s.inbox.get_mut(i) {
@@ -119,8 +131,9 @@ impl UnixSocket {
                 Err(_) => break,
             };
             total += n;
+            whole |= p.merged;
             msg.files = if peek { p.files.copy() } else { p.files.take() };
-            let left = p.data.len() - p.at - n;
+            let left = p.left() - n;
             if !stream {
                 if stamp != 0 {
                     let at = if p.time != 0 { p.time } else { libos_base::time::realtime_ns() };
@@ -144,8 +157,9 @@ impl UnixSocket {
             if peek {
                 i += 1;
             } else if left == 0 || !stream {
-                s.bytes = s.bytes.saturating_sub(p.data.len() - p.at + OVERHEAD);
-                s.inbox.pop_front();
+                s.bytes = s.bytes.saturating_sub(p.left() + OVERHEAD);
+                *gone = s.inbox.pop_front();
+                whole = true;
             } else {
                 p.at += n;
                 s.bytes = s.bytes.saturating_sub(n);
@@ -157,7 +171,7 @@ impl UnixSocket {
         if s.pass_creds {
             msg.creds = first;
         }
-        Ok(total)
+        Ok((total, whole))
     }
 }
 
@@ -189,7 +203,7 @@ impl Ops for UnixSocket {
         let limit = crate::stack::listen::limit(backlog);
         match &mut s.backlog {
             Some(b) => b.limit = limit,
-            None => s.backlog = Some(Backlog { limit, queue: VecDeque::new() }),
+            None => s.backlog = Some(Backlog { limit, short: false, queue: VecDeque::new() }),
         }
         s.peer_creds = Some(self.host.creds());
         Ok(())
@@ -197,8 +211,7 @@ impl Ops for UnixSocket {
 
     fn connect(&self, addr: &[u8], wait: Wait) -> Result<()> {
         if self.dgram() && family(addr)? == AF_UNSPEC {
-            let mut s = self.core.state.lock();
-            (s.peer, s.peer_name) = (None, None);
+            self.core.set_peer(None, None);
             return Ok(());
         }
         let target = name::parse(addr)?;
@@ -209,22 +222,27 @@ impl Ops for UnixSocket {
         if t.kind != SOCK_DGRAM {
             return Err(Errno::EPROTOTYPE);
         }
-        let their_name = t.state.lock().name.clone();
-        let mut s = self.core.state.lock();
-        (s.peer, s.peer_name, s.was_connected) = (Some(Arc::downgrade(&t)), their_name, true);
+        let their_name = {
+            let s = t.state.lock();
+            if s.peer.is_some() && !s.is_peer(&self.core) {
+                return Err(Errno::EPERM);
+            }
+            s.name.clone()
+        };
+        self.core.set_peer(Some(&t), their_name);
         Ok(())
     }
 
     fn accept(&self, wait: Wait) -> Result<(Box<dyn Ops>, Addr)> {
-        let core = wait.block(&self.core.pollee, || {
+        let (core, short) = wait.block(&self.core.pollee, || {
             let mut s = self.core.state.lock();
-            match &mut s.backlog {
-                None => Some(Err(Errno::EINVAL)),
-                Some(b) => b.queue.pop_front().map(Ok),
-            }
+            let Some(b) = &mut s.backlog else { return Some(Err(Errno::EINVAL)) };
+            b.queue.pop_front().map(|c| Ok((c, core::mem::take(&mut b.short))))
         })?;
-        // A connect() that waits for room in the backlog watches this too.
-        self.core.pollee.notify(Events::OUT);
+        if short {
+            // A connect() that waits for room in the backlog watches this, too.
+            self.core.pollee.notify(Events::OUT);
+        }
         let from = name::encode(core.state.lock().peer_name.as_deref());
         Ok((Box::new(Self { core, host: self.host }), from))
     }
@@ -233,7 +251,13 @@ impl Ops for UnixSocket {
         if msg.flags.contains(Msg::OOB) {
             return Err(Errno::EOPNOTSUPP);
         }
-        let to = self.target(msg.to)?;
+        // Before it is known that the peer has gone.
+        if self.core.kind == SOCK_SEQPACKET
+            && let Some(e) = self.core.state.lock().error.take()
+        {
+            return Err(e);
+        }
+        let to = self.target(msg.to).inspect_err(|_| self.core.tell_watchers())?;
         let stream = self.core.kind == SOCK_STREAM;
         let all = src.left();
         if !stream && all > self.core.limit() - 32 {
@@ -245,7 +269,10 @@ impl Ops for UnixSocket {
             let r = wait.block(&self.core.pollee, || {
                 let (shut, hung, from) = {
                     let mut s = self.core.state.lock();
-                    if let Some(e) = s.error.take() {
+                    // To writers of a stream its end comes before the reason for it, which readers hear.
+                    if !(stream && (s.tx_shut || s.hung_up))
+                        && let Some(e) = s.error.take()
+                    {
                         return Some(Err(e));
                     }
                     (s.tx_shut, s.hung_up, s.name.clone())
@@ -278,7 +305,11 @@ impl Ops for UnixSocket {
                     }
                 }
                 Err(_) if total > 0 => return Ok(total),
-                Err(e) => return Err(e),
+                Err(e) => {
+                    // As on Linux, a datagram that went nowhere was taken, too.
+                    self.core.tell_watchers();
+                    return Err(e);
+                }
             }
         }
     }
@@ -295,22 +326,27 @@ impl Ops for UnixSocket {
                 if !self.dgram() && !s.was_connected {
                     return Some(Err(if stream { Errno::EINVAL } else { Errno::ENOTCONN }));
                 }
+                // An error comes before packets, but after what a stream has.
+                if (s.inbox.is_empty() || !stream)
+                    && let Some(e) = s.error.take()
+                {
+                    return Some(Err(e));
+                }
                 if s.inbox.is_empty() {
-                    if let Some(e) = s.error.take() {
-                        return Some(Err(e));
-                    }
                     // For datagrams the end is only what waiting meets.
                     return ((s.rx_shut || s.ended) && !(self.dgram() && wait.nonblock)).then_some(Ok((0, true)));
                 }
                 if stream && dst.left() == 0 {
                     return Some(Ok((0, true)));
                 }
-                let n = match self.recv_once(&mut s, dst, msg) {
+                let mut gone = None;
+                let (n, whole) = match self.recv_once(&mut s, dst, msg, &mut gone) {
                     Ok(n) => n,
                     Err(e) => return Some(Err(e)),
                 };
-                let told = if msg.flags.contains(Msg::PEEK) { Vec::new() } else { Core::freed(&mut s) };
+                let told = if msg.flags.contains(Msg::PEEK) { Vec::new() } else { self.core.freed(&mut s, whole) };
                 drop(s);
+                drop(gone);
                 Core::tell(told);
                 Some(Ok((n, !msg.files.is_empty())))
             });
@@ -395,14 +431,11 @@ impl Ops for UnixSocket {
     }
 
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
-        if cmd != crate::ifreq::FIONREAD {
+        let n = match cmd {
+            crate::ifreq::FIONREAD => self.core.unread()?,
+            crate::ifreq::TIOCOUTQ => self.core.untaken(),
             // Programs ask any socket about interfaces.
-            return crate::ifreq::ioctl(self.host.net().ok_or(Errno::ENOTTY)?, cmd, arg);
-        }
-        let n: usize = {
-            let s = self.core.state.lock();
-            let left = |p: &super::core::Packet| p.data.len() - p.at;
-            if self.dgram() { s.inbox.front().map_or(0, left) } else { s.inbox.iter().map(left).sum() }
+            _ => return crate::ifreq::ioctl(self.host.net().ok_or(Errno::ENOTTY)?, cmd, arg),
         };
         user::write(arg, &(n as i32)).map(|()| 0)
     }
@@ -430,16 +463,12 @@ impl Ops for UnixSocket {
             (e, s.peer.as_ref().and_then(alloc::sync::Weak::upgrade))
         };
         let writable = match peer {
+            _ if self.dgram() && !self.core.may_send() => false,
+            Some(p) if self.dgram() => !p.state.lock().queue_full(&self.core),
             Some(p) => {
                 let mut s = p.state.lock();
-                let mutual = s.peer.as_ref().is_some_and(|q| core::ptr::eq(q.as_ptr(), Arc::as_ptr(&self.core)));
-                let ok = s.bytes * 4 <= self.core.limit() && (mutual || s.inbox.len() <= 10);
-                if !ok
-                    && s.waiting.try_reserve(1).is_ok()
-                    && !s.waiting.iter().any(|w| core::ptr::eq(w.as_ptr(), Arc::as_ptr(&self.core)))
-                {
-                    s.waiting.push(Arc::downgrade(&self.core));
-                }
+                let ok = s.bytes * 4 <= self.core.limit();
+                s.peer_waits |= !ok;
                 ok
             }
             None => true,
@@ -454,6 +483,9 @@ impl Ops for UnixSocket {
     }
     fn is_stream(&self) -> bool {
         self.core.kind != SOCK_DGRAM
+    }
+    fn tell_edges(&self) {
+        self.core.tell_edges();
     }
 }
 
