@@ -88,6 +88,10 @@ pub trait FileLike: Any + Send + Sync {
     fn gives_splice(&self) -> bool {
         true
     }
+    /// Whether they can write to it.
+    fn takes_splice(&self) -> bool {
+        true
+    }
     /// `ioctl`; `arg` is as the program passed it.
     fn ioctl(&self, _cmd: u32, _arg: usize) -> Result<usize> {
         Err(Errno::ENOTTY)

@@ -57,9 +57,9 @@ pub fn open(rdev: u64, kind: u32, path: &Path, flags: OpenFlags) -> Result<Arc<d
     Ok(try_arc(DeviceFile { kind, path: path.clone(), flags: AtomicU32::new(flags.bits()) })?)
 }
 
-/// Whether `splice` and `sendfile` can write to it: `/dev/full` has no such operation on Linux (drivers/char/mem.c).
-pub fn takes_splice(f: &dyn FileLike) -> bool {
-    f.downcast::<DeviceFile>().is_none_or(|d| d.kind != Kind::Full)
+/// Whether reading and writing move the position: those of these devices stand still.
+pub fn moves(f: &dyn FileLike) -> bool {
+    f.downcast::<DeviceFile>().is_none()
 }
 
 impl FileLike for DeviceFile {
@@ -108,6 +108,13 @@ impl FileLike for DeviceFile {
     /// `/dev/random` could once block, and can still be waited for.
     fn has_readiness(&self) -> bool {
         self.kind == Kind::Random
+    }
+    fn gives_splice(&self) -> bool {
+        self.kind != Kind::Null
+    }
+    /// As on Linux (drivers/char/mem.c).
+    fn takes_splice(&self) -> bool {
+        self.kind != Kind::Full
     }
     fn flags(&self) -> OpenFlags {
         OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))

@@ -448,6 +448,9 @@ impl FileLike for Epoll {
     fn set_flags(&self, flags: OpenFlags) -> Result<()> {
         set_anon_flags(&self.flags, flags)
     }
+    fn takes_splice(&self) -> bool {
+        false
+    }
     fn stat(&self) -> Result<Stat> {
         Ok(anon_stat())
     }

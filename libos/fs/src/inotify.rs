@@ -320,6 +320,9 @@ impl FileLike for Inotify {
         self.flags.store(flags.bits() & OpenFlags::NONBLOCK.bits(), Ordering::Relaxed);
         Ok(())
     }
+    fn takes_splice(&self) -> bool {
+        false
+    }
     fn stat(&self) -> Result<Stat> {
         Ok(crate::eventfd::anon_stat())
     }

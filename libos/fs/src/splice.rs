@@ -10,7 +10,7 @@ use libos_base::{Errno, Result};
 
 /// From a pipe to a file, socket or device.
 pub fn from_pipe(pipe: &PipeEnd, out: &dyn FileLike, place: Place<'_>, len: usize, nonblock: bool) -> Result<usize> {
-    let mut place = place;
+    let (mut place, moves) = (place, crate::device::moves(out));
     let mut done = 0;
     while done < len {
         let slot = match pipe.claim(nonblock, done > 0) {
@@ -23,7 +23,7 @@ pub fn from_pipe(pipe: &PipeEnd, out: &dyn FileLike, place: Place<'_>, len: usiz
         let mut src = Source::kernel(&slot.bytes()[..n]);
         let written = match &mut place {
             Place::Current => out.write(&mut src),
-            Place::Offset(pos) => out.write_at(**pos, &mut src).inspect(|&n| **pos += n as u64),
+            Place::Offset(pos) => out.write_at(**pos, &mut src).inspect(|&n| **pos += if moves { n as u64 } else { 0 }),
         };
         pipe.give_back(slot, *written.as_ref().unwrap_or(&0));
         match written {
@@ -66,8 +66,8 @@ pub fn to_pipe(from: &dyn FileLike, place: Place<'_>, pipe: &PipeEnd, len: usize
 }
 
 /// A page of the file is a slot of the pipe, as on Linux: so much fits.
-fn positions(from: &dyn FileLike, pos: &mut u64, pipe: &PipeEnd, len: usize, room: usize) -> Result<usize> {
-    let mut done = 0;
+fn positions(from: &dyn FileLike, place: &mut u64, pipe: &PipeEnd, len: usize, room: usize) -> Result<usize> {
+    let (mut done, pos) = (0, &mut place.clone());
     for _ in 0..room {
         let want = (len - done).min(PIPE_BUF - *pos as usize % PIPE_BUF);
         if want == 0 {
@@ -82,6 +82,9 @@ fn positions(from: &dyn FileLike, pos: &mut u64, pipe: &PipeEnd, len: usize, roo
             Err(_) if done > 0 => break,
             Err(e) => return Err(e),
         }
+    }
+    if crate::device::moves(from) {
+        *place = *pos;
     }
     Ok(done)
 }

@@ -27,8 +27,11 @@ pub fn send(out: &dyn FileLike, from: &dyn FileLike, place: Place<'_>, count: us
     let count = count.min(libos_base::io::RW_MAX);
     match (from.downcast::<OpenFile>(), place) {
         (Some(f), Place::Current) => {
-            let mut pos = f.position().lock();
-            send_file(out, f, &mut pos, count)
+            // Not held meanwhile: `out` may be the same description.
+            let mut pos = *f.position().lock();
+            let n = send_file(out, f, &mut pos, count)?;
+            *f.position().lock() = pos;
+            Ok(n)
         }
         (Some(f), Place::Offset(pos)) => send_file(out, f, pos, count),
         // Something else with content (a snapshot of /proc, /dev/zero), or a pipe: through a buffer.
@@ -36,7 +39,7 @@ pub fn send(out: &dyn FileLike, from: &dyn FileLike, place: Place<'_>, count: us
         (None, Place::Offset(pos)) => {
             let start = *pos;
             let n = through_buffer(out, count, |dst, done| from.read_at(start + done as u64, dst))?;
-            *pos += n as u64;
+            *pos += if crate::device::moves(from) { n as u64 } else { 0 };
             Ok(n)
         }
     }

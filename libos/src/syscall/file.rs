@@ -7,9 +7,10 @@ use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
-use libos_fs::device;
 use libos_fs::openfile::{OpenFile, place, resize, whence};
+use libos_fs::pipe::PipeEnd;
 use libos_fs::process;
+use libos_fs::splice;
 use libos_fs::transfer::{self, Place};
 
 /// `read`.
@@ -283,24 +284,43 @@ pub fn readahead(fd: i32, at: i64, len: usize) -> Result<usize> {
     Ok(0)
 }
 
-/// `sendfile`.
+/// `sendfile`, with what is asked first asked first (do_sendfile() of Linux).
 pub fn sendfile(out: i32, from: i32, at: usize, count: usize) -> Result<usize> {
-    use mode::{S_IFBLK, S_IFCHR, S_IFMT, S_IFREG};
+    use mode::{S_IFDIR, S_IFIFO, S_IFMT, S_IFSOCK};
+    let pos = if at == 0 { None } else { Some(user::read::<i64>(at)?) };
     let src = process().fds.readable(from)?;
-    let dst = process().fds.writable(out)?;
-    if !matches!(src.stat()?.mode & S_IFMT, S_IFREG | S_IFBLK | S_IFCHR) {
-        // A pipe or socket has no pages to send from; with an offset it has no positions either.
-        return Err(if at != 0 { Errno::ESPIPE } else { Errno::EINVAL });
+    let kind = src.stat()?.mode & S_IFMT;
+    // Pipes and sockets have no positions, nor has what is of no type.
+    let flows = matches!(kind, S_IFIFO | S_IFSOCK);
+    if at != 0 && (flows || kind == 0) {
+        return Err(Errno::ESPIPE);
     }
-    if dst.flags().contains(libos_base::abi::OpenFlags::APPEND) || !device::takes_splice(&*dst) {
+    let mut pos = pos.map(offset).transpose()?;
+    let dst = process().fds.writable(out)?;
+    // To a pipe it is a splice, which reads from sockets as well.
+    let pipe = dst.downcast::<PipeEnd>();
+    if pipe.is_none() && (flows || dst.flags().contains(libos_base::abi::OpenFlags::APPEND)) {
         return Err(Errno::EINVAL);
     }
-    if at == 0 {
-        return raise_on(transfer::send(&*dst, &*src, Place::Current, count));
+    if count == 0 {
+        return Ok(0);
     }
-    let mut pos = offset(user::read::<i64>(at)?)?;
-    let n = raise_on(transfer::send(&*dst, &*src, Place::Offset(&mut pos), count))?;
-    user::write(at, &pos)?;
+    if matches!(kind, S_IFIFO | S_IFDIR | 0) || !src.gives_splice() {
+        return Err(Errno::EINVAL);
+    }
+    if pipe.is_none() && !dst.takes_splice() {
+        // Nothing there is noticed before that nothing is taken.
+        let from = pos.map_or_else(|| src.seek(0, whence::CUR), Ok)?;
+        let more = src.read_at(from, &mut Sink::kernel(&mut [0]))? > 0;
+        return if more { Err(Errno::EINVAL) } else { Ok(0) };
+    }
+    let place = pos.as_mut().map_or(Place::Current, Place::Offset);
+    let n = match pipe {
+        Some(pipe) if flows => splice::to_pipe(&*src, place, pipe, count, pipe.nonblock()),
+        _ => transfer::send(&*dst, &*src, place, count),
+    };
+    let n = raise_on(n)?;
+    pos.map_or(Ok(()), |pos| user::write(at, &pos))?;
     Ok(n)
 }
 

@@ -5,7 +5,6 @@ use libos_base::abi::{OpenFlags, mode::*};
 use libos_base::file::FileLike;
 use libos_base::io::{RW_MAX, Sink, Source};
 use libos_base::{Errno, Result, user};
-use libos_fs::device::takes_splice;
 use libos_fs::pipe::PipeEnd;
 use libos_fs::process;
 use libos_fs::splice;
@@ -27,15 +26,17 @@ fn check_source(f: &dyn FileLike) -> Result<()> {
     }
 }
 
-/// The offset at `at`, which something without positions cannot have.
-fn position(f: &dyn FileLike, at: usize) -> Result<Option<u64>> {
-    if at == 0 {
-        return Ok(None);
-    }
-    if f.stat()?.mode & S_IFMT == S_IFSOCK {
+/// An offset of the program's.
+fn read_offset(at: usize) -> Result<Option<i64>> {
+    if at == 0 { Ok(None) } else { user::read(at).map(Some) }
+}
+
+/// The same, checked: something without positions cannot have one.
+fn position(f: &dyn FileLike, at: Option<i64>) -> Result<Option<u64>> {
+    if at.is_some() && f.stat()?.mode & S_IFMT == S_IFSOCK {
         return Err(Errno::EINVAL);
     }
-    offset(user::read::<i64>(at)?).map(Some)
+    at.map(offset).transpose()
 }
 
 fn place(p: &mut Option<u64>) -> Place<'_> {
@@ -50,19 +51,26 @@ pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flag
     if flags & !KNOWN != 0 {
         return Err(Errno::EINVAL);
     }
-    let (src, dst) = (process().fds.readable(from)?, process().fds.writable(to)?);
+    // In Linux's order: which they are, the offsets, how they are open.
+    let (src, dst) = (process().fds.get(from)?, process().fds.get(to)?);
+    let pipes = (src.downcast::<PipeEnd>(), dst.downcast::<PipeEnd>());
+    if pipes.0.is_some() && from_at != 0 || pipes.1.is_some() && to_at != 0 {
+        return Err(Errno::ESPIPE);
+    }
+    let (out_pos, in_pos) = (read_offset(to_at)?, read_offset(from_at)?);
+    if !src.flags().readable() || !dst.flags().writable() {
+        return Err(Errno::EBADF);
+    }
     let len = len.min(RW_MAX);
     let mut nonblock = flags & NONBLOCK != 0;
-    match (src.downcast::<PipeEnd>(), dst.downcast::<PipeEnd>()) {
-        (Some(_), _) if from_at != 0 => Err(Errno::ESPIPE),
-        (_, Some(_)) if to_at != 0 => Err(Errno::ESPIPE),
+    match pipes {
         (Some(a), Some(b)) => {
             nonblock |= is_nonblock(a) || is_nonblock(b);
             raise_on(splice::pipe_to_pipe(a, b, len, nonblock))
         }
         (Some(pipe), None) => {
-            let mut pos = position(&*dst, to_at)?;
-            if dst.flags().contains(OpenFlags::APPEND) || !takes_splice(&*dst) {
+            let mut pos = position(&*dst, out_pos)?;
+            if dst.flags().contains(OpenFlags::APPEND) || !dst.takes_splice() {
                 return Err(Errno::EINVAL);
             }
             check_source(&*dst)?;
@@ -72,7 +80,10 @@ pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flag
             Ok(n)
         }
         (None, Some(pipe)) => {
-            let mut pos = position(&*src, from_at)?;
+            let mut pos = position(&*src, in_pos)?;
+            if !src.gives_splice() {
+                return Err(Errno::EINVAL);
+            }
             check_source(&*src)?;
             nonblock |= is_nonblock(pipe);
             let n = raise_on(splice::to_pipe(&*src, place(&mut pos), pipe, len, nonblock))?;

@@ -103,6 +103,10 @@ impl FileLike for Snapshot {
     fn has_readiness(&self) -> bool {
         !self.of_process || *self.path.dentry.name() == *b"mounts"
     }
+    /// The same files that have the one have the other.
+    fn gives_splice(&self) -> bool {
+        self.has_readiness()
+    }
     fn flags(&self) -> OpenFlags {
         OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
     }
