@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 static int p[2];
 static void *late(void *arg) { (void)arg; sleep_ms(40); write(p[1], "x", 1); return 0; }
@@ -55,6 +56,24 @@ int main(void)
     SHOW(epoll_wait(ep, &e, 0, 0));
     SHOW(epoll_wait(p[0], &e, 1, 0));
     SHOW(epoll_wait(99, &e, 1, 0));
+    SHOW(epoll_wait(99, &e, 0, 0));
+    SHOW(epoll_wait(99, &e, INT_MAX, 0));
+    SHOW(epoll_wait(p[0], &e, 0, 0));
+    SHOW(epoll_wait(p[0], (void *)-4096, 1, 0));
+    SHOW(epoll_wait(99, (void *)-4096, 1, 0));
+    SHOW(epoll_wait(ep, (void *)-4096, 0, 0));
+    SHOW(epoll_wait(ep, (void *)-4096, 1, 0));
+    SHOW(syscall(SYS_epoll_pwait, 99, &e, 0, 0, NULL, 8));
+    SHOW(syscall(SYS_epoll_pwait, 99, &e, 0, 0, &e, 7));
+    SHOW(syscall(SYS_epoll_pwait, ep, &e, 0, 0, (void *)8, 8));
+    SHOW(syscall(SYS_epoll_pwait, ep, &e, 1, 0, NULL, 7));
+    struct timespec bad = { 0, -1 }, now = { 0, 0 };
+    SHOW(syscall(SYS_epoll_pwait2, 99, &e, 0, &now, NULL, 8));
+    SHOW(syscall(SYS_epoll_pwait2, 99, &e, 0, &bad, NULL, 8));
+    SHOW(syscall(SYS_epoll_pwait2, 99, &e, 1, &bad, NULL, 8));
+    SHOW(syscall(SYS_epoll_pwait2, 99, &e, 1, (void *)8, (void *)8, 7));
+    SHOW(syscall(SYS_epoll_pwait2, 99, &e, 1, &bad, (void *)8, 7));
+    SHOW(syscall(SYS_epoll_pwait2, ep, &e, 1, &now, NULL, 8));
 
     section("level");
     show("empty", ep, 0);

@@ -27,10 +27,11 @@ pub fn epoll_ctl(ep: i32, operation: i32, fd: i32, event: usize) -> Result<usize
 }
 
 fn wait(ep: i32, events: usize, max: i32, deadline: u64) -> Result<usize> {
+    let file = process().fds.get(ep)?;
     let max =
         usize::try_from(max).ok().filter(|&m| m > 0 && m <= i32::MAX as usize / EVENT_SIZE).ok_or(Errno::EINVAL)?;
     user::check(events, max * EVENT_SIZE)?;
-    let ep = epoll::from_file(process().fds.get(ep)?)?;
+    let ep = epoll::from_file(file)?;
     ep.wait(max, deadline, |first, batch| {
         batch.iter().enumerate().try_for_each(|(i, e)| user::write(events + (first + i) * EVENT_SIZE, &e.to_bytes()))
     })
