@@ -49,7 +49,7 @@ crate::syscalls! {
     37 alarm(seconds: Uint) => time::alarm, full;
     38 setitimer(which: Op, new: In, old: Out) => time::setitimer, partial "ITIMER_REAL only (EINVAL)";
     39 getpid() => process::getpid, full;
-    40 sendfile(out_fd: Fd, in_fd: Fd, offset: InOut, count: Size) => file::sendfile, partial "not from a pipe (EINVAL)";
+    40 sendfile(out_fd: Fd, in_fd: Fd, offset: InOut, count: Size) => file::sendfile, full;
     41 socket(domain: Int, type: Flags, protocol: Int) => socket::socket, partial "AF_INET, AF_INET6, AF_UNIX, and AF_NETLINK for NETLINK_ROUTE; docs/SOCKETS.md; no raw sockets (EPROTONOSUPPORT)";
     42 connect(fd: Fd, addr: Sockaddr, addrlen: Uint) => socket::connect, full;
     43 accept(fd: Fd, addr: Sockaddr, addrlen: InOut) => socket::accept, full;
@@ -100,9 +100,9 @@ crate::syscalls! {
     88 symlink(target: Path, linkpath: Path) => path::symlink, full;
     89 readlink(path: Path, buf: Out, size: Int) => path::readlink, full;
     90 chmod(path: Path, mode: Mode) => stat::chmod, full;
-    91 fchmod(fd: Fd, mode: Mode) => stat::fchmod, partial "not sockets (EOPNOTSUPP)";
+    91 fchmod(fd: Fd, mode: Mode) => stat::fchmod, full;
     92 chown(path: Path, uid: Uint, gid: Uint) => stat::chown, full;
-    93 fchown(fd: Fd, uid: Uint, gid: Uint) => stat::fchown, partial "not sockets (EOPNOTSUPP)";
+    93 fchown(fd: Fd, uid: Uint, gid: Uint) => stat::fchown, full;
     94 lchown(path: Path, uid: Uint, gid: Uint) => stat::lchown, full;
     95 umask(mask: Mode) => path::umask, full;
     96 gettimeofday(tv: Out, tz: Out) => time::gettimeofday, full;
