@@ -8,6 +8,7 @@ use crate::sockopts::{
     SO_RCVBUF, SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_TIMESTAMP, words,
 };
 use crate::stack::Stack;
+use crate::stack::listen::SOMAXCONN;
 use crate::stack::ports::Proto;
 use crate::stack::sock::Kind;
 use crate::tcp::conn_of;
@@ -36,6 +37,8 @@ const TCP_INFO: i32 = 11;
 const TCP_QUICKACK: i32 = 12;
 const TCP_CONGESTION: i32 = 13;
 const TCP_USER_TIMEOUT: i32 = 18;
+const TCP_FASTOPEN: i32 = 23;
+const TCP_FASTOPEN_CONNECT: i32 = 30;
 
 const UDP_CORK: i32 = 1;
 
@@ -175,14 +178,24 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
     let range = match name {
         TCP_KEEPIDLE | TCP_KEEPINTVL => 1..=32767,
         TCP_KEEPCNT | TCP_SYNCNT => 1..=127,
-        TCP_USER_TIMEOUT => 0..=i32::MAX,
+        TCP_USER_TIMEOUT | TCP_FASTOPEN => 0..=i32::MAX,
+        TCP_FASTOPEN_CONNECT => 0..=1,
         _ => i32::MIN..=i32::MAX,
     };
     if !range.contains(&n) {
         return Some(Err(Errno::EINVAL));
     }
     let (on, n) = (n != 0, n as u32);
-    let o = &mut st.socks.get_mut(sid)?.opts;
+    let s = st.socks.get_mut(sid)?;
+    let late = match s.kind {
+        Kind::Conn(_) => matches!(name, TCP_FASTOPEN | TCP_FASTOPEN_CONNECT),
+        Kind::Listen(_) => name == TCP_FASTOPEN_CONNECT,
+        _ => false,
+    };
+    if late {
+        return Some(Err(Errno::EINVAL));
+    }
+    let o = &mut s.opts;
     match name {
         // Linux: setting it also lets corked data go... unless cork is on, which wins.
         TCP_NODELAY => o.nodelay = on,
@@ -194,6 +207,9 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
         TCP_DEFER_ACCEPT => o.defer = deferral(n as i32),
         TCP_QUICKACK => o.quickack = on,
         TCP_USER_TIMEOUT => o.user_timeout = n,
+        // Kept to be read: nobody has a cookie, so every handshake is an ordinary one.
+        TCP_FASTOPEN => o.fastopen = n.min(SOMAXCONN as u32) as u16,
+        TCP_FASTOPEN_CONNECT => o.fastopen_connect = on,
         _ => return None,
     }
     if name == TCP_CORK
@@ -274,6 +290,8 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
         (IPPROTO_TCP, TCP_DEFER_ACCEPT) => o.defer,
         (IPPROTO_TCP, TCP_QUICKACK) => o.quickack.into(),
         (IPPROTO_TCP, TCP_USER_TIMEOUT) => o.user_timeout,
+        (IPPROTO_TCP, TCP_FASTOPEN) => o.fastopen.into(),
+        (IPPROTO_TCP, TCP_FASTOPEN_CONNECT) => o.fastopen_connect.into(),
         (IPPROTO_TCP, TCP_CONGESTION) => return Some(Ok(b"reno\0\0\0\0\0\0\0\0\0\0\0\0".to_vec())),
         (IPPROTO_UDP, UDP_CORK) if udp => corked.into(),
         (IPPROTO_IPV6, IPV6_V6ONLY) if s.v6 => s.v6only.into(),

@@ -150,8 +150,11 @@ impl Ops for TcpSocket {
     }
 
     fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>, wait: Wait) -> Result<usize> {
-        if msg.flags.intersects(Msg::OOB | Msg::FASTOPEN) {
+        if msg.flags.contains(Msg::OOB) {
             return Err(Errno::EOPNOTSUPP);
+        }
+        if msg.flags.contains(Msg::FASTOPEN) {
+            self.connect_first(msg.to, wait)?;
         }
         if !msg.files.is_empty() {
             return Err(Errno::EINVAL);
@@ -326,6 +329,18 @@ impl Ops for TcpSocket {
 
 impl TcpSocket {
     /// `connect` to AF_UNSPEC.
+    /// MSG_FASTOPEN without a cookie, and there is none: the handshake is complete before data is sent.
+    fn connect_first(&self, to: Option<&[u8]>, wait: Wait) -> Result<()> {
+        match to {
+            Some(to) if addr::family(to)? == addr::AF_UNSPEC => Err(Errno::EOPNOTSUPP),
+            Some(to) => self.connect(to, wait),
+            None => match self.net.with(|st| st.sock(self.id).map(|s| matches!(s.kind, Kind::Idle)))? {
+                true => Err(Errno::EINVAL),
+                false => Err(Errno::EISCONN),
+            },
+        }
+    }
+
     fn disconnect(&self) -> Result<()> {
         self.net.with(|st| {
             let id = match st.sock(self.id)?.kind {

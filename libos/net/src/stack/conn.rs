@@ -54,6 +54,9 @@ pub struct TcpOpts {
     /// Seconds that TCP_DEFER_ACCEPT holds a connection without data back; 0: off.
     pub defer: u32,
     pub syn_count: u8,
+    /// TCP_FASTOPEN: how many half-open connections could have data; and TCP_FASTOPEN_CONNECT.
+    pub fastopen: u16,
+    pub fastopen_connect: bool,
     /// SO_RCVLOWAT.
     pub rcvlowat: u32,
 }
@@ -75,6 +78,8 @@ impl Default for TcpOpts {
             sndbuf: 0,
             defer: 0,
             syn_count: 6,
+            fastopen: 0,
+            fastopen_connect: false,
             rcvlowat: 1,
         }
     }

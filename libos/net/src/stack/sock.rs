@@ -303,6 +303,7 @@ impl Stack {
         let s = self.sock(sid)?;
         (s.opts, s.device, s.direct) = (opts, device, direct);
         s.bound = bound.filter(|(local, _)| matches!(local, Local::One(_))).map(|(local, _)| (local, 0));
+        s.opts.fastopen = 0;
         s.kind = Kind::Conn(id);
         Ok((sid, shared))
     }
