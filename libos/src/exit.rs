@@ -1,6 +1,7 @@
 //! The end: output delivered, status told, power off.
 
 use core::sync::atomic::{AtomicBool, Ordering};
+use libos_base::sync::Once;
 use libos_base::thread::FOREVER;
 use libos_base::time;
 use unibody_proto::control::FromGuest;
@@ -8,10 +9,17 @@ use unibody_proto::control::FromGuest;
 /// How long undelivered output may hold up the end.
 const DRAIN_NS: u64 = 5 * time::NS;
 
+/// How long peers may take to get what the program has sent. A deadline is the argument; set by images with a network.
+pub static CLOSE_SOCKETS: Once<fn(u64)> = Once::new();
+const DELIVER_NS: u64 = 3 * time::NS;
+
 /// Ends the machine with a program's exit status (as a shell shows it). The other program threads have stopped.
 pub fn process(status: i32) -> ! {
     libos_base::debug!("exit status {status}");
     crate::console::drain(time::after(DRAIN_NS));
+    if let Some(close) = CLOSE_SOCKETS.get() {
+        close(time::after(DELIVER_NS));
+    }
     close_files();
     crate::control::send(&FromGuest::Exit(status as u8));
     crate::console::drain(time::after(DRAIN_NS));

@@ -12,7 +12,11 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{Mutex, MutexGuard, Once};
 use libos_base::thread::{self, Park};
-use libos_base::{Errno, Result, time};
+use libos_base::time::{self, NS};
+use libos_base::{Errno, Result};
+
+/// How long the end of a program waits for a peer that acknowledges nothing.
+const PATIENCE: u64 = NS / 2;
 
 struct Inner {
     stack: Stack,
@@ -185,6 +189,28 @@ impl Net {
     /// Makes the calling thread the network thread, for tests that call [`step`](Self::step).
     pub fn serve_here(&self) {
         self.worker.set(thread::current);
+    }
+
+    /// The program is over. Its sockets are closed as Linux closes them, and what peers have not got yet is sent for as long
+    /// as they take it: until `deadline`, or until [`PATIENCE`] passes without any of it arriving. Then they are told by a
+    /// reset, since nobody will be here to send it later.
+    pub fn end(&self, deadline: u64) {
+        self.with(Stack::close_all);
+        let (mut least, mut since) = (usize::MAX, 0);
+        loop {
+            let next = self.poll();
+            let (left, now) = self.with(|st| (st.undelivered(), st.now));
+            if left == 0 {
+                return;
+            }
+            if left < least {
+                (least, since) = (left, now);
+            }
+            if now >= deadline.min(since + PATIENCE) {
+                return self.with(Stack::abort_all);
+            }
+            thread::park(next.min(now + NS / 1000), false);
+        }
     }
 
     /// Interrupts on; true when something came in before they were.

@@ -288,3 +288,41 @@ fn a_window_that_is_taken_back_under_data_in_flight_does_not_stop_a_connection_f
     }));
     assert!(now() - start < 4 * S, "{} ms", (now() - start) / MS);
 }
+
+/// What the end of a process does to its sockets.
+#[test]
+fn the_end_of_a_program_is_heard_by_every_peer() {
+    let p = Pair::new();
+    let l = listen(&p.a, 80, 4);
+    let queued = tcp(&p.b);
+    let _ = queued.connect(&v4(A, 80));
+    let (wordy, reader) = p.connect(81);
+    let (unread, asker) = p.connect(82);
+    send(&asker, b"never read").unwrap();
+    p.run(20 * MS);
+    let sent = fill(&p, &wordy);
+    p.a.with(|st| st.close_all());
+    assert!(p.a.with(|st| st.undelivered()) > 0);
+    let (got, end) = drain(&p, &reader);
+    assert_eq!((got, end), (sent, Ok(())));
+    p.run(20 * MS);
+    assert_eq!(recv(&asker, 1), Err(Errno::ECONNRESET));
+    assert_eq!(error_of(&queued), Errno::ECONNRESET as i32);
+    assert_eq!(p.a.with(|st| st.undelivered()), 0);
+    drop((l, unread, wordy));
+}
+
+/// Nobody would be there to send it later.
+#[test]
+fn what_a_peer_does_not_take_is_reset_in_the_end() {
+    let p = Pair::new();
+    let (wordy, reader) = p.connect(80);
+    fill(&p, &wordy);
+    p.a.with(|st| st.close_all());
+    p.run(S);
+    assert!(p.a.with(|st| st.undelivered()) > 0);
+    p.a.with(|st| st.abort_all());
+    p.run(20 * MS);
+    assert_eq!((p.a.with(|st| st.undelivered()), error_of(&reader)), (0, Errno::ECONNRESET as i32));
+    drop(wordy);
+}

@@ -44,6 +44,7 @@ extern "C" fn init() {
         libos_base::error!("net: no memory for the network thread");
         return;
     }
+    crate::exit::CLOSE_SOCKETS.set(|| |deadline| NET.get().into_iter().for_each(|net| net.end(deadline)));
     if present && !net.wait_configured(time::after(DHCP_WAIT)) {
         libos_base::warn!("net: no DHCP server has answered yet; going on without an IPv4 address");
     }

@@ -18,6 +18,7 @@ pub fn cases(all: &mut Vec<Case>) {
                 .needs(&[Need::Toolchain, Need::Load]),
         );
     }
+    all.push(Case::new("hostile/farewell", farewell).needs(&[Need::Toolchain]));
     all.push(Case::new("hostile/floods", floods).needs(&[Need::Toolchain, Need::Load]));
 }
 
@@ -57,6 +58,35 @@ fn answers(context: &Context, smp: &str) -> Result<Tally> {
     }
     ensure!(linux == here, "one answered more\nLinux:\n{linux}\nthe VM:\n{here}");
     Ok(Tally::pass(format!("{} answers as Linux's", here.lines().count())))
+}
+
+/// A program that ends without closing anything: its peers hear of it as they do on Linux, and get what was sent.
+fn farewell(context: &Context) -> Result<Tally> {
+    let netns = match Netns::new() {
+        Ok(netns) => netns,
+        Err(error) => return Ok(Tally::skip(format!("no TAP device: {error:#}"))),
+    };
+    let program = context.net_program("farewell")?;
+    let heard = |leave: &mut dyn FnMut() -> Result<()>| -> Result<String> {
+        let hears = process::start(&mut netns.command(&program, std::iter::empty::<&str>()), b"")?;
+        leave()?;
+        Ok(hears.wait(Duration::from_secs(40))?.expect(0)?.out())
+    };
+    let linux = heard(&mut || {
+        let mut leaves = netns.command(&program, [bare(HOST4)]);
+        process::eventually(Duration::from_secs(5), || {
+            process::run(&mut leaves, b"", Duration::from_secs(30))?.expect(7).map(drop)
+        })
+    })?;
+    let here = heard(&mut || {
+        let net = format!("tap={TAP}");
+        let mut run = context.unibody(["run", "--accel", "tcg", "--net", &net, "--ip", GUEST4]);
+        run.arg(&program).args(["--", bare(HOST4)]);
+        process::run(&mut netns.inside(&run), b"", Duration::from_secs(60))?.expect(7).map(drop)
+    })?;
+    ensure!(linux == here, "what peers hear\nof a Linux process:\n{linux}\nof the VM:\n{here}");
+    ensure!(!linux.contains("silence"), "Linux left a peer alone\n{linux}");
+    Ok(Tally::pass(format!("{} peers", linux.lines().count() - 1)))
 }
 
 /// A SYN flood, a UDP flood and forged ARP frames at 16 MiB: whoever connects is served, during and after.

@@ -1,7 +1,8 @@
 //! How a connection ends: FIN behind everything that was written, close, and data that nobody can read any more.
 
 use super::Stack;
-use super::conn::{Conn, Owner};
+use super::conn::{Conn, Ifc, Owner};
+use super::sock::Kind;
 use crate::frame::Tcp;
 use crate::phy::before;
 use libos_base::Errno;
@@ -39,6 +40,15 @@ impl Conn {
             1 => false,
             _ => !self.unsent(),
         }
+    }
+
+    /// See [`Stack::undelivered`].
+    fn undelivered(&self) -> usize {
+        if self.ifc != Ifc::Eth || self.detached {
+            return 0;
+        }
+        let ending = matches!(self.tcp().state(), State::FinWait1 | State::Closing | State::LastAck);
+        self.tcp().send_queue() + usize::from(ending || self.fin_due || self.dirty)
     }
 
     /// Whether a segment brings data that can never be read, because the socket was closed or both its directions were
@@ -88,5 +98,29 @@ impl Stack {
             c.finish(now);
         }
         self.touch(id);
+    }
+
+    /// What the end of a process does: closes every socket. Datagrams that wait for the card stay there.
+    pub fn close_all(&mut self) {
+        for sid in 0..self.socks.end() {
+            if self.socks.get(sid).is_some_and(|s| !matches!(s.kind, Kind::Udp(_))) {
+                self.close(sid);
+            }
+        }
+    }
+
+    /// What peers beyond the card have not got, or not acknowledged, in bytes; a FIN, a reset and a datagram count as one.
+    pub fn undelivered(&self) -> usize {
+        let conns = (0..self.conns.end()).filter_map(|id| self.conns.get(id));
+        conns.map(Conn::undelivered).sum::<usize>() + self.dirty_udp.len()
+    }
+
+    /// Resets what is not delivered: better than silence, which a peer may believe in for hours.
+    pub fn abort_all(&mut self) {
+        for id in 0..self.conns.end() {
+            let Some(c) = self.conns.get_mut(id).filter(|c| c.undelivered() > 0) else { continue };
+            c.abort(None);
+            self.touch(id);
+        }
     }
 }
