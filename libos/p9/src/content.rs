@@ -1,7 +1,7 @@
 //! File content: read through the page cache, written through to the host.
 
-use crate::client::{Attrs, valid};
-use crate::inode::{P9Inode, READ, WRITE};
+use crate::client::{Attrs, Fid, valid};
+use crate::inode::{BOTH, P9Inode, READ, WRITE};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::mode::S_IFREG;
@@ -59,6 +59,22 @@ impl P9Inode {
         }
     }
 
+    /// The fid for a write, at the end or anywhere.
+    pub fn fid_for(&self, append: bool) -> Result<Arc<Fid>> {
+        if append && let Some(fid) = self.appending() { Ok(fid) } else { self.fid(WRITE) }
+    }
+    /// The one that only appends. A file without a name may be shorter here than at the host (see `truncate`), where another
+    /// one knows better.
+    fn appending(&self) -> Option<Arc<Fid>> {
+        let s = self.state.lock();
+        if s.lost && (s.open[WRITE].is_some() || s.open[BOTH].is_some()) { None } else { s.append.clone() }
+    }
+    /// Where the host's file ended a moment ago, if nothing was written here since and what is written now goes to the end
+    /// wherever that is by then.
+    pub fn end_just_seen(&self) -> Option<u64> {
+        self.appending().and_then(|_| self.state.lock().end_just_seen())
+    }
+
     /// Where the host's file ends.
     pub fn end(&self, cache: &FileCache) -> Result<u64> {
         let size = self.attr()?.0.size as u64;
@@ -78,9 +94,12 @@ impl P9Inode {
             return Ok(done);
         }
         self.send_tail()?;
-        let mut pos = match at {
-            At::Pos(p) => p,
-            At::End => self.end(cache)?,
+        let append = at == At::End;
+        let known = if append { self.end_just_seen() } else { None };
+        let mut pos = match (at, known) {
+            (At::Pos(p), _) => p,
+            (At::End, Some(end)) => end,
+            (At::End, None) => self.end(cache)?,
         };
         if src.left() == 0 {
             return Ok((0, pos));
@@ -90,7 +109,7 @@ impl P9Inode {
             return Err(Errno::EFBIG);
         }
         src.limit(usize::try_from(max - pos).unwrap_or(usize::MAX));
-        let fid = self.fid(WRITE)?;
+        let fid = self.fid_for(append)?;
         let pages = bounce(src.left().div_ceil(PAGE_SIZE).min(BOUNCE).min(self.fs.client.max_pages))?;
         let mut total = 0;
         while src.left() > 0 {
@@ -179,25 +198,24 @@ impl P9Inode {
             None => {
                 // Only we can see the file. What is cut off becomes zeros at the host, so that it reads as such when the
                 // file grows again.
-                let c = self.pages()?;
+                let (c, fid) = (self.pages()?, self.fid(WRITE)?);
                 let size = c.size();
                 c.set_size(len)?;
-                self.zero(len, size)
+                self.zero(&fid, len, size)
             }
         }
     }
 
     /// Writes zeros from `pos` to `end` at the host.
-    fn zero(&self, mut pos: u64, end: u64) -> Result<()> {
+    fn zero(&self, fid: &Fid, mut pos: u64, end: u64) -> Result<()> {
         if pos >= end {
             return Ok(());
         }
         let pages = bounce(BOUNCE.min(self.fs.client.max_pages))?;
-        let fid = self.fid(WRITE)?;
         let _wire = self.wire.lock();
         while pos < end {
             let n = (end - pos).min((pages.len() * PAGE_SIZE) as u64) as usize;
-            pos += self.fs.client.write(&fid, pos, &pages, n)? as u64;
+            pos += self.fs.client.write(fid, pos, &pages, n)? as u64;
         }
         Ok(())
     }

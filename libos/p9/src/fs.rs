@@ -24,7 +24,9 @@ pub struct P9Fs {
     pub errors: ErrorSeq,
     /// Files with writes that wait; see [`tail`](crate::tail).
     pub delayed: SpinLock<Vec<Weak<P9Inode>>>,
-    /// A thread will send them.
+    /// Files with a fid that is kept; see [`kept`](crate::kept).
+    pub kept: SpinLock<Vec<Weak<P9Inode>>>,
+    /// A thread will send the writes, and let go of the fids.
     pub sender: AtomicBool,
     /// Every object in use.
     pub inodes: SpinLock<HashMap<u64, Weak<P9Inode>>>,
@@ -41,6 +43,7 @@ pub fn attach(transport: Arc<dyn Transport>) -> Result<Arc<dyn Inode>> {
         root: root.clone(),
         errors: ErrorSeq::new(),
         delayed: SpinLock::new(Rank::Table, Vec::new()),
+        kept: SpinLock::new(Rank::Table, Vec::new()),
         sender: AtomicBool::new(false),
         inodes: SpinLock::new(Rank::Table, HashMap::new()),
     });

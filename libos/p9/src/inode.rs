@@ -6,8 +6,9 @@
 
 use crate::client::{Attrs, Fid, valid};
 use crate::fs::{P9Fs, kind_of};
+use crate::kept::{Access, Kept};
 use crate::listing::Listing;
-use crate::tail::Tail;
+use crate::tail::{MOMENT_NS, Tail};
 use crate::wire::Qid;
 use alloc::sync::{Arc, Weak};
 use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
@@ -15,6 +16,7 @@ use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::page::Page;
 use libos_base::sync::{Mutex, Once, Rank, SpinLock};
+use libos_base::time::monotonic_ns;
 use libos_base::{Errno, Result};
 use libos_fs::Path;
 use libos_fs::cache::FileCache;
@@ -41,6 +43,10 @@ pub struct State {
     /// By access mode: the fid that all descriptors of that mode share, and how many they are.
     pub open: [Option<Arc<Fid>>; 3],
     pub users: [u32; 3],
+    /// The same, of those that only append: what is written by it goes to the end, wherever the host has that by then.
+    pub append: Option<Arc<Fid>>,
+    /// What the last of them left for the next one.
+    pub kept: Kept,
     /// It was created with `open`, which the first `open` of the program takes over, whatever the permissions.
     fresh: Option<usize>,
     /// See the module.
@@ -49,6 +55,8 @@ pub struct State {
     pub attr: Stat,
     /// `None`: written by us since, which changed it.
     pub seen: Option<Seen>,
+    /// When that was.
+    seen_at: u64,
     /// When a mapping wrote last to pages that the host does not have yet.
     touched: Timespec,
     /// When the cache gave what the host was not asked for.
@@ -73,6 +81,21 @@ pub struct P9Inode {
     listing: Mutex<Listing>,
 }
 
+impl State {
+    fn any_open(&self) -> Option<&Arc<Fid>> {
+        self.open.iter().chain([&self.append]).flatten().next()
+    }
+    fn see(&mut self, seen: Seen) -> Option<Seen> {
+        self.seen_at = monotonic_ns();
+        self.seen.replace(seen)
+    }
+    /// As `revalidate` found it.
+    pub fn end_just_seen(&self) -> Option<u64> {
+        let fresh = monotonic_ns().saturating_sub(self.seen_at) < MOMENT_NS;
+        self.seen.filter(|_| fresh && !self.lost).map(|s| s.size as u64)
+    }
+}
+
 impl Drop for P9Inode {
     fn drop(&mut self) {
         let mut t = self.fs.inodes.lock();
@@ -93,10 +116,13 @@ impl P9Inode {
             base,
             open: [None, None, None],
             users: [0; 3],
+            append: None,
+            kept: Kept::default(),
             fresh: None,
             lost: false,
             attr,
             seen: None,
+            seen_at: 0,
             touched: Timespec::default(),
             accessed: Timespec::default(),
         };
@@ -159,10 +185,12 @@ impl P9Inode {
         }
     }
     fn open_fid(&self, mode: usize) -> Result<Arc<Fid>> {
-        /// What every Linux program has.
-        const LARGEFILE: u32 = OpenFlags::LARGEFILE.bits();
+        self.open_fid_with(mode, OpenFlags::empty())
+    }
+    fn open_fid_with(&self, mode: usize, more: OpenFlags) -> Result<Arc<Fid>> {
         let (fid, _) = self.fs.client.walk(&*self.dir()?, None)?;
-        let qid = self.fs.client.lopen(&fid, mode as u32 | LARGEFILE)?;
+        // O_LARGEFILE is what every Linux program has.
+        let qid = self.fs.client.lopen(&fid, mode as u32 | (more | OpenFlags::LARGEFILE).bits())?;
         // The name may lead elsewhere by now.
         if qid.path == self.ino { Ok(Arc::new(fid)) } else { Err(Errno::ESTALE) }
     }
@@ -171,7 +199,7 @@ impl P9Inode {
     pub fn attr(&self) -> Result<(Stat, u32)> {
         let (fid, lost, known) = {
             let s = self.state.lock();
-            let open = s.open.iter().flatten().next();
+            let open = s.any_open();
             let fid = if s.lost { open.unwrap_or(&s.base) } else { &s.base };
             (fid.clone(), s.lost, s.attr)
         };
@@ -218,10 +246,10 @@ impl P9Inode {
         let Some(cache) = self.cache.get() else {
             let c = FileCache::new(self.me.clone(), stat.size as u64)?;
             self.cache.set(|| c);
-            self.state.lock().seen = Some(seen);
+            self.state.lock().see(seen);
             return Ok(());
         };
-        if !self.lost() && self.state.lock().seen.replace(seen) != Some(seen) {
+        if !self.lost() && self.state.lock().see(seen) != Some(seen) {
             cache.outdated();
             if cache.size() != stat.size as u64 {
                 cache.set_size(stat.size as u64)?;
@@ -251,6 +279,7 @@ impl P9Inode {
             s.attr.nlink = if self.kind == S_IFDIR { 0 } else { s.attr.nlink.saturating_sub(1) };
             s.attr.nlink == 0
         };
+        self.let_go();
         if gone && let Some(c) = self.cache.get() {
             c.set_orphan();
         }
@@ -259,6 +288,17 @@ impl P9Inode {
     fn remember(&self) {
         if self.in_use() || self.cache.get().is_some_and(|c| c.is_dirty()) {
             let _ = self.attr();
+        }
+        // Without a name only the cache knows where the end is, so what appends needs a fid that writes anywhere.
+        let missing = {
+            let s = self.state.lock();
+            s.append.is_some() && s.open[WRITE].is_none()
+        };
+        if missing && let Ok(fid) = self.open_fid(WRITE) {
+            let mut s = self.state.lock();
+            if s.users[WRITE] > 0 {
+                s.open[WRITE].get_or_insert(fid);
+            }
         }
     }
 
@@ -378,7 +418,7 @@ impl Inode for P9Inode {
         if let Some(c) = self.cache.get() {
             c.flush(0..u64::MAX)?;
         }
-        let open = self.state.lock().open.iter().flatten().next().cloned();
+        let open = self.state.lock().any_open().cloned();
         let fid = match open {
             Some(f) => f,
             None => self.open_fid(READ)?,
@@ -448,28 +488,30 @@ impl Inode for P9Inode {
             return Err(Errno::ENXIO);
         }
         let mode = access_mode(flags);
-        let mine = {
+        let appends = mode == WRITE && flags.contains(OpenFlags::APPEND);
+        if self.kind == S_IFREG {
+            self.revalidate().inspect_err(|_| self.let_go())?;
+        }
+        let (mine, fresh) = {
             let mut s = self.state.lock();
             // The creator's fid is good for every mode; a lost file can only be opened as it is open already.
             let as_open = if s.fresh.take().is_some() { s.open[BOTH].take() } else { None };
-            as_open.or_else(|| if s.lost { s.open[mode].clone() } else { None })
+            let fresh = as_open.is_some();
+            let as_open = as_open.or_else(|| if s.lost { s.open[mode].clone() } else { None });
+            let access = Access::of(&s.attr);
+            (as_open.or_else(|| s.kept.take(mode, appends, access)), fresh)
         };
         let fid = match mine {
             Some(f) => f,
-            None => self.open_fid(mode)?,
+            None => self.open_fid_with(mode, flags & OpenFlags::APPEND)?,
         };
         let spare = {
             let mut s = self.state.lock();
             s.users[mode] += 1;
-            if s.open[mode].is_none() { s.open[mode].replace(fid) } else { Some(fid) }
+            let slot = if appends && !fresh && !s.lost { &mut s.append } else { &mut s.open[mode] };
+            if slot.is_none() { slot.replace(fid) } else { Some(fid) }
         };
         drop(spare);
-        if self.kind == S_IFREG
-            && let Err(e) = self.revalidate()
-        {
-            self.closed(flags);
-            return Err(e);
-        }
         Ok(None)
     }
     fn flush(&self) -> Result<()> {
@@ -484,9 +526,15 @@ impl Inode for P9Inode {
             let mut s = self.state.lock();
             s.users[mode] = s.users[mode].saturating_sub(1);
             // Dirty pages of a shared mapping still need it.
-            if s.users[mode] == 0 && !(dirty && mode == BOTH) { s.open[mode].take() } else { None }
+            if s.users[mode] == 0 && !(dirty && mode == BOTH) {
+                let append = if mode == WRITE { s.append.take() } else { None };
+                [s.open[mode].take(), append]
+            } else {
+                [None, None]
+            }
         };
-        if gone.is_some() {
+        let gone = self.keep(mode, gone);
+        if gone.iter().any(Option::is_some) {
             drop(gone);
             self.fs.client.tidy();
         }

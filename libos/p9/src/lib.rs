@@ -7,11 +7,13 @@
 //! | `fs` | the file system: objects by their number on the host |
 //! | `inode` | a file or directory |
 //! | `content` | reading and writing through the page cache |
+//! | `kept` | the fid of a file that was closed, for the next `open` |
 //! | `tail` | small writes that follow each other |
 //! | `listing` | directories |
 //!
 //! **Coherence.** Reads come from the page cache, which is compared with the host's file at every `open` (close-to-open:
-//! version, size, times). Names are asked for at every walk. Writes go through: when `write` returns, the host has the
+//! version, size, times). Names are asked for at every walk. What only appends is opened so at the host, too, so that neither side
+//! writes over what the other one appended. Writes go through: when `write` returns, the host has the
 //! bytes, and errors (ENOSPC, EDQUOT, EACCES...) belong to the call that caused them. Two kinds wait: small writes that follow
 //! another one within milliseconds, for `close`, `fsync` or some milliseconds more ([`tail`]), and pages that a shared mapping
 //! wrote, for `msync`, `fsync` or the background. Of these a VM that is killed loses the last.
@@ -30,6 +32,7 @@ mod client;
 mod content;
 mod fs;
 mod inode;
+mod kept;
 mod listing;
 mod tail;
 #[cfg(test)]

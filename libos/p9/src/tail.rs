@@ -12,7 +12,7 @@
 //! Lock order: `io` (held by everybody who changes it) -> `tail`, a spin lock for those who only look.
 
 use crate::fs::P9Fs;
-use crate::inode::{P9Inode, WRITE};
+use crate::inode::P9Inode;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
@@ -24,9 +24,9 @@ use libos_fs::cache::{Backing, FileCache};
 use libos_fs::inode::{At, Cached};
 
 /// Writes that are further apart than this are not delayed.
-const MOMENT_NS: u64 = 10_000_000;
+pub const MOMENT_NS: u64 = 10_000_000;
 /// No byte waits much longer than this.
-const DELAY_NS: u64 = 50_000_000;
+pub const DELAY_NS: u64 = 50_000_000;
 /// What is longer than this is sent at once.
 const SMALL: usize = 8 << 10;
 /// Pages that wait at most.
@@ -40,6 +40,8 @@ pub struct Tail {
     len: usize,
     /// It belongs at the end, wherever that is.
     append: bool,
+    /// That the host was asked where this is, and until when it need not be asked again: what only appends goes to the end.
+    known_until: u64,
     last_end: u64,
     last_append: bool,
     /// When that was; 0: there was none.
@@ -78,10 +80,12 @@ impl P9Inode {
     /// `io` is held.
     pub fn delay(&self, at: At, src: &mut Source<'_>, max: u64) -> Result<Option<(usize, u64)>> {
         let (n, now) = (src.left(), time::monotonic_ns());
+        let size = self.pages()?.size();
         let fits = {
             let t = self.tail.lock();
             let follows = match at {
-                At::End => t.last_append,
+                // An `open` may have found that the host's file is longer by now.
+                At::End => t.last_append && t.last_end == size,
                 At::Pos(p) => p == t.last_end,
             };
             if n == 0
@@ -121,10 +125,12 @@ impl P9Inode {
             }
         }
         let end = pos + done as u64;
+        let known = at == At::End && self.end_just_seen() == Some(pos);
         {
             let mut t = self.tail.lock();
             if t.len == 0 {
                 (t.pos, t.append) = (pos, at == At::End);
+                t.known_until = if known { now + MOMENT_NS } else { 0 };
             }
             t.len += done;
             (t.last_end, t.last_append, t.last_at) = (end, at == At::End, now);
@@ -164,14 +170,14 @@ impl P9Inode {
         // Without memory for the list it waits on: nothing is lost.
         let mut pages = Vec::new();
         pages.try_reserve_exact(PAGES)?;
-        let (mut pos, len, append) = {
+        let (mut pos, len, append, known) = {
             let t = self.tail.lock();
             pages.extend(t.pages.iter().take(t.len.div_ceil(PAGE_SIZE)).cloned());
-            (t.pos, t.len, t.append)
+            (t.pos, t.len, t.append, time::monotonic_ns() < t.known_until)
         };
         let cache = self.pages()?;
-        let sent = self.place(cache, append, &mut pos, len).and_then(|moved| {
-            let fid = self.fid(WRITE)?;
+        let sent = self.place(cache, append && !known, &mut pos, len).and_then(|moved| {
+            let fid = self.fid_for(append)?;
             let _wire = self.wire.lock();
             self.state.lock().seen = None;
             let sent = self.fs.client.write(&fid, pos, &pages, len);
@@ -261,6 +267,11 @@ impl P9Fs {
             all.try_reserve(1).ok()?;
             all.push(file);
         }
+        self.in_a_while()
+    }
+
+    /// Sees to it that what waits is sent, and what is kept let go, after [`DELAY_NS`]. `None`: not possible.
+    pub fn in_a_while(self: &Arc<Self>) -> Option<()> {
         if !self.sender.swap(true, SeqCst) {
             let fs = self.clone();
             let job = move || {
@@ -271,6 +282,7 @@ impl P9Fs {
                 // Who comes from now on starts another one.
                 fs.sender.store(false, SeqCst);
                 fs.send_all();
+                fs.let_all_go();
             };
             if thread::spawn("9p", job).is_err() {
                 self.sender.store(false, SeqCst);

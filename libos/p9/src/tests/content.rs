@@ -167,7 +167,7 @@ fn unlinked_files_live_on() {
     resize(&a, 3).unwrap();
     assert_eq!(g.get("b"), "two");
     drop((a, f));
-    assert_eq!(g.server.fids().1, 0);
+    g.until_closed();
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn dirty_pages_of_a_mapping_outlive_the_descriptor() {
     libos_fs::cache::write_back_all().unwrap();
     assert_eq!(g.get("second"), "01ab4567yz");
     assert_eq!(g.read_file("/second").unwrap(), "01ab4567yz");
-    assert_eq!(g.server.fids().1, 0);
+    g.until_closed();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tests of the whole file system, through the calls of a process, with a server over a temporary folder.
 
 mod content;
+mod kept;
 mod names;
 mod server;
 mod tail;
@@ -18,6 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 /// A process whose root is a folder of the host.
 struct Guest {
@@ -64,6 +66,20 @@ impl Guest {
     fn unlink(&self, path: &str) -> Result<()> {
         self.p.unlink(AT_FDCWD, path.as_bytes(), false)
     }
+    /// Messages that `f` takes.
+    fn count(&self, f: impl FnOnce()) -> usize {
+        let before = self.server.messages.load(Ordering::Relaxed);
+        f();
+        self.server.messages.load(Ordering::Relaxed) - before
+    }
+    /// Waits until the host has no file open any more.
+    fn until_closed(&self) {
+        let start = Instant::now();
+        while self.server.fids().1 > 0 {
+            assert!(start.elapsed() < Duration::from_secs(20), "{} files stay open", self.server.fids().1);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
     fn list(&self, path: &str, room: usize) -> Vec<String> {
         let f = self.open(path, RD).unwrap();
         list_open(&f, room)
@@ -81,6 +97,13 @@ const RW: OpenFlags = OpenFlags::RDWR;
 
 fn create() -> OpenFlags {
     OpenFlags::RDWR | OpenFlags::CREAT
+}
+fn append() -> OpenFlags {
+    OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::APPEND
+}
+fn close(g: &Guest, f: Arc<dyn FileLike>) -> Result<()> {
+    let fd = g.p.fds.add(f, false)?;
+    g.p.fds.close(fd)
 }
 fn read_at(f: &Arc<dyn FileLike>, pos: u64, n: usize) -> Result<Vec<u8>> {
     let mut buf = vec![0; n];

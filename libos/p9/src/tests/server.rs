@@ -31,6 +31,8 @@ pub struct Server {
     fids: Mutex<HashMap<u32, Fid>>,
     pub messages: AtomicUsize,
     pub fsyncs: AtomicUsize,
+    /// Files that were opened.
+    pub opens: AtomicUsize,
     /// The next write fails, or only so many bytes are written.
     pub fail_write: Mutex<Option<Result<usize>>>,
     /// Changes every reply.
@@ -52,6 +54,7 @@ impl Server {
             fids: Mutex::default(),
             messages: AtomicUsize::new(0),
             fsyncs: AtomicUsize::new(0),
+            opens: AtomicUsize::new(0),
             fail_write: Mutex::default(),
             spoil: Mutex::default(),
         }
@@ -104,8 +107,10 @@ impl Server {
                 let path = self.path(fid)?;
                 let is_open = self.fids.lock().unwrap()[&fid].open.is_some();
                 assert!(!is_open, "opened twice");
-                let mode = flags & 3;
-                let f = OpenOptions::new().read(mode != 1).write(mode != 0).custom_flags(0o400000).open(&path)?;
+                let (mode, append) = (flags & 3, flags as i32 & 0o2000);
+                self.opens.fetch_add(1, Ordering::Relaxed);
+                let f =
+                    OpenOptions::new().read(mode != 1).write(mode != 0).custom_flags(0o400000 | append).open(&path)?;
                 put_qid(&mut a, &f.metadata()?);
                 a.extend([0; 4]);
                 self.fids.lock().unwrap().get_mut(&fid).unwrap().open = Some(f);

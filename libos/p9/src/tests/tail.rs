@@ -2,25 +2,6 @@
 
 use super::*;
 use libos_fs::cache::write_back_all;
-use std::time::{Duration, Instant};
-
-fn append() -> OpenFlags {
-    OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::APPEND
-}
-
-impl Guest {
-    /// Messages that `f` takes.
-    fn count(&self, f: impl FnOnce()) -> usize {
-        let before = self.server.messages.load(Ordering::Relaxed);
-        f();
-        self.server.messages.load(Ordering::Relaxed) - before
-    }
-}
-
-fn close(g: &Guest, f: Arc<dyn FileLike>) -> Result<()> {
-    let fd = g.p.fds.add(f, false)?;
-    g.p.fds.close(fd)
-}
 
 /// Writes until one waits: those that come late go through.
 fn until_delayed(g: &Guest, mut write: impl FnMut() -> Vec<u8>) -> Vec<u8> {
@@ -53,22 +34,6 @@ fn messages_of_small_appends() {
     assert!(n <= 20 + 4 * pauses.max(10), "{n} messages for 1,000 small writes");
     drop(f);
     assert_eq!(g.get("f"), "y".repeat(50_000));
-}
-
-#[test]
-fn messages_of_open_append_close() {
-    let g = Guest::new();
-    let once = || {
-        let f = g.open("/log", append()).unwrap();
-        write(&f, b"line\n").unwrap();
-        close(&g, f).unwrap();
-    };
-    once();
-    once();
-    // Walk to the name, a fid of its own, open, compare, find the end, write; and two fids go.
-    let n = g.count(|| (0..10).for_each(|_| once()));
-    assert!(n <= 80, "{n} messages for ten times open, append, close");
-    assert_eq!(g.get("log"), "line\n".repeat(12));
 }
 
 #[test]
