@@ -2,100 +2,149 @@
 
 use super::commit;
 use super::fault::fault_in;
-use super::program::{Place, range};
+use super::program::range;
 use super::rlimit;
 use super::space::{self, Garbage, Space};
 use super::vma::{Flags, Kind, Prot, Vma};
 use core::ops::Range;
-use libos_base::layout::{PAGE_SIZE, PROGRAM_START, page_up};
+use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START};
 use libos_base::{Errno, Result};
 
-/// Resizes, and moves if `may_move` (or must, to `to`).
+/// Resizes, and moves if `may_move` (or must, to `to`). Lengths are whole pages; that of the old one may be any, and is looked
+/// at only where something grows or moves: what shrinks is unmapped as by `munmap`, holes and all. The order of the checks is
+/// Linux's (mm/mremap.c).
 pub fn remap(old: usize, old_len: usize, new_len: usize, may_move: bool, to: Option<usize>) -> Result<usize> {
-    if !old.is_multiple_of(PAGE_SIZE) || new_len == 0 || to.is_some() && !may_move {
+    if !old.is_multiple_of(PAGE_SIZE) || new_len == 0 || new_len > PROGRAM_END || to.is_some() && !may_move {
         return Err(Errno::EINVAL);
     }
-    // Length 0 would duplicate a shared mapping, which nothing here needs two of.
-    if old_len == 0 {
-        return Err(Errno::EINVAL);
+    if let Some(to) = to {
+        let overlap = old.wrapping_add(old_len) > to && to.wrapping_add(new_len) > old;
+        if !to.is_multiple_of(PAGE_SIZE) || to > PROGRAM_END - new_len || overlap {
+            return Err(Errno::EINVAL);
+        }
     }
-    let from = range(old, old_len, Errno::EINVAL)?;
-    let new_len = range(0, new_len, Errno::ENOMEM)?.end;
-    commit::prepare(new_len.saturating_sub(from.len()) / PAGE_SIZE);
+    commit::prepare(new_len.saturating_sub(old_len) / PAGE_SIZE);
     let mut garbage = Garbage::default();
     let mut s = space::lock();
     s.check_room(4)?;
-    s.check_not_kernel(from.clone())?;
-    let (start, vma) = s.vmas.find(old).map(|(s, v)| (s, v.clone())).ok_or(Errno::EFAULT)?;
-    if vma.end < from.end || matches!(vma.kind, Kind::StackGuard) {
-        return Err(Errno::EFAULT);
-    }
-    if matches!(vma.kind, Kind::Image | Kind::Stack | Kind::Brk) {
-        // What asks how far the stack goes tries to make pages of it longer.
-        return Err(if may_move || new_len <= from.len() { Errno::EFAULT } else { Errno::ENOMEM });
-    }
-    if let Some(to) = to {
-        let target = range(to, new_len, Errno::EINVAL)?;
-        let overlap = target.start < from.end && from.start < target.end;
-        if !to.is_multiple_of(PAGE_SIZE) || to < PROGRAM_START || overlap {
-            return Err(Errno::EINVAL);
+    let kind = s.vmas.find(old).map(|(_, v)| v.kind.clone()).ok_or(Errno::EFAULT)?;
+    match kind {
+        Kind::Kernel => return Err(Errno::EPERM),
+        Kind::StackGuard => return Err(Errno::EFAULT),
+        Kind::Image | Kind::Stack | Kind::Brk => {
+            // What asks how far the stack goes tries to make pages of it longer.
+            return Err(if may_move || new_len <= old_len { Errno::EFAULT } else { Errno::ENOMEM });
         }
-        s.check_not_kernel(target.clone())?;
-        s.unmap(target, &mut garbage);
-    } else if new_len <= from.len() {
-        s.unmap(old + new_len..from.end, &mut garbage);
+        Kind::Anon | Kind::File(..) => {}
+    }
+    if old_len == 0 {
+        return duplicate(&mut s, old, new_len, may_move, to, &mut garbage);
+    }
+    if to.is_none() && new_len == old_len {
         return Ok(old);
     }
-    let grow = new_len.saturating_sub(from.len());
-    rlimit::check_size(&s, grow, if rlimit::is_data(vma.prot, vma.flags, &vma.kind) { grow } else { 0 })?;
-    if grow > 0 && vma.flags.contains(Flags::LOCKED) {
-        rlimit::check_locked(&s, grow, Errno::EAGAIN)?;
+    if let Some(to) = to {
+        clear(&mut s, to, new_len, &mut garbage)?;
     }
+    if new_len < old_len {
+        let tail = range(old + new_len, old_len - new_len, Errno::EINVAL)?;
+        s.check_not_kernel(tail.clone())?;
+        s.unmap(tail, &mut garbage);
+        if to.is_none() {
+            return Ok(old);
+        }
+    }
+    let from = range(old, old_len.min(new_len), Errno::EFAULT)?;
+    let (start, vma) = s.vmas.find(old).map(|(s, v)| (s, v.clone())).ok_or(Errno::EFAULT)?;
+    if vma.end < from.end {
+        return Err(Errno::EFAULT);
+    }
+    let grow = new_len - from.len();
+    let locked = check_growth(&s, &vma, grow)?;
     if vma.flags.contains(Flags::PROMISED) {
         commit::promise(grow / PAGE_SIZE)?;
     }
-    let in_place = old..old + new_len;
-    let at_end = from.end == vma.end && s.vmas.is_free(from.end..in_place.end);
-    let result = if to.is_none() && at_end && range(old, new_len, Errno::ENOMEM).is_ok() {
-        let mut tail = Vma { end: in_place.end, ..vma.clone() };
+    let in_place = range(old, new_len, Errno::ENOMEM);
+    let at_end = from.end == vma.end && in_place.as_ref().is_ok_and(|r| s.vmas.is_free(from.end..r.end));
+    let result = if to.is_none() && at_end {
+        let mut tail = Vma { end: old + new_len, ..vma.clone() };
         if let Kind::File(_, offset) = &mut tail.kind {
             *offset += (from.end - start) as u64;
         }
         s.vmas.insert(from.end, tail);
         Ok(old)
     } else if may_move {
-        let place = to.map_or(Place::Any(0), Place::Fixed);
-        move_to(&mut s, from.clone(), place, new_len, &mut garbage)
+        move_to(&mut s, from.clone(), to, new_len)
     } else {
         Err(Errno::ENOMEM)
     };
     drop(s);
     match result {
-        Ok(at) => {
-            if grow > 0 && vma.flags.contains(Flags::LOCKED) {
-                let _ = fault_in(at + page_up(old_len), grow, vma.prot.contains(Prot::WRITE));
-            }
-            Ok(at)
+        Ok(at) if locked => {
+            let _ = fault_in(at + from.len(), grow, vma.prot.contains(Prot::WRITE));
         }
-        Err(e) => {
-            if vma.flags.contains(Flags::PROMISED) {
-                commit::settle(grow / PAGE_SIZE);
-            }
-            Err(e)
-        }
+        Err(_) if vma.flags.contains(Flags::PROMISED) => commit::settle(grow / PAGE_SIZE),
+        _ => {}
     }
+    result
 }
 
-fn move_to(s: &mut Space, from: Range<usize>, place: Place, new_len: usize, garbage: &mut Garbage) -> Result<usize> {
-    let to = match place {
-        Place::Fixed(to) => to,
-        _ => s.vmas.find_gap(new_len, usize::MAX).ok_or(Errno::ENOMEM)?,
-    };
-    // Shorter than before: what is cut off goes with its promise.
-    let keep = from.len().min(new_len);
-    s.unmap(from.start + keep..from.end, garbage);
-    s.move_pages(from.start, to, keep)?;
-    let Some((piece, mut vma)) = s.vmas.take(from.start..from.start + keep) else { return Err(Errno::EFAULT) };
+/// Whether `grow` more bytes like `vma` are allowed; whether they are to be made present.
+fn check_growth(s: &Space, vma: &Vma, grow: usize) -> Result<bool> {
+    rlimit::check_size(s, grow, if rlimit::is_data(vma.prot, vma.flags, &vma.kind) { grow } else { 0 })?;
+    let locked = grow > 0 && vma.flags.contains(Flags::LOCKED);
+    if locked {
+        rlimit::check_locked(s, grow, Errno::EAGAIN)?;
+    }
+    Ok(locked)
+}
+
+/// Makes the place that was asked for free.
+fn clear(s: &mut Space, to: usize, len: usize, garbage: &mut Garbage) -> Result<()> {
+    if to < PROGRAM_START {
+        return Err(Errno::EPERM);
+    }
+    s.check_not_kernel(to..to + len)?;
+    s.unmap(to..to + len, garbage);
+    Ok(())
+}
+
+/// The old length 0: another mapping of the same shared file. Pages of anonymous shared memory belong to one mapping here.
+fn duplicate(
+    s: &mut Space,
+    old: usize,
+    len: usize,
+    may_move: bool,
+    to: Option<usize>,
+    garbage: &mut Garbage,
+) -> Result<usize> {
+    let Some((start, vma)) = s.vmas.find(old) else { return Err(Errno::EFAULT) };
+    let (mut new, skipped) = (vma.clone(), (old - start) as u64);
+    match &mut new.kind {
+        Kind::File(_, offset) if new.flags.contains(Flags::SHARED) => *offset += skipped,
+        _ => return Err(Errno::EINVAL),
+    }
+    if !may_move {
+        return Err(Errno::ENOMEM);
+    }
+    if let Some(to) = to {
+        clear(s, to, len, garbage)?;
+    }
+    check_growth(s, &new, len)?;
+    let at = place(s, to, len)?;
+    new.end = at + len;
+    s.vmas.insert(at, new);
+    Ok(at)
+}
+
+fn place(s: &mut Space, to: Option<usize>, len: usize) -> Result<usize> {
+    to.or_else(|| s.vmas.find_gap(len, usize::MAX)).ok_or(Errno::ENOMEM)
+}
+
+fn move_to(s: &mut Space, from: Range<usize>, to: Option<usize>, new_len: usize) -> Result<usize> {
+    let to = place(s, to, new_len)?;
+    s.move_pages(from.start, to, from.len())?;
+    let Some((piece, mut vma)) = s.vmas.take(from) else { return Err(Errno::EFAULT) };
     vma.end = to + new_len;
     s.vmas.insert(to, vma);
     let limits = s.vmas.surroundings(piece.clone());
