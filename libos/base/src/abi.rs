@@ -79,7 +79,7 @@ bitflags::bitflags! {
 impl OpenFlags {
     /// Open for reading.
     pub fn readable(self) -> bool {
-        self.bits() & 3 != 1 && !self.contains(OpenFlags::PATH)
+        matches!(self.bits() & 3, 0 | 2) && !self.contains(OpenFlags::PATH)
     }
     /// Open for writing.
     pub fn writable(self) -> bool {

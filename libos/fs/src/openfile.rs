@@ -216,12 +216,25 @@ impl FileLike for OpenFile {
         let from = match whence {
             whence::SET => 0,
             whence::CUR => *pos as i64,
-            whence::END if !dir => inode.size() as i64,
-            whence::DATA | whence::HOLE if !dir => {
-                let size = inode.size();
+            // Folders in memory have no end (libfs.c), others are as long as they say (generic_file_llseek()).
+            _ if dir && inode.in_memory() => return Err(Errno::EINVAL),
+            whence::END if dir => inode.stat()?.size,
+            whence::END => inode.size() as i64,
+            whence::DATA | whence::HOLE => {
+                let data = whence == whence::DATA;
+                let size = if dir { inode.stat()?.size as u64 } else { inode.size() };
                 let at = u64::try_from(offset).ok().filter(|&o| o < size).ok_or(Errno::ENXIO)?;
-                let found = inode.seek_data(at, whence == whence::DATA);
-                if whence == whence::DATA && found >= size {
+                let found = match dir {
+                    true => {
+                        if data {
+                            at
+                        } else {
+                            size
+                        }
+                    }
+                    false => inode.seek_data(at, data),
+                };
+                if data && found >= size {
                     return Err(Errno::ENXIO);
                 }
                 *pos = found;
@@ -229,8 +242,8 @@ impl FileLike for OpenFile {
             }
             _ => return Err(Errno::EINVAL),
         };
-        let to = from.checked_add(offset).ok_or(Errno::EOVERFLOW)?;
-        *pos = u64::try_from(to).map_err(|_| Errno::EINVAL)?;
+        let to = from.checked_add(offset).and_then(|to| u64::try_from(to).ok());
+        *pos = to.ok_or(Errno::EINVAL)?;
         Ok(*pos)
     }
     fn has_readiness(&self) -> bool {

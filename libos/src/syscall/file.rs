@@ -19,60 +19,51 @@ pub fn read(fd: i32, buf: usize, count: usize) -> Result<usize> {
 }
 /// `readv`.
 pub fn readv(fd: i32, iov: usize, n: usize) -> Result<usize> {
-    process().fds.readable(fd)?.read(&mut Sink::user_vecs(iov, n)?)
-}
-/// The end of a transfer must be an `off_t`, too.
-fn check_span(at: u64, count: usize) -> Result<()> {
-    let end = at.checked_add(count as u64).and_then(|end| i64::try_from(end).ok());
-    end.map_or(Err(Errno::EINVAL), |_| Ok(()))
-}
-/// The file for a transfer at an offset (-1: at its position): what has no positions is ESPIPE however it is open
-/// (fs/read_write.c of Linux).
-fn positioned(fd: i32, at: i64, file: Result<Arc<dyn FileLike>>) -> Result<Arc<dyn FileLike>> {
-    file.or_else(|e| match process().fds.get(fd)?.seek(0, whence::CUR) {
-        Err(Errno::ESPIPE) if at != -1 => Err(Errno::ESPIPE),
-        _ => Err(e),
-    })
-}
-fn readable_at(fd: i32, at: i64) -> Result<Arc<dyn FileLike>> {
-    positioned(fd, at, process().fds.readable(fd))
-}
-fn writable_at(fd: i32, at: i64) -> Result<Arc<dyn FileLike>> {
-    positioned(fd, at, process().fds.writable(fd))
+    read_vectors(fd, iov, n, None, 0)
 }
 /// `pread64`.
 pub fn pread64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
     let from = offset(at)?;
-    let f = readable_at(fd, at)?;
-    check_span(from, count)?;
-    f.read_at(from, &mut Sink::user(buf, count)?)
+    let f = readable_at(fd, Some(from))?;
+    let mut dst = Sink::user(buf, count)
+        .and_then(|dst| check_span(from, count).map(|()| dst))
+        .map_err(|e| first(&*f, e, reads_nowhere))?;
+    f.read_at(from, &mut dst)
 }
 /// `preadv`. On a 64-bit machine the offset is all in the first word.
 pub fn preadv(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<usize> {
-    let from = offset(at)?;
-    readable_at(fd, at)?.read_at(from, &mut Sink::user_vecs(iov, n)?)
+    read_vectors(fd, iov, n, Some(offset(at)?), 0)
 }
 /// `preadv2`: offset -1 means the position.
-pub fn preadv2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32) -> Result<usize> {
-    if flags & !rwf::ALL != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
+pub fn preadv2(fd: i32, iov: usize, n: usize, at: i64, _high: usize, flags: u32) -> Result<usize> {
+    read_vectors(fd, iov, n, offset_or_none(at)?, flags)
+}
+
+fn read_vectors(fd: i32, iov: usize, n: usize, at: Option<u64>, flags: u32) -> Result<usize> {
+    let f = readable_at(fd, at)?;
+    let Some(mut dst) = checked(&*f, at, Sink::user_vecs(iov, n), Sink::left, flags, reads_nowhere)? else {
+        return Ok(0);
+    };
     if flags & rwf::NOWAIT != 0 {
-        let f = readable_at(fd, at)?;
-        let mut dst = Sink::user_vecs(iov, n)?;
-        let Some(file) = f.downcast::<OpenFile>() else {
-            return if at == -1 { f.read_now(&mut dst) } else { f.read_at(offset(at)?, &mut dst) };
-        };
-        if file.path.inode().is_dir() {
-            return Err(Errno::EOPNOTSUPP);
-        }
-        let left = dst.left() as u64;
-        let from = if at == -1 { *file.position().lock() } else { offset(at)? };
-        if file.path.inode().cache().is_some_and(|c| !c.resident(from..from.saturating_add(left))) {
-            return Err(Errno::EAGAIN);
+        match f.downcast::<OpenFile>() {
+            Some(file) => {
+                if file.path.inode().is_dir() {
+                    return Err(Errno::EOPNOTSUPP);
+                }
+                let from = at.unwrap_or_else(|| *file.position().lock());
+                let all = from..from.saturating_add(dst.left() as u64);
+                if file.path.inode().cache().is_some_and(|c| !c.resident(all)) {
+                    return Err(Errno::EAGAIN);
+                }
+            }
+            None if at.is_none() => return f.read_now(&mut dst),
+            None => {}
         }
     }
-    if at == -1 { readv(fd, iov, n) } else { preadv(fd, iov, n, at, high) }
+    match at {
+        Some(at) => f.read_at(at, &mut dst),
+        None => f.read(&mut dst),
+    }
 }
 
 /// RWF_* (linux/fs.h).
@@ -86,6 +77,63 @@ mod rwf {
     pub const ALL: u32 = HIPRI | DSYNC | SYNC | NOWAIT | APPEND;
 }
 
+/// An offset of which -1 means the file's own position.
+fn offset_or_none(at: i64) -> Result<Option<u64>> {
+    if at == -1 { Ok(None) } else { offset(at).map(Some) }
+}
+/// The end of a transfer must be an `off_t`, too.
+fn check_span(at: u64, count: usize) -> Result<()> {
+    let end = at.checked_add(count as u64).and_then(|end| i64::try_from(end).ok());
+    end.map_or(Err(Errno::EINVAL), |_| Ok(()))
+}
+
+/// The file for a transfer, at an offset or at its position. What has no positions is ESPIPE however it is open; this and the
+/// order of all the checks here is Linux's (fs/read_write.c).
+fn readable_at(fd: i32, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
+    process().fds.readable(fd).or_else(|e| match at {
+        Some(_) => Err(first(&*process().fds.get(fd)?, e, reads_nowhere)),
+        None => Err(e),
+    })
+}
+fn writable_at(fd: i32, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
+    process().fds.writable(fd).or_else(|e| match at {
+        Some(_) => Err(first(&*process().fds.get(fd)?, e, writes_nowhere)),
+        None => Err(e),
+    })
+}
+fn reads_nowhere(f: &dyn FileLike) -> bool {
+    f.seek(0, whence::CUR) == Err(Errno::ESPIPE)
+}
+/// Asked to write nothing: some have positions for reading only.
+fn writes_nowhere(f: &dyn FileLike) -> bool {
+    f.write_at(0, &mut Source::kernel(&[])) == Err(Errno::ESPIPE)
+}
+/// The error of a transfer at an offset that fails for another reason: having no positions comes first.
+#[cold]
+fn first(f: &dyn FileLike, e: Errno, nowhere: fn(&dyn FileLike) -> bool) -> Errno {
+    if nowhere(f) { Errno::ESPIPE } else { e }
+}
+
+/// Checks of a transfer with a list of pieces. `None`: they are nothing together, and then nothing else is looked at.
+fn checked<T>(
+    f: &dyn FileLike,
+    at: Option<u64>,
+    memory: Result<T>,
+    left: fn(&T) -> usize,
+    flags: u32,
+    nowhere: fn(&dyn FileLike) -> bool,
+) -> Result<Option<T>> {
+    let checked = memory.and_then(|m| match (left(&m), at) {
+        (0, Some(_)) if nowhere(f) => Err(Errno::ESPIPE),
+        (0, _) => Ok(None),
+        (n, at) => {
+            at.map_or(Ok(()), |at| check_span(at, n))?;
+            if flags & !rwf::ALL != 0 { Err(Errno::EOPNOTSUPP) } else { Ok(Some(m)) }
+        }
+    });
+    checked.map_err(|e| if at.is_some() { first(f, e, nowhere) } else { e })
+}
+
 /// `write`.
 pub fn write(fd: i32, buf: usize, count: usize) -> Result<usize> {
     let f = process().fds.writable(fd)?;
@@ -94,58 +142,43 @@ pub fn write(fd: i32, buf: usize, count: usize) -> Result<usize> {
 /// `writev`.
 pub fn writev(fd: i32, iov: usize, n: usize) -> Result<usize> {
     let f = process().fds.writable(fd)?;
-    raise_on(f.write(&mut Source::user_vecs(iov, n)?))
+    let src = checked(&*f, None, Source::user_vecs(iov, n), Source::left, 0, writes_nowhere)?;
+    src.map_or(Ok(0), |mut src| raise_on(f.write(&mut src)))
 }
 /// `pwrite64`.
 pub fn pwrite64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
     let to = offset(at)?;
-    let f = writable_at(fd, at)?;
-    check_span(to, count)?;
-    raise_on(f.write_at(to, &mut Source::user(buf, count)?))
+    let f = writable_at(fd, Some(to))?;
+    let src = Source::user(buf, count).and_then(|src| check_span(to, count).map(|()| src));
+    raise_on(f.write_at(to, &mut src.map_err(|e| first(&*f, e, writes_nowhere))?))
 }
 /// `pwritev`.
 pub fn pwritev(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<usize> {
     let to = offset(at)?;
-    raise_on(writable_at(fd, at)?.write_at(to, &mut Source::user_vecs(iov, n)?))
+    let f = writable_at(fd, Some(to))?;
+    let src = checked(&*f, Some(to), Source::user_vecs(iov, n), Source::left, 0, writes_nowhere)?;
+    src.map_or(Ok(0), |mut src| raise_on(f.write_at(to, &mut src)))
 }
 /// `pwritev2`.
-pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, high: usize, flags: u32) -> Result<usize> {
-    if flags & !rwf::ALL != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    if flags & rwf::NOWAIT != 0 {
-        let f = writable_at(fd, at)?;
-        let mut src = Source::user_vecs(iov, n)?;
-        // Files are refused, as by ext4, tmpfs and vfat: a page may have to be read or room to be made first.
-        return match f.downcast::<OpenFile>() {
-            Some(_) => Err(Errno::EOPNOTSUPP),
-            None if at == -1 => raise_on(f.write_now(&mut src)),
-            None => raise_on(f.write_at(offset(at)?, &mut src)),
-        };
-    }
-    let done = if flags & rwf::APPEND != 0 {
-        let f = writable_at(fd, at)?;
-        if at != -1 {
-            offset(at)?;
-        }
-        let mut src = Source::user_vecs(iov, n)?;
-        match f.downcast::<OpenFile>() {
-            Some(f) => raise_on(f.append(&mut src, at == -1))?,
-            // What has no positions appends anyway.
-            None if at == -1 => raise_on(f.write(&mut src))?,
-            None => raise_on(f.write_at(offset(at)?, &mut src))?,
-        }
-    } else if at == -1 {
-        writev(fd, iov, n)?
-    } else {
-        pwritev(fd, iov, n, at, high)?
+pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, _high: usize, flags: u32) -> Result<usize> {
+    let at = offset_or_none(at)?;
+    let f = writable_at(fd, at)?;
+    let Some(mut src) = checked(&*f, at, Source::user_vecs(iov, n), Source::left, flags, writes_nowhere)? else {
+        return Ok(0);
     };
-    if flags & (rwf::DSYNC | rwf::SYNC) != 0 && done > 0 {
-        let f = process().fds.get(fd)?;
-        // For pipes and sockets the flag means nothing.
-        if f.downcast::<OpenFile>().is_some() {
-            f.sync(flags & rwf::SYNC == 0)?;
-        }
+    let file = f.downcast::<OpenFile>();
+    let done = raise_on(match (file, at) {
+        // Files are refused, as by ext4, tmpfs and vfat: a page may have to be read or room to be made first.
+        (Some(_), _) if flags & rwf::NOWAIT != 0 => return Err(Errno::EOPNOTSUPP),
+        (None, None) if flags & rwf::NOWAIT != 0 => return raise_on(f.write_now(&mut src)),
+        (Some(file), _) if flags & rwf::APPEND != 0 => file.append(&mut src, at.is_none()),
+        // What has no positions appends anyway.
+        (_, None) => f.write(&mut src),
+        (_, Some(at)) => f.write_at(at, &mut src),
+    })?;
+    // For pipes and sockets the flag means nothing.
+    if flags & (rwf::DSYNC | rwf::SYNC) != 0 && done > 0 && file.is_some() {
+        f.sync(flags & rwf::SYNC == 0)?;
     }
     Ok(done)
 }

@@ -50,6 +50,22 @@ impl Snapshot {
             _ => Ok(Text(thread()?.name).s("\n").0),
         }
     }
+
+    /// Whether Linux makes it with seq_file: those have no positions to write at, and are sought from the beginning only. All
+    /// but `/proc/sys` and a process's memory are.
+    fn is_sequence(&self) -> bool {
+        let name = self.path.dentry.name();
+        if self.of_process {
+            return !matches!(&*name, b"cmdline" | b"environ");
+        }
+        let mut at = (name, self.path.dentry.parent());
+        while let (_, Some(dir)) = &at
+            && dir.parent().is_some()
+        {
+            at = (dir.name(), dir.parent());
+        }
+        *at.0 != *b"sys"
+    }
 }
 
 /// One decimal number, with white space around it. What follows it is taken and not looked at, as on Linux.
@@ -80,6 +96,15 @@ impl FileLike for Snapshot {
         facts().set_name(self.tid.unwrap_or(facts().pid()), &name[..n])?;
         Ok(all)
     }
+    fn write_at(&self, pos: u64, src: &mut Source<'_>) -> Result<usize> {
+        match self.node {
+            Node::Setting(_, set) if pos == 0 => write_setting(src, set),
+            // Taken and not looked at (kernel.sysctl_writes_strict).
+            Node::Setting(..) => Ok(src.left()),
+            _ if self.is_sequence() => Err(Errno::ESPIPE),
+            _ => Err(Errno::EINVAL),
+        }
+    }
     fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         let mut content = self.content.lock();
         if pos == 0 {
@@ -93,7 +118,10 @@ impl FileLike for Snapshot {
         let from = match whence {
             0 => 0,
             1 => *pos as i64,
-            _ => return Err(Errno::EINVAL),
+            _ if self.is_sequence() || *self.path.dentry.name() == *b"environ" => return Err(Errno::EINVAL),
+            // They say that they are empty.
+            2 => 0,
+            _ => return Err(Errno::ENXIO),
         };
         *pos = from.checked_add(offset).and_then(|p| u64::try_from(p).ok()).ok_or(Errno::EINVAL)?;
         Ok(*pos)
