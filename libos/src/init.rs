@@ -7,12 +7,18 @@
 /// An initialiser. Runs on the boot thread, after the console and before the program.
 pub type Init = extern "C" fn();
 
-/// Registers `$f` (an [`Init`]) to run when system call `$number` is linked.
+/// Registers `$f` (an [`Init`]) to run when system call `$number` is linked; `first`: before those that are not.
 #[macro_export]
 macro_rules! init_with {
     ($number:literal, $f:path) => {
+        $crate::init_with!(@in ".libos_init", $number, $f);
+    };
+    (first $number:literal, $f:path) => {
+        $crate::init_with!(@in ".libos_init_first", $number, $f);
+    };
+    (@in $section:literal, $number:literal, $f:path) => {
         core::arch::global_asm!(
-            concat!(".section .libos_init,\"awo\",@progbits,libos_sys_", $number),
+            concat!(".section ", $section, ",\"awo\",@progbits,libos_sys_", $number),
             ".balign 8",
             ".quad {}",
             ".text",

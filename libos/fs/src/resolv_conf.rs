@@ -1,5 +1,7 @@
 //! `/etc/resolv.conf`, as the network knows it: kept up to date where it is ours and nowhere else.
 //!
+//! An image without sockets has no network to tell of, and no such file.
+//!
 //! Ours is the file that [`defaults`](crate::defaults) made because no archive had that name, as long as the name still leads
 //! to it and nobody else wrote to it. It is written by what it is and not by its path, so that nothing is ever written to what
 //! the user mounted over it.
@@ -9,6 +11,7 @@ use crate::inode::At;
 use crate::limits::INFINITY;
 use crate::notify::{self, event};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 use libos_base::Result;
 use libos_base::abi::Timespec;
 use libos_base::io::Source;
@@ -49,6 +52,17 @@ impl State {
         notify::at(&path.dentry, event::MODIFY);
         done.map(|_| ())
     }
+}
+
+/// The image has a network.
+static EXPECTED: AtomicBool = AtomicBool::new(!cfg!(unibody_kernel));
+
+/// There will be something to tell. Before the name space is built.
+pub fn expect() {
+    EXPECTED.store(true, Ordering::Relaxed);
+}
+pub(crate) fn is_expected() -> bool {
+    EXPECTED.load(Ordering::Relaxed)
 }
 
 /// What the network says now. A name space that is not there yet gets it when it is built.

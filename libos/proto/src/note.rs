@@ -12,6 +12,8 @@ pub const VERSION: u32 = 1;
 pub const DISK: u32 = 1;
 /// Flag: folders of the host can be mounted.
 pub const SHARE: u32 = 2;
+/// Flag: it opens sockets.
+pub const SOCKETS: u32 = 4;
 /// Length of the descriptor.
 pub const LEN: usize = 16;
 

@@ -24,6 +24,12 @@ static NET: Once<Arc<Net>> = Once::new();
 const DHCP_WAIT: u64 = 3 * NS;
 
 crate::init_with!(41 /* socket */, init);
+crate::init_with!(first 41, announce);
+
+/// There is a network, which files of `/etc` may tell of: said before anything builds the name space.
+extern "C" fn announce() {
+    libos_fs::resolv_conf::expect();
+}
 
 /// The network. Loopback only before [`init`] and in images without `socket`.
 pub fn net() -> &'static Arc<Net> {

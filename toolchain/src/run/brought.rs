@@ -5,7 +5,7 @@ use super::options::RunArgs;
 use crate::image::Image;
 use anyhow::Result;
 use std::path::Path;
-use unibody_proto::cpio;
+use unibody_proto::{cpio, note};
 
 /// One line for each option that does not reach its file.
 pub fn left_alone(args: &RunArgs, image: &Image) -> Result<Vec<String>> {
@@ -16,7 +16,10 @@ pub fn left_alone(args: &RunArgs, image: &Image) -> Result<Vec<String>> {
         (args.hostname.is_some(), "--hostname", "etc/hostname"),
         (args.hostname.is_some(), "--hostname", "etc/hosts"),
     ] {
-        if given && let Some(whose) = whose(args, image, file)? {
+        let resolver = file == "etc/resolv.conf";
+        if given && resolver && image.note.flags & note::SOCKETS == 0 {
+            lines.push(format!("{option} changes nothing: {} opens no sockets", args.image.display()));
+        } else if given && let Some(whose) = whose(args, image, file)? {
             lines.push(format!("{option} does not change /{file}: that comes from {whose} and is left alone"));
         }
     }

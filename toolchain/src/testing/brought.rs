@@ -16,6 +16,7 @@ pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("brought/volume", volume));
     all.push(Case::new("brought/rootfs", rootfs));
     all.push(Case::new("brought/image", image));
+    all.push(Case::new("brought/without-sockets", without_sockets));
 }
 
 /// The content of these files of `/etc` in a VM with the user network, as `share.c` prints it, and what the tool said.
@@ -92,6 +93,31 @@ fn rootfs(context: &Context) -> Result<Tally> {
     std::os::unix::fs::symlink("../run/resolver/resolv.conf", dir.join("etc/resolv.conf"))?;
     let done = etc(context, &image, &options, &["/etc/resolv.conf", "/run/resolver"])?;
     same(&done, "ENOENT\nENOENT\n")?;
+    Ok(Tally::pass(""))
+}
+
+/// A program that opens no sockets is not told of name servers, and who names some hears that.
+fn without_sockets(context: &Context) -> Result<Tally> {
+    let dir = context.scratch("plain")?;
+    let (source, image) = (dir.join("plain.c"), dir.join("plain.img"));
+    let program = r#"
+        #include <stdio.h>
+        #include <sys/stat.h>
+        #include <fcntl.h>
+        int main(void)
+        {
+            static const char *const names[] = { "/etc/resolv.conf", "/etc/hosts" };
+            for (int i = 0; i < 2; i++) puts(open(names[i], O_RDONLY) < 0 ? "none" : "there");
+            return 0;
+        }
+    "#;
+    fs::write(&source, program)?;
+    let mut gcc = Command::new(context.bin()?.join("x86_64-unikernel-gcc"));
+    gcc.arg("-o").arg(&image).arg(&source);
+    process::run(&mut gcc, b"", Duration::from_secs(120))?.expect(0).context("building the image")?;
+    let done = etc(context, &image, &["--dns", "192.0.2.7"].map(OsStr::new), &[])?;
+    same(&done, "none\nthere\n")?;
+    ensure!(done.err().contains("--dns"), "nothing is said of --dns\n{}", done.report());
     Ok(Tally::pass(""))
 }
 

@@ -48,7 +48,8 @@ fn note_parts(image: &Path, file: &File) -> Result<()> {
     // Stripped while it was linked: the kernel itself will say what it lacks.
     let kept = |name: &str| elf.syms.is_empty() || elf.syms.iter().any(|s| elf.strtab.get_at(s.st_name) == Some(name));
     let mut flags = 0;
-    for (name, flag) in [("libos_with_disk", note::DISK), ("libos_with_share", note::SHARE)] {
+    let parts = [("libos_with_disk", note::DISK), ("libos_with_share", note::SHARE), ("libos_sys_41", note::SOCKETS)];
+    for (name, flag) in parts {
         if kept(name) {
             flags |= flag;
         }
