@@ -27,8 +27,19 @@ fn pieces<T>(range: Range<usize>, mut f: impl FnMut(Range<usize>, &Vma, usize) -
     Ok(list)
 }
 
-/// MADV_DONTNEED and MADV_FREE: drops the pages. What is private and anonymous reads as zeroes afterwards.
-pub fn discard(addr: usize, len: usize, only_private_anonymous: bool) -> Result<()> {
+/// Which pages are dropped: those that the advice is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Discard {
+    /// MADV_DONTNEED: what is private and anonymous reads as zeroes afterwards, what is of a file as the file.
+    All,
+    /// MADV_DONTNEED_LOCKED: also what mlock made present. It stays locked.
+    AlsoLocked,
+    /// MADV_FREE.
+    PrivateAnonymous,
+}
+
+/// Drops the pages.
+pub fn discard(addr: usize, len: usize, which: Discard) -> Result<()> {
     let all = range(addr, len, Errno::ENOMEM)?;
     let mut s = space::lock();
     s.check_not_kernel(all.clone())?;
@@ -40,19 +51,59 @@ pub fn discard(addr: usize, len: usize, only_private_anonymous: bool) -> Result<
         let piece = start.max(at)..v.end.min(all.end);
         at = piece.end;
         let private_anonymous = v.kind.is_zeroed() && !v.flags.contains(Flags::SHARED);
-        let refused = v.flags.contains(Flags::LOCKED)
-            || only_private_anonymous && !private_anonymous
-            // The image's pages exist only once.
-            || matches!(v.kind, Kind::Image);
+        let image = matches!(v.kind, Kind::Image);
+        let refused = which != Discard::AlsoLocked && v.flags.contains(Flags::LOCKED)
+            || which == Discard::PrivateAnonymous && !private_anonymous
+            // What may have been written to exists only once.
+            || image && !v.flags.contains(Flags::AS_LINKED);
         if refused {
             return Err(Errno::EINVAL);
         }
         // Shared anonymous pages are the object itself, not a copy: they stay.
-        let shared_anonymous = v.kind.is_zeroed() && !private_anonymous;
+        let stays = image || v.kind.is_zeroed() && !private_anonymous;
         let flags = v.flags;
-        if !shared_anonymous {
+        if !stays {
             s.discard(piece, flags);
         }
+    }
+    if hole || at < all.end { Err(Errno::ENOMEM) } else { Ok(()) }
+}
+
+/// MADV_REMOVE: the pages leave the shared memory or file itself, for all who see it.
+pub fn remove(addr: usize, len: usize) -> Result<()> {
+    /// FALLOC_FL_PUNCH_HOLE with FALLOC_FL_KEEP_SIZE.
+    const PUNCH: u32 = 3;
+    let all = range(addr, len, Errno::ENOMEM)?;
+    let mut at = all.start;
+    let mut hole = false;
+    while at < all.end {
+        let mut s = space::lock();
+        let Some((start, v)) = s.vmas.overlapping(at..all.end).next() else { break };
+        hole |= start > at;
+        let piece = start.max(at)..v.end.min(all.end);
+        at = piece.end;
+        let flags = v.flags;
+        let file = match &v.kind {
+            Kind::File(f, offset) => Some((f.clone(), offset + (piece.start - start) as u64)),
+            Kind::Anon if flags.contains(Flags::SHARED) => None,
+            Kind::Image => return Err(Errno::EACCES),
+            _ => return Err(Errno::EINVAL),
+        };
+        if flags.contains(Flags::LOCKED) {
+            return Err(Errno::EINVAL);
+        }
+        // As newer versions of Linux: what could be made writable.
+        if !flags.contains(Flags::SHARED) || flags.contains(Flags::READ_ONLY_FILE) {
+            return Err(Errno::EACCES);
+        }
+        let Some((file, offset)) = file else {
+            s.discard(piece, flags);
+            continue;
+        };
+        // The file's pages may have to leave mappings.
+        drop(s);
+        let file = file.downcast::<OpenFile>().ok_or(Errno::EINVAL)?;
+        file.path.inode().allocate(PUNCH, offset, piece.len() as u64)?;
     }
     if hole || at < all.end { Err(Errno::ENOMEM) } else { Ok(()) }
 }
@@ -142,7 +193,7 @@ pub fn residency(addr: usize, out: &mut [u8]) {
 }
 
 /// To whole pages, as Linux rounds: what is too large for that comes round to 0.
-fn page_up_wrapping(len: usize) -> usize {
+pub fn page_up_wrapping(len: usize) -> usize {
     len.wrapping_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
 }
 

@@ -45,19 +45,20 @@ pub fn check_prot(prot: Prot) -> Result<()> {
 /// Registers a segment of the image, which boot has mapped, as the program's. Parts of the kernel in it stay closed.
 pub fn add_image_segment(range: Range<usize>, prot: Prot) {
     let mut s = space::lock();
-    replace(&mut s, range.clone(), prot, Kind::Image);
+    let flags = if prot.contains(Prot::WRITE) { Flags::empty() } else { Flags::AS_LINKED };
+    replace(&mut s, range.clone(), prot, flags, Kind::Image);
     #[cfg(unibody_kernel)]
     for part in super::copy::kernel_parts() {
         let inside = part.start.max(range.start)..part.end.min(range.end);
-        replace(&mut s, inside, Prot::empty(), Kind::Kernel);
+        replace(&mut s, inside, Prot::empty(), Flags::empty(), Kind::Kernel);
     }
 }
 
-fn replace(s: &mut Space, range: Range<usize>, prot: Prot, kind: Kind) {
+fn replace(s: &mut Space, range: Range<usize>, prot: Prot, flags: Flags, kind: Kind) {
     let range = page_down(range.start)..page_up(range.end);
     if !range.is_empty() {
         while s.vmas.take(range.clone()).is_some() {}
-        s.vmas.insert(range.start, Vma { end: range.end, prot, flags: Flags::empty(), kind });
+        s.vmas.insert(range.start, Vma { end: range.end, prot, flags, kind });
     }
 }
 
@@ -205,6 +206,9 @@ pub fn protect(addr: usize, len: usize, prot: Prot) -> Result<()> {
         }
         if let Some((r, mut v)) = s.vmas.take(piece) {
             v.prot = prot;
+            if prot.contains(Prot::WRITE) {
+                v.flags -= Flags::AS_LINKED;
+            }
             v.flags.set(Flags::PROMISED, promise || v.flags.contains(Flags::PROMISED));
             s.apply_prot(r.clone(), &v);
             s.vmas.insert(r.start, v);

@@ -34,6 +34,8 @@ bitflags::bitflags! {
         const LOCKED = 8;
         /// A shared mapping of a file that is not open for writing: may not become writable.
         const READ_ONLY_FILE = 16;
+        /// Of the image, and never writable since boot: its pages are what the file says.
+        const AS_LINKED = 32;
     }
 }
 

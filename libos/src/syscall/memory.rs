@@ -1,5 +1,6 @@
 //! mmap and its family.
 
+use crate::mm::advice::Discard;
 use crate::mm::program::{self, Place};
 use crate::mm::vma::Flags;
 use crate::mm::{Prot, advice, remap};
@@ -157,6 +158,7 @@ pub fn mremap(old: usize, old_len: usize, new_len: usize, flags: u32, to: usize)
     if flags & !(MAYMOVE | FIXED) != 0 {
         return Err(Errno::EINVAL);
     }
+    let (old_len, new_len) = (advice::page_up_wrapping(old_len), advice::page_up_wrapping(new_len));
     remap::remap(old, old_len, new_len, flags & MAYMOVE != 0, (flags & FIXED != 0).then_some(to))
 }
 
@@ -201,17 +203,20 @@ pub fn madvise(addr: usize, len: usize, advice: i32) -> Result<usize> {
     match advice {
         // NORMAL, RANDOM, SEQUENTIAL; HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP: hints that need no action. DONTFORK, DOFORK,
         // KEEPONFORK: kept by never forking.
-        0..=2 | 10 | 11 | 14..=17 | 19 => advice::check_mapped(addr, len),
+        // MERGEABLE, UNMERGEABLE: as on a Linux whose merging is not switched on.
+        0..=2 | 10..=17 | 19 => advice::check_mapped(addr, len),
         // WIPEONFORK: the same, for private anonymous memory.
         18 => advice::check_each(addr, len, |v| v.kind.is_zeroed() && !v.flags.contains(Flags::SHARED)),
         // COLD, PAGEOUT: hints.
         20 | 21 => advice::check_each(addr, len, |v| !v.flags.contains(Flags::LOCKED)),
         3 => advice::will_need(addr, len),
-        4 => advice::discard(addr, len, false),
-        8 => advice::discard(addr, len, true),
+        4 => advice::discard(addr, len, Discard::All),
+        8 => advice::discard(addr, len, Discard::PrivateAnonymous),
+        9 => advice::remove(addr, len),
         22 => advice::populate(addr, len, false),
         23 => advice::populate(addr, len, true),
-        // REMOVE (punching holes), MERGEABLE (no page merging here) and what is not known.
+        24 => advice::discard(addr, len, Discard::AlsoLocked),
+        // COLLAPSE (there are no huge pages), HWPOISON and SOFT_OFFLINE, and what is not known.
         _ => Err(Errno::EINVAL),
     }
     .map(|()| 0)
