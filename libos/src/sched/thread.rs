@@ -149,6 +149,11 @@ impl Thread {
         self.nice.store(v.clamp(-20, 19), Relaxed);
     }
 
+    /// Whether it runs, or would with a processor.
+    pub fn is_runnable(&self) -> bool {
+        !self.state.is_parked()
+    }
+
     /// `R`unning or runnable, `S`leeping (a signal wakes it), `D` (none does), as `/proc/*/stat` says it.
     pub fn state_letter(&self) -> char {
         match (self.state.is_parked(), self.state.is_interruptible()) {

@@ -25,7 +25,7 @@ mod state;
 #[cfg(unibody_kernel)]
 pub use deliver::{deliver, fault};
 pub use mask::{change_mask, set_mask, with_temporary_mask};
-pub use post::{Sent, post_process, post_process_info, post_thread, post_timer, raise_current};
+pub use post::{Sent, post_process, post_process_busy, post_process_info, post_thread, post_timer, raise_current};
 pub use queue::{Entry, Expiry, Info, Queue, code};
 pub use set::*;
 pub use state::{Action, SIG_DFL, SIG_IGN, ThreadSignals, sa};

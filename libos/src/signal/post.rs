@@ -5,7 +5,7 @@ use super::set::{Default as Act, SigSet, default_action, name};
 use super::state::{PROCESS, action, ignored};
 use crate::sched::{self, Thread, Unpark};
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use libos_base::Result;
 use libos_base::thread::Park;
 
@@ -51,8 +51,9 @@ pub enum Sent {
     Nowhere,
 }
 
-/// Sends the signal of a timer's setting `number` to a thread, or to the process. For kernel threads.
-pub fn post_timer(tid: Option<u32>, info: Info, timer: Arc<dyn Expiry>, number: u32) -> Sent {
+/// Sends the signal of a timer's setting `number` to a thread, or to the process; `busy`: best to a thread that runs. For
+/// kernel threads.
+pub fn post_timer(tid: Option<u32>, info: Info, timer: Arc<dyn Expiry>, number: u32, busy: bool) -> Sent {
     let signo = info.signo;
     // The process's is judged by the main thread, which may have ended before the others.
     let t = sched::find(tid.unwrap_or(sched::PID));
@@ -70,7 +71,7 @@ pub fn post_timer(tid: Option<u32>, info: Info, timer: Arc<dyn Expiry>, number: 
         None => {
             PROCESS.with_pending(|q| q.push_timer(info, timer, number));
             super::signalfd::posted();
-            wake_one(signo);
+            if busy { wake_busy(signo) } else { wake_one(signo) }
         }
     }
     Sent::Queued
@@ -89,6 +90,15 @@ pub fn post_thread(t: &Thread, info: Info) -> Result<()> {
 
 /// Sends to the process: one of the threads that do not block it takes it. Not for interrupt handlers.
 pub fn post_process_info(info: Info) -> Result<()> {
+    post_process_by(info, wake_one)
+}
+/// A standard signal for whoever used up processor time: best one of the threads that run.
+pub fn post_process_busy(info: Info) {
+    // A standard signal cannot fail.
+    let _ = post_process_by(info, wake_busy);
+}
+
+fn post_process_by(info: Info, wake: fn(i32)) -> Result<()> {
     let signo = info.signo;
     let me = sched::try_current().filter(|t| t.is_program);
     let main = sched::find(sched::PID);
@@ -99,7 +109,7 @@ pub fn post_process_info(info: Info) -> Result<()> {
     }
     PROCESS.with_pending(|q| q.push(info))?;
     super::signalfd::posted();
-    wake_one(signo);
+    wake(signo);
     Ok(())
 }
 
@@ -116,6 +126,30 @@ pub(super) fn wake_one(signo: i32) {
     });
     if let Some(t) = chosen {
         notify(&t, signo);
+    }
+}
+
+/// The same, if one of the threads that run will take it: which of them takes turns, as a profiler wants it.
+fn wake_busy(signo: i32) {
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    let fits = |t: &Thread| wants(t, signo) && t.is_runnable();
+    let mut n = 0;
+    sched::for_each_thread(|t| n += usize::from(fits(t)));
+    let mut before = TURN.fetch_add(1, Relaxed).checked_rem(n);
+    let mut chosen: Option<Arc<Thread>> = None;
+    sched::for_each_thread(|t| {
+        if let Some(left) = before
+            && fits(t)
+        {
+            before = left.checked_sub(1);
+            if before.is_none() {
+                chosen = Some(t.clone());
+            }
+        }
+    });
+    match chosen {
+        Some(t) => notify(&t, signo),
+        None => wake_one(signo),
     }
 }
 

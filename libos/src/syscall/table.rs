@@ -34,10 +34,10 @@ crate::syscalls! {
     22 pipe(fds: Out) => fd::pipe, full;
     23 select(nfds: Int, readfds: InOut, writefds: InOut, exceptfds: InOut, timeout: InOut) => poll::select, full;
     24 sched_yield() => thread::sched_yield, full;
-    25 mremap(old: Ptr, old_length: Size, new_length: Size, flags: Flags, new: Ptr) => memory::mremap, partial "no MREMAP_DONTUNMAP, no second mapping of shared memory (old length 0), ranges within one mapping";
+    25 mremap(old: Ptr, old_length: Size, new_length: Size, flags: Flags, new: Ptr) => memory::mremap, partial "no MREMAP_DONTUNMAP, no second mapping of anonymous shared memory (old length 0); what grows or moves lies within one mapping";
     26 msync(addr: Ptr, length: Size, flags: Flags) => memory::msync, full;
     27 mincore(addr: Ptr, length: Size, vec: Out) => memory::mincore, full;
-    28 madvise(addr: Ptr, length: Size, advice: Int) => memory::madvise, partial "no MADV_REMOVE, no MADV_MERGEABLE (EINVAL); MADV_FREE frees at once; MADV_DONTNEED not on the image (EINVAL)";
+    28 madvise(addr: Ptr, length: Size, advice: Int) => memory::madvise, partial "MADV_FREE frees at once; nothing is merged; MADV_DONTNEED not on what the image may have written to, no MADV_COLLAPSE, no MADV_HWPOISON (EINVAL)";
     29 shmget() => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";
     30 shmat() => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";
     31 shmctl() => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";
@@ -45,9 +45,9 @@ crate::syscalls! {
     33 dup2(oldfd: Fd, newfd: Fd) => fd::dup2, full;
     34 pause() => signal::pause, full;
     35 nanosleep(req: Timespec, rem: Out) => time::nanosleep, full;
-    36 getitimer(which: Op, value: Out) => time::getitimer, partial "ITIMER_REAL only (EINVAL)";
+    36 getitimer(which: Op, value: Out) => time::getitimer, partial "ITIMER_VIRTUAL counts all processor time, as getrusage does";
     37 alarm(seconds: Uint) => time::alarm, full;
-    38 setitimer(which: Op, new: In, old: Out) => time::setitimer, partial "ITIMER_REAL only (EINVAL)";
+    38 setitimer(which: Op, new: In, old: Out) => time::setitimer, partial "ITIMER_VIRTUAL counts all processor time, as getrusage does";
     39 getpid() => process::getpid, full;
     40 sendfile(out_fd: Fd, in_fd: Fd, offset: InOut, count: Size) => file::sendfile, full;
     41 socket(domain: Int, type: Flags, protocol: Int) => socket::socket, partial "AF_INET, AF_INET6, AF_UNIX, and AF_NETLINK for NETLINK_ROUTE; docs/SOCKETS.md; no raw sockets (EPROTONOSUPPORT)";
@@ -231,7 +231,7 @@ crate::syscalls! {
     219 restart_syscall() => refused ENOSYS "not built; no program that was ported asks for it";
     220 semtimedop() => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";
     221 fadvise64(fd: Fd, offset: Off, len: Off, advice: Int) => file::fadvise64, full;
-    222 timer_create(clock: Clock, event: In, id: Out) => time::timer_create, partial "no CPU-time clocks (EOPNOTSUPP)";
+    222 timer_create(clock: Clock, event: In, id: Out) => time::timer_create, full;
     223 timer_settime(id: Int, flags: Flags, new: In, old: Out) => time::timer_settime, full;
     224 timer_gettime(id: Int, value: Out) => time::timer_gettime, full;
     225 timer_getoverrun(id: Int) => time::timer_getoverrun, full;
@@ -239,7 +239,7 @@ crate::syscalls! {
     227 clock_settime(clock: Clock, time: Timespec) => time::clock_settime, full;
     228 clock_gettime(clock: Clock, time: Out) => time::clock_gettime, full;
     229 clock_getres(clock: Clock, res: Out) => time::clock_getres, full;
-    230 clock_nanosleep(clock: Clock, flags: Flags, req: Timespec, rem: Out) => time::clock_nanosleep, partial "no CPU-time clocks (EOPNOTSUPP)";
+    230 clock_nanosleep(clock: Clock, flags: Flags, req: Timespec, rem: Out) => time::clock_nanosleep, full;
     231 exit_group(status: Int) => thread::exit_group, full;
     232 epoll_wait(epfd: Fd, events: Out, maxevents: Int, timeout: Int) => epoll::epoll_wait, full;
     233 epoll_ctl(epfd: Fd, op: Op, fd: Fd, event: In) => epoll::epoll_ctl, full;

@@ -3,7 +3,7 @@
 use crate::sched::{self, current};
 use crate::timer::posix::{self, Notify};
 use crate::timer::wall::{self, Line, When};
-use crate::timer::{interval, timerfd::TimerFd};
+use crate::timer::{cpu_clock, cpu_interval, interval, timerfd::TimerFd};
 use crate::wallclock;
 use libos_base::abi::{Timespec, Timeval};
 use libos_base::file::FileLike;
@@ -24,18 +24,19 @@ const CLOCK_BOOTTIME_ALARM: i32 = 9;
 const CLOCK_TAI: i32 = 11;
 
 /// CPU clocks of a process or thread are negative numbers (linux/posix-timers.h): pid or tid, inverted, above three bits of kind.
-fn cpu_clock(id: i32) -> Result<u64> {
+/// The kinds (all, the user's, as the scheduler counts) are one here.
+fn cpu_line(id: i32) -> Result<Line> {
     let who = !(id >> 3) as u32;
     if id & 3 == 3 {
         return Err(Errno::EINVAL);
     }
     if id & 4 == 0 {
-        return if who == 0 || who == sched::PID { Ok(sched::process_cpu_ns()) } else { Err(Errno::EINVAL) };
+        return if who == 0 || who == sched::PID { Ok(cpu_clock::of_process()) } else { Err(Errno::EINVAL) };
     }
     if who == 0 {
-        return Ok(current().cpu_ns());
+        return Ok(cpu_clock::of_thread(current().tid));
     }
-    sched::find(who).filter(|t| t.is_program).map(|t| t.cpu_ns()).ok_or(Errno::EINVAL)
+    sched::find(who).filter(|t| t.is_program).map(|t| cpu_clock::of_thread(t.tid)).ok_or(Errno::EINVAL)
 }
 
 fn read_clock(id: i32) -> Result<u64> {
@@ -47,7 +48,7 @@ fn read_clock(id: i32) -> Result<u64> {
         CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM | CLOCK_TAI => wallclock::now(),
         CLOCK_PROCESS_CPUTIME_ID => sched::process_cpu_ns(),
         CLOCK_THREAD_CPUTIME_ID => current().cpu_ns(),
-        ..0 => cpu_clock(id)?,
+        ..0 => cpu_line(id)?.now(),
         _ => return Err(Errno::EINVAL),
     })
 }
@@ -120,31 +121,32 @@ fn sleep_until(deadline: When) -> Result<()> {
     }
 }
 
-fn sleep_for(ns: u64, rem: usize) -> Result<usize> {
-    let deadline = When::after(ns);
+fn sleep_for(deadline: When, rem: usize) -> Result<usize> {
     let r = sleep_until(deadline);
     if r.is_err() {
-        user::write_opt(rem, &Timespec::from_ns(deadline.ns.saturating_sub(monotonic_ns())))?;
+        user::write_opt(rem, &Timespec::from_ns(deadline.ns.saturating_sub(deadline.line.now())))?;
     }
     r.map(|()| 0)
 }
 
 /// `nanosleep`.
 pub fn nanosleep(req: usize, rem: usize) -> Result<usize> {
-    sleep_for(user::read::<Timespec>(req)?.to_ns()?, rem)
+    sleep_for(When::after(user::read::<Timespec>(req)?.to_ns()?), rem)
 }
 
 const TIMER_ABSTIME: u32 = 1;
 
-/// What an absolute time of that clock is a time of. EINVAL: no such clock. EOPNOTSUPP: one that nothing can wait for;
-/// those of processor time are among them.
+/// What an absolute time of that clock is a time of. EINVAL: no such clock. EOPNOTSUPP: one that nothing can wait for.
 fn line_of(clock: i32) -> Result<Line> {
     /// The low bits of clocks that are descriptors (linux/posix-timers.h, CLOCKFD), of which there are none here.
     const DESCRIPTOR: i32 = 3;
     match clock {
         CLOCK_REALTIME | CLOCK_TAI | CLOCK_REALTIME_ALARM => Ok(Line::Wall),
         CLOCK_MONOTONIC | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => Ok(Line::Monotonic),
+        CLOCK_PROCESS_CPUTIME_ID => Ok(cpu_clock::of_process()),
+        CLOCK_THREAD_CPUTIME_ID => Ok(cpu_clock::of_thread(current().tid)),
         ..0 if clock & 7 == DESCRIPTOR => Err(Errno::EOPNOTSUPP),
+        ..0 => cpu_line(clock),
         _ => read_clock(clock).and(Err(Errno::EOPNOTSUPP)),
     }
 }
@@ -153,8 +155,12 @@ fn line_of(clock: i32) -> Result<Line> {
 pub fn clock_nanosleep(clock: i32, flags: u32, req: usize, rem: usize) -> Result<usize> {
     let line = line_of(clock)?;
     let ns = user::read::<Timespec>(req)?.to_ns()?;
+    // Nobody waits for time that only he himself would use.
+    if cpu_clock::is_own(line) {
+        return Err(if clock == CLOCK_THREAD_CPUTIME_ID { Errno::EOPNOTSUPP } else { Errno::EINVAL });
+    }
     if flags & TIMER_ABSTIME == 0 {
-        return sleep_for(ns, rem);
+        return sleep_for(line.after(ns), rem);
     }
     sleep_until(When { ns, line }).map(|()| 0).map_err(|_| Errno::ERESTARTNOHAND)
 }
@@ -183,24 +189,32 @@ fn ns_to_val(ns: u64) -> Timeval {
 
 const ITIMER_REAL: i32 = 0;
 
+fn cpu_itimer(which: i32) -> Result<cpu_interval::Which> {
+    match which {
+        1 => Ok(cpu_interval::Which::Virtual),
+        2 => Ok(cpu_interval::Which::Prof),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
 /// `setitimer`.
 pub fn setitimer(which: i32, new: usize, old: usize) -> Result<usize> {
     let v = if new == 0 { ItimerVal::default() } else { user::read(new)? };
     let (value, every) = (val_to_ns(v.value)?, val_to_ns(v.interval)?);
-    if which != ITIMER_REAL {
-        return Err(Errno::EINVAL);
-    }
-    let (left, interval) = interval::set(value, every)?;
+    let (left, interval) = match which {
+        ITIMER_REAL => interval::set(value, every)?,
+        _ => cpu_interval::set(cpu_itimer(which)?, value, every)?,
+    };
     user::write_opt(old, &ItimerVal { interval: ns_to_val(interval), value: ns_to_val(left) })?;
     Ok(0)
 }
 
 /// `getitimer`.
 pub fn getitimer(which: i32, out: usize) -> Result<usize> {
-    if which != ITIMER_REAL {
-        return Err(Errno::EINVAL);
-    }
-    let (left, interval) = interval::get();
+    let (left, interval) = match which {
+        ITIMER_REAL => interval::get(),
+        _ => cpu_interval::get(cpu_itimer(which)?),
+    };
     user::write(out, &ItimerVal { interval: ns_to_val(interval), value: ns_to_val(left) })?;
     Ok(0)
 }
@@ -219,7 +233,7 @@ abi_struct! {
 
 /// `timer_create`.
 pub fn timer_create(clock: i32, event: usize, out: usize) -> Result<usize> {
-    line_of(clock)?;
+    let line = line_of(clock)?;
     let notify = if event == 0 {
         None
     } else {
@@ -236,7 +250,7 @@ pub fn timer_create(clock: i32, event: usize, out: usize) -> Result<usize> {
             _ => return Err(Errno::EINVAL),
         })
     };
-    let id = posix::create(clock, notify)?;
+    let id = posix::create(line, notify)?;
     if let Err(e) = user::write(out, &(id as i32)) {
         posix::delete(id)?;
         return Err(e);
@@ -245,12 +259,12 @@ pub fn timer_create(clock: i32, event: usize, out: usize) -> Result<usize> {
 }
 
 /// (first expiry, interval) of a setting; 0: off.
-fn first_of(clock: i32, new: &ItimerSpec, absolute_time: bool) -> Result<(When, u64)> {
+fn first_of(line: Line, new: &ItimerSpec, absolute_time: bool) -> Result<(When, u64)> {
     let (value, every) = (new.value.to_ns()?, new.interval.to_ns()?);
     let first = match value {
         0 => When::default(),
-        ns if absolute_time => When { ns, line: line_of(clock)? },
-        ns => When::after(ns),
+        ns if absolute_time => When { ns, line },
+        ns => line.after(ns),
     };
     Ok((first, every))
 }
@@ -263,7 +277,10 @@ fn spec((left, interval): (u64, u64)) -> ItimerSpec {
 pub fn timer_settime(id: i32, flags: u32, new: usize, old: usize) -> Result<usize> {
     let new: ItimerSpec = user::read(new)?;
     let t = posix::find(id as usize)?;
-    let (first, every) = first_of(t.clock, &new, flags & TIMER_ABSTIME != 0)?;
+    if cpu_clock::is_gone(t.line) {
+        return Err(Errno::ESRCH);
+    }
+    let (first, every) = first_of(t.line, &new, flags & TIMER_ABSTIME != 0)?;
     let before = t.set(first, every)?;
     user::write_opt(old, &spec(before))?;
     Ok(0)
@@ -291,8 +308,9 @@ const TFD_TIMER_CANCEL_ON_SET: u32 = 2;
 
 /// `timerfd_create`.
 pub fn timerfd_create(clock: i32, flags: u32) -> Result<usize> {
-    if line_of(clock).is_err() || clock == CLOCK_TAI {
-        return Err(Errno::EINVAL);
+    match line_of(clock) {
+        Ok(Line::Monotonic | Line::Wall) if clock != CLOCK_TAI => {}
+        _ => return Err(Errno::EINVAL),
     }
     if flags & !(TFD_NONBLOCK | TFD_CLOEXEC) != 0 {
         return Err(Errno::EINVAL);
@@ -313,7 +331,7 @@ pub fn timerfd_settime(fd: i32, flags: u32, new: usize, old: usize) -> Result<us
         return Err(Errno::EINVAL);
     }
     let before = with_timerfd(fd, |t| {
-        let (first, every) = first_of(t.clock(), &new, flags & TIMER_ABSTIME != 0)?;
+        let (first, every) = first_of(line_of(t.clock())?, &new, flags & TIMER_ABSTIME != 0)?;
         t.set(first, every, flags & TFD_TIMER_CANCEL_ON_SET != 0)
     })?;
     user::write_opt(old, &spec(before))?;

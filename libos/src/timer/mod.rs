@@ -5,6 +5,8 @@
 //! as it likes. Heaps have room for every timer that exists, so setting one never allocates and never fails.
 #![cfg_attr(not(unibody_kernel), allow(dead_code, reason = "host builds test the logic and never switch threads"))]
 
+pub mod cpu_clock;
+pub mod cpu_interval;
 #[cfg(unibody_kernel)]
 pub mod cpu_limit;
 mod heap;

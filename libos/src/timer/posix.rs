@@ -40,8 +40,8 @@ struct State {
 pub struct PosixTimer {
     me: Weak<Self>,
     timer: Timer,
-    /// The clock it was made for.
-    pub clock: i32,
+    /// What times of the clock that it was made for are.
+    pub line: Line,
     id: usize,
     notify: Notify,
     /// Before the locks of signal queues, which are not held together with it.
@@ -139,7 +139,7 @@ fn heeded(signo: i32) {
 }
 
 /// Makes a timer; its id. `None`: SIGALRM with the id as its value. EAGAIN when there are too many.
-pub fn create(clock: i32, notify: Option<Notify>) -> Result<usize> {
+pub fn create(line: Line, notify: Option<Notify>) -> Result<usize> {
     signal::ON_HEEDED.set(|| heeded);
     let mut all = ALL.lock();
     let id = match all.iter().position(Option::is_none) {
@@ -154,7 +154,7 @@ pub fn create(clock: i32, notify: Option<Notify>) -> Result<usize> {
     let made = super::owned(|me: Weak<PosixTimer>, timer| PosixTimer {
         timer: timer(me.clone()),
         me,
-        clock,
+        line,
         id,
         notify,
         state: Mutex::new(State::default()),
@@ -189,7 +189,8 @@ impl PosixTimer {
     fn send(&self, number: u32) {
         let (Notify::Signal { tid, signo, value }, Some(me)) = (self.notify, self.me.upgrade()) else { return };
         let info = Info { signo, code: code::SI_TIMER, word16: self.id as u64, word24: value, ..Info::default() };
-        if signal::post_timer(tid, info, me, number) == Sent::Ignored {
+        let busy = matches!(self.line, Line::Cpu(..));
+        if signal::post_timer(tid, info, me, number, busy) == Sent::Ignored {
             self.ignored(number);
         }
     }

@@ -3,7 +3,7 @@
 use super::wall::{Line, When};
 
 /// What a timer is set to, and how often it expired. Every `now` is a time of its own line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 pub struct Setting {
     /// Next expiry; 0: not armed.
     pub deadline: u64,

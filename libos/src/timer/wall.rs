@@ -5,6 +5,7 @@
 //! says so first and looks at the clock second; a step changes the clock first and looks for waiters second. So none is
 //! missed.
 
+use super::cpu_clock::Source;
 use crate::sched::{current, for_each_thread};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -15,13 +16,25 @@ use libos_base::thread::{self, FOREVER, Park, Wake};
 use libos_base::time::{NS, monotonic_ns, realtime_ns};
 
 /// What a point in time is a time of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 pub enum Line {
     /// Nanoseconds since boot.
     #[default]
     Monotonic,
     /// Nanoseconds since 1970.
     Wall,
+    /// Nanoseconds of processor time, of whom the number says.
+    Cpu(&'static Source, u32),
+}
+
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        match (*self, *other) {
+            (Self::Monotonic, Self::Monotonic) | (Self::Wall, Self::Wall) => true,
+            (Self::Cpu(a, n), Self::Cpu(b, m)) => core::ptr::eq(a, b) && n == m,
+            _ => false,
+        }
+    }
 }
 
 impl Line {
@@ -30,12 +43,13 @@ impl Line {
         match self {
             Self::Monotonic => monotonic_ns(),
             Self::Wall => realtime_ns(),
+            Self::Cpu(source, who) => source.now(who),
         }
     }
 }
 
 /// A point in time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq)]
 pub struct When {
     /// [`FOREVER`]: never.
     pub ns: u64,
@@ -58,25 +72,31 @@ impl When {
     /// Where it lies on the monotonic clock, as the wall clock goes now. What is far away is given as nearer, to be
     /// looked at again.
     pub fn monotonic(self) -> u64 {
-        if self.line == Line::Monotonic || self.ns == FOREVER {
-            return self.ns;
+        match self.line {
+            _ if self.ns == FOREVER => FOREVER,
+            Line::Monotonic => self.ns,
+            Line::Wall => monotonic_ns().saturating_add(self.ns.saturating_sub(realtime_ns()).min(LOOK_NS)),
+            Line::Cpu(source, who) => source.monotonic(who, self.ns),
         }
-        monotonic_ns().saturating_add(self.ns.saturating_sub(realtime_ns()).min(LOOK_NS))
     }
 }
 
 /// [`thread::park`] to a point in time.
 pub fn park(until: When, interruptible: bool) -> Wake {
-    if until.line == Line::Monotonic {
-        return thread::park(until.ns, interruptible);
-    }
-    crate::wallclock::check();
-    let waits = &current().waits_for_wall;
-    waits.store(true, SeqCst);
-    let wake = thread::park(until.monotonic(), interruptible);
-    waits.store(false, Relaxed);
-    // Set back in the last moment, or only to look whether the machine stood still.
-    if wake == Wake::Timeout && realtime_ns() < until.ns { Wake::Token } else { wake }
+    let wake = match until.line {
+        Line::Monotonic => return thread::park(until.ns, interruptible),
+        Line::Wall => {
+            crate::wallclock::check();
+            let waits = &current().waits_for_wall;
+            waits.store(true, SeqCst);
+            let wake = thread::park(until.monotonic(), interruptible);
+            waits.store(false, Relaxed);
+            wake
+        }
+        Line::Cpu(..) => thread::park(until.monotonic(), interruptible),
+    };
+    // Set back in the last moment, or only to look: whether the machine stood still, or how much was used.
+    if wake == Wake::Timeout && until.line.now() < until.ns { Wake::Token } else { wake }
 }
 
 /// What is told of steps of the wall clock.

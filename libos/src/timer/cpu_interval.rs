@@ -1,0 +1,85 @@
+//! setitimer(ITIMER_VIRTUAL) and ITIMER_PROF: SIGVTALRM and SIGPROF for processor time of the process. All of it is counted as
+//! the user's (`getrusage` says so, too), so the two go alike.
+
+use super::cpu_clock;
+use super::wall::When;
+use super::{Expire, Setting, Timer};
+use crate::signal::{self, Info, SIGPROF, SIGVTALRM};
+use alloc::sync::{Arc, Weak};
+use libos_base::Result;
+use libos_base::sync::{Mutex, Once};
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    Virtual,
+    Prof,
+}
+
+struct Alarm {
+    timer: Timer,
+    signo: i32,
+    setting: Mutex<Setting>,
+}
+
+static ALARMS: [Once<Arc<Alarm>>; 2] = [Once::new(), Once::new()];
+
+impl Expire for Alarm {
+    fn expire(&self) {
+        let expired = {
+            let mut s = self.setting.lock();
+            let now = s.line.now();
+            let n = s.take(now);
+            self.arm(&s);
+            n > 0
+        };
+        if expired {
+            signal::post_process_busy(Info::kernel(self.signo));
+        }
+    }
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+}
+
+impl Alarm {
+    fn arm(&self, s: &Setting) {
+        if s.armed() {
+            self.timer.set(s.monotonic());
+        }
+    }
+}
+
+fn alarm(which: Which) -> Result<&'static Arc<Alarm>> {
+    let place = &ALARMS[which as usize];
+    if let Some(a) = place.get() {
+        return Ok(a);
+    }
+    let signo = if which == Which::Virtual { SIGVTALRM } else { SIGPROF };
+    let a = super::owned(|me: Weak<Alarm>, timer| Alarm {
+        timer: timer(me),
+        signo,
+        setting: Mutex::new(Setting::default()),
+    })?;
+    Ok(place.set(|| a))
+}
+
+/// Sets it (0: off); (time left, interval) of before, in nanoseconds. ENOMEM.
+pub fn set(which: Which, value_ns: u64, interval_ns: u64) -> Result<(u64, u64)> {
+    let a = alarm(which)?;
+    let first = if value_ns == 0 { When::default() } else { cpu_clock::of_process().after(value_ns) };
+    let mut s = a.setting.lock();
+    let old = s.left(s.line.now());
+    *s = Setting::new(first, interval_ns);
+    a.timer.cancel();
+    a.arm(&s);
+    Ok(old)
+}
+
+/// (time left, interval).
+pub fn get(which: Which) -> (u64, u64) {
+    ALARMS[which as usize].get().map_or((0, 0), |a| {
+        let s = a.setting.lock();
+        s.left(s.line.now())
+    })
+}
