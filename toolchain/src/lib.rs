@@ -1,7 +1,6 @@
 //! The `unibody` command and the cross toolchain `x86_64-unikernel-*`.
 
 pub mod apt;
-pub mod bench;
 pub mod build;
 pub mod cli;
 pub mod command;
@@ -11,6 +10,7 @@ pub mod fingerprint;
 pub mod hosted;
 pub mod image;
 pub mod lock;
+pub mod output;
 pub mod packages;
 pub mod paths;
 pub mod ports;
@@ -18,6 +18,5 @@ pub mod progress;
 pub mod run;
 pub mod state;
 pub mod sysroot;
-pub mod testing;
 pub mod vmm;
 pub mod wrapper;

@@ -1,5 +1,7 @@
-//! The `unibody` command. Everything is in the library, so that tests and the wrappers share it.
+//! The `unibody` command. Everything is in the library, so that tests share it.
+
+use unibody::{cli, wrapper};
 
 fn main() -> std::process::ExitCode {
-    unibody::wrapper::as_invoked().unwrap_or_else(unibody::cli::main)
+    wrapper::as_invoked().unwrap_or_else(cli::main::<cli::Command>)
 }

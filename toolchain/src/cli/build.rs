@@ -1,6 +1,6 @@
 //! `unibody build`.
 
-use super::output;
+use crate::output;
 use crate::{build, ports, sysroot, wrapper};
 use anyhow::Result;
 use std::path::PathBuf;

@@ -32,7 +32,7 @@ impl Completions {
         };
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut C::command(), "unibody", &mut script);
-        super::output::bytes(&script)?;
+        crate::output::bytes(&script)?;
         Ok(0)
     }
 }

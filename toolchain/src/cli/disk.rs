@@ -1,6 +1,6 @@
 //! `unibody disk`.
 
-use super::output;
+use crate::output;
 use crate::run::{disk, disk_grow};
 use anyhow::Result;
 use clap::Subcommand;

@@ -1,6 +1,6 @@
 //! `unibody doctor`.
 
-use super::output;
+use crate::output;
 use crate::vmm::accel;
 use crate::{command, packages, paths, state};
 use anyhow::Result;

@@ -1,9 +1,10 @@
 //! `unibody inspect`.
 
-use super::{output, resolve};
+use super::resolve;
 use crate::image::Image;
 use crate::image::hardening::Check;
 use crate::image::report::{Report, report};
+use crate::output;
 use crate::state::{self, Record, entry::Entry};
 use anyhow::Result;
 use serde::Serialize;

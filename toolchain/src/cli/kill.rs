@@ -1,6 +1,6 @@
 //! `unibody kill`.
 
-use super::output;
+use crate::output;
 use crate::state;
 use crate::state::client::{Request, ask};
 use anyhow::Result;

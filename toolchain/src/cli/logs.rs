@@ -1,6 +1,6 @@
 //! `unibody logs`.
 
-use super::output;
+use crate::output;
 use crate::run::log;
 use crate::state;
 use anyhow::{Result, bail};

@@ -1,6 +1,5 @@
 //! The command line that users see: one file a command.
 
-mod bench;
 mod build;
 mod clean;
 mod completions;
@@ -9,7 +8,6 @@ mod doctor;
 mod inspect;
 mod kill;
 mod logs;
-pub mod output;
 mod ports;
 mod ps;
 mod resolve;
@@ -21,7 +19,7 @@ mod uninstall;
 
 use crate::{failure, hosted, run::detach};
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Turns existing POSIX programs into bootable images, and runs them
@@ -31,16 +29,26 @@ use std::process::ExitCode;
     after_help = "Examples:\n  unibody run nginx -p 8080:80\n  unibody build hello.c && unibody run ./hello.img -- one 'two words'\n\n\
     Exit status: 1 for a failure, 2 for bad usage; `run` ends with the program's own status."
 )]
-struct Cli {
+struct Cli<C: Subcommand> {
     /// Do not ask before installing or removing anything
     #[arg(long, global = true)]
     yes: bool,
     #[command(subcommand)]
-    command: Command,
+    command: C,
 }
 
+/// What a program of this command line offers: the user's has [`Command`], the developer's more.
+pub trait Commands: Subcommand {
+    /// How it is called.
+    const CALLED: &str;
+
+    /// Runs the one that was given; its exit status. `yes`: without asking.
+    fn run(self, yes: bool) -> Result<u8>;
+}
+
+/// The commands for users.
 #[derive(Subcommand)]
-enum Command {
+pub enum Command {
     Toolchain(toolchain::Toolchain),
     Build(build::Build),
     Ports(ports::Ports),
@@ -52,8 +60,6 @@ enum Command {
     Rm(rm::Rm),
     Disk(disk::Disk),
     Inspect(inspect::Inspect),
-    Test(crate::testing::Test),
-    Bench(bench::Bench),
     Doctor(doctor::Doctor),
     Clean(clean::Clean),
     Uninstall(uninstall::Uninstall),
@@ -61,11 +67,12 @@ enum Command {
 }
 
 /// Runs the command that the process was started as.
-pub fn main() -> ExitCode {
-    let result = match hidden() {
-        Some(result) => result,
-        None => Cli::parse().run(),
-    };
+pub fn main<C: Commands>() -> ExitCode {
+    let result = hidden().unwrap_or_else(|| {
+        let mut matches = Cli::<C>::command().bin_name(C::CALLED).get_matches();
+        let cli = Cli::<C>::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
+        cli.command.run(cli.yes)
+    });
     match result {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
@@ -75,28 +82,39 @@ pub fn main() -> ExitCode {
     }
 }
 
-impl Cli {
-    fn run(self) -> Result<u8> {
-        let yes = self.yes;
-        match self.command {
-            Command::Toolchain(command) => command.run(yes),
-            Command::Build(command) => command.run(yes),
-            Command::Ports(command) => command.run(),
-            Command::Run(command) => command.run(yes),
-            Command::Ps(command) => command.run(),
-            Command::Logs(command) => command.run(),
-            Command::Stop(command) => command.run(),
-            Command::Kill(command) => command.run(),
-            Command::Rm(command) => command.run(),
-            Command::Disk(command) => command.run(),
-            Command::Inspect(command) => command.run(),
-            Command::Test(command) => command.run(yes),
-            Command::Bench(command) => command.run(yes),
-            Command::Doctor(command) => command.run(),
-            Command::Clean(command) => command.run(),
-            Command::Uninstall(command) => command.run(yes),
-            Command::Completions(command) => command.run::<Cli>(),
+impl Commands for Command {
+    const CALLED: &str = "unibody";
+
+    fn run(self, yes: bool) -> Result<u8> {
+        match self {
+            Self::Toolchain(command) => command.run(yes),
+            Self::Build(command) => command.run(yes),
+            Self::Ports(command) => command.run(),
+            Self::Run(command) => command.run(yes),
+            Self::Ps(command) => command.run(),
+            Self::Logs(command) => command.run(),
+            Self::Stop(command) => command.run(),
+            Self::Kill(command) => command.run(),
+            Self::Rm(command) => command.run(),
+            Self::Disk(command) => command.run(),
+            Self::Inspect(command) => command.run(),
+            Self::Doctor(command) => command.run(),
+            Self::Clean(command) => command.run(),
+            Self::Uninstall(command) => command.run(yes),
+            // For the command that is installed, whichever program prints them.
+            Self::Completions(command) => command.run::<Cli<Self>>(),
         }
+    }
+}
+
+/// Panics unless all commands are well-formed, and each has a description and an example.
+pub fn check<C: Commands>() {
+    let command = Cli::<C>::command();
+    command.clone().debug_assert();
+    for sub in command.get_subcommands() {
+        let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(help.contains("Example"), "{} has no example", sub.get_name());
+        assert!(sub.get_about().is_some(), "{} has no description", sub.get_name());
     }
 }
 
@@ -119,22 +137,15 @@ fn hidden() -> Option<Result<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
-    fn well_formed_and_every_command_has_an_example() {
-        let command = Cli::command();
-        command.clone().debug_assert();
-        for sub in command.get_subcommands() {
-            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Example"), "{} has no example", sub.get_name());
-            assert!(sub.get_about().is_some(), "{} has no description", sub.get_name());
-        }
+    fn every_command_is_well_formed() {
+        check::<Command>();
     }
 
     #[test]
     fn usage() {
-        let status = |words: &[&str]| match Cli::try_parse_from([&["unibody"], words].concat()) {
+        let status = |words: &[&str]| match Cli::<Command>::try_parse_from([&["unibody"], words].concat()) {
             Ok(_) => 0,
             Err(error) => error.exit_code(),
         };
@@ -158,6 +169,9 @@ mod tests {
             &["run", "x", "--ip", "10.0.0.1"],
             &["run", "x", "stray"],
             &["strace", "x"],
+            // The developer's.
+            &["test"],
+            &["bench"],
             &[],
         ] {
             assert_eq!(status(bad), 2, "{bad:?}");

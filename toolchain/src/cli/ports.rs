@@ -1,6 +1,6 @@
 //! `unibody ports`.
 
-use super::output;
+use crate::output;
 use crate::ports;
 use anyhow::Result;
 

@@ -1,6 +1,6 @@
 //! `unibody ps`.
 
-use super::output;
+use crate::output;
 use crate::state::{self, record, record::Record};
 use anyhow::Result;
 use serde::Serialize;

@@ -1,8 +1,9 @@
 //! `unibody run`.
 
-use super::{output, resolve};
+use super::resolve;
 use crate::failure::usage;
 use crate::image::Image;
+use crate::output;
 use crate::run::options::RunArgs;
 use crate::run::{detach, prepare, start, terminal};
 use crate::vmm::qemu::{self, Streams};

@@ -1,6 +1,6 @@
 //! `unibody stop`.
 
-use super::output;
+use crate::output;
 use crate::run::start::say;
 use crate::state;
 use crate::state::client::{Request, ask};

@@ -1,6 +1,6 @@
 //! `unibody toolchain`.
 
-use super::output;
+use crate::output;
 use crate::sysroot;
 use anyhow::Result;
 use std::path::PathBuf;

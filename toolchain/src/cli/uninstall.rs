@@ -1,6 +1,6 @@
 //! `unibody uninstall`.
 
-use super::output;
+use crate::output;
 use crate::{files, paths, state};
 use anyhow::{Result, bail};
 use std::io::{IsTerminal, Write};

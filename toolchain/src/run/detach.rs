@@ -57,7 +57,7 @@ pub fn detached(args: &RunArgs, image: PathBuf) -> Result<u8> {
         match serde_json::from_str(&line?)? {
             Report::Note(text) => start::say(&text),
             Report::Up(name) => {
-                crate::cli::output::line(&name)?;
+                crate::output::line(&name)?;
                 return Ok(0);
             }
             Report::Ended(name, status) => {

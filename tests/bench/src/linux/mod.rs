@@ -1,0 +1,163 @@
+//! The Linux guest: the distribution's kernel for virtual machines and its own build of the library under test, with an init of
+//! ours. Packages are unpacked in the cache and never installed.
+
+mod modules;
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use unibody::run::overlay::Tree;
+use unibody::{apt, command, files};
+
+/// Packages that stand for the newest kernel, the leanest first.
+const KERNELS: [&str; 3] = ["linux-image-cloud-amd64", "linux-image-virtual", "linux-image-amd64"];
+
+/// Kernel parameters that leave out what costs time and is of no use here: everything in the guest's favour.
+pub const PARAMETERS: &str = "console=ttyS0 panic=-1 quiet loglevel=0 tsc=reliable no_timer_check noreplace-smp mitigations=off \
+    nokaslr random.trust_cpu=on cryptomgr.notests lpj=4000000 pci=lastbus=1 ipv6.disable=1 audit=0";
+
+/// A kernel and its modules.
+pub struct Kernel {
+    /// The file to boot.
+    pub image: PathBuf,
+    /// The package and its version.
+    pub version: String,
+    modules: PathBuf,
+}
+
+/// Gets the distribution's kernel.
+pub fn kernel() -> Result<Kernel> {
+    let mut said = Vec::new();
+    for meta in KERNELS {
+        match kernel_of(meta) {
+            Ok(kernel) => return Ok(kernel),
+            Err(error) => said.push(format!("{meta}: {error:#}")),
+        }
+    }
+    bail!("no Linux kernel can be had through apt:\n{}", said.join("\n"))
+}
+
+fn kernel_of(meta: &str) -> Result<Kernel> {
+    // What was fetched once stays: two runs of a bench compare with the same kernel.
+    let note = unibody::paths::cache()?.join("packages").join(format!("{meta}.names"));
+    let names: Vec<String> = match std::fs::read_to_string(&note) {
+        Ok(text) => text.lines().map(str::to_owned).collect(),
+        Err(_) => {
+            let image = real(&apt::depends(meta)?, "linux-image-").context("it names no kernel")?;
+            let modules = real(&apt::depends(&image)?, "linux-modules-");
+            std::iter::once(image).chain(modules).collect()
+        }
+    };
+    let mut trees = Vec::new();
+    let mut version = String::new();
+    for name in &names {
+        let (tree, exact) = apt::binary(name)?;
+        if version.is_empty() {
+            version = format!("{name} {exact}");
+        }
+        trees.push(tree);
+    }
+    files::write(&note, names.join("\n"))?;
+    let boot = trees.first().context("no package")?.join("boot");
+    let image = entry(&boot, "vmlinuz-")?;
+    let modules = trees.iter().flat_map(|t| [t.join("lib/modules"), t.join("usr/lib/modules")]).find(|d| d.is_dir());
+    Ok(Kernel { image, version, modules: modules.context("the packages hold no modules")? })
+}
+
+/// The dependency that is a kernel and not another name for one: its version follows the prefix.
+fn real(depends: &[String], prefix: &str) -> Option<String> {
+    let versioned =
+        |name: &&String| name.strip_prefix(prefix).is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
+    depends.iter().find(versioned).cloned()
+}
+
+fn entry(dir: &Path, prefix: &str) -> Result<PathBuf> {
+    for entry in std::fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            return Ok(entry.path());
+        }
+    }
+    bail!("there is no {prefix} in {}", dir.display())
+}
+
+/// What is in the guest's memory beside the kernel.
+pub struct Contents<'a> {
+    /// Source of the init.
+    pub init: &'a Path,
+    /// The program, a dynamic executable.
+    pub program: &'a Path,
+    /// Unpacked packages with its libraries.
+    pub libraries: &'a [PathBuf],
+    /// A folder to work in.
+    pub work: &'a Path,
+}
+
+/// Path of the program in the guest.
+pub const PROGRAM: &str = "/bench";
+
+/// Writes the archive that the kernel unpacks as its root.
+pub fn initramfs(kernel: &Kernel, contents: &Contents, to: &Path) -> Result<()> {
+    let init = contents.work.join("init");
+    let mut gcc = Command::new("gcc");
+    command::run(gcc.args(["-O2", "-static", "-o"]).arg(&init).arg(contents.init), None)?;
+    let mut tree = Tree::default();
+    let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    tree.file("init", 0o755, read(&init)?);
+    tree.file(PROGRAM.trim_start_matches('/'), 0o755, read(contents.program)?);
+    for (number, (name, bytes)) in modules::collect(&kernel.modules, &modules::WANTED)?.into_iter().enumerate() {
+        tree.file(&format!("modules/{number:02}-{name}.ko"), 0o644, bytes);
+    }
+    let mut done = Vec::new();
+    libraries(&read(contents.program)?, contents.libraries, &mut tree, &mut done)?;
+    let mut archive = Vec::new();
+    tree.write(&mut archive)?;
+    files::write(to, archive)
+}
+
+/// Adds what an ELF file is linked with, and what those are linked with; the dynamic loader to the place that it is asked for at.
+fn libraries(elf: &[u8], from: &[PathBuf], tree: &mut Tree, done: &mut Vec<String>) -> Result<()> {
+    let parsed = goblin::elf::Elf::parse(elf)?;
+    let loader = parsed.interpreter.map(|path| path.trim_start_matches('/').to_owned());
+    let needed = parsed.libraries.iter().map(|name| (format!("lib/{name}"), (*name).to_owned()));
+    let loader = loader.map(|path| (path.clone(), path.rsplit('/').next().unwrap_or(&path).to_owned()));
+    for (place, name) in needed.chain(loader) {
+        if done.contains(&place) {
+            continue;
+        }
+        let bytes = library(&name, from)?;
+        done.push(place.clone());
+        libraries(&bytes, from, tree, done)?;
+        tree.file(&place, 0o755, bytes);
+    }
+    Ok(())
+}
+
+fn library(name: &str, from: &[PathBuf]) -> Result<Vec<u8>> {
+    const PLACES: [&str; 6] =
+        ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64", "lib", "usr/lib"];
+    let places = from.iter().flat_map(|tree| PLACES.iter().map(move |place| tree.join(place).join(name)));
+    match places.into_iter().find(|path| path.is_file()) {
+        Some(path) => std::fs::read(&path).with_context(|| format!("cannot read {}", path.display())),
+        None => bail!("the unpacked packages have no {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_behind_a_name() {
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            real(&names(&["linux-image-6.1.0-1-cloud-amd64"]), "linux-image-").unwrap(),
+            "linux-image-6.1.0-1-cloud-amd64"
+        );
+        assert_eq!(
+            real(&names(&["linux-image-generic", "linux-image-6.8-x"]), "linux-image-").unwrap(),
+            "linux-image-6.8-x"
+        );
+        assert_eq!(real(&names(&["kmod"]), "linux-image-"), None);
+    }
+}

@@ -1,0 +1,313 @@
+//! SQLite: speedtest1 and durable commits, beside a Linux guest on the same machine and the same kind of disk.
+
+mod machine;
+mod program;
+mod report;
+mod work;
+
+use super::Bench;
+use super::guest::{Disk, Guest};
+use super::linux::{self, Contents};
+use super::stats::Series;
+use anyhow::{Context, Result, bail};
+use machine::{LinuxGuest, Machine};
+use program::Programs;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use unibody::run::disk;
+use unibody::vmm::accel;
+use unibody::vmm::qemu;
+use unibody::{command, packages, paths, progress, sysroot};
+use work::{Answer, Storage, Work};
+
+pub use report::Report;
+
+/// Size of speedtest1's work, in per cent.
+const SIZE: u32 = 50;
+/// Transactions in one run.
+const COMMITS: u32 = 300;
+/// Size of the disks.
+const DISK: u64 = 128 << 20;
+/// The longest that one guest may take.
+const LIMIT: Duration = Duration::from_secs(900);
+
+const WORKS: [Work; 3] = [Work::Speedtest(SIZE), Work::Commits(COMMITS, "delete"), Work::Commits(COMMITS, "wal")];
+
+/// Which guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Side {
+    Unibody,
+    Linux,
+}
+
+/// What one kind of run gave.
+#[derive(Clone, Debug)]
+struct Measured {
+    side: Side,
+    work: Work,
+    storage: Storage,
+    /// Seconds for speedtest1, microseconds a commit.
+    time: Series,
+    /// What one commit costs, or all of speedtest1.
+    cost: Cost,
+}
+
+/// What a unit of work costs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Cost {
+    /// Instructions that the guest executed.
+    instructions: f64,
+    /// Requests to the disk.
+    writes: f64,
+    /// KiB in them.
+    written_kib: f64,
+    /// Flushes of the disk.
+    flushes: f64,
+    /// Reads from the disk.
+    reads: f64,
+}
+
+/// All that the runs share.
+struct Runs {
+    machine: Machine,
+    programs: Programs,
+    linux: Option<LinuxGuest>,
+    dir: PathBuf,
+    /// The first speedtest1's hash: every other one must be the same.
+    hash: Option<String>,
+    /// Options of the two builds.
+    options: Vec<(Side, BTreeSet<String>)>,
+    /// What was strange, but not wrong.
+    notes: Vec<String>,
+}
+
+/// Where disks lie by default: in memory, if there is such a folder with room. On a real disk a flush takes the host longer than
+/// the guest needs for all its work, and from moment to moment a different time.
+fn memory(otherwise: &Path) -> PathBuf {
+    let shm = Path::new("/dev/shm");
+    let room = nix::sys::statvfs::statvfs(shm).is_ok_and(|s| s.blocks_available() * s.fragment_size() > 4 * DISK);
+    let ours = nix::unistd::access(shm, nix::unistd::AccessFlags::W_OK).is_ok();
+    if room && ours { shm.to_owned() } else { otherwise.to_owned() }
+}
+
+/// Measures.
+pub fn run(options: &Bench, yes: bool) -> Result<Report> {
+    if !qemu::chosen_by_hand() {
+        packages::ensure(&[qemu::NAME], yes)?;
+    }
+    packages::ensure(&program::TOOLS, yes)?;
+    let (accel, note) = accel::choose(accel::Wanted::Auto)?;
+    if let Some(note) = note {
+        eprintln!("unibody: {note}");
+    }
+    let sysroot_options = sysroot::Options { yes, ..sysroot::Options::default() };
+    let sysroot = sysroot::ensure(&sysroot_options)?;
+    let project = paths::project(None)?;
+    let programs = program::ours(&project, &sysroot)?;
+    let place = options.disks.clone().unwrap_or_else(|| memory(&programs.dir));
+    let dir = tempfile::Builder::new()
+        .prefix("unibody-bench-")
+        .tempdir_in(&place)
+        .with_context(|| format!("cannot put disks in {}", place.display()))?;
+    let mut report = Report::new(accel.name(), &programs.version, options.rounds)?;
+    let linux = if options.against.is_some() {
+        let program = program::linux(&programs)?;
+        let kernel = linux::kernel()?;
+        let initramfs = programs.dir.join("initramfs");
+        let init = project.join("tests/bench/init.c");
+        let contents =
+            Contents { init: &init, program: &program.program, libraries: &program.libraries, work: dir.path() };
+        progress::step("making the Linux guest", || linux::initramfs(&kernel, &contents, &initramfs))?;
+        report.linux(&kernel.version, &program.version);
+        Some(LinuxGuest { kernel, initramfs })
+    } else {
+        None
+    };
+    let machine = Machine { accel, work: dir.path().to_owned() };
+    let mut runs = Runs {
+        machine,
+        programs,
+        linux,
+        dir: dir.path().to_owned(),
+        hash: None,
+        options: Vec::new(),
+        notes: Vec::new(),
+    };
+    for measured in runs.all(options)? {
+        report.add(measured);
+    }
+    report.remark(&runs.difference(), &runs.notes);
+    Ok(report)
+}
+
+impl Runs {
+    /// Every kind of run: rounds in which the guests take turns, then the runs that count instructions.
+    fn all(&mut self, options: &Bench) -> Result<Vec<Measured>> {
+        let mut kinds: Vec<(Side, Work, Storage)> = Vec::new();
+        for work in WORKS {
+            for (side, storage) in [
+                (Side::Unibody, Storage::Memory),
+                (Side::Linux, Storage::Memory),
+                (Side::Unibody, Storage::Fat),
+                (Side::Linux, Storage::Fat),
+                (Side::Linux, Storage::Ext4),
+            ] {
+                let name = said(side, work, storage);
+                let wanted = options.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+                if wanted && (side == Side::Unibody || self.linux.is_some()) {
+                    kinds.push((side, work, storage));
+                }
+            }
+        }
+        if kinds.is_empty() {
+            bail!("--only {} matches no run", options.only.as_deref().unwrap_or_default());
+        }
+        let mut times = vec![Vec::new(); kinds.len()];
+        let mut disks = vec![Disk::default(); kinds.len()];
+        for round in 1..=options.rounds {
+            // Turn about, so that neither guest always has the colder or the warmer machine.
+            let order: Vec<usize> =
+                if round % 2 == 1 { (0..kinds.len()).collect() } else { (0..kinds.len()).rev().collect() };
+            for at in order {
+                let (side, work, storage) = kinds[at];
+                let what = format!("round {round} of {}: {}", options.rounds, said(side, work, storage));
+                let (seconds, disk, _) = progress::step(&what, || self.one(side, work, storage, false))?;
+                times[at].push(match work {
+                    Work::Speedtest(_) => seconds,
+                    Work::Commits(count, _) => seconds * 1e6 / f64::from(count),
+                });
+                disks[at] = disk;
+            }
+        }
+        let mut all = Vec::new();
+        for (at, &(side, work, storage)) in kinds.iter().enumerate() {
+            let time = Series::new(std::mem::take(&mut times[at])).context("no rounds")?;
+            let what = format!("counting instructions: {}", said(side, work, storage));
+            let (_, _, instructions) = progress::step(&what, || self.one(side, work, storage, true))?;
+            let cost = Cost::new(work.units(), instructions, disks[at]);
+            all.push(Measured { side, work, storage, time, cost });
+        }
+        Ok(all)
+    }
+
+    /// One guest's life, its answer checked.
+    fn one(&mut self, side: Side, work: Work, storage: Storage, counts: bool) -> Result<(f64, Disk, u64)> {
+        let disk = self.disk(storage)?;
+        let guest = self.guest(side, work, storage, disk.as_deref(), counts)?;
+        let fail = || format!("{}: {}", guest.program.display(), said(side, work, storage));
+        let transcript = guest.run(LIMIT).with_context(fail)?;
+        let answer = work::check(work, &transcript).with_context(|| said(side, work, storage))?;
+        self.compare(&answer).with_context(|| said(side, work, storage))?;
+        if !self.options.iter().any(|(s, _)| *s == side) {
+            self.options.push((side, answer.options.clone()));
+        }
+        let (begin, end) = (transcript.samples[0], transcript.samples[1]);
+        let seconds = end.at.duration_since(begin.at).as_secs_f64();
+        if !counts && let Some(off) = clock_off(answer.seconds, seconds) {
+            let note = format!("{}: the guest's clock says {off}", said(side, work, storage));
+            eprintln!("unibody: {note}");
+            self.notes.push(note);
+        }
+        Ok((seconds, end.disk.since(begin.disk), end.instructions - begin.instructions))
+    }
+
+    fn guest(&self, side: Side, work: Work, storage: Storage, disk: Option<&Path>, counts: bool) -> Result<Guest> {
+        match (side, &self.linux) {
+            (Side::Unibody, _) => self.machine.ours(&self.programs, work, disk, counts),
+            (Side::Linux, Some(linux)) => self.machine.linux(linux, work, storage, disk, counts),
+            (Side::Linux, None) => bail!("there is no Linux guest"),
+        }
+    }
+
+    /// All guests must say the same where the answer is not known beforehand.
+    fn compare(&mut self, answer: &Answer) -> Result<()> {
+        if let Some(hash) = &answer.hash {
+            let first = self.hash.get_or_insert_with(|| hash.clone());
+            if first != hash {
+                bail!("wrong answer: speedtest1's hash is {hash}, another guest's {first}");
+            }
+        }
+        if answer.version != self.programs.version.split('-').next().unwrap_or_default() {
+            bail!("SQLite {} is running, {} was expected", answer.version, self.programs.version);
+        }
+        Ok(())
+    }
+
+    /// A fresh disk, the same for both guests.
+    fn disk(&self, storage: Storage) -> Result<Option<PathBuf>> {
+        if storage == Storage::Memory {
+            return Ok(None);
+        }
+        let clean = self.dir.join(format!("{}.clean", storage.linux()));
+        if !clean.exists() && storage == Storage::Fat {
+            // Both guests get what `--disk` makes.
+            disk::create(&clean, DISK)?;
+        } else if !clean.exists() {
+            let file = std::fs::File::create(&clean).with_context(|| format!("cannot make {}", clean.display()))?;
+            file.set_len(DISK)?;
+            command::run(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(&clean), None)?;
+        }
+        let disk = self.dir.join("disk.img");
+        command::run(Command::new("cp").arg("--sparse=always").arg(&clean).arg(&disk), None)?;
+        Ok(Some(disk))
+    }
+
+    /// Options that only one of the two builds has.
+    fn difference(&self) -> Vec<String> {
+        let of = |side| self.options.iter().find(|(s, _)| *s == side).map(|(_, options)| options);
+        match (of(Side::Unibody), of(Side::Linux)) {
+            (Some(ours), Some(theirs)) => ours.symmetric_difference(theirs).cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Cost {
+    fn new(units: u32, instructions: u64, disk: Disk) -> Self {
+        let each = |total: u64| total as f64 / f64::from(units);
+        Self {
+            instructions: each(instructions).round(),
+            writes: each(disk.writes),
+            written_kib: each(disk.written) / 1024.0,
+            flushes: each(disk.flushes),
+            reads: each(disk.reads),
+        }
+    }
+}
+
+/// Times are taken by this machine's clock. A guest's own must agree but for what the way of a line takes; on a busy machine a
+/// guest may have measured its clock's rate wrongly, which is worth telling.
+fn clock_off(guest: f64, seen: f64) -> Option<String> {
+    let agrees = guest < seen * 1.05 + 0.05 && guest > seen * 0.95 - 0.3;
+    (!agrees).then(|| format!("{guest:.3} s, this machine's {seen:.3} s"))
+}
+
+fn said(side: Side, work: Work, storage: Storage) -> String {
+    match side {
+        Side::Unibody => format!("unibody, {work}, {}", storage.ours()),
+        Side::Linux => format!("Linux, {work}, {}", storage.linux()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks() {
+        assert_eq!(clock_off(10.0, 10.1), None);
+        assert_eq!(clock_off(0.05, 0.1), None);
+        assert!(clock_off(12.0, 10.0).is_some());
+        assert!(clock_off(5.0, 10.0).is_some());
+    }
+
+    #[test]
+    fn a_commit() {
+        let cost = Cost::new(300, 60_000_000, Disk { writes: 1200, written: 4_915_200, flushes: 900, reads: 0 });
+        assert_eq!((cost.instructions, cost.writes, cost.written_kib, cost.flushes), (200_000.0, 4.0, 16.0, 3.0));
+    }
+}

@@ -1,0 +1,222 @@
+//! What cases share: the tool, the toolchain, images that are built once, a folder that goes away at the end.
+
+use super::case::{Case, Need};
+use super::process::{self, Finished};
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+use unibody::{packages, paths, progress};
+
+/// Built once; the error is text, because every case that needs it shows it.
+type Built = Arc<OnceLock<Result<PathBuf, String>>>;
+
+/// See the module.
+pub struct Context {
+    tool: PathBuf,
+    /// The clone.
+    pub project: PathBuf,
+    folder: PathBuf,
+    /// Whether the long cases run, too.
+    pub full: bool,
+    yes: bool,
+    bin: OnceLock<Result<PathBuf, String>>,
+    grub: OnceLock<Result<(), String>>,
+    load: OnceLock<Result<(), String>>,
+    disk: OnceLock<Result<(), String>>,
+    images: Mutex<HashMap<String, Built>>,
+    counter: AtomicUsize,
+}
+
+impl Context {
+    /// For one run of the tests.
+    pub fn new(yes: bool, full: bool) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("unibody-test-").tempdir().context("no temporary folder")?.keep();
+        std::fs::create_dir(folder.join("run"))?;
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(folder.join("run"), std::fs::Permissions::from_mode(0o700))?;
+        Ok(Self {
+            tool: std::env::current_exe().context("cannot find this program's own file")?,
+            project: paths::project(None)?,
+            folder,
+            full,
+            yes,
+            bin: OnceLock::new(),
+            grub: OnceLock::new(),
+            load: OnceLock::new(),
+            disk: OnceLock::new(),
+            images: Mutex::default(),
+            counter: AtomicUsize::new(0),
+        })
+    }
+
+    /// Installs and builds, with progress shown, what the chosen cases need: once, before they start.
+    pub fn prepare(&self, cases: &[Case]) -> Result<()> {
+        let needed = |need| cases.iter().any(|case| case.needs.contains(&need));
+        if needed(Need::Toolchain) {
+            packages::ensure(&["qemu-system-x86_64", "curl"], self.yes)?;
+            let built = progress::step("building the toolchain and its sysroot", || self.toolchain());
+            let _ = self.bin.set(built.map_err(|error| format!("{error:#}")));
+        }
+        if needed(Need::Grub) {
+            let files = ["grub-mkrescue", "xorriso", "mformat", GRUB_BIOS, GRUB_EFI, FIRMWARE];
+            let _ = self.grub.set(packages::ensure(&files, self.yes).map_err(|error| format!("{error:#}")));
+        }
+        if needed(Need::Load) {
+            let programs = ["wrk", "ip", "unshare", "nsenter"];
+            let _ = self.load.set(packages::ensure(&programs, self.yes).map_err(|error| format!("{error:#}")));
+        }
+        if needed(Need::Disk) {
+            let _ =
+                self.disk.set(packages::ensure(super::disk::PROGRAMS, self.yes).map_err(|error| format!("{error:#}")));
+        }
+        if needed(Need::Sqlite) && self.bin.get().is_some_and(Result::is_ok) {
+            let _ = packages::ensure(&["sqlite3"], self.yes);
+            let _ = progress::step("building sqlite", || self.sqlite());
+        }
+        if needed(Need::Nginx) && self.bin.get().is_some_and(Result::is_ok) {
+            let _ = progress::step("building nginx", || self.nginx());
+        }
+        Ok(())
+    }
+
+    /// Why a need is not met: `Ok` skips the case, `Err` fails it.
+    pub fn unmet(&self, need: Need) -> Option<Result<String, String>> {
+        let broken = |state: Option<&Result<PathBuf, String>>| match state {
+            Some(Err(error)) => Some(Err(error.clone())),
+            _ => None,
+        };
+        let absent = |state: &OnceLock<Result<(), String>>| match state.get() {
+            Some(Err(error)) => Some(Ok(error.clone())),
+            _ => None,
+        };
+        match need {
+            Need::Toolchain => broken(self.bin.get()),
+            Need::Nginx => self.nginx().err().map(|error| Err(format!("{error:#}"))),
+            Need::Grub => absent(&self.grub),
+            Need::Load => absent(&self.load),
+            Need::Disk => self.disk.get().and_then(|state| state.clone().err()).map(Err),
+            Need::Sqlite => self.sqlite().err().map(|error| Err(format!("{error:#}"))),
+        }
+    }
+
+    fn toolchain(&self) -> Result<PathBuf> {
+        let done = process::run(self.unibody(["toolchain"]).arg("--yes"), b"", Duration::from_secs(1800))?.expect(0)?;
+        let out = done.out();
+        let bin = PathBuf::from(out.lines().last().unwrap_or_default());
+        if !bin.join("x86_64-unikernel-gcc").is_file() {
+            bail!("the last line of `unibody toolchain` is no folder with x86_64-unikernel-gcc\n{}", done.report());
+        }
+        Ok(bin)
+    }
+
+    /// The folder of the cross compiler.
+    pub fn bin(&self) -> Result<PathBuf> {
+        self.bin
+            .get_or_init(|| self.toolchain().map_err(|error| format!("{error:#}")))
+            .clone()
+            .map_err(|text| anyhow!(text))
+    }
+
+    /// This tool, with state of its own.
+    pub fn unibody<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(&self.tool);
+        command.args(words).env("XDG_RUNTIME_DIR", self.folder.join("run")).env("NO_COLOR", "1");
+        command
+    }
+
+    /// Runs this tool to the end.
+    pub fn tool<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Result<Finished> {
+        process::run(&mut self.unibody(words), b"", Duration::from_secs(60))
+    }
+
+    /// A fresh folder.
+    pub fn scratch(&self, name: &str) -> Result<PathBuf> {
+        let n = self.counter.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.join(format!("{n}-{}", name.replace('/', "-")));
+        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(path)
+    }
+
+    fn once(&self, key: &str, build: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+        let slot = {
+            let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(images.entry(key.to_owned()).or_default())
+        };
+        slot.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(|text| anyhow!(text))
+    }
+
+    /// The image of a test program, compiled with the wrapper the first time.
+    pub fn program(&self, name: &str) -> Result<PathBuf> {
+        self.image_of("tests/programs", name)
+    }
+
+    /// The image of `tests/disk/NAME.c`, which only the disk tests run.
+    pub fn disk_program(&self, name: &str) -> Result<PathBuf> {
+        self.image_of("tests/disk", name)
+    }
+
+    /// The image of `tests/net/NAME.c`: the two ends of hostile traffic.
+    pub fn net_program(&self, name: &str) -> Result<PathBuf> {
+        self.image_of("tests/net", name)
+    }
+
+    fn image_of(&self, folder: &str, name: &str) -> Result<PathBuf> {
+        self.once(&format!("{folder}/{name}"), || {
+            let source = self.project.join(folder).join(format!("{name}.c"));
+            let text = std::fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+            let flags = super::directives::parse(&text)?.cflags;
+            let image = self.folder.join(format!("{name}.img"));
+            self.compile(&source, &image, &flags)?;
+            Ok(image)
+        })
+    }
+
+    /// Compiles one file with the wrapper.
+    pub fn compile(&self, source: &Path, image: &Path, flags: &[String]) -> Result<Finished> {
+        let mut gcc = Command::new(self.bin()?.join("x86_64-unikernel-gcc"));
+        gcc.args(["-O2", "-g", "-Wall", "-Wextra"])
+            .args(flags)
+            .arg("-o")
+            .arg(image)
+            .arg(source)
+            .args(["-lm", "-lpthread"]);
+        process::run(&mut gcc, b"", Duration::from_secs(120))?.expect(0)
+    }
+
+    /// The nginx image.
+    pub fn nginx(&self) -> Result<PathBuf> {
+        self.port("nginx")
+    }
+
+    /// The sqlite image: the shell.
+    pub fn sqlite(&self) -> Result<PathBuf> {
+        self.port("sqlite")
+    }
+
+    /// The image of a port, or of a program of one.
+    pub fn port(&self, name: &str) -> Result<PathBuf> {
+        self.once(&format!("port {name}"), || {
+            let image = self.folder.join(format!("{}-port.img", name.replace(':', "-")));
+            let mut build = self.unibody(["build", name, "--yes", "-o"]);
+            process::run(build.arg(&image), b"", Duration::from_secs(1200))?.expect(0)?;
+            Ok(image)
+        })
+    }
+
+    /// Removes everything; a case that failed has shown what it had.
+    pub fn remove(&self) {
+        let _ = unibody::files::remove(&self.folder);
+    }
+}
+
+/// Modules that `grub-mkrescue` puts on a disk for BIOS.
+const GRUB_BIOS: &str = "/usr/lib/grub/i386-pc/multiboot2.mod";
+/// The same for UEFI.
+const GRUB_EFI: &str = "/usr/lib/grub/x86_64-efi/multiboot2.mod";
+/// UEFI firmware for QEMU.
+pub const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE.fd";

@@ -1,0 +1,79 @@
+//! Host unit tests: `cargo test` package by package, each of their tests counted.
+
+use super::case::{Case, Tally};
+use super::context::Context;
+use super::process;
+use anyhow::{Context as _, Result, bail};
+use std::time::Duration;
+
+/// One case a package of the workspace.
+pub fn cases(all: &mut Vec<Case>) -> Result<()> {
+    for package in packages()? {
+        let name = format!("host/{package}");
+        all.push(Case::new(name, move |context| test(context, &package)).alone().needs(&[]).limit(1500));
+    }
+    Ok(())
+}
+
+fn packages() -> Result<Vec<String>> {
+    let project = unibody::paths::project(None)?;
+    let mut cargo = process::command("cargo", ["metadata", "--no-deps", "--format-version", "1", "--offline"]);
+    let found = process::run(cargo.current_dir(&project), b"", Duration::from_secs(120))?.expect(0)?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&found.stdout).context("cargo metadata printed no JSON")?;
+    let list = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    // libunibody is the kernel as an archive: all of it is tested in the packages that it is made of.
+    let tested = |package: &&serde_json::Value| {
+        package["targets"].as_array().is_some_and(|all| all.iter().any(|target| target["test"] == true))
+    };
+    Ok(list.iter().filter(tested).filter_map(|package| package["name"].as_str().map(str::to_owned)).collect())
+}
+
+fn test(context: &Context, package: &str) -> Result<Tally> {
+    let mut cargo = process::command("cargo", ["test", "--package", package, "--no-fail-fast"]);
+    let done = process::run(cargo.current_dir(&context.project), b"", Duration::from_secs(1400))?;
+    let tally = count(&done.out());
+    if done.timed_out || (done.status != 0 && tally.failed == 0) {
+        bail!("{}", done.report());
+    }
+    if tally.failed > 0 {
+        bail!("{} of {} tests failed\n{}", tally.failed, tally.failed + tally.passed, done.report());
+    }
+    Ok(tally)
+}
+
+/// Adds up the result lines of all test binaries. Ignored tests are skipped ones; their reason is the attribute's.
+fn count(output: &str) -> Tally {
+    let mut tally = Tally::default();
+    for line in output.lines() {
+        if let Some(rest) = line.strip_prefix("test result: ") {
+            let number = |word: &str| {
+                let parts = rest.split([';', '.']).map(str::trim);
+                parts.filter_map(|part| part.strip_suffix(word)?.trim().parse::<usize>().ok()).sum::<usize>()
+            };
+            tally.passed += number("passed");
+            tally.failed += number("failed");
+        } else if let Some((name, reason)) = line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... ignored"))
+        {
+            let reason = reason.trim_start_matches([',', ' ']);
+            tally.skipped.push(format!("{name}: {}", if reason.is_empty() { "marked as ignored" } else { reason }));
+        }
+    }
+    tally.note = format!("{} tests", tally.passed);
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn result_lines() {
+        let tally = count(
+            "running 3 tests\ntest a::b ... ok\ntest c ... ignored, needs a disk\ntest result: ok. 2 passed; 0 failed; 1 ignored; \
+             0 measured; 0 filtered out; finished in 0.01s\ntest result: FAILED. 3 passed; 1 failed; 0 ignored\n",
+        );
+        assert_eq!((tally.passed, tally.failed), (5, 1));
+        assert_eq!(tally.skipped, ["c: needs a disk"]);
+    }
+}

@@ -1,0 +1,73 @@
+//! The developer's command: what users have, and the tests and benches. `cargo unibody` starts it.
+//!
+//! Cases use this very command (`unibody build`, `unibody run`, ...), as users do; what an image prints as a Linux process is what
+//! it must print as a VM.
+
+mod bench;
+mod brought;
+mod case;
+mod clock;
+mod context;
+mod directives;
+mod disk;
+mod host;
+mod hostile;
+mod junit;
+mod mappings;
+mod matrix;
+mod netns;
+mod nginx;
+mod output;
+mod pool;
+mod process;
+mod programs;
+mod qemu;
+mod report;
+mod scenarios;
+mod shares;
+mod sizes;
+mod sqlite;
+mod suite;
+mod supervision;
+mod terminal;
+mod vm;
+
+use anyhow::Result;
+use clap::Subcommand;
+use std::process::ExitCode;
+use suite::Test;
+use unibody::{cli, wrapper};
+use unibody_bench::Bench;
+
+/// The commands for developers.
+#[derive(Subcommand)]
+enum Command {
+    #[command(flatten)]
+    User(cli::Command),
+    Test(Test),
+    Bench(Bench),
+}
+
+impl cli::Commands for Command {
+    const CALLED: &str = "cargo unibody";
+
+    fn run(self, yes: bool) -> Result<u8> {
+        match self {
+            Self::User(command) => command.run(yes),
+            Self::Test(command) => command.run(yes),
+            Self::Bench(command) => command.run(yes),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    wrapper::as_invoked().unwrap_or_else(cli::main::<Command>)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_command_is_well_formed() {
+        unibody::cli::check::<super::Command>();
+    }
+}

@@ -1,0 +1,124 @@
+//! Oracle cases: a program is compiled once, runs as a Linux process and as a VM, and must do the same in both lives.
+
+use super::case::{Case, Need, Tally};
+use super::context::Context;
+use super::directives::{self, Directives};
+use super::process::{self, Finished};
+use anyhow::{Context as _, Result, bail};
+use std::path::Path;
+use std::time::Duration;
+
+/// One case a file in `tests/programs`.
+pub fn cases(all: &mut Vec<Case>) -> Result<()> {
+    let folder = unibody::paths::project(None)?.join("tests/programs");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        names.extend(name.strip_suffix(".c").map(str::to_owned));
+    }
+    names.sort_unstable();
+    for name in names {
+        let directives = directives::parse(&std::fs::read_to_string(folder.join(format!("{name}.c")))?);
+        let disk = directives.is_ok_and(|d| d.disk.is_some());
+        let case = Case::new(format!("program/{name}"), move |context| both(context, &name));
+        all.push(if disk { case.needs(&[Need::Toolchain, Need::Disk]) } else { case });
+    }
+    Ok(())
+}
+
+fn both(context: &Context, name: &str) -> Result<Tally> {
+    let source = context.project.join("tests/programs").join(format!("{name}.c"));
+    let directives = directives::parse(&std::fs::read_to_string(source)?)?;
+    let image = context.program(name)?;
+    let place = if directives.disk.is_some() { Some(context.scratch(name)?) } else { None };
+    let mut took = compare(context, &image, &directives, place.as_deref())?;
+    if let Some(args) = directives.again.clone() {
+        let again = Directives { args, status: 0, ..directives };
+        took += compare(context, &image, &again, place.as_deref()).context("the second run")?;
+    }
+    if let Some(place) = place {
+        std::fs::remove_dir_all(place)?;
+    }
+    Ok(Tally::pass(format!("VM {:.2} s", took.as_secs_f32())))
+}
+
+/// One run in each life; how long the VM took. `place`: a folder for the disk and for what the Linux process has instead.
+fn compare(context: &Context, image: &Path, directives: &Directives, place: Option<&Path>) -> Result<Duration> {
+    let hosted = if directives.hosted { Some(hosted(context, image, directives, place)?) } else { None };
+    let vm = vm(context, image, directives, place)?;
+    if let Some(hosted) = &hosted {
+        agree(hosted, &vm)?;
+    }
+    if let Some(hosted) = hosted {
+        hosted.expect(directives.status)?;
+    }
+    Ok(vm.expect(directives.status)?.took)
+}
+
+/// As a Linux process.
+fn hosted(context: &Context, image: &Path, directives: &Directives, place: Option<&Path>) -> Result<Finished> {
+    let limit = Duration::from_secs(directives.timeout);
+    let mut command = if directives.own_root {
+        let mut command = context.unibody(["run", "--hosted"]);
+        for variable in &directives.env {
+            command.arg("-e").arg(variable);
+        }
+        command.arg(image).arg("--");
+        command
+    } else {
+        let mut command = process::command(image, std::iter::empty::<&str>());
+        command.envs(directives.env.iter().filter_map(|variable| variable.split_once('=')));
+        if let Some(place) = place {
+            let folder = place.join("linux");
+            std::fs::create_dir_all(&folder)?;
+            command.env("TEST_SCRATCH", folder);
+        }
+        command
+    };
+    process::run(command.args(&directives.args), directives.stdin.as_bytes(), limit)
+}
+
+/// As a VM.
+fn vm(context: &Context, image: &Path, directives: &Directives, place: Option<&Path>) -> Result<Finished> {
+    let mut command = context.unibody(["run", "--accel", "tcg", "-m", &directives.memory, "--net", "none"]);
+    command.args(["--smp", &directives.smp.to_string()]);
+    for variable in &directives.env {
+        command.arg("-e").arg(variable);
+    }
+    let disk = place.map(|folder| folder.join("disk.img"));
+    if let (Some(file), Some(size)) = (&disk, &directives.disk) {
+        command.arg("--disk").arg(format!("{}:/data", file.display()));
+        command.args(["-e", "TEST_SCRATCH=/data"]);
+        if !file.exists() {
+            command.args(["--disk-size", size]);
+        }
+    }
+    command.arg(image).arg("--").args(&directives.args);
+    let done = process::run(&mut command, directives.stdin.as_bytes(), Duration::from_secs(directives.timeout))?;
+    if let Some(file) = disk.filter(|_| !done.timed_out) {
+        super::disk::clean(&file).with_context(|| done.report())?;
+    }
+    Ok(done)
+}
+
+/// Byte for byte; the first line that differs is shown.
+fn agree(hosted: &Finished, vm: &Finished) -> Result<()> {
+    if hosted.timed_out {
+        bail!("the Linux process did not end\n{}", hosted.report());
+    }
+    if vm.timed_out {
+        bail!("the VM did not end\n{}\nthe Linux process printed\n{}", vm.report(), hosted.report());
+    }
+    if hosted.stdout == vm.stdout && hosted.status == vm.status {
+        return Ok(());
+    }
+    let (one, two) = (hosted.out(), vm.out());
+    let mut lines = one.lines().zip(two.lines()).enumerate();
+    let difference = match lines.find(|(_, (a, b))| a != b) {
+        Some((n, (a, b))) => format!("line {}:\n  Linux: {a}\n  VM:    {b}", n + 1),
+        None if hosted.stdout == vm.stdout => "the output is the same".to_owned(),
+        None => format!("Linux printed {} bytes, the VM {}, one begins with the other", one.len(), two.len()),
+    };
+    let statuses = format!("status: Linux {}, VM {}", hosted.status, vm.status);
+    bail!("the two lives differ\n{statuses}\n{difference}\n{}\n{}", vm.report(), hosted.report());
+}
