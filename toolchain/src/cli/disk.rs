@@ -1,7 +1,6 @@
 //! `unibody disk`.
 
-use crate::output;
-use crate::run::{disk, disk_grow};
+use crate::{disk::grow, output, size};
 use anyhow::Result;
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -24,7 +23,7 @@ enum Command {
         /// The disk's file
         file: PathBuf,
         /// New size: 64M, 1G; a plain number means MiB
-        #[arg(value_parser = disk::size)]
+        #[arg(value_parser = size::parse)]
         size: u64,
     },
 }
@@ -33,7 +32,7 @@ impl Disk {
     /// Runs it.
     pub fn run(self) -> Result<u8> {
         let Command::Grow { file, size } = self.command;
-        let grown = disk_grow::grow(&file, size)?;
+        let grown = grow::grow(&file, size)?;
         let (shown, n) = (file.display(), grown.entries);
         let text = if grown.before == size {
             format!("{shown} has {} already", output::size(size))

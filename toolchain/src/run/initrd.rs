@@ -1,12 +1,12 @@
 //! What the guest is given beside the image: parameters and overlaid files, as one archive.
 
 use super::brought;
-use super::disk::Disk;
 use super::env;
 use super::net::{Net, USER_DNS, USER_IP, USER_IP6};
 use super::options::RunArgs;
 use super::overlay::Tree;
 use super::{pump, share};
+use crate::disk::Disk;
 use crate::image::Image;
 use anyhow::{Context, Result};
 use std::ffi::OsStr;

@@ -3,9 +3,6 @@
 pub mod backlog;
 mod brought;
 pub mod detach;
-pub mod disk;
-pub mod disk_grow;
-pub mod disk_volume;
 pub mod env;
 pub mod holder;
 pub mod initrd;

@@ -1,8 +1,9 @@
 //! The options of `unibody run`.
 
-use super::disk;
 use super::net::{self, Publish};
 use super::share::Share;
+use crate::disk;
+use crate::size;
 use crate::vmm::accel::Wanted;
 use crate::vmm::machine::Machine;
 use clap::Args;
@@ -20,7 +21,7 @@ pub struct RunArgs {
     pub image: PathBuf,
 
     /// Memory: 64M, 1G; a plain number means MiB
-    #[arg(short = 'm', long, value_name = "SIZE", default_value = "64M", value_parser = disk::size)]
+    #[arg(short = 'm', long, value_name = "SIZE", default_value = "64M", value_parser = size::parse)]
     pub memory: u64,
 
     /// Number of processors
@@ -69,7 +70,7 @@ pub struct RunArgs {
     pub disk: Vec<disk::Wanted>,
 
     /// Size of a disk that is made: 64M, 1G; a plain number means MiB [default: 64M]
-    #[arg(long, value_name = "SIZE", value_parser = disk::size, requires = "disk")]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, requires = "disk")]
     pub disk_size: Option<u64>,
 
     /// Environment variable; without '=' its value here is passed on
@@ -156,19 +157,4 @@ fn ip4(text: &str) -> Result<String, String> {
 
 fn ip6(text: &str) -> Result<String, String> {
     Ip6::parse(text).map(|_| text.to_owned()).ok_or_else(|| "expected auto, none or ADDRESS/N[,gw=ADDRESS]".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes() {
-        assert_eq!(disk::size("64M"), Ok(64 << 20));
-        assert_eq!(disk::size("64"), Ok(64 << 20));
-        assert_eq!(disk::size("5000K"), Ok(5000 << 10));
-        for bad in ["", "0", "M", "lots", "-5M", "99999999999999"] {
-            assert!(disk::size(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -1,11 +1,11 @@
 //! From options to everything that starting a VM needs, with all the refusals that can be made beforehand.
 
 use super::brought;
-use super::disk::{self, Disk};
 use super::initrd;
 use super::net::{Net, Publish, USER_IP, random_mac};
 use super::options::RunArgs;
 use super::share;
+use crate::disk::{self, Disk};
 use crate::failure::usage;
 use crate::image::Image;
 use crate::state::{self, Record, record};

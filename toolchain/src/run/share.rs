@@ -1,6 +1,6 @@
 //! `-v DIR:/path[:ro]`: folders of this machine.
 
-use super::disk::Wanted;
+use crate::disk::Wanted;
 use crate::failure::usage;
 use crate::vmm::qemu;
 use anyhow::{Context, Result, bail};

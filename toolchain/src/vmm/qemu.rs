@@ -2,7 +2,7 @@
 
 use super::accel::Accel;
 use super::machine::{Bus, Machine};
-use crate::run::disk::{self, Disk};
+use crate::disk::{self, Disk};
 use crate::run::net::{Net, Publish};
 use crate::run::share::Share;
 use anyhow::{Result, bail};

@@ -17,10 +17,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use unibody::run::disk;
 use unibody::vmm::accel;
 use unibody::vmm::qemu;
-use unibody::{command, packages, paths, progress, sysroot};
+use unibody::{command, disk, packages, paths, progress, sysroot};
 use work::{Answer, Storage, Work};
 
 pub use report::Report;

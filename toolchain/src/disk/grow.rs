@@ -3,8 +3,9 @@
 //! A larger volume may need another kind of FAT, so the files are copied to a new one, which takes the old one's place at
 //! the end: whatever happens before leaves the old disk as it was.
 
-use super::disk::{self, Hold};
-use super::disk_volume::{self, Entry};
+use super::create::{check_size, format, unnamed};
+use super::hold::Hold;
+use super::volume::{self, Entry};
 use anyhow::{Context, Result, bail};
 use fatfs::{Dir, FileSystem, FsOptions, StdIoWrapper};
 use std::fs::{File, OpenOptions, Permissions};
@@ -25,7 +26,7 @@ pub struct Grown {
 
 /// Gives the disk `path` this size. Its files, their times and attributes stay.
 pub fn grow(path: &Path, size: u64) -> Result<Grown> {
-    disk::check_size(size)?;
+    check_size(size)?;
     let shown = path.display();
     let file = File::options().read(true).write(true).open(path).with_context(|| format!("cannot open {shown}"))?;
     let meta = file.metadata()?;
@@ -38,21 +39,21 @@ pub fn grow(path: &Path, size: u64) -> Result<Grown> {
     }
     let held = Hold::take(file, path)?;
     let file = held.file();
-    disk_volume::check_kind(file).with_context(|| format!("{shown} stays as it is"))?;
+    volume::check_kind(file).with_context(|| format!("{shown} stays as it is"))?;
     let damaged = || format!("{shown} is damaged, and stays as it is (`fsck.vfat -n` tells more)");
-    let old = disk_volume::walk(file).with_context(damaged)?;
+    let old = volume::walk(file).with_context(damaged)?;
     if size == before {
         return Ok(Grown { entries: old.len(), before });
     }
     let real = path.canonicalize()?;
     let folder = real.parent().context("a file is in a folder")?;
     let fail = || format!("cannot make the larger {shown}");
-    let new = disk::unnamed(folder).with_context(fail)?;
+    let new = unnamed(folder).with_context(fail)?;
     new.file().set_len(size).with_context(fail)?;
-    disk::format(new.file()).with_context(fail)?;
+    format(new.file()).with_context(fail)?;
     copy(file, new.file()).with_context(fail)?;
     restore(&old, new.file()).with_context(fail)?;
-    disk_volume::count_free(new.file()).with_context(fail)?;
+    volume::count_free(new.file()).with_context(fail)?;
     new.file().set_permissions(Permissions::from_mode(meta.mode() & 0o7777)).with_context(fail)?;
     // Only root can give a file away; for everybody else it is theirs already.
     let _ = std::os::unix::fs::fchown(new.file(), Some(meta.uid()), Some(meta.gid()));
@@ -101,7 +102,7 @@ fn copy_folder(
 
 /// Gives the copies the times and attributes of what they are copies of: the crate sets neither attributes nor all times.
 fn restore(old: &[Entry], new: &File) -> Result<()> {
-    let copies = disk_volume::walk(new)?;
+    let copies = volume::walk(new)?;
     let same = |(a, b): (&Entry, &Entry)| (a.is_dir(), a.size()) == (b.is_dir(), b.size());
     if copies.len() != old.len() || !old.iter().zip(&copies).all(same) {
         bail!("the copy is not like the original");
@@ -155,6 +156,7 @@ impl Write for OnlyRead {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::create;
 
     const MIB: u64 = 1 << 20;
 
@@ -193,12 +195,12 @@ mod tests {
     fn grows_from_kind_to_kind() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("d, e:f.img");
-        disk::create(&path, 4 * MIB).unwrap();
+        create(&path, 4 * MIB).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         fill(&path, 60);
         // A file that may not be written, of long ago.
         let file = File::options().read(true).write(true).open(&path).unwrap();
-        let old = disk_volume::walk(&file).unwrap();
+        let old = volume::walk(&file).unwrap();
         let mut raw = old[5].raw;
         raw[11] = 0x21;
         raw[22..26].copy_from_slice(&[1, 2, 3, 4]);
@@ -213,7 +215,7 @@ mod tests {
         let meta = std::fs::metadata(&path).unwrap();
         assert_eq!(meta.mode() & 0o777, 0o640);
         assert!(meta.blocks() * 512 < 16 * MIB, "sparse");
-        let new = disk_volume::walk(&File::open(&path).unwrap()).unwrap();
+        let new = volume::walk(&File::open(&path).unwrap()).unwrap();
         assert_eq!((new[5].raw[11], &new[5].raw[22..26]), (0x21, &[1, 2, 3, 4][..]));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left over");
     }
@@ -224,7 +226,7 @@ mod tests {
         let path = dir.path().join("d.img");
         let why = |size| format!("{:#}", grow(&path, size).err().unwrap());
         assert!(why(8 * MIB).contains("cannot open"));
-        disk::create(&path, 4 * MIB).unwrap();
+        create(&path, 4 * MIB).unwrap();
         fill(&path, 5);
         assert!(why(2 * MIB).contains("cannot shrink"));
         assert!(why(4 * MIB + 1).contains("multiples of 512"));
