@@ -139,7 +139,7 @@ fn a_guest_that_does_not_end_is_ended_with_what_is_known_of_it() {
     let output = child.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(143), "{errors}");
-    assert!(errors.contains("never said that it has started") && errors.contains("QEMU does not tell"), "{errors}");
+    assert!(errors.contains("never said that it has started") && errors.contains("the VMM does not tell"), "{errors}");
 }
 
 #[test]

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use unibody::vmm::spawn::{self, Vmm};
+use unibody::vmm::Running;
+use unibody::vmm::qemu::Qemu;
 
 /// What lines for the bench begin with.
 const MARK: &str = "bench: ";
@@ -29,7 +29,7 @@ pub const COUNT: [&str; 6] =
 /// A guest that can be started.
 pub struct Guest {
     /// The VMM.
-    pub program: PathBuf,
+    pub qemu: Qemu,
     /// Its arguments.
     pub args: Vec<OsString>,
     /// Whether [`COUNT`] is among the arguments.
@@ -71,7 +71,7 @@ pub struct Transcript {
 impl Guest {
     /// Runs it to its end.
     pub fn run(&self, limit: Duration) -> Result<Transcript> {
-        let mut vmm = spawn::spawn(&self.program, &self.args)?;
+        let mut vmm = self.qemu.spawn(&self.args)?;
         let result = self.follow(&mut vmm, Instant::now() + limit);
         // However it went, nothing is left running.
         let _ = vmm.child.kill();
@@ -79,7 +79,7 @@ impl Guest {
         result
     }
 
-    fn follow(&self, vmm: &mut Vmm, deadline: Instant) -> Result<Transcript> {
+    fn follow(&self, vmm: &mut Running<UnixStream>, deadline: Instant) -> Result<Transcript> {
         let aside = Arc::new(Mutex::new(String::new()));
         keep(vmm.log.try_clone()?, aside.clone());
         keep(vmm.stderr.try_clone()?, aside.clone());
@@ -89,7 +89,7 @@ impl Guest {
         }
         let inbox = lines(vmm.stdio.try_clone()?);
         let mut input = vmm.stdio.try_clone()?;
-        let mut monitor = Monitor::new(vmm.qmp.try_clone()?)?;
+        let mut monitor = Monitor::new(vmm.monitor.try_clone()?)?;
         let mut transcript = Transcript { lines: Vec::new(), samples: Vec::new() };
         let said = |transcript: &Transcript| {
             let last = transcript.lines.iter().rev().take(15).rev().cloned().collect::<Vec<_>>().join("\n");
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn a_guest_that_says_nothing_fails() {
         let guest = |script: &str| Guest {
-            program: "/bin/sh".into(),
+            qemu: Qemu { program: "/bin/sh".into() },
             args: ["-c", script].map(OsString::from).to_vec(),
             counts: false,
         };

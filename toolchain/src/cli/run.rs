@@ -6,8 +6,7 @@ use crate::image::Image;
 use crate::output;
 use crate::run::options::RunArgs;
 use crate::run::{detach, prepare, start, terminal};
-use crate::vmm::qemu::{self, Streams};
-use crate::{hosted, packages, state};
+use crate::{command, hosted, packages, state, vmm};
 use anyhow::Result;
 use std::io::{IsTerminal, Write};
 
@@ -47,9 +46,7 @@ impl RunCommand {
             return hosted::run(args, &image);
         }
         // Here and not later: somebody can be asked here, and a detached VM's supervisor has nobody.
-        if !qemu::chosen_by_hand() {
-            packages::ensure(&[qemu::NAME], yes)?;
-        }
+        packages::ensure(vmm::needs(&args.vmm).as_slice(), yes)?;
         if args.detach {
             return detach::detached(args, std::path::absolute(&path)?);
         }
@@ -68,7 +65,7 @@ fn print_line(vm: &prepare::Prepared) -> Result<u8> {
         file.set_len(0)?;
         file.write_all(&vm.initrd)
     })?;
-    let streams = Streams::ByHand { input: std::io::stdin().is_terminal() };
-    output::line(&qemu::shell_line(&vm.program, &vm.arguments(&path, streams)))?;
+    let command = vm.vmm.by_hand(&vm.machine(&path), std::io::stdin().is_terminal());
+    output::line(&command::line(&command))?;
     Ok(0)
 }

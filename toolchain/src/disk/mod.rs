@@ -8,5 +8,5 @@ mod volume;
 mod wanted;
 
 pub use create::create;
-pub use open::{Disk, open_all, serial};
+pub use open::{Disk, open_all};
 pub use wanted::Wanted;

@@ -17,16 +17,13 @@ const DEFAULT_SIZE: u64 = 64 << 20;
 pub struct Disk {
     /// The file, absolute.
     pub file: PathBuf,
+    /// The serial number by which the guest finds it.
+    pub serial: String,
     /// Only reading is possible.
     pub read_only: bool,
     /// What the guest is told: `SERIAL:PATH:FS[:ro][:partition=N]`.
     pub parameter: String,
     _held: Hold,
-}
-
-/// The serial number by which the guest finds disk `number`, and QEMU's name for it.
-pub fn serial(number: usize) -> String {
-    format!("disk{number}")
 }
 
 /// Opens, or makes, all disks.
@@ -94,9 +91,9 @@ fn open(wanted: &Wanted, number: usize, size: Option<u64>, say: &mut dyn FnMut(&
     };
     let ro = if read_only { ":ro" } else { "" };
     let partition = wanted.partition.map(|n| format!(":partition={n}")).unwrap_or_default();
-    let serial = serial(number);
+    let serial = format!("disk{number}");
     let parameter = format!("{serial}:{}:{fs}{ro}{partition}", wanted.path);
-    Ok(Disk { file: path, read_only, parameter, _held: held })
+    Ok(Disk { file: path, serial, read_only, parameter, _held: held })
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use super::brought;
 use super::env;
-use super::net::{Net, USER_DNS, USER_IP, USER_IP6};
+use super::net::Net;
 use super::options::RunArgs;
 use super::overlay::Tree;
 use super::{pump, share};
 use crate::disk::Disk;
 use crate::image::Image;
+use crate::vmm::{USER_DNS, USER_IP, USER_IP6};
 use anyhow::{Context, Result};
 use std::ffi::OsStr;
 use std::os::fd::AsFd;
@@ -84,7 +85,7 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
         let user = matches!(net, Net::User { .. });
         let ip = args.ip.as_deref().unwrap_or(if user { USER_IP } else { "dhcp" });
         push(key::IP, ip.as_bytes())?;
-        // With a network of the user's choice, QEMU's IPv6 prefix stays what it is.
+        // With a network of the user's choice, the VMM's IPv6 prefix stays what it is.
         push(key::IP6, args.ip6.as_deref().unwrap_or(if user { USER_IP6 } else { "auto" }).as_bytes())?;
         for server in &args.dns {
             push(key::DNS, server.to_string().as_bytes())?;

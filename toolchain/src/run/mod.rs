@@ -1,6 +1,5 @@
 //! `unibody run`: from options to a VM, and its life until the end.
 
-pub mod backlog;
 mod brought;
 pub mod detach;
 pub mod env;

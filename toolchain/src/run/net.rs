@@ -1,6 +1,7 @@
 //! Network options.
 
 use crate::failure::usage;
+use crate::vmm::{Forward, Network};
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -10,17 +11,10 @@ use std::str::FromStr;
 use unibody_proto::control::Transport;
 use unibody_proto::net::Ip4;
 
-/// The static addresses that QEMU's user network expects; given without being asked for, because DHCP costs time.
-pub const USER_IP: &str = "10.0.2.15/24,gw=10.0.2.2";
-/// Its name server.
-pub const USER_DNS: &str = "10.0.2.3";
-/// The same for IPv6.
-pub const USER_IP6: &str = "fec0::15/64,gw=fec0::2";
-
 /// `--net`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Net {
-    /// QEMU's user network, without privileges. The guest's address where it is not the usual one, with the network.
+    /// The VMM's own, without privileges. The guest's address where it is not the usual one, with the network.
     User {
         /// Own address, prefix and gateway.
         guest: Option<(Ipv4Addr, u8, Option<Ipv4Addr>)>,
@@ -65,24 +59,14 @@ impl Net {
         }
     }
 
-    /// QEMU's `-netdev`.
-    pub fn netdev(&self, publish: &[Publish]) -> Option<String> {
+    /// What the guest's card is connected to.
+    pub fn network(&self, publish: &[Publish]) -> Option<Network> {
         match self {
             Self::None => None,
-            Self::Tap(name, _) => Some(format!("tap,id=net,ifname={name},script=no,downscript=no")),
+            Self::Tap(name, _) => Some(Network::Tap(name.clone())),
             Self::User { guest } => {
-                let mut text = "user,id=net".to_owned();
-                let mut target = String::new();
-                if let Some((addr, prefix, gateway)) = *guest {
-                    text += &format!(",net={addr}/{prefix}");
-                    // QEMU's own end of the network answers as the gateway that the guest was told.
-                    text += &gateway.map(|gateway| format!(",host={gateway}")).unwrap_or_default();
-                    target = addr.to_string();
-                }
-                for Publish { transport, host, guest } in publish {
-                    text += &format!(",hostfwd={}:{host}-{target}:{guest}", transport.name());
-                }
-                Some(text)
+                let forward = |one: &Publish| Forward { transport: one.transport, host: one.host, guest: one.guest };
+                Some(Network::User { guest: *guest, forwards: publish.iter().map(forward).collect() })
             }
         }
     }
@@ -98,7 +82,7 @@ impl fmt::Display for Net {
     }
 }
 
-/// Whether QEMU's default network serves this address, and forwards to it without being told.
+/// Whether the user network by itself serves this address, and forwards to it without being told.
 fn is_usual(addr: Ipv4Addr, prefix: u8) -> bool {
     addr == Ipv4Addr::new(10, 0, 2, 15) && prefix == 24
 }
@@ -192,7 +176,7 @@ pub fn url(transport: Transport, host: &str, port: u16, guest: u16) -> String {
     }
 }
 
-/// A MAC address of QEMU's range that no other VM has, as far as chance goes.
+/// A MAC address of the range for virtual machines that no other VM has, as far as chance goes.
 pub fn random_mac() -> Result<String> {
     let mut bytes = [0; 3];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
@@ -226,6 +210,7 @@ pub fn check_domain(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vmm::USER_IP;
 
     #[test]
     fn publish() {
@@ -252,18 +237,19 @@ mod tests {
     }
 
     #[test]
-    fn netdevs() {
-        let publish = ["8080:80".parse().unwrap()];
-        let user = |ip: &str| Net::new("user", &Ip4::parse(ip).unwrap()).unwrap().netdev(&publish).unwrap();
-        assert_eq!(user(USER_IP), "user,id=net,hostfwd=tcp:127.0.0.1:8080-:80");
-        assert_eq!(
-            user("192.168.5.9/24,gw=192.168.5.1"),
-            "user,id=net,net=192.168.5.9/24,host=192.168.5.1,hostfwd=tcp:127.0.0.1:8080-192.168.5.9:80"
-        );
+    fn networks() {
+        let publish: Publish = "8080:80".parse().unwrap();
+        let user = |ip: &str| match Net::new("user", &Ip4::parse(ip).unwrap()).unwrap().network(&[publish]) {
+            Some(Network::User { guest, forwards }) if forwards.len() == 1 => guest,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(user(USER_IP), None);
+        let gateway = Ipv4Addr::new(192, 168, 5, 1);
+        assert_eq!(user("192.168.5.9/24,gw=192.168.5.1"), Some((Ipv4Addr::new(192, 168, 5, 9), 24, Some(gateway))));
         assert!(Net::new("tap=a,b", &Ip4::Dhcp).is_err());
         let missing = Net::new("tap=nosuch0", &Ip4::Dhcp).unwrap_err().to_string();
         assert!(missing.contains("ip tuntap add dev nosuch0 mode tap"), "{missing}");
-        assert_eq!(Net::new("none", &Ip4::Dhcp).unwrap().netdev(&publish), None);
+        assert_eq!(Net::new("none", &Ip4::Dhcp).unwrap().network(&[publish]), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::share::Share;
 use crate::disk;
 use crate::size;
 use crate::vmm::accel::Wanted;
-use crate::vmm::machine::Machine;
+use crate::vmm::{self, Board};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
@@ -95,14 +95,14 @@ pub struct RunArgs {
 
     /// Machine type: q35, pc or microvm, with QEMU properties behind commas (microvm,acpi=off)
     #[arg(long, value_name = "TYPE", default_value = "q35")]
-    pub machine: Machine,
+    pub machine: Board,
 
     /// Accelerator: auto takes KVM when it really works
     #[arg(long, value_name = "auto|kvm|tcg", value_enum, default_value_t = Wanted::Auto, hide_possible_values = true)]
     pub accel: Wanted,
 
     /// Virtual machine monitor: QEMU is the one that is known
-    #[arg(long, value_name = "qemu", value_parser = ["qemu"], default_value = "qemu", hide_possible_values = true)]
+    #[arg(long, value_name = "qemu", value_parser = vmm::NAMES, default_value = "qemu", hide_possible_values = true)]
     pub vmm: String,
 
     /// Run in the background and print the VM's name

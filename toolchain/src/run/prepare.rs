@@ -2,22 +2,21 @@
 
 use super::brought;
 use super::initrd;
-use super::net::{Net, Publish, USER_IP, random_mac};
+use super::net::{Net, Publish, random_mac};
 use super::options::RunArgs;
-use super::share;
+use super::share::{self, Share};
 use crate::disk::{self, Disk};
 use crate::failure::usage;
 use crate::image::Image;
 use crate::state::{self, Record, record};
 use crate::vmm::accel::{self, Accel};
-use crate::vmm::qemu::{self, Spec};
+use crate::vmm::{self, Backend, Card, Machine, Port, Stream, USER_IP};
 use anyhow::{Result, bail};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use unibody_proto::net::Ip4;
-use unibody_proto::note;
 use unibody_proto::params::key;
+use unibody_proto::{IMAGE_FILE, note, port};
 
 /// A VM that can be started.
 pub struct Prepared {
@@ -32,7 +31,7 @@ pub struct Prepared {
     /// Forwarded ports.
     pub publish: Vec<Publish>,
     /// The VMM.
-    pub program: PathBuf,
+    pub vmm: Box<dyn Backend>,
     accel: Accel,
     mac: String,
     /// The image's file.
@@ -44,7 +43,7 @@ pub struct Prepared {
 
 /// Checks and works out everything. `say` is told what the user should know.
 pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Result<Prepared> {
-    let program = qemu::program()?;
+    let vmm = vmm::find(&args.vmm)?;
     let ip = args.ip.as_deref().unwrap_or(if args.net == "user" { USER_IP } else { "dhcp" });
     let net = Net::new(&args.net, &Ip4::parse(ip).unwrap_or(Ip4::Dhcp))?;
     if !args.publish.is_empty() && !matches!(net, Net::User { .. }) {
@@ -98,7 +97,7 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
     };
     // As the user calls it: a port's image has some name in the cache.
     let stem = args.image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Prepared { record, stem, initrd, net, publish, program, accel, mac, image: path, args: args.clone(), disks })
+    Ok(Prepared { record, stem, initrd, net, publish, vmm, accel, mac, image: path, args: args.clone(), disks })
 }
 
 impl Prepared {
@@ -112,26 +111,38 @@ impl Prepared {
         Duration::from_secs(self.args.stop_timeout)
     }
 
-    /// The VMM's arguments, once the name and the place of the initrd are known.
-    pub fn arguments(&self, initrd: &Path, streams: qemu::Streams) -> Vec<OsString> {
+    /// The machine, once the name and the place of the initrd are known.
+    pub fn machine(&self, initrd: &Path) -> Machine {
         let name = if self.record.name.is_empty() { &self.stem } else { &self.record.name };
-        // QEMU splits the name at commas; ours cannot hold any, a file's stem can.
-        let name = name.replace(',', "-");
-        let spec = Spec {
-            name: &name,
-            image: &self.image,
-            initrd,
-            memory: self.args.memory,
-            smp: self.args.smp,
-            machine: &self.args.machine,
-            accel: self.accel,
-            net: &self.net,
-            mac: &self.mac,
-            publish: &self.publish,
-            shares: &self.args.volume,
-            disks: &self.disks,
+        let port = |name, stream| Port { name: Some(name), stream };
+        let disk =
+            |disk: &Disk| vmm::Disk { file: disk.file.clone(), serial: disk.serial.clone(), read_only: disk.read_only };
+        let share = |(number, share): (usize, &Share)| vmm::Share {
+            dir: share.dir.clone(),
+            tag: Share::tag(number),
+            read_only: share.read_only,
         };
-        qemu::arguments(&spec, streams)
+        Machine {
+            name: name.clone(),
+            board: self.args.machine.clone(),
+            accel: self.accel,
+            without: &[],
+            processors: self.args.smp,
+            memory: self.args.memory,
+            kernel: self.image.clone(),
+            initrd: initrd.to_owned(),
+            command_line: String::new(),
+            // For the program to read: of the kernel it gets the segments only.
+            firmware: vec![(IMAGE_FILE.to_owned(), self.image.clone())],
+            ports: vec![
+                port(port::STDIO, Stream::Stdio),
+                port(port::STDERR, Stream::Stderr),
+                port(port::CONTROL, Stream::Control),
+            ],
+            disks: self.disks.iter().map(disk).collect(),
+            card: self.net.network(&self.publish).map(|network| Card { mac: self.mac.clone(), network }),
+            shares: self.args.volume.iter().enumerate().map(share).collect(),
+        }
     }
 }
 

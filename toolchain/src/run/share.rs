@@ -2,12 +2,11 @@
 
 use crate::disk::Wanted;
 use crate::failure::usage;
-use crate::vmm::qemu;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 /// A folder of this machine and where the program sees it.
@@ -59,21 +58,6 @@ impl Share {
     pub fn parameter(&self, number: usize) -> Vec<u8> {
         let end: &[u8] = if self.read_only { b":ro" } else { b"" };
         [Self::tag(number).as_bytes(), b":", self.at.as_bytes(), end].concat()
-    }
-
-    /// What QEMU is to serve.
-    ///
-    /// `security_model=none`: files here are what they are in the guest (modes, links, names), with this user's rights;
-    /// nothing is hidden in extended attributes, and no privilege is needed. `multidevs=remap`: numbers of files stay
-    /// apart when other file systems are mounted below the folder.
-    pub fn fsdev(&self, number: usize) -> OsString {
-        let mut value = format!("local,id={},path=", Self::tag(number)).into_bytes();
-        value.extend_from_slice(&qemu::value(&self.dir));
-        value.extend_from_slice(b",security_model=none,multidevs=remap");
-        if self.read_only {
-            value.extend_from_slice(b",readonly=on");
-        }
-        OsString::from_vec(value)
     }
 
     fn shown(&self) -> String {
@@ -172,11 +156,6 @@ mod tests {
         let share = parse("/a:b c/,:/x//y/./z/:ro").unwrap();
         assert_eq!((share.dir.to_str(), share.at.to_str(), share.read_only), (Some("/a:b c/,"), Some("/x/y/z"), true));
         assert_eq!(share.parameter(3), b"share3:/x/y/z:ro");
-        let fsdev = share.fsdev(3);
-        assert_eq!(
-            fsdev.to_str(),
-            Some("local,id=share3,path=/a:b c/,,,security_model=none,multidevs=remap,readonly=on")
-        );
         assert!(parse("site:/x:rw").unwrap().dir.to_str().unwrap().ends_with("/site"));
         for bad in ["", "x", "/x", ":/x", "a:b", "a:/", "a:/.", "a:/x/../y", "a:/x:rx:"] {
             assert!(parse(bad).is_err(), "{bad}: {:?}", parse(bad));

@@ -1,7 +1,5 @@
 //! Starting a prepared VM in this process and staying with it to its end.
 
-use super::backlog::Listeners;
-use super::last_words;
 use super::log::Log;
 use super::prepare::Prepared;
 use super::pump::{self, Control, Sink};
@@ -11,7 +9,6 @@ use super::symbols::Annotator;
 use super::terminal::{self, Seat};
 use crate::state::client::SOCKET;
 use crate::state::{self, Claim, Ended, record};
-use crate::vmm::{qemu::Streams, spawn};
 use anyhow::{Context, Result, bail};
 use nix::poll::{PollFlags, PollTimeout};
 use std::fs::{File, Permissions};
@@ -84,8 +81,7 @@ pub fn run(
         None if vm.on_terminal() => Some(Seat::take().context("cannot change the terminal's settings")?),
         _ => None,
     };
-    let arguments = vm.arguments(&claim.folder.join("initrd"), Streams::Inherited);
-    let mut vmm = spawn::spawn(&vm.program, &arguments)?;
+    let mut vmm = vm.vmm.start(&vm.machine(&claim.folder.join("initrd")))?;
     vm.record.vmm = vmm.child.id();
     vm.record.save(&claim.folder)?;
 
@@ -122,9 +118,9 @@ pub fn run(
     }
     let errors = Arc::new(Mutex::new(String::new()));
     pumps.push(keep_errors(vmm.child.stderr.take(), errors.clone()));
-    let listeners = Listeners::of(vmm.child.id(), &vm.publish);
-    listen_to_guest(vmm.control, events.clone(), listeners);
-    listen_to_monitor(vmm.qmp.try_clone()?, events.clone());
+    listen_to_guest(vmm.control, events.clone(), vmm.awake);
+    let answers = events.clone();
+    vmm.monitor.listen(Box::new(move |processors| drop(answers.send(Event::Stopped(processors)))))?;
     let pid = vmm.child.id();
     let mut child = vmm.child;
     let ended = events.clone();
@@ -141,7 +137,7 @@ pub fn run(
         None => say(text),
     });
     let name = vm.record.name.clone();
-    let mut supervisor = Supervisor::new(&name, pid, control, vmm.qmp, &vm.net, speak);
+    let mut supervisor = Supervisor::new(&name, pid, control, vmm.monitor, &vm.net, speak);
     supervisor.patience = vm.patience();
     let image = vm.image.clone();
     supervisor.image = Box::new(move || std::fs::read(&image).unwrap_or_default());
@@ -194,22 +190,13 @@ fn keep_errors(from: Option<std::process::ChildStderr>, into: Arc<Mutex<String>>
     })
 }
 
-/// QEMU must be able to write its answers, most of which are of no interest.
-fn listen_to_monitor(from: UnixStream, events: Sender<Event>) {
-    std::thread::spawn(move || {
-        let answers = BufReader::new(from).lines().map_while(Result::ok).filter_map(|line| last_words::answer(&line));
-        answers.for_each(|text| drop(events.send(Event::Monitor(text))));
-    });
-}
-
-fn listen_to_guest(mut from: UnixStream, events: Sender<Event>, mut listeners: Option<Listeners>) {
+fn listen_to_guest(mut from: UnixStream, events: Sender<Event>, mut awake: Option<Box<dyn FnOnce() + Send>>) {
     std::thread::spawn(move || {
         let mut lines = LineReader::new();
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
-            // A guest that speaks has a VMM that listens.
-            if let Some(listeners) = listeners.take() {
-                listeners.widen();
+            if let Some(awake) = awake.take() {
+                awake();
             }
             lines.feed(&buffer[..count], |line| drop(events.send(Event::Guest(line.to_vec()))));
         }

@@ -7,6 +7,7 @@ use super::net::{Net, Publish, url};
 use super::pump::Control;
 use super::terminal::Key;
 use crate::state::client::{Answer, Request};
+use crate::vmm::{Monitor, Processor};
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
@@ -37,8 +38,8 @@ pub enum Event {
     Guest(Vec<u8>),
     /// The control port was closed.
     ControlClosed,
-    /// QEMU's monitor said what it was asked for.
-    Monitor(String),
+    /// The machine was stopped: what its processors do.
+    Stopped(Vec<Processor>),
     /// All output has been passed on.
     Delivered,
     /// The VMM ended.
@@ -68,8 +69,8 @@ pub struct Supervisor<'a> {
     pub vmm: u32,
     /// To the guest.
     pub control: Control,
-    /// To QEMU's monitor.
-    pub qmp: UnixStream,
+    /// To the VMM itself.
+    pub monitor: Box<dyn Monitor>,
     /// The network.
     pub net: &'a Net,
     /// Forwarded ports whose listening was not yet reported.
@@ -118,7 +119,7 @@ impl<'a> Supervisor<'a> {
         name: &'a str,
         vmm: u32,
         control: Control,
-        qmp: UnixStream,
+        monitor: Box<dyn Monitor>,
         net: &'a Net,
         say: Box<dyn FnMut(&str) + 'a>,
     ) -> Self {
@@ -126,7 +127,7 @@ impl<'a> Supervisor<'a> {
             name,
             vmm,
             control,
-            qmp,
+            monitor,
             net,
             publish: Vec::new(),
             patience: Duration::MAX,
@@ -190,7 +191,7 @@ impl<'a> Supervisor<'a> {
             Event::Guest(line) => self.guest(&line),
             Event::ControlClosed => self.control_closed = true,
             Event::Delivered => self.delivered = true,
-            Event::Monitor(registers) => self.last_words(&registers),
+            Event::Stopped(processors) => self.last_words(&processors),
             Event::VmmEnded(status) => {
                 self.vmm_ended = Some(status.map_or_else(|error| error.to_string(), |status| status.to_string()));
                 self.deadlines.clear();

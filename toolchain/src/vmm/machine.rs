@@ -1,65 +1,120 @@
-//! Machine types and the spelling of virtio devices on them.
+//! The description of a machine: all that a back-end has to know.
 
-use serde::{Deserialize, Serialize};
-use std::str::FromStr;
+use super::Board;
+use super::accel::Accel;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
+use unibody_proto::control::Transport;
 
-/// The bus that virtio devices sit on.
+/// A machine that can be started.
+pub struct Machine {
+    /// What it is called in lists of processes.
+    pub name: String,
+    /// Its kind.
+    pub board: Board,
+    /// How its processors are made.
+    pub accel: Accel,
+    /// Features of the processor that it hides.
+    pub without: &'static [&'static str],
+    /// Number of processors.
+    pub processors: u32,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// The file that it boots.
+    pub kernel: PathBuf,
+    /// The archive that goes with it.
+    pub initrd: PathBuf,
+    /// The kernel's command line.
+    pub command_line: String,
+    /// Values of the firmware, by name: files.
+    pub firmware: Vec<(String, PathBuf)>,
+    /// Ports of its virtio console. The kernel log has a serial line.
+    pub ports: Vec<Port>,
+    /// Disks.
+    pub disks: Vec<Disk>,
+    /// The network card.
+    pub card: Option<Card>,
+    /// Folders of this computer.
+    pub shares: Vec<Share>,
+}
+
+/// A port of the virtio console.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Port {
+    /// The name by which the guest finds it; none for the console proper.
+    pub name: Option<&'static str>,
+    /// What goes through it.
+    pub stream: Stream,
+}
+
+/// What goes through a port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard input and output.
+    Stdio,
+    /// Standard error.
+    Stderr,
+    /// The control protocol.
+    Control,
+}
+
+/// A disk.
+pub struct Disk {
+    /// The file that is one.
+    pub file: PathBuf,
+    /// The serial number by which the guest finds it.
+    pub serial: String,
+    /// Only reading is possible.
+    pub read_only: bool,
+}
+
+/// A network card.
+pub struct Card {
+    /// Its address.
+    pub mac: String,
+    /// What it is connected to.
+    pub network: Network,
+}
+
+/// A network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// One that the VMM makes for this machine, without privileges.
+    User {
+        /// The guest's address, prefix and gateway where they are not the usual ones.
+        guest: Option<(Ipv4Addr, u8, Option<Ipv4Addr>)>,
+        /// Ports of this computer that lead to the guest's.
+        forwards: Vec<Forward>,
+    },
+    /// A TAP device of this computer.
+    Tap(String),
+}
+
+/// The static addresses of the user network; given without being asked for, because DHCP costs time.
+pub const USER_IP: &str = "10.0.2.15/24,gw=10.0.2.2";
+/// Its name server.
+pub const USER_DNS: &str = "10.0.2.3";
+/// The same for IPv6.
+pub const USER_IP6: &str = "fec0::15/64,gw=fec0::2";
+
+/// A port of this computer that leads to the guest's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bus {
-    /// PCI or PCI Express.
-    Pci,
-    /// Memory-mapped registers.
-    Mmio,
+pub struct Forward {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// Where this computer listens.
+    pub host: SocketAddrV4,
+    /// Port in the guest.
+    pub guest: u16,
 }
 
-/// `--machine`: a type that is known to boot, with any of QEMU's properties behind a comma (`microvm,acpi=off`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine(pub String);
-
-impl FromStr for Machine {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split(',').next() {
-            Some("q35" | "pc" | "microvm") => Ok(Self(text.to_owned())),
-            _ => Err("expected q35, pc or microvm, with QEMU properties behind a comma if need be".to_owned()),
-        }
-    }
-}
-
-impl Machine {
-    /// The type without properties.
-    pub fn kind(&self) -> &str {
-        self.0.split(',').next().unwrap_or_default()
-    }
-
-    /// Where its virtio devices are.
-    pub fn bus(&self) -> Bus {
-        let pcie = self.0.split(',').any(|property| matches!(property, "pcie=on" | "pcie=true"));
-        if self.kind() == "microvm" && !pcie { Bus::Mmio } else { Bus::Pci }
-    }
-
-    /// QEMU's name of a virtio device here: `virtio-net-pci` or `virtio-net-device`.
-    pub fn virtio(&self, device: &str) -> String {
-        match self.bus() {
-            Bus::Pci => format!("virtio-{device}-pci"),
-            Bus::Mmio => format!("virtio-{device}-device"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn kinds() {
-        let machine = |text: &str| text.parse::<Machine>().unwrap();
-        assert_eq!(machine("q35").virtio("net"), "virtio-net-pci");
-        assert_eq!(machine("pc").bus(), Bus::Pci);
-        assert_eq!(machine("microvm,acpi=off").virtio("rng"), "virtio-rng-device");
-        assert_eq!(machine("microvm,pcie=on").bus(), Bus::Pci);
-        assert!("virt".parse::<Machine>().is_err());
-        assert!("".parse::<Machine>().is_err());
-    }
+/// A folder of this computer.
+pub struct Share {
+    /// The folder, absolute.
+    pub dir: OsString,
+    /// The name by which the guest finds it.
+    pub tag: String,
+    /// Only reading is possible.
+    pub read_only: bool,
 }

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use unibody::image::Image;
 use unibody::run::options::RunArgs;
 use unibody::run::prepare;
+use unibody::size;
 use unibody::vmm::accel::Accel;
-use unibody::vmm::machine as qemu_machine;
-use unibody::vmm::qemu::{self, Streams, fd};
+use unibody::vmm::qemu::Qemu;
+use unibody::vmm::{self, Disk, Port, Stream};
 
 /// Memory of both guests.
 const MEMORY: &str = "512M";
@@ -43,13 +44,13 @@ struct Words {
 }
 
 impl Machine {
-    /// The processor. `rep` costs an instruction a byte under emulation, which would make Linux's copies look dear.
-    fn cpu(&self, counts: bool) -> &'static str {
+    /// What the processors lack. `rep` costs an instruction a byte under emulation, which would make Linux's copies look dear.
+    fn without(&self, counts: bool) -> &'static [&'static str] {
         match (counts, self.accel) {
             // Nothing random from the processor, so that two runs execute the same.
-            (true, _) => "max,-erms,-fsrm,-rdrand,-rdseed",
-            (false, Accel::Tcg) => "max,-erms,-fsrm",
-            (false, Accel::Kvm) => "max",
+            (true, _) => &["erms", "fsrm", "rdrand", "rdseed"],
+            (false, Accel::Tcg) => &["erms", "fsrm"],
+            (false, Accel::Kvm) => &[],
         }
     }
 
@@ -78,16 +79,7 @@ impl Machine {
         let vm = prepare::prepare(&args, &image, &mut |_| {})?;
         let initrd = self.work.join("initrd");
         std::fs::write(&initrd, &vm.initrd).with_context(|| format!("cannot write {}", initrd.display()))?;
-        let mut args = vm.arguments(&initrd, Streams::Inherited);
-        if let Some(at) = args.iter().position(|word| word == "-cpu")
-            && let Some(cpu) = args.get_mut(at + 1)
-        {
-            *cpu = self.cpu(counts).into();
-        }
-        if counts {
-            args.extend(COUNT.map(OsString::from));
-        }
-        Ok(Guest { program: vm.program.clone(), args, counts })
+        self.guest(vm.machine(&initrd), counts)
     }
 
     /// The Linux guest.
@@ -96,31 +88,38 @@ impl Machine {
         guest: &LinuxGuest,
         work: Work,
         storage: Storage,
-        disk: Option<&Path>,
+        disk_file: Option<&Path>,
         counts: bool,
     ) -> Result<Guest> {
-        let mut args: Vec<OsString> = Vec::new();
-        let mut add = |words: &[&str]| args.extend(words.iter().map(OsString::from));
-        add(&["-accel", self.accel(counts).name(), "-cpu", self.cpu(counts)]);
-        add(&["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
-        add(&["-M", MACHINE, "-smp", "1", "-m", MEMORY]);
-        add(&["-chardev", &format!("socket,id=log,fd={}", fd::SERIAL), "-serial", "chardev:log"]);
-        add(&["-chardev", &format!("socket,id=qmp,fd={}", fd::QMP), "-mon", "chardev=qmp,mode=control"]);
-        add(&["-chardev", &format!("socket,id=stdio,fd={}", fd::STDIO), "-device", "virtio-serial-pci"]);
-        add(&["-device", "virtconsole,chardev=stdio", "-device", "virtio-rng-pci"]);
-        if let Some(disk) = disk {
-            // The very words that our guest's disk has.
-            let machine = qemu_machine::Machine(MACHINE.to_owned());
-            add(&qemu::disk_words(&machine, 0, disk, false).each_ref().map(String::as_str));
-        }
         let command =
             [&[storage.linux().to_owned(), linux::PROGRAM.to_owned()], &work.args("/data/bench.db")[..]].concat();
-        add(&["-append", &format!("{} -- bench {}", linux::PARAMETERS, command.join(" "))]);
+        // What `--disk` makes of a file.
+        let disk = |file: &Path| Disk { file: file.to_owned(), serial: "disk0".to_owned(), read_only: false };
+        let machine = vmm::Machine {
+            name: "linux".to_owned(),
+            board: MACHINE.parse().map_err(anyhow::Error::msg)?,
+            accel: self.accel(counts),
+            without: &[],
+            processors: 1,
+            memory: size::parse(MEMORY).map_err(anyhow::Error::msg)?,
+            kernel: guest.kernel.image.clone(),
+            initrd: guest.initramfs.clone(),
+            command_line: format!("{} -- bench {}", linux::PARAMETERS, command.join(" ")),
+            firmware: Vec::new(),
+            ports: vec![Port { name: None, stream: Stream::Stdio }],
+            disks: disk_file.map(disk).into_iter().collect(),
+            card: None,
+            shares: Vec::new(),
+        };
+        self.guest(machine, counts)
+    }
+
+    fn guest(&self, machine: vmm::Machine, counts: bool) -> Result<Guest> {
+        let qemu = Qemu::find()?;
+        let mut args = qemu.arguments(&vmm::Machine { without: self.without(counts), ..machine });
         if counts {
-            add(&COUNT);
+            args.extend(COUNT.map(OsString::from));
         }
-        let (kernel, initramfs) = (guest.kernel.image.clone(), guest.initramfs.clone());
-        args.extend(["-kernel".into(), kernel.into(), "-initrd".into(), initramfs.into()]);
-        Ok(Guest { program: qemu::program()?, args, counts })
+        Ok(Guest { qemu, args, counts })
     }
 }

@@ -18,8 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use unibody::vmm::accel;
-use unibody::vmm::qemu;
-use unibody::{command, disk, packages, paths, progress, sysroot};
+use unibody::{command, disk, packages, paths, progress, sysroot, vmm};
 use work::{Answer, Storage, Work};
 
 pub use report::Report;
@@ -95,9 +94,7 @@ fn memory(otherwise: &Path) -> PathBuf {
 
 /// Measures.
 pub fn run(options: &Bench, yes: bool) -> Result<Report> {
-    if !qemu::chosen_by_hand() {
-        packages::ensure(&[qemu::NAME], yes)?;
-    }
+    packages::ensure(vmm::needs("qemu").as_slice(), yes)?;
     packages::ensure(&program::TOOLS, yes)?;
     let (accel, note) = accel::choose(accel::Wanted::Auto)?;
     if let Some(note) = note {
@@ -197,7 +194,7 @@ impl Runs {
     fn one(&mut self, side: Side, work: Work, storage: Storage, counts: bool) -> Result<(f64, Disk, u64)> {
         let disk = self.disk(storage)?;
         let guest = self.guest(side, work, storage, disk.as_deref(), counts)?;
-        let fail = || format!("{}: {}", guest.program.display(), said(side, work, storage));
+        let fail = || format!("{}: {}", guest.qemu.program.display(), said(side, work, storage));
         let transcript = guest.run(LIMIT).with_context(fail)?;
         let answer = work::check(work, &transcript).with_context(|| said(side, work, storage))?;
         self.compare(&answer).with_context(|| said(side, work, storage))?;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde::Serialize;
 use std::process::Command;
 use unibody::output;
-use unibody::{command, vmm::qemu};
+use unibody::{command, vmm::qemu::Qemu};
 
 /// The goals: instructions of a durable commit on a disk, and how many times faster than ext4 it is.
 const INSTRUCTIONS: f64 = 260_000.0;
@@ -74,7 +74,7 @@ struct Goal {
 impl Report {
     /// Without figures yet.
     pub fn new(accelerator: &'static str, sqlite: &str, rounds: u32) -> Result<Self> {
-        let version = command::run(Command::new(qemu::program()?).arg("--version"), None)?;
+        let version = command::run(Command::new(Qemu::find()?.program).arg("--version"), None)?;
         Ok(Self {
             bench: "sqlite",
             qemu: String::from_utf8_lossy(&version).lines().next().unwrap_or_default().to_owned(),

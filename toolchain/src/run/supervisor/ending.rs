@@ -2,16 +2,14 @@
 
 use super::super::last_words;
 use super::{Deadline, Outcome, Supervisor};
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-use std::io::Write;
+use crate::vmm::{Processor, process};
 use std::time::{Duration, Instant};
 use unibody_proto::control::FromHost;
 
 const SIGTERM: u8 = 15;
 /// A signal that comes again so soon is the same request: `timeout` signals its child, and then the group that both are in.
 const ONE_REQUEST: Duration = Duration::from_millis(250);
-/// How long QEMU has to tell what a guest does that does not end.
+/// How long the VMM has to tell what a guest does that does not end.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 impl Supervisor<'_> {
@@ -40,7 +38,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// The program did not end: QEMU is asked what its processors do, and the VM is ended.
+    /// The program did not end: the VMM is asked what its processors do, and the VM is ended.
     fn give_up(&mut self, limit: Duration, status: u8) {
         let begun = if self.hello { "" } else { "; the kernel never said that it has started the program" };
         self.forced = Some(format!(
@@ -50,15 +48,15 @@ impl Supervisor<'_> {
             self.started.elapsed().as_secs()
         ));
         self.outcome.get_or_insert(Outcome::Ended(status));
-        let _ = self.qmp.write_all(last_words::QUESTION);
+        self.monitor.ask_processors();
         self.deadlines.push((Instant::now() + LAST_WORDS, Deadline::Kill(status)));
     }
 
     /// What the processors of a guest do that is given up.
-    pub(super) fn last_words(&mut self, registers: &str) {
+    pub(super) fn last_words(&mut self, processors: &[Processor]) {
         self.end_vmm();
         self.deadlines.clear();
-        let lines = last_words::lines(registers, &(self.image)());
+        let lines = last_words::lines(processors, &(self.image)());
         if let Some(forced) = &mut self.forced
             && !lines.is_empty()
         {
@@ -70,7 +68,7 @@ impl Supervisor<'_> {
     fn end_program(&mut self) {
         self.control.send(FromHost::Kill(SIGTERM));
         if !self.hello {
-            self.power_down();
+            self.monitor.power_down();
         }
     }
 
@@ -87,20 +85,15 @@ impl Supervisor<'_> {
                 Deadline::GiveUp(limit, status) => self.give_up(limit, status),
                 Deadline::Waits => self.serves(),
                 Deadline::Leave => self.delivered = true,
-                Deadline::PowerDown => self.power_down(),
+                Deadline::PowerDown => self.monitor.power_down(),
                 Deadline::Kill(status) => {
                     if let Some(forced) = &mut self.forced {
-                        *forced += "; QEMU does not tell what its processors do";
+                        *forced += "; the VMM does not tell what its processors do";
                     }
                     self.kill(status);
                 }
             }
         }
-    }
-
-    pub(super) fn power_down(&mut self) {
-        // The monitor takes both lines at once; a VMM without a monitor is about to end anyway.
-        let _ = self.qmp.write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"system_powerdown\"}\n");
     }
 
     /// Ends the VMM. The status counts unless the program's own is known.
@@ -114,8 +107,7 @@ impl Supervisor<'_> {
     fn end_vmm(&self) {
         // Once it was reaped, its number may belong to somebody else.
         if self.vmm_ended.is_none() {
-            // Its group: the program that UNIBODY_QEMU names may have started QEMU.
-            let _ = killpg(Pid::from_raw(self.vmm as i32), Signal::SIGKILL);
+            process::end(self.vmm);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! most of their SYNs, and they come back after one, three and seven seconds. `listen` on a socket that already listens
 //! changes its backlog, and since Linux 5.6 a parent may have a copy of a descriptor of its child.
 
-use super::net::Publish;
+use crate::vmm::Network;
 use nix::sys::socket::{Backlog, listen};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::net::{SocketAddr, TcpListener};
@@ -18,8 +18,9 @@ pub struct Listeners {
 
 impl Listeners {
     /// For a VMM that was not waited for yet. `None`: it has no such port, or the system does not know such descriptors.
-    pub fn of(number: u32, publish: &[Publish]) -> Option<Self> {
-        let tcp = publish.iter().filter(|one| one.transport == Transport::Tcp);
+    pub fn of(number: u32, network: &Network) -> Option<Self> {
+        let Network::User { forwards, .. } = network else { return None };
+        let tcp = forwards.iter().filter(|one| one.transport == Transport::Tcp);
         let addresses: Vec<_> = tcp.map(|one| SocketAddr::V4(one.host)).collect();
         if addresses.is_empty() {
             return None;
@@ -28,9 +29,14 @@ impl Listeners {
         Some(Self { vmm, number, addresses })
     }
 
-    /// Gives its listening sockets the longest backlog that the system allows: how many there were. A sandbox may
-    /// forbid it; then clients that come in crowds wait as they do with QEMU alone.
-    pub fn widen(&self) -> usize {
+    /// Gives its listening sockets the longest backlog that the system allows. A sandbox may forbid it; then clients that come in
+    /// crowds wait as they do with QEMU alone.
+    pub fn widen(&self) {
+        self.widened();
+    }
+
+    /// How many there were.
+    fn widened(&self) -> usize {
         let Ok(folder) = std::fs::read_dir(format!("/proc/{}/fd", self.number)) else { return 0 };
         let descriptors = folder.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         descriptors.filter(|&descriptor| self.widen_one(descriptor).is_some()).count()
@@ -54,19 +60,24 @@ impl Listeners {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vmm::Forward;
 
     #[test]
-    fn only_the_listening_sockets_of_published_ports() {
+    fn only_the_listening_sockets_of_forwarded_ports() {
         let listening = TcpListener::bind("127.0.0.1:0").unwrap();
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = std::net::TcpStream::connect(listening.local_addr().unwrap()).unwrap();
         let (accepted, _) = listening.accept().unwrap();
-        let publish: Publish = format!("{}:80", listening.local_addr().unwrap().port()).parse().unwrap();
-        let udp: Publish = format!("{}:80/udp", other.local_addr().unwrap().port()).parse().unwrap();
-        assert!(Listeners::of(std::process::id(), &[udp]).is_none());
+        let forward = |transport, listener: &TcpListener| {
+            let SocketAddr::V4(host) = listener.local_addr().unwrap() else { panic!("no IPv4") };
+            Forward { transport, host, guest: 80 }
+        };
+        let (tcp, udp) = (forward(Transport::Tcp, &listening), forward(Transport::Udp, &other));
+        let listeners = |forwards| Listeners::of(std::process::id(), &Network::User { guest: None, forwards });
+        assert!(listeners(vec![udp]).is_none());
         // Old systems and sandboxes have no such call.
-        if let Some(listeners) = Listeners::of(std::process::id(), &[publish, udp]) {
-            assert!(listeners.widen() <= 1);
+        if let Some(listeners) = listeners(vec![tcp, udp]) {
+            assert!(listeners.widened() <= 1);
         }
         drop((client, accepted, other));
     }
