@@ -3,6 +3,7 @@
 pub mod calls;
 pub mod elf;
 pub mod hardening;
+pub mod make;
 pub mod report;
 
 use anyhow::{Context, Result, bail};

@@ -5,7 +5,7 @@
 
 use super::recipe::{Recipe, Rootfs, Target};
 use crate::fingerprint::Fingerprint;
-use crate::{apt, command, files, lock, packages, paths, progress, sysroot, wrapper};
+use crate::{apt, command, files, image, lock, packages, paths, progress, sysroot, wrapper};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub fn image(
     files::remove(&root)?;
     fs::create_dir(&root)?;
     fill_root(&tree, target.rootfs, &root)?;
-    crate::build::write_params(&root, &target.run.params())?;
+    image::make::write_params(&root, &target.run.params())?;
     let (with, without): (Vec<_>, Vec<_>) =
         target.without.iter().map(String::as_str).partition(|part| build.with.contains(part));
     let mut name = vec![if build.debug { "image-debug" } else { "image" }];

@@ -3,7 +3,7 @@
 mod make;
 mod recipe;
 
-use crate::{apt, files, paths, sysroot};
+use crate::{apt, files, image, paths, sysroot};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -88,7 +88,7 @@ pub fn build(name: &str, options: &Options) -> Result<PathBuf> {
     let (port, program) = split(name);
     let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.img", program.unwrap_or(port))));
     let image = cached_image(name, options)?;
-    crate::build::deliver(&image, &output)?;
+    image::make::deliver(&image, &output)?;
     Ok(output)
 }
 

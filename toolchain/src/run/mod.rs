@@ -3,6 +3,7 @@
 mod brought;
 pub mod detach;
 pub mod env;
+mod event;
 pub mod holder;
 pub mod initrd;
 pub mod last_words;

@@ -1,7 +1,7 @@
 //! Carrying bytes between the VM's streams and ours, unchanged and complete.
 
+use super::event::Event;
 use super::log::Log;
-use super::supervisor::Event;
 use super::symbols::Annotator;
 use super::terminal::{self, Keys, in_foreground};
 use nix::errno::Errno;

@@ -1,10 +1,11 @@
 //! Starting a prepared VM in this process and staying with it to its end.
 
+use super::event::Event;
 use super::log::Log;
 use super::prepare::Prepared;
 use super::pump::{self, Control, Sink};
 use super::signals;
-use super::supervisor::{Event, Outcome, Supervisor};
+use super::supervisor::{Outcome, Supervisor};
 use super::symbols::Annotator;
 use super::terminal::{self, Seat};
 use crate::state::client::SOCKET;

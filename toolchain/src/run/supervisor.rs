@@ -3,15 +3,15 @@
 
 mod ending;
 
+use super::event::Event;
 use super::net::{Net, Publish, url};
 use super::pump::Control;
 use super::terminal::Key;
 use crate::state::client::{Answer, Request};
-use crate::vmm::{Monitor, Processor};
+use crate::vmm::Monitor;
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
-use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use unibody_proto::control::{FromGuest, FromHost, Transport, WAITS_SINCE};
@@ -27,26 +27,6 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// So many Ctrl-C in so short a time mean that they do not do what the user wants.
 const INSISTING: (usize, Duration) = (3, Duration::from_secs(3));
-
-/// What can happen.
-pub enum Event {
-    /// This process got a signal.
-    Signal(i32),
-    /// A key that is not for the program alone.
-    Key(Key),
-    /// The guest sent a line.
-    Guest(Vec<u8>),
-    /// The control port was closed.
-    ControlClosed,
-    /// The machine was stopped: what its processors do.
-    Stopped(Vec<Processor>),
-    /// All output has been passed on.
-    Delivered,
-    /// The VMM ended.
-    VmmEnded(std::io::Result<ExitStatus>),
-    /// Another command wants something.
-    Request(Request, UnixStream),
-}
 
 /// How a VM ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Startup code, linker script, and the empty root file system of images that have none.
 
-use super::{CODE_FLAGS, Part, compiler, header_flags};
+use super::{Part, compiler};
 use crate::fingerprint::Fingerprint;
+use crate::wrapper::flags::{CODE_FLAGS, header_flags};
 use crate::{command, wrapper};
 use anyhow::Result;
 use std::fs;

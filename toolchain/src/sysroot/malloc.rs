@@ -1,9 +1,10 @@
 //! `libmimalloc.a`: mimalloc's C source, as the crate libmimalloc-sys bundles it, with our check of what is freed
 //! (`libc-shim/malloc`). musl's malloc functions (in the overlay) call it; a program that allocates nothing does not link it.
 
-use super::{CODE_FLAGS, Part, compiler, header_flags};
+use super::{Part, compiler};
 use crate::command;
 use crate::fingerprint::Fingerprint;
+use crate::wrapper::flags::{CODE_FLAGS, header_flags};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -40,20 +40,6 @@ struct Part {
 /// Tools that building the sysroot needs.
 const TOOLS: [&str; 5] = ["gcc", "ld", "ar", "objcopy", "make"];
 
-/// Flags for all C code of an image, musl and mimalloc included.
-/// The red zone would be destroyed by signals and interrupts that run on the same stack in ring 0. A frame larger than a page
-/// touches each of its pages in turn, so that none jumps over the guard below a stack.
-pub(crate) const CODE_FLAGS: [&str; 8] = [
-    "-fPIE",
-    "-mno-red-zone",
-    "-fstack-clash-protection",
-    "-fno-omit-frame-pointer",
-    "-ffunction-sections",
-    "-fdata-sections",
-    "-fno-asynchronous-unwind-tables",
-    "-fcf-protection=none",
-];
-
 /// Builds what is missing or stale and returns the sysroot's folder. Its wrappers are in `bin`.
 pub fn ensure(options: &Options) -> Result<PathBuf> {
     let prefix = match &options.prefix {
@@ -186,13 +172,6 @@ impl Part {
 fn compiler() -> Result<String> {
     let said = command::run(std::process::Command::new("gcc").arg("--version"), None)?;
     Ok(String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned())
-}
-
-/// Options that make the host compiler see musl's headers and its own, and no others.
-pub(crate) fn header_flags(include: &Path) -> Result<Vec<std::ffi::OsString>> {
-    let own = command::run(std::process::Command::new("gcc").arg("-print-file-name=include"), None)?;
-    let own = String::from_utf8_lossy(&own).trim().to_owned();
-    Ok(vec!["-nostdinc".into(), "-isystem".into(), include.into(), "-isystem".into(), own.into()])
 }
 
 #[cfg(test)]

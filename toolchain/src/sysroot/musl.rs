@@ -1,7 +1,8 @@
 //! musl from the distribution's source package, with our overlay copied over a build copy.
 
-use super::{CODE_FLAGS, Options, Part, compiler};
+use super::{Options, Part, compiler};
 use crate::fingerprint::Fingerprint;
+use crate::wrapper::flags::CODE_FLAGS;
 use crate::{apt, command, files};
 use anyhow::{Context, Result};
 use std::fs;

@@ -1,8 +1,8 @@
 //! The compiler driver: host gcc, musl's headers, and at link time everything that makes an image.
 
 use super::args::{Action, Arg, Args, parse};
+use super::flags::{CODE_FLAGS, header_flags};
 use super::{TRIPLE, libraries, missing, replace, rootfs};
-use crate::sysroot::{CODE_FLAGS, header_flags};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::path::Path;

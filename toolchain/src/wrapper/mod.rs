@@ -2,6 +2,7 @@
 
 mod args;
 mod finish;
+pub mod flags;
 mod gcc;
 mod libraries;
 mod missing;

@@ -1,0 +1,37 @@
+//! What is done to every image that is made, of a port or of the user's own program.
+
+use crate::command;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Writes an image's own parameters into its root file system; none, no file.
+pub fn write_params(root: &Path, records: &[u8]) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let file = root.join(unibody_proto::params::FILE);
+    fs::create_dir_all(file.parent().unwrap_or(root))?;
+    fs::write(&file, records).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Hands an image over: DWARF goes to `OUTPUT.debug` (matched by build-id), the symbol table stays for backtraces.
+pub fn deliver(image: &Path, output: &Path) -> Result<()> {
+    if output.is_dir() {
+        bail!("{} is a folder: give a file with -o", output.display());
+    }
+    let dir = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let work = tempfile::Builder::new()
+        .prefix(".unibody-")
+        .tempdir_in(dir)
+        .with_context(|| format!("cannot write to {}", dir.display()))?;
+    let (plain, dwarf) = (work.path().join("image"), work.path().join("debug"));
+    command::run(Command::new("objcopy").arg("--only-keep-debug").arg(image).arg(&dwarf), None)?;
+    command::run(Command::new("objcopy").arg("--strip-debug").arg(image).arg(&plain), None)?;
+    let mut debug = output.as_os_str().to_owned();
+    debug.push(".debug");
+    // The image last: where it is, its debug file is.
+    fs::rename(&dwarf, &debug).with_context(|| format!("cannot write {}", Path::new(&debug).display()))?;
+    fs::rename(&plain, output).with_context(|| format!("cannot write {}", output.display()))
+}
