@@ -5,39 +5,19 @@ use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write};
 use std::process::Command;
 
-/// Program, or file with its whole path, and the package that has it.
-const PACKAGES: [(&str, &str); 31] = [
-    ("gcc", "gcc"),
+/// A program, or a file with its whole path, and the package that has it.
+pub type Program<'a> = (&'a str, &'a str);
+
+/// The programs that the tool needs, where the package has another name.
+const PACKAGES: [Program; 8] = [
     ("cc", "gcc"),
     ("ld", "binutils"),
     ("ar", "binutils"),
     ("objcopy", "binutils"),
-    ("make", "make"),
     ("dpkg-source", "dpkg-dev"),
     ("apt-get", "apt"),
     ("qemu-system-x86_64", "qemu-system-x86"),
-    ("curl", "curl"),
-    ("patch", "patch"),
-    ("xz", "xz-utils"),
-    ("pkg-config", "pkg-config"),
-    ("grub-mkrescue", "grub-common"),
-    ("xorriso", "xorriso"),
-    ("mformat", "mtools"),
-    ("mcopy", "mtools"),
-    ("/usr/sbin/mkfs.vfat", "dosfstools"),
-    ("/usr/sbin/fsck.vfat", "dosfstools"),
-    ("/usr/lib/grub/i386-pc/multiboot2.mod", "grub-pc-bin"),
-    ("/usr/lib/grub/x86_64-efi/multiboot2.mod", "grub-efi-amd64-bin"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "ovmf"),
     ("tclsh", "tcl"),
-    ("sqlite3", "sqlite3"),
-    ("mkfs.ext4", "e2fsprogs"),
-    ("mkfs.vfat", "dosfstools"),
-    ("dpkg-deb", "dpkg"),
-    ("wrk", "wrk"),
-    ("ip", "iproute2"),
-    ("unshare", "util-linux"),
-    ("nsenter", "util-linux"),
 ];
 
 /// The package of a program.
@@ -45,24 +25,38 @@ pub fn package_of(program: &str) -> &str {
     PACKAGES.iter().find(|(p, _)| *p == program).map_or(program, |(_, package)| package)
 }
 
-/// The programs and files among `programs` that are not installed.
-pub fn missing<'a>(programs: &[&'a str]) -> Vec<&'a str> {
+/// Those that are not installed.
+fn missing<'a>(programs: &[Program<'a>]) -> Vec<Program<'a>> {
     let there =
         |p: &str| if p.starts_with('/') { std::path::Path::new(p).exists() } else { command::find(p).is_some() };
-    programs.iter().copied().filter(|p| !there(p)).collect()
+    programs.iter().copied().filter(|(program, _)| !there(program)).collect()
+}
+
+fn names(programs: &[Program]) -> String {
+    programs.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether this runs in CI, where nobody can be asked and nothing is left out.
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|v| v == "true")
 }
 
 /// Makes sure that the programs are there: installs their packages, after asking on a terminal. `yes` or `CI=true`
 /// does not ask.
 pub fn ensure(programs: &[&str], yes: bool) -> Result<()> {
+    ensure_these(&programs.iter().map(|program| (*program, package_of(program))).collect::<Vec<_>>(), yes)
+}
+
+/// The same for programs whose packages the caller knows.
+pub fn ensure_these(programs: &[Program], yes: bool) -> Result<()> {
     let missing = missing(programs);
     if missing.is_empty() {
         return Ok(());
     }
-    let mut packages: Vec<_> = missing.iter().map(|p| package_of(p)).collect();
+    let mut packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
     packages.sort_unstable();
     packages.dedup();
-    let names = missing.join(", ");
+    let names = names(&missing);
     if command::find("apt-get").is_none() {
         bail!(
             "these programs are needed and not installed: {names}. There is no apt here: install them your system's way"
@@ -74,7 +68,7 @@ pub fn ensure(programs: &[&str], yes: bool) -> Result<()> {
     if !root && command::find("sudo").is_none() {
         bail!("these programs are needed and not installed: {names}. As root, run:\n  {install}");
     }
-    let unasked = yes || std::env::var_os("CI").is_some_and(|v| v == "true");
+    let unasked = yes || in_ci();
     if !unasked && !std::io::stdin().is_terminal() {
         bail!("these programs are needed and not installed: {names}. Run this, or give --yes:\n  {shown}");
     }
@@ -92,7 +86,7 @@ pub fn ensure(programs: &[&str], yes: bool) -> Result<()> {
     }
     match self::missing(programs) {
         still if still.is_empty() => Ok(()),
-        still => bail!("still not installed: {}", still.join(", ")),
+        still => bail!("still not installed: {}", self::names(&still)),
     }
 }
 
@@ -119,8 +113,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
-        assert_eq!(package_of("ld"), "binutils");
-        assert_eq!(missing(&["sh", "no-such-program-here"]), ["no-such-program-here"]);
+    fn packages() {
+        assert_eq!((package_of("ld"), package_of("make")), ("binutils", "make"));
+        assert_eq!(missing(&[("sh", "dash"), ("no-such-program-here", "x")]), [("no-such-program-here", "x")]);
     }
 }

@@ -28,6 +28,10 @@ pub enum Need {
     Disk,
     /// The sqlite image.
     Sqlite,
+    /// This machine's own sqlite3.
+    LinuxSqlite,
+    /// A program that gives privileges up.
+    Setpriv,
 }
 
 /// How many passed, failed, were skipped: a case may stand for many.

@@ -2,6 +2,7 @@
 
 use super::case::{Case, Need};
 use super::process::{self, Finished};
+use super::tools;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -25,9 +26,8 @@ pub struct Context {
     pub full: bool,
     yes: bool,
     bin: OnceLock<Result<PathBuf, String>>,
-    grub: OnceLock<Result<(), String>>,
-    load: OnceLock<Result<(), String>>,
-    disk: OnceLock<Result<(), String>>,
+    /// Needs whose programs cannot be had, and why.
+    lacking: OnceLock<Vec<(Need, String)>>,
     images: Mutex<HashMap<String, Built>>,
     counter: AtomicUsize,
 }
@@ -46,9 +46,7 @@ impl Context {
             full,
             yes,
             bin: OnceLock::new(),
-            grub: OnceLock::new(),
-            load: OnceLock::new(),
-            disk: OnceLock::new(),
+            lacking: OnceLock::new(),
             images: Mutex::default(),
             counter: AtomicUsize::new(0),
         })
@@ -62,20 +60,10 @@ impl Context {
             let built = progress::step("building the toolchain and its sysroot", || self.toolchain());
             let _ = self.bin.set(built.map_err(|error| format!("{error:#}")));
         }
-        if needed(Need::Grub) {
-            let files = ["grub-mkrescue", "xorriso", "mformat", GRUB_BIOS, GRUB_EFI, FIRMWARE];
-            let _ = self.grub.set(packages::ensure(&files, self.yes).map_err(|error| format!("{error:#}")));
-        }
-        if needed(Need::Load) {
-            let programs = ["wrk", "ip", "unshare", "nsenter"];
-            let _ = self.load.set(packages::ensure(&programs, self.yes).map_err(|error| format!("{error:#}")));
-        }
-        if needed(Need::Disk) {
-            let _ =
-                self.disk.set(packages::ensure(super::disk::PROGRAMS, self.yes).map_err(|error| format!("{error:#}")));
-        }
+        let needs = [Need::Grub, Need::Load, Need::Disk, Need::LinuxSqlite, Need::Setpriv];
+        let needs: Vec<_> = needs.into_iter().filter(|need| needed(*need)).collect();
+        let _ = self.lacking.set(tools::ensure(&needs, self.yes));
         if needed(Need::Sqlite) && self.bin.get().is_some_and(Result::is_ok) {
-            let _ = packages::ensure(&["sqlite3"], self.yes);
             let _ = progress::step("building sqlite", || self.sqlite());
         }
         if needed(Need::Nginx) && self.bin.get().is_some_and(Result::is_ok) {
@@ -86,21 +74,15 @@ impl Context {
 
     /// Why a need is not met: `Ok` skips the case, `Err` fails it.
     pub fn unmet(&self, need: Need) -> Option<Result<String, String>> {
-        let broken = |state: Option<&Result<PathBuf, String>>| match state {
-            Some(Err(error)) => Some(Err(error.clone())),
-            _ => None,
-        };
-        let absent = |state: &OnceLock<Result<(), String>>| match state.get() {
-            Some(Err(error)) => Some(Ok(error.clone())),
-            _ => None,
-        };
+        let failed = |built: Result<PathBuf>| built.err().map(|error| Err(format!("{error:#}")));
         match need {
-            Need::Toolchain => broken(self.bin.get()),
-            Need::Nginx => self.nginx().err().map(|error| Err(format!("{error:#}"))),
-            Need::Grub => absent(&self.grub),
-            Need::Load => absent(&self.load),
-            Need::Disk => self.disk.get().and_then(|state| state.clone().err()).map(Err),
-            Need::Sqlite => self.sqlite().err().map(|error| Err(format!("{error:#}"))),
+            Need::Toolchain => self.bin.get().and_then(|state| state.clone().err()).map(Err),
+            Need::Nginx => failed(self.nginx()),
+            Need::Sqlite => failed(self.sqlite()),
+            Need::Grub | Need::Load | Need::Disk | Need::LinuxSqlite | Need::Setpriv => {
+                let (_, reason) = self.lacking.get()?.iter().find(|(lacking, _)| *lacking == need)?;
+                Some(tools::absent(reason, packages::in_ci()))
+            }
         }
     }
 
@@ -213,10 +195,3 @@ impl Context {
         let _ = unibody::files::remove(&self.folder);
     }
 }
-
-/// Modules that `grub-mkrescue` puts on a disk for BIOS.
-const GRUB_BIOS: &str = "/usr/lib/grub/i386-pc/multiboot2.mod";
-/// The same for UEFI.
-const GRUB_EFI: &str = "/usr/lib/grub/x86_64-efi/multiboot2.mod";
-/// UEFI firmware for QEMU.
-pub const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE.fd";

@@ -30,6 +30,7 @@ mod sqlite;
 mod suite;
 mod supervision;
 mod terminal;
+mod tools;
 mod vm;
 
 use anyhow::Result;

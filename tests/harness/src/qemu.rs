@@ -1,6 +1,6 @@
 //! Other machines around the same command line: scripts that stand in for QEMU, change its arguments, and start it.
 
-use super::context::FIRMWARE;
+use super::tools::FIRMWARE;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 

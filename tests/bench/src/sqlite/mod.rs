@@ -95,7 +95,7 @@ fn memory(otherwise: &Path) -> PathBuf {
 /// Measures.
 pub fn run(options: &Bench, yes: bool) -> Result<Report> {
     packages::ensure(vmm::needs("qemu").as_slice(), yes)?;
-    packages::ensure(&program::TOOLS, yes)?;
+    packages::ensure_these(&program::TOOLS, yes)?;
     let (accel, note) = accel::choose(accel::Wanted::Auto)?;
     if let Some(note) = note {
         eprintln!("unibody: {note}");

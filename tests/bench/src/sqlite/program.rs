@@ -5,10 +5,18 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use unibody::fingerprint::Fingerprint;
+use unibody::packages::Program;
 use unibody::{apt, command, files, lock, paths, progress, sysroot, wrapper};
 
 /// What the measurement needs to be installed.
-pub const TOOLS: [&str; 6] = ["gcc", "make", "tclsh", "dpkg-deb", "mkfs.ext4", "xz"];
+pub const TOOLS: [Program; 6] = [
+    ("gcc", "gcc"),
+    ("make", "make"),
+    ("tclsh", "tcl"),
+    ("dpkg-deb", "dpkg"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("xz", "xz-utils"),
+];
 
 /// The distribution's packages that the Linux program runs with.
 const LIBRARIES: [&str; 2] = ["libsqlite3-0", "libc6"];

@@ -7,8 +7,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// The programs used here.
-pub const PROGRAMS: &[&str] = &["/usr/sbin/mkfs.vfat", "/usr/sbin/fsck.vfat", "mcopy"];
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A command with the folders of administrators' programs in its path.

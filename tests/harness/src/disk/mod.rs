@@ -18,7 +18,7 @@ mod talk;
 mod work;
 mod write_log;
 
-pub use image::{PROGRAMS, clean};
+pub use image::clean;
 
 use super::case::Case;
 

@@ -17,7 +17,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     // The first case that needs one of the further images builds it.
     const BUILD: u64 = 1500;
     const SHELL: &[Need] = &[Need::Toolchain, Need::Sqlite];
-    const DISK: &[Need] = &[Need::Toolchain, Need::Sqlite, Need::Disk];
+    const DISK: &[Need] = &[Need::Toolchain, Need::Sqlite, Need::Disk, Need::LinuxSqlite];
     all.push(Case::new("sqlite/shell", shell::script).needs(SHELL));
     all.push(Case::new("sqlite/dump", shell::dump).needs(SHELL));
     all.push(Case::new("sqlite/errors", shell::errors).needs(SHELL));

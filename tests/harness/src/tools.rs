@@ -1,0 +1,53 @@
+//! Programs of this machine that cases need, and the Debian packages that bring them.
+
+use super::case::Need;
+use unibody::packages::{self, Program};
+
+const GRUB: &[Program] = &[
+    ("grub-mkrescue", "grub-common"),
+    ("xorriso", "xorriso"),
+    ("mformat", "mtools"),
+    ("/usr/lib/grub/i386-pc/multiboot2.mod", "grub-pc-bin"),
+    ("/usr/lib/grub/x86_64-efi/multiboot2.mod", "grub-efi-amd64-bin"),
+    (FIRMWARE, "ovmf"),
+];
+const LOAD: &[Program] = &[("wrk", "wrk"), ("ip", "iproute2"), ("unshare", "util-linux"), ("nsenter", "util-linux")];
+const DISK: &[Program] =
+    &[("/usr/sbin/mkfs.vfat", "dosfstools"), ("/usr/sbin/fsck.vfat", "dosfstools"), ("mcopy", "mtools")];
+
+/// UEFI firmware for QEMU.
+pub const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE.fd";
+
+/// The programs behind a need.
+fn of(need: Need) -> &'static [Program<'static>] {
+    match need {
+        Need::Grub => GRUB,
+        Need::Load => LOAD,
+        Need::Disk => DISK,
+        Need::LinuxSqlite => &[("sqlite3", "sqlite3")],
+        Need::Setpriv => &[("setpriv", "util-linux")],
+        Need::Toolchain | Need::Nginx | Need::Sqlite => &[],
+    }
+}
+
+/// Installs what these needs ask for. Those whose programs cannot be had, and why.
+pub fn ensure(needs: &[Need], yes: bool) -> Vec<(Need, String)> {
+    let lacking = |need: &Need| Some((*need, format!("{:#}", packages::ensure_these(of(*need), yes).err()?)));
+    needs.iter().filter_map(lacking).collect()
+}
+
+/// What becomes of a case whose programs cannot be had: `Ok` skips it, `Err` fails it. CI must not turn green by testing less.
+pub fn absent(reason: &str, ci: bool) -> Result<String, String> {
+    if ci { Err(reason.to_owned()) } else { Ok(reason.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ci_skips_nothing_for_want_of_a_program() {
+        assert_eq!(absent("no wrk", false), Ok("no wrk".to_owned()));
+        assert_eq!(absent("no wrk", true), Err("no wrk".to_owned()));
+    }
+}
