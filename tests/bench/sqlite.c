@@ -1,4 +1,4 @@
-/* One measurement of SQLite. The same source runs in both guests of `unibody bench sqlite`:
+/* One measurement of SQLite. The same source runs in both guests of `cargo unibody bench sqlite`:
  *
  *   sqlite speedtest PATH SIZE          SQLite's own speedtest1 (its main is renamed when it is compiled)
  *   sqlite commits PATH N JOURNAL       N one-row transactions, each durable (synchronous=FULL)

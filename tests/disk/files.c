@@ -1,4 +1,4 @@
-// Files and what fsync promises, for power cuts and failing disks (toolchain/src/testing/disk).
+// Files and what fsync promises, for power cuts and failing disks (tests/harness/src/disk).
 // files work DIR STEPS [alone]   does the steps; prints "acked N" after each and, unless alone, waits for a line of input
 // files check DIR ACKED ...      for each DIR: whether it is as ACKED finished steps, and perhaps a part of the next, leave it
 // files check-failed DIR ACKED ...  the same after the disk had failed, and the program heard of it: what the unfinished step

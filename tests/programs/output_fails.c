@@ -1,4 +1,4 @@
-// Standard output that cannot be written to (toolchain/src/testing/scenarios.rs), told on standard error.
+// Standard output that cannot be written to (tests/harness/src/scenarios.rs), told on standard error.
 // Without arguments there is no difference to any other output.
 #include "test.h"
 #include <poll.h>

@@ -1,4 +1,4 @@
-// Commands on files, for folders that the host shares (toolchain/src/testing/shares.rs); without a command, a round of its own.
+// Commands on files, for folders that the host shares (tests/harness/src/shares.rs); without a command, a round of its own.
 #include "test.h"
 #include <dirent.h>
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
 // Terminals: what a program sees of one, and of pipes in its place. Without arguments it runs as other programs do, on
-// pipes; `unibody test terminal` gives it a terminal and an argument, types, and compares what is shown in both lives.
+// pipes; `cargo unibody test terminal` gives it a terminal and an argument, types, and compares what is shown in both lives.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

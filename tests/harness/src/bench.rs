@@ -1,4 +1,4 @@
-//! `unibody bench`: it runs, it fails on a wrong answer, and the goals that are counted, not timed, are met.
+//! `cargo unibody bench`: it runs, it fails on a wrong answer, and the goals that are counted, not timed, are met.
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;

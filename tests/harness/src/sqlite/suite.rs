@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// In every `unibody test`.
+    /// In every `cargo unibody test`.
     short: Vec<String>,
     /// In the long form, with the short ones.
     full: Vec<String>,
