@@ -12,6 +12,8 @@
 //! - **Strict** (2): what is promised is there when it is touched. Measured against free memory, not against Linux's share
 //!   of all memory (`overcommit_ratio`), because the kernel's own part is known here.
 //!
+//! PROT_NONE gives a promise of private memory up; mprotect back asks for it again.
+//!
 //! MAP_NORESERVE (except in strict mode, as on Linux), PROT_NONE and the main stack are not promised: they take what
 //! there is. When a fault finds nothing, the program ends with a report: `oom.rs`.
 //!

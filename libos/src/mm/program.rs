@@ -204,12 +204,18 @@ pub fn protect(addr: usize, len: usize, prot: Prot) -> Result<()> {
             let own = s.count_own(piece.clone());
             commit::promise(piece.len() / PAGE_SIZE - own)?;
         }
+        // What may not be touched needs no promise, and asks for one again: malloc gives back so (`libc-shim/malloc`).
+        let released = anonymous && prot.is_empty() && flags & (Flags::PROMISED | Flags::SHARED) == Flags::PROMISED;
+        if released {
+            let own = s.count_own(piece.clone());
+            commit::settle(piece.len() / PAGE_SIZE - own);
+        }
         if let Some((r, mut v)) = s.vmas.take(piece) {
             v.prot = prot;
             if prot.contains(Prot::WRITE) {
                 v.flags -= Flags::AS_LINKED;
             }
-            v.flags.set(Flags::PROMISED, promise || v.flags.contains(Flags::PROMISED));
+            v.flags.set(Flags::PROMISED, promise || !released && v.flags.contains(Flags::PROMISED));
             s.apply_prot(r.clone(), &v);
             s.vmas.insert(r.start, v);
         }
