@@ -43,6 +43,7 @@ pub mod mm;
 pub mod net;
 #[cfg(unibody_kernel)]
 mod parts;
+pub mod process;
 #[cfg(unibody_kernel)]
 mod program_file;
 #[cfg(unibody_kernel)]

@@ -18,6 +18,8 @@ pub struct SetAttr {
     pub gid: Option<u32>,
     pub atime: Option<Timespec>,
     pub mtime: Option<Timespec>,
+    /// Both times are now: who may write may do that, too.
+    pub touch: bool,
 }
 
 impl SetAttr {

@@ -9,11 +9,13 @@ extern crate alloc;
 
 pub mod abi;
 pub mod block;
+pub mod cred;
 pub mod errno;
 pub mod file;
 mod hooks;
 pub mod io;
 pub mod layout;
+pub mod limits;
 pub mod log;
 pub mod memory;
 pub mod page;

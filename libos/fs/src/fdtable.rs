@@ -2,17 +2,25 @@
 //!
 //! One spin lock (`Rank::Table`), held for a few loads and a reference count. Files are dropped outside it.
 
+use crate::locks;
 use crate::util::try_box;
-use crate::{limits, locks};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::OpenFlags;
 use libos_base::file::FileLike;
+use libos_base::limits::{self, NOFILE_MAX};
 use libos_base::sync::{Rank, SpinLock};
 use libos_base::{Errno, Result};
 
 const CHUNK: usize = 64;
+
+/// The most files that may be open in the system (fs.file-max): each takes about a KiB, so that they do not take all memory.
+/// Linux lets root go beyond it; here nobody is there to clean up after root. Numbers are counted: what `dup` makes, too, and
+/// not what is on its way through a socket. It comes from what boot says of memory, which is there before the first file.
+pub fn file_max() -> u64 {
+    (crate::root::memory() as u64 >> 10).clamp(1024, NOFILE_MAX)
+}
 
 struct Slot {
     file: Arc<dyn FileLike>,
@@ -149,7 +157,7 @@ impl FdTable {
 
     /// Takes the lowest free number for a new description; EMFILE at the process' limit, ENFILE at the system's.
     pub fn reserve(&self) -> Result<Reservation<'_>> {
-        self.reserve_among(0, limits::file_max() as usize)
+        self.reserve_among(0, file_max() as usize)
     }
     /// Takes the lowest free number that is at least `min` for a description that is open already; EMFILE at the limit.
     pub fn reserve_from(&self, min: usize) -> Result<Reservation<'_>> {

@@ -118,6 +118,7 @@ impl Inotify {
         if mask & ONLYDIR != 0 && !at.inode().is_dir() {
             return Err(Errno::ENOTDIR);
         }
+        crate::permission::check(at.inode(), crate::permission::READ)?;
         let kept = mask & (event::ALL | EXCL_UNLINK | ONESHOT);
         let mut all = WATCHES.lock();
         let all = all.get_or_insert_default();

@@ -1,7 +1,7 @@
 //! Files: everything behind a file descriptor that is not a socket.
 //!
 //! The parts, top down: [`Process`] holds what POSIX calls the process's file state (descriptors, working
-//! directory, umask, limits) and offers the path operations; [`walk`](process) turns bytes into [`Path`]s over
+//! directory, umask) and offers the path operations, which ask [`permission`] first; [`walk`](process) turns bytes into [`Path`]s over
 //! [`Dentry`](dentry::Dentry) trees joined by mounts; [`Inode`](inode::Inode) is what a file system implements;
 //! [`OpenFile`](openfile::OpenFile), pipes, eventfds and epolls are the [`FileLike`](libos_base::file::FileLike)
 //! objects that descriptors refer to.
@@ -30,11 +30,11 @@ pub mod facts;
 pub mod fdtable;
 pub mod inode;
 pub mod inotify;
-pub mod limits;
 pub mod locks;
 pub mod mount;
 mod notify;
 pub mod openfile;
+pub mod permission;
 pub mod pipe;
 pub mod poll;
 pub mod process;

@@ -4,8 +4,8 @@ use crate::cache::ErrorSeq;
 use crate::console::ConsoleFile;
 use crate::dentry::Path;
 use crate::inode::{At, Cached, Extent, Inode};
-use crate::limits;
 use crate::notify::{self, event};
+use crate::permission;
 use crate::util::try_arc;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -14,6 +14,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::{OpenFlags, Stat, mode::*};
 use libos_base::file::{self, FileLike};
 use libos_base::io::{Sink, Source};
+use libos_base::limits;
 use libos_base::page::Page;
 use libos_base::sync::{Mutex, Once};
 use libos_base::{Errno, Result};
@@ -103,6 +104,9 @@ impl OpenFile {
         if direct.is_some() {
             aligned(if let At::Pos(p) = at { p } else { inode.size() }, src.alignment())?;
         }
+        if src.left() > 0 {
+            permission::modified(inode)?;
+        }
         let (n, after) = inode.write_at(at, src, limits::FSIZE.soft())?;
         if n > 0 {
             notify::at(&self.path.dentry, event::MODIFY);
@@ -177,6 +181,7 @@ pub fn on_shrink(f: OnShrink) {
 
 /// Changes the length of a regular file.
 pub(crate) fn set_len(inode: &Arc<dyn Inode>, len: u64) -> Result<()> {
+    permission::modified(inode)?;
     let shrinks = len < inode.size();
     inode.resize(len)?;
     if shrinks && let Some(f) = ON_SHRINK.get() {
@@ -255,6 +260,9 @@ impl FileLike for OpenFile {
     fn set_flags(&self, flags: OpenFlags) -> Result<()> {
         if flags.contains(OpenFlags::DIRECT) && self.path.inode().cache().is_none() {
             return Err(Errno::EINVAL);
+        }
+        if (flags - self.flags()).contains(OpenFlags::NOATIME) {
+            permission::owns(self.path.inode())?;
         }
         let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
         self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);

@@ -83,6 +83,7 @@ pub struct PipeEnd {
 impl Pipe {
     /// Without ends.
     pub fn new() -> Result<Arc<Pipe>> {
+        let (uid, gid) = libos_base::cred::owner();
         let state = State {
             slots: Slots::new(),
             claimed: false,
@@ -92,8 +93,8 @@ impl Pipe {
             reader_opens: 0,
             writer_opens: 0,
             mode: 0o600,
-            uid: 0,
-            gid: 0,
+            uid,
+            gid,
             times: Times::all(now()),
         };
         let (readable, writable) = (Pollee::new(), Pollee::new());

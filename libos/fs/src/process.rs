@@ -7,15 +7,17 @@ mod walk;
 
 use crate::dentry::Path;
 use crate::fdtable::FdTable;
+use crate::permission::{self, Who};
 use crate::root;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
+use libos_base::cred::cap;
 use libos_base::file::FileLike;
 use libos_base::sync::{Mutex, Rank, SpinLock};
 use libos_base::{Errno, Result};
 
-pub use attrs::{StatAt, access, at, new_owner};
+pub use attrs::{StatAt, at, new_owner};
 pub use names::rename_flags;
 pub use walk::resolve;
 
@@ -118,6 +120,10 @@ impl Process {
     fn set_place(&self, to: Path, root: bool) -> Result<()> {
         if !to.inode().is_dir() {
             return Err(Errno::ENOTDIR);
+        }
+        permission::search(to.inode(), Who::Fs)?;
+        if root {
+            permission::needs(cap::SYS_CHROOT)?;
         }
         self.places()?;
         let old = {

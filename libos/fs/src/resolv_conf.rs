@@ -8,13 +8,13 @@
 
 use crate::dentry::Path;
 use crate::inode::At;
-use crate::limits::INFINITY;
 use crate::notify::{self, event};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libos_base::Result;
 use libos_base::abi::Timespec;
 use libos_base::io::Source;
+use libos_base::limits::INFINITY;
 use libos_base::sync::Mutex;
 
 struct State {

@@ -67,6 +67,12 @@ impl Text {
         self.0.extend_from_slice(&t);
         self
     }
+    /// Adds a hexadecimal number of so many digits.
+    pub fn hex(mut self, n: u64, digits: u32) -> Self {
+        let digit = |i: u32| b"0123456789abcdef"[(n >> (4 * i) & 15) as usize];
+        self.0.extend((0..digits).rev().map(digit));
+        self
+    }
     /// The text as a string (it is ASCII but for path names, whose odd bytes are replaced).
     pub fn string(self) -> alloc::string::String {
         alloc::string::String::from_utf8(self.0)
@@ -93,6 +99,7 @@ mod tests {
     fn numbers() {
         assert_eq!(Text::new().s("a").n(0).s(" ").n(u64::MAX).string(), "a0 18446744073709551615");
         assert_eq!(Text::new().pad(42, 5, b' ').string(), "   42");
+        assert_eq!(Text::new().hex(0x1f0, 4).string(), "01f0");
         assert_eq!(parse_u64(b"120"), Some(120));
         assert_eq!(parse_u64(b"12x"), None);
         assert_eq!(parse_u64(b"99999999999999999999"), None);

@@ -7,13 +7,10 @@ pub mod linux64;
 pub mod multiboot2;
 pub mod params;
 #[cfg(unibody_kernel)]
-mod program;
-#[cfg(unibody_kernel)]
 pub mod pvh;
 #[cfg(unibody_kernel)]
 mod start;
 
-#[cfg(unibody_kernel)]
 #[cfg(unibody_kernel)]
 pub use start::{parameters, start};
 

@@ -129,7 +129,7 @@ fn init_thread() {
         PARAMS.set(|| params);
         crate::init::run_all();
         crate::wallclock::settle();
-        super::program::start(parameters())
+        crate::process::image::start(parameters())
     });
     if let Err(e) = started {
         libos_base::error!("the program cannot start: {e}");

@@ -5,8 +5,9 @@
 use super::space::Space;
 use super::vma::{Flags, Kind, Prot, Vma};
 use core::ops::Range;
+use libos_base::cred::{cap, capable};
+use libos_base::limits::{self, INFINITY, Limit};
 use libos_base::{Errno, Result};
-use libos_fs::limits::{self, INFINITY, Limit};
 
 /// Below the main stack, always: 1 MiB, as Linux's stack_guard_gap, so that one large local does not jump over it.
 pub const STACK_GUARD: usize = 1 << 20;
@@ -45,16 +46,9 @@ pub fn check_map(s: &Space, range: Range<usize>, data: bool, locked: bool) -> Re
     check_size(s, more, if data { more } else { 0 })
 }
 
-#[cfg(unibody_kernel)]
-use crate::syscall::process::privileged;
-#[cfg(not(unibody_kernel))]
-fn privileged() -> bool {
-    true
-}
-
-/// `error` when `more` locked bytes are too much; EPERM when none are allowed. Root may lock what it likes.
+/// `error` when `more` locked bytes are too much; EPERM when none are allowed. CAP_IPC_LOCK may lock what it likes.
 pub fn check_locked(s: &Space, more: usize, error: Errno) -> Result<()> {
-    if privileged() {
+    if capable(cap::IPC_LOCK) {
         return Ok(());
     }
     if limits::MEMLOCK.soft() == 0 {

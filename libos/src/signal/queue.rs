@@ -7,8 +7,8 @@ use super::set::{SIGRTMIN, SigSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::*};
+use libos_base::limits::SIGPENDING;
 use libos_base::{Errno, Result};
-use libos_fs::limits::SIGPENDING;
 
 /// `si_code` values.
 pub mod code {
@@ -38,8 +38,9 @@ impl Info {
     }
     /// From a program thread, by kill (`SI_USER`) or tkill.
     pub fn user(signo: i32, code: i32) -> Self {
-        // Sender: our one process, user 0.
-        Self { signo, code, word16: crate::sched::PID as u64, ..Self::default() }
+        // Sender: our one process, and its real user.
+        let uid = u64::from(libos_base::cred::real().0);
+        Self { signo, code, word16: u64::from(crate::sched::PID) | uid << 32, ..Self::default() }
     }
     /// From a fault at `addr`.
     pub fn fault(signo: i32, code: i32, addr: usize) -> Self {

@@ -73,7 +73,7 @@ pub fn fcntl(fd: i32, cmd: i32, arg: usize) -> Result<usize> {
     let fds = &process().fds;
     match cmd {
         f::DUPFD | f::DUPFD_CLOEXEC => {
-            if arg as i32 as i64 != arg as i64 || arg as u64 >= libos_fs::limits::NOFILE.soft() {
+            if arg as i32 as i64 != arg as i64 || arg as u64 >= libos_base::limits::NOFILE.soft() {
                 return Err(Errno::EINVAL);
             }
             dup_from(fd, arg, cmd == f::DUPFD_CLOEXEC)

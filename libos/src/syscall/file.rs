@@ -228,9 +228,10 @@ pub fn fallocate(fd: i32, how: u32, at: i64, len: i64) -> Result<usize> {
         _ => return Err(Errno::ENODEV),
     };
     let end = at.checked_add(len).ok_or(Errno::EFBIG)?;
-    if how & 1 == 0 && end as u64 > libos_fs::limits::FSIZE.soft() {
+    if how & 1 == 0 && end as u64 > libos_base::limits::FSIZE.soft() {
         return raise_on(Err(Errno::EFBIG));
     }
+    libos_fs::permission::modified(path.inode())?;
     path.inode().allocate(how, at as u64, len as u64)?;
     Ok(0)
 }

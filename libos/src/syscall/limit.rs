@@ -1,8 +1,8 @@
 //! Resource limits: getrlimit, setrlimit, prlimit64.
 
-use super::process::{own, privileged};
-use libos_base::{Result, abi_struct, user};
-use libos_fs::limits;
+use super::process::own;
+use crate::process::process;
+use libos_base::{Result, abi_struct, limits, user};
 
 abi_struct! {
     /// struct rlimit64.
@@ -10,12 +10,12 @@ abi_struct! {
 }
 
 fn read(which: u32) -> Result<Rlimit> {
-    let (soft, hard) = limits::get(which)?.get();
+    let (soft, hard) = process().limit(which)?.get();
     Ok(Rlimit { soft, hard })
 }
 
 fn set(which: u32, new: Rlimit) -> Result<()> {
-    let set = || limits::set(which, new.soft, new.hard, privileged());
+    let set = || limits::set(which, new.soft, new.hard);
     if which == 0 { crate::timer::cpu_limit::change(set) } else { set() }
 }
 

@@ -3,6 +3,7 @@
 //! A program's call is a C call to `libos_sys_N`. The stub made from the table picks the life (Linux process or
 //! VM); in a VM it goes through `libos_syscall_entry` (arch) to the handler on the thread's kernel stack.
 
+pub mod cred;
 mod dispatch;
 pub mod epoll;
 pub mod fd;
@@ -15,6 +16,7 @@ pub mod memory;
 pub mod message;
 pub mod path;
 pub mod poll;
+pub mod prctl;
 pub mod process;
 mod refused;
 pub mod signal;

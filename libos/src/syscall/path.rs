@@ -8,7 +8,7 @@ use libos_fs::{Process, process};
 
 /// The process's files, for calls that take a path.
 pub(super) fn fs() -> &'static Process {
-    process()
+    crate::process::process().files()
 }
 
 /// `openat`.

@@ -10,7 +10,7 @@ use libos_fs::poll::{PollFd, Sets};
 use libos_fs::process;
 
 fn poll_until(at: usize, n: u32, deadline: u64) -> Result<usize> {
-    if u64::from(n) > libos_fs::limits::NOFILE.soft() {
+    if u64::from(n) > libos_base::limits::NOFILE.soft() {
         return Err(Errno::EINVAL);
     }
     let mut fds: Vec<PollFd> = user::read_vec(at, n as usize)?;
@@ -44,7 +44,7 @@ pub fn ppoll(fds: usize, n: u32, timeout: usize, mask: usize, size: usize) -> Re
 }
 
 /// Most descriptors a set can hold here.
-const SET_MAX: usize = libos_fs::limits::NOFILE_MAX as usize;
+const SET_MAX: usize = libos_base::limits::NOFILE_MAX as usize;
 
 fn select_until(n: i32, sets: [usize; 3], until: u64) -> Result<usize> {
     let n = usize::try_from(n).map_err(|_| Errno::EINVAL)?.min(SET_MAX);

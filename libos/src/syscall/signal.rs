@@ -1,5 +1,6 @@
 //! Signals.
 
+use crate::process::process;
 use crate::sched::{self, Thread, current};
 use crate::signal::{self, Action, Info, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, SigSet, code, sa, signalfd::SignalFd};
 use core::sync::atomic::Ordering::*;
@@ -31,7 +32,7 @@ pub fn rt_sigaction(signo: i32, new: usize, old: usize, size: usize) -> Result<u
     }
     // Unknown flags are cleared, which is how programs ask what there is (Linux 5.11).
     let new = new.map(|a| Action { flags: a.flags & sa::ALL, ..a });
-    let before = signal::set_action(signo, new);
+    let before = process().set_action(signo, new);
     user::write_opt(old, &before)?;
     Ok(0)
 }

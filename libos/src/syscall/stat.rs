@@ -8,8 +8,9 @@ use libos_base::{Errno, Result, abi_struct, user};
 use libos_fs::Path;
 use libos_fs::inode::{SetAttr, StatFs};
 use libos_fs::openfile::{OpenFile, place};
+use libos_fs::permission::{self, Who};
 use libos_fs::process;
-use libos_fs::process::{AT_FDCWD, StatAt, at, new_owner};
+use libos_fs::process::{AT_FDCWD, StatAt, at, new_owner, resolve};
 
 /// `newfstatat`.
 pub fn newfstatat(dir: i32, path: usize, out: usize, flags: u32) -> Result<usize> {
@@ -105,6 +106,9 @@ impl Target {
 
     /// Of a path, or where that is empty and may be, of the descriptor.
     fn find(dir: i32, path: usize, flags: u32) -> Result<Self> {
+        Self::find_by(dir, path, flags, 0)
+    }
+    fn find_by(dir: i32, path: usize, flags: u32, rules: u32) -> Result<Self> {
         if flags & !(at::SYMLINK_NOFOLLOW | at::EMPTY_PATH) != 0 {
             return Err(Errno::EINVAL);
         }
@@ -112,13 +116,13 @@ impl Target {
         if empty && path.is_empty() && dir != AT_FDCWD {
             return Ok(Self::of(process().fds.get_any(dir)?));
         }
-        fs().lookup_at(dir, &path, flags & at::SYMLINK_NOFOLLOW == 0, empty).map(Self::Path)
+        fs().lookup_by(dir, &path, flags & at::SYMLINK_NOFOLLOW == 0, empty, rules).map(Self::Path)
     }
 
     fn set(self, attr: &SetAttr) -> Result<usize> {
         match self {
             Self::Path(p) => fs().set_attr(&p, attr)?,
-            Self::Loose(f) => f.set_attr(attr)?,
+            Self::Loose(f) => f.set_attr(&permission::of_loose(&*f, attr)?)?,
         }
         Ok(0)
     }
@@ -132,10 +136,12 @@ impl Target {
 
     fn chown(self, uid: u32, gid: u32) -> Result<usize> {
         match &self {
-            Self::Path(p) => fs().chown(p, uid, gid)?,
-            Self::Loose(f) => f.set_attr(&new_owner(&f.stat()?, uid, gid))?,
+            Self::Path(p) => fs().chown(p, uid, gid).map(|()| 0),
+            Self::Loose(f) => {
+                let attr = new_owner(&f.stat()?, uid, gid);
+                self.set(&attr)
+            }
         }
-        Ok(0)
     }
 }
 
@@ -172,10 +178,14 @@ pub fn fchown(fd: i32, uid: u32, gid: u32) -> Result<usize> {
     Target::of(process().fds.get(fd)?).chown(uid, gid)
 }
 
-/// `faccessat2`. Real and effective IDs are the same, so AT_EACCESS changes nothing.
+/// `faccessat2`: as the real user may, with AT_EACCESS as the program may.
 pub fn faccessat2(dir: i32, path: usize, want: u32, flags: u32) -> Result<usize> {
-    match Target::find(dir, path, flags & !at::EACCESS)? {
-        Target::Path(p) => fs().access(&p, want).map(|()| 0),
+    if want & !7 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (who, rules) = if flags & at::EACCESS != 0 { (Who::Fs, 0) } else { (Who::Real, resolve::REAL) };
+    match Target::find_by(dir, path, flags & !at::EACCESS, rules)? {
+        Target::Path(p) => fs().access(&p, want, who).map(|()| 0),
         Target::Loose(_) => Err(Errno::ENOTDIR),
     }
 }
@@ -192,8 +202,8 @@ const UTIME_NOW: i64 = (1 << 30) - 1;
 const UTIME_OMIT: i64 = (1 << 30) - 2;
 
 /// Of a path (see [`Target`]), or where it is null, of the descriptor.
-fn set_times(dir: i32, path: usize, flags: u32, times: [Option<Timespec>; 2]) -> Result<usize> {
-    let attr = SetAttr { atime: times[0], mtime: times[1], ..SetAttr::default() };
+fn set_times(dir: i32, path: usize, flags: u32, times: [Option<Timespec>; 2], touch: bool) -> Result<usize> {
+    let attr = SetAttr { atime: times[0], mtime: times[1], touch, ..SetAttr::default() };
     match path {
         0 if dir != AT_FDCWD && flags != 0 => Err(Errno::EINVAL),
         0 if dir != AT_FDCWD => Target::of(process().fds.get(dir)?).set(&attr),
@@ -211,17 +221,19 @@ fn chosen(t: Timespec) -> Result<Option<Timespec>> {
 
 /// `utimensat`: a null path is the descriptor, null times are now.
 pub fn utimensat(dir: i32, path: usize, times: usize, flags: u32) -> Result<usize> {
+    let mut touch = true;
     let all = if times == 0 {
         [Some(libos_fs::time::now()); 2]
     } else {
         let [a, m] = [user::read::<Timespec>(times)?, user::read::<Timespec>(times + 16)?];
+        touch = a.nsec == UTIME_NOW && m.nsec == UTIME_NOW;
         [chosen(a)?, chosen(m)?]
     };
     // Linux does not even look at the path then.
     if all == [None; 2] {
         return Ok(0);
     }
-    set_times(dir, path, flags, all)
+    set_times(dir, path, flags, all, touch)
 }
 /// `futimesat`.
 pub fn futimesat(dir: i32, path: usize, times: usize) -> Result<usize> {
@@ -233,7 +245,7 @@ pub fn futimesat(dir: i32, path: usize, times: usize) -> Result<usize> {
         Ok(Some(Timespec { sec: t.sec, nsec: t.usec * 1000 }))
     };
     let all = if times == 0 { [Some(libos_fs::time::now()); 2] } else { [read(times)?, read(times + 16)?] };
-    set_times(dir, path, 0, all)
+    set_times(dir, path, 0, all, times == 0)
 }
 /// `utimes`.
 pub fn utimes(path: usize, times: usize) -> Result<usize> {
@@ -246,7 +258,7 @@ pub fn utime(path: usize, times: usize) -> Result<usize> {
     } else {
         user::read::<[i64; 2]>(times)?.map(|sec| Some(Timespec { sec, nsec: 0 }))
     };
-    set_times(AT_FDCWD, path, 0, all)
+    set_times(AT_FDCWD, path, 0, all, times == 0)
 }
 
 /// `statfs`.

@@ -14,7 +14,7 @@ pub fn offset(at: i64) -> Result<u64> {
 pub fn raise_on<T>(r: Result<T>) -> Result<T> {
     match r {
         Err(Errno::EPIPE) => signal::raise_current(signal::SIGPIPE),
-        Err(Errno::EFBIG) if libos_fs::limits::FSIZE.soft() != libos_fs::limits::INFINITY => {
+        Err(Errno::EFBIG) if libos_base::limits::FSIZE.soft() != libos_base::limits::INFINITY => {
             signal::raise_current(signal::SIGXFSZ);
         }
         _ => {}

@@ -6,6 +6,7 @@ use crate::timer::wall::{self, Line, When};
 use crate::timer::{cpu_clock, cpu_interval, interval, timerfd::TimerFd};
 use crate::wallclock;
 use libos_base::abi::{Timespec, Timeval};
+use libos_base::cred::{cap, capable};
 use libos_base::file::FileLike;
 use libos_base::thread::Wake;
 use libos_base::time::{NS, monotonic_ns, realtime_ns};
@@ -76,6 +77,9 @@ pub fn clock_settime(clock: i32, new: usize) -> Result<usize> {
 }
 
 fn set_wall_clock(ns: u64) -> Result<usize> {
+    if !capable(cap::SYS_TIME) {
+        return Err(Errno::EPERM);
+    }
     // As Linux: what has passed since boot can be told as a time of day.
     if ns < monotonic_ns() {
         return Err(Errno::EINVAL);
@@ -356,6 +360,9 @@ const ADJ_NANO: u32 = 0x2000;
 /// steered.
 pub fn adjtimex(timex: usize) -> Result<usize> {
     let modes: u32 = user::read(timex)?;
+    if modes != 0 && !capable(cap::SYS_TIME) {
+        return Err(Errno::EPERM);
+    }
     if modes & ADJ_SETOFFSET != 0 && modes & !(ADJ_SETOFFSET | ADJ_NANO) == 0 {
         // The time at byte 72, whose second part counts microseconds or nanoseconds and is never negative.
         let by: [i64; 2] = user::read(timex + 72)?;

@@ -7,9 +7,9 @@ use crate::sched;
 use crate::signal::{self, SIGKILL, SIGXCPU};
 use alloc::sync::{Arc, Weak};
 use libos_base::Result;
+use libos_base::limits::{self, INFINITY};
 use libos_base::sync::{Mutex, Once};
 use libos_base::time::{NS, monotonic_ns};
-use libos_fs::limits::{self, INFINITY};
 
 /// How late a signal may be.
 const GRAIN_NS: u64 = NS / 50;

@@ -4,6 +4,7 @@ use super::Process;
 use crate::dentry::Path;
 use crate::inode::{SetAttr, StatFs};
 use crate::notify::event;
+use crate::permission::{self, Who};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::{Stat, Timespec, mode::*};
@@ -18,13 +19,6 @@ pub mod at {
     pub const NO_AUTOMOUNT: u32 = 0x800;
     pub const EMPTY_PATH: u32 = 0x1000;
     pub const STATX_SYNC: u32 = 0x6000;
-}
-
-/// Modes of `access`.
-pub mod access {
-    pub const X: u32 = 1;
-    pub const W: u32 = 2;
-    pub const R: u32 = 4;
 }
 
 /// Attributes, and what only `statx` shows.
@@ -55,7 +49,9 @@ impl Process {
     /// Changes attributes of what `path` is.
     pub fn set_attr(&self, path: &Path, attr: &SetAttr) -> Result<()> {
         path.mount.check_writable()?;
-        path.inode().set_attr(attr)?;
+        let mut attr = *attr;
+        permission::change(path.inode(), &mut attr)?;
+        path.inode().set_attr(&attr)?;
         let only_times = attr.mode.is_none() && attr.uid.is_none() && attr.gid.is_none();
         crate::notify::at(
             &path.dentry,
@@ -78,17 +74,17 @@ impl Process {
     pub fn chown(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
         self.set_attr(path, &new_owner(&path.inode().stat()?, uid, gid))
     }
-    /// `faccessat2`, for the superuser: reading and writing are always allowed, executing if anyone may.
-    pub fn access(&self, path: &Path, want: u32) -> Result<()> {
-        if want & !7 != 0 {
-            return Err(Errno::EINVAL);
-        }
+    /// `faccessat2`. For the superuser, reading and writing are always allowed, executing if anyone may.
+    pub fn access(&self, path: &Path, want: u32, who: Who) -> Result<()> {
         let s = path.inode().stat()?;
         let kind = s.mode & S_IFMT;
-        if want & access::W != 0 && matches!(kind, S_IFREG | S_IFDIR | S_IFLNK) {
+        if want & permission::WRITE != 0 && matches!(kind, S_IFREG | S_IFDIR | S_IFLNK) {
             path.mount.check_writable()?;
         }
-        if want & access::X != 0 && kind != S_IFDIR && s.mode & 0o111 == 0 {
+        if let Some(rules) = permission::rules() {
+            return rules.may(&**path.inode(), want, who);
+        }
+        if want & permission::EXEC != 0 && kind != S_IFDIR && s.mode & 0o111 == 0 {
             return Err(Errno::EACCES);
         }
         Ok(())
@@ -98,6 +94,7 @@ impl Process {
         let p = self.lookup(super::AT_FDCWD, path, true)?;
         if p.inode().kind() == S_IFREG {
             p.mount.check_writable()?;
+            permission::check(p.inode(), permission::WRITE)?;
         }
         crate::openfile::resize(&p, len)
     }
@@ -124,7 +121,7 @@ impl Process {
 pub fn new_owner(s: &Stat, uid: u32, gid: u32) -> SetAttr {
     let mut attr = SetAttr::owner(uid, gid);
     if s.mode & S_IFMT != S_IFDIR && s.mode & 0o6000 != 0 {
-        let keep_gid = if s.mode & 0o010 == 0 { 0o2000 } else { 0 };
+        let keep_gid = if s.mode & 0o010 == 0 { 0o2000 & !permission::chown_drops(s.gid) } else { 0 };
         attr.mode = Some(s.mode & 0o7777 & !(0o6000 & !keep_gid));
     }
     attr

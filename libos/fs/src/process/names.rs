@@ -9,10 +9,12 @@ use super::walk::{Last, owned};
 use crate::dentry::{Children, Dentry, Name, Path};
 use crate::inode::{Inode, New, Rename};
 use crate::notify::{self, event};
+use crate::permission;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::mode::*;
+use libos_base::cred::cap;
 use libos_base::sync::{Mutex, MutexGuard};
 use libos_base::{Errno, Result};
 
@@ -31,9 +33,14 @@ pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -
     if names.dead {
         return Err(Errno::ENOENT);
     }
+    permission::create(dir.inode())?;
+    let mode = permission::new_mode(dir.inode(), new.mode);
+    if matches!(mode & S_IFMT, S_IFBLK | S_IFCHR) && new.rdev != 0 {
+        permission::needs(cap::MKNOD)?;
+    }
     let name = entry_name(name)?;
     dir.dentry.reserve(names)?;
-    let inode = dir.inode().create(&name, new)?;
+    let inode = dir.inode().create(&name, New { mode, ..new })?;
     let name = real_name(dir, name)?;
     let d = Dentry::new(Some(dir.dentry.clone()), name.clone(), inode)?;
     names.insert(name.clone(), d.clone());
@@ -114,12 +121,14 @@ impl Process {
         if !Arc::ptr_eq(&from.mount, &e.dir.mount) {
             return Err(Errno::EXDEV);
         }
-        if from.inode().is_dir() {
-            return Err(Errno::EPERM);
-        }
+        permission::link(from.inode())?;
         e.dir.mount.check_writable()?;
         if names.dead {
             return Err(Errno::ENOENT);
+        }
+        permission::create(e.dir.inode())?;
+        if from.inode().is_dir() {
+            return Err(Errno::EPERM);
         }
         let name = entry_name(&e.name)?;
         e.dir.dentry.reserve(&mut names)?;
@@ -139,13 +148,14 @@ impl Process {
         let e = self.entry(dirfd, path, Errno::EISDIR)?;
         let mut names = e.dir.dentry.children()?;
         let d = e.dir.dentry.lookup_in(&mut names, &e.name)?;
+        if e.slash {
+            return Err(if d.inode.is_dir() { Errno::EISDIR } else { Errno::ENOTDIR });
+        }
+        e.dir.mount.check_writable()?;
+        permission::remove(e.dir.inode(), &d.inode)?;
         if d.inode.is_dir() {
             return Err(Errno::EISDIR);
         }
-        if e.slash {
-            return Err(Errno::ENOTDIR);
-        }
-        e.dir.mount.check_writable()?;
         e.dir.inode().unlink(&e.name, &d.inode)?;
         names.remove(&d.name());
         d.set_removed();
@@ -166,10 +176,11 @@ impl Process {
         let (name, dir) = (owned(w.name(&r))?, w.at);
         let mut names = dir.dentry.children()?;
         let d = dir.dentry.lookup_in(&mut names, &name)?;
+        dir.mount.check_writable()?;
+        permission::remove(dir.inode(), &d.inode)?;
         if !d.inode.is_dir() {
             return Err(Errno::ENOTDIR);
         }
-        dir.mount.check_writable()?;
         if d.covers.load(Ordering::Acquire) > 0 {
             return Err(Errno::EBUSY);
         }
@@ -289,6 +300,19 @@ fn rename_locked(
     // Two names of one object: nothing happens (POSIX rename()).
     if other.as_ref().is_some_and(|o| Arc::ptr_eq(&o.inode, &what.inode)) {
         return Ok(());
+    }
+    permission::remove(old.dir.inode(), &what.inode)?;
+    match &other {
+        None => permission::create(new.dir.inode())?,
+        Some(o) => permission::remove(new.dir.inode(), &o.inode)?,
+    }
+    // What moves to another directory has another `..` then.
+    if to.is_some() {
+        for moves in [Some(&what), other.as_ref().filter(|_| exchange)].into_iter().flatten() {
+            if moves.inode.is_dir() {
+                permission::check(&moves.inode, permission::WRITE)?;
+            }
+        }
     }
     let mut victim_names = None;
     if let (Some(o), false) = (&other, exchange) {

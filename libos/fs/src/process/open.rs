@@ -6,6 +6,7 @@ use crate::dentry::{self, Dentry, Path};
 use crate::inode::New;
 use crate::notify::{self, event};
 use crate::openfile::OpenFile;
+use crate::permission;
 use alloc::sync::Arc;
 use libos_base::abi::{OpenFlags, mode::*};
 use libos_base::file::FileLike;
@@ -113,14 +114,14 @@ impl Process {
         }
         let inode = at.inode();
         let regular = inode.kind() == S_IFREG;
-        if regular || inode.is_dir() {
-            if flags.bits() & 3 != 0 || flags.contains(OpenFlags::TRUNC) {
-                at.mount.check_writable()?;
-            }
-            if flags.contains(OpenFlags::DIRECT) && inode.cache().is_none() {
-                // As tmpfs: there is nothing below that could be reached directly.
-                return Err(Errno::EINVAL);
-            }
+        let content = regular || inode.is_dir();
+        if content && (flags.bits() & 3 != 0 || flags.contains(OpenFlags::TRUNC)) {
+            at.mount.check_writable()?;
+        }
+        permission::open(inode, flags, fresh)?;
+        if content && flags.contains(OpenFlags::DIRECT) && inode.cache().is_none() {
+            // As tmpfs: there is nothing below that could be reached directly.
+            return Err(Errno::EINVAL);
         }
         if let Some(f) = inode.open(at, flags)? {
             return Ok(f);
@@ -139,8 +140,10 @@ impl Process {
             return Err(Errno::ENOTDIR);
         }
         dir.mount.check_writable()?;
+        permission::create(dir.inode())?;
         let linkable = !flags.contains(OpenFlags::EXCL);
-        let inode = dir.inode().tmpfile(mode & 0o7777 & !self.umask(), linkable)?;
+        let mode = permission::new_mode(dir.inode(), mode & 0o7777 & !self.umask());
+        let inode = dir.inode().tmpfile(mode, linkable)?;
         let mut label = crate::util::Text(dir.text(None).unwrap_or_default());
         label = label.s("/#").n(inode.stat()?.ino);
         let dentry = Dentry::anonymous(&label.0, inode)?;
@@ -201,6 +204,7 @@ impl Process {
     /// The socket bound to the node at `path`. ECONNREFUSED: not a socket, or nobody is bound.
     pub fn bound_socket(&self, path: &[u8]) -> Result<Arc<dyn core::any::Any + Send + Sync>> {
         let at = self.lookup(AT_FDCWD, path, true)?;
+        permission::check(at.inode(), permission::WRITE)?;
         at.inode().downcast::<crate::ramfs::RamInode>().and_then(|n| n.socket()).ok_or(Errno::ECONNREFUSED)
     }
 }

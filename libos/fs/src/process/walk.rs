@@ -4,6 +4,7 @@
 use super::{AT_FDCWD, Process};
 use crate::dentry::{Dentry, Path};
 use crate::inode::Follow;
+use crate::permission::{self, Who};
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -47,6 +48,8 @@ pub mod resolve {
     /// Walks read no disks for long: they are what this asks for.
     pub const CACHED: u32 = 32;
     pub const ALL: u32 = 63;
+    /// Not a program's to say: permissions are those of the real user (`access`).
+    pub const REAL: u32 = 1 << 31;
 }
 
 impl Process {
@@ -85,8 +88,12 @@ impl Process {
     }
     /// As `lookup`; an empty path means the descriptor itself when `empty` (AT_EMPTY_PATH).
     pub fn lookup_at(&self, dirfd: i32, path: &[u8], follow: bool, empty: bool) -> Result<Path> {
+        self.lookup_by(dirfd, path, follow, empty, 0)
+    }
+    /// The same under [`resolve`] rules.
+    pub fn lookup_by(&self, dirfd: i32, path: &[u8], follow: bool, empty: bool, rules: u32) -> Result<Path> {
         if !path.is_empty() || !empty {
-            return self.lookup(dirfd, path, follow);
+            return self.walk_by(dirfd, path, rules)?.resolve(follow);
         }
         if dirfd == AT_FDCWD { self.cwd() } else { self.path_of(dirfd) }
     }
@@ -100,6 +107,10 @@ impl Walk<'_> {
     /// The bytes of a component.
     pub fn name(&self, r: &Range<usize>) -> &[u8] {
         &self.text[r.clone()]
+    }
+
+    fn who(&self) -> Who {
+        if self.rules & resolve::REAL != 0 { Who::Real } else { Who::Fs }
     }
 
     /// Goes to the directory of the last component.
@@ -118,6 +129,7 @@ impl Walk<'_> {
             if !self.at.inode().is_dir() {
                 return Err(Errno::ENOTDIR);
             }
+            permission::search(self.at.inode(), self.who())?;
             self.pos = next;
             match &text[start..end] {
                 b"." => {}

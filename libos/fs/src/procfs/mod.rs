@@ -19,6 +19,7 @@ use crate::util::{Text, parse_u64, try_arc};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
+use libos_base::cred;
 use libos_base::file::FileLike;
 use libos_base::sync::Once;
 use libos_base::{Errno, Result};
@@ -117,6 +118,19 @@ impl ProcInode {
             _ => Node::Fd(n as i32),
         }
     }
+    /// A process's files are its user's, unless it gave rights up and with them, as on Linux, who may look at it
+    /// (task_dump_owner()); the folders that everybody may enter are always.
+    fn owner(&self) -> (u32, u32) {
+        if !self.of_process && !self.numbered {
+            return (0, 0);
+        }
+        let open = matches!(self.node, Node::Dir(_) | Node::Tasks);
+        cred::with(|c| if c.undumpable && !open { (0, 0) } else { (c.uid.effective, c.gid.effective) })
+    }
+    /// A process's own descriptors, whoever owns the folder.
+    pub(crate) fn open_to_itself(&self) -> bool {
+        matches!(self.node, Node::Fds)
+    }
     fn child(&self, node: Node, index: u64) -> Result<Arc<dyn Inode>> {
         let tid = match self.node {
             Node::Tasks => Some((index - NUMBERS) as u32),
@@ -148,7 +162,10 @@ impl Inode for ProcInode {
             _ => (0o555, 0),
         };
         let made = fs().made;
+        let (uid, gid) = self.owner();
         Ok(Stat {
+            uid,
+            gid,
             dev: fs().dev,
             ino: self.ino,
             nlink: if self.kind() == S_IFDIR { 2 } else { 1 },

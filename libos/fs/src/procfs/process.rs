@@ -2,11 +2,12 @@
 
 use super::system::ticks;
 use crate::facts::{ThreadFact, facts};
-use crate::limits;
 use crate::process::process;
 use crate::util::Text;
 use alloc::vec::Vec;
+use libos_base::cred::{self, Ids};
 use libos_base::layout::PAGE_SIZE;
+use libos_base::limits;
 
 pub(super) fn self_link() -> Vec<u8> {
     Text::new().n(u64::from(facts().pid())).0
@@ -80,14 +81,23 @@ pub(super) fn status(of: &ThreadFact) -> Vec<u8> {
         _ => "S (sleeping)",
     };
     let t = Text::new().s("Name:\t").s(&of.name).s("\nUmask:\t").s(octal).s("\nState:\t").s(state);
-    let t = t
-        .s("\nTgid:\t")
-        .n(pid)
-        .s("\nPid:\t")
-        .n(of.tid.into())
-        .s("\nPPid:\t0\nTracerPid:\t0\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t");
-    let t = t.n(fds.next_multiple_of(64) as u64).s("\nGroups:\t0\nVmSize:\t").pad(m.virtual_size / 1024, 8, b' ');
+    let t = t.s("\nTgid:\t").n(pid).s("\nPid:\t").n(of.tid.into()).s("\nPPid:\t0\nTracerPid:\t0\nUid:");
+    let c = cred::get();
+    let ids = |t: Text, i: Ids| [i.real, i.effective, i.saved, i.fs].iter().fold(t, |t, id| t.s("\t").n((*id).into()));
+    let t = ids(ids(t, c.uid).s("\nGid:"), c.gid);
+    let t = t.s("\nFDSize:\t").n(fds.next_multiple_of(64) as u64).s("\nGroups:\t");
+    let t = c.groups().iter().enumerate().fold(t, |t, (i, id)| t.s(if i > 0 { " " } else { "" }).n((*id).into()));
+    let t = t.s(" \nVmSize:\t").pad(m.virtual_size / 1024, 8, b' ');
     let t = t.s(" kB\nVmRSS:\t").pad(m.resident / 1024, 8, b' ').s(" kB\nThreads:\t").n(threads());
+    let caps = [
+        ("Inh", c.caps.inheritable),
+        ("Prm", c.caps.permitted()),
+        ("Eff", c.caps.effective()),
+        ("Bnd", c.caps.bounding()),
+        ("Amb", c.caps.ambient),
+    ];
+    let t = caps.into_iter().fold(t, |t, (which, set)| t.s("\nCap").s(which).s(":\t").hex(set, 16));
+    let t = t.s("\nNoNewPrivs:\t").n(c.no_new_privileges.into());
     let cpus = facts().cpus().len();
     t.s("\nCpus_allowed_list:\t").s(if cpus > 1 { "0-" } else { "" }).n(cpus as u64 - 1).s("\n").0
 }

@@ -2,12 +2,13 @@
 
 use crate::dentry::Path;
 use crate::facts::facts;
-use crate::limits;
+use crate::fdtable;
 use crate::mount;
 use crate::process::process;
 use crate::util::Text;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use libos_base::limits;
 use libos_base::time::{NS, monotonic_ns};
 
 pub(super) fn cmdline() -> Vec<u8> {
@@ -120,11 +121,11 @@ pub(super) fn hostname() -> Vec<u8> {
     Text(facts().hostname()).s("\n").0
 }
 pub(super) fn file_max() -> Vec<u8> {
-    number(limits::file_max() as usize)
+    number(fdtable::file_max() as usize)
 }
 /// Used, free (always 0, as on Linux), and the most.
 pub(super) fn file_nr() -> Vec<u8> {
-    Text::new().n(process().fds.used() as u64).s("\t0\t").n(limits::file_max()).s("\n").0
+    Text::new().n(process().fds.used() as u64).s("\t0\t").n(fdtable::file_max()).s("\n").0
 }
 pub(super) fn nr_open() -> Vec<u8> {
     number(limits::NOFILE_MAX as usize)

@@ -4,6 +4,7 @@ use super::Node::{self, *};
 use super::{process as p, system as s};
 use crate::facts::facts;
 use crate::process::process;
+use libos_base::cred::cap;
 
 pub(super) const ROOT: &[(&str, Node)] = &[
     ("cmdline", File(s::cmdline)),
@@ -35,20 +36,33 @@ const SYS: &[(&str, Node)] = &[
             ),
             ("nr_open", File(s::nr_open)),
             ("pipe-max-size", File(s::pipe_max_size)),
+            // The rules of `permission`.
+            ("protected_fifos", File(|| s::number(0))),
+            ("protected_hardlinks", File(|| s::number(1))),
+            ("protected_regular", File(|| s::number(0))),
+            ("protected_symlinks", File(|| s::number(0))),
         ]),
     ),
     (
         "kernel",
         Dir(&[
+            ("cap_last_cap", File(|| s::number(cap::LAST as usize))),
             ("hostname", File(s::hostname)),
             ("osrelease", File(s::osrelease)),
+            ("ngroups_max", File(|| b"65536\n".to_vec())),
             ("ostype", File(|| b"Linux\n".to_vec())),
             ("pid_max", File(|| b"4194304\n".to_vec())),
             ("random", Dir(&[("boot_id", File(s::boot_id)), ("uuid", File(s::uuid))])),
             ("version", File(s::kernel_version)),
         ]),
     ),
-    ("net", Dir(&[("core", Dir(&[("somaxconn", File(|| b"4096\n".to_vec()))]))])),
+    (
+        "net",
+        Dir(&[
+            ("core", Dir(&[("somaxconn", File(|| b"4096\n".to_vec()))])),
+            ("ipv4", Dir(&[("ip_unprivileged_port_start", File(|| s::number(1024)))])),
+        ]),
+    ),
     (
         "vm",
         Dir(&[

@@ -91,7 +91,8 @@ impl RamFs {
         }
         let nlink = if mode & S_IFMT == S_IFDIR { 2 } else { 1 };
         let born = now();
-        let meta = Meta { mode: mode & 0o7777, uid: 0, gid: 0, nlink, linkable: false, times: Times::all(born) };
+        let (uid, gid) = libos_base::cred::owner();
+        let meta = Meta { mode: mode & 0o7777, uid, gid, nlink, linkable: false, times: Times::all(born) };
         try_arc(RamInode {
             fs: self.clone(),
             ino: self.next_ino.fetch_add(1, Ordering::Relaxed),
@@ -321,7 +322,6 @@ impl Inode for RamInode {
     fn write_at(&self, at: At, src: &mut Source<'_>, limit: u64) -> Result<(usize, u64)> {
         let r = self.data()?.write(at, src, limit)?;
         if r.0 > 0 {
-            // Set-user-ID and set-group-ID stay: the program has CAP_FSETID (inode(7)), as root on Linux.
             self.modified();
         }
         Ok(r)

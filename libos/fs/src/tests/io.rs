@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::openfile::{OpenFile, place, resize, whence};
+use crate::permission::Who;
 use crate::transfer::{self, Place};
 use libos_base::layout::PAGE_SIZE;
 
@@ -236,9 +237,9 @@ fn attributes() {
     p.chown(&at, 5, u32::MAX).unwrap();
     let s = stat(&p, "/f").unwrap();
     assert_eq!((s.mode, s.uid, s.gid), (0o100755, 5, 0));
-    assert_eq!(p.access(&at, 7), Ok(()));
+    assert_eq!(p.access(&at, 7, Who::Fs), Ok(()));
     p.chmod(&at, 0o4600).unwrap();
-    assert_eq!(err(p.access(&at, 1)), Errno::EACCES);
+    assert_eq!(err(p.access(&at, 1, Who::Fs)), Errno::EACCES);
     // Root keeps set-id bits when it writes, and loses them to chown.
     write(&open(&p, "/f", RW).unwrap(), b"y").unwrap();
     assert_eq!(stat(&p, "/f").unwrap().mode, 0o104600);

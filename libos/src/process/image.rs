@@ -1,7 +1,7 @@
 //! The program's start: a stack as Linux lays it out (System V ABI AMD64, 3.4.1), then libc.
 
-use super::params::Params;
 use crate::arch::early::{__image_end, __image_start};
+use crate::boot::params::Params;
 use alloc::vec::Vec;
 use libos_base::{Result, user};
 

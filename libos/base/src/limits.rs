@@ -1,8 +1,9 @@
 //! Resource limits (getrlimit(2)), soft and hard. Who hands out the resource looks here; what this module does not know
 //! how to refuse is said in the support matrix.
 
+use crate::cred::{cap, capable};
+use crate::{Errno, Result};
 use core::sync::atomic::{AtomicU64, Ordering};
-use libos_base::{Errno, Result};
 
 /// RLIM_INFINITY.
 pub const INFINITY: u64 = u64::MAX;
@@ -68,12 +69,14 @@ pub fn get(which: u32) -> Result<&'static Limit> {
 }
 
 /// Sets both; EPERM above [`NOFILE_MAX`], as Linux above fs.nr_open, and when the hard limit is raised without privilege.
-pub fn set(which: u32, soft: u64, hard: u64, privileged: bool) -> Result<()> {
+pub fn set(which: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = get(which)?;
     if soft > hard {
         return Err(Errno::EINVAL);
     }
-    if core::ptr::eq(limit, &raw const NOFILE) && hard > NOFILE_MAX || hard > limit.get().1 && !privileged {
+    if core::ptr::eq(limit, &raw const NOFILE) && hard > NOFILE_MAX
+        || hard > limit.get().1 && !capable(cap::SYS_RESOURCE)
+    {
         return Err(Errno::EPERM);
     }
     limit.hard.store(!hard, Ordering::Relaxed);
@@ -100,11 +103,4 @@ impl Limit {
     pub fn set_soft(&self, soft: u64) {
         self.soft.store(!soft, Ordering::Relaxed);
     }
-}
-
-/// The most files that may be open in the system (fs.file-max): each takes about a KiB, so that they do not take all memory.
-/// Linux lets root go beyond it; here nobody is there to clean up after root. Numbers are counted: what `dup` makes, too, and
-/// not what is on its way through a socket. It comes from what boot says of memory, which is there before the first file.
-pub fn file_max() -> u64 {
-    (crate::root::memory() as u64 >> 10).clamp(1024, NOFILE_MAX)
 }

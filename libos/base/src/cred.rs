@@ -1,0 +1,193 @@
+//! Who the program is: users, groups, capabilities (credentials(7), capabilities(7)).
+//!
+//! There is one set for the process. Linux has one for each thread, which the C library makes the same in all of them; a raw
+//! call that means its own thread only changes the process here.
+//!
+//! The program starts as root with everything. All that is asked of every program is one load: [`capable`], and who owns what
+//! it makes. How credentials change is in `libos`, and what files are checked for in `libos-fs`: both are linked only into
+//! programs that change them.
+
+use crate::sync::{Rank, SpinLock};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Capabilities that are asked for (linux/capability.h).
+pub mod cap {
+    pub const CHOWN: u32 = 0;
+    pub const DAC_OVERRIDE: u32 = 1;
+    pub const DAC_READ_SEARCH: u32 = 2;
+    pub const FOWNER: u32 = 3;
+    pub const FSETID: u32 = 4;
+    pub const SETGID: u32 = 6;
+    pub const SETUID: u32 = 7;
+    pub const SETPCAP: u32 = 8;
+    pub const LINUX_IMMUTABLE: u32 = 9;
+    pub const NET_BIND_SERVICE: u32 = 10;
+    pub const NET_ADMIN: u32 = 12;
+    pub const NET_RAW: u32 = 13;
+    pub const IPC_LOCK: u32 = 14;
+    pub const SYS_CHROOT: u32 = 18;
+    pub const SYS_ADMIN: u32 = 21;
+    pub const SYS_NICE: u32 = 23;
+    pub const SYS_RESOURCE: u32 = 24;
+    pub const SYS_TIME: u32 = 25;
+    pub const MKNOD: u32 = 27;
+    pub const MAC_OVERRIDE: u32 = 32;
+    /// The last one that there is (CAP_CHECKPOINT_RESTORE).
+    pub const LAST: u32 = 40;
+    /// All of them.
+    pub const ALL: u64 = (1 << (LAST + 1)) - 1;
+}
+
+/// SECBIT_* (linux/securebits.h); each is followed by the bit that locks it.
+pub mod securebit {
+    pub const NO_SETUID_FIXUP: u32 = 1 << 2;
+    pub const KEEP_CAPS: u32 = 1 << 4;
+    pub const NO_CAP_AMBIENT_RAISE: u32 = 1 << 6;
+    /// All that there are.
+    pub const ALL: u32 = 0xff;
+    pub const LOCKS: u32 = 0xaa;
+}
+
+/// User or group IDs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Ids {
+    pub real: u32,
+    pub effective: u32,
+    pub saved: u32,
+    /// What access to files goes by: the effective one unless `setfsuid` said otherwise.
+    pub fs: u32,
+}
+
+/// Sets of capabilities. What root has from the start is kept as what is missing, so that the whole begins as zeros, which
+/// cost the image nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Caps {
+    not_effective: u64,
+    not_permitted: u64,
+    not_bounding: u64,
+    pub inheritable: u64,
+    pub ambient: u64,
+}
+
+impl Caps {
+    /// What counts.
+    pub fn effective(&self) -> u64 {
+        cap::ALL & !self.not_effective
+    }
+    /// What may become effective.
+    pub fn permitted(&self) -> u64 {
+        cap::ALL & !self.not_permitted
+    }
+    /// What an executed file could give.
+    pub fn bounding(&self) -> u64 {
+        cap::ALL & !self.not_bounding
+    }
+    pub fn set_effective(&mut self, set: u64) {
+        self.not_effective = cap::ALL & !set;
+    }
+    pub fn set_permitted(&mut self, set: u64) {
+        self.not_permitted = cap::ALL & !set;
+    }
+    pub fn set_bounding(&mut self, set: u64) {
+        self.not_bounding = cap::ALL & !set;
+    }
+}
+
+/// Supplementary groups, sorted.
+pub type Groups = Option<Arc<Vec<u32>>>;
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    pub uid: Ids,
+    pub gid: Ids,
+    pub groups: Groups,
+    pub caps: Caps,
+    /// See [`securebit`].
+    pub securebits: u32,
+    /// `prctl(PR_SET_DUMPABLE)` the other way round: whose the files of `/proc/self` are.
+    pub undumpable: bool,
+    /// `prctl(PR_SET_NO_NEW_PRIVS)`; kept: nothing is ever executed.
+    pub no_new_privileges: bool,
+}
+
+impl Credentials {
+    const fn root() -> Self {
+        const IDS: Ids = Ids { real: 0, effective: 0, saved: 0, fs: 0 };
+        const CAPS: Caps = Caps { not_effective: 0, not_permitted: 0, not_bounding: 0, inheritable: 0, ambient: 0 };
+        Self {
+            uid: IDS,
+            gid: IDS,
+            groups: None,
+            caps: CAPS,
+            securebits: 0,
+            undumpable: false,
+            no_new_privileges: false,
+        }
+    }
+    /// Supplementary groups.
+    pub fn groups(&self) -> &[u32] {
+        self.groups.as_deref().map_or(&[], |g| g)
+    }
+    /// Whether files of this group are its own.
+    pub fn in_group(&self, gid: u32) -> bool {
+        self.gid.fs == gid || self.groups().binary_search(&gid).is_ok()
+    }
+    /// Whether this capability is effective.
+    pub fn capable(&self, which: u32) -> bool {
+        self.caps.not_effective & 1 << which == 0
+    }
+}
+
+static NOW: SpinLock<Credentials> = SpinLock::new(Rank::Table, Credentials::root());
+/// What is asked often, to be read without the lock: capabilities that are missing, and pairs of user and group.
+static MISSING: AtomicU64 = AtomicU64::new(0);
+static REAL: AtomicU64 = AtomicU64::new(0);
+static FS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the program has this capability.
+pub fn capable(which: u32) -> bool {
+    MISSING.load(Relaxed) & 1 << which == 0
+}
+
+fn pair(v: u64) -> (u32, u32) {
+    (v as u32, (v >> 32) as u32)
+}
+
+/// Real user and group.
+pub fn real() -> (u32, u32) {
+    pair(REAL.load(Relaxed))
+}
+
+/// User and group of what the program makes.
+pub fn owner() -> (u32, u32) {
+    pair(FS.load(Relaxed))
+}
+
+/// Looks at them as they are now. `f` takes no locks and does not fault.
+pub fn with<R>(f: impl FnOnce(&Credentials) -> R) -> R {
+    f(&NOW.lock())
+}
+
+/// As they are now.
+pub fn get() -> Credentials {
+    with(Credentials::clone)
+}
+
+/// Changes them in one step, unless `f` fails; `f` takes no locks and does not fault.
+pub fn change<R>(f: impl FnOnce(&mut Credentials) -> crate::Result<R>) -> crate::Result<R> {
+    let mut now = NOW.lock();
+    let mut new = now.clone();
+    let r = f(&mut new)?;
+    let pair = |uid: u32, gid: u32| u64::from(uid) | u64::from(gid) << 32;
+    MISSING.store(new.caps.not_effective, Relaxed);
+    REAL.store(pair(new.uid.real, new.gid.real), Relaxed);
+    FS.store(pair(new.uid.fs, new.gid.fs), Relaxed);
+    let old = core::mem::replace(&mut *now, new);
+    drop(now);
+    // Its groups may be freed with this.
+    drop(old);
+    Ok(r)
+}

@@ -1,0 +1,130 @@
+//! How capabilities change (capset(2), prctl(2)).
+
+use libos_base::cred::{Credentials, cap, securebit};
+use libos_base::{Errno, Result};
+
+/// The sets that `capset` sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Sets {
+    pub effective: u64,
+    pub permitted: u64,
+    pub inheritable: u64,
+}
+
+fn within(set: u64, of: u64) -> Result<()> {
+    if set & !of == 0 { Ok(()) } else { Err(Errno::EPERM) }
+}
+
+/// `capset`.
+pub fn set(c: &mut Credentials, new: Sets) -> Result<()> {
+    let Sets { effective, permitted, inheritable } = new;
+    let old = c.caps;
+    if !c.capable(cap::SETPCAP) {
+        within(inheritable, old.inheritable | old.permitted())?;
+    }
+    within(inheritable, old.inheritable | old.bounding())?;
+    within(permitted, old.permitted())?;
+    within(effective, permitted)?;
+    c.caps.set_effective(effective);
+    c.caps.set_permitted(permitted);
+    c.caps.inheritable = inheritable;
+    c.caps.ambient &= permitted & inheritable;
+    Ok(())
+}
+
+fn bit(which: usize) -> Result<u64> {
+    if which <= cap::LAST as usize { Ok(1 << which) } else { Err(Errno::EINVAL) }
+}
+
+/// PR_CAPBSET_READ.
+pub fn in_bounding(c: &Credentials, which: usize) -> Result<usize> {
+    Ok(usize::from(c.caps.bounding() & bit(which)? != 0))
+}
+
+/// PR_CAPBSET_DROP.
+pub fn drop_bounding(c: &mut Credentials, which: usize) -> Result<usize> {
+    if !c.capable(cap::SETPCAP) {
+        return Err(Errno::EPERM);
+    }
+    c.caps.set_bounding(c.caps.bounding() & !bit(which)?);
+    Ok(0)
+}
+
+/// PR_SET_KEEPCAPS.
+pub fn keep(c: &mut Credentials, on: usize) -> Result<usize> {
+    match on {
+        0 | 1 if c.securebits & securebit::KEEP_CAPS << 1 != 0 => return Err(Errno::EPERM),
+        0 => c.securebits &= !securebit::KEEP_CAPS,
+        1 => c.securebits |= securebit::KEEP_CAPS,
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
+}
+
+/// PR_SET_SECUREBITS: what is locked stays.
+pub fn secure(c: &mut Credentials, bits: usize) -> Result<usize> {
+    let new = u32::try_from(bits).ok().filter(|b| b & !securebit::ALL == 0).ok_or(Errno::EPERM)?;
+    let locks = c.securebits & securebit::LOCKS;
+    let breaks = (locks >> 1) & (c.securebits ^ new) != 0 || locks & !new != 0;
+    if breaks || !c.capable(cap::SETPCAP) {
+        return Err(Errno::EPERM);
+    }
+    c.securebits = new;
+    Ok(0)
+}
+
+/// PR_CAP_AMBIENT.
+pub fn ambient(c: &mut Credentials, what: usize, which: usize, rest: [usize; 2]) -> Result<usize> {
+    const IS_SET: usize = 1;
+    const RAISE: usize = 2;
+    const LOWER: usize = 3;
+    const CLEAR_ALL: usize = 4;
+    if rest != [0; 2] || what == CLEAR_ALL && which != 0 {
+        return Err(Errno::EINVAL);
+    }
+    match what {
+        CLEAR_ALL => c.caps.ambient = 0,
+        _ => {
+            let bit = bit(which)?;
+            match what {
+                IS_SET => return Ok(usize::from(c.caps.ambient & bit != 0)),
+                RAISE => {
+                    within(bit, c.caps.permitted() & c.caps.inheritable)?;
+                    if c.securebits & securebit::NO_CAP_AMBIENT_RAISE != 0 {
+                        return Err(Errno::EPERM);
+                    }
+                    c.caps.ambient |= bit;
+                }
+                LOWER => c.caps.ambient &= !bit,
+                _ => return Err(Errno::EINVAL),
+            }
+        }
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_up_does_not_come_back() {
+        let mut c = Credentials::default();
+        let some =
+            Sets { effective: 1 << cap::NET_BIND_SERVICE, permitted: 1 << cap::NET_BIND_SERVICE, inheritable: 0 };
+        set(&mut c, some).unwrap();
+        assert!(c.capable(cap::NET_BIND_SERVICE) && !c.capable(cap::CHOWN));
+        assert_eq!(set(&mut c, Sets { permitted: cap::ALL, ..some }), Err(Errno::EPERM));
+        assert_eq!(set(&mut c, Sets { effective: 1, ..some }), Err(Errno::EPERM));
+        assert_eq!(set(&mut c, Sets { inheritable: 1, ..some }), Err(Errno::EPERM));
+        assert_eq!(drop_bounding(&mut c, 0), Err(Errno::EPERM));
+    }
+
+    #[test]
+    fn locked_bits_stay() {
+        let mut c = Credentials::default();
+        secure(&mut c, (securebit::KEEP_CAPS | securebit::KEEP_CAPS << 1) as usize).unwrap();
+        assert_eq!(keep(&mut c, 0), Err(Errno::EPERM));
+        assert_eq!(secure(&mut c, 0), Err(Errno::EPERM));
+    }
+}

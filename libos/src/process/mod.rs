@@ -1,0 +1,57 @@
+//! The one process: what belongs to it, and where that is.
+//!
+//! Each part lies where those who need it can reach it, and is linked only if something does; [`process`] is the door to all of
+//! them, by which the handlers of system calls go.
+//!
+//! | what | where |
+//! |---|---|
+//! | credentials | [`libos_base::cred`]; how they change: [`setid`], [`capset`] |
+//! | resource limits | [`libos_base::limits`] |
+//! | descriptors, working directory, root, umask | [`libos_fs::Process`] |
+//! | actions and pending signals | [`crate::signal`] |
+//! | image: arguments, environment, auxiliary vector | [`image`] |
+
+pub mod capset;
+#[cfg(unibody_kernel)]
+pub mod image;
+pub mod setid;
+
+use libos_base::Result;
+use libos_base::cred::{self, Credentials};
+use libos_base::limits::{self, Limit};
+
+/// See the module.
+pub struct Process(());
+
+/// The process.
+pub const fn process() -> Process {
+    Process(())
+}
+
+impl Process {
+    /// Who it is.
+    pub fn credentials(&self) -> Credentials {
+        cred::get()
+    }
+    /// Changes who it is, in one step. From the first change on files are checked for it.
+    pub fn change_credentials<R>(&self, f: impl FnOnce(&mut Credentials) -> Result<R>) -> Result<R> {
+        libos_fs::permission::enforce()?;
+        cred::change(f)
+    }
+    /// The limit of that number; EINVAL.
+    pub fn limit(&self, which: u32) -> Result<&'static Limit> {
+        limits::get(which)
+    }
+    /// Descriptors, working directory, root, umask.
+    pub fn files(&self) -> &'static libos_fs::Process {
+        libos_fs::process()
+    }
+    /// What is done about a signal.
+    pub fn action(&self, signo: i32) -> crate::signal::Action {
+        crate::signal::get_action(signo)
+    }
+    /// Sets that; what was before.
+    pub fn set_action(&self, signo: i32, new: Option<crate::signal::Action>) -> crate::signal::Action {
+        crate::signal::set_action(signo, new)
+    }
+}

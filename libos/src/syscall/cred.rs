@@ -1,0 +1,168 @@
+//! Users, groups, capabilities.
+
+use super::process::own;
+use crate::process::capset::{self, Sets};
+use crate::process::process;
+use crate::process::setid::{self, Which};
+use crate::sched;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use libos_base::cred::{self, Credentials, Ids, cap, capable};
+use libos_base::{Errno, Result, user};
+
+const NGROUPS_MAX: usize = 65536;
+
+fn change(f: impl FnOnce(&mut Credentials) -> Result<()>) -> Result<usize> {
+    process().change_credentials(f).map(|()| 0)
+}
+fn tell(i: Ids, at: [usize; 3]) -> Result<usize> {
+    for (at, id) in at.into_iter().zip([i.real, i.effective, i.saved]) {
+        user::write(at, &id)?;
+    }
+    Ok(0)
+}
+
+/// `getuid`.
+pub fn getuid() -> Result<usize> {
+    Ok(cred::real().0 as usize)
+}
+/// `geteuid`.
+pub fn geteuid() -> Result<usize> {
+    Ok(cred::with(|c| c.uid.effective) as usize)
+}
+/// `getgid`.
+pub fn getgid() -> Result<usize> {
+    Ok(cred::real().1 as usize)
+}
+/// `getegid`.
+pub fn getegid() -> Result<usize> {
+    Ok(cred::with(|c| c.gid.effective) as usize)
+}
+/// `setuid`.
+pub fn setuid(id: u32) -> Result<usize> {
+    change(|c| setid::set_one(c, Which::User, id))
+}
+/// `setgid`.
+pub fn setgid(id: u32) -> Result<usize> {
+    change(|c| setid::set_one(c, Which::Group, id))
+}
+/// `setreuid`.
+pub fn setreuid(real: u32, effective: u32) -> Result<usize> {
+    change(|c| setid::set_two(c, Which::User, real, effective))
+}
+/// `setregid`.
+pub fn setregid(real: u32, effective: u32) -> Result<usize> {
+    change(|c| setid::set_two(c, Which::Group, real, effective))
+}
+/// `setresuid`.
+pub fn setresuid(real: u32, effective: u32, saved: u32) -> Result<usize> {
+    change(|c| setid::set_three(c, Which::User, [real, effective, saved]))
+}
+/// `setresgid`.
+pub fn setresgid(real: u32, effective: u32, saved: u32) -> Result<usize> {
+    change(|c| setid::set_three(c, Which::Group, [real, effective, saved]))
+}
+/// `getresuid`.
+pub fn getresuid(real: usize, effective: usize, saved: usize) -> Result<usize> {
+    tell(cred::with(|c| c.uid), [real, effective, saved])
+}
+/// `getresgid`.
+pub fn getresgid(real: usize, effective: usize, saved: usize) -> Result<usize> {
+    tell(cred::with(|c| c.gid), [real, effective, saved])
+}
+/// `setfsuid`.
+pub fn setfsuid(id: u32) -> Result<usize> {
+    process().change_credentials(|c| Ok(setid::set_fs(c, Which::User, id) as usize))
+}
+/// `setfsgid`.
+pub fn setfsgid(id: u32) -> Result<usize> {
+    process().change_credentials(|c| Ok(setid::set_fs(c, Which::Group, id) as usize))
+}
+
+/// `getgroups`.
+pub fn getgroups(size: i32, list: usize) -> Result<usize> {
+    let size = usize::try_from(size).map_err(|_| Errno::EINVAL)?;
+    let c = cred::get();
+    let groups = c.groups();
+    if size != 0 {
+        if size < groups.len() {
+            return Err(Errno::EINVAL);
+        }
+        for (i, id) in groups.iter().enumerate() {
+            user::write(list + 4 * i, id)?;
+        }
+    }
+    Ok(groups.len())
+}
+/// `setgroups`.
+pub fn setgroups(size: usize, list: usize) -> Result<usize> {
+    if !capable(cap::SETGID) {
+        return Err(Errno::EPERM);
+    }
+    if size > NGROUPS_MAX {
+        return Err(Errno::EINVAL);
+    }
+    let groups: Vec<u32> = user::read_vec(list, size)?;
+    libos_base::memory::check()?;
+    // Sorted by way of a heap: slices' own sorts are large, and every program that sets groups links this.
+    let groups = Arc::new(alloc::collections::BinaryHeap::from(groups).into_sorted_vec());
+    change(|c| {
+        c.groups = Some(groups);
+        Ok(())
+    })
+}
+
+/// Versions of the interface (linux/capability.h): the first has one word a set, the others two.
+const V1: u32 = 0x1998_0330;
+const V2: u32 = 0x2007_1026;
+const V3: u32 = 0x2008_0522;
+
+/// How many words a set has, and the thread that is meant. What is not known is told which version is.
+fn header(at: usize) -> Result<(usize, i32)> {
+    let words = match user::read::<u32>(at)? {
+        V1 => 1,
+        V2 | V3 => 2,
+        _ => {
+            user::write(at, &V3)?;
+            return Err(Errno::EINVAL);
+        }
+    };
+    Ok((words, user::read(at + 4)?))
+}
+
+/// `capget`.
+pub fn capget(at: usize, data: usize) -> Result<usize> {
+    let (words, tid) = match header(at) {
+        // A question for the version.
+        Err(Errno::EINVAL) if data == 0 => return Ok(0),
+        r => r?,
+    };
+    match u32::try_from(tid).map_err(|_| Errno::EINVAL)? {
+        0 => {}
+        tid if sched::find(tid).is_some_and(|t| t.is_program) => {}
+        _ => return Err(Errno::ESRCH),
+    }
+    if data == 0 {
+        return Ok(0);
+    }
+    let sets = cred::with(|c| [c.caps.effective(), c.caps.permitted(), c.caps.inheritable]);
+    for word in 0..words {
+        user::write(data + 12 * word, &sets.map(|s| (s >> (32 * word)) as u32))?;
+    }
+    Ok(0)
+}
+
+/// `capset`: of the caller, who is the process.
+pub fn capset(at: usize, data: usize) -> Result<usize> {
+    let (words, tid) = header(at)?;
+    if tid != sched::current().tid as i32 && own(tid).is_err() {
+        return Err(Errno::EPERM);
+    }
+    let mut sets = [0u64; 3];
+    for word in 0..words {
+        let part: [u32; 3] = user::read(data + 12 * word)?;
+        sets.iter_mut().zip(part).for_each(|(s, p)| *s |= u64::from(p) << (32 * word));
+    }
+    let [effective, permitted, inheritable] = sets.map(|s| s & cap::ALL);
+    change(|c| capset::set(c, Sets { effective, permitted, inheritable }))
+}
