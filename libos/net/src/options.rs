@@ -13,6 +13,7 @@ use crate::stack::ports::Proto;
 use crate::stack::sock::Kind;
 use crate::tcp::conn_of;
 use alloc::vec::Vec;
+use libos_base::cred::{cap, capable};
 use libos_base::poll::Events;
 use libos_base::{Errno, Result};
 use smoltcp::socket::tcp::State;
@@ -138,7 +139,12 @@ fn set_device(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Result<()> {
     if index != 0 {
         st.by_index(index)?;
     }
-    st.sock(sid)?.device = index;
+    let s = st.sock(sid)?;
+    // Who is bound already must not change it himself.
+    if s.device != 0 && !capable(cap::NET_RAW) {
+        return Err(Errno::EPERM);
+    }
+    s.device = index;
     Ok(())
 }
 

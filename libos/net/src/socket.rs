@@ -84,6 +84,8 @@ pub struct Outgoing<'a> {
     pub to: Option<&'a [u8]>,
     /// SCM_RIGHTS.
     pub files: Vec<Arc<dyn FileLike>>,
+    /// SCM_CREDENTIALS: who the program says it is.
+    pub creds: Option<Creds>,
     /// What it says about the IP header.
     pub ip: Header,
 }
@@ -185,6 +187,8 @@ pub struct Socket {
     flags: AtomicU32,
     common: Common,
     ino: u64,
+    /// User and group of who made it.
+    owner: (u32, u32),
     /// What `fstat` shows once attributes were changed.
     shown: Mutex<Option<Box<Stat>>>,
 }
@@ -203,6 +207,7 @@ impl Socket {
             flags: AtomicU32::new(flags.bits()),
             common: Common::new(),
             ino: NEXT_INO.fetch_add(1, Ordering::Relaxed),
+            owner: libos_base::cred::owner(),
             shown: Mutex::new(None),
         })
     }
@@ -267,7 +272,8 @@ impl Socket {
     }
 
     fn new_stat(&self) -> Stat {
-        Stat { dev: 8, ino: self.ino, nlink: 1, mode: mode::S_IFSOCK | 0o777, blksize: 4096, ..Stat::default() }
+        let ((uid, gid), mode) = (self.owner, mode::S_IFSOCK | 0o777);
+        Stat { dev: 8, ino: self.ino, nlink: 1, mode, uid, gid, blksize: 4096, ..Stat::default() }
     }
 
     /// What Linux says to an option that is not there: it depends on the family, and there on who is asked.

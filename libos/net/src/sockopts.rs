@@ -7,6 +7,7 @@ use crate::options::int;
 use crate::socket::{Ops, SOL_SOCKET};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+use libos_base::cred::{cap, capable};
 use libos_base::{Errno, Result, time};
 
 /// SO_* that families act on.
@@ -27,6 +28,7 @@ pub const SO_TIMESTAMP: i32 = 29;
 pub const SO_ACCEPTCONN: i32 = 30;
 pub const SO_TIMESTAMPNS: i32 = 35;
 pub const SO_BINDTOIFINDEX: i32 = 62;
+const SO_DEBUG: i32 = 1;
 const SO_TYPE: i32 = 3;
 const SO_PRIORITY: i32 = 12;
 const SO_RCVTIMEO: i32 = 20;
@@ -34,6 +36,7 @@ const SO_SNDTIMEO: i32 = 21;
 const SO_SNDBUFFORCE: i32 = 32;
 const SO_RCVBUFFORCE: i32 = 33;
 const SO_PASSSEC: i32 = 34;
+const SO_MARK: i32 = 36;
 const SO_PROTOCOL: i32 = 38;
 const SO_DOMAIN: i32 = 39;
 const SO_PEEK_OFF: i32 = 42;
@@ -75,7 +78,7 @@ const KEPT: usize = 14;
 /// Name, value at first, rule.
 static ROWS: [(u8, i8, Rule); 31] = [
     (SO_REUSEADDR as u8, 0, Rule::Flag),
-    (1, 0, Rule::Flag), // SO_DEBUG
+    (SO_DEBUG as u8, 0, Rule::Flag),
     (SO_DONTROUTE as u8, 0, Rule::Flag),
     (SO_BROADCAST as u8, 0, Rule::Flag),
     (SO_SNDBUF as u8, 0, Rule::Send),
@@ -87,7 +90,7 @@ static ROWS: [(u8, i8, Rule); 31] = [
     (SO_PASSCRED as u8, 0, Rule::Flag),
     (SO_RCVLOWAT as u8, 1, Rule::Low),
     (SO_PASSSEC as u8, 0, Rule::Flag),
-    (36, 0, Rule::Any), // SO_MARK
+    (SO_MARK as u8, 0, Rule::Any),
     (SO_ERROR as u8, 0, Rule::Read),
     (11, 0, Rule::Only),    // SO_NO_CHECK
     (14, 0, Rule::Nothing), // SO_BSDCOMPAT
@@ -171,6 +174,7 @@ impl Common {
             return tell(name, value).unwrap_or(Err(Errno::ENOPROTOOPT));
         }
         let v = int(value)?;
+        privileged(name, v)?;
         let (name, v) = match name {
             SO_RCVTIMEO | SO_RCVTIMEO_NEW => return set_timeout(&self.rcv_timeout, value),
             SO_SNDTIMEO | SO_SNDTIMEO_NEW => return set_timeout(&self.snd_timeout, value),
@@ -255,6 +259,18 @@ pub fn words(w: &[u32]) -> Vec<u8> {
 
 fn internet(ops: &dyn Ops) -> bool {
     matches!(ops.identity().0, AF_INET | AF_INET6)
+}
+
+/// EPERM, or what Linux says, where the value is for those who run the network.
+fn privileged(name: i32, v: i32) -> Result<()> {
+    let admin = || capable(cap::NET_ADMIN);
+    match name {
+        SO_DEBUG if v != 0 && !admin() => Err(Errno::EACCES),
+        SO_SNDBUFFORCE | SO_RCVBUFFORCE if !admin() => Err(Errno::EPERM),
+        SO_PRIORITY if (0..=6).contains(&v) => Ok(()),
+        SO_PRIORITY | SO_MARK if !admin() && !capable(cap::NET_RAW) => Err(Errno::EPERM),
+        _ => Ok(()),
+    }
 }
 
 /// What a family does not have at all.

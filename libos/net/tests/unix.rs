@@ -28,6 +28,9 @@ impl Host for Fs {
     fn find(&self, path: &[u8]) -> Result<Arc<dyn Any + Send + Sync>> {
         self.0.lock().unwrap().as_ref().and_then(|m| m.get(path).cloned()).ok_or(Errno::ENOENT)
     }
+    fn sender(&self, claimed: Option<Creds>) -> Result<Creds> {
+        Ok(claimed.unwrap_or(self.creds()))
+    }
     fn creds(&self) -> Creds {
         Creds { pid: 1, uid: 0, gid: 0 }
     }

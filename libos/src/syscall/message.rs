@@ -12,7 +12,7 @@ use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, time, user};
 use libos_fs::process;
 use libos_net::addr::Addr;
-use libos_net::socket::{Incoming, Msg, Outgoing, SOL_SOCKET, Socket};
+use libos_net::socket::{Creds, Incoming, Msg, Outgoing, SOL_SOCKET, Socket};
 
 abi_struct! {
     /// struct msghdr (x86-64).
@@ -102,8 +102,10 @@ fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
                     msg.files.push(process().fds.get_any(fd)?);
                 }
             }
-            // One process, one user: the only credentials that may be sent are the ones that are sent anyway.
-            (SOL_SOCKET, SCM_CREDENTIALS) if data.len() == 12 => {}
+            (SOL_SOCKET, SCM_CREDENTIALS) if data.len() == 12 => {
+                let [pid, uid, gid] = [16, 20, 24].map(|o| word(o) as u32);
+                msg.creds = Some(Creds { pid, uid, gid });
+            }
             (SOL_SOCKET, _) => return Err(Errno::EINVAL),
             _ => libos_net::udp::want_header(&mut msg.ip, level, kind, data)?,
         }

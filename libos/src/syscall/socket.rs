@@ -3,6 +3,7 @@
 use super::support;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use libos_base::cred::{cap, capable};
 use libos_base::file::downcast_arc;
 use libos_base::{Errno, Result, user};
 use libos_fs::process;
@@ -34,6 +35,7 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
             (_, 263..) => Err(Errno::EINVAL),
             (SOCK_STREAM, 0 | IPPROTO_TCP) => TcpSocket::open(crate::net::net(), v6),
             (SOCK_DGRAM, 0 | IPPROTO_UDP) => UdpSocket::open(crate::net::net(), v6),
+            (SOCK_RAW, _) if !capable(cap::NET_RAW) => Err(Errno::EPERM),
             (SOCK_STREAM | SOCK_DGRAM | SOCK_RAW, _) => Err(Errno::EPROTONOSUPPORT),
             _ => Err(Errno::ESOCKTNOSUPPORT),
         },

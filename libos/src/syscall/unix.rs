@@ -1,8 +1,10 @@
 //! AF_UNIX: what it needs of the file system and the process.
 
+use crate::sched::PID;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
+use libos_base::cred::{self, Ids, cap, capable};
 use libos_base::{Errno, Result};
 use libos_fs::process;
 use libos_net::socket::{Creds, Ops, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM};
@@ -18,8 +20,28 @@ impl Host for Kernel {
         process().bound_socket(path)
     }
     fn creds(&self) -> Creds {
-        // One process, run by root.
-        Creds { pid: libos_fs::facts::facts().pid(), uid: 0, gid: 0 }
+        let (uid, gid) = cred::with(|c| (c.uid.effective, c.gid.effective));
+        Creds { pid: PID, uid, gid }
+    }
+    fn sender(&self, claimed: Option<Creds>) -> Result<Creds> {
+        let Some(claimed) = claimed else {
+            let (uid, gid) = cred::real();
+            return Ok(Creds { pid: PID, uid, gid });
+        };
+        if claimed.uid == u32::MAX || claimed.gid == u32::MAX {
+            return Err(Errno::EINVAL);
+        }
+        let (uid, gid) = cred::with(|c| (c.uid, c.gid));
+        let one_of = |i: Ids, id: u32| [i.real, i.effective, i.saved].contains(&id);
+        let honest = (claimed.pid == PID || capable(cap::SYS_ADMIN))
+            && (one_of(uid, claimed.uid) || capable(cap::SETUID))
+            && (one_of(gid, claimed.gid) || capable(cap::SETGID));
+        match () {
+            () if !honest => Err(Errno::EPERM),
+            // There is no other process.
+            () if claimed.pid != PID => Err(Errno::ESRCH),
+            () => Ok(claimed),
+        }
     }
     fn net(&self) -> Option<&libos_net::net::Net> {
         Some(crate::net::net())

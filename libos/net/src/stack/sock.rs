@@ -7,6 +7,7 @@ use super::udp::Udp;
 use super::{Shared, Stack};
 use crate::frame::Tuple;
 use alloc::sync::Arc;
+use libos_base::cred::{cap, capable};
 use libos_base::time::NS;
 use libos_base::{Errno, Result};
 use smoltcp::socket::tcp;
@@ -114,6 +115,10 @@ impl Stack {
             Some(a) if self.is_local(&a) || self.is_subnet_broadcast(&a) => Local::One(a),
             Some(_) => return Err(Errno::EADDRNOTAVAIL),
         };
+        // net.ipv4.ip_unprivileged_port_start
+        if (1..1024).contains(&port) && !capable(cap::NET_BIND_SERVICE) {
+            return Err(Errno::EACCES);
+        }
         let given = self.bind_local(sid, local, port)?;
         self.sock(sid)?.port_asked = port != 0;
         Ok(given)

@@ -16,8 +16,10 @@ pub trait Host: Send + Sync {
     fn bind(&self, path: &[u8], socket: Arc<dyn Any + Send + Sync>) -> Result<()>;
     /// The socket that a node stands for. ECONNREFUSED, ENOENT, ...
     fn find(&self, path: &[u8]) -> Result<Arc<dyn Any + Send + Sync>>;
-    /// Who the process is.
+    /// Who the process is, to a peer (SO_PEERCRED).
     fn creds(&self) -> Creds;
+    /// Who it is to the reader of a message (SCM_CREDENTIALS), where it may say so itself. EINVAL, EPERM, ESRCH.
+    fn sender(&self, claimed: Option<Creds>) -> Result<Creds>;
     /// The network, for questions about its interfaces.
     fn net(&self) -> Option<&Net> {
         None

@@ -55,7 +55,7 @@ impl UnixSocket {
         }
         wait.block(&listener.pollee, || {
             let mut l = listener.state.lock();
-            let (listener_name, pass_creds) = (l.name.clone(), l.pass_creds);
+            let (listener_name, pass_creds, theirs) = (l.name.clone(), l.pass_creds, l.peer_creds);
             let Some(b) = l.backlog.as_mut() else { return Some(Err(Errno::ECONNREFUSED)) };
             if b.queue.len() > b.limit {
                 b.short |= !wait.nonblock;
@@ -80,7 +80,8 @@ impl UnixSocket {
             let mut me = self.core.state.lock();
             me.peer = Some(Arc::downgrade(&server));
             me.peer_name = listener_name;
-            me.peer_creds = Some(creds);
+            // Who the listener was when it began to listen.
+            me.peer_creds = theirs;
             me.was_connected = true;
             let mine = me.name.clone();
             drop(me);
@@ -251,6 +252,7 @@ impl Ops for UnixSocket {
         if msg.flags.contains(Msg::OOB) {
             return Err(Errno::EOPNOTSUPP);
         }
+        let creds = self.host.sender(msg.creds)?;
         // Before it is known that the peer has gone.
         if self.core.kind == SOCK_SEQPACKET
             && let Some(e) = self.core.state.lock().error.take()
@@ -263,7 +265,6 @@ impl Ops for UnixSocket {
         if !stream && all > self.core.limit() - 32 {
             return Err(Errno::EMSGSIZE);
         }
-        let creds = self.host.creds();
         let mut total = 0;
         loop {
             let r = wait.block(&self.core.pollee, || {
