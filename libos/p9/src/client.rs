@@ -188,16 +188,16 @@ impl Client {
     }
 
     /// Makes a file in the directory that the fid names; the fid is then the open file.
-    pub fn lcreate(&self, fid: &Fid, name: &[u8], flags: u32, mode: u32) -> Result<Qid> {
-        let fields = [U32(fid.number), Text(name), U32(flags), U32(mode), U32(0)];
+    pub fn lcreate(&self, fid: &Fid, name: &[u8], flags: u32, mode: u32, gid: u32) -> Result<Qid> {
+        let fields = [U32(fid.number), Text(name), U32(flags), U32(mode), U32(gid)];
         self.ask(kind::LCREATE, &fields, &mut [0; SHORT])?.qid()
     }
 
-    pub fn mkdir(&self, dir: &Fid, name: &[u8], mode: u32) -> Result<()> {
-        self.tell(kind::MKDIR, &[U32(dir.number), Text(name), U32(mode), U32(0)])
+    pub fn mkdir(&self, dir: &Fid, name: &[u8], mode: u32, gid: u32) -> Result<()> {
+        self.tell(kind::MKDIR, &[U32(dir.number), Text(name), U32(mode), U32(gid)])
     }
-    pub fn symlink(&self, dir: &Fid, name: &[u8], target: &[u8]) -> Result<()> {
-        self.tell(kind::SYMLINK, &[U32(dir.number), Text(name), Text(target), U32(0)])
+    pub fn symlink(&self, dir: &Fid, name: &[u8], target: &[u8], gid: u32) -> Result<()> {
+        self.tell(kind::SYMLINK, &[U32(dir.number), Text(name), Text(target), U32(gid)])
     }
     pub fn link(&self, dir: &Fid, name: &[u8], file: &Fid) -> Result<()> {
         self.tell(kind::LINK, &[U32(dir.number), U32(file.number), Text(name)])

@@ -8,6 +8,7 @@ use crate::client::{Attrs, Fid, valid};
 use crate::fs::{P9Fs, kind_of};
 use crate::kept::{Access, Kept};
 use crate::listing::Listing;
+use crate::owner;
 use crate::tail::{MOMENT_NS, Tail};
 use crate::wire::Qid;
 use alloc::sync::{Arc, Weak};
@@ -310,10 +311,10 @@ impl P9Inode {
         }
     }
 
-    fn create_file(&self, dir: &Fid, name: &[u8], mode: u32) -> Result<Arc<P9Inode>> {
+    fn create_file(&self, dir: &Fid, name: &[u8], mode: u32, gid: u32) -> Result<Arc<P9Inode>> {
         let flags = OpenFlags::RDWR | OpenFlags::CREAT | OpenFlags::EXCL | OpenFlags::LARGEFILE;
         let (fid, _) = self.fs.client.walk(dir, None)?;
-        let qid = self.fs.client.lcreate(&fid, name, flags.bits(), mode & 0o7777)?;
+        let qid = self.fs.client.lcreate(&fid, name, flags.bits(), mode & 0o7777, gid)?;
         let made = self.find(dir, name)?;
         if made.ino == qid.path && kind_of(qid) == 0 {
             let mut s = made.state.lock();
@@ -446,14 +447,15 @@ impl Inode for P9Inode {
     }
     fn create(&self, name: &[u8], new: New<'_>) -> Result<Arc<dyn Inode>> {
         let (dir, c) = (self.dir()?, &self.fs.client);
+        let (gid, set_gid) = owner::group(self);
         match new.mode & S_IFMT {
-            S_IFREG => return Ok(self.create_file(&dir, name, new.mode)?),
-            S_IFDIR => c.mkdir(&dir, name, new.mode & 0o7777)?,
-            S_IFLNK => c.symlink(&dir, name, new.target)?,
+            S_IFREG => return Ok(owner::give(self.create_file(&dir, name, new.mode, gid)?)),
+            S_IFDIR => c.mkdir(&dir, name, new.mode & 0o7777 | set_gid, gid)?,
+            S_IFLNK => c.symlink(&dir, name, new.target, gid)?,
             // A FIFO or a socket would be one for the host only, and device nodes are the superuser's.
             _ => return Err(Errno::EPERM),
         }
-        Ok(self.find(&dir, name)?)
+        Ok(owner::give(self.find(&dir, name)?))
     }
     fn link(&self, name: &[u8], inode: &Arc<dyn Inode>) -> Result<()> {
         let file = ours(inode)?.dir()?;

@@ -34,6 +34,7 @@ mod fs;
 mod inode;
 mod kept;
 mod listing;
+mod owner;
 mod tail;
 #[cfg(test)]
 mod tests;
