@@ -31,6 +31,8 @@ pub struct Directives {
     pub again: Option<Vec<String>>,
     /// `tool run`: the hosted life is `unibody run --hosted`, with the image's own root.
     pub own_root: bool,
+    /// `user root`: the Linux process gives rights up, so it must have some.
+    pub root: bool,
 }
 
 impl Default for Directives {
@@ -46,6 +48,7 @@ impl Default for Directives {
             cflags: Vec::new(),
             hosted: true,
             own_root: false,
+            root: false,
             disk: None,
             again: None,
         }
@@ -70,6 +73,7 @@ pub fn parse(source: &str) -> Result<Directives> {
             "hosted" => found.hosted = rest.trim() != "no",
             "disk" => found.disk = Some(rest.trim().to_owned()),
             "again" => found.again = Some(words(rest)?),
+            "user" => found.root = rest.trim() == "root",
             "tool" => found.own_root = rest.trim() == "run",
             // For people who compile it with the compiler of their machine: its facts are this project's own.
             "native" => {}

@@ -29,6 +29,9 @@ pub fn cases(all: &mut Vec<Case>) -> Result<()> {
 fn both(context: &Context, name: &str) -> Result<Tally> {
     let source = context.project.join("tests/programs").join(format!("{name}.c"));
     let directives = directives::parse(&std::fs::read_to_string(source)?)?;
+    if directives.root && !nix::unistd::geteuid().is_root() {
+        return Ok(Tally::skip("the Linux process must begin as root"));
+    }
     let image = context.program(name)?;
     let place = if directives.disk.is_some() { Some(context.scratch(name)?) } else { None };
     let mut took = compare(context, &image, &directives, place.as_deref())?;
