@@ -6,9 +6,6 @@ extern crate alloc;
 // First: `init_with!` sections are linked to the symbols that the table defines, and the assembler wants those before.
 #[cfg(unibody_kernel)]
 pub mod syscall;
-#[cfg(not(unibody_kernel))]
-#[path = "syscall/host.rs"]
-pub mod syscall;
 
 #[cfg(unibody_kernel)]
 pub mod arch;

@@ -6,11 +6,11 @@
 #![cfg_attr(unibody_kernel, no_std)]
 
 extern crate alloc;
+extern crate self as libos_base;
 
 pub mod abi;
 pub mod block;
 pub mod cred;
-pub mod errno;
 pub mod file;
 mod hooks;
 pub mod io;
@@ -27,4 +27,7 @@ pub mod thread;
 pub mod time;
 pub mod user;
 
-pub use errno::{Errno, Result};
+#[doc(hidden)]
+pub use libos_abi::zerocopy;
+pub use libos_abi::{Errno, Result, errno};
+pub use libos_abi::{calls, prelude};

@@ -9,23 +9,8 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-bitflags::bitflags! {
-    /// EPOLL*/POLL* bits (the two sets agree on Linux).
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-    pub struct Events: u32 {
-        const IN = 0x1;
-        const PRI = 0x2;
-        const OUT = 0x4;
-        const ERR = 0x8;
-        const HUP = 0x10;
-        const NVAL = 0x20;
-        const RDNORM = 0x40;
-        const RDBAND = 0x80;
-        const WRNORM = 0x100;
-        const WRBAND = 0x200;
-        const RDHUP = 0x2000;
-    }
-}
+/// What may be ready: the EPOLL* bits, of which POLL*'s are the lower ones.
+pub use libos_abi::constants::EpollEvents as Events;
 
 /// Told about changes of readiness. Called with no lock of the notifying object's held except, possibly, the
 /// object's own blocking lock: an implementation only sets state and unparks; it never calls back into the file.

@@ -1,6 +1,6 @@
 //! Clocks.
 
-use crate::{Errno, Result, abi::Timespec, hooks};
+use crate::hooks;
 
 /// Nanoseconds a second.
 pub const NS: u64 = 1_000_000_000;
@@ -18,18 +18,4 @@ pub fn realtime_ns() -> u64 {
 /// A deadline `ns` from now, saturating ([`crate::thread::FOREVER`] when it overflows).
 pub fn after(ns: u64) -> u64 {
     monotonic_ns().saturating_add(ns)
-}
-
-impl Timespec {
-    /// From nanoseconds.
-    pub fn from_ns(ns: u64) -> Self {
-        Self { sec: (ns / NS) as i64, nsec: (ns % NS) as i64 }
-    }
-    /// To nanoseconds, saturating; EINVAL when negative or not normalised.
-    pub fn to_ns(self) -> Result<u64> {
-        if self.sec < 0 || !(0..NS as i64).contains(&self.nsec) {
-            return Err(Errno::EINVAL);
-        }
-        Ok((self.sec as u64).saturating_mul(NS).saturating_add(self.nsec as u64))
-    }
 }

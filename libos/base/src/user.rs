@@ -5,20 +5,11 @@ use crate::page::Page;
 use crate::{Errno, Result, hooks};
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::mem::{MaybeUninit, size_of};
+use libos_abi::zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Types that are plain bytes: any bit pattern is valid and there is no padding to leak.
-///
-/// # Safety
-/// The implementor must be `repr(C)` without padding, and valid for every bit pattern.
-pub unsafe trait Pod: Copy {}
-macro_rules! pod { ($($t:ty),*) => { $(
-    // SAFETY: plain integers.
-    unsafe impl Pod for $t {}
-)* }; }
-pod!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
-// SAFETY: arrays of plain bytes are plain bytes.
-unsafe impl<T: Pod, const N: usize> Pod for [T; N] {}
+pub trait Pod: FromBytes + IntoBytes + Immutable + Copy {}
+impl<T: FromBytes + IntoBytes + Immutable + Copy> Pod for T {}
 
 /// EFAULT unless `addr .. addr + len` may be program memory.
 pub fn check(addr: usize, len: usize) -> Result<()> {
@@ -77,17 +68,14 @@ pub fn copy_in_page(page: &Page, off: usize, src: usize, len: usize) -> Result<(
 
 /// Reads a value.
 pub fn read<T: Pod>(addr: usize) -> Result<T> {
-    let mut v = MaybeUninit::<T>::zeroed();
-    // SAFETY: `v` is writable for its size, and zeroed memory is initialised bytes.
-    copy_in(unsafe { core::slice::from_raw_parts_mut(v.as_mut_ptr().cast(), size_of::<T>()) }, addr)?;
-    // SAFETY: `T: Pod` is valid for any bytes.
-    Ok(unsafe { v.assume_init() })
+    let mut v = T::new_zeroed();
+    copy_in(v.as_mut_bytes(), addr)?;
+    Ok(v)
 }
 
 /// Writes a value.
 pub fn write<T: Pod>(addr: usize, v: &T) -> Result<()> {
-    // SAFETY: `T: Pod` has no padding, so all its bytes are initialised.
-    copy_out(addr, unsafe { core::slice::from_raw_parts((v as *const T).cast(), size_of::<T>()) })
+    copy_out(addr, v.as_bytes())
 }
 
 /// Writes a value unless `addr` is null.
@@ -97,18 +85,11 @@ pub fn write_opt<T: Pod>(addr: usize, v: &T) -> Result<()> {
 
 /// Reads `n` values.
 pub fn read_vec<T: Pod>(addr: usize, n: usize) -> Result<Vec<T>> {
-    let bytes = n.checked_mul(size_of::<T>()).ok_or(Errno::EFAULT)?;
-    check(addr, bytes)?;
-    let mut v = Vec::<T>::new();
+    check(addr, n.checked_mul(size_of::<T>()).ok_or(Errno::EFAULT)?)?;
+    let mut v = Vec::new();
     v.try_reserve_exact(n)?;
-    // SAFETY: the spare capacity is writable for `bytes`.
-    let room = unsafe {
-        core::ptr::write_bytes(v.as_mut_ptr().cast::<u8>(), 0, bytes);
-        core::slice::from_raw_parts_mut(v.as_mut_ptr().cast::<u8>(), bytes)
-    };
-    copy_in(room, addr)?;
-    // SAFETY: all `n` values were filled with bytes, any of which are valid.
-    unsafe { v.set_len(n) };
+    v.resize(n, T::new_zeroed());
+    copy_in(v.as_mut_slice().as_mut_bytes(), addr)?;
     Ok(v)
 }
 

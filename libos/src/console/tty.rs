@@ -1,12 +1,9 @@
 //! The terminal: its window, the signals that are typed, and the line discipline for programs that read.
 
 use crate::signal;
+use libos_base::abi::signal::{SIGINT, SIGQUIT, SIGWINCH};
 use libos_fs::console;
 use unibody_proto::terminal::Terminal;
-
-const SIGINT: i32 = 2;
-const SIGQUIT: i32 = 3;
-const SIGWINCH: i32 = 28;
 
 /// The host tells of another size.
 pub fn set_window(rows: u16, cols: u16) {

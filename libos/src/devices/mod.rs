@@ -11,6 +11,7 @@ pub use probe::{probe, take_device};
 use crate::arch::ioapic;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use libos_base::abi::signal::SIGTERM;
 
 /// I/O APICs, and the power button: SIGTERM for the program.
 pub fn init_interrupts() {
@@ -31,7 +32,6 @@ pub fn init_interrupts() {
 }
 
 fn on_power_event() {
-    const SIGTERM: i32 = 15;
     if machine().power.button_pressed() {
         crate::console::defer_signal(SIGTERM);
     }

@@ -2,12 +2,10 @@
 
 use super::space;
 use super::vma::{Flags, Kind, Prot, Vma};
-use crate::signal::SIGKILL;
+use crate::signal::{SIGBUS, SIGKILL, SIGSEGV};
 use libos_base::layout::{KERNEL_HALF, PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
 use libos_base::{Errno, Result};
 
-const SIGBUS: i32 = 7;
-const SIGSEGV: i32 = 11;
 const SEGV_MAPERR: i32 = 1;
 const SEGV_ACCERR: i32 = 2;
 const BUS_ADRERR: i32 = 2;

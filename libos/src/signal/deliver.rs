@@ -2,12 +2,12 @@
 
 use super::frame::{self, StackT};
 use super::queue::{Info, code};
-use super::set::{Default as Act, SigSet, default_action, name};
 use super::state::{ACTIONS, Action, SIG_DFL, SIG_IGN, sa};
 use super::{SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, mask, restart};
 use crate::sched::{self, ExitContext, current};
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::Errno;
+use libos_base::abi::signal::{DefaultAction as Act, SigSet, default_action, name};
 
 /// Takes every signal that is pending and not blocked: sets up handlers' frames, or ends the program. Then sees to the
 /// restart of an interrupted call. True when `ctx.regs` were changed.

@@ -1,8 +1,8 @@
 //! The frame on the program's stack, laid out as Linux does (arch/x86/include/uapi/asm/sigcontext.h, ucontext.h).
 
 use super::queue::Info;
-use super::set::SigSet;
 use crate::arch::{fpu, frame::TrapFrame};
+use libos_base::abi::SigSet;
 use libos_base::abi_struct;
 use libos_base::{Errno, Result, user};
 

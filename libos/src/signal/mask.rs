@@ -1,8 +1,8 @@
 //! The running thread's signal mask.
 
 use super::post::retarget;
-use super::set::SigSet;
 use crate::sched::{current, poke};
+use libos_base::abi::SigSet;
 use libos_base::{Errno, Result};
 
 /// Sets the mask; the old one. Pending signals that it opens are taken when the call ends.

@@ -16,7 +16,6 @@ mod post;
 mod queue;
 #[cfg(unibody_kernel)]
 mod restart;
-mod set;
 pub mod signalfd;
 #[cfg(unibody_kernel)]
 mod sigreturn;
@@ -24,10 +23,10 @@ mod state;
 
 #[cfg(unibody_kernel)]
 pub use deliver::{deliver, fault};
+pub use libos_base::abi::signal::*;
 pub use mask::{change_mask, set_mask, with_temporary_mask};
 pub use post::{Sent, post_process, post_process_busy, post_process_info, post_thread, post_timer, raise_current};
 pub use queue::{Entry, Expiry, Info, Queue, code};
-pub use set::*;
 pub use state::{Action, SIG_DFL, SIG_IGN, ThreadSignals, sa};
 
 use libos_base::sync::Once;

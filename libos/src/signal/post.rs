@@ -1,12 +1,12 @@
 //! Sending signals.
 
 use super::queue::{Expiry, Info, code};
-use super::set::{Default as Act, SigSet, default_action, name};
 use super::state::{PROCESS, action, ignored};
 use crate::sched::{self, Thread, Unpark};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use libos_base::Result;
+use libos_base::abi::signal::{DefaultAction as Act, SigSet, default_action, name};
 use libos_base::thread::Park;
 
 /// Whether `t` would take `signo` now.

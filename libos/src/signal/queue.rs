@@ -3,10 +3,10 @@
 //! What a program queues is counted against RLIMIT_SIGPENDING, in all queues together. A timer has one entry, which was
 //! counted and made room for when the timer was made: while it is pending, further expiries are counted by the timer.
 
-use super::set::{SIGRTMIN, SigSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::*};
+use libos_base::abi::signal::{SIGRTMIN, SigSet};
 use libos_base::limits::SIGPENDING;
 use libos_base::{Errno, Result};
 
@@ -191,8 +191,8 @@ impl Drop for Queue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::set::*;
     use super::*;
+    use libos_base::abi::signal::*;
 
     struct Nothing;
     impl Expiry for Nothing {

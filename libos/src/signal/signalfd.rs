@@ -1,11 +1,11 @@
 //! signalfd: signals as something to read.
 
-use super::set::SigSet;
 use crate::sched::current;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use libos_base::abi::SigSet;
 use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};

@@ -6,10 +6,10 @@
 use super::SS_AUTODISARM;
 use super::frame;
 use super::mask;
-use super::set::{SIGSEGV, SigSet};
 use crate::arch::{fpu, frame::TrapFrame};
 use crate::sched::{self, current};
 use core::sync::atomic::Ordering::Relaxed;
+use libos_base::abi::signal::{SIGSEGV, SigSet};
 use libos_base::percpu::offset;
 
 core::arch::global_asm!(

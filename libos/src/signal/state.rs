@@ -1,9 +1,9 @@
 //! Signal state of each thread and of the process.
 
 use super::queue::Queue;
-use super::set::{Default as Act, SigSet, default_action};
 use crate::sched::Thread;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+use libos_base::abi::signal::{DefaultAction as Act, SigSet, default_action};
 use libos_base::sync::{IrqSpinLock, Rank};
 
 libos_base::abi_struct! {

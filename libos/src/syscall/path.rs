@@ -163,7 +163,8 @@ pub fn umask(mask: u32) -> Result<usize> {
 }
 
 /// `getdents64`.
-pub fn getdents64(fd: i32, buf: usize, count: usize) -> Result<usize> {
+pub fn getdents64(fd: i32, buf: usize, count: u32) -> Result<usize> {
+    let count = count as usize;
     let f = process().fds.get(fd)?;
     user::check(buf, count)?;
     let records = f.downcast::<OpenFile>().ok_or(Errno::ENOTDIR)?.read_dir(count)?;

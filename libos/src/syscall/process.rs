@@ -49,7 +49,7 @@ pub fn wait4(_pid: i32, _status: usize, options: u32, _usage: usize) -> Result<u
 }
 
 /// `waitid`.
-pub fn waitid(_kind: i32, _id: i32, _info: usize, options: u32) -> Result<usize> {
+pub fn waitid(_kind: i32, _id: i32, _info: usize, options: u32, _usage: usize) -> Result<usize> {
     // WEXITED, WSTOPPED or WCONTINUED must be there.
     let bad = options & !(WAIT_OPTIONS | 0x0100_0000) != 0 || options & !WNOHANG & 0xe == 0;
     Err(if bad { Errno::EINVAL } else { Errno::ECHILD })

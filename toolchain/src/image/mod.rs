@@ -1,6 +1,5 @@
 //! Images: is this file one, what does it need, what is in it.
 
-pub mod calls;
 pub mod elf;
 pub mod hardening;
 pub mod make;

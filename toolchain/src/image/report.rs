@@ -1,6 +1,6 @@
 //! What `inspect` shows of an image.
 
-use super::{Image, calls, damaged, elf, hardening};
+use super::{Image, damaged, elf, hardening};
 use anyhow::Result;
 use goblin::elf::Elf;
 use goblin::elf::program_header::{PF_R, PF_W, PF_X, PT_LOAD};
@@ -76,7 +76,7 @@ pub struct Size {
 #[derive(Serialize)]
 pub struct Call {
     /// Linux number.
-    pub number: u32,
+    pub number: usize,
     /// Name.
     pub name: String,
     /// Support level.
@@ -206,16 +206,16 @@ fn system_calls(elf: &Elf) -> Option<Vec<Call>> {
     if elf.syms.is_empty() {
         return None;
     }
-    let table = calls::table();
     let names = elf.syms.iter().filter(|symbol| !symbol.is_import());
     let numbers =
         names.filter_map(|symbol| elf.strtab.get_at(symbol.st_name)?.strip_prefix("libos_sys_")?.parse().ok());
-    let mut numbers: Vec<u32> = numbers.collect();
+    let mut numbers: Vec<usize> = numbers.collect();
     numbers.sort_unstable();
     numbers.dedup();
-    let call = |number: u32| {
-        let (name, support) = table.get(&number).map_or(("?", "?"), |(name, level)| (*name, level.as_str()));
-        Call { number, name: name.to_owned(), support: support.to_owned() }
+    let call = |number: usize| {
+        let known = libos_abi::Call::by_number(number);
+        let name = known.map_or("?", |call| call.name).to_owned();
+        Call { number, name, support: known.map_or("?".to_owned(), |call| call.support.to_string()) }
     };
     Some(numbers.into_iter().map(call).collect())
 }

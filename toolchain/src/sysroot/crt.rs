@@ -30,10 +30,6 @@ pub fn build(project: &Path, cache: &Path, musl: &Part) -> Result<Part> {
         command::run(Command::new("ld").args(["-r", "-o"]).arg(lib.join("crt1.o")).args([&c, &s]), None)?;
         fs::remove_file(c)?;
         fs::remove_file(s)?;
-        let enosys = lib.join("enosys.o");
-        compile("enosys.S", &enosys)?;
-        command::run(Command::new("ar").arg("rcsD").arg(lib.join("libenosys.a")).arg(&enosys), None)?;
-        fs::remove_file(enosys)?;
         for part in wrapper::PARTS {
             let mut gcc = Command::new("gcc");
             gcc.arg("-c").arg(format!("-DPART=libos_part_{part}")).arg(shim.join("crt/without.S"));

@@ -25,6 +25,7 @@ pub fn build(project: &Path, cache: &Path, options: &Options) -> Result<Part> {
         .text(&source.version)
         .text(&compiler()?)
         .text(&[&CODE_FLAGS[..], &CONFIGURE, &MAKE].concat().join(" "))
+        .text(&numbers())
         .tree(&overlay, true)?;
     if options.musl_source.is_some() {
         print.tree(&source.tree, true)?;
@@ -34,6 +35,7 @@ pub fn build(project: &Path, cache: &Path, options: &Options) -> Result<Part> {
         let tree = work.path().join("musl");
         files::copy_tree(&source.tree, &tree)?;
         lay_over(&overlay, &tree)?;
+        fs::write(tree.join("arch/x86_64/libos_numbers.h"), numbers())?;
         let log = cache.join("musl.log");
         files::remove(&log)?;
         let mut configure = Command::new("./configure");
@@ -55,6 +57,12 @@ pub fn build(project: &Path, cache: &Path, options: &Options) -> Result<Part> {
         fs::copy(tree.join("COPYRIGHT"), licence).context("musl's source has no COPYRIGHT")?;
         Ok(())
     })
+}
+
+/// The overlay's list of system calls: `K(n)` for each number of the kernel's table.
+fn numbers() -> String {
+    let numbers: Vec<String> = libos_abi::table::CALLS.iter().map(|call| format!("K({})", call.number)).collect();
+    format!("#define __LIBOS_NUMBERS(K) {}\n", numbers.join(" "))
 }
 
 /// Variables that would change what musl's build does.

@@ -93,7 +93,7 @@ fn link(sysroot: &Path, name: &str, host: &str, args: &Args) -> Result<ExitCode>
             .arg(lib.join("libc.a"))
             .arg("-lgcc")
             .arg(lib.join("libmimalloc.a"));
-        gcc.arg(kernel).arg(lib.join("libenosys.a")).arg("-Wl,--end-group");
+        gcc.arg(kernel).arg("-Wl,--end-group");
     }
     let image = args.output.clone().unwrap_or_else(|| "a.out".into());
     gcc.arg("-o").arg(&image);

@@ -3,30 +3,25 @@
  *
  * The number is a constant at every call site that includes this header, so the switch below folds to one call and the
  * linker drops the calls that a program never makes. Numbers known only at run time (syscall(2), setxid) have their own
- * files in this overlay. -O0 would keep all 463 cases: musl is always built with optimisation.
+ * files in this overlay. -O0 would keep all cases: musl is always built with
+ * optimisation.
  */
 
 #define __SYSCALL_LL_E(x) (x)
 #define __SYSCALL_LL_O(x) (x)
 
-#define __LIBOS_TEN(K, t) K(t##0) K(t##1) K(t##2) K(t##3) K(t##4) K(t##5) K(t##6) K(t##7) K(t##8) K(t##9)
-#define __LIBOS_HUNDRED(K, h) \
-	__LIBOS_TEN(K, h##0) __LIBOS_TEN(K, h##1) __LIBOS_TEN(K, h##2) __LIBOS_TEN(K, h##3) __LIBOS_TEN(K, h##4) \
-	__LIBOS_TEN(K, h##5) __LIBOS_TEN(K, h##6) __LIBOS_TEN(K, h##7) __LIBOS_TEN(K, h##8) __LIBOS_TEN(K, h##9)
-#define __LIBOS_NUMBERS(K) \
-	K(0) K(1) K(2) K(3) K(4) K(5) K(6) K(7) K(8) K(9) \
-	__LIBOS_TEN(K, 1) __LIBOS_TEN(K, 2) __LIBOS_TEN(K, 3) __LIBOS_TEN(K, 4) __LIBOS_TEN(K, 5) \
-	__LIBOS_TEN(K, 6) __LIBOS_TEN(K, 7) __LIBOS_TEN(K, 8) __LIBOS_TEN(K, 9) \
-	__LIBOS_HUNDRED(K, 1) __LIBOS_HUNDRED(K, 2) __LIBOS_HUNDRED(K, 3) \
-	__LIBOS_TEN(K, 40) __LIBOS_TEN(K, 41) __LIBOS_TEN(K, 42) __LIBOS_TEN(K, 43) __LIBOS_TEN(K, 44) __LIBOS_TEN(K, 45)
+/* __LIBOS_NUMBERS(K): K(n) for every number of the kernel's table (libos/abi), made when musl is built. */
+#include "libos_numbers.h"
 
 /* Declared without a prototype: each call site casts to the arity it has, which is compatible. */
 #define __LIBOS_DECLARE(n) __attribute__((__visibility__("hidden"))) long libos_sys_##n();
 __LIBOS_NUMBERS(__LIBOS_DECLARE)
 #undef __LIBOS_DECLARE
 
-/* Never defined: a number that is not a constant here is a link error, not a silent miss. */
+/* Never defined: a number that is not a constant here is a link error, not a silent miss. A constant that the kernel's
+ * table lacks is -ENOSYS, in both lives. */
 long __libos_number_is_not_constant();
+#define __LIBOS_OTHER(n) (__builtin_constant_p(n) ? -38 : __libos_number_is_not_constant())
 
 #define __LIBOS_INLINE static __inline __attribute__((__always_inline__, __unused__))
 
@@ -34,7 +29,7 @@ long __libos_number_is_not_constant();
 __LIBOS_INLINE long __syscall0(long n)
 {
 	switch (n) { __LIBOS_NUMBERS(__LIBOS_CASE) }
-	return __libos_number_is_not_constant();
+	return __LIBOS_OTHER(n);
 }
 #undef __LIBOS_CASE
 
@@ -42,7 +37,7 @@ __LIBOS_INLINE long __syscall0(long n)
 __LIBOS_INLINE long __syscall1(long n, long a)
 {
 	switch (n) { __LIBOS_NUMBERS(__LIBOS_CASE) }
-	return __libos_number_is_not_constant();
+	return __LIBOS_OTHER(n);
 }
 #undef __LIBOS_CASE
 
@@ -50,7 +45,7 @@ __LIBOS_INLINE long __syscall1(long n, long a)
 __LIBOS_INLINE long __syscall2(long n, long a, long b)
 {
 	switch (n) { __LIBOS_NUMBERS(__LIBOS_CASE) }
-	return __libos_number_is_not_constant();
+	return __LIBOS_OTHER(n);
 }
 #undef __LIBOS_CASE
 
@@ -58,7 +53,7 @@ __LIBOS_INLINE long __syscall2(long n, long a, long b)
 __LIBOS_INLINE long __syscall3(long n, long a, long b, long c)
 {
 	switch (n) { __LIBOS_NUMBERS(__LIBOS_CASE) }
-	return __libos_number_is_not_constant();
+	return __LIBOS_OTHER(n);
 }
 #undef __LIBOS_CASE
 
@@ -66,7 +61,7 @@ __LIBOS_INLINE long __syscall3(long n, long a, long b, long c)
 __LIBOS_INLINE long __syscall4(long n, long a, long b, long c, long d)
 {
 	switch (n) { __LIBOS_NUMBERS(__LIBOS_CASE) }
-	return __libos_number_is_not_constant();
+	return __LIBOS_OTHER(n);
 }
 #undef __LIBOS_CASE
 
@@ -74,7 +69,7 @@ __LIBOS_INLINE long __syscall4(long n, long a, long b, long c, long d)
 __LIBOS_INLINE long __syscall5(long n, long a, long b, long c, long d, long e)
 {
 	switch (n) { __LIBOS_NUMBERS(__LIBOS_CASE) }
-	return __libos_number_is_not_constant();
+	return __LIBOS_OTHER(n);
 }
 #undef __LIBOS_CASE
 
@@ -82,7 +77,7 @@ __LIBOS_INLINE long __syscall5(long n, long a, long b, long c, long d, long e)
 __LIBOS_INLINE long __syscall6(long n, long a, long b, long c, long d, long e, long f)
 {
 	switch (n) { __LIBOS_NUMBERS(__LIBOS_CASE) }
-	return __libos_number_is_not_constant();
+	return __LIBOS_OTHER(n);
 }
 #undef __LIBOS_CASE
 
@@ -100,7 +95,7 @@ __attribute__((__visibility__("hidden"))) long __libos_cp_close(__libos_call, lo
 __LIBOS_INLINE long __syscall_cp(long n, long a, long b, long c, long d, long e, long f)
 {
 	switch (n) { __LIBOS_NUMBERS(__LIBOS_CASE) }
-	return __libos_number_is_not_constant();
+	return __LIBOS_OTHER(n);
 }
 #undef __LIBOS_CASE
 

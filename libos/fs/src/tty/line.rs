@@ -4,6 +4,7 @@ use super::output::{Output, continues};
 use super::termios::{Termios, i, l, v};
 use alloc::collections::VecDeque;
 use libos_base::Result;
+use libos_base::abi::signal::{SIGINT, SIGQUIT, SIGTSTP};
 
 /// What may be typed ahead (N_TTY_BUF_SIZE).
 pub const SIZE: usize = 4096;
@@ -12,10 +13,6 @@ pub const SIZE: usize = 4096;
 const END: u16 = 0x100;
 /// Stands for EOF: ends a line without being part of it.
 const END_OF_FILE: u16 = 0x200;
-
-const SIGINT: i32 = 2;
-const SIGQUIT: i32 = 3;
-const SIGTSTP: i32 = 20;
 
 /// What a received byte asks for beyond the line itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use crate::process::Process;
 use crate::util::try_arc;
 use alloc::sync::Arc;
 use file::TtyFile;
+use libos_base::abi::signal::SIGWINCH;
 use libos_base::io::Source;
 use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{Mutex, Once};
@@ -47,8 +48,6 @@ pub struct Tty {
     /// Sends the program a signal.
     signal: fn(i32),
 }
-
-const SIGWINCH: i32 = 28;
 
 static TTY: Once<Arc<Tty>> = Once::new();
 

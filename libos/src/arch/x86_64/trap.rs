@@ -13,6 +13,7 @@ use crate::sched::{self, ExitContext};
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
+use libos_base::abi::signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 use libos_base::percpu::{Head, offset, work};
 
 global_asm!(
@@ -185,11 +186,6 @@ fn head_now() -> &'static Head {
 }
 
 fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool, head: &Head) {
-    const SIGILL: i32 = 4;
-    const SIGTRAP: i32 = 5;
-    const SIGFPE: i32 = 8;
-    const SIGBUS: i32 = 7;
-    const SIGSEGV: i32 = 11;
     let (signo, code, addr, what) = match regs.vector as u8 {
         vector::PAGE_FAULT => match page_fault(regs, head) {
             None => return,
@@ -216,7 +212,6 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool, head: &He
 /// The C library found the program's memory damaged (libc-shim, die.c) and wants it dead by SIGABRT, after its handler had a
 /// chance. For both the call has returned: what is reported is the program's code.
 fn die(regs: &mut TrapFrame) -> (i32, i32, usize, &'static str) {
-    const SIGABRT: i32 = 6;
     const SI_TKILL: i32 = -6;
     const REASONS: [&str; 3] = ["stack smashing detected", "double free", "invalid free"];
     let what = REASONS.get(regs.rdi as usize).copied().unwrap_or("abort");

@@ -15,6 +15,10 @@ macro_rules! errnos {
             pub fn name(self) -> &'static str {
                 match self { $(Errno::$name => stringify!($name),)* }
             }
+            /// What perror(3) says of it.
+            pub fn text(self) -> &'static str {
+                match self { $(Errno::$name => $text,)* }
+            }
             /// The error with that number.
             pub fn from_raw(n: u16) -> Option<Errno> {
                 match n { $($num => Some(Errno::$name),)* _ => None }

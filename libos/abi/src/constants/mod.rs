@@ -1,0 +1,52 @@
+//! Numbers with names, by the header that has them.
+
+mod event;
+mod file;
+mod ioctl;
+mod memory;
+mod process;
+mod socket;
+mod thread;
+mod time;
+
+pub use crate::signal::{ActionFlags, MaskHow, SigSet, SignalCode, SignalfdFlags, Signo, StackFlags};
+pub use event::*;
+pub use file::*;
+pub use ioctl::*;
+pub use memory::*;
+pub use process::*;
+pub use socket::*;
+pub use thread::*;
+pub use time::*;
+
+/// The names of a number's values and bits.
+#[derive(Clone, Copy, Debug)]
+pub struct Names {
+    /// What all C names begin with.
+    pub prefix: &'static str,
+    /// Bytes of the number.
+    pub width: u8,
+    /// The bits that hold one of `values`: all of them, some, or none.
+    pub field: u64,
+    /// Values of those bits.
+    pub values: &'static [(u64, &'static str)],
+    /// The other bits; what consists of several stands before its parts.
+    pub flags: &'static [(u64, &'static str)],
+}
+
+impl Names {
+    /// A C name: the prefix and what is listed. A name that begins with a digit is listed with an underscore.
+    pub fn c_name(&self, name: &'static str) -> (&'static str, &'static str) {
+        let doubled = name.starts_with('_') && self.prefix.ends_with('_');
+        (self.prefix, if doubled { &name[1..] } else { name })
+    }
+    /// The listed name of a value.
+    pub fn value(&self, value: u64) -> Option<&'static str> {
+        let wanted = value & self.field & self.mask();
+        self.values.iter().find(|(v, _)| v & self.mask() == wanted).map(|(_, name)| *name)
+    }
+    /// The bits that the number has.
+    pub fn mask(&self) -> u64 {
+        if self.width >= 8 { u64::MAX } else { (1 << (8 * self.width)) - 1 }
+    }
+}

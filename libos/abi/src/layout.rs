@@ -1,0 +1,268 @@
+//! Structures in program memory.
+
+use crate::arg::{Address, Argument, FileMode, Id, Kind, Pointee, Shape, pointees};
+use crate::constants::*;
+use crate::{Errno, Result};
+
+/// A structure as the decoder sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// The C type, `"struct timespec"`.
+    pub name: &'static str,
+    /// Bytes.
+    pub size: usize,
+    /// What it consists of, in order.
+    pub fields: &'static [Field],
+}
+
+/// A field of a structure.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    /// Its name here; one that begins with `pad` has none in C.
+    pub rust: &'static str,
+    /// Its name in C.
+    pub name: &'static str,
+    /// Bytes before it.
+    pub offset: usize,
+    /// Bytes it takes.
+    pub size: usize,
+    /// What it holds.
+    pub kind: Kind,
+}
+
+impl Field {
+    /// Only there for the alignment of what follows, or kept for later.
+    pub fn is_padding(&self) -> bool {
+        ["pad", "spare", "unused"].iter().any(|p| self.rust.starts_with(p))
+    }
+}
+
+crate::layout! {
+    /// struct iovec.
+    IoVec, "struct iovec", "iov_" { base: usize, len: usize, }
+    /// struct timespec.
+    Timespec, "struct timespec", "tv_" { sec: i64, nsec: i64, }
+    /// struct timeval.
+    Timeval, "struct timeval", "tv_" { sec: i64, usec: i64, }
+    /// struct itimerval.
+    ItimerVal, "struct itimerval", "it_" { interval: Timeval, value: Timeval, }
+    /// struct itimerspec.
+    ItimerSpec, "struct itimerspec", "it_" { interval: Timespec, value: Timespec, }
+    /// struct utimbuf.
+    Utimbuf, "struct utimbuf", "" { actime: i64, modtime: i64, }
+    /// struct timezone.
+    Timezone, "struct timezone", "tz_" { minuteswest: i32, dsttime: i32, }
+    /// struct timex: what adjtimex(2) tells and takes.
+    Timex, "struct timex", "" {
+        modes: u32 as AdjustModes, pad0: u32, offset: i64, freq: i64, maxerror: i64, esterror: i64, status: i32, pad1: u32,
+        constant: i64, precision: i64, tolerance: i64, time: Timeval, tick: i64, ppsfreq: i64, jitter: i64, shift: i32,
+        pad2: u32, stabil: i64, jitcnt: i64, calcnt: i64, errcnt: i64, stbcnt: i64, tai: i32, pad3: [u32; 11],
+    }
+    /// struct stat (x86-64).
+    Stat, "struct stat", "st_" {
+        dev: u64, ino: u64, nlink: u64, mode: u32 as FileMode, uid: u32 as Id, gid: u32 as Id, pad0: u32, rdev: u64,
+        size: i64, blksize: i64, blocks: i64,
+        atime "st_atim": Timespec, mtime "st_mtim": Timespec, ctime "st_ctim": Timespec, unused: [i64; 3],
+    }
+    /// struct statfs (x86-64, asm-generic/statfs.h).
+    StatFs, "struct statfs", "f_" {
+        kind "f_type": i64, bsize: i64, blocks: u64, bfree: u64, bavail: u64, files: u64, ffree: u64, fsid: [i32; 2],
+        namelen: i64, frsize: i64, flags: i64, spare: [i64; 4],
+    }
+    /// struct statx_timestamp.
+    StatxTime, "struct statx_timestamp", "tv_" { sec: i64, nsec: u32, pad: u32, }
+    /// struct statx.
+    Statx, "struct statx", "stx_" {
+        mask: u32 as StatxMask, blksize: u32, attributes: u64, nlink: u32, uid: u32, gid: u32, mode: u16, pad: u16, ino: u64,
+        size: u64, blocks: u64, attributes_mask: u64, atime: StatxTime, btime: StatxTime, ctime: StatxTime, mtime: StatxTime,
+        rdev_major: u32, rdev_minor: u32, dev_major: u32, dev_minor: u32, mnt_id: u64, spare: [u64; 13],
+    }
+    /// struct open_how.
+    OpenHow, "struct open_how", "" { flags: u64 as OpenFlags, mode: u64, resolve: u64 as ResolveFlags, }
+    /// struct flock (x86-64).
+    Flock, "struct flock", "l_" {
+        kind "l_type": i16 as LockType, whence: i16 as Whence, pad0: u32, start: i64, len: i64, pid: i32, pad1: u32,
+    }
+    /// struct pollfd.
+    PollFd, "struct pollfd", "" { fd: i32, events: u16 as PollEvents, revents: u16 as PollEvents, }
+    /// struct rlimit64.
+    Rlimit, "struct rlimit", "rlim_" { soft "rlim_cur": u64, hard "rlim_max": u64, }
+    /// struct rusage.
+    Rusage, "struct rusage", "ru_" {
+        utime: Timeval, stime: Timeval, maxrss: i64, ixrss: i64, idrss: i64, isrss: i64, minflt: i64, majflt: i64, nswap: i64,
+        inblock: i64, oublock: i64, msgsnd: i64, msgrcv: i64, nsignals: i64, nvcsw: i64, nivcsw: i64,
+    }
+    /// struct sysinfo.
+    SysInfo, "struct sysinfo", "" {
+        uptime: i64, loads: [u64; 3], totalram: u64, freeram: u64, sharedram: u64, bufferram: u64, totalswap: u64,
+        freeswap: u64, procs: u16, pad: u16, pad2: u32, totalhigh: u64, freehigh: u64, mem_unit: u32, pad3: u32,
+    }
+    /// struct tms.
+    Tms, "struct tms", "tms_" { utime: i64, stime: i64, cutime: i64, cstime: i64, }
+    /// struct msghdr (x86-64).
+    MsgHdr, "struct msghdr", "msg_" {
+        name: usize, namelen: u32, pad0: u32, iov: usize, iovlen: usize, control: usize, controllen: usize,
+        flags: u32 as MessageFlags, pad1: u32,
+    }
+    /// struct cmsghdr.
+    CmsgHdr, "struct cmsghdr", "cmsg_" { len: usize, level: i32 as SocketLevel, kind "cmsg_type": i32, }
+    /// struct mmsghdr.
+    MmsgHdr, "struct mmsghdr", "msg_" { hdr: MsgHdr, len: u32, pad: u32, }
+    /// struct linger.
+    Linger, "struct linger", "l_" { onoff: i32, linger: i32, }
+    /// struct ucred.
+    Ucred, "struct ucred", "" { pid: i32, uid: u32 as Id, gid: u32 as Id, }
+    /// The kernel's struct sigaction (x86-64).
+    SigAction, "struct kernel_sigaction", "sa_" { handler: usize as Address, flags: u64 as ActionFlags, restorer: usize as Address, mask: u64, }
+    /// stack_t.
+    StackT, "stack_t", "ss_" { sp: usize as Address, flags: u32 as StackFlags, pad: u32, size: usize, }
+    /// struct sigevent, the part that the kernel reads.
+    SigEvent, "struct sigevent", "sigev_" {
+        value: u64, signo: i32 as Signo, notify: i32 as SigEventNotify, tid "_sigev_un._tid": i32, pad: i32,
+    }
+    /// struct sched_param.
+    SchedParam, "struct sched_param", "sched_" { priority: i32, }
+    /// struct termios.
+    Termios, "struct kernel_termios", "c_" { iflag: u32, oflag: u32, cflag: u32, lflag: u32, line: u8, cc: [u8; 19], }
+    /// struct winsize.
+    Winsize, "struct winsize", "ws_" { row: u16, col: u16, xpixel: u16, ypixel: u16, }
+    /// struct user_cap_header_struct.
+    CapHeader, "struct __user_cap_header_struct", "" { version: u32, pid: i32, }
+    /// struct user_cap_data_struct.
+    CapData, "struct __user_cap_data_struct", "" { effective: u32, permitted: u32, inheritable: u32, }
+    /// struct clone_args, its first version.
+    CloneArgs, "struct clone_args", "" {
+        flags: u64 as CloneFlags, pidfd: u64, child_tid: u64, parent_tid: u64, exit_signal: u64, stack: u64, stack_size: u64,
+        tls: u64,
+    }
+}
+
+/// Nanoseconds a second.
+const NS: u64 = 1_000_000_000;
+
+impl Timespec {
+    /// From nanoseconds.
+    pub fn from_ns(ns: u64) -> Self {
+        Self { sec: (ns / NS) as i64, nsec: (ns % NS) as i64 }
+    }
+    /// To nanoseconds, saturating; EINVAL when negative or not normalised.
+    pub fn to_ns(self) -> Result<u64> {
+        if self.sec < 0 || !(0..NS as i64).contains(&self.nsec) {
+            return Err(Errno::EINVAL);
+        }
+        Ok((self.sec as u64).saturating_mul(NS).saturating_add(self.nsec as u64))
+    }
+}
+
+impl StatxTime {
+    /// The same time, in a structure that is not statx(2)'s.
+    pub const fn of(time: Timespec) -> Self {
+        Self { sec: time.sec, nsec: time.nsec as u32, pad: 0 }
+    }
+}
+
+/// struct epoll_event, which is packed on x86-64.
+#[derive(Clone, Copy, Debug, Default, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)]
+#[repr(C, packed)]
+pub struct EpollEvent {
+    /// What is asked for, or what is ready.
+    pub events: u32,
+    /// The program's.
+    pub data: u64,
+}
+impl EpollEvent {
+    /// For the decoder.
+    pub const LAYOUT: Layout = Layout {
+        name: "struct epoll_event",
+        size: size_of::<Self>(),
+        fields: &[
+            Field { rust: "events", name: "events", offset: 0, size: 4, kind: EpollEvents::KIND },
+            Field { rust: "data", name: "data", offset: 4, size: 8, kind: Kind::Hex },
+        ],
+    };
+}
+impl crate::arg::Value for EpollEvent {
+    const KIND: Kind = Kind::Struct(&Self::LAYOUT);
+}
+
+/// struct utsname: six strings of 65 bytes.
+pub type UtsName = [[u8; 65]; 6];
+
+pointees!(
+    Timespec,
+    Timeval,
+    ItimerVal,
+    ItimerSpec,
+    Utimbuf,
+    Timezone,
+    Timex,
+    Stat,
+    StatFs,
+    Statx,
+    OpenHow,
+    Flock,
+    PollFd,
+    Rlimit,
+    Rusage,
+    SysInfo,
+    Tms,
+    Linger,
+    Ucred,
+    SigAction,
+    StackT,
+    SigEvent,
+    SchedParam,
+    Termios,
+    Winsize,
+    CapHeader,
+    CapData,
+    CloneArgs,
+    EpollEvent,
+    UtsName,
+    [Timespec; 2],
+    [Timeval; 2]
+);
+impl Pointee for IoVec {
+    const SHAPE: Shape = Shape::IoVec;
+}
+impl Pointee for MsgHdr {
+    const SHAPE: Shape = Shape::MsgHdr;
+}
+impl Pointee for MmsgHdr {
+    const SHAPE: Shape = Shape::MmsgHdr;
+}
+
+/// Every layout whose C type the system's headers have, for the test against them.
+#[doc(hidden)]
+pub const ALL: &[&Layout] = &[
+    &IoVec::LAYOUT,
+    &Timespec::LAYOUT,
+    &Timeval::LAYOUT,
+    &ItimerVal::LAYOUT,
+    &ItimerSpec::LAYOUT,
+    &Utimbuf::LAYOUT,
+    &Timezone::LAYOUT,
+    &Timex::LAYOUT,
+    &Stat::LAYOUT,
+    &StatFs::LAYOUT,
+    &StatxTime::LAYOUT,
+    &Statx::LAYOUT,
+    &OpenHow::LAYOUT,
+    &Flock::LAYOUT,
+    &PollFd::LAYOUT,
+    &Rlimit::LAYOUT,
+    &Rusage::LAYOUT,
+    &SysInfo::LAYOUT,
+    &Tms::LAYOUT,
+    &MsgHdr::LAYOUT,
+    &CmsgHdr::LAYOUT,
+    &MmsgHdr::LAYOUT,
+    &Linger::LAYOUT,
+    &Ucred::LAYOUT,
+    &StackT::LAYOUT,
+    &SchedParam::LAYOUT,
+    &Winsize::LAYOUT,
+    &EpollEvent::LAYOUT,
+    &CapHeader::LAYOUT,
+    &CapData::LAYOUT,
+];
