@@ -81,7 +81,11 @@ fn keep_only_ours(built: &Path, to: &Path, cache: &Path) -> Result<()> {
     objcopy.args(["--remove-section=.eh_frame", "--remove-section=.rela.eh_frame", "--remove-section=.group"]);
     objcopy.arg(&object);
     command::run(&mut objcopy, None)?;
-    fs::write(&object, split::split(&fs::read(&object)?)?)?;
+    let (cut, warnings) = split::split(&fs::read(&object)?);
+    for warning in warnings {
+        eprintln!("warning: the kernel is larger than it need be: {warning}");
+    }
+    fs::write(&object, cut)?;
     files::remove(to)?;
     command::run(Command::new("ar").arg("rcsD").arg(to).arg(&object), None)?;
     Ok(())

@@ -9,65 +9,93 @@
 //! the end of an instruction, or lie past the part's end, as the end of an iterator does. Linkers that merge have the same
 //! question, hence the rule that compilers keep to (`shouldRelocateWithSymbol` in LLVM's `ELFObjectWriter.cpp`,
 //! `_bfd_elf_rela_local_sym` in binutils): a symbol means the part that it lies in, whatever is added to it; a reference by the
-//! section's own symbol means the part at the addend. Here both must lie at a part's very start, or the object is refused.
+//! section's own symbol means the part at the addend. Here both must lie at a part's very start, or the section stays whole.
 
 use anyhow::{Context, Result, bail, ensure};
-use object::build::elf::{Builder, Section, SectionData, SectionId, SymbolId, Symbols};
+use object::build::elf::{Builder, Relocation, Section, SectionData, SectionId, Symbol, SymbolId, Symbols};
 use object::elf::{R_X86_64_64, R_X86_64_PC32, SHF_GROUP, SHF_MERGE, SHF_STRINGS, SHT_REL, STB_LOCAL, STT_SECTION};
 
-/// A mergeable section, and what becomes of it.
-struct Split {
+/// A mergeable section, and the parts that it is to be split into.
+struct Plan {
     whole: SectionId,
     name: String,
-    parts: Vec<Part>,
+    /// Start and length of each.
+    parts: Vec<(u64, u64)>,
 }
 
-/// A string or constant in its new section.
-struct Part {
-    /// Where it lies in the whole.
-    start: u64,
-    len: u64,
-    section: SectionId,
-    /// The section's symbol, once something refers to it.
-    symbol: Option<SymbolId>,
+/// The relocatable object with its mergeable sections split, and what should be known about sections that stayed whole: it
+/// holds something that is not understood here. The linker understands it, so the kernel is larger and works.
+pub fn split(object: &[u8]) -> (Vec<u8>, Vec<String>) {
+    match split_what_is_understood(object) {
+        Ok(done) => done,
+        Err(why) => (object.to_vec(), vec![format!("its strings and constants stay in one piece: {why:#}")]),
+    }
 }
 
-/// The relocatable object with its mergeable sections split.
-pub fn split(object: &[u8]) -> Result<Vec<u8>> {
-    let mut elf = Builder::read(object).context("cannot read the kernel's object")?;
-    let mergeable = |s: &&Section| s.is_alloc() && s.sh_flags.contains(SHF_MERGE);
-    let whole: Vec<_> = elf.sections.iter().filter(mergeable).map(Section::id).collect();
-    let mut splits = whole.into_iter().map(|id| cut(&mut elf, id)).collect::<Result<Vec<_>>>()?;
-    let by_section = move_symbols(&mut elf, &splits)?;
-    move_relocations(&mut elf, &mut splits, &by_section)?;
+fn split_what_is_understood(object: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
+    let mut elf = Builder::read(object)?;
+    let (mut plans, mut faults) = (Vec::new(), Vec::new());
+    for section in elf.sections.iter().filter(|s| s.is_alloc() && s.sh_flags.contains(SHF_MERGE)) {
+        match plan(section) {
+            Ok(plan) => plans.push(plan),
+            Err(why) => faults.push(format!("{} stays whole: {why:#}", section.name)),
+        }
+    }
+    let mut keep = vec![true; plans.len()];
+    check(&elf, &plans, &mut |n, why| {
+        if std::mem::replace(&mut keep[n], false) {
+            faults.push(format!("{} stays whole: {why:#}", plans[n].name));
+        }
+    })?;
+    let mut keep = keep.into_iter();
+    plans.retain(|_| keep.next() == Some(true));
+    for plan in &plans {
+        carry_out(&mut elf, plan)?;
+    }
     let mut out = Vec::with_capacity(object.len());
-    elf.write(&mut out).context("cannot write the kernel's object")?;
-    Ok(out)
+    elf.write(&mut out)?;
+    Ok((out, faults))
 }
 
-/// Copies each part of a section into one of its own.
-fn cut(elf: &mut Builder, whole: SectionId) -> Result<Split> {
-    let section = elf.sections.get_mut(whole);
-    let name = section.name.to_string();
-    ensure!(!section.sh_flags.contains(SHF_GROUP), "{name} belongs to a group");
-    let SectionData::Data(bytes) = &section.data else { bail!("{name} holds no data") };
-    let bytes = bytes.to_vec();
+/// Where the parts of a section begin and end.
+fn plan(section: &Section) -> Result<Plan> {
+    ensure!(!section.sh_flags.contains(SHF_GROUP), "it belongs to a group");
+    let SectionData::Data(bytes) = &section.data else { bail!("it holds no data") };
     let entry = usize::try_from(section.sh_entsize)?;
     let align = usize::try_from(section.sh_addralign.max(1))?;
-    let ranges = if section.sh_flags.contains(SHF_STRINGS) {
-        strings(&bytes, entry, align)
-    } else {
-        constants(&bytes, entry, align)
-    };
-    let ranges = ranges.with_context(|| format!("{name} does not consist of what it says"))?;
-    section.delete = true;
-    let part = |(start, len): (usize, usize)| {
-        let section = elf.sections.copy(whole);
-        section.delete = false;
-        section.data = SectionData::Data(bytes[start..start + len].to_vec().into());
-        Part { start: start as u64, len: len as u64, section: section.id(), symbol: None }
-    };
-    Ok(Split { whole, name, parts: ranges.into_iter().map(part).collect() })
+    let cut = if section.sh_flags.contains(SHF_STRINGS) { strings } else { constants };
+    let parts = cut(bytes, entry, align).context("it does not consist of what it says")?;
+    let parts = parts.into_iter().map(|(start, len)| (start as u64, len as u64)).collect();
+    Ok(Plan { whole: section.id(), name: section.name.to_string(), parts })
+}
+
+/// Tells what stands against each plan.
+fn check(elf: &Builder, plans: &[Plan], fault: &mut dyn FnMut(usize, anyhow::Error)) -> Result<()> {
+    let plan_of = |id: Option<SectionId>| plans.iter().position(|plan| Some(plan.whole) == id);
+    for symbol in &elf.symbols {
+        if let Some(n) = plan_of(symbol.section)
+            && let Err(why) = plans[n].of_symbol(symbol)
+        {
+            fault(n, why);
+        }
+    }
+    for section in &elf.sections {
+        ensure!(section.sh_type != SHT_REL, "{} has its addends elsewhere", section.name);
+        for n in [section.sh_link_section, section.sh_info_section].into_iter().filter_map(plan_of) {
+            fault(n, anyhow::anyhow!("{} belongs to it", section.name));
+        }
+        let SectionData::Relocation(relocations) = &section.data else { continue };
+        for relocation in relocations {
+            let Some(symbol) = relocation.symbol.map(|id| elf.symbols.get(id)) else { continue };
+            if symbol.st_type() == STT_SECTION
+                && let Some(n) = plan_of(symbol.section)
+                && let Err(why) = plans[n].of_reference(relocation)
+            {
+                fault(n, why.context(format!("{} at {:#x}", section.name, relocation.r_offset)));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Start and length of each string with its terminator. Between strings there may be zeros up to the alignment.
@@ -94,61 +122,65 @@ fn constants(bytes: &[u8], entry: usize, align: usize) -> Option<Vec<(usize, usi
     whole.then(|| (0..bytes.len()).step_by(entry).map(|start| (start, entry)).collect())
 }
 
-impl Split {
+impl Plan {
     fn part_at(&self, start: u64) -> Option<usize> {
-        self.parts.binary_search_by_key(&start, |part| part.start).ok()
+        self.parts.binary_search_by_key(&start, |part| part.0).ok()
     }
-}
 
-/// Moves the symbols of split sections to the parts. Returns the sections' own, which can mean any part: each with the
-/// place of its section in `splits`.
-fn move_symbols(elf: &mut Builder, splits: &[Split]) -> Result<Vec<(SymbolId, usize)>> {
-    let mut by_section = Vec::new();
-    for symbol in &mut elf.symbols {
-        let Some(n) = splits.iter().position(|split| Some(split.whole) == symbol.section) else { continue };
-        let split = &splits[n];
+    /// The part that a symbol names; none if it is the section's own, which can mean any.
+    fn of_symbol(&self, symbol: &Symbol) -> Result<Option<usize>> {
         if symbol.st_type() == STT_SECTION {
-            ensure!(symbol.st_value == 0, "the symbol of {} is not at its start", split.name);
-            symbol.delete = true;
-            by_section.push((symbol.id(), n));
-            continue;
+            ensure!(symbol.st_value == 0, "its symbol is not at its start");
+            return Ok(None);
         }
-        let part = split.part_at(symbol.st_value).map(|at| &split.parts[at]);
-        let Some(part) = part.filter(|part| symbol.st_size <= part.len) else {
-            bail!("{} at {:#x} in {} is not one of its parts", symbol.name, symbol.st_value, split.name)
-        };
-        symbol.section = Some(part.section);
-        symbol.st_value = 0;
+        let part = self.part_at(symbol.st_value).filter(|at| symbol.st_size <= self.parts[*at].1);
+        Ok(Some(part.with_context(|| format!("{} at {:#x} is not one of its parts", symbol.name, symbol.st_value))?))
     }
-    Ok(by_section)
+
+    /// The part that a reference by the section's own symbol means.
+    fn of_reference(&self, relocation: &Relocation) -> Result<usize> {
+        let part = u64::try_from(relocation.r_addend).ok().and_then(|addend| self.part_at(addend));
+        part.filter(|_| [R_X86_64_64, R_X86_64_PC32].contains(&relocation.r_type)).with_context(|| {
+            let (kind, addend) = (relocation.r_type, relocation.r_addend);
+            format!("a reference of type {kind:?} to {addend:#x}, which is not one of its parts")
+        })
+    }
 }
 
-/// Points references by a split section's symbol at the part's.
-fn move_relocations(elf: &mut Builder, splits: &mut [Split], by_section: &[(SymbolId, usize)]) -> Result<()> {
-    let is_split = |id: Option<SectionId>, splits: &[Split]| splits.iter().any(|split| Some(split.whole) == id);
+/// Copies each part into a section of its own and aims symbols and references at it.
+fn carry_out(elf: &mut Builder, plan: &Plan) -> Result<()> {
+    let whole = elf.sections.get_mut(plan.whole);
+    let SectionData::Data(bytes) = &whole.data else { bail!("{} holds no data", plan.name) };
+    let bytes = bytes.to_vec();
+    whole.delete = true;
+    let mut sections = Vec::with_capacity(plan.parts.len());
+    for &(start, len) in &plan.parts {
+        let section = elf.sections.copy(plan.whole);
+        section.delete = false;
+        section.data = SectionData::Data(bytes[start as usize..(start + len) as usize].to_vec().into());
+        sections.push(section.id());
+    }
+    let mut own = Vec::new();
+    for symbol in elf.symbols.iter_mut().filter(|symbol| symbol.section == Some(plan.whole)) {
+        match plan.of_symbol(symbol)? {
+            Some(part) => {
+                symbol.section = Some(sections[part]);
+                symbol.st_value = 0;
+            }
+            None => {
+                symbol.delete = true;
+                own.push(symbol.id());
+            }
+        }
+    }
+    // The parts' own symbols, once something refers to them.
+    let mut symbols = vec![None; sections.len()];
     for section in &mut elf.sections {
-        let linked = is_split(section.sh_link_section, splits) || is_split(section.sh_info_section, splits);
-        ensure!(!linked, "{} belongs to a section that would be split", section.name);
-        ensure!(section.sh_type != SHT_REL, "{} has its addends elsewhere", section.name);
         let SectionData::Relocation(relocations) = &mut section.data else { continue };
-        for relocation in relocations {
-            let Some(symbol) = relocation.symbol else { continue };
-            let Some((_, n)) = by_section.iter().find(|(own, _)| *own == symbol) else { continue };
-            let split = &mut splits[*n];
-            let part = u64::try_from(relocation.r_addend).ok().and_then(|addend| split.part_at(addend));
-            let known = [R_X86_64_64, R_X86_64_PC32].contains(&relocation.r_type);
-            let Some(part) = part.filter(|_| known) else {
-                bail!(
-                    "{} at {:#x}: a reference of type {:?} to {} + {:#x}, which is not one of its parts",
-                    section.name,
-                    relocation.r_offset,
-                    relocation.r_type,
-                    split.name,
-                    relocation.r_addend
-                )
-            };
-            let part = &mut split.parts[part];
-            relocation.symbol = Some(*part.symbol.get_or_insert_with(|| own_symbol(&mut elf.symbols, part.section)));
+        for relocation in relocations.iter_mut().filter(|r| r.symbol.is_some_and(|s| own.contains(&s))) {
+            let part = plan.of_reference(relocation)?;
+            let symbol = symbols[part].get_or_insert_with(|| own_symbol(&mut elf.symbols, sections[part]));
+            relocation.symbol = Some(*symbol);
             relocation.r_addend = 0;
         }
     }
@@ -267,7 +299,9 @@ print:  mov     %rdi, %rdx              # from rsi to rdi
         assert_eq!(said, "named;by place;named;by entry;med;number;\n");
         let unused = ["unused 1;", "unused 2;", "qused 1;"];
         assert_eq!(unused.map(|u| count(&before, u)), [1; 3]);
-        let (after, said) = run(dir.path(), &split(&object).unwrap());
+        let (object, warnings) = split(&object);
+        assert!(warnings.is_empty(), "{warnings:?}");
+        let (after, said) = run(dir.path(), &object);
         assert_eq!(said, "named;by place;named;by entry;med;number;\n");
         assert_eq!(unused.map(|u| count(&after, u)), [0; 3]);
         // What is left is merged as before.
@@ -275,22 +309,30 @@ print:  mov     %rdi, %rdx              # from rsi to rdi
     }
 
     #[test]
-    fn what_is_not_understood_is_refused() {
+    fn what_is_not_understood_stays_whole() {
         let dir = tempfile::tempdir().unwrap();
-        let refused = |what: &str, why: &str| {
+        // What is left of the unused parts: strings, and the constant.
+        let whole = |what: &str, why: &str, left: [usize; 3]| {
             let program = format!("{PROGRAM}\n.section .rodata.str1.1\n{what}\n");
-            let error = format!("{:#}", split(&assemble(dir.path(), &program)).map(drop).expect_err(what));
-            assert!(error.contains(why), "{what}: {error}");
+            let (object, warnings) = split(&assemble(dir.path(), &program));
+            assert!(warnings.len() == 1 && warnings[0].contains(why), "{what}: {warnings:?}");
+            let (image, said) = run(dir.path(), &object);
+            assert_eq!(said, "named;by place;named;by entry;med;number;\n", "{what}");
+            assert_eq!(["unused 1;", "unused 2;", "qused 1;"].map(|u| count(&image, u)), left, "{what}");
         };
-        refused(".data\n.quad .rodata.str1.1 + place + 1", "which is not one of its parts");
-        refused(".data\n.quad .rodata.str1.1 - 4", "which is not one of its parts");
-        refused(".data\n.quad .rodata.str1.1 + 1000", "which is not one of its parts");
-        refused(".data\n.long .rodata.str1.1", "which is not one of its parts");
-        refused(".ascii \"a\"\nmiddle: .asciz \"b\"\n.data\n.quad middle - . + 8", "middle at");
-        refused("long: .asciz \"a\"\n.asciz \"b\"\n.size long, 4", "long at");
-        refused(".ascii \"no end\"", "does not consist of what it says");
-        refused(".section .rodata.cst8\n.quad _start", "belongs to a section that would be split");
-        refused(".section .rodata.str1.1,\"aMSG\",@progbits,1,group,comdat\n.asciz \"a\"", "Unsupported section type");
+        let (strings, constants, all) = ([1, 1, 0], [0, 0, 1], [1; 3]);
+        whole(".data\n.quad .rodata.str1.1 + place + 1", "which is not one of its parts", strings);
+        whole(".data\n.quad .rodata.str1.1 - 4", "which is not one of its parts", strings);
+        whole(".data\n.quad .rodata.str1.1 + 1000", "which is not one of its parts", strings);
+        whole(".data\n.long .rodata.str1.1", "which is not one of its parts", strings);
+        whole(".ascii \"a\"\nmiddle: .asciz \"b\"\n.data\n.quad middle - . + 8", "middle at", strings);
+        whole("long: .asciz \"a\"\n.asciz \"b\"\n.size long, 4", "long at", strings);
+        whole(".ascii \"no end\"", "does not consist of what it says", strings);
+        whole(".section .rodata.cst8\n.quad _start", "belongs to it", constants);
+        let group = ".section .rodata.str1.1,\"aMSG\",@progbits,1,group,comdat\n.asciz \"a\"";
+        whole(group, "Unsupported section type", all);
+        // Not even an object.
+        assert_eq!(split(b"?").0, b"?");
     }
 
     #[test]
