@@ -31,8 +31,7 @@ unsafe impl Hal for KernelHal {
     }
 
     unsafe fn mmio_phys_to_virt(paddr: PhysAddr, size: usize) -> NonNull<u8> {
-        platform::get()
-            .and_then(|p| p.map_mmio(paddr, size))
+        platform::map_mmio(paddr, size)
             .and_then(|v| NonNull::new(v as *mut u8))
             .expect("device registers must be mappable")
     }

@@ -1,11 +1,12 @@
 //! Drivers: PCI, virtio transports and devices, the serial port, clocks, ACPI and MP tables, power.
 //!
-//! The kernel supplies two callbacks once ([`platform::install`]), finds devices
+//! The kernel supplies two functions ([`platform`]), finds devices
 //! ([`virtio::find_pci`], [`virtio::find_mmio`]) and builds the drivers it wants from them. Nothing here
 //! blocks, takes a lock that the caller cannot see, or starts on its own.
 #![cfg_attr(unibody_kernel, no_std)]
 
 extern crate alloc;
+extern crate self as drivers;
 
 pub mod acpi;
 pub mod clock;

@@ -35,13 +35,13 @@ impl Mmio {
         Self { base, len }
     }
 
-    /// Maps registers through the kernel; `None` without a platform or when it refuses.
+    /// Maps registers through the kernel; `None` when it refuses.
     ///
     /// # Safety
     /// `phys .. phys + len` must be device registers, not RAM.
     pub unsafe fn map(phys: u64, len: usize) -> Option<Self> {
         phys.checked_add(len as u64)?;
-        let base = platform::get()?.map_mmio(phys, len)?;
+        let base = platform::map_mmio(phys, len)?;
         // SAFETY: the platform's mappings are never removed; registers by the caller's promise.
         Some(unsafe { Self::new(base, len) })
     }

@@ -2,7 +2,6 @@
 
 use crate::pci::Bdf;
 use alloc::boxed::Box;
-use libos_base::sync::Once;
 
 /// Runs in interrupt context: interrupts off, must not block. For level-triggered interrupts it acknowledges the
 /// device before it returns; the kernel sends the EOI afterwards.
@@ -51,23 +50,26 @@ pub enum Grant {
     Routed,
 }
 
-/// The callbacks of the kernel.
-pub trait Platform: Sync {
+libos_base::upcalls! {
+    ($)
+    /// What the drivers ask of the kernel. On a host there are no machine's registers and interrupts.
+    trait Platform, defined by define_platform, on the host by Host;
     /// Maps device registers uncached and returns their virtual address; the same range may be asked for twice.
     /// `phys` need not be page-aligned. `None` when there is no address space left.
-    fn map_mmio(&self, phys: u64, len: usize) -> Option<usize>;
-
+    fn map_mmio(phys: u64, len: usize) -> Option<usize>;
     /// Connects an interrupt to a handler. `None`: it cannot be delivered; the driver then tries the next kind.
-    fn alloc_irq(&self, irq: Irq, handler: IrqHandler) -> Option<Grant>;
+    fn alloc_irq(irq: drivers::platform::Irq, handler: drivers::platform::IrqHandler) -> Option<drivers::platform::Grant>;
 }
 
-static PLATFORM: Once<&'static dyn Platform> = Once::new();
+#[cfg(not(unibody_kernel))]
+struct Host;
 
-/// Supplies the callbacks; the first call wins. Before it, nothing that maps registers works.
-pub fn install(platform: &'static dyn Platform) {
-    PLATFORM.set(|| platform);
-}
-
-pub(crate) fn get() -> Option<&'static dyn Platform> {
-    PLATFORM.get().copied()
+#[cfg(not(unibody_kernel))]
+impl Platform for Host {
+    fn map_mmio(_: u64, _: usize) -> Option<usize> {
+        None
+    }
+    fn alloc_irq(_: Irq, _: IrqHandler) -> Option<Grant> {
+        None
+    }
 }

@@ -82,9 +82,8 @@ pub fn warn_if_weak() {
     }
 }
 
-/// Answers the base's hook.
-#[unsafe(no_mangle)]
-fn libos_fill_random(buf: &mut [u8]) {
+/// Fills it with cryptographic randomness.
+pub fn fill(buf: &mut [u8]) {
     let mut pool = POOL.lock();
     // The pool keeps the next key only: past output cannot be computed from a later memory dump.
     let mut rng = pool.next(&Pool::fresh());

@@ -1,7 +1,7 @@
 //! The end: output delivered, status told, power off.
 
 use core::sync::atomic::{AtomicBool, Ordering};
-use libos_base::sync::Once;
+use libos_base::sync::Provider;
 use libos_base::thread::FOREVER;
 use libos_base::time;
 use unibody_proto::control::FromGuest;
@@ -10,7 +10,7 @@ use unibody_proto::control::FromGuest;
 const DRAIN_NS: u64 = 5 * time::NS;
 
 /// How long peers may take to get what the program has sent. A deadline is the argument; set by images with a network.
-pub static CLOSE_SOCKETS: Once<fn(u64)> = Once::new();
+pub static CLOSE_SOCKETS: Provider<fn(u64)> = Provider::new();
 const DELIVER_NS: u64 = 3 * time::NS;
 
 /// Ends the machine with a program's exit status (as a shell shows it). The other program threads have stopped.

@@ -1,11 +1,11 @@
 //! Folders of the host, by virtio-9p.
 
-use crate::boot::parameters;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use drivers::virtio::{id, p9};
+use libos_base::sync::Mutex;
 use libos_base::{Errno, Result, user};
-use libos_fs::process::AT_FDCWD;
+use libos_fs::filesystem::{FileSystem, Opened, Request};
 use libos_p9::{Payload, Transport};
 
 /// A device as the protocol wants it.
@@ -28,42 +28,29 @@ impl Transport for Link {
     }
 }
 
-/// Mounts the folders that boot parameters name. Called once, before the program, when the part is linked; the program
-/// does not start without them.
-pub fn start() {
-    let shares = &parameters().shares;
-    if shares.is_empty() {
-        return;
-    }
-    let mut devices = Vec::new();
+crate::component!("share", optional, wanted by [open, openat, openat2], starts start);
+
+/// As a file system.
+pub const NAME: &str = "9p";
+static FOLDER: FileSystem = FileSystem::new(&[NAME], open);
+
+extern "C" fn start() {
+    crate::mounts::offer(&FOLDER);
+}
+
+/// The folder with the tag that `request` names. ENODEV: there is none.
+fn open(request: &Request<'_>) -> Result<Opened> {
+    static DEVICES: Mutex<Vec<p9::P9>> = Mutex::new(Vec::new());
+    let mut devices = DEVICES.lock();
     while let Some(device) = crate::devices::take_device(id::P9) {
         match p9::P9::new(device) {
             Ok(d) => devices.push(d),
             Err(_) => libos_base::warn!("a virtio-9p device does not work"),
         }
     }
+    let at = devices.iter().position(|d| d.tag == request.source).ok_or(Errno::ENODEV)?;
+    let device = devices.swap_remove(at);
     libos_fs::sync::close_at_end();
-    for spec in shares {
-        if let Err(e) = mount(spec, &mut devices) {
-            libos_base::error!("host folder {}: cannot mount: {e}", user::lossy(spec));
-            crate::exit::process(127);
-        }
-    }
-}
-
-/// Mounts `TAG:PATH[:ro]` from the device with that tag. ENODEV: there is none.
-fn mount(spec: &[u8], devices: &mut Vec<p9::P9>) -> Result<()> {
-    let colon = spec.iter().position(|&b| b == b':').ok_or(Errno::EINVAL)?;
-    let (tag, path) = (&spec[..colon], &spec[colon + 1..]);
-    let (path, read_only) = match path.strip_suffix(b":ro") {
-        Some(path) => (path, true),
-        None => (path, false),
-    };
-    let at = devices.iter().position(|d| d.tag == tag).ok_or(Errno::ENODEV)?;
-    let source = user::lossy(tag);
-    let root = libos_p9::attach(Arc::new(Link(devices.swap_remove(at))))?;
-    let process = libos_fs::process();
-    libos_fs::ramfs::populate::make_dirs(process, path)?;
-    let on = process.lookup(AT_FDCWD, path, true)?;
-    libos_fs::mount::mount(on, root, &source, read_only).map(|_| ())
+    let root = libos_p9::attach(Arc::new(Link(device)))?;
+    Ok(Opened { root, source: user::lossy(request.source), read_only: request.read_only })
 }

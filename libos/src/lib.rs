@@ -3,13 +3,14 @@
 
 extern crate alloc;
 
-// First: `init_with!` sections are linked to the symbols that the table defines, and the assembler wants those before.
 #[cfg(unibody_kernel)]
 pub mod syscall;
 
 #[cfg(unibody_kernel)]
 pub mod arch;
 pub mod boot;
+#[cfg(unibody_kernel)]
+mod component;
 #[cfg(unibody_kernel)]
 pub mod console;
 #[cfg(unibody_kernel)]
@@ -25,21 +26,19 @@ mod entropy;
 #[cfg(unibody_kernel)]
 pub mod exit;
 #[cfg(unibody_kernel)]
-mod facts;
+mod fat;
 pub mod futex;
-#[cfg(unibody_kernel)]
-mod hooks;
 #[cfg(unibody_kernel)]
 mod hostdir;
 #[cfg(unibody_kernel)]
-pub mod init;
+mod kernel_info;
 #[cfg(unibody_kernel)]
 pub mod log;
 pub mod mm;
 #[cfg(unibody_kernel)]
-pub mod net;
+mod mounts;
 #[cfg(unibody_kernel)]
-mod parts;
+pub mod net;
 pub mod process;
 #[cfg(unibody_kernel)]
 mod program_file;
@@ -48,6 +47,8 @@ mod rootfs;
 pub mod sched;
 pub mod signal;
 pub mod timer;
+#[cfg(unibody_kernel)]
+mod upcall;
 #[cfg(unibody_kernel)]
 mod wallclock;
 #[cfg(not(unibody_kernel))]

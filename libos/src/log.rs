@@ -48,9 +48,8 @@ impl Write for Out<'_> {
     }
 }
 
-/// Answers the base's hook.
-#[unsafe(no_mangle)]
-fn libos_log(level: Level, line: fmt::Arguments<'_>) {
+/// Writes one line.
+pub fn write(level: Level, line: fmt::Arguments<'_>) {
     let ns = crate::arch::clock::monotonic_ns();
     let mut ring = LOG.lock();
     let show = level as u8 <= LEVEL.load(Ordering::Relaxed) || CRASH.load(Ordering::Relaxed);

@@ -6,7 +6,6 @@ use alloc::vec::Vec;
 use drivers::fw_cfg::{self, File, MOST};
 use libos_base::sync::Once;
 use libos_base::{Errno, Result};
-use libos_fs::program_file::{self, Source};
 use unibody_proto::IMAGE_FILE;
 
 /// What `/proc/self/exe` says.
@@ -18,30 +17,14 @@ pub fn path() -> Vec<u8> {
     [b"/", name].concat()
 }
 
-/// Tells the file system of it, if the tool said that there is one.
-pub fn register() {
-    if let Some(size) = parameters().image_size {
-        static IMAGE: Once<Image> = Once::new();
-        program_file::set(path(), IMAGE.set(|| Image { size, file: Once::new() }));
-    }
-}
-
-struct Image {
-    size: u64,
+/// Fills `into` from `pos` on.
+pub fn read(mut pos: u64, into: &mut [u8]) -> Result<()> {
     /// Looked for when it is first read.
-    file: Once<Result<File>>,
-}
-
-impl Source for Image {
-    fn size(&self) -> u64 {
-        self.size
+    static FILE: Once<Result<File>> = Once::new();
+    let file = FILE.set(|| fw_cfg::find(IMAGE_FILE.as_bytes())).as_ref().map_err(|e| *e)?;
+    for part in into.chunks_mut(MOST) {
+        file.read(u32::try_from(pos).map_err(|_| Errno::EIO)?, part)?;
+        pos += part.len() as u64;
     }
-    fn read(&self, mut pos: u64, into: &mut [u8]) -> Result<()> {
-        let file = self.file.set(|| fw_cfg::find(IMAGE_FILE.as_bytes())).as_ref().map_err(|e| *e)?;
-        for part in into.chunks_mut(MOST) {
-            file.read(u32::try_from(pos).map_err(|_| Errno::EIO)?, part)?;
-            pos += part.len() as u64;
-        }
-        Ok(())
-    }
+    Ok(())
 }

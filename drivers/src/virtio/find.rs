@@ -54,8 +54,7 @@ impl Device {
     /// Connects the interrupt: MSI-X if it works, else a line. Called after feature negotiation; queue vectors are set
     /// by [`assign_queue`] as queues are made. `on_irq` runs in interrupt context.
     pub(super) fn connect(&mut self, on_irq: Arc<dyn Fn(Cause) + Send + Sync>) -> Connected {
-        let Some(p) = platform::get() else { return Connected::Polled };
-        if self.connect_msix(p, &on_irq) {
+        if self.connect_msix(&on_irq) {
             return Connected::Msix;
         }
         let irq = match &self.route {
@@ -66,7 +65,7 @@ impl Device {
         let isr = self.transport.isr();
         match irq {
             Irq::None => Connected::Polled,
-            _ => match p.alloc_irq(irq, line_handler(isr, on_irq)) {
+            _ => match platform::alloc_irq(irq, line_handler(isr, on_irq)) {
                 Some(_) => {
                     if let Route::Pci(f) = &self.route {
                         f.enable_intx(true);
@@ -78,7 +77,7 @@ impl Device {
         }
     }
 
-    fn connect_msix(&mut self, p: &'static dyn platform::Platform, on_irq: &Arc<dyn Fn(Cause) + Send + Sync>) -> bool {
+    fn connect_msix(&mut self, on_irq: &Arc<dyn Fn(Cause) + Send + Sync>) -> bool {
         let Route::Pci(f) = &self.route else { return false };
         let Some(mut msix) = Msix::new(f) else { return false };
         let entries: &[(u16, Cause)] = if msix.entries() > ENTRY_QUEUES {
@@ -90,7 +89,7 @@ impl Device {
         for &(entry, cause) in entries {
             let call = Arc::clone(on_irq);
             let handler: IrqHandler = Box::new(move || call(cause));
-            match p.alloc_irq(Irq::Msix { bdf: f.bdf, entry }, handler) {
+            match platform::alloc_irq(Irq::Msix { bdf: f.bdf, entry }, handler) {
                 Some(Grant::Message(m)) => msix.set(entry, m),
                 _ => {
                     msix.disable();

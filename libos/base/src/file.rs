@@ -4,7 +4,7 @@ use crate::abi::{OpenFlags, Stat, Timespec};
 use crate::io::{Sink, Source};
 use crate::page::Page;
 use crate::poll::{Events, Watcher};
-use crate::sync::Once;
+use crate::sync::Provider;
 use crate::{Errno, Result};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -130,12 +130,8 @@ impl dyn FileLike {
     }
 }
 
-static ON_END: Once<fn(usize)> = Once::new();
-
-/// Sets who is told the addresses of descriptions that end (locks); the first call wins.
-pub fn on_end(f: fn(usize)) {
-    ON_END.set(|| f);
-}
+/// Who is told the addresses of descriptions that end: locks.
+pub static ON_END: Provider<fn(usize)> = Provider::new();
 
 /// Every description's `drop` calls this.
 pub fn ended<T: FileLike>(f: &T) {

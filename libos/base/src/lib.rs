@@ -1,18 +1,18 @@
 //! What every part of the kernel stands on.
 //!
 //! Two builds exist. With `--cfg unibody_kernel` (set by the toolchain) this is the bare kernel: `no_std`, and
-//! the `extern "Rust"` hooks in [`hooks`] are answered by the `libos` crate. Without it, it is a host build:
+//! the `libos` crate defines what [`upcall`] declares. Without it, it is a host build:
 //! the same types stand on `std`, so that every subsystem's logic runs under plain `cargo test`.
 #![cfg_attr(unibody_kernel, no_std)]
 
 extern crate alloc;
+// Types that more crates than one must name go by it.
 extern crate self as libos_base;
 
 pub mod abi;
 pub mod block;
 pub mod cred;
 pub mod file;
-mod hooks;
 pub mod io;
 pub mod layout;
 pub mod limits;
@@ -25,6 +25,7 @@ pub mod random;
 pub mod sync;
 pub mod thread;
 pub mod time;
+pub mod upcall;
 pub mod user;
 
 #[doc(hidden)]

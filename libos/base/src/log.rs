@@ -16,7 +16,7 @@ pub enum Level {
 
 #[doc(hidden)]
 pub fn emit(level: Level, line: core::fmt::Arguments<'_>) {
-    crate::hooks::libos_log(level, line);
+    crate::upcall::log(level, line);
 }
 
 /// Logs at [`Level::Error`].

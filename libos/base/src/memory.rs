@@ -3,31 +3,23 @@
 //! A few containers (`Arc`, `BTreeMap`) cannot report that there is no memory. The kernel keeps a reserve for them, and
 //! every call that makes something a program can have many of (a file, a socket, a mapping, a watch) asks here first.
 
-use crate::sync::Once;
-use crate::{Errno, Result, hooks};
+use crate::sync::Provider;
+use crate::{Errno, Result, upcall};
 use core::ops::Range;
 
 /// ENOMEM when only the reserve is left.
 pub fn check() -> Result<()> {
-    if hooks::libos_memory_low() { Err(Errno::ENOMEM) } else { Ok(()) }
+    if upcall::memory_low() { Err(Errno::ENOMEM) } else { Ok(()) }
 }
 
 /// Pages that are free, neither kept in reserve nor promised.
 pub fn available() -> usize {
-    hooks::libos_memory_available()
+    upcall::memory_available()
 }
 
 /// Gives about so many pages back that can be had again from elsewhere; returns how many. Takes spin locks only, of
-/// rank Table and above.
-pub type Reclaim = fn(usize) -> usize;
-
-/// Set by the page cache, so that a program without one does not link it.
-static RECLAIM: Once<Reclaim> = Once::new();
-
-/// Sets who gives pages back; the first call wins.
-pub fn on_shortage(f: Reclaim) {
-    RECLAIM.set(|| f);
-}
+/// rank Table and above. The page cache's.
+pub static RECLAIM: Provider<fn(usize) -> usize> = Provider::new();
 
 /// Frees about `pages` of what can be had again; returns how many. Call it without spin locks.
 pub fn reclaim(pages: usize) -> usize {
@@ -37,16 +29,16 @@ pub fn reclaim(pages: usize) -> usize {
 /// Pages of the file whose page cache lies at `cache` are about to be written back: takes the right to write away from
 /// all mappings of them. Call it without spin locks.
 pub fn write_protect(cache: *const (), pages: Range<u64>) {
-    hooks::libos_write_protect(cache, pages);
+    upcall::write_protect(cache, pages);
 }
 
 /// Unmaps the pages of the file whose page cache lies at `cache`: who touches them gets what is there then. Call it without
 /// spin locks.
 pub fn unmap(cache: *const ()) {
-    hooks::libos_unmap(cache);
+    upcall::unmap(cache);
 }
 
 /// Unmaps about `want` pages of files that the program did not touch for long. Call it without spin locks.
 pub fn unmap_untouched(want: usize) {
-    hooks::libos_unmap_untouched(want);
+    upcall::unmap_untouched(want);
 }

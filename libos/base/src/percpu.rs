@@ -83,7 +83,7 @@ pub fn preempt_enable() {
                 options(nostack));
         }
         if zero != 0 && work & self::work::RESCHED != 0 {
-            crate::hooks::libos_preempt();
+            crate::upcall::preempt();
         }
     }
 }

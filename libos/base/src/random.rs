@@ -2,7 +2,7 @@
 
 /// Fills `buf` from the kernel's generator.
 pub fn fill(buf: &mut [u8]) {
-    crate::hooks::libos_fill_random(buf);
+    crate::upcall::fill_random(buf);
 }
 
 /// A random number.

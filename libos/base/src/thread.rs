@@ -1,6 +1,6 @@
 //! Parking: the one way a thread waits. Wait queues, futexes, poll and sleeps are built on it.
 
-use crate::{Result, hooks};
+use crate::{Result, upcall};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
@@ -31,18 +31,18 @@ pub const FOREVER: u64 = u64::MAX;
 
 /// The running thread.
 pub fn current() -> Arc<dyn Park> {
-    hooks::libos_current_thread()
+    upcall::current_thread()
 }
 
 /// Blocks until unparked, until the monotonic clock reaches `deadline_ns` ([`FOREVER`]: never), or, if
 /// `interruptible`, until a signal is pending. Must not be called with a spin lock held.
 pub fn park(deadline_ns: u64, interruptible: bool) -> Wake {
-    hooks::libos_park(deadline_ns, interruptible)
+    upcall::park(deadline_ns, interruptible)
 }
 
 /// Starts a kernel thread that nobody waits for. ENOMEM, EAGAIN.
 pub fn spawn(name: &'static str, f: impl FnOnce() + Send + 'static) -> Result<()> {
-    hooks::libos_spawn(name, Box::new(f))
+    upcall::spawn(name, Box::new(f))
 }
 
 #[cfg(not(unibody_kernel))]

@@ -1,18 +1,18 @@
 //! Clocks.
 
-use crate::hooks;
+use crate::upcall;
 
 /// Nanoseconds a second.
 pub const NS: u64 = 1_000_000_000;
 
 /// Nanoseconds since boot; never goes back.
 pub fn monotonic_ns() -> u64 {
-    hooks::libos_monotonic_ns()
+    upcall::monotonic_ns()
 }
 
 /// Nanoseconds since the Unix epoch.
 pub fn realtime_ns() -> u64 {
-    hooks::libos_realtime_ns()
+    upcall::realtime_ns()
 }
 
 /// A deadline `ns` from now, saturating ([`crate::thread::FOREVER`] when it overflows).

@@ -2,7 +2,7 @@
 
 use crate::layout::PAGE_SIZE;
 use crate::page::Page;
-use crate::{Errno, Result, hooks};
+use crate::{Errno, Result, upcall};
 use alloc::string::String;
 use alloc::vec::Vec;
 use libos_abi::zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -13,14 +13,14 @@ impl<T: FromBytes + IntoBytes + Immutable + Copy> Pod for T {}
 
 /// EFAULT unless `addr .. addr + len` may be program memory.
 pub fn check(addr: usize, len: usize) -> Result<()> {
-    if len == 0 || hooks::libos_program_range(addr, len) { Ok(()) } else { Err(Errno::EFAULT) }
+    if len == 0 || upcall::program_range(addr, len) { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
 /// Copies from the program. Bytes copied before a fault are reported as EFAULT too.
 pub fn copy_in(dst: &mut [u8], src: usize) -> Result<()> {
     check(src, dst.len())?;
     // SAFETY: `dst` is a kernel buffer of that length; `src` passed the range check and faults are fixed up.
-    match unsafe { hooks::libos_copy(dst.as_mut_ptr(), src as *const u8, dst.len()) } {
+    match unsafe { upcall::copy(dst.as_mut_ptr(), src as *const u8, dst.len()) } {
         0 => Ok(()),
         _ => Err(Errno::EFAULT),
     }
@@ -30,7 +30,7 @@ pub fn copy_in(dst: &mut [u8], src: usize) -> Result<()> {
 pub fn copy_out(dst: usize, src: &[u8]) -> Result<()> {
     check(dst, src.len())?;
     // SAFETY: `src` is a kernel buffer of that length; `dst` passed the range check and faults are fixed up.
-    match unsafe { hooks::libos_copy(dst as *mut u8, src.as_ptr(), src.len()) } {
+    match unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) } {
         0 => Ok(()),
         _ => Err(Errno::EFAULT),
     }
@@ -42,7 +42,7 @@ pub fn copy_out_partial(dst: usize, src: &[u8]) -> usize {
         return 0;
     }
     // SAFETY: as in `copy_out`.
-    src.len() - unsafe { hooks::libos_copy(dst as *mut u8, src.as_ptr(), src.len()) }
+    src.len() - unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) }
 }
 
 /// Copies part of a page to the program; how many bytes were copied before a fault. Panics when out of range.
@@ -52,7 +52,7 @@ pub fn copy_out_page(dst: usize, page: &Page, off: usize, len: usize) -> usize {
         return 0;
     }
     // SAFETY: inside the page, whose bytes may be read while others write them; `dst` as in `copy_out`.
-    len - unsafe { hooks::libos_copy(dst as *mut u8, page.addr().add(off), len) }
+    len - unsafe { upcall::copy(dst as *mut u8, page.addr().add(off), len) }
 }
 
 /// Copies from the program into a page. Panics when out of range of the page.
@@ -60,7 +60,7 @@ pub fn copy_in_page(page: &Page, off: usize, src: usize, len: usize) -> Result<(
     assert!(off <= PAGE_SIZE && len <= PAGE_SIZE - off);
     check(src, len)?;
     // SAFETY: inside the page, whose bytes may be written at any time; `src` as in `copy_in`.
-    match unsafe { hooks::libos_copy(page.addr().add(off), src as *const u8, len) } {
+    match unsafe { upcall::copy(page.addr().add(off), src as *const u8, len) } {
         0 => Ok(()),
         _ => Err(Errno::EFAULT),
     }

@@ -16,7 +16,7 @@ use libos_base::abi::{OpenFlags, Stat, mode};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
-use libos_base::sync::Once;
+use libos_base::sync::{Once, Provider};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, user};
 
@@ -42,7 +42,7 @@ static CONSOLE: Once<Console> = Once::new();
 /// `/dev/console`, once there is a name space.
 static NODE: Once<Path> = Once::new();
 /// What the line discipline takes over.
-static HOOKS: Once<Hooks> = Once::new();
+pub(crate) static DISCIPLINE: Provider<Discipline> = Provider::new();
 /// struct winsize of the terminal.
 static WINDOW: AtomicU64 = AtomicU64::new(0);
 
@@ -57,20 +57,16 @@ const NODE_INO: u64 = 2;
 pub const CONSOLE_RDEV: u64 = makedev(5, 1);
 
 /// See [`crate::tty`].
-pub struct Hooks {
+pub(crate) struct Discipline {
     /// Something arrived, or there is room: whether all output was handed over.
     pub look: fn() -> bool,
     /// `/dev/console` and `/dev/tty` are opened.
     pub open: fn(Path, OpenFlags) -> Result<Arc<dyn FileLike>>,
 }
 
-/// The discipline is there; the first call wins.
-pub fn set_hooks(hooks: Hooks) {
-    HOOKS.set(|| hooks);
-}
 /// To be called when the stream may have input or room. Whether all output was handed over to it.
 pub fn look() -> Option<bool> {
-    HOOKS.get().map(|h| (h.look)())
+    DISCIPLINE.get().map(|d| (d.look)())
 }
 
 /// The window's size as struct winsize has it: rows, columns, and both in pixels.
@@ -163,8 +159,8 @@ pub fn terminal() -> Option<&'static Arc<dyn Stream>> {
 pub fn open_console(path: &Path, flags: OpenFlags, controlling: bool) -> Result<Arc<dyn FileLike>> {
     let c = CONSOLE.get().ok_or(if controlling { Errno::ENXIO } else { Errno::ENODEV })?;
     if c.terminal {
-        if let Some(h) = HOOKS.get() {
-            return (h.open)(path.clone(), flags);
+        if let Some(d) = DISCIPLINE.get() {
+            return (d.open)(path.clone(), flags);
         }
     } else if controlling {
         return Err(Errno::ENXIO);

@@ -98,7 +98,7 @@ impl Inotify {
         if flags & !known.bits() != 0 {
             return Err(Errno::EINVAL);
         }
-        notify::set_hook(happened);
+        notify::HOOK.provide(&(happened as fn(&notify::Event<'_>)));
         crate::util::room_for(size_of::<Self>() + 16)?;
         Ok(Arc::new_cyclic(|me| Self {
             me: me.clone(),

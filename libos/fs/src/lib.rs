@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+extern crate self as libos_fs;
 
 pub mod cache;
 pub mod console;
@@ -26,10 +27,11 @@ pub mod device;
 mod dirents;
 pub mod epoll;
 pub mod eventfd;
-pub mod facts;
 pub mod fdtable;
+pub mod filesystem;
 pub mod inode;
 pub mod inotify;
+pub mod kernel_info;
 pub mod locks;
 pub mod mount;
 mod notify;
@@ -39,7 +41,7 @@ pub mod pipe;
 pub mod poll;
 pub mod process;
 pub mod procfs;
-pub mod program_file;
+mod program_file;
 pub mod ramfs;
 pub mod resolv_conf;
 pub mod root;

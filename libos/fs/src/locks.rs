@@ -5,14 +5,14 @@
 //! apart from the other two, and so does this.
 //!
 //! One blocking lock guards the table; nothing else is taken under it. A program that never locks never links this:
-//! closing asks through hooks, which the first lock sets. Anything that is open can be locked, as on Linux.
+//! closing asks through providers, which the first lock fills. Anything that is open can be locked, as on Linux.
 
 use crate::openfile::OpenFile;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 use libos_base::file::{self, FileLike};
-use libos_base::sync::{Mutex, Once, WaitQueue};
+use libos_base::sync::{Mutex, Provider, WaitQueue};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 
@@ -45,7 +45,7 @@ struct FileLocks {
 /// What a file is known by: the address of its object, or the numbers that `fstat` shows.
 type Key = (u64, u64);
 
-static ON_CLOSE: Once<fn(&dyn FileLike)> = Once::new();
+static ON_CLOSE: Provider<fn(&dyn FileLike)> = Provider::new();
 static TABLE: Mutex<Option<HashMap<Key, FileLocks>>> = Mutex::new(None);
 static RELEASED: WaitQueue = WaitQueue::new();
 
@@ -64,14 +64,8 @@ fn file_key(f: &dyn FileLike) -> Result<Key> {
 }
 
 fn with<R>(key: Key, act: impl FnOnce(&mut FileLocks) -> Result<R>) -> Result<R> {
-    ON_CLOSE.set(|| {
-        |f| {
-            if let Ok(key) = file_key(f) {
-                release(Some(key), Owner::Process);
-            }
-        }
-    });
-    file::on_end(|address| release(None, Owner::Description(address)));
+    ON_CLOSE.provide(&(closed as fn(&dyn FileLike)));
+    file::ON_END.provide(&(ended as fn(usize)));
     let mut t = TABLE.lock();
     let t = t.get_or_insert_default();
     t.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
@@ -80,6 +74,18 @@ fn with<R>(key: Key, act: impl FnOnce(&mut FileLocks) -> Result<R>) -> Result<R>
         t.remove(&key);
     }
     r
+}
+
+/// A descriptor of it is closed.
+fn closed(f: &dyn FileLike) {
+    if let Ok(key) = file_key(f) {
+        release(Some(key), Owner::Process);
+    }
+}
+
+/// The description at this address is gone.
+fn ended(address: usize) {
+    release(None, Owner::Description(address));
 }
 
 /// Takes away what `owner` holds of one file, or of any.

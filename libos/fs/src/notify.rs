@@ -4,7 +4,7 @@
 use crate::dentry::{Dentry, Path};
 use crate::inode::Inode;
 use alloc::sync::Arc;
-use libos_base::sync::Once;
+use libos_base::sync::Provider;
 
 /// Event bits (linux/inotify.h).
 pub mod event {
@@ -35,12 +35,8 @@ pub(crate) struct Event<'a> {
     pub cookie: u32,
 }
 
-static HOOK: Once<fn(&Event<'_>)> = Once::new();
-
-/// Sets who is told; the first call wins.
-pub(crate) fn set_hook(hook: fn(&Event<'_>)) {
-    HOOK.set(|| hook);
-}
+/// Who is told.
+pub(crate) static HOOK: Provider<fn(&Event<'_>)> = Provider::new();
 
 /// To an object that was reached by a name.
 #[inline(never)]

@@ -16,7 +16,7 @@ use libos_base::file::{self, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::limits;
 use libos_base::page::Page;
-use libos_base::sync::{Mutex, Once};
+use libos_base::sync::{Mutex, Provider};
 use libos_base::{Errno, Result};
 
 /// Status flags that F_SETFL may change (fcntl(2)).
@@ -169,15 +169,10 @@ pub fn resize(path: &Path, len: u64) -> Result<()> {
 }
 
 /// Tells memory management that a file got shorter: (object, new length).
-type OnShrink = fn(&Arc<dyn Inode>, u64);
+pub type OnShrink = fn(&Arc<dyn Inode>, u64);
 
-/// Set by the first mapping of a file, so that a program without such mappings does not link what it does.
-static ON_SHRINK: Once<OnShrink> = Once::new();
-
-/// Sets who is told; the first call wins. It is called without any lock of this crate held.
-pub fn on_shrink(f: OnShrink) {
-    ON_SHRINK.set(|| f);
-}
+/// Called without any lock of this crate held; filled by the first mapping of a file.
+pub static ON_SHRINK: Provider<OnShrink> = Provider::new();
 
 /// Changes the length of a regular file.
 pub(crate) fn set_len(inode: &Arc<dyn Inode>, len: u64) -> Result<()> {

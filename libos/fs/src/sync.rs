@@ -2,23 +2,22 @@
 
 use crate::cache;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use libos_base::sync::{Once, WaitQueue};
+use libos_base::sync::{Provider, WaitQueue};
 use libos_base::{Result, time};
 
 /// What the page cache does for this, so that programs without one do not link it.
-#[derive(Clone, Copy)]
-pub struct Hooks {
+struct Cache {
     /// Writes back all dirty pages.
-    pub write_back: fn() -> Result<()>,
+    write_back: fn() -> Result<()>,
     /// Frees pages; see [`cache::make_room`].
-    pub make_room: fn(usize) -> bool,
+    make_room: fn(usize) -> bool,
     /// Pages of the cache.
-    pub cached: fn() -> usize,
+    cached: fn() -> usize,
     /// Writes back, and closes all volumes.
-    pub close: fn(),
+    close: fn(),
 }
 
-static HOOKS: Once<Hooks> = Once::new();
+static CACHE: Provider<Cache> = Provider::new();
 
 /// How long devices may do nothing before they are given up.
 const PATIENCE_NS: u64 = 30 * time::NS;
@@ -26,7 +25,7 @@ const PATIENCE_NS: u64 = 30 * time::NS;
 /// Sees to it that all mounts are made durable and closed when the machine stops. Called when the first file system
 /// is mounted that needs it.
 pub fn close_at_end() {
-    HOOKS.set(|| Hooks {
+    CACHE.provide(&Cache {
         write_back: cache::write_back_all,
         make_room: cache::make_room,
         cached: cache::cached_pages,
@@ -36,7 +35,7 @@ pub fn close_at_end() {
 
 /// What is to be done before the machine stops, if anything. It may wait for devices.
 pub fn at_end() -> Option<fn()> {
-    HOOKS.get().map(|h| h.close)
+    CACHE.get().map(|h| h.close)
 }
 
 /// `sync`: everything durable, on all mounts. The first error.
@@ -50,22 +49,22 @@ pub fn sync_all() -> Result<()> {
 
 /// Hands all dirty pages to their storage.
 pub fn write_back() -> Result<()> {
-    HOOKS.get().map_or(Ok(()), |h| (h.write_back)())
+    CACHE.get().map_or(Ok(()), |h| (h.write_back)())
 }
 
 /// Frees about `pages` pages of files, written first if need be. Whether there were any. To be called where one may wait.
 pub fn make_room(pages: usize) -> bool {
-    HOOKS.get().is_some_and(|h| (h.make_room)(pages))
+    CACHE.get().is_some_and(|h| (h.make_room)(pages))
 }
 
 /// Whether `n` objects of file systems, of about a page each, are much for the memory there is.
 pub fn is_much(n: usize) -> bool {
-    HOOKS.get().is_some_and(|h| n > (libos_base::memory::available() + (h.cached)()) / 4)
+    CACHE.get().is_some_and(|h| n > (libos_base::memory::available() + (h.cached)()) / 4)
 }
 
 /// Pages of files that could give way to something else.
 pub fn cached() -> usize {
-    HOOKS.get().map_or(0, |h| (h.cached)())
+    CACHE.get().map_or(0, |h| (h.cached)())
 }
 
 /// Waits for the devices in another thread: one that never answers must not keep the machine from stopping.

@@ -10,7 +10,7 @@ use crate::netlink::Member;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
-use libos_base::sync::{Mutex, Once};
+use libos_base::sync::{Mutex, Provider};
 use libos_base::{Errno, Result};
 use smoltcp::wire::{IpAddress, IpCidr};
 
@@ -186,7 +186,7 @@ pub fn records(net: &Net) -> Vec<Record> {
 pub struct Monitor {
     watch: Mutex<Watch>,
     /// How they are told, once there is one: an image without netlink sockets has no code for them.
-    tell: Once<fn(&Net)>,
+    tell: Provider<fn(&Net)>,
 }
 
 struct Watch {
@@ -197,12 +197,12 @@ struct Watch {
 impl Monitor {
     /// Nobody.
     pub const fn new() -> Self {
-        Self { watch: Mutex::new(Watch { members: Vec::new(), told: Vec::new() }), tell: Once::new() }
+        Self { watch: Mutex::new(Watch { members: Vec::new(), told: Vec::new() }), tell: Provider::new() }
     }
 
     /// A new socket.
     pub fn add(&self, net: &Net, member: &Arc<Member>) -> Result<()> {
-        self.tell.set(|| |net| net.monitor.tell_members(net));
+        self.tell.provide(&((|net| net.monitor.tell_members(net)) as fn(&Net)));
         let mut w = self.watch.lock();
         w.members.retain(|m| m.strong_count() > 0);
         if w.members.is_empty() {

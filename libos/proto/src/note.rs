@@ -7,45 +7,44 @@ pub const OWNER: &[u8] = b"unibody";
 /// Note type.
 pub const TYPE: u32 = 1;
 /// Version of the descriptor that this crate knows.
-pub const VERSION: u32 = 1;
-/// Flag: disks can be mounted.
-pub const DISK: u32 = 1;
-/// Flag: folders of the host can be mounted.
-pub const SHARE: u32 = 2;
-/// Flag: it opens sockets.
-pub const SOCKETS: u32 = 4;
-/// Length of the descriptor.
+pub const VERSION: u32 = 2;
+/// Component: disks can be mounted.
+pub const DISK: &str = "disk";
+/// Component: folders of the host can be mounted.
+pub const SHARE: &str = "share";
+/// Component: it opens sockets.
+pub const NET: &str = "net";
+/// Length of the descriptor before the names.
 pub const LEN: usize = 16;
 
-/// The note's descriptor: `u32 version, u32 flags, u64 min_memory_bytes`, little-endian.
+/// The note's descriptor: `u32 version, u32 zero, u64 min_memory_bytes`, little-endian, and the names of the components that are
+/// linked, each with a zero byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// Layout version; a newer one may append fields.
+pub struct Note<'a> {
+    /// Layout version.
     pub version: u32,
-    /// [`DISK`], [`SHARE`]: the parts of the kernel that are linked.
-    pub flags: u32,
     /// Memory below which the image does not start.
     pub min_memory: u64,
+    names: &'a [u8],
 }
 
-impl Note {
+impl<'a> Note<'a> {
     /// Reads a descriptor.
-    pub fn parse(desc: &[u8]) -> Option<Self> {
-        let desc: &[u8; LEN] = desc.get(..LEN)?.try_into().ok()?;
-        let [v0, v1, v2, v3, f0, f1, f2, f3, memory @ ..] = *desc;
-        Some(Self {
-            version: u32::from_le_bytes([v0, v1, v2, v3]),
-            flags: u32::from_le_bytes([f0, f1, f2, f3]),
-            min_memory: u64::from_le_bytes(memory),
-        })
+    pub fn parse(desc: &'a [u8]) -> Option<Self> {
+        let (&[v0, v1, v2, v3, _, _, _, _, ref memory @ ..], names) = desc.split_first_chunk::<LEN>()?;
+        Some(Self { version: u32::from_le_bytes([v0, v1, v2, v3]), min_memory: u64::from_le_bytes(*memory), names })
     }
 
-    /// The descriptor's bytes.
-    pub fn encode(self) -> [u8; LEN] {
+    /// Names of the components.
+    pub fn components(&self) -> impl Iterator<Item = &'a str> {
+        self.names.split(|b| *b == 0).filter_map(|name| core::str::from_utf8(name).ok()).filter(|name| !name.is_empty())
+    }
+
+    /// The bytes of a descriptor without components.
+    pub fn encode(min_memory: u64) -> [u8; LEN] {
         let mut desc = [0; LEN];
-        desc[..4].copy_from_slice(&self.version.to_le_bytes());
-        desc[4..8].copy_from_slice(&self.flags.to_le_bytes());
-        desc[8..].copy_from_slice(&self.min_memory.to_le_bytes());
+        desc[..4].copy_from_slice(&VERSION.to_le_bytes());
+        desc[8..].copy_from_slice(&min_memory.to_le_bytes());
         desc
     }
 }
@@ -84,11 +83,13 @@ mod tests {
 
     #[test]
     fn found_among_others() {
-        let ours = Note { version: 1, flags: 0, min_memory: 5 << 20 };
+        let ours = [&Note::encode(5 << 20)[..], b"disk\0fat\0"].concat();
         let mut notes = raw(b"Xen\0", 18, &[1, 2, 3, 4]);
         notes.extend(raw(b"GNU\0", 1, &[9; 5]));
-        notes.extend(raw(b"unibody\0", TYPE, &ours.encode()));
-        assert_eq!(find(&notes, OWNER, TYPE).and_then(Note::parse), Some(ours));
+        notes.extend(raw(b"unibody\0", TYPE, &ours));
+        let note = find(&notes, OWNER, TYPE).and_then(Note::parse).unwrap();
+        assert_eq!((note.version, note.min_memory), (VERSION, 5 << 20));
+        assert_eq!(note.components().collect::<Vec<_>>(), ["disk", "fat"]);
         assert_eq!(find(&notes, b"Xen", 18), Some(&[1, 2, 3, 4][..]));
         assert_eq!(find(&notes, OWNER, 2), None);
         for cut in 0..notes.len() {

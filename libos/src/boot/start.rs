@@ -127,7 +127,8 @@ fn init_thread() {
     crate::rootfs::init(embedded_root(), initrd, &params);
     let started = crate::console::init(&params).and_then(|()| {
         PARAMS.set(|| params);
-        crate::init::run_all();
+        crate::component::start_all();
+        crate::mounts::start();
         crate::wallclock::settle();
         crate::process::image::start(parameters())
     });

@@ -8,7 +8,7 @@ mod tty;
 
 pub use ports::{add_device, drain, end_stdin_after, output_failed, wake, write_port, write_port_polled};
 pub use serial::write as serial_write;
-pub use tty::{install_line_discipline, set_window};
+pub use tty::set_window;
 
 use crate::boot::params::Params;
 use alloc::sync::Arc;

@@ -31,8 +31,10 @@ pub fn look() -> bool {
     true
 }
 
+crate::component!("terminal", optional, wanted by [read, readv], starts install_line_discipline);
+
 /// Puts the line discipline in, when the streams are a terminal.
-pub fn install_line_discipline() {
+extern "C" fn install_line_discipline() {
     let Some(stream) = console::terminal() else { return };
     let told = crate::boot::parameters().tty.as_deref().and_then(Terminal::parse).unwrap_or_default();
     if let Err(e) = libos_fs::tty::install(libos_fs::process(), stream.clone(), &told, signal::post_process) {

@@ -56,7 +56,6 @@ impl PhysMem for Memory {
 
 /// Reads the tables. `rsdp`: the ACPI root pointer, when the boot protocol gave it.
 pub fn read(rsdp: Option<u64>) {
-    drivers::platform::install(&super::platform::Kernel);
     let tables = rsdp.or_else(|| acpi::scan_rsdp(&Memory)).and_then(|r| Tables::new(&Memory, r));
     let tables = tables.as_ref();
     let topology = tables.and_then(acpi::topology).or_else(|| drivers::mptable::topology(&Memory)).unwrap_or_default();

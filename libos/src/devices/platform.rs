@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use drivers::platform::{Grant, Irq, IrqHandler, Message, Platform};
 use libos_base::sync::{Rank, SpinLock};
 
-/// The one platform.
-pub struct Kernel;
+struct This;
+drivers::define_platform!(This);
 
 /// Wired interrupts that have a vector: devices on one line share it.
 static WIRED: SpinLock<Vec<(u32, u8)>> = SpinLock::new(Rank::Table, Vec::new());
@@ -20,12 +20,12 @@ pub fn set_q35(q35: bool) {
     PINS_FROM_16.store(q35, Ordering::Relaxed);
 }
 
-impl Platform for Kernel {
-    fn map_mmio(&self, phys: u64, len: usize) -> Option<usize> {
+impl Platform for This {
+    fn map_mmio(phys: u64, len: usize) -> Option<usize> {
         Some(mmio::map(phys, len))
     }
 
-    fn alloc_irq(&self, irq: Irq, handler: IrqHandler) -> Option<Grant> {
+    fn alloc_irq(irq: Irq, handler: IrqHandler) -> Option<Grant> {
         match irq {
             Irq::Msix { .. } => {
                 let v = interrupts::allocate(handler).ok()?;

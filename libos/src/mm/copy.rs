@@ -80,16 +80,14 @@ pub fn kernel_parts() -> [Range<usize>; 4] {
 ///
 /// # Safety
 /// The kernel side must be valid for `len`; the program side may be anything below `PROGRAM_END` that
-/// [`libos_program_range`] allows.
-#[unsafe(no_mangle)]
-pub unsafe fn libos_copy(dst: *mut u8, src: *const u8, len: usize) -> usize {
+/// [`program_range`] allows.
+pub unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) -> usize {
     // SAFETY: the caller's; faults on the program side are fixed up.
     unsafe { libos_copy_raw(dst, src, len) }
 }
 
 /// Whether `addr .. addr + len` may hold program data: program memory, and no part of the kernel's image.
-#[unsafe(no_mangle)]
-pub fn libos_program_range(addr: usize, len: usize) -> bool {
+pub fn program_range(addr: usize, len: usize) -> bool {
     let Some(end) = addr.checked_add(len) else { return false };
     if addr < PROGRAM_START || end > PROGRAM_END {
         return false;

@@ -94,8 +94,7 @@ pub fn stats() -> Stats {
 }
 
 /// Whether only the reserve is left: nothing new should be made. See `libos_base::memory`.
-#[cfg_attr(unibody_kernel, unsafe(no_mangle))]
-pub fn libos_memory_low() -> bool {
+pub fn memory_low() -> bool {
     !frames::has_free(frames::reserve() + 1) && reclaim(32) == 0
 }
 
@@ -116,8 +115,7 @@ fn reclaim(pages: usize) -> usize {
 }
 
 /// Pages that are free and neither in reserve nor kept for promises. See `libos_base::memory`.
-#[cfg_attr(unibody_kernel, unsafe(no_mangle))]
-pub fn libos_memory_available() -> usize {
+pub fn memory_available() -> usize {
     frames::free_frames().saturating_sub(commit::held() + frames::reserve())
 }
 

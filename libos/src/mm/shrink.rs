@@ -47,14 +47,12 @@ fn caches_in(cache: *const ()) -> impl Fn(&OpenFile) -> bool {
 }
 
 /// See `libos_base::memory`. Private copies stay.
-#[cfg_attr(unibody_kernel, unsafe(no_mangle))]
-pub fn libos_unmap(cache: *const ()) {
+pub fn unmap(cache: *const ()) {
     each_mapping(caches_in(cache), |space, range, _, _| space.unmap_pages(range));
 }
 
 /// See `libos_base::memory`.
-#[cfg_attr(unibody_kernel, unsafe(no_mangle))]
-pub fn libos_write_protect(cache: *const (), pages: Range<u64>) {
+pub fn write_protect(cache: *const (), pages: Range<u64>) {
     let bytes = pages.start as usize * PAGE_SIZE..pages.end as usize * PAGE_SIZE;
     each_mapping(caches_in(cache), |space, range, flags, offset| {
         let from = bytes.start.saturating_sub(offset).min(range.len());
@@ -67,8 +65,7 @@ pub fn libos_write_protect(cache: *const (), pages: Range<u64>) {
 
 /// Unmaps pages of files that the program did not touch for some time, about `want` of them, so that the page cache can
 /// drop them. Does nothing when the space is locked: it may be by us.
-#[cfg_attr(unibody_kernel, unsafe(no_mangle))]
-pub fn libos_unmap_untouched(want: usize) {
+pub fn unmap_untouched(want: usize) {
     static HAND: AtomicUsize = AtomicUsize::new(0);
     let of_cache = |v: &Vma| match &v.kind {
         Kind::File(f, _) if !v.flags.contains(Flags::LOCKED) => {

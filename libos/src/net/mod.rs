@@ -1,6 +1,7 @@
 //! The network of this kernel: made when a program links `socket`, served by one thread.
 
 mod device;
+pub mod netlink;
 
 use crate::boot::parameters;
 use alloc::boxed::Box;
@@ -23,13 +24,7 @@ static NET: Once<Arc<Net>> = Once::new();
 /// A program that needs the network at once gets it this long; a server does not miss it.
 const DHCP_WAIT: u64 = 3 * NS;
 
-crate::init_with!(41 /* socket */, init);
-crate::init_with!(first 41, announce);
-
-/// There is a network, which files of `/etc` may tell of: said before anything builds the name space.
-extern "C" fn announce() {
-    libos_fs::resolv_conf::expect();
-}
+crate::component!("net", wanted by [socket], starts init);
 
 /// The network. Loopback only before [`init`] and in images without `socket`.
 pub fn net() -> &'static Arc<Net> {
@@ -42,6 +37,7 @@ fn memory() -> usize {
 
 /// Takes the first card, and starts the network thread.
 extern "C" fn init() {
+    libos_fs::resolv_conf::expect();
     let config = config();
     let dev = take_card();
     let present = dev.is_some();
@@ -50,10 +46,14 @@ extern "C" fn init() {
         libos_base::error!("net: no memory for the network thread");
         return;
     }
-    crate::exit::CLOSE_SOCKETS.set(|| |deadline| NET.get().into_iter().for_each(|net| net.end(deadline)));
+    crate::exit::CLOSE_SOCKETS.provide(&(close as fn(u64)));
     if present && !net.wait_configured(time::after(DHCP_WAIT)) {
         libos_base::warn!("net: no DHCP server has answered yet; going on without an IPv4 address");
     }
+}
+
+fn close(deadline: u64) {
+    NET.get().into_iter().for_each(|net| net.end(deadline));
 }
 
 fn config() -> NetConfig {

@@ -13,7 +13,7 @@ mod cpu;
 mod exit;
 mod hw;
 mod idle;
-mod park;
+pub mod park;
 mod queue;
 mod run;
 mod spawn;
@@ -29,7 +29,7 @@ pub use exit::{exit_process, exit_program_thread, exit_thread, exiting, stop_oth
 pub use idle::idle;
 pub use park::Unpark;
 pub use queue::SLICE_NS;
-pub use run::{barrier_everywhere, on_reschedule_ipi, preempt_from_interrupt, yield_now};
+pub use run::{barrier_everywhere, on_reschedule_ipi, preempt, preempt_from_interrupt, yield_now};
 pub use spawn::{JoinHandle, init, spawn_kernel};
 #[cfg(unibody_kernel)]
 pub use spawn::{clone_program_thread, prepare_cpu, run_cpu, start_program_main};

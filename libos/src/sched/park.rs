@@ -73,19 +73,3 @@ impl Unpark for Thread {
         }
     }
 }
-
-#[cfg(unibody_kernel)]
-mod hooks {
-    use super::*;
-    use alloc::sync::Arc;
-
-    #[unsafe(no_mangle)]
-    fn libos_current_thread() -> Arc<dyn Park> {
-        super::super::current_arc()
-    }
-
-    #[unsafe(no_mangle)]
-    fn libos_park(deadline_ns: u64, interruptible: bool) -> Wake {
-        park(deadline_ns, interruptible)
-    }
-}

@@ -292,9 +292,7 @@ pub fn preempt_from_interrupt() {
 }
 
 /// `preempt_enable` found a reschedule due.
-#[cfg(unibody_kernel)]
-#[unsafe(no_mangle)]
-fn libos_preempt() {
+pub fn preempt() {
     if hw::may_switch() && cpu::is_up() {
         let irq = hw::disable_interrupts();
         schedule(Leaving::Preempted);

@@ -29,7 +29,7 @@ pub use post::{Sent, post_process, post_process_busy, post_process_info, post_th
 pub use queue::{Entry, Expiry, Info, Queue, code};
 pub use state::{Action, SIG_DFL, SIG_IGN, ThreadSignals, sa};
 
-use libos_base::sync::Once;
+use libos_base::sync::Provider;
 use state::ignored;
 use state::{ACTIONS, PROCESS};
 
@@ -42,9 +42,9 @@ pub const SS_AUTODISARM: usize = 1 << 31;
 
 /// What timers do when a signal is no longer ignored, and when SIGALRM is taken. Set by the first timer of the kind, so
 /// that a program without has none of it.
-pub static ON_HEEDED: Once<fn(i32)> = Once::new();
+pub static ON_HEEDED: Provider<fn(i32)> = Provider::new();
 /// See [`ON_HEEDED`].
-pub static ON_ALARM_TAKEN: Once<fn()> = Once::new();
+pub static ON_ALARM_TAKEN: Provider<fn()> = Provider::new();
 
 /// Changes what is done about a signal; what was done before. Dropping pending signals that are now ignored is
 /// POSIX's wish (sigaction, "pending and ignored").

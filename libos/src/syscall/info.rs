@@ -5,16 +5,15 @@ use libos_base::abi::Timeval;
 use libos_base::layout::PAGE_SIZE;
 use libos_base::time::{NS, monotonic_ns};
 use libos_base::{Errno, Result, abi_struct, random, user};
+use libos_fs::kernel_info::{RELEASE, VERSION};
 
 /// Each field of struct utsname.
 const FIELD: usize = 65;
 
 /// `uname`.
 pub fn uname(out: usize) -> Result<usize> {
-    let facts = libos_fs::facts::facts();
-    let host = facts.hostname();
-    let fields: [&[u8]; 6] =
-        [b"Linux", &host, facts.release().as_bytes(), facts.version().as_bytes(), b"x86_64", b"(none)"];
+    let host = libos_fs::root::hostname();
+    let fields: [&[u8]; 6] = [b"Linux", host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", b"(none)"];
     let mut b = [0u8; 6 * FIELD];
     for (slot, text) in b.chunks_mut(FIELD).zip(fields) {
         let n = text.len().min(FIELD - 1);

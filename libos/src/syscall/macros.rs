@@ -48,7 +48,7 @@ macro_rules! syscall_entry {
                 libos_base::Errno::$errno, caller)
         }
         // In the Linux life the refusal is the same, so that configure scripts learn the truth.
-        $crate::syscall_entry!(@symbol $number handler ["2: mov rdi, [rsp]", "jmp {hosted}"] hosted = sym hosted,);
+        $crate::syscall_entry!(@symbol $number $name handler ["2: mov rdi, [rsp]", "jmp {hosted}"] hosted = sym hosted,);
     };
     // clone makes threads only, as a Linux process too: without CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND and
     // CLONE_THREAD it is refused, like fork.
@@ -57,7 +57,7 @@ macro_rules! syscall_entry {
         extern "C" fn hosted(caller: usize) -> isize {
             refused::hosted($number, "unibody: clone is refused: it makes threads only\n", libos_base::Errno::ENOSYS, caller)
         }
-        $crate::syscall_entry!(@symbol $number clone [
+        $crate::syscall_entry!(@symbol $number clone clone [
             "2: mov eax, edi",
             "not eax",
             "test eax, 0x10f00",
@@ -72,7 +72,7 @@ macro_rules! syscall_entry {
     };
     ($number:literal $name:ident $args:tt $($handler:ident)::+, $($why:literal)?) => {
         $crate::syscall_handler!($name $args $($handler)::+);
-        $crate::syscall_entry!(@symbol $number $name [
+        $crate::syscall_entry!(@symbol $number $name $name [
             concat!("2: mov eax, ", $number),
             "mov r10, rcx",
             "syscall",
@@ -80,9 +80,9 @@ macro_rules! syscall_entry {
         ]);
     };
     // In a VM to the entry code with the handler's address, as a Linux process to what follows at 2.
-    (@symbol $number:literal $handler:ident [$($hosted:tt)*] $($operands:tt)*) => {
+    (@symbol $number:literal $name:ident $handler:ident [$($hosted:tt)*] $($operands:tt)*) => {
         core::arch::global_asm!(
-            concat!(".section .text.libos_sys_", $number, ",\"ax\",@progbits"),
+            concat!(".section .text.libos_call_", stringify!($name), ",\"ax\",@progbits"),
             concat!(".globl libos_sys_", $number),
             concat!("libos_sys_", $number, ":"),
             "cmp byte ptr [rip + libos_hosted], 0",
@@ -91,9 +91,7 @@ macro_rules! syscall_entry {
             concat!("mov r11d, ", $number),
             "jmp libos_syscall_entry",
             $($hosted)*,
-            concat!(".section .libos_tab,\"awo\",@progbits,libos_sys_", $number),
-            ".balign 8",
-            concat!(".quad ", $number, ", libos_sys_", $number),
+            $crate::kept_with!(".libos_tab", concat!("libos_call_", stringify!($name)), concat!($number, ", libos_sys_", $number)),
             ".text",
             handler = sym $handler,
             $($operands)*

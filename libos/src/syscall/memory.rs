@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use libos_base::file::FileLike;
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
+use libos_fs::openfile::{ON_SHRINK, OnShrink};
 
 // MAP_* (asm-generic/mman-common.h, mman.h).
 const MAP_TYPE: u32 = 0x0f;
@@ -107,7 +108,7 @@ fn checked(
     offset: i64,
     flags: &mut Flags,
 ) -> Result<(Arc<dyn FileLike>, u64)> {
-    libos_fs::openfile::on_shrink(crate::mm::shrink::file_shrunk);
+    ON_SHRINK.provide(&(crate::mm::shrink::file_shrunk as OnShrink));
     let access = file.flags();
     // A negative offset is a huge unsigned one.
     (offset as u64).checked_add(len as u64).filter(|&e| e <= i64::MAX as u64).ok_or(Errno::EOVERFLOW)?;

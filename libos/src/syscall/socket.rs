@@ -41,7 +41,7 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
         },
         addr::AF_UNIX => super::unix::make(base, protocol),
         addr::AF_NETLINK => match (base, protocol) {
-            (SOCK_RAW | SOCK_DGRAM, 0) => crate::parts::netlink()?(base),
+            (SOCK_RAW | SOCK_DGRAM, 0) => crate::net::netlink::OPEN.get().ok_or(Errno::EAFNOSUPPORT)?(base),
             (SOCK_RAW | SOCK_DGRAM, _) => Err(Errno::EPROTONOSUPPORT),
             _ => Err(Errno::ESOCKTNOSUPPORT),
         },

@@ -70,7 +70,7 @@ fn alarm() -> Result<&'static Arc<Alarm>> {
         return Ok(a);
     }
     let a = super::owned(|me: Weak<Alarm>, timer| Alarm { timer: timer(me), state: Mutex::new(State::default()) })?;
-    signal::ON_ALARM_TAKEN.set(|| taken);
+    signal::ON_ALARM_TAKEN.provide(&(taken as fn()));
     Ok(ALARM.set(|| a))
 }
 

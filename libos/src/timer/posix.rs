@@ -140,7 +140,7 @@ fn heeded(signo: i32) {
 
 /// Makes a timer; its id. `None`: SIGALRM with the id as its value. EAGAIN when there are too many.
 pub fn create(line: Line, notify: Option<Notify>) -> Result<usize> {
-    signal::ON_HEEDED.set(|| heeded);
+    signal::ON_HEEDED.provide(&(heeded as fn(i32)));
     let mut all = ALL.lock();
     let id = match all.iter().position(Option::is_none) {
         Some(id) => id,

@@ -13,6 +13,7 @@ mod disk;
 mod host;
 mod hostile;
 mod junit;
+mod linking;
 mod mappings;
 mod matrix;
 mod netns;

@@ -3,8 +3,8 @@
 use crate::case::Case;
 use crate::context::Context;
 use crate::{
-    bench, brought, clock, disk, host, hostile, junit, mappings, matrix, nginx, pool, process, programs, report,
-    scenarios, shares, sizes, sqlite, supervision, terminal,
+    bench, brought, clock, disk, host, hostile, junit, linking, mappings, matrix, nginx, pool, process, programs,
+    report, scenarios, shares, sizes, sqlite, supervision, terminal,
 };
 use anyhow::Result;
 use std::path::PathBuf;
@@ -74,6 +74,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     shares::cases(&mut cases);
     brought::cases(&mut cases);
     sizes::cases(&mut cases);
+    linking::cases(&mut cases);
     nginx::cases(&mut cases, full);
     hostile::cases(&mut cases);
     sqlite::cases(&mut cases, full);

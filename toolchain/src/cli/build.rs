@@ -1,7 +1,7 @@
 //! `unibody build`.
 
 use crate::output;
-use crate::{build, ports, sysroot, wrapper};
+use crate::{build, ports, sysroot};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -24,8 +24,8 @@ pub struct Build {
     /// The port's unpacked source, instead of the distribution's source package
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
-    /// Link a part of the kernel that the port leaves out to be smaller (repeatable)
-    #[arg(long, value_name = "PART", value_parser = wrapper::PARTS)]
+    /// Link a component of the kernel that the port leaves out to be smaller (repeatable)
+    #[arg(long, value_name = "COMPONENT")]
     with: Vec<String>,
 }
 
@@ -33,8 +33,7 @@ impl Build {
     /// Runs it.
     pub fn run(self, yes: bool) -> Result<u8> {
         let sysroot = sysroot::Options { debug: self.debug, yes, ..sysroot::Options::default() };
-        let with = wrapper::PARTS.into_iter().filter(|part| self.with.iter().any(|w| w == part)).collect();
-        let options = ports::Options { with, output: self.output, source: self.source, sysroot };
+        let options = ports::Options { with: self.with, output: self.output, source: self.source, sysroot };
         let image = build::build(&self.what, &options)?;
         output::line(&image.display().to_string())?;
         Ok(0)

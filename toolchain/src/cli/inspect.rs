@@ -98,6 +98,8 @@ fn about_image(image: &Report) -> String {
         vec!["file:".to_owned(), size(image.file_size as u64)],
         vec!["needs:".to_owned(), format!("{} of memory at least", size(image.min_memory))],
     ];
+    let components = if image.components.is_empty() { "none".to_owned() } else { image.components.join(" ") };
+    head.push(vec!["components:".to_owned(), components]);
     head.extend(image.build_id.iter().map(|id| vec!["build-id:".to_owned(), id.clone()]));
     head.extend(image.entries.iter().map(|e| vec!["entry:".to_owned(), format!("{:#x} {}", e.address, e.protocol)]));
     head.extend(image.configuration.iter().map(|line| vec!["parameter:".to_owned(), line.clone()]));

@@ -5,8 +5,8 @@ use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
 /// A word with '/' is a file; a bare word is a file when there is an ELF file of that name, else a port, which is built
-/// first unless that was done before; `with`: the parts of the kernel that it needs ([`crate::wrapper::PARTS`]).
-pub fn image(word: &Path, with: Vec<&'static str>, yes: bool) -> Result<PathBuf> {
+/// first unless that was done before; `with`: the components of the kernel that it needs.
+pub fn image(word: &Path, with: Vec<String>, yes: bool) -> Result<PathBuf> {
     let text = word.to_string_lossy();
     if text.contains('/') || image::looks_like_elf(word) {
         return Ok(word.to_owned());

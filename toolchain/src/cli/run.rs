@@ -40,7 +40,7 @@ impl RunCommand {
                 "--disk needs a VM: a Linux process uses this machine's files, which -v DIR:/path shows it",
             ));
         }
-        let path = resolve::image(&args.image, args.parts(), yes)?;
+        let path = resolve::image(&args.image, args.components(), yes)?;
         let image = Image::open(&path)?;
         if args.hosted {
             return hosted::run(args, &image);

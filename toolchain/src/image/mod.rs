@@ -18,8 +18,10 @@ pub struct Image {
     pub path: PathBuf,
     /// All of it.
     pub bytes: Vec<u8>,
-    /// Its note.
-    pub note: note::Note,
+    /// Memory below which it does not start.
+    pub min_memory: u64,
+    /// The kernel's components that are in it.
+    pub components: Vec<String>,
 }
 
 impl Image {
@@ -53,14 +55,22 @@ impl Image {
         if !elf.is_64 || header.e_machine != EM_X86_64 || !matches!(header.e_type, ET_DYN | ET_EXEC) {
             bail!("{shown} is not an x86-64 executable, so it is not an image that can be started");
         }
-        if note.version == 0 || note.version > note::VERSION {
+        if note.version != note::VERSION {
             bail!(
-                "{shown} was built for a newer unibody (note version {}, known {}): update the tool or rebuild the image",
+                "{shown} was built for {} unibody (note version {}, known {}): {}rebuild the image",
+                if note.version > note::VERSION { "a newer" } else { "an older" },
                 note.version,
-                note::VERSION
+                note::VERSION,
+                if note.version > note::VERSION { "update the tool or " } else { "" },
             );
         }
-        Ok(Self { path: path.to_owned(), bytes, note })
+        let (min_memory, components) = (note.min_memory, note.components().map(str::to_owned).collect());
+        Ok(Self { path: path.to_owned(), bytes, min_memory, components })
+    }
+
+    /// Whether a component of the kernel is in it.
+    pub fn has(&self, component: &str) -> bool {
+        self.components.iter().any(|c| c == component)
     }
 
     /// Its ELF structure. Cannot fail after [`Image::open`], but the types cannot say so.

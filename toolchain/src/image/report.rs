@@ -19,6 +19,8 @@ pub struct Report {
     pub build_id: Option<String>,
     /// Memory below which it does not start.
     pub min_memory: u64,
+    /// The kernel's components that are in it.
+    pub components: Vec<String>,
     /// Where loaders enter.
     pub entries: Vec<Entry>,
     /// What is loaded.
@@ -110,7 +112,8 @@ pub fn report(image: &Image) -> Result<Report> {
         image: image.path.display().to_string(),
         file_size: image.bytes.len(),
         build_id: elf::note(&elf, &image.bytes, b"GNU", 3).map(hex),
-        min_memory: image.note.min_memory,
+        min_memory: image.min_memory,
+        components: image.components.clone(),
         entries: entries(&elf, &image.bytes),
         segments: segments(&elf),
         sizes: sizes(&elf),

@@ -15,8 +15,8 @@ use std::process::Command;
 pub struct Build<'a> {
     pub project: &'a Path,
     pub sysroot: &'a Path,
-    /// Parts of the kernel that are linked although the recipe leaves them out.
-    pub with: &'a [&'static str],
+    /// Components of the kernel that are linked although the recipe leaves them out.
+    pub with: &'a [String],
     pub debug: bool,
     pub yes: bool,
 }
@@ -51,7 +51,11 @@ pub fn image(
     fill_root(&tree, target.rootfs, &root)?;
     image::make::write_params(&root, &target.run.params())?;
     let (with, without): (Vec<_>, Vec<_>) =
-        target.without.iter().map(String::as_str).partition(|part| build.with.contains(part));
+        target.without.iter().map(String::as_str).partition(|name| build.with.iter().any(|with| with == name));
+    let known = wrapper::components::optional(build.sysroot)?;
+    if let Some(other) = build.with.iter().find(|with| !known.contains(with)) {
+        bail!("the kernel has no component '{other}' that can be left out; there are: {}", known.join(", "));
+    }
     let mut name = vec![if build.debug { "image-debug" } else { "image" }];
     name.extend(with);
     let image = named(&name.join("-with-"));

@@ -17,8 +17,8 @@ pub struct Options {
     pub output: Option<PathBuf>,
     /// The program's unpacked source, instead of the distribution's.
     pub source: Option<PathBuf>,
-    /// Parts of the kernel that are linked although the recipe leaves them out.
-    pub with: Vec<&'static str>,
+    /// Components of the kernel that are linked although the recipe leaves them out.
+    pub with: Vec<String>,
     /// Which sysroot, and how to make it.
     pub sysroot: sysroot::Options,
 }

@@ -71,7 +71,7 @@ pub struct Build {
     /// A library: installs to `{prefix}`.
     #[serde(default)]
     pub install: Vec<String>,
-    /// Parts of the kernel that the image does without, to be smaller: `disk`, `share`, `terminal`.
+    /// Components of the kernel that the image does without, to be smaller.
     #[serde(default)]
     pub without: Vec<String>,
     /// A program: what `make` leaves.
@@ -93,7 +93,7 @@ pub struct Program {
     pub make: Vec<String>,
     /// What `make` leaves.
     pub image: PathBuf,
-    /// Parts of the kernel that the image does without.
+    /// Components of the kernel that the image does without.
     #[serde(default)]
     pub without: Vec<String>,
     /// What is in the image's root file system.
@@ -145,7 +145,7 @@ pub struct Target<'a> {
     pub make: &'a [String],
     /// What it leaves; nothing when it is a library.
     pub image: Option<&'a Path>,
-    /// Parts of the kernel that stay out.
+    /// Components of the kernel that stay out.
     pub without: &'a [String],
     /// The root file system.
     pub rootfs: &'a Rootfs,

@@ -17,7 +17,7 @@ pub fn left_alone(args: &RunArgs, image: &Image) -> Result<Vec<String>> {
         (args.hostname.is_some(), "--hostname", "etc/hosts"),
     ] {
         let resolver = file == "etc/resolv.conf";
-        if given && resolver && image.note.flags & note::SOCKETS == 0 {
+        if given && resolver && !image.has(note::NET) {
             lines.push(format!("{option} changes nothing: {} opens no sockets", args.image.display()));
         } else if given && let Some(whose) = whose(args, image, file)? {
             lines.push(format!("{option} does not change /{file}: that comes from {whose} and is left alone"));

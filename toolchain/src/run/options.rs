@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use unibody_proto::net::{Ip4, Ip6};
+use unibody_proto::note;
 
 /// Options of `unibody run`. They can be handed to another process, which a detached VM needs.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
@@ -136,10 +137,10 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// The parts of the kernel that these options need: see [`crate::wrapper::PARTS`].
-    pub fn parts(&self) -> Vec<&'static str> {
-        let needed = [("disk", !self.disk.is_empty()), ("share", !self.hosted && !self.volume.is_empty())];
-        needed.into_iter().filter(|(_, needed)| *needed).map(|(part, _)| part).collect()
+    /// The components of the kernel that these options need.
+    pub fn components(&self) -> Vec<String> {
+        let needed = [(note::DISK, !self.disk.is_empty()), (note::SHARE, !self.hosted && !self.volume.is_empty())];
+        needed.into_iter().filter(|(_, needed)| *needed).map(|(name, _)| name.to_owned()).collect()
     }
 }
 

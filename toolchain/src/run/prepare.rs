@@ -52,12 +52,12 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
             if net == Net::None { "has no network" } else { "is reached at its own address" }
         )));
     }
-    if !args.disk.is_empty() && image.note.flags & note::DISK == 0 {
+    if !args.disk.is_empty() && !image.has(note::DISK) {
         bail!("{} cannot use disks: it opens no files, or was built without them", args.image.display());
     }
     share::check_disks(&args.volume, &args.disk)?;
     let disks = disk::open_all(&args.disk, args.disk_size, say)?;
-    if !args.volume.is_empty() && image.note.flags & note::SHARE == 0 {
+    if !args.volume.is_empty() && !image.has(note::SHARE) {
         bail!(
             "{} cannot use folders of this machine: it opens no files, or was built without them",
             args.image.display()
@@ -151,7 +151,7 @@ fn check_memory(memory: u64, image: &Image, shown: &Path, initrd: u64) -> Result
     const MIB: u64 = 1 << 20;
     // Parameters alone fit the note's slack; a big overlay comes on top.
     let overlay = initrd.div_ceil(MIB).saturating_sub(1) * MIB;
-    let needed = image.note.min_memory.saturating_add(overlay);
+    let needed = image.min_memory.saturating_add(overlay);
     if memory < needed {
         let least = needed.div_ceil(MIB);
         let given =

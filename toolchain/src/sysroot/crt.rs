@@ -13,7 +13,7 @@ pub fn build(project: &Path, cache: &Path, musl: &Part) -> Result<Part> {
     let shim = project.join("libc-shim");
     let mut print = Fingerprint::default();
     print.tree(&shim.join("crt"), true)?.tree(&shim.join("unibody.ld"), true)?;
-    print.text(&musl.dir.to_string_lossy()).text(&compiler()?).text(&wrapper::PARTS.join(","));
+    print.text(&musl.dir.to_string_lossy()).text(&compiler()?);
     Part::get(cache, "crt", &print.hex(), "building the startup code", |out| {
         let lib = out.join("lib");
         fs::create_dir(&lib)?;
@@ -30,11 +30,6 @@ pub fn build(project: &Path, cache: &Path, musl: &Part) -> Result<Part> {
         command::run(Command::new("ld").args(["-r", "-o"]).arg(lib.join("crt1.o")).args([&c, &s]), None)?;
         fs::remove_file(c)?;
         fs::remove_file(s)?;
-        for part in wrapper::PARTS {
-            let mut gcc = Command::new("gcc");
-            gcc.arg("-c").arg(format!("-DPART=libos_part_{part}")).arg(shim.join("crt/without.S"));
-            command::run(gcc.arg("-o").arg(lib.join(format!("without-{part}.o"))), None)?;
-        }
         fs::copy(shim.join("unibody.ld"), lib.join("unibody.ld"))?;
         fs::copy(shim.join("crt/rootfs.S"), lib.join("rootfs.S"))?;
         wrapper::rootfs::object(&lib.join("rootfs.S"), None, &lib.join("rootfs.o"))

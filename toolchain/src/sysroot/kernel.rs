@@ -2,8 +2,11 @@
 
 use super::{Part, split};
 use crate::fingerprint::Fingerprint;
+use crate::wrapper::components;
 use crate::{command, files};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use goblin::elf::{Elf, sym::STB_LOCAL};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,25 +61,63 @@ pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
         // The linker script knows the kernel by its archive's name, so the other one lies in a folder of its own.
         let lib = out.join(if debug { "lib/debug" } else { "lib" });
         fs::create_dir_all(&lib)?;
-        keep_only_ours(&built, &lib.join("libunibody.a"), cache)
+        let optional = keep_only_exports(&built, &lib.join("libunibody.a"), cache)?;
+        if !debug {
+            let list = out.join(components::LIST);
+            fs::create_dir_all(list.parent().unwrap_or(out))?;
+            fs::write(list, optional.join("\n"))?;
+        }
+        Ok(())
     })
 }
 
-/// Only `libos_*` and `unibody_*` stay global. Everything else (the kernel's own memcpy, for one) becomes local, so that it
-/// neither clashes with a program's function of that name nor is used by one. Fat LTO left the whole kernel in one object,
-/// so nothing that it refers to is lost with the archive's other members, the prebuilt objects. The object that remains is
-/// cut up further, for the linker to choose from.
-fn keep_only_ours(built: &Path, to: &Path, cache: &Path) -> Result<()> {
+/// What of the kernel a program's image refers to, besides system calls: entry points, and what the C library does by hand.
+const ENTRIES: [&str; 9] = [
+    "unibody_pvh_start",
+    "unibody_mb2_start",
+    "unibody_linux64_start",
+    "libos_hosted",
+    "libos_die",
+    "libos_rt_sigreturn",
+    "libos_sys_unmapself",
+    "libos_syscall_dispatch",
+    "libos_no_component",
+];
+
+/// The names that stay global: the entries, the system calls of the kernel's table, and the components that can be left out,
+/// whose names are the second list.
+fn exports(object: &[u8]) -> Result<(Vec<String>, Vec<String>)> {
+    let elf = Elf::parse(object).context("cannot read the kernel's object")?;
+    let global = elf.syms.iter().filter(|s| s.st_bind() != STB_LOCAL && s.st_shndx != 0);
+    let there: BTreeSet<_> = global.filter_map(|s| elf.strtab.get_at(s.st_name)).collect();
+    let calls = libos_abi::table::CALLS.iter().map(|call| format!("libos_sys_{}", call.number));
+    let mut names: Vec<_> = ENTRIES.map(str::to_owned).into_iter().chain(calls).collect();
+    if let Some(missing) = names.iter().find(|name| !there.contains(name.as_str())) {
+        bail!("the kernel has no symbol {missing}");
+    }
+    let optional: Vec<_> = there.iter().filter_map(|s| s.strip_prefix(components::SYMBOL)).map(str::to_owned).collect();
+    names.extend(optional.iter().map(|name| format!("{}{name}", components::SYMBOL)));
+    Ok((names, optional))
+}
+
+/// Only [`exports`] stay global. Everything else (the kernel's own memcpy, for one) becomes local, so that it neither clashes with a
+/// program's function of that name nor is used by one. Fat LTO left the whole kernel in one object, so nothing that it refers
+/// to is lost with the archive's other members, the prebuilt objects. The object that remains is cut up further, for the
+/// linker to choose from. Returns the names of the components that can be left out.
+fn keep_only_exports(built: &Path, to: &Path, cache: &Path) -> Result<Vec<String>> {
     let work = tempfile::Builder::new().prefix("kernel-").tempdir_in(cache)?;
     let members = command::run(Command::new("ar").arg("t").arg(built), None)?;
     let members = String::from_utf8_lossy(&members);
     let ours: Vec<_> =
         members.lines().filter(|m| m.starts_with("libunibody") || m.starts_with("liblibunibody")).collect();
     let [ours] = ours[..] else { bail!("the kernel should be one object in {}, not {ours:?}", built.display()) };
-    let object = work.path().join("kernel.o");
-    fs::write(&object, command::run(Command::new("ar").arg("p").arg(built).arg(ours), None)?)?;
+    let (object, list) = (work.path().join("kernel.o"), work.path().join("exports"));
+    let whole = command::run(Command::new("ar").arg("p").arg(built).arg(ours), None)?;
+    let (exports, optional) = exports(&whole)?;
+    fs::write(&object, whole)?;
+    fs::write(&list, exports.join("\n"))?;
     let mut objcopy = Command::new("objcopy");
-    objcopy.args(["--wildcard", "--keep-global-symbol=libos_*", "--keep-global-symbol=unibody_*"]);
+    objcopy.arg("--keep-global-symbols").arg(&list);
     // Nothing unwinds in an image: the linker script has no place for the tables, and only they need a group of sections.
     objcopy.args(["--remove-section=.eh_frame", "--remove-section=.rela.eh_frame", "--remove-section=.group"]);
     objcopy.arg(&object);
@@ -88,7 +129,7 @@ fn keep_only_ours(built: &Path, to: &Path, cache: &Path) -> Result<()> {
     fs::write(&object, cut)?;
     files::remove(to)?;
     command::run(Command::new("ar").arg("rcsD").arg(to).arg(&object), None)?;
-    Ok(())
+    Ok(optional)
 }
 
 /// The folders in which cargo unpacks the sources of libraries, one for each registry.

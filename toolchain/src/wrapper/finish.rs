@@ -1,12 +1,10 @@
 //! What the linker leaves to be put right in an image.
 
 use anyhow::{Context, Result, bail};
-use goblin::elf::Elf;
 use std::fs::File;
 use std::io::Result as IoResult;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use unibody_proto::note;
 
 /// `e_type` in the ELF header, and the two values of interest.
 const E_TYPE: u64 = 16;
@@ -19,14 +17,12 @@ const HEADER: usize = 64;
 const SH_TYPE: usize = 4;
 const SH_SIZE: usize = 32;
 const SHT_RELA: u8 = 4;
-/// Where the flags lie in `.note.unibody`: header, owner's name, version.
-const NOTE_FLAGS: u64 = 12 + 8 + 4;
 
 /// Finishes a linked image in place.
 ///
 /// The linker calls a PIE that has a load address of its own ET_EXEC, and Linux would put it there each time: called
 /// ET_DYN, it gets a random address. And with packed relocations it leaves an empty section of unpacked ones: GRUB
-/// refuses files with a section of that type. Last, the note is told which parts of the kernel were linked.
+/// refuses files with a section of that type.
 pub fn finish(image: &Path) -> Result<()> {
     let fail = || format!("cannot finish {}", image.display());
     let file = File::options().read(true).write(true).open(image).with_context(fail)?;
@@ -35,27 +31,7 @@ pub fn finish(image: &Path) -> Result<()> {
         ET_EXEC => file.write_all_at(&ET_DYN.to_le_bytes(), E_TYPE).with_context(fail)?,
         other => bail!("{} has the ELF type {other}, which is no program's", image.display()),
     }
-    drop_empty_relocations(&file).with_context(fail)?;
-    note_parts(image, &file).with_context(fail)
-}
-
-/// Sets the flags of the image's note by the symbols that the linker kept.
-fn note_parts(image: &Path, file: &File) -> Result<()> {
-    let bytes = std::fs::read(image)?;
-    let Ok(elf) = Elf::parse(&bytes) else { return Ok(()) };
-    let section = elf.section_headers.iter().find(|h| elf.shdr_strtab.get_at(h.sh_name) == Some(note::SECTION));
-    let Some(section) = section else { return Ok(()) };
-    // Stripped while it was linked: the kernel itself will say what it lacks.
-    let kept = |name: &str| elf.syms.is_empty() || elf.syms.iter().any(|s| elf.strtab.get_at(s.st_name) == Some(name));
-    let mut flags = 0;
-    let parts = [("libos_with_disk", note::DISK), ("libos_with_share", note::SHARE), ("libos_sys_41", note::SOCKETS)];
-    for (name, flag) in parts {
-        if kept(name) {
-            flags |= flag;
-        }
-    }
-    file.write_all_at(&u32::to_le_bytes(flags), section.sh_offset + NOTE_FLAGS)?;
-    Ok(())
+    drop_empty_relocations(&file).with_context(fail)
 }
 
 fn at<const N: usize>(file: &File, offset: u64) -> IoResult<[u8; N]> {

@@ -2,7 +2,7 @@
 
 use super::args::{Action, Arg, Args, parse};
 use super::flags::{CODE_FLAGS, header_flags};
-use super::{TRIPLE, libraries, missing, replace, rootfs};
+use super::{TRIPLE, components, libraries, missing, replace, rootfs};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,10 +10,6 @@ use std::process::{Command, ExitCode, Stdio};
 
 /// The host folder that becomes the image's root file system.
 pub const ROOTFS: &str = "UNIBODY_ROOTFS";
-/// Parts of the kernel that the image does without, separated by commas: see [`PARTS`].
-pub const WITHOUT: &str = "UNIBODY_WITHOUT";
-/// The parts that can be left out.
-pub const PARTS: [&str; 4] = ["disk", "share", "terminal", "netlink"];
 /// `1`: link the kernel that checks itself.
 pub const DEBUG: &str = "UNIBODY_DEBUG";
 
@@ -76,9 +72,7 @@ fn link(sysroot: &Path, name: &str, host: &str, args: &Args) -> Result<ExitCode>
             None => lib.join("rootfs.o"),
         });
     }
-    for part in without()? {
-        gcc.arg(lib.join(format!("without-{part}.o")));
-    }
+    gcc.args(components::absent(sysroot)?);
     gcc.arg(
         "-Wl,-z,noexecstack,-z,relro,-z,now,-z,max-page-size=4096,-z,pack-relative-relocs,--gc-sections,--build-id=sha1,--no-warn-rwx-segments",
     );
@@ -123,16 +117,6 @@ fn link(sysroot: &Path, name: &str, host: &str, args: &Args) -> Result<ExitCode>
         eprintln!("{name}: {}", missing::describe(&missing));
     }
     Ok(ExitCode::FAILURE)
-}
-
-/// The parts that are left out.
-fn without() -> Result<Vec<&'static str>> {
-    let named = std::env::var(WITHOUT).unwrap_or_default();
-    let known = |name: &str| match PARTS.iter().find(|part| **part == name) {
-        Some(part) => Ok(*part),
-        None => bail!("{WITHOUT} names '{name}'; the parts that can be left out are: {}", PARTS.join(", ")),
-    };
-    named.split(',').filter(|name| !name.is_empty()).map(known).collect()
 }
 
 /// What autoconf tries out needs no root file system.

@@ -1,6 +1,7 @@
 //! `x86_64-unikernel-gcc` and its siblings: this program under another name, in the `bin` folder of a sysroot.
 
 mod args;
+pub mod components;
 mod finish;
 pub mod flags;
 mod gcc;
@@ -8,7 +9,8 @@ mod libraries;
 mod missing;
 pub mod rootfs;
 
-pub use gcc::{DEBUG, PARTS, ROOTFS, WITHOUT};
+pub use components::WITHOUT;
+pub use gcc::{DEBUG, ROOTFS};
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

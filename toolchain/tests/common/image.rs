@@ -33,7 +33,7 @@ pub fn fake_image(min_memory: u64) -> Vec<u8> {
         note.extend(word.to_le_bytes());
     }
     note.extend(b"unibody\0");
-    note.extend(Note { version: 1, flags: 0, min_memory }.encode());
+    note.extend(Note::encode(min_memory));
     let code_at = NOTE_AT + note.len();
     let root = root();
 

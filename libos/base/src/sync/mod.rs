@@ -4,11 +4,13 @@
 mod mutex;
 mod once;
 mod order;
+mod provider;
 mod spin_lock;
 mod wait;
 
 pub use mutex::{Mutex, MutexGuard};
 pub use once::Once;
 pub use order::Rank;
+pub use provider::Provider;
 pub use spin_lock::{IrqGuard, IrqSpinLock, SpinGuard, SpinLock};
 pub use wait::WaitQueue;

@@ -55,7 +55,7 @@ pub(super) fn count_held(n: isize) {
 pub(super) fn add(c: &Arc<FileCache>) {
     static ONCE: Once<()> = Once::new();
     ONCE.set(|| {
-        memory::on_shortage(reclaim);
+        memory::RECLAIM.provide(&(reclaim as fn(usize) -> usize));
         crate::sync::close_at_end();
     });
     LISTS.lock().all.insert(c.id, Arc::downgrade(c));

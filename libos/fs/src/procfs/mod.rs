@@ -10,8 +10,8 @@ mod system;
 mod tree;
 
 use crate::dentry::Path;
-use crate::facts::{ThreadFact, facts};
 use crate::inode::{DirEntry, FileSystem, Follow, Inode, New, SetAttr, StatFs};
+use crate::kernel_info::{self, ThreadInfo};
 use crate::process::process;
 use crate::ramfs::anonymous_dev;
 use crate::time;
@@ -36,7 +36,7 @@ pub(crate) enum Node {
     /// Only the owner may read it.
     Private(fn() -> Vec<u8>),
     /// Content that tells of one thread; of the process's folder, of the main one.
-    Thread(fn(&ThreadFact) -> Vec<u8>),
+    Thread(fn(&ThreadInfo) -> Vec<u8>),
     /// A number that can be written, too.
     Setting(fn() -> u64, fn(u64) -> Result<()>),
     /// A thread's name, which can be written.
@@ -105,9 +105,9 @@ impl ProcInode {
     /// Numbers that are entries here.
     fn numbers(&self, from: u64) -> Option<u64> {
         match self.node {
-            Node::Root => Some(u64::from(facts().pid())).filter(|&p| p >= from),
+            Node::Root => Some(u64::from(kernel_info::PID)).filter(|&p| p >= from),
             Node::Fds => process().fds.next(from as usize).map(|fd| fd as u64),
-            Node::Tasks => facts().threads().iter().map(|t| u64::from(t.tid)).filter(|&t| t >= from).min(),
+            Node::Tasks => kernel_info::threads().iter().map(|t| u64::from(t.tid)).filter(|&t| t >= from).min(),
             _ => None,
         }
     }

@@ -1,7 +1,7 @@
 //! Files of `/proc/self`.
 
 use super::system::ticks;
-use crate::facts::{ThreadFact, facts};
+use crate::kernel_info::{self, ThreadInfo};
 use crate::process::process;
 use crate::util::Text;
 use alloc::vec::Vec;
@@ -10,48 +10,48 @@ use libos_base::layout::PAGE_SIZE;
 use libos_base::limits;
 
 pub(super) fn self_link() -> Vec<u8> {
-    Text::new().n(u64::from(facts().pid())).0
+    Text::new().n(u64::from(kernel_info::PID)).0
 }
 pub(super) fn thread_self_link() -> Vec<u8> {
-    Text(self_link()).s("/task/").n(u64::from(facts().tid())).0
+    Text(self_link()).s("/task/").n(u64::from(kernel_info::tid())).0
 }
 pub(super) fn cmdline() -> Vec<u8> {
-    facts().command_line()
+    kernel_info::command_line()
 }
 pub(super) fn environ() -> Vec<u8> {
-    facts().environment()
+    kernel_info::environment()
 }
 pub(super) fn exe() -> Vec<u8> {
-    facts().exe()
+    kernel_info::exe()
 }
 pub(super) fn maps() -> Vec<u8> {
-    facts().maps()
+    kernel_info::maps()
 }
 
 /// The thread of this number, or the main one, whose name is the program's unless it was changed.
-pub(super) fn thread(tid: Option<u32>) -> Option<ThreadFact> {
-    let pid = facts().pid();
+pub(super) fn thread(tid: Option<u32>) -> Option<ThreadInfo> {
+    let pid = kernel_info::PID;
     let wanted = tid.unwrap_or(pid);
-    let all = facts().threads();
+    let all = kernel_info::threads();
     // A process has used what its threads have.
     let sum = tid.is_none().then(|| all.iter().map(|t| t.cpu_ns).sum());
     let found = all.into_iter().find(|t| t.tid == wanted).or_else(|| {
         // It has ended, and others go on; or nobody tells of threads.
-        let exe = facts().exe();
+        let exe = kernel_info::exe();
         let base = exe.rsplit(|&c| c == b'/').next().unwrap_or_default();
         let name = base[..base.len().min(15)].to_vec();
-        (wanted == pid).then_some(ThreadFact { tid: pid, state: b'Z', name, cpu_ns: 0 })
+        (wanted == pid).then_some(ThreadInfo { tid: pid, state: b'Z', name, cpu_ns: 0 })
     })?;
-    Some(ThreadFact { cpu_ns: sum.unwrap_or(found.cpu_ns), ..found })
+    Some(ThreadInfo { cpu_ns: sum.unwrap_or(found.cpu_ns), ..found })
 }
 
 fn threads() -> u64 {
-    (facts().threads().len() as u64).max(1)
+    (kernel_info::threads().len() as u64).max(1)
 }
 
 /// The fields up to `rss` and what is known of the others; the rest are 0 (proc(5)).
-pub(super) fn stat(of: &ThreadFact) -> Vec<u8> {
-    let (pid, m) = (u64::from(facts().pid()), facts().memory());
+pub(super) fn stat(of: &ThreadInfo) -> Vec<u8> {
+    let (pid, m) = (u64::from(kernel_info::PID), kernel_info::memory());
     let mut t = Text::new().n(of.tid.into()).s(" (").s(&of.name).s(") ").s([of.state]).s(" 0 ").n(pid).s(" ").n(pid);
     // tty_nr tpgid flags minflt cminflt majflt cmajflt, utime stime cutime cstime, priority nice
     t = t.s(" 0 -1 0 0 0 0 0 ").n(ticks(of.cpu_ns)).s(" 0 0 0 20 0 ").n(threads());
@@ -61,13 +61,13 @@ pub(super) fn stat(of: &ThreadFact) -> Vec<u8> {
 }
 
 pub(super) fn statm() -> Vec<u8> {
-    let m = facts().memory();
+    let m = kernel_info::memory();
     let pages = |b: u64| b / PAGE_SIZE as u64;
     Text::new().n(pages(m.virtual_size)).s(" ").n(pages(m.resident)).s(" 0 0 0 0 0\n").0
 }
 
-pub(super) fn status(of: &ThreadFact) -> Vec<u8> {
-    let (pid, m) = (u64::from(facts().pid()), facts().memory());
+pub(super) fn status(of: &ThreadInfo) -> Vec<u8> {
+    let (pid, m) = (u64::from(kernel_info::PID), kernel_info::memory());
     let mask = process().umask();
     let octal = [b'0', b'0' + (mask >> 6) as u8, b'0' + (mask >> 3 & 7) as u8, b'0' + (mask & 7) as u8];
     let mut fds = 0;
@@ -98,7 +98,7 @@ pub(super) fn status(of: &ThreadFact) -> Vec<u8> {
     ];
     let t = caps.into_iter().fold(t, |t, (which, set)| t.s("\nCap").s(which).s(":\t").hex(set, 16));
     let t = t.s("\nNoNewPrivs:\t").n(c.no_new_privileges.into());
-    let cpus = facts().cpus().len();
+    let cpus = kernel_info::cpus().len();
     t.s("\nCpus_allowed_list:\t").s(if cpus > 1 { "0-" } else { "" }).n(cpus as u64 - 1).s("\n").0
 }
 

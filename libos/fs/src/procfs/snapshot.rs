@@ -3,7 +3,7 @@
 
 use super::{Node, process};
 use crate::dentry::Path;
-use crate::facts::facts;
+use crate::kernel_info;
 use crate::util::{Text, parse_u64, try_arc};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -93,7 +93,7 @@ impl FileLike for Snapshot {
         let (mut name, all) = ([0; 15], src.left());
         let n = src.take(&mut name)?;
         // What is too long is cut, as on Linux.
-        facts().set_name(self.tid.unwrap_or(facts().pid()), &name[..n])?;
+        kernel_info::set_name(self.tid.unwrap_or(kernel_info::PID), &name[..n])?;
         Ok(all)
     }
     fn write_at(&self, pos: u64, src: &mut Source<'_>) -> Result<usize> {

@@ -1,8 +1,8 @@
 //! Files of `/proc` about the machine.
 
 use crate::dentry::Path;
-use crate::facts::facts;
 use crate::fdtable;
+use crate::kernel_info;
 use crate::mount;
 use crate::process::process;
 use crate::util::Text;
@@ -12,7 +12,7 @@ use libos_base::limits;
 use libos_base::time::{NS, monotonic_ns};
 
 pub(super) fn cmdline() -> Vec<u8> {
-    let mut line = facts().command_line();
+    let mut line = kernel_info::command_line();
     for c in &mut line {
         if *c == 0 {
             *c = b' ';
@@ -22,8 +22,10 @@ pub(super) fn cmdline() -> Vec<u8> {
 }
 
 pub(super) fn cpuinfo() -> Vec<u8> {
-    let about = facts().cpu_description();
-    (0..facts().cpus().len() as u64).fold(Text::new(), |t, cpu| t.s("processor\t: ").n(cpu).s("\n").s(&about).s("\n")).0
+    let about = kernel_info::cpu_description();
+    (0..kernel_info::cpus().len() as u64)
+        .fold(Text::new(), |t, cpu| t.s("processor\t: ").n(cpu).s("\n").s(&about).s("\n"))
+        .0
 }
 
 pub(super) fn filesystems() -> Vec<u8> {
@@ -41,15 +43,15 @@ pub(super) fn filesystems() -> Vec<u8> {
 
 /// The load is not averaged; the number of threads that run now is what can be said.
 pub(super) fn loadavg() -> Vec<u8> {
-    let threads = facts().threads();
+    let threads = kernel_info::threads();
     let running = threads.iter().filter(|t| t.state == b'R').count() as u64;
     let all = threads.len() as u64;
     let now = |t: Text| t.n(running).s(".00 ");
-    now(now(now(Text::new()))).n(running).s("/").n(all).s(" ").n(u64::from(facts().pid())).s("\n").0
+    now(now(now(Text::new()))).n(running).s("/").n(all).s(" ").n(u64::from(kernel_info::PID)).s("\n").0
 }
 
 pub(super) fn meminfo() -> Vec<u8> {
-    let m = facts().memory();
+    let m = kernel_info::memory();
     let line = |t: Text, name: &str, bytes: u64| {
         let pad = 16usize.saturating_sub(name.len() + 1);
         t.s(name).s(":").pad(bytes / 1024, pad + 8, b' ').s(" kB\n")
@@ -91,9 +93,9 @@ pub(super) fn ticks(ns: u64) -> u64 {
 }
 
 pub(super) fn stat() -> Vec<u8> {
-    let cpus = facts().cpus();
+    let cpus = kernel_info::cpus();
     let line = |t: Text, busy: u64, idle: u64| t.s(" ").n(ticks(busy)).s(" 0 0 ").n(ticks(idle)).s(" 0 0 0 0 0 0\n");
-    let sum = |f: fn(&crate::facts::CpuTime) -> u64| cpus.iter().map(f).sum();
+    let sum = |f: fn(&crate::kernel_info::CpuTime) -> u64| cpus.iter().map(f).sum();
     let mut t = line(Text::new().s("cpu "), sum(|c| c.busy), sum(|c| c.idle));
     for (i, c) in cpus.iter().enumerate() {
         t = line(t.s("cpu").n(i as u64), c.busy, c.idle);
@@ -103,22 +105,22 @@ pub(super) fn stat() -> Vec<u8> {
 }
 
 pub(super) fn uptime() -> Vec<u8> {
-    let idle: u64 = facts().cpus().iter().map(|c| c.idle).sum();
+    let idle: u64 = kernel_info::cpus().iter().map(|c| c.idle).sum();
     let seconds = |t: Text, ns: u64| t.n(ns / NS).s(".").pad(ns % NS / (NS / 100), 2, b'0');
     seconds(seconds(Text::new(), monotonic_ns()).s(" "), idle).s("\n").0
 }
 
 pub(super) fn version() -> Vec<u8> {
-    Text::new().s("Linux version ").s(facts().release()).s(" (unibody) ").s(facts().version()).s("\n").0
+    Text::new().s("Linux version ").s(kernel_info::RELEASE).s(" (unibody) ").s(kernel_info::VERSION).s("\n").0
 }
 pub(super) fn kernel_version() -> Vec<u8> {
-    Text::new().s(facts().version()).s("\n").0
+    Text::new().s(kernel_info::VERSION).s("\n").0
 }
 pub(super) fn osrelease() -> Vec<u8> {
-    Text::new().s(facts().release()).s("\n").0
+    Text::new().s(kernel_info::RELEASE).s("\n").0
 }
 pub(super) fn hostname() -> Vec<u8> {
-    Text(facts().hostname()).s("\n").0
+    Text::new().s(crate::root::hostname()).s("\n").0
 }
 pub(super) fn file_max() -> Vec<u8> {
     number(fdtable::file_max() as usize)

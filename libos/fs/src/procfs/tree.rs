@@ -2,7 +2,7 @@
 
 use super::Node::{self, *};
 use super::{process as p, system as s};
-use crate::facts::facts;
+use crate::kernel_info;
 use crate::process::process;
 use libos_base::cred::cap;
 
@@ -67,7 +67,7 @@ const SYS: &[(&str, Node)] = &[
         "vm",
         Dir(&[
             ("mmap_min_addr", File(|| b"65536\n".to_vec())),
-            ("overcommit_memory", Setting(|| facts().overcommit().into(), |mode| facts().set_overcommit(mode))),
+            ("overcommit_memory", Setting(|| kernel_info::overcommit().into(), kernel_info::set_overcommit)),
         ]),
     ),
 ];

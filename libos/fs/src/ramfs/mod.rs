@@ -73,7 +73,7 @@ impl RamFs {
     pub fn make(self: &Arc<Self>, new: New<'_>) -> Result<Arc<RamInode>> {
         let body = match new.mode & S_IFMT {
             // Others make regular files without a target.
-            S_IFREG if !new.target.is_empty() => Body::Program(program_file::source().ok_or(Errno::EINVAL)?),
+            S_IFREG if !new.target.is_empty() => Body::Program,
             S_IFREG => Body::File(Data::new(self.clone())),
             S_IFDIR => Body::Dir,
             S_IFLNK => Body::Link(try_vec(new.target)?),
@@ -156,7 +156,7 @@ struct Meta {
 enum Body {
     File(Data),
     /// The program's own file, which nobody may write.
-    Program(&'static dyn program_file::Source),
+    Program,
     Dir,
     Link(Vec<u8>),
     Fifo(SpinLock<Option<Arc<Pipe>>>),
@@ -187,7 +187,7 @@ impl RamInode {
         match &self.body {
             Body::File(d) => Ok(d),
             Body::Dir => Err(Errno::EISDIR),
-            Body::Program(_) => Err(Errno::ETXTBSY),
+            Body::Program => Err(Errno::ETXTBSY),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -279,7 +279,7 @@ impl Inode for RamInode {
     fn stat(&self) -> Result<Stat> {
         let (size, pages) = match &self.body {
             Body::File(d) => (d.size(), d.pages_held()),
-            Body::Program(p) => (p.size(), 0),
+            Body::Program => (program_file::size(), 0),
             Body::Link(t) => (t.len() as u64, 0),
             Body::Dir => (PAGE_SIZE as u64, 1),
             _ => (0, 0),
@@ -313,7 +313,7 @@ impl Inode for RamInode {
 
     fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         let n = match &self.body {
-            Body::Program(p) => program_file::read(*p, pos, dst)?,
+            Body::Program => program_file::read(pos, dst)?,
             _ => self.data()?.read(pos, dst)?,
         };
         self.meta.lock().times.accessed();
@@ -328,7 +328,7 @@ impl Inode for RamInode {
     }
     fn size(&self) -> u64 {
         match &self.body {
-            Body::Program(p) => p.size(),
+            Body::Program => program_file::size(),
             _ => self.data().map_or(0, Data::size),
         }
     }
@@ -360,7 +360,7 @@ impl Inode for RamInode {
     fn page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
         let page = match &self.body {
             Body::File(d) => d.map(index)?,
-            Body::Program(p) => return program_file::page(*p, index),
+            Body::Program => return program_file::page(index),
             _ => return Err(Errno::ENODEV),
         };
         if for_write && page.is_some() {
@@ -372,7 +372,7 @@ impl Inode for RamInode {
 
     fn still(&self, index: u64, page: &Arc<Page>, _write: bool) -> bool {
         // Each mapping of the program's file has pages of its own: nobody writes to them.
-        self.data().map_or(matches!(self.body, Body::Program(_)), |d| d.holds(index, page))
+        self.data().map_or(matches!(self.body, Body::Program), |d| d.holds(index, page))
     }
 
     fn follow(&self) -> Result<Follow> {

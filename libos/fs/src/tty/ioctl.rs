@@ -5,7 +5,7 @@ use super::termios::{Termios, Termios2, l, v};
 use super::{SIGWINCH, Tty};
 use crate::console;
 use crate::device::makedev;
-use crate::facts::facts;
+use crate::kernel_info;
 use libos_base::{Errno, Result, user};
 
 const TCGETS: u32 = 0x5401;
@@ -89,13 +89,13 @@ pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: usize) -> Result<usize> {
         }
         // One process, one session, one terminal: the program leads the session, and is in the foreground.
         TIOCSCTTY => {}
-        TIOCGPGRP | TIOCGSID => user::write(arg, &(facts().pid() as i32))?,
+        TIOCGPGRP | TIOCGSID => user::write(arg, &(kernel_info::PID as i32))?,
         TIOCSPGRP => {
             let group: i32 = user::read(arg)?;
             if group < 0 {
                 return Err(Errno::EINVAL);
             }
-            if group != facts().pid() as i32 {
+            if group != kernel_info::PID as i32 {
                 return Err(Errno::ESRCH);
             }
         }

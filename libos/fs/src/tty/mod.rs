@@ -63,7 +63,7 @@ pub fn install(process: &Process, stream: Arc<dyn Stream>, told: &Terminal, sign
         process.fds.dup_to(opened, fd, false)?;
     }
     process.fds.close(opened)?;
-    console::set_hooks(console::Hooks {
+    console::DISCIPLINE.provide(&console::Discipline {
         look: || TTY.get().is_none_or(|t| t.look()),
         open: |path, flags| {
             let tty = TTY.get().ok_or(Errno::ENXIO)?;

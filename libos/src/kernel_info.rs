@@ -1,4 +1,4 @@
-//! What `/proc` says about this kernel. Linked only with programs that use paths.
+//! What `/proc` says about this kernel.
 
 use crate::boot::parameters;
 use crate::mm::vma::Prot;
@@ -7,16 +7,10 @@ use alloc::format;
 use alloc::vec::Vec;
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result};
-use libos_fs::facts::{self, CpuTime, Memory, ThreadFact};
+use libos_fs::kernel_info::{CpuTime, KernelInfo, Memory, ThreadInfo};
 
-struct Kernel;
-
-extern "C" fn register() {
-    facts::register(&Kernel);
-    crate::program_file::register();
-}
-crate::init_with!(2, register); // open
-crate::init_with!(257, register); // openat
+struct This;
+libos_fs::define_kernel_info!(This);
 
 fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -27,23 +21,23 @@ fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     out
 }
 
-impl facts::Facts for Kernel {
-    fn tid(&self) -> u32 {
+impl KernelInfo for This {
+    fn tid() -> u32 {
         sched::current().tid
     }
 
-    fn set_name(&self, tid: u32, name: &[u8]) -> Result<()> {
+    fn set_name(tid: u32, name: &[u8]) -> Result<()> {
         sched::find(tid).filter(|t| t.is_program).ok_or(Errno::ESRCH)?.set_name(name);
         Ok(())
     }
 
-    fn threads(&self) -> Vec<ThreadFact> {
+    fn threads() -> Vec<ThreadInfo> {
         let mut list = Vec::new();
         sched::for_each_thread(|t| {
             if t.is_program && list.try_reserve(1).is_ok() {
                 let name = t.name();
                 let len = name.iter().position(|&b| b == 0).unwrap_or(name.len());
-                list.push(ThreadFact {
+                list.push(ThreadInfo {
                     tid: t.tid,
                     state: t.state_letter() as u8,
                     name: name[..len].to_vec(),
@@ -54,20 +48,28 @@ impl facts::Facts for Kernel {
         list
     }
 
-    fn exe(&self) -> Vec<u8> {
+    fn exe() -> Vec<u8> {
         crate::program_file::path()
     }
 
-    fn command_line(&self) -> Vec<u8> {
+    fn exe_size() -> Option<u64> {
+        parameters().image_size
+    }
+
+    fn read_exe(pos: u64, into: &mut [u8]) -> Result<()> {
+        crate::program_file::read(pos, into)
+    }
+
+    fn command_line() -> Vec<u8> {
         let p = parameters();
         joined(core::iter::once(p.argv0()).chain(p.args.iter().map(|a| &a[..])))
     }
 
-    fn environment(&self) -> Vec<u8> {
+    fn environment() -> Vec<u8> {
         joined(parameters().env.iter().map(|e| &e[..]))
     }
 
-    fn maps(&self) -> Vec<u8> {
+    fn maps() -> Vec<u8> {
         let mut out = Vec::new();
         // Short of memory the list is cut, as a short read.
         let _ = mm::program::describe_maps(&mut |line| {
@@ -89,7 +91,7 @@ impl facts::Facts for Kernel {
         out
     }
 
-    fn memory(&self) -> Memory {
+    fn memory() -> Memory {
         let s = mm::stats();
         let usage = mm::program::usage();
         let bytes = |pages: usize| (pages * PAGE_SIZE) as u64;
@@ -106,22 +108,22 @@ impl facts::Facts for Kernel {
         }
     }
 
-    fn overcommit(&self) -> u8 {
+    fn overcommit() -> u8 {
         mm::commit::mode()
     }
 
-    fn set_overcommit(&self, mode: u64) -> Result<()> {
+    fn set_overcommit(mode: u64) -> Result<()> {
         mm::commit::set_mode(mode.try_into().map_err(|_| Errno::EINVAL)?)
     }
 
-    fn cpus(&self) -> Vec<CpuTime> {
+    fn cpus() -> Vec<CpuTime> {
         (0..crate::arch::cpu::count_online())
             .filter_map(sched::cpu_times)
             .map(|(total, idle)| CpuTime { busy: total.saturating_sub(idle), idle })
             .collect()
     }
 
-    fn cpu_description(&self) -> Vec<u8> {
+    fn cpu_description() -> Vec<u8> {
         let mut brand = Vec::new();
         if crate::arch::cpu::cpuid(0x8000_0000, 0).eax >= 0x8000_0004 {
             for leaf in 0x8000_0002..=0x8000_0004u32 {

@@ -1,0 +1,148 @@
+//! What the kernel's lower crates need of the kernel proper, above them.
+//!
+//! Two kinds, and no third. What is always there is declared with [`upcalls!`](crate::upcalls): a direct call, linked with those
+//! who make it. What may be missing, since nothing in the program wants it, or comes to be there later, is a
+//! [`Provider`](crate::sync::Provider).
+
+use alloc::sync::Arc;
+use libos_base::thread::{Job, Park, Wake};
+
+/// Declares functions that the kernel proper defines, with the trait that it implements for them and a macro `$define` that, given
+/// the implementing type, makes the symbols. Host builds call the implementation for `$host`. Types are written as any crate
+/// can name them.
+#[macro_export]
+macro_rules! upcalls {
+    (($d:tt) $(#[$about:meta])* trait $trait:ident, defined by $define:ident, on the host by $host:ty;
+        $($(#[$doc:meta])* $([$unsafe:ident])? fn $name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
+        $(#[$about])*
+        pub trait $trait {
+            $($(#[$doc])* $($unsafe)? fn $name($($arg: $type),*) $(-> $result)?;)*
+        }
+        $($(#[$doc])*
+        #[inline(always)]
+        pub $($unsafe)? fn $name($($arg: $type),*) $(-> $result)? {
+            #[cfg(unibody_kernel)]
+            {
+                unsafe extern "Rust" {
+                    #[link_name = concat!("libos_", stringify!($trait), "_", stringify!($name))]
+                    fn defined($($arg: $type),*) $(-> $result)?;
+                }
+                // SAFETY: the macro below defines it, with the same type; what it asks for is the caller's.
+                unsafe { defined($($arg),*) }
+            }
+            #[cfg(not(unibody_kernel))]
+            // SAFETY: where it is unsafe, what it asks for is the caller's.
+            $($unsafe)? { <$host as $trait>::$name($($arg),*) }
+        })*
+        /// Defines the functions by an implementation.
+        #[macro_export]
+        macro_rules! $define {
+            ($d implementation:ty) => {
+                $(const _: () = {
+                    #[unsafe(export_name = concat!("libos_", stringify!($trait), "_", stringify!($name)))]
+                    $($unsafe)? fn define($($arg: $type),*) $(-> $result)? {
+                        // SAFETY: where it is unsafe, what it asks for is the caller's.
+                        $($unsafe)? { <$d implementation as $trait>::$name($($arg),*) }
+                    }
+                };)*
+            };
+        }
+    };
+}
+
+upcalls! {
+    ($)
+    /// What this crate needs.
+    trait Kernel, defined by define_kernel, on the host by host::Host;
+    /// The running thread.
+    fn current_thread() -> Arc<dyn Park>;
+    /// See [`crate::thread::park`].
+    fn park(deadline_ns: u64, interruptible: bool) -> Wake;
+    /// See [`crate::thread::spawn`].
+    fn spawn(name: &'static str, job: Job) -> libos_base::Result<()>;
+    /// Called when the preemption count falls to zero while a reschedule is due.
+    fn preempt();
+    /// Nanoseconds since boot.
+    fn monotonic_ns() -> u64;
+    /// Nanoseconds since the Unix epoch.
+    fn realtime_ns() -> u64;
+    /// Writes one finished log line.
+    fn log(level: libos_base::log::Level, line: core::fmt::Arguments<'_>);
+    /// Fills with cryptographic randomness.
+    fn fill_random(buf: &mut [u8]);
+    /// Copies with a fault fixup: the number of bytes NOT copied.
+    ///
+    /// # Safety
+    /// The kernel side must be valid for `len`; the program side may be anything that [`program_range`] allows.
+    [unsafe] fn copy(dst: *mut u8, src: *const u8, len: usize) -> usize;
+    /// Whether `addr .. addr + len` may hold program data: below `PROGRAM_END` and not in the kernel's own part of the image.
+    fn program_range(addr: usize, len: usize) -> bool;
+    /// Whether memory is so short that no new kernel object should be made.
+    fn memory_low() -> bool;
+    /// Pages that are free, neither kept in reserve nor promised.
+    fn memory_available() -> usize;
+    /// See [`crate::memory::write_protect`].
+    fn write_protect(cache: *const (), pages: core::ops::Range<u64>);
+    /// See [`crate::memory::unmap`].
+    fn unmap(cache: *const ());
+    /// See [`crate::memory::unmap_untouched`].
+    fn unmap_untouched(want: usize);
+}
+
+#[cfg(not(unibody_kernel))]
+mod host {
+    use super::{Arc, Job, Kernel, Park, Wake};
+    use crate::thread::host::HostThread;
+    use std::sync::OnceLock;
+    use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+    pub struct Host;
+
+    impl Kernel for Host {
+        fn current_thread() -> Arc<dyn Park> {
+            HostThread::current()
+        }
+        fn park(deadline_ns: u64, _interruptible: bool) -> Wake {
+            HostThread::park(deadline_ns)
+        }
+        fn spawn(name: &'static str, job: Job) -> crate::Result<()> {
+            let made = std::thread::Builder::new().name(name.into()).spawn(job);
+            made.map(|_| ()).map_err(|_| crate::Errno::EAGAIN)
+        }
+        fn preempt() {}
+        fn monotonic_ns() -> u64 {
+            static START: OnceLock<Instant> = OnceLock::new();
+            START.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1
+        }
+        fn realtime_ns() -> u64 {
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+        }
+        fn log(level: crate::log::Level, line: core::fmt::Arguments<'_>) {
+            eprintln!("[{level:?}] {line}");
+        }
+        fn fill_random(buf: &mut [u8]) {
+            use std::hash::{BuildHasher, Hasher, RandomState};
+            for b in buf {
+                *b = RandomState::new().build_hasher().finish() as u8;
+            }
+        }
+        unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) -> usize {
+            // SAFETY: the caller's: host tests pass real pointers.
+            unsafe { core::ptr::copy(src, dst, len) };
+            0
+        }
+        fn program_range(addr: usize, len: usize) -> bool {
+            use crate::layout::{PROGRAM_END, PROGRAM_START};
+            addr >= PROGRAM_START && addr.checked_add(len).is_some_and(|end| end <= PROGRAM_END)
+        }
+        fn memory_low() -> bool {
+            false
+        }
+        fn memory_available() -> usize {
+            1 << 20
+        }
+        fn write_protect(_: *const (), _: core::ops::Range<u64>) {}
+        fn unmap(_: *const ()) {}
+        fn unmap_untouched(_: usize) {}
+    }
+}

@@ -1,0 +1,130 @@
+//! What `/proc` and `uname` say about the kernel.
+
+use alloc::vec::Vec;
+
+/// Bytes of memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    pub total: u64,
+    pub free: u64,
+    /// Free, or freeable without loss.
+    pub available: u64,
+    /// Page cache.
+    pub cached: u64,
+    /// Address space of the program.
+    pub virtual_size: u64,
+    /// Of that, in memory.
+    pub resident: u64,
+    /// Of the address space, what commit accounting counts.
+    pub committed: u64,
+    /// What it could count at most if it were strict now.
+    pub commit_limit: u64,
+}
+
+/// Nanoseconds a CPU spent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuTime {
+    pub busy: u64,
+    pub idle: u64,
+}
+
+/// A thread.
+pub struct ThreadInfo {
+    pub tid: u32,
+    /// `R`, `S`, `D`...
+    pub state: u8,
+    pub name: Vec<u8>,
+    pub cpu_ns: u64,
+}
+
+/// The one process. What `uname` says of the kernel: release and version.
+pub const PID: u32 = 1;
+pub const RELEASE: &str = "6.1.0";
+pub const VERSION: &str = "#1 SMP unibody";
+
+libos_base::upcalls! {
+    ($)
+    /// What the kernel tells; linked with whatever has a name space, since that has a `/proc`.
+    trait KernelInfo, defined by define_kernel_info, on the host by host::Host;
+    /// The thread that asks.
+    fn tid() -> u32;
+    /// Renames a thread of the program. ESRCH: there is none.
+    fn set_name(tid: u32, name: &[u8]) -> libos_base::Result<()>;
+    /// All threads of the program.
+    fn threads() -> Vec<libos_fs::kernel_info::ThreadInfo>;
+    /// Path of the program.
+    fn exe() -> Vec<u8>;
+    /// Length of the program's file, if there is one to read.
+    fn exe_size() -> Option<u64>;
+    /// Fills `into` with the file's bytes from `pos` on, which lie in it.
+    fn read_exe(pos: u64, into: &mut [u8]) -> libos_base::Result<()>;
+    /// argv, each with its NUL.
+    fn command_line() -> Vec<u8>;
+    /// envp, each with its NUL.
+    fn environment() -> Vec<u8>;
+    /// `/proc/self/maps`.
+    fn maps() -> Vec<u8>;
+    fn memory() -> libos_fs::kernel_info::Memory;
+    /// vm.overcommit_memory.
+    fn overcommit() -> u8;
+    /// Sets vm.overcommit_memory.
+    fn set_overcommit(mode: u64) -> libos_base::Result<()>;
+    /// One a CPU.
+    fn cpus() -> Vec<libos_fs::kernel_info::CpuTime>;
+    /// Lines of `/proc/cpuinfo` that are the same for every CPU, after `processor`.
+    fn cpu_description() -> Vec<u8>;
+}
+
+/// For tests: a machine with nothing to tell.
+#[cfg(not(unibody_kernel))]
+mod host {
+    use super::*;
+    use libos_base::{Errno, Result};
+
+    pub struct Host;
+
+    impl KernelInfo for Host {
+        fn tid() -> u32 {
+            PID
+        }
+        fn set_name(_: u32, _: &[u8]) -> Result<()> {
+            Err(Errno::ESRCH)
+        }
+        fn threads() -> Vec<ThreadInfo> {
+            Vec::new()
+        }
+        fn exe() -> Vec<u8> {
+            b"/program".to_vec()
+        }
+        fn exe_size() -> Option<u64> {
+            None
+        }
+        fn read_exe(_: u64, _: &mut [u8]) -> Result<()> {
+            Err(Errno::EIO)
+        }
+        fn command_line() -> Vec<u8> {
+            Vec::new()
+        }
+        fn environment() -> Vec<u8> {
+            Vec::new()
+        }
+        fn maps() -> Vec<u8> {
+            Vec::new()
+        }
+        fn memory() -> Memory {
+            Memory::default()
+        }
+        fn overcommit() -> u8 {
+            0
+        }
+        fn set_overcommit(_: u64) -> Result<()> {
+            Err(Errno::EINVAL)
+        }
+        fn cpus() -> Vec<CpuTime> {
+            alloc::vec![CpuTime::default()]
+        }
+        fn cpu_description() -> Vec<u8> {
+            Vec::new()
+        }
+    }
+}

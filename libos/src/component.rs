@@ -1,0 +1,80 @@
+//! Components: what an image has only if its program wants it.
+//!
+//!     component!("disk", optional, wanted by [open, openat, openat2], starts start);
+//!
+//! A component starts at boot, on the boot thread, after the console and before the program, if and only if one of the system
+//! calls that want it is linked, or one of the components (`"disk"`). Otherwise nothing of it is in the image, as far as nothing
+//! else reaches it: its entries lie in sections that the linker keeps together with what wants it (SHF_LINK_ORDER). What is
+//! optional can be left out of any image by its name (`UNIBODY_WITHOUT`, `without` in a recipe). The image's note lists the names
+//! of what is in it. The tool reads the names from the kernel and from the note, so this is the only place that says them.
+//!
+//! What a component does for others it offers by a [`Provider`](libos_base::sync::Provider), or it registers a file system.
+
+/// Assembly: `$words` in a table, for as long as the section `.text.$with` is linked. (It is named here first, so that it is there
+/// wherever the assembler meets it.)
+#[macro_export]
+macro_rules! kept_with {
+    ($table:literal, $with:expr, $words:expr) => {
+        concat!(
+            ".section .text.",
+            $with,
+            ",\"ax\",@progbits\n.section ",
+            $table,
+            ",\"awo\",@progbits,.text.",
+            $with,
+            "\n.balign 8\n.quad ",
+            $words
+        )
+    };
+}
+
+/// Declares a component: its name, who wants it, and the `extern "C" fn()` that starts it.
+#[macro_export]
+macro_rules! component {
+    ($name:literal, optional, wanted by [$($by:tt),+], starts $start:path) => {
+        // What is left out is another symbol, which the linker is told.
+        $crate::component!(@ $name, concat!(".globl libos_component_", $name), [$($by),+], $start);
+    };
+    ($name:literal, wanted by [$($by:tt),+], starts $start:path) => {
+        $crate::component!(@ $name, "", [$($by),+], $start);
+    };
+    (@ $name:literal, $global:expr, [$($by:tt),+], $start:path) => {
+        core::arch::global_asm!(
+            concat!(".section .text.libos_component_", $name, ",\"ax\",@progbits"),
+            $global,
+            concat!("libos_component_", $name, ": jmp {}"),
+            $($crate::kept_with!(".libos_init", $crate::component!(@by $by), concat!("libos_component_", $name)),)+
+            concat!(".section .libos_note,\"ao\",@progbits,.text.libos_component_", $name),
+            concat!(".asciz \"", $name, "\""),
+            ".text",
+            sym $start,
+        );
+    };
+    (@by $component:literal) => { concat!("libos_component_", $component) };
+    (@by $call:ident) => { concat!("libos_call_", stringify!($call)) };
+}
+
+// Takes the place of what is left out.
+core::arch::global_asm!(
+    ".section .text.libos_no_component,\"ax\",@progbits",
+    ".globl libos_no_component",
+    "libos_no_component: ret",
+    ".text",
+);
+
+unsafe extern "C" {
+    static __libos_init_start: extern "C" fn();
+    static __libos_init_end: extern "C" fn();
+}
+
+/// Starts what is there, each once however many want it.
+pub fn start_all() {
+    let (start, end) = (&raw const __libos_init_start, &raw const __libos_init_end);
+    // SAFETY: the linker script brackets a table of relocated function pointers.
+    let all = unsafe { core::slice::from_raw_parts(start, end.offset_from_unsigned(start)) };
+    for (i, component) in all.iter().enumerate() {
+        if !all[..i].iter().any(|earlier| core::ptr::fn_addr_eq(*earlier, *component)) {
+            component();
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What the crates below ask of this one.
+
+use crate::{arch::clock, entropy, log, mm, sched};
+use alloc::sync::Arc;
+use core::fmt::Arguments;
+use core::ops::Range;
+use libos_base::Result;
+use libos_base::log::Level;
+use libos_base::thread::{Job, Park, Wake};
+use libos_base::upcall::Kernel;
+
+struct This;
+libos_base::define_kernel!(This);
+
+impl Kernel for This {
+    fn current_thread() -> Arc<dyn Park> {
+        sched::current_arc()
+    }
+    fn park(deadline_ns: u64, interruptible: bool) -> Wake {
+        sched::park::park(deadline_ns, interruptible)
+    }
+    fn spawn(name: &'static str, job: Job) -> Result<()> {
+        sched::spawn_kernel(name, job).map(|_| ())
+    }
+    fn preempt() {
+        sched::preempt();
+    }
+    fn monotonic_ns() -> u64 {
+        clock::monotonic_ns()
+    }
+    fn realtime_ns() -> u64 {
+        clock::realtime_ns()
+    }
+    fn log(level: Level, line: Arguments<'_>) {
+        log::write(level, line);
+    }
+    fn fill_random(buf: &mut [u8]) {
+        entropy::fill(buf);
+    }
+    unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) -> usize {
+        // SAFETY: the caller's.
+        unsafe { mm::copy::copy(dst, src, len) }
+    }
+    fn program_range(addr: usize, len: usize) -> bool {
+        mm::copy::program_range(addr, len)
+    }
+    fn memory_low() -> bool {
+        mm::memory_low()
+    }
+    fn memory_available() -> usize {
+        mm::memory_available()
+    }
+    fn write_protect(cache: *const (), pages: Range<u64>) {
+        mm::shrink::write_protect(cache, pages);
+    }
+    fn unmap(cache: *const ()) {
+        mm::shrink::unmap(cache);
+    }
+    fn unmap_untouched(want: usize) {
+        mm::shrink::unmap_untouched(want);
+    }
+}

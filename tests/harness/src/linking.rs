@@ -1,0 +1,80 @@
+//! What is in an image and what is not: components of the kernel, and names of the kernel.
+
+use crate::case::{Case, Tally};
+use crate::context::Context;
+use crate::process::{self, Finished};
+use anyhow::{Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use unibody::image::Image;
+use unibody::wrapper;
+
+/// The cases.
+pub fn cases(all: &mut Vec<Case>) {
+    all.push(Case::new("link/components", components));
+    all.push(Case::new("link/exports", exports));
+}
+
+/// Compiles a program of `tests/programs`, or one whose text is given, with components left out.
+fn link(context: &Context, source: &Path, image: &Path, without: &str, flags: &[&str]) -> Result<Finished> {
+    let mut gcc = process::command(context.bin()?.join("x86_64-unikernel-gcc"), flags);
+    gcc.arg("-o").arg(image).arg(source).env(wrapper::WITHOUT, without);
+    process::run(&mut gcc, b"", Duration::from_secs(120))
+}
+
+/// An image has the components that its program's calls want, less those that were left out, with what only they need; its
+/// note says so, whatever was stripped.
+fn components(context: &Context) -> Result<Tally> {
+    let folder = context.scratch("components")?;
+    let source = |name: &str| PathBuf::from("tests/programs").join(format!("{name}.c"));
+    let of = |name: &str, without: &str, flags: &[&str]| -> Result<(Vec<String>, bool)> {
+        let image = folder.join("image");
+        link(context, &context.project.join(source(name)), &image, without, flags)?.expect(0)?;
+        let image = Image::open(&image)?;
+        let fat = image.elf()?.strtab.to_vec()?.iter().any(|symbol| symbol.contains("libos_fat"));
+        let mut components = image.components;
+        components.sort_unstable();
+        Ok((components, fat))
+    };
+    let known = [
+        ("hello", "", &[][..], &[][..], false),
+        ("own_name", "", &[], &[], false),
+        ("files_stdio", "", &[], &["disk", "fat", "share", "terminal"], true),
+        ("files_stdio", "disk", &[], &["share", "terminal"], false),
+        ("files_stdio", "terminal,share", &[], &["disk", "fat"], true),
+        ("files_stdio", "", &["-s"], &["disk", "fat", "share", "terminal"], false),
+    ];
+    for (name, without, flags, components, fat) in known {
+        let found = of(name, without, flags)?;
+        let wanted = (components.iter().map(|c| (*c).to_owned()).collect(), fat);
+        ensure!(found == wanted, "{name} without '{without}' {flags:?}: {found:?}, not {wanted:?}");
+    }
+    let refused = link(context, &context.project.join(source("hello")), &folder.join("image"), "disk,toaster", &[])?;
+    let text = refused.expect(1)?.err();
+    ensure!(text.contains("'toaster'") && text.contains("disk, netlink, share, terminal"), "{text}");
+    let text = context.tool(["build", "nginx", "--with", "toaster"])?.expect(1)?.err();
+    ensure!(text.contains("'toaster'"), "{text}");
+    Ok(Tally::pass(format!("{} images", known.len())))
+}
+
+/// A program may call functions as the kernel calls its own, and cannot call the kernel's.
+fn exports(context: &Context) -> Result<Tally> {
+    let folder = context.scratch("exports")?;
+    let (source, image) = (folder.join("program.c"), folder.join("image"));
+    let internal = ["libos_copy_raw", "libos_switch", "libos_syscall_entry", "libos_vectors", "not_the_kernels"];
+    for name in &internal[..4] {
+        std::fs::write(&source, format!("int {name}(void);\nint main(void) {{ return {name}(); }}\n"))?;
+        let done = link(context, &source, &image, "", &[])?;
+        if done.status == 0 {
+            bail!("a program can call {name} of the kernel");
+        }
+        ensure!(done.err().contains(name), "'{name}' is not named\n{}", done.report());
+    }
+    let own: String = internal.iter().map(|name| format!("int {name}(void) {{ return 1; }}\n")).collect();
+    let sum = internal.map(|name| format!("{name}()")).join(" + ");
+    std::fs::write(&source, format!("{own}int main(void) {{ return {sum}; }}\n"))?;
+    link(context, &source, &image, "", &[])?.expect(0)?;
+    let mut run = context.unibody(["run", "--accel", "tcg", "--net", "none"]);
+    process::run(run.arg(&image), b"", Duration::from_secs(60))?.expect(internal.len() as i32)?;
+    Ok(Tally::pass(format!("{} names", internal.len())))
+}
