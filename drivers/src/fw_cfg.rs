@@ -3,7 +3,7 @@
 use crate::port::{in8, out16, out32};
 use libos_base::layout::{PAGE_SIZE, phys_of};
 use libos_base::page::Page;
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 
 /// I/O ports of the device on x86.
@@ -27,7 +27,7 @@ const COMMAND: usize = 16;
 pub const MOST: usize = PAGE_SIZE - COMMAND;
 
 /// The device has one item selected at a time.
-static DEVICE: SpinLock<()> = SpinLock::new(Rank::Device, ());
+static DEVICE: SpinLock<()> = SpinLock::new(class::FW_CFG, ());
 
 /// A file of the device.
 pub struct File {

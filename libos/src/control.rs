@@ -2,11 +2,11 @@
 
 use crate::console;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use unibody_proto::control::{FromGuest, FromHost, LineReader, VERSION};
 use unibody_proto::port;
 
-static LINES: SpinLock<LineReader> = SpinLock::new(Rank::Table, LineReader::new());
+static LINES: SpinLock<LineReader> = SpinLock::new(class::CONTROL_LINES, LineReader::new());
 
 /// Tells the host, if somebody listens.
 pub fn send(message: &FromGuest<'_>) {

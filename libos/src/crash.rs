@@ -52,6 +52,8 @@ pub fn kernel_fault(regs: &TrapFrame, what: &str, addr: usize) -> ! {
     begin();
     libos_base::error!("kernel crash: {what} at {addr:#x} (error {:#x})", regs.error);
     report(regs);
+    #[cfg(debug_assertions)]
+    crate::debug::report_held();
     finish(139, 11, what)
 }
 
@@ -70,6 +72,7 @@ pub fn fatal_signal(signo: i32, regs: &TrapFrame, what: &str, addr: usize) -> ! 
 
 /// Only one CPU reports; the others stop.
 fn begin() {
+    libos_base::sync::check::stop();
     cpu::disable_interrupts();
     if IN_PROGRESS.swap(true, Ordering::SeqCst) {
         cpu::stop();
@@ -100,6 +103,16 @@ fn finish(status: i32, signo: i32, what: &str) -> ! {
     crate::exit::after_crash(status, signo, what)
 }
 
+/// A lock was used against the rules. First where `held` was taken, then where this is.
+#[cfg(debug_assertions)]
+pub fn lock_fault(what: fmt::Arguments<'_>, held: &libos_base::sync::check::Entry) -> ! {
+    begin();
+    libos_base::error!("kernel panic: {what}");
+    crate::debug::report(held);
+    report(&here());
+    finish(134, 6, "kernel panic")
+}
+
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     begin();
@@ -107,11 +120,19 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     if let Some(l) = info.location() {
         libos_base::error!("at {}:{}", l.file(), l.line());
     }
+    report(&here());
+    #[cfg(debug_assertions)]
+    crate::debug::report_held();
+    finish(134, 6, "kernel panic")
+}
+
+/// The caller's registers, as far as a backtrace needs them.
+#[inline(always)]
+fn here() -> TrapFrame {
     let (rbp, rsp): (u64, u64);
     // SAFETY: reads two registers.
     unsafe { core::arch::asm!("mov {}, rbp", "mov {}, rsp", out(reg) rbp, out(reg) rsp) };
-    report(&TrapFrame { rip: panic as *const () as u64, rbp, rsp, ..TrapFrame::default() });
-    finish(134, 6, "kernel panic")
+    TrapFrame { rip: panic as *const () as u64, rbp, rsp, ..TrapFrame::default() }
 }
 
 // The prebuilt `core` and `alloc` carry unwind tables that refer to these; panics abort, so they never run.

@@ -1,7 +1,7 @@
 //! Randomness: a ChaCha20 generator, seeded from RDRAND and virtio-rng, and from RDRAND again at each request.
 
 use crate::arch::cpu;
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 use rand_chacha::ChaCha20Core;
 use rand_chacha::rand_core::SeedableRng;
 use rand_chacha::rand_core::block::BlockRngCore;
@@ -13,7 +13,7 @@ struct Pool {
     hardware: bool,
 }
 
-static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(Rank::Random, Pool { key: [0; 32], hardware: false });
+static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(class::RANDOM, Pool { key: [0; 32], hardware: false });
 
 impl Pool {
     /// A generator whose key depends on the old one and on `input`: adding bad input never makes it worse. The pool's own

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use drivers::virtio::{id, p9};
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result, user};
 use libos_fs::filesystem::{FileSystem, Opened, Request};
 use libos_p9::{Payload, Transport};
@@ -40,7 +40,7 @@ extern "C" fn start() {
 
 /// The folder with the tag that `request` names. ENODEV: there is none.
 fn open(request: &Request<'_>) -> Result<Opened> {
-    static DEVICES: Mutex<Vec<p9::P9>> = Mutex::new(Vec::new());
+    static DEVICES: Mutex<Vec<p9::P9>> = Mutex::new(class::HOST_FOLDERS, Vec::new());
     let mut devices = DEVICES.lock();
     while let Some(device) = crate::devices::take_device(id::P9) {
         match p9::P9::new(device) {
@@ -50,6 +50,7 @@ fn open(request: &Request<'_>) -> Result<Opened> {
     }
     let at = devices.iter().position(|d| d.tag == request.source).ok_or(Errno::ENODEV)?;
     let device = devices.swap_remove(at);
+    drop(devices);
     libos_fs::sync::close_at_end();
     let root = libos_p9::attach(Arc::new(Link(device)))?;
     Ok(Opened { root, source: user::lossy(request.source), read_only: request.read_only })

@@ -17,6 +17,8 @@ pub mod console;
 mod control;
 #[cfg(unibody_kernel)]
 pub mod crash;
+#[cfg(all(unibody_kernel, debug_assertions))]
+mod debug;
 #[cfg(unibody_kernel)]
 mod devices;
 #[cfg(unibody_kernel)]

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use libos_base::log::Level;
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 
 /// Bytes kept for `dmesg`.
 const RING: usize = 8 << 10;
@@ -12,7 +12,7 @@ struct Ring {
     next: usize,
 }
 
-static LOG: IrqSpinLock<Ring> = IrqSpinLock::new(Rank::Console, Ring { next: 0 });
+static LOG: IrqSpinLock<Ring> = IrqSpinLock::new(class::LOG, Ring { next: 0 });
 /// Outside the lock's static, so that it costs no space in the file.
 static BYTES: [AtomicU8; RING] = [const { AtomicU8::new(0) }; RING];
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Warn as u8);

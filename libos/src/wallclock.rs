@@ -14,13 +14,13 @@ use crate::arch::clock;
 use crate::control;
 use crate::timer::wall;
 use core::sync::atomic::{AtomicU64, Ordering::*};
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 use libos_base::time::NS;
 use libos_base::{thread, time};
 use track::{Moved, Track};
 use unibody_proto::control::FromGuest;
 
-static TRACK: IrqSpinLock<Track> = IrqSpinLock::new(Rank::Device, Track::new());
+static TRACK: IrqSpinLock<Track> = IrqSpinLock::new(class::WALL_CLOCK, Track::new());
 /// When the machine's clock is looked at next.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 /// When the host was asked for the time; 0: it was not, or has answered.

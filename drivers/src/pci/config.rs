@@ -4,7 +4,7 @@ use super::Bdf;
 use crate::mmio::Mmio;
 use crate::port;
 use alloc::vec::Vec;
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 
 /// Aligned 32-bit accesses to configuration space.
 pub trait ConfigAccess: Sync {
@@ -24,7 +24,7 @@ const ADDRESS: u16 = 0xcf8;
 const DATA: u16 = 0xcfc;
 
 /// The only instance: there is one pair of ports.
-pub static PORTS: Ports = Ports { lock: IrqSpinLock::new(Rank::Console, ()) };
+pub static PORTS: Ports = Ports { lock: IrqSpinLock::new(class::PCI_PORTS, ()) };
 
 impl Ports {
     /// Whether the machine has mechanism 1 (microvm and Firecracker without PCI do not).
@@ -82,7 +82,7 @@ impl Ecam {
     /// # Safety
     /// The range must be configuration space, as firmware says.
     pub const unsafe fn new(base: u64, buses: core::ops::RangeInclusive<u8>) -> Self {
-        Self { base, buses, maps: IrqSpinLock::new(Rank::Table, Vec::new()) }
+        Self { base, buses, maps: IrqSpinLock::new(class::PCI_MAPS, Vec::new()) }
     }
 
     fn registers(&self, bdf: Bdf) -> Option<Mmio> {

@@ -7,7 +7,7 @@
 //! it makes. How credentials change is in `libos`, and what files are checked for in `libos-fs`: both are linked only into
 //! programs that change them.
 
-use crate::sync::{Rank, SpinLock};
+use crate::sync::{SpinLock, class};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -141,7 +141,7 @@ impl Credentials {
     }
 }
 
-static NOW: SpinLock<Credentials> = SpinLock::new(Rank::Table, Credentials::root());
+static NOW: SpinLock<Credentials> = SpinLock::new(class::CREDENTIALS, Credentials::root());
 /// What is asked often, to be read without the lock: capabilities that are missing, and pairs of user and group.
 static MISSING: AtomicU64 = AtomicU64::new(0);
 static REAL: AtomicU64 = AtomicU64::new(0);

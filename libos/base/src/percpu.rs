@@ -21,7 +21,7 @@ pub struct Head {
     pub work: AtomicU32,
     /// Number of this CPU, from 0.
     pub cpu: u32,
-    /// 1 while on an interrupt landing stack.
+    /// Interrupts whose handlers run: counted by the debug kernel only.
     pub in_interrupt: AtomicU32,
     /// The running thread (`*const libos::sched::Thread`).
     pub current: AtomicUsize,
@@ -84,6 +84,32 @@ pub fn preempt_enable() {
         }
         if zero != 0 && work & self::work::RESCHED != 0 {
             crate::upcall::preempt();
+        }
+    }
+}
+
+/// Turns interrupts off; whether they were on.
+#[inline(always)]
+pub(crate) fn interrupts_off() -> bool {
+    #[cfg(unibody_kernel)]
+    {
+        let flags: u64;
+        // SAFETY: reads the flags and turns interrupts off; restored by the guard.
+        unsafe { core::arch::asm!("pushfq", "pop {}", "cli", out(reg) flags) };
+        flags & 0x200 != 0
+    }
+    #[cfg(not(unibody_kernel))]
+    false
+}
+
+/// Turns them on again if they were.
+#[inline(always)]
+pub(crate) fn restore_interrupts(enable: bool) {
+    if enable {
+        #[cfg(unibody_kernel)]
+        // SAFETY: they were on when the guard was made.
+        unsafe {
+            core::arch::asm!("sti");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A pollable object owns a [`Pollee`]. Whoever waits adds a [`Watcher`] to it and *then* asks for the current
 //! events, so that nothing is lost between. `notify` is called after every change that may make an operation possible.
 
-use crate::sync::{Rank, SpinLock};
+use crate::sync::{SpinLock, class};
 use crate::{Errno, Result, thread};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -32,7 +32,7 @@ pub struct Pollee {
 impl Pollee {
     /// An empty list.
     pub const fn new() -> Self {
-        Self { watchers: SpinLock::new(Rank::Pollee, Vec::new()), count: AtomicUsize::new(0) }
+        Self { watchers: SpinLock::new(class::POLLEE, Vec::new()), count: AtomicUsize::new(0) }
     }
 
     /// Adds a watcher; it stays until dropped or removed.

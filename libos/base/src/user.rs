@@ -2,7 +2,7 @@
 
 use crate::layout::PAGE_SIZE;
 use crate::page::Page;
-use crate::{Errno, Result, upcall};
+use crate::{Errno, Result, sync, upcall};
 use alloc::string::String;
 use alloc::vec::Vec;
 use libos_abi::zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -19,6 +19,7 @@ pub fn check(addr: usize, len: usize) -> Result<()> {
 /// Copies from the program. Bytes copied before a fault are reported as EFAULT too.
 pub fn copy_in(dst: &mut [u8], src: usize) -> Result<()> {
     check(src, dst.len())?;
+    sync::check::may_fault();
     // SAFETY: `dst` is a kernel buffer of that length; `src` passed the range check and faults are fixed up.
     match unsafe { upcall::copy(dst.as_mut_ptr(), src as *const u8, dst.len()) } {
         0 => Ok(()),
@@ -29,6 +30,7 @@ pub fn copy_in(dst: &mut [u8], src: usize) -> Result<()> {
 /// Copies to the program.
 pub fn copy_out(dst: usize, src: &[u8]) -> Result<()> {
     check(dst, src.len())?;
+    sync::check::may_fault();
     // SAFETY: `src` is a kernel buffer of that length; `dst` passed the range check and faults are fixed up.
     match unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) } {
         0 => Ok(()),
@@ -41,6 +43,7 @@ pub fn copy_out_partial(dst: usize, src: &[u8]) -> usize {
     if check(dst, src.len()).is_err() {
         return 0;
     }
+    sync::check::may_fault();
     // SAFETY: as in `copy_out`.
     src.len() - unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) }
 }
@@ -51,6 +54,7 @@ pub fn copy_out_page(dst: usize, page: &Page, off: usize, len: usize) -> usize {
     if check(dst, len).is_err() {
         return 0;
     }
+    sync::check::may_fault();
     // SAFETY: inside the page, whose bytes may be read while others write them; `dst` as in `copy_out`.
     len - unsafe { upcall::copy(dst as *mut u8, page.addr().add(off), len) }
 }
@@ -59,6 +63,7 @@ pub fn copy_out_page(dst: usize, page: &Page, off: usize, len: usize) -> usize {
 pub fn copy_in_page(page: &Page, off: usize, src: usize, len: usize) -> Result<()> {
     assert!(off <= PAGE_SIZE && len <= PAGE_SIZE - off);
     check(src, len)?;
+    sync::check::may_fault();
     // SAFETY: inside the page, whose bytes may be written at any time; `src` as in `copy_in`.
     match unsafe { upcall::copy(page.addr().add(off), src as *const u8, len) } {
         0 => Ok(()),

@@ -63,7 +63,7 @@ impl FatInode {
             s.raw = raw;
         }
         if dir {
-            let mut below = i.dir.lock();
+            let mut below = i.dir.lock_nested(1);
             below.grow(self.vol.geo.cluster / 32)?;
             below.take(2);
             below.end = 2;
@@ -190,7 +190,7 @@ impl FatInode {
         };
         // One lock for one directory; two under the volume's lock cannot be taken the other way round.
         let mut from_dir = self.dir.lock();
-        let mut to_dir = if r.same_dir { None } else { Some(to.dir.lock()) };
+        let mut to_dir = if r.same_dir { None } else { Some(to.dir.lock_nested(1)) };
         let (slot, long, name, head);
         if let Some(victim) = r.replaced {
             let victim = fat(victim)?;
@@ -200,10 +200,10 @@ impl FatInode {
             let rec = d.remove(place.slot).ok_or(Errno::ENOENT)?;
             victim.set_removed();
             let (over, missing) = v.leave();
-            victim.dir.lock().dead = true;
             head = Head::of(&v.raw, missing, over);
             (slot, long, name) = (place.slot, place.long, rec.name);
             drop(v);
+            victim.dir.lock_nested(2).dead = true;
             let mut s = what.state.lock();
             s.flush_first |= over;
         } else {
@@ -225,6 +225,7 @@ impl FatInode {
         self.drop_entry(m, &mut from_dir, what, false)?;
         let d = to_dir.as_deref_mut().unwrap_or(&mut from_dir);
         d.insert(Rec { name, slot, long, ino: what.ino, raw, inode: what.me.clone() })?;
+        let above = to.link();
         {
             let mut s = what.state.lock();
             s.place = Some(Place { dir: to_arc, slot, long });
@@ -232,7 +233,7 @@ impl FatInode {
             s.long = head.long;
             s.over = head.over;
             if what_arc.is_dir() && !r.same_dir {
-                s.parent = Some(to.link());
+                s.parent = Some(above);
             }
         }
         drop(to_dir);

@@ -20,7 +20,7 @@ use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
-use libos_base::sync::{Mutex, Once};
+use libos_base::sync::{Mutex, Once, class};
 use libos_base::{Errno, Result};
 use libos_fs::Path;
 use libos_fs::cache::{Backing, FileCache};
@@ -134,13 +134,13 @@ impl FatInode {
             me: me.clone(),
             ino,
             kind: if dir { S_IFDIR } else { S_IFREG },
-            state: Mutex::new(state),
-            map: Mutex::new(map),
-            io: Mutex::new(()),
+            state: Mutex::new(class::FAT_STATE, state),
+            map: Mutex::new(class::FAT_MAP, map),
+            io: Mutex::new(class::FAT_IO, ()),
             removed: AtomicBool::new(false),
-            writer: Mutex::new(()),
+            writer: Mutex::new(class::FAT_WRITER, ()),
             cache: Once::new(),
-            dir: Mutex::new(Dir::default()),
+            dir: Mutex::new(class::FAT_NAMES, Dir::default()),
         });
         if !dir {
             let backing: Weak<dyn Backing> = i.me.clone();
@@ -613,7 +613,7 @@ impl Inode for FatInode {
             m.unlinked.push(i.me.clone());
             i.set_removed();
             if i.is_dir() {
-                i.dir.lock().dead = true;
+                i.dir.lock_nested(1).dead = true;
             }
             drop(d);
             i.evict();

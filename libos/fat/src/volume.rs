@@ -1,7 +1,4 @@
 //! A mounted volume.
-//!
-//! Locks, outermost first: a file's `writer` -> the volume's `meta` -> a directory's names -> an object's `state`; a
-//! file's `io` -> its `map` -> its `state`. `io` may be taken under `meta`, never the other way round.
 
 use crate::buffers::Buffers;
 use crate::check;
@@ -14,7 +11,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use libos_base::abi::Timespec;
 use libos_base::block::{BlockDevice, SECTOR};
-use libos_base::sync::{Mutex, Rank, SpinLock};
+use libos_base::sync::{Mutex, SpinLock, class};
 use libos_base::{Errno, Result, thread, time};
 use libos_fs::cache::ErrorSeq;
 use libos_fs::inode::{FileSystem, Inode, StatFs};
@@ -165,11 +162,11 @@ impl Volume {
             dev: dev.clone(),
             geo,
             id: libos_fs::ramfs::anonymous_dev(),
-            meta: Mutex::new(meta),
+            meta: Mutex::new(class::FAT_META, meta),
             read_only: AtomicBool::new(ro),
             written: AtomicU64::new(1),
             flushed: AtomicU64::new(0),
-            orphans: SpinLock::new(Rank::Table, Vec::new()),
+            orphans: SpinLock::new(class::FAT_ORPHANS, Vec::new()),
             next_ino: AtomicU64::new(2),
             stamps: AtomicU64::new(0),
             me: me.clone(),

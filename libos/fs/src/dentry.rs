@@ -11,7 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, Ordering::Relaxed};
 use hashbrown::HashMap;
-use libos_base::sync::{Mutex, MutexGuard, Rank, SpinLock};
+use libos_base::sync::{Mutex, MutexGuard, SpinLock, class};
 use libos_base::{Errno, Result};
 
 /// A name, shared between an entry and its directory.
@@ -138,9 +138,9 @@ pub fn name(n: &[u8]) -> Result<Name> {
 impl Dentry {
     /// A name for `inode` under `parent`; not yet in the parent's list.
     pub fn new(parent: Option<Arc<Dentry>>, name: Name, inode: Arc<dyn Inode>) -> Result<Arc<Dentry>> {
-        let dir = inode.is_dir().then(|| Mutex::new(Children::new()));
+        let dir = inode.is_dir().then(|| Mutex::new(class::DIRECTORY, Children::new()));
         let kept = parent.as_ref().is_some_and(|p| !p.inode.in_memory());
-        let place = SpinLock::new(Rank::Table, Place { parent, name, removed: false });
+        let place = SpinLock::new(class::DENTRY_PLACE, Place { parent, name, removed: false });
         KEPT.fetch_add(usize::from(kept), Relaxed);
         try_arc(Dentry { inode, place, dir, kept, covers: AtomicU32::new(0) })
     }
@@ -158,7 +158,11 @@ impl Dentry {
 
     /// The names below; ENOTDIR when this is no directory.
     pub fn children(&self) -> Result<MutexGuard<'_, Children>> {
-        Ok(self.dir.as_ref().ok_or(Errno::ENOTDIR)?.lock())
+        self.children_under(0)
+    }
+    /// The same with `above` directories locked that come before this one.
+    pub(crate) fn children_under(&self, above: u8) -> Result<MutexGuard<'_, Children>> {
+        Ok(self.dir.as_ref().ok_or(Errno::ENOTDIR)?.lock_nested(above))
     }
     /// The directory above; `None` at the root of the file system.
     pub fn parent(&self) -> Option<Arc<Dentry>> {

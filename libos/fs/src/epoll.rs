@@ -1,14 +1,12 @@
 //! epoll(7).
 //!
 //! Each registered descriptor has an [`Item`], which is the watcher on its file. An event puts the item on the ready
-//! list (a spin lock, `Rank::Ready`; its room is reserved when the item is added, so that an event never allocates).
+//! list (under a spin lock; its room is reserved when the item is added, so that an event never allocates).
 //! `wait` takes items off the list, asks their files, and puts level-triggered ones back: its cost is that of the
 //! ready items, not of all.
 //!
 //! Items hold their file weakly, as Linux: the last close ends the registration. What is left of a closed file is
 //! dropped when it is met, at the latest when its descriptor number is registered again.
-//!
-//! Lock order: `items` -> a file's own locks; `scan` -> a file's own locks -> ready list.
 
 use crate::eventfd::{anon_stat, set_anon_flags};
 use crate::util::try_arc;
@@ -21,7 +19,7 @@ use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::{FileLike, downcast_arc};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher};
-use libos_base::sync::{Mutex, Rank, SpinLock, WaitQueue};
+use libos_base::sync::{DEEPER, Mutex, SpinLock, WaitQueue, class};
 use libos_base::{Errno, Result};
 
 /// `epoll_ctl` operations.
@@ -169,15 +167,15 @@ impl Epoll {
             return Err(Errno::EINVAL);
         }
         let shared = try_arc(Shared {
-            ready: SpinLock::new(Rank::Ready, VecDeque::new()),
+            ready: SpinLock::new(class::EPOLL_READY, VecDeque::new()),
             ready_len: AtomicUsize::new(0),
             waiters: WaitQueue::new(),
             pollee: Pollee::new(),
         })?;
         try_arc(Epoll {
             shared,
-            items: Mutex::new(HashTable::new()),
-            scan: Mutex::new(()),
+            items: Mutex::new(class::EPOLL_ITEMS, HashTable::new()),
+            scan: Mutex::new(class::EPOLL_SCAN, ()),
             flags: AtomicU32::new(OpenFlags::RDWR.bits()),
         })
     }
@@ -198,7 +196,7 @@ impl Epoll {
             return Err(Errno::EINVAL);
         }
         // Held while a cycle could be made by two threads, each adding one half.
-        static NESTING: Mutex<()> = Mutex::new(());
+        static NESTING: Mutex<()> = Mutex::new(class::EPOLL_NESTING, ());
         let _nesting = match file.downcast::<Epoll>() {
             Some(inner) => {
                 let g = NESTING.lock();
@@ -299,7 +297,7 @@ impl Epoll {
         if depth >= DEPTH_MAX {
             return Err(Errno::ELOOP);
         }
-        for item in self.items.lock().iter() {
+        for item in self.items.lock_nested(DEEPER).iter() {
             let Some(f) = item.file.upgrade() else { continue };
             if let Some(inner) = f.downcast::<Epoll>() {
                 if core::ptr::eq(inner, outer) {
@@ -423,7 +421,7 @@ impl FileLike for Epoll {
             self.shared.pollee.add(w);
         }
         // The list may hold items that are ready no more: look, and put back.
-        let _one = self.scan.lock();
+        let _one = self.scan.lock_nested(DEEPER);
         let mut left = self.shared.ready_len.load(Ordering::SeqCst);
         while left > 0 {
             left -= 1;

@@ -8,7 +8,7 @@ use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 
@@ -33,7 +33,7 @@ impl EventFd {
             return Err(Errno::EINVAL);
         }
         try_arc(EventFd {
-            count: SpinLock::new(Rank::Data, u64::from(initial)),
+            count: SpinLock::new(class::EVENTFD, u64::from(initial)),
             pollee: Pollee::new(),
             semaphore: flags & SEMAPHORE != 0,
             flags: AtomicU32::new(flags & OpenFlags::NONBLOCK.bits() | OpenFlags::RDWR.bits()),

@@ -1,6 +1,6 @@
 //! The descriptor table: lowest number first, close-on-exec, reservation before costly opens.
 //!
-//! One spin lock (`Rank::Table`), held for a few loads and a reference count. Files are dropped outside it.
+//! One spin lock, held for a few loads and a reference count. Files are dropped outside it.
 
 use crate::locks;
 use crate::util::try_box;
@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use libos_base::abi::OpenFlags;
 use libos_base::file::FileLike;
 use libos_base::limits::{self, NOFILE_MAX};
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 
 const CHUNK: usize = 64;
@@ -129,7 +129,7 @@ impl Default for FdTable {
 impl FdTable {
     /// No descriptors.
     pub const fn new() -> Self {
-        Self { inner: SpinLock::new(Rank::Table, Inner { chunks: Vec::new(), first_free: 0, used: 0 }) }
+        Self { inner: SpinLock::new(class::FD_TABLE, Inner { chunks: Vec::new(), first_free: 0, used: 0 }) }
     }
 
     /// The file; EBADF when closed or opened with O_PATH.

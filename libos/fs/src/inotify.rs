@@ -14,7 +14,7 @@ use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, user};
 
@@ -61,8 +61,7 @@ struct Watches {
     count: usize,
 }
 
-/// Nothing but queues is locked under it.
-static WATCHES: Mutex<Option<Watches>> = Mutex::new(None);
+static WATCHES: Mutex<Option<Watches>> = Mutex::new(class::INOTIFY_WATCHES, None);
 
 fn key(object: &Arc<dyn Inode>) -> usize {
     Arc::as_ptr(object).cast::<()>() as usize
@@ -102,8 +101,8 @@ impl Inotify {
         crate::util::room_for(size_of::<Self>() + 16)?;
         Ok(Arc::new_cyclic(|me| Self {
             me: me.clone(),
-            queue: Mutex::new(VecDeque::new()),
-            next_wd: Mutex::new(1),
+            queue: Mutex::new(class::INOTIFY_QUEUE, VecDeque::new()),
+            next_wd: Mutex::new(class::INOTIFY_NUMBER, 1),
             readable: Pollee::new(),
             flags: AtomicU32::new(flags & OpenFlags::NONBLOCK.bits()),
         }))

@@ -9,10 +9,8 @@
 //! Nothing here is reachable from boot but the descriptor table and the console: the root file system is built on
 //! the first call that names a path ([`root`]), so a program that opens nothing does not link it.
 //!
-//! Lock order (blocking, outermost first): rename lock -> directory (parent before child) -> file position ->
-//! file content -> pipe. Spin locks: fd table, dentry place and mount table (`Rank::Table`, never nested), file
-//! pages and metadata (`Rank::Data`). A page lookup for a fault takes only a spin lock, so a read or write may
-//! fault on a mapping of the very file it works on.
+//! A page lookup for a fault takes none of the locks under which a read or write copies, so those may fault on a mapping
+//! of the very file that they work on (PROGRAM_MEMORY in the list of [`libos_base::sync::class`]).
 #![cfg_attr(unibody_kernel, no_std)]
 #![forbid(unsafe_code)]
 

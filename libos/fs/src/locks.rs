@@ -12,7 +12,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hashbrown::HashMap;
 use libos_base::file::{self, FileLike};
-use libos_base::sync::{Mutex, Provider, WaitQueue};
+use libos_base::sync::{Mutex, Provider, WaitQueue, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 
@@ -46,7 +46,7 @@ struct FileLocks {
 type Key = (u64, u64);
 
 static ON_CLOSE: Provider<fn(&dyn FileLike)> = Provider::new();
-static TABLE: Mutex<Option<HashMap<Key, FileLocks>>> = Mutex::new(None);
+static TABLE: Mutex<Option<HashMap<Key, FileLocks>>> = Mutex::new(class::FILE_LOCKS, None);
 static RELEASED: WaitQueue = WaitQueue::new();
 
 /// Tells that a descriptor of `f` is being closed.

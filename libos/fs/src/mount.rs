@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 
 /// One file system at one place.
@@ -39,7 +39,7 @@ impl Mount {
     }
 }
 
-static TABLE: SpinLock<Vec<Arc<Mount>>> = SpinLock::new(Rank::Table, Vec::new());
+static TABLE: SpinLock<Vec<Arc<Mount>>> = SpinLock::new(class::MOUNTS, Vec::new());
 
 /// Mounts a file system on a directory.
 pub fn mount(on: Path, root: Arc<dyn Inode>, source: &str, read_only: bool) -> Result<Arc<Mount>> {

@@ -16,7 +16,7 @@ use libos_base::file::{self, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::limits;
 use libos_base::page::Page;
-use libos_base::sync::{Mutex, Provider};
+use libos_base::sync::{Mutex, Provider, class};
 use libos_base::{Errno, Result};
 
 /// Status flags that F_SETFL may change (fcntl(2)).
@@ -63,7 +63,7 @@ impl OpenFile {
         let flags = AtomicU32::new(flags.bits() & !TRANSIENT);
         let told = AtomicU32::new(path.inode().cache().map_or(0, |c| c.errors().sample()));
         let fs_told = AtomicU32::new(path.mount.fs.errors().map_or(0, ErrorSeq::sample));
-        try_arc(OpenFile { path, flags, pos: Mutex::new(0), told, fs_told })
+        try_arc(OpenFile { path, flags, pos: Mutex::new(class::FILE_POSITION, 0), told, fs_told })
     }
     /// The position, for calls that move it as `read` does (`sendfile`, `getdents64`).
     pub fn position(&self) -> &Mutex<u64> {

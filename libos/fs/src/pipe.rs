@@ -16,7 +16,7 @@ use libos_base::abi::{OpenFlags, Stat, mode};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, user};
 
@@ -98,7 +98,7 @@ impl Pipe {
             times: Times::all(now()),
         };
         let (readable, writable) = (Pollee::new(), Pollee::new());
-        try_arc(Pipe { state: Mutex::new(state), readable, writable, ino: next_ino() })
+        try_arc(Pipe { state: Mutex::new(class::PIPE, state), readable, writable, ino: next_ino() })
     }
 
     fn attach(self: &Arc<Self>, flags: OpenFlags, path: Option<Path>) -> Result<Arc<PipeEnd>> {

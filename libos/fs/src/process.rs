@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::cred::cap;
 use libos_base::file::FileLike;
-use libos_base::sync::{Mutex, Rank, SpinLock};
+use libos_base::sync::{Mutex, SpinLock, class};
 use libos_base::{Errno, Result};
 
 pub use attrs::{StatAt, at, new_owner};
@@ -58,8 +58,8 @@ impl Process {
     pub const fn new() -> Self {
         Self {
             fds: FdTable::new(),
-            places: SpinLock::new(Rank::Table, None),
-            building: Mutex::new(()),
+            places: SpinLock::new(class::PLACES, None),
+            building: Mutex::new(class::ROOT_BUILDING, ()),
             umask: AtomicU32::new(0o022),
         }
     }

@@ -15,7 +15,7 @@ use libos_base::Result;
 use libos_base::abi::Timespec;
 use libos_base::io::Source;
 use libos_base::limits::INFINITY;
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 
 struct State {
     text: Vec<u8>,
@@ -23,8 +23,7 @@ struct State {
     file: Option<(Path, Timespec)>,
 }
 
-/// Outside all locks of files.
-static STATE: Mutex<State> = Mutex::new(State { text: Vec::new(), file: None });
+static STATE: Mutex<State> = Mutex::new(class::RESOLV_CONF, State { text: Vec::new(), file: None });
 
 impl State {
     fn set(&mut self, text: &[u8]) -> Result<()> {

@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libos_base::abi::mode::S_IFDIR;
-use libos_base::sync::{Mutex, Once};
+use libos_base::sync::{Mutex, Once, class};
 use libos_base::{Errno, Result};
 
 /// What boot knows about files.
@@ -69,7 +69,7 @@ pub fn new_ramfs(name: &'static str, mode: u32) -> Result<Arc<crate::ramfs::RamI
 /// The mount of objects that have no place (memfd, reopened pipes).
 pub fn anonymous() -> Result<Arc<Mount>> {
     // Two threads may build one at the same time; the first is kept.
-    static ONE: Mutex<()> = Mutex::new(());
+    static ONE: Mutex<()> = Mutex::new(class::ANONYMOUS_ROOT, ());
     let _g = ONE.lock();
     ANONYMOUS.set(|| Mount::new_root(new_ramfs("tmpfs", 0o777)?, "none")).clone()
 }

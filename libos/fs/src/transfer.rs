@@ -27,7 +27,7 @@ pub fn send(out: &dyn FileLike, from: &dyn FileLike, place: Place<'_>, count: us
     let count = count.min(libos_base::io::RW_MAX);
     match (from.downcast::<OpenFile>(), place) {
         (Some(f), Place::Current) => {
-            // Not held meanwhile: `out` may be the same description.
+            // Not held meanwhile: `out` has a position, too, and may be the same description, or be sent to this one.
             let mut pos = *f.position().lock();
             let n = send_file(out, f, &mut pos, count)?;
             *f.position().lock() = pos;

@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use libos_base::poll::{Events, Pollee, block_on};
-use libos_base::sync::{Mutex, MutexGuard, Once};
+use libos_base::sync::{Mutex, MutexGuard, Once, class};
 use libos_base::thread::{self, Park};
 use libos_base::time::{self, NS};
 use libos_base::{Errno, Result};
@@ -59,7 +59,7 @@ impl Net {
             stack.configure(config);
         }
         Arc::new(Self {
-            inner: Mutex::new(Inner { stack, dev }),
+            inner: Mutex::new(class::NET_STACK, Inner { stack, dev }),
             worker: Once::new(),
             sleeps_until: AtomicU64::new(0),
             link_news: AtomicBool::new(false),

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result};
 
 const NLMSG_ERROR: u16 = 2;
@@ -99,7 +99,7 @@ impl NetlinkSocket {
     /// `socket(AF_NETLINK, SOCK_RAW or SOCK_DGRAM, NETLINK_ROUTE)`.
     pub fn open(net: &Arc<Net>, kind: u32, pid: u32) -> Result<Box<dyn Ops>> {
         debug_assert!(kind <= SOCK_RAW);
-        let state = Mutex::new(State { limit: BUF_DEFAULT as usize, ..State::default() });
+        let state = Mutex::new(class::NETLINK, State { limit: BUF_DEFAULT as usize, ..State::default() });
         let member = Arc::new(Member { port: AtomicU32::new(0), state, pollee: Pollee::new() });
         net.monitor.add(net, &member)?;
         Ok(Box::new(Self { net: net.clone(), kind, pid, member }))

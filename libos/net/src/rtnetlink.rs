@@ -10,7 +10,7 @@ use crate::netlink::Member;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
-use libos_base::sync::{Mutex, Provider};
+use libos_base::sync::{Mutex, Provider, class};
 use libos_base::{Errno, Result};
 use smoltcp::wire::{IpAddress, IpCidr};
 
@@ -182,7 +182,7 @@ pub fn records(net: &Net) -> Vec<Record> {
     out
 }
 
-/// The sockets, and what their owners know. Its lock is taken before that of the stack.
+/// The sockets, and what their owners know.
 pub struct Monitor {
     watch: Mutex<Watch>,
     /// How they are told, once there is one: an image without netlink sockets has no code for them.
@@ -197,7 +197,10 @@ struct Watch {
 impl Monitor {
     /// Nobody.
     pub const fn new() -> Self {
-        Self { watch: Mutex::new(Watch { members: Vec::new(), told: Vec::new() }), tell: Provider::new() }
+        Self {
+            watch: Mutex::new(class::NET_MONITOR, Watch { members: Vec::new(), told: Vec::new() }),
+            tell: Provider::new(),
+        }
     }
 
     /// A new socket.

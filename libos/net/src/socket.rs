@@ -14,7 +14,7 @@ use libos_base::abi::{OpenFlags, Stat, Timespec, mode};
 use libos_base::file::{FileLike, SetAttr};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, time};
 
@@ -208,7 +208,7 @@ impl Socket {
             common: Common::new(),
             ino: NEXT_INO.fetch_add(1, Ordering::Relaxed),
             owner: libos_base::cred::owner(),
-            shown: Mutex::new(None),
+            shown: Mutex::new(class::SOCKET_SHOWN, None),
         })
     }
 

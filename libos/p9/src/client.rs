@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use libos_base::abi::{Stat, Timespec};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 use libos_fs::inode::StatFs;
 
@@ -97,7 +97,7 @@ impl Client {
             return Err(Errno::EPROTO);
         }
         libos_fs::util::room_for(size_of::<Client>() + 16)?;
-        let fids = SpinLock::new(Rank::Ready, Fids::default());
+        let fids = SpinLock::new(class::P9_FIDS, Fids::default());
         let client = Arc::new(Client { transport, max_pages, fids });
         let number = client.number();
         let fields = [U32(number), U32(NOFID), Text(b"root"), Text(b"/"), U32(0)];

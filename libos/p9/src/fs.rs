@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicBool;
 use hashbrown::HashMap;
 use libos_base::abi::mode::{S_IFDIR, S_IFLNK, S_IFMT};
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 use libos_fs::cache::ErrorSeq;
 use libos_fs::inode::{FileSystem, Inode, StatFs};
@@ -42,10 +42,10 @@ pub fn attach(transport: Arc<dyn Transport>) -> Result<Arc<dyn Inode>> {
         dev: libos_fs::ramfs::anonymous_dev(),
         root: root.clone(),
         errors: ErrorSeq::new(),
-        delayed: SpinLock::new(Rank::Table, Vec::new()),
-        kept: SpinLock::new(Rank::Table, Vec::new()),
+        delayed: SpinLock::new(class::P9_DELAYED, Vec::new()),
+        kept: SpinLock::new(class::P9_KEPT, Vec::new()),
         sender: AtomicBool::new(false),
-        inodes: SpinLock::new(Rank::Table, HashMap::new()),
+        inodes: SpinLock::new(class::P9_OBJECTS, HashMap::new()),
     });
     let inode = fs.object(qid, root)?;
     Ok(inode)

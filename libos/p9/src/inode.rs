@@ -16,7 +16,7 @@ use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::page::Page;
-use libos_base::sync::{Mutex, Once, Rank, SpinLock};
+use libos_base::sync::{Mutex, Once, SpinLock, class};
 use libos_base::time::monotonic_ns;
 use libos_base::{Errno, Result};
 use libos_fs::Path;
@@ -132,12 +132,12 @@ impl P9Inode {
             me: me.clone(),
             ino: attr.ino,
             kind,
-            state: SpinLock::new(Rank::Data, state),
+            state: SpinLock::new(class::P9_STATE, state),
             cache: Once::new(),
-            io: Mutex::new(()),
-            tail: SpinLock::new(Rank::Data, Tail::default()),
-            wire: Mutex::new(()),
-            listing: Mutex::new(Listing::default()),
+            io: Mutex::new(class::P9_IO, ()),
+            tail: SpinLock::new(class::P9_TAIL, Tail::default()),
+            wire: Mutex::new(class::P9_WIRE, ()),
+            listing: Mutex::new(class::P9_LISTING, Listing::default()),
         }))
     }
 

@@ -9,7 +9,7 @@
 //! pages that are there get them, and pages that are read get them laid over. So a page may be newer than what waits (a mapping
 //! wrote to it), never older. Such a page is dirty, and when it goes to the host before what waits does, that gets its bytes.
 //!
-//! Lock order: `io` (held by everybody who changes it) -> `tail`, a spin lock for those who only look.
+//! Everybody who changes it holds `io`; the spin lock `tail` is for those who only look.
 
 use crate::fs::P9Fs;
 use crate::inode::P9Inode;

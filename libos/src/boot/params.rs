@@ -112,6 +112,8 @@ impl Params {
                     _ => self.log,
                 }
             }
+            #[cfg(all(unibody_kernel, debug_assertions))]
+            b"plant" => crate::debug::plant(&value),
             _ if k == key::OVERCOMMIT => self.overcommit = value.first().copied(),
             // What the tool wrote for itself.
             _ if k.starts_with(key::TOOL) => {}

@@ -6,13 +6,13 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use drivers::virtio::Device;
 use drivers::virtio::console::{Console, Options, PortId};
 use libos_base::poll::{Events, Pollee};
-use libos_base::sync::{IrqSpinLock, Rank, WaitQueue};
+use libos_base::sync::{IrqSpinLock, WaitQueue, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, thread, time};
 use libos_fs::console::Stream;
 use unibody_proto::port;
 
-static CONSOLE: IrqSpinLock<Option<Box<Console>>> = IrqSpinLock::new(Rank::Device, None);
+static CONSOLE: IrqSpinLock<Option<Box<Console>>> = IrqSpinLock::new(class::CONSOLE, None);
 /// Set by the interrupt; the console thread does the work.
 static INTERRUPT: AtomicBool = AtomicBool::new(false);
 static ARRIVED: WaitQueue = WaitQueue::new();

@@ -4,7 +4,7 @@ use super::serial;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use libos_base::poll::{Events, Pollee};
-use libos_base::sync::{IrqSpinLock, Rank, WaitQueue};
+use libos_base::sync::{IrqSpinLock, WaitQueue, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 use libos_fs::console::Stream;
@@ -17,7 +17,7 @@ const COM1_GSI: u32 = 4;
 /// COM1 as a stream. Output is written at once; input comes by interrupt.
 pub struct SerialStream;
 
-static INPUT: IrqSpinLock<VecDeque<u8>> = IrqSpinLock::new(Rank::Console, VecDeque::new());
+static INPUT: IrqSpinLock<VecDeque<u8>> = IrqSpinLock::new(class::SERIAL_INPUT, VecDeque::new());
 static WATCHERS: Pollee = Pollee::new();
 static ARRIVED: WaitQueue = WaitQueue::new();
 

@@ -5,13 +5,13 @@ use crate::mm::mmio;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use drivers::platform::{Grant, Irq, IrqHandler, Message, Platform};
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 
 struct This;
 drivers::define_platform!(This);
 
 /// Wired interrupts that have a vector: devices on one line share it.
-static WIRED: SpinLock<Vec<(u32, u8)>> = SpinLock::new(Rank::Table, Vec::new());
+static WIRED: SpinLock<Vec<(u32, u8)>> = SpinLock::new(class::WIRED, Vec::new());
 /// The Q35 chip set routes PCI pins to interrupts 16 and up; the older one to the line the firmware wrote down.
 static PINS_FROM_16: AtomicBool = AtomicBool::new(false);
 

@@ -5,11 +5,11 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use drivers::pci::{self, ConfigAccess, Ecam, PORTS};
 use drivers::virtio::{Device, MmioSlot, find_mmio, find_pci, id, rng::Rng};
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::time::NS;
 
 /// Devices that no driver has taken: the part of the kernel that they are for does, if the program has it.
-static KEPT: SpinLock<Vec<Device>> = SpinLock::new(Rank::Table, Vec::new());
+static KEPT: SpinLock<Vec<Device>> = SpinLock::new(class::DEVICES_KEPT, Vec::new());
 
 /// The next device of that kind ([`id`]), in the order in which they were found.
 pub fn take_device(id: u32) -> Option<Device> {

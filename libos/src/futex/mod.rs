@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
-use libos_base::sync::{Once, Rank, SpinLock};
+use libos_base::sync::{Once, SpinLock, class};
 use libos_base::thread::{self, Park, Wake};
 use libos_base::{Errno, Result, user};
 use op::Packed;
@@ -46,7 +46,7 @@ fn index(key: Key) -> usize {
 }
 
 fn bucket_of(key: Key) -> &'static Bucket {
-    let make = || (0..BUCKETS).map(|_| SpinLock::new(Rank::Futex, VecDeque::new())).collect();
+    let make = || (0..BUCKETS).map(|_| SpinLock::new(class::FUTEX, VecDeque::new())).collect();
     &TABLE.set(make)[index(key)]
 }
 
@@ -65,7 +65,7 @@ fn enqueue(addr: usize, key: Key, expected: u32, bitset: u32) -> Result<Arc<Wait
         key: AtomicU64::new(key),
         bitset,
         woken: AtomicBool::new(false),
-        next: SpinLock::new(Rank::FutexLink, None),
+        next: SpinLock::new(class::FUTEX_LINK, None),
     });
     loop {
         {

@@ -134,7 +134,7 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
                 return r.map_err(|_| no_memory());
             }
         };
-        // The file's own locks come before the space's (see `libos_base::sync`): fetch the page without it, then look
+        // The file's own locks come before the space's: fetch the page without it, then look
         // whether the mapping is still the same.
         drop(s);
         let shared = vma.flags.contains(Flags::SHARED);

@@ -4,7 +4,7 @@
 //! allocation often cannot fail gracefully; and memory that was promised to the program (see `commit.rs`) is left to
 //! its page faults. So large and growable things get ENOMEM long before the kernel is in need.
 //!
-//! Locks: the buddy (rank Frames, interrupts off). The caches have none: interrupts off, own CPU only.
+//! The buddy has a lock. The caches have none: interrupts off, own CPU only.
 
 use super::buddy::Buddy;
 use super::cpu::{self, MAX_CPUS};
@@ -12,7 +12,7 @@ use super::{Region, commit};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use libos_base::layout::{DIRECT_MAP_SIZE, PAGE_SIZE, direct_map, virt_of};
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 
 /// For whom memory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Level {
     Normal,
 }
 
-static BUDDY: IrqSpinLock<Buddy> = IrqSpinLock::new(Rank::Frames, Buddy::new());
+static BUDDY: IrqSpinLock<Buddy> = IrqSpinLock::new(class::FRAMES, Buddy::new());
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
 static RESERVE: AtomicUsize = AtomicUsize::new(0);
 /// The buddy's free frames, readable without its lock.

@@ -5,8 +5,7 @@
 //! Everything is physically contiguous and in the direct map, usable for DMA. Works with interrupts off and in
 //! interrupts.
 //!
-//! Locks: one a class (rank Heap, interrupts off), under which frames are taken (rank Frames). The CPU lists have
-//! none: interrupts off, own CPU only.
+//! Each class has a lock, under which frames are taken. The CPU lists have none: interrupts off, own CPU only.
 
 use super::cpu::{self, MAX_CPUS};
 use super::frames::{self, Level};
@@ -15,7 +14,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use libos_base::layout::{PAGE_SIZE, phys_of, virt_of};
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 
 /// The kernel's allocator.
 pub struct Heap;
@@ -24,7 +23,7 @@ pub struct Heap;
 #[global_allocator]
 static HEAP: Heap = Heap;
 
-static CENTRAL: [IrqSpinLock<Class>; COUNT] = [const { IrqSpinLock::new(Rank::Heap, Class::new()) }; COUNT];
+static CENTRAL: [IrqSpinLock<Class>; COUNT] = [const { IrqSpinLock::new(class::HEAP, Class::new()) }; COUNT];
 
 /// Free objects of one class on one CPU.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use super::table::{Backing, Tables, bits};
 use super::table_frames;
 use core::sync::atomic::AtomicU64;
 use libos_base::layout::{AREA_RANDOM, KSTACK_AREA, MMIO_AREA, table_window};
-use libos_base::sync::{IrqSpinLock, Once, Rank};
+use libos_base::sync::{IrqSpinLock, Once, class};
 
 /// Page tables are frames that are seen through the table window only.
 pub struct Window;
@@ -37,7 +37,7 @@ pub fn tables() -> &'static IrqSpinLock<Tables<Window>> {
 pub unsafe fn init(root: u64) {
     TABLES.set(|| {
         // SAFETY: the caller's; the window shows every table.
-        IrqSpinLock::new(Rank::PageTable, unsafe { Tables::new(root) })
+        IrqSpinLock::new(class::KERNEL_TABLES, unsafe { Tables::new(root) })
     });
     // The top-level entries exist from now on, whoever maps first.
     let mut t = tables().lock();

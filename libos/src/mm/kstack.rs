@@ -7,7 +7,7 @@ use super::frames::{self, Level};
 use super::kernel::{self, DATA};
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::layout::{KSTACK_AREA, MMIO_AREA, PAGE_SIZE};
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 use libos_base::{Errno, Result};
 
 /// Usable bytes.
@@ -34,8 +34,7 @@ struct Slots {
     mapped: usize,
 }
 
-/// Rank Sched + 1 would do; it is never held while anything else is taken.
-static SLOTS: IrqSpinLock<Slots> = IrqSpinLock::new(Rank::PageTable, Slots { unused: 0, next: 0, mapped: 0 });
+static SLOTS: IrqSpinLock<Slots> = IrqSpinLock::new(class::KERNEL_STACKS, Slots { unused: 0, next: 0, mapped: 0 });
 
 /// A stack; ENOMEM when there is no memory.
 pub fn alloc() -> Result<KStack> {

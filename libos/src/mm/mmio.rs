@@ -4,7 +4,7 @@ use super::kernel::{self, DATA};
 use super::table::{LARGE_SIZE, bits};
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::layout::{MMIO_AREA, PAGE_SIZE, page_down, page_up};
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 
 const FLAGS: u64 = DATA | bits::NO_CACHE | bits::WRITE_THROUGH;
 /// Mappings that are remembered, so that asking twice costs nothing (MSI-X tables and queues share a BAR).
@@ -18,7 +18,7 @@ struct Area {
 }
 
 static AREA: IrqSpinLock<Area> =
-    IrqSpinLock::new(Rank::Device, Area { next: 0, known: [(0, 0, 0); REMEMBERED], count: 0 });
+    IrqSpinLock::new(class::MMIO, Area { next: 0, known: [(0, 0, 0); REMEMBERED], count: 0 });
 
 /// Maps `len` bytes of registers at physical address `phys`; the virtual address. Panics without memory for page
 /// tables, which only boot can meet.

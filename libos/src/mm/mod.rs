@@ -9,9 +9,6 @@
 //! | [`vma`], `space`, [`commit`], `rlimit` | the program's mappings: the list, the pages, the promises, the limits |
 //! | [`program`], [`remap`], [`advice`] | what mmap and its family do |
 //! | [`fault`], `copy`, `oom` | page faults, copies that survive them, and the end of memory |
-//!
-//! Lock order: the space's mutex (blocking; last of the blocking ones, see `libos_base::sync`) -> mmio area (Device)
-//! -> kernel page tables (PageTable) -> frames of tables (TableFrames) -> heap classes (Heap) -> frames (Frames).
 
 pub mod advice;
 pub mod buddy;

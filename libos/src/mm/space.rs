@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use libos_base::file::FileLike;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, virt_of};
 use libos_base::page::Page;
-use libos_base::sync::{Mutex, MutexGuard};
+use libos_base::sync::{Mutex, MutexGuard, class};
 use libos_base::{Errno, Result};
 
 /// Most mappings (vm.max_map_count).
@@ -43,14 +43,17 @@ pub struct Space {
 static ROOT: AtomicU64 = AtomicU64::new(0);
 /// A frame of zeroes, mapped read-only wherever zeroes are read before anything is written.
 static ZERO: AtomicU64 = AtomicU64::new(0);
-static SPACE: Mutex<Space> = Mutex::new(Space {
-    vmas: VmaMap::new(PROGRAM_END - (1 << 30)),
-    tables: None,
-    pages: BTreeMap::new(),
-    brk: 0..0,
-    stack_top: 0,
-    lock_future: false,
-});
+static SPACE: Mutex<Space> = Mutex::new(
+    class::SPACE,
+    Space {
+        vmas: VmaMap::new(PROGRAM_END - (1 << 30)),
+        tables: None,
+        pages: BTreeMap::new(),
+        brk: 0..0,
+        stack_top: 0,
+        lock_future: false,
+    },
+);
 
 /// File references that must be dropped without the lock: declare it before taking the lock.
 #[derive(Default)]

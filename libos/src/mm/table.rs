@@ -1,7 +1,7 @@
 //! Four-level page tables (Intel SDM 3A, 4.5), over any place that tables can come from.
 //!
 //! Who holds which lock: the program half is changed under the space's mutex, the kernel half under
-//! `kernel_tables()` (rank PageTable). They share only the top-level table, in different entries of it.
+//! `kernel_tables()`. They share only the top-level table, in different entries of it.
 //!
 //! All code runs in ring 0, so no entry has the user bit. Entries are atomics because the processor sets the accessed
 //! and dirty bits. An entry that is not zero and not present keeps a page that may not be touched now (PROT_NONE).

@@ -16,7 +16,7 @@ use super::table::{LARGE_SIZE, TABLE, Tables, bits::*};
 use super::tlb;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use libos_base::layout::{PAGE_SIZE, table_window, virt_of};
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 
 /// Frames that are taken at once: `2^ORDER`.
 const ORDER: usize = 3;
@@ -34,7 +34,7 @@ struct Pool {
     free: usize,
 }
 
-static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(Rank::TableFrames, Pool { root: 0, head: 0, free: 0 });
+static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(class::TABLE_FRAMES, Pool { root: 0, head: 0, free: 0 });
 
 /// Boot CPU, once.
 ///

@@ -7,7 +7,7 @@ use crate::timer::Heap;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 use libos_base::{Result, time};
 
 /// Most CPUs: the width of a mask.
@@ -121,10 +121,10 @@ pub(super) fn add(id: usize, idle: Arc<Thread>) -> Result<()> {
     let c = Box::new(Cpu {
         id,
         run: IrqSpinLock::new(
-            Rank::Sched,
+            class::RUN_QUEUE,
             Runner { queue, current: idle.clone(), idle, left: None, left_moves: false, kicked: false, since: now },
         ),
-        timers: IrqSpinLock::new(Rank::Timer, Heap::new()),
+        timers: IrqSpinLock::new(class::TIMERS, Heap::new()),
         armed: AtomicU64::new(u64::MAX),
         slice_end: AtomicU64::new(u64::MAX),
         fs_base: AtomicUsize::new(0),

@@ -6,6 +6,7 @@ use super::thread::{Thread, current};
 use super::{Unpark, for_each_thread, table};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering::*};
+use libos_base::sync::check;
 use libos_base::time;
 
 static EXITING: AtomicBool = AtomicBool::new(false);
@@ -22,6 +23,7 @@ pub fn exiting() -> bool {
 
 /// Ends the running kernel thread, or what is left of a program thread.
 pub fn exit_thread() -> ! {
+    check::nothing_held("a thread's end");
     let me = current();
     table::remove(me);
     me.finished.store(true, SeqCst);

@@ -5,8 +5,7 @@
 //! ([`state`]) enqueues it, so it is enqueued once. A thread that still stands on its stack (`on_cpu`) is enqueued
 //! where it stands and is not stolen, so no CPU ever runs a stack that another one has not left.
 //!
-//! Lock order: `signal` (Rank::Signal) -> timers (Rank::Timer) -> run queue (Rank::Sched). Run queues never nest.
-//! All of them are `IrqSpinLock`s; under them nothing allocates but the heap's own vectors.
+//! Its locks are `IrqSpinLock`s; under them nothing allocates but the heap's own vectors.
 #![cfg_attr(not(unibody_kernel), allow(dead_code, reason = "host builds test the logic and never switch threads"))]
 
 mod cpu;

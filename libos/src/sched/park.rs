@@ -3,11 +3,13 @@
 use super::hw;
 use super::run::{Leaving, enqueue, schedule};
 use super::thread::{Thread, arc_of, current};
+use libos_base::sync::check;
 use libos_base::thread::{FOREVER, Park, Wake};
 use libos_base::time;
 
 /// See [`libos_base::thread::park`].
 pub(crate) fn park(deadline_ns: u64, interruptible: bool) -> Wake {
+    check::may_wait();
     let me = current();
     if me.state.take_token() {
         return Wake::Token;

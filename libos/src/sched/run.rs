@@ -7,6 +7,7 @@ use super::thread::{Thread, current, load_fs_base};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::*;
 use libos_base::percpu::work::{RESCHED, SIGNAL};
+use libos_base::sync::check;
 use libos_base::time::monotonic_ns;
 
 /// How the running thread leaves.
@@ -24,6 +25,7 @@ pub(super) enum Leaving {
 
 /// Runs the thread that should run now. Interrupts off, no lock held. Returns when the caller runs again.
 pub(super) fn schedule(why: Leaving) {
+    check::may_wait();
     let c = this_cpu();
     hw::clear_work(RESCHED);
     let now = monotonic_ns();

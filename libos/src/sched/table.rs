@@ -5,7 +5,7 @@ use super::cpu;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 use libos_base::{Errno, Result};
 
 /// As Linux's default kernel.pid_max on 64-bit.
@@ -19,7 +19,7 @@ struct Table {
 }
 
 static TABLE: IrqSpinLock<Table> =
-    IrqSpinLock::new(Rank::Table, Table { threads: Vec::new(), next: super::PID + 1, program: 0 });
+    IrqSpinLock::new(class::THREADS, Table { threads: Vec::new(), next: super::PID + 1, program: 0 });
 /// CPU time of program threads that have ended.
 static ENDED_NS: AtomicU64 = AtomicU64::new(0);
 /// Threads that every run queue has room for.

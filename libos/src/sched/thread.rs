@@ -11,7 +11,7 @@ use core::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 use libos_base::Result;
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 
 #[cfg(unibody_kernel)]
 pub(super) type Stack = crate::mm::kstack::KStack;
@@ -63,11 +63,14 @@ pub struct Thread {
     pub robust_list: AtomicUsize,
     /// Signals of this thread.
     pub signals: ThreadSignals,
+    /// The locks that it holds.
+    #[cfg(all(unibody_kernel, debug_assertions))]
+    pub(crate) held: UnsafeCell<libos_base::sync::check::Held>,
     /// Set once its kernel work ends; [`super::JoinHandle`] waits for it.
     pub(super) finished: AtomicBool,
 }
 
-// SAFETY: the two `UnsafeCell`s have one owner at a time: `saved_rsp` is written by the switch that leaves the thread
+// SAFETY: the `UnsafeCell`s have one owner at a time: `held` is the thread's own; `saved_rsp` is written by the switch that leaves the thread
 // and read by the one that enters it, ordered by the run queue lock and `on_cpu`; `stack` is set before the thread first
 // runs and taken by the reaper after its last switch.
 unsafe impl Sync for Thread {}
@@ -96,11 +99,13 @@ impl Thread {
             fs_base: AtomicUsize::new(0),
             dead: AtomicBool::new(false),
             timer: Timer::for_thread(me.clone()),
-            name: IrqSpinLock::new(Rank::Sched, [0; NAME_MAX + 1]),
+            name: IrqSpinLock::new(class::THREAD_NAME, [0; NAME_MAX + 1]),
             waits_for_wall: AtomicBool::new(false),
             clear_child_tid: AtomicUsize::new(0),
             robust_list: AtomicUsize::new(0),
             signals: ThreadSignals::new(),
+            #[cfg(all(unibody_kernel, debug_assertions))]
+            held: UnsafeCell::new(libos_base::sync::check::Held::new()),
             finished: AtomicBool::new(false),
         }))
     }

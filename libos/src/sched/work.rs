@@ -6,6 +6,7 @@ use super::thread::current;
 use core::sync::atomic::Ordering::Relaxed;
 use hw::frame::TrapFrame;
 use libos_base::percpu::work::{RESCHED, SIGNAL};
+use libos_base::sync::check;
 use libos_base::{Errno, Result};
 
 /// The program as it is about to go on.
@@ -47,6 +48,7 @@ pub fn exit_work(ctx: &mut ExitContext<'_>) -> bool {
 /// Continues the program with `regs`, work done first. The caller's kernel stack is given up.
 pub(crate) fn enter_program(mut regs: TrapFrame, xsave: Option<*mut u8>) -> ! {
     loop {
+        check::nothing_held("the exit to the program");
         hw::disable_interrupts();
         if hw::head().work.load(Relaxed) == 0 && !current().signals.work_due() {
             // SAFETY: `regs` is a program context with interrupts on and the program's segments; `xsave`, if any, is a

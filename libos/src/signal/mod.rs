@@ -4,7 +4,7 @@
 //! interrupted, and takes it on its way back to the program ([`deliver`]), when its kernel stack is empty. So a handler
 //! may leave by siglongjmp: there is nothing to clean up.
 //!
-//! Locks: every queue and the table of actions have one `IrqSpinLock` (Rank::Signal) each; no two are held at once.
+//! Locks: every queue and the table of actions have one `IrqSpinLock` each.
 #![cfg_attr(not(unibody_kernel), allow(dead_code, reason = "host builds test the logic and never switch threads"))]
 
 #[cfg(unibody_kernel)]

@@ -10,7 +10,7 @@ use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 
@@ -24,7 +24,7 @@ pub struct SignalFd {
     pollee: Pollee,
 }
 
-static ALL: SpinLock<Vec<Weak<SignalFd>>> = SpinLock::new(Rank::Table, Vec::new());
+static ALL: SpinLock<Vec<Weak<SignalFd>>> = SpinLock::new(class::SIGNALFDS, Vec::new());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// A signal was queued somewhere.

@@ -4,7 +4,7 @@ use super::queue::Queue;
 use crate::sched::Thread;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use libos_base::abi::signal::{DefaultAction as Act, SigSet, default_action};
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 
 libos_base::abi_struct! {
     /// The kernel's struct sigaction (x86-64).
@@ -55,11 +55,11 @@ pub(super) struct Process {
 }
 
 pub(super) static PROCESS: Process =
-    Process { pending: IrqSpinLock::new(Rank::Signal, Queue::new()), pending_set: AtomicU64::new(0) };
+    Process { pending: IrqSpinLock::new(class::SIGNALS, Queue::new()), pending_set: AtomicU64::new(0) };
 
 /// What is done about each signal. All zeros at first: apart from [`PROCESS`], it lies in `.bss`.
 pub(super) static ACTIONS: IrqSpinLock<[Action; 64]> =
-    IrqSpinLock::new(Rank::Signal, [Action { handler: SIG_DFL, flags: 0, restorer: 0, mask: 0 }; 64]);
+    IrqSpinLock::new(class::SIGNAL_ACTIONS, [Action { handler: SIG_DFL, flags: 0, restorer: 0, mask: 0 }; 64]);
 
 /// What is done about a signal.
 pub(super) fn action(signo: i32) -> Action {
@@ -76,7 +76,7 @@ impl ThreadSignals {
     pub const fn new() -> Self {
         Self {
             blocked: AtomicU64::new(0),
-            pending: IrqSpinLock::new(Rank::Signal, Queue::new()),
+            pending: IrqSpinLock::new(class::SIGNALS, Queue::new()),
             pending_set: AtomicU64::new(0),
             waited: AtomicU64::new(0),
             altstack: [AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(super::SS_DISABLE)],

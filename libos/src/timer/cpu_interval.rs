@@ -7,7 +7,7 @@ use super::{Expire, Setting, Timer};
 use crate::signal::{self, Info, SIGPROF, SIGVTALRM};
 use alloc::sync::{Arc, Weak};
 use libos_base::Result;
-use libos_base::sync::{Mutex, Once};
+use libos_base::sync::{Mutex, Once, class};
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ fn alarm(which: Which) -> Result<&'static Arc<Alarm>> {
     let a = super::owned(|me: Weak<Alarm>, timer| Alarm {
         timer: timer(me),
         signo,
-        setting: Mutex::new(Setting::default()),
+        setting: Mutex::new(class::CPU_TIMER, Setting::default()),
     })?;
     Ok(place.set(|| a))
 }

@@ -8,7 +8,7 @@ use crate::signal::{self, SIGKILL, SIGXCPU};
 use alloc::sync::{Arc, Weak};
 use libos_base::Result;
 use libos_base::limits::{self, INFINITY};
-use libos_base::sync::{Mutex, Once};
+use libos_base::sync::{Mutex, Once, class};
 use libos_base::time::{NS, monotonic_ns};
 
 /// How late a signal may be.
@@ -62,7 +62,10 @@ pub fn change(set: impl FnOnce() -> Result<()>) -> Result<()> {
     let watch = match WATCH.get() {
         Some(w) => w,
         None => {
-            let w = super::owned(|me: Weak<Watch>, timer| Watch { timer: timer(me), lock: Mutex::new(()) })?;
+            let w = super::owned(|me: Weak<Watch>, timer| Watch {
+                timer: timer(me),
+                lock: Mutex::new(class::CPU_LIMIT, ()),
+            })?;
             WATCH.set(|| w)
         }
     };

@@ -7,7 +7,7 @@ use super::wall::When;
 use super::{Expire, Setting, Timer};
 use crate::signal::{self, Info, SIGALRM};
 use alloc::sync::{Arc, Weak};
-use libos_base::sync::{Mutex, Once};
+use libos_base::sync::{Mutex, Once, class};
 use libos_base::{Result, time};
 
 struct Alarm {
@@ -69,7 +69,10 @@ fn alarm() -> Result<&'static Arc<Alarm>> {
     if let Some(a) = ALARM.get() {
         return Ok(a);
     }
-    let a = super::owned(|me: Weak<Alarm>, timer| Alarm { timer: timer(me), state: Mutex::new(State::default()) })?;
+    let a = super::owned(|me: Weak<Alarm>, timer| Alarm {
+        timer: timer(me),
+        state: Mutex::new(class::INTERVAL_TIMER, State::default()),
+    })?;
     signal::ON_ALARM_TAKEN.provide(&(taken as fn()));
     Ok(ALARM.set(|| a))
 }

@@ -22,7 +22,7 @@ use crate::sched::{self, Thread, Unpark, cpu, this_cpu};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
-use libos_base::sync::{IrqSpinLock, Once, Rank};
+use libos_base::sync::{IrqSpinLock, Once, class};
 use libos_base::thread::Park;
 use libos_base::{Result, time};
 
@@ -70,7 +70,7 @@ pub(crate) type Heap = heap::Heap<Entry>;
 /// Timers that exist; every heap has room for them.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// What the kernel thread must call.
-static DUE: IrqSpinLock<Vec<Arc<dyn Expire>>> = IrqSpinLock::new(Rank::Sched, Vec::new());
+static DUE: IrqSpinLock<Vec<Arc<dyn Expire>>> = IrqSpinLock::new(class::TIMERS_DUE, Vec::new());
 static WORKER: Once<Arc<Thread>> = Once::new();
 
 /// Makes room for one more timer in every heap. ENOMEM.

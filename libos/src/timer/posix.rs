@@ -9,7 +9,7 @@ use super::{Expire, Setting, Timer};
 use crate::signal::{self, Expiry, Info, Sent, code};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result};
 
 /// How an expiry is told.
@@ -44,12 +44,11 @@ pub struct PosixTimer {
     pub line: Line,
     id: usize,
     notify: Notify,
-    /// Before the locks of signal queues, which are not held together with it.
     state: Mutex<State>,
 }
 
 /// By id.
-static ALL: Mutex<Vec<Option<Arc<PosixTimer>>>> = Mutex::new(Vec::new());
+static ALL: Mutex<Vec<Option<Arc<PosixTimer>>>> = Mutex::new(class::POSIX_TIMERS, Vec::new());
 
 impl State {
     /// Sets the timer to the next expiry.
@@ -157,7 +156,7 @@ pub fn create(line: Line, notify: Option<Notify>) -> Result<usize> {
         line,
         id,
         notify,
-        state: Mutex::new(State::default()),
+        state: Mutex::new(class::POSIX_TIMER, State::default()),
     })?;
     signal::for_timers(made.target(), |q| q.add_timer()).unwrap_or(Ok(()))?;
     all[id] = Some(made);

@@ -9,7 +9,7 @@ use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 
@@ -49,7 +49,7 @@ impl TimerFd {
             me,
             clock,
             flags: AtomicU32::new(flags.bits()),
-            state: Mutex::new(State::default()),
+            state: Mutex::new(class::TIMERFD, State::default()),
             pollee: Pollee::new(),
         })
     }

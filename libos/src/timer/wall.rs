@@ -11,7 +11,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::*;
 use libos_base::Result;
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::thread::{self, FOREVER, Park, Wake};
 use libos_base::time::{NS, monotonic_ns, realtime_ns};
 
@@ -105,7 +105,7 @@ pub trait OnStep: Send + Sync {
     fn stepped(&self);
 }
 
-static TOLD: SpinLock<Vec<Weak<dyn OnStep>>> = SpinLock::new(Rank::Table, Vec::new());
+static TOLD: SpinLock<Vec<Weak<dyn OnStep>>> = SpinLock::new(class::WALL_WATCHERS, Vec::new());
 
 /// Tells `who` of steps from now on, as long as it exists. Once for each object. ENOMEM.
 pub fn tell(who: Weak<dyn OnStep>) -> Result<()> {

@@ -35,7 +35,7 @@ pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
         let target_dir = cache.join("target").join(name);
         let mut flags = FLAGS.map(str::to_owned).to_vec();
         if debug {
-            flags.extend(["--cfg=unibody_debug", "-Cdebug-assertions=yes", "-Coverflow-checks=yes"].map(str::to_owned));
+            flags.extend(["-Cdebug-assertions=yes", "-Coverflow-checks=yes"].map(str::to_owned));
         }
         // The sources' folder must not show in the image.
         flags.push(format!("--remap-path-prefix={}=unibody", project.display()));

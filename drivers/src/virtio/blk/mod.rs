@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use chain::{Cutter, Limits};
 use libos_base::Errno;
 use libos_base::block::{BlockDevice, Completion, Op, Request};
-use libos_base::sync::{IrqSpinLock, Mutex, Once, Rank};
+use libos_base::sync::{IrqSpinLock, Mutex, Once, class};
 use ring::Ring;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{Error, Result};
@@ -78,13 +78,13 @@ impl Blk {
         let limits = rings.1;
         core.rings.set(|| rings.0);
         device.transport.finish_init();
-        core.device.set(|| IrqSpinLock::new(Rank::Table, device));
+        core.device.set(|| IrqSpinLock::new(class::DISK_DEVICE, device));
         core.rings().iter().for_each(Ring::start);
         let serial = core.rings().first().and_then(|r| r.id().ok()).map(|id| text(&id)).unwrap_or_default();
         if info.unsafe_cache && !info.read_only {
             libos_base::warn!("{name}: the disk has no flush command: what is written may be lost if the host fails");
         }
-        let (name, changing) = (String::from(name), Mutex::new(()));
+        let (name, changing) = (String::from(name), Mutex::new(class::DISK_GEOMETRY, ()));
         Ok(Arc::new(Self { core, info, limits, name, serial, cpu: options.cpu, changing }))
     }
 

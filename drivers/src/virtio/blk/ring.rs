@@ -7,7 +7,7 @@ use crate::virtio::transport::Notifier;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::block::{Completion, Op};
-use libos_base::sync::{IrqSpinLock, Rank, WaitQueue};
+use libos_base::sync::{IrqSpinLock, WaitQueue, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 
@@ -86,7 +86,7 @@ impl Ring {
         owner.resize(size.into(), 0);
         scratch.try_reserve_exact(size.into()).ok()?;
         let state = State { queue, lines, slots, free, owner, scratch, starving: false, late: false, dead: false };
-        Some(Self { state: IrqSpinLock::new(Rank::Device, state), room: WaitQueue::new() })
+        Some(Self { state: IrqSpinLock::new(class::DISK_RING, state), room: WaitQueue::new() })
     }
 
     /// Asks for interrupts from now on.

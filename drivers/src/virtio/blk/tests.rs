@@ -5,6 +5,7 @@ use alloc::vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use libos_base::block::{self, SECTOR, Segment};
 use libos_base::page::Page;
+use libos_base::sync::class;
 use std::time::{Duration, Instant};
 
 const PLAIN: Raw = Raw {
@@ -30,7 +31,7 @@ fn disk(raw: Raw, size: u16, event_idx: bool) -> (Blk, Sim) {
     let limits = Limits::new(&info, q.size());
     core.rings.set(|| vec![Ring::new(q).unwrap()]);
     core.rings()[0].start();
-    let (name, changing) = (String::from("vda"), Mutex::new(()));
+    let (name, changing) = (String::from("vda"), Mutex::new(class::DISK_GEOMETRY, ()));
     (Blk { core, info, limits, name, serial: String::new(), cpu: || 0, changing }, sim)
 }
 

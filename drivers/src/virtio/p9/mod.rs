@@ -15,7 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
-use libos_base::sync::{IrqSpinLock, Mutex, Rank, WaitQueue};
+use libos_base::sync::{IrqSpinLock, Mutex, WaitQueue, class};
 use libos_base::thread::{self, FOREVER};
 use libos_base::{Errno, time};
 use ring::{REPLY, REQUEST, Reply, Ring, Slot};
@@ -51,7 +51,7 @@ struct Shared {
 
 impl Shared {
     fn new() -> Arc<Self> {
-        Arc::new(Self { ring: IrqSpinLock::new(Rank::Device, None), room: WaitQueue::new() })
+        Arc::new(Self { ring: IrqSpinLock::new(class::P9_RING, None), room: WaitQueue::new() })
     }
 
     /// Takes replies from the device and wakes whom they are for.
@@ -79,7 +79,7 @@ impl P9 {
         let shared = Shared::new();
         match Self::bring_up(&mut device, &shared) {
             Ok((tag, max_pages, polled)) => {
-                Ok(Self { tag, shared, device: Some(Mutex::new(device)), polled, max_pages })
+                Ok(Self { tag, shared, device: Some(Mutex::new(class::P9_DEVICE, device)), polled, max_pages })
             }
             Err(e) => {
                 // The ring is gone: the device must forget it too.

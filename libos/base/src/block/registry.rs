@@ -2,11 +2,11 @@
 
 use super::BlockDevice;
 use crate::Result;
-use crate::sync::{Rank, SpinLock};
+use crate::sync::{SpinLock, class};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-static DEVICES: SpinLock<Vec<Arc<dyn BlockDevice>>> = SpinLock::new(Rank::Table, Vec::new());
+static DEVICES: SpinLock<Vec<Arc<dyn BlockDevice>>> = SpinLock::new(class::DISKS, Vec::new());
 
 /// Makes a device known. ENOMEM.
 pub fn register(device: Arc<dyn BlockDevice>) -> Result<()> {

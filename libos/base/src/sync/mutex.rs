@@ -4,7 +4,8 @@
 //! out for good. So a waiter that was woken and found the lock taken again asks for it to be handed over: the next unlock
 //! does not free it but leaves it to the waiters. Linux' mutex does the same.
 
-use super::WaitQueue;
+use super::check::{Order, Token};
+use super::{WaitQueue, class};
 use crate::thread::FOREVER;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
@@ -17,8 +18,12 @@ const CONTENDED: u32 = 2;
 /// Nobody's, but only for those who have waited.
 const GRANTED: u32 = 3;
 
+/// For [`Mutex::lock_nested`]: the locks of this class have an order of their own, and this one comes after the others.
+pub const DEEPER: u8 = u8::MAX;
+
 /// A sleeping lock. Not usable in interrupts or under spin locks. Waiting is not interrupted by signals.
 pub struct Mutex<T: ?Sized> {
+    order: Order,
     lock: Lock,
     value: UnsafeCell<T>,
 }
@@ -39,13 +44,14 @@ unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 /// Holds a [`Mutex`].
 pub struct MutexGuard<'a, T: ?Sized> {
     lock: &'a Mutex<T>,
+    token: Token,
 }
 
 impl<T> Mutex<T> {
     /// A free lock.
-    pub const fn new(value: T) -> Self {
+    pub const fn new(class: class::Blocking, value: T) -> Self {
         let lock = Lock { state: AtomicU32::new(FREE), starved: AtomicBool::new(false), waiters: WaitQueue::new() };
-        Self { lock, value: UnsafeCell::new(value) }
+        Self { order: Order::new(class.0), lock, value: UnsafeCell::new(value) }
     }
     /// The value.
     pub fn into_inner(self) -> T {
@@ -56,16 +62,27 @@ impl<T> Mutex<T> {
 impl<T: ?Sized> Mutex<T> {
     /// Waits until the lock is free.
     #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.lock_nested(0)
+    }
+
+    /// The same, perhaps under locks of the same class whose `step` is smaller, or under any with [`DEEPER`]: for classes
+    /// whose order among themselves is [stated](super::class::Nests::Stated).
+    #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
+    pub fn lock_nested(&self, step: u8) -> MutexGuard<'_, T> {
+        self.order.wanted(step);
         if !self.lock.take_free() {
             self.lock.lock_slow();
         }
-        MutexGuard { lock: self }
+        MutexGuard { lock: self, token: self.order.taken(step) }
     }
 
     /// The lock if it is free.
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.lock.take_free().then(|| MutexGuard { lock: self })
+        self.lock.take_free().then(|| MutexGuard { lock: self, token: self.order.taken(0) })
     }
 }
 
@@ -136,6 +153,7 @@ impl Lock {
 impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        self.token.release();
         let lock = &self.lock.lock;
         if lock.state.compare_exchange(HELD, FREE, Ordering::Release, Ordering::Relaxed).is_err() {
             lock.unlock_slow();
@@ -158,20 +176,14 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
     }
 }
 
-impl<T: Default> Default for Mutex<T> {
-    fn default() -> Self {
-        Self::new(T::default())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Mutex;
+    use super::{Mutex, class};
     use std::sync::Arc;
 
     #[test]
     fn counts_exactly_under_contention() {
-        let m = Arc::new(Mutex::new(0u64));
+        let m = Arc::new(Mutex::new(class::PIPE, 0u64));
         let ts: Vec<_> = (0..4)
             .map(|_| {
                 let m = m.clone();
@@ -188,7 +200,7 @@ mod tests {
 
     #[test]
     fn trying_in_vain_leaves_the_lock_held() {
-        let m = Mutex::new(());
+        let m = Mutex::new(class::PIPE, ());
         let held = m.lock();
         assert!(m.try_lock().is_none() && m.try_lock().is_none());
         drop(held);
@@ -197,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_waiter_gets_its_turn() {
-        let m = Arc::new(Mutex::new(false));
+        let m = Arc::new(Mutex::new(class::PIPE, false));
         let theirs = m.clone();
         let (send, started) = std::sync::mpsc::channel();
         let greedy = std::thread::spawn(move || {

@@ -1,8 +1,8 @@
 //! Spin locks: short critical sections that never block, fault or allocate much.
 
-use super::Rank;
-use super::order::Order;
-use crate::percpu::{preempt_disable, preempt_enable};
+use super::check::{Order, Token};
+use super::class;
+use crate::percpu::{interrupts_off, preempt_disable, preempt_enable, restore_interrupts};
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 
@@ -20,34 +20,36 @@ pub struct SpinLock<T: ?Sized> {
 
 /// Holds a [`SpinLock`].
 pub struct SpinGuard<'a, T: ?Sized> {
-    order: Order,
+    token: Token,
     /// Released by hand: before preemption comes back, and without a look whether it is there.
     inner: ManuallyDrop<RawGuard<'a, T>>,
 }
 
 impl<T> SpinLock<T> {
     /// A free lock.
-    pub const fn new(rank: Rank, value: T) -> Self {
-        Self { order: Order::new(rank), inner: Raw::new(value) }
+    pub const fn new(class: class::Spin, value: T) -> Self {
+        Self { order: Order::new(class.0), inner: Raw::new(value) }
     }
 }
 
 impl<T: ?Sized> SpinLock<T> {
     /// Spins until the lock is free.
     #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock(&self) -> SpinGuard<'_, T> {
         preempt_disable();
-        self.order.acquire();
-        SpinGuard { order: self.order, inner: ManuallyDrop::new(self.inner.lock()) }
+        let token = self.order.take();
+        SpinGuard { token, inner: ManuallyDrop::new(self.inner.lock()) }
     }
 
     /// The lock if it is free.
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
         preempt_disable();
         match self.inner.try_lock() {
             Some(g) => {
-                self.order.acquire();
-                Some(SpinGuard { order: self.order, inner: ManuallyDrop::new(g) })
+                let token = self.order.taken(0);
+                Some(SpinGuard { token, inner: ManuallyDrop::new(g) })
             }
             None => {
                 preempt_enable();
@@ -62,7 +64,7 @@ impl<T: ?Sized> Drop for SpinGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: this is the guard's end; nothing touches `inner` behind it.
         unsafe { ManuallyDrop::drop(&mut self.inner) };
-        self.order.release();
+        self.token.release();
         preempt_enable();
     }
 }
@@ -75,36 +77,38 @@ pub struct IrqSpinLock<T: ?Sized> {
 
 /// Holds an [`IrqSpinLock`].
 pub struct IrqGuard<'a, T: ?Sized> {
-    order: Order,
+    token: Token,
     inner: ManuallyDrop<RawGuard<'a, T>>,
     enable: bool,
 }
 
 impl<T> IrqSpinLock<T> {
     /// A free lock.
-    pub const fn new(rank: Rank, value: T) -> Self {
-        Self { order: Order::new(rank), inner: Raw::new(value) }
+    pub const fn new(class: class::Irq, value: T) -> Self {
+        Self { order: Order::new(class.0), inner: Raw::new(value) }
     }
 }
 
 impl<T: ?Sized> IrqSpinLock<T> {
     /// Turns interrupts off and spins until the lock is free.
     #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock(&self) -> IrqGuard<'_, T> {
         let enable = interrupts_off();
         preempt_disable();
-        self.order.acquire();
-        IrqGuard { order: self.order, inner: ManuallyDrop::new(self.inner.lock()), enable }
+        let token = self.order.take();
+        IrqGuard { token, inner: ManuallyDrop::new(self.inner.lock()), enable }
     }
 
     /// The lock if it is free.
+    #[cfg_attr(debug_assertions, track_caller)]
     pub fn try_lock(&self) -> Option<IrqGuard<'_, T>> {
         let enable = interrupts_off();
         preempt_disable();
         match self.inner.try_lock() {
             Some(g) => {
-                self.order.acquire();
-                Some(IrqGuard { order: self.order, inner: ManuallyDrop::new(g), enable })
+                let token = self.order.taken(0);
+                Some(IrqGuard { token, inner: ManuallyDrop::new(g), enable })
             }
             None => {
                 restore_interrupts(enable);
@@ -129,34 +133,9 @@ impl<T: ?Sized> Drop for IrqGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: this is the guard's end; nothing touches `inner` behind it.
         unsafe { ManuallyDrop::drop(&mut self.inner) };
-        self.order.release();
+        self.token.release();
         restore_interrupts(self.enable);
         preempt_enable();
-    }
-}
-
-/// Turns interrupts off; whether they were on.
-#[inline(always)]
-fn interrupts_off() -> bool {
-    #[cfg(unibody_kernel)]
-    {
-        let flags: u64;
-        // SAFETY: reads the flags and turns interrupts off; restored by the guard.
-        unsafe { core::arch::asm!("pushfq", "pop {}", "cli", out(reg) flags) };
-        flags & 0x200 != 0
-    }
-    #[cfg(not(unibody_kernel))]
-    false
-}
-
-#[inline(always)]
-fn restore_interrupts(enable: bool) {
-    if enable {
-        #[cfg(unibody_kernel)]
-        // SAFETY: they were on when the guard was made.
-        unsafe {
-            core::arch::asm!("sti");
-        }
     }
 }
 

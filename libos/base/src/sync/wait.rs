@@ -1,6 +1,6 @@
 //! Wait queues.
 
-use super::{IrqSpinLock, Rank};
+use super::{IrqSpinLock, class};
 use crate::thread::{self, Park, Wake};
 use crate::{Errno, Result};
 use alloc::collections::VecDeque;
@@ -20,7 +20,7 @@ pub struct WaitQueue {
 impl WaitQueue {
     /// No waiters.
     pub const fn new() -> Self {
-        Self { list: IrqSpinLock::new(Rank::Wait, VecDeque::new()) }
+        Self { list: IrqSpinLock::new(class::WAIT, VecDeque::new()) }
     }
 
     /// Blocks until `ready` gives a value. `ready` runs without locks of ours. ETIMEDOUT at the deadline;

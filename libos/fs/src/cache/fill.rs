@@ -1,5 +1,6 @@
 //! Reading: hits, misses, and reading ahead of who reads in order.
 
+use super::level::{self, May};
 use super::tree::{Found, PAGE, new_leaf, pages_of};
 use super::{FileCache, global};
 use crate::inode::Pattern;
@@ -79,11 +80,12 @@ impl FileCache {
 
     /// Reads from `pos`, up to the file's end.
     pub fn read(&self, mut pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        let may = &mut level::filling();
         let start = dst.done();
         while dst.left() > 0 {
             let off = (pos % PAGE) as usize;
             let wanted = ((off + dst.left()).div_ceil(PAGE_SIZE)).min(BATCH);
-            let put = self.get_sized(pos / PAGE, wanted as u32).and_then(|(page, size)| {
+            let put = self.get_sized(may, pos / PAGE, wanted as u32).and_then(|(page, size)| {
                 let n = (dst.left() as u64).min(size.saturating_sub(pos)) as usize;
                 match page {
                     Some(p) if n > 0 => {
@@ -108,12 +110,12 @@ impl FileCache {
     }
 
     /// The page at `index`, read if need be; `wanted` pages from there on will be asked for. `None`: past the end.
-    pub(super) fn get(&self, index: u64, wanted: u32) -> Result<Option<Arc<Page>>> {
-        self.get_sized(index, wanted).map(|(page, _)| page)
+    pub(super) fn get(&self, may: &mut May<'_>, index: u64, wanted: u32) -> Result<Option<Arc<Page>>> {
+        self.get_sized(may, index, wanted).map(|(page, _)| page)
     }
 
     /// As `get`, with the file's length at that moment.
-    fn get_sized(&self, index: u64, wanted: u32) -> Result<(Option<Arc<Page>>, u64)> {
+    fn get_sized(&self, may: &mut May<'_>, index: u64, wanted: u32) -> Result<(Option<Arc<Page>>, u64)> {
         loop {
             let (found, size) = {
                 let mut t = self.tree.lock();
@@ -129,9 +131,9 @@ impl FileCache {
                 }
                 Found::Missing => {
                     let n = self.streams.lock().miss(index, wanted, self.pattern());
-                    match self.fill(index, n as usize) {
+                    match self.fill(may, index, n as usize) {
                         // What was read ahead may be unreadable; that is not yet the caller's trouble.
-                        Err(_) if n > 1 => self.fill(index, 1)?,
+                        Err(_) if n > 1 => self.fill(may, index, 1)?,
                         r => r?,
                     }
                 }
@@ -140,7 +142,7 @@ impl FileCache {
     }
 
     /// Reads up to `n` pages from `index` on, as far as they are missing.
-    fn fill(&self, index: u64, n: usize) -> Result<()> {
+    fn fill(&self, may: &mut May<'_>, index: u64, n: usize) -> Result<()> {
         let backing = self.backing.upgrade().ok_or(Errno::EIO)?;
         let mut pages: Vec<Arc<Page>> = Vec::new();
         let n = n.clamp(1, BATCH);
@@ -149,7 +151,7 @@ impl FileCache {
         }
         let n = n.min(pages.capacity());
         for at in index..index + n as u64 {
-            if !self.add_missing(at, &mut pages)? {
+            if !self.add_missing(may, at, &mut pages)? {
                 break;
             }
         }
@@ -171,7 +173,7 @@ impl FileCache {
 
     /// Puts a page that is to be read at `at`. False: there is one, or the file is shorter, or memory is short and the
     /// page would only be read ahead.
-    fn add_missing(&self, at: u64, pages: &mut Vec<Arc<Page>>) -> Result<bool> {
+    fn add_missing(&self, may: &mut May<'_>, at: u64, pages: &mut Vec<Arc<Page>>) -> Result<bool> {
         let wants = |t: &super::Tree| at < pages_of(t.size) && !t.has(at);
         if !wants(&self.tree.lock()) {
             return Ok(false);
@@ -179,7 +181,7 @@ impl FileCache {
         // Who cuts this file or writes to it may wait for the pages added so far, with the locks of write-back held: from
         // the second page on nothing may be written back for them.
         let page = if pages.is_empty() {
-            global::new_page()?
+            global::new_page(may)?
         } else {
             let Some(p) = global::spare_page() else { return Ok(false) };
             p
@@ -249,7 +251,7 @@ impl FileCache {
                 at += 1;
                 continue;
             }
-            if self.fill(at, n as usize).is_err() {
+            if self.fill(&mut level::filling(), at, n as usize).is_err() {
                 return;
             }
             at += 1;

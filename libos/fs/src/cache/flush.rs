@@ -1,6 +1,7 @@
 //! Write-back of one file.
 
 use super::fill::BATCH;
+use super::level::{self, May};
 use super::tree::{PAGE, pages_of};
 use super::{Backing, FileCache, global};
 use alloc::sync::Arc;
@@ -16,16 +17,21 @@ impl FileCache {
     /// Linux: memory would fill up with it otherwise. ENOMEM is not the storage's error: nothing was lost, the pages stay
     /// dirty, and only the caller is told.
     pub fn flush(&self, bytes: Range<u64>) -> Result<()> {
+        self.write_back(&mut level::filling(), bytes)
+    }
+
+    /// The same, at a level.
+    pub(super) fn write_back(&self, may: &mut May<'_>, bytes: Range<u64>) -> Result<()> {
         // Dropped last: it may be all that keeps the inode, and this cache with it.
         let Some(backing) = self.backing.upgrade() else { return Ok(()) };
-        let result = self.store(bytes, &*backing);
+        let result = self.store(may, bytes, &*backing);
         global::settled(self);
         result
     }
 
-    fn store(&self, bytes: Range<u64>, backing: &dyn Backing) -> Result<()> {
+    fn store(&self, may: &mut May<'_>, bytes: Range<u64>, backing: &dyn Backing) -> Result<()> {
         let mut range = bytes.start / PAGE..pages_of(bytes.end);
-        let _s = self.storing.lock();
+        let _s = self.storing.lock(may);
         let dirty = self.tree.lock().dirty;
         if dirty == 0 {
             return Ok(());
@@ -81,12 +87,12 @@ impl FileCache {
     }
 
     /// Writes back when too much is dirty: whoever makes pages dirty faster than the storage takes them waits here.
-    pub(super) fn throttle(&self) {
+    pub(super) fn throttle(&self, may: &mut May<'_>) {
         global::look_after();
         if global::over_limit() {
             // Errors are told by the file's error sequence.
-            let _ = self.flush(0..u64::MAX);
-            global::help();
+            let _ = self.write_back(may, 0..u64::MAX);
+            global::help(may);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! All caches together: how much is dirty and how much may be, and what can be dropped.
 
+use super::level::{self, May};
 use super::tree::Gone;
 use super::{Backing, FileCache, thread};
 use alloc::collections::BTreeMap;
@@ -7,7 +8,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use libos_base::page::Page;
-use libos_base::sync::{Once, Rank, SpinLock};
+use libos_base::sync::{Once, SpinLock, class};
 use libos_base::{Result, memory};
 
 /// A file with dirty pages.
@@ -25,7 +26,8 @@ struct Lists {
     hand: u64,
 }
 
-static LISTS: SpinLock<Lists> = SpinLock::new(Rank::Table, Lists { all: BTreeMap::new(), dirty: Vec::new(), hand: 0 });
+static LISTS: SpinLock<Lists> =
+    SpinLock::new(class::CACHE_LISTS, Lists { all: BTreeMap::new(), dirty: Vec::new(), hand: 0 });
 static NEXT: AtomicU64 = AtomicU64::new(1);
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static DIRTY: AtomicUsize = AtomicUsize::new(0);
@@ -185,24 +187,24 @@ pub(super) fn dirty_files(f: impl Fn(&FileCache) -> bool) -> Vec<Held> {
 
 /// Writes back what is dirty in all files. Errors are told by the files' error sequences; the first is given too.
 pub fn write_back_all() -> Result<()> {
-    write_back(|c| !c.is_orphan())
+    write_back(&mut level::filling(), |c| !c.is_orphan())
 }
 
-fn write_back(f: impl Fn(&FileCache) -> bool) -> Result<()> {
+fn write_back(may: &mut May<'_>, f: impl Fn(&FileCache) -> bool) -> Result<()> {
     let mut result = Ok(());
     for file in dirty_files(f) {
-        result = result.and(file.cache.flush(0..u64::MAX));
+        result = result.and(file.cache.write_back(may, 0..u64::MAX));
     }
     result
 }
 
 /// Writes back until no more is dirty than may be, or nothing helps.
-pub(super) fn help() {
+pub(super) fn help(may: &mut May<'_>) {
     for file in dirty_files(|_| true) {
         if !over_limit() {
             break;
         }
-        let _ = file.cache.flush(0..u64::MAX);
+        let _ = file.cache.write_back(may, 0..u64::MAX);
     }
 }
 
@@ -217,12 +219,12 @@ pub(super) fn spare_page() -> Option<Arc<Page>> {
     if scarce() { None } else { Page::new().ok() }
 }
 
-/// A page for a cache: with little memory left others are dropped for it, and if need be written back first. No lock
-/// of write-back may be held, and no page be on its way from the storage: who holds such a lock may wait for it.
-pub(super) fn new_page() -> Result<Arc<Page>> {
+/// A page for a cache: with little memory left others are dropped for it, and if need be written back first. No page
+/// may be on its way from the storage: who holds a lock of write-back may wait for it.
+pub(super) fn new_page(may: &mut May<'_>) -> Result<Arc<Page>> {
     if scarce() {
         // Others, who cannot wait for a file to be written when they need a page, are to find some.
-        make_room(64);
+        find_room(may, 64);
     }
     let mut tried = false;
     loop {
@@ -230,7 +232,7 @@ pub(super) fn new_page() -> Result<Arc<Page>> {
             Err(_) if reclaim(64) > 0 => {}
             Err(e) if core::mem::replace(&mut tried, true) => return Err(e),
             Err(_) => {
-                make_room(64);
+                find_room(may, 64);
             }
             ok => return ok,
         }
@@ -240,6 +242,10 @@ pub(super) fn new_page() -> Result<Arc<Page>> {
 /// Frees about `pages` pages, also those that are mapped or must be written first. Whether it freed any. No lock of
 /// write-back may be held.
 pub fn make_room(pages: usize) -> bool {
+    find_room(&mut level::filling(), pages)
+}
+
+fn find_room(may: &mut May<'_>, pages: usize) -> bool {
     let mut freed = reclaim(pages);
     if freed < pages {
         memory::unmap_untouched(pages - freed);
@@ -247,7 +253,7 @@ pub fn make_room(pages: usize) -> bool {
     }
     if freed < pages && dirty_pages() > 0 {
         // Errors are told by the files' error sequences.
-        let _ = write_back(|_| true);
+        let _ = write_back(may, |_| true);
         memory::unmap_untouched(pages - freed);
         freed += reclaim(pages - freed);
     }

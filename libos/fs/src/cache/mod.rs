@@ -10,8 +10,9 @@
 //! | `thread` | write-back in the background |
 //! | [`ErrorSeq`] | errors of write-back, told once to every open description |
 //!
-//! Locks, outermost first: `writer` (one write or truncation at a time) -> `storing` (one write-back at a time) -> what
-//! the file system takes in [`Backing`]; the page tree is under a spin lock. No lock of a [`Backing`] may be held around a
+//! `writer` is held for one write or truncation at a time, `storing` for one write-back, and under it what the file system
+//! takes in [`Backing`]: `level` has their order as types, a [`May`](level::May) is what a function may still take. The
+//! page tree is under a spin lock. No lock of a [`Backing`] may be held around a
 //! [`FileCache::write`] or [`FileCache::read`] *and* be taken in `read_pages` or `write_pages`: program memory that is
 //! copied may be a mapping of the same file and fault, and writers who meet the limit of dirty pages write back.
 //!
@@ -22,6 +23,7 @@ mod errors;
 mod fill;
 mod flush;
 mod global;
+mod level;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -40,7 +42,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use fill::Streams;
 use libos_base::Result;
 use libos_base::page::Page;
-use libos_base::sync::{Mutex, Rank, SpinLock, WaitQueue};
+use libos_base::sync::{Leveled, SpinLock, WaitQueue, class};
 use tree::{PAGE, Tree, pages_of};
 
 /// Where a file's pages come from and go to. See the module's comment about locks.
@@ -91,8 +93,8 @@ pub struct FileCache {
     tree: SpinLock<Tree>,
     /// Waiters for pages that are being read.
     filled: WaitQueue,
-    writer: Mutex<()>,
-    storing: Mutex<()>,
+    writer: Leveled<level::Writing, ()>,
+    storing: Leveled<level::Storing, ()>,
     /// Whether a page was ever mapped writable.
     mapped: AtomicBool,
     /// Whether it is in the list of dirty files. Changed under that list's lock.
@@ -113,15 +115,15 @@ impl FileCache {
             id,
             me: me.clone(),
             backing,
-            tree: SpinLock::new(Rank::Data, Tree::new(size)),
+            tree: SpinLock::new(class::CACHE_TREE, Tree::new(size)),
             filled: WaitQueue::new(),
-            writer: Mutex::new(()),
-            storing: Mutex::new(()),
+            writer: Leveled::new(class::CACHE_WRITER, ()),
+            storing: Leveled::new(class::CACHE_STORING, ()),
             mapped: AtomicBool::new(false),
             listed: AtomicBool::new(false),
             orphan: AtomicBool::new(false),
             pattern: AtomicU8::new(Pattern::Normal as u8),
-            streams: SpinLock::new(Rank::Data, Streams::default()),
+            streams: SpinLock::new(class::CACHE_STREAMS, Streams::default()),
             errors: ErrorSeq::new(),
         });
         global::add(&cache);
@@ -141,7 +143,7 @@ impl FileCache {
         if n == 0 {
             return None;
         }
-        let page = self.get(pos / PAGE, pages as u32).ok().flatten()?;
+        let page = self.get(&mut level::filling(), pos / PAGE, pages as u32).ok().flatten()?;
         Some(Extent::Page(page, off, n.min(PAGE - off as u64) as usize))
     }
 
@@ -167,17 +169,18 @@ impl FileCache {
 
     /// The page for a mapping; `None` past the end. With `for_write` it becomes dirty.
     pub fn page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
+        let may = &mut level::filling();
         loop {
             if index >= pages_of(self.size()) {
                 return Ok(None);
             }
-            let Some(page) = self.get(index, 1)? else { continue };
+            let Some(page) = self.get(may, index, 1)? else { continue };
             if !for_write {
                 return Ok(Some(page));
             }
             self.mapped.store(true, Relaxed);
             if self.mark(index, &page) {
-                self.throttle();
+                self.throttle(may);
                 return Ok(Some(page));
             }
         }

@@ -1,5 +1,6 @@
 //! Writing and truncation.
 
+use super::level::{self, Free};
 use super::tree::{Found, Gone, PAGE, Which, pages_of};
 use super::{FileCache, global};
 use alloc::sync::Arc;
@@ -7,6 +8,7 @@ use core::ops::Range;
 use libos_base::io::Source;
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
+use libos_base::sync::May;
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 
@@ -14,18 +16,20 @@ impl FileCache {
     /// Writes at `pos`; how much. The file grows as bytes arrive, and what it skips reads as zeros; the caller has
     /// seen to space for it.
     pub fn write(&self, mut pos: u64, src: &mut Source<'_>) -> Result<usize> {
-        let _w = self.writer.lock();
+        let mut may = May::<Free>::begin();
+        let (_w, mut may) = self.writer.lock(&mut may);
+        let may = &mut may.to();
         let start = src.done();
         if src.left() > 0 && pos > self.size() {
-            self.extend(pos)?;
+            self.extend(may, pos)?;
         }
         while src.left() > 0 {
             let off = (pos % PAGE) as usize;
             let n = src.left().min(PAGE_SIZE - off);
-            match self.write_piece(pos, n, src) {
+            match self.write_piece(may, pos, n, src) {
                 Ok(k) => {
                     pos += k as u64;
-                    self.throttle();
+                    self.throttle(may);
                     if k < n {
                         break;
                     }
@@ -38,7 +42,7 @@ impl FileCache {
     }
 
     /// Writes `n` bytes within one page.
-    fn write_piece(&self, pos: u64, n: usize, src: &mut Source<'_>) -> Result<usize> {
+    fn write_piece(&self, may: &mut level::May<'_>, pos: u64, n: usize, src: &mut Source<'_>) -> Result<usize> {
         let (index, off) = (pos / PAGE, (pos % PAGE) as usize);
         let (there, size) = {
             let mut t = self.tree.lock();
@@ -51,12 +55,12 @@ impl FileCache {
         // Nothing of what the storage has would stay: it need not be read.
         let whole = off == 0 && (n == PAGE_SIZE || pos + n as u64 >= size);
         let r = if !there && (behind || whole) {
-            self.write_fresh(pos, n, src, behind)
+            self.write_fresh(may, pos, n, src, behind)
         } else {
-            match self.get(index, 1) {
+            match self.get(may, index, 1) {
                 Ok(Some(page)) => {
                     let r = src.take_page(&page, off, n);
-                    if let Ok(k) = r { self.settle(pos, k, page).map(|()| k) } else { r }
+                    if let Ok(k) = r { self.settle(may, pos, k, page).map(|()| k) } else { r }
                 }
                 // Only truncation makes a file shorter, and that waits for us.
                 Ok(None) => Err(Errno::EIO),
@@ -68,9 +72,16 @@ impl FileCache {
     }
 
     /// Writes to a page that is not in memory and need not be read.
-    fn write_fresh(&self, pos: u64, n: usize, src: &mut Source<'_>, behind: bool) -> Result<usize> {
+    fn write_fresh(
+        &self,
+        may: &mut level::May<'_>,
+        pos: u64,
+        n: usize,
+        src: &mut Source<'_>,
+        behind: bool,
+    ) -> Result<usize> {
         let (index, off) = (pos / PAGE, (pos % PAGE) as usize);
-        let page = global::new_page()?;
+        let page = global::new_page(may)?;
         let k = src.take_page(&page, off, n)?;
         if k == n || behind && k > 0 {
             let end = pos + k as u64;
@@ -82,7 +93,7 @@ impl FileCache {
         }
         if k > 0 {
             // Somebody read the page meanwhile, or the source ended early and the rest of the page matters.
-            self.copy_over(pos, k, &page)?;
+            self.copy_over(may, pos, k, &page)?;
         }
         Ok(k)
     }
@@ -108,7 +119,7 @@ impl FileCache {
     }
 
     /// Bytes were copied into `page`: it is dirty, and the file reaches them.
-    fn settle(&self, pos: u64, n: usize, page: Arc<Page>) -> Result<()> {
+    fn settle(&self, may: &mut level::May<'_>, pos: u64, n: usize, page: Arc<Page>) -> Result<()> {
         if n == 0 {
             return Ok(());
         }
@@ -124,17 +135,17 @@ impl FileCache {
             self.became_dirty(1);
         }
         // Otherwise it was dropped as a clean page while bytes arrived.
-        if is { Ok(()) } else { self.copy_over(pos, n, &page) }
+        if is { Ok(()) } else { self.copy_over(may, pos, n, &page) }
     }
 
     /// Copies bytes that were written to `from`, which is not the file's page, to the page that is.
-    fn copy_over(&self, pos: u64, n: usize, from: &Page) -> Result<()> {
+    fn copy_over(&self, may: &mut level::May<'_>, pos: u64, n: usize, from: &Page) -> Result<()> {
         let (index, off) = (pos / PAGE, (pos % PAGE) as usize);
         loop {
-            let page = match self.get(index, 1)? {
+            let page = match self.get(may, index, 1)? {
                 Some(p) => p,
                 None => {
-                    let page = global::new_page()?;
+                    let page = global::new_page(may)?;
                     page.copy_from(off, from, off, n);
                     if self.put_dirty(index, &page, pos + n as u64, |t| !t.has(index))? {
                         return Ok(());
@@ -152,7 +163,7 @@ impl FileCache {
     }
 
     /// Makes the file reach to `to` with zeros. `writer` is held.
-    fn extend(&self, to: u64) -> Result<()> {
+    fn extend(&self, may: &mut level::May<'_>, to: u64) -> Result<()> {
         let old = self.size();
         let sparse = self.backing.upgrade().ok_or(Errno::EIO)?.sparse();
         let tail = (old % PAGE) as usize;
@@ -161,20 +172,20 @@ impl FileCache {
             let index = old / PAGE;
             let cached = self.wait_read(index);
             if cached || !sparse {
-                let Some(p) = self.get(index, 1)? else { return Err(Errno::EIO) };
+                let Some(p) = self.get(may, index, 1)? else { return Err(Errno::EIO) };
                 p.zero(tail, PAGE_SIZE);
                 if !sparse {
                     let end = to.min((index + 1) * PAGE);
-                    self.settle(old, (end - old) as usize, p)?;
+                    self.settle(may, old, (end - old) as usize, p)?;
                 }
             }
         }
         if !sparse {
             let mut at = pages_of(old);
             while at < pages_of(to) && at * PAGE < to {
-                let page = global::new_page()?;
+                let page = global::new_page(may)?;
                 self.put_dirty(at, &page, to.min((at + 1) * PAGE), |t| !t.has(at))?;
-                self.throttle();
+                self.throttle(may);
                 at += 1;
             }
         }
@@ -192,11 +203,13 @@ impl FileCache {
     /// Changes the file's length: pages behind it go, and what is added reads as zeros. No page that goes is on its way
     /// to the storage when this returns, so the space behind may be given up then. Only growing can fail.
     pub fn set_size(&self, len: u64) -> Result<()> {
-        let _w = self.writer.lock();
+        let mut may = May::<Free>::begin();
+        let (_w, mut may) = self.writer.lock(&mut may);
+        let may = &mut may.to();
         if len > self.size() {
-            return self.extend(len);
+            return self.extend(may, len);
         }
-        let storing = self.storing.lock();
+        let (storing, _) = self.storing.lock(may);
         self.tree.lock().size = len;
         self.drop_pages(&(pages_of(len)..u64::MAX), Which::All);
         let tail = (len % PAGE) as usize;
@@ -236,14 +249,16 @@ impl FileCache {
     /// Drops clean pages of these bytes that nobody maps, so that the next read asks the storage.
     pub fn invalidate(&self, bytes: Range<u64>) {
         // A page on its way to the storage is clean, but the storage does not have it yet.
-        let _s = self.storing.lock();
+        let mut may = level::filling();
+        let _s = self.storing.lock(&mut may);
         self.drop_pages(&(bytes.start / PAGE..pages_of(bytes.end)), Which::Unused);
     }
 
     /// The storage has other content now: drops all clean pages, also those that are mapped or in somebody's hand.
     pub fn outdated(&self) {
         {
-            let _s = self.storing.lock();
+            let mut may = level::filling();
+            let _s = self.storing.lock(&mut may);
             self.drop_pages(&(0..u64::MAX), Which::Clean);
         }
         libos_base::memory::unmap((&raw const *self).cast());

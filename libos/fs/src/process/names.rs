@@ -1,7 +1,6 @@
 //! Operations on names: mkdir, mknod, symlink, link, unlink, rmdir, rename.
 //!
-//! Locks: the rename lock (only renames of directories change who is above whom, and they hold it), then directories,
-//! parent before child; two unrelated ones by address.
+//! Only renames change who is above whom, and they hold the rename lock.
 
 use super::Process;
 use super::open::entry_name;
@@ -15,7 +14,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::mode::*;
 use libos_base::cred::cap;
-use libos_base::sync::{Mutex, MutexGuard};
+use libos_base::sync::{Mutex, MutexGuard, class};
 use libos_base::{Errno, Result};
 
 /// Flags of `renameat2`.
@@ -25,7 +24,7 @@ pub mod rename_flags {
     pub const WHITEOUT: u32 = 4;
 }
 
-static RENAME: Mutex<()> = Mutex::new(());
+static RENAME: Mutex<()> = Mutex::new(class::RENAME, ());
 
 /// Makes `name` in the locked directory `dir`, where it does not exist.
 pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -> Result<Arc<Dentry>> {
@@ -184,7 +183,7 @@ impl Process {
         if d.covers.load(Ordering::Acquire) > 0 {
             return Err(Errno::EBUSY);
         }
-        let mut below = d.children()?;
+        let mut below = d.children_under(1)?;
         check_empty(&d, &below)?;
         dir.inode().unlink(&name, &d.inode)?;
         below.dead = true;
@@ -244,10 +243,10 @@ fn lock_two<'a>(a: &'a Arc<Dentry>, b: &'a Arc<Dentry>) -> Result<(Guard<'a>, Op
     };
     if a_first {
         let ga = a.children()?;
-        Ok((ga, Some(b.children()?)))
+        Ok((ga, Some(b.children_under(1)?)))
     } else {
         let gb = b.children()?;
-        Ok((a.children()?, Some(gb)))
+        Ok((a.children_under(1)?, Some(gb)))
     }
 }
 
@@ -320,7 +319,7 @@ fn rename_locked(
             (true, false) => return Err(Errno::ENOTDIR),
             (false, true) => return Err(Errno::EISDIR),
             (true, true) => {
-                let g = o.children()?;
+                let g = o.children_under(2)?;
                 check_empty(o, &g)?;
                 victim_names = Some(g);
             }

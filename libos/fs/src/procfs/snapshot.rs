@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result};
 
 struct Snapshot {
@@ -36,7 +36,7 @@ pub(super) fn open(
     of_process: bool,
 ) -> Result<Arc<dyn FileLike>> {
     let flags = AtomicU32::new(flags.bits() & (OpenFlags::NONBLOCK.bits() | 3));
-    let (content, pos) = (Mutex::new(Vec::new()), Mutex::new(0));
+    let (content, pos) = (Mutex::new(class::SNAPSHOT, Vec::new()), Mutex::new(class::FILE_POSITION, 0));
     Ok(try_arc(Snapshot { path: path.clone(), node, tid, of_process, content, pos, flags })?)
 }
 

@@ -12,7 +12,7 @@ use alloc::sync::Arc;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
-use libos_base::sync::{Mutex, Rank, SpinLock};
+use libos_base::sync::{Mutex, SpinLock, class};
 use libos_base::{Errno, Result};
 
 /// Pages a tree leaf holds.
@@ -83,7 +83,7 @@ impl Data {
     /// Empty.
     pub fn new(fs: Arc<RamFs>) -> Self {
         let inner = Inner { len: 0, base: &[], leaves: BTreeMap::new(), held: 0 };
-        Self { fs, inner: SpinLock::new(Rank::Data, inner), writer: Mutex::new(()) }
+        Self { fs, inner: SpinLock::new(class::RAMFS_PAGES, inner), writer: Mutex::new(class::RAMFS_WRITER, ()) }
     }
     /// Replaces the content by these bytes, read where they are.
     pub fn set_base(&self, base: &'static [u8]) {

@@ -24,7 +24,7 @@ use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 
 /// One ramfs.
@@ -77,8 +77,8 @@ impl RamFs {
             S_IFREG => Body::File(Data::new(self.clone())),
             S_IFDIR => Body::Dir,
             S_IFLNK => Body::Link(try_vec(new.target)?),
-            S_IFIFO => Body::Fifo(SpinLock::new(Rank::Table, None)),
-            S_IFSOCK => Body::Socket(SpinLock::new(Rank::Table, None)),
+            S_IFIFO => Body::Fifo(SpinLock::new(class::RAMFS_FIFO, None)),
+            S_IFSOCK => Body::Socket(SpinLock::new(class::RAMFS_SOCKET, None)),
             S_IFCHR | S_IFBLK => Body::Device,
             _ => return Err(Errno::EINVAL),
         };
@@ -99,7 +99,7 @@ impl RamFs {
             kind: mode & S_IFMT,
             rdev,
             born,
-            meta: SpinLock::new(Rank::Data, meta),
+            meta: SpinLock::new(class::RAMFS_META, meta),
             body,
         })
         .inspect_err(|_| {

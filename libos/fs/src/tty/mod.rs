@@ -18,7 +18,7 @@ use file::TtyFile;
 use libos_base::abi::signal::SIGWINCH;
 use libos_base::io::Source;
 use libos_base::poll::{Events, Pollee, block_on};
-use libos_base::sync::{Mutex, Once};
+use libos_base::sync::{Mutex, Once, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 use line::{Effect, Line};
@@ -92,7 +92,7 @@ impl Tty {
             writing: false,
             over: false,
         };
-        try_arc(Self { state: Mutex::new(state), stream, readable: Pollee::new(), signal })
+        try_arc(Self { state: Mutex::new(class::TERMINAL, state), stream, readable: Pollee::new(), signal })
     }
 
     /// Takes what arrived, and hands over what waited for room. Whether nothing waits any more.

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, Pollee};
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result};
 
 /// What may wait in an inbox, unless SO_SNDBUF of the sender says otherwise.
@@ -111,7 +111,7 @@ impl Core {
             sent: AtomicUsize::new(0),
             short: AtomicBool::new(false),
             edges: AtomicBool::new(false),
-            state: Mutex::new(State::default()),
+            state: Mutex::new(class::UNIX_SOCKET, State::default()),
         })
     }
 

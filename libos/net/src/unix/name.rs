@@ -7,7 +7,7 @@ use crate::socket::Creds;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
-use libos_base::sync::Mutex;
+use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result, random};
 
 /// What AF_UNIX needs of the rest of the kernel.
@@ -30,7 +30,7 @@ pub trait Host: Send + Sync {
 pub struct Binding(pub Weak<Core>);
 
 /// Few: a list will do.
-static ABSTRACT: Mutex<Vec<(Vec<u8>, Weak<Core>)>> = Mutex::new(Vec::new());
+static ABSTRACT: Mutex<Vec<(Vec<u8>, Weak<Core>)>> = Mutex::new(class::UNIX_NAMES, Vec::new());
 
 /// Longest `sun_path`.
 const PATH: usize = 108;

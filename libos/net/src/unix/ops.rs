@@ -68,7 +68,7 @@ impl UnixSocket {
             let creds = self.host.creds();
             // Not yet reachable by anybody else, so locking it here cannot be waited for.
             {
-                let mut s = server.state.lock();
+                let mut s = server.state.lock_nested(1);
                 s.name = listener_name.clone();
                 s.peer = Some(Arc::downgrade(&self.core));
                 s.peer_creds = Some(creds);

@@ -7,7 +7,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::file::FileLike;
-use libos_base::sync::{Rank, SpinLock};
+use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 
 type Files = Vec<Arc<dyn FileLike>>;
@@ -21,7 +21,7 @@ struct Going {
 }
 
 /// Held to put something on the list or take it off, never while that is dropped.
-static GOING: SpinLock<Going> = SpinLock::new(Rank::Data, Going { list: Vec::new(), all: 0, busy: false });
+static GOING: SpinLock<Going> = SpinLock::new(class::UNIX_RIGHTS, Going { list: Vec::new(), all: 0, busy: false });
 
 /// The descriptors of one packet.
 pub struct Rights(Files);

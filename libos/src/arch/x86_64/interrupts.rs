@@ -5,6 +5,7 @@ use super::{apic, percpu};
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use drivers::port::out8;
+use libos_base::sync::check::Interrupt;
 use libos_base::{Errno, Result};
 
 /// A device's handler. It runs with interrupts off and must only note, acknowledge and wake.
@@ -69,6 +70,9 @@ fn set(i: usize, list: Vec) {
 pub fn run(v: u8) {
     let head = percpu::head_of(super::cpu::id()).expect("this CPU has a block");
     head.preempt_count.fetch_add(1, Ordering::Relaxed);
+    let checked = Interrupt::begin();
+    #[cfg(debug_assertions)]
+    crate::debug::in_interrupt();
     match v {
         vector::TIMER => {
             apic::acknowledge();
@@ -96,5 +100,6 @@ pub fn run(v: u8) {
         // The legacy controllers are masked; what still comes from them is noise.
         _ => {}
     }
+    checked.end();
     head.preempt_count.fetch_sub(1, Ordering::Relaxed);
 }

@@ -1,7 +1,7 @@
 //! I/O interrupt controllers (82093AA): wired interrupts of PCI INTx, virtio-mmio, ACPI and the serial port.
 
 use crate::mm::mmio;
-use libos_base::sync::{IrqSpinLock, Rank};
+use libos_base::sync::{IrqSpinLock, class};
 
 struct Controller {
     base: usize,
@@ -9,7 +9,7 @@ struct Controller {
     pins: u32,
 }
 
-static CONTROLLERS: IrqSpinLock<alloc::vec::Vec<Controller>> = IrqSpinLock::new(Rank::Device, alloc::vec::Vec::new());
+static CONTROLLERS: IrqSpinLock<alloc::vec::Vec<Controller>> = IrqSpinLock::new(class::IOAPICS, alloc::vec::Vec::new());
 
 const MASKED: u64 = 1 << 16;
 const LEVEL: u64 = 1 << 15;

@@ -12,6 +12,20 @@ use core::sync::atomic::Ordering;
 use libos_base::percpu::{Head, offset};
 use libos_base::{Errno, Result};
 
+/// The debug kernel looks whether locks are held.
+#[cfg(debug_assertions)]
+macro_rules! leaving {
+    () => {
+        "mov rdi, rax\ncall libos_leaving"
+    };
+}
+#[cfg(not(debug_assertions))]
+macro_rules! leaving {
+    () => {
+        ""
+    };
+}
+
 global_asm!(
     r#"
     # 1 as a Linux process: set by the startup code, read by every stub.
@@ -44,6 +58,9 @@ libos_syscall_entry:
     push r14
     push r15
     call rax
+"#,
+    leaving!(),
+    r#"
     # An interrupt between this look and the jump out would leave its work undone: `trap.rs` sends such a
     # thread back to this label.
     .globl libos_exit_check

@@ -15,6 +15,7 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use libos_base::abi::signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 use libos_base::percpu::{Head, offset, work};
+use libos_base::sync::check;
 
 global_asm!(
     r#"
@@ -168,6 +169,7 @@ extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
                 sched::exit_work(&mut ctx);
                 super::cpu::disable_interrupts();
             }
+            check::nothing_held("the exit to the program");
         } else if v >= 32 {
             if head_now().work.load(Ordering::Relaxed) & work::RESCHED != 0 {
                 sched::preempt_from_interrupt();

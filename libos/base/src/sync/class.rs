@@ -1,0 +1,67 @@
+//! The classes of locks: the lock order of the whole kernel.
+//!
+//! A thread takes a lock only while the classes of all locks that it holds stand above that lock's in the list
+//! ([`list`](self::list)). So a class's rank is its place, blocking locks come before spin locks, and spin locks that
+//! leave interrupts on come before those that turn them off: an interrupt counts as part of the thread that it interrupts.
+
+mod list;
+
+pub use list::*;
+
+/// A class, by its place in the list.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Class(pub(super) u8);
+
+/// Class of a [`Mutex`](super::Mutex).
+#[derive(Clone, Copy)]
+pub struct Blocking(pub(super) Class);
+/// Class of a [`SpinLock`](super::SpinLock).
+#[derive(Clone, Copy)]
+pub struct Spin(pub(super) Class);
+/// Class of an [`IrqSpinLock`](super::IrqSpinLock).
+#[derive(Clone, Copy)]
+pub struct Irq(pub(super) Class);
+
+/// How a lock's holder waits, and what it holds off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A [`Mutex`](super::Mutex).
+    Blocking,
+    /// A [`SpinLock`](super::SpinLock).
+    Spin,
+    /// An [`IrqSpinLock`](super::IrqSpinLock).
+    Irq,
+}
+
+/// Whether two locks of one class may be held together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nests {
+    /// Not at all.
+    No,
+    /// In the order that each place states with [`lock_nested`](super::Mutex::lock_nested), which follows this rule.
+    Stated(&'static str),
+}
+
+/// A line of the list.
+pub struct Line {
+    /// The constant's name.
+    pub name: &'static str,
+    /// The part of the kernel.
+    pub part: &'static str,
+    /// What kind of lock.
+    pub kind: Kind,
+    /// Of two of them.
+    pub nests: Nests,
+    /// What the lock is for, and why it stands where it does.
+    pub why: &'static str,
+}
+
+impl Class {
+    /// What the list says about it.
+    pub fn line(self) -> &'static Line {
+        &LIST[self.0 as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! An order of locks that the compiler checks, for a family whose functions call each other with locks held.
+//!
+//! Levels are types, and [`Before`] says, a line each, which may follow which. A [`May`] is the proof that its holder is at
+//! a level. To take a [`Leveled`] lock borrows the proof and gives one of the lock's level, so that while the lock is held
+//! only what comes after it can be taken. All of it is gone from the code that is compiled.
+//!
+//! ```
+//! use libos_base::sync::{Before, Leveled, May, class};
+//! struct Free;
+//! struct Outer;
+//! struct Inner;
+//! impl Before<Outer> for Free {}
+//! impl Before<Inner> for Outer {}
+//! fn both(outer: &Leveled<Outer, ()>, inner: &Leveled<Inner, ()>) {
+//!     let mut may = May::<Free>::begin();
+//!     let (_outer, mut may) = outer.lock(&mut may);
+//!     let (_inner, _may) = inner.lock(&mut may);
+//! }
+//! ```
+//!
+//! The other way round, and twice in a row:
+//!
+//! ```compile_fail
+//! # use libos_base::sync::{Before, Leveled, May, class};
+//! # struct Free;
+//! # struct Outer;
+//! # struct Inner;
+//! # impl Before<Outer> for Free {}
+//! # impl Before<Inner> for Outer {}
+//! # impl Before<Inner> for Free {}
+//! fn both(outer: &Leveled<Outer, ()>, inner: &Leveled<Inner, ()>) {
+//!     let mut may = May::<Free>::begin();
+//!     let (_inner, mut may) = inner.lock(&mut may);
+//!     let (_outer, _may) = outer.lock(&mut may);
+//! }
+//! ```
+//!
+//! ```compile_fail
+//! # use libos_base::sync::{Before, Leveled, May, class};
+//! # struct Free;
+//! # struct Outer;
+//! # impl Before<Outer> for Free {}
+//! fn twice(a: &Leveled<Outer, ()>, b: &Leveled<Outer, ()>) {
+//!     let mut may = May::<Free>::begin();
+//!     let (_a, _) = a.lock(&mut may);
+//!     let (_b, _) = b.lock(&mut may);
+//! }
+//! ```
+
+use super::{Mutex, MutexGuard, class};
+use core::marker::PhantomData;
+
+/// A lock of level `L` may be taken at this level.
+pub trait Before<L> {}
+
+/// Its holder is at level `L`.
+pub struct May<'a, L>(PhantomData<&'a mut L>);
+
+impl<L> May<'static, L> {
+    /// Where a family's functions are entered from outside: the caller holds none of its locks. This is believed here, and
+    /// checked by [`check`](super::check) like any other lock.
+    pub const fn begin() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<L> May<'_, L> {
+    /// Goes on to a later level, of which no lock is taken.
+    pub const fn to<M>(&mut self) -> May<'_, M>
+    where
+        L: Before<M>,
+    {
+        May(PhantomData)
+    }
+}
+
+/// A [`Mutex`] of a level.
+pub struct Leveled<L, T>(Mutex<T>, PhantomData<L>);
+
+impl<L, T> Leveled<L, T> {
+    /// A free lock.
+    pub const fn new(class: class::Blocking, value: T) -> Self {
+        Self(Mutex::new(class, value), PhantomData)
+    }
+
+    /// Waits until the lock is free. While it is held, `may` is in use, and what is given stands for it.
+    #[inline]
+    #[cfg_attr(debug_assertions, track_caller)]
+    pub fn lock<'a, B: Before<L>>(&'a self, may: &'a mut May<'_, B>) -> (MutexGuard<'a, T>, May<'a, L>) {
+        let _ = may;
+        (self.0.lock(), May(PhantomData))
+    }
+}
