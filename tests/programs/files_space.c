@@ -1,5 +1,6 @@
 // Space and sizes: fallocate, copy_file_range, preadv2 and pwritev2, sendfile, limits.
 #include "test.h"
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -8,6 +9,18 @@
 
 static struct stat st;
 static long size(int fd) { return MUST(fstat(fd, &st)), (long)st.st_size; }
+
+static int ends[2];
+
+static void *back_and_forth(void *mine)
+{
+    int from = *(int *)mine, to = ends[from == ends[0]];
+    for (int i = 0; i < 3000; i++) {
+        sendfile(to, from, NULL, 100);
+        if (i % 10 == 0) lseek(from, 0, SEEK_SET);
+    }
+    return NULL;
+}
 
 int main(void)
 {
@@ -92,6 +105,15 @@ int main(void)
     SHOW(sendfile(p[0], f, NULL, 1));
     from = -1;
     SHOW(sendfile(p[1], f, &from, 4));
+    // Both descriptions have a position: they may be one, and two may be each other's.
+    MUST(lseek(f, 0, SEEK_SET));
+    SHOW(sendfile(f, f, NULL, 5));
+    SHOW(lseek(f, 0, SEEK_CUR));
+    ends[0] = f, ends[1] = g;
+    pthread_t other;
+    IS(!pthread_create(&other, NULL, back_and_forth, ends + 1));
+    back_and_forth(ends);
+    IS(!pthread_join(other, NULL));
 
     section("limits");
     // Standard output may be a file, too: nothing is printed while the limit holds.

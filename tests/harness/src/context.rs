@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use unibody::{packages, paths, progress};
+use unibody::{packages, paths, progress, wrapper};
 
 /// Built once; the error is text, because every case that needs it shows it.
 type Built = Arc<OnceLock<Result<PathBuf, String>>>;
@@ -30,12 +30,19 @@ pub struct Context {
     lacking: OnceLock<Vec<(Need, String)>>,
     images: Mutex<HashMap<String, Built>>,
     counter: AtomicUsize,
+    /// Images have the debug kernel.
+    debug: bool,
+    checked: OnceLock<Result<Box<Self>, String>>,
 }
 
 impl Context {
     /// For one run of the tests.
     pub fn new(yes: bool, full: bool) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("unibody-test-").tempdir().context("no temporary folder")?.keep();
+        Self::within(folder, yes, full, false)
+    }
+
+    fn within(folder: PathBuf, yes: bool, full: bool, debug: bool) -> Result<Self> {
         std::fs::create_dir(folder.join("run"))?;
         use std::os::unix::fs::PermissionsExt;
         std::fs::set_permissions(folder.join("run"), std::fs::Permissions::from_mode(0o700))?;
@@ -45,6 +52,8 @@ impl Context {
             folder,
             full,
             yes,
+            debug,
+            checked: OnceLock::new(),
             bin: OnceLock::new(),
             lacking: OnceLock::new(),
             images: Mutex::default(),
@@ -52,12 +61,25 @@ impl Context {
         })
     }
 
+    /// The same, but all images have the debug kernel.
+    pub fn checked(&self) -> Result<&Self> {
+        let make = || {
+            let folder = self.folder.join("checked");
+            std::fs::create_dir(&folder)?;
+            Self::within(folder, self.yes, self.full, true).map(Box::new)
+        };
+        let made = self.checked.get_or_init(|| make().map_err(|error| format!("{error:#}")));
+        made.as_deref().map_err(|text| anyhow!(text.clone()))
+    }
+
     /// Installs and builds, with progress shown, what the chosen cases need: once, before they start.
     pub fn prepare(&self, cases: &[Case]) -> Result<()> {
         let needed = |need| cases.iter().any(|case| case.needs.contains(&need));
         if needed(Need::Toolchain) {
             packages::ensure(&["qemu-system-x86_64", "curl"], self.yes)?;
-            let built = progress::step("building the toolchain and its sysroot", || self.toolchain());
+            // Whoever needs both kernels gets them now: a sysroot is not changed while it is used.
+            let debug = self.debug || cases.iter().any(|case| case.name.starts_with(super::checked::PREFIX));
+            let built = progress::step("building the toolchain and its sysroot", || self.toolchain(debug));
             let _ = self.bin.set(built.map_err(|error| format!("{error:#}")));
         }
         let needs = [Need::Grub, Need::Load, Need::Disk, Need::LinuxSqlite, Need::Setpriv];
@@ -86,8 +108,10 @@ impl Context {
         }
     }
 
-    fn toolchain(&self) -> Result<PathBuf> {
-        let done = process::run(self.unibody(["toolchain"]).arg("--yes"), b"", Duration::from_secs(1800))?.expect(0)?;
+    fn toolchain(&self, debug: bool) -> Result<PathBuf> {
+        let mut command = self.unibody(["toolchain", "--yes"]);
+        command.args(debug.then_some("--debug"));
+        let done = process::run(&mut command, b"", Duration::from_secs(1800))?.expect(0)?;
         let out = done.out();
         let bin = PathBuf::from(out.lines().last().unwrap_or_default());
         if !bin.join("x86_64-unikernel-gcc").is_file() {
@@ -99,7 +123,7 @@ impl Context {
     /// The folder of the cross compiler.
     pub fn bin(&self) -> Result<PathBuf> {
         self.bin
-            .get_or_init(|| self.toolchain().map_err(|error| format!("{error:#}")))
+            .get_or_init(|| self.toolchain(self.debug).map_err(|error| format!("{error:#}")))
             .clone()
             .map_err(|text| anyhow!(text))
     }
@@ -161,6 +185,7 @@ impl Context {
     /// Compiles one file with the wrapper.
     pub fn compile(&self, source: &Path, image: &Path, flags: &[String]) -> Result<Finished> {
         let mut gcc = Command::new(self.bin()?.join("x86_64-unikernel-gcc"));
+        gcc.env(wrapper::DEBUG, if self.debug { "1" } else { "0" });
         gcc.args(["-O2", "-g", "-Wall", "-Wextra"])
             .args(flags)
             .arg("-o")
@@ -184,7 +209,8 @@ impl Context {
     pub fn port(&self, name: &str) -> Result<PathBuf> {
         self.once(&format!("port {name}"), || {
             let image = self.folder.join(format!("{}-port.img", name.replace(':', "-")));
-            let mut build = self.unibody(["build", name, "--yes", "-o"]);
+            let mut build = self.unibody(["build", name, "--yes"]);
+            build.args(self.debug.then_some("--debug")).arg("-o");
             process::run(build.arg(&image), b"", Duration::from_secs(1200))?.expect(0)?;
             Ok(image)
         })

@@ -6,6 +6,7 @@
 mod bench;
 mod brought;
 mod case;
+mod checked;
 mod clock;
 mod context;
 mod directives;

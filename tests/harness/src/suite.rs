@@ -3,8 +3,8 @@
 use crate::case::Case;
 use crate::context::Context;
 use crate::{
-    bench, brought, clock, disk, host, hostile, junit, linking, mappings, matrix, nginx, pool, process, programs,
-    report, scenarios, shares, sizes, sqlite, supervision, terminal,
+    bench, brought, checked, clock, disk, host, hostile, junit, linking, mappings, matrix, nginx, pool, process,
+    programs, report, scenarios, shares, sizes, sqlite, supervision, terminal,
 };
 use anyhow::Result;
 use std::path::PathBuf;
@@ -80,5 +80,6 @@ fn all(full: bool) -> Result<Vec<Case>> {
     sqlite::cases(&mut cases, full);
     disk::cases(&mut cases, full);
     bench::cases(&mut cases, full);
+    checked::cases(&mut cases, full)?;
     Ok(cases)
 }

@@ -1,0 +1,106 @@
+//! The debug kernel: what programs, disks and nginx do on it as they do on the other, and that it catches what is planted.
+
+use super::case::{Case, Tally};
+use super::context::Context;
+use super::{disk, nginx, process, programs, qemu};
+use anyhow::{Result, ensure};
+use std::path::Path;
+use std::time::Duration;
+
+/// Names of these cases begin so.
+pub const PREFIX: &str = "checked/";
+
+/// What runs without `--full`: something of each subsystem, and nothing that takes long.
+const SHORT: &[&str] = &[
+    "program/disk_direct",
+    "program/disk_mmap",
+    "program/epoll_nested",
+    "program/files_names",
+    "program/files_space",
+    "program/futex",
+    "program/mmap_file",
+    "program/netlink",
+    "program/pipes",
+    "program/signals_timers",
+    "program/tcp_end",
+    "program/threads_many",
+    "program/unix_sockets",
+    "disk/no-write-cache",
+    "nginx/http",
+    "nginx/unix-sockets",
+];
+
+/// Cases of other groups once more, and the planted faults.
+pub fn cases(all: &mut Vec<Case>, full: bool) -> Result<()> {
+    let mut again = Vec::new();
+    programs::cases(&mut again)?;
+    disk::cases(&mut again, full);
+    nginx::cases(&mut again, full);
+    again.retain(|case| full || SHORT.contains(&case.name.as_str()));
+    all.extend(again.into_iter().map(|case| {
+        let body = case.body;
+        Case {
+            name: format!("{PREFIX}{}", case.name),
+            limit: case.limit * 3,
+            body: Box::new(move |context| body(context.checked()?)),
+            ..case
+        }
+    }));
+    for plant in PLANTS {
+        all.push(Case::new(format!("{PREFIX}planted/{}", plant.name), |context| planted(context.checked()?, plant)));
+    }
+    all.push(Case::new(format!("{PREFIX}planted/release"), not_in_release));
+    Ok(())
+}
+
+/// A fault that the debug kernel commits on request (`libos/src/debug/plant.rs`).
+struct Plant {
+    name: &'static str,
+    /// What is said.
+    says: &'static str,
+    /// A function on the stack on which the lock that is held was taken, and one on that of the fault.
+    stacks: [&'static str; 2],
+}
+
+const PLANTS: &[Plant] = &[
+    Plant { name: "inversion", says: "RENAME is taken at", stacks: ["hold_inner", "take_outer"] },
+    Plant { name: "wait", says: "the thread may wait for RENAME", stacks: ["hold_spin", "take_outer"] },
+    Plant { name: "copy", says: "program memory is touched under POLLEE", stacks: ["hold_spin", "touch"] },
+    Plant { name: "fault", says: "page fault where nothing may wait", stacks: ["hold_irq", "fault"] },
+    Plant { name: "exit", says: "PIPE is held at the exit to the program", stacks: ["hold_at_exit", "libos_leaving"] },
+    Plant { name: "interrupt", says: "POLLEE is taken in an interrupt", stacks: ["hold_in_interrupt", "dispatch"] },
+];
+
+/// Caught, with both stacks, on any number of processors; where nothing is planted, nothing is caught.
+fn planted(context: &Context, plant: &Plant) -> Result<Tally> {
+    let folder = context.scratch(plant.name)?;
+    let body = format!("exec qemu-system-x86_64 \"$@\" -append plant={}\n", plant.name);
+    let script = qemu::write_script(&folder, "qemu-plant", &body)?;
+    let image = context.program("hello")?;
+    for smp in ["1", "2", "4"] {
+        let run = |vmm: Option<&Path>| {
+            let mut command = context.unibody(["run", "--accel", "tcg", "--net", "none", "--smp", smp]);
+            command.envs(vmm.map(|script| ("UNIBODY_QEMU", script)));
+            process::run(command.arg(&image), b"", Duration::from_secs(60))
+        };
+        run(None)?.expect(0)?;
+        let done = run(Some(&script))?;
+        let said = done.err();
+        ensure!(done.status != 0 && said.contains(plant.says), "--smp {smp}: it was not caught\n{}", done.report());
+        for function in plant.stacks {
+            ensure!(said.contains(function), "--smp {smp}: {function} is on no stack\n{}", done.report());
+        }
+    }
+    Ok(Tally::pass(""))
+}
+
+/// The release kernel has no faults to plant.
+fn not_in_release(context: &Context) -> Result<Tally> {
+    let folder = context.scratch("release")?;
+    let script = qemu::write_script(&folder, "qemu-plant", "exec qemu-system-x86_64 \"$@\" -append plant=inversion\n")?;
+    let mut command = context.unibody(["run", "--accel", "tcg", "--net", "none"]);
+    command.env("UNIBODY_QEMU", script).arg(context.program("hello")?);
+    let done = process::run(&mut command, b"", Duration::from_secs(60))?.expect(0)?;
+    ensure!(done.err().contains("boot parameter plant is not known"), "it knows the parameter\n{}", done.report());
+    Ok(Tally::pass(""))
+}
