@@ -3,9 +3,11 @@
 /// Declares numbers that have names: one is meant at a time.
 ///
 /// `names! { /// doc Whence: u32, "SEEK_" { SET = 0, CUR = 1, } }` makes the type, its constants, and its names for the
-/// decoder. A name that begins with a digit is written with an underscore before it.
+/// decoder. A name that begins with a digit is written with an underscore before it. `Type, mod so: i32, "SO_"` makes a
+/// module of plain numbers as well, for code that keeps them in tables.
 macro_rules! names {
-    ($($(#[$m:meta])* $type:ident: $repr:ty, $prefix:literal { $($name:ident = $value:expr,)* })*) => { $(
+    ($($(#[$m:meta])* $type:ident: $repr:ty, $(mod $plain:ident: $number:ty,)? $prefix:literal { $($name:ident = $value:expr,)* })*) => { $(
+        $crate::macros::plain!($($plain $number)? { $($name = $value,)* } $(#[$m])*);
         $(#[$m])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(transparent)]
@@ -70,7 +72,16 @@ macro_rules! flags {
         }
     )* };
 }
-pub(crate) use {flags, names};
+/// The module of plain numbers.
+macro_rules! plain {
+    ({ $($any:tt)* } $($about:tt)*) => {};
+    ($module:ident $number:ty { $($name:ident = $value:expr,)* } $(#[$m:meta])*) => {
+        $(#[$m])*
+        #[allow(missing_docs, reason = "the manual page of the call has them")]
+        pub mod $module { $(pub const $name: $number = $value;)* }
+    };
+}
+pub(crate) use {flags, names, plain};
 
 /// Declares a structure that program and kernel exchange: integers and other such structures, without padding (a compile
 /// error), so that copying it leaks nothing.

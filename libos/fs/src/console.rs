@@ -12,6 +12,7 @@ use crate::util::try_arc;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use libos_base::abi::ioctl::TIOCGWINSZ;
 use libos_base::abi::{OpenFlags, Stat, mode};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
@@ -46,8 +47,6 @@ pub(crate) static DISCIPLINE: Provider<Discipline> = Provider::new();
 /// struct winsize of the terminal.
 static WINDOW: AtomicU64 = AtomicU64::new(0);
 
-/// `ioctl`: asks for the window's size.
-pub const TIOCGWINSZ: u32 = 0x5413;
 /// The number of a stream that is the terminal.
 const TERMINAL: u64 = 0;
 /// Device of `/dev` and number of `/dev/console` there, fixed so that a descriptor tells them before there is a `/dev`.

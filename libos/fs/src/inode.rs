@@ -6,23 +6,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::ops::Range;
+pub use libos_base::abi::StatFs;
 use libos_base::abi::{OpenFlags, Stat, Timespec};
 use libos_base::file::FileLike;
 pub use libos_base::file::SetAttr;
 use libos_base::io::{Sink, Source};
 use libos_base::page::Page;
-use libos_base::{Errno, Result, abi_struct};
+use libos_base::{Errno, Result};
 
 /// Longest name of one directory entry.
 pub const NAME_MAX: usize = 255;
-
-abi_struct! {
-    /// struct statfs (x86-64, asm-generic/statfs.h).
-    StatFs {
-        kind: i64, bsize: i64, blocks: u64, bfree: u64, bavail: u64, files: u64, ffree: u64,
-        fsid: [i32; 2], namelen: i64, frsize: i64, flags: i64, spare: [i64; 4],
-    }
-}
 
 /// A mounted file system.
 pub trait FileSystem: Send + Sync {

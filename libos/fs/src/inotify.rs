@@ -327,7 +327,7 @@ impl FileLike for Inotify {
         Ok(crate::eventfd::anon_stat())
     }
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
-        if cmd != crate::pipe::FIONREAD {
+        if cmd != libos_base::abi::ioctl::FIONREAD {
             return Err(Errno::ENOTTY);
         }
         let bytes: usize = self.queue.lock().iter().map(|e| HEADER + e.name_len()).sum();

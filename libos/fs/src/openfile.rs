@@ -267,7 +267,7 @@ impl FileLike for OpenFile {
         self.path.inode().stat()
     }
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
-        if cmd != crate::pipe::FIONREAD || self.path.inode().kind() != S_IFREG {
+        if cmd != libos_base::abi::ioctl::FIONREAD || self.path.inode().kind() != S_IFREG {
             return Err(Errno::ENOTTY);
         }
         let left = self.path.inode().size().saturating_sub(*self.pos.lock());

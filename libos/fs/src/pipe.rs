@@ -12,6 +12,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use libos_base::abi::ioctl::FIONREAD;
 use libos_base::abi::{OpenFlags, Stat, mode};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
@@ -26,8 +27,6 @@ pub const PIPE_BUF: usize = 4096;
 pub const DEFAULT_SIZE: usize = 65536;
 /// The most F_SETPIPE_SZ gives (fs.pipe-max-size).
 pub const MAX_SIZE: usize = 1 << 20;
-/// `ioctl`: bytes that can be read.
-pub const FIONREAD: u32 = 0x541b;
 
 static NEXT_INO: AtomicU64 = AtomicU64::new(1 << 32);
 

@@ -3,15 +3,11 @@
 use crate::process::Process;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+pub use libos_base::abi::PollFd;
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, ThreadWatcher, Watcher};
 use libos_base::thread::{self, Wake};
-use libos_base::{Errno, Result, abi_struct};
-
-abi_struct! {
-    /// struct pollfd.
-    PollFd { fd: i32, events: u16, revents: u16, }
-}
+use libos_base::{Errno, Result};
 
 /// Fills in `revents`; how many are not zero. Waits until `deadline_ns`; EINTR when a signal comes first.
 pub fn poll(process: &Process, fds: &mut [PollFd], deadline_ns: u64) -> Result<usize> {

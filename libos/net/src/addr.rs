@@ -1,14 +1,8 @@
 //! Socket addresses as programs write them (sockaddr_in, sockaddr_in6, sockaddr_un, sockaddr_nl).
 
+use libos_base::abi::af;
 use libos_base::{Errno, Result};
 use smoltcp::wire::{IpAddress, Ipv4Address, Ipv6Address};
-
-/// AF_* values.
-pub const AF_UNSPEC: u16 = 0;
-pub const AF_UNIX: u16 = 1;
-pub const AF_INET: u16 = 2;
-pub const AF_INET6: u16 = 10;
-pub const AF_NETLINK: u16 = 16;
 
 /// Largest address (sockaddr_storage).
 pub const MAX: usize = 128;
@@ -46,7 +40,7 @@ impl Addr {
         let port = name.1.to_be_bytes();
         match name.0 {
             IpAddress::Ipv4(ip) if !v6 => {
-                a.bytes[..2].copy_from_slice(&AF_INET.to_le_bytes());
+                a.bytes[..2].copy_from_slice(&af::INET.to_le_bytes());
                 a.bytes[2..4].copy_from_slice(&port);
                 a.bytes[4..8].copy_from_slice(&ip.octets());
                 a.len = 16;
@@ -56,7 +50,7 @@ impl Addr {
                     IpAddress::Ipv4(ip) => (ip.to_ipv6_mapped().octets(), 0),
                     IpAddress::Ipv6(ip) => (ip.octets(), if is_link_local(&ip) { scope } else { 0 }),
                 };
-                a.bytes[..2].copy_from_slice(&AF_INET6.to_le_bytes());
+                a.bytes[..2].copy_from_slice(&af::INET6.to_le_bytes());
                 a.bytes[2..4].copy_from_slice(&port);
                 a.bytes[8..24].copy_from_slice(&octets);
                 a.bytes[24..28].copy_from_slice(&scope.to_le_bytes());
@@ -79,13 +73,13 @@ pub fn family(b: &[u8]) -> Result<u16> {
 /// Reads an internet address for a socket of AF_INET6 (`v6`) or AF_INET. A mapped IPv4 address is the IPv4 address.
 pub fn parse_inet(b: &[u8], v6: bool) -> Result<(IpAddress, u16)> {
     let f = family(b)?;
-    if v6 && f == AF_INET6 {
+    if v6 && f == af::INET6 {
         let ip: [u8; 16] = b.get(8..24).and_then(|s| s.try_into().ok()).ok_or(Errno::EINVAL)?;
         let port = u16::from_be_bytes([b[2], b[3]]);
         let ip = Ipv6Address::from(ip);
         return Ok((ip.to_ipv4_mapped().map_or(IpAddress::Ipv6(ip), IpAddress::Ipv4), port));
     }
-    if f == AF_INET && (!v6 || b.len() >= 16) {
+    if f == af::INET && (!v6 || b.len() >= 16) {
         if b.len() < 16 {
             return Err(Errno::EINVAL);
         }

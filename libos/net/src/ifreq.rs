@@ -3,24 +3,12 @@
 use crate::net::Net;
 use crate::stack::conn::Ifc;
 use alloc::vec::Vec;
+use libos_base::abi::ioctl::{
+    SIOCGIFADDR, SIOCGIFBRDADDR, SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFMETRIC, SIOCGIFMTU,
+    SIOCGIFNAME, SIOCGIFNETMASK, SIOCGIFTXQLEN,
+};
 use libos_base::{Errno, Result, user};
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address};
-
-/// Bytes that can be read (also SIOCINQ).
-pub const FIONREAD: u32 = 0x541b;
-/// Bytes not yet acknowledged (also SIOCOUTQ).
-pub const TIOCOUTQ: u32 = 0x5411;
-const SIOCGIFNAME: u32 = 0x8910;
-const SIOCGIFCONF: u32 = 0x8912;
-const SIOCGIFFLAGS: u32 = 0x8913;
-const SIOCGIFADDR: u32 = 0x8915;
-const SIOCGIFBRDADDR: u32 = 0x8919;
-const SIOCGIFNETMASK: u32 = 0x891b;
-const SIOCGIFMETRIC: u32 = 0x891d;
-const SIOCGIFMTU: u32 = 0x8921;
-const SIOCGIFHWADDR: u32 = 0x8927;
-const SIOCGIFINDEX: u32 = 0x8933;
-const SIOCGIFTXQLEN: u32 = 0x8942;
 
 /// IFF_RUNNING and IFF_LOWER_UP: the cable is in.
 pub const RUNNING: u32 = 0x40 | 0x10000;

@@ -1,8 +1,9 @@
 //! Options of IPPROTO_IP and IPPROTO_IPV6 that are small numbers. A table says what they may be set to; who acts on one
 //! looks at its value.
 
-use crate::options::{IPPROTO_IP, IPPROTO_IPV6, int};
+use crate::options::int;
 use crate::stack::sock::Sock;
+use libos_base::abi::{ip_option, ipv6_option, sol};
 use libos_base::{Errno, Result};
 
 /// Places in [`Values`], in the order of the table.
@@ -25,12 +26,6 @@ pub const RECVTCLASS: usize = 15;
 pub const TCLASS: usize = 16;
 const KEPT: usize = 19;
 
-/// Their names also name control messages.
-pub const IP_TOS: i32 = 1;
-pub const IP_TTL: i32 = 2;
-pub const IPV6_HOPLIMIT: i32 = 52;
-pub const IPV6_TCLASS: i32 = 67;
-
 /// IP_PMTUDISC_DO and IP_PMTUDISC_PROBE: nothing is sent in fragments.
 pub const WHOLE: core::ops::RangeInclusive<u8> = 2..=3;
 
@@ -52,47 +47,47 @@ enum Rule {
     Only,
 }
 
-const V4: u8 = IPPROTO_IP as u8;
-const V6: u8 = IPPROTO_IPV6 as u8;
+const V4: u8 = sol::IP as u8;
+const V6: u8 = sol::IPV6 as u8;
 
 /// Level, name, value at first, rule.
 static ROWS: [(u8, u8, u8, Rule); 36] = [
-    (V4, IP_TOS as u8, 0, Rule::Class),
-    (V4, IP_TTL as u8, 64, Rule::From(1)),
-    (V4, 8, 0, Rule::Flag),      // IP_PKTINFO
-    (V4, 12, 0, Rule::Flag),     // IP_RECVTTL
-    (V4, 13, 0, Rule::Flag),     // IP_RECVTOS
-    (V4, 10, 1, Rule::UpTo(5)),  // IP_MTU_DISCOVER
-    (V4, 33, 1, Rule::From(0)),  // IP_MULTICAST_TTL
-    (V4, 34, 1, Rule::Flag),     // IP_MULTICAST_LOOP
-    (V4, 49, 1, Rule::UpTo(1)),  // IP_MULTICAST_ALL
-    (V6, 16, 64, Rule::From(0)), // IPV6_UNICAST_HOPS
-    (V6, 18, 1, Rule::From(0)),  // IPV6_MULTICAST_HOPS
-    (V6, 19, 1, Rule::UpTo(1)),  // IPV6_MULTICAST_LOOP
-    (V6, 29, 1, Rule::Flag),     // IPV6_MULTICAST_ALL
-    (V6, 49, 0, Rule::Flag),     // IPV6_RECVPKTINFO
-    (V6, 51, 0, Rule::Flag),     // IPV6_RECVHOPLIMIT
-    (V6, 66, 0, Rule::Flag),     // IPV6_RECVTCLASS
-    (V6, IPV6_TCLASS as u8, 0, Rule::Class),
-    (V6, 23, 1, Rule::UpTo(5)), // IPV6_MTU_DISCOVER: nothing is sent in fragments anyway
-    (V6, 62, 0, Rule::Flag),    // IPV6_DONTFRAG: likewise
-    (V4, 6, 0, Rule::Only),     // IP_RECVOPTS
-    (V4, 7, 0, Rule::Only),     // IP_RETOPTS
-    (V4, 11, 0, Rule::Only),    // IP_RECVERR
-    (V4, 15, 0, Rule::Only),    // IP_FREEBIND
-    (V4, 19, 0, Rule::Only),    // IP_TRANSPARENT
-    (V4, 20, 0, Rule::Only),    // IP_RECVORIGDSTADDR
-    (V4, 21, 0, Rule::Only),    // IP_MINTTL
-    (V4, 24, 0, Rule::Only),    // IP_BIND_ADDRESS_NO_PORT
-    (V4, 25, 0, Rule::Only),    // IP_RECVFRAGSIZE
-    (V6, 25, 0, Rule::Only),    // IPV6_RECVERR
-    (V6, 53, 0, Rule::Only),    // IPV6_RECVHOPOPTS
-    (V6, 56, 0, Rule::Only),    // IPV6_RECVRTHDR
-    (V6, 58, 0, Rule::Only),    // IPV6_RECVDSTOPTS
-    (V6, 60, 0, Rule::Only),    // IPV6_RECVPATHMTU
-    (V6, 74, 0, Rule::Only),    // IPV6_RECVORIGDSTADDR
-    (V6, 75, 0, Rule::Only),    // IPV6_TRANSPARENT
-    (V6, 78, 0, Rule::Only),    // IPV6_FREEBIND
+    (V4, ip_option::TOS as u8, 0, Rule::Class),
+    (V4, ip_option::TTL as u8, 64, Rule::From(1)),
+    (V4, ip_option::PKTINFO as u8, 0, Rule::Flag),
+    (V4, ip_option::RECVTTL as u8, 0, Rule::Flag),
+    (V4, ip_option::RECVTOS as u8, 0, Rule::Flag),
+    (V4, ip_option::MTU_DISCOVER as u8, 1, Rule::UpTo(5)),
+    (V4, ip_option::MULTICAST_TTL as u8, 1, Rule::From(0)),
+    (V4, ip_option::MULTICAST_LOOP as u8, 1, Rule::Flag),
+    (V4, ip_option::MULTICAST_ALL as u8, 1, Rule::UpTo(1)),
+    (V6, ipv6_option::UNICAST_HOPS as u8, 64, Rule::From(0)),
+    (V6, ipv6_option::MULTICAST_HOPS as u8, 1, Rule::From(0)),
+    (V6, ipv6_option::MULTICAST_LOOP as u8, 1, Rule::UpTo(1)),
+    (V6, ipv6_option::MULTICAST_ALL as u8, 1, Rule::Flag),
+    (V6, ipv6_option::RECVPKTINFO as u8, 0, Rule::Flag),
+    (V6, ipv6_option::RECVHOPLIMIT as u8, 0, Rule::Flag),
+    (V6, ipv6_option::RECVTCLASS as u8, 0, Rule::Flag),
+    (V6, ipv6_option::TCLASS as u8, 0, Rule::Class),
+    (V6, ipv6_option::MTU_DISCOVER as u8, 1, Rule::UpTo(5)), // nothing is sent in fragments anyway
+    (V6, ipv6_option::DONTFRAG as u8, 0, Rule::Flag),        // likewise
+    (V4, ip_option::RECVOPTS as u8, 0, Rule::Only),
+    (V4, ip_option::RETOPTS as u8, 0, Rule::Only),
+    (V4, ip_option::RECVERR as u8, 0, Rule::Only),
+    (V4, ip_option::FREEBIND as u8, 0, Rule::Only),
+    (V4, ip_option::TRANSPARENT as u8, 0, Rule::Only),
+    (V4, ip_option::RECVORIGDSTADDR as u8, 0, Rule::Only),
+    (V4, ip_option::MINTTL as u8, 0, Rule::Only),
+    (V4, ip_option::BIND_ADDRESS_NO_PORT as u8, 0, Rule::Only),
+    (V4, ip_option::RECVFRAGSIZE as u8, 0, Rule::Only),
+    (V6, ipv6_option::RECVERR as u8, 0, Rule::Only),
+    (V6, ipv6_option::RECVHOPOPTS as u8, 0, Rule::Only),
+    (V6, ipv6_option::RECVRTHDR as u8, 0, Rule::Only),
+    (V6, ipv6_option::RECVDSTOPTS as u8, 0, Rule::Only),
+    (V6, ipv6_option::RECVPATHMTU as u8, 0, Rule::Only),
+    (V6, ipv6_option::RECVORIGDSTADDR as u8, 0, Rule::Only),
+    (V6, ipv6_option::TRANSPARENT as u8, 0, Rule::Only),
+    (V6, ipv6_option::FREEBIND as u8, 0, Rule::Only),
 ];
 
 /// As `socket` makes them.
@@ -103,7 +98,7 @@ pub fn defaults() -> Values {
 /// The row of an option, unless a socket of this kind has no such option.
 fn row(s: &Sock, udp: bool, level: i32, name: i32) -> Option<usize> {
     let i = ROWS.iter().position(|r| (i32::from(r.0), i32::from(r.1)) == (level, name))?;
-    let alien = (level == IPPROTO_IPV6 && !s.v6) || (!udp && matches!(i, MULTICAST_TTL | MULTICAST_HOPS));
+    let alien = (level == sol::IPV6 && !s.v6) || (!udp && matches!(i, MULTICAST_TTL | MULTICAST_HOPS));
     (!alien).then_some(i)
 }
 
@@ -113,7 +108,7 @@ pub fn set(s: &mut Sock, udp: bool, level: i32, name: i32, value: &[u8]) -> Opti
     let (_, _, first, rule) = ROWS[i];
     // A single byte will do for the options of IPv4, and for most of them nothing at all.
     let short = || match (level, rule, value.first()) {
-        (IPPROTO_IPV6, ..) | (_, Rule::From(_), None) => Err(Errno::EINVAL),
+        (sol::IPV6, ..) | (_, Rule::From(_), None) => Err(Errno::EINVAL),
         (.., b) => Ok(b.map_or(0, |&b| i32::from(b))),
     };
     let old = s.opts.ip.get_mut(i);
@@ -123,7 +118,7 @@ pub fn set(s: &mut Sock, udp: bool, level: i32, name: i32, value: &[u8]) -> Opti
             Rule::UpTo(most) => !(0..=i32::from(most)).contains(&v),
             Rule::From(least) => v != -1 && !(i32::from(least)..=255).contains(&v),
             // IP_TOS takes the low byte of anything.
-            Rule::Class => level == IPPROTO_IPV6 && !(-1..=255).contains(&v),
+            Rule::Class => level == sol::IPV6 && !(-1..=255).contains(&v),
             Rule::Only if v == i32::from(first) => false,
             Rule::Only => return Err(Errno::ENOPROTOOPT),
         };
@@ -134,7 +129,7 @@ pub fn set(s: &mut Sock, udp: bool, level: i32, name: i32, value: &[u8]) -> Opti
         *old = match rule {
             Rule::Flag => u8::from(v != 0),
             Rule::From(_) if v == -1 => first,
-            Rule::Class if level == IPPROTO_IPV6 && v == -1 => 0,
+            Rule::Class if level == sol::IPV6 && v == -1 => 0,
             Rule::Class if !udp => v as u8 & !3 | *old & 3,
             _ => v as u8,
         };

@@ -1,22 +1,16 @@
 //! Multicast (RFC 1112, RFC 3493 section 5.2): which groups a socket is a member of, and through which interface it
 //! sends. Membership is ours alone: no IGMP or MLD report tells routers and switches of it.
 
-use crate::options::{IPPROTO_IP, IPPROTO_IPV6};
 use crate::stack::Stack;
 use crate::stack::conn::Ifc;
 use crate::stack::sock::Kind;
 use alloc::vec::Vec;
+use libos_base::abi::{ip_option, ipv6_option, sol};
 use libos_base::{Errno, Result};
 use smoltcp::wire::{IpAddress, Ipv4Address};
 
-const IP_MULTICAST_IF: i32 = 32;
-const IP_ADD_MEMBERSHIP: i32 = 35;
-const IP_DROP_MEMBERSHIP: i32 = 36;
 const MCAST_JOIN_GROUP: i32 = 42;
 const MCAST_LEAVE_GROUP: i32 = 45;
-const IPV6_MULTICAST_IF: i32 = 17;
-const IPV6_ADD_MEMBERSHIP: i32 = 20;
-const IPV6_DROP_MEMBERSHIP: i32 = 21;
 
 /// Groups of one socket (net.ipv4.igmp_max_memberships).
 const MOST: usize = 20;
@@ -87,17 +81,17 @@ impl Stack {
 
 /// `setsockopt`. `None`: no such option here.
 pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
-    let v6 = level == IPPROTO_IPV6;
+    let v6 = level == sol::IPV6;
     if v6 && !st.socks.get(sid)?.v6 {
         return None;
     }
     st.multicast(sid)?;
     // How long the value must be, and what is where in it: the interface, and the group's address.
     let (least, index_at, group_at) = match (v6, name) {
-        (false, IP_MULTICAST_IF) => (4, 8, 0),
-        (true, IPV6_MULTICAST_IF) => (4, 0, 0),
-        (false, IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP) => (8, 8, 0),
-        (true, IPV6_ADD_MEMBERSHIP | IPV6_DROP_MEMBERSHIP) => (20, 16, 0),
+        (false, ip_option::MULTICAST_IF) => (4, 8, 0),
+        (true, ipv6_option::MULTICAST_IF) => (4, 0, 0),
+        (false, ip_option::ADD_MEMBERSHIP | ip_option::DROP_MEMBERSHIP) => (8, 8, 0),
+        (true, ipv6_option::ADD_MEMBERSHIP | ipv6_option::DROP_MEMBERSHIP) => (20, 16, 0),
         // struct group_req: the address is in a sockaddr.
         (false, MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP) => (136, 0, 12),
         (true, MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP) => (136, 0, 16),
@@ -121,14 +115,14 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
     };
     // struct in_addr is the address; in struct ip_mreq and ip_mreqn it is the second.
     let addr = match name {
-        IP_MULTICAST_IF if !v6 => part(if least + 4 <= value.len() { 4 } else { 0 }),
-        IP_ADD_MEMBERSHIP | IP_DROP_MEMBERSHIP if !v6 => part(4),
+        ip_option::MULTICAST_IF if !v6 => part(if least + 4 <= value.len() { 4 } else { 0 }),
+        ip_option::ADD_MEMBERSHIP | ip_option::DROP_MEMBERSHIP if !v6 => part(4),
         _ => [0; 4],
     };
     let none = index == 0 && addr == [0; 4];
     let ifc = st.pick(index, addr, &a);
     Some(match name {
-        IP_MULTICAST_IF | IPV6_MULTICAST_IF => match ifc {
+        ip_option::MULTICAST_IF | ipv6_option::MULTICAST_IF => match ifc {
             Err(_) if !none => Err(if v6 { Errno::ENODEV } else { Errno::EADDRNOTAVAIL }),
             ifc => {
                 let m = st.multicast(sid)?;
@@ -139,10 +133,10 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
                 Ok(())
             }
         },
-        IP_ADD_MEMBERSHIP | IPV6_ADD_MEMBERSHIP | MCAST_JOIN_GROUP if a.is_multicast() => {
+        ip_option::ADD_MEMBERSHIP | ipv6_option::ADD_MEMBERSHIP | MCAST_JOIN_GROUP if a.is_multicast() => {
             ifc.and_then(|ifc| join(&mut st.groups, (sid, group(&a, ifc))))
         }
-        IP_DROP_MEMBERSHIP | IPV6_DROP_MEMBERSHIP | MCAST_LEAVE_GROUP if a.is_multicast() => {
+        ip_option::DROP_MEMBERSHIP | ipv6_option::DROP_MEMBERSHIP | MCAST_LEAVE_GROUP if a.is_multicast() => {
             // On the interface that is named, or on the first that is found.
             let g = group(&a, ifc.unwrap_or(Ifc::Lo));
             let mine = |m: &(u32, Group)| m.0 == sid && m.1[..16] == g[..16] && (none || ifc.is_ok() && m.1 == g);
@@ -154,7 +148,7 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
                 None => Err(Errno::EADDRNOTAVAIL),
             }
         }
-        IP_DROP_MEMBERSHIP if !v6 => Err(Errno::EADDRNOTAVAIL),
+        ip_option::DROP_MEMBERSHIP if !v6 => Err(Errno::EADDRNOTAVAIL),
         _ => Err(Errno::EINVAL),
     })
 }
@@ -175,8 +169,8 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<u32> {
     let v6 = st.socks.get(sid)?.v6;
     let m = st.multicast(sid)?;
     match (level, name) {
-        (IPPROTO_IP, IP_MULTICAST_IF) => Some(u32::from_le_bytes(m.source)),
-        (IPPROTO_IPV6, IPV6_MULTICAST_IF) if v6 => Some(m.via[1]),
+        (sol::IP, ip_option::MULTICAST_IF) => Some(u32::from_le_bytes(m.source)),
+        (sol::IPV6, ipv6_option::MULTICAST_IF) if v6 => Some(m.via[1]),
         _ => None,
     }
 }

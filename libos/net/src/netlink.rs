@@ -1,16 +1,17 @@
 //! NETLINK_ROUTE sockets: dumps of links, addresses and routes, and notifications of their changes (netlink(7)).
 
-use crate::addr::{AF_NETLINK, Addr, family};
+use crate::addr::{Addr, family};
 use crate::net::Net;
 use crate::options::int;
 use crate::rtnetlink::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, Record, records};
-use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, SOCK_RAW, SOL_SOCKET, Wait};
-use crate::sockopts::{BUF_DEFAULT, SO_ERROR, SO_PASSCRED, SO_RCVBUF, words};
+use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, Wait};
+use crate::sockopts::{BUF_DEFAULT, words};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use libos_base::abi::{af, so, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::{Mutex, class};
@@ -98,7 +99,7 @@ pub struct NetlinkSocket {
 impl NetlinkSocket {
     /// `socket(AF_NETLINK, SOCK_RAW or SOCK_DGRAM, NETLINK_ROUTE)`.
     pub fn open(net: &Arc<Net>, kind: u32, pid: u32) -> Result<Box<dyn Ops>> {
-        debug_assert!(kind <= SOCK_RAW);
+        debug_assert!(kind <= sock::RAW);
         let state = Mutex::new(class::NETLINK, State { limit: BUF_DEFAULT as usize, ..State::default() });
         let member = Arc::new(Member { port: AtomicU32::new(0), state, pollee: Pollee::new() });
         net.monitor.add(net, &member)?;
@@ -142,7 +143,7 @@ impl Answer {
 /// struct sockaddr_nl.
 fn name(port: u32, groups: u32) -> Addr {
     let mut b = [0; 12];
-    b[0] = AF_NETLINK as u8;
+    b[0] = af::NETLINK as u8;
     b[4..8].copy_from_slice(&port.to_le_bytes());
     b[8..].copy_from_slice(&groups.to_le_bytes());
     Addr::from_bytes(&b).unwrap_or(Addr::none())
@@ -150,12 +151,12 @@ fn name(port: u32, groups: u32) -> Addr {
 
 impl Ops for NetlinkSocket {
     fn identity(&self) -> (u16, u32, u32) {
-        (AF_NETLINK, self.kind, 0)
+        (af::NETLINK, self.kind, 0)
     }
     fn bind(&self, a: &[u8]) -> Result<()> {
         let word = |at: usize| a.get(at..at + 4).map(int).ok_or(Errno::EINVAL)?;
         let (port, groups) = (word(4)? as u32, word(8)? as u32);
-        if family(a)? != AF_NETLINK {
+        if family(a)? != af::NETLINK {
             return Err(Errno::EINVAL);
         }
         self.take_port(port)?;
@@ -167,7 +168,7 @@ impl Ops for NetlinkSocket {
         // The other side is always the kernel.
         match family(a)? {
             0 => Ok(()),
-            AF_NETLINK if a.len() >= 12 && a[4..8] == [0; 4] => self.autobind().map(|_| ()),
+            af::NETLINK if a.len() >= 12 && a[4..8] == [0; 4] => self.autobind().map(|_| ()),
             _ => Err(Errno::EINVAL),
         }
     }
@@ -250,8 +251,8 @@ impl Ops for NetlinkSocket {
         let v = int(value).unwrap_or(0);
         let mut s = self.member.state.lock();
         match (level, option) {
-            (SOL_SOCKET, SO_PASSCRED) => s.pass_creds = v != 0,
-            (SOL_SOCKET, SO_RCVBUF) => s.limit = v as usize,
+            (sol::SOCKET, so::PASSCRED) => s.pass_creds = v != 0,
+            (sol::SOCKET, so::RCVBUF) => s.limit = v as usize,
             (LEVEL, ADD_MEMBERSHIP | DROP_MEMBERSHIP) if !(1..=GROUPS).contains(&v) => return Some(Err(Errno::EINVAL)),
             (LEVEL, ADD_MEMBERSHIP) => s.groups |= 1 << (v - 1),
             (LEVEL, DROP_MEMBERSHIP) => s.groups &= !(1 << (v - 1)),
@@ -267,7 +268,7 @@ impl Ops for NetlinkSocket {
         let v = match (level, option) {
             (LEVEL, LIST_MEMBERSHIPS) => return Some(Ok(words(&[s.groups as u32, (s.groups >> 32) as u32]))),
             (LEVEL, NO_ENOBUFS | LISTEN_ALL_NSID | CAP_ACK | EXT_ACK) => s.flags >> option & 1,
-            (SOL_SOCKET, SO_ERROR) if core::mem::take(&mut s.lost) => Errno::ENOBUFS as u32,
+            (sol::SOCKET, so::ERROR) if core::mem::take(&mut s.lost) => Errno::ENOBUFS as u32,
             _ => return None,
         };
         Some(Ok(words(&[v])))

@@ -2,48 +2,18 @@
 //! refused; none is accepted and ignored.
 
 use crate::ipopts;
-use crate::socket::SOL_SOCKET;
-use crate::sockopts::{
-    SO_ACCEPTCONN, SO_BINDTODEVICE, SO_BINDTOIFINDEX, SO_BROADCAST, SO_DONTROUTE, SO_ERROR, SO_KEEPALIVE, SO_LINGER,
-    SO_RCVBUF, SO_RCVLOWAT, SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_TIMESTAMP, words,
-};
+use crate::sockopts::words;
 use crate::stack::Stack;
 use crate::stack::listen::SOMAXCONN;
 use crate::stack::ports::Proto;
 use crate::stack::sock::Kind;
 use crate::tcp::conn_of;
 use alloc::vec::Vec;
+use libos_base::abi::{ipv6_option, so, sol, tcp_option, udp_option};
 use libos_base::cred::{cap, capable};
 use libos_base::poll::Events;
 use libos_base::{Errno, Result};
 use smoltcp::socket::tcp::State;
-
-/// Levels.
-pub const IPPROTO_IP: i32 = 0;
-pub const IPPROTO_TCP: i32 = 6;
-pub const IPPROTO_IPV6: i32 = 41;
-pub const IPPROTO_UDP: i32 = 17;
-
-pub use crate::ipopts::IP_TOS;
-
-const TCP_NODELAY: i32 = 1;
-const TCP_MAXSEG: i32 = 2;
-const TCP_CORK: i32 = 3;
-const TCP_KEEPIDLE: i32 = 4;
-const TCP_KEEPINTVL: i32 = 5;
-const TCP_KEEPCNT: i32 = 6;
-const TCP_SYNCNT: i32 = 7;
-const TCP_DEFER_ACCEPT: i32 = 9;
-const TCP_INFO: i32 = 11;
-const TCP_QUICKACK: i32 = 12;
-const TCP_CONGESTION: i32 = 13;
-const TCP_USER_TIMEOUT: i32 = 18;
-const TCP_FASTOPEN: i32 = 23;
-const TCP_FASTOPEN_CONNECT: i32 = 30;
-
-const UDP_CORK: i32 = 1;
-
-const IPV6_V6ONLY: i32 = 26;
 
 /// The int at the start of an option value. EINVAL when it is shorter.
 pub fn int(v: &[u8]) -> Result<i32> {
@@ -58,11 +28,11 @@ fn out(v: i32) -> Option<Result<Vec<u8>>> {
 pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
     let udp = st.socks.get(sid)?.proto == Proto::Udp;
     let r = match level {
-        SOL_SOCKET => set_socket(st, sid, name, value)?,
-        IPPROTO_TCP if !udp => set_tcp(st, sid, name, value)?,
-        IPPROTO_UDP if udp && name == UDP_CORK => int(value).and_then(|v| st.udp_cork(sid, v != 0)),
-        IPPROTO_IPV6 if name == IPV6_V6ONLY => set_v6only(st, sid, value)?,
-        IPPROTO_IP | IPPROTO_IPV6 => match ipopts::set(st.socks.get_mut(sid)?, udp, level, name, value) {
+        sol::SOCKET => set_socket(st, sid, name, value)?,
+        sol::TCP if !udp => set_tcp(st, sid, name, value)?,
+        sol::UDP if udp && name == udp_option::CORK => int(value).and_then(|v| st.udp_cork(sid, v != 0)),
+        sol::IPV6 if name == ipv6_option::V6ONLY => set_v6only(st, sid, value)?,
+        sol::IP | sol::IPV6 => match ipopts::set(st.socks.get_mut(sid)?, udp, level, name, value) {
             Some(r) => r,
             None => crate::multicast::set(st, sid, level, name, value)?,
         },
@@ -90,17 +60,17 @@ fn push_down(st: &mut Stack, sid: u32) {
 
 fn set_socket(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<()>> {
     let v = int(value).unwrap_or(0);
-    if matches!(name, SO_BINDTODEVICE | SO_BINDTOIFINDEX) {
+    if matches!(name, so::BINDTODEVICE | so::BINDTOIFINDEX) {
         return Some(set_device(st, sid, name, value));
     }
     let s = st.socks.get_mut(sid)?;
     match name {
-        SO_LINGER => {
+        so::LINGER => {
             let secs = int(&value[4..]).unwrap_or(0).clamp(0, 0xffff) as u32;
             s.opts.linger = (v != 0).then_some(secs);
         }
-        SO_REUSEADDR | SO_REUSEPORT => {
-            if name == SO_REUSEADDR {
+        so::REUSEADDR | so::REUSEPORT => {
+            if name == so::REUSEADDR {
                 s.reuse_addr = v != 0
             } else {
                 s.reuse_port = v != 0
@@ -112,15 +82,15 @@ fn set_socket(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Resul
                 (b.reuse_addr, b.reuse_port) = (a, p);
             }
         }
-        SO_KEEPALIVE => s.opts.keepalive = v != 0,
-        SO_DONTROUTE => s.direct = v != 0,
-        SO_RCVLOWAT => s.opts.rcvlowat = v as u32,
-        SO_SNDBUF | SO_RCVBUF => return Some(set_buffer(st, sid, name == SO_RCVBUF, v as usize)),
+        so::KEEPALIVE => s.opts.keepalive = v != 0,
+        so::DONTROUTE => s.direct = v != 0,
+        so::RCVLOWAT => s.opts.rcvlowat = v as u32,
+        so::SNDBUF | so::RCVBUF => return Some(set_buffer(st, sid, name == so::RCVBUF, v as usize)),
         _ => match &mut s.kind {
-            Kind::Udp(u) if name == SO_BROADCAST => u.broadcast = v != 0,
-            Kind::Udp(u) if name == SO_TIMESTAMP => u.stamp = v as u8,
+            Kind::Udp(u) if name == so::BROADCAST => u.broadcast = v != 0,
+            Kind::Udp(u) if name == so::TIMESTAMP => u.stamp = v as u8,
             // What arrives of a stream has no times.
-            _ if name == SO_TIMESTAMP && v != 0 => return Some(Err(Errno::ENOPROTOOPT)),
+            _ if name == so::TIMESTAMP && v != 0 => return Some(Err(Errno::ENOPROTOOPT)),
             _ => return None,
         },
     }
@@ -129,7 +99,7 @@ fn set_socket(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Resul
 
 /// SO_BINDTODEVICE, a name, and SO_BINDTOIFINDEX.
 fn set_device(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Result<()> {
-    let index = if name == SO_BINDTOIFINDEX {
+    let index = if name == so::BINDTOIFINDEX {
         u32::try_from(int(value)?).map_err(|_| Errno::EINVAL)?
     } else {
         let same = |d: &&[u8]| value.starts_with(d) || value == &d[..d.len().saturating_sub(1)];
@@ -173,7 +143,7 @@ fn set_buffer(st: &mut Stack, sid: u32, receive: bool, n: usize) -> Result<()> {
 }
 
 fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<()>> {
-    if name == TCP_CONGESTION {
+    if name == tcp_option::CONGESTION {
         let text = value.split(|&b| b == 0).next().unwrap_or(&[]);
         return Some(if text == b"reno" { Ok(()) } else { Err(Errno::ENOENT) });
     }
@@ -182,10 +152,10 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
         Err(e) => return Some(Err(e)),
     };
     let range = match name {
-        TCP_KEEPIDLE | TCP_KEEPINTVL => 1..=32767,
-        TCP_KEEPCNT | TCP_SYNCNT => 1..=127,
-        TCP_USER_TIMEOUT | TCP_FASTOPEN => 0..=i32::MAX,
-        TCP_FASTOPEN_CONNECT => 0..=1,
+        tcp_option::KEEPIDLE | tcp_option::KEEPINTVL => 1..=32767,
+        tcp_option::KEEPCNT | tcp_option::SYNCNT => 1..=127,
+        tcp_option::USER_TIMEOUT | tcp_option::FASTOPEN => 0..=i32::MAX,
+        tcp_option::FASTOPEN_CONNECT => 0..=1,
         _ => i32::MIN..=i32::MAX,
     };
     if !range.contains(&n) {
@@ -194,8 +164,8 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
     let (on, n) = (n != 0, n as u32);
     let s = st.socks.get_mut(sid)?;
     let late = match s.kind {
-        Kind::Conn(_) => matches!(name, TCP_FASTOPEN | TCP_FASTOPEN_CONNECT),
-        Kind::Listen(_) => name == TCP_FASTOPEN_CONNECT,
+        Kind::Conn(_) => matches!(name, tcp_option::FASTOPEN | tcp_option::FASTOPEN_CONNECT),
+        Kind::Listen(_) => name == tcp_option::FASTOPEN_CONNECT,
         _ => false,
     };
     if late {
@@ -204,21 +174,21 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
     let o = &mut s.opts;
     match name {
         // Linux: setting it also lets corked data go... unless cork is on, which wins.
-        TCP_NODELAY => o.nodelay = on,
-        TCP_CORK => o.cork = on,
-        TCP_KEEPIDLE => o.keep_idle = n,
-        TCP_KEEPINTVL => o.keep_intvl = n,
-        TCP_KEEPCNT => o.keep_cnt = n,
-        TCP_SYNCNT => o.syn_count = n as u8,
-        TCP_DEFER_ACCEPT => o.defer = deferral(n as i32),
-        TCP_QUICKACK => o.quickack = on,
-        TCP_USER_TIMEOUT => o.user_timeout = n,
+        tcp_option::NODELAY => o.nodelay = on,
+        tcp_option::CORK => o.cork = on,
+        tcp_option::KEEPIDLE => o.keep_idle = n,
+        tcp_option::KEEPINTVL => o.keep_intvl = n,
+        tcp_option::KEEPCNT => o.keep_cnt = n,
+        tcp_option::SYNCNT => o.syn_count = n as u8,
+        tcp_option::DEFER_ACCEPT => o.defer = deferral(n as i32),
+        tcp_option::QUICKACK => o.quickack = on,
+        tcp_option::USER_TIMEOUT => o.user_timeout = n,
         // Kept to be read: nobody has a cookie, so every handshake is an ordinary one.
-        TCP_FASTOPEN => o.fastopen = n.min(SOMAXCONN as u32) as u16,
-        TCP_FASTOPEN_CONNECT => o.fastopen_connect = on,
+        tcp_option::FASTOPEN => o.fastopen = n.min(SOMAXCONN as u32) as u16,
+        tcp_option::FASTOPEN_CONNECT => o.fastopen_connect = on,
         _ => return None,
     }
-    if name == TCP_CORK
+    if name == tcp_option::CORK
         && !on
         && let Some((id, c)) = conn_of(st, sid)
     {
@@ -261,11 +231,11 @@ pub fn take_error(st: &mut Stack, sid: u32) -> i32 {
 
 /// `getsockopt`.
 pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec<u8>>> {
-    if (level, name) == (SOL_SOCKET, SO_ERROR) {
+    if (level, name) == (sol::SOCKET, so::ERROR) {
         let e = take_error(st, sid);
         return out(e);
     }
-    if level == IPPROTO_TCP && name == TCP_INFO && st.socks.get(sid)?.proto == Proto::Tcp {
+    if level == sol::TCP && name == tcp_option::INFO && st.socks.get(sid)?.proto == Proto::Tcp {
         return Some(Ok(tcp_info(st, sid)));
     }
     let (rcv, snd) = st.memory.sizes();
@@ -280,28 +250,28 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
     };
     let o = &s.opts;
     let v = match (level, name) {
-        (SOL_SOCKET, SO_RCVBUF) => rcvbuf as u32,
-        (SOL_SOCKET, SO_SNDBUF) => sndbuf as u32,
-        (SOL_SOCKET, SO_ACCEPTCONN) => u32::from(matches!(s.kind, Kind::Listen(_))),
-        (SOL_SOCKET, SO_BINDTOIFINDEX) => s.device,
-        (SOL_SOCKET, SO_BINDTODEVICE) => return Some(Ok(DEVICES.get(s.device as usize)?.to_vec())),
-        (IPPROTO_TCP, _) if udp => return None,
-        (IPPROTO_TCP, TCP_NODELAY) => o.nodelay.into(),
-        (IPPROTO_TCP, TCP_CORK) => o.cork.into(),
-        (IPPROTO_TCP, TCP_MAXSEG) => mss as u32,
-        (IPPROTO_TCP, TCP_KEEPIDLE) => o.keep_idle,
-        (IPPROTO_TCP, TCP_KEEPINTVL) => o.keep_intvl,
-        (IPPROTO_TCP, TCP_KEEPCNT) => o.keep_cnt,
-        (IPPROTO_TCP, TCP_SYNCNT) => o.syn_count.into(),
-        (IPPROTO_TCP, TCP_DEFER_ACCEPT) => o.defer,
-        (IPPROTO_TCP, TCP_QUICKACK) => o.quickack.into(),
-        (IPPROTO_TCP, TCP_USER_TIMEOUT) => o.user_timeout,
-        (IPPROTO_TCP, TCP_FASTOPEN) => o.fastopen.into(),
-        (IPPROTO_TCP, TCP_FASTOPEN_CONNECT) => o.fastopen_connect.into(),
-        (IPPROTO_TCP, TCP_CONGESTION) => return Some(Ok(b"reno\0\0\0\0\0\0\0\0\0\0\0\0".to_vec())),
-        (IPPROTO_UDP, UDP_CORK) if udp => corked.into(),
-        (IPPROTO_IPV6, IPV6_V6ONLY) if s.v6 => s.v6only.into(),
-        (IPPROTO_IP | IPPROTO_IPV6, _) => match ipopts::get(s, udp, level, name) {
+        (sol::SOCKET, so::RCVBUF) => rcvbuf as u32,
+        (sol::SOCKET, so::SNDBUF) => sndbuf as u32,
+        (sol::SOCKET, so::ACCEPTCONN) => u32::from(matches!(s.kind, Kind::Listen(_))),
+        (sol::SOCKET, so::BINDTOIFINDEX) => s.device,
+        (sol::SOCKET, so::BINDTODEVICE) => return Some(Ok(DEVICES.get(s.device as usize)?.to_vec())),
+        (sol::TCP, _) if udp => return None,
+        (sol::TCP, tcp_option::NODELAY) => o.nodelay.into(),
+        (sol::TCP, tcp_option::CORK) => o.cork.into(),
+        (sol::TCP, tcp_option::MAXSEG) => mss as u32,
+        (sol::TCP, tcp_option::KEEPIDLE) => o.keep_idle,
+        (sol::TCP, tcp_option::KEEPINTVL) => o.keep_intvl,
+        (sol::TCP, tcp_option::KEEPCNT) => o.keep_cnt,
+        (sol::TCP, tcp_option::SYNCNT) => o.syn_count.into(),
+        (sol::TCP, tcp_option::DEFER_ACCEPT) => o.defer,
+        (sol::TCP, tcp_option::QUICKACK) => o.quickack.into(),
+        (sol::TCP, tcp_option::USER_TIMEOUT) => o.user_timeout,
+        (sol::TCP, tcp_option::FASTOPEN) => o.fastopen.into(),
+        (sol::TCP, tcp_option::FASTOPEN_CONNECT) => o.fastopen_connect.into(),
+        (sol::TCP, tcp_option::CONGESTION) => return Some(Ok(b"reno\0\0\0\0\0\0\0\0\0\0\0\0".to_vec())),
+        (sol::UDP, udp_option::CORK) if udp => corked.into(),
+        (sol::IPV6, ipv6_option::V6ONLY) if s.v6 => s.v6only.into(),
+        (sol::IP | sol::IPV6, _) => match ipopts::get(s, udp, level, name) {
             Some(v) => v.into(),
             None => crate::multicast::get(st, sid, level, name)?,
         },

@@ -3,13 +3,13 @@
 //! Everything there is to tell is a list of records. A dump is all records of a kind; a change is what differs between
 //! two lists.
 
-use crate::addr::{AF_INET, AF_INET6};
 use crate::ifreq::{IfInfo, interfaces};
 use crate::net::Net;
 use crate::netlink::Member;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
+use libos_base::abi::af;
 use libos_base::sync::{Mutex, Provider, class};
 use libos_base::{Errno, Result};
 use smoltcp::wire::{IpAddress, IpCidr};
@@ -22,8 +22,8 @@ pub const RTM_NEWROUTE: u16 = 24;
 /// RTNLGRP_*.
 const LINK: u8 = 1;
 const IPV4_IFADDR: u8 = 5;
-const IPV4_ROUTE: u8 = 7;
 const IPV6_IFADDR: u8 = 9;
+const IPV4_ROUTE: u8 = 7;
 const IPV6_ROUTE: u8 = 11;
 
 const IFLA_ADDRESS: u16 = 1;
@@ -104,17 +104,17 @@ fn link(i: &IfInfo) -> Record {
 }
 
 fn family(a: &IpAddress) -> u16 {
-    if matches!(a, IpAddress::Ipv4(_)) { AF_INET } else { AF_INET6 }
+    if matches!(a, IpAddress::Ipv4(_)) { af::INET } else { af::INET6 }
 }
 
 fn addr(i: &IfInfo, c: &IpCidr) -> Record {
     let a = c.address();
     let (family, scope) = match a {
-        IpAddress::Ipv4(a) => (AF_INET, if a.is_loopback() { HOST } else { UNIVERSE }),
-        IpAddress::Ipv6(a) if a.is_loopback() => (AF_INET6, HOST),
-        IpAddress::Ipv6(a) => (AF_INET6, if a.segments()[0] & 0xffc0 == 0xfe80 { ON_LINK } else { UNIVERSE }),
+        IpAddress::Ipv4(a) => (af::INET, if a.is_loopback() { HOST } else { UNIVERSE }),
+        IpAddress::Ipv6(a) if a.is_loopback() => (af::INET6, HOST),
+        IpAddress::Ipv6(a) => (af::INET6, if a.segments()[0] & 0xffc0 == 0xfe80 { ON_LINK } else { UNIVERSE }),
     };
-    let group = if family == AF_INET { IPV4_IFADDR } else { IPV6_IFADDR };
+    let group = if family == af::INET { IPV4_IFADDR } else { IPV6_IFADDR };
     let mut r = Record { kind: RTM_NEWADDR, group, family, body: Vec::new() };
     // struct ifaddrmsg; IFA_F_PERMANENT
     r.body.extend_from_slice(&[family as u8, c.prefix_len(), 0x80, scope]);
@@ -134,11 +134,11 @@ fn addr(i: &IfInfo, c: &IpCidr) -> Record {
 fn route(i: &IfInfo, to: &IpCidr, via: bool) -> Record {
     let a = to.address();
     let family = family(&a);
-    let group = if family == AF_INET { IPV4_ROUTE } else { IPV6_ROUTE };
+    let group = if family == af::INET { IPV4_ROUTE } else { IPV6_ROUTE };
     let mut r = Record { kind: RTM_NEWROUTE, group, family, body: Vec::new() };
     // struct rtmsg: family, lengths of destination and source, TOS, table main, protocol, scope, type unicast, flags
     let (len, protocol, scope) =
-        if via { (0, 3, UNIVERSE) } else { (to.prefix_len(), 2, if family == AF_INET { ON_LINK } else { UNIVERSE }) };
+        if via { (0, 3, UNIVERSE) } else { (to.prefix_len(), 2, if family == af::INET { ON_LINK } else { UNIVERSE }) };
     r.body.extend_from_slice(&[family as u8, len, 0, 0, 254, protocol, scope, 1, 0, 0, 0, 0]);
     if via {
         r.address(RTA_GATEWAY, &a);
@@ -154,7 +154,7 @@ fn route(i: &IfInfo, to: &IpCidr, via: bool) -> Record {
                 r.attr(RTA_DST, &octets);
             }
         }
-        if family == AF_INET {
+        if family == af::INET {
             r.address(RTA_PREFSRC, &a);
         }
     }

@@ -1,7 +1,6 @@
 //! The socket as a file: what is the same for every family.
 
-use crate::addr::{AF_INET, AF_UNIX, Addr};
-use crate::options::{IP_TOS, IPPROTO_IP};
+use crate::addr::Addr;
 use crate::sockopts::Common;
 use alloc::boxed::Box;
 use alloc::format;
@@ -11,6 +10,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use libos_base::abi::{OpenFlags, Stat, Timespec, mode};
+use libos_base::abi::{af, ip_option, sol};
 use libos_base::file::{FileLike, SetAttr};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
@@ -18,34 +18,8 @@ use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, time};
 
-/// SOCK_* types.
-pub const SOCK_STREAM: u32 = 1;
-pub const SOCK_DGRAM: u32 = 2;
-pub const SOCK_RAW: u32 = 3;
-pub const SOCK_SEQPACKET: u32 = 5;
-
-bitflags::bitflags! {
-    /// MSG_* flags.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-    pub struct Msg: u32 {
-        const OOB = 0x1;
-        const PEEK = 0x2;
-        const DONTROUTE = 0x4;
-        const CTRUNC = 0x8;
-        const TRUNC = 0x20;
-        const DONTWAIT = 0x40;
-        const EOR = 0x80;
-        const WAITALL = 0x100;
-        const CONFIRM = 0x800;
-        const ERRQUEUE = 0x2000;
-        const NOSIGNAL = 0x4000;
-        const MORE = 0x8000;
-        const WAITFORONE = 0x10000;
-        const ZEROCOPY = 0x400_0000;
-        const FASTOPEN = 0x2000_0000;
-        const CMSG_CLOEXEC = 0x4000_0000;
-    }
-}
+/// MSG_* flags.
+pub use libos_base::abi::MessageFlags as Msg;
 
 /// How long a call may wait.
 #[derive(Clone, Copy, Debug)]
@@ -195,9 +169,6 @@ pub struct Socket {
 
 static NEXT_INO: AtomicU64 = AtomicU64::new(1);
 
-/// SOL_SOCKET.
-pub const SOL_SOCKET: i32 = 1;
-
 impl Socket {
     /// Around a family's socket.
     pub fn new(ops: Box<dyn Ops>, nonblock: bool) -> Arc<Self> {
@@ -233,7 +204,7 @@ impl Socket {
     pub fn accept(&self, nonblock: bool) -> Result<(Arc<Self>, Addr)> {
         let (ops, addr) = self.ops.accept(self.wait(&self.common.rcv_timeout, Msg::empty()))?;
         let new = Self::new(ops, nonblock);
-        if self.ops.identity().0 != AF_UNIX {
+        if self.ops.identity().0 != af::UNIX {
             new.common.inherit(&self.common);
         }
         Ok((new, addr))
@@ -251,11 +222,11 @@ impl Socket {
 
     /// `setsockopt`.
     pub fn set(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
-        if level == SOL_SOCKET {
+        if level == sol::SOCKET {
             return self.common.set(&*self.ops, name, value);
         }
         self.ops.set(level, name, value).unwrap_or(Err(self.unknown(level, false)))?;
-        if (level, name) == (IPPROTO_IP, IP_TOS)
+        if (level, name) == (sol::IP, ip_option::TOS)
             && let Some(Ok(v)) = self.ops.get(level, name)
         {
             self.common.tos(v[0]);
@@ -265,7 +236,7 @@ impl Socket {
 
     /// `getsockopt`.
     pub fn get(&self, level: i32, name: i32) -> Result<Vec<u8>> {
-        if level == SOL_SOCKET {
+        if level == sol::SOCKET {
             return self.common.get(&*self.ops, name, self.ino);
         }
         self.ops.get(level, name).unwrap_or(Err(self.unknown(level, true)))
@@ -279,10 +250,10 @@ impl Socket {
     /// What Linux says to an option that is not there: it depends on the family, and there on who is asked.
     fn unknown(&self, level: i32, get: bool) -> Errno {
         let (domain, _, proto) = self.ops.identity();
-        let foreign = level != IPPROTO_IP && level != proto as i32;
+        let foreign = level != sol::IP && level != proto as i32;
         match domain {
-            AF_UNIX => Errno::EOPNOTSUPP,
-            AF_INET if get && foreign => Errno::EOPNOTSUPP,
+            af::UNIX => Errno::EOPNOTSUPP,
+            af::INET if get && foreign => Errno::EOPNOTSUPP,
             _ => Errno::ENOPROTOOPT,
         }
     }

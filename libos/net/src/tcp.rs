@@ -2,7 +2,7 @@
 
 use crate::addr::{self, Addr};
 use crate::net::Net;
-use crate::socket::{Incoming, Msg, Ops, Outgoing, SOCK_STREAM, Wait};
+use crate::socket::{Incoming, Msg, Ops, Outgoing, Wait};
 use crate::stack::conn::Conn;
 use crate::stack::ports::Proto;
 use crate::stack::sock::Kind;
@@ -11,6 +11,7 @@ use crate::transfer::{try_recv, try_send};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use libos_base::abi::{af, ioctl, sock};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::thread::FOREVER;
@@ -51,7 +52,7 @@ pub(crate) fn conn_of(st: &mut Stack, sid: u32) -> Option<(u32, &mut Conn)> {
 
 impl Ops for TcpSocket {
     fn identity(&self) -> (u16, u32, u32) {
-        (if self.v6 { addr::AF_INET6 } else { addr::AF_INET }, SOCK_STREAM, 6)
+        (if self.v6 { af::INET6 } else { af::INET }, sock::STREAM, 6)
     }
 
     fn bind(&self, a: &[u8]) -> Result<()> {
@@ -68,7 +69,7 @@ impl Ops for TcpSocket {
     }
 
     fn connect(&self, a: &[u8], wait: Wait) -> Result<()> {
-        if addr::family(a)? == addr::AF_UNSPEC {
+        if addr::family(a)? == af::UNSPEC {
             return self.disconnect();
         }
         let to = addr::parse_inet(a, self.v6)?;
@@ -268,13 +269,13 @@ impl Ops for TcpSocket {
                 return if listens { Err(Errno::EINVAL) } else { Ok(0) };
             };
             match cmd {
-                crate::ifreq::FIONREAD => Ok(c.tcp().recv_queue()),
-                crate::ifreq::TIOCOUTQ => Ok(c.tcp().send_queue() + c.corked.len()),
+                ioctl::FIONREAD => Ok(c.tcp().recv_queue()),
+                ioctl::TIOCOUTQ => Ok(c.tcp().send_queue() + c.corked.len()),
                 _ => Err(Errno::ENOTTY),
             }
         });
         match (cmd, n) {
-            (crate::ifreq::FIONREAD | crate::ifreq::TIOCOUTQ, n) => user::write(arg, &(n? as i32)).map(|()| 0),
+            (ioctl::FIONREAD | ioctl::TIOCOUTQ, n) => user::write(arg, &(n? as i32)).map(|()| 0),
             _ => crate::ifreq::ioctl(&self.net, cmd, arg),
         }
     }
@@ -332,7 +333,7 @@ impl TcpSocket {
     /// MSG_FASTOPEN without a cookie, and there is none: the handshake is complete before data is sent.
     fn connect_first(&self, to: Option<&[u8]>, wait: Wait) -> Result<()> {
         match to {
-            Some(to) if addr::family(to)? == addr::AF_UNSPEC => Err(Errno::EOPNOTSUPP),
+            Some(to) if addr::family(to)? == af::UNSPEC => Err(Errno::EOPNOTSUPP),
             Some(to) => self.connect(to, wait),
             None => match self.net.with(|st| st.sock(self.id).map(|s| matches!(s.kind, Kind::Idle)))? {
                 true => Err(Errno::EINVAL),
@@ -398,12 +399,12 @@ fn forget(st: &mut Stack, sid: u32, id: u32) {
 
 /// `bind` for TCP and UDP.
 pub(crate) fn bind(net: &Net, id: u32, v6: bool, a: &[u8]) -> Result<()> {
-    let unspec = addr::family(a)? == addr::AF_UNSPEC && !v6 && a.len() >= 16 && a[4..8] == [0; 4];
+    let unspec = addr::family(a)? == af::UNSPEC && !v6 && a.len() >= 16 && a[4..8] == [0; 4];
     let (ip, port) = if unspec {
         (smoltcp::wire::IpAddress::v4(0, 0, 0, 0), u16::from_be_bytes([a[2], a[3]]))
     } else {
         // An AF_INET6 socket takes AF_INET6 names only here.
-        if v6 && addr::family(a)? != addr::AF_INET6 {
+        if v6 && addr::family(a)? != af::INET6 {
             return Err(if a.len() < 24 { Errno::EINVAL } else { Errno::EAFNOSUPPORT });
         }
         addr::parse_inet(a, v6)?

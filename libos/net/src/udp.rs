@@ -3,8 +3,7 @@
 use crate::addr::{self, Addr};
 use crate::ipopts;
 use crate::net::Net;
-use crate::options::{IPPROTO_IP, IPPROTO_IPV6};
-use crate::socket::{Header, Incoming, Msg, Ops, Outgoing, SOCK_DGRAM, Wait};
+use crate::socket::{Header, Incoming, Msg, Ops, Outgoing, Wait};
 use crate::sockopts::stamp_message;
 use crate::stack::ports::Proto;
 use crate::stack::sock::{Kind, Name, Sock};
@@ -14,6 +13,7 @@ use crate::stack::{Shared, Stack};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use libos_base::abi::{af, ioctl, ip_option, ipv6_option, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result, user};
@@ -26,9 +26,6 @@ pub struct UdpSocket {
     v6: bool,
     shared: Arc<Shared>,
 }
-
-const IP_PKTINFO: i32 = 8;
-const IPV6_PKTINFO: i32 = 50;
 
 impl UdpSocket {
     /// `socket(AF_INET or AF_INET6, SOCK_DGRAM)`.
@@ -110,7 +107,7 @@ fn udp(s: &mut Sock) -> Result<&mut Udp> {
 
 impl Ops for UdpSocket {
     fn identity(&self) -> (u16, u32, u32) {
-        (if self.v6 { addr::AF_INET6 } else { addr::AF_INET }, SOCK_DGRAM, 17)
+        (if self.v6 { af::INET6 } else { af::INET }, sock::DGRAM, 17)
     }
 
     fn bind(&self, a: &[u8]) -> Result<()> {
@@ -121,7 +118,7 @@ impl Ops for UdpSocket {
     }
 
     fn connect(&self, a: &[u8], _: Wait) -> Result<()> {
-        let unspec = addr::family(a)? == addr::AF_UNSPEC;
+        let unspec = addr::family(a)? == af::UNSPEC;
         let to = if unspec { None } else { Some(addr::parse_inet(a, self.v6)?) };
         self.net.with(|st| {
             let Some((ip, port)) = to else {
@@ -254,12 +251,12 @@ impl Ops for UdpSocket {
         let n: Result<usize> = self.net.with(|st| {
             let u = udp(st.sock(self.id)?)?;
             Ok(match cmd {
-                crate::ifreq::FIONREAD => u.queue.front().map_or(0, |d| d.data.len()),
+                ioctl::FIONREAD => u.queue.front().map_or(0, |d| d.data.len()),
                 _ => u.unsent(),
             })
         });
         match cmd {
-            crate::ifreq::FIONREAD | crate::ifreq::TIOCOUTQ => user::write(arg, &(n? as i32)).map(|()| 0),
+            ioctl::FIONREAD | ioctl::TIOCOUTQ => user::write(arg, &(n? as i32)).map(|()| 0),
             _ => crate::ifreq::ioctl(&self.net, cmd, arg),
         }
     }
@@ -328,21 +325,21 @@ fn tell_header(d: &Datagram, o: &ipopts::Values, out: &mut Vec<(i32, i32, Vec<u8
         info[..4].copy_from_slice(&index);
         info[4..8].copy_from_slice(&a.octets());
         info[8..12].copy_from_slice(&a.octets());
-        put(out, o[ipopts::PKTINFO], IPPROTO_IP, IP_PKTINFO, &info[..12]);
+        put(out, o[ipopts::PKTINFO], sol::IP, ip_option::PKTINFO, &info[..12]);
     }
     info[..16].copy_from_slice(&match d.to {
         IpAddress::Ipv4(a) => a.to_ipv6_mapped().octets(),
         IpAddress::Ipv6(a) => a.octets(),
     });
     info[16..].copy_from_slice(&index);
-    put(out, o[ipopts::RECVPKTINFO], IPPROTO_IPV6, IPV6_PKTINFO, &info);
+    put(out, o[ipopts::RECVPKTINFO], sol::IPV6, ipv6_option::PKTINFO, &info);
     let (ttl, tos) = ([d.ttl, 0, 0, 0], [d.tos, 0, 0, 0]);
     if let IpAddress::Ipv4(_) = d.to {
-        put(out, o[ipopts::RECVTTL], IPPROTO_IP, ipopts::IP_TTL, &ttl);
-        put(out, o[ipopts::RECVTOS], IPPROTO_IP, ipopts::IP_TOS, &tos[..1]);
+        put(out, o[ipopts::RECVTTL], sol::IP, ip_option::TTL, &ttl);
+        put(out, o[ipopts::RECVTOS], sol::IP, ip_option::TOS, &tos[..1]);
     } else {
-        put(out, o[ipopts::RECVHOPLIMIT], IPPROTO_IPV6, ipopts::IPV6_HOPLIMIT, &ttl);
-        put(out, o[ipopts::RECVTCLASS], IPPROTO_IPV6, ipopts::IPV6_TCLASS, &tos);
+        put(out, o[ipopts::RECVHOPLIMIT], sol::IPV6, ipv6_option::HOPLIMIT, &ttl);
+        put(out, o[ipopts::RECVTCLASS], sol::IPV6, ipv6_option::TCLASS, &tos);
     }
 }
 
@@ -354,21 +351,21 @@ pub fn want_header(h: &mut Header, level: i32, kind: i32, data: &[u8]) -> Result
         if (least..=255).contains(&v) { Ok(v as u8) } else { Err(Errno::EINVAL) }
     };
     match (level, kind) {
-        (IPPROTO_IP, IP_PKTINFO) => {
+        (sol::IP, ip_option::PKTINFO) => {
             let a = part(4)?;
             h.index = u32::from_le_bytes(part(0)?);
             h.from = (a != [0; 4]).then(|| IpAddress::Ipv4(a.into()));
         }
-        (IPPROTO_IPV6, IPV6_PKTINFO) => {
+        (sol::IPV6, ipv6_option::PKTINFO) => {
             let a: &[u8; 16] = data.first_chunk().ok_or(Errno::EINVAL)?;
             let a = smoltcp::wire::Ipv6Address::from(*a);
             h.index = u32::from_le_bytes(part(16)?);
             h.from = (!a.is_unspecified()).then(|| a.to_ipv4_mapped().map_or(IpAddress::Ipv6(a), IpAddress::Ipv4));
         }
-        (IPPROTO_IP, ipopts::IP_TTL) => h.hops = Some(byte(1)?),
-        (IPPROTO_IPV6, ipopts::IPV6_HOPLIMIT) => h.hops = Some(byte(0)?),
-        (IPPROTO_IP, ipopts::IP_TOS) | (IPPROTO_IPV6, ipopts::IPV6_TCLASS) => h.tos = Some(byte(0)?),
-        (IPPROTO_IP | IPPROTO_IPV6, _) => return Err(Errno::EINVAL),
+        (sol::IP, ip_option::TTL) => h.hops = Some(byte(1)?),
+        (sol::IPV6, ipv6_option::HOPLIMIT) => h.hops = Some(byte(0)?),
+        (sol::IP, ip_option::TOS) | (sol::IPV6, ipv6_option::TCLASS) => h.tos = Some(byte(0)?),
+        (sol::IP | sol::IPV6, _) => return Err(Errno::EINVAL),
         _ => {}
     }
     Ok(())

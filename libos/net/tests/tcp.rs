@@ -655,7 +655,7 @@ fn loopback_by_any_of_our_addresses() {
     }
     let c = tcp(&p.a);
     let r = c.connect(&v4([127, 0, 0, 1], 91));
-    assert_eq!(r, Err(Errno::EINPROGRESS), "refused at once, but told by poll and SO_ERROR, as on Linux");
+    assert_eq!(r, Err(Errno::EINPROGRESS), "refused at once, but told by poll and so::ERROR, as on Linux");
     assert!(p.until(|| c.poll(None).contains(Events::ERR | Events::HUP)));
     let (sol_socket, so_error, refused) = (1, 4, Errno::ECONNREFUSED as u32);
     assert_eq!(c.get(sol_socket, so_error).unwrap(), refused.to_le_bytes());
@@ -721,7 +721,7 @@ fn options_are_honoured_or_refused() {
     assert_eq!((int(1, 3), int(1, 39), int(1, 38), int(1, 30)), (1, 2, 6, 0));
     s.set(1, 8, &20_000i32.to_le_bytes()).unwrap();
     assert_eq!(int(1, 8), 40_000, "doubled, as on Linux");
-    assert_eq!(int(1, 12), 2, "SO_PRIORITY, by the type of service");
+    assert_eq!(int(1, 12), 2, "so::PRIORITY, by the type of service");
     // SO_TIMESTAMP, TCP_MAXSEG, SO_NO_CHECK, SO_BUSY_POLL, IP_FREEBIND
     for (l, n) in [(1, 29), (6, 2), (1, 11), (1, 46), (0, 15), (1, 999)] {
         assert_eq!(s.set(l, n, &1i32.to_le_bytes()), Err(Errno::ENOPROTOOPT), "level {l} option {n}");

@@ -1,11 +1,12 @@
 //! AF_UNIX.
 mod common;
 use common::*;
+use libos_base::abi::sock;
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::Events;
 use libos_base::{Errno, Result};
-use libos_net::socket::{Creds, Incoming, Msg, Outgoing, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, Socket};
+use libos_net::socket::{Creds, Incoming, Msg, Outgoing, Socket};
 use libos_net::unix::{Host, UnixSocket, pair};
 use std::any::Any;
 use std::collections::HashMap;
@@ -55,7 +56,7 @@ fn two(kind: u32) -> (Arc<Socket>, Arc<Socket>) {
 
 #[test]
 fn a_stream_pair() {
-    let (a, b) = two(SOCK_STREAM);
+    let (a, b) = two(sock::STREAM);
     assert_eq!(a.poll(None), Events::OUT | Events::WRNORM);
     assert_eq!(recv(&a, 10), Err(Errno::EAGAIN));
     send(&a, b"hello ").unwrap();
@@ -74,7 +75,7 @@ fn a_stream_pair() {
 
 #[test]
 fn a_full_stream_blocks_and_goes_on() {
-    let (a, b) = two(SOCK_STREAM);
+    let (a, b) = two(sock::STREAM);
     let data = noise(1_000_000);
     let mut sent = 0;
     let mut got = Vec::new();
@@ -100,7 +101,7 @@ fn a_full_stream_blocks_and_goes_on() {
 
 #[test]
 fn closing_with_unread_data_resets_the_peer() {
-    let (a, b) = two(SOCK_STREAM);
+    let (a, b) = two(sock::STREAM);
     send(&a, b"unread").unwrap();
     drop(b);
     assert_eq!(recv(&a, 1), Err(Errno::ECONNRESET));
@@ -110,12 +111,12 @@ fn closing_with_unread_data_resets_the_peer() {
 #[test]
 fn listening_on_a_path_and_abstractly() {
     for n in [&b"/tmp/listening"[..], b"\0abstract name"] {
-        let l = new(SOCK_STREAM);
-        let c = new(SOCK_STREAM);
+        let l = new(sock::STREAM);
+        let c = new(sock::STREAM);
         assert_eq!(c.connect(&name(n)).err(), Some(if n[0] == 0 { Errno::ECONNREFUSED } else { Errno::ENOENT }));
         assert_eq!(l.ops().listen(1), Err(Errno::EINVAL), "no name");
         l.ops().bind(&name(n)).unwrap();
-        assert_eq!(new(SOCK_STREAM).ops().bind(&name(n)), Err(Errno::EADDRINUSE));
+        assert_eq!(new(sock::STREAM).ops().bind(&name(n)), Err(Errno::EADDRINUSE));
         assert_eq!(c.connect(&name(n)), Err(Errno::ECONNREFUSED), "nobody listens");
         l.ops().listen(1).unwrap();
         c.connect(&name(n)).unwrap();
@@ -132,21 +133,21 @@ fn listening_on_a_path_and_abstractly() {
         assert_eq!(s.ops().local().unwrap().as_bytes(), full);
         assert_eq!(c.ops().peer().unwrap().as_bytes(), full);
         // A backlog of 1 holds two.
-        let waiting: Vec<_> = (0..2).map(|_| new(SOCK_STREAM)).collect();
+        let waiting: Vec<_> = (0..2).map(|_| new(sock::STREAM)).collect();
         waiting.iter().for_each(|w| w.connect(&name(n)).unwrap());
-        assert_eq!(new(SOCK_STREAM).connect(&name(n)), Err(Errno::EAGAIN));
+        assert_eq!(new(sock::STREAM).connect(&name(n)), Err(Errno::EAGAIN));
         drop(l);
         assert_eq!(recv(&waiting[0], 1), Err(Errno::ECONNRESET));
-        assert_eq!(new(SOCK_STREAM).connect(&name(n)), Err(Errno::ECONNREFUSED));
-        assert_eq!(new(SOCK_DGRAM).connect(&name(n)), Err(Errno::ECONNREFUSED));
+        assert_eq!(new(sock::STREAM).connect(&name(n)), Err(Errno::ECONNREFUSED));
+        assert_eq!(new(sock::DGRAM).connect(&name(n)), Err(Errno::ECONNREFUSED));
     }
 }
 
 #[test]
 fn datagrams_keep_their_boundaries_and_senders() {
-    let r = new(SOCK_DGRAM);
+    let r = new(sock::DGRAM);
     r.ops().bind(&name(b"/tmp/dgram")).unwrap();
-    let s = new(SOCK_DGRAM);
+    let s = new(sock::DGRAM);
     s.ops().bind(&name(b"")).unwrap();
     assert_eq!(s.ops().local().unwrap().as_bytes().len(), 2 + 6, "autobind");
     assert_eq!(send(&s, b"x"), Err(Errno::ENOTCONN));
@@ -175,7 +176,7 @@ fn datagrams_keep_their_boundaries_and_senders() {
 
 #[test]
 fn sequenced_packets() {
-    let (a, b) = two(SOCK_SEQPACKET);
+    let (a, b) = two(sock::SEQPACKET);
     send(&a, b"one").unwrap();
     send(&a, b"two").unwrap();
     assert_eq!(recv(&b, 2).unwrap(), b"on");
@@ -188,8 +189,8 @@ fn sequenced_packets() {
 
 #[test]
 fn descriptors_travel() {
-    let (a, b) = two(SOCK_STREAM);
-    let (x, y) = two(SOCK_STREAM);
+    let (a, b) = two(sock::STREAM);
+    let (x, y) = two(sock::STREAM);
     send(&a, b"before").unwrap();
     let msg = Outgoing { files: vec![x.clone() as Arc<dyn FileLike>], ..Outgoing::default() };
     a.send(&mut Source::kernel(b"with"), &msg).unwrap();
@@ -215,7 +216,7 @@ fn descriptors_travel() {
 
 #[test]
 fn credentials() {
-    let (a, b) = two(SOCK_STREAM);
+    let (a, b) = two(sock::STREAM);
     assert_eq!(a.get(1, 17).unwrap(), [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     b.set(1, 16, &1i32.to_le_bytes()).unwrap();
     send(&a, b"x").unwrap();
@@ -227,7 +228,7 @@ fn credentials() {
 
 #[test]
 fn two_threads() {
-    let (a, b) = pair(SOCK_STREAM, &FS);
+    let (a, b) = pair(sock::STREAM, &FS);
     let (a, b) = (Socket::new(a, false), Socket::new(b, false));
     let data = noise(3_000_000);
     let copy = data.clone();

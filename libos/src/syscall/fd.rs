@@ -1,6 +1,7 @@
 //! Descriptors: close, dup, fcntl, ioctl, and the calls that make new ones out of nothing.
 
-use libos_base::abi::OpenFlags;
+use libos_base::abi::ioctl::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX};
+use libos_base::abi::{CloseRangeFlags, FcntlCommand, MemfdFlags, OpenFlags};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
 use libos_fs::eventfd::EventFd;
@@ -16,12 +17,12 @@ pub fn close(fd: i32) -> Result<usize> {
     process().fds.close(fd).map(|()| 0)
 }
 /// `close_range`.
-pub fn close_range(first: u32, last: u32, flags: u32) -> Result<usize> {
-    // CLOSE_RANGE_UNSHARE needs a second table; CLOSE_RANGE_CLOEXEC is 4.
-    if first > last || flags & !4 != 0 {
+pub fn close_range(first: u32, last: u32, flags: CloseRangeFlags) -> Result<usize> {
+    // CLOSE_RANGE_UNSHARE needs a second table.
+    if first > last || !CloseRangeFlags::CLOEXEC.contains(flags) {
         return Err(Errno::EINVAL);
     }
-    process().fds.close_range(first, last, flags & 4 != 0);
+    process().fds.close_range(first, last, flags.contains(CloseRangeFlags::CLOEXEC));
     Ok(0)
 }
 
@@ -49,39 +50,20 @@ pub fn dup3(from: i32, to: i32, flags: u32) -> Result<usize> {
     Ok(process().fds.dup_to(from, to, flags & CLOEXEC != 0)? as usize)
 }
 
-/// `fcntl` commands (asm-generic/fcntl.h, linux/fcntl.h).
-mod f {
-    pub const DUPFD: i32 = 0;
-    pub const GETFD: i32 = 1;
-    pub const SETFD: i32 = 2;
-    pub const GETFL: i32 = 3;
-    pub const SETFL: i32 = 4;
-    pub const GETLK: i32 = 5;
-    pub const SETLK: i32 = 6;
-    pub const SETLKW: i32 = 7;
-    pub const OFD_GETLK: i32 = 36;
-    pub const OFD_SETLK: i32 = 37;
-    pub const OFD_SETLKW: i32 = 38;
-    pub const DUPFD_CLOEXEC: i32 = 1030;
-    pub const SETPIPE_SZ: i32 = 1031;
-    pub const GETPIPE_SZ: i32 = 1032;
-    pub const GET_SEALS: i32 = 1034;
-}
-
 /// `fcntl`.
-pub fn fcntl(fd: i32, cmd: i32, arg: usize) -> Result<usize> {
+pub fn fcntl(fd: i32, cmd: FcntlCommand, arg: usize) -> Result<usize> {
     let fds = &process().fds;
     match cmd {
-        f::DUPFD | f::DUPFD_CLOEXEC => {
+        FcntlCommand::DUPFD | FcntlCommand::DUPFD_CLOEXEC => {
             if arg as i32 as i64 != arg as i64 || arg as u64 >= libos_base::limits::NOFILE.soft() {
                 return Err(Errno::EINVAL);
             }
-            dup_from(fd, arg, cmd == f::DUPFD_CLOEXEC)
+            dup_from(fd, arg, cmd == FcntlCommand::DUPFD_CLOEXEC)
         }
-        f::GETFD => Ok(usize::from(fds.cloexec(fd)?)),
-        f::SETFD => fds.set_cloexec(fd, arg & 1 != 0).map(|()| 0),
-        f::GETFL => Ok(fds.get_any(fd)?.flags().bits() as usize),
-        f::SETFL => {
+        FcntlCommand::GETFD => Ok(usize::from(fds.cloexec(fd)?)),
+        FcntlCommand::SETFD => fds.set_cloexec(fd, arg & 1 != 0).map(|()| 0),
+        FcntlCommand::GETFL => Ok(fds.get_any(fd)?.flags().bits() as usize),
+        FcntlCommand::SETFL => {
             let file = fds.get(fd)?;
             let flags = OpenFlags::from_bits_truncate(arg as u32);
             if flags.contains(OpenFlags::ASYNC) {
@@ -89,13 +71,19 @@ pub fn fcntl(fd: i32, cmd: i32, arg: usize) -> Result<usize> {
             }
             file.set_flags(flags).map(|()| 0)
         }
-        f::GETLK | f::OFD_GETLK => super::lock::get(&*fds.get(fd)?, cmd == f::OFD_GETLK, arg),
-        f::SETLK | f::SETLKW => super::lock::set(&*fds.get(fd)?, false, cmd == f::SETLKW, arg),
-        f::OFD_SETLK | f::OFD_SETLKW => super::lock::set(&*fds.get(fd)?, true, cmd == f::OFD_SETLKW, arg),
-        f::GETPIPE_SZ => Ok(pipe_end(&*fds.get(fd)?)?.capacity()),
-        f::SETPIPE_SZ => pipe_end(&*fds.get(fd)?)?.set_capacity(arg as u32 as usize),
+        FcntlCommand::GETLK | FcntlCommand::OFD_GETLK => {
+            super::lock::get(&*fds.get(fd)?, cmd == FcntlCommand::OFD_GETLK, arg)
+        }
+        FcntlCommand::SETLK | FcntlCommand::SETLKW => {
+            super::lock::set(&*fds.get(fd)?, false, cmd == FcntlCommand::SETLKW, arg)
+        }
+        FcntlCommand::OFD_SETLK | FcntlCommand::OFD_SETLKW => {
+            super::lock::set(&*fds.get(fd)?, true, cmd == FcntlCommand::OFD_SETLKW, arg)
+        }
+        FcntlCommand::GETPIPE_SZ => Ok(pipe_end(&*fds.get(fd)?)?.capacity()),
+        FcntlCommand::SETPIPE_SZ => pipe_end(&*fds.get(fd)?)?.set_capacity(arg as u32 as usize),
         // A memfd that was not made for sealing is sealed against seals (F_SEAL_SEAL); others have none.
-        f::GET_SEALS if is_memfd(&*fds.get(fd)?) => Ok(1),
+        FcntlCommand::GET_SEALS if is_memfd(&*fds.get(fd)?) => Ok(1),
         _ => {
             fds.get(fd)?;
             Err(Errno::EINVAL)
@@ -112,10 +100,6 @@ fn is_memfd(file: &dyn FileLike) -> bool {
 
 /// `ioctl`: the commands that every descriptor has; the others are the file's.
 pub fn ioctl(fd: i32, cmd: u32, arg: usize) -> Result<usize> {
-    const FIONBIO: u32 = 0x5421;
-    const FIONCLEX: u32 = 0x5450;
-    const FIOCLEX: u32 = 0x5451;
-    const FIOASYNC: u32 = 0x5452;
     let fds = &process().fds;
     let file = fds.get(fd)?;
     match cmd {
@@ -168,16 +152,15 @@ pub fn eventfd(initial: u32) -> Result<usize> {
 }
 
 /// `memfd_create`. Sealing and huge pages are refused.
-pub fn memfd_create(name: usize, flags: u32) -> Result<usize> {
-    const MFD_CLOEXEC: u32 = 1;
-    if flags & !MFD_CLOEXEC != 0 {
+pub fn memfd_create(name: usize, flags: MemfdFlags) -> Result<usize> {
+    if !MemfdFlags::CLOEXEC.contains(flags) {
         return Err(Errno::EINVAL);
     }
     // 249 bytes and the NUL; "memfd:" goes in front.
     let name = user::read_bytes_nul(name, 250).map_err(|e| if e == Errno::ENAMETOOLONG { Errno::EINVAL } else { e })?;
     let fd = process().fds.reserve()?;
     let file = process().memfd(&name)?;
-    Ok(fd.install(file, flags & MFD_CLOEXEC != 0) as usize)
+    Ok(fd.install(file, flags.contains(MemfdFlags::CLOEXEC)) as usize)
 }
 
 /// `inotify_init1`.

@@ -1,10 +1,10 @@
 //! About the machine and its use.
 
 use crate::sched::{self, current};
-use libos_base::abi::Timeval;
+use libos_base::abi::{RandomFlags, Rusage, SysInfo, Timeval, UsageOf};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::time::{NS, monotonic_ns};
-use libos_base::{Errno, Result, abi_struct, random, user};
+use libos_base::{Errno, Result, random, user};
 use libos_fs::kernel_info::{RELEASE, VERSION};
 
 /// Each field of struct utsname.
@@ -21,14 +21,6 @@ pub fn uname(out: usize) -> Result<usize> {
     }
     user::copy_out(out, &b)?;
     Ok(0)
-}
-
-abi_struct! {
-    /// struct sysinfo.
-    SysInfo {
-        uptime: i64, loads: [u64; 3], totalram: u64, freeram: u64, sharedram: u64, bufferram: u64, totalswap: u64,
-        freeswap: u64, procs: u16, pad: u16, pad2: u32, totalhigh: u64, freehigh: u64, mem_unit: u32, pad3: u32,
-    }
 }
 
 /// `sysinfo`. No load average is kept: 0.
@@ -52,22 +44,10 @@ fn timeval(ns: u64) -> Timeval {
     Timeval { sec: (ns / NS) as i64, usec: (ns % NS / 1000) as i64 }
 }
 
-const RUSAGE_SELF: i32 = 0;
-const RUSAGE_CHILDREN: i32 = -1;
-const RUSAGE_THREAD: i32 = 1;
-
-abi_struct! {
-    /// struct rusage.
-    Rusage {
-        utime: Timeval, stime: Timeval, maxrss: i64, ixrss: i64, idrss: i64, isrss: i64, minflt: i64, majflt: i64,
-        nswap: i64, inblock: i64, oublock: i64, msgsnd: i64, msgrcv: i64, nsignals: i64, nvcsw: i64, nivcsw: i64,
-    }
-}
-
 /// `getrusage`. User and kernel time are not told apart (a system call is a function call): all of it is user time.
-pub fn getrusage(who: i32, out: usize) -> Result<usize> {
+pub fn getrusage(who: UsageOf, out: usize) -> Result<usize> {
     let (ns, (voluntary, not)) = match who {
-        RUSAGE_SELF => {
+        UsageOf::SELF => {
             let mut n = (0, 0);
             sched::for_each_thread(|t| {
                 if t.is_program {
@@ -77,11 +57,11 @@ pub fn getrusage(who: i32, out: usize) -> Result<usize> {
             });
             (sched::process_cpu_ns(), n)
         }
-        RUSAGE_THREAD => (current().cpu_ns(), current().switch_counts()),
-        RUSAGE_CHILDREN => (0, (0, 0)),
+        UsageOf::THREAD => (current().cpu_ns(), current().switch_counts()),
+        UsageOf::CHILDREN => (0, (0, 0)),
         _ => return Err(Errno::EINVAL),
     };
-    let rss = if who == RUSAGE_CHILDREN { 0 } else { crate::mm::program::usage().resident };
+    let rss = if who == UsageOf::CHILDREN { 0 } else { crate::mm::program::usage().resident };
     user::write(
         out,
         &Rusage {
@@ -106,13 +86,9 @@ pub fn times(out: usize) -> Result<usize> {
     Ok((monotonic_ns() / (NS / USER_HZ)) as usize)
 }
 
-const GRND_FLAGS: u32 = 7;
-const GRND_RANDOM: u32 = 2;
-const GRND_INSECURE: u32 = 4;
-
 /// `getrandom`. The generator is seeded before the program starts, so this never blocks.
-pub fn getrandom(buf: usize, len: usize, flags: u32) -> Result<usize> {
-    if flags & !GRND_FLAGS != 0 || flags & (GRND_RANDOM | GRND_INSECURE) == GRND_RANDOM | GRND_INSECURE {
+pub fn getrandom(buf: usize, len: usize, flags: RandomFlags) -> Result<usize> {
+    if !RandomFlags::all().contains(flags) || flags.contains(RandomFlags::RANDOM | RandomFlags::INSECURE) {
         return Err(Errno::EINVAL);
     }
     let len = len.min(i32::MAX as usize);

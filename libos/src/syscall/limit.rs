@@ -2,12 +2,8 @@
 
 use super::process::own;
 use crate::process::process;
-use libos_base::{Result, abi_struct, limits, user};
-
-abi_struct! {
-    /// struct rlimit64.
-    Rlimit { soft: u64, hard: u64, }
-}
+use libos_base::abi::Rlimit;
+use libos_base::{Result, limits, user};
 
 fn read(which: u32) -> Result<Rlimit> {
     let (soft, hard) = process().limit(which)?.get();

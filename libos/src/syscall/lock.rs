@@ -1,18 +1,10 @@
 //! Record locks and flock, as `fcntl` and `flock` pass them.
 
 use super::support::offset;
+use libos_base::abi::{Flock, LockType};
 use libos_base::file::FileLike;
-use libos_base::{Errno, Result, abi_struct, user};
+use libos_base::{Errno, Result, user};
 use libos_fs::locks::{self, Lock, Owner};
-
-abi_struct! {
-    /// struct flock (x86-64); the two pads are the compiler's.
-    Flock { kind: i16, whence: i16, pad: i32, start: i64, len: i64, pid: i32, pad2: i32, }
-}
-
-const RDLCK: i16 = 0;
-const WRLCK: i16 = 1;
-const UNLCK: i16 = 2;
 
 /// The range from `start` for `len` bytes: 0 is to the end, negative is before `start`.
 fn range(f: &dyn FileLike, l: &Flock) -> Result<(u64, u64)> {
@@ -42,15 +34,15 @@ fn owner(f: &dyn FileLike, ofd: bool, l: &Flock) -> Result<Owner> {
 /// F_GETLK, F_OFD_GETLK.
 pub fn get(f: &dyn FileLike, ofd: bool, at: usize) -> Result<usize> {
     let mut l: Flock = user::read(at)?;
-    if !matches!(l.kind, RDLCK | WRLCK) {
+    if !matches!(LockType(l.kind), LockType::RDLCK | LockType::WRLCK) {
         return Err(Errno::EINVAL);
     }
     let (start, end) = range(f, &l)?;
-    let want = Lock { owner: owner(f, ofd, &l)?, exclusive: l.kind == WRLCK, start, end };
+    let want = Lock { owner: owner(f, ofd, &l)?, exclusive: l.kind == LockType::WRLCK.0, start, end };
     match locks::blocker(f, &want)? {
-        None => l.kind = UNLCK,
+        None => l.kind = LockType::UNLCK.0,
         Some(b) => {
-            l.kind = if b.exclusive { WRLCK } else { RDLCK };
+            l.kind = if b.exclusive { LockType::WRLCK.0 } else { LockType::RDLCK.0 };
             l.whence = 0;
             l.start = b.start as i64;
             l.len = if b.end == u64::MAX { 0 } else { (b.end - b.start) as i64 };
@@ -66,16 +58,16 @@ pub fn set(f: &dyn FileLike, ofd: bool, wait: bool, at: usize) -> Result<usize> 
     let l: Flock = user::read(at)?;
     let (start, end) = range(f, &l)?;
     let owner = owner(f, ofd, &l)?;
-    let allowed = match l.kind {
-        RDLCK => f.flags().readable(),
-        WRLCK => f.flags().writable(),
-        UNLCK => return locks::clear_record(f, owner, start, end).map(|()| 0),
+    let allowed = match LockType(l.kind) {
+        LockType::RDLCK => f.flags().readable(),
+        LockType::WRLCK => f.flags().writable(),
+        LockType::UNLCK => return locks::clear_record(f, owner, start, end).map(|()| 0),
         _ => return Err(Errno::EINVAL),
     };
     if !allowed {
         return Err(Errno::EBADF);
     }
-    locks::set_record(f, Lock { owner, exclusive: l.kind == WRLCK, start, end }, wait)?;
+    locks::set_record(f, Lock { owner, exclusive: l.kind == LockType::WRLCK.0, start, end }, wait)?;
     Ok(0)
 }
 

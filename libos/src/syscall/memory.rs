@@ -5,48 +5,30 @@ use crate::mm::program::{self, Place};
 use crate::mm::vma::Flags;
 use crate::mm::{Prot, advice, remap};
 use alloc::sync::Arc;
+use libos_base::abi::{LockAllFlags, LockFlags, MapFlags, MsyncFlags, RemapFlags};
 use libos_base::file::FileLike;
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
 use libos_fs::openfile::{ON_SHRINK, OnShrink};
 
-// MAP_* (asm-generic/mman-common.h, mman.h).
-const MAP_TYPE: u32 = 0x0f;
-const MAP_SHARED: u32 = 1;
-const MAP_PRIVATE: u32 = 2;
-const MAP_SHARED_VALIDATE: u32 = 3;
-const MAP_FIXED: u32 = 0x10;
-const MAP_ANONYMOUS: u32 = 0x20;
-const MAP_32BIT: u32 = 0x40;
-const MAP_ABOVE4G: u32 = 0x80;
-const MAP_GROWSDOWN: u32 = 0x100;
-const MAP_DENYWRITE: u32 = 0x800;
-const MAP_EXECUTABLE: u32 = 0x1000;
-const MAP_LOCKED: u32 = 0x2000;
-const MAP_NORESERVE: u32 = 0x4000;
-const MAP_POPULATE: u32 = 0x8000;
-const MAP_NONBLOCK: u32 = 0x1_0000;
-const MAP_STACK: u32 = 0x2_0000;
-const MAP_HUGETLB: u32 = 0x4_0000;
-const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
 /// MAP_UNINITIALIZED, MAP_HUGE_2MB, MAP_HUGE_1GB.
-const MAP_HUGE_SIZES: u32 = 0x7c00_0000;
-/// All that MAP_SHARED_VALIDATE may be combined with (Linux's LEGACY_MAP_MASK: nothing that is newer than it).
-const MAP_KNOWN: u32 = MAP_TYPE
-    | MAP_FIXED
-    | MAP_ANONYMOUS
-    | MAP_32BIT
-    | MAP_GROWSDOWN
-    | MAP_DENYWRITE
-    | MAP_EXECUTABLE
-    | MAP_LOCKED
-    | MAP_NORESERVE
-    | MAP_POPULATE
-    | MAP_NONBLOCK
-    | MAP_STACK
-    | MAP_HUGETLB
-    | MAP_ABOVE4G
-    | MAP_HUGE_SIZES;
+const HUGE_SIZES: MapFlags = MapFlags::from_bits_retain(0x7c00_0000);
+/// All that MapFlags::SHARED_VALIDATE may be combined with (Linux's LEGACY_MAP_MASK: nothing that is newer than it).
+const KNOWN: MapFlags = MapFlags::TYPE
+    .union(MapFlags::FIXED)
+    .union(MapFlags::ANONYMOUS)
+    .union(MapFlags::_32BIT)
+    .union(MapFlags::GROWSDOWN)
+    .union(MapFlags::DENYWRITE)
+    .union(MapFlags::EXECUTABLE)
+    .union(MapFlags::LOCKED)
+    .union(MapFlags::NORESERVE)
+    .union(MapFlags::POPULATE)
+    .union(MapFlags::NONBLOCK)
+    .union(MapFlags::STACK)
+    .union(MapFlags::HUGETLB)
+    .union(MapFlags::ABOVE4G)
+    .union(HUGE_SIZES);
 
 /// PROT_* as the program passes them. As on Linux, unknown bits are EINVAL for mprotect and ignored by mmap.
 fn prot_of(bits: u32) -> Prot {
@@ -54,25 +36,25 @@ fn prot_of(bits: u32) -> Prot {
 }
 
 /// `mmap`.
-pub fn mmap(addr: usize, len: usize, prot: u32, flags: u32, fd: i32, offset: i64) -> Result<usize> {
+pub fn mmap(addr: usize, len: usize, prot: u32, flags: MapFlags, fd: i32, offset: i64) -> Result<usize> {
     // The order of the checks is Linux's (ksys_mmap_pgoff, do_mmap).
-    let kind = flags & MAP_TYPE;
+    let kind = flags & MapFlags::TYPE;
     if offset as usize & (PAGE_SIZE - 1) != 0 {
         return Err(Errno::EINVAL);
     }
-    let file = if flags & MAP_ANONYMOUS != 0 { None } else { Some(libos_fs::process().fds.get(fd)?) };
-    if len == 0 || file.is_some() && flags & MAP_HUGETLB != 0 {
+    let file = if flags.contains(MapFlags::ANONYMOUS) { None } else { Some(libos_fs::process().fds.get(fd)?) };
+    if len == 0 || file.is_some() && flags.contains(MapFlags::HUGETLB) {
         return Err(Errno::EINVAL);
     }
-    if flags & MAP_HUGETLB != 0 {
+    if flags.contains(MapFlags::HUGETLB) {
         // What Linux says when its pool is empty.
         return Err(Errno::ENOMEM);
     }
-    let place = if flags & MAP_FIXED_NOREPLACE != 0 {
+    let place = if flags.contains(MapFlags::FIXED_NOREPLACE) {
         Place::FixedFree(addr)
-    } else if flags & MAP_FIXED != 0 {
+    } else if flags.contains(MapFlags::FIXED) {
         Place::Fixed(addr)
-    } else if flags & MAP_32BIT != 0 {
+    } else if flags.contains(MapFlags::_32BIT) {
         Place::Low
     } else {
         Place::Any(addr)
@@ -81,21 +63,21 @@ pub fn mmap(addr: usize, len: usize, prot: u32, flags: u32, fd: i32, offset: i64
         program::check_place(at, len)?;
     }
     let prot = prot_of(prot);
-    let shared = kind != MAP_PRIVATE;
+    let shared = kind != MapFlags::PRIVATE;
     let mut f = Flags::empty();
     f.set(Flags::SHARED, shared);
-    f.set(Flags::NORESERVE, flags & MAP_NORESERVE != 0);
-    f.set(Flags::LOCKED, flags & MAP_LOCKED != 0);
+    f.set(Flags::NORESERVE, flags.contains(MapFlags::NORESERVE));
+    f.set(Flags::LOCKED, flags.contains(MapFlags::LOCKED));
     let file = match file {
         Some(file) => Some(checked(file, len, prot, flags, offset, &mut f)?),
-        None if !matches!(kind, MAP_SHARED | MAP_PRIVATE) => return Err(Errno::EINVAL),
+        None if !matches!(kind, MapFlags::SHARED | MapFlags::PRIVATE) => return Err(Errno::EINVAL),
         None => None,
     };
-    if flags & MAP_GROWSDOWN != 0 {
+    if flags.contains(MapFlags::GROWSDOWN) {
         return Err(Errno::EINVAL);
     }
     program::check_prot(prot)?;
-    let populate = flags & MAP_POPULATE != 0 && flags & MAP_NONBLOCK == 0;
+    let populate = flags.contains(MapFlags::POPULATE) && !flags.contains(MapFlags::NONBLOCK);
     program::map(place, len, prot, f, file, populate)
 }
 
@@ -104,7 +86,7 @@ fn checked(
     file: Arc<dyn FileLike>,
     len: usize,
     prot: Prot,
-    map: u32,
+    map: MapFlags,
     offset: i64,
     flags: &mut Flags,
 ) -> Result<(Arc<dyn FileLike>, u64)> {
@@ -112,10 +94,10 @@ fn checked(
     let access = file.flags();
     // A negative offset is a huge unsigned one.
     (offset as u64).checked_add(len as u64).filter(|&e| e <= i64::MAX as u64).ok_or(Errno::EOVERFLOW)?;
-    match map & MAP_TYPE {
-        MAP_SHARED | MAP_PRIVATE => {}
-        MAP_SHARED_VALIDATE if map & !MAP_KNOWN == 0 => {}
-        MAP_SHARED_VALIDATE => return Err(Errno::EOPNOTSUPP),
+    match map & MapFlags::TYPE {
+        MapFlags::SHARED | MapFlags::PRIVATE => {}
+        MapFlags::SHARED_VALIDATE if KNOWN.contains(map) => {}
+        MapFlags::SHARED_VALIDATE => return Err(Errno::EOPNOTSUPP),
         _ => return Err(Errno::EINVAL),
     }
     let shared = flags.contains(Flags::SHARED);
@@ -153,28 +135,29 @@ pub fn brk(to: usize) -> Result<usize> {
 }
 
 /// `mremap`.
-pub fn mremap(old: usize, old_len: usize, new_len: usize, flags: u32, to: usize) -> Result<usize> {
-    const MAYMOVE: u32 = 1;
-    const FIXED: u32 = 2;
-    if flags & !(MAYMOVE | FIXED) != 0 {
+pub fn mremap(old: usize, old_len: usize, new_len: usize, flags: RemapFlags, to: usize) -> Result<usize> {
+    if !(RemapFlags::MAYMOVE | RemapFlags::FIXED).contains(flags) {
         return Err(Errno::EINVAL);
     }
     let (old_len, new_len) = (advice::page_up_wrapping(old_len), advice::page_up_wrapping(new_len));
-    remap::remap(old, old_len, new_len, flags & MAYMOVE != 0, (flags & FIXED != 0).then_some(to))
+    remap::remap(
+        old,
+        old_len,
+        new_len,
+        flags.contains(RemapFlags::MAYMOVE),
+        flags.contains(RemapFlags::FIXED).then_some(to),
+    )
 }
 
 /// `msync`.
-pub fn msync(addr: usize, len: usize, flags: u32) -> Result<usize> {
-    const ASYNC: u32 = 1;
-    const INVALIDATE: u32 = 2;
-    const SYNC: u32 = 4;
-    let both = flags & (ASYNC | SYNC) == ASYNC | SYNC;
-    if flags & !(ASYNC | INVALIDATE | SYNC) != 0 || both || !addr.is_multiple_of(PAGE_SIZE) {
+pub fn msync(addr: usize, len: usize, flags: MsyncFlags) -> Result<usize> {
+    let both = flags.contains(MsyncFlags::ASYNC | MsyncFlags::SYNC);
+    if !MsyncFlags::all().contains(flags) || both || !addr.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
     // Mappings are the page cache's own pages, so reads of the file see them already; write-back begins by itself
     // (MS_ASYNC), and waiting is syncing the file, as on Linux.
-    advice::sync(addr, len, flags & SYNC != 0, flags & INVALIDATE != 0).map(|()| 0)
+    advice::sync(addr, len, flags.contains(MsyncFlags::SYNC), flags.contains(MsyncFlags::INVALIDATE)).map(|()| 0)
 }
 
 /// `mincore`.
@@ -229,12 +212,11 @@ pub fn mlock(addr: usize, len: usize) -> Result<usize> {
 }
 
 /// `mlock2`.
-pub fn mlock2(addr: usize, len: usize, flags: u32) -> Result<usize> {
-    const ONFAULT: u32 = 1;
-    if flags & !ONFAULT != 0 {
+pub fn mlock2(addr: usize, len: usize, flags: LockFlags) -> Result<usize> {
+    if !LockFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    advice::set_locked(addr, len, true, flags & ONFAULT == 0).map(|()| 0)
+    advice::set_locked(addr, len, true, !flags.contains(LockFlags::ONFAULT)).map(|()| 0)
 }
 
 /// `munlock`.
@@ -243,16 +225,14 @@ pub fn munlock(addr: usize, len: usize) -> Result<usize> {
 }
 
 /// `mlockall`.
-pub fn mlockall(flags: u32) -> Result<usize> {
-    const CURRENT: u32 = 1;
-    const FUTURE: u32 = 2;
-    const ONFAULT: u32 = 4;
-    if flags & !(CURRENT | FUTURE | ONFAULT) != 0 || flags & (CURRENT | FUTURE) == 0 {
+pub fn mlockall(flags: LockAllFlags) -> Result<usize> {
+    let (current, future) = (flags.contains(LockAllFlags::CURRENT), flags.contains(LockAllFlags::FUTURE));
+    if !LockAllFlags::all().contains(flags) || !current && !future {
         return Err(Errno::EINVAL);
     }
     // With ONFAULT nothing is to be made present; and what is present stays, because there is no swap.
-    let now = flags & ONFAULT == 0;
-    advice::lock_all(now && flags & CURRENT != 0, now && flags & FUTURE != 0).map(|()| 0)
+    let now = !flags.contains(LockAllFlags::ONFAULT);
+    advice::lock_all(now && current, now && future).map(|()| 0)
 }
 
 /// `munlockall`.

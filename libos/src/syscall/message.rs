@@ -5,29 +5,15 @@ use super::support;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem::size_of;
-use libos_base::abi_struct;
+use libos_base::abi::{CmsgHdr, ControlMessage, MsgHdr, sol};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, time, user};
 use libos_fs::process;
 use libos_net::addr::Addr;
-use libos_net::socket::{Creds, Incoming, Msg, Outgoing, SOL_SOCKET, Socket};
+use libos_net::socket::{Creds, Incoming, Msg, Outgoing, Socket};
 
-abi_struct! {
-    /// struct msghdr (x86-64).
-    MsgHdr {
-        name: usize, namelen: u32, pad0: u32, iov: usize, iovlen: usize, control: usize, controllen: usize,
-        flags: u32, pad1: u32,
-    }
-}
-abi_struct! {
-    /// struct cmsghdr.
-    CmsgHdr { len: usize, level: i32, kind: i32, }
-}
-
-const SCM_RIGHTS: i32 = 1;
-const SCM_CREDENTIALS: i32 = 2;
 /// SCM_MAX_FD.
 const MAX_FDS: usize = 253;
 /// net.core.optmem_max.
@@ -91,8 +77,8 @@ fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
             return Err(Errno::EINVAL);
         }
         let (level, kind, data) = (word(8), word(12), &rest[size_of::<CmsgHdr>()..size]);
-        match (level, kind) {
-            (SOL_SOCKET, SCM_RIGHTS) => {
+        match (level, ControlMessage(kind)) {
+            (sol::SOCKET, ControlMessage::RIGHTS) => {
                 if data.len() / 4 + msg.files.len() > MAX_FDS {
                     return Err(Errno::EINVAL);
                 }
@@ -102,11 +88,11 @@ fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
                     msg.files.push(process().fds.get_any(fd)?);
                 }
             }
-            (SOL_SOCKET, SCM_CREDENTIALS) if data.len() == 12 => {
+            (sol::SOCKET, ControlMessage::CREDENTIALS) if data.len() == 12 => {
                 let [pid, uid, gid] = [16, 20, 24].map(|o| word(o) as u32);
                 msg.creds = Some(Creds { pid, uid, gid });
             }
-            (SOL_SOCKET, _) => return Err(Errno::EINVAL),
+            (sol::SOCKET, _) => return Err(Errno::EINVAL),
             _ => libos_net::udp::want_header(&mut msg.ip, level, kind, data)?,
         }
         let step = size.next_multiple_of(8);
@@ -158,14 +144,14 @@ fn write_control(at: usize, room: usize, flags: Msg, msg: &mut Incoming) -> Resu
         let mut b = c.pid.to_le_bytes().to_vec();
         b.extend_from_slice(&c.uid.to_le_bytes());
         b.extend_from_slice(&c.gid.to_le_bytes());
-        cut |= !put(&mut out, SOL_SOCKET, SCM_CREDENTIALS, &b)?;
+        cut |= !put(&mut out, sol::SOCKET, ControlMessage::CREDENTIALS.0, &b)?;
     }
     let files = core::mem::take(&mut msg.files);
     if !files.is_empty() {
         let space = room.saturating_sub(out + size_of::<CmsgHdr>()) / 4;
         let fds = install(files, space, flags.contains(Msg::CMSG_CLOEXEC), &mut cut);
         if !fds.is_empty() {
-            put(&mut out, SOL_SOCKET, SCM_RIGHTS, &fds)?;
+            put(&mut out, sol::SOCKET, ControlMessage::RIGHTS.0, &fds)?;
         }
     }
     if cut {

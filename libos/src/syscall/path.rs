@@ -1,7 +1,7 @@
 //! Opening, and operations on names.
 
-use libos_base::abi::OpenFlags;
-use libos_base::{Errno, Result, abi_struct, user};
+use libos_base::abi::{OpenFlags, OpenHow};
+use libos_base::{Errno, Result, user};
 use libos_fs::openfile::OpenFile;
 use libos_fs::process::{AT_FDCWD, at, resolve};
 use libos_fs::{Process, process};
@@ -24,11 +24,6 @@ pub fn open(path: usize, flags: u32, mode: u32) -> Result<usize> {
 /// `creat`.
 pub fn creat(path: usize, mode: u32) -> Result<usize> {
     open(path, (OpenFlags::CREAT | OpenFlags::WRONLY | OpenFlags::TRUNC).bits(), mode)
-}
-
-abi_struct! {
-    /// struct open_how.
-    OpenHow { flags: u64, mode: u64, resolve: u64, }
 }
 
 /// `openat2`: unlike `openat`, what is not known is an error.

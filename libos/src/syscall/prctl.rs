@@ -3,30 +3,16 @@
 use crate::process::capset;
 use crate::sched::current;
 use core::sync::atomic::{AtomicI32, Ordering::*};
+use libos_base::abi::PrctlOption;
 use libos_base::cred::{self, Credentials, securebit};
 use libos_base::{Errno, Result, user};
 
-const PR_SET_PDEATHSIG: i32 = 1;
-const PR_GET_PDEATHSIG: i32 = 2;
-const PR_GET_DUMPABLE: i32 = 3;
-const PR_SET_DUMPABLE: i32 = 4;
-const PR_GET_KEEPCAPS: i32 = 7;
-const PR_SET_KEEPCAPS: i32 = 8;
-const PR_SET_NAME: i32 = 15;
-const PR_GET_NAME: i32 = 16;
-const PR_CAPBSET_READ: i32 = 23;
-const PR_CAPBSET_DROP: i32 = 24;
-const PR_GET_SECUREBITS: i32 = 27;
-const PR_SET_SECUREBITS: i32 = 28;
-const PR_SET_NO_NEW_PRIVS: i32 = 38;
-const PR_GET_NO_NEW_PRIVS: i32 = 39;
-const PR_CAP_AMBIENT: i32 = 47;
 static PDEATHSIG: AtomicI32 = AtomicI32::new(0);
 
 /// `prctl`.
-pub fn prctl(option: i32, a: usize, b: usize, c: usize, d: usize) -> Result<usize> {
+pub fn prctl(option: PrctlOption, a: usize, b: usize, c: usize, d: usize) -> Result<usize> {
     match option {
-        PR_SET_NAME => {
+        PrctlOption::SET_NAME => {
             let mut name = [0u8; 16];
             // Up to the terminator, which may be the last byte that is mapped.
             for (i, slot) in name.iter_mut().enumerate().take(15) {
@@ -37,32 +23,32 @@ pub fn prctl(option: i32, a: usize, b: usize, c: usize, d: usize) -> Result<usiz
             }
             current().set_name(&name);
         }
-        PR_GET_NAME => user::write(a, &current().name())?,
+        PrctlOption::GET_NAME => user::write(a, &current().name())?,
         // There is no parent to die.
-        PR_SET_PDEATHSIG if a <= 64 => PDEATHSIG.store(a as i32, Relaxed),
-        PR_GET_PDEATHSIG => user::write(a, &PDEATHSIG.load(Relaxed))?,
+        PrctlOption::SET_PDEATHSIG if a <= 64 => PDEATHSIG.store(a as i32, Relaxed),
+        PrctlOption::GET_PDEATHSIG => user::write(a, &PDEATHSIG.load(Relaxed))?,
         // Nothing of this changes what is allowed now, so that no program links the rules for it.
         _ => return cred::change(|now| of_credentials(now, option, [a, b, c, d])),
     }
     Ok(0)
 }
 
-fn of_credentials(now: &mut Credentials, option: i32, arguments: [usize; 4]) -> Result<usize> {
+fn of_credentials(now: &mut Credentials, option: PrctlOption, arguments: [usize; 4]) -> Result<usize> {
     let [a, b, c, d] = arguments;
     match option {
         // No core is ever written and nobody can attach, whatever this says: it says whose the files of /proc/self are.
-        PR_SET_DUMPABLE if a <= 1 => now.undumpable = a == 0,
-        PR_GET_DUMPABLE => return Ok(usize::from(!now.undumpable)),
+        PrctlOption::SET_DUMPABLE if a <= 1 => now.undumpable = a == 0,
+        PrctlOption::GET_DUMPABLE => return Ok(usize::from(!now.undumpable)),
         // Nothing is ever executed that could gain privileges.
-        PR_SET_NO_NEW_PRIVS if arguments == [1, 0, 0, 0] => now.no_new_privileges = true,
-        PR_GET_NO_NEW_PRIVS if arguments == [0; 4] => return Ok(usize::from(now.no_new_privileges)),
-        PR_GET_KEEPCAPS => return Ok(usize::from(now.securebits & securebit::KEEP_CAPS != 0)),
-        PR_SET_KEEPCAPS => return capset::keep(now, a),
-        PR_CAPBSET_READ => return capset::in_bounding(now, a),
-        PR_CAPBSET_DROP => return capset::drop_bounding(now, a),
-        PR_GET_SECUREBITS => return Ok(now.securebits as usize),
-        PR_SET_SECUREBITS => return capset::secure(now, a),
-        PR_CAP_AMBIENT => return capset::ambient(now, a, b, [c, d]),
+        PrctlOption::SET_NO_NEW_PRIVS if arguments == [1, 0, 0, 0] => now.no_new_privileges = true,
+        PrctlOption::GET_NO_NEW_PRIVS if arguments == [0; 4] => return Ok(usize::from(now.no_new_privileges)),
+        PrctlOption::GET_KEEPCAPS => return Ok(usize::from(now.securebits & securebit::KEEP_CAPS != 0)),
+        PrctlOption::SET_KEEPCAPS => return capset::keep(now, a),
+        PrctlOption::CAPBSET_READ => return capset::in_bounding(now, a),
+        PrctlOption::CAPBSET_DROP => return capset::drop_bounding(now, a),
+        PrctlOption::GET_SECUREBITS => return Ok(now.securebits as usize),
+        PrctlOption::SET_SECUREBITS => return capset::secure(now, a),
+        PrctlOption::CAP_AMBIENT => return capset::ambient(now, a, b, [c, d]),
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)

@@ -1,6 +1,7 @@
 //! What a process is to others: its number, its priority, children that do not exist.
 
 use crate::sched;
+use libos_base::abi::WaitOptions;
 use libos_base::cred::{self, cap, capable};
 use libos_base::{Errno, Result, limits};
 
@@ -40,18 +41,19 @@ pub(super) fn own(pid: i32) -> Result<()> {
     if pid == 0 || pid == sched::PID as i32 { Ok(()) } else { Err(Errno::ESRCH) }
 }
 
-const WNOHANG: u32 = 1;
-const WAIT_OPTIONS: u32 = 0xe000_000f;
+/// What wait4 knows; waitid knows WNOWAIT as well.
+const WAIT_OPTIONS: WaitOptions = WaitOptions::all().difference(WaitOptions::WNOWAIT);
 
 /// `wait4`: no child, ever.
-pub fn wait4(_pid: i32, _status: usize, options: u32, _usage: usize) -> Result<usize> {
-    Err(if options & !WAIT_OPTIONS != 0 { Errno::EINVAL } else { Errno::ECHILD })
+pub fn wait4(_pid: i32, _status: usize, options: WaitOptions, _usage: usize) -> Result<usize> {
+    Err(if !WAIT_OPTIONS.contains(options) { Errno::EINVAL } else { Errno::ECHILD })
 }
 
 /// `waitid`.
-pub fn waitid(_kind: i32, _id: i32, _info: usize, options: u32, _usage: usize) -> Result<usize> {
-    // WEXITED, WSTOPPED or WCONTINUED must be there.
-    let bad = options & !(WAIT_OPTIONS | 0x0100_0000) != 0 || options & !WNOHANG & 0xe == 0;
+pub fn waitid(_kind: i32, _id: i32, _info: usize, options: WaitOptions, _usage: usize) -> Result<usize> {
+    // One of these must be there.
+    let what = WaitOptions::WEXITED | WaitOptions::WSTOPPED | WaitOptions::WCONTINUED;
+    let bad = !WaitOptions::all().contains(options) || !options.intersects(what);
     Err(if bad { Errno::EINVAL } else { Errno::ECHILD })
 }
 

@@ -4,7 +4,7 @@ use crate::process::process;
 use crate::sched::{self, Thread, current};
 use crate::signal::{self, Action, Info, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, SigSet, code, sa, signalfd::SignalFd};
 use core::sync::atomic::Ordering::*;
-use libos_base::abi::Timespec;
+use libos_base::abi::{SignalfdFlags, Timespec};
 use libos_base::file::FileLike;
 use libos_base::thread::{self, FOREVER, Wake};
 use libos_base::{Errno, Result, time, user};
@@ -218,20 +218,17 @@ pub fn rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: usize) -> Result<
     send_to(tid, i)
 }
 
-const SFD_CLOEXEC: u32 = 0o2000000;
-const SFD_NONBLOCK: u32 = 0o4000;
-
 /// `signalfd4`.
-pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: u32) -> Result<usize> {
+pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: SignalfdFlags) -> Result<usize> {
     check_size(size)?;
-    if flags & !(SFD_CLOEXEC | SFD_NONBLOCK) != 0 {
+    if !SignalfdFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
     let mask = SigSet(user::read(mask)?);
     let fds = &libos_fs::process().fds;
     if fd == -1 {
-        let file = SignalFd::new(mask, flags & SFD_NONBLOCK != 0)?;
-        return fds.add(file, flags & SFD_CLOEXEC != 0).map(|fd| fd as usize);
+        let file = SignalFd::new(mask, flags.contains(SignalfdFlags::NONBLOCK))?;
+        return fds.add(file, flags.contains(SignalfdFlags::CLOEXEC)).map(|fd| fd as usize);
     }
     let file = fds.get(fd)?;
     let s: &SignalFd = <dyn FileLike>::downcast(&*file).ok_or(Errno::EINVAL)?;
@@ -241,7 +238,7 @@ pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: u32) -> Result<usize>
 
 /// `signalfd`.
 pub fn signalfd(fd: i32, mask: usize, size: usize) -> Result<usize> {
-    signalfd4(fd, mask, size, 0)
+    signalfd4(fd, mask, size, SignalfdFlags::empty())
 }
 
 /// Whether a wait of the running thread must end for a signal (and not for one that another thread took).

@@ -3,46 +3,46 @@
 use super::support;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use libos_base::abi::{AcceptFlags, Protocol, ShutdownHow, SocketType, af, sock, sol};
 use libos_base::cred::{cap, capable};
 use libos_base::file::downcast_arc;
 use libos_base::{Errno, Result, user};
 use libos_fs::process;
 use libos_net::addr::{self, Addr};
-use libos_net::socket::{Ops, SOCK_DGRAM, SOCK_RAW, SOCK_STREAM, Socket};
+use libos_net::socket::{Ops, Socket};
 use libos_net::tcp::TcpSocket;
 use libos_net::udp::UdpSocket;
 
-const SOCK_NONBLOCK: u32 = 0o4000;
-const SOCK_CLOEXEC: u32 = 0o2000000;
-const IPPROTO_TCP: u32 = 6;
-const IPPROTO_UDP: u32 = 17;
+const IPPROTO_TCP: u32 = Protocol::TCP.0;
+const IPPROTO_UDP: u32 = Protocol::UDP.0;
 
 /// Type, and whether nonblocking and close-on-exec. EINVAL.
-fn kind(ty: u32) -> Result<(u32, bool, bool)> {
-    let base = ty & 0xf;
-    if ty & !(0xf | SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 || base > 10 {
+fn kind(ty: SocketType) -> Result<(u32, bool, bool)> {
+    let base = ty.bits() & 0xf;
+    if base > SocketType::PACKET.bits() || ty.bits() & !0xf & !(SocketType::NONBLOCK | SocketType::CLOEXEC).bits() != 0
+    {
         return Err(Errno::EINVAL);
     }
-    Ok((base, ty & SOCK_NONBLOCK != 0, ty & SOCK_CLOEXEC != 0))
+    Ok((base, ty.contains(SocketType::NONBLOCK), ty.contains(SocketType::CLOEXEC)))
 }
 
 fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
-    let v6 = domain == u32::from(addr::AF_INET6);
+    let v6 = domain == u32::from(af::INET6);
     match domain as u16 {
         _ if domain > u32::from(u16::MAX) => Err(Errno::EAFNOSUPPORT),
-        addr::AF_INET | addr::AF_INET6 => match (base, protocol) {
+        af::INET | af::INET6 => match (base, protocol) {
             // IPPROTO_MAX
             (_, 263..) => Err(Errno::EINVAL),
-            (SOCK_STREAM, 0 | IPPROTO_TCP) => TcpSocket::open(crate::net::net(), v6),
-            (SOCK_DGRAM, 0 | IPPROTO_UDP) => UdpSocket::open(crate::net::net(), v6),
-            (SOCK_RAW, _) if !capable(cap::NET_RAW) => Err(Errno::EPERM),
-            (SOCK_STREAM | SOCK_DGRAM | SOCK_RAW, _) => Err(Errno::EPROTONOSUPPORT),
+            (sock::STREAM, 0 | IPPROTO_TCP) => TcpSocket::open(crate::net::net(), v6),
+            (sock::DGRAM, 0 | IPPROTO_UDP) => UdpSocket::open(crate::net::net(), v6),
+            (sock::RAW, _) if !capable(cap::NET_RAW) => Err(Errno::EPERM),
+            (sock::STREAM | sock::DGRAM | sock::RAW, _) => Err(Errno::EPROTONOSUPPORT),
             _ => Err(Errno::ESOCKTNOSUPPORT),
         },
-        addr::AF_UNIX => super::unix::make(base, protocol),
-        addr::AF_NETLINK => match (base, protocol) {
-            (SOCK_RAW | SOCK_DGRAM, 0) => crate::net::netlink::OPEN.get().ok_or(Errno::EAFNOSUPPORT)?(base),
-            (SOCK_RAW | SOCK_DGRAM, _) => Err(Errno::EPROTONOSUPPORT),
+        af::UNIX => super::unix::make(base, protocol),
+        af::NETLINK => match (base, protocol) {
+            (sock::RAW | sock::DGRAM, 0) => crate::net::netlink::OPEN.get().ok_or(Errno::EAFNOSUPPORT)?(base),
+            (sock::RAW | sock::DGRAM, _) => Err(Errno::EPROTONOSUPPORT),
             _ => Err(Errno::ESOCKTNOSUPPORT),
         },
         _ => Err(Errno::EAFNOSUPPORT),
@@ -50,7 +50,7 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
 }
 
 /// `socket`.
-pub fn socket(domain: u32, ty: u32, protocol: u32) -> Result<usize> {
+pub fn socket(domain: u32, ty: SocketType, protocol: u32) -> Result<usize> {
     let (base, nonblock, cloexec) = kind(ty)?;
     let fd = process().fds.reserve()?;
     let s = Socket::new(make(domain, base, protocol)?, nonblock);
@@ -58,14 +58,14 @@ pub fn socket(domain: u32, ty: u32, protocol: u32) -> Result<usize> {
 }
 
 /// `socketpair`.
-pub fn socketpair(domain: u32, ty: u32, protocol: u32, out: usize) -> Result<usize> {
+pub fn socketpair(domain: u32, ty: SocketType, protocol: u32, out: usize) -> Result<usize> {
     let (base, nonblock, cloexec) = kind(ty)?;
     let fds = &process().fds;
     let (fa, fb) = (fds.reserve()?, fds.reserve()?);
     user::write(out, &[fa.fd(), fb.fd()])?;
     // What `socket` refuses comes before what cannot be paired.
     let made = make(domain, base, protocol)?;
-    if made.identity().0 != addr::AF_UNIX {
+    if made.identity().0 != af::UNIX {
         return Err(Errno::EOPNOTSUPP);
     }
     let (a, b) = super::unix::pair(made.identity().1)?;
@@ -113,26 +113,26 @@ pub fn connect(fd: i32, at: usize, len: u32) -> Result<usize> {
 }
 /// `accept`.
 pub fn accept(fd: i32, at: usize, len_at: usize) -> Result<usize> {
-    accept4(fd, at, len_at, 0)
+    accept4(fd, at, len_at, AcceptFlags::empty())
 }
 /// `accept4`.
-pub fn accept4(fd: i32, at: usize, len_at: usize, flags: u32) -> Result<usize> {
-    if flags & !(SOCK_NONBLOCK | SOCK_CLOEXEC) != 0 {
+pub fn accept4(fd: i32, at: usize, len_at: usize, flags: AcceptFlags) -> Result<usize> {
+    if !AcceptFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
     let s = get(fd)?;
     let new = process().fds.reserve()?;
-    let (conn, peer) = s.accept(flags & SOCK_NONBLOCK != 0)?;
+    let (conn, peer) = s.accept(flags.contains(AcceptFlags::NONBLOCK))?;
     write_addr(&peer, at, len_at)?;
-    Ok(new.install(conn, flags & SOCK_CLOEXEC != 0) as usize)
+    Ok(new.install(conn, flags.contains(AcceptFlags::CLOEXEC)) as usize)
 }
 /// `shutdown`.
-pub fn shutdown(fd: i32, how: i32) -> Result<usize> {
+pub fn shutdown(fd: i32, how: ShutdownHow) -> Result<usize> {
     let s = get(fd)?;
     let (rd, wr) = match how {
-        0 => (true, false),
-        1 => (false, true),
-        2 => (true, true),
+        ShutdownHow::RD => (true, false),
+        ShutdownHow::WR => (false, true),
+        ShutdownHow::RDWR => (true, true),
         _ => return Err(Errno::EINVAL),
     };
     s.ops().shutdown(rd, wr).map(|()| 0)
@@ -168,7 +168,7 @@ pub fn getsockopt(fd: i32, level: i32, name: i32, at: usize, len_at: usize) -> R
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
     let v = s.get(level, name)?;
     // Less than an int is one byte at this level.
-    let most = if level == 0 && v.len() == 4 && room < 4 { room.min(1) } else { room };
+    let most = if level == sol::IP && v.len() == 4 && room < 4 { room.min(1) } else { room };
     let n = v.len().min(most);
     user::copy_out(at, &v[..n])?;
     user::write(len_at, &(n as u32))?;

@@ -1,7 +1,7 @@
 //! splice, tee, vmsplice.
 
 use super::support::{offset, raise_on};
-use libos_base::abi::{OpenFlags, mode::*};
+use libos_base::abi::{OpenFlags, SpliceFlags, mode::*};
 use libos_base::file::FileLike;
 use libos_base::io::{RW_MAX, Sink, Source};
 use libos_base::{Errno, Result, user};
@@ -9,10 +9,6 @@ use libos_fs::pipe::PipeEnd;
 use libos_fs::process;
 use libos_fs::splice;
 use libos_fs::transfer::Place;
-
-/// SPLICE_F_NONBLOCK; MOVE, MORE and GIFT are hints.
-const NONBLOCK: u32 = 2;
-const KNOWN: u32 = 15;
 
 fn is_nonblock(f: &dyn FileLike) -> bool {
     f.flags().contains(OpenFlags::NONBLOCK)
@@ -44,11 +40,11 @@ fn place(p: &mut Option<u64>) -> Place<'_> {
 }
 
 /// `splice`.
-pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flags: u32) -> Result<usize> {
+pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flags: SpliceFlags) -> Result<usize> {
     if len == 0 {
         return Ok(0);
     }
-    if flags & !KNOWN != 0 {
+    if !SpliceFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
     // In Linux's order: which they are, the offsets, how they are open.
@@ -62,7 +58,7 @@ pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flag
         return Err(Errno::EBADF);
     }
     let len = len.min(RW_MAX);
-    let mut nonblock = flags & NONBLOCK != 0;
+    let mut nonblock = flags.contains(SpliceFlags::NONBLOCK);
     match pipes {
         (Some(a), Some(b)) => {
             nonblock |= is_nonblock(a) || is_nonblock(b);
@@ -95,8 +91,8 @@ pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flag
 }
 
 /// `tee`.
-pub fn tee(from: i32, to: i32, len: usize, flags: u32) -> Result<usize> {
-    if flags & !KNOWN != 0 {
+pub fn tee(from: i32, to: i32, len: usize, flags: SpliceFlags) -> Result<usize> {
+    if !SpliceFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
     if len == 0 {
@@ -107,24 +103,24 @@ pub fn tee(from: i32, to: i32, len: usize, flags: u32) -> Result<usize> {
     if a.is_same(b) {
         return Err(Errno::EINVAL);
     }
-    raise_on(a.tee(b, len.min(RW_MAX), flags & NONBLOCK != 0 || is_nonblock(a) || is_nonblock(b)))
+    raise_on(a.tee(b, len.min(RW_MAX), flags.contains(SpliceFlags::NONBLOCK) || is_nonblock(a) || is_nonblock(b)))
 }
 
 /// `vmsplice`: the pages of the program are copied, which only their owner could tell by writing to them meanwhile.
-pub fn vmsplice(fd: i32, iov: usize, n: usize, flags: u32) -> Result<usize> {
-    if flags & !KNOWN != 0 {
+pub fn vmsplice(fd: i32, iov: usize, n: usize, flags: SpliceFlags) -> Result<usize> {
+    if !SpliceFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
     let file = process().fds.get(fd)?;
     let pipe = file.downcast::<PipeEnd>().ok_or(Errno::EBADF)?;
     if file.flags().writable() {
         let mut src = Source::user_vecs(iov, n)?;
-        if flags & NONBLOCK != 0 || src.left() == 0 {
+        if flags.contains(SpliceFlags::NONBLOCK) || src.left() == 0 {
             return if src.left() == 0 { Ok(0) } else { raise_on(pipe.write_now(&mut src)) };
         }
         raise_on(pipe.write(&mut src))
     } else {
         let mut dst = Sink::user_vecs(iov, n)?;
-        if flags & NONBLOCK != 0 { pipe.read_now(&mut dst) } else { pipe.read(&mut dst) }
+        if flags.contains(SpliceFlags::NONBLOCK) { pipe.read_now(&mut dst) } else { pipe.read(&mut dst) }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::path::fs;
 use alloc::sync::Arc;
-use libos_base::abi::{Timespec, Timeval, mode::*};
+use libos_base::abi::{Statx, StatxTime, Timespec, Timeval, mode::*};
 use libos_base::file::FileLike;
-use libos_base::{Errno, Result, abi_struct, user};
+use libos_base::{Errno, Result, user};
 use libos_fs::Path;
 use libos_fs::inode::{SetAttr, StatFs};
 use libos_fs::openfile::{OpenFile, place};
@@ -30,20 +30,6 @@ pub fn lstat(path: usize, out: usize) -> Result<usize> {
 pub fn fstat(fd: i32, out: usize) -> Result<usize> {
     user::write(out, &process().fds.get_any(fd)?.stat()?)?;
     Ok(0)
-}
-
-abi_struct! {
-    /// struct statx_timestamp.
-    StatxTime { sec: i64, nsec: u32, pad: u32, }
-}
-abi_struct! {
-    /// struct statx.
-    Statx {
-        mask: u32, blksize: u32, attributes: u64, nlink: u32, uid: u32, gid: u32, mode: u16, pad: u16,
-        ino: u64, size: u64, blocks: u64, attributes_mask: u64,
-        atime: StatxTime, btime: StatxTime, ctime: StatxTime, mtime: StatxTime,
-        rdev_major: u32, rdev_minor: u32, dev_major: u32, dev_minor: u32, mnt_id: u64, spare: [u64; 13],
-    }
 }
 
 fn major_minor(dev: u64) -> (u32, u32) {

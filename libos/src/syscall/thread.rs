@@ -6,37 +6,33 @@ use crate::sched::{self, Thread, current};
 use crate::timer::wall::{Line, When};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::*;
-use libos_base::abi::Timespec;
+use libos_base::abi::{Address, CloneFlags, Out, Timespec};
 use libos_base::{Errno, Result, user};
 
-const CLONE_VM: u32 = 0x100;
-const CLONE_FS: u32 = 0x200;
-const CLONE_FILES: u32 = 0x400;
-const CLONE_SIGHAND: u32 = 0x800;
-const CLONE_THREAD: u32 = 0x1_0000;
-const CLONE_SYSVSEM: u32 = 0x4_0000;
-const CLONE_SETTLS: u32 = 0x8_0000;
-const CLONE_PARENT_SETTID: u32 = 0x10_0000;
-const CLONE_CHILD_CLEARTID: u32 = 0x20_0000;
-const CLONE_DETACHED: u32 = 0x40_0000;
-const CLONE_CHILD_SETTID: u32 = 0x100_0000;
 /// What makes a thread of this process and not another process.
-const THREAD: u32 = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
-const KNOWN: u32 = THREAD
-    | CLONE_SYSVSEM
-    | CLONE_SETTLS
-    | CLONE_PARENT_SETTID
-    | CLONE_CHILD_CLEARTID
-    | CLONE_DETACHED
-    | CLONE_CHILD_SETTID;
+const THREAD: CloneFlags =
+    CloneFlags::VM.union(CloneFlags::FS).union(CloneFlags::FILES).union(CloneFlags::SIGHAND).union(CloneFlags::THREAD);
+const KNOWN: CloneFlags = THREAD
+    .union(CloneFlags::SYSVSEM)
+    .union(CloneFlags::SETTLS)
+    .union(CloneFlags::PARENT_SETTID)
+    .union(CloneFlags::CHILD_CLEARTID)
+    .union(CloneFlags::DETACHED)
+    .union(CloneFlags::CHILD_SETTID);
 
 /// `clone`: threads only. The child returns 0 from the same call on its own stack.
-pub fn clone(flags: u32, stack: usize, parent_tid: usize, child_tid: usize, tls: usize) -> Result<usize> {
-    if flags & THREAD != THREAD {
+pub fn clone(
+    flags: CloneFlags,
+    stack: Address,
+    parent_tid: Out<i32>,
+    child_tid: Out<i32>,
+    tls: Address,
+) -> Result<usize> {
+    if !flags.contains(THREAD) {
         super::refused::in_vm(56, "clone", Errno::ENOSYS, "there is one process; threads work, processes do not");
         return Err(Errno::ENOSYS);
     }
-    if flags & !KNOWN != 0 || stack == 0 {
+    if !KNOWN.contains(flags) || stack.0 == 0 {
         return Err(Errno::EINVAL);
     }
     if !super::process::may_have_thread() {
@@ -44,18 +40,18 @@ pub fn clone(flags: u32, stack: usize, parent_tid: usize, child_tid: usize, tls:
     }
     // SAFETY: the thread is in this call, so its frame is there and nobody changes it.
     let mut regs = TrapFrame::of_syscall(unsafe { &*sched::call_frame() }, 0);
-    regs.rsp = stack as u64;
-    let fs = if flags & CLONE_SETTLS != 0 { tls } else { current().fs_base() };
+    regs.rsp = stack.0 as u64;
+    let fs = if flags.contains(CloneFlags::SETTLS) { tls.0 } else { current().fs_base() };
     let prepare = |t: &Thread| {
-        if flags & CLONE_CHILD_CLEARTID != 0 {
-            t.clear_child_tid.store(child_tid, Relaxed);
+        if flags.contains(CloneFlags::CHILD_CLEARTID) {
+            t.clear_child_tid.store(child_tid.address(), Relaxed);
         }
         // Both words are in the one address space, and must be there before either side runs on.
-        if flags & CLONE_PARENT_SETTID != 0 {
-            user::write(parent_tid, &t.tid)?;
+        if flags.contains(CloneFlags::PARENT_SETTID) {
+            user::write(parent_tid.address(), &t.tid)?;
         }
-        if flags & CLONE_CHILD_SETTID != 0 {
-            user::write(child_tid, &t.tid)?;
+        if flags.contains(CloneFlags::CHILD_SETTID) {
+            user::write(child_tid.address(), &t.tid)?;
         }
         Ok(())
     };

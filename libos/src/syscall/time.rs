@@ -5,24 +5,14 @@ use crate::timer::posix::{self, Notify};
 use crate::timer::wall::{self, Line, When};
 use crate::timer::{cpu_clock, cpu_interval, interval, timerfd::TimerFd};
 use crate::wallclock;
-use libos_base::abi::{Timespec, Timeval};
+use libos_base::abi::{
+    ClockId, ItimerSpec, ItimerVal, SigEvent, TimerFlags, TimerfdFlags, TimerfdSetFlags, Timespec, Timeval,
+};
 use libos_base::cred::{cap, capable};
 use libos_base::file::FileLike;
 use libos_base::thread::Wake;
 use libos_base::time::{NS, monotonic_ns, realtime_ns};
-use libos_base::{Errno, Result, abi_struct, user};
-
-const CLOCK_REALTIME: i32 = 0;
-const CLOCK_MONOTONIC: i32 = 1;
-const CLOCK_PROCESS_CPUTIME_ID: i32 = 2;
-const CLOCK_THREAD_CPUTIME_ID: i32 = 3;
-const CLOCK_MONOTONIC_RAW: i32 = 4;
-const CLOCK_REALTIME_COARSE: i32 = 5;
-const CLOCK_MONOTONIC_COARSE: i32 = 6;
-const CLOCK_BOOTTIME: i32 = 7;
-const CLOCK_REALTIME_ALARM: i32 = 8;
-const CLOCK_BOOTTIME_ALARM: i32 = 9;
-const CLOCK_TAI: i32 = 11;
+use libos_base::{Errno, Result, user};
 
 /// CPU clocks of a process or thread are negative numbers (linux/posix-timers.h): pid or tid, inverted, above three bits of kind.
 /// The kinds (all, the user's, as the scheduler counts) are one here.
@@ -40,37 +30,39 @@ fn cpu_line(id: i32) -> Result<Line> {
     sched::find(who).filter(|t| t.is_program).map(|t| cpu_clock::of_thread(t.tid)).ok_or(Errno::EINVAL)
 }
 
-fn read_clock(id: i32) -> Result<u64> {
+fn read_clock(id: ClockId) -> Result<u64> {
     Ok(match id {
-        CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => {
-            monotonic_ns()
-        }
+        ClockId::MONOTONIC
+        | ClockId::MONOTONIC_RAW
+        | ClockId::MONOTONIC_COARSE
+        | ClockId::BOOTTIME
+        | ClockId::BOOTTIME_ALARM => monotonic_ns(),
         // TAI's offset is not known here; Linux's is 0 too until somebody sets it.
-        CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM | CLOCK_TAI => wallclock::now(),
-        CLOCK_PROCESS_CPUTIME_ID => sched::process_cpu_ns(),
-        CLOCK_THREAD_CPUTIME_ID => current().cpu_ns(),
-        ..0 => cpu_line(id)?.now(),
+        ClockId::REALTIME | ClockId::REALTIME_COARSE | ClockId::REALTIME_ALARM | ClockId::TAI => wallclock::now(),
+        ClockId::PROCESS_CPUTIME_ID => sched::process_cpu_ns(),
+        ClockId::THREAD_CPUTIME_ID => current().cpu_ns(),
+        ClockId(id @ ..0) => cpu_line(id)?.now(),
         _ => return Err(Errno::EINVAL),
     })
 }
 
 /// `clock_gettime`.
-pub fn clock_gettime(clock: i32, out: usize) -> Result<usize> {
-    let ns = if clock == CLOCK_MONOTONIC { monotonic_ns() } else { read_clock(clock)? };
+pub fn clock_gettime(clock: ClockId, out: usize) -> Result<usize> {
+    let ns = if clock == ClockId::MONOTONIC { monotonic_ns() } else { read_clock(clock)? };
     user::write(out, &Timespec::from_ns(ns))?;
     Ok(0)
 }
 
 /// `clock_getres`.
-pub fn clock_getres(clock: i32, out: usize) -> Result<usize> {
+pub fn clock_getres(clock: ClockId, out: usize) -> Result<usize> {
     read_clock(clock)?;
     user::write_opt(out, &Timespec { sec: 0, nsec: 1 })?;
     Ok(0)
 }
 
 /// `clock_settime`: the wall clock.
-pub fn clock_settime(clock: i32, new: usize) -> Result<usize> {
-    if clock != CLOCK_REALTIME {
+pub fn clock_settime(clock: ClockId, new: usize) -> Result<usize> {
+    if clock != ClockId::REALTIME {
         return Err(Errno::EINVAL);
     }
     set_wall_clock(user::read::<Timespec>(new)?.to_ns()?)
@@ -138,44 +130,33 @@ pub fn nanosleep(req: usize, rem: usize) -> Result<usize> {
     sleep_for(When::after(user::read::<Timespec>(req)?.to_ns()?), rem)
 }
 
-const TIMER_ABSTIME: u32 = 1;
-
 /// What an absolute time of that clock is a time of. EINVAL: no such clock. EOPNOTSUPP: one that nothing can wait for.
-fn line_of(clock: i32) -> Result<Line> {
+fn line_of(clock: ClockId) -> Result<Line> {
     /// The low bits of clocks that are descriptors (linux/posix-timers.h, CLOCKFD), of which there are none here.
     const DESCRIPTOR: i32 = 3;
     match clock {
-        CLOCK_REALTIME | CLOCK_TAI | CLOCK_REALTIME_ALARM => Ok(Line::Wall),
-        CLOCK_MONOTONIC | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => Ok(Line::Monotonic),
-        CLOCK_PROCESS_CPUTIME_ID => Ok(cpu_clock::of_process()),
-        CLOCK_THREAD_CPUTIME_ID => Ok(cpu_clock::of_thread(current().tid)),
-        ..0 if clock & 7 == DESCRIPTOR => Err(Errno::EOPNOTSUPP),
-        ..0 => cpu_line(clock),
+        ClockId::REALTIME | ClockId::TAI | ClockId::REALTIME_ALARM => Ok(Line::Wall),
+        ClockId::MONOTONIC | ClockId::BOOTTIME | ClockId::BOOTTIME_ALARM => Ok(Line::Monotonic),
+        ClockId::PROCESS_CPUTIME_ID => Ok(cpu_clock::of_process()),
+        ClockId::THREAD_CPUTIME_ID => Ok(cpu_clock::of_thread(current().tid)),
+        ClockId(id @ ..0) if id & 7 == DESCRIPTOR => Err(Errno::EOPNOTSUPP),
+        ClockId(id @ ..0) => cpu_line(id),
         _ => read_clock(clock).and(Err(Errno::EOPNOTSUPP)),
     }
 }
 
 /// `clock_nanosleep`.
-pub fn clock_nanosleep(clock: i32, flags: u32, req: usize, rem: usize) -> Result<usize> {
+pub fn clock_nanosleep(clock: ClockId, flags: TimerFlags, req: usize, rem: usize) -> Result<usize> {
     let line = line_of(clock)?;
     let ns = user::read::<Timespec>(req)?.to_ns()?;
     // Nobody waits for time that only he himself would use.
     if cpu_clock::is_own(line) {
-        return Err(if clock == CLOCK_THREAD_CPUTIME_ID { Errno::EOPNOTSUPP } else { Errno::EINVAL });
+        return Err(if clock == ClockId::THREAD_CPUTIME_ID { Errno::EOPNOTSUPP } else { Errno::EINVAL });
     }
-    if flags & TIMER_ABSTIME == 0 {
+    if !flags.contains(TimerFlags::ABSTIME) {
         return sleep_for(line.after(ns), rem);
     }
     sleep_until(When { ns, line }).map(|()| 0).map_err(|_| Errno::ERESTARTNOHAND)
-}
-
-abi_struct! {
-    /// struct itimerval.
-    ItimerVal { interval: Timeval, value: Timeval, }
-}
-abi_struct! {
-    /// struct itimerspec.
-    ItimerSpec { interval: Timespec, value: Timespec, }
 }
 
 fn val_to_ns(t: Timeval) -> Result<u64> {
@@ -230,13 +211,8 @@ pub fn alarm(seconds: u32) -> Result<usize> {
     Ok(if left > 0 { rounded.max(1) } else { 0 } as usize)
 }
 
-abi_struct! {
-    /// struct sigevent, the part that the kernel reads.
-    SigEvent { value: u64, signo: i32, notify: i32, tid: i32, pad: i32, }
-}
-
 /// `timer_create`.
-pub fn timer_create(clock: i32, event: usize, out: usize) -> Result<usize> {
+pub fn timer_create(clock: ClockId, event: usize, out: usize) -> Result<usize> {
     let line = line_of(clock)?;
     let notify = if event == 0 {
         None
@@ -278,13 +254,13 @@ fn spec((left, interval): (u64, u64)) -> ItimerSpec {
 }
 
 /// `timer_settime`.
-pub fn timer_settime(id: i32, flags: u32, new: usize, old: usize) -> Result<usize> {
+pub fn timer_settime(id: i32, flags: TimerFlags, new: usize, old: usize) -> Result<usize> {
     let new: ItimerSpec = user::read(new)?;
     let t = posix::find(id as usize)?;
     if cpu_clock::is_gone(t.line) {
         return Err(Errno::ESRCH);
     }
-    let (first, every) = first_of(t.line, &new, flags & TIMER_ABSTIME != 0)?;
+    let (first, every) = first_of(t.line, &new, flags.contains(TimerFlags::ABSTIME))?;
     let before = t.set(first, every)?;
     user::write_opt(old, &spec(before))?;
     Ok(0)
@@ -306,21 +282,17 @@ pub fn timer_delete(id: i32) -> Result<usize> {
     posix::delete(id as usize).map(|()| 0)
 }
 
-const TFD_NONBLOCK: u32 = 0o4000;
-const TFD_CLOEXEC: u32 = 0o2000000;
-const TFD_TIMER_CANCEL_ON_SET: u32 = 2;
-
 /// `timerfd_create`.
-pub fn timerfd_create(clock: i32, flags: u32) -> Result<usize> {
+pub fn timerfd_create(clock: ClockId, flags: TimerfdFlags) -> Result<usize> {
     match line_of(clock) {
-        Ok(Line::Monotonic | Line::Wall) if clock != CLOCK_TAI => {}
+        Ok(Line::Monotonic | Line::Wall) if clock != ClockId::TAI => {}
         _ => return Err(Errno::EINVAL),
     }
-    if flags & !(TFD_NONBLOCK | TFD_CLOEXEC) != 0 {
+    if !TimerfdFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    let file = TimerFd::new(clock, flags & TFD_NONBLOCK != 0)?;
-    libos_fs::process().fds.add(file, flags & TFD_CLOEXEC != 0).map(|fd| fd as usize)
+    let file = TimerFd::new(clock, flags.contains(TimerfdFlags::NONBLOCK))?;
+    libos_fs::process().fds.add(file, flags.contains(TimerfdFlags::CLOEXEC)).map(|fd| fd as usize)
 }
 
 fn with_timerfd<R>(fd: i32, f: impl FnOnce(&TimerFd) -> Result<R>) -> Result<R> {
@@ -329,14 +301,14 @@ fn with_timerfd<R>(fd: i32, f: impl FnOnce(&TimerFd) -> Result<R>) -> Result<R> 
 }
 
 /// `timerfd_settime`.
-pub fn timerfd_settime(fd: i32, flags: u32, new: usize, old: usize) -> Result<usize> {
+pub fn timerfd_settime(fd: i32, flags: TimerfdSetFlags, new: usize, old: usize) -> Result<usize> {
     let new: ItimerSpec = user::read(new)?;
-    if flags & !(TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) != 0 {
+    if !TimerfdSetFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
     let before = with_timerfd(fd, |t| {
-        let (first, every) = first_of(line_of(t.clock())?, &new, flags & TIMER_ABSTIME != 0)?;
-        t.set(first, every, flags & TFD_TIMER_CANCEL_ON_SET != 0)
+        let (first, every) = first_of(line_of(t.clock())?, &new, flags.contains(TimerfdSetFlags::ABSTIME))?;
+        t.set(first, every, flags.contains(TimerfdSetFlags::CANCEL_ON_SET))
     })?;
     user::write_opt(old, &spec(before))?;
     Ok(0)
@@ -392,6 +364,6 @@ pub fn adjtimex(timex: usize) -> Result<usize> {
 }
 
 /// `clock_adjtime`.
-pub fn clock_adjtime(clock: i32, timex: usize) -> Result<usize> {
-    if clock == CLOCK_REALTIME { adjtimex(timex) } else { read_clock(clock).and(Err(Errno::EOPNOTSUPP)) }
+pub fn clock_adjtime(clock: ClockId, timex: usize) -> Result<usize> {
+    if clock == ClockId::REALTIME { adjtimex(timex) } else { read_clock(clock).and(Err(Errno::EOPNOTSUPP)) }
 }

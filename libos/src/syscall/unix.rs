@@ -4,10 +4,11 @@ use crate::sched::PID;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
+use libos_base::abi::sock;
 use libos_base::cred::{self, Ids, cap, capable};
 use libos_base::{Errno, Result};
 use libos_fs::process;
-use libos_net::socket::{Creds, Ops, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM};
+use libos_net::socket::{Creds, Ops};
 use libos_net::unix::{Host, UnixSocket};
 
 struct Kernel;
@@ -53,8 +54,8 @@ pub(super) fn make(kind: u32, protocol: u32) -> Result<Box<dyn Ops>> {
     match kind {
         _ if protocol > 1 => Err(Errno::EPROTONOSUPPORT),
         // Linux takes a raw one for a datagram one.
-        SOCK_RAW => Ok(UnixSocket::open(SOCK_DGRAM, &Kernel)),
-        SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET => Ok(UnixSocket::open(kind, &Kernel)),
+        sock::RAW => Ok(UnixSocket::open(sock::DGRAM, &Kernel)),
+        sock::STREAM | sock::DGRAM | sock::SEQPACKET => Ok(UnixSocket::open(kind, &Kernel)),
         _ => Err(Errno::ESOCKTNOSUPPORT),
     }
 }

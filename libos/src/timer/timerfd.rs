@@ -5,7 +5,7 @@ use super::{Expire, Setting, Timer};
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU32, Ordering::*};
-use libos_base::abi::{OpenFlags, Stat};
+use libos_base::abi::{ClockId, OpenFlags, Stat};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
@@ -17,7 +17,7 @@ use libos_base::{Errno, Result};
 pub struct TimerFd {
     me: Weak<Self>,
     timer: Timer,
-    clock: i32,
+    clock: ClockId,
     flags: AtomicU32,
     state: Mutex<State>,
     pollee: Pollee,
@@ -42,7 +42,7 @@ impl State {
 
 impl TimerFd {
     /// A new one, not set. ENOMEM.
-    pub fn new(clock: i32, nonblock: bool) -> Result<Arc<Self>> {
+    pub fn new(clock: ClockId, nonblock: bool) -> Result<Arc<Self>> {
         let flags = OpenFlags::RDWR | if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
         super::owned(|me: Weak<Self>, timer| Self {
             timer: timer(me.clone()),
@@ -55,7 +55,7 @@ impl TimerFd {
     }
 
     /// The clock it was made for.
-    pub fn clock(&self) -> i32 {
+    pub fn clock(&self) -> ClockId {
         self.clock
     }
 

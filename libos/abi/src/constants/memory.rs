@@ -36,3 +36,8 @@ names! {
     /// mbind(2), set_mempolicy(2).
     MemoryPolicy: u32, "MPOL_" { DEFAULT = 0, PREFERRED = 1, BIND = 2, INTERLEAVE = 3, LOCAL = 4, PREFERRED_MANY = 5, }
 }
+
+impl MapFlags {
+    /// The bits that say which kind of mapping it is.
+    pub const TYPE: Self = Self::from_bits_retain(0xf);
+}

@@ -1,8 +1,8 @@
 //! Numbers with names, by the header that has them.
 
+mod control;
 mod event;
 mod file;
-mod ioctl;
 mod memory;
 mod process;
 mod socket;
@@ -10,9 +10,9 @@ mod thread;
 mod time;
 
 pub use crate::signal::{ActionFlags, MaskHow, SigSet, SignalCode, SignalfdFlags, Signo, StackFlags};
+pub use control::*;
 pub use event::*;
 pub use file::*;
-pub use ioctl::*;
 pub use memory::*;
 pub use process::*;
 pub use socket::*;

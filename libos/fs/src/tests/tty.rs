@@ -7,6 +7,7 @@ use crate::tty::Tty;
 use crate::tty::file::TtyFile;
 use crate::tty::termios::{Termios, i, l, o, v};
 use libos_base::abi::OpenFlags;
+use libos_base::abi::ioctl::TCSETS;
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result};
@@ -60,7 +61,6 @@ fn ours(settings: &Termios) -> (Arc<Host>, Arc<Tty>, Arc<dyn FileLike>) {
     });
     let tty = Tty::new(host.clone(), &Terminal::default(), |n| SIGNAL.store(n, Ordering::SeqCst)).unwrap();
     let file = TtyFile::new(tty.clone(), None, OpenFlags::RDWR | OpenFlags::NONBLOCK).unwrap();
-    const TCSETS: u32 = 0x5402;
     file.ioctl(TCSETS, settings as *const Termios as usize).unwrap();
     (host, tty, file)
 }
@@ -306,7 +306,6 @@ fn lines_and_no_lines() {
     typed(&host, &tty, b"part");
     assert!(!file.poll(None).contains(Events::IN));
     let raw = Termios { lflag: 0, ..Termios::NEW };
-    const TCSETS: u32 = 0x5402;
     file.ioctl(TCSETS, &raw as *const Termios as usize).unwrap();
     assert!(file.poll(None).contains(Events::IN));
     file.ioctl(TCSETS, &Termios::NEW as *const Termios as usize).unwrap();

@@ -6,31 +6,11 @@ use super::{SIGWINCH, Tty};
 use crate::console;
 use crate::device::makedev;
 use crate::kernel_info;
+use libos_base::abi::ioctl::{
+    FIONREAD, TCFLSH, TCGETS, TCGETS2, TCSBRK, TCSBRKP, TCSETS, TCSETS2, TCSETSF, TCSETSF2, TCSETSW, TCSETSW2, TCXONC,
+    TIOCGDEV, TIOCGETD, TIOCGPGRP, TIOCGSID, TIOCOUTQ, TIOCSCTTY, TIOCSETD, TIOCSPGRP, TIOCSTI, TIOCSWINSZ,
+};
 use libos_base::{Errno, Result, user};
-
-const TCGETS: u32 = 0x5401;
-const TCSETS: u32 = 0x5402;
-const TCSETSW: u32 = 0x5403;
-const TCSETSF: u32 = 0x5404;
-const TCSBRK: u32 = 0x5409;
-const TCXONC: u32 = 0x540a;
-const TCFLSH: u32 = 0x540b;
-const TIOCSCTTY: u32 = 0x540e;
-const TIOCGPGRP: u32 = 0x540f;
-const TIOCSPGRP: u32 = 0x5410;
-const TIOCOUTQ: u32 = 0x5411;
-const TIOCSTI: u32 = 0x5412;
-const TIOCSWINSZ: u32 = 0x5414;
-const FIONREAD: u32 = crate::pipe::FIONREAD;
-const TIOCSETD: u32 = 0x5423;
-const TIOCGETD: u32 = 0x5424;
-const TCSBRKP: u32 = 0x5425;
-const TIOCGSID: u32 = 0x5429;
-const TCGETS2: u32 = 0x802c_542a;
-const TCSETS2: u32 = 0x402c_542b;
-const TCSETSW2: u32 = 0x402c_542c;
-const TCSETSF2: u32 = 0x402c_542d;
-const TIOCGDEV: u32 = 0x8004_5432;
 
 /// `cflag` says that the speed is in `ospeed` (BOTHER).
 const BOTHER: u32 = 0o10000;
@@ -110,7 +90,7 @@ pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: usize) -> Result<usize> {
             let byte: u8 = user::read(arg)?;
             tty.inject(byte);
         }
-        console::TIOCGWINSZ => user::write(arg, &console::window())?,
+        libos_base::abi::ioctl::TIOCGWINSZ => user::write(arg, &console::window())?,
         TIOCSWINSZ => {
             if console::set_window(user::read(arg)?) {
                 (tty.signal)(SIGWINCH);

@@ -2,11 +2,12 @@
 
 use super::dgram::Charge;
 use super::rights::Rights;
-use crate::socket::{Creds, SOCK_DGRAM, SOCK_STREAM};
+use crate::socket::Creds;
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use libos_base::abi::sock;
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::{Mutex, class};
@@ -129,7 +130,7 @@ impl Core {
     pub fn peer(self: &Arc<Self>) -> Result<Arc<Core>> {
         let s = self.state.lock();
         let peer = s.peer.as_ref().ok_or(Errno::ENOTCONN)?.upgrade();
-        if peer.is_none() && self.kind == SOCK_DGRAM {
+        if peer.is_none() && self.kind == sock::DGRAM {
             if s.tx_shut {
                 return Err(Errno::EPIPE);
             }
@@ -163,7 +164,7 @@ impl Core {
             Err(e) => return Some(Err(e)),
         };
         let mut s = self.state.lock();
-        let (dgram, stream) = (self.kind == SOCK_DGRAM, self.kind == SOCK_STREAM);
+        let (dgram, stream) = (self.kind == sock::DGRAM, self.kind == sock::STREAM);
         // Who has a peer takes datagrams from nobody else.
         if dgram && s.peer.is_some() && !s.is_peer(from) {
             return Some(Err(Errno::EPERM));
@@ -233,7 +234,7 @@ impl Core {
 
     /// After a reader has taken from the inbox, `whole` if that was all of a write: whom to tell about the room.
     pub fn freed(&self, s: &mut State, whole: bool) -> Vec<Weak<Core>> {
-        if self.kind == SOCK_DGRAM {
+        if self.kind == sock::DGRAM {
             return s.queue_shrank();
         }
         let mut told = Vec::new();
@@ -261,7 +262,7 @@ impl Core {
         if s.backlog.is_some() {
             return Err(Errno::EINVAL);
         }
-        Ok(if self.kind == SOCK_DGRAM {
+        Ok(if self.kind == sock::DGRAM {
             s.inbox.front().map_or(0, Packet::left)
         } else {
             s.inbox.iter().map(Packet::left).sum()
@@ -270,7 +271,7 @@ impl Core {
 
     /// TIOCOUTQ: what was sent and nobody has taken.
     pub fn untaken(&self) -> usize {
-        if self.kind == SOCK_DGRAM {
+        if self.kind == sock::DGRAM {
             return self.sent.load(Ordering::SeqCst);
         }
         let peer = self.state.lock().peer.as_ref().and_then(Weak::upgrade);
@@ -310,7 +311,7 @@ impl Core {
             super::name::release(&n);
         }
         if let Some(p) = peer
-            && self.kind != SOCK_DGRAM
+            && self.kind != sock::DGRAM
         {
             let mut s = p.state.lock();
             s.ended = true;

@@ -2,11 +2,11 @@
 //! are taken and left.
 
 use super::core::{Core, OVERHEAD, State};
-use crate::socket::SOCK_DGRAM;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use libos_base::Errno;
+use libos_base::abi::sock;
 use libos_base::poll::Events;
 
 /// net.unix.max_dgram_qlen: for senders that the receiver is not connected to.
@@ -83,7 +83,7 @@ impl Core {
 
     /// A datagram went nowhere: that there is room is told to whoever goes by edges.
     pub fn tell_watchers(&self) {
-        if self.kind == SOCK_DGRAM && self.edges.load(Ordering::Relaxed) && self.little_sent() {
+        if self.kind == sock::DGRAM && self.edges.load(Ordering::Relaxed) && self.little_sent() {
             self.pollee.notify(Events::OUT | Events::WRNORM);
         }
     }

@@ -1,12 +1,13 @@
 //! Names: paths, which the file system keeps; abstract ones, which are kept here.
 
 use super::core::Core;
-use crate::addr::{AF_UNIX, Addr};
+use crate::addr::Addr;
 use crate::net::Net;
 use crate::socket::Creds;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
+use libos_base::abi::af;
 use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result, random};
 
@@ -37,7 +38,7 @@ const PATH: usize = 108;
 
 /// A name as programs spell it: `sun_path`. Begins with NUL: abstract; empty: none.
 pub fn parse(addr: &[u8]) -> Result<&[u8]> {
-    if crate::addr::family(addr)? != AF_UNIX || addr.len() > 2 + PATH {
+    if crate::addr::family(addr)? != af::UNIX || addr.len() > 2 + PATH {
         return Err(Errno::EINVAL);
     }
     let p = &addr[2..];
@@ -50,7 +51,7 @@ pub fn parse(addr: &[u8]) -> Result<&[u8]> {
 /// The address of a name, as programs read it. A path ends with NUL.
 pub fn encode(name: Option<&[u8]>) -> Addr {
     let mut b = [0u8; 2 + PATH + 1];
-    b[..2].copy_from_slice(&AF_UNIX.to_le_bytes());
+    b[..2].copy_from_slice(&af::UNIX.to_le_bytes());
     let n = name.unwrap_or(&[]);
     let k = n.len().min(PATH);
     b[2..2 + k].copy_from_slice(&n[..k]);

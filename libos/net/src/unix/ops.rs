@@ -2,16 +2,15 @@
 
 use super::core::{Backlog, Core, OVERHEAD, Packet, State};
 use super::name::{self, Host};
-use crate::addr::{AF_UNIX, AF_UNSPEC, Addr, family};
-use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, Wait};
-use crate::sockopts::{
-    SO_ACCEPTCONN, SO_ERROR, SO_PASSCRED, SO_PEERCRED, SO_SNDBUF, SO_TIMESTAMP, stamp_message, words,
-};
+use crate::addr::{Addr, family};
+use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, Wait};
+use crate::sockopts::{stamp_message, words};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use libos_base::abi::{af, ioctl, so, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result, user};
@@ -36,7 +35,7 @@ impl UnixSocket {
     }
 
     fn dgram(&self) -> bool {
-        self.core.kind == SOCK_DGRAM
+        self.core.kind == sock::DGRAM
     }
 
     fn connect_stream(&self, target: &[u8], wait: Wait) -> Result<()> {
@@ -104,7 +103,7 @@ impl UnixSocket {
             return Err(if connected { Errno::EISCONN } else { Errno::EOPNOTSUPP });
         }
         let t = name::find(self.host, name::parse(addr)?)?;
-        if t.kind == SOCK_DGRAM { Ok(t) } else { Err(Errno::EPROTOTYPE) }
+        if t.kind == sock::DGRAM { Ok(t) } else { Err(Errno::EPROTOTYPE) }
     }
 
     /// What was read, and whether that was all of a write; a datagram is put into `gone`, to be dropped without locks.
@@ -116,7 +115,7 @@ impl UnixSocket {
         gone: &mut Option<Packet>,
     ) -> Result<(usize, bool)> {
         let peek = msg.flags.contains(Msg::PEEK);
-        let stream = self.core.kind == SOCK_STREAM;
+        let stream = self.core.kind == sock::STREAM;
         let (mut total, mut i, mut whole) = (0, 0, false);
         let stamp = s.stamp;
         let mut first: Option<Creds> = None;
@@ -178,7 +177,7 @@ impl UnixSocket {
 
 impl Ops for UnixSocket {
     fn identity(&self) -> (u16, u32, u32) {
-        (AF_UNIX, self.core.kind, 0)
+        (af::UNIX, self.core.kind, 0)
     }
 
     fn bind(&self, addr: &[u8]) -> Result<()> {
@@ -211,7 +210,7 @@ impl Ops for UnixSocket {
     }
 
     fn connect(&self, addr: &[u8], wait: Wait) -> Result<()> {
-        if self.dgram() && family(addr)? == AF_UNSPEC {
+        if self.dgram() && family(addr)? == af::UNSPEC {
             self.core.set_peer(None, None);
             return Ok(());
         }
@@ -220,7 +219,7 @@ impl Ops for UnixSocket {
             return self.connect_stream(target, wait);
         }
         let t = name::find(self.host, target)?;
-        if t.kind != SOCK_DGRAM {
+        if t.kind != sock::DGRAM {
             return Err(Errno::EPROTOTYPE);
         }
         let their_name = {
@@ -254,13 +253,13 @@ impl Ops for UnixSocket {
         }
         let creds = self.host.sender(msg.creds)?;
         // Before it is known that the peer has gone.
-        if self.core.kind == SOCK_SEQPACKET
+        if self.core.kind == sock::SEQPACKET
             && let Some(e) = self.core.state.lock().error.take()
         {
             return Err(e);
         }
         let to = self.target(msg.to).inspect_err(|_| self.core.tell_watchers())?;
-        let stream = self.core.kind == SOCK_STREAM;
+        let stream = self.core.kind == sock::STREAM;
         let all = src.left();
         if !stream && all > self.core.limit() - 32 {
             return Err(Errno::EMSGSIZE);
@@ -319,7 +318,7 @@ impl Ops for UnixSocket {
         if msg.flags.contains(Msg::OOB) {
             return Err(Errno::EOPNOTSUPP);
         }
-        let stream = self.core.kind == SOCK_STREAM;
+        let stream = self.core.kind == sock::STREAM;
         let mut total = 0;
         loop {
             let r = wait.block(&self.core.pollee, || {
@@ -403,26 +402,26 @@ impl Ops for UnixSocket {
     }
 
     fn set(&self, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
-        let v = crate::options::int(value).ok().filter(|_| level == SOL_SOCKET)?;
+        let v = crate::options::int(value).ok().filter(|_| level == sol::SOCKET)?;
         match name {
-            SO_PASSCRED => self.core.state.lock().pass_creds = v != 0,
-            SO_TIMESTAMP => self.core.state.lock().stamp = v as u8,
-            SO_SNDBUF => self.core.sndbuf.store(v as usize, Ordering::Relaxed),
+            so::PASSCRED => self.core.state.lock().pass_creds = v != 0,
+            so::TIMESTAMP => self.core.state.lock().stamp = v as u8,
+            so::SNDBUF => self.core.sndbuf.store(v as usize, Ordering::Relaxed),
             _ => return None,
         }
         Some(Ok(()))
     }
 
     fn get(&self, level: i32, name: i32) -> Option<Result<Vec<u8>>> {
-        if level != SOL_SOCKET {
+        if level != sol::SOCKET {
             return None;
         }
         let mut s = self.core.state.lock();
         let v = match name {
-            SO_ERROR => s.error.take().map_or(0, |e| e as i32),
-            SO_PASSCRED => i32::from(s.pass_creds),
-            SO_ACCEPTCONN => i32::from(s.backlog.is_some()),
-            SO_PEERCRED => {
+            so::ERROR => s.error.take().map_or(0, |e| e as i32),
+            so::PASSCRED => i32::from(s.pass_creds),
+            so::ACCEPTCONN => i32::from(s.backlog.is_some()),
+            so::PEERCRED => {
                 let c = s.peer_creds?;
                 return Some(Ok(words(&[c.pid, c.uid, c.gid])));
             }
@@ -433,8 +432,8 @@ impl Ops for UnixSocket {
 
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
         let n = match cmd {
-            crate::ifreq::FIONREAD => self.core.unread()?,
-            crate::ifreq::TIOCOUTQ => self.core.untaken(),
+            ioctl::FIONREAD => self.core.unread()?,
+            ioctl::TIOCOUTQ => self.core.untaken(),
             // Programs ask any socket about interfaces.
             _ => return crate::ifreq::ioctl(self.host.net().ok_or(Errno::ENOTTY)?, cmd, arg),
         };
@@ -483,7 +482,7 @@ impl Ops for UnixSocket {
         &self.core.pollee
     }
     fn is_stream(&self) -> bool {
-        self.core.kind != SOCK_DGRAM
+        self.core.kind != sock::DGRAM
     }
     fn tell_edges(&self) {
         self.core.tell_edges();
