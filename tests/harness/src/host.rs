@@ -4,6 +4,8 @@ use super::case::{Case, Tally};
 use super::context::Context;
 use super::process;
 use anyhow::{Context as _, Result, bail};
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// One case a package of the workspace.
@@ -12,21 +14,68 @@ pub fn cases(all: &mut Vec<Case>) -> Result<()> {
         let name = format!("host/{package}");
         all.push(Case::new(name, move |context| test(context, &package)).alone().needs(&[]).limit(1500));
     }
+    all.push(Case::new("host/dependencies", |_| dependencies()).needs(&[]));
     Ok(())
 }
 
-fn packages() -> Result<Vec<String>> {
+/// Every dependency is named somewhere in the code of the package that declares it.
+fn dependencies() -> Result<Tally> {
+    let mut unused = Vec::new();
+    for package in metadata()? {
+        let manifest = Path::new(package["manifest_path"].as_str().context("a package has no manifest")?);
+        let code = code(manifest.parent().context("a manifest lies nowhere")?)?;
+        // What is compiled for no target is there for its files.
+        let compiled = |dependency: &&serde_json::Value| dependency["target"] != "cfg(any())";
+        for dependency in package["dependencies"].as_array().into_iter().flatten().filter(compiled) {
+            let declared = dependency["rename"].as_str().or(dependency["name"].as_str()).unwrap_or_default();
+            let name = declared.replace('-', "_");
+            let named =
+                [format!("{name}::"), format!("use {name};"), format!("use {name} as"), format!("extern crate {name}")];
+            if !named.iter().any(|words| has_word(&code, words)) {
+                unused.push(format!("{}: {declared}", package["name"].as_str().unwrap_or_default()));
+            }
+        }
+    }
+    if unused.is_empty() { Ok(Tally::pass("")) } else { bail!("declared and never used: {}", unused.join(", ")) }
+}
+
+/// All Rust code of a package, without comments and without the packages in its folders.
+fn code(dir: &Path) -> Result<String> {
+    let mut all = String::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let path = entry?.path();
+        if path.is_dir() && !path.join("Cargo.toml").exists() && !path.ends_with("target") {
+            all += &code(&path)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            for line in fs::read_to_string(&path)?.lines() {
+                all.push_str(line.split("//").next().unwrap_or_default());
+                all.push('\n');
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Whether `words` stand there and are not the end of a longer name.
+fn has_word(code: &str, words: &str) -> bool {
+    code.match_indices(words).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+fn metadata() -> Result<Vec<serde_json::Value>> {
     let project = unibody::paths::project(None)?;
     let mut cargo = process::command("cargo", ["metadata", "--no-deps", "--format-version", "1", "--offline"]);
     let found = process::run(cargo.current_dir(&project), b"", Duration::from_secs(120))?.expect(0)?;
     let metadata: serde_json::Value =
         serde_json::from_slice(&found.stdout).context("cargo metadata printed no JSON")?;
-    let list = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    metadata["packages"].as_array().cloned().context("cargo metadata names no packages")
+}
+
+fn packages() -> Result<Vec<String>> {
     // libunibody is the kernel as an archive: all of it is tested in the packages that it is made of.
     let tested = |package: &&serde_json::Value| {
         package["targets"].as_array().is_some_and(|all| all.iter().any(|target| target["test"] == true))
     };
-    Ok(list.iter().filter(tested).filter_map(|package| package["name"].as_str().map(str::to_owned)).collect())
+    Ok(metadata()?.iter().filter(tested).filter_map(|package| package["name"].as_str().map(str::to_owned)).collect())
 }
 
 fn test(context: &Context, package: &str) -> Result<Tally> {
