@@ -490,27 +490,30 @@ impl Inode for P9Inode {
             return Err(Errno::ENXIO);
         }
         let mode = access_mode(flags);
-        let appends = mode == WRITE && flags.contains(OpenFlags::APPEND);
         if self.kind == S_IFREG {
             self.revalidate().inspect_err(|_| self.let_go())?;
         }
-        let (mine, fresh) = {
+        let (mine, at_end) = {
             let mut s = self.state.lock();
             // The creator's fid is good for every mode; a lost file can only be opened as it is open already.
             let as_open = if s.fresh.take().is_some() { s.open[BOTH].take() } else { None };
-            let fresh = as_open.is_some();
+            // Only what can do nothing else but append is open so at the host: there O_APPEND holds for every write, also for
+            // pages of a mapping and for what other descriptors write to a place of theirs.
+            let appends = mode == WRITE && flags.contains(OpenFlags::APPEND);
+            let at_end = appends && as_open.is_none() && !s.lost;
             let as_open = as_open.or_else(|| if s.lost { s.open[mode].clone() } else { None });
             let access = Access::of(&s.attr);
-            (as_open.or_else(|| s.kept.take(mode, appends, access)), fresh)
+            (as_open.or_else(|| s.kept.take(mode, at_end, access)), at_end)
         };
         let fid = match mine {
             Some(f) => f,
-            None => self.open_fid_with(mode, flags & OpenFlags::APPEND)?,
+            None if at_end => self.open_fid_with(mode, OpenFlags::APPEND)?,
+            None => self.open_fid(mode)?,
         };
         let spare = {
             let mut s = self.state.lock();
             s.users[mode] += 1;
-            let slot = if appends && !fresh && !s.lost { &mut s.append } else { &mut s.open[mode] };
+            let slot = if at_end { &mut s.append } else { &mut s.open[mode] };
             if slot.is_none() { slot.replace(fid) } else { Some(fid) }
         };
         drop(spare);

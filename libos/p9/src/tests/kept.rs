@@ -122,3 +122,20 @@ fn a_log_without_a_name_is_cut_and_goes_on() {
     assert_eq!(write(&f, b"line\n"), Ok(5));
     assert_eq!(f.stat().unwrap().size, 14);
 }
+
+#[test]
+fn what_appends_and_reads_leaves_other_writes_their_place() {
+    let g = Guest::new();
+    g.put("f", "0123456789");
+    // The first to open it for both gives its fid to all, the cache's pages included.
+    let both = g.open("/f", RW | OpenFlags::APPEND).unwrap();
+    let other = g.open("/f", RW).unwrap();
+    assert_eq!(write_at(&other, 2, b"ab"), Ok(2));
+    assert_eq!(write(&both, b"end"), Ok(3));
+    assert_eq!(g.get("f"), "01ab456789end");
+    close(&g, both).unwrap();
+    close(&g, other).unwrap();
+    let again = g.open("/f", RW).unwrap();
+    assert_eq!(write_at(&again, 0, b"x"), Ok(1));
+    assert_eq!(g.get("f"), "x1ab456789end");
+}
