@@ -186,7 +186,30 @@ impl crate::arg::Value for EpollEvent {
 }
 
 /// struct utsname: six strings of 65 bytes.
-pub type UtsName = [[u8; 65]; 6];
+#[derive(Clone, Copy, Debug, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)]
+#[repr(C)]
+pub struct UtsName(pub [[u8; 65]; 6]);
+impl UtsName {
+    /// For the decoder.
+    pub const LAYOUT: Layout = Layout {
+        name: "struct utsname",
+        size: size_of::<Self>(),
+        fields: &[
+            Self::string("sysname", 0),
+            Self::string("nodename", 1),
+            Self::string("release", 2),
+            Self::string("version", 3),
+            Self::string("machine", 4),
+            Self::string("domainname", 5),
+        ],
+    };
+    const fn string(name: &'static str, i: usize) -> Field {
+        Field { rust: name, name, offset: 65 * i, size: 65, kind: <[u8; 65] as crate::arg::Value>::KIND }
+    }
+}
+impl crate::arg::Value for UtsName {
+    const KIND: Kind = Kind::Struct(&Self::LAYOUT);
+}
 
 pointees!(
     Timespec,

@@ -203,7 +203,7 @@ macro_rules! calls {
             154 modify_ldt(func: i32, ptr: Address, count: usize) => refused ENOSYS "no local descriptor table";
             155 pivot_root(new_root: Path, put_old: Path) => refused EPERM "the root comes with the image";
             156 _sysctl(args: Address) => refused ENOSYS "not built; no program that was ported asks for it";
-            157 prctl(option: PrctlOption, a: PrctlArgument, b: Address, c: Address, d: Address) => prctl::prctl, partial "NAME, DUMPABLE, PDEATHSIG, NO_NEW_PRIVS, KEEPCAPS, CAPBSET, SECUREBITS, CAP_AMBIENT, of the process; others EINVAL";
+            157 prctl(option: PrctlOption, a: PrctlArgument, b: PrctlMore, c: PrctlMore, d: PrctlMore) => prctl::prctl, partial "NAME, DUMPABLE, PDEATHSIG, NO_NEW_PRIVS, KEEPCAPS, CAPBSET, SECUREBITS, CAP_AMBIENT, of the process; others EINVAL";
             158 arch_prctl(code: ArchPrctlCode, addr: Address) => thread::arch_prctl, partial "GS belongs to the kernel (EPERM)";
             159 adjtimex(timex: InOut<Timex>) => time::adjtimex, partial "tells and steps (ADJ_SETOFFSET), does not steer (EPERM)";
             160 setrlimit(resource: Resource, limit: In<Rlimit>) => limit::setrlimit, partial "kept and not enforced: CORE, RSS, LOCKS (nor does Linux), MSGQUEUE, RTPRIO, RTTIME; for root, as on Linux, also NPROC, MEMLOCK, NICE";

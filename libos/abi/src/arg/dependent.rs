@@ -30,6 +30,8 @@ dependent! {
     FcntlResult(usize) fcntl_result;
     /// prctl(2), second argument.
     PrctlArgument(usize) prctl;
+    /// prctl(2), further arguments, which few options have.
+    PrctlMore(usize) prctl_more;
     /// futex(2), fourth argument: a timeout, or how many to move.
     FutexArgument(usize) futex;
     /// socket(2), third argument.
@@ -126,6 +128,12 @@ fn prctl(r: &[u64; 6]) -> Kind {
         | C::CAPBSET_DROP => Kind::Unsigned(8),
         _ => Kind::Address,
     }
+}
+
+fn prctl_more(r: &[u64; 6]) -> Kind {
+    use PrctlOption as C;
+    let with = [C::SET_NO_NEW_PRIVS, C::GET_NO_NEW_PRIVS, C::CAP_AMBIENT, C::SET_MM, C::SET_VMA, C::SET_SECCOMP];
+    if with.contains(&C(r[0] as i32)) { Kind::Address } else { Kind::Absent }
 }
 
 fn futex(r: &[u64; 6]) -> Kind {

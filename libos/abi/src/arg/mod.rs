@@ -3,7 +3,8 @@
 mod dependent;
 
 pub use dependent::{
-    FcntlArgument, FcntlResult, FutexArgument, IoctlArgument, OptionName, OptionValue, PrctlArgument, SocketProtocol,
+    FcntlArgument, FcntlResult, FutexArgument, IoctlArgument, OptionName, OptionValue, PrctlArgument, PrctlMore,
+    SocketProtocol,
 };
 
 use crate::constants::Names;

@@ -143,13 +143,13 @@ pub fn list(f: &mut Formatter<'_>, n: u64, mut each: impl FnMut(&mut Formatter<'
 }
 
 /// The bits that are set among the first `n`.
-fn bits(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, n: u64, between: &str) -> Result {
+fn bits(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, n: u64) -> Result {
     f.write_str("[")?;
     let mut first = true;
     for i in 0..n {
         let Some(byte) = word::<1>(memory, at + i / 8) else { break };
         if byte >> (i % 8) & 1 != 0 {
-            write!(f, "{}{i}", if first { "" } else { between })?;
+            write!(f, "{}{i}", if first { "" } else { " " })?;
             first = false;
         }
     }
@@ -157,11 +157,11 @@ fn bits(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, n: u64, between: &s
 }
 
 fn descriptors(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, n: u32) -> Result {
-    bits(f, memory, at, u64::from(n.min(1024)), " ")
+    bits(f, memory, at, u64::from(n.min(1024)))
 }
 
 fn processors(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, bytes: u64) -> Result {
-    bits(f, memory, at, 8 * bytes.min(128), ", ")
+    bits(f, memory, at, 8 * bytes.min(128))
 }
 
 fn strings(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {

@@ -2,8 +2,8 @@
 
 use super::{Memory, memory, text, value};
 use crate::arg::Kind;
-use crate::constants::{ActionFlags, MaskHow, PollEvents, SignalCode, Signo};
-use crate::layout::{EpollEvent, Layout, SigAction, Stat, StatFs, Statx, Termios};
+use crate::constants::{ActionFlags, PollEvents, SignalCode, Signo};
+use crate::layout::{EpollEvent, Flock, Layout, Rlimit, SigAction, Stat, StatFs, Statx, Termios, UtsName};
 use core::fmt::{Formatter, Result};
 
 /// Large structures are cut to what a reader looks for, as strace does.
@@ -13,6 +13,9 @@ fn brief(layout: &Layout) -> Option<&'static [&'static str]> {
         n if n == Statx::LAYOUT.name => Some(&["stx_mask", "stx_mode", "stx_size"]),
         n if n == StatFs::LAYOUT.name => Some(&["f_type", "f_bsize", "f_blocks", "f_bfree", "f_bavail", "f_namelen"]),
         n if n == Termios::LAYOUT.name => Some(&["c_iflag", "c_oflag", "c_cflag", "c_lflag"]),
+        // Whose lock it is matters to who asks for it alone; and what the machine is called, to few.
+        n if n == Flock::LAYOUT.name => Some(&["l_type", "l_whence", "l_start", "l_len"]),
+        n if n == UtsName::LAYOUT.name => Some(&["sysname", "nodename"]),
         "struct rusage" => Some(&["ru_utime", "ru_stime"]),
         _ => None,
     }
@@ -46,6 +49,9 @@ fn structure(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, layout: &Layou
     if layout.name == SigAction::LAYOUT.name {
         return action(f, memory, at);
     }
+    if layout.name == EpollEvent::LAYOUT.name {
+        return event(f, memory, at);
+    }
     let brief = brief(layout);
     f.write_str("{")?;
     let mut first = true;
@@ -55,9 +61,22 @@ fn structure(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, layout: &Layou
         }
         write!(f, "{}{}=", if first { "" } else { ", " }, field.name)?;
         first = false;
-        element(f, memory, at + field.offset as u64, field.kind, field.size)?;
+        let at = at + field.offset as u64;
+        match memory::number(memory, at, field.size) {
+            Some(u64::MAX) if layout.name == Rlimit::LAYOUT.name => f.write_str("RLIM64_INFINITY")?,
+            _ => element(f, memory, at, field.kind, field.size)?,
+        }
     }
-    f.write_str(if brief.is_some() { ", ...}" } else { "}" })
+    let whole = brief.is_none() || layout.name == Flock::LAYOUT.name;
+    f.write_str(if whole { "}" } else { ", ...}" })
+}
+
+/// What epoll is asked for or found, and what the program keeps with it: a number, seen in two widths.
+fn event(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
+    f.write_str("{events=")?;
+    element(f, memory, at, EpollEvent::LAYOUT.fields[0].kind, 4)?;
+    let data = memory::word::<8>(memory, at + 4).unwrap_or(0);
+    write!(f, ", data={{u32={}, u64={data}}}}}", data as u32)
 }
 
 /// What a program asks poll for.
@@ -138,5 +157,3 @@ pub fn siginfo(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
     }
     f.write_str("}")
 }
-
-const _: () = assert!(EpollEvent::LAYOUT.size == 12 && MaskHow::NAMES.values.len() == 3);
