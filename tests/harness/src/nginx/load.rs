@@ -47,6 +47,20 @@ struct Round {
     cost: f64,
     /// How much of this machine's processor time nobody wanted, 0 to 1.
     idle: f64,
+    /// How fast this machine was, before and after.
+    speed: f64,
+}
+
+/// How much work of one kind a processor does in a moment: on a shared machine that is twice as much at one time as at another.
+fn speed() -> f64 {
+    let (start, mut steps, mut x) = (Instant::now(), 0u32, 1u64);
+    while start.elapsed() < Duration::from_millis(30) {
+        for _ in 0..10_000 {
+            x = std::hint::black_box(x.wrapping_mul(6_364_136_223_846_793_005).rotate_left(17) ^ 0x55);
+        }
+        steps += 1;
+    }
+    f64::from(steps) / start.elapsed().as_secs_f64()
 }
 
 /// Ticks that a process has used.
@@ -68,6 +82,7 @@ fn machine() -> Result<(f64, f64)> {
 }
 
 fn measure(wrk: &mut Command, pid: u32) -> Result<Round> {
+    let before = speed();
     let (used, (idle, all)) = (ticks(pid)?, machine()?);
     let done = process::run(wrk, b"", Duration::from_secs(90))?.expect(0)?;
     let (used, (idle_after, all_after)) = (ticks(pid)? - used, machine()?);
@@ -84,7 +99,8 @@ fn measure(wrk: &mut Command, pid: u32) -> Result<Round> {
     let requests = text.split(" requests in").next().and_then(|before| before.split_whitespace().last());
     let requests: f64 = requests.and_then(|word| word.parse().ok()).context("wrk printed no number of requests")?;
     ensure!(requests > 0.0, "not one request was answered\n{}", done.report());
-    Ok(Round { rate, cost: used / requests, idle: (idle_after - idle) / (all_after - all).max(1.0) })
+    let idle = (idle_after - idle) / (all_after - all).max(1.0);
+    Ok(Round { rate, cost: used / requests, idle, speed: (before + speed()) / 2.0 })
 }
 
 fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
@@ -93,13 +109,13 @@ fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// Whether the last rounds are as good as the first. On a machine that has no time left the rate says how busy that is
-/// with other things; then the processor time of a request tells.
+/// Whether the last rounds are as good as the first, measured by what the machine could do at the time. Where it has no
+/// time left the rate says how busy it is with other things; then the processor time of a request tells.
 fn kept(rounds: &[Round]) -> bool {
     let (first, last) = (&rounds[..3], &rounds[rounds.len() - 3..]);
-    let fast = median(last, |r| r.rate) > KEEPS * median(first, |r| r.rate);
+    let fast = median(last, |r| r.rate / r.speed) > KEEPS * median(first, |r| r.rate / r.speed);
     let busy = median(last, |r| r.idle) < 0.1;
-    fast || (busy && median(last, |r| r.cost) * KEEPS < median(first, |r| r.cost))
+    fast || (busy && median(last, |r| r.cost * r.speed) * KEEPS < median(first, |r| r.cost * r.speed))
 }
 
 /// All pages and modes on one server; `wrk` makes the command from its last arguments.
