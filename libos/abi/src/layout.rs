@@ -138,7 +138,7 @@ crate::layout! {
 }
 
 /// Nanoseconds a second.
-const NS: u64 = 1_000_000_000;
+pub const NS: u64 = 1_000_000_000;
 
 impl Timespec {
     /// From nanoseconds.

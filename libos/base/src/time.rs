@@ -2,8 +2,7 @@
 
 use crate::upcall;
 
-/// Nanoseconds a second.
-pub const NS: u64 = 1_000_000_000;
+pub use libos_abi::layout::NS;
 
 /// Nanoseconds since boot; never goes back.
 pub fn monotonic_ns() -> u64 {

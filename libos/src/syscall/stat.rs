@@ -49,7 +49,6 @@ pub fn statx(dir: i32, path: usize, flags: u32, mask: u32, out: usize) -> Result
         return Err(Errno::EINVAL);
     }
     let StatAt { stat: s, mount_root, born } = fs().stat(dir, &user::read_path(path)?, flags)?;
-    let time = |t: Timespec| StatxTime { sec: t.sec, nsec: t.nsec as u32, pad: 0 };
     let (rdev_major, rdev_minor) = major_minor(s.rdev);
     let (dev_major, dev_minor) = major_minor(s.dev);
     let x = Statx {
@@ -64,10 +63,10 @@ pub fn statx(dir: i32, path: usize, flags: u32, mask: u32, out: usize) -> Result
         ino: s.ino,
         size: s.size as u64,
         blocks: s.blocks as u64,
-        atime: time(s.atime),
-        mtime: time(s.mtime),
-        ctime: time(s.ctime),
-        btime: time(born.unwrap_or_default()),
+        atime: StatxTime::of(s.atime),
+        mtime: StatxTime::of(s.mtime),
+        ctime: StatxTime::of(s.ctime),
+        btime: StatxTime::of(born.unwrap_or_default()),
         mnt_id: s.dev,
         rdev_major,
         rdev_minor,

@@ -1,43 +1,26 @@
 //! Arguments that mean what another argument says.
 
-use super::{Argument, Direction::*, Kind, Pointee, Shape, Value};
+use super::{Argument, Direction::*, Kind, Pointee, Shape, Value, newtypes};
 use crate::constants::*;
 use crate::layout::*;
 
-macro_rules! dependent {
-    ($($(#[$m:meta])* $name:ident($t:ty) $kind:expr;)*) => { $(
-        $(#[$m])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(transparent)]
-        pub struct $name(pub $t);
-        impl Argument for $name {
-            const KIND: Kind = Kind::By($kind);
-            #[inline(always)]
-            fn from_register(value: usize) -> Self { Self(value as $t) }
-        }
-        impl From<$name> for $t {
-            #[inline(always)]
-            fn from(value: $name) -> $t { value.0 }
-        }
-    )* };
-}
-dependent! {
+newtypes! {
     /// ioctl(2), third argument.
-    IoctlArgument(usize) ioctl;
+    IoctlArgument(usize) Kind::By(ioctl);
     /// fcntl(2), third argument.
-    FcntlArgument(usize) fcntl;
+    FcntlArgument(usize) Kind::By(fcntl);
     /// fcntl(2), result.
-    FcntlResult(usize) fcntl_result;
+    FcntlResult(usize) Kind::By(fcntl_result);
     /// prctl(2), second argument.
-    PrctlArgument(usize) prctl;
+    PrctlArgument(usize) Kind::By(prctl);
     /// prctl(2), further arguments, which few options have.
-    PrctlMore(usize) prctl_more;
+    PrctlMore(usize) Kind::By(prctl_more);
     /// futex(2), fourth argument: a timeout, or how many to move.
-    FutexArgument(usize) futex;
+    FutexArgument(usize) Kind::By(futex);
     /// socket(2), third argument.
-    SocketProtocol(u32) protocol;
+    SocketProtocol(u32) Kind::By(protocol);
     /// setsockopt(2), third argument.
-    OptionName(i32) option_name;
+    OptionName(i32) Kind::By(option_name);
 }
 
 /// What an option of a socket holds: setsockopt(2), fourth argument.

@@ -148,6 +148,7 @@ macro_rules! newtypes {
         impl Value for $name { const KIND: Kind = $kind; }
     )* };
 }
+use newtypes;
 newtypes! {
     /// A descriptor, not looked up yet.
     Fd(i32) Kind::Fd;
@@ -193,12 +194,6 @@ macro_rules! pointers {
             pub const fn address(self) -> usize { self.0 }
             /// Nothing is there, and the program says so.
             pub const fn is_null(self) -> bool { self.0 == 0 }
-            /// None for a null address.
-            pub fn given(self) -> Option<Self> { (self.0 != 0).then_some(self) }
-            /// The same address, taken for something else.
-            pub const fn cast<U>(self) -> $name<U> { $name::new(self.0) }
-            /// Element `i` of what begins here.
-            pub const fn element(self, i: usize) -> Self { Self::new(self.0.wrapping_add(i.wrapping_mul(size_of::<T>()))) }
         }
         impl<T> Clone for $name<T> { fn clone(&self) -> Self { *self } }
         impl<T> Copy for $name<T> {}
@@ -221,17 +216,6 @@ pointers! {
     /// Address of a `T` that the call reads and writes.
     InOut InOut;
 }
-impl<T> InOut<T> {
-    /// For what only reads it.
-    pub const fn input(self) -> In<T> {
-        In::new(self.0)
-    }
-    /// For what only writes it.
-    pub const fn output(self) -> Out<T> {
-        Out::new(self.0)
-    }
-}
-
 macro_rules! pointees {
     ($($t:ty),*) => { $(impl $crate::arg::Pointee for $t { const SHAPE: $crate::arg::Shape = $crate::arg::Shape::Values(&<$t as $crate::arg::Value>::KIND, size_of::<$t>() as u16); })* };
 }
