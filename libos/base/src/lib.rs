@@ -19,6 +19,7 @@ pub mod limits;
 pub mod log;
 pub mod memory;
 pub mod page;
+pub mod page_tree;
 pub mod percpu;
 pub mod poll;
 pub mod random;

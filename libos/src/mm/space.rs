@@ -11,7 +11,6 @@ use super::table::{Tables, bits::*};
 use super::table_frames::{seal, unseal};
 use super::tlb;
 use super::vma::{Flags, Kind, Prot, Vma, VmaMap};
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -19,6 +18,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use libos_base::file::FileLike;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, virt_of};
 use libos_base::page::Page;
+use libos_base::page_tree::{PageTree, new_leaf};
 use libos_base::sync::{Mutex, MutexGuard, class};
 use libos_base::{Errno, Result};
 
@@ -30,8 +30,8 @@ pub struct Space {
     /// The mappings.
     pub vmas: VmaMap,
     tables: Option<Tables<Window>>,
-    /// Page-cache pages that are mapped, by address.
-    pages: BTreeMap<usize, Arc<Page>>,
+    /// Page-cache pages that are mapped, by address over [`PAGE_SIZE`].
+    pages: PageTree,
     /// Where the `brk` heap starts and ends; 0 before the first call.
     pub brk: Range<usize>,
     /// Where the main stack starts.
@@ -48,12 +48,17 @@ static SPACE: Mutex<Space> = Mutex::new(
     Space {
         vmas: VmaMap::new(PROGRAM_END - (1 << 30)),
         tables: None,
-        pages: BTreeMap::new(),
+        pages: PageTree::new(),
         brk: 0..0,
         stack_top: 0,
         lock_future: false,
     },
 );
+
+/// Where [`Space::pages`] has the page at an address.
+fn index(addr: usize) -> u64 {
+    (addr / PAGE_SIZE) as u64
+}
 
 /// File references that must be dropped without the lock: declare it before taking the lock.
 #[derive(Default)]
@@ -161,8 +166,8 @@ impl Space {
     }
 
     fn forget_pages(&mut self, range: Range<usize>) {
-        while let Some((&addr, _)) = self.pages.range(range.clone()).next() {
-            self.pages.remove(&addr);
+        while let Some(addr) = self.next_page(&range) {
+            self.pages.take(index(addr));
         }
     }
 
@@ -244,7 +249,8 @@ impl Space {
         // Tables first: after that nothing can fail.
         for part in (0..len).step_by(PAGE_SIZE) {
             if self.tables().entry(from + part).is_some_and(|e| e.load(Relaxed) != 0)
-                && self.tables().entry_or_make(to + part).is_none()
+                && (self.tables().entry_or_make(to + part).is_none()
+                    || self.pages.get(index(from + part)).is_some() && self.make_room(to + part).is_err())
             {
                 let limits = self.vmas.surroundings(to..to + len);
                 self.flush_and_unlink(to..to + len, limits);
@@ -260,9 +266,9 @@ impl Space {
             }
         });
         tlb::flush(from..from + len);
-        while let Some((&addr, _)) = self.pages.range(from..from + len).next() {
-            if let Some(p) = self.pages.remove(&addr) {
-                self.pages.insert(addr - from + to, p);
+        while let Some(addr) = self.next_page(&(from..from + len)) {
+            if let Some(p) = self.pages.take(index(addr)) {
+                self.pages.insert(index(addr - from + to), p);
             }
         }
         Ok(())
@@ -300,6 +306,9 @@ impl Space {
         // What is executable must not be writable as the file's page: a copy, which no other mapping has.
         let copy = !shared && (write || vma.prot.contains(Prot::EXEC));
         let phys = libos_base::layout::phys_of(page.addr() as usize);
+        if !copy {
+            self.make_room(addr)?;
+        }
         let e = self.tables().entry_or_make(addr).ok_or(Errno::ENOMEM)?;
         let old = e.load(Relaxed);
         if old & OWNED != 0 {
@@ -326,9 +335,21 @@ impl Space {
         }
         // The old page, if any, is dropped after the flush.
         if copy {
-            self.pages.remove(&addr);
+            self.pages.take(index(addr));
         } else {
-            self.pages.insert(addr, page);
+            self.pages.insert(index(addr), page);
+        }
+        Ok(())
+    }
+
+    /// The first address in `range` where a page of a file is mapped.
+    fn next_page(&self, range: &Range<usize>) -> Option<usize> {
+        self.pages.next(index(range.start)).map(|i| i as usize * PAGE_SIZE).filter(|a| *a < range.end)
+    }
+    /// So that a page can be remembered at `addr`.
+    fn make_room(&mut self, addr: usize) -> Result<()> {
+        if !self.pages.has_leaf(index(addr)) {
+            self.pages.add_leaf(index(addr), new_leaf()?);
         }
         Ok(())
     }
@@ -345,7 +366,9 @@ impl Space {
         let mut n = 0;
         let mut next = 0;
         let mut vma: Option<(usize, usize, bool)> = None;
-        for (&addr, _) in self.pages.range(from..) {
+        for addr in core::iter::successors(self.next_page(&(from..usize::MAX)), |a| {
+            self.next_page(&(a + PAGE_SIZE..usize::MAX))
+        }) {
             if n == list.len().min(want) {
                 next = addr;
                 break;
@@ -372,9 +395,13 @@ impl Space {
         let mut list = [0; 64];
         loop {
             let mut n = 0;
-            for (slot, (&addr, _)) in list.iter_mut().zip(self.pages.range(range.clone())) {
-                *slot = addr;
+            let mut from = range.start;
+            while n < list.len()
+                && let Some(addr) = self.next_page(&(from..range.end))
+            {
+                list[n] = addr;
                 n += 1;
+                from = addr + PAGE_SIZE;
             }
             if n == 0 {
                 return;
@@ -394,7 +421,7 @@ impl Space {
         }
         tlb::flush(touched.0);
         for addr in list {
-            self.pages.remove(addr);
+            self.pages.take(index(*addr));
         }
     }
 

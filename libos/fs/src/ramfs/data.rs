@@ -5,30 +5,23 @@
 
 use super::RamFs;
 use crate::inode::{At, Extent};
-use crate::util::try_box;
-use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
+use libos_base::page_tree::{PageTree, new_leaf};
 use libos_base::sync::{Mutex, SpinLock, class};
 use libos_base::{Errno, Result};
 
-/// Pages a tree leaf holds.
-const FAN: u64 = 64;
 const PAGE: u64 = PAGE_SIZE as u64;
 /// Longest file: what `off_t` can say, less a page so that rounding cannot overflow (MAX_LFS_FILESIZE).
 pub const MAX_SIZE: u64 = i64::MAX as u64 & !(PAGE - 1);
-
-type Leaf = Box<[Option<Arc<Page>>; FAN as usize]>;
 
 struct Inner {
     len: u64,
     /// The first bytes, where no page says otherwise.
     base: &'static [u8],
-    leaves: BTreeMap<u64, Leaf>,
-    held: usize,
+    pages: PageTree,
 }
 
 /// File content.
@@ -46,18 +39,12 @@ enum Under {
 }
 
 impl Inner {
-    fn get(&self, index: u64) -> Option<&Arc<Page>> {
-        self.leaves.get(&(index / FAN))?[(index % FAN) as usize].as_ref()
-    }
     /// Takes a page out that nobody else refers to, where no base would show instead.
     fn take_unshared(&mut self, index: u64) -> Option<Arc<Page>> {
         if index * PAGE < self.base.len() as u64 {
             return None;
         }
-        let slot = &mut self.leaves.get_mut(&(index / FAN))?[(index % FAN) as usize];
-        let page = slot.take_if(|p| Arc::strong_count(p) == 1)?;
-        self.held -= 1;
-        Some(page)
+        self.pages.take_if(index, |p| Arc::strong_count(p) == 1)
     }
     /// Bytes of the base from `pos` on, at most `max`.
     fn base_from(&self, pos: u64, max: usize) -> &'static [u8] {
@@ -67,11 +54,11 @@ impl Inner {
         }
     }
     fn under(&self, pos: u64, max: usize) -> Under {
-        if let Some(p) = self.get(pos / PAGE) {
+        if let Some(p) = self.pages.get(pos / PAGE) {
             return Under::Page(p.clone());
         }
         // Without pages a whole file in the image is one run.
-        let room = if self.leaves.is_empty() { max } else { max.min((PAGE - pos % PAGE) as usize) };
+        let room = if self.pages.is_empty() { max } else { max.min((PAGE - pos % PAGE) as usize) };
         match self.base_from(pos, room) {
             [] => Under::Hole,
             b => Under::Base(b),
@@ -82,7 +69,7 @@ impl Inner {
 impl Data {
     /// Empty.
     pub fn new(fs: Arc<RamFs>) -> Self {
-        let inner = Inner { len: 0, base: &[], leaves: BTreeMap::new(), held: 0 };
+        let inner = Inner { len: 0, base: &[], pages: PageTree::new() };
         Self { fs, inner: SpinLock::new(class::RAMFS_PAGES, inner), writer: Mutex::new(class::RAMFS_WRITER, ()) }
     }
     /// Replaces the content by these bytes, read where they are.
@@ -100,7 +87,7 @@ impl Data {
     /// Pages of memory in use.
     pub fn pages_held(&self) -> usize {
         let i = self.inner.lock();
-        i.held + if i.leaves.is_empty() { i.base.len().div_ceil(PAGE_SIZE) } else { 0 }
+        i.pages.len() + if i.pages.is_empty() { i.base.len().div_ceil(PAGE_SIZE) } else { 0 }
     }
 
     /// Reads from `pos`.
@@ -153,7 +140,7 @@ impl Data {
 
     /// The page at `index`, made if there is none. Accounts for it.
     fn page(&self, index: u64) -> Result<Arc<Page>> {
-        if let Some(p) = self.inner.lock().get(index) {
+        if let Some(p) = self.inner.lock().pages.get(index) {
             return Ok(p.clone());
         }
         self.fs.charge(1)?;
@@ -168,15 +155,15 @@ impl Data {
     /// Whether the page is new.
     fn insert_page(&self, index: u64) -> Result<(Arc<Page>, bool)> {
         let page = Page::new()?;
-        let leaf: Leaf = try_box([const { None }; FAN as usize])?;
+        let leaf = new_leaf()?;
         let base = self.inner.lock().base_from(index * PAGE, PAGE_SIZE);
         page.write(0, base);
         let mut i = self.inner.lock();
-        if let Some(p) = i.get(index) {
+        if let Some(p) = i.pages.get(index) {
             return Ok((p.clone(), false));
         }
-        i.leaves.entry(index / FAN).or_insert(leaf)[(index % FAN) as usize] = Some(page.clone());
-        i.held += 1;
+        i.pages.add_leaf(index, leaf);
+        i.pages.insert(index, page.clone());
         Ok((page, true))
     }
 
@@ -233,37 +220,21 @@ impl Data {
     }
     /// Drops content from `len` on: what is there afterwards reads as zeros.
     fn cut(&self, len: u64) {
-        let (gone, tail) = {
+        {
             let mut i = self.inner.lock();
             if len >= i.len {
                 return;
             }
             i.len = len;
             i.base = i.base_from(0, len as usize);
-            let keep = len.div_ceil(PAGE);
-            let mut gone = i.leaves.split_off(&keep.div_ceil(FAN));
-            // The leaf that the cut goes through.
-            if !keep.is_multiple_of(FAN)
-                && let Some(leaf) = i.leaves.get_mut(&(keep / FAN))
-            {
-                let mut cut: [Option<Arc<Page>>; FAN as usize] = [const { None }; FAN as usize];
-                for (from, to) in leaf.iter_mut().zip(cut.iter_mut()).skip((keep % FAN) as usize) {
-                    *to = from.take();
-                }
-                let empty = leaf.iter().all(Option::is_none);
-                if empty {
-                    i.leaves.remove(&(keep / FAN));
-                }
-                gone.insert(u64::MAX, Box::new(cut));
-            }
-            let n: usize = gone.values().map(|l| l.iter().flatten().count()).sum();
-            i.held -= n;
-            self.fs.uncharge(n);
-            let tail = (!len.is_multiple_of(PAGE)).then(|| i.get(len / PAGE).cloned()).flatten();
-            (gone, tail)
-        };
-        // Freed outside the spin lock: there may be very many.
-        drop(gone);
+        }
+        // There may be very many: some at a time, freed outside the spin lock. Nobody sees them behind the new end, and
+        // whoever would move it waits for us as a writer.
+        loop {
+            let Some(gone) = self.inner.lock().pages.take_from(len.div_ceil(PAGE)) else { break };
+            self.fs.uncharge(gone.iter().flatten().count());
+        }
+        let tail = self.inner.lock().pages.get(len / PAGE).cloned();
         if let Some(p) = tail {
             p.zero((len % PAGE) as usize, PAGE_SIZE);
         }
@@ -304,14 +275,14 @@ impl Data {
             }
             let present = {
                 let i = self.inner.lock();
-                i.get(pos / PAGE).cloned().ok_or(i.base_from(pos, n as usize).is_empty())
+                i.pages.get(pos / PAGE).cloned().ok_or(i.base_from(pos, n as usize).is_empty())
             };
             match present {
                 Ok(p) => p.zero(off, off + n as usize),
                 Err(true) => {
                     // A hole already; on to the next leaf when this one is not there at all.
                     let i = self.inner.lock();
-                    if i.leaves.range(pos / PAGE / FAN..).next().is_none() && pos >= i.base.len() as u64 {
+                    if i.pages.next(pos / PAGE).is_none() && pos >= i.base.len() as u64 {
                         break;
                     }
                 }
@@ -329,14 +300,13 @@ impl Data {
         let mut at = pos;
         while at < i.len {
             let index = at / PAGE;
-            if (in_base(at) || i.get(index).is_some()) == data {
+            if (in_base(at) || i.pages.get(index).is_some()) == data {
                 return at;
             }
-            let next = match i.leaves.get(&(index / FAN)) {
-                None if !in_base(at) => match i.leaves.range(index / FAN..).next() {
-                    Some((leaf, _)) => leaf * FAN,
-                    None => break,
-                },
+            let next = match i.pages.next(index) {
+                // On over a hole that is not the image's either.
+                Some(there) if !in_base(at) && there > index => there,
+                None if !in_base(at) => break,
                 _ => index + 1,
             };
             at = next * PAGE;
@@ -354,12 +324,12 @@ impl Data {
 
     /// Whether `page` is the one at `index`.
     pub fn holds(&self, index: u64, page: &Arc<Page>) -> bool {
-        self.inner.lock().get(index).is_some_and(|p| Arc::ptr_eq(p, page))
+        self.inner.lock().pages.get(index).is_some_and(|p| Arc::ptr_eq(p, page))
     }
 }
 
 impl Drop for Data {
     fn drop(&mut self) {
-        self.fs.uncharge(self.inner.lock().held);
+        self.fs.uncharge(self.inner.lock().pages.len());
     }
 }
