@@ -82,6 +82,16 @@ pub struct State {
 }
 
 impl State {
+    /// After a reader has taken from the inbox, `whole` if that was all of a write: the peer, if it is to be told.
+    pub fn peer_gets_room(&mut self, whole: bool) -> Option<Weak<Core>> {
+        if !(self.peer_waits || self.peer_edges && whole) {
+            return None;
+        }
+        let peer = self.peer.as_ref().filter(|p| p.upgrade().is_some_and(|p| self.bytes * 4 <= p.limit()))?;
+        self.peer_waits = false;
+        Some(peer.clone())
+    }
+
     /// Whether this is the peer.
     pub fn is_peer(&self, c: &Arc<Core>) -> bool {
         self.peer.as_ref().is_some_and(|p| core::ptr::eq(p.as_ptr(), Arc::as_ptr(c)))
@@ -232,27 +242,10 @@ impl Core {
         Some(Ok(got))
     }
 
-    /// After a reader has taken from the inbox, `whole` if that was all of a write: whom to tell about the room.
-    pub fn freed(&self, s: &mut State, whole: bool) -> Vec<Weak<Core>> {
-        if self.kind == sock::DGRAM {
-            return s.queue_shrank();
-        }
-        let mut told = Vec::new();
-        if (s.peer_waits || s.peer_edges && whole)
-            && let Some(p) = s.peer.as_ref()
-            && p.upgrade().is_some_and(|p| s.bytes * 4 <= p.limit())
-            && told.try_reserve_exact(1).is_ok()
-        {
-            told.push(p.clone());
-            s.peer_waits = false;
-        }
-        told
-    }
-
-    /// Tells senders that there is room.
-    pub fn tell(waiting: Vec<Weak<Core>>) {
-        for w in waiting.iter().filter_map(Weak::upgrade) {
-            w.pollee.notify(Events::OUT | Events::WRNORM);
+    /// Tells a sender that there is room.
+    pub fn tell(sender: &Weak<Core>) {
+        if let Some(c) = sender.upgrade() {
+            c.pollee.notify(Events::OUT | Events::WRNORM);
         }
     }
 
@@ -324,7 +317,7 @@ impl Core {
             drop(s);
             p.pollee.notify(Events::IN | Events::OUT | Events::RDHUP | Events::HUP);
         }
-        Self::tell(waiting);
+        waiting.iter().for_each(Self::tell);
         // Whoever waits to be accepted is turned away.
         for c in backlog.into_iter().flat_map(|b| b.queue) {
             if let Ok(p) = c.peer() {

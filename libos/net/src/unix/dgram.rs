@@ -111,6 +111,6 @@ impl Core {
                 old.pollee.notify(Events::ERR);
             }
         }
-        Self::tell(waiting);
+        waiting.iter().for_each(Self::tell);
     }
 }

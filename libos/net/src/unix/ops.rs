@@ -132,7 +132,10 @@ impl UnixSocket {
             };
             total += n;
             whole |= p.merged;
-            msg.files = if peek { p.files.copy() } else { p.files.take() };
+            let has_files = !p.files.is_empty();
+            if has_files {
+                msg.files = if peek { p.files.copy() } else { p.files.take() };
+            }
             let left = p.left() - n;
             if !stream {
                 if stamp != 0 {
@@ -153,7 +156,6 @@ impl UnixSocket {
                     }
                 }
             }
-            let had_files = !msg.files.is_empty();
             if peek {
                 i += 1;
             } else if left == 0 || !stream {
@@ -164,7 +166,7 @@ impl UnixSocket {
                 p.at += n;
                 s.bytes = s.bytes.saturating_sub(n);
             }
-            if !stream || had_files || dst.left() == 0 {
+            if !stream || has_files || dst.left() == 0 {
                 break;
             }
         }
@@ -344,10 +346,15 @@ impl Ops for UnixSocket {
                     Ok(n) => n,
                     Err(e) => return Some(Err(e)),
                 };
-                let told = if msg.flags.contains(Msg::PEEK) { Vec::new() } else { self.core.freed(&mut s, whole) };
+                let peek = msg.flags.contains(Msg::PEEK);
+                // Whom to tell about the room.
+                let peer = if peek || self.dgram() { None } else { s.peer_gets_room(whole) };
+                let senders = (!peek && self.dgram()).then(|| s.queue_shrank());
                 drop(s);
                 drop(gone);
-                Core::tell(told);
+                for w in peer.iter().chain(senders.iter().flatten()) {
+                    Core::tell(w);
+                }
                 Some(Ok((n, !msg.files.is_empty())))
             });
             match r {
