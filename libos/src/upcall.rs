@@ -1,6 +1,6 @@
 //! What the crates below ask of this one.
 
-use crate::{arch::clock, entropy, log, mm, sched};
+use crate::{arch, arch::clock, entropy, log, mm, sched};
 use alloc::sync::Arc;
 use core::fmt::Arguments;
 use core::ops::Range;
@@ -39,10 +39,10 @@ impl Kernel for This {
     }
     unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) -> usize {
         // SAFETY: the caller's.
-        unsafe { mm::copy::copy(dst, src, len) }
+        unsafe { arch::user::copy(dst, src, len) }
     }
     fn program_range(addr: usize, len: usize) -> bool {
-        mm::copy::program_range(addr, len)
+        mm::image::program_range(addr, len)
     }
     fn memory_low() -> bool {
         mm::memory_low()

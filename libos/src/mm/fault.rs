@@ -3,8 +3,8 @@
 use super::space;
 use super::vma::{Flags, Kind, Prot, Vma};
 use crate::signal::{SIGBUS, SIGKILL, SIGSEGV};
+use libos_base::Errno;
 use libos_base::layout::{KERNEL_HALF, PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
-use libos_base::{Errno, Result};
 
 const SEGV_MAPERR: i32 = 1;
 const SEGV_ACCERR: i32 = 2;
@@ -16,58 +16,51 @@ const WRITE: u64 = 1 << 1;
 const RESERVED_BIT: u64 = 1 << 3;
 const FETCH: u64 = 1 << 4;
 
-/// What is to be done after a page fault.
+/// Who touched the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Run the instruction again.
-    Resolved,
-    /// Continue here: the kernel's copy routine reports the fault to its caller.
-    Fixup(usize),
-    /// The program (or the kernel) did something wrong.
-    Signal {
-        /// SIGSEGV or SIGBUS; SIGKILL without memory.
-        signo: i32,
-        /// `si_code`.
-        code: i32,
-        /// `si_addr`.
-        addr: usize,
-        /// For the crash report.
-        what: &'static str,
-    },
+pub enum By {
+    Program,
+    /// The kernel, for a call, by an instruction that may fault.
+    Call,
+    /// Other code of the kernel.
+    Kernel,
 }
 
-/// Why a page cannot be had.
+/// A page that cannot be had.
 #[derive(Clone, Copy, Debug)]
-struct Bad {
-    signo: i32,
-    code: i32,
-    what: &'static str,
+pub struct Fault {
+    /// SIGSEGV or SIGBUS; SIGKILL without memory.
+    pub signo: i32,
+    /// `si_code`.
+    pub code: i32,
+    /// For the crash report.
+    pub what: &'static str,
 }
 
-const fn bad(signo: i32, code: i32, what: &'static str) -> Bad {
-    Bad { signo, code, what }
+const fn fault(signo: i32, code: i32, what: &'static str) -> Fault {
+    Fault { signo, code, what }
 }
 
-/// Handles a page fault at `addr` by the instruction at `rip`. `can_block`: interrupts are on and no spin lock is
-/// held; without it only the kernel's copies are fixed up.
-pub fn handle(addr: usize, error: u64, rip: usize, can_block: bool) -> Outcome {
+/// Handles a page fault at `addr`; once it is resolved the instruction is run again. `can_block`: interrupts are on and no spin
+/// lock is held.
+pub fn handle(addr: usize, error: u64, by: By, can_block: bool) -> Result<(), Fault> {
     if addr >= KERNEL_HALF && is_stale(addr, error) {
         super::cpu::invalidate_page(addr);
-        return Outcome::Resolved;
+        return Ok(());
     }
-    let fixup = fixup(rip).filter(|_| addr < PROGRAM_END);
     let result = if addr >= PROGRAM_END || error & RESERVED_BIT != 0 {
         Err(beyond(addr))
+    } else if by == By::Kernel {
+        let null = addr < PROGRAM_START;
+        Err(fault(SIGSEGV, SEGV_MAPERR, if null { "null pointer" } else { "program memory touched outside of a copy" }))
     } else if !can_block {
-        Err(bad(SIGSEGV, SEGV_MAPERR, "page fault where nothing may wait"))
+        Err(fault(SIGSEGV, SEGV_MAPERR, "page fault where nothing may wait"))
     } else {
         resolve(addr, error & WRITE != 0, error & FETCH != 0)
     };
-    match (result, fixup) {
-        (Ok(()), _) => Outcome::Resolved,
-        (Err(b), fixup) if b.signo == SIGKILL && super::oom::averted(addr, fixup.is_some()) => Outcome::Resolved,
-        (Err(_), Some(rip)) => Outcome::Fixup(rip),
-        (Err(Bad { signo, code, what }), None) => Outcome::Signal { signo, code, addr, what },
+    match result {
+        Err(f) if f.signo == SIGKILL && super::oom::averted(addr, by == By::Call) => Ok(()),
+        r => r,
     }
 }
 
@@ -78,16 +71,7 @@ fn is_stale(addr: usize, error: u64) -> bool {
     error & (PRESENT | WRITE | RESERVED_BIT) == PRESENT | WRITE && super::last_entry(addr) & both == both
 }
 
-#[cfg(unibody_kernel)]
-fn fixup(rip: usize) -> Option<usize> {
-    super::copy::fixup(rip)
-}
-#[cfg(not(unibody_kernel))]
-fn fixup(_: usize) -> Option<usize> {
-    None
-}
-
-fn beyond(addr: usize) -> Bad {
+fn beyond(addr: usize) -> Fault {
     let what = if super::kstack::is_guard(addr) {
         "kernel stack overflow"
     } else if addr >= KERNEL_HALF {
@@ -95,26 +79,26 @@ fn beyond(addr: usize) -> Bad {
     } else {
         "address beyond program memory"
     };
-    bad(SIGSEGV, if addr >= KERNEL_HALF { SEGV_ACCERR } else { SEGV_MAPERR }, what)
+    fault(SIGSEGV, if addr >= KERNEL_HALF { SEGV_ACCERR } else { SEGV_MAPERR }, what)
 }
 
-fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
+fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Fault> {
     let page = page_down(addr);
     loop {
         let mut s = space::lock();
         let vma = match s.vmas.find(addr) {
             Some((start, v)) => {
-                if let Err(b) = allowed(v, write, exec) {
-                    let bad = explain(&s, v, b);
+                if let Err(f) = allowed(v, write, exec) {
+                    let f = explain(&s, v, f);
                     if super::rlimit::grow_stack(&mut s, page) {
                         continue;
                     }
-                    return Err(bad);
+                    return Err(f);
                 }
                 at(start, v, page)
             }
-            None if addr < PROGRAM_START => return Err(bad(SIGSEGV, SEGV_MAPERR, "null pointer")),
-            None => return Err(bad(SIGSEGV, SEGV_MAPERR, "nothing is mapped there")),
+            None if addr < PROGRAM_START => return Err(fault(SIGSEGV, SEGV_MAPERR, "null pointer")),
+            None => return Err(fault(SIGSEGV, SEGV_MAPERR, "nothing is mapped there")),
         };
         // Another thread was faster, or this CPU had an old translation.
         if s.allows(page, write, exec) {
@@ -125,7 +109,7 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
             Kind::File(f, offset) => (f.clone(), *offset),
             Kind::Image => {
                 let there = s.restore(page, &vma);
-                return if there { Ok(()) } else { Err(bad(SIGSEGV, SEGV_MAPERR, "image page is gone")) };
+                return if there { Ok(()) } else { Err(fault(SIGSEGV, SEGV_MAPERR, "image page is gone")) };
             }
             _ => {
                 // A shared anonymous mapping has no second user: there is no fork.
@@ -140,9 +124,9 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
         let shared = vma.flags.contains(Flags::SHARED);
         let data = match file.map_page(offset / PAGE_SIZE as u64, write && shared) {
             Ok(Some(p)) => p,
-            Ok(None) => return Err(bad(SIGBUS, BUS_ADRERR, "beyond the end of the mapped file")),
+            Ok(None) => return Err(fault(SIGBUS, BUS_ADRERR, "beyond the end of the mapped file")),
             Err(Errno::ENOMEM) => return Err(no_memory()),
-            Err(_) => return Err(bad(SIGBUS, BUS_ADRERR, "the mapped file cannot be read")),
+            Err(_) => return Err(fault(SIGBUS, BUS_ADRERR, "the mapped file cannot be read")),
         };
         let mut s = space::lock();
         let same = s.vmas.find(addr).map(|(start, v)| at(start, v, page)).is_some_and(|v| {
@@ -159,8 +143,8 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Bad> {
     }
 }
 
-fn no_memory() -> Bad {
-    bad(SIGKILL, 0, "out of memory")
+fn no_memory() -> Fault {
+    fault(SIGKILL, 0, "out of memory")
 }
 
 /// The mapping as seen from `page` on.
@@ -172,7 +156,7 @@ fn at(start: usize, v: &Vma, page: usize) -> Vma {
     v
 }
 
-fn allowed(v: &Vma, write: bool, exec: bool) -> Result<(), Bad> {
+fn allowed(v: &Vma, write: bool, exec: bool) -> Result<(), Fault> {
     let what = match v.kind {
         Kind::Kernel => "access to kernel memory",
         Kind::StackGuard => "stack overflow",
@@ -183,25 +167,25 @@ fn allowed(v: &Vma, write: bool, exec: bool) -> Result<(), Bad> {
     };
     // As on Linux, where nothing is mapped below the stack.
     let code = if matches!(v.kind, Kind::StackGuard) { SEGV_MAPERR } else { SEGV_ACCERR };
-    Err(bad(SIGSEGV, code, what))
+    Err(fault(SIGSEGV, code, what))
 }
 
 /// An inaccessible mapping right below a writable one is how thread libraries make stack guards.
-fn explain(s: &space::Space, v: &Vma, b: Bad) -> Bad {
+fn explain(s: &space::Space, v: &Vma, f: Fault) -> Fault {
     let above = s.vmas.find(v.end).is_some_and(|(_, a)| a.prot.contains(Prot::WRITE) && a.kind.is_zeroed());
     if v.prot.is_empty() && matches!(v.kind, Kind::Anon) && above {
-        return Bad { what: "stack overflow (or another guard page)", ..b };
+        return Fault { what: "stack overflow (or another guard page)", ..f };
     }
-    b
+    f
 }
 
 /// Makes the pages of a program range present, as reading or writing them would. EFAULT, or ENOMEM.
-pub fn fault_in(addr: usize, len: usize, write: bool) -> Result<()> {
+pub fn fault_in(addr: usize, len: usize, write: bool) -> Result<(), Errno> {
     libos_base::user::check(addr, len)?;
     let end = addr + len;
     let mut page = page_down(addr);
     while page < end {
-        resolve(page, write, false).map_err(|b| if b.signo == SIGKILL { Errno::ENOMEM } else { Errno::EFAULT })?;
+        resolve(page, write, false).map_err(|f| if f.signo == SIGKILL { Errno::ENOMEM } else { Errno::EFAULT })?;
         page += PAGE_SIZE;
     }
     Ok(())

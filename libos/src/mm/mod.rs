@@ -8,17 +8,18 @@
 //! | `kernel`, [`kstack`], [`mmio`] | the kernel half of the address space |
 //! | [`vma`], `space`, [`commit`], `rlimit` | the program's mappings: the list, the pages, the promises, the limits |
 //! | [`program`], [`remap`], [`advice`] | what mmap and its family do |
-//! | [`fault`], `copy`, `oom` | page faults, copies that survive them, and the end of memory |
+//! | `image` | what of the image is the kernel's |
+//! | [`fault`], `oom` | page faults, and the end of memory |
 
 pub mod advice;
 pub mod buddy;
 pub mod commit;
-#[cfg(unibody_kernel)]
-pub mod copy;
 mod cpu;
 pub mod fault;
 pub mod frames;
 pub mod heap;
+#[cfg(unibody_kernel)]
+pub mod image;
 mod kernel;
 pub mod kstack;
 pub mod mmio;

@@ -48,7 +48,7 @@ pub fn add_image_segment(range: Range<usize>, prot: Prot) {
     let flags = if prot.contains(Prot::WRITE) { Flags::empty() } else { Flags::AS_LINKED };
     replace(&mut s, range.clone(), prot, flags, Kind::Image);
     #[cfg(unibody_kernel)]
-    for part in super::copy::kernel_parts() {
+    for part in super::image::kernel_parts() {
         let inside = part.start.max(range.start)..part.end.min(range.end);
         replace(&mut s, inside, Prot::empty(), Flags::empty(), Kind::Kernel);
     }

@@ -105,7 +105,7 @@ pub unsafe fn init(root: u64) {
     // The whole image is closed until boot says which segments are the program's.
     #[cfg(unibody_kernel)]
     {
-        let image = super::copy::image();
+        let image = super::image::image();
         let (start, end) = (image.start, libos_base::layout::page_up(image.end));
         s.vmas.insert(start, Vma { end, prot: Prot::empty(), flags: Flags::empty(), kind: Kind::Kernel });
     }

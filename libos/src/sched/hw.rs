@@ -2,21 +2,17 @@
 
 #[cfg(unibody_kernel)]
 mod imp {
-    use crate::arch::{cpu, frame::SyscallFrame, percpu};
+    use crate::arch::{cpu, frame::SyscallFrame};
     use core::sync::atomic::Ordering::Relaxed;
-    use libos_base::percpu::{Head, offset};
+    use libos_base::percpu::offset;
 
     pub use crate::arch::cpu::{
         disable_interrupts, halt_until_interrupt, id as cpu_id, restore_interrupts, set_fs_base,
     };
     pub use crate::arch::frame;
     pub use crate::arch::ipi::reschedule as send_reschedule;
+    pub use crate::arch::percpu::head;
     pub use crate::arch::timer::set_deadline;
-
-    /// This CPU's head. Stable only while interrupts or preemption are off.
-    pub fn head() -> &'static Head {
-        percpu::head_of(cpu::id()).expect("this CPU has a block")
-    }
 
     /// Address of the running thread's structure: one instruction, so always that of the caller.
     #[inline(always)]

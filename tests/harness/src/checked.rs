@@ -66,7 +66,7 @@ const PLANTS: &[Plant] = &[
     Plant { name: "inversion", says: "RENAME is taken at", stacks: ["hold_inner", "take_outer"] },
     Plant { name: "wait", says: "the thread may wait for RENAME", stacks: ["hold_spin", "take_outer"] },
     Plant { name: "copy", says: "program memory is touched under POLLEE", stacks: ["hold_spin", "touch"] },
-    Plant { name: "fault", says: "page fault where nothing may wait", stacks: ["hold_irq", "fault"] },
+    Plant { name: "fault", says: "program memory touched outside of a copy", stacks: ["hold_irq", "fault"] },
     Plant { name: "exit", says: "PIPE is held at the exit to the program", stacks: ["hold_at_exit", "libos_leaving"] },
     Plant { name: "interrupt", says: "POLLEE is taken in an interrupt", stacks: ["hold_in_interrupt", "dispatch"] },
 ];

@@ -61,7 +61,7 @@ fn components(context: &Context) -> Result<Tally> {
 fn exports(context: &Context) -> Result<Tally> {
     let folder = context.scratch("exports")?;
     let (source, image) = (folder.join("program.c"), folder.join("image"));
-    let internal = ["libos_copy_raw", "libos_switch", "libos_syscall_entry", "libos_vectors", "not_the_kernels"];
+    let internal = ["libos_user_copy", "libos_switch", "libos_syscall_entry", "libos_vectors", "not_the_kernels"];
     for name in &internal[..4] {
         std::fs::write(&source, format!("int {name}(void);\nint main(void) {{ return {name}(); }}\n"))?;
         let done = link(context, &source, &image, "", &[])?;

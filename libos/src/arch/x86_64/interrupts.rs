@@ -68,7 +68,7 @@ fn set(i: usize, list: Vec) {
 
 /// Runs what belongs to a vector. Interrupts are off; the controller is acknowledged.
 pub fn run(v: u8) {
-    let head = percpu::head_of(super::cpu::id()).expect("this CPU has a block");
+    let head = percpu::head();
     head.preempt_count.fetch_add(1, Ordering::Relaxed);
     let checked = Interrupt::begin();
     #[cfg(debug_assertions)]

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod cpu;
 pub mod early;
 mod entry;
+mod extable;
 pub mod fpu;
 pub mod frame;
 mod gdt;
@@ -21,6 +22,7 @@ mod syscall_entry;
 mod syscall_instruction;
 pub mod timer;
 mod trap;
+pub mod user;
 
 pub use idt::{build as build_idt, load as load_idt, vector};
 pub use syscall_entry::{current_frame, libos_resume, syscall_caller};

@@ -3,7 +3,7 @@
 use super::gdt::Tss;
 use core::alloc::Layout;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
-use libos_base::percpu::Head;
+use libos_base::percpu::{Head, offset};
 
 /// Most CPUs (the width of the CPU masks).
 pub const MAX_CPUS: usize = 64;
@@ -102,11 +102,14 @@ pub fn apic_id(cpu: usize) -> Option<u32> {
     (!p.is_null()).then(|| unsafe { (*p).apic_id })
 }
 
-/// The head of a running CPU's block.
-pub fn head_of(cpu: usize) -> Option<&'static Head> {
-    let p = BLOCKS[cpu].load(Ordering::Acquire);
-    // SAFETY: as above; the head holds atomics and constants only.
-    (!p.is_null()).then(|| unsafe { &(*p).head })
+/// The head of this CPU's block. Stable only while interrupts or preemption are off.
+pub fn head() -> &'static Head {
+    let this: usize;
+    // SAFETY: GS points at the block, whose first word is its address. Blocks live for ever; the head holds atomics and constants.
+    unsafe {
+        core::arch::asm!("mov {}, gs:[{}]", out(reg) this, const offset::THIS, options(nostack, readonly));
+        &*(this as *const Head)
+    }
 }
 
 /// Corrects the boot CPU's APIC id, which is known only once its controller is on.

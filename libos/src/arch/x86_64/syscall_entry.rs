@@ -4,6 +4,7 @@
 //! handler preserves the callee-saved registers itself, so the quick way out restores nothing but the stack
 //! pointer. The frame exists for what is not quick: signals, restarts, new threads, backtraces.
 
+use super::extable::fixup;
 use super::frame::{SyscallFrame, TrapFrame};
 use crate::sched::ExitContext;
 use core::arch::global_asm;
@@ -42,7 +43,9 @@ libos_syscall_entry:
     push rax                             # pad: keeps the frame 16-aligned
     lea rax, [r10 + 8]
     push rax
+.Lentry_return:
     push [r10]
+.Lentry_frame:
     mov rax, [rsp + 16]
     push r11
     push r9
@@ -114,8 +117,14 @@ libos_resume:
     pop rax
     add rsp, 16
     iretq
-    .text
+
+    # The program's stack went away between its call and here: no address to return to.
+.Lentry_lost:
+    push 0
+    jmp .Lentry_frame
 "#,
+    fixup!("libos_syscall_entry", ".Lentry_return", ".Lentry_lost"),
+    ".text",
     kstack_top = const offset::KSTACK_TOP,
     work = const offset::WORK,
     rip = const offset_of!(SyscallFrame, rip),

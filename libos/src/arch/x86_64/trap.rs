@@ -5,17 +5,21 @@
 //! top if program code was interrupted, below `rsp - 128` if kernel code was) and the vector state saved there, before
 //! anything can enable interrupts, block or switch.
 
+use super::extable;
 use super::frame::TrapFrame;
 use super::idt::{self, vector};
+use super::percpu;
 use super::syscall_entry::on_kernel_stack;
-use crate::mm::fault::Outcome;
+use crate::mm::fault::{self, By, Fault};
 use crate::sched::{self, ExitContext};
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use libos_base::abi::signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
+use libos_base::layout::PROGRAM_END;
 use libos_base::percpu::{Head, offset, work};
 use libos_base::sync::check;
+use libos_base::user;
 
 global_asm!(
     r#"
@@ -153,7 +157,7 @@ unsafe extern "C" {
 
 /// Entered with interrupts off, on the kernel stack; returns with interrupts off or on.
 extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
-    let head = super::percpu::head_of(super::cpu::id()).expect("this CPU has a block");
+    let head = percpu::head();
     let from_program = !on_kernel_stack(head, regs.rsp);
     let v = regs.vector as u8;
     if v < 32 {
@@ -161,9 +165,9 @@ extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
     } else {
         super::interrupts::run(v);
     }
-    if head_now().preempt_count.load(Ordering::Relaxed) == 0 {
+    if percpu::head().preempt_count.load(Ordering::Relaxed) == 0 {
         if from_program {
-            while head_now().work.load(Ordering::Relaxed) != 0 {
+            while percpu::head().work.load(Ordering::Relaxed) != 0 {
                 let mut ctx = ExitContext { regs, xsave: Some(xsave), syscall: None };
                 super::cpu::enable_interrupts();
                 sched::exit_work(&mut ctx);
@@ -171,7 +175,7 @@ extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
             }
             check::nothing_held("the exit to the program");
         } else if v >= 32 {
-            if head_now().work.load(Ordering::Relaxed) & work::RESCHED != 0 {
+            if percpu::head().work.load(Ordering::Relaxed) & work::RESCHED != 0 {
                 sched::preempt_from_interrupt();
             }
             // On its way out, past the look at the work word: look again.
@@ -183,13 +187,10 @@ extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
     }
 }
 
-fn head_now() -> &'static Head {
-    super::percpu::head_of(super::cpu::id()).expect("this CPU has a block")
-}
-
 fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool, head: &Head) {
+    let fixup = if from_program { None } else { extable::find(regs.rip as usize) };
     let (signo, code, addr, what) = match regs.vector as u8 {
-        vector::PAGE_FAULT => match page_fault(regs, head) {
+        vector::PAGE_FAULT => match page_fault(regs, head, by(from_program, fixup)) {
             None => return,
             Some(s) => s,
         },
@@ -203,6 +204,13 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool, head: &He
         // General protection: a non-canonical address, or a privileged instruction gone wrong.
         _ => (SIGSEGV, 128, 0, idt::name(regs.vector as u8)),
     };
+    // What a copy does to kernel memory is the kernel's own doing.
+    if let Some(rip) = fixup
+        && addr < PROGRAM_END
+    {
+        regs.rip = rip as u64;
+        return;
+    }
     if !from_program || crate::crash::in_kernel_text(regs.rip as usize) {
         crate::crash::kernel_fault(regs, what, addr);
     }
@@ -218,8 +226,8 @@ fn die(regs: &mut TrapFrame) -> (i32, i32, usize, &'static str) {
     const REASONS: [&str; 3] = ["stack smashing detected", "double free", "invalid free"];
     let what = REASONS.get(regs.rdi as usize).copied().unwrap_or("abort");
     let (addr, last) = (regs.rsi as usize, regs.rdx as u32 != 0);
-    // SAFETY: the call instruction has just written its return address there.
-    regs.rip = unsafe { *(regs.rsp as *const u64) };
+    // The call instruction has just written its return address there.
+    regs.rip = user::read(regs.rsp as usize).unwrap_or(regs.rip);
     regs.rsp += 8;
     if last {
         super::cpu::enable_interrupts();
@@ -228,25 +236,26 @@ fn die(regs: &mut TrapFrame) -> (i32, i32, usize, &'static str) {
     (SIGABRT, SI_TKILL, addr, what)
 }
 
-/// `None`: resolved (or fixed up), go on.
-fn page_fault(regs: &mut TrapFrame, head: &Head) -> Option<(i32, i32, usize, &'static str)> {
+fn by(program: bool, fixup: Option<usize>) -> By {
+    match (program, fixup) {
+        (true, _) => By::Program,
+        (false, Some(_)) => By::Call,
+        (false, None) => By::Kernel,
+    }
+}
+
+/// `None`: resolved, go on.
+fn page_fault(regs: &TrapFrame, head: &Head, by: By) -> Option<(i32, i32, usize, &'static str)> {
     let addr = super::cpu::fault_address();
     let can_block = regs.rflags & super::frame::RFLAGS_IF != 0 && head.preempt_count.load(Ordering::Relaxed) == 0;
     if can_block {
         super::cpu::enable_interrupts();
     }
-    let outcome = crate::mm::fault::handle(addr, regs.error, regs.rip as usize, can_block);
+    let result = fault::handle(addr, regs.error, by, can_block);
     if can_block {
         super::cpu::disable_interrupts();
     }
-    match outcome {
-        Outcome::Resolved => None,
-        Outcome::Fixup(rip) => {
-            regs.rip = rip as u64;
-            None
-        }
-        Outcome::Signal { signo, code, addr, what } => Some((signo, code, addr, what)),
-    }
+    result.err().map(|Fault { signo, code, what }| (signo, code, addr, what))
 }
 
 extern "C" fn fatal(regs: &mut TrapFrame) -> ! {

@@ -1,0 +1,91 @@
+//! Access to program memory that survives a bad address: what [`libos_base::user`] and futexes are built on. Each instruction
+//! that may fault has its entry in the exception table.
+
+use super::extable::fixup;
+use core::arch::global_asm;
+
+// Eight bytes at a time, then the rest. A fault in the first loop goes to the byte-wise loop for what is left, which
+// stops exactly at the first byte that cannot be copied; a fault there ends the copy. RCX always counts what is left.
+global_asm!(
+    r#"
+    .section .text.libos_user_copy,"ax",@progbits
+    .type libos_user_copy,@function
+    .globl libos_user_copy
+    .hidden libos_user_copy
+libos_user_copy:
+    mov rcx, rdx
+    shr rcx, 3
+    and edx, 7
+.Lcopy_words:
+    rep movsq
+    mov ecx, edx
+.Lcopy_bytes:
+    rep movsb
+.Lcopy_end:
+    mov rax, rcx
+    ret
+.Lcopy_rest:
+    lea rcx, [rdx + 8 * rcx]
+    jmp .Lcopy_bytes
+"#,
+    fixup!("libos_user_copy", ".Lcopy_words", ".Lcopy_rest"),
+    fixup!("libos_user_copy", ".Lcopy_bytes", ".Lcopy_end"),
+    ".text",
+);
+
+// The word as it was in EAX, or all ones in RAX.
+global_asm!(
+    r#"
+    .section .text.libos_user_word,"ax",@progbits
+    .globl libos_user_load, libos_user_exchange
+    .hidden libos_user_load, libos_user_exchange
+libos_user_load:
+    mov eax, [rdi]
+    ret
+libos_user_exchange:
+    mov eax, esi
+.Lword_exchange:
+    lock cmpxchg [rdi], edx
+    mov eax, eax
+    ret
+.Lword_fault:
+    mov rax, -1
+    ret
+"#,
+    fixup!("libos_user_word", "libos_user_load", ".Lword_fault"),
+    fixup!("libos_user_word", ".Lword_exchange", ".Lword_fault"),
+    ".text",
+);
+
+unsafe extern "C" {
+    fn libos_user_copy(dst: *mut u8, src: *const u8, len: usize) -> usize;
+    fn libos_user_load(addr: usize) -> u64;
+    fn libos_user_exchange(addr: usize, old: u32, new: u32) -> u64;
+}
+
+/// Copies to, from, or within program memory; the number of bytes NOT copied.
+///
+/// # Safety
+/// The kernel side must be valid for `len`; the program side may be anything that `mm::image::program_range` allows.
+pub unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) -> usize {
+    // SAFETY: the caller's; faults on the program side are fixed up.
+    unsafe { libos_user_copy(dst, src, len) }
+}
+
+/// Loads a word; `None` when it cannot be read.
+///
+/// # Safety
+/// `addr` is anything that `mm::image::program_range` allows.
+pub unsafe fn load(addr: usize) -> Option<u32> {
+    // SAFETY: the caller's; a fault is fixed up.
+    u32::try_from(unsafe { libos_user_load(addr) }).ok()
+}
+
+/// Puts `new` into a word if it is `old`; what was there, `None` when it cannot be written.
+///
+/// # Safety
+/// `addr` is anything that `mm::image::program_range` allows.
+pub unsafe fn compare_exchange(addr: usize, old: u32, new: u32) -> Option<u32> {
+    // SAFETY: the caller's; a fault is fixed up.
+    u32::try_from(unsafe { libos_user_exchange(addr, old, new) }).ok()
+}
