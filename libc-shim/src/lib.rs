@@ -2,4 +2,4 @@
 //! `libos_sys_N` (musl's calls) and the boot entry points.
 #![cfg_attr(unibody_kernel, no_std)]
 
-pub use libos::boot;
+use libos as _;

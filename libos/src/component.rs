@@ -10,57 +10,17 @@
 //!
 //! What a component does for others it offers by a [`Provider`](libos_base::sync::Provider), or it registers a file system.
 
-/// Assembly: `$words` in a table, for as long as the section `.text.$with` is linked. (It is named here first, so that it is there
-/// wherever the assembler meets it.)
-#[macro_export]
-macro_rules! kept_with {
-    ($table:literal, $with:expr, $words:expr) => {
-        concat!(
-            ".section .text.",
-            $with,
-            ",\"ax\",@progbits\n.section ",
-            $table,
-            ",\"awo\",@progbits,.text.",
-            $with,
-            "\n.balign 8\n.quad ",
-            $words
-        )
-    };
-}
-
 /// Declares a component: its name, who wants it, and the `extern "C" fn()` that starts it.
 #[macro_export]
 macro_rules! component {
     ($name:literal, optional, wanted by [$($by:tt),+], starts $start:path) => {
         // What is left out is another symbol, which the linker is told.
-        $crate::component!(@ $name, concat!(".globl libos_component_", $name), [$($by),+], $start);
+        $crate::component_stub!($name, concat!(".globl libos_component_", $name), [$($by),+], $start);
     };
     ($name:literal, wanted by [$($by:tt),+], starts $start:path) => {
-        $crate::component!(@ $name, "", [$($by),+], $start);
+        $crate::component_stub!($name, "", [$($by),+], $start);
     };
-    (@ $name:literal, $global:expr, [$($by:tt),+], $start:path) => {
-        core::arch::global_asm!(
-            concat!(".section .text.libos_component_", $name, ",\"ax\",@progbits"),
-            $global,
-            concat!("libos_component_", $name, ": jmp {}"),
-            $($crate::kept_with!(".libos_init", $crate::component!(@by $by), concat!("libos_component_", $name)),)+
-            concat!(".section .libos_note,\"ao\",@progbits,.text.libos_component_", $name),
-            concat!(".asciz \"", $name, "\""),
-            ".text",
-            sym $start,
-        );
-    };
-    (@by $component:literal) => { concat!("libos_component_", $component) };
-    (@by $call:ident) => { concat!("libos_call_", stringify!($call)) };
 }
-
-// Takes the place of what is left out.
-core::arch::global_asm!(
-    ".section .text.libos_no_component,\"ax\",@progbits",
-    ".globl libos_no_component",
-    "libos_no_component: ret",
-    ".text",
-);
 
 unsafe extern "C" {
     static __libos_init_start: extern "C" fn();

@@ -1,6 +1,7 @@
-//! Randomness: a ChaCha20 generator, seeded from RDRAND and virtio-rng, and from RDRAND again at each request.
+//! Randomness: a ChaCha20 generator, seeded from the processor's generator and virtio-rng, and from the processor again at each request.
 
-use crate::arch::cpu;
+use crate::arch::clock::counter;
+use crate::arch::cpu::hardware_random;
 use libos_base::sync::{IrqSpinLock, class};
 use rand_chacha::ChaCha20Core;
 use rand_chacha::rand_core::SeedableRng;
@@ -27,12 +28,12 @@ impl Pool {
         rng
     }
 
-    /// What a snapshot of this machine does not hold: 128 bits of RDRAND, or else as much of the moment as the counter
+    /// What a snapshot of this machine does not hold: 128 bits of the processor's generator, or else as much of the moment as the counter
     /// tells. Two machines that go on from one snapshot part here.
     fn fresh() -> [u8; 32] {
         let mut input = [0; 32];
         for word in input[..16].chunks_exact_mut(8) {
-            word.copy_from_slice(&cpu::rdrand().unwrap_or_else(cpu::rdtsc).to_le_bytes());
+            word.copy_from_slice(&hardware_random().unwrap_or_else(counter).to_le_bytes());
         }
         input
     }
@@ -56,9 +57,9 @@ pub fn init() {
     for _ in 0..2 {
         let mut input = [0u8; 32];
         for word in input.chunks_exact_mut(8) {
-            let hw = cpu::rdrand();
+            let hw = hardware_random();
             pool.hardware |= hw.is_some();
-            let jitter = cpu::rdtsc().wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+            let jitter = counter().wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
             word.copy_from_slice(&(hw.unwrap_or(0) ^ jitter).to_le_bytes());
         }
         pool.next(&input);
@@ -72,7 +73,7 @@ pub fn add_hardware(input: &[u8; 32]) {
     pool.hardware = true;
 }
 
-/// Says so, loudly, when there was neither RDRAND nor virtio-rng.
+/// Says so, loudly, when there was neither.
 pub fn warn_if_weak() {
     if !POOL.lock().hardware {
         libos_base::warn!(

@@ -1,6 +1,10 @@
-//! The end: output delivered, status told, power off.
+//! The end, of a thread, of the program, of the machine: output delivered, status told, power off.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use crate::arch::cpu;
+use crate::console::{self, control};
+use crate::{devices, mm, sched};
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering::*};
+use drivers::serial;
 use libos_base::sync::Provider;
 use libos_base::thread::FOREVER;
 use libos_base::time;
@@ -13,16 +17,41 @@ const DRAIN_NS: u64 = 5 * time::NS;
 pub static CLOSE_SOCKETS: Provider<fn(u64)> = Provider::new();
 const DELIVER_NS: u64 = 3 * time::NS;
 
+/// What the main thread ended with; the process's status if no one says another (as Linux: the leader's).
+static MAIN_STATUS: AtomicI32 = AtomicI32::new(0);
+
+/// `exit`: ends the running program thread; the last one ends the program. Whatever touches program memory
+/// (robust list, thread id word) was done.
+pub fn thread(status: i32) -> ! {
+    if sched::current().tid == sched::PID {
+        MAIN_STATUS.store(status & 0xff, SeqCst);
+    }
+    if sched::leave_program() {
+        machine(MAIN_STATUS.load(SeqCst));
+    }
+    sched::exit_thread()
+}
+
+/// `exit_group`, and the end by a signal: stops the other threads and ends the machine. `status` as a shell shows it.
+pub fn group(status: i32) -> ! {
+    if !sched::begin_exit() {
+        // Another thread was first; its status counts.
+        sched::exit_thread();
+    }
+    sched::stop_others();
+    machine(status)
+}
+
 /// Ends the machine with a program's exit status (as a shell shows it). The other program threads have stopped.
-pub fn process(status: i32) -> ! {
+pub fn machine(status: i32) -> ! {
     libos_base::debug!("exit status {status}");
-    crate::console::drain(time::after(DRAIN_NS));
+    console::drain(time::after(DRAIN_NS));
     if let Some(close) = CLOSE_SOCKETS.get() {
         close(time::after(DELIVER_NS));
     }
     close_files();
-    crate::control::send(&FromGuest::Exit(status as u8));
-    crate::console::drain(time::after(DRAIN_NS));
+    control::send(&FromGuest::Exit(status as u8));
+    console::drain(time::after(DRAIN_NS));
     power_off()
 }
 
@@ -31,25 +60,25 @@ pub fn process(status: i32) -> ! {
 pub fn close_files() {
     static BEGUN: AtomicBool = AtomicBool::new(false);
     let Some(close) = libos_fs::sync::at_end() else { return };
-    if BEGUN.swap(true, Ordering::Relaxed) {
+    if BEGUN.swap(true, Relaxed) {
         loop {
             libos_base::thread::park(FOREVER, false);
         }
     }
-    crate::mm::open_reserve();
+    mm::open_reserve();
     close();
 }
 
 /// The same from a crash report: interrupts are off, locks may be held for ever, only polling works.
 pub fn after_crash(status: i32, signo: i32, what: &str) -> ! {
-    crate::control::send_polled(&FromGuest::Crash { signal: signo as u8, reason: what.as_bytes() });
-    crate::control::send_polled(&FromGuest::Exit(status as u8));
+    control::send_polled(&FromGuest::Crash { signal: signo as u8, reason: what.as_bytes() });
+    control::send_polled(&FromGuest::Exit(status as u8));
     power_off()
 }
 
 fn power_off() -> ! {
-    crate::arch::cpu::disable_interrupts();
-    crate::devices::power_off();
-    crate::console::serial_write(b"unibody: halted\r\n");
-    crate::arch::cpu::stop()
+    cpu::disable_interrupts();
+    devices::power_off();
+    serial::write(b"unibody: halted\r\n");
+    cpu::stop()
 }

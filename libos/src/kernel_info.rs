@@ -1,7 +1,8 @@
 //! What `/proc` says about this kernel.
 
-use crate::boot::parameters;
+use crate::arch::{clock, cpu, percpu};
 use crate::mm::vma::Prot;
+use crate::params::parameters;
 use crate::{mm, sched};
 use alloc::format;
 use alloc::vec::Vec;
@@ -49,7 +50,7 @@ impl KernelInfo for This {
     }
 
     fn exe() -> Vec<u8> {
-        crate::program_file::path()
+        crate::files::program_file::path()
     }
 
     fn exe_size() -> Option<u64> {
@@ -57,7 +58,7 @@ impl KernelInfo for This {
     }
 
     fn read_exe(pos: u64, into: &mut [u8]) -> Result<()> {
-        crate::program_file::read(pos, into)
+        crate::files::program_file::read(pos, into)
     }
 
     fn command_line() -> Vec<u8> {
@@ -117,24 +118,15 @@ impl KernelInfo for This {
     }
 
     fn cpus() -> Vec<CpuTime> {
-        (0..crate::arch::cpu::count_online())
+        (0..percpu::count_online())
             .filter_map(sched::cpu_times)
             .map(|(total, idle)| CpuTime { busy: total.saturating_sub(idle), idle })
             .collect()
     }
 
     fn cpu_description() -> Vec<u8> {
-        let mut brand = Vec::new();
-        if crate::arch::cpu::cpuid(0x8000_0000, 0).eax >= 0x8000_0004 {
-            for leaf in 0x8000_0002..=0x8000_0004u32 {
-                let r = crate::arch::cpu::cpuid(leaf, 0);
-                for word in [r.eax, r.ebx, r.ecx, r.edx] {
-                    brand.extend(word.to_le_bytes());
-                }
-            }
-        }
-        brand.retain(|&b| b != 0);
-        let mhz = crate::arch::clock::tsc_hz() / 1_000_000;
+        let brand = cpu::brand();
+        let mhz = clock::hz() / 1_000_000;
         let brand = alloc::string::String::from_utf8_lossy(&brand);
         format!("model name\t: {}\ncpu MHz\t\t: {mhz}.000\n", brand.trim()).into_bytes()
     }

@@ -1,7 +1,9 @@
 //! The kernel log: a ring of the last lines, and COM1.
 
+use crate::arch::clock;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use drivers::serial;
 use libos_base::log::Level;
 use libos_base::sync::{IrqSpinLock, class};
 
@@ -42,7 +44,7 @@ impl Write for Out<'_> {
             self.ring.next = self.ring.next.wrapping_add(1);
         }
         if self.show {
-            crate::console::serial_write(s.as_bytes());
+            serial::write(s.as_bytes());
         }
         Ok(())
     }
@@ -50,7 +52,7 @@ impl Write for Out<'_> {
 
 /// Writes one line.
 pub fn write(level: Level, line: fmt::Arguments<'_>) {
-    let ns = crate::arch::clock::monotonic_ns();
+    let ns = clock::monotonic_ns();
     let mut ring = LOG.lock();
     let show = level as u8 <= LEVEL.load(Ordering::Relaxed) || CRASH.load(Ordering::Relaxed);
     let word = match level {

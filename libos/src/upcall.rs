@@ -1,6 +1,9 @@
 //! What the crates below ask of this one.
 
-use crate::{arch, arch::clock, entropy, log, mm, sched};
+use crate::arch::fault::{Fault, PageFault};
+use crate::arch::upcall::{Entry, ExitContext};
+use crate::arch::{self, TrapFrame, boot_info::BootInfo, clock};
+use crate::{boot, crash, entropy, entry, log, mm, sched, syscall};
 use alloc::sync::Arc;
 use core::fmt::Arguments;
 use core::ops::Range;
@@ -58,5 +61,54 @@ impl Kernel for This {
     }
     fn unmap_untouched(want: usize) {
         mm::shrink::unmap_untouched(want);
+    }
+}
+
+define_entry!(This);
+
+impl Entry for This {
+    fn start(info: &'static mut BootInfo) -> ! {
+        boot::start(info)
+    }
+    fn run_cpu(number: usize) -> ! {
+        sched::run_cpu(number)
+    }
+    fn timer_interrupt() {
+        #[cfg(debug_assertions)]
+        crash::plant::in_interrupt();
+        sched::timer::on_interrupt();
+    }
+    fn reschedule_interrupt() {
+        sched::on_reschedule_ipi();
+    }
+    fn flush_interrupt() {
+        mm::tlb::on_ipi();
+    }
+    fn preempt_from_interrupt() {
+        sched::preempt_from_interrupt();
+    }
+    fn page_fault(fault: &PageFault) -> core::result::Result<(), Fault> {
+        entry::fault::page_fault(fault)
+    }
+    fn program_fault(context: &mut ExitContext<'_>, fault: Fault) {
+        entry::fault::program_fault(context, fault);
+    }
+    fn fatal_signal(signo: i32, regs: &TrapFrame, what: &'static str, addr: usize) -> ! {
+        crash::fatal_signal(signo, regs, what, addr)
+    }
+    fn kernel_fault(regs: &TrapFrame, what: &'static str, addr: usize) -> ! {
+        crash::kernel_fault(regs, what, addr)
+    }
+    fn exit_work(context: &mut ExitContext<'_>) -> bool {
+        entry::exit_work(context)
+    }
+    fn enter_program(regs: TrapFrame) -> ! {
+        entry::enter_program(regs, None)
+    }
+    fn sigreturn(uc: usize, area: &'static mut [u8]) -> ! {
+        entry::sigreturn(uc, area)
+    }
+    fn not_linked(number: usize) {
+        syscall::not_linked(number);
     }
 }

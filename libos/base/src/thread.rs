@@ -4,6 +4,9 @@ use crate::{Result, upcall};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
+/// The process id: the one program thread group. The main thread has the same number.
+pub const PID: u32 = 1;
+
 /// What a thread runs.
 pub type Job = Box<dyn FnOnce() + Send>;
 

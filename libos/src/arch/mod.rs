@@ -1,4 +1,20 @@
-//! The processor. x86-64 is the only one.
+//! The processor, the ground floor: it names nothing of the kernel. What entries, faults and interrupts lead to it asks of
+//! [`upcall`], which the top floor answers.
+//!
+//! `CONTRACT.md` lists what an architecture gives. x86-64 is the only one; its names and its assembly stay in its folder, and
+//! the rest of the kernel says `arch::NAME`.
 
+pub mod boot_info;
+pub mod fault;
+pub mod image;
+#[cfg(unibody_kernel)]
+#[macro_use]
+pub mod upcall;
+
+#[cfg(target_arch = "x86_64")]
 mod x86_64;
+#[cfg(target_arch = "x86_64")]
 pub use x86_64::*;
+
+/// Most CPUs: the width of the CPU masks.
+pub const MAX_CPUS: usize = 64;

@@ -1,16 +1,16 @@
 //! The three streams: program output, kernel log, control. Each has a device of its own where the VMM offers a
 //! virtio-console with named ports; else the program shares COM1 with the log, and there is no control.
 
+pub mod control;
 mod ports;
-mod serial;
 mod serial_stream;
 mod tty;
 
 pub use ports::{add_device, drain, end_stdin_after, output_failed, wake, write_port, write_port_polled};
-pub use serial::write as serial_write;
 pub use tty::set_window;
 
-use crate::boot::params::Params;
+use crate::params::Params;
+use crate::signal;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, Ordering};
 use libos_base::Result;
@@ -34,16 +34,25 @@ fn has_deferred() -> bool {
 fn deliver_deferred() {
     let signo = DEFERRED.swap(0, Ordering::AcqRel);
     if signo != 0 {
-        crate::signal::post_process(signo);
+        signal::post_process(signo);
     }
 }
 
+/// The protocol on the control port. All of it is called by the console's thread.
+pub trait Control: 'static {
+    /// The port is open.
+    fn begin();
+    /// Says what there is to say.
+    fn tell();
+    /// Bytes from the host.
+    fn receive(bytes: &[u8]);
+}
+
 /// Gives the program its descriptors 0, 1 and 2.
-pub fn init(params: &Params) -> Result<()> {
-    params.output_failed.iter().for_each(|&failed| crate::control::carry_out(Some(failed)));
+pub fn init<C: Control>(params: &Params) -> Result<()> {
     let tty = params.tty.as_deref();
     // Somebody on the host listens: its ports are waited for.
-    let (stdio, stderr, terminal): (Arc<dyn Stream>, Arc<dyn Stream>, _) = match ports::open(params.control)? {
+    let (stdio, stderr, terminal): (Arc<dyn Stream>, Arc<dyn Stream>, _) = match ports::open::<C>(params.control)? {
         Some((stdio, stderr)) => match tty {
             None => (stdio, stderr, OnTerminal::None),
             Some(told) if terminal::is_apart(told) => (stdio, stderr, OnTerminal::Two),

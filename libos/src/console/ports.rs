@@ -1,5 +1,7 @@
 //! The program's streams and the control protocol on a virtio-console's ports.
 
+use super::Control;
+use crate::timer::wallclock;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -51,7 +53,7 @@ pub struct PortStream {
 }
 
 /// Standard streams and control, if there is a console device: (stdin and stdout, stderr).
-pub fn open(control: bool) -> Result<Option<(Arc<PortStream>, Arc<PortStream>)>> {
+pub fn open<C: Control>(control: bool) -> Result<Option<(Arc<PortStream>, Arc<PortStream>)>> {
     let names = [port::STDIO.as_bytes(), port::STDERR.as_bytes(), port::CONTROL.as_bytes()];
     let wanted = if control { &names[..] } else { &names[..2] };
     let patience = if control { PROMISED_NS } else { PATIENCE_NS };
@@ -67,23 +69,23 @@ pub fn open(control: bool) -> Result<Option<(Arc<PortStream>, Arc<PortStream>)>>
         return Ok(None);
     };
     let Some(((stdio, stderr), has_control)) = found? else { return Ok(None) };
-    thread_start(has_control, control)?;
+    thread_start::<C>(has_control, control)?;
     Ok(Some((
         Arc::new(PortStream { id: stdio, input: true, pollee: &STDIO }),
         Arc::new(PortStream { id: stderr, input: false, pollee: &STDERR }),
     )))
 }
 
-fn thread_start(has_control: bool, promised: bool) -> Result<()> {
+fn thread_start<C: Control>(has_control: bool, promised: bool) -> Result<()> {
     if promised {
-        crate::wallclock::expect();
+        wallclock::expect();
     }
-    crate::sched::spawn_kernel("console", move || {
+    thread::spawn("console", move || {
         if has_control {
-            crate::control::hello();
+            C::begin();
         }
         if promised {
-            crate::wallclock::ask();
+            wallclock::ask();
         }
         let interrupts = with(|c| c.interrupts()).unwrap_or(false);
         let mut buf = [0; 128];
@@ -94,11 +96,11 @@ fn thread_start(has_control: bool, promised: bool) -> Result<()> {
             STDERR.notify(Events::OUT | Events::WRNORM);
             super::tty::look();
             if has_control {
-                crate::control::tell();
+                C::tell();
                 while let Some(n @ 1..) =
                     with(|c| c.port(port::CONTROL.as_bytes()).map_or(0, |id| c.read(id, &mut buf)))
                 {
-                    crate::control::receive(&buf[..n]);
+                    C::receive(&buf[..n]);
                 }
             }
             let deadline = if interrupts { FOREVER } else { time::after(time::NS / 1000) };

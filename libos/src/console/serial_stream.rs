@@ -1,12 +1,13 @@
 //! The program's standard streams on COM1.
 
-use super::serial;
+use crate::devices;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use drivers::serial;
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::{IrqSpinLock, WaitQueue, class};
 use libos_base::thread::FOREVER;
-use libos_base::{Errno, Result};
+use libos_base::{Errno, Result, thread};
 use libos_fs::console::Stream;
 
 /// Bytes typed ahead that are kept.
@@ -24,11 +25,11 @@ static ARRIVED: WaitQueue = WaitQueue::new();
 /// Connects the interrupt and starts the thread that tells watchers.
 pub fn start() -> Result<()> {
     INPUT.lock().reserve(TYPE_AHEAD);
-    if crate::devices::wire(COM1_GSI, Box::new(on_interrupt), false, false).is_none() {
+    if devices::wire(COM1_GSI, Box::new(on_interrupt), false, false).is_none() {
         libos_base::warn!("COM1 has no interrupt: no standard input");
     }
     serial::enable_receive_interrupt();
-    crate::sched::spawn_kernel("serial", || {
+    thread::spawn("serial", || {
         let mut seen = 0;
         loop {
             let have = ARRIVED.wait(FOREVER, false, || {
@@ -78,7 +79,7 @@ impl Stream for SerialStream {
 
     fn write(&self, buf: &[u8]) -> Result<usize> {
         let n = buf.len().min(512);
-        super::serial_write(&buf[..n]);
+        serial::write(&buf[..n]);
         Ok(n)
     }
 

@@ -26,8 +26,8 @@ pub struct Machine {
     pub mmio: Vec<MmioSlot>,
     /// Switching off.
     pub power: Power,
-    /// TSC ticks a second.
-    pub tsc_hz: u64,
+    /// Ticks a second of the processor's counter.
+    pub counter_hz: u64,
     /// Register of the century in the CMOS clock; 0: none.
     century: u8,
 }
@@ -66,7 +66,7 @@ pub fn read(rsdp: Option<u64>) {
         // SAFETY: the address is the HPET's, as ACPI says.
         hpet: tables.and_then(acpi::hpet_address).and_then(|a| unsafe { hpet::Counter::new(a) }),
     };
-    let tsc_hz = match clock::calibrate_tsc(&sources) {
+    let counter_hz = match clock::calibrate_tsc(&sources) {
         Some((hz, _)) => hz,
         None => {
             libos_base::warn!("nothing tells how fast the clock runs: 1 GHz assumed, times will be wrong");
@@ -81,7 +81,7 @@ pub fn read(rsdp: Option<u64>) {
         power: fadt.as_ref().map(Power::new).unwrap_or_default(),
         century: fadt.as_ref().map_or(0, |f| f.century),
         fadt,
-        tsc_hz,
+        counter_hz,
     });
 }
 

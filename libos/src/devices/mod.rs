@@ -6,40 +6,28 @@ mod probe;
 
 pub use firmware::{machine, read, read_wall_clock};
 pub use platform::wire;
-pub use probe::{probe, take_device};
+pub use probe::{keep, probe, take_device};
 
-use crate::arch::ioapic;
+use crate::arch::interrupts;
+use crate::mm::mmio;
 use alloc::boxed::Box;
-use alloc::vec::Vec;
-use libos_base::abi::signal::SIGTERM;
 
-/// I/O APICs, and the power button: SIGTERM for the program.
-pub fn init_interrupts() {
-    let mut next_gsi = 0;
-    for (i, io) in machine().topology.ioapics.iter().enumerate() {
-        // An MP table does not say where the later ones begin.
-        let first = if i > 0 && io.gsi_base == 0 { next_gsi } else { io.gsi_base };
-        next_gsi = first + ioapic::add(io.address, first);
-    }
+/// Wired interrupts, and the power button, whose interrupt calls `pressed`.
+pub fn init_interrupts(pressed: fn()) {
     let m = machine();
+    interrupts::init_wired(&m.topology, mmio::map);
     if let Some(f) = &m.fadt
         && m.power.enable_button(f)
     {
         let line = m.topology.overrides.iter().find(|o| u16::from(o.irq) == f.sci);
         let (gsi, low) = line.map_or((f.sci.into(), true), |o| (o.gsi, o.active_low));
-        wire(gsi, Box::new(on_power_event), true, low);
+        let on_event = move || {
+            if m.power.button_pressed() {
+                pressed();
+            }
+        };
+        wire(gsi, Box::new(on_event), true, low);
     }
-}
-
-fn on_power_event() {
-    if machine().power.button_pressed() {
-        crate::console::defer_signal(SIGTERM);
-    }
-}
-
-/// Local APIC ids of all processors.
-pub fn cpu_apic_ids() -> Vec<u32> {
-    machine().topology.cpus.iter().map(|c| c.apic_id).collect()
 }
 
 /// Switches off. Returns only if the machine cannot.

@@ -1,10 +1,10 @@
 //! What the drivers ask of this kernel: register windows and interrupts.
 
-use crate::arch::{apic, interrupts, ioapic};
+use crate::arch::interrupts;
 use crate::mm::mmio;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
-use drivers::platform::{Grant, Irq, IrqHandler, Message, Platform};
+use drivers::platform::{Grant, Irq, IrqHandler, Platform};
 use libos_base::sync::{SpinLock, class};
 
 struct This;
@@ -29,7 +29,7 @@ impl Platform for This {
         match irq {
             Irq::Msix { .. } => {
                 let v = interrupts::allocate(handler).ok()?;
-                Some(Grant::Message(Message { address: 0xfee0_0000 | (apic::id() as u64) << 12, data: v as u32 }))
+                Some(Grant::Message(interrupts::message(v)))
             }
             Irq::IntxPin { line, pin, root } => {
                 let gsi = if PINS_FROM_16.load(Ordering::Relaxed) {
@@ -55,7 +55,7 @@ pub fn wire(gsi: u32, handler: IrqHandler, level: bool, active_low: bool) -> Opt
         return Some(Grant::Routed);
     }
     let v = interrupts::allocate(handler).ok()?;
-    if !ioapic::route(gsi, v, apic::id(), level, active_low) {
+    if !interrupts::route(gsi, v, level, active_low) {
         return None;
     }
     WIRED.lock().push((gsi, v));

@@ -1,12 +1,11 @@
-//! Finding the devices and giving each to its driver.
+//! Finding the devices.
 
 use super::{machine, platform};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use drivers::pci::{self, ConfigAccess, Ecam, PORTS};
-use drivers::virtio::{Device, MmioSlot, find_mmio, find_pci, id, rng::Rng};
+use drivers::virtio::{Device, MmioSlot, find_mmio, find_pci};
 use libos_base::sync::{SpinLock, class};
-use libos_base::time::NS;
 
 /// Devices that no driver has taken: the part of the kernel that they are for does, if the program has it.
 static KEPT: SpinLock<Vec<Device>> = SpinLock::new(class::DEVICES_KEPT, Vec::new());
@@ -18,28 +17,16 @@ pub fn take_device(id: u32) -> Option<Device> {
     Some(kept.remove(i))
 }
 
-/// Looks at PCI and at the virtio-mmio slots that the command line, the DSDT or microvm's convention name.
-pub fn probe(command_line: &[u8]) {
-    let mut devices = pci_devices();
-    devices.extend(mmio_devices(command_line));
-    for d in devices {
-        match d.id() {
-            id::CONSOLE => crate::console::add_device(d),
-            id::RNG => seed_from(d),
-            id::NET | id::BLOCK | id::P9 => KEPT.lock().push(d),
-            _ => {}
-        }
-    }
+/// Keeps a device for the part of the kernel that will take it.
+pub fn keep(device: Device) {
+    KEPT.lock().push(device);
 }
 
-fn seed_from(d: Device) {
-    let mut seed = [0u8; 32];
-    let got = Rng::new(d).map_or(0, |mut rng| rng.fill(&mut seed, NS / 10));
-    if got == seed.len() {
-        crate::entropy::add_hardware(&seed);
-    } else {
-        libos_base::warn!("the virtio-rng device gives nothing");
-    }
+/// The devices on PCI and in the virtio-mmio slots that the command line, the DSDT or microvm's convention name.
+pub fn probe(command_line: &[u8]) -> Vec<Device> {
+    let mut devices = pci_devices();
+    devices.extend(mmio_devices(command_line));
+    devices
 }
 
 fn pci_devices() -> Vec<Device> {

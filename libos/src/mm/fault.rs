@@ -2,73 +2,56 @@
 
 use super::space;
 use super::vma::{Flags, Kind, Prot, Vma};
-use crate::signal::{SIGBUS, SIGKILL, SIGSEGV};
+use crate::arch::fault::{self as trap, By, PageFault};
+use crate::arch::page;
 use libos_base::Errno;
+use libos_base::abi::signal::{SIGBUS, SIGKILL, SIGSEGV};
 use libos_base::layout::{KERNEL_HALF, PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
 
 const SEGV_MAPERR: i32 = 1;
 const SEGV_ACCERR: i32 = 2;
 const BUS_ADRERR: i32 = 2;
 
-/// Bits of the error code (SDM 3A, 4.7).
-const PRESENT: u64 = 1;
-const WRITE: u64 = 1 << 1;
-const RESERVED_BIT: u64 = 1 << 3;
-const FETCH: u64 = 1 << 4;
-
-/// Who touched the address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    Program,
-    /// The kernel, for a call, by an instruction that may fault.
-    Call,
-    /// Other code of the kernel.
-    Kernel,
-}
-
 /// A page that cannot be had.
 #[derive(Clone, Copy, Debug)]
-pub struct Fault {
+struct Fault {
     /// SIGSEGV or SIGBUS; SIGKILL without memory.
-    pub signo: i32,
-    /// `si_code`.
-    pub code: i32,
-    /// For the crash report.
-    pub what: &'static str,
+    signo: i32,
+    code: i32,
+    what: &'static str,
 }
 
 const fn fault(signo: i32, code: i32, what: &'static str) -> Fault {
     Fault { signo, code, what }
 }
 
-/// Handles a page fault at `addr`; once it is resolved the instruction is run again. `can_block`: interrupts are on and no spin
-/// lock is held.
-pub fn handle(addr: usize, error: u64, by: By, can_block: bool) -> Result<(), Fault> {
-    if addr >= KERNEL_HALF && is_stale(addr, error) {
+/// Handles a page fault; once it is resolved the instruction is run again.
+pub fn handle(fault: &PageFault) -> Result<(), trap::Fault> {
+    let &PageFault { addr, by, .. } = fault;
+    if addr >= KERNEL_HALF && is_stale(fault) {
         super::cpu::invalidate_page(addr);
         return Ok(());
     }
-    let result = if addr >= PROGRAM_END || error & RESERVED_BIT != 0 {
+    let bad = |what| Err(self::fault(SIGSEGV, SEGV_MAPERR, what));
+    let result = if addr >= PROGRAM_END || fault.malformed {
         Err(beyond(addr))
     } else if by == By::Kernel {
-        let null = addr < PROGRAM_START;
-        Err(fault(SIGSEGV, SEGV_MAPERR, if null { "null pointer" } else { "program memory touched outside of a copy" }))
-    } else if !can_block {
-        Err(fault(SIGSEGV, SEGV_MAPERR, "page fault where nothing may wait"))
+        bad(if addr < PROGRAM_START { "null pointer" } else { "program memory touched outside of a copy" })
+    } else if !fault.can_block {
+        bad("page fault where nothing may wait")
     } else {
-        resolve(addr, error & WRITE != 0, error & FETCH != 0)
+        resolve(addr, fault.write, fault.fetch)
     };
     match result {
         Err(f) if f.signo == SIGKILL && super::oom::averted(addr, by == By::Call) => Ok(()),
-        r => r,
+        r => r.map_err(|Fault { signo, code, what }| trap::Fault { signo, code, addr, what }),
     }
 }
 
 /// Whether kernel memory may be written by now: this CPU still knows that a frame was sealed (`table_frames::unseal`).
-fn is_stale(addr: usize, error: u64) -> bool {
-    use super::table::bits;
-    let both = bits::PRESENT | bits::WRITE;
-    error & (PRESENT | WRITE | RESERVED_BIT) == PRESENT | WRITE && super::last_entry(addr) & both == both
+fn is_stale(fault: &PageFault) -> bool {
+    let both = page::PRESENT | page::WRITE;
+    fault.present && fault.write && !fault.malformed && super::last_entry(fault.addr) & both == both
 }
 
 fn beyond(addr: usize) -> Fault {

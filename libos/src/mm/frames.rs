@@ -7,8 +7,9 @@
 //! The buddy has a lock. The caches have none: interrupts off, own CPU only.
 
 use super::buddy::Buddy;
-use super::cpu::{self, MAX_CPUS};
+use super::cpu;
 use super::{Region, commit};
+use crate::arch::MAX_CPUS;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use libos_base::layout::{DIRECT_MAP_SIZE, PAGE_SIZE, direct_map, virt_of};

@@ -7,9 +7,10 @@
 //!
 //! Each class has a lock, under which frames are taken. The CPU lists have none: interrupts off, own CPU only.
 
-use super::cpu::{self, MAX_CPUS};
+use super::cpu;
 use super::frames::{self, Level};
 use super::slab::{self, COUNT, Class, Free};
+use crate::arch::MAX_CPUS;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};

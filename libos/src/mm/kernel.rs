@@ -1,8 +1,9 @@
 //! The kernel half of the address space: stacks and device registers. The direct map and the table window are boot's and
 //! `table_frames`'.
 
-use super::table::{Backing, Tables, bits};
+use super::table::{Backing, Tables};
 use super::table_frames;
+use crate::arch::page::{ACCESSED, DIRTY, NO_EXEC, PRESENT, WRITE};
 use core::sync::atomic::AtomicU64;
 use libos_base::layout::{AREA_RANDOM, KSTACK_AREA, MMIO_AREA, table_window};
 use libos_base::sync::{IrqSpinLock, Once, class};
@@ -52,4 +53,4 @@ pub fn random_offset(step: usize) -> usize {
 }
 
 /// A kernel mapping's fixed bits.
-pub const DATA: u64 = bits::PRESENT | bits::WRITE | bits::NO_EXEC | bits::ACCESSED | bits::DIRTY;
+pub const DATA: u64 = PRESENT | WRITE | NO_EXEC | ACCESSED | DIRTY;

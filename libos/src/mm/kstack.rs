@@ -87,7 +87,7 @@ fn map(page: usize) -> bool {
 /// Takes back a page of a stack that nobody ever touched, so that no CPU can have its translation.
 fn unmap_untouched(page: usize) {
     let frame = match kernel::tables().lock().entry(page) {
-        Some(e) => e.swap(0, Relaxed) & super::table::bits::ADDRESS,
+        Some(e) => e.swap(0, Relaxed) & crate::arch::page::ADDRESS,
         None => return,
     };
     super::cpu::invalidate_page(page);

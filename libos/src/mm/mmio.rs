@@ -1,12 +1,12 @@
 //! Device registers: uncached mappings that stay for ever.
 
 use super::kernel::{self, DATA};
-use super::table::{LARGE_SIZE, bits};
+use crate::arch::page::{LARGE, LARGE_SIZE, UNCACHED};
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::layout::{MMIO_AREA, PAGE_SIZE, page_down, page_up};
 use libos_base::sync::{IrqSpinLock, class};
 
-const FLAGS: u64 = DATA | bits::NO_CACHE | bits::WRITE_THROUGH;
+const FLAGS: u64 = DATA | UNCACHED;
 /// Mappings that are remembered, so that asking twice costs nothing (MSI-X tables and queues share a BAR).
 const REMEMBERED: usize = 32;
 
@@ -41,7 +41,7 @@ pub fn map(phys: u64, len: usize) -> usize {
     while done < size {
         let (virt, p) = (start + done, first + done as u64);
         let large = virt.is_multiple_of(LARGE_SIZE) && size - done >= LARGE_SIZE;
-        let (slot, bits) = if large { (t.large_entry_or_make(virt), bits::LARGE) } else { (t.entry_or_make(virt), 0) };
+        let (slot, bits) = if large { (t.large_entry_or_make(virt), LARGE) } else { (t.entry_or_make(virt), 0) };
         slot.expect("memory for page tables").store(p | FLAGS | bits, Relaxed);
         done += if large { LARGE_SIZE } else { PAGE_SIZE };
     }

@@ -1,4 +1,4 @@
-//! Memory.
+//! Memory: frames, the kernel heap, page tables, the program's mappings. Above the processor, below the scheduler.
 //!
 //! | module | what |
 //! |---|---|
@@ -38,6 +38,7 @@ pub mod vma;
 pub use frames::open_reserve;
 pub use vma::Prot;
 
+use crate::arch::page;
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::layout::{KERNEL_HALF, PAGE_SIZE, PROGRAM_END};
 
@@ -109,7 +110,7 @@ fn frames_for(level: frames::Level, pages: usize, align_order: usize) -> Option<
 
 /// Frees about `pages` of the page cache; returns how many. Nothing where no lock may be taken.
 fn reclaim(pages: usize) -> usize {
-    if crate::sched::may_switch() { libos_base::memory::reclaim(pages) } else { 0 }
+    if cpu::may_switch() { libos_base::memory::reclaim(pages) } else { 0 }
 }
 
 /// Pages that are free and neither in reserve nor kept for promises. See `libos_base::memory`.
@@ -120,7 +121,7 @@ pub fn memory_available() -> usize {
 /// Whether the page at `addr` is mapped and readable now. For the crash report: takes no lock and never faults.
 pub fn is_mapped(addr: usize) -> bool {
     let valid = space::root() != 0 && !(PROGRAM_END..KERNEL_HALF).contains(&addr);
-    valid && last_entry(addr) & table::bits::PRESENT != 0
+    valid && last_entry(addr) & page::PRESENT != 0
 }
 
 /// What page table entry decides about `addr` now. Takes no lock.
@@ -136,7 +137,7 @@ pub fn map_low_page(phys: u64) {
     assert!(phys < 1 << 20 && phys.is_multiple_of(PAGE_SIZE as u64));
     let mut s = space::lock();
     let e = s.tables().entry_or_make(phys as usize).expect("memory for page tables");
-    e.store(phys | table::bits::PRESENT | table::bits::ACCESSED, Relaxed);
+    e.store(phys | page::PRESENT | page::ACCESSED, Relaxed);
 }
 
 /// Undoes [`map_low_page`].
@@ -145,5 +146,5 @@ pub fn unmap_low_page(phys: u64) {
     if let Some(e) = s.tables().entry(phys as usize) {
         e.store(0, Relaxed);
     }
-    s.flush_and_unlink(phys as usize..phys as usize + PAGE_SIZE, 0..table::LARGE_SIZE);
+    s.flush_and_unlink(phys as usize..phys as usize + PAGE_SIZE, 0..page::LARGE_SIZE);
 }

@@ -4,7 +4,6 @@
 //! a handler would need memory, too. The kernel goes on, from its reserve, until files are written and the report is out.
 
 use super::{commit, frames, kstack, space};
-use crate::signal::{self, SIGKILL};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START};
 use libos_base::{memory, thread, time};
@@ -34,9 +33,6 @@ pub fn averted(addr: usize, in_call: bool) -> bool {
         }
     }
     report(addr);
-    if in_call {
-        signal::post_process(SIGKILL);
-    }
     false
 }
 
@@ -61,7 +57,7 @@ fn report(addr: usize) {
     let (total, free, files, stacks) =
         (frames::total_frames(), frames::free_frames(), libos_fs::sync::cached(), kstack::mapped());
     let rest = total.saturating_sub(free + own + files + stacks);
-    let tid = crate::sched::current().tid;
+    let tid = libos_fs::kernel_info::tid();
     libos_base::error!("out of memory: thread {tid} touched {addr:#x}, and no page is left for it");
     libos_base::error!(
         "of {} KiB the program has {}, kernel stacks {}, cached files {}, kernel and files in RAM {}, the reserve {}",

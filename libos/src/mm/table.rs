@@ -1,45 +1,17 @@
-//! Four-level page tables (Intel SDM 3A, 4.5), over any place that tables can come from.
+//! Page tables of four levels, over any place that tables can come from. What an entry says is in [`crate::arch::page`].
 //!
 //! Who holds which lock: the program half is changed under the space's mutex, the kernel half under
 //! `kernel_tables()`. They share only the top-level table, in different entries of it.
 //!
-//! All code runs in ring 0, so no entry has the user bit. Entries are atomics because the processor sets the accessed
-//! and dirty bits. An entry that is not zero and not present keeps a page that may not be touched now (PROT_NONE).
+//! Entries are atomics because the processor sets the accessed and dirty bits. An entry that is not zero and not present keeps a page that may not be touched now (PROT_NONE).
 
 use core::marker::PhantomData;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use libos_base::layout::PAGE_SIZE;
 
-/// Bits of an entry.
-pub mod bits {
-    /// The entry is used by the processor.
-    pub const PRESENT: u64 = 1;
-    /// Writes are allowed.
-    pub const WRITE: u64 = 1 << 1;
-    /// With `NO_CACHE`: uncached, under the PAT's reset value.
-    pub const WRITE_THROUGH: u64 = 1 << 3;
-    /// See `WRITE_THROUGH`.
-    pub const NO_CACHE: u64 = 1 << 4;
-    /// Set by the processor; set by us at once, which saves it the locked cycle.
-    pub const ACCESSED: u64 = 1 << 5;
-    /// As `ACCESSED`.
-    pub const DIRTY: u64 = 1 << 6;
-    /// A 2 MiB page (second level).
-    pub const LARGE: u64 = 1 << 7;
-    /// Ours: the frame belongs to this mapping and is freed with it.
-    pub const OWNED: u64 = 1 << 9;
-    /// Ours: the direct map does not let anybody write to the frame, because it is executable here.
-    pub const SEALED: u64 = 1 << 10;
-    /// No instruction fetches.
-    pub const NO_EXEC: u64 = 1 << 63;
-    /// The physical address.
-    pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-}
-use bits::*;
+use crate::arch::page::*;
 
-/// Bytes that one last-level table maps.
-pub const LARGE_SIZE: usize = 2 << 20;
 /// The entry of a table: present, and all rights, which the last level narrows.
 pub(super) const TABLE: u64 = PRESENT | WRITE | ACCESSED;
 

@@ -12,8 +12,9 @@
 
 use super::frames::{self, Level};
 use super::kernel::{DATA, Window};
-use super::table::{LARGE_SIZE, TABLE, Tables, bits::*};
+use super::table::{TABLE, Tables};
 use super::tlb;
+use crate::arch::page::*;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use libos_base::layout::{PAGE_SIZE, table_window, virt_of};
 use libos_base::sync::{IrqSpinLock, class};

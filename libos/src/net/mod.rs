@@ -3,7 +3,7 @@
 mod device;
 pub mod netlink;
 
-use crate::boot::parameters;
+use crate::params::parameters;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::net::IpAddr;
@@ -109,7 +109,7 @@ struct Kernel;
 impl Hooks for Kernel {
     fn listening(&self, udp: bool, addr: IpAddr, port: u16) {
         let transport = if udp { Transport::Udp } else { Transport::Tcp };
-        crate::control::listens(&FromGuest::Listen { transport, addr, port });
+        crate::console::control::listens(&FromGuest::Listen { transport, addr, port });
     }
     fn configured(&self, resolv_conf: Option<&str>) {
         if let Some(text) = resolv_conf

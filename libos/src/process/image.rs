@@ -1,7 +1,9 @@
 //! The program's start: a stack as Linux lays it out (System V ABI AMD64, 3.4.1), then libc.
 
-use crate::arch::early::{__image_end, __image_start};
-use crate::boot::params::Params;
+use crate::arch::cpu;
+use crate::arch::image::{__image_end, __image_start};
+use crate::entry;
+use crate::params::Params;
 use alloc::vec::Vec;
 use libos_base::{Result, user};
 
@@ -30,7 +32,7 @@ unsafe extern "C" {
 /// Builds the stack and starts the main thread.
 pub fn start(params: &Params) -> Result<()> {
     let sp = build_stack(crate::mm::program::make_stack(), params)?;
-    crate::sched::start_program_main(unibody_program_start as *const () as usize, sp)
+    entry::start_main(unibody_program_start as *const () as usize, sp)
 }
 
 fn build_stack(top: usize, params: &Params) -> Result<usize> {
@@ -68,7 +70,7 @@ fn build_stack(top: usize, params: &Params) -> Result<usize> {
         (AT_EUID, 0),
         (AT_GID, 0),
         (AT_EGID, 0),
-        (AT_HWCAP, crate::arch::cpu::cpuid(1, 0).edx as u64),
+        (AT_HWCAP, cpu::hwcap()),
         (AT_CLKTCK, 100),
         (AT_SECURE, 0),
         (AT_RANDOM, at as u64),

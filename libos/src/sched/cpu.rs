@@ -3,15 +3,13 @@
 use super::hw;
 use super::queue::{RunQueue, SLICE_NS, WAKE_GRANULARITY};
 use super::thread::{Affinity, Thread};
-use crate::timer::Heap;
+use super::timer::{self, Heap};
+use crate::arch::MAX_CPUS;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
 use libos_base::sync::{IrqSpinLock, class};
 use libos_base::{Result, time};
-
-/// Most CPUs: the width of a mask.
-pub const MAX_CPUS: usize = 64;
 
 static CPUS: [AtomicPtr<Cpu>; MAX_CPUS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
 static ONLINE: AtomicU64 = AtomicU64::new(0);
@@ -30,7 +28,7 @@ pub(crate) struct Cpu {
     /// When the running thread's slice ends; `u64::MAX`: nobody waits.
     pub slice_end: AtomicU64,
     /// TLS pointer that is loaded here.
-    pub fs_base: AtomicUsize,
+    pub tls: AtomicUsize,
     /// When this scheduler started here.
     pub started: u64,
 }
@@ -127,10 +125,10 @@ pub(super) fn add(id: usize, idle: Arc<Thread>) -> Result<()> {
         timers: IrqSpinLock::new(class::TIMERS, Heap::new()),
         armed: AtomicU64::new(u64::MAX),
         slice_end: AtomicU64::new(u64::MAX),
-        fs_base: AtomicUsize::new(0),
+        tls: AtomicUsize::new(0),
         started: now,
     });
-    c.timers.lock().reserve(crate::timer::room())?;
+    c.timers.lock().reserve(timer::room())?;
     CPUS[id].store(Box::leak(c), Release);
     Ok(())
 }

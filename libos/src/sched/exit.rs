@@ -1,23 +1,21 @@
-//! The end of threads, and of the program.
+//! The end of threads.
 
 use super::hw;
 use super::run::{Leaving, schedule};
 use super::thread::{Thread, current};
 use super::{Unpark, for_each_thread, table};
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering::*};
+use core::sync::atomic::{AtomicBool, Ordering::*};
 use libos_base::sync::check;
 use libos_base::time;
 
 static EXITING: AtomicBool = AtomicBool::new(false);
-/// What the main thread ended with; the process's status if no one says another (as Linux: the leader's).
-static MAIN_STATUS: AtomicI32 = AtomicI32::new(0);
 
 /// How long `exit_group` waits for the other threads to leave the program.
 const STOP_NS: u64 = 200_000_000;
 
 /// Whether the program is ending.
-pub fn exiting() -> bool {
+pub(super) fn exiting() -> bool {
     EXITING.load(SeqCst)
 }
 
@@ -51,27 +49,14 @@ pub(super) fn free_stack(t: &Thread) {
     let _ = stack;
 }
 
-/// `exit`: ends the running program thread; the last one ends the program. Whatever touches program memory
-/// (robust list, thread id word) was done.
-pub fn exit_program_thread(status: i32) -> ! {
-    let me = current();
-    if me.tid == super::PID {
-        MAIN_STATUS.store(status & 0xff, SeqCst);
-    }
-    if table::remove(me) == 0 && !EXITING.swap(true, SeqCst) {
-        end(MAIN_STATUS.load(SeqCst));
-    }
-    exit_thread()
+/// The running program thread leaves the table of threads; whether it was the last, and nothing else ends the program yet.
+pub fn leave_program() -> bool {
+    table::remove(current()) == 0 && begin_exit()
 }
 
-/// `exit_group`, and the end by a signal: stops the other threads and ends the machine. `status` as a shell shows it.
-pub fn exit_process(status: i32) -> ! {
-    if EXITING.swap(true, SeqCst) {
-        // Another thread was first; its status counts.
-        exit_thread();
-    }
-    stop_others();
-    end(status)
+/// The program is ending from now on; false: it was already.
+pub fn begin_exit() -> bool {
+    !EXITING.swap(true, SeqCst)
 }
 
 /// Makes every other program thread end, and waits a moment for it. They run no program code after that, unless they
@@ -90,13 +75,4 @@ pub fn stop_others() {
     while super::program_threads() > own && time::monotonic_ns() < deadline {
         super::park::park(time::after(500_000), false);
     }
-}
-
-#[cfg(unibody_kernel)]
-fn end(status: i32) -> ! {
-    crate::exit::process(status)
-}
-#[cfg(not(unibody_kernel))]
-fn end(status: i32) -> ! {
-    std::process::exit(status)
 }

@@ -3,7 +3,8 @@
 use super::hw;
 use super::run::{Leaving, enqueue, schedule};
 use super::thread::{Thread, arc_of, current};
-use libos_base::sync::check;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use libos_base::sync::{Provider, check};
 use libos_base::thread::{FOREVER, Park, Wake};
 use libos_base::time;
 
@@ -14,22 +15,21 @@ pub(crate) fn park(deadline_ns: u64, interruptible: bool) -> Wake {
     if me.state.take_token() {
         return Wake::Token;
     }
-    if interruptible && me.signals.interrupts_park(me) {
+    if interruptible && me.is_program && me.signals.interrupts_park() {
         return Wake::Interrupted;
     }
     let timed = deadline_ns != FOREVER;
     if timed && time::monotonic_ns() >= deadline_ns {
         return Wake::Timeout;
     }
-    #[cfg(unibody_kernel)]
     if interruptible {
-        crate::control::before_wait(me.tid);
+        before_wait(me.tid);
     }
     let irq = hw::disable_interrupts();
     let wake = if me.state.begin_park(interruptible) {
         // Signals are posted first and looked for second on their side, as here on ours: one of the two sees it. Our
         // own exchange back may lose, to whoever enqueued us already.
-        let cancelled = interruptible && me.signals.interrupts_park(me) && me.state.interrupt();
+        let cancelled = interruptible && me.is_program && me.signals.interrupts_park() && me.state.interrupt();
         if !cancelled {
             if timed {
                 me.timer.set(deadline_ns);
@@ -45,6 +45,28 @@ pub(crate) fn park(deadline_ns: u64, interruptible: bool) -> Wake {
     };
     hw::restore_interrupts(irq);
     wake
+}
+
+/// The thread whose next wait is told: its id, 0 for none.
+static WATCHED: AtomicU32 = AtomicU32::new(0);
+/// Whom it is told.
+static TELL: Provider<fn()> = Provider::new();
+
+/// `tell` is called once, when the running thread is about to wait for something that a signal would interrupt, and has not begun
+/// to: it must not wait, which would use up the wake-up that this thread is waiting for.
+pub fn tell_next_wait(tell: &'static fn()) {
+    TELL.provide(tell);
+    WATCHED.store(current().tid, Relaxed);
+}
+
+#[inline]
+fn before_wait(tid: u32) {
+    if WATCHED.load(Relaxed) == tid {
+        WATCHED.store(0, Relaxed);
+        if let Some(tell) = TELL.get() {
+            tell();
+        }
+    }
 }
 
 impl Park for Thread {

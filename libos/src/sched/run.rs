@@ -2,8 +2,8 @@
 
 use super::cpu::{self, Cpu, Runner, cpu, this_cpu};
 use super::hw;
-use super::switch::libos_switch;
-use super::thread::{Thread, current, load_fs_base};
+use super::thread::{Thread, current, load_tls};
+use crate::arch::MAX_CPUS;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::*;
 use libos_base::percpu::work::{RESCHED, SIGNAL};
@@ -42,9 +42,9 @@ pub(super) fn schedule(why: Leaving) {
             head.current.store(next as *const Thread as usize, Relaxed);
         }
         if next.is_program {
-            load_fs_base(next.fs_base.load(Relaxed));
+            load_tls(next.tls.load(Relaxed));
         }
-        libos_switch((*prev).saved_rsp.get(), *next.saved_rsp.get());
+        hw::libos_switch((*prev).saved_sp.get(), *next.saved_sp.get());
     }
     finish();
 }
@@ -125,7 +125,7 @@ fn steal(c: &Cpu, others: u64) -> Option<Arc<Thread>> {
     while left != 0 {
         let i = left.trailing_zeros() as usize + 1;
         left &= left - 1;
-        let Some(other) = cpu((c.id + i) % cpu::MAX_CPUS) else { continue };
+        let Some(other) = cpu((c.id + i) % MAX_CPUS) else { continue };
         let Some(mut r) = other.run.try_lock() else { continue };
         let may = |t: &Arc<Thread>| t.affinity.load(Relaxed) & 1 << c.id != 0 && !t.on_cpu.load(Acquire);
         if let Some(t) = r.queue.steal(may) {
@@ -291,6 +291,16 @@ pub(crate) fn migrate_now(t: &Thread) {
 /// off, preemption count 0.
 pub fn preempt_from_interrupt() {
     schedule(Leaving::Preempted);
+}
+
+/// On the way out to the program: lets others run first, if that is due. Interrupts on.
+#[cfg(unibody_kernel)]
+pub(crate) fn resched_if_due() {
+    if hw::head().work.load(Relaxed) & RESCHED != 0 {
+        let irq = hw::disable_interrupts();
+        schedule(Leaving::Preempted);
+        hw::restore_interrupts(irq);
+    }
 }
 
 /// `preempt_enable` found a reschedule due.

@@ -2,8 +2,8 @@
 
 use super::hw;
 use super::state::State;
-use crate::signal::ThreadSignals;
-use crate::timer::Timer;
+use super::timer::{self, Timer};
+use crate::pending::ThreadSignals;
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{
@@ -44,12 +44,12 @@ pub struct Thread {
     /// Times it gave the CPU up by itself / was preempted.
     pub(super) switches: [AtomicU64; 2],
     /// Stack pointer while not running.
-    pub(super) saved_rsp: UnsafeCell<usize>,
+    pub(super) saved_sp: UnsafeCell<usize>,
     /// Kernel stack: bottom and top, 0 for idle threads (they keep the boot stacks).
     pub(super) stack_range: (usize, usize),
     pub(super) stack: UnsafeCell<Option<Stack>>,
     /// The program's TLS pointer.
-    pub(super) fs_base: AtomicUsize,
+    pub(super) tls: AtomicUsize,
     /// Its switch has put it on no queue: it ends.
     pub(super) dead: AtomicBool,
     /// Wakes it at the deadline of a park.
@@ -70,7 +70,7 @@ pub struct Thread {
     pub(super) finished: AtomicBool,
 }
 
-// SAFETY: the `UnsafeCell`s have one owner at a time: `held` is the thread's own; `saved_rsp` is written by the switch that leaves the thread
+// SAFETY: the `UnsafeCell`s have one owner at a time: `held` is the thread's own; `saved_sp` is written by the switch that leaves the thread
 // and read by the one that enters it, ordered by the run queue lock and `on_cpu`; `stack` is set before the thread first
 // runs and taken by the reaper after its last switch.
 unsafe impl Sync for Thread {}
@@ -81,7 +81,7 @@ impl Thread {
     /// A thread that does not run yet. `stack` is `None` for idle threads.
     pub(super) fn new(tid: u32, is_program: bool, stack: Option<Stack>, range: (usize, usize)) -> Result<Arc<Self>> {
         // Room for its timer; given back when that is dropped.
-        crate::timer::reserve()?;
+        timer::reserve()?;
         Ok(Arc::new_cyclic(|me| Thread {
             tid,
             is_program,
@@ -93,10 +93,10 @@ impl Thread {
             nice: AtomicI8::new(0),
             ran_ns: AtomicU64::new(0),
             switches: [const { AtomicU64::new(0) }; 2],
-            saved_rsp: UnsafeCell::new(0),
+            saved_sp: UnsafeCell::new(0),
             stack_range: range,
             stack: UnsafeCell::new(stack),
-            fs_base: AtomicUsize::new(0),
+            tls: AtomicUsize::new(0),
             dead: AtomicBool::new(false),
             timer: Timer::for_thread(me.clone()),
             name: IrqSpinLock::new(class::THREAD_NAME, [0; NAME_MAX + 1]),
@@ -179,8 +179,8 @@ impl Thread {
     }
 
     /// The program's TLS pointer.
-    pub fn fs_base(&self) -> usize {
-        self.fs_base.load(Relaxed)
+    pub fn tls(&self) -> usize {
+        self.tls.load(Relaxed)
     }
 
     /// Bottom and top of the kernel stack (of no use for an idle thread).
@@ -189,10 +189,10 @@ impl Thread {
     }
 
     /// Changes the running thread's TLS pointer.
-    pub fn set_own_fs_base(&self, v: usize) {
+    pub fn set_own_tls(&self, v: usize) {
         let irq = hw::disable_interrupts();
-        self.fs_base.store(v, Relaxed);
-        load_fs_base(v);
+        self.tls.store(v, Relaxed);
+        load_tls(v);
         hw::restore_interrupts(irq);
     }
 }
@@ -203,14 +203,14 @@ impl Thread {
 pub fn current() -> &'static Thread {
     // SAFETY: set by every switch to the thread that runs here, which lives at least until it is switched away
     // for the last time.
-    unsafe { &*(hw::current_ptr() as *const Thread) }
+    unsafe { &*(hw::current_thread() as *const Thread) }
 }
 
 /// The running thread; `None` before the scheduler runs on this CPU.
 #[cfg(unibody_kernel)]
 pub fn try_current() -> Option<&'static Thread> {
     // SAFETY: as in `current`, or null.
-    unsafe { (hw::current_ptr() as *const Thread).as_ref() }
+    unsafe { (hw::current_thread() as *const Thread).as_ref() }
 }
 
 #[cfg(not(unibody_kernel))]
@@ -271,10 +271,10 @@ pub(super) fn arc_of(t: &Thread) -> Arc<Thread> {
 }
 
 /// Makes `v` this CPU's TLS pointer, unless it is. Interrupts off.
-pub(super) fn load_fs_base(v: usize) {
-    let loaded = &super::this_cpu().fs_base;
+pub(super) fn load_tls(v: usize) {
+    let loaded = &super::this_cpu().tls;
     if loaded.load(Relaxed) != v {
         loaded.store(v, Relaxed);
-        hw::set_fs_base(v);
+        hw::set_tls(v);
     }
 }

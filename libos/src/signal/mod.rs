@@ -1,44 +1,24 @@
-//! Signals inside the one process: actions, masks, queues, delivery on the program's stack.
+//! Signals inside the one process: sending them, actions, masks, signalfd.
 //!
 //! A signal is put into a queue (the thread's or the process's), a thread that does not block it is woken or
-//! interrupted, and takes it on its way back to the program ([`deliver`]), when its kernel stack is empty. So a handler
+//! interrupted, and takes it on its way back to the program (`entry`), when its kernel stack is empty. So a handler
 //! may leave by siglongjmp: there is nothing to clean up.
 //!
 //! Locks: every queue and the table of actions have one `IrqSpinLock` each.
-#![cfg_attr(not(unibody_kernel), allow(dead_code, reason = "host builds test the logic and never switch threads"))]
 
-#[cfg(unibody_kernel)]
-mod deliver;
-#[cfg(unibody_kernel)]
-mod frame;
 mod mask;
 mod post;
-mod queue;
-#[cfg(unibody_kernel)]
-mod restart;
 pub mod signalfd;
-#[cfg(unibody_kernel)]
-mod sigreturn;
-mod state;
 
-#[cfg(unibody_kernel)]
-pub use deliver::{deliver, fault};
+pub use crate::pending::{
+    Action, Entry, Expiry, Info, Queue, SIG_DFL, SIG_IGN, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, code, sa,
+};
 pub use libos_base::abi::signal::*;
 pub use mask::{change_mask, set_mask, with_temporary_mask};
 pub use post::{Sent, post_process, post_process_busy, post_process_info, post_thread, post_timer, raise_current};
-pub use queue::{Entry, Expiry, Info, Queue, code};
-pub use state::{Action, SIG_DFL, SIG_IGN, ThreadSignals, sa};
 
+use crate::pending::{ACTIONS, PROCESS, action, ignored};
 use libos_base::sync::Provider;
-use state::ignored;
-use state::{ACTIONS, PROCESS};
-
-/// No alternate stack (`ss_flags`).
-pub const SS_DISABLE: usize = 2;
-/// Running on the alternate stack.
-pub const SS_ONSTACK: usize = 1;
-/// Handlers disarm the alternate stack while they run on it.
-pub const SS_AUTODISARM: usize = 1 << 31;
 
 /// What timers do when a signal is no longer ignored, and when SIGALRM is taken. Set by the first timer of the kind, so
 /// that a program without has none of it.
@@ -80,7 +60,7 @@ pub fn set_action(signo: i32, new: Option<Action>) -> Action {
 
 /// What is done about a signal: for `/proc/self/status`, and for the terminal's Ctrl-C.
 pub fn get_action(signo: i32) -> Action {
-    state::action(signo)
+    action(signo)
 }
 
 /// Takes a pending signal of `among`: the thread's own first, then the process's.

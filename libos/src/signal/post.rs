@@ -1,7 +1,6 @@
 //! Sending signals.
 
-use super::queue::{Expiry, Info, code};
-use super::state::{PROCESS, action, ignored};
+use crate::pending::{Expiry, Info, PROCESS, SIG_DFL, action, code, ignored};
 use crate::sched::{self, Thread, Unpark};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
@@ -31,7 +30,7 @@ fn dropped(signo: i32, t: &Thread) -> bool {
     if !ignored(signo, &a) || t.signals.blocked().has(signo) {
         return false;
     }
-    if a.handler == super::SIG_DFL && default_action(signo) == Act::Stop {
+    if a.handler == SIG_DFL && default_action(signo) == Act::Stop {
         static SAID: AtomicBool = AtomicBool::new(false);
         if !SAID.swap(true, Relaxed) {
             libos_base::warn!("{} is ignored: nothing could continue a stopped program here", name(signo));

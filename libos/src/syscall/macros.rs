@@ -39,63 +39,32 @@ macro_rules! syscall_handler {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! syscall_entry {
+    // In the Linux life the refusal is the same, so that configure scripts learn the truth.
     ($number:literal $name:ident $args:tt refused, $errno:ident $why:literal) => {
         extern "C" fn handler() -> isize {
             refused::in_vm($number, stringify!($name), libos_base::Errno::$errno, $why)
         }
-        extern "C" fn hosted(caller: usize) -> isize {
+        extern "C" fn hosted(_caller: usize) -> isize {
             refused::hosted($number, concat!("unibody: ", stringify!($name), " is refused: ", $why, "\n"),
-                libos_base::Errno::$errno, caller)
+                libos_base::Errno::$errno)
         }
-        // In the Linux life the refusal is the same, so that configure scripts learn the truth.
-        $crate::syscall_entry!(@symbol $number $name handler ["2: mov rdi, [rsp]", "jmp {hosted}"] hosted = sym hosted,);
+        $crate::syscall_stub!(refused $number $name handler, hosted);
+        $crate::syscall_entry!(@symbol $number);
     };
-    // clone makes threads only, as a Linux process too: without CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND and
-    // CLONE_THREAD it is refused, like fork.
     ($number:literal clone $args:tt $($handler:ident)::+, $($why:literal)?) => {
         $crate::syscall_handler!(clone $args $($handler)::+);
-        extern "C" fn hosted(caller: usize) -> isize {
-            refused::hosted($number, "unibody: clone is refused: it makes threads only\n", libos_base::Errno::ENOSYS, caller)
+        extern "C" fn hosted(_caller: usize) -> isize {
+            refused::hosted($number, "unibody: clone is refused: it makes threads only\n", libos_base::Errno::ENOSYS)
         }
-        $crate::syscall_entry!(@symbol $number clone clone [
-            "2: mov eax, edi",
-            "not eax",
-            "test eax, 0x10f00",
-            "jne 3f",
-            "mov eax, 56",
-            "mov r10, rcx",
-            "syscall",
-            "ret",
-            "3: mov rdi, [rsp]",
-            "jmp {hosted}"
-        ] hosted = sym hosted,);
+        $crate::syscall_stub!(threads $number clone clone, hosted);
+        $crate::syscall_entry!(@symbol $number);
     };
     ($number:literal $name:ident $args:tt $($handler:ident)::+, $($why:literal)?) => {
         $crate::syscall_handler!($name $args $($handler)::+);
-        $crate::syscall_entry!(@symbol $number $name $name [
-            concat!("2: mov eax, ", $number),
-            "mov r10, rcx",
-            "syscall",
-            "ret"
-        ]);
+        $crate::syscall_stub!(call $number $name $name);
+        $crate::syscall_entry!(@symbol $number);
     };
-    // In a VM to the entry code with the handler's address, as a Linux process to what follows at 2.
-    (@symbol $number:literal $name:ident $handler:ident [$($hosted:tt)*] $($operands:tt)*) => {
-        core::arch::global_asm!(
-            concat!(".section .text.libos_call_", stringify!($name), ",\"ax\",@progbits"),
-            concat!(".globl libos_sys_", $number),
-            concat!("libos_sys_", $number, ":"),
-            "cmp byte ptr [rip + libos_hosted], 0",
-            "jne 2f",
-            "lea rax, [rip + {handler}]",
-            concat!("mov r11d, ", $number),
-            "jmp libos_syscall_entry",
-            $($hosted)*,
-            $crate::kept_with!(".libos_tab", concat!("libos_call_", stringify!($name)), concat!($number, ", libos_sys_", $number)),
-            ".text",
-            handler = sym $handler,
-            $($operands)*
-        );
+    (@symbol $number:literal) => {
         unsafe extern "C" {
             #[link_name = concat!("libos_sys_", $number)]
             pub fn stub(a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize;

@@ -1,5 +1,7 @@
 //! Calls that always fail: the same errno in both lives, and one line that says who called.
 
+use crate::arch::image::Address;
+use crate::arch::syscall;
 use core::sync::atomic::{AtomicU64, Ordering};
 use libos_base::Errno;
 
@@ -14,20 +16,16 @@ fn first_time(number: usize) -> bool {
 /// In the VM.
 pub fn in_vm(number: usize, name: &str, errno: Errno, why: &str) -> isize {
     if first_time(number) {
-        let caller = crate::arch::syscall_caller();
-        libos_base::warn!("{name}() called from {} is refused with {errno}: {why}", crate::crash::Address(caller));
+        let caller = syscall::caller();
+        libos_base::warn!("{name}() called from {} is refused with {errno}: {why}", Address(caller));
     }
     -(errno as isize)
 }
 
 /// As a Linux process: no kernel below, so the line goes straight to standard error.
-pub fn hosted(number: usize, line: &str, errno: Errno, _caller: usize) -> isize {
+pub fn hosted(number: usize, line: &str, errno: Errno) -> isize {
     if first_time(number) {
-        // SAFETY: write(2, line): Linux reads the bytes and touches nothing else.
-        unsafe {
-            core::arch::asm!("syscall", inout("rax") 1usize => _, in("rdi") 2, in("rsi") line.as_ptr(), in("rdx") line.len(),
-                out("rcx") _, out("r11") _);
-        }
+        syscall::hosted_complaint(line);
     }
     -(errno as isize)
 }

@@ -118,7 +118,7 @@ pub fn sigaltstack(new: usize, old: usize) -> Result<usize> {
     let slots = &current().signals.altstack;
     let now = [0, 1, 2].map(|i| slots[i].load(Relaxed));
     // SAFETY: the thread is in this call, so its frame is there.
-    let sp = unsafe { (*sched::call_frame()).rsp } as usize;
+    let sp = unsafe { (*crate::arch::syscall::frame()).sp() };
     let on = now[2] & (SS_DISABLE | SS_AUTODISARM) == 0 && sp > now[0] && sp - now[0] <= now[1];
     let new: Option<[usize; 3]> = if new == 0 { None } else { Some(user::read(new)?) };
     if old != 0 {
@@ -243,5 +243,5 @@ pub fn signalfd(fd: i32, mask: usize, size: usize) -> Result<usize> {
 
 /// Whether a wait of the running thread must end for a signal (and not for one that another thread took).
 pub fn must_stop(t: &Thread) -> bool {
-    t.signals.interrupts_park(t)
+    t.is_program && t.signals.interrupts_park()
 }

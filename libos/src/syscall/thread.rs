@@ -1,9 +1,10 @@
 //! Threads: creation, end, scheduling, futex.
 
-use crate::arch::frame::TrapFrame;
+use crate::arch::{self, TrapFrame};
 use crate::futex::{self, op};
 use crate::sched::{self, Thread, current};
 use crate::timer::wall::{Line, When};
+use crate::{entry, exit};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::*;
 use libos_base::abi::{Address, CloneFlags, Out, Timespec};
@@ -39,9 +40,9 @@ pub fn clone(
         return Err(Errno::EAGAIN);
     }
     // SAFETY: the thread is in this call, so its frame is there and nobody changes it.
-    let mut regs = TrapFrame::of_syscall(unsafe { &*sched::call_frame() }, 0);
-    regs.rsp = stack.0 as u64;
-    let fs = if flags.contains(CloneFlags::SETTLS) { tls.0 } else { current().fs_base() };
+    let mut regs = TrapFrame::of_syscall(unsafe { &*arch::syscall::frame() }, 0);
+    regs.set_sp(stack.0);
+    let tls_pointer = if flags.contains(CloneFlags::SETTLS) { tls.0 } else { current().tls() };
     let prepare = |t: &Thread| {
         if flags.contains(CloneFlags::CHILD_CLEARTID) {
             t.clear_child_tid.store(child_tid.address(), Relaxed);
@@ -55,7 +56,7 @@ pub fn clone(
         }
         Ok(())
     };
-    sched::clone_program_thread(None, regs, fs, prepare).map(|t| t.tid as usize)
+    entry::clone_thread(None, regs, tls_pointer, prepare).map(|t| t.tid as usize)
 }
 
 /// What the kernel does with program memory when a thread ends, then its end.
@@ -70,7 +71,7 @@ fn end(status: i32) -> ! {
     if word != 0 && user::write(word, &0u32).is_ok() {
         let _ = futex::wake(word, 1, op::ANY);
     }
-    sched::exit_program_thread(status)
+    exit::thread(status)
 }
 
 /// `exit`: this thread.
@@ -80,7 +81,7 @@ pub fn exit(status: i32) -> Result<usize> {
 
 /// `exit_group`: the program.
 pub fn exit_group(status: i32) -> Result<usize> {
-    sched::exit_process(status & 0xff)
+    exit::group(status & 0xff)
 }
 
 /// libc's `__unmapself`: gives up the stack that the caller stood on, and ends.
@@ -90,25 +91,7 @@ extern "C" fn unmapself(base: usize, size: usize) -> isize {
     end(0)
 }
 
-// Not a Linux call, so not in the table. As a Linux process: munmap, exit, without the stack in between.
-core::arch::global_asm!(
-    ".section .text.libos_sys_unmapself,\"ax\",@progbits",
-    ".globl libos_sys_unmapself",
-    "libos_sys_unmapself:",
-    "cmp byte ptr [rip + libos_hosted], 0",
-    "jne 2f",
-    "lea rax, [rip + {handler}]",
-    "mov r11d, 60",
-    "jmp libos_syscall_entry",
-    "2: mov eax, 11",
-    "syscall",
-    "xor edi, edi",
-    "mov eax, 60",
-    "syscall",
-    "ud2",
-    ".text",
-    handler = sym unmapself,
-);
+crate::syscall_stub!(unmapself unmapself);
 
 /// `set_tid_address`.
 pub fn set_tid_address(addr: usize) -> Result<usize> {
@@ -261,9 +244,9 @@ const ARCH_GET_FS: i32 = 0x1003;
 /// `arch_prctl`: FS is the program's; GS is the kernel's.
 pub fn arch_prctl(code: i32, addr: usize) -> Result<usize> {
     match code {
-        ARCH_SET_FS if addr < libos_base::layout::PROGRAM_END => current().set_own_fs_base(addr),
+        ARCH_SET_FS if addr < libos_base::layout::PROGRAM_END => current().set_own_tls(addr),
         ARCH_SET_FS | ARCH_SET_GS => return Err(Errno::EPERM),
-        ARCH_GET_FS => user::write(addr, &current().fs_base())?,
+        ARCH_GET_FS => user::write(addr, &current().tls())?,
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)

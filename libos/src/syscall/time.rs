@@ -3,8 +3,8 @@
 use crate::sched::{self, current};
 use crate::timer::posix::{self, Notify};
 use crate::timer::wall::{self, Line, When};
+use crate::timer::wallclock;
 use crate::timer::{cpu_clock, cpu_interval, interval, timerfd::TimerFd};
-use crate::wallclock;
 use libos_base::abi::{
     ClockId, ItimerSpec, ItimerVal, SigEvent, TimerFlags, TimerfdFlags, TimerfdSetFlags, Timespec, Timeval,
 };

@@ -51,7 +51,7 @@ impl Watch {
         let next = next.min(hard);
         if next != INFINITY {
             let left = next.saturating_mul(NS) - used;
-            let cpus = crate::arch::cpu::count_online() as u64;
+            let cpus = crate::arch::percpu::count_online() as u64;
             self.timer.set(monotonic_ns().saturating_add((left / cpus).max(GRAIN_NS)));
         }
     }

@@ -61,7 +61,7 @@ impl State {
 
 impl Expire for PosixTimer {
     fn expire(&self) {
-        crate::wallclock::check();
+        super::wallclock::check();
         let mut s = self.state.lock();
         if s.resting || !s.setting.armed() || self.notify == Notify::Nothing {
             return;

@@ -102,7 +102,7 @@ impl OnStep for TimerFd {
 
 impl Expire for TimerFd {
     fn expire(&self) {
-        crate::wallclock::check();
+        super::wallclock::check();
         {
             let s = &mut self.state.lock().setting;
             s.advance(s.line.now());

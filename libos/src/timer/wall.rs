@@ -86,7 +86,7 @@ pub fn park(until: When, interruptible: bool) -> Wake {
     let wake = match until.line {
         Line::Monotonic => return thread::park(until.ns, interruptible),
         Line::Wall => {
-            crate::wallclock::check();
+            super::wallclock::check();
             let waits = &current().waits_for_wall;
             waits.store(true, SeqCst);
             let wake = thread::park(until.monotonic(), interruptible);

@@ -53,7 +53,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) -> Result<()> {
     Ok(())
 }
 
-/// A fault that the debug kernel commits on request (`libos/src/debug/plant.rs`).
+/// A fault that the debug kernel commits on request (`libos/src/crash/plant.rs`).
 struct Plant {
     name: &'static str,
     /// What is said.

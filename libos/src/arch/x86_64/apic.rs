@@ -41,18 +41,18 @@ fn write(reg: u32, v: u32) {
     }
 }
 
-/// Enables this CPU's controller. The first caller (the boot CPU) decides the mode for all.
-pub fn init() {
-    let base = read_msr(MSR_APIC_BASE);
-    if cpuid(1, 0).ecx & 1 << 21 != 0 {
-        write_msr(MSR_APIC_BASE, base | BASE_ENABLE | BASE_X2);
-        BASE.store(X2, Ordering::Relaxed);
-    } else {
-        write_msr(MSR_APIC_BASE, base | BASE_ENABLE);
-        if BASE.load(Ordering::Relaxed) == 0 {
-            BASE.store(crate::mm::mmio::map(base & 0xf_ffff_f000, 4096), Ordering::Relaxed);
-        }
-    }
+/// Decides the mode for all CPUs, and enables the boot CPU's controller. `map` makes its registers reachable.
+pub fn init(map: fn(u64, usize) -> usize) {
+    let x2 = cpuid(1, 0).ecx & 1 << 21 != 0;
+    let base = if x2 { X2 } else { map(read_msr(MSR_APIC_BASE) & 0xf_ffff_f000, 4096) };
+    BASE.store(base, Ordering::Relaxed);
+    init_cpu();
+}
+
+/// Enables this CPU's controller.
+pub fn init_cpu() {
+    let mode = if BASE.load(Ordering::Relaxed) == X2 { BASE_ENABLE | BASE_X2 } else { BASE_ENABLE };
+    write_msr(MSR_APIC_BASE, read_msr(MSR_APIC_BASE) | mode);
     write(SPURIOUS, 0x100 | vector::SPURIOUS as u32);
     write(TASK_PRIORITY, 0);
     write(LVT_LINT0, MASKED);

@@ -1,4 +1,4 @@
-//! Monotonic time from the time stamp counter; wall time from the clock read at boot.
+//! Monotonic time from the counter that every processor has (here the time stamp counter); wall time from the clock read at boot.
 
 use super::cpu::rdtsc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +10,11 @@ static HZ: AtomicU64 = AtomicU64::new(0);
 /// Wall time minus monotonic time, ns.
 static WALL_OFFSET: AtomicU64 = AtomicU64::new(0);
 
-/// Starts the clock. `tsc_hz`: ticks a second; `wall_ns`: nanoseconds since 1970 now.
-pub fn init(tsc_hz: u64, wall_ns: u64) {
+/// Starts the clock. `hz`: ticks of the counter a second; `wall_ns`: nanoseconds since 1970 now.
+pub fn init(hz: u64, wall_ns: u64) {
     START.store(rdtsc(), Ordering::Relaxed);
-    HZ.store(tsc_hz, Ordering::Relaxed);
-    SCALE.store(((1_000_000_000u128 << 32) / tsc_hz as u128) as u64, Ordering::Relaxed);
+    HZ.store(hz, Ordering::Relaxed);
+    SCALE.store(((1_000_000_000u128 << 32) / hz as u128) as u64, Ordering::Relaxed);
     WALL_OFFSET.store(wall_ns, Ordering::Relaxed);
 }
 
@@ -47,12 +47,17 @@ pub fn step_realtime_ns(by: i64) {
 }
 
 /// Ticks a second.
-pub fn tsc_hz() -> u64 {
+pub fn hz() -> u64 {
     HZ.load(Ordering::Relaxed)
 }
 
 /// The counter value at `ns`.
-pub fn tsc_at(ns: u64) -> u64 {
+pub(super) fn tsc_at(ns: u64) -> u64 {
     let ticks = ns as u128 * HZ.load(Ordering::Relaxed) as u128 / 1_000_000_000;
     START.load(Ordering::Relaxed).wrapping_add(ticks.min(u64::MAX as u128 / 2) as u64)
+}
+
+/// The counter itself: for what is to differ each time.
+pub fn counter() -> u64 {
+    rdtsc()
 }

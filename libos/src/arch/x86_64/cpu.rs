@@ -1,5 +1,6 @@
 //! Instructions.
 
+use super::TrapFrame;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid_count, CpuidResult};
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -81,7 +82,7 @@ pub fn write_msr(msr: u32, v: u64) {
 }
 
 /// The running thread's TLS pointer.
-pub fn set_fs_base(v: usize) {
+pub fn set_tls(v: usize) {
     write_msr(MSR_FS_BASE, v as u64);
 }
 
@@ -93,9 +94,46 @@ pub fn id() -> usize {
     v as usize
 }
 
-/// CPUs that run.
-pub fn count_online() -> usize {
-    super::percpu::count_online()
+/// What the program learns of this processor (AT_HWCAP).
+pub fn hwcap() -> u64 {
+    cpuid(1, 0).edx.into()
+}
+
+/// The processor's name, padded as it pleases; empty: it has none.
+pub fn brand() -> alloc::vec::Vec<u8> {
+    let mut brand = alloc::vec::Vec::new();
+    if cpuid(0x8000_0000, 0).eax >= 0x8000_0004 {
+        for leaf in 0x8000_0002..=0x8000_0004 {
+            let r = cpuid(leaf, 0);
+            for word in [r.eax, r.ebx, r.ecx, r.edx] {
+                brand.extend(word.to_le_bytes());
+            }
+        }
+    }
+    brand.retain(|&b| b != 0);
+    brand
+}
+
+/// The caller's registers, as far as a backtrace needs them. `ip` says where it is.
+#[inline(always)]
+pub fn here(ip: usize) -> TrapFrame {
+    let (rbp, rsp): (u64, u64);
+    // SAFETY: reads two registers.
+    unsafe { asm!("mov {}, rbp", "mov {}, rsp", out(reg) rbp, out(reg) rsp) };
+    TrapFrame { rip: ip as u64, rbp, rsp, ..TrapFrame::default() }
+}
+
+/// Forgets this CPU's translation of one page.
+#[inline]
+pub fn invalidate_page(addr: usize) {
+    // SAFETY: only costs a page walk. The memory clobber keeps page-table writes before it.
+    unsafe { asm!("invlpg [{}]", in(reg) addr, options(nostack)) };
+}
+
+/// Forgets all of this CPU's translations of the program half (none of them is global).
+pub fn invalidate_all() {
+    // SAFETY: reloads the same page tables.
+    unsafe { asm!("mov {t}, cr3", "mov cr3, {t}", t = out(reg) _, options(nostack)) };
 }
 
 /// Whether interrupts are on.
@@ -149,7 +187,7 @@ pub fn rdtsc() -> u64 {
 }
 
 /// A hardware random number, if there is a generator and it answers.
-pub fn rdrand() -> Option<u64> {
+pub fn hardware_random() -> Option<u64> {
     /// Asked once: under a hypervisor CPUID is slow. 0: not yet; 1: there is none.
     static KNOWN: AtomicU8 = AtomicU8::new(0);
     let known = match KNOWN.load(Ordering::Relaxed) {
@@ -169,14 +207,6 @@ pub fn rdrand() -> Option<u64> {
         }
     }
     None
-}
-
-/// Physical address of the top-level page table.
-pub fn page_table_root() -> u64 {
-    let v: u64;
-    // SAFETY: reads CR3.
-    unsafe { asm!("mov {}, cr3", out(reg) v, options(nomem, nostack)) };
-    v & !0xfff
 }
 
 /// The faulting address of the last page fault. Only right before interrupts are enabled again.

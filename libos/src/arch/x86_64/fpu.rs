@@ -7,7 +7,7 @@ use core::arch::asm;
 const WANTED: u64 = 0b1110_0111;
 const LEGACY_SIZE: u64 = 512;
 
-/// Read by the assembly in `trap.rs`: bytes of the save area (a multiple of 64), and the XSAVE mask (0: FXSAVE).
+/// Read by the assembly that saves and restores: bytes of the save area (a multiple of 64), and the XSAVE mask (0: FXSAVE).
 #[unsafe(no_mangle)]
 static mut LIBOS_XSAVE_SIZE: u64 = LEGACY_SIZE;
 #[unsafe(no_mangle)]

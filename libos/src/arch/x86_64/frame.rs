@@ -1,5 +1,7 @@
 //! The saved registers of a thread that is not running program code.
 
+use crate::arch::image::Address;
+
 /// What an interrupt, exception or resume saves and restores. Assembly in `trap.rs` depends on the order.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -31,7 +33,7 @@ pub struct TrapFrame {
 }
 
 /// What a system call saves at the top of the thread's kernel stack: a call is a function call, so the registers that
-/// the callee must preserve, the arguments and the return address are all there is. Assembly in `syscall_entry.rs`
+/// the callee must preserve, the arguments and the return address are all there is. Assembly in `syscall.rs`
 /// depends on the order.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -72,10 +74,59 @@ impl TrapFrame {
             rax: result as u64,
             rip: f.rip,
             rsp: f.rsp,
-            rflags: RFLAGS_IF | RFLAGS_FIXED,
-            cs: super::gdt::CODE as u64,
-            ss: super::gdt::DATA as u64,
-            ..Self::default()
+            ..Self::program()
         }
+    }
+
+    /// The program's flags and segments; everything else is 0.
+    pub fn program() -> Self {
+        let (cs, ss) = (super::gdt::CODE.into(), super::gdt::DATA.into());
+        Self { rflags: RFLAGS_IF | RFLAGS_FIXED, cs, ss, ..Self::default() }
+    }
+
+    /// The program at `entry` with stack pointer `sp`, as a loader starts it.
+    pub fn starting(entry: usize, sp: usize) -> Self {
+        Self { rip: entry as u64, rsp: sp as u64, ..Self::program() }
+    }
+
+    /// Where it is.
+    pub fn ip(&self) -> usize {
+        self.rip as usize
+    }
+
+    /// Its stack pointer.
+    pub fn sp(&self) -> usize {
+        self.rsp as usize
+    }
+
+    /// Moves it to another stack.
+    pub fn set_sp(&mut self, sp: usize) {
+        self.rsp = sp as u64;
+    }
+
+    /// Its frame pointer, where a backtrace begins.
+    pub fn fp(&self) -> u64 {
+        self.rbp
+    }
+
+    /// What the call that ends returns.
+    pub fn set_result(&mut self, result: i64) {
+        self.rax = result as u64;
+    }
+
+    /// All registers, in lines of the log: for the crash report.
+    pub fn print(&self) {
+        libos_base::error!("rip {} rflags {:#x}", Address(self.ip()), self.rflags);
+        libos_base::error!("rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}", self.rax, self.rbx, self.rcx, self.rdx);
+        libos_base::error!("rsi {:016x} rdi {:016x} rbp {:016x} rsp {:016x}", self.rsi, self.rdi, self.rbp, self.rsp);
+        libos_base::error!("r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}", self.r8, self.r9, self.r10, self.r11);
+        libos_base::error!("r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x}", self.r12, self.r13, self.r14, self.r15);
+    }
+}
+
+impl SyscallFrame {
+    /// The program's stack pointer after the call.
+    pub fn sp(&self) -> usize {
+        self.rsp as usize
     }
 }

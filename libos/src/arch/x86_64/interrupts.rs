@@ -1,10 +1,13 @@
 //! Device interrupts: vectors are handed out here, handlers run here with interrupts off.
 
 use super::idt::vector;
-use super::{apic, percpu};
+use super::{apic, ioapic, percpu};
+use crate::arch::upcall;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use drivers::platform::Message;
 use drivers::port::out8;
+use drivers::topology::Topology;
 use libos_base::sync::check::Interrupt;
 use libos_base::{Errno, Result};
 
@@ -32,6 +35,26 @@ pub fn disable_legacy() {
             out8(data, 0xff);
         }
     }
+}
+
+/// Finds the controllers of wired interrupts, and masks all of their pins; `map` makes registers reachable.
+pub fn init_wired(topology: &Topology, map: fn(u64, usize) -> usize) {
+    let mut next_gsi = 0;
+    for (i, io) in topology.ioapics.iter().enumerate() {
+        // An MP table does not say where the later ones begin.
+        let first = if i > 0 && io.gsi_base == 0 { next_gsi } else { io.gsi_base };
+        next_gsi = first + ioapic::add(map(io.address, 0x20), first);
+    }
+}
+
+/// Routes a wired interrupt to a vector on this CPU. False when no controller has it.
+pub fn route(gsi: u32, v: u8, level: bool, active_low: bool) -> bool {
+    ioapic::route(gsi, v, apic::id(), level, active_low)
+}
+
+/// What a device writes, and where, for an interrupt with that vector on this CPU.
+pub fn message(v: u8) -> Message {
+    Message { address: 0xfee0_0000 | (apic::id() as u64) << 12, data: v as u32 }
 }
 
 /// A vector of its own with `handler`.
@@ -71,20 +94,18 @@ pub fn run(v: u8) {
     let head = percpu::head();
     head.preempt_count.fetch_add(1, Ordering::Relaxed);
     let checked = Interrupt::begin();
-    #[cfg(debug_assertions)]
-    crate::debug::in_interrupt();
     match v {
         vector::TIMER => {
             apic::acknowledge();
-            crate::timer::on_interrupt();
+            upcall::timer_interrupt();
         }
         vector::RESCHEDULE => {
             apic::acknowledge();
-            crate::sched::on_reschedule_ipi();
+            upcall::reschedule_interrupt();
         }
         vector::TLB_FLUSH => {
             apic::acknowledge();
-            crate::mm::tlb::on_ipi();
+            upcall::flush_interrupt();
         }
         vector::SPURIOUS => {}
         vector::DEVICE_FIRST..=vector::DEVICE_LAST => {

@@ -1,6 +1,5 @@
 //! I/O interrupt controllers (82093AA): wired interrupts of PCI INTx, virtio-mmio, ACPI and the serial port.
 
-use crate::mm::mmio;
 use libos_base::sync::{IrqSpinLock, class};
 
 struct Controller {
@@ -36,9 +35,9 @@ impl Controller {
     }
 }
 
-/// Adds a controller and masks its pins; how many it has.
-pub fn add(phys: u64, first_gsi: u32) -> u32 {
-    let mut c = Controller { base: mmio::map(phys, 0x20), first_gsi, pins: 0 };
+/// Adds a controller by its registers and masks its pins; how many it has.
+pub fn add(base: usize, first_gsi: u32) -> u32 {
+    let mut c = Controller { base, first_gsi, pins: 0 };
     c.pins = (c.read(1) >> 16 & 0xff) + 1;
     for p in 0..c.pins {
         c.set_pin(p, MASKED);

@@ -2,6 +2,7 @@
 
 use super::idt::vector;
 use super::{apic, percpu};
+use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// A set of CPUs, bit N for CPU N.
 pub type CpuMask = u64;
@@ -27,12 +28,26 @@ fn send(cpu: usize, v: u8) {
     }
 }
 
-/// Makes these CPUs call `mm::tlb::on_ipi`.
+/// Makes these CPUs call `upcall::flush_interrupt`.
 pub fn send_tlb_flush(mask: CpuMask) {
     send_mask(mask, vector::TLB_FLUSH);
 }
 
-/// Makes a CPU call `sched::on_reschedule_ipi`.
+/// Makes a CPU call `upcall::reschedule_interrupt`.
 pub fn reschedule(cpu: usize) {
     send(cpu, vector::RESCHEDULE);
+}
+
+/// The machine is about to end: the other CPUs are to stop where they are.
+static STOPPING: AtomicBool = AtomicBool::new(false);
+
+/// Stops all other CPUs, whatever they do.
+pub fn stop_others() {
+    STOPPING.store(true, SeqCst);
+    apic::send_nmi_to_others();
+}
+
+/// Whether [`stop_others`] was called.
+pub(super) fn stopping() -> bool {
+    STOPPING.load(SeqCst)
 }

@@ -1,28 +1,57 @@
-//! x86-64: entry from the boot protocols, page tables until `mm` takes over, descriptor tables, traps, the system
-//! call entry, interrupt controllers, secondary processors.
+//! x86-64: boot protocols and entry, descriptor tables, traps, the system call entry, page tables, interrupt controllers,
+//! secondary processors.
 
-pub mod apic;
+#[cfg(unibody_kernel)]
+mod apic;
+#[cfg(unibody_kernel)]
 pub mod backtrace;
+#[cfg(unibody_kernel)]
+pub mod boot;
+#[cfg(unibody_kernel)]
 pub mod clock;
+#[cfg(unibody_kernel)]
 pub mod cpu;
-pub mod early;
-mod entry;
+#[cfg(unibody_kernel)]
 mod extable;
-pub mod fpu;
-pub mod frame;
+#[cfg(unibody_kernel)]
+mod fpu;
+#[cfg(unibody_kernel)]
+mod frame;
+#[cfg(unibody_kernel)]
 mod gdt;
+#[cfg(unibody_kernel)]
 mod idt;
+#[cfg(unibody_kernel)]
 pub mod interrupts;
-pub mod ioapic;
+#[cfg(unibody_kernel)]
+mod ioapic;
+#[cfg(unibody_kernel)]
 pub mod ipi;
+#[cfg(unibody_kernel)]
 mod mem;
+pub mod page;
+#[cfg(unibody_kernel)]
 pub mod percpu;
+#[cfg(unibody_kernel)]
+pub mod signal_frame;
+#[cfg(unibody_kernel)]
 pub mod smp;
-mod syscall_entry;
+#[cfg(unibody_kernel)]
+mod stub;
+#[cfg(unibody_kernel)]
+pub mod switch;
+#[cfg(unibody_kernel)]
+pub mod syscall;
+#[cfg(unibody_kernel)]
 mod syscall_instruction;
+#[cfg(unibody_kernel)]
 pub mod timer;
+#[cfg(unibody_kernel)]
 mod trap;
+#[cfg(unibody_kernel)]
 pub mod user;
 
-pub use idt::{build as build_idt, load as load_idt, vector};
-pub use syscall_entry::{current_frame, libos_resume, syscall_caller};
+#[cfg(unibody_kernel)]
+pub use super::upcall::ExitContext;
+#[cfg(unibody_kernel)]
+pub use frame::TrapFrame;

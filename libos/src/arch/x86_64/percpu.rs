@@ -1,12 +1,10 @@
 //! Each CPU's own block.
 
 use super::gdt::Tss;
+use crate::arch::MAX_CPUS;
 use core::alloc::Layout;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use libos_base::percpu::{Head, offset};
-
-/// Most CPUs (the width of the CPU masks).
-pub const MAX_CPUS: usize = 64;
 
 /// A landing stack. It holds one saved frame, or the crash report's work.
 #[repr(C, align(64))]
@@ -90,7 +88,7 @@ pub fn install(block: &'static mut PerCpu, apic_id: u32) {
     ONLINE.fetch_add(1, Ordering::AcqRel);
 }
 
-/// CPUs that run.
+/// How many CPUs run.
 pub fn count_online() -> usize {
     ONLINE.load(Ordering::Acquire)
 }
@@ -117,4 +115,50 @@ pub fn set_boot_apic_id(id: u32) {
     let p = BLOCKS[0].load(Ordering::Acquire);
     // SAFETY: the boot CPU's block; no other CPU runs yet.
     unsafe { (*p).apic_id = id };
+}
+
+/// Address of the running thread's structure: one instruction, so always that of the caller.
+#[inline(always)]
+pub fn current_thread() -> usize {
+    let v: usize;
+    // SAFETY: reads this CPU's word.
+    unsafe { core::arch::asm!("mov {}, gs:[{}]", out(reg) v, const offset::CURRENT, options(nostack, readonly)) };
+    v
+}
+
+/// Sets bits in this CPU's work word.
+#[inline(always)]
+pub fn set_work(bits: u32) {
+    // SAFETY: one instruction on this CPU's own word.
+    unsafe { core::arch::asm!("or dword ptr gs:[{}], {:e}", const offset::WORK, in(reg) bits, options(nostack)) };
+}
+
+/// Clears bits in this CPU's work word.
+#[inline(always)]
+pub fn clear_work(bits: u32) {
+    // SAFETY: as above.
+    unsafe { core::arch::asm!("and dword ptr gs:[{}], {:e}", const offset::WORK, in(reg) !bits, options(nostack)) };
+}
+
+/// Whether this CPU may switch threads now.
+pub fn may_switch() -> bool {
+    super::cpu::interrupts_enabled() && head().preempt_count.load(Ordering::Relaxed) == 0
+}
+
+/// Runs `f` with the number of this CPU and interrupts off: it has this CPU's own data to itself.
+#[inline]
+pub fn pinned<R>(f: impl FnOnce(usize) -> R) -> R {
+    let flags: u64;
+    let cpu: u32;
+    // SAFETY: reads flags and this CPU's number; interrupts are restored below.
+    unsafe {
+        core::arch::asm!("pushfq", "pop {f}", "cli", "mov {c:e}, gs:[{o}]",
+            f = out(reg) flags, c = out(reg) cpu, o = const offset::CPU);
+    }
+    let r = f(cpu as usize);
+    if flags & super::frame::RFLAGS_IF != 0 {
+        // SAFETY: they were on.
+        unsafe { core::arch::asm!("sti") };
+    }
+    r
 }

@@ -1,11 +1,14 @@
 //! Secondary CPUs: INIT, start-up, a trampoline from real mode, then the scheduler.
 
 use super::{apic, clock, cpu, percpu, timer};
+use crate::arch::{MAX_CPUS, upcall};
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
+use drivers::topology::Topology;
 use libos_base::layout::virt_of;
 
-/// Physical page of the trampoline. Boot keeps it out of free memory.
+/// Physical page of the trampoline, which must be mapped one to one for the moment in which paging comes on. Boot keeps it out
+/// of free memory.
 pub const TRAMPOLINE: u64 = 0x1000;
 
 // Copied to TRAMPOLINE. The parameters follow the code: page table root (below 4 GiB), stack, entry, argument.
@@ -81,23 +84,22 @@ unsafe extern "C" {
 /// Numbers of the CPUs that have reached Rust.
 static ARRIVED: AtomicU64 = AtomicU64::new(0);
 
-/// Starts every CPU in `apic_ids` but this one, one after another. Returns when all run or were given up on.
-pub fn start_all(apic_ids: &[u32], root: u64) {
+/// Starts every other CPU, one after another; the page at [`TRAMPOLINE`] is mapped one to one. `prepare` gives the top of the stack for
+/// a number. Returns when all run or were given up on.
+pub fn start_all(topology: &Topology, root: u64, prepare: fn(usize) -> Option<usize>) {
     let me = apic::id();
-    for &id in apic_ids.iter().filter(|&&id| id != me).take(percpu::MAX_CPUS - 1) {
-        if let Err(why) = start(id, root) {
+    for id in topology.cpus.iter().map(|c| c.apic_id).filter(|&id| id != me).take(MAX_CPUS - 1) {
+        if let Err(why) = start(id, root, prepare) {
             libos_base::warn!("CPU with APIC id {id} stays off: {why}");
         }
     }
 }
 
-fn start(apic_id: u32, root: u64) -> Result<(), &'static str> {
+fn start(apic_id: u32, root: u64, prepare: fn(usize) -> Option<usize>) -> Result<(), &'static str> {
     let number = percpu::count_online() as u32;
     let block = percpu::new_block(number).ok_or("no memory")?;
     block.apic_id = apic_id;
-    let stack = crate::sched::prepare_cpu(number as usize).ok_or("no memory")?;
-    // The trampoline needs itself mapped one to one for the moment in which paging comes on.
-    crate::mm::map_low_page(TRAMPOLINE);
+    let stack = prepare(number as usize).ok_or("no memory")?;
     // SAFETY: the page is set aside for this; the CPU that reads it is started below, one at a time.
     unsafe {
         let code = &raw const libos_trampoline;
@@ -121,7 +123,6 @@ fn start(apic_id: u32, root: u64) -> Result<(), &'static str> {
             break;
         }
     }
-    crate::mm::unmap_low_page(TRAMPOLINE);
     if arrived() { Ok(()) } else { Err("it does not answer") }
 }
 
@@ -142,8 +143,8 @@ extern "C" fn secondary(block: &'static mut percpu::PerCpu) -> ! {
     super::idt::load();
     let (number, id) = (block.head.cpu as usize, block.apic_id);
     percpu::install(block, id);
-    apic::init();
+    apic::init_cpu();
     timer::init_cpu();
     ARRIVED.fetch_or(1 << number, Ordering::Release);
-    crate::sched::run_cpu(number)
+    upcall::run_cpu(number)
 }

@@ -103,6 +103,6 @@ pub fn init() {
 
 /// A number that is not linked into this image.
 extern "C" fn missing(number: usize) -> isize {
-    crate::syscall::not_linked(number);
+    crate::arch::upcall::not_linked(number);
     -(libos_base::Errno::ENOSYS as isize)
 }

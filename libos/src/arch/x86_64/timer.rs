@@ -15,7 +15,7 @@ pub fn calibrate() {
         return;
     }
     // 1 ms: the rate only has to be right to a percent, since an early interrupt re-arms.
-    let ticks = clock::tsc_hz() / 1000;
+    let ticks = clock::hz() / 1000;
     let start = rdtsc();
     apic::start_counting();
     while rdtsc().wrapping_sub(start) < ticks {
@@ -23,7 +23,7 @@ pub fn calibrate() {
     }
     let counted = apic::counted() as u64;
     let elapsed = rdtsc().wrapping_sub(start);
-    let hz = (counted as u128 * clock::tsc_hz() as u128 / elapsed as u128) as u64;
+    let hz = (counted as u128 * clock::hz() as u128 / elapsed as u128) as u64;
     APIC_HZ.store(hz.max(1), Ordering::Relaxed);
 }
 
@@ -34,7 +34,7 @@ pub fn init_cpu() {
     }
 }
 
-/// Interrupts this CPU (`timer::on_interrupt`) when the monotonic clock reaches `ns`; `u64::MAX` for never. Replaces an
+/// Interrupts this CPU (`upcall::timer_interrupt`) when the monotonic clock reaches `ns`; `u64::MAX` for never. Replaces an
 /// earlier deadline. May fire early: the handler looks at the clock.
 pub fn set_deadline(ns: u64) {
     if DEADLINE_MODE.load(Ordering::Relaxed) {

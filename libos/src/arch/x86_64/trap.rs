@@ -5,19 +5,20 @@
 //! top if program code was interrupted, below `rsp - 128` if kernel code was) and the vector state saved there, before
 //! anything can enable interrupts, block or switch.
 
+use super::TrapFrame;
 use super::extable;
-use super::frame::TrapFrame;
 use super::idt::{self, vector};
-use super::percpu;
-use super::syscall_entry::on_kernel_stack;
-use crate::mm::fault::{self, By, Fault};
-use crate::sched::{self, ExitContext};
+use super::percpu::head;
+use super::syscall::on_kernel_stack;
+use crate::arch::fault::{By, Fault, PageFault};
+use crate::arch::image::in_kernel_text;
+use crate::arch::upcall::{self, ExitContext};
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use libos_base::abi::signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 use libos_base::layout::PROGRAM_END;
-use libos_base::percpu::{Head, offset, work};
+use libos_base::percpu::{offset, work};
 use libos_base::sync::check;
 use libos_base::user;
 
@@ -157,26 +158,25 @@ unsafe extern "C" {
 
 /// Entered with interrupts off, on the kernel stack; returns with interrupts off or on.
 extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
-    let head = percpu::head();
-    let from_program = !on_kernel_stack(head, regs.rsp);
+    let from_program = !on_kernel_stack(head(), regs.rsp);
     let v = regs.vector as u8;
     if v < 32 {
-        exception(regs, xsave, from_program, head);
+        exception(regs, xsave, from_program);
     } else {
         super::interrupts::run(v);
     }
-    if percpu::head().preempt_count.load(Ordering::Relaxed) == 0 {
+    if head().preempt_count.load(Ordering::Relaxed) == 0 {
         if from_program {
-            while percpu::head().work.load(Ordering::Relaxed) != 0 {
-                let mut ctx = ExitContext { regs, xsave: Some(xsave), syscall: None };
+            while head().work.load(Ordering::Relaxed) != 0 {
+                let mut ctx = ExitContext { regs, vectors: Some(xsave), syscall: None };
                 super::cpu::enable_interrupts();
-                sched::exit_work(&mut ctx);
+                upcall::exit_work(&mut ctx);
                 super::cpu::disable_interrupts();
             }
             check::nothing_held("the exit to the program");
         } else if v >= 32 {
-            if percpu::head().work.load(Ordering::Relaxed) & work::RESCHED != 0 {
-                sched::preempt_from_interrupt();
+            if head().work.load(Ordering::Relaxed) & work::RESCHED != 0 {
+                upcall::preempt_from_interrupt();
             }
             // On its way out, past the look at the work word: look again.
             let (check, end) = (&raw const libos_exit_check as u64, &raw const libos_exit_end as u64);
@@ -187,41 +187,43 @@ extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
     }
 }
 
-fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool, head: &Head) {
-    let fixup = if from_program { None } else { extable::find(regs.rip as usize) };
-    let (signo, code, addr, what) = match regs.vector as u8 {
-        vector::PAGE_FAULT => match page_fault(regs, head, by(from_program, fixup)) {
+fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool) {
+    let fixup = if from_program { None } else { extable::find(regs.ip()) };
+    let fault = |signo, code, addr, what| Fault { signo, code, addr, what };
+    let ip = regs.ip();
+    let fault = match regs.vector as u8 {
+        vector::PAGE_FAULT => match page_fault(regs, by(from_program, fixup)) {
             None => return,
             Some(s) => s,
         },
-        0 => (SIGFPE, 1, regs.rip as usize, "integer division by zero"),
-        1 => (SIGTRAP, 2, regs.rip as usize, "debug trap"),
-        3 => (SIGTRAP, 128, 0, "breakpoint"),
+        0 => fault(SIGFPE, 1, ip, "integer division by zero"),
+        1 => fault(SIGTRAP, 2, ip, "debug trap"),
+        3 => fault(SIGTRAP, 128, 0, "breakpoint"),
         6 if regs.rip == &raw const libos_die as u64 => die(regs),
-        6 => (SIGILL, 2, regs.rip as usize, "invalid instruction"),
-        16 | 19 => (SIGFPE, 8, regs.rip as usize, "floating-point exception"),
-        17 => (SIGBUS, 1, 0, "alignment check"),
+        6 => fault(SIGILL, 2, ip, "invalid instruction"),
+        16 | 19 => fault(SIGFPE, 8, ip, "floating-point exception"),
+        17 => fault(SIGBUS, 1, 0, "alignment check"),
         // General protection: a non-canonical address, or a privileged instruction gone wrong.
-        _ => (SIGSEGV, 128, 0, idt::name(regs.vector as u8)),
+        _ => fault(SIGSEGV, 128, 0, idt::name(regs.vector as u8)),
     };
     // What a copy does to kernel memory is the kernel's own doing.
-    if let Some(rip) = fixup
-        && addr < PROGRAM_END
+    if let Some(ip) = fixup
+        && fault.addr < PROGRAM_END
     {
-        regs.rip = rip as u64;
+        regs.rip = ip as u64;
         return;
     }
-    if !from_program || crate::crash::in_kernel_text(regs.rip as usize) {
-        crate::crash::kernel_fault(regs, what, addr);
+    if !from_program || in_kernel_text(regs.ip()) {
+        upcall::kernel_fault(regs, fault.what, fault.addr);
     }
     super::cpu::enable_interrupts();
-    sched::on_fault(regs, xsave, signo, code, addr, what);
+    upcall::program_fault(&mut ExitContext { regs, vectors: Some(xsave), syscall: None }, fault);
     super::cpu::disable_interrupts();
 }
 
 /// The C library found the program's memory damaged (libc-shim, die.c) and wants it dead by SIGABRT, after its handler had a
 /// chance. For both the call has returned: what is reported is the program's code.
-fn die(regs: &mut TrapFrame) -> (i32, i32, usize, &'static str) {
+fn die(regs: &mut TrapFrame) -> Fault {
     const SI_TKILL: i32 = -6;
     const REASONS: [&str; 3] = ["stack smashing detected", "double free", "invalid free"];
     let what = REASONS.get(regs.rdi as usize).copied().unwrap_or("abort");
@@ -231,9 +233,9 @@ fn die(regs: &mut TrapFrame) -> (i32, i32, usize, &'static str) {
     regs.rsp += 8;
     if last {
         super::cpu::enable_interrupts();
-        crate::crash::fatal_signal(SIGABRT, regs, what, addr);
+        upcall::fatal_signal(SIGABRT, regs, what, addr);
     }
-    (SIGABRT, SI_TKILL, addr, what)
+    Fault { signo: SIGABRT, code: SI_TKILL, addr, what }
 }
 
 fn by(program: bool, fixup: Option<usize>) -> By {
@@ -245,24 +247,27 @@ fn by(program: bool, fixup: Option<usize>) -> By {
 }
 
 /// `None`: resolved, go on.
-fn page_fault(regs: &TrapFrame, head: &Head, by: By) -> Option<(i32, i32, usize, &'static str)> {
+fn page_fault(regs: &TrapFrame, by: By) -> Option<Fault> {
     let addr = super::cpu::fault_address();
-    let can_block = regs.rflags & super::frame::RFLAGS_IF != 0 && head.preempt_count.load(Ordering::Relaxed) == 0;
+    let can_block = regs.rflags & super::frame::RFLAGS_IF != 0 && head().preempt_count.load(Ordering::Relaxed) == 0;
     if can_block {
         super::cpu::enable_interrupts();
     }
-    let result = fault::handle(addr, regs.error, by, can_block);
+    // Bits of the error code (SDM 3A, 4.7).
+    let bit = |n: u32| regs.error & 1 << n != 0;
+    let (present, write, malformed, fetch) = (bit(0), bit(1), bit(3), bit(4));
+    let result = upcall::page_fault(&PageFault { addr, by, present, write, fetch, malformed, can_block });
     if can_block {
         super::cpu::disable_interrupts();
     }
-    result.err().map(|Fault { signo, code, what }| (signo, code, addr, what))
+    result.err()
 }
 
 extern "C" fn fatal(regs: &mut TrapFrame) -> ! {
     let what = match regs.vector as u8 {
         vector::NMI => {
             // Another CPU is reporting a crash: be quiet.
-            if crate::crash::in_progress() {
+            if super::ipi::stopping() {
                 super::cpu::stop();
             }
             "non-maskable interrupt"
@@ -270,5 +275,5 @@ extern "C" fn fatal(regs: &mut TrapFrame) -> ! {
         vector::DOUBLE_FAULT => "double fault (kernel stack overflow?)",
         v => idt::name(v),
     };
-    crate::crash::kernel_fault(regs, what, super::cpu::fault_address())
+    upcall::kernel_fault(regs, what, super::cpu::fault_address())
 }

@@ -1,0 +1,258 @@
+//! The frame on the program's stack, laid out as Linux does (arch/x86/include/uapi/asm/sigcontext.h, ucontext.h).
+
+use super::{TrapFrame, fpu};
+use crate::arch::upcall;
+use libos_base::abi::SigSet;
+use libos_base::abi_struct;
+use libos_base::percpu::offset;
+use libos_base::{Errno, Result, user};
+
+abi_struct! {
+    /// stack_t.
+    StackT { sp: usize, flags: u32, pad: u32, size: usize, }
+}
+abi_struct! {
+    /// struct sigcontext_64: the registers, in the order of mcontext_t's gregs.
+    Registers {
+        r8: u64, r9: u64, r10: u64, r11: u64, r12: u64, r13: u64, r14: u64, r15: u64,
+        rdi: u64, rsi: u64, rbp: u64, rbx: u64, rdx: u64, rax: u64, rcx: u64, rsp: u64, rip: u64, eflags: u64,
+        cs: u16, gs: u16, fs: u16, ss: u16,
+        err: u64, trapno: u64, oldmask: u64, cr2: u64, fpstate: usize, reserved: [u64; 8],
+    }
+}
+abi_struct! {
+    /// struct ucontext.
+    UContext { flags: u64, link: u64, stack: StackT, regs: Registers, mask: u64, }
+}
+abi_struct! {
+    /// struct rt_sigframe without its siginfo.
+    Head { restorer: usize, uc: UContext, }
+}
+abi_struct! {
+    /// struct _fpx_sw_bytes, at byte 464 of the vector state.
+    SwBytes { magic1: u32, extended_size: u32, xfeatures: u64, xstate_size: u32, pad: [u32; 7], }
+}
+
+const SW_BYTES: usize = 464;
+const FP_XSTATE_MAGIC1: u32 = 0x4650_5853;
+const FP_XSTATE_MAGIC2: u32 = 0x4650_5845;
+const UC_FP_XSTATE: u64 = 1;
+/// SS is valid in the frame and restored strictly.
+const UC_SIGCONTEXT_SS: u64 = 2;
+const UC_STRICT_RESTORE_SS: u64 = 4;
+const LEGACY: usize = 512;
+const INFO: usize = 128;
+const RED_ZONE: u64 = 128;
+
+/// Flags that a program may change by sigreturn: status bits and DF.
+const USER_FLAGS: u64 = 0xcd5 | 1 << 18;
+
+/// What a handler starts from.
+pub struct Frame {
+    /// Address of the frame: the handler's stack pointer.
+    pub sp: usize,
+    pub info: usize,
+    pub uc: usize,
+}
+
+/// The vector state of a program that is not interrupted but in a call: only the control words mean something, and the
+/// hardware still has them.
+#[repr(C, align(64))]
+struct Fxsave([u8; LEGACY]);
+
+/// Writes the frame below `top` (the alternate stack's top) or below the program's red zone.
+#[expect(clippy::too_many_arguments, reason = "all of it is what the frame holds")]
+pub fn push(
+    regs: &TrapFrame,
+    vectors: Option<*mut u8>,
+    top: Option<usize>,
+    info: &[u8; INFO],
+    stack: StackT,
+    mask: SigSet,
+    restorer: usize,
+    fault_addr: u64,
+) -> Result<Frame> {
+    let area = if vectors.is_some() && fpu::area_mask() != 0 { fpu::area_size() + 4 } else { LEGACY };
+    let sp = top.unwrap_or((regs.rsp - RED_ZONE) as usize);
+    let fp = sp.checked_sub(area).ok_or(Errno::EFAULT)? & !63;
+    let len = size_of::<Head>() + INFO;
+    // As after a call: 8 below a multiple of 16.
+    let sp = ((fp.checked_sub(len).ok_or(Errno::EFAULT)?) & !15) - 8;
+    user::check(sp, fp + area - sp)?;
+
+    let mut flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+    match vectors {
+        Some(p) => {
+            let n = if fpu::area_mask() != 0 { fpu::area_size() } else { LEGACY };
+            // SAFETY: the save area of the interrupted program, on this thread's kernel stack.
+            let state = unsafe { core::slice::from_raw_parts(p, n) };
+            user::copy_out(fp, state)?;
+            let mut sw = SwBytes::default();
+            if fpu::area_mask() != 0 {
+                flags |= UC_FP_XSTATE;
+                sw = SwBytes {
+                    magic1: FP_XSTATE_MAGIC1,
+                    extended_size: (n + 4) as u32,
+                    xfeatures: fpu::area_mask(),
+                    xstate_size: n as u32,
+                    pad: [0; 7],
+                };
+                user::write(fp + n, &FP_XSTATE_MAGIC2)?;
+            }
+            user::write(fp + SW_BYTES, &sw)?;
+        }
+        None => {
+            let mut f = Fxsave([0; LEGACY]);
+            // SAFETY: 512 writable bytes, aligned.
+            unsafe { core::arch::asm!("fxsave64 [{}]", in(reg) &mut f.0, options(nostack)) };
+            // The registers hold what the kernel computed with; a call need not preserve them, and no one may see them.
+            f.0[32..].fill(0);
+            f.0[2..6].fill(0);
+            user::copy_out(fp, &f.0)?;
+        }
+    }
+    let r = regs;
+    let registers = Registers {
+        r8: r.r8,
+        r9: r.r9,
+        r10: r.r10,
+        r11: r.r11,
+        r12: r.r12,
+        r13: r.r13,
+        r14: r.r14,
+        r15: r.r15,
+        rdi: r.rdi,
+        rsi: r.rsi,
+        rbp: r.rbp,
+        rbx: r.rbx,
+        rdx: r.rdx,
+        rax: r.rax,
+        rcx: r.rcx,
+        rsp: r.rsp,
+        rip: r.rip,
+        eflags: r.rflags,
+        cs: r.cs as u16,
+        gs: 0,
+        fs: 0,
+        ss: r.ss as u16,
+        err: r.error,
+        trapno: r.vector,
+        oldmask: mask.0,
+        cr2: fault_addr,
+        fpstate: fp,
+        reserved: [0; 8],
+    };
+    let uc = UContext { flags, link: 0, stack, regs: registers, mask: mask.0 };
+    user::write(sp, &Head { restorer, uc })?;
+    user::copy_out(sp + size_of::<Head>(), info)?;
+    Ok(Frame { sp, info: sp + size_of::<Head>(), uc: sp + 8 })
+}
+
+/// Makes the program go on in a handler, on a frame from [`push`].
+pub fn enter(regs: &mut TrapFrame, frame: &Frame, handler: usize, signo: i32) {
+    regs.rdi = signo as u64;
+    regs.rsi = frame.info as u64;
+    regs.rdx = frame.uc as u64;
+    regs.rax = 0;
+    regs.rsp = frame.sp as u64;
+    regs.rip = handler as u64;
+    regs.rflags = TrapFrame::program().rflags;
+}
+
+/// What sigreturn finds: registers, mask, alternate stack. `uc` is the address of the ucontext.
+pub fn pop(uc: usize) -> Result<(TrapFrame, SigSet, StackT, usize)> {
+    let c: UContext = user::read(uc)?;
+    let g = &c.regs;
+    if !canonical(g.rip) || !canonical(g.rsp) {
+        return Err(Errno::EFAULT);
+    }
+    let regs = TrapFrame {
+        r8: g.r8,
+        r9: g.r9,
+        r10: g.r10,
+        r11: g.r11,
+        r12: g.r12,
+        r13: g.r13,
+        r14: g.r14,
+        r15: g.r15,
+        rdi: g.rdi,
+        rsi: g.rsi,
+        rbp: g.rbp,
+        rbx: g.rbx,
+        rdx: g.rdx,
+        rax: g.rax,
+        rcx: g.rcx,
+        rsp: g.rsp,
+        rip: g.rip,
+        rflags: (g.eflags & USER_FLAGS) | TrapFrame::program().rflags,
+        ..TrapFrame::program()
+    };
+    Ok((regs, SigSet(c.mask), c.stack, g.fpstate))
+}
+
+fn canonical(a: u64) -> bool {
+    (a << 16) as i64 >> 16 == a as i64
+}
+
+/// Reads the vector state at `fp` into `area` (64-aligned, `fpu::area_size` bytes) in a form that can be loaded without
+/// a fault, whatever the program made of it.
+pub fn load_vector_state(fp: usize, area: &mut [u8]) -> Result<()> {
+    let mask = fpu::area_mask();
+    user::copy_in(&mut area[..LEGACY], fp)?;
+    let sw: SwBytes = user::read(fp + SW_BYTES)?;
+    // MXCSR: reserved bits fault (Intel SDM 1, 10.2.3).
+    let mxcsr = u32::from_le_bytes([area[24], area[25], area[26], area[27]]) & 0xffbf;
+    area[24..28].copy_from_slice(&mxcsr.to_le_bytes());
+    if mask == 0 {
+        return Ok(());
+    }
+    area[LEGACY..].fill(0);
+    let n = area.len();
+    let full = sw.magic1 == FP_XSTATE_MAGIC1
+        && sw.xstate_size as usize == n
+        && user::read::<u32>(fp + n).is_ok_and(|m| m == FP_XSTATE_MAGIC2);
+    let mut components = 3;
+    if full {
+        user::copy_in(&mut area[LEGACY..], fp + LEGACY)?;
+        let stored = u64::from_le_bytes(area[LEGACY..LEGACY + 8].try_into().expect("8 bytes"));
+        components = stored & mask & sw.xfeatures;
+        // The rest of the header must be zero (SDM 1, 13.8).
+        area[LEGACY + 8..LEGACY + 64].fill(0);
+    }
+    area[LEGACY..LEGACY + 8].copy_from_slice(&components.to_le_bytes());
+    Ok(())
+}
+
+const _: () = assert!(size_of::<Registers>() == 256 && size_of::<UContext>() == 304 && size_of::<Head>() == 312);
+
+// libc's restorer jumps here; the program's stack pointer is then where the handler's return address was popped, at the ucontext.
+// As a Linux process it is the system call it always was.
+core::arch::global_asm!(
+    r#"
+    .section .text.libos_rt_sigreturn,"ax",@progbits
+    .globl libos_rt_sigreturn
+    .type libos_rt_sigreturn,@function
+libos_rt_sigreturn:
+    cmp byte ptr [rip + libos_hosted], 0
+    jne 1f
+    mov rdi, rsp
+    mov rsp, gs:[{kstack_top}]
+    # Room for the vector state, whatever its size: the kernel stack is otherwise empty.
+    sub rsp, [rip + LIBOS_XSAVE_SIZE]
+    and rsp, -64
+    mov rsi, rsp
+    call {sigreturn}
+    ud2
+1:  mov eax, 15
+    syscall
+    ud2
+    .text
+"#,
+    kstack_top = const offset::KSTACK_TOP,
+    sigreturn = sym sigreturn,
+);
+
+extern "C" fn sigreturn(uc: usize, area: *mut u8) -> ! {
+    // SAFETY: the assembly above set this room aside, aligned, on a stack that nobody returns on.
+    upcall::sigreturn(uc, unsafe { core::slice::from_raw_parts_mut(area, fpu::area_size()) })
+}

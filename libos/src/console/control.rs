@@ -1,0 +1,70 @@
+//! The control protocol's guest side: tells the host what happens, takes signals from it.
+
+use crate::timer::wallclock;
+use crate::{sched, signal};
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use libos_base::sync::{SpinLock, class};
+use unibody_proto::control::{FromGuest, FromHost, LineReader, VERSION};
+use unibody_proto::port;
+
+static LINES: SpinLock<LineReader> = SpinLock::new(class::CONTROL_LINES, LineReader::new());
+
+/// Tells the host, if somebody listens.
+pub fn send(message: &FromGuest<'_>) {
+    super::write_port(port::CONTROL, message.encode().as_bytes());
+}
+
+/// The same from a crash report.
+pub fn send_polled(message: &FromGuest<'_>) {
+    super::write_port_polled(port::CONTROL, message.encode().as_bytes());
+}
+
+/// The console thread is to tell that the program waits.
+static WAITS: AtomicBool = AtomicBool::new(false);
+
+/// The running thread listens. Listening is not serving yet: a signal that comes between the two would be taken before
+/// the program's loop looks for it. So the next wait is told as well, by the console thread: sending may wait.
+pub fn listens(message: &FromGuest<'_>) {
+    send(message);
+    sched::park::tell_next_wait(&(waits as fn()));
+}
+
+fn waits() {
+    WAITS.store(true, Relaxed);
+    super::wake();
+}
+
+/// What the console thread does for it.
+pub struct Protocol;
+
+impl super::Control for Protocol {
+    fn begin() {
+        send(&FromGuest::Hello { version: VERSION, name: b"program" });
+        wallclock::ASK_HOST.provide(&((|| send(&FromGuest::Clock)) as fn()));
+    }
+
+    fn tell() {
+        if WAITS.swap(false, Relaxed) {
+            send(&FromGuest::Waits);
+        }
+    }
+
+    fn receive(bytes: &[u8]) {
+        // Requests are kept back until the lock is free: carrying one out may take other locks.
+        let mut requests = alloc::vec::Vec::new();
+        LINES.lock().feed(bytes, |line| requests.push(FromHost::parse(line)));
+        requests.into_iter().for_each(carry_out);
+    }
+}
+
+/// Does what the host asks for.
+pub fn carry_out(request: Option<FromHost>) {
+    match request {
+        Some(FromHost::Kill(signo)) => signal::post_process(signo as i32),
+        Some(FromHost::StdinEnd(total)) => super::end_stdin_after(total),
+        Some(FromHost::Window(rows, cols)) => super::set_window(rows, cols),
+        Some(FromHost::Clock(ns)) => wallclock::told(ns),
+        Some(FromHost::OutputFailed(stream, errno)) => super::output_failed(stream, errno),
+        None => libos_base::warn!("control: a line that is not understood"),
+    }
+}

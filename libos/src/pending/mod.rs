@@ -1,0 +1,158 @@
+//! Pending signals: the state that each thread and the process carry, which `signal` changes and `entry` acts on. It stands below
+//! the scheduler, whose threads have it.
+
+mod queue;
+
+pub use queue::{Entry, Expiry, Info, Queue, code};
+
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
+use libos_base::abi::signal::{DefaultAction as Act, SigSet, default_action};
+use libos_base::sync::{IrqSpinLock, class};
+
+libos_base::abi_struct! {
+    /// The kernel's struct sigaction (x86-64).
+    Action { handler: usize, flags: usize, restorer: usize, mask: u64, }
+}
+
+/// Handler values.
+pub const SIG_DFL: usize = 0;
+/// See [`SIG_DFL`].
+pub const SIG_IGN: usize = 1;
+
+/// sa_flags.
+pub mod sa {
+    pub const NOCLDSTOP: usize = 1;
+    pub const NOCLDWAIT: usize = 2;
+    pub const SIGINFO: usize = 4;
+    pub const RESTORER: usize = 0x0400_0000;
+    pub const ONSTACK: usize = 0x0800_0000;
+    pub const RESTART: usize = 0x1000_0000;
+    pub const NODEFER: usize = 0x4000_0000;
+    pub const RESETHAND: usize = 0x8000_0000;
+    /// What is honoured (NOCLD*: there are no children).
+    pub const ALL: usize = NOCLDSTOP | NOCLDWAIT | SIGINFO | RESTORER | ONSTACK | RESTART | NODEFER | RESETHAND;
+}
+
+/// No alternate stack (`ss_flags`).
+pub const SS_DISABLE: usize = 2;
+/// Running on the alternate stack.
+pub const SS_ONSTACK: usize = 1;
+/// Handlers disarm the alternate stack while they run on it.
+pub const SS_AUTODISARM: usize = 1 << 31;
+
+/// Signals of one thread.
+pub struct ThreadSignals {
+    /// Changed by the thread itself only.
+    blocked: AtomicU64,
+    pending: IrqSpinLock<Queue>,
+    /// `pending.set()`, readable without the lock.
+    pending_set: AtomicU64,
+    /// What the thread waits for in sigtimedwait, though blocked.
+    pub waited: AtomicU64,
+    /// Alternate stack: base, size, flags. The thread's own.
+    pub altstack: [AtomicUsize; 3],
+    /// The mask to go back to after the delivery (sigsuspend, ppoll); valid when `restore` is set. The thread's own.
+    saved_mask: AtomicU64,
+    restore: AtomicBool,
+    /// Must end at the next chance.
+    pub(crate) killed: AtomicBool,
+}
+
+/// Signals of the process.
+pub(crate) struct Process {
+    pub pending: IrqSpinLock<Queue>,
+    pub pending_set: AtomicU64,
+}
+
+pub(crate) static PROCESS: Process =
+    Process { pending: IrqSpinLock::new(class::SIGNALS, Queue::new()), pending_set: AtomicU64::new(0) };
+
+/// What is done about each signal. All zeros at first: apart from [`PROCESS`], it lies in `.bss`.
+pub(crate) static ACTIONS: IrqSpinLock<[Action; 64]> =
+    IrqSpinLock::new(class::SIGNAL_ACTIONS, [Action { handler: SIG_DFL, flags: 0, restorer: 0, mask: 0 }; 64]);
+
+/// What is done about a signal.
+pub(crate) fn action(signo: i32) -> Action {
+    ACTIONS.lock()[signo as usize - 1]
+}
+
+/// Whether a signal with this action has no effect.
+pub(crate) fn ignored(signo: i32, a: &Action) -> bool {
+    a.handler == SIG_IGN || (a.handler == SIG_DFL && matches!(default_action(signo), Act::Ignore | Act::Stop))
+}
+
+impl ThreadSignals {
+    /// Nothing blocked, nothing pending.
+    pub const fn new() -> Self {
+        Self {
+            blocked: AtomicU64::new(0),
+            pending: IrqSpinLock::new(class::SIGNALS, Queue::new()),
+            pending_set: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            altstack: [AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(SS_DISABLE)],
+            saved_mask: AtomicU64::new(0),
+            restore: AtomicBool::new(false),
+            killed: AtomicBool::new(false),
+        }
+    }
+
+    /// The mask.
+    pub fn blocked(&self) -> SigSet {
+        SigSet(self.blocked.load(SeqCst))
+    }
+
+    /// Only for the thread itself (or before it runs).
+    pub(crate) fn set_blocked(&self, m: SigSet) {
+        self.blocked.store(m.without(SigSet::UNBLOCKABLE).0, SeqCst);
+    }
+
+    /// Pending for this thread or for the process.
+    pub fn pending(&self) -> SigSet {
+        SigSet(self.pending_set.load(SeqCst) | PROCESS.pending_set.load(SeqCst))
+    }
+
+    /// Whether something must be done before the program goes on.
+    pub(crate) fn work_due(&self) -> bool {
+        self.pending().without(self.blocked()).0 != 0 || self.killed.load(SeqCst) || self.restore.load(Relaxed)
+    }
+
+    /// Whether an interruptible wait must end; for a thread of the program.
+    pub(crate) fn interrupts_park(&self) -> bool {
+        self.pending().without(self.blocked()).0 != 0 || self.killed.load(SeqCst)
+    }
+
+    /// Changes the thread's own queue.
+    pub(crate) fn with_pending<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        let mut q = self.pending.lock();
+        let r = f(&mut q);
+        self.pending_set.store(q.set().0, SeqCst);
+        r
+    }
+
+    /// Remembers the mask to restore after the next delivery.
+    pub(crate) fn restore_later(&self, m: SigSet) {
+        self.saved_mask.store(m.0, Relaxed);
+        self.restore.store(true, Relaxed);
+    }
+
+    /// Takes the mask remembered by `restore_later`.
+    pub(crate) fn take_restore(&self) -> Option<SigSet> {
+        self.restore.swap(false, Relaxed).then(|| SigSet(self.saved_mask.load(Relaxed)))
+    }
+}
+
+impl Default for ThreadSignals {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Process {
+    /// Changes the process's queue.
+    pub fn with_pending<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        let mut q = self.pending.lock();
+        let r = f(&mut q);
+        self.pending_set.store(q.set().0, SeqCst);
+        r
+    }
+}
