@@ -3,7 +3,7 @@
 //! Its modules stand on floors, listed in `floors.txt` from the top down: a module names only modules on floors below its own, which
 //! `cargo unibody test host/floors` checks.
 #![cfg_attr(unibody_kernel, no_std)]
-#![cfg_attr(not(unibody_kernel), allow(dead_code, reason = "host builds test the logic and never switch threads"))]
+#![cfg_attr(not(unibody_kernel), allow(dead_code, unused_imports, reason = "host builds test the logic and never run"))]
 
 extern crate alloc;
 
@@ -28,21 +28,21 @@ mod entry;
 mod exit;
 #[cfg(unibody_kernel)]
 mod files;
-pub mod futex;
+mod futex;
 #[cfg(unibody_kernel)]
 mod kernel_info;
 #[cfg(unibody_kernel)]
 mod log;
-pub mod mm;
+mod mm;
 #[cfg(unibody_kernel)]
 mod net;
-pub mod params;
-pub mod pending;
-pub mod process;
-pub mod sched;
-pub mod signal;
+mod params;
+mod pending;
+mod process;
+mod sched;
+mod signal;
 #[cfg(unibody_kernel)]
-pub mod syscall;
-pub mod timer;
+mod syscall;
+mod timer;
 #[cfg(unibody_kernel)]
 mod upcall;

@@ -114,11 +114,6 @@ fn floor(level: Level) -> usize {
     }
 }
 
-/// A block of `2^order` frames, not zeroed, for [`Level::Normal`].
-pub fn alloc(order: usize) -> Option<u64> {
-    alloc_for(Level::Normal, order)
-}
-
 /// A block of `2^order` frames, not zeroed.
 pub fn alloc_for(level: Level, order: usize) -> Option<u64> {
     if order == 0 {

@@ -198,13 +198,3 @@ unsafe impl GlobalAlloc for Heap {
         }
     }
 }
-
-/// Gives the empty slabs that are kept for speed back to the frame allocator.
-pub fn trim() {
-    for central in &CENTRAL {
-        let empty = central.lock().take_empty();
-        if let Some(f) = empty {
-            release(f);
-        }
-    }
-}

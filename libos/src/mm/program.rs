@@ -298,14 +298,6 @@ pub fn describe_maps(f: &mut dyn FnMut(&MapLine)) -> Result<()> {
     Ok(())
 }
 
-/// As [`describe_maps`] for a crash report: neither waits nor allocates, and gives no file names. False when the
-/// list is being changed.
-pub fn describe_maps_now(f: &mut dyn FnMut(Range<usize>, Prot, &str)) -> bool {
-    let Some(s) = space::try_lock() else { return false };
-    s.vmas.iter().for_each(|(start, v)| f(start..v.end, v.prot, name(&v.kind)));
-    true
-}
-
 fn name(k: &Kind) -> &'static str {
     match k {
         Kind::Anon => "",

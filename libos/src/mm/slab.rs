@@ -146,12 +146,6 @@ impl Class {
         }
     }
 
-    /// The kept empty frame, for giving it back when memory is short.
-    pub fn take_empty(&mut self) -> Option<*mut u8> {
-        let s = core::mem::replace(&mut self.empty, null_mut());
-        (!s.is_null()).then_some(s.cast())
-    }
-
     fn make(c: usize, frame: *mut u8) -> *mut Slab {
         let s = frame.cast::<Slab>();
         let (next, prev, free) = (null_mut(), null_mut(), null_mut());
@@ -248,7 +242,7 @@ mod tests {
             }
             assert_eq!(frames.get(), 1, "one empty frame is kept");
             // SAFETY: the last frame.
-            unsafe { dealloc(class.take_empty().unwrap(), FRAME) };
+            unsafe { dealloc(class.empty.cast(), FRAME) };
             assert!(class.partial.is_null());
         }
     }

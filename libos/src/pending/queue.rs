@@ -14,7 +14,6 @@ use libos_base::{Errno, Result};
 pub mod code {
     pub const SI_USER: i32 = 0;
     pub const SI_KERNEL: i32 = 0x80;
-    pub const SI_QUEUE: i32 = -1;
     pub const SI_TIMER: i32 = -2;
     pub const SI_TKILL: i32 = -6;
 }
@@ -203,7 +202,7 @@ mod tests {
     }
 
     fn user(signo: i32) -> Info {
-        Info { signo, code: code::SI_QUEUE, ..Info::default() }
+        Info { signo, code: -1, ..Info::default() }
     }
 
     #[test]
@@ -266,7 +265,7 @@ mod tests {
 
     #[test]
     fn siginfo_survives_the_round_trip() {
-        let i = Info { signo: 44, errno: 1, code: code::SI_QUEUE, word16: 0x2_0000_0001, word24: u64::MAX - 5 };
+        let i = Info { signo: 44, errno: 1, code: -1, word16: 0x2_0000_0001, word24: u64::MAX - 5 };
         assert_eq!(Info::from_bytes(&i.to_bytes()), i);
     }
 }

@@ -29,10 +29,6 @@ pub const fn process() -> Process {
 }
 
 impl Process {
-    /// Who it is.
-    pub fn credentials(&self) -> Credentials {
-        cred::get()
-    }
     /// Changes who it is, in one step. From the first change on files are checked for it.
     pub fn change_credentials<R>(&self, f: impl FnOnce(&mut Credentials) -> Result<R>) -> Result<R> {
         libos_fs::permission::enforce()?;
@@ -46,11 +42,7 @@ impl Process {
     pub fn files(&self) -> &'static libos_fs::Process {
         libos_fs::process()
     }
-    /// What is done about a signal.
-    pub fn action(&self, signo: i32) -> crate::signal::Action {
-        crate::signal::get_action(signo)
-    }
-    /// Sets that; what was before.
+    /// What is done about a signal, and what shall be from now on.
     pub fn set_action(&self, signo: i32, new: Option<crate::signal::Action>) -> crate::signal::Action {
         crate::signal::set_action(signo, new)
     }

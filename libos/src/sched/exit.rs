@@ -24,8 +24,6 @@ pub fn exit_thread() -> ! {
     check::nothing_held("a thread's end");
     let me = current();
     table::remove(me);
-    me.finished.store(true, SeqCst);
-    super::spawn::FINISHED.wake_all();
     hw::disable_interrupts();
     me.dead.store(true, Relaxed);
     schedule(Leaving::Dead);

@@ -29,11 +29,11 @@ pub use libos_base::thread::PID;
 pub use park::Unpark;
 pub use queue::SLICE_NS;
 pub use run::{barrier_everywhere, on_reschedule_ipi, preempt, preempt_from_interrupt, yield_now};
-pub use spawn::{JoinHandle, spawn_kernel, spawn_program};
 #[cfg(unibody_kernel)]
 pub use spawn::{init, prepare_cpu, run_cpu};
+pub use spawn::{spawn_kernel, spawn_program};
 pub use table::{find, for_each_thread, process_cpu_ns, program_threads};
-pub use thread::{Affinity, Thread, ThreadName, current, current_arc, describe_current, try_current};
+pub use thread::{Thread, current, current_arc, describe_current, try_current};
 
 pub(crate) use cpu::{cpu, this_cpu};
 #[cfg(unibody_kernel)]

@@ -8,29 +8,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::*;
 use libos_base::Result;
-use libos_base::sync::WaitQueue;
-use libos_base::thread::FOREVER;
 
 type Job = Box<dyn FnOnce() + Send>;
-
-/// Waits for kernel threads that end.
-pub(super) static FINISHED: WaitQueue = WaitQueue::new();
-
-/// A kernel thread that was started.
-pub struct JoinHandle(Arc<Thread>);
-
-impl JoinHandle {
-    /// The thread.
-    pub fn thread(&self) -> &Arc<Thread> {
-        &self.0
-    }
-    /// Waits until it has ended.
-    pub fn join(&self) {
-        let done = || self.0.finished.load(SeqCst).then_some(());
-        // Not interruptible and without a deadline, so it cannot fail.
-        let _ = FINISHED.wait(FOREVER, false, done);
-    }
-}
 
 #[cfg(unibody_kernel)]
 fn new_stack() -> Result<(Stack, (usize, usize))> {
@@ -63,7 +42,7 @@ fn start(t: &Arc<Thread>) {
 }
 
 /// Starts a kernel thread. ENOMEM, EAGAIN.
-pub fn spawn_kernel(name: &str, f: impl FnOnce() + Send + 'static) -> Result<JoinHandle> {
+pub fn spawn_kernel(name: &str, f: impl FnOnce() + Send + 'static) -> Result<Arc<Thread>> {
     let job: Job = Box::new(f);
     let argument = Box::into_raw(Box::new(job));
     let made = new_thread(table::new_tid(), false, run_job, argument as usize).and_then(|t| {
@@ -74,7 +53,7 @@ pub fn spawn_kernel(name: &str, f: impl FnOnce() + Send + 'static) -> Result<Joi
     match made {
         Ok(t) => {
             start(&t);
-            Ok(JoinHandle(t))
+            Ok(t)
         }
         Err(e) => {
             // SAFETY: made above; no thread got it.

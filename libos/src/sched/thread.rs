@@ -66,8 +66,6 @@ pub struct Thread {
     /// The locks that it holds.
     #[cfg(all(unibody_kernel, debug_assertions))]
     pub(crate) held: UnsafeCell<libos_base::sync::check::Held>,
-    /// Set once its kernel work ends; [`super::JoinHandle`] waits for it.
-    pub(super) finished: AtomicBool,
 }
 
 // SAFETY: the `UnsafeCell`s have one owner at a time: `held` is the thread's own; `saved_sp` is written by the switch that leaves the thread
@@ -106,7 +104,6 @@ impl Thread {
             signals: ThreadSignals::new(),
             #[cfg(all(unibody_kernel, debug_assertions))]
             held: UnsafeCell::new(libos_base::sync::check::Held::new()),
-            finished: AtomicBool::new(false),
         }))
     }
 
@@ -181,11 +178,6 @@ impl Thread {
     /// The program's TLS pointer.
     pub fn tls(&self) -> usize {
         self.tls.load(Relaxed)
-    }
-
-    /// Bottom and top of the kernel stack (of no use for an idle thread).
-    pub fn kernel_stack(&self) -> (usize, usize) {
-        self.stack_range
     }
 
     /// Changes the running thread's TLS pointer.

@@ -90,7 +90,7 @@ fn worker() -> Result<&'static Arc<Thread>> {
             }
         }
     })?;
-    Ok(WORKER.set(|| t.thread().clone()))
+    Ok(WORKER.set(|| t))
 }
 
 /// Makes an object that has a timer: `make` gets what makes the timer. ENOMEM.

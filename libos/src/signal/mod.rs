@@ -11,7 +11,7 @@ mod post;
 pub mod signalfd;
 
 pub use crate::pending::{
-    Action, Entry, Expiry, Info, Queue, SIG_DFL, SIG_IGN, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, code, sa,
+    Action, Entry, Expiry, Info, Queue, SIG_IGN, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, code, sa,
 };
 pub use libos_base::abi::signal::*;
 pub use mask::{change_mask, set_mask, with_temporary_mask};
@@ -94,9 +94,4 @@ pub fn for_timers<R>(tid: Option<u32>, f: impl FnOnce(&mut Queue) -> R) -> Optio
         None => Some(PROCESS.with_pending(f)),
         Some(tid) => crate::sched::find(tid).map(|t| t.signals.with_pending(f)),
     }
-}
-
-/// Signals pending for the process as a whole.
-pub fn process_pending() -> SigSet {
-    SigSet(PROCESS.pending_set.load(core::sync::atomic::Ordering::SeqCst))
 }
