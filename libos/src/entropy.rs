@@ -1,7 +1,7 @@
 //! Randomness: a ChaCha20 generator, seeded from the processor's generator and virtio-rng, and from the processor again at each request.
 
 use crate::arch::clock::counter;
-use crate::arch::cpu::hardware_random;
+use crate::arch::cpu::{self, hardware_random};
 use libos_base::sync::{IrqSpinLock, class};
 use rand_chacha::ChaCha20Core;
 use rand_chacha::rand_core::SeedableRng;
@@ -77,8 +77,9 @@ pub fn add_hardware(input: &[u8; 32]) {
 pub fn warn_if_weak() {
     if !POOL.lock().hardware {
         libos_base::warn!(
-            "no hardware randomness: this machine has neither RDRAND nor a virtio-rng device; keys made here are guessable. \
-             Add -device virtio-rng-pci or a CPU with RDRAND"
+            "no hardware randomness: this machine has neither {0} nor a virtio-rng device; keys made here are guessable. \
+             Add -device virtio-rng-pci or a CPU with {0}",
+            cpu::GENERATOR
         );
     }
 }

@@ -10,6 +10,7 @@ extern crate alloc;
 extern crate self as libos_base;
 
 pub mod abi;
+mod arch;
 pub mod block;
 pub mod cred;
 pub mod file;

@@ -10,7 +10,7 @@ use libos_base::abi::signal::{DefaultAction as Act, SigSet, default_action};
 use libos_base::sync::{IrqSpinLock, class};
 
 libos_base::abi_struct! {
-    /// The kernel's struct sigaction (x86-64).
+    /// The kernel's struct sigaction.
     Action { handler: usize, flags: usize, restorer: usize, mask: u64, }
 }
 

@@ -13,7 +13,7 @@ const FIELD: usize = 65;
 /// `uname`.
 pub fn uname(out: usize) -> Result<usize> {
     let host = libos_fs::root::hostname();
-    let fields: [&[u8]; 6] = [b"Linux", host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", b"(none)"];
+    let fields: [&[u8]; 6] = [b"Linux", host, RELEASE.as_bytes(), VERSION.as_bytes(), crate::arch::MACHINE, b"(none)"];
     let mut b = [0u8; 6 * FIELD];
     for (slot, text) in b.chunks_mut(FIELD).zip(fields) {
         let n = text.len().min(FIELD - 1);

@@ -256,8 +256,8 @@ crate::upcalls! {
 #[cfg(unibody_kernel)]
 mod context {
     use super::{DEPTH, Held, held};
-    use crate::percpu::{interrupts_off, offset, restore_interrupts};
-    use core::arch::asm;
+    use crate::arch;
+    use crate::percpu::{interrupts_off, restore_interrupts};
 
     pub fn with<R>(f: impl FnOnce(&mut Held) -> R) -> R {
         let enable = interrupts_off();
@@ -268,27 +268,17 @@ mod context {
     }
 
     pub fn in_interrupt() -> bool {
-        let depth: u32;
-        // SAFETY: reads this CPU's word.
-        unsafe { asm!("mov {:e}, gs:[{}]", out(reg) depth, const offset::IN_INTERRUPT, options(nostack, readonly)) };
-        depth != 0
+        arch::interrupt_depth() != 0
     }
 
     pub fn interrupt(begin: bool) {
-        let by = if begin { 1u32 } else { u32::MAX };
-        // SAFETY: one instruction on this CPU's own word.
-        unsafe { asm!("add dword ptr gs:[{}], {:e}", const offset::IN_INTERRUPT, in(reg) by, options(nostack)) };
+        arch::interrupt_depth_add(if begin { 1 } else { -1 });
     }
 
     /// The calls that led here, as far as they are on this thread's kernel stack.
     #[inline(always)]
     pub fn stack() -> [usize; DEPTH] {
-        let (mut frame, bottom, top): (usize, usize, usize);
-        // SAFETY: reads a register and this CPU's words.
-        unsafe {
-            asm!("mov {}, rbp", "mov {}, gs:[{b}]", "mov {}, gs:[{t}]", out(reg) frame, out(reg) bottom, out(reg) top,
-                b = const offset::KSTACK_BOTTOM, t = const offset::KSTACK_TOP, options(nostack, readonly));
-        }
+        let (mut frame, bottom, top) = arch::frame_and_stack();
         let mut calls = [0; DEPTH];
         for call in &mut calls {
             if frame < bottom || frame + 16 > top || !frame.is_multiple_of(8) {

@@ -186,6 +186,9 @@ pub fn rdtsc() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// The name of the generator of random numbers.
+pub const GENERATOR: &str = "RDRAND";
+
 /// A hardware random number, if there is a generator and it answers.
 pub fn hardware_random() -> Option<u64> {
     /// Asked once: under a hypervisor CPUID is slow. 0: not yet; 1: there is none.

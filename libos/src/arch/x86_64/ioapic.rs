@@ -8,7 +8,8 @@ struct Controller {
     pins: u32,
 }
 
-static CONTROLLERS: IrqSpinLock<alloc::vec::Vec<Controller>> = IrqSpinLock::new(class::IOAPICS, alloc::vec::Vec::new());
+static CONTROLLERS: IrqSpinLock<alloc::vec::Vec<Controller>> =
+    IrqSpinLock::new(class::IRQ_CHIPS, alloc::vec::Vec::new());
 
 const MASKED: u64 = 1 << 16;
 const LEVEL: u64 = 1 << 15;

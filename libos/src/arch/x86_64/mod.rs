@@ -1,6 +1,9 @@
 //! x86-64: boot protocols and entry, descriptor tables, traps, the system call entry, page tables, interrupt controllers,
 //! secondary processors.
 
+/// What uname(2) calls it.
+pub const MACHINE: &[u8] = b"x86_64";
+
 #[cfg(unibody_kernel)]
 mod apic;
 #[cfg(unibody_kernel)]

@@ -39,7 +39,6 @@ const fn empty() -> PerCpu {
             this: 0,
             kstack_top: AtomicUsize::new(0),
             kstack_bottom: AtomicUsize::new(0),
-            scratch: AtomicUsize::new(0),
             preempt_count: AtomicU32::new(0),
             work: AtomicU32::new(0),
             cpu: 0,

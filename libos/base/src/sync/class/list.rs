@@ -128,7 +128,7 @@ classes! {
         SIGNALS "signals that wait, of the process or of a thread";
         DISK_RING "a queue of a disk";
         P9_RING "the queue of a host folder";
-        IOAPICS "interrupt controllers";
+        IRQ_CHIPS "interrupt controllers";
         MMIO "addresses given to device registers";
         WALL_CLOCK "what the machine's clock said";
         CONSOLE "the console's ports";

@@ -1,0 +1,21 @@
+//! What locks and preemption need of the processor: words of this CPU's own, interrupts, call chains. The rest of what an
+//! architecture gives is in `libos/src/arch`, with the list of both (`CONTRACT.md`).
+
+#[cfg(all(unibody_kernel, target_arch = "x86_64"))]
+mod x86_64;
+#[cfg(all(unibody_kernel, target_arch = "x86_64"))]
+pub use x86_64::*;
+
+#[cfg(not(unibody_kernel))]
+mod host {
+    pub fn preempt_count_up() {}
+    pub fn preempt_count_down() -> (bool, u32) {
+        (false, 0)
+    }
+    pub fn interrupts_off() -> bool {
+        false
+    }
+    pub fn interrupts_on() {}
+}
+#[cfg(not(unibody_kernel))]
+pub use host::*;

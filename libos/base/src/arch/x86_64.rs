@@ -1,0 +1,70 @@
+//! x86-64: GS points at the per-CPU head.
+
+use crate::percpu::offset;
+use core::arch::asm;
+
+/// Adds one to this CPU's preemption count.
+#[inline(always)]
+pub fn preempt_count_up() {
+    // SAFETY: one instruction on this CPU's own counter; GS always points at the per-CPU head in the kernel.
+    unsafe { asm!("inc dword ptr gs:[{o}]", o = const offset::PREEMPT_COUNT, options(nostack)) };
+}
+
+/// Takes one from it; whether it is zero now, and the work word.
+#[inline(always)]
+pub fn preempt_count_down() -> (bool, u32) {
+    let (zero, work): (u8, u32);
+    // SAFETY: single instructions on this CPU's own words. A switch between them is harmless: the word read is then that of
+    // the CPU the thread runs on now.
+    unsafe {
+        asm!("dec dword ptr gs:[{o}]", "setz {z}", "mov {w:e}, dword ptr gs:[{k}]",
+            o = const offset::PREEMPT_COUNT, k = const offset::WORK, z = out(reg_byte) zero, w = out(reg) work,
+            options(nostack));
+    }
+    (zero != 0, work)
+}
+
+/// Turns interrupts off; whether they were on.
+#[inline(always)]
+pub fn interrupts_off() -> bool {
+    let flags: u64;
+    // SAFETY: reads the flags and turns interrupts off; restored by the caller.
+    unsafe { asm!("pushfq", "pop {}", "cli", out(reg) flags) };
+    flags & 0x200 != 0
+}
+
+/// Turns interrupts on, where they were.
+#[inline(always)]
+pub fn interrupts_on() {
+    // SAFETY: they were on when the caller turned them off.
+    unsafe { asm!("sti") };
+}
+
+/// How many interrupts' handlers run on this CPU.
+#[cfg(debug_assertions)]
+pub fn interrupt_depth() -> u32 {
+    let depth: u32;
+    // SAFETY: reads this CPU's word.
+    unsafe { asm!("mov {:e}, gs:[{}]", out(reg) depth, const offset::IN_INTERRUPT, options(nostack, readonly)) };
+    depth
+}
+
+/// Adds to that.
+#[cfg(debug_assertions)]
+pub fn interrupt_depth_add(by: i32) {
+    // SAFETY: one instruction on this CPU's own word.
+    unsafe { asm!("add dword ptr gs:[{}], {:e}", const offset::IN_INTERRUPT, in(reg) by, options(nostack)) };
+}
+
+/// The frame pointer, and bottom and top of the running thread's kernel stack.
+#[cfg(debug_assertions)]
+#[inline(always)]
+pub fn frame_and_stack() -> (usize, usize, usize) {
+    let (frame, bottom, top): (usize, usize, usize);
+    // SAFETY: reads a register and this CPU's words.
+    unsafe {
+        asm!("mov {}, rbp", "mov {}, gs:[{b}]", "mov {}, gs:[{t}]", out(reg) frame, out(reg) bottom, out(reg) top,
+            b = const offset::KSTACK_BOTTOM, t = const offset::KSTACK_TOP, options(nostack, readonly));
+    }
+    (frame, bottom, top)
+}
