@@ -9,6 +9,7 @@ use core::fmt::Arguments;
 use core::ops::Range;
 use libos_base::Result;
 use libos_base::log::Level;
+use libos_base::rmap::Mappings;
 use libos_base::thread::{Job, Park, Wake};
 use libos_base::upcall::Kernel;
 
@@ -53,14 +54,14 @@ impl Kernel for This {
     fn memory_available() -> usize {
         mm::memory_available()
     }
-    fn write_protect(cache: *const (), pages: Range<u64>) {
-        mm::shrink::write_protect(cache, pages);
+    fn write_protect(file: &Mappings, pages: Range<u64>) {
+        mm::rmap::write_protect(file, pages);
     }
-    fn unmap(cache: *const ()) {
-        mm::shrink::unmap(cache);
+    fn unmap(file: &Mappings) {
+        mm::rmap::unmap(file);
     }
     fn unmap_untouched(want: usize) {
-        mm::shrink::unmap_untouched(want);
+        mm::rmap::unmap_untouched(want);
     }
 }
 

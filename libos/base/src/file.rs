@@ -4,6 +4,7 @@ use crate::abi::{OpenFlags, Stat, Timespec};
 use crate::io::{Sink, Source};
 use crate::page::Page;
 use crate::poll::{Events, Watcher};
+use crate::rmap::Mappings;
 use crate::sync::Provider;
 use crate::{Errno, Result};
 use alloc::string::String;
@@ -106,6 +107,10 @@ pub trait FileLike: Any + Send + Sync {
     /// dirty. Asked under the address space's lock just before the page is mapped: takes only spin locks.
     fn still_page(&self, _index: u64, _page: &Arc<Page>, _write: bool) -> bool {
         true
+    }
+    /// Who maps it, where that is to be known: what gets shorter, or is written back. The same from the first mapping on.
+    fn mappings(&self) -> Option<&Mappings> {
+        None
     }
     /// A descriptor of it is closed: an error that `close` is to tell.
     fn flush(&self) -> Result<()> {

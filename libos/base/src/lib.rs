@@ -24,6 +24,7 @@ pub mod page_tree;
 pub mod percpu;
 pub mod poll;
 pub mod random;
+pub mod rmap;
 pub mod sync;
 pub mod thread;
 pub mod time;

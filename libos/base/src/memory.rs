@@ -5,7 +5,6 @@
 
 use crate::sync::Provider;
 use crate::{Errno, Result, upcall};
-use core::ops::Range;
 
 /// ENOMEM when only the reserve is left.
 pub fn check() -> Result<()> {
@@ -24,18 +23,6 @@ pub static RECLAIM: Provider<fn(usize) -> usize> = Provider::new();
 /// Frees about `pages` of what can be had again; returns how many. Call it without spin locks.
 pub fn reclaim(pages: usize) -> usize {
     RECLAIM.get().map_or(0, |f| f(pages))
-}
-
-/// Pages of the file whose page cache lies at `cache` are about to be written back: takes the right to write away from
-/// all mappings of them. Call it without spin locks.
-pub fn write_protect(cache: *const (), pages: Range<u64>) {
-    upcall::write_protect(cache, pages);
-}
-
-/// Unmaps the pages of the file whose page cache lies at `cache`: who touches them gets what is there then. Call it without
-/// spin locks.
-pub fn unmap(cache: *const ()) {
-    upcall::unmap(cache);
 }
 
 /// Unmaps about `want` pages of files that the program did not touch for long. Call it without spin locks.

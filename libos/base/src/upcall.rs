@@ -81,10 +81,10 @@ upcalls! {
     fn memory_low() -> bool;
     /// Pages that are free, neither kept in reserve nor promised.
     fn memory_available() -> usize;
-    /// See [`crate::memory::write_protect`].
-    fn write_protect(cache: *const (), pages: core::ops::Range<u64>);
-    /// See [`crate::memory::unmap`].
-    fn unmap(cache: *const ());
+    /// See [`crate::rmap::Mappings::write_protect`].
+    fn write_protect(file: &libos_base::rmap::Mappings, pages: core::ops::Range<u64>);
+    /// See [`crate::rmap::Mappings::unmap`].
+    fn unmap(file: &libos_base::rmap::Mappings);
     /// See [`crate::memory::unmap_untouched`].
     fn unmap_untouched(want: usize);
 }
@@ -141,8 +141,8 @@ mod host {
         fn memory_available() -> usize {
             1 << 20
         }
-        fn write_protect(_: *const (), _: core::ops::Range<u64>) {}
-        fn unmap(_: *const ()) {}
+        fn write_protect(_: &crate::rmap::Mappings, _: core::ops::Range<u64>) {}
+        fn unmap(_: &crate::rmap::Mappings) {}
         fn unmap_untouched(_: usize) {}
     }
 }

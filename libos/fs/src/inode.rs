@@ -12,6 +12,7 @@ use libos_base::file::FileLike;
 pub use libos_base::file::SetAttr;
 use libos_base::io::{Sink, Source};
 use libos_base::page::Page;
+use libos_base::rmap::Mappings;
 use libos_base::{Errno, Result};
 
 /// Longest name of one directory entry.
@@ -60,6 +61,8 @@ pub trait Cached: Send + Sync {
     fn resident(&self, bytes: Range<u64>) -> bool;
     /// Whether `page` is still the file's page at `index`; with `write`, it becomes dirty. Takes only spin locks.
     fn still(&self, index: u64, page: &Arc<Page>, write: bool) -> bool;
+    /// Who maps the file.
+    fn mappings(&self) -> &Mappings;
     /// Errors of writing, told once to every open description.
     fn errors(&self) -> &ErrorSeq;
 }
@@ -163,6 +166,11 @@ pub trait Inode: Any + Send + Sync {
     /// it is about to be mapped: takes only spin locks.
     fn still(&self, index: u64, page: &Arc<Page>, write: bool) -> bool {
         self.cache().is_none_or(|c| c.still(index, page, write))
+    }
+
+    /// Who maps the file. The same from the first mapping on.
+    fn mappings(&self) -> Option<&Mappings> {
+        self.cache().map(|c| c.mappings())
     }
 
     /// Where a symbolic link leads when walked.

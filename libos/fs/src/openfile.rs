@@ -16,6 +16,7 @@ use libos_base::file::{self, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::limits;
 use libos_base::page::Page;
+use libos_base::rmap::Mappings;
 use libos_base::sync::{Mutex, Provider, class};
 use libos_base::{Errno, Result};
 
@@ -168,8 +169,8 @@ pub fn resize(path: &Path, len: u64) -> Result<()> {
     Ok(())
 }
 
-/// Tells memory management that a file got shorter: (object, new length).
-pub type OnShrink = fn(&Arc<dyn Inode>, u64);
+/// Tells memory management that a file that is mapped got shorter: who maps it, and the new length.
+pub type OnShrink = fn(&Mappings, u64);
 
 /// Called without any lock of this crate held; filled by the first mapping of a file.
 pub static ON_SHRINK: Provider<OnShrink> = Provider::new();
@@ -179,8 +180,11 @@ pub(crate) fn set_len(inode: &Arc<dyn Inode>, len: u64) -> Result<()> {
     permission::modified(inode)?;
     let shrinks = len < inode.size();
     inode.resize(len)?;
-    if shrinks && let Some(f) = ON_SHRINK.get() {
-        f(inode, len);
+    if shrinks
+        && let Some(mappings) = inode.mappings().filter(|m| !m.is_empty())
+        && let Some(f) = ON_SHRINK.get()
+    {
+        f(mappings, len);
     }
     Ok(())
 }
@@ -279,6 +283,9 @@ impl FileLike for OpenFile {
     }
     fn still_page(&self, index: u64, page: &Arc<Page>, write: bool) -> bool {
         self.path.inode().still(index, page, write)
+    }
+    fn mappings(&self) -> Option<&Mappings> {
+        self.path.inode().mappings()
     }
     fn flush(&self) -> Result<()> {
         if self.flags().writable() { self.path.inode().flush() } else { Ok(()) }

@@ -27,7 +27,7 @@ mod oom;
 pub mod program;
 pub mod remap;
 mod rlimit;
-pub mod shrink;
+pub mod rmap;
 pub mod slab;
 mod space;
 pub mod table;

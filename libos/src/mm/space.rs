@@ -182,9 +182,9 @@ impl Space {
 
     /// Removes every mapping in the range.
     pub fn unmap(&mut self, range: Range<usize>, garbage: &mut Garbage) {
-        let mut any = false;
-        while let Some((r, vma)) = self.vmas.take(range.clone()) {
-            any = true;
+        let mut rest = range.clone();
+        while let Some((r, vma)) = self.vmas.take(rest.clone()) {
+            rest.start = r.end;
             let own = self.zap(r.clone());
             if vma.flags.contains(Flags::PROMISED) {
                 commit::settle(r.len() / PAGE_SIZE - own);
@@ -193,7 +193,7 @@ impl Space {
                 garbage.0.push(f);
             }
         }
-        if any {
+        if rest.start > range.start {
             let limits = self.vmas.surroundings(range.clone());
             self.flush_and_unlink(range, limits);
         }

@@ -1,8 +1,11 @@
 //! The program's mappings as an ordered map. Pure logic: no page tables, no locks.
 
+mod by_file;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use by_file::Node;
 use core::ops::Range;
 use libos_base::file::FileLike;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START};
@@ -96,8 +99,8 @@ pub struct Vma {
 
 /// All mappings: page-aligned, not overlapping, merged where neighbours are alike.
 pub struct VmaMap {
-    /// Boxed: nodes stay small.
-    map: BTreeMap<usize, Box<Vma>>,
+    /// Boxed: the tree's own nodes stay small.
+    map: BTreeMap<usize, Box<Node>>,
     /// New mappings are placed below this, top down.
     base: usize,
     /// Every hole between here and `base` is at most `hole` long: where the search starts.
@@ -134,18 +137,18 @@ impl VmaMap {
 
     /// The mapping that `addr` lies in, and its start.
     pub fn find(&self, addr: usize) -> Option<(usize, &Vma)> {
-        self.map.range(..=addr).next_back().filter(|(_, v)| addr < v.end).map(|(&s, v)| (s, &**v))
+        self.map.range(..=addr).next_back().filter(|(_, n)| addr < n.vma.end).map(|(&s, n)| (s, &n.vma))
     }
 
     /// The mappings that overlap `range`, in order.
     pub fn overlapping(&self, range: Range<usize>) -> impl Iterator<Item = (usize, &Vma)> {
         let first = self.find(range.start).map_or(range.start, |(s, _)| s);
-        self.map.range(first..range.end.max(first)).map(|(&s, v)| (s, &**v))
+        self.map.range(first..range.end.max(first)).map(|(&s, n)| (s, &n.vma))
     }
 
     /// All, in order.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Vma)> {
-        self.map.iter().map(|(&s, v)| (s, &**v))
+        self.map.iter().map(|(&s, n)| (s, &n.vma))
     }
 
     /// Whether every byte of the range is mapped.
@@ -167,7 +170,7 @@ impl VmaMap {
 
     /// The unmapped space around `range`, the range included (which must be unmapped): where page tables may go.
     pub fn surroundings(&self, range: Range<usize>) -> Range<usize> {
-        let below = self.map.range(..range.start).next_back().map_or(0, |(_, v)| v.end);
+        let below = self.map.range(..range.start).next_back().map_or(0, |(_, n)| n.vma.end);
         let above = self.map.range(range.end..).next().map_or(PROGRAM_END + PAGE_SIZE, |(&s, _)| s);
         below..above
     }
@@ -175,23 +178,27 @@ impl VmaMap {
     /// Adds a mapping where nothing is, merging it with its neighbours.
     pub fn insert(&mut self, start: usize, vma: Vma) {
         debug_assert!(start < vma.end && self.is_free(start..vma.end));
-        let (mut start, mut vma) = (start, vma);
-        if let Some((&s, below)) = self.map.range(..start).next_back()
-            && below.end == start
-            && alike(s, below, &vma)
-        {
-            vma.kind = below.kind.clone();
-            self.map.remove(&s);
-            start = s;
-        }
+        let mut vma = vma;
         if let Some(above) = self.map.get(&vma.end)
-            && alike(start, &vma, above)
+            && alike(start, &vma, &above.vma)
+            && let Some(above) = self.pull(vma.end)
         {
-            let end = above.end;
-            self.map.remove(&vma.end);
-            vma.end = end;
+            vma.end = above.end;
         }
-        self.map.insert(start, Box::new(vma));
+        if let Some((&s, below)) = self.map.range(..start).next_back()
+            && below.vma.end == start
+            && alike(s, &below.vma, &vma)
+        {
+            self.set_end(s, vma.end);
+        } else {
+            self.put(start, vma);
+        }
+    }
+
+    fn set_end(&mut self, start: usize, end: usize) {
+        if let Some(n) = self.map.get_mut(&start) {
+            n.vma.end = end;
+        }
     }
 
     /// Takes out the lowest piece of a mapping that lies in `range`, splitting as needed. Call until `None`.
@@ -199,19 +206,17 @@ impl VmaMap {
         if range.is_empty() {
             return None;
         }
-        let (start, _) = self.overlapping(range.clone()).next()?;
-        let mut vma = *self.map.remove(&start)?;
-        let mut start = start;
-        if start < range.start {
-            let rest = Vma { kind: vma.kind.advanced(range.start - start), ..vma.clone() };
-            vma.end = range.start;
-            self.map.insert(start, Box::new(vma));
-            vma = rest;
-            start = range.start;
-        }
+        let (start, whole) = self.overlapping(range.clone()).next()?;
+        let (start, mut vma) = if start < range.start {
+            let rest = Vma { kind: whole.kind.advanced(range.start - start), ..whole.clone() };
+            self.set_end(start, range.start);
+            (range.start, rest)
+        } else {
+            (start, self.pull(start)?)
+        };
         if vma.end > range.end {
             let rest = Vma { kind: vma.kind.advanced(range.end - start), ..vma.clone() };
-            self.map.insert(range.end, Box::new(rest));
+            self.put(range.end, rest);
             vma.end = range.end;
         }
         if vma.end > self.hint && vma.end <= self.base {
@@ -226,12 +231,13 @@ impl VmaMap {
         let top = self.base.min(ceiling);
         let remember = ceiling >= self.base;
         let (mut at, mut hole) = if remember && len > self.hole { (self.hint, self.hole) } else { (top, 0) };
-        for (&s, v) in self.map.range(..at).rev() {
-            if v.end < at {
-                if at - v.end >= len {
+        for (&s, n) in self.map.range(..at).rev() {
+            let end = n.vma.end;
+            if end < at {
+                if at - end >= len {
                     return Some(self.found(at - len, hole, remember));
                 }
-                hole = hole.max(at - v.end);
+                hole = hole.max(at - end);
             }
             at = at.min(s);
         }

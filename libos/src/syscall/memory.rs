@@ -90,7 +90,7 @@ fn checked(
     offset: i64,
     flags: &mut Flags,
 ) -> Result<(Arc<dyn FileLike>, u64)> {
-    ON_SHRINK.provide(&(crate::mm::shrink::file_shrunk as OnShrink));
+    ON_SHRINK.provide(&(crate::mm::rmap::file_shrunk as OnShrink));
     let access = file.flags();
     // A negative offset is a huge unsigned one.
     (offset as u64).checked_add(len as u64).filter(|&e| e <= i64::MAX as u64).ok_or(Errno::EOVERFLOW)?;

@@ -14,11 +14,13 @@ pub const PREFIX: &str = "checked/";
 const SHORT: &[&str] = &[
     "program/disk_direct",
     "program/disk_mmap",
+    "program/disk_mmap_truncate",
     "program/epoll_nested",
     "program/files_names",
     "program/files_space",
     "program/futex",
     "program/mmap_file",
+    "program/mmap_truncate",
     "program/netlink",
     "program/pipes",
     "program/signals_timers",

@@ -25,6 +25,7 @@ const PROGRAMS: &[&str] = &[
     "files_stat",
     "files_stdio",
     "mmap_file",
+    "mmap_truncate",
     "share",
 ];
 

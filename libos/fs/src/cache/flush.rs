@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::page::Page;
-use libos_base::{Errno, Result, memory};
+use libos_base::{Errno, Result};
 
 impl FileCache {
     /// Hands the dirty pages of these bytes to the storage and waits until it has them. The first error is told here, and
@@ -46,8 +46,8 @@ impl FileCache {
         loop {
             self.tree.lock().collect(&range, &mut indices, &mut pages);
             let (Some(&first), Some(&last)) = (indices.first(), indices.last()) else { break };
-            if self.mapped.load(Relaxed) {
-                memory::write_protect((&raw const *self).cast(), first..last + 1);
+            if self.mapped_writable.load(Relaxed) {
+                self.mappings.write_protect(first..last + 1);
                 self.zero_tail(&indices, &pages);
             }
             match backing.write_scattered(&indices, &pages) {

@@ -42,6 +42,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use fill::Streams;
 use libos_base::Result;
 use libos_base::page::Page;
+use libos_base::rmap::Mappings;
 use libos_base::sync::{Leveled, SpinLock, WaitQueue, class};
 use tree::{PAGE, Tree, pages_of};
 
@@ -95,8 +96,9 @@ pub struct FileCache {
     filled: WaitQueue,
     writer: Leveled<level::Writing, ()>,
     storing: Leveled<level::Storing, ()>,
+    mappings: Mappings,
     /// Whether a page was ever mapped writable.
-    mapped: AtomicBool,
+    mapped_writable: AtomicBool,
     /// Whether it is in the list of dirty files. Changed under that list's lock.
     listed: AtomicBool,
     /// No name leads to the file.
@@ -119,7 +121,8 @@ impl FileCache {
             filled: WaitQueue::new(),
             writer: Leveled::new(class::CACHE_WRITER, ()),
             storing: Leveled::new(class::CACHE_STORING, ()),
-            mapped: AtomicBool::new(false),
+            mappings: Mappings::new(),
+            mapped_writable: AtomicBool::new(false),
             listed: AtomicBool::new(false),
             orphan: AtomicBool::new(false),
             pattern: AtomicU8::new(Pattern::Normal as u8),
@@ -178,7 +181,7 @@ impl FileCache {
             if !for_write {
                 return Ok(Some(page));
             }
-            self.mapped.store(true, Relaxed);
+            self.mapped_writable.store(true, Relaxed);
             if self.mark(index, &page) {
                 self.throttle(may);
                 return Ok(Some(page));
@@ -225,6 +228,9 @@ impl Cached for FileCache {
         }
         let t = self.tree.lock();
         index < pages_of(t.size) && t.is(index, page)
+    }
+    fn mappings(&self) -> &Mappings {
+        &self.mappings
     }
     fn errors(&self) -> &ErrorSeq {
         &self.errors

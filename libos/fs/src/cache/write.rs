@@ -261,6 +261,6 @@ impl FileCache {
             let _s = self.storing.lock(&mut may);
             self.drop_pages(&(0..u64::MAX), Which::Clean);
         }
-        libos_base::memory::unmap((&raw const *self).cast());
+        self.mappings.unmap();
     }
 }

@@ -10,6 +10,7 @@ use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
 use libos_base::page_tree::{PageTree, new_leaf};
+use libos_base::rmap::Mappings;
 use libos_base::sync::{Mutex, SpinLock, class};
 use libos_base::{Errno, Result};
 
@@ -29,6 +30,7 @@ pub struct Data {
     fs: Arc<RamFs>,
     inner: SpinLock<Inner>,
     writer: Mutex<()>,
+    pub mappings: Mappings,
 }
 
 /// What lies under one page of a file.
@@ -70,7 +72,8 @@ impl Data {
     /// Empty.
     pub fn new(fs: Arc<RamFs>) -> Self {
         let inner = Inner { len: 0, base: &[], pages: PageTree::new() };
-        Self { fs, inner: SpinLock::new(class::RAMFS_PAGES, inner), writer: Mutex::new(class::RAMFS_WRITER, ()) }
+        let (inner, writer) = (SpinLock::new(class::RAMFS_PAGES, inner), Mutex::new(class::RAMFS_WRITER, ()));
+        Self { fs, inner, writer, mappings: Mappings::new() }
     }
     /// Replaces the content by these bytes, read where they are.
     pub fn set_base(&self, base: &'static [u8]) {

@@ -24,6 +24,7 @@ use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
+use libos_base::rmap::Mappings;
 use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 
@@ -373,6 +374,9 @@ impl Inode for RamInode {
     fn still(&self, index: u64, page: &Arc<Page>, _write: bool) -> bool {
         // Each mapping of the program's file has pages of its own: nobody writes to them.
         self.data().map_or(matches!(self.body, Body::Program), |d| d.holds(index, page))
+    }
+    fn mappings(&self) -> Option<&Mappings> {
+        self.data().ok().map(|d| &d.mappings)
     }
 
     fn follow(&self) -> Result<Follow> {

@@ -78,7 +78,7 @@ classes! {
         DISK_GEOMETRY "one change of a disk's size at a time";
     }
     Blocking "memory" {
-        SPACE "mappings and page tables of the program; a fault takes it whatever else is held";
+        SPACE "mappings and page tables of the program, and the reverse map: who maps a file; a fault takes it whatever else is held";
     }
     Spin "tables" {
         FD_TABLE "descriptors";

@@ -1,0 +1,4 @@
+// The same on a disk.
+//@ disk 64M
+//@ smp 2
+#include "mmap_truncate.c"
