@@ -1,14 +1,14 @@
 //! The interface ioctls that programs still use (netdevice(7)): two interfaces, `lo` and `eth0`.
 
 use crate::net::Net;
-use crate::stack::conn::Ifc;
+use crate::stack::interface::InterfaceId;
 use alloc::vec::Vec;
 use libos_base::abi::ioctl::{
     SIOCGIFADDR, SIOCGIFBRDADDR, SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFMETRIC, SIOCGIFMTU,
     SIOCGIFNAME, SIOCGIFNETMASK, SIOCGIFTXQLEN,
 };
 use libos_base::{Errno, Result, user};
-use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, Ipv4Address};
+use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address};
 
 /// IFF_RUNNING and IFF_LOWER_UP: the cable is in.
 pub const RUNNING: u32 = 0x40 | 0x10000;
@@ -36,20 +36,20 @@ pub fn interfaces(net: &Net) -> Vec<IfInfo> {
             index: 1,
             name: "lo",
             flags: LO_FLAGS,
-            mtu: crate::stack::LO_MTU as u32,
+            mtu: crate::stack::interface::LO_MTU as u32,
             mac: [0; 6],
-            addrs: st.lo.iface.ip_addrs().to_vec(),
+            addrs: st.interfaces.lo.smoltcp.ip_addrs().to_vec(),
             gateways: [None; 2],
         });
-        let mtu = st.mtu(Ifc::Eth) as u32;
-        if let Some(e) = &st.eth {
-            let HardwareAddress::Ethernet(mac) = e.iface.hardware_addr() else { return v };
-            let addrs = e.iface.ip_addrs().to_vec();
-            let routes = e.iface.routes();
+        let mtu = st.interfaces.mtu(InterfaceId::Eth) as u32;
+        if let Some(e) = &st.interfaces.eth {
+            let Some(mac) = e.mac() else { return v };
+            let addrs = e.smoltcp.ip_addrs().to_vec();
+            let routes = e.smoltcp.routes();
             let gateways = [routes.get_default_ipv4_route(), routes.get_default_ipv6_route()];
             let gateways = gateways.map(|r| r.map(|r| r.via_router));
-            let flags = ETH_FLAGS | if st.cable { RUNNING } else { 0 };
-            v.push(IfInfo { index: 2, name: "eth0", flags, mtu, mac: mac.0, addrs, gateways });
+            let flags = ETH_FLAGS | if st.interfaces.cable { RUNNING } else { 0 };
+            v.push(IfInfo { index: 2, name: "eth0", flags, mtu, mac, addrs, gateways });
         }
         v
     })

@@ -2,7 +2,7 @@
 //! sends. Membership is ours alone: no IGMP or MLD report tells routers and switches of it.
 
 use crate::stack::Stack;
-use crate::stack::conn::Ifc;
+use crate::stack::interface::InterfaceId;
 use crate::stack::sock::Kind;
 use alloc::vec::Vec;
 use libos_base::abi::{ip_option, ipv6_option, sol};
@@ -19,7 +19,7 @@ const MOST: usize = 20;
 pub type Group = [u8; 17];
 
 /// See [`Group`].
-pub fn group(a: &IpAddress, ifc: Ifc) -> Group {
+pub fn group(a: &IpAddress, ifc: InterfaceId) -> Group {
     let mut g = [ifc as u8; 17];
     g[..16].copy_from_slice(&match a {
         IpAddress::Ipv4(a) => a.to_ipv6_mapped().octets(),
@@ -38,31 +38,22 @@ pub struct Multicast {
 }
 
 impl Stack {
-    /// The interface with an index; ENODEV.
-    pub fn by_index(&self, index: u32) -> Result<Ifc> {
-        match index {
-            1 => Ok(Ifc::Lo),
-            2 if self.eth.is_some() => Ok(Ifc::Eth),
-            _ => Err(Errno::ENODEV),
-        }
-    }
-
     /// The interface that an index, else an address, else the route to the group says.
-    fn pick(&self, index: u32, addr: [u8; 4], group: &IpAddress) -> Result<Ifc> {
+    fn pick(&self, index: u32, addr: [u8; 4], group: &IpAddress) -> Result<InterfaceId> {
         let addr = IpAddress::Ipv4(addr.into());
         if index != 0 {
-            self.by_index(index)
+            self.interfaces.by_index(index)
         } else if addr.is_unspecified() {
-            self.route(group).map(|r| r.0).map_err(|_| Errno::ENODEV)
-        } else if self.is_local(&addr) {
-            Ok(if crate::stack::is_loopback(&addr) { Ifc::Lo } else { Ifc::Eth })
+            self.interfaces.route(group).map(|r| r.0).map_err(|_| Errno::ENODEV)
+        } else if self.interfaces.is_local(&addr) {
+            Ok(if crate::stack::interface::is_loopback(&addr) { InterfaceId::Lo } else { InterfaceId::Eth })
         } else {
             Err(Errno::ENODEV)
         }
     }
 
     /// Whether anybody here is a member; everybody is of the group of all hosts.
-    pub fn joined(&self, ifc: Ifc, a: &IpAddress) -> bool {
+    pub fn joined(&self, ifc: InterfaceId, a: &IpAddress) -> bool {
         let all = match a {
             IpAddress::Ipv4(a) => *a == Ipv4Address::new(224, 0, 0, 1),
             IpAddress::Ipv6(a) => matches!(a.segments(), [0xff01 | 0xff02, 0, 0, 0, 0, 0, 0, 1]),
@@ -126,7 +117,7 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
             Err(_) if !none => Err(if v6 { Errno::ENODEV } else { Errno::EADDRNOTAVAIL }),
             ifc => {
                 let m = st.multicast(sid)?;
-                m.via[usize::from(v6)] = if none { 0 } else { ifc.map_or(0, |i| i as u32 + 1) };
+                m.via[usize::from(v6)] = if none { 0 } else { ifc.map_or(0, InterfaceId::index) };
                 if !v6 {
                     m.source = addr;
                 }
@@ -138,7 +129,7 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
         }
         ip_option::DROP_MEMBERSHIP | ipv6_option::DROP_MEMBERSHIP | MCAST_LEAVE_GROUP if a.is_multicast() => {
             // On the interface that is named, or on the first that is found.
-            let g = group(&a, ifc.unwrap_or(Ifc::Lo));
+            let g = group(&a, ifc.unwrap_or(InterfaceId::Lo));
             let mine = |m: &(u32, Group)| m.0 == sid && m.1[..16] == g[..16] && (none || ifc.is_ok() && m.1 == g);
             match st.groups.iter().position(mine) {
                 Some(i) => {

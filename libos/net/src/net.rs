@@ -4,7 +4,7 @@ use crate::config::{Hooks, NetConfig};
 use crate::device::NetDevice;
 use crate::rtnetlink::Monitor;
 use crate::socket::Wait;
-use crate::stack::{Shared, Stack};
+use crate::stack::{Shared, Stack, instant};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -53,9 +53,9 @@ impl Net {
         hooks: Arc<dyn Hooks>,
         clock: fn() -> u64,
     ) -> Arc<Self> {
-        let mut stack = Stack::new(hooks.clone(), config.memory, clock());
+        let mut stack = Stack::new(config.memory, clock());
         if let Some(d) = &dev {
-            stack.attach(&**d);
+            stack.interfaces.attach(&**d, instant(stack.now));
             stack.configure(config);
         }
         Arc::new(Self {
@@ -93,7 +93,7 @@ impl Net {
 
     fn unlock(&self, mut inner: MutexGuard<'_, Inner>) {
         let st = &inner.stack;
-        if st.dirty.is_empty() && st.dirty_udp.is_empty() && st.lo.queue.is_empty() && st.wakes.is_empty() {
+        if st.dirty.is_empty() && st.dirty_udp.is_empty() && st.interfaces.lo.queue.is_empty() && st.wakes.is_empty() {
             return;
         }
         let Inner { stack, dev } = &mut *inner;
@@ -115,7 +115,7 @@ impl Net {
         let Inner { stack, dev } = &mut *inner;
         if self.link_news.load(Ordering::Relaxed) && self.link_news.swap(false, Ordering::Acquire) {
             let up = dev.as_ref().is_some_and(|d| d.link_up());
-            stack.control.news |= up != core::mem::replace(&mut stack.cable, up);
+            stack.control.news |= up != core::mem::replace(&mut stack.interfaces.cable, up);
         }
         let next = stack.pump(dev.as_deref_mut(), true);
         let changed = core::mem::take(&mut stack.control.news);

@@ -107,7 +107,7 @@ fn set_device(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Result<()> {
         DEVICES.iter().rposition(same).filter(|&i| i > 0 || matches!(value, [] | [0, ..])).ok_or(Errno::ENODEV)? as u32
     };
     if index != 0 {
-        st.by_index(index)?;
+        st.interfaces.by_index(index)?;
     }
     let s = st.sock(sid)?;
     // Who is bound already must not change it himself.

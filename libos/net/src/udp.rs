@@ -319,7 +319,7 @@ fn put(out: &mut Vec<(i32, i32, Vec<u8>)>, wanted: u8, level: i32, kind: i32, da
 
 /// The control messages about the header that the socket asks for.
 fn tell_header(d: &Datagram, o: &ipopts::Values, out: &mut Vec<(i32, i32, Vec<u8>)>) {
-    let index = (d.ifc as u32 + 1).to_le_bytes();
+    let index = d.ifc.index().to_le_bytes();
     let mut info = [0; 20];
     if let IpAddress::Ipv4(a) = d.to {
         info[..4].copy_from_slice(&index);

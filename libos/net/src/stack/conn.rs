@@ -1,6 +1,7 @@
 //! One TCP connection: a smoltcp socket alone in its set, and what Linux keeps beside the protocol.
 
 use super::Shared;
+use super::interface::InterfaceId;
 use crate::frame::Tuple;
 use crate::ipopts;
 use crate::phy::{Report, before};
@@ -22,13 +23,6 @@ pub enum Owner {
     Sock(u32),
     /// The program has closed it; the protocol finishes alone.
     Orphan,
-}
-
-/// Which interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ifc {
-    Lo,
-    Eth,
 }
 
 /// Socket options that outlive the switch from listening to accepted: the child inherits them, as on Linux.
@@ -90,7 +84,7 @@ pub struct Conn {
     pub set: SocketSet<'static>,
     pub handle: SocketHandle,
     pub tuple: Tuple,
-    pub ifc: Ifc,
+    pub ifc: InterfaceId,
     pub owner: Owner,
     /// Whom to tell; a connection in a backlog has its listener's.
     pub shared: Option<Arc<Shared>>,
@@ -173,7 +167,7 @@ impl Conn {
         set: SocketSet<'static>,
         handle: SocketHandle,
         tuple: Tuple,
-        ifc: Ifc,
+        ifc: InterfaceId,
         owner: Owner,
         opts: TcpOpts,
         now: u64,
@@ -243,7 +237,7 @@ impl Conn {
         self.tcp_mut().set_hop_limit(Some(hops.max(1)));
         // On loopback an ACK costs nothing and waiting for one does.
         let delay = match (self.ifc, self.opts.quickack) {
-            (Ifc::Lo, _) => None,
+            (InterfaceId::Lo, _) => None,
             (_, true) => Some(10),
             (_, false) => Some(40),
         };

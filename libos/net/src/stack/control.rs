@@ -1,6 +1,7 @@
 //! Addresses: DHCP, static ones, IPv6 link-local and advertised ones, name servers.
 
-use super::{Port, Stack, instant};
+use super::interface::Interface;
+use super::{Stack, instant};
 use crate::config::{Ip4, Ip6, NetConfig};
 use crate::device::NetDevice;
 use crate::phy::{Card, FrameSink, Nowhere, OneSlot, Report};
@@ -9,7 +10,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 use libos_base::time::NS;
-use smoltcp::iface::{Interface, SocketHandle};
+use smoltcp::iface::{self, SocketHandle};
 use smoltcp::socket::dhcpv4;
 use smoltcp::wire::{IpAddress, IpCidr, Ipv4Cidr, Ipv6Address, Ipv6Cidr};
 
@@ -17,7 +18,7 @@ use smoltcp::wire::{IpAddress, IpCidr, Ipv4Cidr, Ipv6Address, Ipv6Cidr};
 pub struct Control {
     /// Router solicitation and advertised addresses have an interface of their own: on the one that carries
     /// connections their timers would be every connection's.
-    slaac: Option<Box<Interface>>,
+    slaac: Option<Box<iface::Interface>>,
     pub dhcp: Option<SocketHandle>,
     /// Something arrived that may have changed it.
     pub changed: bool,
@@ -62,16 +63,16 @@ impl Stack {
             let servers: Vec<IpAddress> = config.dns.iter().map(|a| (*a).into()).collect();
             self.set_dns(&servers);
         }
-        let Some(eth) = &mut self.eth else { return };
-        let smoltcp::wire::HardwareAddress::Ethernet(mac) = eth.iface.hardware_addr() else { return };
-        let link_local = link_local(&mac.0);
+        let Some(eth) = &mut self.interfaces.eth else { return };
+        let Some(mac) = eth.mac() else { return };
+        let link_local = link_local(&mac);
         if config.ip6 != Ip6::None {
-            eth.iface.update_ip_addrs(|a| {
+            eth.smoltcp.update_ip_addrs(|a| {
                 let _ = a.push(IpCidr::Ipv6(Ipv6Cidr::new(link_local, 64)));
             });
         }
         if config.ip6 == Ip6::Auto {
-            let mut own = Port::new(eth.link, eth.iface.hardware_addr(), true, instant(self.now)).iface;
+            let mut own = Interface::new(eth.link, eth.smoltcp.hardware_addr(), true, instant(self.now)).smoltcp;
             own.update_ip_addrs(|a| {
                 let _ = a.push(IpCidr::Ipv6(Ipv6Cidr::new(link_local, 64)));
             });
@@ -79,12 +80,12 @@ impl Stack {
         }
         if let Ip6::Static { addr, prefix, gateway } = config.ip6 {
             if unicast(IpAddress::Ipv6(addr)) && prefix <= 128 {
-                eth.iface.update_ip_addrs(|a| {
+                eth.smoltcp.update_ip_addrs(|a| {
                     let _ = a.push(IpCidr::Ipv6(Ipv6Cidr::new(addr, prefix)));
                 });
             }
             if let Some(g) = gateway {
-                let _ = eth.iface.routes_mut().add_default_ipv6_route(g);
+                let _ = eth.smoltcp.routes_mut().add_default_ipv6_route(g);
             }
         }
         match config.ip4 {
@@ -104,8 +105,8 @@ impl Stack {
     }
 
     fn set_ip4(&mut self, addr: Option<Ipv4Cidr>, gateway: Option<smoltcp::wire::Ipv4Address>) {
-        let Some(eth) = &mut self.eth else { return };
-        eth.iface.update_ip_addrs(|a| {
+        let Some(eth) = &mut self.interfaces.eth else { return };
+        eth.smoltcp.update_ip_addrs(|a| {
             a.retain(|c| matches!(c, IpCidr::Ipv6(_)));
             if let Some(addr) = addr {
                 // First: it is the one that most packets look for.
@@ -113,9 +114,9 @@ impl Stack {
             }
         });
         self.neighbors.forget();
-        eth.iface.routes_mut().remove_default_ipv4_route();
+        eth.smoltcp.routes_mut().remove_default_ipv4_route();
         if let Some(g) = gateway {
-            let _ = eth.iface.routes_mut().add_default_ipv4_route(g);
+            let _ = eth.smoltcp.routes_mut().add_default_ipv4_route(g);
         }
         self.control.news = true;
     }
@@ -133,12 +134,12 @@ impl Stack {
 
     /// Polls DHCP and neighbor discovery when due.
     pub fn run_control(&mut self, dev: Option<&mut (dyn NetDevice + 'static)>) {
-        if self.eth.is_none() || !(self.control.changed || self.now >= self.control.next_at) {
+        if self.interfaces.eth.is_none() || !(self.control.changed || self.now >= self.control.next_at) {
             return;
         }
         self.control.changed = false;
         let now = instant(self.now);
-        let Some(eth) = &mut self.eth else { return };
+        let Some(eth) = &mut self.interfaces.eth else { return };
         let mut nowhere = Nowhere;
         let mut card;
         let sink: &mut dyn FrameSink = match dev {
@@ -149,19 +150,19 @@ impl Stack {
             None => &mut nowhere,
         };
         let mut slot = OneSlot { link: eth.link, rx: None, sink, report: Report::default() };
-        eth.iface.poll_egress(now, &mut slot, &mut eth.control);
-        let mut again = eth.iface.poll_at(now, &eth.control);
+        eth.smoltcp.poll_egress(now, &mut slot, &mut eth.control);
+        let mut again = eth.smoltcp.poll_at(now, &eth.control);
         if let Some(own) = &mut self.control.slaac {
             own.poll_maintenance(now);
             own.poll_egress(now, &mut slot, &mut eth.empty);
-            self.control.news |= copy_advertised(own, &mut eth.iface);
+            self.control.news |= copy_advertised(own, &mut eth.smoltcp);
             // What smoltcp asks for in the past is a state in which it waits for an advertisement.
             let at = own.poll_at(now, &eth.empty).filter(|&t| t > now);
             again = again.into_iter().chain(at).min();
         }
         let asked = slot.report.asked;
         self.neighbor_asked(asked);
-        let Some(eth) = &mut self.eth else { return };
+        let Some(eth) = &mut self.interfaces.eth else { return };
         let mut lease = None;
         if let Some(h) = self.control.dhcp {
             lease = eth.control.get_mut::<dhcpv4::Socket>(h).poll().map(|e| match e {
@@ -195,7 +196,7 @@ impl Stack {
 }
 
 /// Takes advertised addresses and the default route over from the soliciting interface. Whether anything changed.
-fn copy_advertised(from: &Interface, to: &mut Interface) -> bool {
+fn copy_advertised(from: &iface::Interface, to: &mut iface::Interface) -> bool {
     let advertised = |c: &IpCidr| matches!(c, IpCidr::Ipv6(c) if c.address().segments()[0] & 0xffc0 != 0xfe80);
     let same = from.ip_addrs().iter().filter(|c| advertised(c)).eq(to.ip_addrs().iter().filter(|c| advertised(c)));
     let route = from.routes().get_default_ipv6_route();
@@ -222,7 +223,7 @@ impl Stack {
     /// A router advertisement.
     pub fn advertisement(&mut self, raw: &[u8]) {
         let now = instant(self.now);
-        if let (Some(own), Some(eth)) = (&mut self.control.slaac, &mut self.eth) {
+        if let (Some(own), Some(eth)) = (&mut self.control.slaac, &mut self.interfaces.eth) {
             let mut slot = OneSlot { link: eth.link, rx: Some(raw), sink: &mut Nowhere, report: Report::default() };
             own.poll_ingress_single(now, &mut slot, &mut eth.empty);
             self.control.changed = true;

@@ -2,7 +2,7 @@
 //! brings it back makes the connection. A flood of SYNs then costs neither memory nor anybody's place.
 
 use super::Stack;
-use super::conn::Ifc;
+use super::interface::InterfaceId;
 use super::memory::LEAST;
 use super::reply::Segment;
 use super::sock::Kind;
@@ -32,7 +32,7 @@ impl Stack {
     }
 
     /// Answers a SYN for the listening socket `sid` without keeping anything.
-    pub fn send_cookie(&mut self, sid: u32, ifc: Ifc, raw: &[u8], t: &Tcp) {
+    pub fn send_cookie(&mut self, sid: u32, ifc: InterfaceId, raw: &[u8], t: &Tcp) {
         let Some(sock) = self.socks.get(sid) else { return };
         // The connection's buffer will be this large at least, however little memory there is then.
         let window = if sock.opts.rcvbuf > 0 { sock.opts.rcvbuf.min(LEAST.0) } else { LEAST.0 } as u16;
@@ -40,13 +40,13 @@ impl Stack {
         let index = MSS.iter().rposition(|&m| m <= theirs).unwrap_or(0) as u32;
         let seq = self.cookie(&t.tuple, t.seq, self.minute(), index);
         let headers = if t.tuple.local.version() == smoltcp::wire::IpVersion::Ipv4 { 40 } else { 60 };
-        let mss = (self.mtu(ifc) - headers) as u16;
+        let mss = (self.interfaces.mtu(ifc) - headers) as u16;
         self.cookies_until = self.now + VALID;
         self.answer(ifc, raw, &t.tuple, Segment { flags: SYN | ACK, seq, ack: t.seq.wrapping_add(1), window, mss });
     }
 
     /// A segment with an ACK for a listening socket. Whether it was dealt with: it brings a cookie back.
-    pub fn cookie_in(&mut self, sid: u32, ifc: Ifc, raw: &[u8], t: &Tcp) -> bool {
+    pub fn cookie_in(&mut self, sid: u32, ifc: InterfaceId, raw: &[u8], t: &Tcp) -> bool {
         let (isn, irs) = (t.ack.wrapping_sub(1), t.seq.wrapping_sub(1));
         let (index, minute) = (isn >> 24 & 7, self.minute());
         let ours = |m| self.cookie(&t.tuple, irs, m, index) == isn;

@@ -1,6 +1,7 @@
 //! Frames out, timers, and what follows when a connection's state has changed.
 
-use super::conn::{Change, Conn, Ifc, Owner};
+use super::conn::{Change, Conn, Owner};
+use super::interface::InterfaceId;
 use super::{Stack, instant};
 use crate::device::NetDevice;
 use crate::phy::{Card, FrameSink, Nowhere, OneSlot, Report};
@@ -23,7 +24,7 @@ impl Stack {
         let mut more = false;
         if receive && let Some(d) = dev.as_deref_mut() {
             let mut n = 0;
-            while n < BATCH && d.receive(&mut |f, ok| self.ingress(Ifc::Eth, f, ok)) {
+            while n < BATCH && d.receive(&mut |f, ok| self.ingress(InterfaceId::Eth, f, ok)) {
                 n += 1;
             }
             more = n == BATCH;
@@ -32,11 +33,11 @@ impl Stack {
         self.send(dev.as_deref_mut());
         // Loopback: what was sent arrives, is answered, arrives. Bounded, so that the lock is let go at times.
         let mut n = 0;
-        while let Some((frame, meta)) = self.lo.queue.pop() {
-            self.ingress(Ifc::Lo, &frame, meta.csum_start != 0);
-            self.lo.queue.recycle(frame);
+        while let Some((frame, meta)) = self.interfaces.lo.queue.pop() {
+            self.ingress(InterfaceId::Lo, &frame, meta.csum_start != 0);
+            self.interfaces.lo.queue.recycle(frame);
             n += 1;
-            if self.lo.queue.is_empty() || n % BATCH == 0 {
+            if self.interfaces.lo.queue.is_empty() || n % BATCH == 0 {
                 self.send(dev.as_deref_mut());
             }
             if n == 8 * BATCH {
@@ -47,7 +48,7 @@ impl Stack {
         if let Some(d) = dev {
             d.flush();
         }
-        if more || !self.lo.queue.is_empty() || !self.dirty.is_empty() && !self.tx_full {
+        if more || !self.interfaces.lo.queue.is_empty() || !self.dirty.is_empty() && !self.tx_full {
             return self.now;
         }
         let at = self.next_deadline();
@@ -74,7 +75,7 @@ impl Stack {
             let id = self.dirty[i];
             i += 1;
             let Some(c) = self.conns.get_mut(id) else { continue };
-            let full = if c.ifc == Ifc::Lo { &mut lo } else { &mut card };
+            let full = if c.ifc == InterfaceId::Lo { &mut lo } else { &mut card };
             if core::mem::replace(&mut c.dirty, false) && !*full {
                 *full = self.poll_conn(id, dev.as_deref_mut());
                 if !*full {
@@ -91,14 +92,14 @@ impl Stack {
         }
         self.dirty.truncate(kept);
         self.tx_full = card || lo;
-        self.lo_starved = lo && self.lo.queue.is_empty();
+        self.lo_starved = lo && self.interfaces.lo.queue.is_empty();
         self.send_udp(dev.as_deref_mut());
         self.drain_replies(dev);
     }
 
     /// Replies that smoltcp made during ingress.
     fn drain_replies(&mut self, dev: Option<&mut (dyn NetDevice + 'static)>) {
-        let (Some(d), Some(eth)) = (dev, &mut self.eth) else { return };
+        let (Some(d), Some(eth)) = (dev, &mut self.interfaces.eth) else { return };
         while !eth.queue.is_empty() && d.tx_ready() {
             let Some((frame, meta)) = eth.queue.pop() else { break };
             d.transmit(frame.len(), &mut |b| {
@@ -123,17 +124,17 @@ impl Stack {
             return false;
         }
         c.drop_if_too_late(now, state);
-        let (port, card);
+        let (interface, card);
         let mut nowhere = Nowhere;
         let mut card_sink;
         let sink: &mut dyn FrameSink = match (c.ifc, dev) {
-            (Ifc::Lo, _) => {
-                port = (&mut self.lo.iface, self.lo.link);
-                &mut self.lo.queue
+            (InterfaceId::Lo, _) => {
+                interface = (&mut self.interfaces.lo.smoltcp, self.interfaces.lo.link);
+                &mut self.interfaces.lo.queue
             }
-            (Ifc::Eth, d) => {
-                let Some(eth) = &mut self.eth else { return false };
-                port = (&mut eth.iface, eth.link);
+            (InterfaceId::Eth, d) => {
+                let Some(eth) = &mut self.interfaces.eth else { return false };
+                interface = (&mut eth.smoltcp, eth.link);
                 card = d;
                 match card {
                     Some(d) => {
@@ -144,7 +145,7 @@ impl Stack {
                 }
             }
         };
-        let (iface, link) = port;
+        let (smoltcp, link) = interface;
         let report = Report { high: c.high, mss: c.mss, tos: c.tos, ..Report::default() };
         let mut dev = OneSlot { link, rx: None, sink, report };
         loop {
@@ -154,7 +155,7 @@ impl Stack {
             c.finish_when_sent();
             let nagle = !c.fin_due && c.nagle_now();
             c.tcp_mut().set_nagle_enabled(nagle);
-            let sent = iface.poll_egress(instant(now), &mut dev, &mut c.set);
+            let sent = smoltcp.poll_egress(instant(now), &mut dev, &mut c.set);
             let report = dev.report;
             c.note(&report);
             if sent == PollResult::None && !c.finish_when_sent() {
@@ -167,17 +168,17 @@ impl Stack {
             self.stats.retransmits += 1;
             c.resent();
         }
-        let mut poll_at = iface.poll_at(instant(now), &c.set);
+        let mut poll_at = smoltcp.poll_at(instant(now), &c.set);
         if poll_at.is_none() && c.ask_for_window(now) {
             poll_at = Some(instant(now));
         }
         let waits = report.asked.is_some()
-            || (c.ifc == Ifc::Eth
+            || (c.ifc == InterfaceId::Eth
                 && !report.blocked
                 && poll_at.is_some_and(|t| t > instant(now))
                 && report.frames == 0
                 && c.unsent());
-        let suspect = (report.resent && c.ifc == Ifc::Eth).then_some(c.tuple.remote);
+        let suspect = (report.resent && c.ifc == InterfaceId::Eth).then_some(c.tuple.remote);
         let ask = waits.then_some((c.tuple.remote, report.asked.is_some()));
         if waits && self.neighbor_wait.try_reserve(1).is_ok() && self.neighbor_wait.len() < 65536 {
             self.neighbor_wait.push(id);
@@ -323,14 +324,6 @@ impl Stack {
         self.leave_half(id, Owner::Orphan);
         let Some(c) = self.conns.remove(id) else { return };
         self.memory.put_back((c.set, c.handle), c.charged);
-    }
-
-    /// MTU of an interface.
-    pub fn mtu(&self, ifc: Ifc) -> usize {
-        match (ifc, &self.eth) {
-            (Ifc::Eth, Some(e)) => e.link.mtu,
-            _ => self.lo.link.mtu,
-        }
     }
 }
 

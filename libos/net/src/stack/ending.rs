@@ -1,7 +1,8 @@
 //! How a connection ends: FIN behind everything that was written, close, and data that nobody can read any more.
 
 use super::Stack;
-use super::conn::{Conn, Ifc, Owner};
+use super::conn::{Conn, Owner};
+use super::interface::InterfaceId;
 use super::sock::Kind;
 use crate::frame::Tcp;
 use crate::phy::before;
@@ -44,7 +45,7 @@ impl Conn {
 
     /// See [`Stack::undelivered`].
     fn undelivered(&self) -> usize {
-        if self.ifc != Ifc::Eth || self.detached {
+        if self.ifc != InterfaceId::Eth || self.detached {
             return 0;
         }
         let ending = matches!(self.tcp().state(), State::FinWait1 | State::Closing | State::LastAck);

@@ -1,28 +1,29 @@
 //! Frames in: find the connection, let smoltcp process the frame for it alone.
 
-use super::conn::{Conn, Ifc};
+use super::conn::Conn;
+use super::interface::{Interface, InterfaceId};
 use super::reply::Segment;
 use super::timewait::Verdict;
 use super::validate::Fate;
-use super::{Port, Stack, instant};
+use super::{Stack, instant};
 use crate::frame::{self, Kind, Parsed, Tcp};
 use crate::phy::{OneSlot, Report};
 use libos_base::Errno;
 use smoltcp::socket::tcp::State;
-use smoltcp::wire::{EthernetFrame, HardwareAddress, IpAddress};
+use smoltcp::wire::{EthernetFrame, IpAddress};
 
 impl Stack {
     /// One frame from the card, or one packet from the loopback wire. `ok`: its transport checksum is known good.
-    pub fn ingress(&mut self, ifc: Ifc, raw: &[u8], ok: bool) {
+    pub fn ingress(&mut self, ifc: InterfaceId, raw: &[u8], ok: bool) {
         self.stats.rx += 1;
         self.stats.rx_bytes += raw.len() as u64;
         let parsed = match ifc {
-            Ifc::Lo => frame::parse_ip(raw, ok),
-            Ifc::Eth => {
-                let Some(eth) = &self.eth else { return };
-                let HardwareAddress::Ethernet(me) = eth.iface.hardware_addr() else { return };
+            InterfaceId::Lo => frame::parse_ip(raw, ok),
+            InterfaceId::Eth => {
+                let Some(eth) = &self.interfaces.eth else { return };
+                let Some(me) = eth.mac() else { return };
                 let Ok(f) = EthernetFrame::new_checked(raw) else { return };
-                if f.dst_addr() != me && !f.dst_addr().is_broadcast() && !f.dst_addr().is_multicast() {
+                if f.dst_addr().0 != me && !f.dst_addr().is_broadcast() && !f.dst_addr().is_multicast() {
                     return;
                 }
                 frame::parse_ethernet(raw, ok)
@@ -35,8 +36,8 @@ impl Stack {
     }
 
     /// A parsed packet; `raw` is what smoltcp gets.
-    pub fn packet(&mut self, ifc: Ifc, raw: &[u8], p: Parsed<'_>) {
-        if ifc == Ifc::Eth && !p.ip.is_empty() && (self.martian(p.ip) || self.unanswered(p.ip, &p.kind)) {
+    pub fn packet(&mut self, ifc: InterfaceId, raw: &[u8], p: Parsed<'_>) {
+        if ifc == InterfaceId::Eth && !p.ip.is_empty() && (self.martian(p.ip) || self.unanswered(p.ip, &p.kind)) {
             self.stats.bad += 1;
             return;
         }
@@ -46,7 +47,7 @@ impl Stack {
             Kind::Fragment => self.fragment_in(ifc, raw, p.ip),
             Kind::Icmp { v6, kind, code, about } => {
                 self.icmp_error(v6, kind, code, about);
-                match (v6 && ifc == Ifc::Eth, kind) {
+                match (v6 && ifc == InterfaceId::Eth, kind) {
                     (true, 134) => {
                         self.advertisement(raw);
                         self.neighbors_changed();
@@ -61,16 +62,16 @@ impl Stack {
     }
 
     /// Whether a segment from `remote` to `local` is for us and of this world ([`martian`](Self::martian) has passed it).
-    fn plausible(&self, ifc: Ifc, raw: &[u8], local: &IpAddress, remote: &IpAddress) -> bool {
-        match (ifc, &self.eth) {
-            (Ifc::Lo, _) => self.is_local(local) && remote.is_unicast() && local.is_unicast(),
+    fn plausible(&self, ifc: InterfaceId, raw: &[u8], local: &IpAddress, remote: &IpAddress) -> bool {
+        match (ifc, &self.interfaces.eth) {
+            (InterfaceId::Lo, _) => self.interfaces.is_local(local) && remote.is_unicast() && local.is_unicast(),
             // TCP to a broadcast Ethernet address, or from one without an address, is an attack or an accident.
-            (Ifc::Eth, Some(eth)) => raw[0] & 1 == 0 && eth.iface.has_ip_addr(*local) && remote.is_unicast(),
-            (Ifc::Eth, None) => false,
+            (InterfaceId::Eth, Some(eth)) => raw[0] & 1 == 0 && eth.has(local) && remote.is_unicast(),
+            (InterfaceId::Eth, None) => false,
         }
     }
 
-    fn tcp_in(&mut self, ifc: Ifc, raw: &[u8], ip: &[u8], t: &Tcp) {
+    fn tcp_in(&mut self, ifc: InterfaceId, raw: &[u8], ip: &[u8], t: &Tcp) {
         if !self.plausible(ifc, raw, &t.tuple.local, &t.tuple.remote) {
             self.stats.bad += 1;
             return;
@@ -104,17 +105,11 @@ impl Stack {
     pub fn feed(&mut self, id: u32, raw: &[u8], t: &Tcp) {
         let now = self.now;
         let Some(c) = self.conns.get_mut(id) else { return };
-        let port = match c.ifc {
-            Ifc::Lo => &mut self.lo,
-            Ifc::Eth => match &mut self.eth {
-                Some(e) => e,
-                None => return,
-            },
-        };
+        let Some(interface) = self.interfaces.get_mut(c.ifc) else { return };
         if let Some(m) = t.mss
             && t.has_ack
         {
-            c.set_mss(port.link.mtu, Some(m));
+            c.set_mss(interface.link.mtu, Some(m));
         }
         if c.probes > 0 {
             // The answer to a keep-alive probe: back to waiting for idleness.
@@ -123,10 +118,10 @@ impl Stack {
         }
         c.heard_at = now;
         let report = Report { high: c.high, mss: c.mss, tos: c.tos, ..Report::default() };
-        let mut dev = OneSlot { link: port.link, rx: Some(raw), sink: &mut port.queue, report };
+        let mut dev = OneSlot { link: interface.link, rx: Some(raw), sink: &mut interface.queue, report };
         let socket = c.tcp();
         let (before, queued) = (socket.state(), socket.recv_queue());
-        port.iface.poll_ingress_single(instant(now), &mut dev, &mut c.set);
+        interface.smoltcp.poll_ingress_single(instant(now), &mut dev, &mut c.set);
         let report = dev.report;
         c.note(&report);
         if before == State::SynSent {
@@ -152,11 +147,11 @@ impl Stack {
     }
 
     /// ICMP and everything else that no connection takes.
-    pub fn hand_to_control(&mut self, ifc: Ifc, raw: &[u8]) {
+    pub fn hand_to_control(&mut self, ifc: InterfaceId, raw: &[u8]) {
         let now = instant(self.now);
-        if let Some(Port { iface, link, control, queue, .. }) = self.port(ifc) {
+        if let Some(Interface { smoltcp, link, control, queue, .. }) = self.interfaces.get_mut(ifc) {
             let mut dev = OneSlot { link: *link, rx: Some(raw), sink: queue, report: Report::default() };
-            iface.poll_ingress_single(now, &mut dev, control);
+            smoltcp.poll_ingress_single(now, &mut dev, control);
             let asked = dev.report.asked;
             self.neighbor_asked(asked);
         }
@@ -170,13 +165,13 @@ impl Stack {
         self.udp_neighbors_changed();
     }
 
-    fn fragment_in(&mut self, ifc: Ifc, raw: &[u8], ip: &[u8]) {
+    fn fragment_in(&mut self, ifc: InterfaceId, raw: &[u8], ip: &[u8]) {
         let Some(whole) = self.fragments.add(ip, self.now) else { return };
         let Some(p) = frame::parse_ip(&whole, false) else {
             self.stats.bad += 1;
             return;
         };
-        if ifc == Ifc::Lo {
+        if ifc == InterfaceId::Lo {
             self.packet(ifc, &whole, p);
             return;
         }

@@ -1,6 +1,7 @@
 //! Listening sockets: backlog, SYN to connection, accept.
 
-use super::conn::{Conn, Ifc, Owner, TcpOpts};
+use super::conn::{Conn, Owner, TcpOpts};
+use super::interface::InterfaceId;
 use super::sock::Kind;
 use super::{Stack, instant};
 use crate::frame::{Tcp, Tuple};
@@ -86,7 +87,7 @@ pub fn seeded(isn: u32, local: IpAddress, mtu: usize, now: u64) -> Result<Vec<In
     let mut config = Config::new(HardwareAddress::Ip);
     config.random_seed = seed_for(isn);
     let mut dev = OneSlot { link, rx: None, sink: &mut Nowhere, report: Report::default() };
-    let mut own = super::interface(config, &mut dev, instant(now))?;
+    let mut own = super::interface::in_heap(config, &mut dev, instant(now))?;
     let bits = if matches!(local, IpAddress::Ipv4(_)) { 32 } else { 128 };
     own[0].update_ip_addrs(|a| {
         let _ = a.push(IpCidr::new(local, bits));
@@ -111,7 +112,7 @@ impl Stack {
     /// A segment that matches no connection. True when a listening socket has dealt with it; false: nobody's. As in
     /// LISTEN on Linux (tcp_rcv_state_process) a SYN alone opens, an ACK is refused unless it brings a cookie back, and
     /// the rest is ignored: FIN, null and Christmas tree scans learn nothing.
-    pub fn listener_in(&mut self, ifc: Ifc, raw: &[u8], ip: &[u8], t: &Tcp) -> bool {
+    pub fn listener_in(&mut self, ifc: InterfaceId, raw: &[u8], ip: &[u8], t: &Tcp) -> bool {
         let h = spread(&self.hash, &t.tuple);
         let suits = |b: &super::ports::Bound| b.listening && self.on_device(b.sock, ifc);
         let Some(sid) = self.ports.best(super::ports::Proto::Tcp, t.tuple.lport, &t.tuple.local, h, suits) else {
@@ -126,7 +127,7 @@ impl Stack {
         true
     }
 
-    fn syn_in(&mut self, sid: u32, ifc: Ifc, raw: &[u8], ip: &[u8], t: &Tcp) {
+    fn syn_in(&mut self, sid: u32, ifc: InterfaceId, raw: &[u8], ip: &[u8], t: &Tcp) {
         let now = self.now;
         let Some(Kind::Listen(l)) = self.socks.get_mut(sid).map(|s| &mut s.kind) else { return };
         // Handshakes have buffers already: those of all listening sockets together leave room for connections.
@@ -152,9 +153,9 @@ impl Stack {
 
     /// No memory for the SYN `t`. A peer asks again later; over loopback that would be this memory again, for two
     /// minutes: who connects is told at once.
-    fn tell_loopback(&mut self, ifc: Ifc, t: &Tcp, why: Errno) {
+    fn tell_loopback(&mut self, ifc: InterfaceId, t: &Tcp, why: Errno) {
         let back = Tuple { local: t.tuple.remote, lport: t.tuple.rport, remote: t.tuple.local, rport: t.tuple.lport };
-        if ifc == Ifc::Lo
+        if ifc == InterfaceId::Lo
             && matches!(why, Errno::ENOBUFS | Errno::ENOMEM)
             && let Some(id) = self.find(&back)
             && let Some(c) = self.conns.get_mut(id)
@@ -166,13 +167,13 @@ impl Stack {
 
     /// A connection in the handshake, from the SYN `t`, which `ip` is. `cookie`: the initial sequence number with which
     /// that was answered before.
-    pub fn open_half(&mut self, sid: u32, ifc: Ifc, ip: &[u8], t: &Tcp, cookie: Option<u32>) -> Result<u32> {
+    pub fn open_half(&mut self, sid: u32, ifc: InterfaceId, ip: &[u8], t: &Tcp, cookie: Option<u32>) -> Result<u32> {
         let opts = self.sock(sid)?.opts;
         let now = self.now;
         self.reserve_conn()?;
         let ((mut set, handle), charged) = self.memory.socket(self.sizes(&opts))?;
         let s = set.get_mut::<tcp::Socket>(handle);
-        let mtu = self.mtu(ifc);
+        let mtu = self.interfaces.mtu(ifc);
         s.abort();
         s.set_congestion_control(tcp::CongestionControl::None);
         let isn = cookie.unwrap_or_else(|| self.isn(&t.tuple));
@@ -294,16 +295,16 @@ mod tests {
     fn smoltcp_draws_the_number_that_the_seed_is_made_for() {
         for isn in (0..40_000).map(|i: u32| i.wrapping_mul(0x9e37_79b9)).chain([1, u32::MAX]) {
             let local = IpAddress::v4(10, 0, 0, 1);
-            let iface = &mut seeded(isn, local, 1500, 0).unwrap()[0];
+            let own = &mut seeded(isn, local, 1500, 0).unwrap()[0];
             let buffer = || tcp::SocketBuffer::new(vec![0; 1024]);
             let mut set = smoltcp::iface::SocketSet::new(vec![]);
             let mut s = tcp::Socket::new(buffer(), buffer());
-            s.connect(iface.context(), (IpAddress::v4(10, 0, 0, 2), 80), (local, 4000)).unwrap();
+            s.connect(own.context(), (IpAddress::v4(10, 0, 0, 2), 80), (local, 4000)).unwrap();
             set.add(s);
             let link = Link { medium: Medium::Ip, mtu: 1500, tx_checksum: true, tso4: None };
             let mut queue = FrameQueue::default();
             let mut dev = OneSlot { link, rx: None, sink: &mut queue, report: Report::default() };
-            iface.poll_egress(instant(0), &mut dev, &mut set);
+            own.poll_egress(instant(0), &mut dev, &mut set);
             assert_eq!(dev.report.isn, Some(isn));
         }
     }

@@ -1,6 +1,6 @@
 //! Packets from the card whose addresses cannot be genuine: dropped in silence, whatever they carry.
 
-use super::{Port, Stack};
+use super::Stack;
 use crate::frame::Kind;
 use smoltcp::wire::{IpAddress, Ipv4Address, Ipv6Address};
 
@@ -8,8 +8,8 @@ impl Stack {
     /// Whether `ip`, a packet from the card, has impossible addresses: what `ip_route_input_slow` of Linux calls
     /// martian and `ip6_rcv_core` drops, our own address as source (a "land" packet), and all of 240.0.0.0/4 (RFC 6890).
     pub fn martian(&self, ip: &[u8]) -> bool {
-        let Some(eth) = &self.eth else { return true };
-        let ours = |a: IpAddress| eth.iface.has_ip_addr(a);
+        let Some(eth) = &self.interfaces.eth else { return true };
+        let ours = |a: IpAddress| eth.has(&a);
         if ip[0] >> 4 == 4 {
             let [src, dst] = [12, 16].map(|o| Ipv4Address::new(ip[o], ip[o + 1], ip[o + 2], ip[o + 3]));
             return match ip[12] {
@@ -19,7 +19,7 @@ impl Stack {
                 _ => {
                     matches!(ip[16], 0 | 127)
                         || ours(IpAddress::Ipv4(src))
-                        || subnet_broadcast(eth, &IpAddress::Ipv4(src))
+                        || eth.is_subnet_broadcast(&IpAddress::Ipv4(src))
                 }
             };
         }
@@ -39,9 +39,9 @@ impl Stack {
     /// (icmp_echo_ignore_broadcasts; Linux does answer IPv6 multicast ones), and unknown protocols sent to many
     /// (RFC 1122 section 3.2.2, RFC 4443 section 2.4). Neither does hidden neighbor discovery.
     pub fn unanswered(&self, ip: &[u8], kind: &Kind<'_>) -> bool {
-        let Some(eth) = &self.eth else { return true };
+        let Some(eth) = &self.interfaces.eth else { return true };
         match kind {
-            Kind::Icmp { v6: false, .. } => !eth.iface.has_ip_addr(IpAddress::v4(ip[16], ip[17], ip[18], ip[19])),
+            Kind::Icmp { v6: false, .. } => !eth.has(&IpAddress::v4(ip[16], ip[17], ip[18], ip[19])),
             Kind::Other => ip[0] >> 4 == 6 && (ip[24] == 0xff || hidden_neighbor(ip)),
             _ => false,
         }
@@ -52,13 +52,4 @@ impl Stack {
 fn hidden_neighbor(ip: &[u8]) -> bool {
     let [58, n, ..] = ip[40..] else { return false };
     ip[6] == 0 && matches!(ip.get(48 + usize::from(n) * 8), Some(133..=137))
-}
-
-/// The broadcast address of a subnet of ours.
-fn subnet_broadcast(port: &Port, a: &IpAddress) -> bool {
-    let IpAddress::Ipv4(a) = a else { return false };
-    port.iface.ip_addrs().iter().any(|c| match c {
-        smoltcp::wire::IpCidr::Ipv4(c) => c.broadcast() == Some(*a),
-        smoltcp::wire::IpCidr::Ipv6(_) => false,
-    })
 }

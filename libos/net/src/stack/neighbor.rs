@@ -60,7 +60,7 @@ impl Neighbors {
 impl Stack {
     /// Something waits for the way to `to`. `asked`: smoltcp has just sent the question.
     pub fn neighbor_needed(&mut self, to: &IpAddress, asked: bool) {
-        let Some(hop) = self.next_hop(to) else { return };
+        let Some(hop) = self.interfaces.next_hop(to) else { return };
         let known = self.neighbors.asked.iter().any(|a| a.0 == hop && a.1 + NS > self.now);
         if !known && self.neighbor_asked(Some(hop)) && !asked {
             self.ask(&hop, None);
@@ -85,24 +85,6 @@ impl Stack {
         self.neighbors.hand = (self.neighbors.hand + 1) % ASKED;
         self.neighbors.asked[self.neighbors.hand] = (hop, now);
         true
-    }
-
-    /// The neighbor that a packet to `to` goes to.
-    pub fn next_hop(&self, to: &IpAddress) -> Option<IpAddress> {
-        let eth = self.eth.as_ref()?;
-        if eth.iface.ip_addrs().iter().any(|c| c.contains_addr(to)) {
-            return Some(*to);
-        }
-        self.router(to)
-    }
-
-    fn router(&self, like: &IpAddress) -> Option<IpAddress> {
-        let routes = self.eth.as_ref()?.iface.routes();
-        let route = match like {
-            IpAddress::Ipv4(_) => routes.get_default_ipv4_route(),
-            IpAddress::Ipv6(_) => routes.get_default_ipv6_route(),
-        };
-        route.map(|r| r.via_router)
     }
 
     /// Somebody says that `ip` is at `mac`. `teaches`: by asking for us, which makes an unknown neighbor known.
@@ -130,7 +112,7 @@ impl Stack {
                     return;
                 }
                 if known.len() == KNOWN {
-                    let router = self.router(&ip);
+                    let router = self.interfaces.eth.as_ref().and_then(|eth| eth.router(&ip));
                     let oldest = self.neighbors.known.iter().position(|k| Some(k.ip) != router).unwrap_or(0);
                     self.neighbors.known.remove(oldest);
                 }
@@ -143,7 +125,7 @@ impl Stack {
 
     /// What went to `to` had to be sent again: whether its next hop is still there.
     pub fn neighbor_suspect(&mut self, to: &IpAddress) {
-        let Some(hop) = self.next_hop(to) else { return };
+        let Some(hop) = self.interfaces.next_hop(to) else { return };
         let now = self.now;
         let Some(k) = self.neighbors.known.iter_mut().find(|k| k.ip == hop) else {
             self.neighbor_needed(&hop, false);

@@ -2,7 +2,7 @@
 //! goes back to where that came from.
 
 use super::Stack;
-use super::conn::Ifc;
+use super::interface::InterfaceId;
 use crate::build::Frame;
 use crate::frame::{ACK, RST, SYN, Tcp, Tuple};
 
@@ -49,9 +49,9 @@ impl Segment {
 
 impl Stack {
     /// Answers the frame `raw` of the connection `t`.
-    pub fn answer(&mut self, ifc: Ifc, raw: &[u8], t: &Tuple, segment: Segment) {
+    pub fn answer(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tuple, segment: Segment) {
         let mut frame = Frame::new();
-        if ifc == Ifc::Eth {
+        if ifc == InterfaceId::Eth {
             frame.put(&raw[6..12]).put(&raw[..6]).put(&raw[12..14]);
         }
         segment.write(&mut frame, t);
@@ -59,11 +59,11 @@ impl Stack {
     }
 
     /// Sends a frame with the replies.
-    pub fn reply(&mut self, ifc: Ifc, frame: &Frame) {
-        if let Some(port) = self.port(ifc) {
+    pub fn reply(&mut self, ifc: InterfaceId, frame: &Frame) {
+        if let Some(interface) = self.interfaces.get_mut(ifc) {
             use crate::phy::FrameSink;
             let bytes = frame.bytes();
-            port.queue.send(bytes.len(), &mut |b| {
+            interface.queue.send(bytes.len(), &mut |b| {
                 b.copy_from_slice(bytes);
                 crate::device::TxMeta::default()
             });

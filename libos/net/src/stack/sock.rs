@@ -1,6 +1,7 @@
 //! What a socket descriptor stands for inside the stack, and the calls on it that need the stack's tables.
 
-use super::conn::{Conn, Ifc, Owner, TcpOpts};
+use super::conn::{Conn, Owner, TcpOpts};
+use super::interface::InterfaceId;
 use super::listen::{Listener, limit, seeded};
 use super::ports::{Bound, Local, Proto};
 use super::udp::Udp;
@@ -112,7 +113,7 @@ impl Stack {
                 }
                 Local::One(a)
             }
-            Some(a) if self.is_local(&a) || self.is_subnet_broadcast(&a) => Local::One(a),
+            Some(a) if self.interfaces.is_local(&a) || self.interfaces.is_subnet_broadcast(&a) => Local::One(a),
             Some(_) => return Err(Errno::EADDRNOTAVAIL),
         };
         // net.ipv4.ip_unprivileged_port_start
@@ -178,39 +179,13 @@ impl Stack {
         Ok(())
     }
 
-    /// Interface and source address towards a destination. ENETUNREACH.
-    pub fn route(&self, to: &IpAddress) -> Result<(Ifc, IpAddress)> {
-        if super::is_loopback(to) {
-            let from = match to {
-                IpAddress::Ipv4(_) => IpAddress::v4(127, 0, 0, 1),
-                IpAddress::Ipv6(_) => *to,
-            };
-            return Ok((Ifc::Lo, from));
-        }
-        let eth = self.eth.as_ref().ok_or(Errno::ENETUNREACH)?;
-        if eth.iface.has_ip_addr(*to) {
-            return Ok((Ifc::Lo, *to));
-        }
-        let direct = eth.iface.ip_addrs().iter().any(|c| c.contains_addr(to));
-        let routed = match to {
-            IpAddress::Ipv4(_) => eth.iface.routes().get_default_ipv4_route().is_some(),
-            IpAddress::Ipv6(_) => eth.iface.routes().get_default_ipv6_route().is_some(),
-        };
-        let have = eth.iface.ip_addrs().iter().any(|c| c.address().version() == to.version());
-        if !have || !(direct || routed || to.is_broadcast() || to.is_multicast()) {
-            return Err(Errno::ENETUNREACH);
-        }
-        let from = eth.iface.get_source_address(to).ok_or(Errno::ENETUNREACH)?;
-        Ok((Ifc::Eth, from))
-    }
-
-    /// The same for a socket, which may want a certain interface, or (`direct`: for this once) no router.
-    pub fn route_for(&self, sid: u32, to: &IpAddress, direct: bool) -> Result<(Ifc, IpAddress)> {
-        let (ifc, source) = self.route(to)?;
+    /// Interface and source address for a socket, which may want a certain interface, or (`direct`: for this once) no router.
+    pub fn route_for(&self, sid: u32, to: &IpAddress, direct: bool) -> Result<(InterfaceId, IpAddress)> {
+        let (ifc, source) = self.interfaces.route(to)?;
         let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
-        let routed = ifc == Ifc::Eth
+        let routed = ifc == InterfaceId::Eth
             && !(to.is_multicast() || to.is_broadcast())
-            && self.eth.as_ref().is_some_and(|e| !e.iface.ip_addrs().iter().any(|c| c.contains_addr(to)));
+            && self.interfaces.eth.as_ref().is_some_and(|e| !e.on_link(to));
         if !self.on_device(sid, ifc) || ((direct || s.direct) && routed) {
             return Err(Errno::ENETUNREACH);
         }
@@ -219,8 +194,8 @@ impl Stack {
 
     /// Whether a socket has to do with an interface. Not inlined: it is asked for each candidate, in three places.
     #[inline(never)]
-    pub fn on_device(&self, sid: u32, ifc: Ifc) -> bool {
-        self.socks.get(sid).is_some_and(|s| s.device == 0 || s.device == ifc as u32 + 1)
+    pub fn on_device(&self, sid: u32, ifc: InterfaceId) -> bool {
+        self.socks.get(sid).is_some_and(|s| s.device == 0 || s.device == ifc.index())
     }
 
     /// Starts a connection.
@@ -231,7 +206,7 @@ impl Stack {
             a => a,
         };
         let (ifc, source) = self.route_for(sid, &addr, false)?;
-        if !addr.is_unicast() || to.1 == 0 || self.is_subnet_broadcast(&addr) {
+        if !addr.is_unicast() || to.1 == 0 || self.interfaces.is_subnet_broadcast(&addr) {
             return Err(if to.1 == 0 { Errno::ECONNREFUSED } else { Errno::ENETUNREACH });
         }
         let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
@@ -263,8 +238,8 @@ impl Stack {
         self.open(sid, ifc, tuple(lport), opts)
     }
 
-    fn open(&mut self, sid: u32, ifc: Ifc, t: Tuple, opts: TcpOpts) -> Result<u32> {
-        let (now, mtu) = (self.now, self.mtu(ifc));
+    fn open(&mut self, sid: u32, ifc: InterfaceId, t: Tuple, opts: TcpOpts) -> Result<u32> {
+        let (now, mtu) = (self.now, self.interfaces.mtu(ifc));
         self.reserve_conn()?;
         let sizes = self.sizes(&opts);
         let ((mut set, handle), charged) = self.memory.socket(sizes)?;
@@ -328,15 +303,6 @@ impl Stack {
                 self.groups.retain(|m| m.0 != sid);
             }
         }
-    }
-
-    /// Whether it is the broadcast address of one of our subnets.
-    pub fn is_subnet_broadcast(&self, a: &IpAddress) -> bool {
-        let (IpAddress::Ipv4(a), Some(eth)) = (a, &self.eth) else { return false };
-        eth.iface.ip_addrs().iter().any(|c| match c {
-            smoltcp::wire::IpCidr::Ipv4(c) => c.broadcast() == Some(*a),
-            smoltcp::wire::IpCidr::Ipv6(_) => false,
-        })
     }
 
     /// Local name.

@@ -1,9 +1,9 @@
 //! The frames of neighbor resolution: ARP (RFC 826) and neighbor discovery (RFC 4861), in and out.
 
 use super::Stack;
-use super::conn::Ifc;
+use super::interface::InterfaceId;
 use crate::build::{Frame, transport_sum};
-use smoltcp::wire::{HardwareAddress, IpAddress, Ipv6Address};
+use smoltcp::wire::{IpAddress, Ipv6Address};
 
 /// An Ethernet address.
 pub type Mac = [u8; 6];
@@ -22,27 +22,27 @@ const OVERRIDE: u8 = 0x20;
 impl Stack {
     /// An ARP frame from the card.
     pub fn arp_in(&mut self, raw: &[u8]) {
-        let (Some(eth), Some(p)) = (&self.eth, raw.get(14..42)) else { return };
+        let (Some(eth), Some(p)) = (&self.interfaces.eth, raw.get(14..42)) else { return };
         let ip = |o: usize| IpAddress::v4(p[o], p[o + 1], p[o + 2], p[o + 3]);
         let (from, mac, target) = (ip(14), mac_at(p, 8), ip(24));
         if p[..6] != ARP || p[6] != 0 || mac[0] & 1 != 0 {
             return;
         }
-        let for_us = p[7] == REQUEST && eth.iface.has_ip_addr(target);
+        let for_us = p[7] == REQUEST && eth.has(&target);
         let neighbor = self.neighborly(&from);
         if neighbor {
             self.claim(from, mac, for_us);
         }
         // A sender without an address wants to know whether ours is taken (RFC 5227).
         if for_us && (neighbor || from.is_unspecified()) {
-            let Some(me) = self.mac() else { return };
-            self.reply(Ifc::Eth, &arp(REPLY, (&me, &target), (&mac, &from)));
+            let Some(me) = self.interfaces.mac() else { return };
+            self.reply(InterfaceId::Eth, &arp(REPLY, (&me, &target), (&mac, &from)));
         }
     }
 
     /// A neighbor solicitation or advertisement from the card. `ip`: its IPv6 packet.
     pub fn neighbor_in(&mut self, raw: &[u8], ip: &[u8]) {
-        let (Some(eth), Some(body)) = (&self.eth, ip.get(40..).filter(|b| b.len() >= 24)) else { return };
+        let (Some(eth), Some(body)) = (&self.interfaces.eth, ip.get(40..).filter(|b| b.len() >= 24)) else { return };
         // A hop limit of 255: no router has passed it on (RFC 4861 section 7.1).
         if ip[7] != 255 || body[1] != 0 || transport_sum(ip, 0, 40) != 0xffff {
             return;
@@ -69,10 +69,10 @@ impl Stack {
             }
             return;
         }
-        if !eth.iface.has_ip_addr(target) {
+        if !eth.has(&target) {
             return;
         }
-        let Some(me) = self.mac() else { return };
+        let Some(me) = self.interfaces.mac() else { return };
         let frame = if src.is_unspecified() {
             // Whoever wants our address for itself is told together with everybody (section 7.2.4).
             let all = IpAddress::v6(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -86,25 +86,18 @@ impl Stack {
             let to = mac.unwrap_or(mac_at(raw, 6));
             nd(ADVERTISEMENT, SOLICITED | OVERRIDE, &target, (&me, &target), (&to, &src))
         };
-        self.reply(Ifc::Eth, &frame);
+        self.reply(InterfaceId::Eth, &frame);
     }
 
     /// Whether `ip` can be a neighbor's: an address on our link, or a router's, and not our own.
     fn neighborly(&self, ip: &IpAddress) -> bool {
-        self.next_hop(ip) == Some(*ip) && ip.is_unicast() && !self.is_local(ip)
-    }
-
-    fn mac(&self) -> Option<Mac> {
-        match self.eth.as_ref()?.iface.hardware_addr() {
-            HardwareAddress::Ethernet(mac) => Some(mac.0),
-            HardwareAddress::Ip => None,
-        }
+        self.interfaces.next_hop(ip) == Some(*ip) && ip.is_unicast() && !self.interfaces.is_local(ip)
     }
 
     /// Asks for a neighbor: everybody, or the one that is believed to be it.
     pub fn ask(&mut self, hop: &IpAddress, whom: Option<Mac>) {
-        let (Some(me), Some(eth)) = (self.mac(), &self.eth) else { return };
-        let Some(source) = eth.iface.get_source_address(hop) else { return };
+        let (Some(me), Some(eth)) = (self.interfaces.mac(), &self.interfaces.eth) else { return };
+        let Some(source) = eth.smoltcp.get_source_address(hop) else { return };
         let frame = match hop {
             IpAddress::Ipv4(_) => arp(REQUEST, (&me, &source), (&whom.unwrap_or(BROADCAST), hop)),
             IpAddress::Ipv6(a) => {
@@ -116,18 +109,18 @@ impl Stack {
                 nd(SOLICITATION, 0, hop, (&me, &source), (&mac, &to))
             }
         };
-        self.reply(Ifc::Eth, &frame);
+        self.reply(InterfaceId::Eth, &frame);
     }
 
     /// Makes smoltcp believe that `ip` is at `mac`, by a frame that says so and never was on the wire.
     pub fn tell_smoltcp(&mut self, ip: &IpAddress, mac: Mac) {
-        let (Some(me), Some(eth)) = (self.mac(), &self.eth) else { return };
-        let Some(ours) = eth.iface.get_source_address(ip) else { return };
+        let (Some(me), Some(eth)) = (self.interfaces.mac(), &self.interfaces.eth) else { return };
+        let Some(ours) = eth.smoltcp.get_source_address(ip) else { return };
         let frame = match ip {
             IpAddress::Ipv4(_) => arp(REPLY, (&mac, ip), (&me, &ours)),
             IpAddress::Ipv6(_) => nd(ADVERTISEMENT, OVERRIDE, ip, (&mac, ip), (&me, &ours)),
         };
-        self.hand_to_control(Ifc::Eth, frame.bytes());
+        self.hand_to_control(InterfaceId::Eth, frame.bytes());
     }
 }
 

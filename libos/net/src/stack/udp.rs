@@ -1,7 +1,7 @@
 //! UDP: what a socket has, and receiving, which is all ours: ports, connected peers, queues.
 
 use super::Stack;
-use super::conn::Ifc;
+use super::interface::InterfaceId;
 use super::ports::Proto;
 use super::sock::{Kind, Name};
 use super::udp_send::Out;
@@ -21,7 +21,7 @@ pub struct Datagram {
     pub from: Name,
     /// Where it was sent to (IP_PKTINFO).
     pub to: IpAddress,
-    pub ifc: Ifc,
+    pub ifc: InterfaceId,
     pub ttl: u8,
     pub tos: u8,
     /// When it arrived, if anybody wants to know.
@@ -107,7 +107,7 @@ impl Stack {
         }
     }
 
-    fn udp_matches(&self, sid: u32, ifc: Ifc, to: &IpAddress, remote: &Name) -> Option<u8> {
+    fn udp_matches(&self, sid: u32, ifc: InterfaceId, to: &IpAddress, remote: &Name) -> Option<u8> {
         let s = self.socks.get(sid)?;
         let Kind::Udp(u) = &s.kind else { return None };
         let all = if matches!(to, IpAddress::Ipv4(_)) { ipopts::MULTICAST_ALL } else { ipopts::MULTICAST_ALL6 };
@@ -124,21 +124,21 @@ impl Stack {
     }
 
     /// A datagram from the wire.
-    pub fn udp_in(&mut self, ifc: Ifc, raw: &[u8], d: &frame::Udp<'_>) {
+    pub fn udp_in(&mut self, ifc: InterfaceId, raw: &[u8], d: &frame::Udp<'_>) {
         let t = d.tuple;
-        if ifc == Ifc::Eth && t.lport == 68 && self.control.dhcp.is_some() {
+        if ifc == InterfaceId::Eth && t.lport == 68 && self.control.dhcp.is_some() {
             self.hand_to_control(ifc, raw);
             self.control.changed = true;
             return;
         }
         let many = self.is_many(&t.local);
-        let genuine = t.remote.is_unicast() && !(ifc == Ifc::Eth && super::is_loopback(&t.remote));
-        if !genuine || !(many || self.is_local(&t.local)) {
+        let genuine = t.remote.is_unicast() && !(ifc == InterfaceId::Eth && super::interface::is_loopback(&t.remote));
+        if !genuine || !(many || self.interfaces.is_local(&t.local)) {
             return;
         }
         let found = self.udp_deliver(ifc, d);
         // A frame for many gets no ICMP error either (RFC 1122 section 3.2.2).
-        if !(found || many || ifc == Ifc::Eth && raw[0] & 1 != 0) {
+        if !(found || many || ifc == InterfaceId::Eth && raw[0] & 1 != 0) {
             // smoltcp answers "port unreachable".
             self.hand_to_control(ifc, raw);
         }
@@ -146,11 +146,11 @@ impl Stack {
 
     /// Broadcast or multicast: for everybody who listens.
     fn is_many(&self, a: &IpAddress) -> bool {
-        a.is_broadcast() || a.is_multicast() || self.is_subnet_broadcast(a)
+        a.is_broadcast() || a.is_multicast() || self.interfaces.is_subnet_broadcast(a)
     }
 
     /// Queues a datagram with whom it is for. False: nobody.
-    pub(super) fn udp_deliver(&mut self, ifc: Ifc, d: &frame::Udp<'_>) -> bool {
+    pub(super) fn udp_deliver(&mut self, ifc: InterfaceId, d: &frame::Udp<'_>) -> bool {
         let t = d.tuple;
         let remote = (t.remote, t.rport);
         if t.local.is_multicast() && !self.joined(ifc, &t.local) {
@@ -187,7 +187,7 @@ impl Stack {
         true
     }
 
-    fn udp_queue(&mut self, sid: u32, ifc: Ifc, d: &frame::Udp<'_>) -> Result<()> {
+    fn udp_queue(&mut self, sid: u32, ifc: InterfaceId, d: &frame::Udp<'_>) -> Result<()> {
         let cost = d.data.len() + OVERHEAD;
         self.memory.charge_datagram(cost)?;
         let Some(sock) = self.socks.get_mut(sid) else { return Err(Errno::EBADF) };
@@ -226,8 +226,9 @@ impl Stack {
     /// An ICMP error for something sent: the next call on a connected socket reports it.
     pub fn udp_error(&mut self, t: &Tuple, error: Errno) {
         let to = (t.remote, t.rport);
-        let ours =
-            |s: u32| self.udp_matches(s, Ifc::Lo, &t.local, &to).or(self.udp_matches(s, Ifc::Eth, &t.local, &to));
+        let ours = |s: u32| {
+            self.udp_matches(s, InterfaceId::Lo, &t.local, &to).or(self.udp_matches(s, InterfaceId::Eth, &t.local, &to))
+        };
         let sid = self.ports.on(Proto::Udp, t.lport).iter().map(|b| b.sock).find(|&s| ours(s) == Some(4));
         if let Some(s) = sid.and_then(|s| self.socks.get_mut(s)) {
             s.error = Some(error);

@@ -1,10 +1,10 @@
 //! UDP: sending. To ourselves it is straight into the receiver's queue; to the card it goes through a smoltcp socket,
 //! for the sake of its neighbor cache and fragmentation.
 
-use super::conn::Ifc;
+use super::interface::{Interface, InterfaceId};
 use super::sock::{Kind, Name};
 use super::udp::Udp;
-use super::{Port, Stack, instant};
+use super::{Stack, instant};
 use crate::device::NetDevice;
 use crate::frame::{self, Tuple};
 use crate::ipopts::{self, Values};
@@ -35,7 +35,7 @@ pub struct Out {
 
 /// What becomes of a datagram to be sent.
 struct Way {
-    ifc: Ifc,
+    ifc: InterfaceId,
     source: IpAddress,
     marks: (u8, u8),
     /// It goes out on the card.
@@ -99,14 +99,14 @@ impl Stack {
     }
 
     /// The most that one datagram may carry.
-    fn limit(&self, ifc: Ifc, to: &IpAddress, o: &Values) -> usize {
+    fn limit(&self, ifc: InterfaceId, to: &IpAddress, o: &Values) -> usize {
         match (ifc, to) {
-            (Ifc::Lo, IpAddress::Ipv4(_)) => MAX4,
-            (Ifc::Lo, IpAddress::Ipv6(_)) => MAX,
-            (Ifc::Eth, IpAddress::Ipv6(_)) => self.mtu(ifc) - 48,
-            (Ifc::Eth, _) if ipopts::WHOLE.contains(&o[ipopts::MTU_DISCOVER]) => self.mtu(ifc) - 28,
+            (InterfaceId::Lo, IpAddress::Ipv4(_)) => MAX4,
+            (InterfaceId::Lo, IpAddress::Ipv6(_)) => MAX,
+            (InterfaceId::Eth, IpAddress::Ipv6(_)) => self.interfaces.mtu(ifc) - 48,
+            (InterfaceId::Eth, _) if ipopts::WHOLE.contains(&o[ipopts::MTU_DISCOVER]) => self.interfaces.mtu(ifc) - 28,
             // smoltcp fragments IPv4 through a buffer of fixed size.
-            (Ifc::Eth, _) => FRAGMENTED,
+            (InterfaceId::Eth, _) => FRAGMENTED,
         }
     }
 
@@ -118,17 +118,17 @@ impl Stack {
     }
 
     /// Interface and source address: what the message says, the socket's multicast or bound interface, or the route.
-    pub fn udp_route(&self, sid: u32, to: &IpAddress, header: &Header) -> Result<(Ifc, IpAddress)> {
+    pub fn udp_route(&self, sid: u32, to: &IpAddress, header: &Header) -> Result<(InterfaceId, IpAddress)> {
         let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
         let Kind::Udp(u) = &s.kind else { return Err(Errno::EBADF) };
         let via = u.multicast.via[usize::from(matches!(to, IpAddress::Ipv6(_)))];
         let index = [header.index, s.device, via].into_iter().find(|&i| i != 0).unwrap_or(0);
         let (ifc, mut source) = if to.is_multicast() && index != 0 {
-            let ifc = self.by_index(index)?;
+            let ifc = self.interfaces.by_index(index)?;
             let source = match (ifc, to) {
-                (Ifc::Lo, IpAddress::Ipv4(_)) => Some(IpAddress::v4(127, 0, 0, 1)),
-                (Ifc::Lo, IpAddress::Ipv6(_)) => Some(IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 1)),
-                _ => self.eth.as_ref().and_then(|e| e.iface.get_source_address(to)),
+                (InterfaceId::Lo, IpAddress::Ipv4(_)) => Some(IpAddress::v4(127, 0, 0, 1)),
+                (InterfaceId::Lo, IpAddress::Ipv6(_)) => Some(IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 1)),
+                _ => self.interfaces.eth.as_ref().and_then(|e| e.smoltcp.get_source_address(to)),
             };
             (ifc, source.ok_or(Errno::ENETUNREACH)?)
         } else {
@@ -145,7 +145,7 @@ impl Stack {
     /// The way of a datagram, and a sending half with room for `len`. `Ok(None)`: no room now.
     fn udp_prepare(&mut self, sid: u32, to: Name, header: &Header, len: usize) -> Result<Option<Way>> {
         let (ifc, source) = self.udp_route(sid, &to.0, header)?;
-        let broadcast = to.0.is_broadcast() || self.is_subnet_broadcast(&to.0);
+        let broadcast = to.0.is_broadcast() || self.interfaces.is_subnet_broadcast(&to.0);
         let many = to.0.is_multicast();
         let port = self.autobind(sid)?;
         let o = self.sock(sid)?.opts.ip;
@@ -157,7 +157,7 @@ impl Stack {
         let hops = header.hops.unwrap_or(o[if many { group } else { unicast }]);
         let marks = (hops, header.tos.unwrap_or(o[tos]));
         let limit = self.limit(ifc, &to.0, &o);
-        let back = ifc == Ifc::Lo || broadcast || (many && o[echo] != 0);
+        let back = ifc == InterfaceId::Lo || broadcast || (many && o[echo] != 0);
         let mut grew = 0;
         let u = self.udp(sid).ok_or(Errno::EBADF)?;
         if broadcast && !u.broadcast {
@@ -167,7 +167,7 @@ impl Stack {
             return Err(Errno::EMSGSIZE);
         }
         // A multicast without hops stays on this host.
-        let wire = ifc == Ifc::Eth && !(many && hops == 0);
+        let wire = ifc == InterfaceId::Eth && !(many && hops == 0);
         let way = Way { ifc, source, marks, wire, back };
         if !wire {
             return Ok(Some(way));
@@ -231,7 +231,7 @@ impl Stack {
             u.dirty = false;
             u.next_at = u64::MAX;
             let (mut blocked, mut asked, mut frames) = (false, false, 0);
-            if let (Some(out), Some(Port { iface, link, .. })) = (&mut u.out, &mut self.eth) {
+            if let (Some(out), Some(Interface { smoltcp, link, .. })) = (&mut u.out, &mut self.interfaces.eth) {
                 let mut nowhere = Nowhere;
                 let mut card;
                 let sink: &mut dyn FrameSink = match dev.as_deref_mut() {
@@ -245,15 +245,15 @@ impl Stack {
                 let mut slot = OneSlot { link: *link, rx: None, sink, report };
                 let at = instant(now);
                 // A datagram in fragments goes out one at a time, between which smoltcp reports nothing sent.
-                while iface.poll_egress(at, &mut slot, &mut out.set) != PollResult::None
-                    || (iface.poll_at(at, &out.set).is_some_and(|t| t <= at)
+                while smoltcp.poll_egress(at, &mut slot, &mut out.set) != PollResult::None
+                    || (smoltcp.poll_at(at, &out.set).is_some_and(|t| t <= at)
                         && !slot.report.blocked
                         && slot.report.asked.is_none())
                 {}
                 (blocked, asked) = (slot.report.blocked, slot.report.asked.is_some());
                 frames = slot.report.frames;
                 self.stats.tx += u64::from(frames);
-                if let Some(t) = iface.poll_at(at, &out.set) {
+                if let Some(t) = smoltcp.poll_at(at, &out.set) {
                     u.next_at = (t.total_micros() as u64 * 1000).max(now + 1);
                 }
             }
