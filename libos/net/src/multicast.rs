@@ -16,10 +16,9 @@ const MCAST_LEAVE_GROUP: i32 = 45;
 const MOST: usize = 20;
 
 /// A group on an interface: the address, IPv4 mapped into IPv6, and which.
-pub type Group = [u8; 17];
+type Group = [u8; 17];
 
-/// See [`Group`].
-pub fn group(a: &IpAddress, ifc: InterfaceId) -> Group {
+fn group(a: &IpAddress, ifc: InterfaceId) -> Group {
     let mut g = [ifc as u8; 17];
     g[..16].copy_from_slice(&match a {
         IpAddress::Ipv4(a) => a.to_ipv6_mapped().octets(),
@@ -28,7 +27,61 @@ pub fn group(a: &IpAddress, ifc: InterfaceId) -> Group {
     g
 }
 
-/// A datagram socket's part. Its groups are in [`Stack::groups`].
+/// The groups that there are members of: a socket and a group each.
+#[derive(Default)]
+pub struct Groups(Vec<(u32, Group)>);
+
+impl Groups {
+    /// Nobody is a member of any.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a socket is a member.
+    pub fn has(&self, sid: u32, a: &IpAddress, ifc: InterfaceId) -> bool {
+        self.0.contains(&(sid, group(a, ifc)))
+    }
+
+    /// Whether anybody here is a member; everybody is of the group of all hosts.
+    pub fn joined(&self, a: &IpAddress, ifc: InterfaceId) -> bool {
+        let all = match a {
+            IpAddress::Ipv4(a) => *a == Ipv4Address::new(224, 0, 0, 1),
+            IpAddress::Ipv6(a) => matches!(a.segments(), [0xff01 | 0xff02, 0, 0, 0, 0, 0, 0, 1]),
+        };
+        let g = group(a, ifc);
+        all || self.0.iter().any(|m| m.1 == g)
+    }
+
+    /// A socket becomes a member.
+    fn join(&mut self, sid: u32, a: &IpAddress, ifc: InterfaceId) -> Result<()> {
+        if self.has(sid, a, ifc) {
+            return Err(Errno::EADDRINUSE);
+        }
+        if self.0.iter().filter(|m| m.0 == sid).count() == MOST || self.0.try_reserve(1).is_err() {
+            return Err(Errno::ENOBUFS);
+        }
+        self.0.push((sid, group(a, ifc)));
+        Ok(())
+    }
+
+    /// It is one no more: on the interface that is named, or on the first that is found.
+    fn leave(&mut self, sid: u32, a: &IpAddress, named: Option<Result<InterfaceId>>) -> Result<()> {
+        let ifc = named.unwrap_or(Ok(InterfaceId::Lo));
+        let g = group(a, ifc.unwrap_or(InterfaceId::Lo));
+        let mine =
+            |m: &(u32, Group)| m.0 == sid && m.1[..16] == g[..16] && (named.is_none() || ifc.is_ok() && m.1 == g);
+        let i = self.0.iter().position(mine).ok_or(Errno::EADDRNOTAVAIL)?;
+        self.0.swap_remove(i);
+        Ok(())
+    }
+
+    /// It is closed.
+    pub fn leave_all(&mut self, sid: u32) {
+        self.0.retain(|m| m.0 != sid);
+    }
+}
+
+/// A datagram socket's part. Its groups are in [`Groups`].
 #[derive(Default)]
 pub struct Multicast {
     /// IP_MULTICAST_IF and IPV6_MULTICAST_IF: interface indexes; 0: by the route.
@@ -52,18 +105,8 @@ impl Stack {
         }
     }
 
-    /// Whether anybody here is a member; everybody is of the group of all hosts.
-    pub fn joined(&self, ifc: InterfaceId, a: &IpAddress) -> bool {
-        let all = match a {
-            IpAddress::Ipv4(a) => *a == Ipv4Address::new(224, 0, 0, 1),
-            IpAddress::Ipv6(a) => matches!(a.segments(), [0xff01 | 0xff02, 0, 0, 0, 0, 0, 0, 1]),
-        };
-        let g = group(a, ifc);
-        all || self.groups.iter().any(|m| m.1 == g)
-    }
-
     fn multicast(&mut self, sid: u32) -> Option<&mut Multicast> {
-        match &mut self.socks.get_mut(sid)?.kind {
+        match &mut self.sockets.get_mut(sid)?.kind {
             Kind::Udp(u) => Some(&mut u.multicast),
             _ => None,
         }
@@ -73,7 +116,7 @@ impl Stack {
 /// `setsockopt`. `None`: no such option here.
 pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
     let v6 = level == sol::IPV6;
-    if v6 && !st.socks.get(sid)?.v6 {
+    if v6 && !st.sockets.get(sid)?.v6 {
         return None;
     }
     st.multicast(sid)?;
@@ -125,39 +168,19 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
             }
         },
         ip_option::ADD_MEMBERSHIP | ipv6_option::ADD_MEMBERSHIP | MCAST_JOIN_GROUP if a.is_multicast() => {
-            ifc.and_then(|ifc| join(&mut st.groups, (sid, group(&a, ifc))))
+            ifc.and_then(|ifc| st.groups.join(sid, &a, ifc))
         }
         ip_option::DROP_MEMBERSHIP | ipv6_option::DROP_MEMBERSHIP | MCAST_LEAVE_GROUP if a.is_multicast() => {
-            // On the interface that is named, or on the first that is found.
-            let g = group(&a, ifc.unwrap_or(InterfaceId::Lo));
-            let mine = |m: &(u32, Group)| m.0 == sid && m.1[..16] == g[..16] && (none || ifc.is_ok() && m.1 == g);
-            match st.groups.iter().position(mine) {
-                Some(i) => {
-                    st.groups.swap_remove(i);
-                    Ok(())
-                }
-                None => Err(Errno::EADDRNOTAVAIL),
-            }
+            st.groups.leave(sid, &a, (!none).then_some(ifc))
         }
         ip_option::DROP_MEMBERSHIP if !v6 => Err(Errno::EADDRNOTAVAIL),
         _ => Err(Errno::EINVAL),
     })
 }
 
-fn join(groups: &mut Vec<(u32, Group)>, new: (u32, Group)) -> Result<()> {
-    if groups.contains(&new) {
-        return Err(Errno::EADDRINUSE);
-    }
-    if groups.iter().filter(|m| m.0 == new.0).count() == MOST || groups.try_reserve(1).is_err() {
-        return Err(Errno::ENOBUFS);
-    }
-    groups.push(new);
-    Ok(())
-}
-
 /// `getsockopt`.
 pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<u32> {
-    let v6 = st.socks.get(sid)?.v6;
+    let v6 = st.sockets.get(sid)?.v6;
     let m = st.multicast(sid)?;
     match (level, name) {
         (sol::IP, ip_option::MULTICAST_IF) => Some(u32::from_le_bytes(m.source)),

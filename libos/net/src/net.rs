@@ -4,10 +4,9 @@ use crate::config::{Hooks, NetConfig};
 use crate::device::NetDevice;
 use crate::rtnetlink::Monitor;
 use crate::socket::Wait;
-use crate::stack::{Shared, Stack, instant};
+use crate::stack::{Stack, instant};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{Mutex, MutexGuard, Once, class};
@@ -93,15 +92,15 @@ impl Net {
 
     fn unlock(&self, mut inner: MutexGuard<'_, Inner>) {
         let st = &inner.stack;
-        if st.dirty.is_empty() && st.dirty_udp.is_empty() && st.interfaces.lo.queue.is_empty() && st.wakes.is_empty() {
+        if !st.has_work() {
             return;
         }
         let Inner { stack, dev } = &mut *inner;
         let next = stack.pump(dev.as_deref_mut(), false);
         let early = next < self.sleeps_until.load(Ordering::Relaxed) || stack.control.news;
-        let wakes = core::mem::take(&mut stack.wakes);
+        let wakes = stack.wakes.take();
         drop(inner);
-        notify(wakes);
+        wakes.tell();
         if early {
             self.interrupt();
         }
@@ -124,9 +123,9 @@ impl Net {
         if worker {
             self.sleeps_until.store(next, Ordering::Relaxed);
         }
-        let wakes = core::mem::take(&mut stack.wakes);
+        let wakes = stack.wakes.take();
         drop(inner);
-        notify(wakes);
+        wakes.tell();
         if changed {
             self.monitor.changed(self);
         }
@@ -217,7 +216,7 @@ impl Net {
     fn arm(&self) -> bool {
         let mut inner = self.inner.lock();
         let Inner { stack, dev } = &mut *inner;
-        dev.as_mut().is_some_and(|d| d.arm(stack.tx_full))
+        dev.as_mut().is_some_and(|d| d.arm(stack.egress.full))
     }
 
     /// Tells the kernel about addresses and name servers, outside the lock.
@@ -242,12 +241,5 @@ impl Net {
             (inner.stack.control.ready && inner.stack.control.resolv.is_none()).then_some(Ok(()))
         })
         .is_ok()
-    }
-}
-
-/// Wakes, without the lock.
-fn notify(wakes: Vec<(Arc<Shared>, Events)>) {
-    for (shared, events) in wakes {
-        shared.pollee.notify(events);
     }
 }

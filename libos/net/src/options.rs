@@ -26,13 +26,13 @@ fn out(v: i32) -> Option<Result<Vec<u8>>> {
 
 /// `setsockopt`. `None`: no such option here.
 pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
-    let udp = st.socks.get(sid)?.proto == Proto::Udp;
+    let udp = st.sockets.get(sid)?.proto == Proto::Udp;
     let r = match level {
         sol::SOCKET => set_socket(st, sid, name, value)?,
         sol::TCP if !udp => set_tcp(st, sid, name, value)?,
         sol::UDP if udp && name == udp_option::CORK => int(value).and_then(|v| st.udp_cork(sid, v != 0)),
         sol::IPV6 if name == ipv6_option::V6ONLY => set_v6only(st, sid, value)?,
-        sol::IP | sol::IPV6 => match ipopts::set(st.socks.get_mut(sid)?, udp, level, name, value) {
+        sol::IP | sol::IPV6 => match ipopts::set(st.sockets.get_mut(sid)?, udp, level, name, value) {
             Some(r) => r,
             None => crate::multicast::set(st, sid, level, name, value)?,
         },
@@ -46,7 +46,7 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
 
 /// Carries the options of a connected socket to its connection.
 fn push_down(st: &mut Stack, sid: u32) {
-    let Some(opts) = st.socks.get(sid).map(|s| s.opts) else { return };
+    let Some(opts) = st.sockets.get(sid).map(|s| s.opts) else { return };
     if let Some((id, c)) = conn_of(st, sid) {
         c.opts = opts;
         if !opts.keepalive {
@@ -54,7 +54,7 @@ fn push_down(st: &mut Stack, sid: u32) {
             c.probes = 0;
         }
         c.apply();
-        st.touch(id);
+        st.connections.touch(id);
     }
 }
 
@@ -63,7 +63,7 @@ fn set_socket(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Resul
     if matches!(name, so::BINDTODEVICE | so::BINDTOIFINDEX) {
         return Some(set_device(st, sid, name, value));
     }
-    let s = st.socks.get_mut(sid)?;
+    let s = st.sockets.get_mut(sid)?;
     match name {
         so::LINGER => {
             let secs = int(&value[4..]).unwrap_or(0).clamp(0, 0xffff) as u32;
@@ -162,7 +162,7 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
         return Some(Err(Errno::EINVAL));
     }
     let (on, n) = (n != 0, n as u32);
-    let s = st.socks.get_mut(sid)?;
+    let s = st.sockets.get_mut(sid)?;
     let late = match s.kind {
         Kind::Conn(_) => matches!(name, tcp_option::FASTOPEN | tcp_option::FASTOPEN_CONNECT),
         Kind::Listen(_) => name == tcp_option::FASTOPEN_CONNECT,
@@ -193,7 +193,7 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
         && let Some((id, c)) = conn_of(st, sid)
     {
         c.uncork();
-        st.touch(id);
+        st.connections.touch(id);
     }
     Some(Ok(()))
 }
@@ -209,7 +209,7 @@ fn deferral(seconds: i32) -> u32 {
 }
 
 fn set_v6only(st: &mut Stack, sid: u32, value: &[u8]) -> Option<Result<()>> {
-    let s = st.socks.get_mut(sid).filter(|s| s.v6)?;
+    let s = st.sockets.get_mut(sid).filter(|s| s.v6)?;
     Some(int(value).and_then(|v| {
         if s.bound.is_some_and(|(_, port)| port != 0) || !matches!(s.kind, Kind::Idle | Kind::Udp(_)) {
             return Err(Errno::EINVAL);
@@ -226,7 +226,7 @@ pub fn take_error(st: &mut Stack, sid: u32) -> i32 {
     {
         return e as i32;
     }
-    st.socks.get_mut(sid).and_then(|s| s.error.take()).map_or(0, |e| e as i32)
+    st.sockets.get_mut(sid).and_then(|s| s.error.take()).map_or(0, |e| e as i32)
 }
 
 /// `getsockopt`.
@@ -235,12 +235,12 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
         let e = take_error(st, sid);
         return out(e);
     }
-    if level == sol::TCP && name == tcp_option::INFO && st.socks.get(sid)?.proto == Proto::Tcp {
+    if level == sol::TCP && name == tcp_option::INFO && st.sockets.get(sid)?.proto == Proto::Tcp {
         return Some(Ok(tcp_info(st, sid)));
     }
     let (rcv, snd) = st.memory.sizes();
     let conn = conn_of(st, sid).map(|(_, c)| (c.mss, c.tcp().recv_capacity(), c.send_capacity()));
-    let s = st.socks.get_mut(sid)?;
+    let s = st.sockets.get_mut(sid)?;
     let udp = s.proto == Proto::Udp;
     let or = |asked: usize, usual: usize| if asked > 0 { asked } else { usual };
     let (mss, rcvbuf, sndbuf, corked) = match (&s.kind, conn) {
@@ -284,7 +284,7 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
 fn tcp_info(st: &mut Stack, sid: u32) -> Vec<u8> {
     let mut v = alloc::vec![0u8; 104];
     let now = st.now;
-    let listening = matches!(st.socks.get(sid).map(|s| &s.kind), Some(Kind::Listen(_)));
+    let listening = matches!(st.sockets.get(sid).map(|s| &s.kind), Some(Kind::Listen(_)));
     let Some((_, c)) = conn_of(st, sid) else {
         v[0] = if listening { 10 } else { 7 };
         return v;

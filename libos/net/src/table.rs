@@ -54,10 +54,6 @@ impl<T> Slab<T> {
     pub fn end(&self) -> u32 {
         self.items.len() as u32
     }
-    /// Numbers of all objects, in order, for listings.
-    pub fn ids(&self) -> impl Iterator<Item = u32> + '_ {
-        self.items.iter().enumerate().filter(|(_, v)| v.is_some()).map(|(i, _)| i as u32)
-    }
 }
 
 /// A heap of deadlines with at most one entry for each number, so that it never outgrows the objects.

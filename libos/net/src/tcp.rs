@@ -44,8 +44,8 @@ const READ_SHUT: Events = Events::IN.union(Events::RDNORM).union(Events::RDHUP);
 
 /// The connection of a socket.
 pub(crate) fn conn_of(st: &mut Stack, sid: u32) -> Option<(u32, &mut Conn)> {
-    match st.socks.get(sid)?.kind {
-        Kind::Conn(id) => st.conns.get_mut(id).map(|c| (id, c)),
+    match st.sockets.get(sid)?.kind {
+        Kind::Conn(id) => st.connections.get_mut(id).map(|c| (id, c)),
         _ => None,
     }
 }
@@ -82,7 +82,7 @@ impl Ops for TcpSocket {
                 Kind::Listen(_) => Err(Errno::EISCONN),
                 Kind::Conn(id) => {
                     let connecting = s.connecting;
-                    let c = st.conns.get_mut(id).ok_or(Errno::EISCONN)?;
+                    let c = st.connections.get_mut(id).ok_or(Errno::EISCONN)?;
                     match c.tcp().state() {
                         State::SynSent | State::SynReceived if wait.nonblock => Err(Errno::EALREADY),
                         State::SynSent | State::SynReceived => Ok(false),
@@ -136,14 +136,14 @@ impl Ops for TcpSocket {
     fn accept(&self, wait: Wait) -> Result<(Box<dyn Ops>, Addr)> {
         let (id, shared, peer) = self.net.wait(wait, &self.shared.pollee, || {
             self.net.with(|st| {
-                if !matches!(st.socks.get(self.id)?.kind, Kind::Listen(_)) {
+                if !matches!(st.sockets.get(self.id)?.kind, Kind::Listen(_)) {
                     return Some(Err(Errno::EINVAL));
                 }
                 let id = match st.accept(self.id)? {
                     Ok(id) => id,
                     Err(e) => return Some(Err(e)),
                 };
-                let peer = st.conns.get(id).map(|c| (c.tuple.remote, c.tuple.rport));
+                let peer = st.connections.get(id).map(|c| (c.tuple.remote, c.tuple.rport));
                 Some(st.adopt(self.id, id).and_then(|(s, sh)| Ok((s, sh, peer.ok_or(Errno::ECONNABORTED)?))))
             })
         })?;
@@ -164,7 +164,7 @@ impl Ops for TcpSocket {
         loop {
             let r = wait.block(&self.shared.pollee, || {
                 self.net.with(|st| {
-                    let cork = st.socks.get(self.id).is_some_and(|s| s.opts.cork);
+                    let cork = st.sockets.get(self.id).is_some_and(|s| s.opts.cork);
                     try_send(st, self.id, src, cork || msg.flags.contains(Msg::MORE))
                 })
             });
@@ -214,7 +214,7 @@ impl Ops for TcpSocket {
             let s = st.sock(self.id)?;
             let shared = s.shared.clone();
             // Whatever comes of it, those who watch are told.
-            st.wake(&shared, Events::all());
+            st.wakes.add(&shared, Events::all());
             let s = st.sock(self.id)?;
             let id = match s.kind {
                 Kind::Conn(id) => id,
@@ -226,7 +226,7 @@ impl Ops for TcpSocket {
                     return Err(Errno::ENOTCONN);
                 }
             };
-            let c = st.conns.get_mut(id).ok_or(Errno::ENOTCONN)?;
+            let c = st.connections.get_mut(id).ok_or(Errno::ENOTCONN)?;
             let state = c.tcp().state();
             match state {
                 State::Closed | State::TimeWait => return Err(Errno::ENOTCONN),
@@ -244,7 +244,7 @@ impl Ops for TcpSocket {
             if wr && !c.fin_due && matches!(state, State::SynReceived | State::Established | State::CloseWait) {
                 c.finish(now);
             }
-            st.touch(id);
+            st.connections.touch(id);
             Ok(())
         })
     }
@@ -281,19 +281,19 @@ impl Ops for TcpSocket {
     }
 
     fn events(&self) -> Events {
-        self.net.with(|st| match st.socks.get(self.id).map(|s| (&s.kind, &s.error)) {
+        self.net.with(|st| match st.sockets.get(self.id).map(|s| (&s.kind, &s.error)) {
             Some((Kind::Listen(l), _)) if l.queue.is_empty() => Events::empty(),
             Some((Kind::Listen(_), _)) => Events::IN | Events::RDNORM,
             Some((Kind::Conn(id), _)) => {
                 let id = *id;
-                let Some(c) = st.conns.get_mut(id) else { return Events::HUP };
+                let Some(c) = st.connections.get_mut(id) else { return Events::HUP };
                 let e = c.events();
                 // Whoever saw "not writable" waits for room.
                 c.want_room |= !e.contains(Events::OUT);
                 e
             }
             Some((_, e)) => {
-                let shut = if st.socks.get(self.id).is_some_and(|s| s.shut.0) { READ_SHUT } else { Events::empty() };
+                let shut = if st.sockets.get(self.id).is_some_and(|s| s.shut.0) { READ_SHUT } else { Events::empty() };
                 Events::OUT | Events::WRNORM | Events::HUP | shut | crate::options::error_events(e)
             }
             None => Events::HUP,
@@ -305,7 +305,7 @@ impl Ops for TcpSocket {
 
     fn linger(&self) {
         let lingers = self.net.with(|st| {
-            let seconds = st.socks.get(self.id)?.opts.linger.filter(|&s| s > 0)?;
+            let seconds = st.sockets.get(self.id)?.opts.linger.filter(|&s| s > 0)?;
             // With unread data it is a reset, at once.
             (conn_of(st, self.id)?.1.tcp().recv_queue() == 0).then_some(seconds)
         });
@@ -351,12 +351,12 @@ impl TcpSocket {
                     let s = st.sock(self.id)?;
                     s.shut = (false, false);
                     let shared = s.shared.clone();
-                    st.wake(&shared, Events::ERR);
+                    st.wakes.add(&shared, Events::ERR);
                     return Ok(());
                 }
             };
             // As on Linux, whoever resets a connection finds that it was.
-            let error = st.conns.get_mut(id).and_then(|c| match c.tcp().state() {
+            let error = st.connections.get_mut(id).and_then(|c| match c.tcp().state() {
                 State::LastAck | State::Closing | State::TimeWait | State::Closed => c.error,
                 _ => Some(Errno::ECONNRESET),
             });
@@ -379,20 +379,20 @@ fn stop_listening(st: &mut Stack, sid: u32) -> Result<()> {
         b.listening = false;
     }
     st.disconnected(sid);
-    st.wake(&shared, Events::IN | Events::ERR | Events::HUP);
+    st.wakes.add(&shared, Events::IN | Events::ERR | Events::HUP);
     Ok(())
 }
 
 /// Takes a finished connection off its socket, which may then connect again.
 fn forget(st: &mut Stack, sid: u32, id: u32) {
-    let port = st.conns.get(id).map(|c| c.tuple.lport);
+    let port = st.connections.get(id).map(|c| c.tuple.lport);
     if let Ok(s) = st.sock(sid) {
         s.kind = Kind::Idle;
         s.connecting = false;
         s.last_port = port.unwrap_or(s.last_port);
         let shared = s.shared.clone();
         st.disconnected(sid);
-        st.wake(&shared, Events::OUT | Events::ERR | Events::HUP);
+        st.wakes.add(&shared, Events::OUT | Events::ERR | Events::HUP);
     }
     st.close_conn(id, Some(0));
 }

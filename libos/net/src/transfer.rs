@@ -76,7 +76,7 @@ pub(crate) fn try_recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, flags: Msg)
         c.seen_rx = c.tcp().recv_queue();
         // The window may have grown enough to be worth telling.
         if before * 4 >= c.tcp().recv_capacity() {
-            st.touch(id);
+            st.connections.touch(id);
         }
         return Some(match error {
             Some(e) if total == 0 => Err(e),
@@ -126,7 +126,7 @@ pub(crate) fn try_send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: boo
     if src.left() > 0 {
         c.want_room = true;
     }
-    st.touch(id);
+    st.connections.touch(id);
     Some(r)
 }
 

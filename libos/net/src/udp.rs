@@ -229,7 +229,7 @@ impl Ops for UdpSocket {
             let r = if u.peer.is_none() { Err(Errno::ENOTCONN) } else { Ok(()) };
             u.rx_shut |= rd;
             u.tx_shut |= wr;
-            st.wake(&shared, Events::IN | Events::OUT | Events::HUP);
+            st.wakes.add(&shared, Events::IN | Events::OUT | Events::HUP);
             r
         })
     }

@@ -50,7 +50,7 @@ fn drain(p: &Pair, s: &Socket) -> (Vec<u8>, Result<(), Errno>) {
 }
 
 fn conns(p: &Pair) -> (usize, usize) {
-    (p.a.with(|st| st.conns.len()), p.b.with(|st| st.conns.len()))
+    (p.a.with(|st| st.connections.len()), p.b.with(|st| st.connections.len()))
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn loopback_without_memory_fails_at_once() {
     assert_eq!(now(), start);
     drop((open, l));
     p.run(200 * S);
-    p.a.with(|st| assert_eq!((st.conns.len(), st.memory.used), (0, 0)));
+    p.a.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
 }
 
 /// An acknowledgment of nothing with a window of zero, made of a genuine one.

@@ -169,7 +169,7 @@ fn impossible_addresses_are_ignored() {
         let other = ip6(src, b, 99, 64, b"an unknown protocol");
         assert_eq!(answers(&p, [open, closed, ping6(src, b), udp, other]), [[0u8; 0]; 0], "{src}");
     }
-    p.b.with(|st| assert_eq!(st.conns.len(), st.tuples.len()));
+    p.b.with(|st| assert_eq!(st.connections.len(), st.connections.named()));
     assert_eq!(l.accept(true).err(), Some(Errno::EAGAIN));
     alive(&p);
 }
@@ -212,7 +212,7 @@ fn scans_of_an_open_port_learn_nothing() {
     for flags in [ACK, FIN | ACK, SYN | ACK] {
         assert_eq!(scan(80, flags), Some((RST, 7, 0)), "{flags:#x}");
     }
-    p.b.with(|st| assert_eq!(st.conns.len(), 0));
+    p.b.with(|st| assert_eq!(st.connections.len(), 0));
     // A closed port answers all but RST (RFC 9293 section 3.10.7.1).
     for (flags, more) in [(FIN, 1), (0, 0), (0x29, 1), (SYN, 1), (SYN | FIN, 2)] {
         assert_eq!(scan(99, flags), Some((RST | ACK, 0, 103 + more)), "{flags:#x}");
@@ -264,10 +264,10 @@ fn a_syn_flood_leaves_room_for_others() {
             transfer(&p, &c0, &s0, &noise(5000), 5 * S);
         }
     }
-    p.b.with(|st| assert!(st.conns.len() < 1200 && st.memory.used <= st.memory.budget));
+    p.b.with(|st| assert!(st.connections.len() < 1200 && st.memory.used <= st.memory.budget));
     p.run(200 * S);
     p.b.with(|st| {
-        assert!(st.conns.len() < 20, "{} left", st.conns.len());
+        assert!(st.connections.len() < 20, "{} left", st.connections.len());
         assert_eq!(st.memory.half, 0);
     });
 }
@@ -302,7 +302,7 @@ fn floods_of_one_port_starve_no_other() {
     served(&p, &l, 80, 100 * MS);
     drop((l, other, sinks));
     p.run(100 * S);
-    p.b.with(|st| assert_eq!((st.memory.used, st.memory.half, st.conns.len()), (0, 0, 0)));
+    p.b.with(|st| assert_eq!((st.memory.used, st.memory.half, st.connections.len()), (0, 0, 0)));
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn a_cookie_is_good_for_its_connection_only() {
         syns(&p, 20, &mut x);
     }
     heard(&p);
-    let conns = p.b.with(|st| st.conns.len());
+    let conns = p.b.with(|st| st.connections.len());
     let cookie = |peer: &mut Peer<'_>, port: u16| {
         peer.port = port;
         let answer = peer.say(SYN, 999, 0, &[]);
@@ -347,7 +347,7 @@ fn a_cookie_is_good_for_its_connection_only() {
         answer[0].seq.wrapping_add(1)
     };
     let good = cookie(&mut peer, 5000);
-    assert_eq!(p.b.with(|st| st.conns.len()), conns, "something was kept");
+    assert_eq!(p.b.with(|st| st.connections.len()), conns, "something was kept");
     for (port, seq, ack) in
         [(5001, 1000, good), (5000, 1001, good), (5000, 1000, good ^ 1), (5000, 1000, good ^ 1 << 27)]
     {
@@ -422,7 +422,7 @@ fn closed_ports_answer_with_reset() {
     p.run(10 * MS);
     let resets = p.ba.lock().unwrap().tap.take().unwrap().iter().filter(|f| f.len() >= 54 && f[47] & 4 != 0).count();
     assert!(resets >= 1990, "{resets}");
-    p.b.with(|st| assert_eq!((st.conns.len(), st.memory.used), (0, 0)));
+    p.b.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
 }
 
 #[test]

@@ -70,5 +70,5 @@ fn connect_is_refused_and_leaves_nothing_behind() {
             r => panic!("{r:?} with {most} bytes"),
         }
     }
-    p.a.with(|st| assert_eq!((st.conns.len(), st.memory.used), (0, 0)));
+    p.a.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
 }

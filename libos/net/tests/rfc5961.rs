@@ -54,7 +54,7 @@ fn reach<'a>(p: &'a Pair, l: &Socket, state: &str, port: u16) -> (Peer<'a>, Opti
 }
 
 fn open(p: &Pair) -> usize {
-    p.b.with(|st| st.tuples.len())
+    p.b.with(|st| st.connections.named())
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn an_impossible_acknowledgment_changes_nothing() {
             peer.say(ACK, peer.seq, peer.ack + 20_000, &[]);
             p.run(50 * MS);
             assert_eq!(s.poll(None) & Events::ERR, Events::empty());
-            let left = p.b.with(|st| st.conns.get(0).map_or(0, |c| c.tcp().send_queue()));
+            let left = p.b.with(|st| st.connections.all().next().map_or(0, |c| c.tcp().send_queue()));
             assert_eq!(left, 20_000);
         }
         peer.say(RST, peer.seq, 0, &[]);
@@ -269,7 +269,7 @@ fn a_closing_listener_forgets_whoever_was_reset_before() {
     p.run(10 * MS);
     drop(l);
     p.run(10 * MS);
-    p.b.with(|st| assert_eq!((st.conns.len(), st.memory.used), (0, 0)));
+    p.b.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn time_wait_takes_a_newer_syn_and_answers_an_older_one() {
     peer.seq += 1;
     p.run(50 * MS);
     heard(&p);
-    assert_eq!((open(&p), p.b.with(|st| st.tw.len())), (0, 1));
+    assert_eq!((open(&p), p.b.with(|st| st.connections.waiting())), (0, 1));
     peer.challenged(&peer.say(SYN, peer.seq - 5000, 0, &[]));
     let mut answers = 0;
     for i in 0..300 {

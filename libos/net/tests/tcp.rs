@@ -208,7 +208,7 @@ fn a_port_with_time_wait_needs_reuseaddr() {
     assert_eq!(recv(&c, 1).unwrap(), b"");
     drop(c);
     p.run(10 * MS);
-    assert_eq!(p.b.with(|st| (st.conns.len(), st.tw.len())), (0, 1), "only a tuple is left");
+    assert_eq!(p.b.with(|st| (st.connections.len(), st.connections.waiting())), (0, 1), "only a tuple is left");
     let again = tcp(&p.b);
     let _ = again.ops().bind(&v4([0, 0, 0, 0], 80));
     let l = listen(&p.b, 80, 1);
@@ -217,7 +217,7 @@ fn a_port_with_time_wait_needs_reuseaddr() {
     assert!(p.until(|| l.poll(None).contains(Events::IN)));
     drop((l, c, again));
     p.run(70 * S);
-    assert_eq!(p.b.with(|st| st.tw.len()), 0);
+    assert_eq!(p.b.with(|st| st.connections.waiting()), 0);
 }
 
 #[test]
@@ -233,8 +233,8 @@ fn time_wait_knows_of_a_fin_that_a_full_card_kept_from_being_acknowledged() {
     p.ba.lock().unwrap().full = false;
     let before = p.ba.lock().unwrap().count;
     p.run(5 * S);
-    assert_eq!(p.a.with(|st| st.conns.len()), 0, "the peer has its acknowledgment");
-    assert_eq!(p.b.with(|st| (st.conns.len(), st.tw.len())), (0, 1));
+    assert_eq!(p.a.with(|st| st.connections.len()), 0, "the peer has its acknowledgment");
+    assert_eq!(p.b.with(|st| (st.connections.len(), st.connections.waiting())), (0, 1));
     assert!(p.ba.lock().unwrap().count - before <= 2, "and there is nothing more to say");
 }
 
@@ -259,7 +259,7 @@ fn a_new_syn_takes_over_a_time_wait_tuple() {
         assert_eq!(recv(&c, 1).unwrap(), b"");
         drop(c);
         p.run(10 * MS);
-        assert_eq!(p.b.with(|st| st.tw.len()), 1);
+        assert_eq!(p.b.with(|st| st.connections.waiting()), 1);
     }
 }
 
@@ -310,7 +310,7 @@ fn a_thousand_connections_and_churn_leak_nothing() {
         }));
         all.push((clients, servers));
     }
-    let n = p.b.with(|st| (st.conns.len(), st.tuples.len()));
+    let n = p.b.with(|st| (st.connections.len(), st.connections.named()));
     assert_eq!(n, (1200, 1200));
     // Every one still works.
     for (clients, servers) in &all {
@@ -339,9 +339,12 @@ fn a_thousand_connections_and_churn_leak_nothing() {
     p.run(70 * S);
     for n in [&p.a, &p.b] {
         n.with(|st| {
-            assert_eq!((st.conns.len(), st.tuples.len(), st.memory.used, st.tw.len()), (0, 0, 0, 0));
-            assert!(!(0..=u16::MAX).any(|p| st.port_use.any(p)));
-            assert_eq!(st.timers.first(), None);
+            assert_eq!(
+                (st.connections.len(), st.connections.named(), st.memory.used, st.connections.waiting()),
+                (0, 0, 0, 0)
+            );
+            assert!(!(0..=u16::MAX).any(|p| st.ports.any_connection(p)));
+            assert_eq!(st.connections.next_deadline(), u64::MAX);
         });
     }
 }
@@ -368,8 +371,8 @@ fn many_short_connections() {
         assert_eq!(recv(&c, 1000).unwrap().len(), 800);
     }
     p.run(5 * S);
-    p.b.with(|st| assert_eq!((st.conns.len(), st.memory.used), (0, 0)));
-    assert!(p.b.with(|st| st.tw.len()) <= 8192);
+    p.b.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
+    assert!(p.b.with(|st| st.connections.waiting()) <= 8192);
 }
 
 #[test]
@@ -595,7 +598,7 @@ fn closed_listener_resets_whoever_waits() {
     drop(l);
     p.run(10 * MS);
     assert_eq!(recv(&c, 1), Err(Errno::ECONNRESET));
-    p.b.with(|st| assert_eq!(st.conns.len(), 0));
+    p.b.with(|st| assert_eq!(st.connections.len(), 0));
     let l = listen(&p.b, 80, 16);
     l.ops().shutdown(true, false).unwrap();
     assert_eq!(l.accept(true).err(), Some(Errno::EINVAL));
@@ -633,7 +636,7 @@ fn memory_runs_out_gracefully_and_comes_back() {
     drop((clients, servers, l));
     p.run(200 * S);
     for n in [&p.a, &p.b] {
-        n.with(|st| assert_eq!((st.conns.len(), st.memory.used), (0, 0)));
+        n.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
     }
 }
 

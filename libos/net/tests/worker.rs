@@ -60,7 +60,7 @@ fn a_timer_that_another_thread_starts_wakes_the_network_thread() {
     b.poll();
     let acknowledged = within(Duration::from_secs(5), || {
         a.poll();
-        a.with(|st| st.conns.get(0).is_some_and(|c| c.tcp().send_queue() == 0))
+        a.with(|st| st.connections.all().next().is_some_and(|c| c.tcp().send_queue() == 0))
     });
     stop.store(true, Ordering::SeqCst);
     b.interrupt();

@@ -33,8 +33,6 @@ pub struct Control {
     pub news: bool,
     /// IPv4 is configured, or will not be.
     pub ready: bool,
-    /// Datagram sockets that wait for a neighbor or the card.
-    pub udp_waiting: Vec<u32>,
 }
 
 impl Default for Control {
@@ -49,7 +47,6 @@ impl Default for Control {
             resolv: None,
             news: false,
             ready: true,
-            udp_waiting: Vec::new(),
         }
     }
 }

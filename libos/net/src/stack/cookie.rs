@@ -5,59 +5,39 @@ use super::Stack;
 use super::interface::InterfaceId;
 use super::memory::LEAST;
 use super::reply::Segment;
+use super::sequence::cookie_index;
 use super::sock::Kind;
 use crate::build::Frame;
 use crate::frame::{ACK, SYN, Tcp, Tuple};
-use libos_base::time::NS;
 
 /// What three bits can say of a peer's MSS: the next smaller one here is taken.
 const MSS: [u16; 8] = [536, 1220, 1360, 1400, 1440, 1460, 8940, 16_376];
-/// How long after the last cookie one may come back: this minute's and the one before's are good.
-const VALID: u64 = 120 * NS;
 
 impl Stack {
-    /// The initial sequence number that says it all (Bernstein's layout, RFC 4987 appendix A): the minute modulo 32,
-    /// three bits for the MSS, and 24 bits that only we can compute.
-    fn cookie(&self, t: &Tuple, irs: u32, minute: u32, mss: u32) -> u32 {
-        let mut b = [0; 48];
-        b[..36].copy_from_slice(&t.bytes());
-        for (at, word) in [(36, irs), (40, minute), (44, mss)] {
-            b[at..at + 4].copy_from_slice(&word.to_le_bytes());
-        }
-        minute << 27 | mss << 24 | crate::table::sip(self.isn_key, &b) as u32 & 0xff_ffff
-    }
-
-    fn minute(&self) -> u32 {
-        (self.now / (60 * NS)) as u32
-    }
-
     /// Answers a SYN for the listening socket `sid` without keeping anything.
     pub fn send_cookie(&mut self, sid: u32, ifc: InterfaceId, raw: &[u8], t: &Tcp) {
-        let Some(sock) = self.socks.get(sid) else { return };
+        let Some(sock) = self.sockets.get(sid) else { return };
         // The connection's buffer will be this large at least, however little memory there is then.
         let window = if sock.opts.rcvbuf > 0 { sock.opts.rcvbuf.min(LEAST.0) } else { LEAST.0 } as u16;
         let theirs = t.mss.unwrap_or(536);
         let index = MSS.iter().rposition(|&m| m <= theirs).unwrap_or(0) as u32;
-        let seq = self.cookie(&t.tuple, t.seq, self.minute(), index);
+        let seq = self.sequence.new_cookie(&t.tuple, t.seq, index, self.now);
         let headers = if t.tuple.local.version() == smoltcp::wire::IpVersion::Ipv4 { 40 } else { 60 };
         let mss = (self.interfaces.mtu(ifc) - headers) as u16;
-        self.cookies_until = self.now + VALID;
         self.answer(ifc, raw, &t.tuple, Segment { flags: SYN | ACK, seq, ack: t.seq.wrapping_add(1), window, mss });
     }
 
     /// A segment with an ACK for a listening socket. Whether it was dealt with: it brings a cookie back.
     pub fn cookie_in(&mut self, sid: u32, ifc: InterfaceId, raw: &[u8], t: &Tcp) -> bool {
         let (isn, irs) = (t.ack.wrapping_sub(1), t.seq.wrapping_sub(1));
-        let (index, minute) = (isn >> 24 & 7, self.minute());
-        let ours = |m| self.cookie(&t.tuple, irs, m, index) == isn;
-        if t.rst || t.syn || self.now >= self.cookies_until || !(ours(minute) || ours(minute.wrapping_sub(1))) {
+        if t.rst || t.syn || !self.sequence.is_cookie(isn, &t.tuple, irs, self.now) {
             return false;
         }
         // No room in the accept queue or in memory: the peer sends its data again, and with that the cookie.
-        if let Some(Kind::Listen(l)) = self.socks.get(sid).map(|s| &s.kind)
+        if let Some(Kind::Listen(l)) = self.sockets.get(sid).map(|s| &s.kind)
             && !l.overflows()
         {
-            let mss = MSS[index as usize];
+            let mss = MSS[cookie_index(isn)];
             let back =
                 Tuple { local: t.tuple.remote, lport: t.tuple.rport, remote: t.tuple.local, rport: t.tuple.lport };
             // The SYN as it must have been, for smoltcp.

@@ -1,13 +1,13 @@
 //! Frames out, timers, and what follows when a connection's state has changed.
 
 use super::conn::{Change, Conn, Owner};
+use super::connections::SHARDS;
 use super::interface::InterfaceId;
 use super::{Stack, instant};
 use crate::device::NetDevice;
 use crate::phy::{Card, FrameSink, Nowhere, OneSlot, Report};
 use libos_base::poll::Events;
 use libos_base::time::NS;
-use libos_base::{Errno, Result};
 use smoltcp::iface::PollResult;
 use smoltcp::socket::tcp::State;
 
@@ -15,6 +15,15 @@ use smoltcp::socket::tcp::State;
 const BATCH: usize = 128;
 /// Loopback found no memory for a frame: when it looks again.
 const STARVED: u64 = NS / 100;
+
+/// How sending stands.
+#[derive(Default)]
+pub struct Egress {
+    /// An interface had no room: frames are waiting.
+    pub full: bool,
+    /// Loopback frames wait for memory.
+    lo_starved: bool,
+}
 
 impl Stack {
     /// Does everything that can be done now: frames in (if `receive`), timers, frames out, one notification to the
@@ -48,51 +57,56 @@ impl Stack {
         if let Some(d) = dev {
             d.flush();
         }
-        if more || !self.interfaces.lo.queue.is_empty() || !self.dirty.is_empty() && !self.tx_full {
+        if more || !self.interfaces.lo.queue.is_empty() || self.connections.any_dirty() && !self.egress.full {
             return self.now;
         }
         let at = self.next_deadline();
-        if self.lo_starved { at.min(self.now + STARVED) } else { at }
+        if self.egress.lo_starved { at.min(self.now + STARVED) } else { at }
     }
 
-    fn next_deadline(&mut self) -> u64 {
-        let mut at = self.timers.first().map_or(u64::MAX, |t| t.0);
-        at = at.min(self.control.next_at).min(self.udp_next()).min(self.neighbors.next());
-        if let Some(t) = self.tw.next() {
-            // Only tidying: no hurry.
-            at = at.min(t.saturating_add(5 * NS));
-        }
-        at
+    /// Whether a call left something for [`pump`](Self::pump).
+    pub fn has_work(&self) -> bool {
+        self.connections.any_dirty()
+            || self.datagrams.dirty() > 0
+            || !self.interfaces.lo.queue.is_empty()
+            || !self.wakes.is_empty()
+    }
+
+    fn next_deadline(&self) -> u64 {
+        let at = self.connections.next_deadline();
+        at.min(self.control.next_at).min(self.udp_next()).min(self.neighbors.next())
     }
 
     /// Polls what is dirty.
     pub fn send(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
-        self.tx_full = false;
+        self.egress.full = false;
         self.drain_replies(dev.as_deref_mut());
         // Whoever waits for room stays on the list. A full card must not hold loopback up, nor the other way round.
-        let (mut i, mut kept, mut card, mut lo) = (0, 0, self.tx_full, false);
-        while i < self.dirty.len() {
-            let id = self.dirty[i];
-            i += 1;
-            let Some(c) = self.conns.get_mut(id) else { continue };
-            let full = if c.ifc == InterfaceId::Lo { &mut lo } else { &mut card };
-            if core::mem::replace(&mut c.dirty, false) && !*full {
-                *full = self.poll_conn(id, dev.as_deref_mut());
-                if !*full {
+        let (mut card, mut lo) = (self.egress.full, false);
+        for shard in 0..SHARDS {
+            let (mut i, mut kept) = (0, 0);
+            while let Some(&id) = self.connections.dirty(shard).get(i) {
+                i += 1;
+                let Some(c) = self.connections.get_mut(id) else { continue };
+                let full = if c.ifc == InterfaceId::Lo { &mut lo } else { &mut card };
+                if core::mem::replace(&mut c.dirty, false) && !*full {
+                    *full = self.poll_conn(id, dev.as_deref_mut());
+                    if !*full {
+                        continue;
+                    }
+                } else if !*full {
                     continue;
                 }
-            } else if !*full {
-                continue;
+                if let Some(c) = self.connections.get_mut(id) {
+                    c.dirty = true;
+                    self.connections.dirty(shard)[kept] = id;
+                    kept += 1;
+                }
             }
-            if let Some(c) = self.conns.get_mut(id) {
-                c.dirty = true;
-                self.dirty[kept] = id;
-                kept += 1;
-            }
+            self.connections.dirty(shard).truncate(kept);
         }
-        self.dirty.truncate(kept);
-        self.tx_full = card || lo;
-        self.lo_starved = lo && self.interfaces.lo.queue.is_empty();
+        self.egress.full = card || lo;
+        self.egress.lo_starved = lo && self.interfaces.lo.queue.is_empty();
         self.send_udp(dev.as_deref_mut());
         self.drain_replies(dev);
     }
@@ -110,17 +124,17 @@ impl Stack {
             self.stats.tx_bytes += frame.len() as u64;
             eth.queue.recycle(frame);
         }
-        self.tx_full |= !eth.queue.is_empty();
+        self.egress.full |= !eth.queue.is_empty();
     }
 
     /// Sends what a connection has to send, and draws the consequences of its new state. Whether it found no room.
     pub fn poll_conn(&mut self, id: u32, dev: Option<&mut (dyn NetDevice + 'static)>) -> bool {
         let now = self.now;
-        let Some(c) = self.conns.get_mut(id) else { return false };
+        let Some(c) = self.connections.get_mut(id) else { return false };
         let state = c.progress(now);
         if c.detached && state == State::TimeWait {
             // The tuple waits, in a table of its own. smoltcp's timer would throw away what was not read within 10 s.
-            self.timers.clear(id);
+            self.connections.wake_at(id, u64::MAX, now);
             return false;
         }
         c.drop_if_too_late(now, state);
@@ -180,8 +194,8 @@ impl Stack {
                 && c.unsent());
         let suspect = (report.resent && c.ifc == InterfaceId::Eth).then_some(c.tuple.remote);
         let ask = waits.then_some((c.tuple.remote, report.asked.is_some()));
-        if waits && self.neighbor_wait.try_reserve(1).is_ok() && self.neighbor_wait.len() < 65536 {
-            self.neighbor_wait.push(id);
+        if waits {
+            self.neighbors.wait(id);
         }
         let next = poll_at.map_or(u64::MAX, |t| (t.total_micros() as u64).saturating_mul(1000));
         let next = if report.blocked { u64::MAX } else { next.max(now + 1) };
@@ -198,12 +212,12 @@ impl Stack {
     /// After a poll: transitions, wake-ups, the timer.
     fn settle(&mut self, id: u32, next: u64) {
         let now = self.now;
-        let Some(c) = self.conns.get_mut(id) else { return };
+        let Some(c) = self.connections.get_mut(id) else { return };
         if c.tcp().state() == State::TimeWait && !c.fin_acked() {
             // The ACK of the peer's FIN is being delayed, or the card has no room: TIME-WAIT begins when it is out.
             c.prev = State::FinWait2;
-            if next != u64::MAX && self.timers.get(id).is_none_or(|t| next < t || t <= now) {
-                self.timers.set(id, next);
+            if next != u64::MAX {
+                self.connections.wake_at(id, next, now);
             }
             return;
         }
@@ -223,14 +237,14 @@ impl Stack {
             }
             (Change::TimeWait, _) => self.detach(id, true),
             (_, Owner::Half(_)) => {
-                let Some(c) = self.conns.get_mut(id) else { return };
+                let Some(c) = self.connections.get_mut(id) else { return };
                 if !matches!(c.tcp().state(), State::SynReceived | State::Listen) {
                     self.established(id);
                 }
             }
             _ => {}
         }
-        let Some(c) = self.conns.get_mut(id) else { return };
+        let Some(c) = self.connections.get_mut(id) else { return };
         let mut events = Events::empty();
         if change == Change::Established && matches!(c.owner, Owner::Sock(_)) {
             c.deadline = 0;
@@ -254,76 +268,17 @@ impl Stack {
         }
         let at = c.next_timer(next);
         let shared = if events.is_empty() { None } else { c.shared.clone() };
-        if at == u64::MAX {
-            self.timers.clear(id);
-        } else if self.timers.get(id).is_none_or(|t| at < t || t <= now) {
-            // A later deadline is noticed when the earlier one fires: most timers never do.
-            self.timers.set(id, at);
-        }
+        self.connections.wake_at(id, at, now);
         if let Some(s) = shared {
-            self.wake(&s, events);
+            self.wakes.add(&s, events);
         }
     }
 
     /// Deadlines that have passed.
     fn run_timers(&mut self, dev: Option<&mut (dyn NetDevice + 'static)>) {
-        while let Some((at, id)) = self.timers.first() {
-            if at > self.now {
-                break;
-            }
-            self.timers.clear(id);
-            self.touch(id);
-        }
-        self.tw.expire(self.now);
+        self.connections.run_timers(self.now);
         self.run_neighbors();
         self.run_control(dev);
-    }
-
-    /// Takes the tuple out of the table; into TIME-WAIT if told so.
-    pub fn detach(&mut self, id: u32, time_wait: bool) {
-        let Some(c) = self.conns.get_mut(id) else { return };
-        if core::mem::replace(&mut c.detached, true) {
-            return;
-        }
-        let (t, snd, rcv) = (c.tuple, c.last_seq, c.fin_end.unwrap_or(c.last_ack));
-        if self.find(&t) == Some(id) {
-            self.tuples.remove(&t);
-        }
-        if time_wait {
-            self.tw.insert(t, snd, rcv, self.now);
-        }
-        self.port_use.sub(t.lport);
-    }
-
-    /// Makes room in every table that a new connection needs.
-    pub fn reserve_conn(&mut self) -> Result<()> {
-        self.tuples.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
-        let n = self.conns.len() + 1;
-        // Beside what is dirty now: a connection that ends in mid-batch leaves its entry behind.
-        self.dirty.try_reserve(n + 8).map_err(|_| Errno::ENOBUFS)
-    }
-
-    /// Adds a connection to the tables.
-    pub fn add_conn(&mut self, c: Conn) -> Result<u32> {
-        let (tuple, charged) = (c.tuple, c.charged);
-        let added = self
-            .conns
-            .insert(c)
-            .and_then(|id| self.timers.reserve(id).map(|()| id).inspect_err(|_| drop(self.conns.remove(id))));
-        let counted = added
-            .and_then(|id| self.port_use.add(tuple.lport).map(|()| id).inspect_err(|_| drop(self.conns.remove(id))));
-        let id = counted.inspect_err(|_| self.memory.release(charged))?;
-        self.tuples.insert(tuple, id);
-        Ok(id)
-    }
-
-    /// Forgets a connection and takes its buffers back.
-    pub fn remove_conn(&mut self, id: u32) {
-        self.detach(id, false);
-        self.timers.clear(id);
-        self.leave_half(id, Owner::Orphan);
-        let Some(c) = self.conns.remove(id) else { return };
-        self.memory.put_back((c.set, c.handle), c.charged);
     }
 }
 

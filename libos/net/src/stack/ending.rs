@@ -69,10 +69,10 @@ impl Stack {
     /// Ends a connection over data that nobody can read. Whether the segment is nobody's from here on, and to be answered
     /// as such: that reset has just the number that the peer expects. Otherwise the connection says it itself.
     pub fn refuse_data(&mut self, id: u32) -> bool {
-        match self.conns.get_mut(id) {
+        match self.connections.get_mut(id) {
             Some(c) if c.owner != Owner::Orphan => {
                 c.abort(Some(Errno::ECONNRESET));
-                self.touch(id);
+                self.connections.touch(id);
                 false
             }
             _ => {
@@ -85,7 +85,7 @@ impl Stack {
     /// `close` of a connected socket.
     pub fn close_conn(&mut self, id: u32, linger: Option<u32>) {
         let now = self.now;
-        let Some(c) = self.conns.get_mut(id) else { return };
+        let Some(c) = self.connections.get_mut(id) else { return };
         c.owner = Owner::Orphan;
         c.shared = None;
         if c.detached || c.tcp().state() == State::Closed && c.tcp().remote_endpoint().is_none() {
@@ -98,13 +98,13 @@ impl Stack {
         } else {
             c.finish(now);
         }
-        self.touch(id);
+        self.connections.touch(id);
     }
 
     /// What the end of a process does: closes every socket. Datagrams that wait for the card stay there.
     pub fn close_all(&mut self) {
-        for sid in 0..self.socks.end() {
-            if self.socks.get(sid).is_some_and(|s| !matches!(s.kind, Kind::Udp(_))) {
+        for sid in 0..self.sockets.end() {
+            if self.sockets.get(sid).is_some_and(|s| !matches!(s.kind, Kind::Udp(_))) {
                 self.close(sid);
             }
         }
@@ -112,16 +112,15 @@ impl Stack {
 
     /// What peers beyond the card have not got, or not acknowledged, in bytes; a FIN, a reset and a datagram count as one.
     pub fn undelivered(&self) -> usize {
-        let conns = (0..self.conns.end()).filter_map(|id| self.conns.get(id));
-        conns.map(Conn::undelivered).sum::<usize>() + self.dirty_udp.len()
+        self.connections.all().map(Conn::undelivered).sum::<usize>() + self.datagrams.dirty()
     }
 
     /// Resets what is not delivered: better than silence, which a peer may believe in for hours.
     pub fn abort_all(&mut self) {
-        for id in 0..self.conns.end() {
-            let Some(c) = self.conns.get_mut(id).filter(|c| c.undelivered() > 0) else { continue };
+        for id in 0..self.connections.end() {
+            let Some(c) = self.connections.get_mut(id).filter(|c| c.undelivered() > 0) else { continue };
             c.abort(None);
-            self.touch(id);
+            self.connections.touch(id);
         }
     }
 }

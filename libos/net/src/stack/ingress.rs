@@ -76,8 +76,8 @@ impl Stack {
             self.stats.bad += 1;
             return;
         }
-        if let Some(id) = self.find(&t.tuple) {
-            match self.conns.get_mut(id).map_or(Fate::Stale, |c| c.judge(t)) {
+        if let Some(id) = self.connections.find(&t.tuple) {
+            match self.connections.get_mut(id).map_or(Fate::Stale, |c| c.judge(t)) {
                 Fate::Take => return self.feed(id, raw, t),
                 Fate::Drop => return,
                 Fate::Challenge => return self.challenge(id, raw, t),
@@ -86,7 +86,7 @@ impl Stack {
                 Fate::Stale => self.detach(id, false),
             }
         }
-        match self.tw.segment(t, self.now) {
+        match self.connections.time_wait(&t.tuple).segment(t, self.now) {
             Verdict::NotMine | Verdict::Reopen => {}
             Verdict::Ignore => return,
             Verdict::Ack(seq, ack) => {
@@ -104,7 +104,7 @@ impl Stack {
     /// A segment that smoltcp shall process for a connection.
     pub fn feed(&mut self, id: u32, raw: &[u8], t: &Tcp) {
         let now = self.now;
-        let Some(c) = self.conns.get_mut(id) else { return };
+        let Some(c) = self.connections.get_mut(id) else { return };
         let Some(interface) = self.interfaces.get_mut(c.ifc) else { return };
         if let Some(m) = t.mss
             && t.has_ack
@@ -142,7 +142,7 @@ impl Stack {
             // Over, and with nothing to send: its tuple is free for a SYN that came with the same batch of frames.
             self.poll_conn(id, None);
         } else {
-            self.touch(id);
+            self.connections.touch(id);
         }
     }
 
@@ -155,14 +155,6 @@ impl Stack {
             let asked = dev.report.asked;
             self.neighbor_asked(asked);
         }
-    }
-
-    /// Lets go of whoever waited for a neighbor: smoltcp alone would look again after a second.
-    pub fn neighbors_changed(&mut self) {
-        while let Some(id) = self.neighbor_wait.pop() {
-            self.touch(id);
-        }
-        self.udp_neighbors_changed();
     }
 
     fn fragment_in(&mut self, ifc: InterfaceId, raw: &[u8], ip: &[u8]) {
@@ -195,12 +187,12 @@ impl Stack {
         let Some((proto, tuple, seq)) = frame::parse_quoted(about) else { return };
         match proto {
             6 => {
-                let Some(id) = self.find(&tuple) else { return };
-                let Some(c) = self.conns.get_mut(id) else { return };
+                let Some(id) = self.connections.find(&tuple) else { return };
+                let Some(c) = self.connections.get_mut(id) else { return };
                 // Established connections outlive soft errors; a connection attempt fails at once, as on Linux.
                 if c.tcp().state() == State::SynSent && seq == c.isn {
                     c.abort(Some(error));
-                    self.touch(id);
+                    self.connections.touch(id);
                 }
             }
             17 => self.udp_error(&tuple, error),

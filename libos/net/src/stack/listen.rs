@@ -2,21 +2,17 @@
 
 use super::conn::{Conn, Owner, TcpOpts};
 use super::interface::InterfaceId;
+use super::sequence::seeded;
 use super::sock::Kind;
 use super::{Stack, instant};
 use crate::frame::{Tcp, Tuple};
-use crate::phy::{FrameQueue, Link, Nowhere, OneSlot, Report};
-use crate::table::Keyed;
+use crate::phy::{FrameQueue, Link, OneSlot, Report};
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
-use core::hash::BuildHasher;
 use libos_base::poll::Events;
 use libos_base::time::NS;
 use libos_base::{Errno, Result};
-use smoltcp::iface::{Config, Interface};
 use smoltcp::phy::Medium;
 use smoltcp::socket::tcp::{self, State};
-use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 /// net.core.somaxconn.
 pub const SOMAXCONN: usize = 4096;
@@ -52,72 +48,13 @@ pub fn limit(backlog: i32) -> usize {
     (backlog as u32 as usize).min(SOMAXCONN)
 }
 
-/// The seed with which an interface draws `isn` for its first connection. smoltcp's generator (PCG with 64 bits of
-/// state) multiplies, adds, and gives 32 bits from a place that the top three bits name: with those zero, the 32 bits
-/// below. A new interface first draws an IPv4 identification, again if that is 0. A test notices when this changes.
-fn seed_for(isn: u32) -> u64 {
-    const M: u64 = 0xbb2e_fcec_3c39_611d;
-    const A: u64 = 0x7590_ef39;
-    // The inverse of M modulo 2^64, by Newton's iteration: each round doubles the number of right bits.
-    const INVERSE: u64 = {
-        let (mut x, mut i) = (M, 0);
-        while i < 5 {
-            x = x.wrapping_mul(2u64.wrapping_sub(M.wrapping_mul(x)));
-            i += 1;
-        }
-        x
-    };
-    let back = |state: u64| state.wrapping_sub(A).wrapping_mul(INVERSE);
-    let mut second = u64::from(isn) << 29;
-    loop {
-        let first = back(second);
-        let drawn = (first >> (29 - (first >> 61))) as u32;
-        if (drawn ^ drawn >> 16) as u16 != 0 {
-            return back(first);
-        }
-        // The low bits are not drawn from.
-        second += 1;
-    }
-}
-
-/// An interface of its own that draws `isn` as its next initial sequence number: smoltcp would take them from the
-/// generator of the interface, whose next value can be computed from earlier ones.
-pub fn seeded(isn: u32, local: IpAddress, mtu: usize, now: u64) -> Result<Vec<Interface>> {
-    let link = Link { medium: Medium::Ip, mtu, tx_checksum: true, tso4: None };
-    let mut config = Config::new(HardwareAddress::Ip);
-    config.random_seed = seed_for(isn);
-    let mut dev = OneSlot { link, rx: None, sink: &mut Nowhere, report: Report::default() };
-    let mut own = super::interface::in_heap(config, &mut dev, instant(now))?;
-    let bits = if matches!(local, IpAddress::Ipv4(_)) { 32 } else { 128 };
-    own[0].update_ip_addrs(|a| {
-        let _ = a.push(IpCidr::new(local, bits));
-    });
-    Ok(own)
-}
-
-/// Hash of a peer for choosing among SO_REUSEPORT listeners.
-pub fn spread(hash: &Keyed, t: &Tuple) -> u64 {
-    hash.hash_one(t)
-}
-
 impl Stack {
-    /// The initial sequence number of a connection (RFC 6528): a clock, so that a later connection on the same
-    /// tuple is told from an earlier one, plus a keyed hash of the tuple, so that nobody else can know it.
-    pub fn isn(&self, t: &Tuple) -> u32 {
-        // 64 ns a tick, as Linux: around once in 274 seconds.
-        let clock = (self.now >> 6) as u32;
-        clock.wrapping_add(crate::table::sip(self.isn_key, &t.bytes()) as u32)
-    }
-
     /// A segment that matches no connection. True when a listening socket has dealt with it; false: nobody's. As in
     /// LISTEN on Linux (tcp_rcv_state_process) a SYN alone opens, an ACK is refused unless it brings a cookie back, and
     /// the rest is ignored: FIN, null and Christmas tree scans learn nothing.
     pub fn listener_in(&mut self, ifc: InterfaceId, raw: &[u8], ip: &[u8], t: &Tcp) -> bool {
-        let h = spread(&self.hash, &t.tuple);
         let suits = |b: &super::ports::Bound| b.listening && self.on_device(b.sock, ifc);
-        let Some(sid) = self.ports.best(super::ports::Proto::Tcp, t.tuple.lport, &t.tuple.local, h, suits) else {
-            return false;
-        };
+        let Some(sid) = self.ports.best(&t.tuple, suits) else { return false };
         if t.has_ack {
             return self.cookie_in(sid, ifc, raw, t);
         }
@@ -129,7 +66,7 @@ impl Stack {
 
     fn syn_in(&mut self, sid: u32, ifc: InterfaceId, raw: &[u8], ip: &[u8], t: &Tcp) {
         let now = self.now;
-        let Some(Kind::Listen(l)) = self.socks.get_mut(sid).map(|s| &mut s.kind) else { return };
+        let Some(Kind::Listen(l)) = self.sockets.get_mut(sid).map(|s| &mut s.kind) else { return };
         // Handshakes have buffers already: those of all listening sockets together leave room for connections.
         let full = l.half_len >= l.backlog.max(8) * 2 || self.memory.half > self.memory.budget / 2;
         match (full, l.full_since) {
@@ -140,7 +77,7 @@ impl Stack {
         // The backlog has room for whoever comes back with a cookie; or this is a flood, whose handshakes stay. A burst is
         // over within a second, and may come again then.
         let room = l.queue.len() + l.half_len < l.backlog;
-        let cookie = full && (room || now < self.cookies_until || now >= l.full_since + NS);
+        let cookie = full && (room || self.sequence.cookies_out(now) || now >= l.full_since + NS);
         if l.overflows() || full && !cookie {
             self.stats.syn_dropped += 1;
         } else if cookie {
@@ -157,11 +94,11 @@ impl Stack {
         let back = Tuple { local: t.tuple.remote, lport: t.tuple.rport, remote: t.tuple.local, rport: t.tuple.lport };
         if ifc == InterfaceId::Lo
             && matches!(why, Errno::ENOBUFS | Errno::ENOMEM)
-            && let Some(id) = self.find(&back)
-            && let Some(c) = self.conns.get_mut(id)
+            && let Some(id) = self.connections.find(&back)
+            && let Some(c) = self.connections.get_mut(id)
         {
             c.abort(Some(Errno::ENOBUFS));
-            self.touch(id);
+            self.connections.touch(id);
         }
     }
 
@@ -170,13 +107,13 @@ impl Stack {
     pub fn open_half(&mut self, sid: u32, ifc: InterfaceId, ip: &[u8], t: &Tcp, cookie: Option<u32>) -> Result<u32> {
         let opts = self.sock(sid)?.opts;
         let now = self.now;
-        self.reserve_conn()?;
+        self.reserve_conn(&t.tuple)?;
         let ((mut set, handle), charged) = self.memory.socket(self.sizes(&opts))?;
         let s = set.get_mut::<tcp::Socket>(handle);
         let mtu = self.interfaces.mtu(ifc);
         s.abort();
         s.set_congestion_control(tcp::CongestionControl::None);
-        let isn = cookie.unwrap_or_else(|| self.isn(&t.tuple));
+        let isn = cookie.unwrap_or_else(|| self.sequence.isn(&t.tuple, now));
         let mut own = seeded(isn, t.tuple.local, mtu, now);
         let mut ok = s.listen((t.tuple.local, t.tuple.lport)).is_ok();
         let mut report = Report::default();
@@ -206,26 +143,26 @@ impl Stack {
         c.apply();
         let id = self.add_conn(c)?;
         self.memory.half += charged;
-        if let Some(Kind::Listen(l)) = self.socks.get_mut(sid).map(|s| &mut s.kind) {
+        if let Some(Kind::Listen(l)) = self.sockets.get_mut(sid).map(|s| &mut s.kind) {
             l.half_len += 1;
         }
-        self.touch(id);
+        self.connections.touch(id);
         Ok(id)
     }
 
     /// A connection leaves the handshake, one way or the other.
     pub fn leave_half(&mut self, id: u32, owner: Owner) {
-        let Some(c) = self.conns.get_mut(id) else { return };
+        let Some(c) = self.connections.get_mut(id) else { return };
         let Owner::Half(sid) = core::mem::replace(&mut c.owner, owner) else { return };
         self.memory.half -= c.charged;
-        if let Some(Kind::Listen(l)) = self.socks.get_mut(sid).map(|s| &mut s.kind) {
+        if let Some(Kind::Listen(l)) = self.sockets.get_mut(sid).map(|s| &mut s.kind) {
             l.half_len -= 1;
         }
     }
 
     /// A handshake is complete: into the accept queue, unless TCP_DEFER_ACCEPT still wants data.
     pub fn established(&mut self, id: u32) {
-        let Some(c) = self.conns.get_mut(id) else { return };
+        let Some(c) = self.connections.get_mut(id) else { return };
         let Owner::Half(sid) = c.owner else { return };
         let has_data = c.tcp().recv_queue() > 0 || c.rx_ended();
         if c.opts.defer > 0 && !has_data {
@@ -237,7 +174,7 @@ impl Stack {
         }
         c.deadline = 0;
         self.leave_half(id, Owner::Queued(sid));
-        let Some(sock) = self.socks.get_mut(sid) else { return };
+        let Some(sock) = self.sockets.get_mut(sid) else { return };
         let shared = sock.shared.clone();
         let Kind::Listen(l) = &mut sock.kind else { return };
         if l.queue.try_reserve(1).is_err() {
@@ -246,16 +183,16 @@ impl Stack {
         }
         l.queue.push_back(id);
         self.stats.accepted += 1;
-        self.wake(&shared, Events::IN | Events::RDNORM);
+        self.wakes.add(&shared, Events::IN | Events::RDNORM);
     }
 
     /// Takes the next complete connection. `None`: none is there.
     pub fn accept(&mut self, sid: u32) -> Option<Result<u32>> {
-        let sock = self.socks.get_mut(sid)?;
+        let sock = self.sockets.get_mut(sid)?;
         let Kind::Listen(l) = &mut sock.kind else { return Some(Err(Errno::EINVAL)) };
         while let Some(id) = l.queue.pop_front() {
             // One that was reset meanwhile is still handed out, as on Linux: reading it gives ECONNRESET.
-            if self.conns.get(id).is_some() {
+            if self.connections.get(id).is_some() {
                 return Some(Ok(id));
             }
         }
@@ -264,8 +201,8 @@ impl Stack {
 
     /// `close` of a listening socket: whoever was not accepted gets an RST.
     pub fn close_listener(&mut self, sid: u32) {
-        for id in 0..self.conns.end() {
-            let Some(c) = self.conns.get_mut(id) else { continue };
+        for id in 0..self.connections.end() {
+            let Some(c) = self.connections.get_mut(id) else { continue };
             if c.owner != Owner::Half(sid) && c.owner != Owner::Queued(sid) {
                 continue;
             }
@@ -275,7 +212,7 @@ impl Stack {
             } else {
                 c.abort(None);
                 self.leave_half(id, Owner::Orphan);
-                self.touch(id);
+                self.connections.touch(id);
             }
         }
     }
@@ -284,28 +221,5 @@ impl Stack {
     pub fn sizes(&self, opts: &TcpOpts) -> (usize, usize) {
         let (r, s) = self.memory.sizes();
         (if opts.rcvbuf > 0 { opts.rcvbuf } else { r }, if opts.sndbuf > 0 { opts.sndbuf } else { s })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn smoltcp_draws_the_number_that_the_seed_is_made_for() {
-        for isn in (0..40_000).map(|i: u32| i.wrapping_mul(0x9e37_79b9)).chain([1, u32::MAX]) {
-            let local = IpAddress::v4(10, 0, 0, 1);
-            let own = &mut seeded(isn, local, 1500, 0).unwrap()[0];
-            let buffer = || tcp::SocketBuffer::new(vec![0; 1024]);
-            let mut set = smoltcp::iface::SocketSet::new(vec![]);
-            let mut s = tcp::Socket::new(buffer(), buffer());
-            s.connect(own.context(), (IpAddress::v4(10, 0, 0, 2), 80), (local, 4000)).unwrap();
-            set.add(s);
-            let link = Link { medium: Medium::Ip, mtu: 1500, tx_checksum: true, tso4: None };
-            let mut queue = FrameQueue::default();
-            let mut dev = OneSlot { link, rx: None, sink: &mut queue, report: Report::default() };
-            own.poll_egress(instant(0), &mut dev, &mut set);
-            assert_eq!(dev.report.isn, Some(isn));
-        }
     }
 }

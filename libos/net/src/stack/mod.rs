@@ -4,6 +4,7 @@
 //! One blocking lock ([`crate::net::Net`]) is held around every method.
 
 pub mod conn;
+pub mod connections;
 mod control;
 mod cookie;
 mod egress;
@@ -17,21 +18,21 @@ mod neighbor;
 mod patience;
 pub mod ports;
 mod reply;
+mod sequence;
 pub mod sock;
 mod solicit;
 pub mod timewait;
 pub mod udp;
 pub mod udp_send;
 mod validate;
+mod wakes;
 
-use crate::frame::Tuple;
-use crate::table::{Map, PortCounts, Slab, Timers};
-use alloc::sync::Arc;
-use alloc::vec::Vec;
-use conn::Conn;
+use crate::multicast::Groups;
+use crate::reassembly::Reassembly;
+use crate::table::Slab;
+use connections::Connections;
 use interface::Interfaces;
-use libos_base::poll::{Events, Pollee};
-use libos_base::random;
+use libos_base::poll::Pollee;
 use smoltcp::time::Instant;
 
 /// What a socket and the stack share: whom to wake.
@@ -60,37 +61,32 @@ pub struct Stats {
 pub struct Stack {
     /// Nanoseconds, set by whoever takes the lock.
     pub now: u64,
+    /// Loopback and the card: addresses, routes, queues.
     pub interfaces: Interfaces,
-    pub conns: Slab<Conn>,
-    pub tuples: Map<Tuple, u32>,
-    /// Connections on a local port: what makes bind() fail without SO_REUSEADDR.
-    pub port_use: PortCounts,
-    pub socks: Slab<sock::Sock>,
+    /// TCP connections by tuple, their timers, and TIME-WAIT: one part for each shard.
+    pub connections: Connections,
+    /// What descriptors stand for.
+    pub sockets: Slab<sock::Sock>,
+    /// Who is bound to which local port.
     pub ports: ports::Ports,
-    pub tw: timewait::TimeWait,
-    pub timers: Timers,
-    pub dirty: Vec<u32>,
-    pub dirty_udp: Vec<u32>,
-    /// Connections whose next hop is being asked for.
-    pub neighbor_wait: Vec<u32>,
-    /// The card had no room: frames are waiting.
-    pub tx_full: bool,
-    /// Loopback frames wait for memory.
-    lo_starved: bool,
-    /// Whom to wake once the lock is released.
-    pub wakes: Vec<(Arc<Shared>, Events)>,
+    /// The budget of buffers.
     pub memory: memory::Memory,
+    /// DHCP, advertised addresses, name servers.
     pub control: control::Control,
-    pub neighbors: neighbor::Neighbors,
-    /// Multicast groups, each with a member.
-    pub groups: Vec<(u32, crate::multicast::Group)>,
-    pub fragments: crate::reassembly::Reassembly,
+    /// Whom to tell once the lock is released.
+    pub wakes: wakes::Wakes,
+    /// Multicast.
+    pub groups: Groups,
+    /// Whether sending is held up.
+    pub egress: egress::Egress,
+    /// Datagram sockets with something to send.
+    pub datagrams: udp_send::Datagrams,
+    /// Who has which Ethernet address.
+    neighbors: neighbor::Neighbors,
+    fragments: Reassembly,
+    /// Initial sequence numbers and SYN cookies.
+    sequence: sequence::Sequence,
     pub stats: Stats,
-    pub hash: crate::table::Keyed,
-    /// Secret of the initial sequence numbers.
-    isn_key: [u64; 2],
-    /// When the last SYN cookie ceases to be good.
-    cookies_until: u64,
 }
 
 impl Stack {
@@ -99,60 +95,19 @@ impl Stack {
         Self {
             now,
             interfaces: Interfaces::new(instant(now)),
-            conns: Slab::new(),
-            tuples: Map::default(),
-            port_use: PortCounts::default(),
-            socks: Slab::new(),
+            connections: Connections::new(),
+            sockets: Slab::new(),
             ports: ports::Ports::new(),
-            tw: timewait::TimeWait::new(),
-            timers: Timers::new(),
-            dirty: Vec::new(),
-            dirty_udp: Vec::new(),
-            neighbor_wait: Vec::new(),
-            tx_full: false,
-            lo_starved: false,
-            wakes: Vec::new(),
             memory: memory::Memory::new(memory_bytes),
             control: control::Control::default(),
+            wakes: wakes::Wakes::default(),
+            groups: Groups::default(),
+            egress: egress::Egress::default(),
+            datagrams: udp_send::Datagrams::default(),
             neighbors: neighbor::Neighbors::default(),
-            groups: Vec::new(),
-            fragments: crate::reassembly::Reassembly::new(),
+            fragments: Reassembly::new(),
+            sequence: sequence::Sequence::new(),
             stats: Stats::default(),
-            hash: crate::table::Keyed::new(),
-            isn_key: [random::u64(), random::u64()],
-            cookies_until: 0,
-        }
-    }
-
-    /// The connection of a tuple. Never inlined: hashing is long, and several ask.
-    #[inline(never)]
-    pub fn find(&self, t: &Tuple) -> Option<u32> {
-        self.tuples.get(t).copied()
-    }
-
-    /// Wakes the watchers of a socket once the lock is released.
-    pub fn wake(&mut self, shared: &Arc<Shared>, events: Events) {
-        if let Some(last) = self.wakes.last_mut()
-            && Arc::ptr_eq(&last.0, shared)
-        {
-            last.1 |= events;
-            return;
-        }
-        if self.wakes.try_reserve(1).is_ok() {
-            self.wakes.push((shared.clone(), events));
-        } else {
-            shared.pollee.notify(events);
-        }
-    }
-
-    /// Puts a connection on the list of those to poll.
-    pub fn touch(&mut self, id: u32) {
-        if let Some(c) = self.conns.get_mut(id)
-            && !c.dirty
-        {
-            c.dirty = true;
-            // Room was reserved when the connection was made.
-            self.dirty.push(id);
         }
     }
 }

@@ -21,6 +21,8 @@ const WELCOME: u64 = 3 * NS;
 /// really replaced is so in a second and a half.
 const PROBES: u8 = 3;
 const PROBE: u64 = 400_000_000;
+/// Most connections that are let go at once when a neighbor is known.
+const WAITING: usize = 65536;
 /// A neighbor that has answered is not questioned again for this long.
 const TRUST: u64 = NS;
 
@@ -43,9 +45,18 @@ pub struct Neighbors {
     hand: usize,
     /// When the next question is due. 0: none.
     next_at: u64,
+    /// Connections whose next hop is being asked for.
+    waiting: Vec<u32>,
 }
 
 impl Neighbors {
+    /// A connection waits for its next hop. Without memory it waits for smoltcp's timer.
+    pub fn wait(&mut self, id: u32) {
+        if self.waiting.try_reserve(1).is_ok() && self.waiting.len() < WAITING {
+            self.waiting.push(id);
+        }
+    }
+
     /// After a change of our own address: another network, perhaps.
     pub fn forget(&mut self) {
         self.known.clear();
@@ -137,6 +148,14 @@ impl Stack {
             self.neighbors.next_at = now;
             self.ask(&hop, Some(mac));
         }
+    }
+
+    /// Lets go of whoever waited for a neighbor: smoltcp alone would look again after a second.
+    pub fn neighbors_changed(&mut self) {
+        while let Some(id) = self.neighbors.waiting.pop() {
+            self.connections.touch(id);
+        }
+        self.udp_neighbors_changed();
     }
 
     /// Asks again, or gives up neighbors that do not answer: whoever answers the question to all then is it.

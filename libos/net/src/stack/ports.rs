@@ -1,7 +1,9 @@
 //! Local ports: who is bound where, conflicts, ephemeral ports.
 
-use crate::table::Map;
+use crate::frame::Tuple;
+use crate::table::{Keyed, Map, PortCounts};
 use alloc::vec::Vec;
+use core::hash::BuildHasher;
 use libos_base::{Errno, Result, random};
 use smoltcp::wire::IpAddress;
 
@@ -60,6 +62,10 @@ pub struct Bound {
 /// The table of bound ports.
 pub struct Ports {
     bound: Map<(Proto, u16), Vec<Bound>>,
+    /// Connections on a local port: what makes bind() fail without SO_REUSEADDR.
+    connections: PortCounts,
+    /// Divides peers among sockets that share a port.
+    spread: Keyed,
 }
 
 /// net.ipv4.ip_local_port_range of Linux.
@@ -68,7 +74,7 @@ const EPHEMERAL: core::ops::RangeInclusive<u16> = 32768..=60999;
 impl Ports {
     /// None bound.
     pub fn new() -> Self {
-        Self { bound: Map::default() }
+        Self { bound: Map::default(), connections: PortCounts::default(), spread: Keyed::new() }
     }
 
     fn conflicts(&self, proto: Proto, port: u16, new: &Bound) -> bool {
@@ -79,8 +85,22 @@ impl Ports {
         })
     }
 
-    /// Binds; a zero port is chosen at random. EADDRINUSE.
-    pub fn bind(&mut self, proto: Proto, port: u16, new: Bound, busy: impl Fn(u16) -> bool) -> Result<u16> {
+    /// A connection has this local port; ENOMEM.
+    pub fn connected(&mut self, port: u16) -> Result<()> {
+        self.connections.add(port)
+    }
+    /// It has it no more.
+    pub fn disconnected(&mut self, port: u16) {
+        self.connections.sub(port);
+    }
+    /// Whether a connection has this local port.
+    pub fn any_connection(&self, port: u16) -> bool {
+        self.connections.any(port)
+    }
+
+    /// Binds; a zero port is chosen at random. `waits`: whether a tuple with it is in TIME-WAIT. EADDRINUSE.
+    pub fn bind(&mut self, proto: Proto, port: u16, new: Bound, waits: impl Fn(u16) -> bool) -> Result<u16> {
+        let busy = |p| proto == Proto::Tcp && (self.connections.any(p) || waits(p));
         let port = if port == 0 {
             let mut probe = new;
             // A port that somebody shares is not a port for somebody who asked for any.
@@ -144,20 +164,17 @@ impl Ports {
         }
     }
 
-    /// The best socket for a destination among those that `suits`; of equally good ones (SO_REUSEPORT) the
-    /// `hash` decides, so that a peer always meets the same one.
-    pub fn best(
-        &self,
-        proto: Proto,
-        port: u16,
-        dst: &IpAddress,
-        hash: u64,
-        suits: impl Fn(&Bound) -> bool,
-    ) -> Option<u32> {
-        let list = self.bound.get(&(proto, port))?;
-        let score = |b: &Bound| if suits(b) { b.local.score(dst) } else { 0 };
+    /// Which of `n` sockets that are equally good for a peer (SO_REUSEPORT): always the same one.
+    pub fn choose(&self, t: &Tuple, n: usize) -> usize {
+        (self.spread.hash_one(t) % n as u64) as usize
+    }
+
+    /// The best TCP socket for a peer among those that `suits`.
+    pub fn best(&self, t: &Tuple, suits: impl Fn(&Bound) -> bool) -> Option<u32> {
+        let list = self.bound.get(&(Proto::Tcp, t.lport))?;
+        let score = |b: &Bound| if suits(b) { b.local.score(&t.local) } else { 0 };
         let top = list.iter().map(score).max().filter(|&s| s > 0)?;
-        let n = list.iter().filter(|b| score(b) == top).count() as u64;
-        list.iter().filter(|b| score(b) == top).nth((hash % n) as usize).map(|b| b.sock)
+        let n = list.iter().filter(|b| score(b) == top).count();
+        list.iter().filter(|b| score(b) == top).nth(self.choose(t, n)).map(|b| b.sock)
     }
 }

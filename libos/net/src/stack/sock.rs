@@ -2,8 +2,9 @@
 
 use super::conn::{Conn, Owner, TcpOpts};
 use super::interface::InterfaceId;
-use super::listen::{Listener, limit, seeded};
+use super::listen::{Listener, limit};
 use super::ports::{Bound, Local, Proto};
+use super::sequence::seeded;
 use super::udp::Udp;
 use super::{Shared, Stack};
 use crate::frame::Tuple;
@@ -73,7 +74,7 @@ impl Stack {
             Proto::Tcp => Kind::Idle,
             Proto::Udp => Kind::Udp(alloc::boxed::Box::new(Udp::new())),
         };
-        let id = self.socks.insert(Sock {
+        let id = self.sockets.insert(Sock {
             shared: shared.clone(),
             proto,
             v6,
@@ -96,12 +97,12 @@ impl Stack {
 
     /// The socket.
     pub fn sock(&mut self, sid: u32) -> Result<&mut Sock> {
-        self.socks.get_mut(sid).ok_or(Errno::EBADF)
+        self.sockets.get_mut(sid).ok_or(Errno::EBADF)
     }
 
     /// `bind`; an unspecified address is any.
     pub fn bind(&mut self, sid: u32, addr: Option<IpAddress>, port: u16) -> Result<u16> {
-        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         if s.bound.is_some_and(|(_, port)| port != 0) || !matches!(s.kind, Kind::Idle | Kind::Udp(_)) {
             return Err(Errno::EINVAL);
         }
@@ -126,18 +127,16 @@ impl Stack {
     }
 
     fn bind_local(&mut self, sid: u32, local: Local, port: u16) -> Result<u16> {
-        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         let b = Bound { sock: sid, local, reuse_addr: s.reuse_addr, reuse_port: s.reuse_port, listening: false };
-        let (proto, used, tw) = (s.proto, &self.port_use, &self.tw);
-        let busy = |p| proto == Proto::Tcp && (used.any(p) || tw.uses(p));
-        let port = self.ports.bind(proto, port, b, busy)?;
+        let port = self.ports.bind(s.proto, port, b, |p| self.connections.port_waits(p))?;
         self.sock(sid)?.bound = Some((local, port));
         Ok(port)
     }
 
     /// Binds to any free port unless bound.
     pub fn autobind(&mut self, sid: u32) -> Result<u16> {
-        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         match s.bound {
             Some((_, p)) if p != 0 => Ok(p),
             bound => {
@@ -150,7 +149,7 @@ impl Stack {
     /// A socket has no connection any more, and listens to none: it can be shut again, and a port that bind() did not ask
     /// for is given back, not so an address (tcp_disconnect() and __udp_disconnect() of Linux).
     pub fn disconnected(&mut self, sid: u32) {
-        let Some(s) = self.socks.get_mut(sid) else { return };
+        let Some(s) = self.sockets.get_mut(sid) else { return };
         s.shut = (false, false);
         if let Some((local, port)) = s.bound
             && port != 0
@@ -182,7 +181,7 @@ impl Stack {
     /// Interface and source address for a socket, which may want a certain interface, or (`direct`: for this once) no router.
     pub fn route_for(&self, sid: u32, to: &IpAddress, direct: bool) -> Result<(InterfaceId, IpAddress)> {
         let (ifc, source) = self.interfaces.route(to)?;
-        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         let routed = ifc == InterfaceId::Eth
             && !(to.is_multicast() || to.is_broadcast())
             && self.interfaces.eth.as_ref().is_some_and(|e| !e.on_link(to));
@@ -195,7 +194,7 @@ impl Stack {
     /// Whether a socket has to do with an interface. Not inlined: it is asked for each candidate, in three places.
     #[inline(never)]
     pub fn on_device(&self, sid: u32, ifc: InterfaceId) -> bool {
-        self.socks.get(sid).is_some_and(|s| s.device == 0 || s.device == ifc.index())
+        self.sockets.get(sid).is_some_and(|s| s.device == 0 || s.device == ifc.index())
     }
 
     /// Starts a connection.
@@ -209,7 +208,7 @@ impl Stack {
         if !addr.is_unicast() || to.1 == 0 || self.interfaces.is_subnet_broadcast(&addr) {
             return Err(if to.1 == 0 { Errno::ECONNREFUSED } else { Errno::ENETUNREACH });
         }
-        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         let (bound, opts) = (s.bound, s.opts);
         let source = match bound {
             Some((Local::One(a), _)) => a,
@@ -221,18 +220,14 @@ impl Stack {
         let tuple = |lport| Tuple { local: source, lport, remote: addr, rport: to.1 };
         let lport = match bound {
             Some((_, p)) if p != 0 => {
-                let t = tuple(p);
-                if self.find(&t).is_some() || self.tw.contains(&t) {
+                if self.connections.taken(&tuple(p)) {
                     return Err(Errno::EADDRNOTAVAIL);
                 }
                 p
             }
             _ => self
                 .ports
-                .pick(|p| {
-                    let t = tuple(p);
-                    !self.ports.any(Proto::Tcp, p) && self.find(&t).is_none() && !self.tw.contains(&t)
-                })
+                .pick(|p| !self.ports.any(Proto::Tcp, p) && !self.connections.taken(&tuple(p)))
                 .ok_or(Errno::EADDRNOTAVAIL)?,
         };
         self.open(sid, ifc, tuple(lport), opts)
@@ -240,13 +235,13 @@ impl Stack {
 
     fn open(&mut self, sid: u32, ifc: InterfaceId, t: Tuple, opts: TcpOpts) -> Result<u32> {
         let (now, mtu) = (self.now, self.interfaces.mtu(ifc));
-        self.reserve_conn()?;
+        self.reserve_conn(&t)?;
         let sizes = self.sizes(&opts);
         let ((mut set, handle), charged) = self.memory.socket(sizes)?;
         let s = set.get_mut::<tcp::Socket>(handle);
         s.abort();
         s.set_congestion_control(tcp::CongestionControl::None);
-        let begun = seeded(self.isn(&t), t.local, mtu, now).and_then(|mut own| {
+        let begun = seeded(self.sequence.isn(&t, now), t.local, mtu, now).and_then(|mut own| {
             let to = (t.remote, t.rport);
             s.connect(own[0].context(), to, (t.local, t.lport)).map_err(|_| Errno::EADDRNOTAVAIL)
         });
@@ -268,7 +263,7 @@ impl Stack {
         s.kind = Kind::Conn(id);
         s.error = None;
         s.connecting = true;
-        self.touch(id);
+        self.connections.touch(id);
         Ok(id)
     }
 
@@ -276,7 +271,7 @@ impl Stack {
     pub fn adopt(&mut self, listener: u32, id: u32) -> Result<(u32, Arc<Shared>)> {
         let (v6, device, direct, bound) = self.sock(listener).map(|s| (s.v6, s.device, s.direct, s.bound))?;
         let (sid, shared) = self.socket(Proto::Tcp, v6)?;
-        let c = self.conns.get_mut(id).ok_or(Errno::ECONNABORTED)?;
+        let c = self.connections.get_mut(id).ok_or(Errno::ECONNABORTED)?;
         c.owner = Owner::Sock(sid);
         c.shared = Some(shared.clone());
         let opts = c.opts;
@@ -290,7 +285,7 @@ impl Stack {
 
     /// The last close.
     pub fn close(&mut self, sid: u32) {
-        let Some(s) = self.socks.remove(sid) else { return };
+        let Some(s) = self.sockets.remove(sid) else { return };
         if let Some((_, port)) = s.bound {
             self.ports.release(s.proto, port, sid);
         }
@@ -300,17 +295,17 @@ impl Stack {
             Kind::Conn(id) => self.close_conn(id, s.opts.linger),
             Kind::Udp(u) => {
                 self.memory.release(u.charged);
-                self.groups.retain(|m| m.0 != sid);
+                self.groups.leave_all(sid);
             }
         }
     }
 
     /// Local name.
     pub fn local_name(&self, sid: u32) -> Result<Name> {
-        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         let zero = if s.v6 { IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 0) } else { IpAddress::v4(0, 0, 0, 0) };
         if let Kind::Conn(id) = s.kind
-            && let Some(c) = self.conns.get(id)
+            && let Some(c) = self.connections.get(id)
         {
             return Ok((c.tuple.local, c.tuple.lport));
         }
@@ -330,10 +325,10 @@ impl Stack {
 
     /// Peer's name. ENOTCONN.
     pub fn peer_name(&self, sid: u32) -> Result<Name> {
-        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         match &s.kind {
             Kind::Conn(id) => {
-                let c = self.conns.get(*id).ok_or(Errno::ENOTCONN)?;
+                let c = self.connections.get(*id).ok_or(Errno::ENOTCONN)?;
                 match c.tcp().state() {
                     tcp::State::SynSent | tcp::State::Closed | tcp::State::TimeWait => Err(Errno::ENOTCONN),
                     _ => Ok((c.tuple.remote, c.tuple.rport)),

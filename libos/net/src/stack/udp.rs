@@ -11,7 +11,6 @@ use crate::multicast::Multicast;
 use crate::socket::Header;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::hash::BuildHasher;
 use libos_base::poll::Events;
 use libos_base::{Errno, Result};
 use smoltcp::wire::IpAddress;
@@ -101,18 +100,18 @@ impl Udp {
 
 impl Stack {
     pub(super) fn udp(&mut self, sid: u32) -> Option<&mut Udp> {
-        match &mut self.socks.get_mut(sid)?.kind {
+        match &mut self.sockets.get_mut(sid)?.kind {
             Kind::Udp(u) => Some(u),
             _ => None,
         }
     }
 
     fn udp_matches(&self, sid: u32, ifc: InterfaceId, to: &IpAddress, remote: &Name) -> Option<u8> {
-        let s = self.socks.get(sid)?;
+        let s = self.sockets.get(sid)?;
         let Kind::Udp(u) = &s.kind else { return None };
         let all = if matches!(to, IpAddress::Ipv4(_)) { ipopts::MULTICAST_ALL } else { ipopts::MULTICAST_ALL6 };
         // IP_MULTICAST_ALL: what anybody here is a member of.
-        let member = || s.opts.ip[all] != 0 || self.groups.contains(&(sid, crate::multicast::group(to, ifc)));
+        let member = || s.opts.ip[all] != 0 || self.groups.has(sid, to, ifc);
         if !self.on_device(sid, ifc) || (to.is_multicast() && !member()) {
             return None;
         }
@@ -153,7 +152,7 @@ impl Stack {
     pub(super) fn udp_deliver(&mut self, ifc: InterfaceId, d: &frame::Udp<'_>) -> bool {
         let t = d.tuple;
         let remote = (t.remote, t.rport);
-        if t.local.is_multicast() && !self.joined(ifc, &t.local) {
+        if t.local.is_multicast() && !self.groups.joined(&t.local, ifc) {
             return false;
         }
         let many = self.is_many(&t.local);
@@ -177,7 +176,7 @@ impl Stack {
             self.stats.udp_no_port += 1;
             return false;
         }
-        let one = (self.hash.hash_one(t) % found.len() as u64) as usize;
+        let one = self.ports.choose(&t, found.len());
         let chosen = if many { &found[..] } else { &found[one..=one] };
         for &sid in chosen {
             if self.udp_queue(sid, ifc, d).is_err() {
@@ -190,7 +189,7 @@ impl Stack {
     fn udp_queue(&mut self, sid: u32, ifc: InterfaceId, d: &frame::Udp<'_>) -> Result<()> {
         let cost = d.data.len() + OVERHEAD;
         self.memory.charge_datagram(cost)?;
-        let Some(sock) = self.socks.get_mut(sid) else { return Err(Errno::EBADF) };
+        let Some(sock) = self.sockets.get_mut(sid) else { return Err(Errno::EBADF) };
         let shared = sock.shared.clone();
         let Kind::Udp(u) = &mut sock.kind else { return Err(Errno::EBADF) };
         let mut data = Vec::new();
@@ -208,7 +207,7 @@ impl Stack {
         let from = (d.tuple.remote, d.tuple.rport);
         let at = if u.stamp != 0 { libos_base::time::realtime_ns() } else { 0 };
         u.queue.push_back(Datagram { from, to: d.tuple.local, ifc, ttl: d.ttl, tos: d.tos, at, data });
-        self.wake(&shared, Events::IN | Events::RDNORM);
+        self.wakes.add(&shared, Events::IN | Events::RDNORM);
         Ok(())
     }
 
@@ -230,10 +229,10 @@ impl Stack {
             self.udp_matches(s, InterfaceId::Lo, &t.local, &to).or(self.udp_matches(s, InterfaceId::Eth, &t.local, &to))
         };
         let sid = self.ports.on(Proto::Udp, t.lport).iter().map(|b| b.sock).find(|&s| ours(s) == Some(4));
-        if let Some(s) = sid.and_then(|s| self.socks.get_mut(s)) {
+        if let Some(s) = sid.and_then(|s| self.sockets.get_mut(s)) {
             s.error = Some(error);
             let shared = s.shared.clone();
-            self.wake(&shared, Events::ERR | Events::IN | Events::OUT);
+            self.wakes.add(&shared, Events::ERR | Events::IN | Events::OUT);
         }
     }
 }

@@ -23,6 +23,22 @@ pub const MAX: usize = 65527;
 /// Largest payload that is sent in IPv4 fragments: smoltcp's buffer for them, without headers.
 const FRAGMENTED: usize = 4096 - 28;
 
+/// Datagram sockets that have something to send.
+#[derive(Default)]
+pub struct Datagrams {
+    /// Those to poll.
+    dirty: Vec<u32>,
+    /// Those that wait for a neighbor or the card.
+    waiting: Vec<u32>,
+}
+
+impl Datagrams {
+    /// How many are to be polled.
+    pub fn dirty(&self) -> usize {
+        self.dirty.len()
+    }
+}
+
 /// A sending half.
 pub struct Out {
     set: SocketSet<'static>,
@@ -77,11 +93,11 @@ impl Stack {
         }
         let r = if way.back { self.udp_loop(sid, to, &way, data) } else { Ok(()) };
         if !way.wire
-            && let Some(s) = self.socks.get(sid)
+            && let Some(s) = self.sockets.get(sid)
             && matches!(&s.kind, Kind::Udp(u) if u.edges)
         {
             let shared = s.shared.clone();
-            self.wake(&shared, Events::OUT | Events::WRNORM);
+            self.wakes.add(&shared, Events::OUT | Events::WRNORM);
         }
         Some(r)
     }
@@ -113,13 +129,13 @@ impl Stack {
     /// The same, for a datagram that is being put together.
     pub fn udp_limit(&self, sid: u32, to: &IpAddress, header: &Header) -> Result<usize> {
         let (ifc, _) = self.udp_route(sid, to, header)?;
-        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         Ok(self.limit(ifc, to, &s.opts.ip))
     }
 
     /// Interface and source address: what the message says, the socket's multicast or bound interface, or the route.
     pub fn udp_route(&self, sid: u32, to: &IpAddress, header: &Header) -> Result<(InterfaceId, IpAddress)> {
-        let s = self.socks.get(sid).ok_or(Errno::EBADF)?;
+        let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         let Kind::Udp(u) = &s.kind else { return Err(Errno::EBADF) };
         let via = u.multicast.via[usize::from(matches!(to, IpAddress::Ipv6(_)))];
         let index = [header.index, s.device, via].into_iter().find(|&i| i != 0).unwrap_or(0);
@@ -208,13 +224,13 @@ impl Stack {
     }
 
     fn touch_udp(&mut self, sid: u32) {
-        let room = self.dirty_udp.try_reserve(1).is_ok();
+        let room = self.datagrams.dirty.try_reserve(1).is_ok();
         if let Some(u) = self.udp(sid)
             && !u.dirty
             && room
         {
             u.dirty = true;
-            self.dirty_udp.push(sid);
+            self.datagrams.dirty.push(sid);
         }
     }
 
@@ -222,10 +238,10 @@ impl Stack {
     pub fn send_udp(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
         let now = self.now;
         let mut i = 0;
-        while i < self.dirty_udp.len() && !self.tx_full {
-            let sid = self.dirty_udp[i];
+        while i < self.datagrams.dirty.len() && !self.egress.full {
+            let sid = self.datagrams.dirty[i];
             i += 1;
-            let Some(sock) = self.socks.get_mut(sid) else { continue };
+            let Some(sock) = self.sockets.get_mut(sid) else { continue };
             let shared = sock.shared.clone();
             let Kind::Udp(u) = &mut sock.kind else { continue };
             u.dirty = false;
@@ -262,27 +278,27 @@ impl Stack {
             let waiting = u.next_at != u64::MAX;
             let ask = u.last_to.filter(|_| waiting && !blocked);
             if woken {
-                self.wake(&shared, Events::OUT | Events::WRNORM);
+                self.wakes.add(&shared, Events::OUT | Events::WRNORM);
             }
             if blocked {
-                self.tx_full = true;
+                self.egress.full = true;
             }
             if let Some(to) = ask {
                 self.neighbor_needed(&to, asked);
             }
             if waiting || blocked {
-                self.control.udp_waiting.retain(|&s| s != sid);
-                if self.control.udp_waiting.try_reserve(1).is_ok() {
-                    self.control.udp_waiting.push(sid);
+                self.datagrams.waiting.retain(|&s| s != sid);
+                if self.datagrams.waiting.try_reserve(1).is_ok() {
+                    self.datagrams.waiting.push(sid);
                 }
             }
         }
-        self.dirty_udp.drain(..i.min(self.dirty_udp.len()));
+        self.datagrams.dirty.drain(..i.min(self.datagrams.dirty.len()));
     }
 
     /// Datagram sockets that wait for a neighbor or for the card are polled again.
     pub fn udp_neighbors_changed(&mut self) {
-        let list = core::mem::take(&mut self.control.udp_waiting);
+        let list = core::mem::take(&mut self.datagrams.waiting);
         for sid in list {
             self.touch_udp(sid);
         }
@@ -290,11 +306,11 @@ impl Stack {
 
     /// When the first waiting datagram socket is due.
     pub fn udp_next(&self) -> u64 {
-        let at = |sid: &u32| match self.socks.get(*sid).map(|s| &s.kind) {
+        let at = |sid: &u32| match self.sockets.get(*sid).map(|s| &s.kind) {
             Some(Kind::Udp(u)) => u.next_at,
             _ => u64::MAX,
         };
-        self.control.udp_waiting.iter().map(at).min().unwrap_or(u64::MAX)
+        self.datagrams.waiting.iter().map(at).min().unwrap_or(u64::MAX)
     }
 }
 

@@ -81,7 +81,7 @@ impl Conn {
 impl Stack {
     /// A challenge ACK, unless there was one just now.
     pub fn challenge(&mut self, id: u32, raw: &[u8], t: &Tcp) {
-        let Some(c) = self.conns.get_mut(id) else { return };
+        let Some(c) = self.connections.get_mut(id) else { return };
         let Some(seq) = c.high else { return };
         if c.challenged_at != 0 && self.now < c.challenged_at + PAUSE {
             return;

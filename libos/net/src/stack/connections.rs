@@ -1,0 +1,245 @@
+//! The connections: by number, by tuple, and when each is to be looked at again.
+//!
+//! All that is kept of one connection and of nothing else lies in one shard, which the hash of its tuple names. There is
+//! one shard so far, under the stack's lock; with more, each can have a lock and a processor of its own. What the
+//! connections have in common (memory, ports, listening sockets, neighbors) is not in here.
+
+use super::Stack;
+use super::conn::{Conn, Owner};
+use super::timewait::TimeWait;
+use crate::frame::Tuple;
+use crate::table::{Keyed, Map, Slab, Timers};
+use alloc::vec::Vec;
+use core::hash::BuildHasher;
+use libos_base::{Errno, Result};
+
+/// How many shards there are. A connection's number has its shard in the lowest bits.
+pub const SHARDS: usize = 1 << SHARD_BITS;
+/// The host has several, so that tests notice whatever counts on there being one.
+const SHARD_BITS: u32 = if cfg!(unibody_kernel) { 0 } else { 2 };
+
+/// See the module.
+pub struct Connections {
+    /// Which shard a tuple is in.
+    spread: Keyed,
+    shards: [Shard; SHARDS],
+}
+
+/// A part of them that knows nothing of the others.
+struct Shard {
+    conns: Slab<Conn>,
+    by_tuple: Map<Tuple, u32>,
+    timers: Timers,
+    /// Those to poll. Each is on it once, and has its room from the beginning.
+    dirty: Vec<u32>,
+    time_wait: TimeWait,
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self {
+            conns: Slab::new(),
+            by_tuple: Map::default(),
+            timers: Timers::new(),
+            dirty: Vec::new(),
+            time_wait: TimeWait::new(),
+        }
+    }
+}
+
+/// The shard of the connection with this number, its place there, and the number again.
+fn shard_of(id: u32) -> usize {
+    lowest_bits(id.into())
+}
+fn place(id: u32) -> u32 {
+    id >> SHARD_BITS
+}
+fn number(shard: usize, place: u32) -> u32 {
+    place << SHARD_BITS | shard as u32
+}
+fn lowest_bits(n: u64) -> usize {
+    (n - (n >> SHARD_BITS << SHARD_BITS)) as usize
+}
+
+impl Connections {
+    /// None.
+    pub fn new() -> Self {
+        Self { spread: Keyed::new(), shards: core::array::from_fn(|_| Shard::new()) }
+    }
+
+    /// The shard of a tuple: the only place that decides it.
+    fn shard_for(&self, t: &Tuple) -> usize {
+        if SHARDS == 1 { 0 } else { lowest_bits(self.spread.hash_one(t)) }
+    }
+
+    /// The connection of a tuple. Never inlined: hashing is long, and several ask.
+    #[inline(never)]
+    pub fn find(&self, t: &Tuple) -> Option<u32> {
+        self.shards[self.shard_for(t)].by_tuple.get(t).copied()
+    }
+    /// A connection.
+    pub fn get(&self, id: u32) -> Option<&Conn> {
+        self.shards[shard_of(id)].conns.get(place(id))
+    }
+    /// A connection.
+    pub fn get_mut(&mut self, id: u32) -> Option<&mut Conn> {
+        self.shards[shard_of(id)].conns.get_mut(place(id))
+    }
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Conn> {
+        (0..self.end()).filter_map(|id| self.get(id))
+    }
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|s| s.conns.len()).sum()
+    }
+    /// How many of them have their tuple still.
+    pub fn named(&self) -> usize {
+        self.shards.iter().map(|s| s.by_tuple.len()).sum()
+    }
+    /// All numbers are below this.
+    pub fn end(&self) -> u32 {
+        self.shards.iter().map(|s| number(0, s.conns.end())).max().unwrap_or(0)
+    }
+
+    /// Makes room in every table for a connection with this tuple.
+    fn reserve(&mut self, t: &Tuple) -> Result<()> {
+        let shard = &mut self.shards[self.shard_for(t)];
+        shard.by_tuple.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
+        let n = shard.conns.len() + 1;
+        // Beside what is dirty now: a connection that ends in mid-batch leaves its entry behind.
+        shard.dirty.try_reserve(n + 8).map_err(|_| Errno::ENOBUFS)
+    }
+
+    /// Adds one, for which there is room.
+    fn insert(&mut self, c: Conn) -> Result<u32> {
+        let tuple = c.tuple;
+        let at = self.shard_for(&tuple);
+        let shard = &mut self.shards[at];
+        let place = shard.conns.insert(c)?;
+        shard.timers.reserve(place).inspect_err(|_| drop(shard.conns.remove(place)))?;
+        let id = number(at, place);
+        shard.by_tuple.insert(tuple, id);
+        Ok(id)
+    }
+
+    /// Takes one out.
+    fn remove(&mut self, id: u32) -> Option<Conn> {
+        let shard = &mut self.shards[shard_of(id)];
+        shard.timers.clear(place(id));
+        shard.conns.remove(place(id))
+    }
+
+    /// Its tuple is free for another.
+    fn forget_tuple(&mut self, id: u32, t: &Tuple) {
+        if self.find(t) == Some(id) {
+            self.shards[shard_of(id)].by_tuple.remove(t);
+        }
+    }
+
+    /// Puts a connection on the list of those to poll.
+    pub fn touch(&mut self, id: u32) {
+        let Shard { conns, dirty, .. } = &mut self.shards[shard_of(id)];
+        if let Some(c) = conns.get_mut(place(id))
+            && !c.dirty
+        {
+            c.dirty = true;
+            dirty.push(id);
+        }
+    }
+    /// Whether one is to be polled.
+    pub fn any_dirty(&self) -> bool {
+        self.shards.iter().any(|s| !s.dirty.is_empty())
+    }
+    /// The list of those to poll in one shard, which grows while they are polled.
+    pub fn dirty(&mut self, shard: usize) -> &mut Vec<u32> {
+        &mut self.shards[shard].dirty
+    }
+
+    /// A connection is to be polled at this time, at the latest. A later time than before is noticed when the earlier one
+    /// has come: most timers never fire.
+    pub fn wake_at(&mut self, id: u32, at: u64, now: u64) {
+        let (timers, place) = (&mut self.shards[shard_of(id)].timers, place(id));
+        if at == u64::MAX {
+            timers.clear(place);
+        } else if timers.get(place).is_none_or(|t| at < t || t <= now) {
+            timers.set(place, at);
+        }
+    }
+    /// When the first is to be polled or the first tuple to be forgotten.
+    pub fn next_deadline(&self) -> u64 {
+        self.shards.iter().fold(u64::MAX, |at, s| {
+            let timer = s.timers.first().map_or(u64::MAX, |t| t.0);
+            // Only tidying: no hurry.
+            let tidy = s.time_wait.next().map_or(u64::MAX, |t| t.saturating_add(5 * libos_base::time::NS));
+            at.min(timer).min(tidy)
+        })
+    }
+    /// Touches those whose time has come, and forgets tuples.
+    pub fn run_timers(&mut self, now: u64) {
+        for at in 0..SHARDS {
+            while let Some((_, place)) = self.shards[at].timers.first().filter(|t| t.0 <= now) {
+                self.shards[at].timers.clear(place);
+                self.touch(number(at, place));
+            }
+            self.shards[at].time_wait.expire(now);
+        }
+    }
+
+    /// Where tuples like this one are in TIME-WAIT.
+    pub fn time_wait(&mut self, t: &Tuple) -> &mut TimeWait {
+        &mut self.shards[self.shard_for(t)].time_wait
+    }
+    /// Whether a tuple is a connection's, or in TIME-WAIT.
+    pub fn taken(&self, t: &Tuple) -> bool {
+        self.find(t).is_some() || self.shards[self.shard_for(t)].time_wait.contains(t)
+    }
+    /// Whether a tuple with this local port is in TIME-WAIT.
+    pub fn port_waits(&self, port: u16) -> bool {
+        self.shards.iter().any(|s| s.time_wait.uses(port))
+    }
+    /// How many tuples are in TIME-WAIT.
+    pub fn waiting(&self) -> usize {
+        self.shards.iter().map(|s| s.time_wait.len()).sum()
+    }
+}
+
+impl Stack {
+    /// Makes room in every table that a new connection needs.
+    pub fn reserve_conn(&mut self, t: &Tuple) -> Result<()> {
+        self.connections.reserve(t)
+    }
+
+    /// Adds a connection to the tables.
+    pub fn add_conn(&mut self, c: Conn) -> Result<u32> {
+        let (port, charged) = (c.tuple.lport, c.charged);
+        let counted = self.ports.connected(port).and_then(|()| {
+            let added = self.connections.insert(c);
+            added.inspect_err(|_| self.ports.disconnected(port))
+        });
+        counted.inspect_err(|_| self.memory.release(charged))
+    }
+
+    /// Takes the tuple out of the table; into TIME-WAIT if told so.
+    pub fn detach(&mut self, id: u32, time_wait: bool) {
+        let now = self.now;
+        let Some(c) = self.connections.get_mut(id) else { return };
+        if core::mem::replace(&mut c.detached, true) {
+            return;
+        }
+        let (t, snd, rcv) = (c.tuple, c.last_seq, c.fin_end.unwrap_or(c.last_ack));
+        self.connections.forget_tuple(id, &t);
+        if time_wait {
+            self.connections.time_wait(&t).insert(t, snd, rcv, now);
+        }
+        self.ports.disconnected(t.lport);
+    }
+
+    /// Forgets a connection and takes its buffers back.
+    pub fn remove_conn(&mut self, id: u32) {
+        self.detach(id, false);
+        self.leave_half(id, Owner::Orphan);
+        let Some(c) = self.connections.remove(id) else { return };
+        self.memory.put_back((c.set, c.handle), c.charged);
+    }
+}
