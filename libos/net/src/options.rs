@@ -50,8 +50,7 @@ fn push_down(st: &mut Stack, sid: u32) {
     if let Some((id, c)) = conn_of(st, sid) {
         c.opts = opts;
         if !opts.keepalive {
-            c.tcp_mut().set_keep_alive(None);
-            c.probes = 0;
+            c.stop_probing();
         }
         c.apply();
         st.connections.touch(id);
@@ -128,7 +127,7 @@ fn set_buffer(st: &mut Stack, sid: u32, receive: bool, n: usize) -> Result<()> {
     // is therefore what there is, but for sending less of it can be used.
     if let Some((_, c)) = conn_of(st, sid) {
         if !receive {
-            c.send_limit = n;
+            c.send.set_limit(n);
         }
         return Ok(());
     }
@@ -239,7 +238,7 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
         return Some(Ok(tcp_info(st, sid)));
     }
     let (rcv, snd) = st.memory.sizes();
-    let conn = conn_of(st, sid).map(|(_, c)| (c.mss, c.tcp().recv_capacity(), c.send_capacity()));
+    let conn = conn_of(st, sid).map(|(_, c)| (c.send.mss(), c.tcp().recv_capacity(), c.send_capacity()));
     let s = st.sockets.get_mut(sid)?;
     let udp = s.proto == Proto::Udp;
     let or = |asked: usize, usual: usize| if asked > 0 { asked } else { usual };
@@ -298,18 +297,18 @@ fn tcp_info(st: &mut Stack, sid: u32) -> Vec<u8> {
         State::FinWait2 => 5,
         // TIME-WAIT is the tuple's, not the socket's.
         State::TimeWait | State::Closed => 7,
-        State::CloseWait if !c.fin_due => 8,
+        State::CloseWait if !c.send.fin_due() => 8,
         State::CloseWait | State::LastAck => 9,
         State::Listen => 10,
         State::Closing => 11,
     };
-    v[3] = c.probes.min(255) as u8;
+    v[3] = c.patience.probes().min(255) as u8;
     let mut put = |at: usize, n: u32| v[at..at + 4].copy_from_slice(&n.to_le_bytes());
-    put(16, c.mss as u32); // snd_mss
-    put(20, c.mss as u32); // rcv_mss
-    put(24, (c.tcp().send_queue().div_ceil(c.mss.max(1))) as u32); // unacked
-    put(52, ((now - c.heard_at) / 1_000_000) as u32); // last_data_recv
-    put(100, c.retransmits); // total_retrans
+    put(16, c.send.mss() as u32); // snd_mss
+    put(20, c.send.mss() as u32); // rcv_mss
+    put(24, (c.tcp().send_queue().div_ceil(c.send.mss().max(1))) as u32); // unacked
+    put(52, ((now - c.patience.heard_at()) / 1_000_000) as u32); // last_data_recv
+    put(100, c.send.retransmits()); // total_retrans
     v
 }
 

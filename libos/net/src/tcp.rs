@@ -238,10 +238,10 @@ impl Ops for TcpSocket {
                 }
                 _ => {}
             }
-            c.rx_shut |= rd;
-            c.tx_shut |= wr;
+            c.receive.shut |= rd;
+            c.send.shut |= wr;
             // It may have been shut before it was connected, which sent no FIN.
-            if wr && !c.fin_due && matches!(state, State::SynReceived | State::Established | State::CloseWait) {
+            if wr && !c.send.fin_due() && matches!(state, State::SynReceived | State::Established | State::CloseWait) {
                 c.finish(now);
             }
             st.connections.touch(id);
@@ -270,7 +270,7 @@ impl Ops for TcpSocket {
             };
             match cmd {
                 ioctl::FIONREAD => Ok(c.tcp().recv_queue()),
-                ioctl::TIOCOUTQ => Ok(c.tcp().send_queue() + c.corked.len()),
+                ioctl::TIOCOUTQ => Ok(c.tcp().send_queue() + c.send.held()),
                 _ => Err(Errno::ENOTTY),
             }
         });
@@ -289,7 +289,7 @@ impl Ops for TcpSocket {
                 let Some(c) = st.connections.get_mut(id) else { return Events::HUP };
                 let e = c.events();
                 // Whoever saw "not writable" waits for room.
-                c.want_room |= !e.contains(Events::OUT);
+                c.send.want_room |= !e.contains(Events::OUT);
                 e
             }
             Some((_, e)) => {
@@ -316,9 +316,9 @@ impl Ops for TcpSocket {
         let _ = block_on(&self.shared.pollee, false, deadline, Errno::ETIMEDOUT, || {
             self.net.with(|st| {
                 let Some((_, c)) = conn_of(st, self.id) else { return Some(Ok(())) };
-                c.want_room = true;
+                c.send.want_room = true;
                 let ends = matches!(c.tcp().state(), State::FinWait1 | State::Closing | State::LastAck);
-                (!ends && !c.fin_due).then_some(Ok(()))
+                (!ends && !c.send.fin_due()).then_some(Ok(()))
             })
         });
     }

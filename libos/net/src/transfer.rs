@@ -7,12 +7,8 @@ use crate::stack::sock::Kind;
 use crate::tcp::conn_of;
 use alloc::vec::Vec;
 use libos_base::io::{Sink, Source};
-use libos_base::time::NS;
 use libos_base::{Errno, Result};
 use smoltcp::socket::tcp::State;
-
-/// How long cork holds data back (200 ms, as Linux).
-const CORK: u64 = NS / 5;
 
 /// Reads the first bytes of a receive buffer without taking them.
 fn peek(c: &mut Conn, dst: &mut Sink<'_>) -> Result<usize> {
@@ -73,7 +69,7 @@ pub(crate) fn try_recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, flags: Msg)
                 _ => break,
             }
         }
-        c.seen_rx = c.tcp().recv_queue();
+        c.has_read();
         // The window may have grown enough to be worth telling.
         if before * 4 >= c.tcp().recv_capacity() {
             st.connections.touch(id);
@@ -91,7 +87,7 @@ pub(crate) fn try_recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, flags: Msg)
         return Some(Err(e));
     }
     match c.tcp().state() {
-        _ if c.rx_shut => Some(Ok(0)),
+        _ if c.receive.shut => Some(Ok(0)),
         State::SynSent | State::SynReceived => None,
         _ if c.rx_ended() => Some(Ok(0)),
         _ => None,
@@ -107,10 +103,10 @@ pub(crate) fn try_send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: boo
     }
     match c.tcp().state() {
         State::SynSent | State::SynReceived => {
-            c.want_room = true;
+            c.send.want_room = true;
             return None;
         }
-        _ if c.tx_shut || !c.tcp().may_send() => return Some(Err(Errno::EPIPE)),
+        _ if c.send.shut || !c.tcp().may_send() => return Some(Err(Errno::EPIPE)),
         _ => {}
     }
     if src.left() == 0 {
@@ -119,84 +115,13 @@ pub(crate) fn try_send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: boo
     c.owes_from(now);
     let room = c.room();
     if room == 0 {
-        c.want_room = true;
+        c.send.want_room = true;
         return None;
     }
-    let r = if more || !c.corked.is_empty() { c.hold_back(src, room, now, more) } else { c.push(src, usize::MAX) };
+    let r = c.write(src, room, now, more);
     if src.left() > 0 {
-        c.want_room = true;
+        c.send.want_room = true;
     }
     st.connections.touch(id);
     Some(r)
-}
-
-impl Conn {
-    /// Copies from the program straight into the send buffer.
-    fn push(&mut self, src: &mut Source<'_>, most: usize) -> Result<usize> {
-        let mut total = 0;
-        let mut error = None;
-        while src.left() > 0 && total < most {
-            let n = self.tcp_mut().send(|room| {
-                let n = room.len().min(most - total);
-                let r = src.take(&mut room[..n]);
-                error = r.err();
-                let n = r.unwrap_or(0);
-                (n, n)
-            });
-            match n {
-                Ok(n) if n > 0 => total += n,
-                _ => break,
-            }
-        }
-        self.enqueued += total as u64;
-        match error {
-            Some(e) if total == 0 => Err(e),
-            _ => Ok(total),
-        }
-    }
-
-    /// With cork: only full segments go to smoltcp, the rest waits here.
-    fn hold_back(&mut self, src: &mut Source<'_>, room: usize, now: u64, more: bool) -> Result<usize> {
-        if self.corked.capacity() == 0 {
-            self.corked.try_reserve_exact(self.mss).map_err(|_| Errno::ENOBUFS)?;
-        }
-        let all = self.corked.len() + src.left().min(room);
-        let full = if more { all / self.mss * self.mss } else { all };
-        let mut done = 0;
-        if full > 0 {
-            let held = self.corked.len();
-            // Straight copies: the few held bytes first.
-            let data = core::mem::take(&mut self.corked);
-            let n = self.tcp_mut().send_slice(&data).unwrap_or(0);
-            debug_assert_eq!(n, held, "room for held bytes is kept");
-            self.enqueued += n as u64;
-            self.corked = data;
-            self.corked.clear();
-            done = self.push(src, full - held)?;
-        }
-        let rest = (room - done).min(src.left()).min(self.mss - 1 - self.corked.len());
-        if more && rest > 0 {
-            let at = self.corked.len();
-            self.corked.try_reserve(rest).map_err(|_| Errno::ENOBUFS)?;
-            self.corked.resize(at + rest, 0);
-            match src.take(&mut self.corked[at..]) {
-                Ok(n) => {
-                    self.corked.truncate(at + n);
-                    done += n;
-                }
-                Err(e) => {
-                    self.corked.truncate(at);
-                    if done == 0 {
-                        return Err(e);
-                    }
-                }
-            }
-        }
-        if self.corked.is_empty() {
-            self.cork_at = 0;
-        } else if self.cork_at == 0 {
-            self.cork_at = now + CORK;
-        }
-        Ok(done)
-    }
 }

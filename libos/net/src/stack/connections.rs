@@ -227,7 +227,7 @@ impl Stack {
         if core::mem::replace(&mut c.detached, true) {
             return;
         }
-        let (t, snd, rcv) = (c.tuple, c.last_seq, c.fin_end.unwrap_or(c.last_ack));
+        let (t, snd, rcv) = (c.tuple, c.send.last_seq(), c.receive.acknowledged());
         self.connections.forget_tuple(id, &t);
         if time_wait {
             self.connections.time_wait(&t).insert(t, snd, rcv, now);

@@ -1,12 +1,11 @@
 //! Frames out, timers, and what follows when a connection's state has changed.
 
-use super::conn::{Change, Conn, Owner};
+use super::conn::{Change, Owner};
 use super::connections::SHARDS;
 use super::interface::InterfaceId;
 use super::{Stack, instant};
 use crate::device::NetDevice;
-use crate::phy::{Card, FrameSink, Nowhere, OneSlot, Report};
-use libos_base::poll::Events;
+use crate::phy::{Card, FrameSink, Nowhere, OneSlot};
 use libos_base::time::NS;
 use smoltcp::iface::PollResult;
 use smoltcp::socket::tcp::State;
@@ -160,15 +159,11 @@ impl Stack {
             }
         };
         let (smoltcp, link) = interface;
-        let report = Report { high: c.high, mss: c.mss, tos: c.tos, ..Report::default() };
-        let mut dev = OneSlot { link, rx: None, sink, report };
+        let mut dev = OneSlot { link, rx: None, sink, report: c.send.report() };
         loop {
-            if !c.corked.is_empty() && (now >= c.cork_at || !c.held_back()) {
-                c.uncork();
-            }
+            c.uncork_in_time(now);
             c.finish_when_sent();
-            let nagle = !c.fin_due && c.nagle_now();
-            c.tcp_mut().set_nagle_enabled(nagle);
+            c.decide_nagle();
             let sent = smoltcp.poll_egress(instant(now), &mut dev, &mut c.set);
             let report = dev.report;
             c.note(&report);
@@ -213,9 +208,8 @@ impl Stack {
     fn settle(&mut self, id: u32, next: u64) {
         let now = self.now;
         let Some(c) = self.connections.get_mut(id) else { return };
-        if c.tcp().state() == State::TimeWait && !c.fin_acked() {
+        if c.fin_waits() {
             // The ACK of the peer's FIN is being delayed, or the card has no room: TIME-WAIT begins when it is out.
-            c.prev = State::FinWait2;
             if next != u64::MAX {
                 self.connections.wake_at(id, next, now);
             }
@@ -245,27 +239,7 @@ impl Stack {
             _ => {}
         }
         let Some(c) = self.connections.get_mut(id) else { return };
-        let mut events = Events::empty();
-        if change == Change::Established && matches!(c.owner, Owner::Sock(_)) {
-            c.deadline = 0;
-        }
-        if change != Change::None {
-            (c.acked_at, c.progress_at) = (now, now);
-            events = c.events();
-        }
-        let rx = c.tcp().recv_queue();
-        if rx > c.seen_rx {
-            c.bytes_in += (rx - c.seen_rx) as u64;
-            events |= c.events();
-        }
-        c.seen_rx = rx;
-        if c.rx_ended() && c.prev_fin() {
-            events |= c.events();
-        }
-        if c.want_room && c.writable() {
-            c.want_room = false;
-            events |= c.events();
-        }
+        let events = c.news(change, now);
         let at = c.next_timer(next);
         let shared = if events.is_empty() { None } else { c.shared.clone() };
         self.connections.wake_at(id, at, now);
@@ -279,24 +253,5 @@ impl Stack {
         self.connections.run_timers(self.now);
         self.run_neighbors();
         self.run_control(dev);
-    }
-}
-
-impl Conn {
-    /// Whether cork or MSG_MORE still applies.
-    fn held_back(&self) -> bool {
-        self.cork_at != 0 && !self.tx_shut && matches!(self.owner, Owner::Sock(_))
-    }
-
-    /// Data or a SYN that has not gone out.
-    pub fn unsent(&self) -> bool {
-        let t = self.tcp();
-        let sent = self.high.map_or(0, |h| h.wrapping_sub(self.isn.wrapping_add(1)));
-        self.high.is_none() || (self.enqueued as u32).wrapping_sub(sent) as i32 > 0 && t.send_queue() > 0
-    }
-
-    /// The peer's FIN was seen first at this poll.
-    fn prev_fin(&mut self) -> bool {
-        !core::mem::replace(&mut self.fin_told, true)
     }
 }

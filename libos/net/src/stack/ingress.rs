@@ -1,10 +1,9 @@
 //! Frames in: find the connection, let smoltcp process the frame for it alone.
 
-use super::conn::Conn;
+use super::conn::Fate;
 use super::interface::{Interface, InterfaceId};
 use super::reply::Segment;
 use super::timewait::Verdict;
-use super::validate::Fate;
 use super::{Stack, instant};
 use crate::frame::{self, Kind, Parsed, Tcp};
 use crate::phy::{OneSlot, Report};
@@ -80,7 +79,13 @@ impl Stack {
             match self.connections.get_mut(id).map_or(Fate::Stale, |c| c.judge(t)) {
                 Fate::Take => return self.feed(id, raw, t),
                 Fate::Drop => return,
-                Fate::Challenge => return self.challenge(id, raw, t),
+                Fate::Challenge => {
+                    let now = self.now;
+                    if let Some(segment) = self.connections.get_mut(id).and_then(|c| c.challenge(now)) {
+                        self.answer(ifc, raw, &t.tuple, segment);
+                    }
+                    return;
+                }
                 Fate::Refuse if !self.refuse_data(id) => return,
                 Fate::Refuse => {}
                 Fate::Stale => self.detach(id, false),
@@ -111,14 +116,9 @@ impl Stack {
         {
             c.set_mss(interface.link.mtu, Some(m));
         }
-        if c.probes > 0 {
-            // The answer to a keep-alive probe: back to waiting for idleness.
-            c.tcp_mut().set_keep_alive(None);
-            c.probes = 0;
-        }
-        c.heard_at = now;
-        let report = Report { high: c.high, mss: c.mss, tos: c.tos, ..Report::default() };
-        let mut dev = OneSlot { link: interface.link, rx: Some(raw), sink: &mut interface.queue, report };
+        c.heard(now);
+        let mut dev =
+            OneSlot { link: interface.link, rx: Some(raw), sink: &mut interface.queue, report: c.send.report() };
         let socket = c.tcp();
         let (before, queued) = (socket.state(), socket.recv_queue());
         interface.smoltcp.poll_ingress_single(instant(now), &mut dev, &mut c.set);
@@ -126,18 +126,13 @@ impl Stack {
         c.note(&report);
         if before == State::SynSent {
             // The peer's initial sequence number, once it is believed.
-            c.rcv_nxt = t.seq.wrapping_add(1);
+            c.receive.begins_at(t.seq.wrapping_add(1));
         }
-        let socket = c.tcp();
-        let (state, queue) = (socket.state(), socket.recv_queue());
+        let state = c.tcp().state();
         if before == State::LastAck && t.rst && state == State::Closed {
             c.error = Some(Errno::ECONNRESET);
         }
-        c.rcv_nxt = c.rcv_nxt.wrapping_add((queue - queued) as u32);
-        if t.fin && c.fin_end.is_none() && c.rx_ended() {
-            c.rcv_nxt = c.rcv_nxt.wrapping_add(1);
-            c.fin_end = Some(c.rcv_nxt);
-        }
+        c.took(t, queued);
         if matches!(state, State::Closed | State::Listen) {
             // Over, and with nothing to send: its tuple is free for a SYN that came with the same batch of frames.
             self.poll_conn(id, None);
@@ -190,7 +185,7 @@ impl Stack {
                 let Some(id) = self.connections.find(&tuple) else { return };
                 let Some(c) = self.connections.get_mut(id) else { return };
                 // Established connections outlive soft errors; a connection attempt fails at once, as on Linux.
-                if c.tcp().state() == State::SynSent && seq == c.isn {
+                if c.tcp().state() == State::SynSent && seq == c.send.isn() {
                     c.abort(Some(error));
                     self.connections.touch(id);
                 }
@@ -198,14 +193,5 @@ impl Stack {
             17 => self.udp_error(&tuple, error),
             _ => {}
         }
-    }
-}
-
-impl Conn {
-    /// The full load of a segment, from both sides' limits.
-    pub fn set_mss(&mut self, mtu: usize, option: Option<u16>) {
-        let headers = if matches!(self.tuple.local, IpAddress::Ipv4(_)) { 40 } else { 60 };
-        let theirs = option.filter(|&m| m != 0).map_or(536, |m| usize::from(m).max(48));
-        self.mss = theirs.min(mtu - headers);
     }
 }

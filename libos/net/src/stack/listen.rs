@@ -135,9 +135,8 @@ impl Stack {
         }
         let mut c = Conn::new(set, handle, t.tuple, ifc, Owner::Half(sid), opts, now);
         c.charged = charged;
-        c.prev = State::SynReceived;
-        c.rcv_nxt = t.seq.wrapping_add(1);
-        c.deadline = now + HANDSHAKE;
+        c.receive.begins_at(t.seq.wrapping_add(1));
+        c.patience.set_deadline(now + HANDSHAKE);
         c.set_mss(mtu, t.mss);
         c.note(&report);
         c.apply();
@@ -166,13 +165,13 @@ impl Stack {
         let Owner::Half(sid) = c.owner else { return };
         let has_data = c.tcp().recv_queue() > 0 || c.rx_ended();
         if c.opts.defer > 0 && !has_data {
-            let until = c.made_at + u64::from(c.opts.defer) * NS;
+            let until = c.patience.made_at() + u64::from(c.opts.defer) * NS;
             if self.now < until {
-                c.deadline = until;
+                c.patience.set_deadline(until);
                 return;
             }
         }
-        c.deadline = 0;
+        c.patience.set_deadline(0);
         self.leave_half(id, Owner::Queued(sid));
         let Some(sock) = self.sockets.get_mut(sid) else { return };
         let shared = sock.shared.clone();

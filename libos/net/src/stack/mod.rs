@@ -15,7 +15,6 @@ pub mod listen;
 mod martian;
 pub mod memory;
 mod neighbor;
-mod patience;
 pub mod ports;
 mod reply;
 mod sequence;
@@ -24,7 +23,6 @@ mod solicit;
 pub mod timewait;
 pub mod udp;
 pub mod udp_send;
-mod validate;
 mod wakes;
 
 use crate::multicast::Groups;

@@ -252,10 +252,10 @@ impl Stack {
         let mut c = Conn::new(set, handle, t, ifc, Owner::Sock(sid), opts, now);
         c.charged = charged;
         // tcp_syn_retries 6: 1 + 2 + 4 + ... + 64 seconds.
-        c.deadline = now + NS * ((1u64 << (u64::from(opts.syn_count) + 1).min(20)) - 1);
+        c.patience.set_deadline(now + NS * ((1u64 << (u64::from(opts.syn_count) + 1).min(20)) - 1));
         let s = self.sock(sid)?;
         c.shared = Some(s.shared.clone());
-        (c.rx_shut, c.tx_shut) = s.shut;
+        (c.receive.shut, c.send.shut) = s.shut;
         c.set_mss(mtu, None);
         c.apply();
         let id = self.add_conn(c)?;

@@ -1,6 +1,6 @@
 //! TIME-WAIT: a tuple and two sequence numbers, no buffers (RFC 9293 section 3.10.7.4, RFC 6191).
 
-use super::validate::PAUSE;
+use super::conn::PAUSE;
 use crate::frame::{Tcp, Tuple};
 use crate::phy::before;
 use crate::table::{Map, PortCounts, Slab};

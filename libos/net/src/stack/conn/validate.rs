@@ -2,11 +2,10 @@
 //! sequence number, and an acknowledgment ("challenge ACK") for whatever a blind attacker could have sent: a peer that
 //! really has lost the connection answers that with an RST that is exact.
 
-use super::Stack;
-use super::conn::Conn;
-use super::reply::Segment;
+use super::Conn;
 use crate::frame::Tcp;
 use crate::phy::before;
+use crate::stack::reply::Segment;
 use smoltcp::socket::tcp::State;
 
 /// Between two challenge ACKs of a connection (net.ipv4.tcp_invalid_ratelimit: 500 ms). A limit for the whole host
@@ -42,7 +41,7 @@ impl Conn {
         }
         if t.rst {
             let window = (socket.recv_capacity() - socket.recv_queue()) as u32;
-            return match t.seq.wrapping_sub(self.rcv_nxt) {
+            return match t.seq.wrapping_sub(self.receive.next()) {
                 0 => Fate::Take,
                 ahead if ahead < window => Fate::Challenge,
                 _ => Fate::Drop,
@@ -51,9 +50,9 @@ impl Conn {
         if t.syn {
             return match state {
                 // Sent again, or a simultaneous open.
-                State::SynReceived if t.seq.wrapping_add(1) == self.rcv_nxt => Fate::Take,
+                State::SynReceived if t.seq.wrapping_add(1) == self.receive.next() => Fate::Take,
                 // The TIME-WAIT that starts with this batch of frames: what its table would say.
-                State::TimeWait if !t.has_ack && before(self.rcv_nxt, t.seq) => Fate::Stale,
+                State::TimeWait if !t.has_ack && before(self.receive.next(), t.seq) => Fate::Stale,
                 _ => Fate::Challenge,
             };
         }
@@ -64,33 +63,26 @@ impl Conn {
             // smoltcp answers a wrong acknowledgment with RST, as it should.
             return Fate::Take;
         }
-        if self.high.is_some_and(|high| before(high, t.ack)) {
+        if self.send.high().is_some_and(|high| before(high, t.ack)) {
             // smoltcp would believe that data was received which is still in our buffer.
             return Fate::Challenge;
         }
-        let acked = self.enqueued - socket.send_queue() as u64;
-        let old = self.isn.wrapping_add(1).wrapping_add(acked as u32).wrapping_sub(t.ack);
+        let acked = self.send.acked(socket.send_queue());
+        let old = self.send.sequence(acked).wrapping_sub(t.ack);
         // Older than anything that could still be on its way: no more than a send buffer ever was in flight.
         if (old as i32) > 0 && u64::from(old) > acked.min(socket.send_capacity() as u64) + 1 {
             return Fate::Challenge;
         }
         if self.unwanted(t) { Fate::Refuse } else { Fate::Take }
     }
-}
 
-impl Stack {
     /// A challenge ACK, unless there was one just now.
-    pub fn challenge(&mut self, id: u32, raw: &[u8], t: &Tcp) {
-        let Some(c) = self.connections.get_mut(id) else { return };
-        let Some(seq) = c.high else { return };
-        if c.challenged_at != 0 && self.now < c.challenged_at + PAUSE {
-            return;
+    pub fn challenge(&mut self, now: u64) -> Option<Segment> {
+        let seq = self.send.high()?;
+        if self.challenged_at != 0 && now < self.challenged_at + PAUSE {
+            return None;
         }
-        c.challenged_at = self.now;
-        // The window reaches no further than smoltcp has promised: it takes nothing beyond that.
-        let unacked = c.rcv_nxt.wrapping_sub(c.last_ack);
-        let window = u32::from(c.last_win).saturating_sub(unacked) as u16;
-        let (ifc, ack) = (c.ifc, c.rcv_nxt);
-        self.answer(ifc, raw, &t.tuple, Segment::ack(seq, ack, window));
+        self.challenged_at = now;
+        Some(Segment::ack(seq, self.receive.next(), self.receive.promised()))
     }
 }

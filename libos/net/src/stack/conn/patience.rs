@@ -1,6 +1,6 @@
 //! How long a connection waits for its peer: unanswered retransmissions and probes, orphans, keep-alive.
 
-use super::conn::{Conn, Owner};
+use super::{Conn, Owner};
 use libos_base::Errno;
 use libos_base::time::NS;
 use smoltcp::socket::tcp::State;
@@ -20,12 +20,80 @@ fn fin_unacknowledged(state: State) -> bool {
     matches!(state, State::FinWait1 | State::Closing | State::LastAck)
 }
 
+/// Since when what is waited for, and until when at most.
+pub struct Patience {
+    /// When acknowledged data last advanced, or sending began.
+    acked_at: u64,
+    /// The same, or when the peer last answered a probe of its closed window.
+    progress_at: u64,
+    acked: u64,
+    /// When anything last arrived.
+    heard_at: u64,
+    /// Keep-alive probes unanswered, and when the last went.
+    probes: u32,
+    probed_at: u64,
+    /// The end of a bounded state: handshake, deferred accept, FIN-WAIT-2 of an orphan. 0: none.
+    deadline: u64,
+    made_at: u64,
+}
+
+impl Patience {
+    /// From now on.
+    pub fn new(now: u64) -> Self {
+        Self {
+            acked_at: now,
+            progress_at: now,
+            acked: 0,
+            heard_at: now,
+            probes: 0,
+            probed_at: 0,
+            deadline: 0,
+            made_at: now,
+        }
+    }
+    /// The state ends then; 0: not by itself.
+    pub fn set_deadline(&mut self, at: u64) {
+        self.deadline = at;
+    }
+    /// Since when there is the connection.
+    pub fn made_at(&self) -> u64 {
+        self.made_at
+    }
+    /// When anything last arrived.
+    pub fn heard_at(&self) -> u64 {
+        self.heard_at
+    }
+    /// Keep-alive probes unanswered.
+    pub fn probes(&self) -> u32 {
+        self.probes
+    }
+    /// The peer has answered, or the connection has got further.
+    pub fn progressed(&mut self, now: u64) {
+        (self.acked_at, self.progress_at) = (now, now);
+    }
+}
+
 impl Conn {
+    /// A segment has arrived.
+    pub fn heard(&mut self, now: u64) {
+        if self.patience.probes > 0 {
+            // The answer to a keep-alive probe: back to waiting for idleness.
+            self.stop_probing();
+        }
+        self.patience.heard_at = now;
+    }
+
+    /// No keep-alive probes until it is idle again.
+    pub fn stop_probing(&mut self) {
+        self.tcp_mut().set_keep_alive(None);
+        self.patience.probes = 0;
+    }
+
     /// Something is about to be owed: time counts from here.
     pub fn owes_from(&mut self, now: u64) {
         let t = self.tcp();
         if t.send_queue() == 0 && !fin_unacknowledged(t.state()) {
-            (self.acked_at, self.progress_at) = (now, now);
+            self.patience.progressed(now);
         }
     }
 
@@ -33,20 +101,20 @@ impl Conn {
     pub fn progress(&mut self, now: u64) -> State {
         let t = self.tcp();
         let (state, queued) = (t.state(), t.send_queue() as u64);
-        let acked = self.enqueued - queued;
-        if acked != self.acked || queued == 0 && !fin_unacknowledged(state) {
-            self.acked = acked;
-            (self.acked_at, self.progress_at) = (now, now);
+        let acked = self.send.acked(queued as usize);
+        if acked != self.patience.acked || queued == 0 && !fin_unacknowledged(state) {
+            self.patience.acked = acked;
+            self.patience.progressed(now);
         } else if queued > 0
             && self.opts.user_timeout == 0
-            && self.high.is_some_and(|h| h.wrapping_sub(self.sequence(acked)) <= 1)
+            && self.send.high().is_some_and(|h| h.wrapping_sub(self.send.sequence(acked)) <= 1)
         {
             // At most a probe is in flight: the window is closed. A peer that answers is there (RFC 1122 section
             // 4.2.2.17).
-            self.progress_at = self.progress_at.max(self.heard_at);
+            self.patience.progress_at = self.patience.progress_at.max(self.patience.heard_at);
         }
-        if state == State::FinWait2 && self.owner == Owner::Orphan && self.deadline == 0 {
-            self.deadline = now + FIN_TIMEOUT;
+        if state == State::FinWait2 && self.owner == Owner::Orphan && self.patience.deadline == 0 {
+            self.patience.deadline = now + FIN_TIMEOUT;
         }
         state
     }
@@ -56,25 +124,25 @@ impl Conn {
         let user = u64::from(self.opts.user_timeout) * 1_000_000;
         let most = if user > 0 { user } else { GIVE_UP };
         if self.owner == Owner::Orphan {
-            (self.progress_at + most.min(ORPHAN_SILENT)).min(self.acked_at + ORPHAN_STUCK)
+            (self.patience.progress_at + most.min(ORPHAN_SILENT)).min(self.patience.acked_at + ORPHAN_STUCK)
         } else {
-            self.progress_at + most
+            self.patience.progress_at + most
         }
     }
 
     /// Gives up what has taken too long.
     pub fn drop_if_too_late(&mut self, now: u64, state: State) {
-        if self.deadline != 0 && now >= self.deadline && state != State::Closed {
+        if self.patience.deadline != 0 && now >= self.patience.deadline && state != State::Closed {
             match self.owner {
                 // A deferred accept whose time is up is handed out by `established`.
-                Owner::Half(_) if state != State::SynReceived => self.deadline = 0,
+                Owner::Half(_) if state != State::SynReceived => self.patience.deadline = 0,
                 _ => self.abort(Some(Errno::ETIMEDOUT)),
             }
             return;
         }
         if !matches!(state, State::Closed | State::TimeWait | State::SynSent | State::SynReceived)
             && now >= self.gives_up_at()
-            && (self.enqueued != self.acked || fin_unacknowledged(state))
+            && (self.send.owed(self.patience.acked) || fin_unacknowledged(state))
         {
             self.abort(Some(Errno::ETIMEDOUT));
             return;
@@ -82,12 +150,12 @@ impl Conn {
         if let Some(at) = self.keepalive_at()
             && now >= at
         {
-            if self.probes >= self.opts.keep_cnt {
+            if self.patience.probes >= self.opts.keep_cnt {
                 self.abort(Some(Errno::ETIMEDOUT));
             } else {
-                self.probes += 1;
-                self.probed_at = now;
-                if self.probes == 1 {
+                self.patience.probes += 1;
+                self.patience.probed_at = now;
+                if self.patience.probes == 1 {
                     // smoltcp's timer fires at once, and then every interval until something is heard.
                     let every = smoltcp::time::Duration::from_secs(u64::from(self.opts.keep_intvl));
                     self.tcp_mut().set_keep_alive(Some(every));
@@ -100,11 +168,11 @@ impl Conn {
     /// that when its memory is short), and the retransmission that was due then found no room. A keep-alive probe asks
     /// for the window; the answer opens it, or starts the window probes. Whether one is due.
     pub fn ask_for_window(&mut self, now: u64) -> bool {
-        let stuck = self.enqueued != self.acked
-            && self.probes == 0
+        let stuck = self.send.owed(self.patience.acked)
+            && self.patience.probes == 0
             && !matches!(self.tcp().state(), State::Closed | State::TimeWait);
         if stuck {
-            (self.probes, self.probed_at) = (1, now);
+            (self.patience.probes, self.patience.probed_at) = (1, now);
             self.tcp_mut().set_keep_alive(Some(smoltcp::time::Duration::from_secs(1)));
         }
         stuck
@@ -118,23 +186,20 @@ impl Conn {
         {
             return None;
         }
-        Some(if self.probes == 0 {
-            self.heard_at + u64::from(self.opts.keep_idle) * NS
+        Some(if self.patience.probes == 0 {
+            self.patience.heard_at + u64::from(self.opts.keep_idle) * NS
         } else {
-            self.probed_at + u64::from(self.opts.keep_intvl) * NS
+            self.patience.probed_at + u64::from(self.opts.keep_intvl) * NS
         })
     }
 
     /// The earliest of smoltcp's timers and ours, after [`progress`](Self::progress) and [`change`](Self::change).
     pub fn next_timer(&self, smoltcp: u64) -> u64 {
-        let mut at = smoltcp;
-        if self.deadline != 0 {
-            at = at.min(self.deadline);
+        let mut at = smoltcp.min(self.send.cork_ends());
+        if self.patience.deadline != 0 {
+            at = at.min(self.patience.deadline);
         }
-        if self.cork_at != 0 && !self.corked.is_empty() {
-            at = at.min(self.cork_at);
-        }
-        if self.enqueued != self.acked || fin_unacknowledged(self.prev) {
+        if self.send.owed(self.patience.acked) || fin_unacknowledged(self.prev) {
             at = at.min(self.gives_up_at());
         }
         if let Some(k) = self.keepalive_at() {
