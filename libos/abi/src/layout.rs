@@ -83,6 +83,8 @@ crate::layout! {
     Flock, "struct flock", "l_" {
         kind "l_type": i16 as LockType, whence: i16 as Whence, pad0: u32, start: i64, len: i64, pid: i32, pad1: u32,
     }
+    /// struct f_owner_ex.
+    FileOwner, "struct f_owner_ex", "" { kind "type": i32 as OwnerType, pid: i32, }
     /// struct pollfd.
     PollFd, "struct pollfd", "" { fd: i32, events: u16 as PollEvents, revents: u16 as PollEvents, }
     /// struct rlimit64.
@@ -224,6 +226,7 @@ pointees!(
     Statx,
     OpenHow,
     Flock,
+    FileOwner,
     PollFd,
     Rlimit,
     Rusage,
@@ -272,6 +275,7 @@ pub const ALL: &[&Layout] = &[
     &Statx::LAYOUT,
     &OpenHow::LAYOUT,
     &Flock::LAYOUT,
+    &FileOwner::LAYOUT,
     &PollFd::LAYOUT,
     &Rlimit::LAYOUT,
     &Rusage::LAYOUT,

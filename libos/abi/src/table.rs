@@ -118,8 +118,8 @@ macro_rules! calls {
             69 msgsnd(id: i32, msg: Address, size: usize, flags: Bits) => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";
             70 msgrcv(id: i32, msg: Address, size: usize, kind: i64, flags: Bits) => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";
             71 msgctl(id: i32, cmd: i32, buf: Address) => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";
-            72 fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> FcntlResult => fd::fcntl, partial "no signals on readiness (O_ASYNC, F_SETOWN, F_SETSIG), leases, notifications or seals (EINVAL)";
-            73 flock(fd: Fd, operation: FlockOperation) => fd::flock, full;
+            72 fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> FcntlResult => fd::fcntl, partial "no signals on readiness (O_ASYNC), leases, notifications or seals (EINVAL)";
+            73 flock(fd: Fd, operation: FlockOperation) => lock::flock, full;
             74 fsync(fd: Fd) => file::fsync, full;
             75 fdatasync(fd: Fd) => file::fdatasync, full;
             76 truncate(path: Path, length: i64) => file::truncate, full;

@@ -18,7 +18,7 @@ fn all() -> Vec<(&'static str, Names)> {
     list![
         OpenFlags ResolveFlags AtFlags UnlinkFlags AccessFlags AccessMode RenameFlags StatxMask FdFlags FallocateMode RwFlags
         SpliceFlags SyncRangeFlags CloseRangeFlags MemfdFlags XattrFlags DescriptorFlags Seals FlockOperation InotifyMask
-        InotifyFlags MountFlags UnmountFlags Whence FcntlCommand LockType FileAdvice DirEntryType Protection MapFlags
+        InotifyFlags MountFlags UnmountFlags Whence FcntlCommand OwnerType LockType FileAdvice DirEntryType Protection MapFlags
         RemapFlags MsyncFlags LockAllFlags LockFlags KeyRights MemoryAdvice PollEvents EpollEvents EpollFlags EventfdFlags
         EpollOperation ClockId IntervalTimer SigEventNotify TimerFlags TimerfdFlags TimerfdSetFlags AdjustModes WaitOptions
         RandomFlags IdType Resource UsageOf PriorityOf PrctlOption Persona CloneFlags FutexOperation Policy

@@ -1,15 +1,19 @@
 //! The one object behind every file descriptor: files, directories, pipes, sockets, eventfds, epolls, terminals.
 
-use crate::abi::{OpenFlags, Stat, Timespec};
+mod description;
+
+pub use description::{Description, ON_END};
+
+use crate::abi::{OpenFlags, Stat, Timespec, Whence, mode};
 use crate::io::{Sink, Source};
 use crate::page::Page;
-use crate::poll::{Events, Watcher};
+use crate::poll::{Events, Pollee, Watcher};
 use crate::rmap::Mappings;
-use crate::sync::Provider;
-use crate::{Errno, Result};
+use crate::{Errno, Result, time};
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Changes to attributes; `None` leaves one alone. The change time is always set.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,16 +33,48 @@ impl SetAttr {
         let changed = |id: u32| (id != u32::MAX).then_some(id);
         Self { uid: changed(uid), gid: changed(gid), ..Self::default() }
     }
+    /// Makes the changes.
+    pub fn apply(&self, to: &mut Stat) {
+        to.mode = self.mode.map_or(to.mode, |mode| to.mode & mode::S_IFMT | mode);
+        to.uid = self.uid.unwrap_or(to.uid);
+        to.gid = self.gid.unwrap_or(to.gid);
+        to.atime = self.atime.unwrap_or(to.atime);
+        to.mtime = self.mtime.unwrap_or(to.mtime);
+        to.ctime = Timespec::from_ns(time::realtime_ns());
+    }
+}
+
+/// The standard streams have those below.
+static NEXT_INO: AtomicU64 = AtomicU64::new(4);
+
+/// A number for what lies in no file system: `pipe:[N]`, `socket:[N]`.
+pub fn next_ino() -> u64 {
+    NEXT_INO.fetch_add(1, Ordering::Relaxed)
 }
 
 /// An open file description (POSIX's term): what `dup` shares. Descriptors hold `Arc<dyn FileLike>`; the last drop
 /// closes.
 pub trait FileLike: Any + Send + Sync {
-    /// Reads at the current position; 0 at the end. Blocks unless O_NONBLOCK.
-    fn read(&self, dst: &mut Sink<'_>) -> Result<usize>;
+    /// The part that is the same for all.
+    fn description(&self) -> &Description;
+    /// O_* status flags, access mode included.
+    fn flags(&self) -> OpenFlags {
+        self.description().flags()
+    }
+    /// Those that F_SETFL refuses: O_DIRECT where there is no such transfer, and O_ASYNC where Linux sends signals, which are
+    /// not offered. (For other files it means nothing.)
+    fn refused_flags(&self) -> OpenFlags {
+        OpenFlags::DIRECT
+    }
 
-    /// Writes at the current position. Blocks unless O_NONBLOCK.
-    fn write(&self, src: &mut Source<'_>) -> Result<usize>;
+    /// Reads at the current position; 0 at the end. Blocks unless O_NONBLOCK. EINVAL where nothing can ever be read.
+    fn read(&self, _dst: &mut Sink<'_>) -> Result<usize> {
+        Err(Errno::EINVAL)
+    }
+    /// Writes at the current position. Blocks unless O_NONBLOCK. EINVAL where nothing can ever be written.
+    fn write(&self, _src: &mut Source<'_>) -> Result<usize> {
+        Err(Errno::EINVAL)
+    }
 
     /// `read` as with O_NONBLOCK (RWF_NOWAIT). EOPNOTSUPP where Linux knows no such reads.
     fn read_now(&self, _dst: &mut Sink<'_>) -> Result<usize> {
@@ -58,7 +94,7 @@ pub trait FileLike: Any + Send + Sync {
         Err(Errno::ESPIPE)
     }
     /// `lseek`: the new position.
-    fn seek(&self, _offset: i64, _whence: u32) -> Result<u64> {
+    fn seek(&self, _offset: i64, _whence: Whence) -> Result<u64> {
         Err(Errno::ESPIPE)
     }
 
@@ -66,23 +102,35 @@ pub trait FileLike: Any + Send + Sync {
     fn has_readiness(&self) -> bool {
         true
     }
-    /// Current readiness; with a watcher, registers it first. Regular files are always ready.
-    fn poll(&self, _watcher: Option<&Arc<dyn Watcher>>) -> Events {
+    /// Current readiness. Regular files are always ready.
+    fn events(&self) -> Events {
         Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM
+    }
+    /// Who is told when that changes.
+    fn pollee(&self) -> Option<&Pollee> {
+        None
+    }
+    /// Current readiness; with a watcher, registers it first.
+    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
+        if let (Some(watcher), Some(pollee)) = (watcher, self.pollee()) {
+            pollee.add(watcher);
+        }
+        self.events()
+    }
+    /// Takes a watcher off again.
+    fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
+        if let Some(pollee) = self.pollee() {
+            pollee.remove(watcher);
+        }
     }
     /// A watcher goes by edges and wants room for writing: from now on it is told of each time that there is more of it, also
     /// where there was enough before, if Linux does so with such files.
     fn tell_edges(&self) {}
-    /// Takes a watcher off again.
-    fn unwatch(&self, _watcher: &Arc<dyn Watcher>) {}
 
-    /// O_* status flags, access mode included.
-    fn flags(&self) -> OpenFlags;
-    /// Changes O_APPEND, O_NONBLOCK, O_DIRECT, O_NOATIME (the others are ignored by F_SETFL, as on Linux).
-    fn set_flags(&self, flags: OpenFlags) -> Result<()>;
-
-    /// `fstat`.
-    fn stat(&self) -> Result<Stat>;
+    /// `fstat`. What is no file at all (eventfds, epolls, ...) shows the one inode of all such.
+    fn stat(&self) -> Result<Stat> {
+        Ok(Stat { dev: 0xe, ino: 1, nlink: 1, mode: 0o600, blksize: 4096, ..Stat::default() })
+    }
     /// `fchmod`, `fchown`, `futimens` of what lies in no file system.
     fn set_attr(&self, _attr: &SetAttr) -> Result<()> {
         Err(Errno::EOPNOTSUPP)
@@ -95,7 +143,11 @@ pub trait FileLike: Any + Send + Sync {
     fn takes_splice(&self) -> bool {
         true
     }
-    /// `ioctl`; `arg` is as the program passed it.
+    /// Bytes that can be read at once (FIONREAD), unless `ioctl` tells.
+    fn unread(&self) -> Option<usize> {
+        None
+    }
+    /// `ioctl`: what not all files have; `arg` is as the program passed it.
     fn ioctl(&self, _cmd: u32, _arg: usize) -> Result<usize> {
         Err(Errno::ENOTTY)
     }
@@ -132,16 +184,6 @@ impl dyn FileLike {
     /// The concrete type, if it is `T`.
     pub fn downcast<T: FileLike>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
-    }
-}
-
-/// Who is told the addresses of descriptions that end: locks.
-pub static ON_END: Provider<fn(usize)> = Provider::new();
-
-/// Every description's `drop` calls this.
-pub fn ended<T: FileLike>(f: &T) {
-    if let Some(hook) = ON_END.get() {
-        hook(core::ptr::from_ref(f) as usize);
     }
 }
 

@@ -15,7 +15,7 @@ use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
-use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
+use libos_base::abi::{FallocateMode, OpenFlags, Stat, Timespec, mode::*};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
@@ -511,14 +511,13 @@ impl Inode for FatInode {
         self.touch();
         r
     }
-    fn allocate(&self, mode: u32, pos: u64, len: u64) -> Result<()> {
-        const KEEP_SIZE: u32 = 1;
-        if mode & !KEEP_SIZE != 0 {
+    fn allocate(&self, mode: FallocateMode, pos: u64, len: u64) -> Result<()> {
+        if !FallocateMode::KEEP_SIZE.contains(mode) {
             return Err(Errno::EOPNOTSUPP);
         }
         let end = pos.checked_add(len).filter(|&e| e <= SIZE_MAX).ok_or(Errno::EFBIG)?;
         let cache = self.file()?;
-        if mode == KEEP_SIZE && end > cache.size() {
+        if !mode.is_empty() && end > cache.size() {
             // Clusters behind the end would not survive: the chain is as long as the file says.
             return Err(Errno::EOPNOTSUPP);
         }

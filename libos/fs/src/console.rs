@@ -11,12 +11,12 @@ use crate::process::Process;
 use crate::util::try_arc;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use libos_base::abi::ioctl::TIOCGWINSZ;
 use libos_base::abi::{OpenFlags, Stat, mode};
-use libos_base::file::FileLike;
+use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Pollee, Watcher, block_on};
+use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{Once, Provider};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, user};
@@ -97,16 +97,14 @@ pub(crate) fn terminal_stat() -> Stat {
 /// A standard stream without a line discipline.
 pub struct ConsoleFile {
     stream: Arc<dyn Stream>,
-    flags: AtomicU32,
+    description: Description,
     number: u64,
 }
-
-const CHANGEABLE: u32 = OpenFlags::APPEND.bits() | OpenFlags::NONBLOCK.bits() | OpenFlags::ASYNC.bits();
 
 impl ConsoleFile {
     /// A description of `stream`.
     pub fn new(stream: Arc<dyn Stream>, flags: OpenFlags, number: u64) -> Result<Arc<Self>> {
-        try_arc(Self { stream, flags: AtomicU32::new(flags.bits()), number })
+        try_arc(Self { stream, description: Description::new(flags), number })
     }
     /// Where it lies: only a terminal has a place.
     pub(crate) fn place(&self) -> Option<&'static Path> {
@@ -182,14 +180,19 @@ impl ConsoleFile {
 }
 
 impl FileLike for ConsoleFile {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+    fn refused_flags(&self) -> OpenFlags {
+        OpenFlags::DIRECT | OpenFlags::ASYNC
+    }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
         let mut buf = [0; 1024];
         let want = dst.left().min(buf.len());
         if want == 0 {
             return Ok(0);
         }
-        let nonblock = self.flags().contains(OpenFlags::NONBLOCK);
-        let n = block_on(self.stream.pollee(), nonblock, FOREVER, Errno::EAGAIN, || {
+        let n = block_on(self.stream.pollee(), self.description.nonblock(), FOREVER, Errno::EAGAIN, || {
             Some(self.stream.read(&mut buf[..want])).filter(|r| *r != Err(Errno::EAGAIN))
         })?;
         dst.put(&buf[..n])
@@ -205,7 +208,7 @@ impl FileLike for ConsoleFile {
             };
             let mut sent = 0;
             while sent < n {
-                let nonblock = self.flags().contains(OpenFlags::NONBLOCK);
+                let nonblock = self.description.nonblock();
                 match block_on(self.stream.pollee(), nonblock, FOREVER, Errno::EAGAIN, || {
                     Some(self.send(&buf[sent..n])).filter(|r| *r != Err(Errno::EAGAIN))
                 }) {
@@ -219,10 +222,10 @@ impl FileLike for ConsoleFile {
         }
         Ok(src.done() - start)
     }
-    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
-        if let Some(w) = watcher {
-            self.stream.pollee().add(w);
-        }
+    fn pollee(&self) -> Option<&Pollee> {
+        Some(self.stream.pollee())
+    }
+    fn events(&self) -> Events {
         // The end of the input is nothing to a pipe that is written to, nor is a reader that left to one that is read.
         let mut mask = Events::empty();
         if self.flags().readable() {
@@ -239,17 +242,6 @@ impl FileLike for ConsoleFile {
             ready |= Events::WRNORM;
         }
         ready & mask
-    }
-    fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
-        self.stream.pollee().remove(watcher);
-    }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
-    }
-    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
-        let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
-        self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);
-        Ok(())
     }
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
         if self.number != TERMINAL || cmd != TIOCGWINSZ {
@@ -270,11 +262,5 @@ impl FileLike for ConsoleFile {
             n => t.s("pipe:[").n(n).s("]"),
         }
         .string()
-    }
-}
-
-impl Drop for ConsoleFile {
-    fn drop(&mut self) {
-        libos_base::file::ended(self);
     }
 }

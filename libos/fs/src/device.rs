@@ -6,14 +6,12 @@ use crate::util::try_arc;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, Ordering};
-use libos_base::abi::{OpenFlags, Stat, mode::S_IFCHR};
-use libos_base::file::FileLike;
+use libos_base::abi::{OpenFlags, Stat, Whence, mode::S_IFCHR};
+use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::page::Page;
 use libos_base::{Errno, Result, random};
 
-/// `makedev`.
 pub const fn makedev(major: u64, minor: u64) -> u64 {
     (major & 0xfff) << 8 | (minor & 0xff) | (minor & !0xff) << 12 | (major & !0xfff) << 32
 }
@@ -31,7 +29,7 @@ enum Kind {
 pub struct DeviceFile {
     kind: Kind,
     path: Path,
-    flags: AtomicU32,
+    description: Description,
 }
 
 /// Opens the device `rdev`. ENXIO: there is none.
@@ -54,7 +52,7 @@ pub fn open(rdev: u64, kind: u32, path: &Path, flags: OpenFlags) -> Result<Arc<d
         console::CONSOLE_RDEV | TTY => return console::open_console(path, flags, rdev == TTY),
         _ => return Err(Errno::ENXIO),
     };
-    Ok(try_arc(DeviceFile { kind, path: path.clone(), flags: AtomicU32::new(flags.bits()) })?)
+    Ok(try_arc(DeviceFile { kind, path: path.clone(), description: Description::new(flags) })?)
 }
 
 /// Whether reading and writing move the position: those of these devices stand still.
@@ -63,6 +61,9 @@ pub fn moves(f: &dyn FileLike) -> bool {
 }
 
 impl FileLike for DeviceFile {
+    fn description(&self) -> &Description {
+        &self.description
+    }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
         match self.kind {
             Kind::Null => Ok(0),
@@ -102,7 +103,7 @@ impl FileLike for DeviceFile {
     fn write_at(&self, _pos: u64, src: &mut Source<'_>) -> Result<usize> {
         self.write(src)
     }
-    fn seek(&self, _offset: i64, _whence: u32) -> Result<u64> {
+    fn seek(&self, _offset: i64, _whence: Whence) -> Result<u64> {
         Ok(0)
     }
     /// `/dev/random` could once block, and can still be waited for.
@@ -116,14 +117,11 @@ impl FileLike for DeviceFile {
     fn takes_splice(&self) -> bool {
         self.kind != Kind::Full
     }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
-    }
-    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
-        const CHANGEABLE: u32 = crate::openfile::CHANGEABLE;
-        let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
-        self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);
-        Ok(())
+    fn refused_flags(&self) -> OpenFlags {
+        match self.kind {
+            Kind::Random | Kind::Urandom => OpenFlags::DIRECT | OpenFlags::ASYNC,
+            _ => OpenFlags::DIRECT,
+        }
     }
     fn stat(&self) -> Result<Stat> {
         self.path.inode().stat()
@@ -139,11 +137,5 @@ impl FileLike for DeviceFile {
     }
     fn describe(&self) -> String {
         crate::openfile::describe(&self.path)
-    }
-}
-
-impl Drop for DeviceFile {
-    fn drop(&mut self) {
-        libos_base::file::ended(self);
     }
 }

@@ -70,7 +70,7 @@ impl OpenFile {
             *pos = next;
         }
         drop(pos);
-        crate::notify::at(dir, crate::notify::event::ACCESS);
+        crate::notify::at(dir, libos_base::abi::InotifyMask::ACCESS);
         if full && r.out.is_empty() { Err(Errno::EINVAL) } else { Ok(r.out) }
     }
 }

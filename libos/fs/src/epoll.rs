@@ -8,60 +8,33 @@
 //! Items hold their file weakly, as Linux: the last close ends the registration. What is left of a closed file is
 //! dropped when it is met, at the latest when its descriptor number is registered again.
 
-use crate::eventfd::{anon_stat, set_anon_flags};
 use crate::util::try_arc;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use hashbrown::HashTable;
-use libos_base::abi::{OpenFlags, Stat};
-use libos_base::file::{FileLike, downcast_arc};
-use libos_base::io::{Sink, Source};
+use libos_base::abi::{EpollEvent, EpollFlags, EpollOperation, OpenFlags};
+use libos_base::file::{Description, FileLike, downcast_arc};
 use libos_base::poll::{Events, Pollee, Watcher};
 use libos_base::sync::{DEEPER, Mutex, SpinLock, WaitQueue, class};
 use libos_base::{Errno, Result};
 
-/// `epoll_ctl` operations.
-pub mod op {
-    pub const ADD: i32 = 1;
-    pub const DEL: i32 = 2;
-    pub const MOD: i32 = 3;
-}
-const EXCLUSIVE: u32 = 1 << 28;
-const WAKEUP: u32 = 1 << 29;
-const ONESHOT: u32 = 1 << 30;
-const ET: u32 = 1 << 31;
-const FLAGS: u32 = EXCLUSIVE | WAKEUP | ONESHOT | ET;
+/// What changes how events are told.
+const FLAGS: Events = Events::EXCLUSIVE.union(Events::WAKEUP).union(Events::ONESHOT).union(Events::ET);
+/// Errors are always reported, but not by an item that EPOLLONESHOT disarmed: that has flags only.
+const ALWAYS: Events = Events::ERR.union(Events::HUP);
 /// What EPOLLEXCLUSIVE may be combined with (epoll_ctl(2)).
-const EXCLUSIVE_OK: u32 = 0x1 | 0x4 | 0x8 | 0x10 | 0x40 | 0x100 | ET | WAKEUP | EXCLUSIVE;
+const EXCLUSIVE_OK: Events = ALWAYS
+    .union(Events::IN)
+    .union(Events::RDNORM)
+    .union(Events::OUT)
+    .union(Events::WRNORM)
+    .union(Events::ET)
+    .union(Events::WAKEUP)
+    .union(Events::EXCLUSIVE);
 /// How deep epolls may watch epolls, counted from the outermost. What they tell each other is recursion on a kernel stack.
 const DEPTH_MAX: usize = 5;
-
-/// struct epoll_event, packed as on x86-64: events, then data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Event {
-    pub events: u32,
-    pub data: u64,
-}
-
-/// Its size in program memory.
-pub const EVENT_SIZE: usize = 12;
-
-impl Event {
-    /// As program memory has it.
-    pub fn to_bytes(self) -> [u8; EVENT_SIZE] {
-        let mut b = [0; EVENT_SIZE];
-        b[..4].copy_from_slice(&self.events.to_ne_bytes());
-        b[4..].copy_from_slice(&self.data.to_ne_bytes());
-        b
-    }
-    /// From program memory.
-    pub fn from_bytes(b: [u8; EVENT_SIZE]) -> Self {
-        let [a0, a1, a2, a3, d @ ..] = b;
-        Self { events: u32::from_ne_bytes([a0, a1, a2, a3]), data: u64::from_ne_bytes(d) }
-    }
-}
 
 struct Item {
     me: Weak<Item>,
@@ -90,14 +63,11 @@ pub struct Epoll {
     items: Mutex<HashTable<Arc<Item>>>,
     /// One `wait` looks at the ready list at a time.
     scan: Mutex<()>,
-    flags: AtomicU32,
+    description: Description,
 }
 
-/// Errors are always reported, but not by an item that EPOLLONESHOT disarmed: that has flags only.
-const ALWAYS: u32 = 0x8 | 0x10;
-
-fn interest(events: u32) -> Events {
-    Events::from_bits_retain(events & !FLAGS)
+fn interest(events: Events) -> Events {
+    events.difference(FLAGS)
 }
 
 fn hash(fd: i32) -> u64 {
@@ -106,6 +76,9 @@ fn hash(fd: i32) -> u64 {
 }
 
 impl Item {
+    fn events(&self) -> Events {
+        Events::from_bits_retain(self.events.load(Ordering::SeqCst))
+    }
     fn is(&self, fd: i32, file: &Arc<dyn FileLike>) -> bool {
         self.fd == fd && core::ptr::addr_eq(self.file.as_ptr(), Arc::as_ptr(file))
     }
@@ -123,7 +96,7 @@ impl Item {
 
 impl Watcher for Item {
     fn on_event(&self, events: Events) {
-        if !interest(self.events.load(Ordering::SeqCst)).intersects(events) {
+        if !interest(self.events()).intersects(events) {
             return;
         }
         if !self.queued.load(Ordering::SeqCst) {
@@ -162,8 +135,8 @@ impl Shared {
 
 impl Epoll {
     /// `epoll_create1`.
-    pub fn new(flags: u32) -> Result<Arc<Epoll>> {
-        if flags & !OpenFlags::CLOEXEC.bits() != 0 {
+    pub fn new(flags: EpollFlags) -> Result<Arc<Epoll>> {
+        if !EpollFlags::all().contains(flags) {
             return Err(Errno::EINVAL);
         }
         let shared = try_arc(Shared {
@@ -176,23 +149,25 @@ impl Epoll {
             shared,
             items: Mutex::new(class::EPOLL_ITEMS, HashTable::new()),
             scan: Mutex::new(class::EPOLL_SCAN, ()),
-            flags: AtomicU32::new(OpenFlags::RDWR.bits()),
+            description: Description::new(OpenFlags::RDWR),
         })
     }
 
     /// `epoll_ctl`; `file` is what `fd` refers to.
-    pub fn ctl(&self, op: i32, fd: i32, file: &Arc<dyn FileLike>, event: Event) -> Result<()> {
+    pub fn ctl(&self, op: EpollOperation, fd: i32, file: &Arc<dyn FileLike>, event: EpollEvent) -> Result<()> {
+        let events = Events::from_bits_retain(event.events);
         match op {
-            op::ADD => self.add(fd, file, event),
-            op::MOD => self.modify(fd, file, event),
-            op::DEL => self.delete(fd, file),
+            EpollOperation::ADD => self.add(fd, file, events, event.data),
+            EpollOperation::MOD => self.modify(fd, file, events, event.data),
+            EpollOperation::DEL => self.delete(fd, file),
             _ => Err(Errno::EINVAL),
         }
     }
 
-    fn add(&self, fd: i32, file: &Arc<dyn FileLike>, event: Event) -> Result<()> {
+    fn add(&self, fd: i32, file: &Arc<dyn FileLike>, events: Events, data: u64) -> Result<()> {
         check_pollable(file)?;
-        if event.events & EXCLUSIVE != 0 && event.events & !EXCLUSIVE_OK != 0 {
+        let exclusive = events.contains(Events::EXCLUSIVE);
+        if exclusive && !EXCLUSIVE_OK.contains(events) {
             return Err(Errno::EINVAL);
         }
         // Held while a cycle could be made by two threads, each adding one half.
@@ -200,7 +175,7 @@ impl Epoll {
         let _nesting = match file.downcast::<Epoll>() {
             Some(inner) => {
                 let g = NESTING.lock();
-                if core::ptr::eq(inner, self) || event.events & EXCLUSIVE != 0 {
+                if core::ptr::eq(inner, self) || exclusive {
                     return Err(Errno::EINVAL);
                 }
                 inner.check_nesting(self, 1 + self.shared.pollee.height())?;
@@ -224,15 +199,15 @@ impl Epoll {
             shared: Arc::downgrade(&self.shared),
             fd,
             file: Arc::downgrade(file),
-            events: AtomicU32::new(event.events | ALWAYS),
-            data: AtomicU64::new(event.data),
+            events: AtomicU32::new((events | ALWAYS).bits()),
+            data: AtomicU64::new(data),
             queued: AtomicBool::new(false),
             removed: AtomicBool::new(false),
         });
         items.insert_unique(hash(fd), item.clone(), |i| hash(i.fd));
-        want_edges(file, event.events);
+        want_edges(file, events);
         let watcher: Arc<dyn Watcher> = item.clone();
-        if file.poll(Some(&watcher)).intersects(interest(event.events | ALWAYS)) {
+        if file.poll(Some(&watcher)).intersects(interest(events | ALWAYS)) {
             item.enqueue();
         }
         Ok(())
@@ -259,17 +234,17 @@ impl Epoll {
         }
     }
 
-    fn modify(&self, fd: i32, file: &Arc<dyn FileLike>, event: Event) -> Result<()> {
+    fn modify(&self, fd: i32, file: &Arc<dyn FileLike>, events: Events, data: u64) -> Result<()> {
         check_pollable(file)?;
         let items = self.items.lock();
         let item = items.find(hash(fd), |i| i.is(fd, file)).ok_or(Errno::ENOENT)?;
-        if (event.events | item.events.load(Ordering::Relaxed)) & EXCLUSIVE != 0 {
+        if (events | item.events()).contains(Events::EXCLUSIVE) {
             return Err(Errno::EINVAL);
         }
-        item.data.store(event.data, Ordering::SeqCst);
-        item.events.store(event.events | ALWAYS, Ordering::SeqCst);
-        want_edges(file, event.events);
-        if file.poll(None).intersects(interest(event.events | ALWAYS)) {
+        item.data.store(data, Ordering::SeqCst);
+        item.events.store((events | ALWAYS).bits(), Ordering::SeqCst);
+        want_edges(file, events);
+        if file.poll(None).intersects(interest(events | ALWAYS)) {
             item.enqueue();
         }
         Ok(())
@@ -311,7 +286,7 @@ impl Epoll {
 
     /// Takes up to `out.len()` events; looks at no more than `budget` items, which counts down, so that an item
     /// that is put back is not reported twice by one `wait`.
-    fn collect(&self, out: &mut [Event], budget: &mut usize) -> usize {
+    fn collect(&self, out: &mut [EpollEvent], budget: &mut usize) -> usize {
         let _one = self.scan.lock();
         let mut n = 0;
         while n < out.len() && *budget > 0 {
@@ -326,17 +301,18 @@ impl Epoll {
                 self.forget(&item);
                 continue;
             };
-            let events = item.events.load(Ordering::SeqCst);
+            let events = item.events();
             let now = file.poll(None) & interest(events);
             if now.is_empty() {
                 continue;
             }
-            out[n] = Event { events: now.bits(), data: item.data.load(Ordering::SeqCst) };
+            out[n] = EpollEvent { events: now.bits(), data: item.data.load(Ordering::SeqCst) };
             n += 1;
-            if events & ONESHOT != 0 {
+            if events.contains(Events::ONESHOT) {
                 // Unless it was armed again meanwhile.
-                let _ = item.events.compare_exchange(events, events & FLAGS, Ordering::SeqCst, Ordering::SeqCst);
-            } else if events & ET == 0 && !item.queued.swap(true, Ordering::SeqCst) {
+                let disarmed = (events & FLAGS).bits();
+                let _ = item.events.compare_exchange(events.bits(), disarmed, Ordering::SeqCst, Ordering::SeqCst);
+            } else if !events.contains(Events::ET) && !item.queued.swap(true, Ordering::SeqCst) {
                 self.shared.push(item);
             }
         }
@@ -358,9 +334,9 @@ impl Epoll {
         &self,
         max: usize,
         deadline_ns: u64,
-        mut emit: impl FnMut(usize, &[Event]) -> Result<()>,
+        mut emit: impl FnMut(usize, &[EpollEvent]) -> Result<()>,
     ) -> Result<usize> {
-        let mut batch = [Event::default(); 32];
+        let mut batch = [EpollEvent::default(); 32];
         loop {
             let mut total = 0;
             let mut budget = self.shared.ready_len.load(Ordering::SeqCst);
@@ -398,8 +374,8 @@ fn check_pollable(file: &Arc<dyn FileLike>) -> Result<()> {
 }
 
 /// Programs that write and wait for the next edge, write and wait: there must be one.
-fn want_edges(file: &Arc<dyn FileLike>, events: u32) {
-    if events & ET != 0 && interest(events).intersects(Events::OUT | Events::WRNORM) {
+fn want_edges(file: &Arc<dyn FileLike>, events: Events) {
+    if events.contains(Events::ET) && events.intersects(Events::OUT | Events::WRNORM) {
         file.tell_edges();
     }
 }
@@ -410,16 +386,10 @@ pub fn from_file(file: Arc<dyn FileLike>) -> Result<Arc<Epoll>> {
 }
 
 impl FileLike for Epoll {
-    fn read(&self, _: &mut Sink<'_>) -> Result<usize> {
-        Err(Errno::EINVAL)
+    fn description(&self) -> &Description {
+        &self.description
     }
-    fn write(&self, _: &mut Source<'_>) -> Result<usize> {
-        Err(Errno::EINVAL)
-    }
-    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
-        if let Some(w) = watcher {
-            self.shared.pollee.add(w);
-        }
+    fn events(&self) -> Events {
         // The list may hold items that are ready no more: look, and put back.
         let _one = self.scan.lock_nested(DEEPER);
         let mut left = self.shared.ready_len.load(Ordering::SeqCst);
@@ -428,7 +398,7 @@ impl FileLike for Epoll {
             let Some(item) = self.shared.pop() else { break };
             item.queued.store(false, Ordering::SeqCst);
             let Some(file) = item.file.upgrade().filter(|_| !item.removed.load(Ordering::SeqCst)) else { continue };
-            if file.poll(None).intersects(interest(item.events.load(Ordering::SeqCst))) {
+            if file.poll(None).intersects(interest(item.events())) {
                 if !item.queued.swap(true, Ordering::SeqCst) {
                     self.shared.push(item);
                 }
@@ -437,28 +407,13 @@ impl FileLike for Epoll {
         }
         Events::empty()
     }
-    fn unwatch(&self, w: &Arc<dyn Watcher>) {
-        self.shared.pollee.remove(w);
-    }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
-    }
-    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
-        set_anon_flags(&self.flags, flags)
+    fn pollee(&self) -> Option<&Pollee> {
+        Some(&self.shared.pollee)
     }
     fn takes_splice(&self) -> bool {
         false
     }
-    fn stat(&self) -> Result<Stat> {
-        Ok(anon_stat())
-    }
     fn describe(&self) -> String {
         String::from("anon_inode:[eventpoll]")
-    }
-}
-
-impl Drop for Epoll {
-    fn drop(&mut self) {
-        libos_base::file::ended(self);
     }
 }

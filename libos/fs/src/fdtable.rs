@@ -274,7 +274,7 @@ mod tests {
     use crate::eventfd::EventFd;
 
     fn file() -> Arc<dyn FileLike> {
-        EventFd::new(0, 0).unwrap()
+        EventFd::new(0, libos_base::abi::EventfdFlags::empty()).unwrap()
     }
 
     #[test]

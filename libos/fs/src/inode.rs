@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::ops::Range;
 pub use libos_base::abi::StatFs;
-use libos_base::abi::{OpenFlags, Stat, Timespec};
+use libos_base::abi::{FallocateMode, OpenFlags, Stat, Timespec};
 use libos_base::file::FileLike;
 pub use libos_base::file::SetAttr;
 use libos_base::io::{Sink, Source};
@@ -24,7 +24,6 @@ pub trait FileSystem: Send + Sync {
     fn name(&self) -> &'static str;
     /// `st_dev`.
     fn dev(&self) -> u64;
-    /// `statfs`.
     fn statfs(&self) -> StatFs;
     /// Makes everything durable.
     fn sync(&self) -> Result<()> {
@@ -108,7 +107,6 @@ pub enum Follow {
 pub trait Inode: Any + Send + Sync {
     /// S_IF* bits.
     fn kind(&self) -> u32;
-    /// `stat`.
     fn stat(&self) -> Result<Stat>;
     /// When it was made, where that is known (`statx`).
     fn born(&self) -> Option<Timespec> {
@@ -136,7 +134,7 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
     /// `fallocate`.
-    fn allocate(&self, _mode: u32, _pos: u64, _len: u64) -> Result<()> {
+    fn allocate(&self, _mode: FallocateMode, _pos: u64, _len: u64) -> Result<()> {
         Err(Errno::EOPNOTSUPP)
     }
     /// Start of the next data (`data`) or hole at or after `pos`, which is below the size.

@@ -1,44 +1,21 @@
 //! inotify(7): watches on objects, and queues of what happened to them.
 
 use crate::inode::Inode;
-use crate::notify::{self, Event, event};
+use crate::notify::{self, Event};
 use crate::process::{AT_FDCWD, Process};
-use crate::util::{Text, try_vec};
+use crate::util::try_vec;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
 use hashbrown::HashMap;
-use libos_base::abi::{OpenFlags, Stat};
-use libos_base::file::FileLike;
-use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Pollee, Watcher, block_on};
+use libos_base::abi::{InotifyFlags, InotifyMask, OpenFlags};
+use libos_base::file::{Description, FileLike};
+use libos_base::io::Sink;
+use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
-use libos_base::{Errno, Result, user};
-
-const UNMOUNT: u32 = 0x2000;
-const Q_OVERFLOW: u32 = 0x4000;
-const IGNORED: u32 = 0x8000;
-const ONLYDIR: u32 = 0x0100_0000;
-const DONT_FOLLOW: u32 = 0x0200_0000;
-const EXCL_UNLINK: u32 = 0x0400_0000;
-const MASK_CREATE: u32 = 0x1000_0000;
-const MASK_ADD: u32 = 0x2000_0000;
-const ISDIR: u32 = 0x4000_0000;
-const ONESHOT: u32 = 0x8000_0000;
-const KNOWN: u32 = event::ALL
-    | UNMOUNT
-    | Q_OVERFLOW
-    | IGNORED
-    | ONLYDIR
-    | DONT_FOLLOW
-    | EXCL_UNLINK
-    | MASK_CREATE
-    | MASK_ADD
-    | ISDIR
-    | ONESHOT;
+use libos_base::{Errno, Result};
 
 /// Events that one queue holds (fs.inotify.max_queued_events).
 pub(crate) const MAX_EVENTS: usize = 16384;
@@ -50,7 +27,7 @@ const HEADER: usize = 16;
 struct Watch {
     owner: Weak<Inotify>,
     wd: i32,
-    mask: u32,
+    mask: InotifyMask,
     /// Kept, so that its address stays its own.
     _object: Arc<dyn Inode>,
 }
@@ -69,7 +46,7 @@ fn key(object: &Arc<dyn Inode>) -> usize {
 
 struct Queued {
     wd: i32,
-    mask: u32,
+    mask: InotifyMask,
     cookie: u32,
     name: Vec<u8>,
 }
@@ -87,14 +64,13 @@ pub struct Inotify {
     queue: Mutex<VecDeque<Queued>>,
     next_wd: Mutex<i32>,
     readable: Pollee,
-    flags: AtomicU32,
+    description: Description,
 }
 
 impl Inotify {
     /// `inotify_init1`.
-    pub fn new(flags: u32) -> Result<Arc<Inotify>> {
-        let known = OpenFlags::NONBLOCK | OpenFlags::CLOEXEC;
-        if flags & !known.bits() != 0 {
+    pub fn new(flags: InotifyFlags) -> Result<Arc<Inotify>> {
+        if !InotifyFlags::all().contains(flags) {
             return Err(Errno::EINVAL);
         }
         notify::HOOK.provide(&(happened as fn(&notify::Event<'_>)));
@@ -104,21 +80,22 @@ impl Inotify {
             queue: Mutex::new(class::INOTIFY_QUEUE, VecDeque::new()),
             next_wd: Mutex::new(class::INOTIFY_NUMBER, 1),
             readable: Pollee::new(),
-            flags: AtomicU32::new(flags & OpenFlags::NONBLOCK.bits()),
+            description: Description::new(OpenFlags::from_bits_truncate(flags.bits())),
         }))
     }
 
     /// `inotify_add_watch`: the watch's number.
-    pub fn add(&self, process: &Process, path: &[u8], mask: u32) -> Result<i32> {
-        if mask & KNOWN == 0 || mask & MASK_ADD != 0 && mask & MASK_CREATE != 0 {
+    pub fn add(&self, process: &Process, path: &[u8], mask: InotifyMask) -> Result<i32> {
+        let both = InotifyMask::MASK_ADD | InotifyMask::MASK_CREATE;
+        if !mask.intersects(InotifyMask::all()) || mask.contains(both) {
             return Err(Errno::EINVAL);
         }
-        let at = process.lookup(AT_FDCWD, path, mask & DONT_FOLLOW == 0)?;
-        if mask & ONLYDIR != 0 && !at.inode().is_dir() {
+        let at = process.lookup(AT_FDCWD, path, !mask.contains(InotifyMask::DONT_FOLLOW))?;
+        if mask.contains(InotifyMask::ONLYDIR) && !at.inode().is_dir() {
             return Err(Errno::ENOTDIR);
         }
         crate::permission::check(at.inode(), crate::permission::READ)?;
-        let kept = mask & (event::ALL | EXCL_UNLINK | ONESHOT);
+        let kept = mask & (InotifyMask::ALL_EVENTS | InotifyMask::EXCL_UNLINK | InotifyMask::ONESHOT);
         let mut all = WATCHES.lock();
         let all = all.get_or_insert_default();
         if all.count >= MAX_WATCHES {
@@ -127,10 +104,10 @@ impl Inotify {
         all.by_object.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         let of_object = all.by_object.entry(key(at.inode())).or_default();
         if let Some(w) = of_object.iter_mut().find(|w| Weak::ptr_eq(&w.owner, &self.me)) {
-            if mask & MASK_CREATE != 0 {
+            if mask.contains(InotifyMask::MASK_CREATE) {
                 return Err(Errno::EEXIST);
             }
-            w.mask = if mask & MASK_ADD != 0 { w.mask | kept } else { kept };
+            w.mask = if mask.contains(InotifyMask::MASK_ADD) { w.mask | kept } else { kept };
             return Ok(w.wd);
         }
         of_object.try_reserve(1)?;
@@ -152,18 +129,18 @@ impl Inotify {
         if gone.is_empty() {
             return Err(Errno::EINVAL);
         }
-        self.push(wd, IGNORED, 0, b"");
+        self.push(wd, InotifyMask::IGNORED, 0, b"");
         Ok(())
     }
 
     /// Adds an event, unless the last one is the same.
-    fn push(&self, wd: i32, mask: u32, cookie: u32, name: &[u8]) {
+    fn push(&self, wd: i32, mask: InotifyMask, cookie: u32, name: &[u8]) {
         let mut queue = self.queue.lock();
-        let same = |q: &Queued| q.wd == wd && q.mask == mask && q.name == name && mask & IGNORED == 0;
+        let same = |q: &Queued| q.wd == wd && q.mask == mask && q.name == name && mask != InotifyMask::IGNORED;
         if queue.back().is_some_and(same) {
             return;
         }
-        let overflow = Queued { wd: -1, mask: Q_OVERFLOW, cookie: 0, name: Vec::new() };
+        let overflow = Queued { wd: -1, mask: InotifyMask::Q_OVERFLOW, cookie: 0, name: Vec::new() };
         if queue.try_reserve(1).is_err() {
             // Without memory the reader must learn that events are missing.
             if let Some(last) = queue.back_mut() {
@@ -175,7 +152,8 @@ impl Inotify {
             Ok(name) if queue.len() < MAX_EVENTS => Queued { wd, mask, cookie, name },
             _ => overflow,
         };
-        if event.mask != Q_OVERFLOW || queue.back().is_none_or(|last| last.mask != Q_OVERFLOW) {
+        if event.mask != InotifyMask::Q_OVERFLOW || queue.back().is_none_or(|last| last.mask != InotifyMask::Q_OVERFLOW)
+        {
             queue.push_back(event);
         }
         drop(queue);
@@ -205,7 +183,7 @@ impl Inotify {
             if bytes.try_reserve_exact(HEADER + len).is_err() {
                 return Some(if total > 0 { Ok(total) } else { Err(Errno::ENOMEM) });
             }
-            for word in [e.wd as u32, e.mask, e.cookie, len as u32] {
+            for word in [e.wd as u32, e.mask.bits(), e.cookie, len as u32] {
                 bytes.extend_from_slice(&word.to_ne_bytes());
             }
             bytes.extend_from_slice(&e.name);
@@ -242,22 +220,23 @@ impl Watches {
     /// Those on one object that want `mask`, and what they are told: (queue, number, mask to tell, is over).
     fn tell(&mut self, e: &Event<'_>, object: &Arc<dyn Inode>, name: &[u8], later: &mut Later) {
         let Some(list) = self.by_object.get_mut(&key(object)) else { return };
-        let last = name.is_empty() && e.mask == event::DELETE_SELF;
+        let last = name.is_empty() && e.mask == InotifyMask::DELETE_SELF;
         // Never of DELETE_SELF and MOVE_SELF (Linux keeps it so for old programs).
-        let dir = e.object.is_dir() && e.mask & (event::DELETE_SELF | event::MOVE_SELF) == 0;
+        let dir = e.object.is_dir() && !e.mask.intersects(InotifyMask::DELETE_SELF | InotifyMask::MOVE_SELF);
         let mut i = 0;
         while i < list.len() {
             let w = &list[i];
-            let wanted = w.mask & e.mask != 0 && !(e.unlinked && !name.is_empty() && w.mask & EXCL_UNLINK != 0);
-            let over = last || wanted && w.mask & ONESHOT != 0;
+            let wanted = w.mask.intersects(e.mask)
+                && !(e.unlinked && !name.is_empty() && w.mask.contains(InotifyMask::EXCL_UNLINK));
+            let over = last || wanted && w.mask.contains(InotifyMask::ONESHOT);
             if later.owners.try_reserve(1).is_ok()
                 && let Some(owner) = w.owner.upgrade()
             {
                 if wanted {
-                    owner.push(w.wd, e.mask | if dir { ISDIR } else { 0 }, e.cookie, name);
+                    owner.push(w.wd, if dir { e.mask | InotifyMask::ISDIR } else { e.mask }, e.cookie, name);
                 }
                 if over {
-                    owner.push(w.wd, IGNORED, 0, b"");
+                    owner.push(w.wd, InotifyMask::IGNORED, 0, b"");
                 }
                 later.owners.push(owner);
             }
@@ -297,50 +276,34 @@ fn happened(e: &Event<'_>) {
 }
 
 impl FileLike for Inotify {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+    fn refused_flags(&self) -> OpenFlags {
+        OpenFlags::DIRECT | OpenFlags::ASYNC
+    }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
-        let nonblock = self.flags().contains(OpenFlags::NONBLOCK);
-        block_on(&self.readable, nonblock, FOREVER, Errno::EAGAIN, || self.take(dst))
+        block_on(&self.readable, self.description.nonblock(), FOREVER, Errno::EAGAIN, || self.take(dst))
     }
-    fn write(&self, _: &mut Source<'_>) -> Result<usize> {
-        Err(Errno::EBADF)
-    }
-    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
-        if let Some(w) = watcher {
-            self.readable.add(w);
-        }
+    fn events(&self) -> Events {
         if self.queue.lock().is_empty() { Events::empty() } else { Events::IN | Events::RDNORM }
     }
-    fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
-        self.readable.remove(watcher);
-    }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
-    }
-    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
-        self.flags.store(flags.bits() & OpenFlags::NONBLOCK.bits(), Ordering::Relaxed);
-        Ok(())
+    fn pollee(&self) -> Option<&Pollee> {
+        Some(&self.readable)
     }
     fn takes_splice(&self) -> bool {
         false
     }
-    fn stat(&self) -> Result<Stat> {
-        Ok(crate::eventfd::anon_stat())
-    }
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
-        if cmd != libos_base::abi::ioctl::FIONREAD {
-            return Err(Errno::ENOTTY);
-        }
-        let bytes: usize = self.queue.lock().iter().map(|e| HEADER + e.name_len()).sum();
-        user::write(arg, &(bytes as i32)).map(|()| 0)
+    fn unread(&self) -> Option<usize> {
+        Some(self.queue.lock().iter().map(|e| HEADER + e.name_len()).sum())
     }
     fn describe(&self) -> String {
-        Text::new().s("anon_inode:inotify").string()
+        String::from("anon_inode:inotify")
     }
 }
 
 impl Drop for Inotify {
     fn drop(&mut self) {
-        libos_base::file::ended(self);
         let taken = WATCHES.lock().as_mut().map(|all| all.take(|w| w.owner.strong_count() == 0));
         drop(taken);
     }

@@ -21,7 +21,7 @@ use libos_base::{Errno, Result};
 pub enum Owner {
     /// The process (F_SETLK).
     Process,
-    /// An open description, by address (F_OFD_SETLK, flock).
+    /// An open description, by its number (F_OFD_SETLK, flock).
     Description(usize),
 }
 
@@ -83,9 +83,9 @@ fn closed(f: &dyn FileLike) {
     }
 }
 
-/// The description at this address is gone.
-fn ended(address: usize) {
-    release(None, Owner::Description(address));
+/// This description is gone.
+fn ended(id: usize) {
+    release(None, Owner::Description(id));
 }
 
 /// Takes away what `owner` holds of one file, or of any.
@@ -159,7 +159,7 @@ pub fn blocker(f: &dyn FileLike, want: &Lock) -> Result<Option<Lock>> {
 
 /// The owner of a description's locks.
 pub fn description(f: &dyn FileLike) -> Owner {
-    Owner::Description(core::ptr::from_ref(f).cast::<()>() as usize)
+    Owner::Description(f.description().id())
 }
 
 /// Sets a record lock. EAGAIN: held by another, and not `wait`.

@@ -4,24 +4,8 @@
 use crate::dentry::{Dentry, Path};
 use crate::inode::Inode;
 use alloc::sync::Arc;
+use libos_base::abi::InotifyMask;
 use libos_base::sync::Provider;
-
-/// Event bits (linux/inotify.h).
-pub mod event {
-    pub const ACCESS: u32 = 0x1;
-    pub const MODIFY: u32 = 0x2;
-    pub const ATTRIB: u32 = 0x4;
-    pub const CLOSE_WRITE: u32 = 0x8;
-    pub const CLOSE_NOWRITE: u32 = 0x10;
-    pub const OPEN: u32 = 0x20;
-    pub const MOVED_FROM: u32 = 0x40;
-    pub const MOVED_TO: u32 = 0x80;
-    pub const CREATE: u32 = 0x100;
-    pub const DELETE: u32 = 0x200;
-    pub const DELETE_SELF: u32 = 0x400;
-    pub const MOVE_SELF: u32 = 0x800;
-    pub const ALL: u32 = 0xfff;
-}
 
 /// Something happened: to an entry of a directory, to an object, or to both.
 pub(crate) struct Event<'a> {
@@ -31,7 +15,7 @@ pub(crate) struct Event<'a> {
     pub to_object: bool,
     /// The name is not there any more.
     pub unlinked: bool,
-    pub mask: u32,
+    pub mask: InotifyMask,
     pub cookie: u32,
 }
 
@@ -40,7 +24,7 @@ pub(crate) static HOOK: Provider<fn(&Event<'_>)> = Provider::new();
 
 /// To an object that was reached by a name.
 #[inline(never)]
-pub(crate) fn at(d: &Arc<Dentry>, mask: u32) {
+pub(crate) fn at(d: &Arc<Dentry>, mask: InotifyMask) {
     if let Some(hook) = HOOK.get() {
         let (parent, name) = (d.parent(), d.name());
         let dir = parent.as_ref().map(|p| (&p.inode, &name[..]));
@@ -50,7 +34,7 @@ pub(crate) fn at(d: &Arc<Dentry>, mask: u32) {
 
 /// To an entry of a directory.
 #[inline(never)]
-pub(crate) fn entry(dir: &Path, name: &[u8], object: &Arc<dyn Inode>, mask: u32, cookie: u32) {
+pub(crate) fn entry(dir: &Path, name: &[u8], object: &Arc<dyn Inode>, mask: InotifyMask, cookie: u32) {
     if let Some(hook) = HOOK.get() {
         let dir = Some((dir.inode(), name));
         hook(&Event { dir, object, to_object: false, unlinked: false, mask, cookie });
@@ -59,7 +43,7 @@ pub(crate) fn entry(dir: &Path, name: &[u8], object: &Arc<dyn Inode>, mask: u32,
 
 /// To an object by itself.
 #[inline(never)]
-pub(crate) fn object(object: &Arc<dyn Inode>, mask: u32) {
+pub(crate) fn object(object: &Arc<dyn Inode>, mask: InotifyMask) {
     if let Some(hook) = HOOK.get() {
         hook(&Event { dir: None, object, to_object: true, unlinked: false, mask, cookie: 0 });
     }
@@ -74,6 +58,6 @@ pub(crate) fn gone(d: &Arc<Dentry>) {
         && Arc::strong_count(d) == 1
         && (d.inode.is_dir() || d.inode.stat().is_ok_and(|s| s.nlink == 0))
     {
-        object(&d.inode, event::DELETE_SELF);
+        object(&d.inode, InotifyMask::DELETE_SELF);
     }
 }

@@ -4,15 +4,15 @@ use crate::cache::ErrorSeq;
 use crate::console::ConsoleFile;
 use crate::dentry::Path;
 use crate::inode::{At, Cached, Extent, Inode};
-use crate::notify::{self, event};
+use crate::notify;
 use crate::permission;
 use crate::util::try_arc;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, Ordering};
-use libos_base::abi::{OpenFlags, Stat, mode::*};
-use libos_base::file::{self, FileLike};
+use core::sync::atomic::AtomicU32;
+use libos_base::abi::{InotifyMask, OpenFlags, Stat, Whence, mode::*};
+use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::limits;
 use libos_base::page::Page;
@@ -20,33 +20,10 @@ use libos_base::rmap::Mappings;
 use libos_base::sync::{Mutex, Provider, class};
 use libos_base::{Errno, Result};
 
-/// Status flags that F_SETFL may change (fcntl(2)).
-pub const CHANGEABLE: u32 = OpenFlags::APPEND.bits()
-    | OpenFlags::NONBLOCK.bits()
-    | OpenFlags::ASYNC.bits()
-    | OpenFlags::DIRECT.bits()
-    | OpenFlags::NOATIME.bits();
-
-/// Flags that belong to `open` alone and that F_GETFL does not show.
-const TRANSIENT: u32 = OpenFlags::CREAT.bits()
-    | OpenFlags::EXCL.bits()
-    | OpenFlags::NOCTTY.bits()
-    | OpenFlags::TRUNC.bits()
-    | OpenFlags::CLOEXEC.bits();
-
-/// `lseek` whence.
-pub mod whence {
-    pub const SET: u32 = 0;
-    pub const CUR: u32 = 1;
-    pub const END: u32 = 2;
-    pub const DATA: u32 = 3;
-    pub const HOLE: u32 = 4;
-}
-
 /// An open file or directory.
 pub struct OpenFile {
     pub path: Path,
-    flags: AtomicU32,
+    description: Description,
     /// Directories: the offset of `getdents64`. Held while a read or write moves it.
     pos: Mutex<u64>,
     /// Errors of writing that were told to this description.
@@ -61,10 +38,10 @@ const SECTOR: u64 = 512;
 impl OpenFile {
     /// Opens; all checks were made.
     pub fn new(path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
-        let flags = AtomicU32::new(flags.bits() & !TRANSIENT);
+        let description = Description::new(flags);
         let told = AtomicU32::new(path.inode().cache().map_or(0, |c| c.errors().sample()));
         let fs_told = AtomicU32::new(path.mount.fs.errors().map_or(0, ErrorSeq::sample));
-        try_arc(OpenFile { path, flags, pos: Mutex::new(class::FILE_POSITION, 0), told, fs_told })
+        try_arc(OpenFile { path, description, pos: Mutex::new(class::FILE_POSITION, 0), told, fs_told })
     }
     /// The position, for calls that move it as `read` does (`sendfile`, `getdents64`).
     pub fn position(&self) -> &Mutex<u64> {
@@ -86,7 +63,7 @@ impl OpenFile {
         let Some(pages) = self.direct().filter(|_| pos < inode.size()) else {
             let n = inode.read_at(pos, dst)?;
             if n > 0 {
-                notify::at(&self.path.dentry, event::ACCESS);
+                notify::at(&self.path.dentry, InotifyMask::ACCESS);
             }
             return Ok(n);
         };
@@ -110,7 +87,7 @@ impl OpenFile {
         }
         let (n, after) = inode.write_at(at, src, limits::FSIZE.soft())?;
         if n > 0 {
-            notify::at(&self.path.dentry, event::MODIFY);
+            notify::at(&self.path.dentry, InotifyMask::MODIFY);
         }
         if let Some(pages) = direct {
             let range = after - n as u64..after;
@@ -165,7 +142,7 @@ pub fn resize(path: &Path, len: u64) -> Result<()> {
         return Err(Errno::EFBIG);
     }
     set_len(path.inode(), len)?;
-    notify::at(&path.dentry, event::MODIFY);
+    notify::at(&path.dentry, InotifyMask::MODIFY);
     Ok(())
 }
 
@@ -190,6 +167,12 @@ pub(crate) fn set_len(inode: &Arc<dyn Inode>, len: u64) -> Result<()> {
 }
 
 impl FileLike for OpenFile {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+    fn refused_flags(&self) -> OpenFlags {
+        if self.path.inode().cache().is_none() { OpenFlags::DIRECT } else { OpenFlags::empty() }
+    }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
         self.check_dir()?;
         let mut pos = self.pos.lock();
@@ -213,30 +196,25 @@ impl FileLike for OpenFile {
         let at = if self.flags().contains(OpenFlags::APPEND) { At::End } else { At::Pos(pos) };
         Ok(self.write_to(at, src)?.0)
     }
-    fn seek(&self, offset: i64, whence: u32) -> Result<u64> {
+    fn seek(&self, offset: i64, whence: Whence) -> Result<u64> {
         let inode = self.path.inode();
         let dir = inode.is_dir();
         let mut pos = self.pos.lock();
         let from = match whence {
-            whence::SET => 0,
-            whence::CUR => *pos as i64,
+            Whence::SET => 0,
+            Whence::CUR => *pos as i64,
             // Folders in memory have no end (libfs.c), others are as long as they say (generic_file_llseek()).
             _ if dir && inode.in_memory() => return Err(Errno::EINVAL),
-            whence::END if dir => inode.stat()?.size,
-            whence::END => inode.size() as i64,
-            whence::DATA | whence::HOLE => {
-                let data = whence == whence::DATA;
+            Whence::END if dir => inode.stat()?.size,
+            Whence::END => inode.size() as i64,
+            Whence::DATA | Whence::HOLE => {
+                let data = whence == Whence::DATA;
                 let size = if dir { inode.stat()?.size as u64 } else { inode.size() };
                 let at = u64::try_from(offset).ok().filter(|&o| o < size).ok_or(Errno::ENXIO)?;
-                let found = match dir {
-                    true => {
-                        if data {
-                            at
-                        } else {
-                            size
-                        }
-                    }
-                    false => inode.seek_data(at, data),
+                let found = match (dir, data) {
+                    (false, _) => inode.seek_data(at, data),
+                    (true, true) => at,
+                    (true, false) => size,
                 };
                 if data && found >= size {
                     return Err(Errno::ENXIO);
@@ -253,30 +231,12 @@ impl FileLike for OpenFile {
     fn has_readiness(&self) -> bool {
         false
     }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
-    }
-    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
-        if flags.contains(OpenFlags::DIRECT) && self.path.inode().cache().is_none() {
-            return Err(Errno::EINVAL);
-        }
-        if (flags - self.flags()).contains(OpenFlags::NOATIME) {
-            permission::owns(self.path.inode())?;
-        }
-        let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
-        self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);
-        Ok(())
-    }
     fn stat(&self) -> Result<Stat> {
         self.path.inode().stat()
     }
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
-        if cmd != libos_base::abi::ioctl::FIONREAD || self.path.inode().kind() != S_IFREG {
-            return Err(Errno::ENOTTY);
-        }
-        let left = self.path.inode().size().saturating_sub(*self.pos.lock());
-        libos_base::user::write(arg, &(left.min(i32::MAX as u64) as i32))?;
-        Ok(0)
+    fn unread(&self) -> Option<usize> {
+        let regular = self.path.inode().kind() == S_IFREG;
+        regular.then(|| self.path.inode().size().saturating_sub(*self.pos.lock()) as usize)
     }
     fn map_page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
         self.path.inode().page(index, for_write)
@@ -306,11 +266,13 @@ impl FileLike for OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        file::ended(self);
         let flags = self.flags();
         if !flags.contains(OpenFlags::PATH) {
             self.path.inode().closed(flags);
-            notify::at(&self.path.dentry, if flags.writable() { event::CLOSE_WRITE } else { event::CLOSE_NOWRITE });
+            notify::at(
+                &self.path.dentry,
+                if flags.writable() { InotifyMask::CLOSE_WRITE } else { InotifyMask::CLOSE_NOWRITE },
+            );
         }
         notify::gone(&self.path.dentry);
     }

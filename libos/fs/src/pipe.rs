@@ -5,21 +5,19 @@ mod slots;
 use self::slots::{Slot, Slots};
 use crate::dentry::Path;
 use crate::inode::SetAttr;
-use crate::time::{Times, now};
+use crate::time::now;
 use crate::util::{Text, try_arc};
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use libos_base::abi::ioctl::FIONREAD;
 use libos_base::abi::{OpenFlags, Stat, mode};
-use libos_base::file::FileLike;
+use libos_base::file::{Description, FileLike, next_ino};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, Watcher, block_on};
 use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
-use libos_base::{Errno, Result, user};
+use libos_base::{Errno, Result};
 
 /// Writes of up to this many bytes are not interleaved with others.
 pub const PIPE_BUF: usize = 4096;
@@ -27,13 +25,6 @@ pub const PIPE_BUF: usize = 4096;
 pub const DEFAULT_SIZE: usize = 65536;
 /// The most F_SETPIPE_SZ gives (fs.pipe-max-size).
 pub const MAX_SIZE: usize = 1 << 20;
-
-static NEXT_INO: AtomicU64 = AtomicU64::new(1 << 32);
-
-/// A number for objects that live in no file system (`pipe:[N]`).
-pub fn next_ino() -> u64 {
-    NEXT_INO.fetch_add(1, Ordering::Relaxed)
-}
 
 struct State {
     slots: Slots,
@@ -46,11 +37,8 @@ struct State {
     /// How often each side was opened: a FIFO open waits for the other to change.
     reader_opens: u64,
     writer_opens: u64,
-    /// As `fstat` shows them; a FIFO has those of its name.
-    mode: u32,
-    uid: u32,
-    gid: u32,
-    times: Times,
+    /// What `fstat` shows; a FIFO has that of its name.
+    stat: Stat,
 }
 
 impl State {
@@ -68,13 +56,12 @@ pub struct Pipe {
     readable: Pollee,
     /// Notified when it can be written, and when the readers are gone.
     writable: Pollee,
-    ino: u64,
 }
 
 /// One end (or, for a FIFO opened O_RDWR, both).
 pub struct PipeEnd {
     pipe: Arc<Pipe>,
-    flags: AtomicU32,
+    description: Description,
     /// Of a FIFO.
     path: Option<Path>,
 }
@@ -82,7 +69,10 @@ pub struct PipeEnd {
 impl Pipe {
     /// Without ends.
     pub fn new() -> Result<Arc<Pipe>> {
-        let (uid, gid) = libos_base::cred::owner();
+        let mode = mode::S_IFIFO | 0o600;
+        let mut stat = Stat { dev: 0xd, ino: next_ino(), nlink: 1, mode, blksize: PIPE_BUF as i64, ..Stat::default() };
+        (stat.uid, stat.gid) = libos_base::cred::owner();
+        (stat.atime, stat.mtime, stat.ctime) = (now(), now(), now());
         let state = State {
             slots: Slots::new(),
             claimed: false,
@@ -91,17 +81,14 @@ impl Pipe {
             writers: 0,
             reader_opens: 0,
             writer_opens: 0,
-            mode: 0o600,
-            uid,
-            gid,
-            times: Times::all(now()),
+            stat,
         };
         let (readable, writable) = (Pollee::new(), Pollee::new());
-        try_arc(Pipe { state: Mutex::new(class::PIPE, state), readable, writable, ino: next_ino() })
+        try_arc(Pipe { state: Mutex::new(class::PIPE, state), readable, writable })
     }
 
     fn attach(self: &Arc<Self>, flags: OpenFlags, path: Option<Path>) -> Result<Arc<PipeEnd>> {
-        let end = try_arc(PipeEnd { pipe: self.clone(), flags: AtomicU32::new(flags.bits()), path })?;
+        let end = try_arc(PipeEnd { pipe: self.clone(), description: Description::new(flags), path })?;
         let mut s = self.state.lock();
         if flags.readable() {
             s.readers += 1;
@@ -116,20 +103,15 @@ impl Pipe {
 }
 
 /// `pipe2`: (read end, write end).
-pub fn pipe(flags: OpenFlags) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
-    let keep = flags & (OpenFlags::NONBLOCK | OpenFlags::DIRECT);
-    if keep.contains(OpenFlags::DIRECT) {
-        // Packet mode is not offered.
-        return Err(Errno::EINVAL);
-    }
+pub fn pipe(nonblock: bool) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
+    let flags = if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
     let p = Pipe::new()?;
-    Ok((p.attach(keep, None)?, p.attach(keep | OpenFlags::WRONLY, None)?))
+    Ok((p.attach(flags, None)?, p.attach(flags | OpenFlags::WRONLY, None)?))
 }
 
 /// Opens a FIFO: a reader waits for a writer and the other way round; with O_NONBLOCK a reader does not wait and a
 /// writer fails with ENXIO.
 pub fn open_fifo(pipe: Arc<Pipe>, path: &Path, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
-    let keep = OpenFlags::from_bits_retain(flags.bits() & 3) | flags & (OpenFlags::NONBLOCK | OpenFlags::APPEND);
     let nonblock = flags.contains(OpenFlags::NONBLOCK);
     let (r, w) = (flags.readable(), flags.writable());
     if w && !r && nonblock && pipe.state.lock().readers == 0 {
@@ -142,7 +124,7 @@ pub fn open_fifo(pipe: Arc<Pipe>, path: &Path, flags: OpenFlags) -> Result<Arc<d
         let s = pipe.state.lock();
         (opens(&s), partners(&s) > 0)
     };
-    let end = pipe.attach(keep, Some(path.clone()))?;
+    let end = pipe.attach(flags, Some(path.clone()))?;
     pipe.readable.notify(Events::OUT);
     pipe.writable.notify(Events::OUT);
     if r && w || nonblock || met {
@@ -179,10 +161,6 @@ impl PipeEnd {
         drop(s);
         self.pipe.writable.notify(Events::OUT);
         Ok(size)
-    }
-    /// O_NONBLOCK.
-    pub fn nonblock(&self) -> bool {
-        self.flags().contains(OpenFlags::NONBLOCK)
     }
 }
 
@@ -347,11 +325,17 @@ impl PipeEnd {
 }
 
 impl FileLike for PipeEnd {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+    fn refused_flags(&self) -> OpenFlags {
+        OpenFlags::DIRECT | OpenFlags::ASYNC
+    }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
-        self.read_as(dst, self.nonblock())
+        self.read_as(dst, self.description.nonblock())
     }
     fn write(&self, src: &mut Source<'_>) -> Result<usize> {
-        self.write_as(src, self.nonblock())
+        self.write_as(src, self.description.nonblock())
     }
     fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
         self.read_as(dst, true)
@@ -395,52 +379,18 @@ impl FileLike for PipeEnd {
         self.pipe.readable.remove(w);
         self.pipe.writable.remove(w);
     }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
-    }
-    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
-        if flags.contains(OpenFlags::DIRECT) {
-            return Err(Errno::EINVAL);
-        }
-        const CHANGEABLE: u32 = crate::openfile::CHANGEABLE;
-        let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
-        self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);
-        Ok(())
-    }
     fn stat(&self) -> Result<Stat> {
         if let Some(p) = &self.path {
             return p.inode().stat();
         }
-        let s = self.pipe.state.lock();
-        Ok(Stat {
-            dev: 0xd,
-            ino: self.pipe.ino,
-            nlink: 1,
-            mode: mode::S_IFIFO | s.mode,
-            uid: s.uid,
-            gid: s.gid,
-            blksize: PIPE_BUF as i64,
-            atime: s.times.atime,
-            mtime: s.times.mtime,
-            ctime: s.times.ctime,
-            ..Stat::default()
-        })
+        Ok(self.pipe.state.lock().stat)
     }
-    fn set_attr(&self, a: &SetAttr) -> Result<()> {
-        let mut s = self.pipe.state.lock();
-        s.mode = a.mode.unwrap_or(s.mode);
-        s.uid = a.uid.unwrap_or(s.uid);
-        s.gid = a.gid.unwrap_or(s.gid);
-        s.times.set(a);
+    fn set_attr(&self, attr: &SetAttr) -> Result<()> {
+        attr.apply(&mut self.pipe.state.lock().stat);
         Ok(())
     }
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
-        if cmd != FIONREAD {
-            return Err(Errno::ENOTTY);
-        }
-        let n = self.pipe.state.lock().slots.bytes() as i32;
-        user::write(arg, &n)?;
-        Ok(0)
+    fn unread(&self) -> Option<usize> {
+        Some(self.pipe.state.lock().slots.bytes())
     }
     fn place(&self) -> Option<&dyn Any> {
         self.path.as_ref().map(|p| p as _)
@@ -448,14 +398,13 @@ impl FileLike for PipeEnd {
     fn describe(&self) -> String {
         match &self.path {
             Some(p) => crate::openfile::describe(p),
-            None => Text::new().s("pipe:[").n(self.pipe.ino).s("]").string(),
+            None => Text::new().s("pipe:[").n(self.pipe.state.lock().stat.ino).s("]").string(),
         }
     }
 }
 
 impl Drop for PipeEnd {
     fn drop(&mut self) {
-        libos_base::file::ended(self);
         let f = self.flags();
         let mut s = self.pipe.state.lock();
         s.readers -= usize::from(f.readable());

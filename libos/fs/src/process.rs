@@ -12,17 +12,17 @@ use crate::root;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
+use libos_base::abi::DirFd;
 use libos_base::cred::cap;
 use libos_base::file::FileLike;
 use libos_base::sync::{Mutex, SpinLock, class};
 use libos_base::{Errno, Result};
 
-pub use attrs::{StatAt, at, new_owner};
-pub use names::rename_flags;
-pub use walk::resolve;
+pub use attrs::{StatAt, new_owner};
+pub use walk::REAL;
 
 /// Path relative to the working directory (`AT_FDCWD`).
-pub const AT_FDCWD: i32 = -100;
+pub const AT_FDCWD: i32 = DirFd::CWD.0;
 
 /// File state that all threads share.
 pub struct Process {
@@ -137,15 +137,12 @@ impl Process {
         drop(old);
         Ok(())
     }
-    /// `chdir`.
     pub fn chdir(&self, path: &[u8]) -> Result<()> {
         self.set_place(self.lookup(AT_FDCWD, path, true)?, false)
     }
-    /// `fchdir`.
     pub fn fchdir(&self, fd: i32) -> Result<()> {
         self.set_place(self.path_of(fd)?, false)
     }
-    /// `chroot`.
     pub fn chroot(&self, path: &[u8]) -> Result<()> {
         self.set_place(self.lookup(AT_FDCWD, path, true)?, true)
     }

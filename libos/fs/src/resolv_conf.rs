@@ -8,11 +8,11 @@
 
 use crate::dentry::Path;
 use crate::inode::At;
-use crate::notify::{self, event};
+use crate::notify;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libos_base::Result;
-use libos_base::abi::Timespec;
+use libos_base::abi::{InotifyMask, Timespec};
 use libos_base::io::Source;
 use libos_base::limits::INFINITY;
 use libos_base::sync::{Mutex, class};
@@ -48,7 +48,7 @@ impl State {
         inode.resize(0)?;
         let done = inode.write_at(At::Pos(0), &mut Source::kernel(&self.text), INFINITY);
         *written = inode.stat()?.mtime;
-        notify::at(&path.dentry, event::MODIFY);
+        notify::at(&path.dentry, InotifyMask::MODIFY);
         done.map(|_| ())
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     fn a_file_that_took_its_place_is_not_ours() {
         let (p, mut s) = ours();
         p.write_file(b"/new", b"mine\n").unwrap();
-        p.rename(AT_FDCWD, b"/new", AT_FDCWD, NAME, 0).unwrap();
+        p.rename(AT_FDCWD, b"/new", AT_FDCWD, NAME, libos_base::abi::RenameFlags::empty()).unwrap();
         s.set(b"again\n").unwrap();
         assert_eq!(p.read_file(NAME).unwrap(), b"mine\n");
         let (p, mut s) = ours();

@@ -89,7 +89,7 @@ fn send_file(out: &dyn FileLike, f: &OpenFile, pos: &mut u64, count: usize) -> R
         }
     }
     if done > 0 {
-        crate::notify::at(&f.path.dentry, crate::notify::event::ACCESS);
+        crate::notify::at(&f.path.dentry, libos_base::abi::InotifyMask::ACCESS);
     }
     Ok(done)
 }

@@ -8,12 +8,12 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use libos_base::abi::{OpenFlags, Stat, Timespec, mode};
+use core::sync::atomic::{AtomicU64, Ordering};
+use libos_base::abi::{OpenFlags, Stat, mode};
 use libos_base::abi::{af, ip_option, sol};
-use libos_base::file::{FileLike, SetAttr};
+use libos_base::file::{Description, FileLike, SetAttr, next_ino};
 use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Pollee, Watcher, block_on};
+use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, time};
@@ -158,7 +158,7 @@ pub trait Ops: Any + Send + Sync {
 /// A socket of any family: the open file description.
 pub struct Socket {
     ops: Box<dyn Ops>,
-    flags: AtomicU32,
+    description: Description,
     common: Common,
     ino: u64,
     /// User and group of who made it.
@@ -167,17 +167,15 @@ pub struct Socket {
     shown: Mutex<Option<Box<Stat>>>,
 }
 
-static NEXT_INO: AtomicU64 = AtomicU64::new(1);
-
 impl Socket {
     /// Around a family's socket.
     pub fn new(ops: Box<dyn Ops>, nonblock: bool) -> Arc<Self> {
         let flags = OpenFlags::RDWR | if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
         Arc::new(Self {
             ops,
-            flags: AtomicU32::new(flags.bits()),
+            description: Description::new(flags),
             common: Common::new(),
-            ino: NEXT_INO.fetch_add(1, Ordering::Relaxed),
+            ino: next_ino(),
             owner: libos_base::cred::owner(),
             shown: Mutex::new(class::SOCKET_SHOWN, None),
         })
@@ -190,7 +188,7 @@ impl Socket {
 
     fn wait(&self, timeout: &AtomicU64, msg: Msg) -> Wait {
         let t = timeout.load(Ordering::Relaxed);
-        let nonblock = msg.contains(Msg::DONTWAIT) || self.flags().contains(OpenFlags::NONBLOCK);
+        let nonblock = msg.contains(Msg::DONTWAIT) || self.description.nonblock();
         let deadline = if t == 0 || nonblock { FOREVER } else { time::after(t) };
         Wait { nonblock, deadline, low: self.common.low() }
     }
@@ -261,12 +259,17 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        libos_base::file::ended(self);
         self.ops.linger();
     }
 }
 
 impl FileLike for Socket {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+    fn refused_flags(&self) -> OpenFlags {
+        OpenFlags::DIRECT | OpenFlags::ASYNC
+    }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
         // Unlike recv(), which may wait for data, or take a datagram, with no room for it.
         if dst.left() == 0 {
@@ -283,38 +286,20 @@ impl FileLike for Socket {
     fn write_now(&self, src: &mut Source<'_>) -> Result<usize> {
         self.send(src, &Outgoing { flags: Msg::DONTWAIT, ..Outgoing::default() })
     }
-    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
-        if let Some(w) = watcher {
-            self.ops.pollee().add(w);
-        }
-        self.ops.events()
+    fn pollee(&self) -> Option<&Pollee> {
+        Some(self.ops.pollee())
     }
-    fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
-        self.ops.pollee().remove(watcher);
+    fn events(&self) -> Events {
+        self.ops.events()
     }
     fn tell_edges(&self) {
         self.ops.tell_edges();
     }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_truncate(self.flags.load(Ordering::Relaxed))
-    }
-    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
-        let keep = OpenFlags::NONBLOCK | OpenFlags::APPEND;
-        self.flags.store((OpenFlags::RDWR | (flags & keep)).bits(), Ordering::Relaxed);
-        Ok(())
-    }
     fn stat(&self) -> Result<Stat> {
         Ok(self.shown.lock().as_deref().copied().unwrap_or_else(|| self.new_stat()))
     }
-    fn set_attr(&self, a: &SetAttr) -> Result<()> {
-        let mut shown = self.shown.lock();
-        let s = shown.get_or_insert_with(|| Box::new(self.new_stat()));
-        s.mode = a.mode.map_or(s.mode, |m| mode::S_IFSOCK | m);
-        s.uid = a.uid.unwrap_or(s.uid);
-        s.gid = a.gid.unwrap_or(s.gid);
-        s.atime = a.atime.unwrap_or(s.atime);
-        s.mtime = a.mtime.unwrap_or(s.mtime);
-        s.ctime = Timespec::from_ns(time::realtime_ns());
+    fn set_attr(&self, attr: &SetAttr) -> Result<()> {
+        attr.apply(self.shown.lock().get_or_insert_with(|| Box::new(self.new_stat())));
         Ok(())
     }
     fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {

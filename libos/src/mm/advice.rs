@@ -8,6 +8,7 @@ use super::vma::{Flags, Kind, Prot, Vma};
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
+use libos_base::abi::FallocateMode;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
 use libos_base::{Errno, Result};
 use libos_fs::openfile::OpenFile;
@@ -71,8 +72,7 @@ pub fn discard(addr: usize, len: usize, which: Discard) -> Result<()> {
 
 /// MADV_REMOVE: the pages leave the shared memory or file itself, for all who see it.
 pub fn remove(addr: usize, len: usize) -> Result<()> {
-    /// FALLOC_FL_PUNCH_HOLE with FALLOC_FL_KEEP_SIZE.
-    const PUNCH: u32 = 3;
+    const PUNCH: FallocateMode = FallocateMode::PUNCH_HOLE.union(FallocateMode::KEEP_SIZE);
     let all = range(addr, len, Errno::ENOMEM)?;
     let mut at = all.start;
     let mut hole = false;

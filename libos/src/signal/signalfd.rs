@@ -4,12 +4,11 @@ use crate::sched::current;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
-use libos_base::abi::SigSet;
-use libos_base::abi::{OpenFlags, Stat};
-use libos_base::file::FileLike;
-use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Pollee, Watcher, block_on};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
+use libos_base::abi::{SigSet, SignalfdFlags};
+use libos_base::file::{Description, FileLike};
+use libos_base::io::Sink;
+use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{SpinLock, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
@@ -20,7 +19,7 @@ const RECORD: usize = 128;
 /// An open signalfd. What it reads is what is pending for the reading thread and the process, as on Linux.
 pub struct SignalFd {
     mask: AtomicU64,
-    flags: AtomicU32,
+    description: Description,
     pollee: Pollee,
 }
 
@@ -47,11 +46,10 @@ pub(super) fn posted() {
 
 impl SignalFd {
     /// A new one. ENOMEM.
-    pub fn new(mask: SigSet, nonblock: bool) -> Result<Arc<Self>> {
-        let flags = OpenFlags::RDWR | if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
+    pub fn new(mask: SigSet, flags: SignalfdFlags) -> Result<Arc<Self>> {
         let fd = Arc::new(Self {
             mask: AtomicU64::new(mask.without(SigSet::UNBLOCKABLE).0),
-            flags: AtomicU32::new(flags.bits()),
+            description: Description::both_ways(flags.bits()),
             pollee: Pollee::new(),
         });
         let mut all = ALL.lock();
@@ -93,11 +91,14 @@ fn record(i: &super::Info) -> [u8; RECORD] {
 }
 
 impl FileLike for SignalFd {
+    fn description(&self) -> &Description {
+        &self.description
+    }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
         if dst.left() < RECORD {
             return Err(Errno::EINVAL);
         }
-        let nonblock = self.flags().contains(OpenFlags::NONBLOCK);
+        let nonblock = self.description.nonblock();
         let first =
             block_on(&self.pollee, nonblock, FOREVER, Errno::EAGAIN, || super::take_pending(self.mask()).map(Ok))?;
         let mut n = dst.put(&record(&first))?;
@@ -108,37 +109,14 @@ impl FileLike for SignalFd {
         }
         Ok(n)
     }
-    fn write(&self, _: &mut Source<'_>) -> Result<usize> {
-        Err(Errno::EINVAL)
-    }
-    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
-        if let Some(w) = watcher {
-            self.pollee.add(w);
-        }
+    fn events(&self) -> Events {
         let ready = current().signals.pending().0 & self.mask().0 != 0;
         if ready { Events::IN | Events::RDNORM } else { Events::empty() }
     }
-    fn unwatch(&self, w: &Arc<dyn Watcher>) {
-        self.pollee.remove(w);
-    }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Relaxed))
-    }
-    fn set_flags(&self, f: OpenFlags) -> Result<()> {
-        let keep = self.flags().difference(OpenFlags::NONBLOCK);
-        self.flags.store((keep | (f & OpenFlags::NONBLOCK)).bits(), Relaxed);
-        Ok(())
-    }
-    fn stat(&self) -> Result<Stat> {
-        Ok(Stat { mode: 0o600, nlink: 1, blksize: 4096, ..Stat::default() })
+    fn pollee(&self) -> Option<&Pollee> {
+        Some(&self.pollee)
     }
     fn describe(&self) -> String {
         String::from("anon_inode:[signalfd]")
-    }
-}
-
-impl Drop for SignalFd {
-    fn drop(&mut self) {
-        libos_base::file::ended(self);
     }
 }

@@ -1,22 +1,26 @@
 //! Descriptors: close, dup, fcntl, ioctl, and the calls that make new ones out of nothing.
 
-use libos_base::abi::ioctl::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX};
-use libos_base::abi::{CloseRangeFlags, FcntlCommand, MemfdFlags, OpenFlags};
+use super::owner;
+use libos_base::abi::ioctl::{
+    FIOASYNC, FIOCLEX, FIOGETOWN, FIONBIO, FIONCLEX, FIONREAD, FIOSETOWN, SIOCGPGRP, SIOCSPGRP,
+};
+use libos_base::abi::{
+    CloseRangeFlags, DescriptorFlags, EventfdFlags, FcntlCommand, InotifyFlags, InotifyMask, MemfdFlags, OpenFlags,
+    mode, signal::SIGMAX,
+};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
 use libos_fs::eventfd::EventFd;
 use libos_fs::inotify::Inotify;
 use libos_fs::openfile::OpenFile;
+use libos_fs::permission;
 use libos_fs::pipe::{self, PipeEnd};
 use libos_fs::process;
 
-const CLOEXEC: u32 = OpenFlags::CLOEXEC.bits();
-
-/// `close`.
 pub fn close(fd: i32) -> Result<usize> {
     process().fds.close(fd).map(|()| 0)
 }
-/// `close_range`.
+
 pub fn close_range(first: u32, last: u32, flags: CloseRangeFlags) -> Result<usize> {
     // CLOSE_RANGE_UNSHARE needs a second table.
     if first > last || !CloseRangeFlags::CLOEXEC.contains(flags) {
@@ -30,11 +34,11 @@ fn dup_from(fd: i32, min: usize, cloexec: bool) -> Result<usize> {
     let f = process().fds.get_any(fd)?;
     Ok(process().fds.reserve_from(min)?.install(f, cloexec) as usize)
 }
-/// `dup`.
+
 pub fn dup(fd: i32) -> Result<usize> {
     dup_from(fd, 0, false)
 }
-/// `dup2`.
+
 pub fn dup2(from: i32, to: i32) -> Result<usize> {
     if from == to {
         process().fds.get_any(from)?;
@@ -42,15 +46,14 @@ pub fn dup2(from: i32, to: i32) -> Result<usize> {
     }
     Ok(process().fds.dup_to(from, to, false)? as usize)
 }
-/// `dup3`.
-pub fn dup3(from: i32, to: i32, flags: u32) -> Result<usize> {
-    if from == to || flags & !CLOEXEC != 0 {
+
+pub fn dup3(from: i32, to: i32, flags: DescriptorFlags) -> Result<usize> {
+    if from == to || !DescriptorFlags::CLOEXEC.contains(flags) {
         return Err(Errno::EINVAL);
     }
-    Ok(process().fds.dup_to(from, to, flags & CLOEXEC != 0)? as usize)
+    Ok(process().fds.dup_to(from, to, !flags.is_empty())? as usize)
 }
 
-/// `fcntl`.
 pub fn fcntl(fd: i32, cmd: FcntlCommand, arg: usize) -> Result<usize> {
     let fds = &process().fds;
     match cmd {
@@ -64,12 +67,24 @@ pub fn fcntl(fd: i32, cmd: FcntlCommand, arg: usize) -> Result<usize> {
         FcntlCommand::SETFD => fds.set_cloexec(fd, arg & 1 != 0).map(|()| 0),
         FcntlCommand::GETFL => Ok(fds.get_any(fd)?.flags().bits() as usize),
         FcntlCommand::SETFL => {
-            let file = fds.get(fd)?;
-            let flags = OpenFlags::from_bits_truncate(arg as u32);
-            if flags.contains(OpenFlags::ASYNC) {
+            let (file, flags) = (fds.get(fd)?, OpenFlags::from_bits_retain(arg as u32));
+            if (flags - file.flags()).contains(OpenFlags::NOATIME) {
+                permission::owns(&*file)?;
+            }
+            if file.refused_flags().intersects(flags) {
                 return Err(Errno::EINVAL);
             }
-            file.set_flags(flags).map(|()| 0)
+            file.description().set_flags(flags);
+            Ok(0)
+        }
+        FcntlCommand::SETOWN => owner::set(&*fds.get(fd)?, arg as i32),
+        FcntlCommand::GETOWN => Ok(owner::get(&*fds.get(fd)?) as usize),
+        FcntlCommand::SETOWN_EX => owner::set_ex(&*fds.get(fd)?, user::read(arg)?),
+        FcntlCommand::GETOWN_EX => user::write(arg, &fds.get(fd)?.description().owner()).map(|()| 0),
+        FcntlCommand::GETSIG => Ok(fds.get(fd)?.description().signal() as usize),
+        FcntlCommand::SETSIG if arg <= SIGMAX as usize => {
+            fds.get(fd)?.description().set_signal(arg as i32);
+            Ok(0)
         }
         FcntlCommand::GETLK | FcntlCommand::OFD_GETLK => {
             super::lock::get(&*fds.get(fd)?, cmd == FcntlCommand::OFD_GETLK, arg)
@@ -94,6 +109,9 @@ pub fn fcntl(fd: i32, cmd: FcntlCommand, arg: usize) -> Result<usize> {
 fn pipe_end(file: &dyn FileLike) -> Result<&PipeEnd> {
     file.downcast::<PipeEnd>().ok_or(Errno::EBADF)
 }
+fn is_socket(file: &dyn FileLike) -> Result<bool> {
+    Ok(file.stat()?.mode & mode::S_IFMT == mode::S_IFSOCK)
+}
 fn is_memfd(file: &dyn FileLike) -> bool {
     file.downcast::<OpenFile>().is_some_and(|o| o.path.dentry.name().starts_with(b"/memfd:"))
 }
@@ -105,50 +123,44 @@ pub fn ioctl(fd: i32, cmd: u32, arg: usize) -> Result<usize> {
     match cmd {
         FIOCLEX | FIONCLEX => fds.set_cloexec(fd, cmd == FIOCLEX).map(|()| 0),
         FIONBIO => {
-            let on = user::read::<i32>(arg)? != 0;
-            let mut flags = file.flags();
-            flags.set(OpenFlags::NONBLOCK, on);
-            file.set_flags(flags).map(|()| 0)
+            file.description().set_nonblock(user::read::<i32>(arg)? != 0);
+            Ok(0)
         }
         // Signals on readiness are not offered; turning them off is.
         FIOASYNC if user::read::<i32>(arg)? != 0 => Err(Errno::ENOTTY),
         FIOASYNC => Ok(0),
+        FIONREAD if let Some(n) = file.unread() => user::write(arg, &(n.min(i32::MAX as usize) as i32)).map(|()| 0),
+        FIOSETOWN | SIOCSPGRP if is_socket(&*file)? => owner::set(&*file, user::read(arg)?),
+        FIOGETOWN | SIOCGPGRP if is_socket(&*file)? => user::write(arg, &owner::get(&*file)).map(|()| 0),
         _ => file.ioctl(cmd, arg),
     }
 }
 
-/// `flock`.
-pub fn flock(fd: i32, op: u32) -> Result<usize> {
-    super::lock::flock(&*process().fds.get(fd)?, op)
-}
-
-/// `pipe2`.
-pub fn pipe2(out: usize, flags: u32) -> Result<usize> {
-    let known = (OpenFlags::CLOEXEC | OpenFlags::NONBLOCK).bits();
-    if flags & !known != 0 {
+pub fn pipe2(out: usize, flags: DescriptorFlags) -> Result<usize> {
+    // Packets (O_DIRECT) are not offered.
+    if !(DescriptorFlags::CLOEXEC | DescriptorFlags::NONBLOCK).contains(flags) {
         return Err(Errno::EINVAL);
     }
-    let (r, w) = pipe::pipe(OpenFlags::from_bits_truncate(flags))?;
-    let cloexec = flags & CLOEXEC != 0;
+    let (r, w) = pipe::pipe(flags.contains(DescriptorFlags::NONBLOCK))?;
+    let cloexec = flags.contains(DescriptorFlags::CLOEXEC);
     let (a, b) = (process().fds.reserve()?, process().fds.reserve()?);
     user::write(out, &[a.fd(), b.fd()])?;
     a.install(r, cloexec);
     b.install(w, cloexec);
     Ok(0)
 }
-/// `pipe`.
+
 pub fn pipe(out: usize) -> Result<usize> {
-    pipe2(out, 0)
+    pipe2(out, DescriptorFlags::empty())
 }
 
-/// `eventfd2`.
-pub fn eventfd2(initial: u32, flags: u32) -> Result<usize> {
+pub fn eventfd2(initial: u32, flags: EventfdFlags) -> Result<usize> {
     let fd = process().fds.reserve()?;
-    Ok(fd.install(EventFd::new(initial, flags)?, flags & CLOEXEC != 0) as usize)
+    Ok(fd.install(EventFd::new(initial, flags)?, flags.contains(EventfdFlags::CLOEXEC)) as usize)
 }
-/// `eventfd`.
+
 pub fn eventfd(initial: u32) -> Result<usize> {
-    eventfd2(initial, 0)
+    eventfd2(initial, EventfdFlags::empty())
 }
 
 /// `memfd_create`. Sealing and huge pages are refused.
@@ -163,22 +175,21 @@ pub fn memfd_create(name: usize, flags: MemfdFlags) -> Result<usize> {
     Ok(fd.install(file, flags.contains(MemfdFlags::CLOEXEC)) as usize)
 }
 
-/// `inotify_init1`.
-pub fn inotify_init1(flags: u32) -> Result<usize> {
+pub fn inotify_init1(flags: InotifyFlags) -> Result<usize> {
     let fd = process().fds.reserve()?;
-    Ok(fd.install(Inotify::new(flags)?, flags & CLOEXEC != 0) as usize)
+    Ok(fd.install(Inotify::new(flags)?, flags.contains(InotifyFlags::CLOEXEC)) as usize)
 }
-/// `inotify_init`.
+
 pub fn inotify_init() -> Result<usize> {
-    inotify_init1(0)
+    inotify_init1(InotifyFlags::empty())
 }
-/// `inotify_add_watch`.
-pub fn inotify_add_watch(fd: i32, path: usize, mask: u32) -> Result<usize> {
+
+pub fn inotify_add_watch(fd: i32, path: usize, mask: InotifyMask) -> Result<usize> {
     let file = process().fds.get(fd)?;
     let watcher = file.downcast::<Inotify>().ok_or(Errno::EINVAL)?;
     Ok(watcher.add(process(), &user::read_path(path)?, mask)? as usize)
 }
-/// `inotify_rm_watch`.
+
 pub fn inotify_rm_watch(fd: i32, wd: i32) -> Result<usize> {
     let file = process().fds.get(fd)?;
     file.downcast::<Inotify>().ok_or(Errno::EINVAL)?.remove(wd).map(|()| 0)

@@ -2,26 +2,25 @@
 
 use super::support::{offset, raise_on};
 use alloc::sync::Arc;
-use libos_base::abi::mode;
+use libos_base::abi::{FallocateMode, FileAdvice, RwFlags, SyncRangeFlags, Whence, mode};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
-use libos_fs::openfile::{OpenFile, place, resize, whence};
+use libos_fs::openfile::{OpenFile, place, resize};
 use libos_fs::pipe::PipeEnd;
 use libos_fs::process;
 use libos_fs::splice;
 use libos_fs::transfer::{self, Place};
 
-/// `read`.
 pub fn read(fd: i32, buf: usize, count: usize) -> Result<usize> {
     process().fds.readable(fd)?.read(&mut Sink::user(buf, count)?)
 }
-/// `readv`.
+
 pub fn readv(fd: i32, iov: usize, n: usize) -> Result<usize> {
-    read_vectors(fd, iov, n, None, 0)
+    read_vectors(fd, iov, n, None, RwFlags::empty())
 }
-/// `pread64`.
+
 pub fn pread64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
     let from = offset(at)?;
     let f = readable_at(fd, Some(from))?;
@@ -32,19 +31,19 @@ pub fn pread64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
 }
 /// `preadv`. On a 64-bit machine the offset is all in the first word.
 pub fn preadv(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<usize> {
-    read_vectors(fd, iov, n, Some(offset(at)?), 0)
+    read_vectors(fd, iov, n, Some(offset(at)?), RwFlags::empty())
 }
 /// `preadv2`: offset -1 means the position.
-pub fn preadv2(fd: i32, iov: usize, n: usize, at: i64, _high: usize, flags: u32) -> Result<usize> {
+pub fn preadv2(fd: i32, iov: usize, n: usize, at: i64, _high: usize, flags: RwFlags) -> Result<usize> {
     read_vectors(fd, iov, n, offset_or_none(at)?, flags)
 }
 
-fn read_vectors(fd: i32, iov: usize, n: usize, at: Option<u64>, flags: u32) -> Result<usize> {
+fn read_vectors(fd: i32, iov: usize, n: usize, at: Option<u64>, flags: RwFlags) -> Result<usize> {
     let f = readable_at(fd, at)?;
     let Some(mut dst) = checked(&*f, at, Sink::user_vecs(iov, n), Sink::left, flags, reads_nowhere)? else {
         return Ok(0);
     };
-    if flags & rwf::NOWAIT != 0 {
+    if flags.contains(RwFlags::NOWAIT) {
         match f.downcast::<OpenFile>() {
             Some(file) => {
                 if file.path.inode().is_dir() {
@@ -64,17 +63,6 @@ fn read_vectors(fd: i32, iov: usize, n: usize, at: Option<u64>, flags: u32) -> R
         Some(at) => f.read_at(at, &mut dst),
         None => f.read(&mut dst),
     }
-}
-
-/// RWF_* (linux/fs.h).
-mod rwf {
-    pub const HIPRI: u32 = 1;
-    pub const DSYNC: u32 = 2;
-    pub const SYNC: u32 = 4;
-    pub const NOWAIT: u32 = 8;
-    pub const APPEND: u32 = 16;
-    /// Polling for completion is a hint; nothing here completes later. DSYNC, SYNC and APPEND mean nothing to a read.
-    pub const ALL: u32 = HIPRI | DSYNC | SYNC | NOWAIT | APPEND;
 }
 
 /// An offset of which -1 means the file's own position.
@@ -102,7 +90,7 @@ fn writable_at(fd: i32, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
     })
 }
 fn reads_nowhere(f: &dyn FileLike) -> bool {
-    f.seek(0, whence::CUR) == Err(Errno::ESPIPE)
+    f.seek(0, Whence::CUR) == Err(Errno::ESPIPE)
 }
 /// Asked to write nothing: some have positions for reading only.
 fn writes_nowhere(f: &dyn FileLike) -> bool {
@@ -120,7 +108,7 @@ fn checked<T>(
     at: Option<u64>,
     memory: Result<T>,
     left: fn(&T) -> usize,
-    flags: u32,
+    flags: RwFlags,
     nowhere: fn(&dyn FileLike) -> bool,
 ) -> Result<Option<T>> {
     let checked = memory.and_then(|m| match (left(&m), at) {
@@ -128,39 +116,39 @@ fn checked<T>(
         (0, _) => Ok(None),
         (n, at) => {
             at.map_or(Ok(()), |at| check_span(at, n))?;
-            if flags & !rwf::ALL != 0 { Err(Errno::EOPNOTSUPP) } else { Ok(Some(m)) }
+            // Polling for completion is a hint: nothing here completes later. Some mean nothing to a read.
+            if !RwFlags::all().contains(flags) { Err(Errno::EOPNOTSUPP) } else { Ok(Some(m)) }
         }
     });
     checked.map_err(|e| if at.is_some() { first(f, e, nowhere) } else { e })
 }
 
-/// `write`.
 pub fn write(fd: i32, buf: usize, count: usize) -> Result<usize> {
     let f = process().fds.writable(fd)?;
     raise_on(f.write(&mut Source::user(buf, count)?))
 }
-/// `writev`.
+
 pub fn writev(fd: i32, iov: usize, n: usize) -> Result<usize> {
     let f = process().fds.writable(fd)?;
-    let src = checked(&*f, None, Source::user_vecs(iov, n), Source::left, 0, writes_nowhere)?;
+    let src = checked(&*f, None, Source::user_vecs(iov, n), Source::left, RwFlags::empty(), writes_nowhere)?;
     src.map_or(Ok(0), |mut src| raise_on(f.write(&mut src)))
 }
-/// `pwrite64`.
+
 pub fn pwrite64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
     let to = offset(at)?;
     let f = writable_at(fd, Some(to))?;
     let src = Source::user(buf, count).and_then(|src| check_span(to, count).map(|()| src));
     raise_on(f.write_at(to, &mut src.map_err(|e| first(&*f, e, writes_nowhere))?))
 }
-/// `pwritev`.
+
 pub fn pwritev(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<usize> {
     let to = offset(at)?;
     let f = writable_at(fd, Some(to))?;
-    let src = checked(&*f, Some(to), Source::user_vecs(iov, n), Source::left, 0, writes_nowhere)?;
+    let src = checked(&*f, Some(to), Source::user_vecs(iov, n), Source::left, RwFlags::empty(), writes_nowhere)?;
     src.map_or(Ok(0), |mut src| raise_on(f.write_at(to, &mut src)))
 }
-/// `pwritev2`.
-pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, _high: usize, flags: u32) -> Result<usize> {
+
+pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, _high: usize, flags: RwFlags) -> Result<usize> {
     let at = offset_or_none(at)?;
     let f = writable_at(fd, at)?;
     let Some(mut src) = checked(&*f, at, Source::user_vecs(iov, n), Source::left, flags, writes_nowhere)? else {
@@ -169,26 +157,23 @@ pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, _high: usize, flags: u32
     let file = f.downcast::<OpenFile>();
     let done = raise_on(match (file, at) {
         // Files are refused, as by ext4, tmpfs and vfat: a page may have to be read or room to be made first.
-        (Some(_), _) if flags & rwf::NOWAIT != 0 => return Err(Errno::EOPNOTSUPP),
-        (None, None) if flags & rwf::NOWAIT != 0 => return raise_on(f.write_now(&mut src)),
-        (Some(file), _) if flags & rwf::APPEND != 0 => file.append(&mut src, at.is_none()),
+        (Some(_), _) if flags.contains(RwFlags::NOWAIT) => return Err(Errno::EOPNOTSUPP),
+        (None, None) if flags.contains(RwFlags::NOWAIT) => return raise_on(f.write_now(&mut src)),
+        (Some(file), _) if flags.contains(RwFlags::APPEND) => file.append(&mut src, at.is_none()),
         // What has no positions appends anyway.
         (_, None) => f.write(&mut src),
         (_, Some(at)) => f.write_at(at, &mut src),
     })?;
     // For pipes and sockets the flag means nothing.
-    if flags & (rwf::DSYNC | rwf::SYNC) != 0 && done > 0 && file.is_some() {
-        f.sync(flags & rwf::SYNC == 0)?;
+    if flags.intersects(RwFlags::DSYNC | RwFlags::SYNC) && done > 0 && file.is_some() {
+        f.sync(!flags.contains(RwFlags::SYNC))?;
     }
     Ok(done)
 }
 
-/// `lseek`.
-pub fn lseek(fd: i32, by: i64, whence: u32) -> Result<usize> {
-    /// SEEK_HOLE.
-    const LAST: u32 = 4;
+pub fn lseek(fd: i32, by: i64, whence: Whence) -> Result<usize> {
     let f = process().fds.get(fd)?;
-    if whence > LAST {
+    if whence.0 > Whence::HOLE.0 {
         return Err(Errno::EINVAL);
     }
     match f.seek(by, whence) {
@@ -203,20 +188,19 @@ pub(super) fn open_file(f: &dyn FileLike, other: Errno) -> Result<&OpenFile> {
     f.downcast::<OpenFile>().ok_or(other)
 }
 
-/// `ftruncate`.
 pub fn ftruncate(fd: i32, len: i64) -> Result<usize> {
     let len = offset(len)?;
     process().fds.get(fd)?;
     let f = process().fds.writable(fd).map_err(|_| Errno::EINVAL)?;
     raise_on(resize(place(&*f).ok_or(Errno::EINVAL)?, len)).map(|()| 0)
 }
-/// `truncate`.
+
 pub fn truncate(path: usize, len: i64) -> Result<usize> {
     let len = offset(len)?;
     raise_on(process().truncate(&user::read_path(path)?, len)).map(|()| 0)
 }
-/// `fallocate`.
-pub fn fallocate(fd: i32, how: u32, at: i64, len: i64) -> Result<usize> {
+
+pub fn fallocate(fd: i32, how: FallocateMode, at: i64, len: i64) -> Result<usize> {
     process().fds.get(fd)?;
     if at < 0 || len <= 0 {
         return Err(Errno::EINVAL);
@@ -228,7 +212,7 @@ pub fn fallocate(fd: i32, how: u32, at: i64, len: i64) -> Result<usize> {
         _ => return Err(Errno::ENODEV),
     };
     let end = at.checked_add(len).ok_or(Errno::EFBIG)?;
-    if how & 1 == 0 && end as u64 > libos_base::limits::FSIZE.soft() {
+    if !how.contains(FallocateMode::KEEP_SIZE) && end as u64 > libos_base::limits::FSIZE.soft() {
         return raise_on(Err(Errno::EFBIG));
     }
     libos_fs::permission::modified(path.inode())?;
@@ -240,7 +224,7 @@ pub fn fallocate(fd: i32, how: u32, at: i64, len: i64) -> Result<usize> {
 pub fn fsync(fd: i32) -> Result<usize> {
     process().fds.get(fd)?.sync(false).map(|()| 0)
 }
-/// `fdatasync`.
+
 pub fn fdatasync(fd: i32) -> Result<usize> {
     process().fds.get(fd)?.sync(true).map(|()| 0)
 }
@@ -249,7 +233,7 @@ pub fn sync() -> Result<usize> {
     let _ = libos_fs::sync_all();
     Ok(0)
 }
-/// `syncfs`.
+
 pub fn syncfs(fd: i32) -> Result<usize> {
     let f = process().fds.get(fd)?;
     if let Some(f) = f.downcast::<OpenFile>() {
@@ -259,39 +243,44 @@ pub fn syncfs(fd: i32) -> Result<usize> {
 }
 /// `sync_file_range`. Writing and waiting for it are one here, so any flag does both. As on Linux nothing is durable
 /// afterwards: the device was given the data, no more.
-pub fn sync_file_range(fd: i32, at: i64, len: i64, flags: u32) -> Result<usize> {
-    const WRITE: u32 = 2;
+pub fn sync_file_range(fd: i32, at: i64, len: i64, flags: SyncRangeFlags) -> Result<usize> {
     let f = process().fds.get(fd)?;
-    let end = at.checked_add(len).filter(|_| at >= 0 && len >= 0 && flags & !7 == 0).ok_or(Errno::EINVAL)?;
-    let f = open_file(&*f, Errno::ESPIPE)?;
-    if let Some(pages) = f.path.inode().cache().filter(|_| flags != 0) {
+    let end = at
+        .checked_add(len)
+        .filter(|_| at >= 0 && len >= 0 && SyncRangeFlags::all().contains(flags))
+        .ok_or(Errno::EINVAL)?;
+    if !matches!(f.stat()?.mode & mode::S_IFMT, mode::S_IFREG | mode::S_IFDIR) {
+        return Err(Errno::ESPIPE);
+    }
+    let Some(f) = f.downcast::<OpenFile>() else { return Ok(0) };
+    if let Some(pages) = f.path.inode().cache().filter(|_| !flags.is_empty()) {
         // Errors are told by the description's own count of them.
         let _ = pages.flush(at as u64..if len == 0 { u64::MAX } else { end as u64 });
-        if flags & !WRITE != 0 {
+        if flags != SyncRangeFlags::WRITE {
             f.check_errors()?;
         }
     }
     Ok(0)
 }
 /// `fadvise64`. Where files are in memory there is nothing to prefetch or drop.
-pub fn fadvise64(fd: i32, at: i64, len: i64, advice: i32) -> Result<usize> {
+pub fn fadvise64(fd: i32, at: i64, len: i64, advice: FileAdvice) -> Result<usize> {
     use libos_fs::inode::Pattern;
     let f = process().fds.get(fd)?;
     if f.stat()?.mode & mode::S_IFMT == mode::S_IFIFO {
         return Err(Errno::ESPIPE);
     }
-    if !(0..=5).contains(&advice) || len < 0 {
+    if !(FileAdvice::NORMAL.0..=FileAdvice::NOREUSE.0).contains(&advice.0) || len < 0 {
         return Err(Errno::EINVAL);
     }
     let Some(pages) = f.downcast::<OpenFile>().and_then(|f| f.path.inode().cache()) else { return Ok(0) };
     let start = at as u64;
     let end = if len == 0 { u64::MAX } else { start.saturating_add(len as u64) };
     match advice {
-        0 => pages.expect(Pattern::Normal),
-        1 => pages.expect(Pattern::Random),
-        2 => pages.expect(Pattern::Sequential),
-        3 => pages.will_need(start..end),
-        4 => {
+        FileAdvice::NORMAL => pages.expect(Pattern::Normal),
+        FileAdvice::RANDOM => pages.expect(Pattern::Random),
+        FileAdvice::SEQUENTIAL => pages.expect(Pattern::Sequential),
+        FileAdvice::WILLNEED => pages.will_need(start..end),
+        FileAdvice::DONTNEED => {
             // Errors stay for `fsync`. Pages that the range only touches stay (mm/fadvise.c).
             let _ = pages.flush(start..end);
             let page = PAGE_SIZE as u64;
@@ -304,15 +293,14 @@ pub fn fadvise64(fd: i32, at: i64, len: i64, advice: i32) -> Result<usize> {
     }
     Ok(0)
 }
-/// `readahead`.
+
 pub fn readahead(fd: i32, at: i64, len: usize) -> Result<usize> {
     let f = process().fds.readable(fd)?;
-    let f = open_file(&*f, Errno::EINVAL)?;
-    if f.path.inode().is_dir() {
+    if f.stat()?.mode & mode::S_IFMT != mode::S_IFREG {
         return Err(Errno::EINVAL);
     }
     let at = offset(at)?;
-    if let Some(pages) = f.path.inode().cache() {
+    if let Some(pages) = f.downcast::<OpenFile>().and_then(|f| f.path.inode().cache()) {
         pages.will_need(at..at.saturating_add(len as u64));
     }
     Ok(0)
@@ -344,13 +332,13 @@ pub fn sendfile(out: i32, from: i32, at: usize, count: usize) -> Result<usize> {
     }
     if pipe.is_none() && !dst.takes_splice() {
         // Nothing there is noticed before that nothing is taken.
-        let from = pos.map_or_else(|| src.seek(0, whence::CUR), Ok)?;
+        let from = pos.map_or_else(|| src.seek(0, Whence::CUR), Ok)?;
         let more = src.read_at(from, &mut Sink::kernel(&mut [0]))? > 0;
         return if more { Err(Errno::EINVAL) } else { Ok(0) };
     }
     let place = pos.as_mut().map_or(Place::Current, Place::Offset);
     let n = match pipe {
-        Some(pipe) if flows => splice::to_pipe(&*src, place, pipe, count, pipe.nonblock()),
+        Some(pipe) if flows => splice::to_pipe(&*src, place, pipe, count, pipe.description().nonblock()),
         _ => transfer::send(&*dst, &*src, place, count),
     };
     let n = raise_on(n)?;
@@ -358,7 +346,6 @@ pub fn sendfile(out: i32, from: i32, at: usize, count: usize) -> Result<usize> {
     Ok(n)
 }
 
-/// `copy_file_range`.
 pub fn copy_file_range(from: i32, from_at: usize, to: i32, to_at: usize, count: usize, flags: u32) -> Result<usize> {
     if flags != 0 {
         return Err(Errno::EINVAL);

@@ -1,18 +1,18 @@
 //! Record locks and flock, as `fcntl` and `flock` pass them.
 
 use super::support::offset;
-use libos_base::abi::{Flock, LockType};
+use libos_base::abi::{Flock, FlockOperation, LockType, Whence};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
 use libos_fs::locks::{self, Lock, Owner};
 
 /// The range from `start` for `len` bytes: 0 is to the end, negative is before `start`.
 fn range(f: &dyn FileLike, l: &Flock) -> Result<(u64, u64)> {
-    let base = match l.whence {
-        0 => 0,
+    let base = match Whence(l.whence as u32) {
+        Whence::SET => 0,
         // What has no position has that of its beginning.
-        1 => f.seek(0, 1).unwrap_or(0) as i64,
-        2 => f.stat()?.size,
+        Whence::CUR => f.seek(0, Whence::CUR).unwrap_or(0) as i64,
+        Whence::END => f.stat()?.size,
         _ => return Err(Errno::EINVAL),
     };
     let at = base.checked_add(l.start).ok_or(Errno::EOVERFLOW)?;
@@ -71,15 +71,13 @@ pub fn set(f: &dyn FileLike, ofd: bool, wait: bool, at: usize) -> Result<usize> 
     Ok(0)
 }
 
-/// `flock`.
-pub fn flock(f: &dyn FileLike, op: u32) -> Result<usize> {
-    const LOCK_NB: u32 = 4;
-    let exclusive = match op & !LOCK_NB {
-        1 => Some(false),
-        2 => Some(true),
-        8 => None,
+pub fn flock(fd: i32, op: FlockOperation) -> Result<usize> {
+    let exclusive = match op - FlockOperation::NB {
+        FlockOperation::SH => Some(false),
+        FlockOperation::EX => Some(true),
+        FlockOperation::UN => None,
         _ => return Err(Errno::EINVAL),
     };
-    locks::flock(f, exclusive, op & LOCK_NB == 0)?;
+    locks::flock(&*libos_fs::process().fds.get(fd)?, exclusive, !op.contains(FlockOperation::NB))?;
     Ok(0)
 }

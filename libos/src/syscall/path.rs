@@ -1,9 +1,9 @@
 //! Opening, and operations on names.
 
-use libos_base::abi::{OpenFlags, OpenHow};
+use libos_base::abi::{AtFlags, OpenFlags, OpenHow, RenameFlags, ResolveFlags, UnlinkFlags};
 use libos_base::{Errno, Result, user};
 use libos_fs::openfile::OpenFile;
-use libos_fs::process::{AT_FDCWD, at, resolve};
+use libos_fs::process::AT_FDCWD;
 use libos_fs::{Process, process};
 
 /// The process's files, for calls that take a path.
@@ -11,17 +11,16 @@ pub(super) fn fs() -> &'static Process {
     crate::process::process().files()
 }
 
-/// `openat`.
 pub fn openat(dir: i32, path: usize, flags: u32, mode: u32) -> Result<usize> {
     // Flags that nobody knows are ignored (open(2)).
     let flags = OpenFlags::from_bits_truncate(flags);
     Ok(fs().open_fd(dir, &user::read_path(path)?, flags, mode)? as usize)
 }
-/// `open`.
+
 pub fn open(path: usize, flags: u32, mode: u32) -> Result<usize> {
     openat(AT_FDCWD, path, flags, mode)
 }
-/// `creat`.
+
 pub fn creat(path: usize, mode: u32) -> Result<usize> {
     open(path, (OpenFlags::CREAT | OpenFlags::WRONLY | OpenFlags::TRUNC).bits(), mode)
 }
@@ -41,83 +40,82 @@ pub fn openat2(dir: i32, path: usize, how: usize, size: usize) -> Result<usize> 
     let h: OpenHow = user::read(how)?;
     let flags = u32::try_from(h.flags).ok().and_then(OpenFlags::from_bits).ok_or(Errno::EINVAL)?;
     let creates = flags.intersects(OpenFlags::CREAT | (OpenFlags::TMPFILE - OpenFlags::DIRECTORY));
-    let rules = u32::try_from(h.resolve).map_err(|_| Errno::EINVAL)?;
-    let contrary = rules & resolve::BENEATH != 0 && rules & resolve::IN_ROOT != 0;
-    if rules & !resolve::ALL != 0 || contrary || h.mode & !0o7777 != 0 || h.mode != 0 && !creates {
+    let rules = ResolveFlags::from_bits(h.resolve).ok_or(Errno::EINVAL)?;
+    if rules.contains(ResolveFlags::BENEATH | ResolveFlags::IN_ROOT) || h.mode & !0o7777 != 0 || h.mode != 0 && !creates
+    {
         return Err(Errno::EINVAL);
     }
-    if rules & resolve::CACHED != 0 && (creates || flags.contains(OpenFlags::TRUNC)) {
+    // Walks read no disks for long: they are what this asks for.
+    if rules.contains(ResolveFlags::CACHED) && (creates || flags.contains(OpenFlags::TRUNC)) {
         return Err(Errno::EAGAIN);
     }
     Ok(fs().open_fd_by(dir, &user::read_path(path)?, flags, h.mode as u32, rules)? as usize)
 }
 
-/// `mkdirat`.
 pub fn mkdirat(dir: i32, path: usize, mode: u32) -> Result<usize> {
     fs().mkdir(dir, &user::read_path(path)?, mode).map(|()| 0)
 }
-/// `mkdir`.
+
 pub fn mkdir(path: usize, mode: u32) -> Result<usize> {
     mkdirat(AT_FDCWD, path, mode)
 }
-/// `mknodat`.
+
 pub fn mknodat(dir: i32, path: usize, mode: u32, dev: u64) -> Result<usize> {
     fs().mknod(dir, &user::read_path(path)?, mode, dev).map(|()| 0)
 }
-/// `mknod`.
+
 pub fn mknod(path: usize, mode: u32, dev: u64) -> Result<usize> {
     mknodat(AT_FDCWD, path, mode, dev)
 }
-/// `symlinkat`.
+
 pub fn symlinkat(target: usize, dir: i32, path: usize) -> Result<usize> {
     fs().symlink(&user::read_path(target)?, dir, &user::read_path(path)?).map(|()| 0)
 }
-/// `symlink`.
+
 pub fn symlink(target: usize, path: usize) -> Result<usize> {
     symlinkat(target, AT_FDCWD, path)
 }
-/// `linkat`.
-pub fn linkat(from_dir: i32, from: usize, dir: i32, path: usize, flags: u32) -> Result<usize> {
-    if flags & !(at::SYMLINK_FOLLOW | at::EMPTY_PATH) != 0 {
+
+pub fn linkat(from_dir: i32, from: usize, dir: i32, path: usize, flags: AtFlags) -> Result<usize> {
+    if !(AtFlags::SYMLINK_FOLLOW | AtFlags::EMPTY_PATH).contains(flags) {
         return Err(Errno::EINVAL);
     }
-    let (follow, empty) = (flags & at::SYMLINK_FOLLOW != 0, flags & at::EMPTY_PATH != 0);
+    let (follow, empty) = (flags.contains(AtFlags::SYMLINK_FOLLOW), flags.contains(AtFlags::EMPTY_PATH));
     let from = fs().lookup_at(from_dir, &user::read_path(from)?, follow, empty)?;
     fs().link(from, dir, &user::read_path(path)?).map(|()| 0)
 }
-/// `link`.
+
 pub fn link(from: usize, path: usize) -> Result<usize> {
-    linkat(AT_FDCWD, from, AT_FDCWD, path, 0)
+    linkat(AT_FDCWD, from, AT_FDCWD, path, AtFlags::empty())
 }
-/// `unlinkat`.
-pub fn unlinkat(dir: i32, path: usize, flags: u32) -> Result<usize> {
-    if flags & !at::REMOVEDIR != 0 {
+
+pub fn unlinkat(dir: i32, path: usize, flags: UnlinkFlags) -> Result<usize> {
+    if !UnlinkFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    fs().unlink(dir, &user::read_path(path)?, flags & at::REMOVEDIR != 0).map(|()| 0)
+    fs().unlink(dir, &user::read_path(path)?, flags.contains(UnlinkFlags::REMOVEDIR)).map(|()| 0)
 }
-/// `unlink`.
+
 pub fn unlink(path: usize) -> Result<usize> {
-    unlinkat(AT_FDCWD, path, 0)
+    unlinkat(AT_FDCWD, path, UnlinkFlags::empty())
 }
-/// `rmdir`.
+
 pub fn rmdir(path: usize) -> Result<usize> {
-    unlinkat(AT_FDCWD, path, at::REMOVEDIR)
+    unlinkat(AT_FDCWD, path, UnlinkFlags::REMOVEDIR)
 }
-/// `renameat2`.
-pub fn renameat2(from_dir: i32, from: usize, to_dir: i32, to: usize, flags: u32) -> Result<usize> {
+
+pub fn renameat2(from_dir: i32, from: usize, to_dir: i32, to: usize, flags: RenameFlags) -> Result<usize> {
     fs().rename(from_dir, &user::read_path(from)?, to_dir, &user::read_path(to)?, flags).map(|()| 0)
 }
-/// `renameat`.
+
 pub fn renameat(from_dir: i32, from: usize, to_dir: i32, to: usize) -> Result<usize> {
-    renameat2(from_dir, from, to_dir, to, 0)
+    renameat2(from_dir, from, to_dir, to, RenameFlags::empty())
 }
-/// `rename`.
+
 pub fn rename(from: usize, to: usize) -> Result<usize> {
     renameat(AT_FDCWD, from, AT_FDCWD, to)
 }
 
-/// `readlinkat`.
 pub fn readlinkat(dir: i32, path: usize, buf: usize, size: i32) -> Result<usize> {
     let size = usize::try_from(size).ok().filter(|&s| s > 0).ok_or(Errno::EINVAL)?;
     let text = fs().readlink(dir, &user::read_path(path)?)?;
@@ -125,7 +123,7 @@ pub fn readlinkat(dir: i32, path: usize, buf: usize, size: i32) -> Result<usize>
     user::copy_out(buf, &text[..n])?;
     Ok(n)
 }
-/// `readlink`.
+
 pub fn readlink(path: usize, buf: usize, size: i32) -> Result<usize> {
     readlinkat(AT_FDCWD, path, buf, size)
 }
@@ -140,24 +138,23 @@ pub fn getcwd(buf: usize, size: usize) -> Result<usize> {
     user::copy_out(buf, &text)?;
     Ok(text.len())
 }
-/// `chdir`.
+
 pub fn chdir(path: usize) -> Result<usize> {
     fs().chdir(&user::read_path(path)?).map(|()| 0)
 }
-/// `fchdir`.
+
 pub fn fchdir(fd: i32) -> Result<usize> {
     fs().fchdir(fd).map(|()| 0)
 }
-/// `chroot`.
+
 pub fn chroot(path: usize) -> Result<usize> {
     fs().chroot(&user::read_path(path)?).map(|()| 0)
 }
-/// `umask`.
+
 pub fn umask(mask: u32) -> Result<usize> {
     Ok(process().set_umask(mask) as usize)
 }
 
-/// `getdents64`.
 pub fn getdents64(fd: i32, buf: usize, count: u32) -> Result<usize> {
     let count = count as usize;
     let f = process().fds.get(fd)?;

@@ -22,7 +22,6 @@ fn check_signo(signo: i32) -> Result<()> {
     if signal::valid(signo) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-/// `rt_sigaction`.
 pub fn rt_sigaction(signo: i32, new: usize, old: usize, size: usize) -> Result<usize> {
     check_size(size)?;
     check_signo(signo)?;
@@ -37,7 +36,6 @@ pub fn rt_sigaction(signo: i32, new: usize, old: usize, size: usize) -> Result<u
     Ok(0)
 }
 
-/// `rt_sigprocmask`.
 pub fn rt_sigprocmask(how: i32, new: usize, old: usize, size: usize) -> Result<usize> {
     check_size(size)?;
     let before = current().signals.blocked();
@@ -54,7 +52,6 @@ pub fn rt_sigprocmask(how: i32, new: usize, old: usize, size: usize) -> Result<u
     Ok(0)
 }
 
-/// `rt_sigpending`.
 pub fn rt_sigpending(set: usize, size: usize) -> Result<usize> {
     if size > SIGSET_SIZE {
         return Err(Errno::EINVAL);
@@ -73,18 +70,15 @@ fn until_signal() -> Result<usize> {
     }
 }
 
-/// `rt_sigsuspend`.
 pub fn rt_sigsuspend(mask: usize, size: usize) -> Result<usize> {
     check_size(size)?;
     signal::with_temporary_mask(SigSet(user::read(mask)?), until_signal)
 }
 
-/// `pause`.
 pub fn pause() -> Result<usize> {
     until_signal()
 }
 
-/// `rt_sigtimedwait`.
 pub fn rt_sigtimedwait(set: usize, info: usize, timeout: usize, size: usize) -> Result<usize> {
     check_size(size)?;
     let wanted = SigSet(user::read(set)?).without(SigSet::UNBLOCKABLE);
@@ -113,7 +107,6 @@ pub fn rt_sigtimedwait(set: usize, info: usize, timeout: usize, size: usize) -> 
     Ok(got.signo as usize)
 }
 
-/// `sigaltstack`.
 pub fn sigaltstack(new: usize, old: usize) -> Result<usize> {
     let slots = &current().signals.altstack;
     let now = [0, 1, 2].map(|i| slots[i].load(Relaxed));
@@ -170,7 +163,6 @@ pub fn kill(pid: i32, signo: i32) -> Result<usize> {
     Ok(0)
 }
 
-/// `tkill`.
 pub fn tkill(tid: i32, signo: i32) -> Result<usize> {
     check_or_zero(signo)?;
     if tid <= 0 {
@@ -179,7 +171,6 @@ pub fn tkill(tid: i32, signo: i32) -> Result<usize> {
     send_to(tid, Info::user(signo, code::SI_TKILL))
 }
 
-/// `tgkill`.
 pub fn tgkill(pid: i32, tid: i32, signo: i32) -> Result<usize> {
     if pid <= 0 {
         return Err(Errno::EINVAL);
@@ -197,7 +188,6 @@ fn queued(signo: i32, info: usize) -> Result<Info> {
     Ok(Info { signo, ..Info::from_bytes(&b) })
 }
 
-/// `rt_sigqueueinfo`.
 pub fn rt_sigqueueinfo(pid: i32, signo: i32, info: usize) -> Result<usize> {
     let i = queued(signo, info)?;
     if pid != sched::PID as i32 {
@@ -209,7 +199,6 @@ pub fn rt_sigqueueinfo(pid: i32, signo: i32, info: usize) -> Result<usize> {
     Ok(0)
 }
 
-/// `rt_tgsigqueueinfo`.
 pub fn rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: usize) -> Result<usize> {
     let i = queued(signo, info)?;
     if pid != sched::PID as i32 {
@@ -218,7 +207,6 @@ pub fn rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: usize) -> Result<
     send_to(tid, i)
 }
 
-/// `signalfd4`.
 pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: SignalfdFlags) -> Result<usize> {
     check_size(size)?;
     if !SignalfdFlags::all().contains(flags) {
@@ -227,8 +215,7 @@ pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: SignalfdFlags) -> Res
     let mask = SigSet(user::read(mask)?);
     let fds = &libos_fs::process().fds;
     if fd == -1 {
-        let file = SignalFd::new(mask, flags.contains(SignalfdFlags::NONBLOCK))?;
-        return fds.add(file, flags.contains(SignalfdFlags::CLOEXEC)).map(|fd| fd as usize);
+        return fds.add(SignalFd::new(mask, flags)?, flags.contains(SignalfdFlags::CLOEXEC)).map(|fd| fd as usize);
     }
     let file = fds.get(fd)?;
     let s: &SignalFd = <dyn FileLike>::downcast(&*file).ok_or(Errno::EINVAL)?;
@@ -236,7 +223,6 @@ pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: SignalfdFlags) -> Res
     Ok(fd as usize)
 }
 
-/// `signalfd`.
 pub fn signalfd(fd: i32, mask: usize, size: usize) -> Result<usize> {
     signalfd4(fd, mask, size, SignalfdFlags::empty())
 }

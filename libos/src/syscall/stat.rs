@@ -2,7 +2,7 @@
 
 use super::path::fs;
 use alloc::sync::Arc;
-use libos_base::abi::{Statx, StatxTime, Timespec, Timeval, mode::*};
+use libos_base::abi::{AccessFlags, AtFlags, ResolveFlags, Statx, StatxMask, StatxTime, Timespec, Timeval, mode::*};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
 use libos_fs::Path;
@@ -10,23 +10,22 @@ use libos_fs::inode::{SetAttr, StatFs};
 use libos_fs::openfile::{OpenFile, place};
 use libos_fs::permission::{self, Who};
 use libos_fs::process;
-use libos_fs::process::{AT_FDCWD, StatAt, at, new_owner, resolve};
+use libos_fs::process::{AT_FDCWD, REAL, StatAt, new_owner};
 
-/// `newfstatat`.
-pub fn newfstatat(dir: i32, path: usize, out: usize, flags: u32) -> Result<usize> {
+pub fn newfstatat(dir: i32, path: usize, out: usize, flags: AtFlags) -> Result<usize> {
     let s = fs().stat(dir, &user::read_path(path)?, flags)?;
     user::write(out, &s.stat)?;
     Ok(0)
 }
-/// `stat`.
+
 pub fn stat(path: usize, out: usize) -> Result<usize> {
-    newfstatat(AT_FDCWD, path, out, 0)
+    newfstatat(AT_FDCWD, path, out, AtFlags::empty())
 }
-/// `lstat`.
+
 pub fn lstat(path: usize, out: usize) -> Result<usize> {
-    newfstatat(AT_FDCWD, path, out, at::SYMLINK_NOFOLLOW)
+    newfstatat(AT_FDCWD, path, out, AtFlags::SYMLINK_NOFOLLOW)
 }
-/// `fstat`.
+
 pub fn fstat(fd: i32, out: usize) -> Result<usize> {
     user::write(out, &process().fds.get_any(fd)?.stat()?)?;
     Ok(0)
@@ -39,20 +38,20 @@ fn major_minor(dev: u64) -> (u32, u32) {
 }
 
 /// `statx`. All fields are given, asked for or not; a mount's number is that of its file system.
-pub fn statx(dir: i32, path: usize, flags: u32, mask: u32, out: usize) -> Result<usize> {
-    const BASIC: u32 = 0x7ff;
-    const BTIME: u32 = 0x800;
-    const MNT_ID: u32 = 0x1000;
-    const RESERVED: u32 = 0x8000_0000;
+pub fn statx(dir: i32, path: usize, flags: AtFlags, mask: StatxMask, out: usize) -> Result<usize> {
+    const RESERVED: StatxMask = StatxMask::from_bits_retain(0x8000_0000);
+    const SYNC: AtFlags = AtFlags::STATX_FORCE_SYNC.union(AtFlags::STATX_DONT_SYNC);
     const ATTR_MOUNT_ROOT: u64 = 0x2000;
-    if mask & RESERVED != 0 || flags & at::STATX_SYNC == at::STATX_SYNC {
+    if mask.contains(RESERVED) || flags.contains(SYNC) {
         return Err(Errno::EINVAL);
     }
     let StatAt { stat: s, mount_root, born } = fs().stat(dir, &user::read_path(path)?, flags)?;
+    let mut mask = StatxMask::BASIC_STATS | StatxMask::MNT_ID;
+    mask.set(StatxMask::BTIME, born.is_some());
     let (rdev_major, rdev_minor) = major_minor(s.rdev);
     let (dev_major, dev_minor) = major_minor(s.dev);
     let x = Statx {
-        mask: BASIC | MNT_ID | if born.is_some() { BTIME } else { 0 },
+        mask: mask.bits(),
         blksize: s.blksize as u32,
         attributes: if mount_root { ATTR_MOUNT_ROOT } else { 0 },
         attributes_mask: ATTR_MOUNT_ROOT,
@@ -90,18 +89,18 @@ impl Target {
     }
 
     /// Of a path, or where that is empty and may be, of the descriptor.
-    fn find(dir: i32, path: usize, flags: u32) -> Result<Self> {
-        Self::find_by(dir, path, flags, 0)
+    fn find(dir: i32, path: usize, flags: AtFlags) -> Result<Self> {
+        Self::find_by(dir, path, flags, ResolveFlags::empty())
     }
-    fn find_by(dir: i32, path: usize, flags: u32, rules: u32) -> Result<Self> {
-        if flags & !(at::SYMLINK_NOFOLLOW | at::EMPTY_PATH) != 0 {
+    fn find_by(dir: i32, path: usize, flags: AtFlags, rules: ResolveFlags) -> Result<Self> {
+        if !(AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH).contains(flags) {
             return Err(Errno::EINVAL);
         }
-        let (path, empty) = (user::read_path(path)?, flags & at::EMPTY_PATH != 0);
+        let (path, empty) = (user::read_path(path)?, flags.contains(AtFlags::EMPTY_PATH));
         if empty && path.is_empty() && dir != AT_FDCWD {
             return Ok(Self::of(process().fds.get_any(dir)?));
         }
-        fs().lookup_by(dir, &path, flags & at::SYMLINK_NOFOLLOW == 0, empty, rules).map(Self::Path)
+        fs().lookup_by(dir, &path, !flags.contains(AtFlags::SYMLINK_NOFOLLOW), empty, rules).map(Self::Path)
     }
 
     fn set(self, attr: &SetAttr) -> Result<usize> {
@@ -130,55 +129,56 @@ impl Target {
     }
 }
 
-/// `fchmodat2`.
-pub fn fchmodat2(dir: i32, path: usize, mode: u32, flags: u32) -> Result<usize> {
+pub fn fchmodat2(dir: i32, path: usize, mode: u32, flags: AtFlags) -> Result<usize> {
     Target::find(dir, path, flags)?.chmod(mode)
 }
-/// `fchmodat`.
+
 pub fn fchmodat(dir: i32, path: usize, mode: u32) -> Result<usize> {
-    fchmodat2(dir, path, mode, 0)
+    fchmodat2(dir, path, mode, AtFlags::empty())
 }
-/// `chmod`.
+
 pub fn chmod(path: usize, mode: u32) -> Result<usize> {
     fchmodat(AT_FDCWD, path, mode)
 }
-/// `fchmod`.
+
 pub fn fchmod(fd: i32, mode: u32) -> Result<usize> {
     Target::of(process().fds.get(fd)?).chmod(mode)
 }
-/// `fchownat`.
-pub fn fchownat(dir: i32, path: usize, uid: u32, gid: u32, flags: u32) -> Result<usize> {
+
+pub fn fchownat(dir: i32, path: usize, uid: u32, gid: u32, flags: AtFlags) -> Result<usize> {
     Target::find(dir, path, flags)?.chown(uid, gid)
 }
-/// `chown`.
+
 pub fn chown(path: usize, uid: u32, gid: u32) -> Result<usize> {
-    fchownat(AT_FDCWD, path, uid, gid, 0)
+    fchownat(AT_FDCWD, path, uid, gid, AtFlags::empty())
 }
-/// `lchown`.
+
 pub fn lchown(path: usize, uid: u32, gid: u32) -> Result<usize> {
-    fchownat(AT_FDCWD, path, uid, gid, at::SYMLINK_NOFOLLOW)
+    fchownat(AT_FDCWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
 }
-/// `fchown`.
+
 pub fn fchown(fd: i32, uid: u32, gid: u32) -> Result<usize> {
     Target::of(process().fds.get(fd)?).chown(uid, gid)
 }
 
 /// `faccessat2`: as the real user may, with AT_EACCESS as the program may.
-pub fn faccessat2(dir: i32, path: usize, want: u32, flags: u32) -> Result<usize> {
+pub fn faccessat2(dir: i32, path: usize, want: u32, flags: AccessFlags) -> Result<usize> {
     if want & !7 != 0 {
         return Err(Errno::EINVAL);
     }
-    let (who, rules) = if flags & at::EACCESS != 0 { (Who::Fs, 0) } else { (Who::Real, resolve::REAL) };
-    match Target::find_by(dir, path, flags & !at::EACCESS, rules)? {
+    let effective = flags.contains(AccessFlags::EACCESS);
+    let (who, rules) = if effective { (Who::Fs, ResolveFlags::empty()) } else { (Who::Real, REAL) };
+    let flags = AtFlags::from_bits_retain((flags - AccessFlags::EACCESS).bits());
+    match Target::find_by(dir, path, flags, rules)? {
         Target::Path(p) => fs().access(&p, want, who).map(|()| 0),
         Target::Loose(_) => Err(Errno::ENOTDIR),
     }
 }
-/// `faccessat`.
+
 pub fn faccessat(dir: i32, path: usize, want: u32) -> Result<usize> {
-    faccessat2(dir, path, want, 0)
+    faccessat2(dir, path, want, AccessFlags::empty())
 }
-/// `access`.
+
 pub fn access(path: usize, want: u32) -> Result<usize> {
     faccessat(AT_FDCWD, path, want)
 }
@@ -187,10 +187,10 @@ const UTIME_NOW: i64 = (1 << 30) - 1;
 const UTIME_OMIT: i64 = (1 << 30) - 2;
 
 /// Of a path (see [`Target`]), or where it is null, of the descriptor.
-fn set_times(dir: i32, path: usize, flags: u32, times: [Option<Timespec>; 2], touch: bool) -> Result<usize> {
+fn set_times(dir: i32, path: usize, flags: AtFlags, times: [Option<Timespec>; 2], touch: bool) -> Result<usize> {
     let attr = SetAttr { atime: times[0], mtime: times[1], touch, ..SetAttr::default() };
     match path {
-        0 if dir != AT_FDCWD && flags != 0 => Err(Errno::EINVAL),
+        0 if dir != AT_FDCWD && !flags.is_empty() => Err(Errno::EINVAL),
         0 if dir != AT_FDCWD => Target::of(process().fds.get(dir)?).set(&attr),
         _ => Target::find(dir, path, flags)?.set(&attr),
     }
@@ -205,7 +205,7 @@ fn chosen(t: Timespec) -> Result<Option<Timespec>> {
 }
 
 /// `utimensat`: a null path is the descriptor, null times are now.
-pub fn utimensat(dir: i32, path: usize, times: usize, flags: u32) -> Result<usize> {
+pub fn utimensat(dir: i32, path: usize, times: usize, flags: AtFlags) -> Result<usize> {
     let mut touch = true;
     let all = if times == 0 {
         [Some(libos_fs::time::now()); 2]
@@ -220,7 +220,7 @@ pub fn utimensat(dir: i32, path: usize, times: usize, flags: u32) -> Result<usiz
     }
     set_times(dir, path, flags, all, touch)
 }
-/// `futimesat`.
+
 pub fn futimesat(dir: i32, path: usize, times: usize) -> Result<usize> {
     let read = |at: usize| {
         let t: Timeval = user::read(at)?;
@@ -230,9 +230,9 @@ pub fn futimesat(dir: i32, path: usize, times: usize) -> Result<usize> {
         Ok(Some(Timespec { sec: t.sec, nsec: t.usec * 1000 }))
     };
     let all = if times == 0 { [Some(libos_fs::time::now()); 2] } else { [read(times)?, read(times + 16)?] };
-    set_times(dir, path, 0, all, times == 0)
+    set_times(dir, path, AtFlags::empty(), all, times == 0)
 }
-/// `utimes`.
+
 pub fn utimes(path: usize, times: usize) -> Result<usize> {
     futimesat(AT_FDCWD, path, times)
 }
@@ -243,10 +243,9 @@ pub fn utime(path: usize, times: usize) -> Result<usize> {
     } else {
         user::read::<[i64; 2]>(times)?.map(|sec| Some(Timespec { sec, nsec: 0 }))
     };
-    set_times(AT_FDCWD, path, 0, all, times == 0)
+    set_times(AT_FDCWD, path, AtFlags::empty(), all, times == 0)
 }
 
-/// `statfs`.
 pub fn statfs(path: usize, out: usize) -> Result<usize> {
     let p = fs().lookup(AT_FDCWD, &user::read_path(path)?, true)?;
     user::write(out, &fs().statfs(&p))?;

@@ -46,14 +46,12 @@ fn read_clock(id: ClockId) -> Result<u64> {
     })
 }
 
-/// `clock_gettime`.
 pub fn clock_gettime(clock: ClockId, out: usize) -> Result<usize> {
     let ns = if clock == ClockId::MONOTONIC { monotonic_ns() } else { read_clock(clock)? };
     user::write(out, &Timespec::from_ns(ns))?;
     Ok(0)
 }
 
-/// `clock_getres`.
 pub fn clock_getres(clock: ClockId, out: usize) -> Result<usize> {
     read_clock(clock)?;
     user::write_opt(out, &Timespec { sec: 0, nsec: 1 })?;
@@ -81,7 +79,6 @@ fn set_wall_clock(ns: u64) -> Result<usize> {
     Ok(0)
 }
 
-/// `gettimeofday`.
 pub fn gettimeofday(tv: usize, tz: usize) -> Result<usize> {
     let t = Timespec::from_ns(wallclock::now());
     user::write_opt(tv, &Timeval { sec: t.sec, usec: t.nsec / 1000 })?;
@@ -89,7 +86,6 @@ pub fn gettimeofday(tv: usize, tz: usize) -> Result<usize> {
     Ok(0)
 }
 
-/// `settimeofday`.
 pub fn settimeofday(tv: usize, _tz: usize) -> Result<usize> {
     if tv != 0 {
         let t: Timeval = user::read(tv)?;
@@ -99,7 +95,6 @@ pub fn settimeofday(tv: usize, _tz: usize) -> Result<usize> {
     Ok(0)
 }
 
-/// `time`.
 pub fn time(out: usize) -> Result<usize> {
     let s = wallclock::now() / NS;
     user::write_opt(out, &s)?;
@@ -125,7 +120,6 @@ fn sleep_for(deadline: When, rem: usize) -> Result<usize> {
     r.map(|()| 0)
 }
 
-/// `nanosleep`.
 pub fn nanosleep(req: usize, rem: usize) -> Result<usize> {
     sleep_for(When::after(user::read::<Timespec>(req)?.to_ns()?), rem)
 }
@@ -145,7 +139,6 @@ fn line_of(clock: ClockId) -> Result<Line> {
     }
 }
 
-/// `clock_nanosleep`.
 pub fn clock_nanosleep(clock: ClockId, flags: TimerFlags, req: usize, rem: usize) -> Result<usize> {
     let line = line_of(clock)?;
     let ns = user::read::<Timespec>(req)?.to_ns()?;
@@ -182,7 +175,6 @@ fn cpu_itimer(which: i32) -> Result<cpu_interval::Which> {
     }
 }
 
-/// `setitimer`.
 pub fn setitimer(which: i32, new: usize, old: usize) -> Result<usize> {
     let v = if new == 0 { ItimerVal::default() } else { user::read(new)? };
     let (value, every) = (val_to_ns(v.value)?, val_to_ns(v.interval)?);
@@ -194,7 +186,6 @@ pub fn setitimer(which: i32, new: usize, old: usize) -> Result<usize> {
     Ok(0)
 }
 
-/// `getitimer`.
 pub fn getitimer(which: i32, out: usize) -> Result<usize> {
     let (left, interval) = match which {
         ITIMER_REAL => interval::get(),
@@ -211,7 +202,6 @@ pub fn alarm(seconds: u32) -> Result<usize> {
     Ok(if left > 0 { rounded.max(1) } else { 0 } as usize)
 }
 
-/// `timer_create`.
 pub fn timer_create(clock: ClockId, event: usize, out: usize) -> Result<usize> {
     let line = line_of(clock)?;
     let notify = if event == 0 {
@@ -253,7 +243,6 @@ fn spec((left, interval): (u64, u64)) -> ItimerSpec {
     ItimerSpec { interval: Timespec::from_ns(interval), value: Timespec::from_ns(left) }
 }
 
-/// `timer_settime`.
 pub fn timer_settime(id: i32, flags: TimerFlags, new: usize, old: usize) -> Result<usize> {
     let new: ItimerSpec = user::read(new)?;
     let t = posix::find(id as usize)?;
@@ -266,23 +255,19 @@ pub fn timer_settime(id: i32, flags: TimerFlags, new: usize, old: usize) -> Resu
     Ok(0)
 }
 
-/// `timer_gettime`.
 pub fn timer_gettime(id: i32, out: usize) -> Result<usize> {
     user::write(out, &spec(posix::find(id as usize)?.get()))?;
     Ok(0)
 }
 
-/// `timer_getoverrun`.
 pub fn timer_getoverrun(id: i32) -> Result<usize> {
     Ok(posix::find(id as usize)?.overrun())
 }
 
-/// `timer_delete`.
 pub fn timer_delete(id: i32) -> Result<usize> {
     posix::delete(id as usize).map(|()| 0)
 }
 
-/// `timerfd_create`.
 pub fn timerfd_create(clock: ClockId, flags: TimerfdFlags) -> Result<usize> {
     match line_of(clock) {
         Ok(Line::Monotonic | Line::Wall) if clock != ClockId::TAI => {}
@@ -291,8 +276,10 @@ pub fn timerfd_create(clock: ClockId, flags: TimerfdFlags) -> Result<usize> {
     if !TimerfdFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    let file = TimerFd::new(clock, flags.contains(TimerfdFlags::NONBLOCK))?;
-    libos_fs::process().fds.add(file, flags.contains(TimerfdFlags::CLOEXEC)).map(|fd| fd as usize)
+    libos_fs::process()
+        .fds
+        .add(TimerFd::new(clock, flags)?, flags.contains(TimerfdFlags::CLOEXEC))
+        .map(|fd| fd as usize)
 }
 
 fn with_timerfd<R>(fd: i32, f: impl FnOnce(&TimerFd) -> Result<R>) -> Result<R> {
@@ -300,7 +287,6 @@ fn with_timerfd<R>(fd: i32, f: impl FnOnce(&TimerFd) -> Result<R>) -> Result<R> 
     f(<dyn FileLike>::downcast(&*file).ok_or(Errno::EINVAL)?)
 }
 
-/// `timerfd_settime`.
 pub fn timerfd_settime(fd: i32, flags: TimerfdSetFlags, new: usize, old: usize) -> Result<usize> {
     let new: ItimerSpec = user::read(new)?;
     if !TimerfdSetFlags::all().contains(flags) {
@@ -314,7 +300,6 @@ pub fn timerfd_settime(fd: i32, flags: TimerfdSetFlags, new: usize, old: usize) 
     Ok(0)
 }
 
-/// `timerfd_gettime`.
 pub fn timerfd_gettime(fd: i32, out: usize) -> Result<usize> {
     let now = with_timerfd(fd, |t| Ok(t.get()))?;
     user::write(out, &spec(now))?;
@@ -363,7 +348,6 @@ pub fn adjtimex(timex: usize) -> Result<usize> {
     Ok(TIME_ERROR)
 }
 
-/// `clock_adjtime`.
 pub fn clock_adjtime(clock: ClockId, timex: usize) -> Result<usize> {
     if clock == ClockId::REALTIME { adjtimex(timex) } else { read_clock(clock).and(Err(Errno::EOPNOTSUPP)) }
 }

@@ -4,11 +4,10 @@ use super::wall::{self, Line, OnStep, When};
 use super::{Expire, Setting, Timer};
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicU32, Ordering::*};
-use libos_base::abi::{ClockId, OpenFlags, Stat};
-use libos_base::file::FileLike;
-use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Pollee, Watcher, block_on};
+use libos_base::abi::{ClockId, TimerfdFlags};
+use libos_base::file::{Description, FileLike};
+use libos_base::io::Sink;
+use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
@@ -18,7 +17,7 @@ pub struct TimerFd {
     me: Weak<Self>,
     timer: Timer,
     clock: ClockId,
-    flags: AtomicU32,
+    description: Description,
     state: Mutex<State>,
     pollee: Pollee,
 }
@@ -42,13 +41,12 @@ impl State {
 
 impl TimerFd {
     /// A new one, not set. ENOMEM.
-    pub fn new(clock: ClockId, nonblock: bool) -> Result<Arc<Self>> {
-        let flags = OpenFlags::RDWR | if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
+    pub fn new(clock: ClockId, flags: TimerfdFlags) -> Result<Arc<Self>> {
         super::owned(|me: Weak<Self>, timer| Self {
             timer: timer(me.clone()),
             me,
             clock,
-            flags: AtomicU32::new(flags.bits()),
+            description: Description::both_ways(flags.bits()),
             state: Mutex::new(class::TIMERFD, State::default()),
             pollee: Pollee::new(),
         })
@@ -118,12 +116,14 @@ impl Expire for TimerFd {
 }
 
 impl FileLike for TimerFd {
+    fn description(&self) -> &Description {
+        &self.description
+    }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
         if dst.left() < 8 {
             return Err(Errno::EINVAL);
         }
-        let nonblock = self.flags().contains(OpenFlags::NONBLOCK);
-        let n = block_on(&self.pollee, nonblock, FOREVER, Errno::EAGAIN, || {
+        let n = block_on(&self.pollee, self.description.nonblock(), FOREVER, Errno::EAGAIN, || {
             let mut s = self.state.lock();
             let now = s.setting.line.now();
             let n = s.setting.take(now);
@@ -137,36 +137,13 @@ impl FileLike for TimerFd {
         })?;
         dst.put(&n.to_le_bytes())
     }
-    fn write(&self, _: &mut Source<'_>) -> Result<usize> {
-        Err(Errno::EINVAL)
-    }
-    fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
-        if let Some(w) = watcher {
-            self.pollee.add(w);
-        }
+    fn events(&self) -> Events {
         if self.state.lock().is_due() { Events::IN | Events::RDNORM } else { Events::empty() }
     }
-    fn unwatch(&self, w: &Arc<dyn Watcher>) {
-        self.pollee.remove(w);
-    }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Relaxed))
-    }
-    fn set_flags(&self, f: OpenFlags) -> Result<()> {
-        let keep = self.flags().difference(OpenFlags::NONBLOCK);
-        self.flags.store((keep | (f & OpenFlags::NONBLOCK)).bits(), Relaxed);
-        Ok(())
-    }
-    fn stat(&self) -> Result<Stat> {
-        Ok(Stat { mode: 0o600, nlink: 1, blksize: 4096, ..Stat::default() })
+    fn pollee(&self) -> Option<&Pollee> {
+        Some(&self.pollee)
     }
     fn describe(&self) -> String {
         String::from("anon_inode:[timerfd]")
-    }
-}
-
-impl Drop for TimerFd {
-    fn drop(&mut self) {
-        libos_base::file::ended(self);
     }
 }

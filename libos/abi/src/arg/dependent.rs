@@ -77,6 +77,8 @@ fn fcntl(r: &[u64; 6]) -> Kind {
         C::DUPFD | C::DUPFD_CLOEXEC | C::SETOWN | C::SETPIPE_SZ => Kind::Signed(4),
         C::SETLK | C::SETLKW | C::OFD_SETLK | C::OFD_SETLKW => Kind::Pointer(In, value::<Flock>()),
         C::GETLK | C::OFD_GETLK => Kind::Pointer(InOut, value::<Flock>()),
+        C::SETOWN_EX => Kind::Pointer(In, value::<FileOwner>()),
+        C::GETOWN_EX => Kind::Pointer(Out, value::<FileOwner>()),
         C::SETSIG => Kind::Names(&Signo::NAMES),
         C::SETLEASE => Kind::Names(&LockType::NAMES),
         C::ADD_SEALS => Kind::Names(&Seals::NAMES),

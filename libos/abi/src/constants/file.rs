@@ -90,6 +90,8 @@ names! {
         SETLEASE = 1024, GETLEASE = 1025, NOTIFY = 1026, DUPFD_CLOEXEC = 1030, SETPIPE_SZ = 1031, GETPIPE_SZ = 1032,
         ADD_SEALS = 1033, GET_SEALS = 1034, GET_RW_HINT = 1035, SET_RW_HINT = 1036,
     }
+    /// fcntl(2), F_SETOWN_EX.
+    OwnerType: i32, "F_OWNER_" { TID = 0, PID = 1, PGRP = 2, }
     /// struct flock, `l_type`.
     LockType: i16, "F_" { RDLCK = 0, WRLCK = 1, UNLCK = 2, }
     /// posix_fadvise(2).

@@ -185,6 +185,8 @@ fn commands_say_what_their_argument_is() {
     let p = Pieces::default;
     assert_eq!(line(p(), "fcntl", &[3, 3, 0], Some(0o4002)), "fcntl(3, F_GETFL) = 0x802 (flags O_RDWR|O_NONBLOCK)");
     assert_eq!(line(p(), "fcntl", &[3, 2, 1], Some(0)), "fcntl(3, F_SETFD, FD_CLOEXEC) = 0");
+    let owner = p().at(A, [2, 0, 0, 0, 7, 0, 0, 0]);
+    assert_eq!(line(owner, "fcntl", &[3, 15, A], Some(0)), "fcntl(3, F_SETOWN_EX, {type=F_OWNER_PGRP, pid=7}) = 0");
     let lock = p().at(A, [1, 0, 0, 0, 0, 0, 0, 0]).words(A + 8, &[0, 10, 0]);
     assert_eq!(
         line(lock, "fcntl", &[3, 6, A], Some(0)),

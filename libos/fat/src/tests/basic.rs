@@ -225,7 +225,7 @@ fn attributes() {
     let p = fs.p.lookup(AT_FDCWD, b"/f", true).unwrap();
     assert_eq!(fs.p.link(p, AT_FDCWD, b"/l"), Err(Errno::EPERM));
     fs.put("/g", b"");
-    assert_eq!(fs.p.rename(AT_FDCWD, b"/f", AT_FDCWD, b"/g", 2), Err(Errno::EINVAL));
+    assert_eq!(fs.p.rename(AT_FDCWD, b"/f", AT_FDCWD, b"/g", RenameFlags::EXCHANGE), Err(Errno::EINVAL));
     assert_eq!(fs.open("/a:b", OpenFlags::RDWR | OpenFlags::CREAT).err(), Some(Errno::EINVAL));
     fs.put("/dots...", b"");
     assert_eq!(fs.get("/dots").unwrap(), b"");

@@ -54,7 +54,7 @@ fn step(fs: &Fs, name: &str, m: &mut Model, random: &mut Random, max: u64) {
             }
             _ => {
                 let end = at + n as u64;
-                fs.inode(name).unwrap().allocate(0, at, n as u64).unwrap();
+                fs.inode(name).unwrap().allocate(libos_base::abi::FallocateMode::empty(), at, n as u64).unwrap();
                 if m.data.len() < end as usize {
                     m.data.resize(end as usize, 0);
                 }

@@ -10,7 +10,7 @@ mod power_cut;
 use crate::{FatInode, Refused, Volume};
 use fatfs::{FatType, FormatVolumeOptions, IoBase, Read, Seek, SeekFrom, Write};
 use libos_base::Result;
-use libos_base::abi::OpenFlags;
+use libos_base::abi::{OpenFlags, RenameFlags};
 use libos_base::block::{BlockDevice, mem::MemDisk};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
@@ -142,7 +142,7 @@ impl Fs {
         self.p.unlink(AT_FDCWD, path.as_bytes(), true)
     }
     pub fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.p.rename(AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), 0)
+        self.p.rename(AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), RenameFlags::empty())
     }
     pub fn inode(&self, path: &str) -> Result<Arc<dyn Inode>> {
         Ok(self.p.lookup(AT_FDCWD, path.as_bytes(), true)?.inode().clone())

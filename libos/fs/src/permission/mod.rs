@@ -31,7 +31,7 @@ pub trait Rules: Sync {
     /// Whether it may be opened so; O_NOATIME is the owner's.
     fn open(&self, inode: &dyn Inode, flags: OpenFlags, fresh: bool) -> Result<()>;
     /// EPERM unless it is the program's own.
-    fn owns(&self, inode: &dyn Inode) -> Result<()>;
+    fn owns(&self, what: &Stat) -> Result<()>;
     /// Whether `what` may be taken out of `dir`: EACCES, and EPERM in a sticky directory.
     fn remove(&self, dir: &dyn Inode, what: &dyn Inode) -> Result<()>;
     /// EPERM unless others' files may be given this name.
@@ -102,8 +102,8 @@ pub(crate) fn open(inode: &Arc<dyn Inode>, flags: OpenFlags, fresh: bool) -> Res
     rules().map_or(Ok(()), |r| r.open(&**inode, flags, fresh))
 }
 /// See [`Rules::owns`].
-pub(crate) fn owns(inode: &Arc<dyn Inode>) -> Result<()> {
-    rules().map_or(Ok(()), |r| r.owns(&**inode))
+pub fn owns(f: &dyn FileLike) -> Result<()> {
+    rules().map_or(Ok(()), |r| r.owns(&f.stat()?))
 }
 /// Before content changes. See [`Rules::modified`].
 pub fn modified(inode: &Arc<dyn Inode>) -> Result<()> {

@@ -3,23 +3,11 @@
 use super::Process;
 use crate::dentry::Path;
 use crate::inode::{SetAttr, StatFs};
-use crate::notify::event;
 use crate::permission::{self, Who};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use libos_base::abi::{Stat, Timespec, mode::*};
+use libos_base::abi::{AtFlags, InotifyMask, Stat, Timespec, mode::*};
 use libos_base::{Errno, Result};
-
-/// Flags of the `*at` family (linux/fcntl.h).
-pub mod at {
-    pub const SYMLINK_NOFOLLOW: u32 = 0x100;
-    pub const EACCESS: u32 = 0x200;
-    pub const REMOVEDIR: u32 = 0x200;
-    pub const SYMLINK_FOLLOW: u32 = 0x400;
-    pub const NO_AUTOMOUNT: u32 = 0x800;
-    pub const EMPTY_PATH: u32 = 0x1000;
-    pub const STATX_SYNC: u32 = 0x6000;
-}
 
 /// Attributes, and what only `statx` shows.
 pub struct StatAt {
@@ -32,17 +20,23 @@ pub struct StatAt {
 
 impl Process {
     /// `newfstatat`.
-    pub fn stat(&self, dirfd: i32, path: &[u8], flags: u32) -> Result<StatAt> {
-        if flags & !(at::SYMLINK_NOFOLLOW | at::NO_AUTOMOUNT | at::EMPTY_PATH | at::STATX_SYNC) != 0 {
+    pub fn stat(&self, dirfd: i32, path: &[u8], flags: AtFlags) -> Result<StatAt> {
+        const KNOWN: AtFlags = AtFlags::SYMLINK_NOFOLLOW
+            .union(AtFlags::NO_AUTOMOUNT)
+            .union(AtFlags::EMPTY_PATH)
+            .union(AtFlags::STATX_FORCE_SYNC)
+            .union(AtFlags::STATX_DONT_SYNC);
+        let empty = flags.contains(AtFlags::EMPTY_PATH);
+        if !KNOWN.contains(flags) {
             return Err(Errno::EINVAL);
         }
-        if path.is_empty() && flags & at::EMPTY_PATH != 0 && dirfd >= 0 {
+        if path.is_empty() && empty && dirfd >= 0 {
             let f = self.fds.get_any(dirfd)?;
             let path = self.path_of(dirfd).ok();
             let mount_root = path.as_ref().is_some_and(is_mount_root);
             return Ok(StatAt { stat: f.stat()?, mount_root, born: path.and_then(|p| p.inode().born()) });
         }
-        let p = self.lookup_at(dirfd, path, flags & at::SYMLINK_NOFOLLOW == 0, flags & at::EMPTY_PATH != 0)?;
+        let p = self.lookup_at(dirfd, path, !flags.contains(AtFlags::SYMLINK_NOFOLLOW), empty)?;
         Ok(StatAt { stat: p.inode().stat()?, mount_root: is_mount_root(&p), born: p.inode().born() })
     }
 
@@ -56,9 +50,9 @@ impl Process {
         crate::notify::at(
             &path.dentry,
             match (attr.atime.is_some(), attr.mtime.is_some()) {
-                (true, false) if only_times => event::ACCESS,
-                (false, true) if only_times => event::MODIFY,
-                _ => event::ATTRIB,
+                (true, false) if only_times => InotifyMask::ACCESS,
+                (false, true) if only_times => InotifyMask::MODIFY,
+                _ => InotifyMask::ATTRIB,
             },
         );
         Ok(())
@@ -89,7 +83,6 @@ impl Process {
         }
         Ok(())
     }
-    /// `truncate`.
     pub fn truncate(&self, path: &[u8], len: u64) -> Result<()> {
         let p = self.lookup(super::AT_FDCWD, path, true)?;
         if p.inode().kind() == S_IFREG {
@@ -106,7 +99,6 @@ impl Process {
         }
         p.inode().readlink()
     }
-    /// `statfs`.
     pub fn statfs(&self, path: &Path) -> StatFs {
         const ST_RDONLY: i64 = 1;
         const ST_VALID: i64 = 0x20;

@@ -7,22 +7,15 @@ use super::open::entry_name;
 use super::walk::{Last, owned};
 use crate::dentry::{Children, Dentry, Name, Path};
 use crate::inode::{Inode, New, Rename};
-use crate::notify::{self, event};
+use crate::notify;
 use crate::permission;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
-use libos_base::abi::mode::*;
+use libos_base::abi::{InotifyMask, RenameFlags, mode::*};
 use libos_base::cred::cap;
 use libos_base::sync::{Mutex, MutexGuard, class};
 use libos_base::{Errno, Result};
-
-/// Flags of `renameat2`.
-pub mod rename_flags {
-    pub const NOREPLACE: u32 = 1;
-    pub const EXCHANGE: u32 = 2;
-    pub const WHITEOUT: u32 = 4;
-}
 
 static RENAME: Mutex<()> = Mutex::new(class::RENAME, ());
 
@@ -43,7 +36,7 @@ pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -
     let name = real_name(dir, name)?;
     let d = Dentry::new(Some(dir.dentry.clone()), name.clone(), inode)?;
     names.insert(name.clone(), d.clone());
-    notify::entry(dir, &name, &d.inode, event::CREATE, 0);
+    notify::entry(dir, &name, &d.inode, InotifyMask::CREATE, 0);
     Ok(d)
 }
 
@@ -134,8 +127,8 @@ impl Process {
         let d = Dentry::new(Some(e.dir.dentry.clone()), name.clone(), from.inode().clone())?;
         e.dir.inode().link(&name, from.inode())?;
         names.insert(name.clone(), d);
-        notify::object(from.inode(), event::ATTRIB);
-        notify::entry(&e.dir, &name, from.inode(), event::CREATE, 0);
+        notify::object(from.inode(), InotifyMask::ATTRIB);
+        notify::entry(&e.dir, &name, from.inode(), InotifyMask::CREATE, 0);
         Ok(())
     }
 
@@ -158,9 +151,9 @@ impl Process {
         e.dir.inode().unlink(&e.name, &d.inode)?;
         names.remove(&d.name());
         d.set_removed();
-        notify::object(&d.inode, event::ATTRIB);
+        notify::object(&d.inode, InotifyMask::ATTRIB);
         notify::gone(&d);
-        notify::entry(&e.dir, &e.name, &d.inode, event::DELETE, 0);
+        notify::entry(&e.dir, &e.name, &d.inode, InotifyMask::DELETE, 0);
         Ok(())
     }
     fn rmdir(&self, dirfd: i32, path: &[u8]) -> Result<()> {
@@ -191,19 +184,17 @@ impl Process {
         names.remove(&d.name());
         d.set_removed();
         notify::gone(&d);
-        notify::entry(&dir, &name, &d.inode, event::DELETE, 0);
+        notify::entry(&dir, &name, &d.inode, InotifyMask::DELETE, 0);
         Ok(())
     }
 
     /// `renameat2`.
-    pub fn rename(&self, from_fd: i32, from: &[u8], to_fd: i32, to: &[u8], flags: u32) -> Result<()> {
-        use rename_flags::*;
-        let exchange = flags & EXCHANGE != 0;
-        if flags & !(NOREPLACE | EXCHANGE) != 0 || exchange && flags & NOREPLACE != 0 {
+    pub fn rename(&self, from_fd: i32, from: &[u8], to_fd: i32, to: &[u8], flags: RenameFlags) -> Result<()> {
+        if !matches!(flags, RenameFlags::NOREPLACE | RenameFlags::EXCHANGE) && !flags.is_empty() {
             return Err(Errno::EINVAL);
         }
         let old = self.entry(from_fd, from, Errno::EBUSY)?;
-        let here = if flags & NOREPLACE != 0 { Errno::EEXIST } else { Errno::EBUSY };
+        let here = if flags == RenameFlags::NOREPLACE { Errno::EEXIST } else { Errno::EBUSY };
         let new = self.entry(to_fd, to, here)?;
         if !Arc::ptr_eq(&old.dir.mount, &new.dir.mount) {
             return Err(Errno::EXDEV);
@@ -254,11 +245,11 @@ fn lock_two<'a>(a: &'a Arc<Dentry>, b: &'a Arc<Dentry>) -> Result<(Guard<'a>, Op
 fn rename_locked(
     old: &Entry,
     new: &Entry,
-    flags: u32,
+    flags: RenameFlags,
     from: &mut Children,
     mut to: Option<&mut Children>,
 ) -> Result<()> {
-    let exchange = flags & rename_flags::EXCHANGE != 0;
+    let exchange = flags == RenameFlags::EXCHANGE;
     let what = old.dir.dentry.lookup_in(from, &old.name)?;
     let other = match new.dir.dentry.lookup_in(to.as_deref_mut().unwrap_or(from), &new.name) {
         Ok(d) => Some(d),
@@ -267,7 +258,7 @@ fn rename_locked(
     };
     // The same entry under a name that differs in case: it changes its name.
     let other = other.filter(|o| !Arc::ptr_eq(o, &what) || *what.name() == *new.name);
-    if flags & rename_flags::NOREPLACE != 0 && other.is_some() {
+    if flags == RenameFlags::NOREPLACE && other.is_some() {
         return Err(Errno::EEXIST);
     }
     if exchange && other.is_none() {
@@ -364,13 +355,13 @@ fn rename_locked(
     what.set_place(new.dir.dentry.clone(), new_name);
     moved(old, new, &what.inode);
     if let Some(o) = other.as_ref().filter(|_| !exchange) {
-        notify::object(&o.inode, event::ATTRIB);
+        notify::object(&o.inode, InotifyMask::ATTRIB);
     }
-    notify::object(&what.inode, event::MOVE_SELF);
+    notify::object(&what.inode, InotifyMask::MOVE_SELF);
     match &other {
         Some(o) if exchange => {
             moved(new, old, &o.inode);
-            notify::object(&o.inode, event::MOVE_SELF);
+            notify::object(&o.inode, InotifyMask::MOVE_SELF);
         }
         Some(o) => notify::gone(o),
         None => {}
@@ -382,6 +373,6 @@ fn rename_locked(
 fn moved(from: &Entry, to: &Entry, what: &Arc<dyn Inode>) {
     static COOKIE: AtomicU32 = AtomicU32::new(1);
     let cookie = COOKIE.fetch_add(1, Ordering::Relaxed);
-    notify::entry(&from.dir, &from.name, what, event::MOVED_FROM, cookie);
-    notify::entry(&to.dir, &to.name, what, event::MOVED_TO, cookie);
+    notify::entry(&from.dir, &from.name, what, InotifyMask::MOVED_FROM, cookie);
+    notify::entry(&to.dir, &to.name, what, InotifyMask::MOVED_TO, cookie);
 }

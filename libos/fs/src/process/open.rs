@@ -4,11 +4,11 @@ use super::walk::Last;
 use super::{AT_FDCWD, Process};
 use crate::dentry::{self, Dentry, Path};
 use crate::inode::New;
-use crate::notify::{self, event};
+use crate::notify;
 use crate::openfile::OpenFile;
 use crate::permission;
 use alloc::sync::Arc;
-use libos_base::abi::{OpenFlags, mode::*};
+use libos_base::abi::{InotifyMask, OpenFlags, ResolveFlags, mode::*};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result};
 
@@ -18,10 +18,17 @@ const TMPFILE_BIT: u32 = OpenFlags::TMPFILE.bits() & !OpenFlags::DIRECTORY.bits(
 impl Process {
     /// `openat`: the new description, without a descriptor.
     pub fn open(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
-        self.open_by(dirfd, path, flags, mode, 0)
+        self.open_by(dirfd, path, flags, mode, ResolveFlags::empty())
     }
-    /// `openat2`: under [`resolve`](super::resolve) rules.
-    fn open_by(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32, rules: u32) -> Result<Arc<dyn FileLike>> {
+    /// `openat2`: under these rules.
+    fn open_by(
+        &self,
+        dirfd: i32,
+        path: &[u8],
+        flags: OpenFlags,
+        mode: u32,
+        rules: ResolveFlags,
+    ) -> Result<Arc<dyn FileLike>> {
         let mut flags = flags;
         if flags.contains(OpenFlags::PATH) {
             // All others are ignored (open(2)).
@@ -127,10 +134,10 @@ impl Process {
             return Ok(f);
         }
         let file = OpenFile::new(at.clone(), flags)?;
-        notify::at(&at.dentry, event::OPEN);
+        notify::at(&at.dentry, InotifyMask::OPEN);
         if flags.contains(OpenFlags::TRUNC) && regular && !fresh {
             crate::openfile::set_len(inode, 0)?;
-            notify::at(&at.dentry, event::MODIFY);
+            notify::at(&at.dentry, InotifyMask::MODIFY);
         }
         Ok(file)
     }
@@ -152,10 +159,10 @@ impl Process {
 
     /// Opens and gives it a descriptor. The descriptor is taken first: at the limit nothing is created.
     pub fn open_fd(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<i32> {
-        self.open_fd_by(dirfd, path, flags, mode, 0)
+        self.open_fd_by(dirfd, path, flags, mode, ResolveFlags::empty())
     }
-    /// The same under [`resolve`](super::resolve) rules.
-    pub fn open_fd_by(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32, rules: u32) -> Result<i32> {
+    /// The same under these rules.
+    pub fn open_fd_by(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32, rules: ResolveFlags) -> Result<i32> {
         let fd = self.fds.reserve()?;
         let file = self.open_by(dirfd, path, flags, mode, rules)?;
         Ok(fd.install(file, flags.contains(OpenFlags::CLOEXEC)))

@@ -9,7 +9,7 @@ use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use libos_base::abi::mode::S_IFLNK;
+use libos_base::abi::{ResolveFlags, mode::S_IFLNK};
 use libos_base::user::PATH_MAX;
 use libos_base::{Errno, Result};
 
@@ -34,31 +34,22 @@ pub struct Walk<'a> {
     links: u32,
     /// The last component has a slash behind it: it must be a directory.
     pub slash: bool,
-    /// [`resolve`] bits.
-    rules: u32,
+    /// What it may do.
+    rules: ResolveFlags,
 }
 
-/// What a walk may do (RESOLVE_*, linux/openat2.h).
-pub mod resolve {
-    pub const NO_XDEV: u32 = 1;
-    pub const NO_MAGICLINKS: u32 = 2;
-    pub const NO_SYMLINKS: u32 = 4;
-    pub const BENEATH: u32 = 8;
-    pub const IN_ROOT: u32 = 16;
-    /// Walks read no disks for long: they are what this asks for.
-    pub const CACHED: u32 = 32;
-    pub const ALL: u32 = 63;
-    /// Not a program's to say: permissions are those of the real user (`access`).
-    pub const REAL: u32 = 1 << 31;
-}
+/// Not a program's to say: permissions are those of the real user (`access`).
+pub const REAL: ResolveFlags = ResolveFlags::from_bits_retain(1 << 63);
+/// What keeps a walk below the directory that it starts at.
+const APART: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::IN_ROOT);
 
 impl Process {
     /// Starts a walk. ENOENT for the empty path.
     pub fn walk<'a>(&self, dirfd: i32, path: &'a [u8]) -> Result<Walk<'a>> {
-        self.walk_by(dirfd, path, 0)
+        self.walk_by(dirfd, path, ResolveFlags::empty())
     }
-    /// The same under [`resolve`] rules.
-    pub fn walk_by<'a>(&self, dirfd: i32, path: &'a [u8], rules: u32) -> Result<Walk<'a>> {
+    /// The same under these rules.
+    pub fn walk_by<'a>(&self, dirfd: i32, path: &'a [u8], rules: ResolveFlags) -> Result<Walk<'a>> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
@@ -66,9 +57,9 @@ impl Process {
             return Err(Errno::ENAMETOOLONG);
         }
         let p = self.places()?;
-        let apart = rules & (resolve::BENEATH | resolve::IN_ROOT) != 0;
+        let apart = rules.intersects(APART);
         let at = match path[0] {
-            b'/' if rules & resolve::BENEATH != 0 => return Err(Errno::EXDEV),
+            b'/' if rules.contains(ResolveFlags::BENEATH) => return Err(Errno::EXDEV),
             b'/' if !apart => p.root.clone(),
             _ if dirfd == AT_FDCWD => p.cwd,
             _ => {
@@ -88,10 +79,10 @@ impl Process {
     }
     /// As `lookup`; an empty path means the descriptor itself when `empty` (AT_EMPTY_PATH).
     pub fn lookup_at(&self, dirfd: i32, path: &[u8], follow: bool, empty: bool) -> Result<Path> {
-        self.lookup_by(dirfd, path, follow, empty, 0)
+        self.lookup_by(dirfd, path, follow, empty, ResolveFlags::empty())
     }
-    /// The same under [`resolve`] rules.
-    pub fn lookup_by(&self, dirfd: i32, path: &[u8], follow: bool, empty: bool, rules: u32) -> Result<Path> {
+    /// The same under these rules.
+    pub fn lookup_by(&self, dirfd: i32, path: &[u8], follow: bool, empty: bool, rules: ResolveFlags) -> Result<Path> {
         if !path.is_empty() || !empty {
             return self.walk_by(dirfd, path, rules)?.resolve(follow);
         }
@@ -110,7 +101,7 @@ impl Walk<'_> {
     }
 
     fn who(&self) -> Who {
-        if self.rules & resolve::REAL != 0 { Who::Real } else { Who::Fs }
+        if self.rules.contains(REAL) { Who::Real } else { Who::Fs }
     }
 
     /// Goes to the directory of the last component.
@@ -134,7 +125,7 @@ impl Walk<'_> {
             match &text[start..end] {
                 b"." => {}
                 b".." => {
-                    if self.rules & resolve::BENEATH != 0 && self.at.same(&self.root) {
+                    if self.rules.contains(ResolveFlags::BENEATH) && self.at.same(&self.root) {
                         return Err(Errno::EXDEV);
                     }
                     let above = self.at.parent(&self.root);
@@ -171,7 +162,7 @@ impl Walk<'_> {
     }
     /// EXDEV when going to `to` would leave the mount and must not.
     pub fn check_mount(&self, to: &Path) -> Result<()> {
-        if self.rules & resolve::NO_XDEV != 0 && !Arc::ptr_eq(&self.at.mount, &to.mount) {
+        if self.rules.contains(ResolveFlags::NO_XDEV) && !Arc::ptr_eq(&self.at.mount, &to.mount) {
             return Err(Errno::EXDEV);
         }
         Ok(())
@@ -179,19 +170,19 @@ impl Walk<'_> {
     /// Follows the symbolic link `link` in the current directory.
     pub fn follow(&mut self, link: &Arc<Dentry>) -> Result<()> {
         self.links += 1;
-        if self.links > LINKS_MAX || self.rules & resolve::NO_SYMLINKS != 0 {
+        if self.links > LINKS_MAX || self.rules.contains(ResolveFlags::NO_SYMLINKS) {
             return Err(Errno::ELOOP);
         }
         match link.inode.follow()? {
-            Follow::Object(_) if self.rules & resolve::NO_MAGICLINKS != 0 => return Err(Errno::ELOOP),
-            Follow::Object(_) if self.rules & (resolve::BENEATH | resolve::IN_ROOT) != 0 => return Err(Errno::EXDEV),
+            Follow::Object(_) if self.rules.contains(ResolveFlags::NO_MAGICLINKS) => return Err(Errno::ELOOP),
+            Follow::Object(_) if self.rules.intersects(APART) => return Err(Errno::EXDEV),
             Follow::Object(p) => self.enter(p)?,
             Follow::Text(mut t) => {
                 if t.is_empty() {
                     return Err(Errno::ENOENT);
                 }
                 if t[0] == b'/' {
-                    if self.rules & resolve::BENEATH != 0 {
+                    if self.rules.contains(ResolveFlags::BENEATH) {
                         return Err(Errno::EXDEV);
                     }
                     let root = self.root.clone();

@@ -9,9 +9,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, Ordering};
-use libos_base::abi::{OpenFlags, Stat};
-use libos_base::file::FileLike;
+use libos_base::abi::{OpenFlags, Stat, Whence};
+use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result};
@@ -24,7 +23,7 @@ struct Snapshot {
     of_process: bool,
     content: Mutex<Vec<u8>>,
     pos: Mutex<u64>,
-    flags: AtomicU32,
+    description: Description,
 }
 
 /// Opens the content of `node`, for a thread if it is one's; `of_process`: it tells of the process.
@@ -35,9 +34,9 @@ pub(super) fn open(
     tid: Option<u32>,
     of_process: bool,
 ) -> Result<Arc<dyn FileLike>> {
-    let flags = AtomicU32::new(flags.bits() & (OpenFlags::NONBLOCK.bits() | 3));
+    let description = Description::new(flags);
     let (content, pos) = (Mutex::new(class::SNAPSHOT, Vec::new()), Mutex::new(class::FILE_POSITION, 0));
-    Ok(try_arc(Snapshot { path: path.clone(), node, tid, of_process, content, pos, flags })?)
+    Ok(try_arc(Snapshot { path: path.clone(), node, tid, of_process, content, pos, description })?)
 }
 
 impl Snapshot {
@@ -78,6 +77,9 @@ fn write_setting(src: &mut Source<'_>, set: fn(u64) -> Result<()>) -> Result<usi
 }
 
 impl FileLike for Snapshot {
+    fn description(&self) -> &Description {
+        &self.description
+    }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
         let mut pos = self.pos.lock();
         let n = self.read_at(*pos, dst)?;
@@ -113,14 +115,14 @@ impl FileLike for Snapshot {
         let start = usize::try_from(pos).unwrap_or(usize::MAX).min(content.len());
         dst.put(&content[start..])
     }
-    fn seek(&self, offset: i64, whence: u32) -> Result<u64> {
+    fn seek(&self, offset: i64, whence: Whence) -> Result<u64> {
         let mut pos = self.pos.lock();
         let from = match whence {
-            0 => 0,
-            1 => *pos as i64,
+            Whence::SET => 0,
+            Whence::CUR => *pos as i64,
             _ if self.is_sequence() || *self.path.dentry.name() == *b"environ" => return Err(Errno::EINVAL),
             // They say that they are empty.
-            2 => 0,
+            Whence::END => 0,
             _ => return Err(Errno::ENXIO),
         };
         *pos = from.checked_add(offset).and_then(|p| u64::try_from(p).ok()).ok_or(Errno::EINVAL)?;
@@ -135,12 +137,6 @@ impl FileLike for Snapshot {
     fn gives_splice(&self) -> bool {
         self.has_readiness()
     }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
-    }
-    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
-        crate::eventfd::set_anon_flags(&self.flags, flags)
-    }
     fn stat(&self) -> Result<Stat> {
         self.path.inode().stat()
     }
@@ -149,11 +145,5 @@ impl FileLike for Snapshot {
     }
     fn describe(&self) -> String {
         crate::openfile::describe(&self.path)
-    }
-}
-
-impl Drop for Snapshot {
-    fn drop(&mut self) {
-        libos_base::file::ended(self);
     }
 }

@@ -6,6 +6,7 @@
 use super::RamFs;
 use crate::inode::{At, Extent};
 use alloc::sync::Arc;
+use libos_base::abi::FallocateMode;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
@@ -244,23 +245,21 @@ impl Data {
     }
 
     /// `fallocate`: mode 0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE [| KEEP_SIZE].
-    pub fn allocate(&self, mode: u32, pos: u64, len: u64) -> Result<()> {
-        const KEEP: u32 = 1;
-        const PUNCH: u32 = 2;
-        const ZERO: u32 = 0x10;
+    pub fn allocate(&self, mode: FallocateMode, pos: u64, len: u64) -> Result<()> {
+        let keep = mode.contains(FallocateMode::KEEP_SIZE);
         let end = pos.checked_add(len).filter(|&e| e <= MAX_SIZE).ok_or(Errno::EFBIG)?;
         let _w = self.writer.lock();
-        match mode & !KEEP {
-            0 => {}
-            PUNCH if mode & KEEP != 0 => return self.zero(pos, end.min(self.size()), true),
-            ZERO => self.zero(pos, end.min(self.size()), false)?,
+        match mode - FallocateMode::KEEP_SIZE {
+            m if m.is_empty() => {}
+            FallocateMode::PUNCH_HOLE if keep => return self.zero(pos, end.min(self.size()), true),
+            FallocateMode::ZERO_RANGE => self.zero(pos, end.min(self.size()), false)?,
             _ => return Err(Errno::EOPNOTSUPP),
         }
         // Pages are charged now, so that a later write cannot run out of space.
         for index in pos / PAGE..end.div_ceil(PAGE) {
             self.page(index).map_err(|_| Errno::ENOSPC)?;
         }
-        if mode & KEEP == 0 {
+        if !keep {
             let mut i = self.inner.lock();
             i.len = i.len.max(end);
         }

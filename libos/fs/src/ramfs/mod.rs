@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use data::Data;
-use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
+use libos_base::abi::{FallocateMode, OpenFlags, Stat, Timespec, mode::*};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
@@ -338,7 +338,7 @@ impl Inode for RamInode {
         self.modified();
         Ok(())
     }
-    fn allocate(&self, mode: u32, pos: u64, len: u64) -> Result<()> {
+    fn allocate(&self, mode: FallocateMode, pos: u64, len: u64) -> Result<()> {
         self.data()?.allocate(mode, pos, len)?;
         self.modified();
         Ok(())

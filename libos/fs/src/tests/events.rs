@@ -1,10 +1,11 @@
 //! poll, select, epoll.
 
 use super::*;
-use crate::epoll::{Epoll, Event, op};
+use crate::epoll::Epoll;
 use crate::eventfd::EventFd;
 use crate::pipe::pipe;
 use crate::poll::{PollFd, Sets};
+use libos_base::abi::{EpollEvent, EpollFlags, EpollOperation, EventfdFlags};
 use libos_base::thread::FOREVER;
 use libos_base::time::after;
 use std::thread;
@@ -18,11 +19,11 @@ const ET: u32 = 1 << 31;
 const ONESHOT: u32 = 1 << 30;
 const EXCLUSIVE: u32 = 1 << 28;
 
-fn ev(events: u32, data: u64) -> Event {
-    Event { events, data }
+fn ev(events: u32, data: u64) -> EpollEvent {
+    EpollEvent { events, data }
 }
 fn eventfd() -> File {
-    EventFd::new(0, OpenFlags::NONBLOCK.bits()).unwrap()
+    EventFd::new(0, EventfdFlags::NONBLOCK).unwrap()
 }
 fn bump(f: &File) {
     write(f, &1u64.to_ne_bytes()).unwrap();
@@ -45,44 +46,44 @@ fn now(e: &Epoll) -> Vec<(u32, u64)> {
 
 #[test]
 fn level_edge_oneshot() {
-    let e = Epoll::new(0).unwrap();
+    let e = Epoll::new(EpollFlags::empty()).unwrap();
     let f = eventfd();
-    e.ctl(op::ADD, 5, &f, ev(IN, 77)).unwrap();
-    assert_eq!(err(e.ctl(op::ADD, 5, &f, ev(IN, 77))), Errno::EEXIST);
+    e.ctl(EpollOperation::ADD, 5, &f, ev(IN, 77)).unwrap();
+    assert_eq!(err(e.ctl(EpollOperation::ADD, 5, &f, ev(IN, 77))), Errno::EEXIST);
     assert_eq!(now(&e), []);
     bump(&f);
     assert_eq!((now(&e), now(&e)), (vec![(IN, 77)], vec![(IN, 77)]));
-    e.ctl(op::MOD, 5, &f, ev(IN | ET, 78)).unwrap();
+    e.ctl(EpollOperation::MOD, 5, &f, ev(IN | ET, 78)).unwrap();
     assert_eq!((now(&e), now(&e)), (vec![(IN, 78)], vec![]));
     bump(&f);
     assert_eq!((now(&e), now(&e)), (vec![(IN, 78)], vec![]));
-    e.ctl(op::MOD, 5, &f, ev(IN | ONESHOT, 79)).unwrap();
+    e.ctl(EpollOperation::MOD, 5, &f, ev(IN | ONESHOT, 79)).unwrap();
     assert_eq!(now(&e), [(IN, 79)]);
     bump(&f);
     assert_eq!(now(&e), []);
-    e.ctl(op::MOD, 5, &f, ev(IN | OUT | ONESHOT, 80)).unwrap();
+    e.ctl(EpollOperation::MOD, 5, &f, ev(IN | OUT | ONESHOT, 80)).unwrap();
     assert_eq!(now(&e), [(IN | OUT, 80)]);
-    e.ctl(op::DEL, 5, &f, Event::default()).unwrap();
+    e.ctl(EpollOperation::DEL, 5, &f, EpollEvent::default()).unwrap();
     bump(&f);
     assert_eq!(now(&e), []);
-    assert_eq!(err(e.ctl(op::DEL, 5, &f, Event::default())), Errno::ENOENT);
-    assert_eq!(err(e.ctl(op::MOD, 5, &f, ev(IN, 0))), Errno::ENOENT);
-    assert_eq!(err(e.ctl(9, 5, &f, ev(IN, 0))), Errno::EINVAL);
+    assert_eq!(err(e.ctl(EpollOperation::DEL, 5, &f, EpollEvent::default())), Errno::ENOENT);
+    assert_eq!(err(e.ctl(EpollOperation::MOD, 5, &f, ev(IN, 0))), Errno::ENOENT);
+    assert_eq!(err(e.ctl(EpollOperation(9), 5, &f, ev(IN, 0))), Errno::EINVAL);
     // One of two ready ones goes: the other is still reported once.
     let g = eventfd();
     bump(&g);
-    e.ctl(op::ADD, 5, &f, ev(IN, 1)).unwrap();
-    e.ctl(op::ADD, 6, &g, ev(IN, 2)).unwrap();
-    e.ctl(op::DEL, 5, &f, Event::default()).unwrap();
+    e.ctl(EpollOperation::ADD, 5, &f, ev(IN, 1)).unwrap();
+    e.ctl(EpollOperation::ADD, 6, &g, ev(IN, 2)).unwrap();
+    e.ctl(EpollOperation::DEL, 5, &f, EpollEvent::default()).unwrap();
     assert_eq!(now(&e), [(IN, 2)]);
 }
 
 #[test]
 fn hang_up_needs_no_asking() {
-    let e = Epoll::new(0).unwrap();
-    let (r, w) = pipe(OpenFlags::NONBLOCK).unwrap();
+    let e = Epoll::new(EpollFlags::empty()).unwrap();
+    let (r, w) = pipe(true).unwrap();
     let r: File = r;
-    e.ctl(op::ADD, 1, &r, ev(0, 1)).unwrap();
+    e.ctl(EpollOperation::ADD, 1, &r, ev(0, 1)).unwrap();
     drop(w);
     assert_eq!(now(&e), [(HUP, 1)]);
 }
@@ -90,30 +91,34 @@ fn hang_up_needs_no_asking() {
 #[test]
 fn what_cannot_be_added() {
     let p = process();
-    let e = Epoll::new(0).unwrap();
+    let e = Epoll::new(EpollFlags::empty()).unwrap();
     for path in ["/etc/passwd", "/etc", "/dev/null"] {
         let f = open(&p, path, RD).unwrap();
-        assert_eq!(err(e.ctl(op::ADD, 1, &f, ev(IN, 0))), Errno::EPERM, "{path}");
+        assert_eq!(err(e.ctl(EpollOperation::ADD, 1, &f, ev(IN, 0))), Errno::EPERM, "{path}");
     }
     let me: File = e.clone();
-    assert_eq!(err(e.ctl(op::ADD, 1, &me, ev(IN, 0))), Errno::EINVAL);
+    assert_eq!(err(e.ctl(EpollOperation::ADD, 1, &me, ev(IN, 0))), Errno::EINVAL);
     let f = eventfd();
-    assert_eq!(err(e.ctl(op::ADD, 1, &f, ev(IN | EXCLUSIVE | ONESHOT, 0))), Errno::EINVAL);
-    e.ctl(op::ADD, 1, &f, ev(IN | EXCLUSIVE, 0)).unwrap();
-    assert_eq!(err(e.ctl(op::MOD, 1, &f, ev(IN, 0))), Errno::EINVAL);
-    assert_eq!(err(Epoll::new(1)), Errno::EINVAL);
+    assert_eq!(err(e.ctl(EpollOperation::ADD, 1, &f, ev(IN | EXCLUSIVE | ONESHOT, 0))), Errno::EINVAL);
+    e.ctl(EpollOperation::ADD, 1, &f, ev(IN | EXCLUSIVE, 0)).unwrap();
+    assert_eq!(err(e.ctl(EpollOperation::MOD, 1, &f, ev(IN, 0))), Errno::EINVAL);
+    assert_eq!(err(Epoll::new(EpollFlags::from_bits_retain(1))), Errno::EINVAL);
 }
 
 #[test]
 fn epolls_nest_but_not_in_circles() {
-    let (a, b, c) = (Epoll::new(0).unwrap(), Epoll::new(0).unwrap(), Epoll::new(0).unwrap());
+    let (a, b, c) = (
+        Epoll::new(EpollFlags::empty()).unwrap(),
+        Epoll::new(EpollFlags::empty()).unwrap(),
+        Epoll::new(EpollFlags::empty()).unwrap(),
+    );
     let (fa, fb): (File, File) = (a.clone(), b.clone());
-    c.ctl(op::ADD, 1, &fb, ev(IN, 3)).unwrap();
-    b.ctl(op::ADD, 1, &fa, ev(IN, 2)).unwrap();
+    c.ctl(EpollOperation::ADD, 1, &fb, ev(IN, 3)).unwrap();
+    b.ctl(EpollOperation::ADD, 1, &fa, ev(IN, 2)).unwrap();
     let fc: File = c.clone();
-    assert_eq!(err(a.ctl(op::ADD, 1, &fc, ev(IN, 1))), Errno::ELOOP);
+    assert_eq!(err(a.ctl(EpollOperation::ADD, 1, &fc, ev(IN, 1))), Errno::ELOOP);
     let f = eventfd();
-    a.ctl(op::ADD, 1, &f, ev(IN, 1)).unwrap();
+    a.ctl(EpollOperation::ADD, 1, &f, ev(IN, 1)).unwrap();
     assert_eq!(now(&c), []);
     bump(&f);
     assert_eq!((now(&c), now(&b), now(&a)), (vec![(IN, 3)], vec![(IN, 2)], vec![(IN, 1)]));
@@ -123,14 +128,14 @@ fn epolls_nest_but_not_in_circles() {
 
 #[test]
 fn a_chain_of_epolls_ends_in_whatever_order_it_is_made() {
-    let chain = || (0..7).map(|_| Epoll::new(0).unwrap()).collect::<Vec<_>>();
+    let chain = || (0..7).map(|_| Epoll::new(EpollFlags::empty()).unwrap()).collect::<Vec<_>>();
     let link = |outer: &Arc<Epoll>, inner: &Arc<Epoll>, op| {
         let file: File = inner.clone();
         outer.ctl(op, 1, &file, ev(IN, 1))
     };
     let longest = |order: &[usize]| {
         let c = chain();
-        order.iter().map(|&n| link(&c[n], &c[n + 1], op::ADD).is_ok()).collect::<Vec<_>>()
+        order.iter().map(|&n| link(&c[n], &c[n + 1], EpollOperation::ADD).is_ok()).collect::<Vec<_>>()
     };
     // Four links, five epolls, as on Linux.
     assert_eq!(longest(&[0, 1, 2, 3, 4, 5]), [true, true, true, true, false, true]);
@@ -139,19 +144,19 @@ fn a_chain_of_epolls_ends_in_whatever_order_it_is_made() {
     // A link that is gone counts no more.
     let c = chain();
     for n in 0..4 {
-        link(&c[n], &c[n + 1], op::ADD).unwrap();
+        link(&c[n], &c[n + 1], EpollOperation::ADD).unwrap();
     }
-    assert_eq!(err(link(&c[4], &c[5], op::ADD)), Errno::ELOOP);
-    link(&c[0], &c[1], op::DEL).unwrap();
-    link(&c[4], &c[5], op::ADD).unwrap();
+    assert_eq!(err(link(&c[4], &c[5], EpollOperation::ADD)), Errno::ELOOP);
+    link(&c[0], &c[1], EpollOperation::DEL).unwrap();
+    link(&c[4], &c[5], EpollOperation::ADD).unwrap();
 }
 
 #[test]
 fn the_last_close_ends_a_registration() {
-    let e = Epoll::new(0).unwrap();
+    let e = Epoll::new(EpollFlags::empty()).unwrap();
     let f = eventfd();
     bump(&f);
-    e.ctl(op::ADD, 7, &f, ev(IN, 1)).unwrap();
+    e.ctl(EpollOperation::ADD, 7, &f, ev(IN, 1)).unwrap();
     let dup = f.clone();
     drop(f);
     // A duplicate keeps it, as on Linux.
@@ -162,9 +167,9 @@ fn the_last_close_ends_a_registration() {
     for i in 0..10_000 {
         let f = eventfd();
         bump(&f);
-        e.ctl(op::ADD, 7, &f, ev(IN | ET, i)).unwrap();
+        e.ctl(EpollOperation::ADD, 7, &f, ev(IN | ET, i)).unwrap();
         if i % 3 == 0 {
-            e.ctl(op::DEL, 7, &f, Event::default()).unwrap();
+            e.ctl(EpollOperation::DEL, 7, &f, EpollEvent::default()).unwrap();
         } else if i % 3 == 1 {
             assert_eq!(now(&e), [(IN, i)]);
         }
@@ -174,10 +179,10 @@ fn the_last_close_ends_a_registration() {
 
 #[test]
 fn batches_and_fairness() {
-    let e = Epoll::new(0).unwrap();
+    let e = Epoll::new(EpollFlags::empty()).unwrap();
     let files: Vec<File> = (0..100).map(|_| eventfd()).collect();
     for (i, f) in files.iter().enumerate() {
-        e.ctl(op::ADD, i as i32, f, ev(IN, i as u64)).unwrap();
+        e.ctl(EpollOperation::ADD, i as i32, f, ev(IN, i as u64)).unwrap();
         bump(f);
     }
     // More than one batch: each once.
@@ -192,9 +197,9 @@ fn batches_and_fairness() {
 
 #[test]
 fn waiting_threads_are_woken() {
-    let e = Epoll::new(0).unwrap();
+    let e = Epoll::new(EpollFlags::empty()).unwrap();
     let f = eventfd();
-    e.ctl(op::ADD, 1, &f, ev(IN | ET, 9)).unwrap();
+    e.ctl(EpollOperation::ADD, 1, &f, ev(IN | ET, 9)).unwrap();
     let start = Instant::now();
     assert_eq!(wait(&e, 1, 30_000_000), []);
     assert!(start.elapsed() >= Duration::from_millis(30));
@@ -209,9 +214,9 @@ fn waiting_threads_are_woken() {
 
 #[test]
 fn many_threads_lose_no_event() {
-    let e = Epoll::new(0).unwrap();
-    let f: File = EventFd::new(0, OpenFlags::NONBLOCK.bits() | crate::eventfd::SEMAPHORE).unwrap();
-    e.ctl(op::ADD, 1, &f, ev(IN, 0)).unwrap();
+    let e = Epoll::new(EpollFlags::empty()).unwrap();
+    let f: File = EventFd::new(0, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap();
+    e.ctl(EpollOperation::ADD, 1, &f, ev(IN, 0)).unwrap();
     let threads: Vec<_> = (0..4)
         .map(|_| {
             let (e, f) = (e.clone(), f.clone());
@@ -233,7 +238,7 @@ fn many_threads_lose_no_event() {
 #[test]
 fn poll_reports_and_waits() {
     let p = Arc::new(process());
-    let (r, w) = pipe(RD).unwrap();
+    let (r, w) = pipe(false).unwrap();
     let (r, w) = (p.fds.add(r, false).unwrap(), p.fds.add(w, false).unwrap());
     let fd = |fd, events| PollFd { fd, events, revents: 0xff };
     let mut fds = [fd(r, 1), fd(w, 4), fd(-1, 1), fd(99, 1)];
@@ -254,7 +259,7 @@ fn poll_reports_and_waits() {
 #[test]
 fn select_keeps_what_is_ready() {
     let p = process();
-    let (r, w) = pipe(RD).unwrap();
+    let (r, w) = pipe(false).unwrap();
     let (r, w) = (p.fds.add(r, false).unwrap(), p.fds.add(w, false).unwrap());
     let bits = |fds: &[i32]| Some(vec![fds.iter().fold(0u64, |m, fd| m | 1 << fd)]);
     let mut s = Sets { read: bits(&[r]), write: bits(&[w]), except: bits(&[r, w]) };

@@ -1,9 +1,10 @@
 //! Content of files.
 
 use super::*;
-use crate::openfile::{OpenFile, place, resize, whence};
+use crate::openfile::{OpenFile, place, resize};
 use crate::permission::Who;
 use crate::transfer::{self, Place};
+use libos_base::abi::{FallocateMode, Whence};
 use libos_base::layout::PAGE_SIZE;
 
 #[test]
@@ -11,16 +12,16 @@ fn positions_append_and_sparse_files() {
     let p = process();
     let f = open(&p, "/f", create()).unwrap();
     write(&f, b"hello").unwrap();
-    assert_eq!(f.seek(10_000, whence::SET).unwrap(), 10_000);
+    assert_eq!(f.seek(10_000, Whence::SET).unwrap(), 10_000);
     write(&f, b"far").unwrap();
     assert_eq!(f.stat().unwrap().size, 10_003);
     assert_eq!(f.stat().unwrap().blocks, 16);
     assert_eq!(read_at(&f, 3, 6).unwrap(), b"lo\0\0\0\0");
-    assert_eq!(f.seek(-3, whence::END).unwrap(), 10_000);
+    assert_eq!(f.seek(-3, Whence::END).unwrap(), 10_000);
     assert_eq!(read(&f, 100).unwrap(), b"far");
     assert_eq!(read(&f, 100).unwrap(), b"");
-    assert_eq!(err(f.seek(-1, whence::SET)), Errno::EINVAL);
-    assert_eq!(err(f.seek(0, 9)), Errno::EINVAL);
+    assert_eq!(err(f.seek(-1, Whence::SET)), Errno::EINVAL);
+    assert_eq!(err(f.seek(0, Whence(9))), Errno::EINVAL);
     let a = open(&p, "/f", RW | OpenFlags::APPEND).unwrap();
     write(&a, b"!").unwrap();
     assert_eq!(a.write_at(0, &mut Source::kernel(b"?")).unwrap(), 1);
@@ -37,16 +38,16 @@ fn seek_data_and_hole() {
         f.write_at(at * page, &mut Source::kernel(b"data")).unwrap();
     }
     let seek = |at: u64, w| f.seek(at as i64, w);
-    assert_eq!(seek(0, whence::DATA).unwrap(), 10 * page);
-    assert_eq!(seek(10 * page + 5, whence::DATA).unwrap(), 10 * page + 5);
-    assert_eq!(seek(11 * page, whence::DATA).unwrap(), 200 * page);
-    assert_eq!(seek(0, whence::HOLE).unwrap(), 0);
-    assert_eq!(seek(10 * page, whence::HOLE).unwrap(), 11 * page);
-    assert_eq!(seek(200 * page, whence::HOLE).unwrap(), 200 * page + 4);
-    assert_eq!(err(seek(200 * page + 4, whence::DATA)), Errno::ENXIO);
+    assert_eq!(seek(0, Whence::DATA).unwrap(), 10 * page);
+    assert_eq!(seek(10 * page + 5, Whence::DATA).unwrap(), 10 * page + 5);
+    assert_eq!(seek(11 * page, Whence::DATA).unwrap(), 200 * page);
+    assert_eq!(seek(0, Whence::HOLE).unwrap(), 0);
+    assert_eq!(seek(10 * page, Whence::HOLE).unwrap(), 11 * page);
+    assert_eq!(seek(200 * page, Whence::HOLE).unwrap(), 200 * page + 4);
+    assert_eq!(err(seek(200 * page + 4, Whence::DATA)), Errno::ENXIO);
     resize(place(&*f).unwrap(), 1 << 50).unwrap();
-    assert_eq!(err(seek(201 * page, whence::DATA)), Errno::ENXIO);
-    assert_eq!(seek(201 * page, whence::HOLE).unwrap(), 201 * page);
+    assert_eq!(err(seek(201 * page, Whence::DATA)), Errno::ENXIO);
+    assert_eq!(seek(201 * page, Whence::HOLE).unwrap(), 201 * page);
 }
 
 #[test]
@@ -64,14 +65,14 @@ fn truncation_leaves_zeros() {
     assert_eq!(read_at(&f, 0, 9999).unwrap(), want);
     let inode = file.path.inode();
     write(&f, b"").unwrap();
-    inode.allocate(0, 0, 20_000).unwrap();
+    inode.allocate(FallocateMode::from_bits_retain(0), 0, 20_000).unwrap();
     assert_eq!(f.stat().unwrap().size, 20_000);
-    inode.allocate(3, 10, 50).unwrap();
+    inode.allocate(FallocateMode::from_bits_retain(3), 10, 50).unwrap();
     assert_eq!(read_at(&f, 8, 4).unwrap(), [7, 7, 0, 0]);
     assert_eq!(read_at(&f, 59, 2).unwrap(), [0, 7]);
-    inode.allocate(1, 0, 30_000).unwrap();
+    inode.allocate(FallocateMode::from_bits_retain(1), 0, 30_000).unwrap();
     assert_eq!(f.stat().unwrap().size, 20_000);
-    assert_eq!(err(inode.allocate(8, 0, 4096)), Errno::EOPNOTSUPP);
+    assert_eq!(err(inode.allocate(FallocateMode::from_bits_retain(8), 0, 4096)), Errno::EOPNOTSUPP);
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn punched_pages_are_free_unless_mapped() {
     f.write_at(0, &mut Source::kernel(&[7; 8 * PAGE_SIZE])).unwrap();
     let mapped = f.map_page(3, true).unwrap().unwrap();
     let inode = place(&*f).unwrap().inode();
-    inode.allocate(3, 100, 6 * PAGE_SIZE as u64).unwrap();
+    inode.allocate(FallocateMode::from_bits_retain(3), 100, 6 * PAGE_SIZE as u64).unwrap();
     // Of pages 0 to 6 the first and the last were punched in part.
     assert_eq!(free_pages(&fs), free - 4);
     let mut b = [1; 8];
@@ -127,7 +128,7 @@ fn punched_pages_are_free_unless_mapped() {
     assert_eq!(read_at(&f, 3 * PAGE_SIZE as u64 + 5, 4).unwrap(), b"seen");
     assert_eq!(read_at(&f, 100, 5).unwrap(), [0; 5]);
     assert_eq!((read_at(&f, 99, 1).unwrap(), read_at(&f, 6 * PAGE_SIZE as u64 + 100, 1).unwrap()), (vec![7], vec![7]));
-    inode.allocate(0x10, 0, 8 * PAGE_SIZE as u64).unwrap();
+    inode.allocate(FallocateMode::from_bits_retain(0x10), 0, 8 * PAGE_SIZE as u64).unwrap();
     assert_eq!(free_pages(&fs), free - 8);
 }
 
@@ -142,14 +143,14 @@ fn sendfile_and_copy_file_range() {
     want.resize(210_000, 0);
     let dst = open(&p, "/dst", create()).unwrap();
     assert_eq!(transfer::send(&*dst, &*src, Place::Current, 100).unwrap(), 100);
-    assert_eq!(src.seek(0, whence::CUR).unwrap(), 100);
+    assert_eq!(src.seek(0, Whence::CUR).unwrap(), 100);
     let mut pos = 100;
     assert_eq!(transfer::send(&*dst, &*src, Place::Offset(&mut pos), 1 << 30).unwrap(), 209_900);
-    assert_eq!((pos, src.seek(0, whence::CUR).unwrap()), (210_000, 100));
+    assert_eq!((pos, src.seek(0, Whence::CUR).unwrap()), (210_000, 100));
     assert_eq!(read_at(&dst, 0, 300_000).unwrap(), want);
     assert_eq!(transfer::send(&*dst, &*src, Place::Offset(&mut pos), 10).unwrap(), 0);
     // Into a pipe that takes only part of it.
-    let (r, w) = crate::pipe::pipe(OpenFlags::NONBLOCK).unwrap();
+    let (r, w) = crate::pipe::pipe(true).unwrap();
     let mut pos = 4096;
     assert_eq!(transfer::send(&*w, &*src, Place::Offset(&mut pos), 1 << 20).unwrap(), 65536);
     assert_eq!(err(transfer::send(&*w, &*src, Place::Offset(&mut pos), 1)), Errno::EAGAIN);
@@ -194,7 +195,7 @@ fn random_operations_agree_with_a_model() {
                     model.resize(at, 0);
                 }
                 3 if len > 0 => {
-                    file.path.inode().allocate(3, at as u64, len as u64).unwrap();
+                    file.path.inode().allocate(FallocateMode::from_bits_retain(3), at as u64, len as u64).unwrap();
                     let end = (at + len).min(model.len());
                     if at < end {
                         model[at..end].fill(0);

@@ -13,7 +13,7 @@ use crate::inode::FileSystem;
 use crate::process::{AT_FDCWD, Process};
 use crate::ramfs::RamFs;
 use crate::{Path, inode, mount, root};
-use libos_base::abi::{OpenFlags, Stat, mode::S_IFDIR};
+use libos_base::abi::{AtFlags, OpenFlags, RenameFlags, Stat, mode::S_IFDIR};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::{Errno, Result};
@@ -39,6 +39,9 @@ fn free_pages(fs: &RamFs) -> u64 {
 const RD: OpenFlags = OpenFlags::empty();
 const RW: OpenFlags = OpenFlags::RDWR;
 
+/// A rename as all are.
+const NONE: RenameFlags = RenameFlags::empty();
+
 fn create() -> OpenFlags {
     OpenFlags::RDWR | OpenFlags::CREAT
 }
@@ -55,12 +58,12 @@ fn get(p: &Process, path: &str) -> Result<String> {
     p.read_file(path.as_bytes()).map(|b| String::from_utf8(b).unwrap())
 }
 fn stat(p: &Process, path: &str) -> Result<Stat> {
-    p.stat(AT_FDCWD, path.as_bytes(), crate::process::at::SYMLINK_NOFOLLOW).map(|s| s.stat)
+    p.stat(AT_FDCWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).map(|s| s.stat)
 }
 fn symlink(p: &Process, target: &str, path: &str) {
     p.symlink(target.as_bytes(), AT_FDCWD, path.as_bytes()).unwrap();
 }
-fn rename(p: &Process, from: &str, to: &str, flags: u32) -> Result<()> {
+fn rename(p: &Process, from: &str, to: &str, flags: RenameFlags) -> Result<()> {
     p.rename(AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), flags)
 }
 fn unlink(p: &Process, path: &str) -> Result<()> {

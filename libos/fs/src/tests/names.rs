@@ -1,7 +1,6 @@
 //! mkdir, link, unlink, rename, getdents.
 
 use super::*;
-use crate::process::rename_flags::{EXCHANGE, NOREPLACE, WHITEOUT};
 
 #[test]
 fn links_count() {
@@ -63,23 +62,23 @@ fn rename_of_files() {
     put(&p, "/a", "a");
     put(&p, "/b", "b");
     let open_b = open(&p, "/b", RD).unwrap();
-    rename(&p, "/a", "/b", 0).unwrap();
+    rename(&p, "/a", "/b", NONE).unwrap();
     assert_eq!((get(&p, "/b").unwrap(), err(stat(&p, "/a"))), ("a".into(), Errno::ENOENT));
     assert_eq!((read(&open_b, 9).unwrap(), open_b.stat().unwrap().nlink), (b"b".to_vec(), 0));
     put(&p, "/a", "2");
-    assert_eq!(err(rename(&p, "/a", "/b", NOREPLACE)), Errno::EEXIST);
-    rename(&p, "/a", "/c", NOREPLACE).unwrap();
-    rename(&p, "/b", "/c", EXCHANGE).unwrap();
+    assert_eq!(err(rename(&p, "/a", "/b", RenameFlags::NOREPLACE)), Errno::EEXIST);
+    rename(&p, "/a", "/c", RenameFlags::NOREPLACE).unwrap();
+    rename(&p, "/b", "/c", RenameFlags::EXCHANGE).unwrap();
     assert_eq!((get(&p, "/b").unwrap(), get(&p, "/c").unwrap()), ("2".into(), "a".into()));
-    assert_eq!(err(rename(&p, "/b", "/none", EXCHANGE)), Errno::ENOENT);
-    assert_eq!(err(rename(&p, "/b", "/c", EXCHANGE | NOREPLACE)), Errno::EINVAL);
-    assert_eq!(err(rename(&p, "/b", "/c", WHITEOUT)), Errno::EINVAL);
-    assert_eq!(err(rename(&p, "/none", "/c", 0)), Errno::ENOENT);
-    assert_eq!(err(rename(&p, "/b", "/new/", 0)), Errno::ENOTDIR);
-    rename(&p, "/b", "/b", 0).unwrap();
+    assert_eq!(err(rename(&p, "/b", "/none", RenameFlags::EXCHANGE)), Errno::ENOENT);
+    assert_eq!(err(rename(&p, "/b", "/c", RenameFlags::EXCHANGE | RenameFlags::NOREPLACE)), Errno::EINVAL);
+    assert_eq!(err(rename(&p, "/b", "/c", RenameFlags::WHITEOUT)), Errno::EINVAL);
+    assert_eq!(err(rename(&p, "/none", "/c", NONE)), Errno::ENOENT);
+    assert_eq!(err(rename(&p, "/b", "/new/", NONE)), Errno::ENOTDIR);
+    rename(&p, "/b", "/b", NONE).unwrap();
     // Two names of one file: both stay.
     p.link(p.lookup(AT_FDCWD, b"/b", false).unwrap(), AT_FDCWD, b"/b2").unwrap();
-    rename(&p, "/b", "/b2", 0).unwrap();
+    rename(&p, "/b", "/b2", NONE).unwrap();
     assert_eq!(stat(&p, "/b").unwrap().nlink, 2);
 }
 
@@ -92,20 +91,23 @@ fn rename_of_directories() {
     put(&p, "/full/f", "");
     put(&p, "/file", "");
     p.chdir(b"/x/y/z").unwrap();
-    assert_eq!(err(rename(&p, "/x", "/x/y/in", 0)), Errno::EINVAL);
-    assert_eq!(err(rename(&p, "/x", "/x", EXCHANGE).and(rename(&p, "/x/y/z", "/x", 0))), Errno::ENOTEMPTY);
-    assert_eq!(err(rename(&p, "/x/y", "/full", 0)), Errno::ENOTEMPTY);
-    assert_eq!(err(rename(&p, "/x/y", "/file", 0)), Errno::ENOTDIR);
-    assert_eq!(err(rename(&p, "/file", "/e", 0)), Errno::EISDIR);
-    assert_eq!(err(rename(&p, "/x/.", "/q", 0)), Errno::EBUSY);
-    assert_eq!(err(rename(&p, "/x", "/x/y/z", EXCHANGE)), Errno::EINVAL);
-    rename(&p, "/x/y", "/e", 0).unwrap();
+    assert_eq!(err(rename(&p, "/x", "/x/y/in", NONE)), Errno::EINVAL);
+    assert_eq!(
+        err(rename(&p, "/x", "/x", RenameFlags::EXCHANGE).and(rename(&p, "/x/y/z", "/x", NONE))),
+        Errno::ENOTEMPTY
+    );
+    assert_eq!(err(rename(&p, "/x/y", "/full", NONE)), Errno::ENOTEMPTY);
+    assert_eq!(err(rename(&p, "/x/y", "/file", NONE)), Errno::ENOTDIR);
+    assert_eq!(err(rename(&p, "/file", "/e", NONE)), Errno::EISDIR);
+    assert_eq!(err(rename(&p, "/x/.", "/q", NONE)), Errno::EBUSY);
+    assert_eq!(err(rename(&p, "/x", "/x/y/z", RenameFlags::EXCHANGE)), Errno::EINVAL);
+    rename(&p, "/x/y", "/e", NONE).unwrap();
     assert_eq!(p.getcwd().unwrap(), b"/e/z");
     assert_eq!((stat(&p, "/x").unwrap().nlink, stat(&p, "/e").unwrap().nlink), (2, 3));
     assert_eq!(list(&p, "/x", 4096), [".", ".."]);
-    rename(&p, "/e/", "/moved/", 0).unwrap();
+    rename(&p, "/e/", "/moved/", NONE).unwrap();
     assert_eq!(p.getcwd().unwrap(), b"/moved/z");
-    rename(&p, "/moved/z", "/file", EXCHANGE).unwrap();
+    rename(&p, "/moved/z", "/file", RenameFlags::EXCHANGE).unwrap();
     assert_eq!(p.getcwd().unwrap(), b"/file");
     assert_eq!(stat(&p, "/moved").unwrap().nlink, 2);
 }
@@ -138,7 +140,7 @@ fn directory_offsets_are_stable() {
     }
     let want: Vec<String> = (seen + 50..300).map(|i| i.to_string()).chain(["late".into()]).collect();
     assert_eq!(rest, want);
-    f.seek(0, 0).unwrap();
+    f.seek(0, libos_base::abi::Whence::SET).unwrap();
     assert_eq!(names_of(&dir.read_dir(100).unwrap())[..2], [".", ".."]);
     for n in want {
         unlink(&p, &format!("/d/{n}")).unwrap();
@@ -160,12 +162,12 @@ fn renames_and_removals_race_without_deadlock() {
             std::thread::spawn(move || {
                 for i in 0..2000 {
                     let _ = match (i + t) % 6 {
-                        0 => rename(&p, "/r/a/c", "/r/b/c", 0),
-                        1 => rename(&p, "/r/b/c", "/r/a/c", 0),
-                        2 => rename(&p, "/r/a", "/r/b", EXCHANGE),
+                        0 => rename(&p, "/r/a/c", "/r/b/c", NONE),
+                        1 => rename(&p, "/r/b/c", "/r/a/c", NONE),
+                        2 => rename(&p, "/r/a", "/r/b", RenameFlags::EXCHANGE),
                         3 => rmdir(&p, "/r/b/c").and_then(|()| p.mkdir(AT_FDCWD, b"/r/a/c", 0o777)),
-                        4 => rename(&p, "/r/b", "/r/a/c/d", 0),
-                        _ => rename(&p, "/r/a/c/d", "/r/b", 0),
+                        4 => rename(&p, "/r/b", "/r/a/c/d", NONE),
+                        _ => rename(&p, "/r/a/c/d", "/r/b", NONE),
                     };
                 }
             })

@@ -5,20 +5,21 @@ use crate::eventfd::EventFd;
 use crate::locks::{self, Lock, Owner};
 use crate::openfile::OpenFile;
 use crate::pipe::{PIPE_BUF, pipe};
+use libos_base::abi::{EventfdFlags, Whence};
 use libos_base::poll::Events;
 use std::thread;
 use std::time::Duration;
 
 type File = Arc<dyn FileLike>;
 
-fn ends(flags: OpenFlags) -> (File, File) {
-    let (r, w) = pipe(flags).unwrap();
+fn ends(nonblock: bool) -> (File, File) {
+    let (r, w) = pipe(nonblock).unwrap();
     (r, w)
 }
 
 #[test]
 fn bytes_in_order_and_hang_up() {
-    let (r, w) = ends(OpenFlags::NONBLOCK);
+    let (r, w) = ends(true);
     assert_eq!(err(read(&r, 1)), Errno::EAGAIN);
     assert_eq!(r.poll(None), Events::empty());
     write(&w, b"hello").unwrap();
@@ -26,11 +27,11 @@ fn bytes_in_order_and_hang_up() {
     assert_eq!(read(&r, 2).unwrap(), b"he");
     write(&w, b" world").unwrap();
     assert_eq!(read(&r, 99).unwrap(), b"llo world");
-    assert_eq!(err(r.seek(0, 0)), Errno::ESPIPE);
+    assert_eq!(err(r.seek(0, Whence::SET)), Errno::ESPIPE);
     drop(w);
     assert_eq!(r.poll(None), Events::HUP);
     assert_eq!(read(&r, 99).unwrap(), b"");
-    let (r, w) = ends(RD);
+    let (r, w) = ends(false);
     drop(r);
     assert_eq!(err(write(&w, b"x")), Errno::EPIPE);
     assert!(w.poll(None).contains(Events::ERR));
@@ -38,7 +39,7 @@ fn bytes_in_order_and_hang_up() {
 
 #[test]
 fn small_writes_are_atomic() {
-    let (r, w) = ends(OpenFlags::NONBLOCK);
+    let (r, w) = ends(true);
     let mut total = 0;
     while let Ok(n) = write(&w, &[1; 3000]) {
         assert_eq!(n, 3000);
@@ -61,7 +62,7 @@ fn small_writes_are_atomic() {
 
 #[test]
 fn blocking_both_ways() {
-    let (r, w) = ends(RD);
+    let (r, w) = ends(false);
     let writer = thread::spawn(move || {
         let data: Vec<u8> = (0..300_000u32).map(|i| i as u8).collect();
         assert_eq!(write(&w, &data).unwrap(), data.len());
@@ -80,7 +81,7 @@ fn blocking_both_ways() {
 
 #[test]
 fn capacity() {
-    let (r, w) = pipe(OpenFlags::NONBLOCK).unwrap();
+    let (r, w) = pipe(true).unwrap();
     let (rf, wf): (File, File) = (r.clone(), w.clone());
     assert_eq!(r.capacity(), 65536);
     assert_eq!(w.set_capacity(5000), Ok(8192));
@@ -117,7 +118,7 @@ fn fifos_wait_for_each_other() {
 
 #[test]
 fn eventfd_counts() {
-    let f: File = EventFd::new(3, OpenFlags::NONBLOCK.bits()).unwrap();
+    let f: File = EventFd::new(3, EventfdFlags::NONBLOCK).unwrap();
     assert_eq!(read(&f, 8).unwrap(), 3u64.to_ne_bytes());
     assert_eq!(err(read(&f, 8)), Errno::EAGAIN);
     assert_eq!(err(read(&f, 7)), Errno::EINVAL);
@@ -125,11 +126,11 @@ fn eventfd_counts() {
     assert_eq!(err(write(&f, &1u64.to_ne_bytes())), Errno::EAGAIN);
     assert_eq!(err(write(&f, &u64::MAX.to_ne_bytes())), Errno::EINVAL);
     assert_eq!(f.poll(None) & (Events::IN | Events::OUT), Events::IN);
-    let s: File = EventFd::new(2, OpenFlags::NONBLOCK.bits() | crate::eventfd::SEMAPHORE).unwrap();
+    let s: File = EventFd::new(2, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap();
     assert_eq!(read(&s, 8).unwrap(), 1u64.to_ne_bytes());
     assert_eq!(read(&s, 8).unwrap(), 1u64.to_ne_bytes());
     assert_eq!(err(read(&s, 8)), Errno::EAGAIN);
-    assert_eq!(err(EventFd::new(0, 2)), Errno::EINVAL);
+    assert_eq!(err(EventFd::new(0, EventfdFlags::from_bits_retain(2))), Errno::EINVAL);
 }
 
 #[test]

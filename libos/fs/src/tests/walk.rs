@@ -58,7 +58,7 @@ fn symbolic_links() {
     assert_eq!(err(p.readlink(AT_FDCWD, b"/d")), Errno::EINVAL);
     assert_eq!(stat(&p, "/rel").unwrap().size, 1);
     // A slash behind a link follows it; behind a link to a file it is an error.
-    assert_eq!(p.stat(AT_FDCWD, b"/rel/", 0x100).unwrap().stat.mode & 0o170000, S_IFDIR);
+    assert_eq!(p.stat(AT_FDCWD, b"/rel/", AtFlags::SYMLINK_NOFOLLOW).unwrap().stat.mode & 0o170000, S_IFDIR);
     assert_eq!(err(stat(&p, "/d/abs/")), Errno::ENOTDIR);
     assert_eq!(err(open(&p, "/d/abs", OpenFlags::NOFOLLOW)), Errno::ELOOP);
     assert_eq!(err(open(&p, "/dangling", create() | OpenFlags::EXCL)), Errno::EEXIST);
@@ -133,9 +133,9 @@ fn mounts_and_chroot() {
     assert_eq!(p.getcwd().unwrap(), b"/dev/shm");
     assert_eq!(get(&p, "../../etc/hostname").unwrap(), "unibody\n");
     assert_eq!(err(rmdir(&p, "/dev")), Errno::EBUSY);
-    assert_eq!(err(rename(&p, "/dev", "/dev2", 0)), Errno::EBUSY);
+    assert_eq!(err(rename(&p, "/dev", "/dev2", NONE)), Errno::EBUSY);
     put(&p, "/dev/shm/x", "");
-    assert_eq!(err(rename(&p, "/dev/shm/x", "/x", 0)), Errno::EXDEV);
+    assert_eq!(err(rename(&p, "/dev/shm/x", "/x", NONE)), Errno::EXDEV);
     mkdir(&p, "/jail");
     put(&p, "/jail/f", "inside");
     p.chroot(b"/jail").unwrap();

@@ -9,9 +9,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::{OpenFlags, Stat};
-use libos_base::file::FileLike;
+use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Watcher, block_on};
 use libos_base::thread::FOREVER;
@@ -22,20 +21,15 @@ pub struct TtyFile {
     pub(super) tty: Arc<Tty>,
     /// How it was opened; none for the standard streams.
     path: Option<Path>,
-    flags: AtomicU32,
+    description: Description,
 }
 
-const CHANGEABLE: u32 = OpenFlags::APPEND.bits() | OpenFlags::NONBLOCK.bits() | OpenFlags::ASYNC.bits();
 const TENTH: u64 = time::NS / 10;
 
 impl TtyFile {
     /// A new description.
     pub fn new(tty: Arc<Tty>, path: Option<Path>, flags: OpenFlags) -> Result<Arc<Self>> {
-        let flags = AtomicU32::new(flags.bits() & (CHANGEABLE | 3 | OpenFlags::LARGEFILE.bits()));
-        try_arc(Self { tty, path, flags })
-    }
-    fn nonblock(&self) -> bool {
-        self.flags().contains(OpenFlags::NONBLOCK)
+        try_arc(Self { tty, path, description: Description::new(flags) })
     }
 
     /// What is there now: `None` when a read has to wait for `least` bytes or a line.
@@ -54,7 +48,7 @@ impl TtyFile {
     fn read_raw(&self, min: usize, tenths: u64, buf: &mut [u8]) -> Result<usize> {
         let readable = &self.tty.readable;
         let wait = |deadline, least, buf: &mut [u8]| {
-            block_on(readable, self.nonblock(), deadline, Errno::ETIMEDOUT, || self.take(least, buf))
+            block_on(readable, self.description.nonblock(), deadline, Errno::ETIMEDOUT, || self.take(least, buf))
         };
         let least = min.min(buf.len());
         match (min, tenths) {
@@ -81,6 +75,12 @@ fn none_in_time(e: Errno) -> Result<usize> {
 }
 
 impl FileLike for TtyFile {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+    fn refused_flags(&self) -> OpenFlags {
+        OpenFlags::DIRECT | OpenFlags::ASYNC
+    }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
         let want = dst.left().min(super::line::SIZE);
         if want == 0 {
@@ -91,7 +91,9 @@ impl FileLike for TtyFile {
         buf.resize(want, 0);
         let settings = self.tty.state.lock().settings;
         let n = if settings.l(l::ICANON) {
-            block_on(&self.tty.readable, self.nonblock(), FOREVER, Errno::EAGAIN, || self.take(1, &mut buf))?
+            block_on(&self.tty.readable, self.description.nonblock(), FOREVER, Errno::EAGAIN, || {
+                self.take(1, &mut buf)
+            })?
         } else {
             self.read_raw(settings.cc[v::MIN].into(), settings.cc[v::TIME].into(), &mut buf)?
         };
@@ -100,7 +102,7 @@ impl FileLike for TtyFile {
         dst.put(&buf[..n])
     }
     fn write(&self, src: &mut Source<'_>) -> Result<usize> {
-        self.tty.write(src, self.nonblock())
+        self.tty.write(src, self.description.nonblock())
     }
     fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
         if let Some(w) = watcher {
@@ -125,14 +127,6 @@ impl FileLike for TtyFile {
         self.tty.readable.remove(watcher);
         self.tty.stream.pollee().remove(watcher);
     }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
-    }
-    fn set_flags(&self, flags: OpenFlags) -> Result<()> {
-        let kept = self.flags.load(Ordering::Relaxed) & !CHANGEABLE;
-        self.flags.store(kept | flags.bits() & CHANGEABLE, Ordering::Relaxed);
-        Ok(())
-    }
     fn stat(&self) -> Result<Stat> {
         match &self.path {
             Some(p) => p.inode().stat(),
@@ -150,11 +144,5 @@ impl FileLike for TtyFile {
             Some(p) => crate::openfile::describe(p),
             None => String::from("/dev/console"),
         }
-    }
-}
-
-impl Drop for TtyFile {
-    fn drop(&mut self) {
-        libos_base::file::ended(self);
     }
 }

@@ -7,13 +7,13 @@ mod server;
 mod tail;
 
 use crate::attach;
-use libos_base::abi::{OpenFlags, Stat};
+use libos_base::abi::{AtFlags, OpenFlags, RenameFlags, Stat};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::{Errno, Result};
 use libos_fs::mount::Mount;
 use libos_fs::openfile::OpenFile;
-use libos_fs::process::{AT_FDCWD, Process, at};
+use libos_fs::process::{AT_FDCWD, Process};
 use server::Server;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,10 +58,10 @@ impl Guest {
         self.p.read_file(path.as_bytes()).map(|b| String::from_utf8(b).unwrap())
     }
     fn stat(&self, path: &str) -> Result<Stat> {
-        self.p.stat(AT_FDCWD, path.as_bytes(), at::SYMLINK_NOFOLLOW).map(|s| s.stat)
+        self.p.stat(AT_FDCWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).map(|s| s.stat)
     }
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.p.rename(AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), 0)
+        self.p.rename(AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), RenameFlags::empty())
     }
     fn unlink(&self, path: &str) -> Result<()> {
         self.p.unlink(AT_FDCWD, path.as_bytes(), false)

@@ -1,7 +1,7 @@
 //! Names: directories, links, renames, and what happens behind our back.
 
 use super::*;
-use libos_base::abi::mode::*;
+use libos_base::abi::{Whence, mode::*};
 use libos_fs::inode::New;
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -79,7 +79,7 @@ fn renames() {
     assert_eq!((g.get("a/c/f"), one.stat().unwrap().size), ("o".into(), 1));
     assert_eq!(err(g.rename("/a", "/a/c/x")), Errno::EINVAL);
     g.put("x", "");
-    assert_eq!(err(g.p.rename(AT_FDCWD, b"/x", AT_FDCWD, b"/a/c/f", 2)), Errno::EINVAL);
+    assert_eq!(err(g.p.rename(AT_FDCWD, b"/x", AT_FDCWD, b"/a/c/f", RenameFlags::EXCHANGE)), Errno::EINVAL);
 }
 
 #[test]
@@ -108,13 +108,13 @@ fn many_entries_come_once_whatever_goes_meanwhile() {
             assert!(seen.insert(n));
         }
         if seen.len() > 1500 && half.is_none() {
-            half = Some((f.seek(0, 1).unwrap(), seen.len()));
+            half = Some((f.seek(0, Whence::CUR).unwrap(), seen.len()));
         }
     }
     assert_eq!(seen, want);
     let (at, read) = half.unwrap();
     want.iter().for_each(|n| g.put(n, ""));
-    f.seek(at as i64, 0).unwrap();
+    f.seek(at as i64, Whence::SET).unwrap();
     assert_eq!(list_open(&f, 2048).len(), want.len() - read);
     drop(f);
     // What was looked up is not kept for ever.

@@ -1,0 +1,88 @@
+//! What every open file description has, whatever kind of file it is of.
+
+use crate::abi::{FileOwner, OpenFlags};
+use crate::sync::Provider;
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
+
+/// Status flags, access mode, and who is sent signals. Each kind of file has one inside.
+#[derive(Debug)]
+pub struct Description {
+    flags: AtomicU32,
+    /// Type and number; numbers of 0 are nobody's.
+    owner: AtomicU64,
+    signal: AtomicI32,
+}
+
+/// What only means something to `open`; F_GETFL does not show it.
+const TRANSIENT: OpenFlags =
+    OpenFlags::CREAT.union(OpenFlags::EXCL).union(OpenFlags::NOCTTY).union(OpenFlags::TRUNC).union(OpenFlags::CLOEXEC);
+/// What F_SETFL changes, all else it ignores (SETFL_MASK of Linux).
+const CHANGEABLE: OpenFlags =
+    OpenFlags::APPEND.union(OpenFlags::NONBLOCK).union(OpenFlags::DIRECT).union(OpenFlags::NOATIME);
+
+/// Told the [`id`](Description::id) of each description that ends: locks go with it.
+pub static ON_END: Provider<fn(usize)> = Provider::new();
+
+impl Description {
+    /// Opened with these flags.
+    pub const fn new(flags: OpenFlags) -> Self {
+        let flags = AtomicU32::new(flags.difference(TRANSIENT).bits());
+        Self { flags, owner: AtomicU64::new(0), signal: AtomicI32::new(0) }
+    }
+    /// One that can be read and written, and waits unless `flags` have O_NONBLOCK.
+    pub const fn both_ways(flags: u32) -> Self {
+        Self::new(OpenFlags::RDWR.union(OpenFlags::NONBLOCK.intersection(OpenFlags::from_bits_retain(flags))))
+    }
+
+    /// O_* status flags, access mode included.
+    pub fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Relaxed))
+    }
+    /// O_NONBLOCK.
+    pub fn nonblock(&self) -> bool {
+        self.flags().contains(OpenFlags::NONBLOCK)
+    }
+    /// F_SETFL.
+    pub fn set_flags(&self, flags: OpenFlags) {
+        self.change(CHANGEABLE, flags);
+    }
+    /// FIONBIO.
+    pub fn set_nonblock(&self, on: bool) {
+        self.change(OpenFlags::NONBLOCK, if on { OpenFlags::NONBLOCK } else { OpenFlags::empty() });
+    }
+    fn change(&self, which: OpenFlags, to: OpenFlags) {
+        let changed = |old| Some(old & !which.bits() | (to & which).bits());
+        let _ = self.flags.fetch_update(Relaxed, Relaxed, changed);
+    }
+
+    /// F_GETOWN_EX.
+    pub fn owner(&self) -> FileOwner {
+        let both = self.owner.load(Relaxed);
+        FileOwner { kind: (both >> 32) as i32, pid: both as i32 }
+    }
+    /// F_SETOWN_EX.
+    pub fn set_owner(&self, owner: FileOwner) {
+        self.owner.store(u64::from(owner.kind as u32) << 32 | u64::from(owner.pid as u32), Relaxed);
+    }
+    /// F_GETSIG; 0 is SIGIO.
+    pub fn signal(&self) -> i32 {
+        self.signal.load(Relaxed)
+    }
+    /// F_SETSIG.
+    pub fn set_signal(&self, signal: i32) {
+        self.signal.store(signal, Relaxed);
+    }
+
+    /// A number that no other description has as long as this one is there.
+    pub fn id(&self) -> usize {
+        core::ptr::from_ref(self) as usize
+    }
+}
+
+impl Drop for Description {
+    fn drop(&mut self) {
+        if let Some(hook) = ON_END.get() {
+            hook(self.id());
+        }
+    }
+}
