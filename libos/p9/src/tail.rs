@@ -293,8 +293,20 @@ impl P9Fs {
     }
 
     /// Sends all that waits. Errors are kept for the writers.
+    ///
+    /// A file stays listed until what it had is sent, so that whoever else asks waits for that (the machine stops after the last
+    /// one), and it is asked with `io` held, as a writer lists it before it has put anything there.
     pub fn send_all(&self) {
-        let all = core::mem::take(&mut *self.delayed.lock());
-        all.iter().filter_map(Weak::upgrade).for_each(|file| file.settle());
+        let listed = self.delayed.lock().len();
+        for _ in 0..listed {
+            let Some(first) = self.delayed.lock().first().cloned() else { return };
+            let file = first.upgrade();
+            let _io = file.as_ref().map(|file| {
+                let io = file.io.lock();
+                file.send_tail_for_others();
+                io
+            });
+            self.delayed.lock().retain(|f| !f.ptr_eq(&first));
+        }
     }
 }

@@ -35,6 +35,8 @@ pub struct Server {
     pub opens: AtomicUsize,
     /// The next write fails, or only so many bytes are written.
     pub fail_write: Mutex<Option<Result<usize>>>,
+    /// Who holds this keeps writes from the folder.
+    pub writing: Mutex<()>,
     /// Changes every reply.
     pub spoil: Mutex<Option<Spoil>>,
 }
@@ -56,6 +58,7 @@ impl Server {
             fsyncs: AtomicUsize::new(0),
             opens: AtomicUsize::new(0),
             fail_write: Mutex::default(),
+            writing: Mutex::default(),
             spoil: Mutex::default(),
         }
     }
@@ -241,6 +244,7 @@ impl Server {
             kind::WRITE => {
                 let (fid, at, n) = (u32(r)?, r.u64().map_err(e)?, u32(r)? as usize);
                 assert_eq!(n, out.len());
+                let _writing = self.writing.lock().unwrap();
                 let n = match self.fail_write.lock().unwrap().take() {
                     Some(Err(e)) => return Err(io::Error::from_raw_os_error(e as i32)),
                     Some(Ok(n)) => n,

@@ -138,6 +138,30 @@ fn it_arrives_without_being_asked_for() {
 }
 
 #[test]
+fn a_sync_waits_for_what_another_thread_sends() {
+    let g = Guest::new();
+    let f = g.open("/log", append()).unwrap();
+    let all = until_delayed(&g, || {
+        write(&f, b"line\n").unwrap();
+        b"line\n".to_vec()
+    });
+    let before = g.server.messages.load(Ordering::Relaxed);
+    let held = g.server.writing.lock().unwrap();
+    while g.server.messages.load(Ordering::Relaxed) == before {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::scope(|s| {
+        let synced = s.spawn(|| {
+            f.downcast::<OpenFile>().unwrap().path.mount.fs.sync().unwrap();
+            g.get("log").len()
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        drop(held);
+        assert_eq!(synced.join().unwrap(), all.len());
+    });
+}
+
+#[test]
 fn errors_of_what_waited_are_told_once() {
     for told_by in ["write", "fsync", "close"] {
         let g = Guest::new();
