@@ -1,7 +1,7 @@
 use crate::mm::vma::{Flags, Kind, Prot, Vma, VmaMap};
 use alloc::sync::Arc;
 use libos_base::abi::{OpenFlags, Stat};
-use libos_base::file::FileLike;
+use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::rmap::Mappings;
@@ -11,7 +11,7 @@ const P: usize = PAGE_SIZE;
 const BASE: usize = 0x7f00_0000_0000;
 
 /// A description of a file; several can be of one.
-struct Open(Arc<Mappings>);
+struct Open(Description, Arc<Mappings>);
 
 impl FileLike for Open {
     fn read(&self, _: &mut Sink<'_>) -> Result<usize> {
@@ -20,17 +20,14 @@ impl FileLike for Open {
     fn write(&self, _: &mut Source<'_>) -> Result<usize> {
         Err(Errno::EINVAL)
     }
-    fn flags(&self) -> OpenFlags {
-        OpenFlags::empty()
-    }
-    fn set_flags(&self, _: OpenFlags) -> Result<()> {
-        Ok(())
+    fn description(&self) -> &Description {
+        &self.0
     }
     fn stat(&self) -> Result<Stat> {
         Err(Errno::EINVAL)
     }
     fn mappings(&self) -> Option<&Mappings> {
-        Some(&self.0)
+        Some(&self.1)
     }
     fn describe(&self) -> String {
         String::new()
@@ -38,7 +35,7 @@ impl FileLike for Open {
 }
 
 fn open(file: &Arc<Mappings>) -> Arc<dyn FileLike> {
-    Arc::new(Open(file.clone()))
+    Arc::new(Open(Description::new(OpenFlags::empty()), file.clone()))
 }
 
 /// Pages `pages` of the address space show the file from page `first` on.
