@@ -1,4 +1,5 @@
 //! Components: what an image has only if its program wants it.
+//! Floor: ground.
 //!
 //!     component!("disk", optional, wanted by [open, openat, openat2], starts start);
 //!

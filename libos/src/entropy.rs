@@ -1,4 +1,5 @@
 //! Randomness: a ChaCha20 generator, seeded from the processor's generator and virtio-rng, and from the processor again at each request.
+//! Floor: memory.
 
 use crate::arch::clock::counter;
 use crate::arch::cpu::{self, hardware_random};

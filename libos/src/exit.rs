@@ -1,4 +1,5 @@
 //! The end, of a thread, of the program, of the machine: output delivered, status told, power off.
+//! Floor: exit.
 
 use crate::arch::cpu;
 use crate::console::{self, control};

@@ -1,4 +1,5 @@
 //! What `/proc` says about this kernel.
+//! Floor: calls.
 
 use crate::arch::{clock, cpu, percpu};
 use crate::mm::vma::Prot;

@@ -1,4 +1,5 @@
 //! The kernel log: a ring of the last lines, and COM1.
+//! Floor: memory.
 
 use crate::arch::clock;
 use core::fmt::{self, Write};

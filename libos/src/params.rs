@@ -1,4 +1,5 @@
 //! Boot parameters from their three sources: the image's root, the initrd, the command line. Later ones win.
+//! Floor: ground.
 
 use alloc::string::String;
 use alloc::vec::Vec;

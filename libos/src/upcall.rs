@@ -1,4 +1,5 @@
 //! What the crates below ask of this one.
+//! Floor: answers.
 
 use crate::arch::fault::{Fault, PageFault};
 use crate::arch::upcall::{Entry, ExitContext};

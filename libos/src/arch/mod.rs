@@ -1,5 +1,6 @@
 //! The processor, the ground floor: it names nothing of the kernel. What entries, faults and interrupts lead to it asks of
 //! [`upcall`], which the top floor answers.
+//! Floor: ground.
 //!
 //! `CONTRACT.md` lists what an architecture gives. x86-64 is the only one; its names and its assembly stay in its folder, and
 //! the rest of the kernel says `arch::NAME`.

@@ -1,4 +1,5 @@
 //! The boot CPU's way from the image's base to the scheduler.
+//! Floor: start.
 
 use crate::arch::boot_info::BootInfo;
 use crate::arch::{self, clock, cpu, image, smp};

@@ -1,5 +1,6 @@
 //! The three streams: program output, kernel log, control. Each has a device of its own where the VMM offers a
 //! virtio-console with named ports; else the program shares COM1 with the log, and there is no control.
+//! Floor: streams.
 
 pub mod control;
 mod ports;

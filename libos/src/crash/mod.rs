@@ -1,4 +1,5 @@
 //! The crash report: reason, thread, registers, backtrace. Then the machine ends with a status that says so.
+//! Floor: crash.
 //!
 //! Addresses are printed as `<0xADDR>`, the address in the ELF file (the image runs at a random base): `unibody run`
 //! puts the symbol's name beside each, and `addr2line -e IMAGE 0xADDR` does the same by hand.

@@ -1,4 +1,5 @@
 //! What the machine has: firmware tables, interrupt routing, devices, power.
+//! Floor: machine.
 
 mod firmware;
 mod platform;

@@ -1,5 +1,6 @@
 //! Files of this machine: the root archive, disks, volumes on them, folders of the host; and what boot parameters want mounted:
 //! disks (`SERIAL:PATH:FS[:ro][:OPTION]...`) and folders (`TAG:PATH[:ro]`).
+//! Floor: parts.
 
 mod disk;
 mod fat;

@@ -1,4 +1,5 @@
 //! Futexes: hashed wait queues keyed by address.
+//! Floor: parts.
 //!
 //! All threads share one address space, so an address is a key, and private and shared futexes are the same. (Shared
 //! memory that is mapped twice has two addresses, so two keys: the support matrix says so.)

@@ -4,6 +4,7 @@ use libos_base::{Errno, Result};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "FUTEX_WAKE_OP")]
 pub enum Op {
     Wait { bitset: u32 },
     Wake { bitset: u32 },

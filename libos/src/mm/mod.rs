@@ -1,4 +1,5 @@
 //! Memory: frames, the kernel heap, page tables, the program's mappings. Above the processor, below the scheduler.
+//! Floor: memory.
 //!
 //! | module | what |
 //! |---|---|

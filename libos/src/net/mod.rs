@@ -1,4 +1,5 @@
 //! The network of this kernel: made when a program links `socket`, served by one thread.
+//! Floor: parts.
 
 mod device;
 pub mod netlink;

@@ -1,5 +1,6 @@
 //! Pending signals: the state that each thread and the process carry, which `signal` changes and `entry` acts on. It stands below
 //! the scheduler, whose threads have it.
+//! Floor: machine.
 
 mod queue;
 

@@ -1,4 +1,5 @@
 //! The one process: what belongs to it, and where that is.
+//! Floor: parts.
 //!
 //! Each part lies where those who need it can reach it, and is linked only if something does; [`process`] is the door to all of
 //! them, by which the handlers of system calls go.

@@ -1,4 +1,5 @@
 //! Threads and processors: per-CPU run queues with stealing, preemption, parking, timers.
+//! Floor: threads.
 //!
 //! A thread is in exactly one of three places: running (its CPU's `Runner::current`), in one run queue, or parked
 //! (held by the thread table and by whatever will unpark it). Whoever moves its state from parked to runnable

@@ -1,4 +1,5 @@
 //! Signals inside the one process: sending them, actions, masks, signalfd.
+//! Floor: signals.
 //!
 //! A signal is put into a queue (the thread's or the process's), a thread that does not block it is woken or
 //! interrupted, and takes it on its way back to the program (`entry`), when its kernel stack is empty. So a handler

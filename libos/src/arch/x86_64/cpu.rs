@@ -6,11 +6,11 @@ use core::arch::x86_64::{__cpuid_count, CpuidResult};
 use core::sync::atomic::{AtomicU8, Ordering};
 use libos_base::percpu::offset;
 
-pub const MSR_APIC_BASE: u32 = 0x1b;
-pub const MSR_TSC_DEADLINE: u32 = 0x6e0;
-pub const MSR_EFER: u32 = 0xc000_0080;
-pub const MSR_FS_BASE: u32 = 0xc000_0100;
-pub const MSR_GS_BASE: u32 = 0xc000_0101;
+pub(super) const MSR_APIC_BASE: u32 = 0x1b;
+pub(super) const MSR_TSC_DEADLINE: u32 = 0x6e0;
+pub(super) const MSR_EFER: u32 = 0xc000_0080;
+pub(super) const MSR_FS_BASE: u32 = 0xc000_0100;
+pub(super) const MSR_GS_BASE: u32 = 0xc000_0101;
 
 const CR0_MP: u64 = 1 << 1;
 const CR0_EM: u64 = 1 << 2;
@@ -28,17 +28,17 @@ const CR4_PAE: u64 = 1 << 5;
 const CR4_PGE: u64 = 1 << 7;
 
 /// CPUID.
-pub fn cpuid(leaf: u32, sub: u32) -> CpuidResult {
+pub(super) fn cpuid(leaf: u32, sub: u32) -> CpuidResult {
     __cpuid_count(leaf, sub)
 }
 
 /// Largest basic leaf.
-pub fn max_leaf() -> u32 {
+pub(super) fn max_leaf() -> u32 {
     cpuid(0, 0).eax
 }
 
 /// Sets the control registers as this kernel wants them (checks.md M11: WP, SMEP, UMIP, NXE).
-pub fn setup_control_registers() {
+pub(super) fn setup_control_registers() {
     let leaf1 = cpuid(1, 0);
     let leaf7 = if max_leaf() >= 7 { cpuid(7, 0) } else { cpuid(0x8000_0000, 0) };
     let mut cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_PGE;
@@ -68,7 +68,7 @@ pub fn setup_control_registers() {
 }
 
 /// Reads a model-specific register.
-pub fn read_msr(msr: u32) -> u64 {
+pub(super) fn read_msr(msr: u32) -> u64 {
     let (lo, hi): (u32, u32);
     // SAFETY: callers name registers that exist on every x86-64 CPU or that CPUID reported.
     unsafe { asm!("rdmsr", in("ecx") msr, out("eax") lo, out("edx") hi, options(nomem, nostack)) };
@@ -76,7 +76,7 @@ pub fn read_msr(msr: u32) -> u64 {
 }
 
 /// Writes a model-specific register.
-pub fn write_msr(msr: u32, v: u64) {
+pub(super) fn write_msr(msr: u32, v: u64) {
     // SAFETY: as in `read_msr`; the values are this crate's own.
     unsafe { asm!("wrmsr", in("ecx") msr, in("eax") v as u32, in("edx") (v >> 32) as u32, options(nostack)) };
 }
@@ -181,7 +181,7 @@ pub fn stop() -> ! {
 
 /// Time stamp counter.
 #[inline]
-pub fn rdtsc() -> u64 {
+pub(super) fn rdtsc() -> u64 {
     // SAFETY: reads a counter.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
@@ -213,7 +213,7 @@ pub fn hardware_random() -> Option<u64> {
 }
 
 /// The faulting address of the last page fault. Only right before interrupts are enabled again.
-pub fn fault_address() -> usize {
+pub(super) fn fault_address() -> usize {
     let v: usize;
     // SAFETY: reads CR2.
     unsafe { asm!("mov {}, cr2", out(reg) v, options(nomem, nostack)) };

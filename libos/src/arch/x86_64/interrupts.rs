@@ -22,7 +22,7 @@ type Vec = alloc::vec::Vec<Handler>;
 
 /// Silences the legacy 8259 pair: moved off the exception vectors first, since a spurious interrupt of a masked chip
 /// still arrives. Before the local APIC masks its line from them.
-pub fn disable_legacy() {
+pub(super) fn disable_legacy() {
     const COMMANDS: [u16; 2] = [0x20, 0xa0];
     for (i, &port) in COMMANDS.iter().enumerate() {
         let data = port + 1;
@@ -90,7 +90,7 @@ fn set(i: usize, list: Vec) {
 }
 
 /// Runs what belongs to a vector. Interrupts are off; the controller is acknowledged.
-pub fn run(v: u8) {
+pub(super) fn run(v: u8) {
     let head = percpu::head();
     head.preempt_count.fetch_add(1, Ordering::Relaxed);
     let checked = Interrupt::begin();

@@ -8,7 +8,7 @@ use libos_base::percpu::{Head, offset};
 
 /// A landing stack. It holds one saved frame, or the crash report's work.
 #[repr(C, align(64))]
-pub struct LandingStack([u8; LANDING_SIZE]);
+pub(super) struct LandingStack([u8; LANDING_SIZE]);
 const LANDING_SIZE: usize = 8192;
 
 impl LandingStack {
@@ -19,7 +19,7 @@ impl LandingStack {
 
 /// The block that GS points at.
 #[repr(C, align(64))]
-pub struct PerCpu {
+pub(super) struct PerCpu {
     /// Must be first.
     pub head: Head,
     pub tss: Tss,
@@ -61,13 +61,13 @@ static BOOT: Boot = Boot(core::cell::UnsafeCell::new(empty()));
 ///
 /// # Safety
 /// Once, by the boot CPU.
-pub unsafe fn boot_block() -> &'static mut PerCpu {
+pub(super) unsafe fn boot_block() -> &'static mut PerCpu {
     // SAFETY: the caller's: once.
     unsafe { &mut *BOOT.0.get() }
 }
 
 /// A block for a secondary CPU; `None` when memory is short.
-pub fn new_block(cpu: u32) -> Option<&'static mut PerCpu> {
+pub(super) fn new_block(cpu: u32) -> Option<&'static mut PerCpu> {
     // Zeroed in place: by value it would not fit on the boot stack.
     // SAFETY: the layout is not empty; all zeroes is a valid block (it is what `empty` gives), and it lives for ever.
     let block = unsafe { alloc::alloc::alloc_zeroed(Layout::new::<PerCpu>()).cast::<PerCpu>().as_mut() }?;
@@ -76,7 +76,7 @@ pub fn new_block(cpu: u32) -> Option<&'static mut PerCpu> {
 }
 
 /// Makes `block` this CPU's: GS, GDT, TSS.
-pub fn install(block: &'static mut PerCpu, apic_id: u32) {
+pub(super) fn install(block: &'static mut PerCpu, apic_id: u32) {
     // Not to be switched away from until the scheduler runs here.
     block.head.preempt_count.store(1, Ordering::Relaxed);
     block.head.this = block as *const PerCpu as usize;
@@ -93,7 +93,7 @@ pub fn count_online() -> usize {
 }
 
 /// Local APIC id of a running CPU.
-pub fn apic_id(cpu: usize) -> Option<u32> {
+pub(super) fn apic_id(cpu: usize) -> Option<u32> {
     let p = BLOCKS[cpu].load(Ordering::Acquire);
     // SAFETY: blocks live for ever once stored, and `apic_id` is not written after that.
     (!p.is_null()).then(|| unsafe { (*p).apic_id })
@@ -110,7 +110,7 @@ pub fn head() -> &'static Head {
 }
 
 /// Corrects the boot CPU's APIC id, which is known only once its controller is on.
-pub fn set_boot_apic_id(id: u32) {
+pub(super) fn set_boot_apic_id(id: u32) {
     let p = BLOCKS[0].load(Ordering::Acquire);
     // SAFETY: the boot CPU's block; no other CPU runs yet.
     unsafe { (*p).apic_id = id };

@@ -174,7 +174,7 @@ pub fn caller() -> usize {
 }
 
 /// Whether `sp` lies on the kernel stack of the thread that runs on the CPU of `head`.
-pub fn on_kernel_stack(head: &Head, sp: u64) -> bool {
+pub(super) fn on_kernel_stack(head: &Head, sp: u64) -> bool {
     let (lo, hi) = (head.kstack_bottom.load(Ordering::Relaxed) as u64, head.kstack_top.load(Ordering::Relaxed) as u64);
     sp >= lo && sp <= hi
 }

@@ -9,7 +9,7 @@ static DEADLINE_MODE: AtomicBool = AtomicBool::new(false);
 static APIC_HZ: AtomicU64 = AtomicU64::new(0);
 
 /// Measures the APIC timer against the TSC. Boot CPU, after `clock::init`.
-pub fn calibrate() {
+pub(super) fn calibrate() {
     if cpuid(1, 0).ecx & 1 << 24 != 0 {
         DEADLINE_MODE.store(true, Ordering::Relaxed);
         return;
@@ -28,7 +28,7 @@ pub fn calibrate() {
 }
 
 /// Prepares this CPU's timer.
-pub fn init_cpu() {
+pub(super) fn init_cpu() {
     if DEADLINE_MODE.load(Ordering::Relaxed) {
         apic::use_deadline_mode();
     }

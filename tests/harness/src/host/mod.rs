@@ -1,4 +1,9 @@
-//! Host unit tests: `cargo test` package by package, each of their tests counted.
+//! Host unit tests: `cargo test` package by package, each of their tests counted; and what is read off the source: dependencies,
+//! floors, what is an architecture's.
+
+mod architecture;
+mod floors;
+mod source;
 
 use super::case::{Case, Tally};
 use super::context::Context;
@@ -15,6 +20,8 @@ pub fn cases(all: &mut Vec<Case>) -> Result<()> {
         all.push(Case::new(name, move |context| test(context, &package)).alone().needs(&[]).limit(1500));
     }
     all.push(Case::new("host/dependencies", |_| dependencies()).needs(&[]));
+    all.push(Case::new("host/floors", |_| floors::check()).needs(&[]));
+    all.push(Case::new("host/architecture", |_| architecture::check()).needs(&[]));
     Ok(())
 }
 
