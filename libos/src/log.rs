@@ -8,7 +8,7 @@ use drivers::serial;
 use libos_base::log::Level;
 use libos_base::sync::{IrqSpinLock, class};
 
-/// Bytes kept for `dmesg`.
+/// Bytes kept for live inspection, as `dmesg` shows them. Nothing in the guest reads them.
 const RING: usize = 8 << 10;
 
 struct Ring {

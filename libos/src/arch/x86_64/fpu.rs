@@ -13,6 +13,46 @@ static mut LIBOS_XSAVE_SIZE: u64 = LEGACY_SIZE;
 #[unsafe(no_mangle)]
 static mut LIBOS_XSAVE_MASK: u64 = 0;
 
+/// Assembly: saves the vector state at the stack pointer, which is a multiple of 64, or loads it from there. RAX and RDX are lost.
+/// The header must be clean: XSAVE only sets bits in it.
+macro_rules! save_vectors {
+    () => {
+        r#"
+    mov rax, [rip + LIBOS_XSAVE_MASK]
+    test rax, rax
+    je 91f
+    xor edx, edx
+    .set i, 512
+    .rept 8
+    mov [rsp + i], rdx
+    .set i, i + 8
+    .endr
+    mov rdx, rax
+    shr rdx, 32
+    xsave64 [rsp]
+    jmp 92f
+91: fxsave64 [rsp]
+92:
+"#
+    };
+}
+macro_rules! restore_vectors {
+    () => {
+        r#"
+    mov rax, [rip + LIBOS_XSAVE_MASK]
+    test rax, rax
+    je 93f
+    mov rdx, rax
+    shr rdx, 32
+    xrstor64 [rsp]
+    jmp 94f
+93: fxrstor64 [rsp]
+94:
+"#
+    };
+}
+pub(super) use {restore_vectors, save_vectors};
+
 /// Enables the state components this CPU has. Once on each CPU, before any interrupt.
 pub fn init() {
     if cpuid(1, 0).ecx & 1 << 26 == 0 {

@@ -2,7 +2,22 @@
 
 use crate::arch::image::Address;
 
-/// What an interrupt, exception or resume saves and restores. Assembly in `trap.rs` depends on the order.
+/// Assembly: puts the first part of a [`TrapFrame`] on the stack, or takes it off.
+macro_rules! push_registers {
+    () => {
+        "push rax\npush rbx\npush rcx\npush rdx\npush rsi\npush rdi\npush rbp\npush r8\npush r9\npush r10\npush r11\n\
+         push r12\npush r13\npush r14\npush r15"
+    };
+}
+macro_rules! pop_registers {
+    () => {
+        "pop r15\npop r14\npop r13\npop r12\npop r11\npop r10\npop r9\npop r8\npop rbp\npop rdi\npop rsi\n\
+         pop rdx\npop rcx\npop rbx\npop rax"
+    };
+}
+pub(super) use {pop_registers, push_registers};
+
+/// What an interrupt, exception or resume saves and restores, in the order of the assembly above and of the processor's own part.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct TrapFrame {

@@ -83,40 +83,15 @@ libos_exit_end:
     call {slow}
     jmp libos_exit_check
 
-    # libos_resume(regs: *const TrapFrame, xsave: *const u8 or 0): becomes the program with all its registers.
+    # libos_resume(regs: *const TrapFrame, vectors: *const u8 or 0): becomes the program with all its registers, as a trap returns.
     .globl libos_resume
 libos_resume:
     cli
     mov rbx, rdi
     test rsi, rsi
-    je 4f
-    mov rcx, rsi
-    mov rax, [rip + LIBOS_XSAVE_MASK]
-    test rax, rax
-    je 5f
-    mov rdx, rax
-    shr rdx, 32
-    xrstor64 [rcx]
-    jmp 4f
-5:  fxrstor64 [rcx]
-4:  mov rsp, rbx
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rbp
-    pop rdi
-    pop rsi
-    pop rdx
-    pop rcx
-    pop rbx
-    pop rax
-    add rsp, 16
-    iretq
+    je libos_trap_return_registers
+    mov rsp, rsi
+    jmp libos_trap_return
 
     # The program's stack went away between its call and here: no address to return to.
 .Lentry_lost:
@@ -133,8 +108,8 @@ libos_resume:
 );
 
 unsafe extern "C" {
-    /// Loads every register from `regs` (and the vector state from `xsave` unless null) and continues there.
-    fn libos_resume(regs: *const TrapFrame, xsave: *const u8) -> !;
+    /// Loads every register from `regs` (and the vector state from `vectors` unless null) and continues there.
+    fn libos_resume(regs: *const TrapFrame, vectors: *const u8) -> !;
 }
 
 /// The way out with work to do. Returns the result for the quick way out, or resumes changed registers itself.

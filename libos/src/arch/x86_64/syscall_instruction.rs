@@ -4,6 +4,7 @@
 //! stack, below the red zone. The way back is a jump, never SYSRET: there is no ring to return to.
 
 use super::cpu::{MSR_EFER, read_msr, write_msr};
+use super::fpu::{restore_vectors, save_vectors};
 use super::gdt::CODE;
 use core::arch::global_asm;
 
@@ -33,23 +34,12 @@ libos_syscall_instruction:
     mov r11, rax
     sub rsp, [rip + LIBOS_XSAVE_SIZE]
     and rsp, -64
-    mov rax, [rip + LIBOS_XSAVE_MASK]
-    test rax, rax
-    je 1f
-    xor ecx, ecx                         # XSAVE only sets bits in its header
-    .set i, 512
-    .rept 8
-    mov [rsp + i], rcx
-    .set i, i + 8
-    .endr
     mov rcx, rdx
-    mov rdx, rax
-    shr rdx, 32
-    xsave64 [rsp]
+"#,
+    save_vectors!(),
+    r#"
     mov rdx, rcx
-    jmp 2f
-1:  fxsave64 [rsp]
-2:  mov rcx, r10
+    mov rcx, r10
     lea rax, [rip + __libos_tab_start]
 3:  lea r10, [rip + __libos_tab_end]
     cmp rax, r10
@@ -63,15 +53,10 @@ libos_syscall_instruction:
 5:  mov rdi, r11
     call {missing}
 6:  mov rcx, rax
-    mov rax, [rip + LIBOS_XSAVE_MASK]
-    test rax, rax
-    je 7f
-    mov rdx, rax
-    shr rdx, 32
-    xrstor64 [rsp]
-    jmp 8f
-7:  fxrstor64 [rsp]
-8:  mov rax, rcx
+"#,
+    restore_vectors!(),
+    r#"
+    mov rax, rcx
     mov rsp, rbx
     pop r9
     pop r8

@@ -7,6 +7,8 @@
 
 use super::TrapFrame;
 use super::extable;
+use super::fpu::{restore_vectors, save_vectors};
+use super::frame::{pop_registers, push_registers};
 use super::idt::{self, vector};
 use super::percpu::head;
 use super::syscall::on_kernel_stack;
@@ -32,21 +34,9 @@ libos_trap_interrupt:
     mov qword ptr [rsp + 8], 0           # no error code
     .globl libos_trap_common
 libos_trap_common:
-    push rax
-    push rbx
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push rbp
-    push r8
-    push r9
-    push r10
-    push r11
-    push r12
-    push r13
-    push r14
-    push r15
+"#,
+    push_registers!(),
+    r#"
     cld
     mov rcx, gs:[{kstack_top}]
     mov rax, [rsp + {rsp_}]
@@ -64,69 +54,33 @@ libos_trap_common:
     rep movsq
     mov rsp, rbx
     sub rsp, [rip + LIBOS_XSAVE_SIZE]
-    mov rax, [rip + LIBOS_XSAVE_MASK]
-    test rax, rax
-    je 2f
-    xor edx, edx                         # the header must be clean: XSAVE only sets bits
-    .set i, 512
-    .rept 8
-    mov [rsp + i], rdx
-    .set i, i + 8
-    .endr
-    mov rdx, rax
-    shr rdx, 32
-    xsave64 [rsp]
-    jmp 3f
-2:  fxsave64 [rsp]
-3:  mov rdi, rbx
+"#,
+    save_vectors!(),
+    r#"
+    mov rdi, rbx
     mov rsi, rsp
     call {dispatch}
     cli
-    mov rax, [rip + LIBOS_XSAVE_MASK]
-    test rax, rax
-    je 4f
-    mov rdx, rax
-    shr rdx, 32
-    xrstor64 [rsp]
-    jmp 5f
-4:  fxrstor64 [rsp]
-5:  mov rsp, rbx
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop r11
-    pop r10
-    pop r9
-    pop r8
-    pop rbp
-    pop rdi
-    pop rsi
-    pop rdx
-    pop rcx
-    pop rbx
-    pop rax
+    .globl libos_trap_return
+libos_trap_return:
+"#,
+    restore_vectors!(),
+    r#"
+    .globl libos_trap_return_registers
+libos_trap_return_registers:
+    mov rsp, rbx
+"#,
+    pop_registers!(),
+    r#"
     add rsp, 16
     iretq
 
     # NMI, double fault, machine check: stay on the landing stack; these only report, or do nothing.
     .globl libos_trap_fatal
 libos_trap_fatal:
-    push rax
-    push rbx
-    push rcx
-    push rdx
-    push rsi
-    push rdi
-    push rbp
-    push r8
-    push r9
-    push r10
-    push r11
-    push r12
-    push r13
-    push r14
-    push r15
+"#,
+    push_registers!(),
+    r#"
     cld
     mov rdi, rsp
     and rsp, -64
