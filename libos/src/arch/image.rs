@@ -16,6 +16,8 @@ linker_symbols!(
     __text_end,
     __ktext_start,
     __ktext_end,
+    __krodata_start,
+    __krodata_end,
     __relro_start,
     __relro_end,
     __krelro_start,

@@ -1,20 +1,8 @@
 //! Where the image lies, and the kernel's parts of it, which are closed to the program.
 
+use crate::arch::image::*;
 use core::ops::Range;
 use libos_base::layout::{PROGRAM_END, PROGRAM_START};
-
-unsafe extern "C" {
-    static __image_start: u8;
-    static __image_end: u8;
-    static __ktext_start: u8;
-    static __ktext_end: u8;
-    static __krodata_start: u8;
-    static __krodata_end: u8;
-    static __krelro_start: u8;
-    static __krelro_end: u8;
-    static __kdata_start: u8;
-    static __kdata_end: u8;
-}
 
 /// The whole image, `.bss` included.
 pub fn image() -> Range<usize> {
