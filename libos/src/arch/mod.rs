@@ -12,10 +12,15 @@ pub mod image;
 #[macro_use]
 pub mod upcall;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(unibody_kernel, target_arch = "x86_64"))]
 mod x86_64;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(unibody_kernel, target_arch = "x86_64"))]
 pub use x86_64::*;
+
+// All that host builds need of one.
+#[cfg(not(unibody_kernel))]
+#[path = "x86_64/page.rs"]
+pub mod page;
 
 /// Most CPUs: the width of the CPU masks.
 pub const MAX_CPUS: usize = 64;
