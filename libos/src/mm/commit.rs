@@ -5,9 +5,10 @@
 //! - **Guess** (0, the default): a request of more than all memory is refused. Any other is granted while half of memory
 //!   is free or page cache, however much is promised already: stacks and buffers that are never touched cost nothing.
 //!   Beyond that a request must fit into what is free now. So a program that allocates and touches in turn is refused before a
-//!   page fault is: with k mappings of L touched in a memory of M, the next is granted without fitting only if kL <= M/2 and
-//!   M - kL < L <= M, which no k >= 1 satisfies. Of what is promised, an eighth of memory is kept free, because
-//!   malloc commits in larger pieces than it hands out. What malloc gives back it asks for again (`libc-shim/malloc`).
+//!   page fault is: with S kept back and k mappings of L touched in a memory of M, the next is granted without fitting only if
+//!   M - kL >= (M + S)/2 and M - kL - S < L <= M, which no k >= 1 satisfies: not even `realloc`, which copies a block of almost
+//!   half of memory. Of what is promised, an eighth of memory is kept free, because malloc commits in larger pieces than it
+//!   hands out. What malloc gives back it asks for again (`libc-shim/malloc`).
 //! - **Always** (1): nothing is refused here.
 //! - **Strict** (2): what is promised is there when it is touched. Measured against free memory, not against Linux's share
 //!   of all memory (`overcommit_ratio`), because the kernel's own part is known here.
@@ -89,7 +90,7 @@ impl Memory {
     /// How many frames must become free for a request of `pages`; ENOMEM if so many cannot.
     fn missing(&self, mode: u8, pages: usize) -> Result<usize> {
         let (needed, there) = (self.needed(mode, pages), self.free + self.cached);
-        let plenty = pages <= self.total && there >= self.total / 2;
+        let plenty = pages <= self.total && 2 * there >= self.total + (needed - pages);
         if mode == ALWAYS || self.free >= needed || mode == GUESS && plenty {
             return Ok(0);
         }
