@@ -14,6 +14,7 @@ pub const PREFIX: &str = "checked/";
 const SHORT: &[&str] = &[
     "program/disk_direct",
     "program/disk_mmap",
+    "program/disk_mmap_race",
     "program/disk_mmap_truncate",
     "program/epoll_nested",
     "program/files_names",
