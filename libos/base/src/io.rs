@@ -13,10 +13,7 @@ pub const IOV_MAX: usize = 1024;
 pub const RW_MAX: usize = 0x7fff_f000;
 
 enum Mem<'a> {
-    User {
-        vecs: Vec<IoVec>,
-        at: usize,
-    },
+    User(Vec<IoVec>),
     One {
         addr: usize,
     },
@@ -26,11 +23,19 @@ enum Mem<'a> {
     Pages(&'a [Arc<Page>], usize),
 }
 
-/// A cursor over the caller's memory; `done` bytes were moved, `left` remain.
+/// A cursor over the caller's memory.
 struct Cursor<'a> {
     mem: Mem<'a>,
+    place: Place,
+}
+
+/// Where it stands: `done` bytes were moved, `left` remain; of several ranges it is in this one, behind so many bytes.
+#[derive(Clone, Copy, Default)]
+struct Place {
     left: usize,
     done: usize,
+    range: usize,
+    behind: usize,
 }
 
 /// Destination of a read.
@@ -46,7 +51,7 @@ fn check_half(addr: usize, len: usize) -> Result<()> {
 
 fn user_range(addr: usize, len: usize) -> Result<Cursor<'static>> {
     check_half(addr, len)?;
-    Ok(Cursor { mem: Mem::One { addr }, left: len.min(RW_MAX), done: 0 })
+    Ok(Cursor::new(Mem::One { addr }, len.min(RW_MAX)))
 }
 
 fn user_vecs(iov: usize, n: usize) -> Result<Cursor<'static>> {
@@ -62,41 +67,89 @@ fn user_vecs(iov: usize, n: usize) -> Result<Cursor<'static>> {
         check_half(v.base, v.len)?;
         left = left.saturating_add(v.len);
     }
-    Ok(Cursor { mem: Mem::User { vecs, at: 0 }, left: left.min(RW_MAX), done: 0 })
+    Ok(Cursor::new(Mem::User(vecs), left.min(RW_MAX)))
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
+    fn new(mem: Mem<'a>, left: usize) -> Self {
+        Self { mem, place: Place { left, ..Place::default() } }
+    }
     /// The next contiguous program range, at most `max` long. Only for user memory.
     fn next_user(&mut self, max: usize) -> (usize, usize) {
-        match &mut self.mem {
-            Mem::One { addr } => (*addr, self.left.min(max)),
-            Mem::User { vecs, at } => {
-                while vecs[*at].len == 0 {
-                    *at += 1;
+        let p = &mut self.place;
+        match &self.mem {
+            Mem::One { addr } => (addr + p.done, p.left.min(max)),
+            Mem::User(vecs) => {
+                while vecs[p.range].len == p.behind {
+                    (p.range, p.behind) = (p.range + 1, 0);
                 }
-                (vecs[*at].base, vecs[*at].len.min(self.left).min(max))
+                let v = vecs[p.range];
+                (v.base + p.behind, (v.len - p.behind).min(p.left).min(max))
             }
             _ => unreachable!("kernel memory has no program range"),
         }
     }
     fn alignment(&self) -> usize {
+        let p = &self.place;
         match &self.mem {
-            Mem::One { addr } => addr | self.left,
-            Mem::User { vecs, at } => vecs[*at..].iter().fold(0, |bits, v| bits | v.base | v.len),
-            _ => self.left,
+            Mem::One { addr } => (addr + p.done) | p.left,
+            Mem::User(vecs) => vecs[p.range..].iter().fold(p.behind, |bits, v| bits | v.base | v.len),
+            _ => p.left,
         }
     }
     fn advance(&mut self, n: usize) {
-        match &mut self.mem {
-            Mem::One { addr } => *addr += n,
-            Mem::User { vecs, at } => {
-                vecs[*at].base += n;
-                vecs[*at].len -= n;
-            }
-            _ => {}
+        self.place.left -= n;
+        self.place.done += n;
+        self.place.behind += n;
+    }
+    /// Puts as much as fits, or until `copy` copies less than it shall.
+    fn put(&mut self, mut src: &[u8], copy: impl Fn(usize, &[u8]) -> usize) -> usize {
+        let mut total = 0;
+        while !src.is_empty() && self.place.left > 0 {
+            let n = if let Mem::KernelMut(buf) = &mut self.mem {
+                let n = src.len().min(self.place.left);
+                buf[self.place.done..self.place.done + n].copy_from_slice(&src[..n]);
+                n
+            } else {
+                let (addr, n) = self.next_user(src.len());
+                let copied = copy(addr, &src[..n]);
+                if copied < n {
+                    self.advance(copied);
+                    return total + copied;
+                }
+                n
+            };
+            self.advance(n);
+            total += n;
+            src = &src[n..];
         }
-        self.left -= n;
-        self.done += n;
+        total
+    }
+    /// Takes as much as there is, or until `copy` fails.
+    fn take(&mut self, dst: &mut [u8], copy: impl Fn(&mut [u8], usize) -> bool) -> usize {
+        let mut total = 0;
+        while total < dst.len() && self.place.left > 0 {
+            let room = &mut dst[total..];
+            let n = if let Mem::Kernel(buf) = &self.mem {
+                let n = room.len().min(self.place.left);
+                room[..n].copy_from_slice(&buf[self.place.done..self.place.done + n]);
+                n
+            } else if let Mem::Pages(pages, off) = &self.mem {
+                let at = off + self.place.done;
+                let n = room.len().min(self.place.left).min(PAGE_SIZE - at % PAGE_SIZE);
+                pages[at / PAGE_SIZE].read(at % PAGE_SIZE, &mut room[..n]);
+                n
+            } else {
+                let (addr, n) = self.next_user(room.len());
+                if !copy(&mut room[..n], addr) {
+                    return total;
+                }
+                n
+            };
+            self.advance(n);
+            total += n;
+        }
+        total
     }
 }
 
@@ -112,7 +165,7 @@ impl<'a> Sink<'a> {
     /// A kernel buffer.
     pub fn kernel(buf: &'a mut [u8]) -> Self {
         let left = buf.len();
-        Sink(Cursor { mem: Mem::KernelMut(buf), left, done: 0 })
+        Sink(Cursor::new(Mem::KernelMut(buf), left))
     }
     /// All bits of addresses and lengths of the program's ranges (O_DIRECT asks for multiples of 512).
     pub fn alignment(&self) -> usize {
@@ -120,49 +173,50 @@ impl<'a> Sink<'a> {
     }
     /// Bytes that still fit.
     pub fn left(&self) -> usize {
-        self.0.left
+        self.0.place.left
     }
     /// Bytes put so far.
     pub fn done(&self) -> usize {
-        self.0.done
+        self.0.place.done
     }
     /// Narrows what still fits to at most `n` bytes.
     pub fn limit(&mut self, n: usize) {
-        self.0.left = self.0.left.min(n);
+        self.0.place.left = self.0.place.left.min(n);
     }
     /// Puts as much of `src` as fits and returns how much that was. EFAULT only when not a byte could be put.
-    pub fn put(&mut self, mut src: &[u8]) -> Result<usize> {
-        let c = &mut self.0;
-        let mut total = 0;
-        while !src.is_empty() && c.left > 0 {
-            let n = if let Mem::KernelMut(buf) = &mut c.mem {
-                let n = src.len().min(c.left);
-                buf[c.done..c.done + n].copy_from_slice(&src[..n]);
-                n
-            } else {
-                let (addr, n) = c.next_user(src.len());
-                let copied = user::copy_out_partial(addr, &src[..n]);
-                if copied < n {
-                    c.advance(copied);
-                    total += copied;
-                    return if total == 0 { Err(Errno::EFAULT) } else { Ok(total) };
-                }
-                n
-            };
-            c.advance(n);
-            total += n;
-            src = &src[n..];
+    pub fn put(&mut self, src: &[u8]) -> Result<usize> {
+        let wanted = src.len().min(self.left());
+        match self.0.put(src, user::copy_out_partial) {
+            0 if wanted > 0 => Err(Errno::EFAULT),
+            n => Ok(n),
         }
-        Ok(total)
+    }
+    /// Puts all of `src`, for which there must be room. EFAULT, and then nothing was put.
+    pub fn put_whole(&mut self, src: &[u8]) -> Result<()> {
+        let before = self.0.place;
+        if self.put(src)? < src.len() {
+            self.0.place = before;
+            return Err(Errno::EFAULT);
+        }
+        Ok(())
+    }
+    /// The same without a fault ([`user::copy_out_present`]). Whether all pages are there.
+    pub fn put_present(&mut self, src: &[u8]) -> bool {
+        let before = self.0.place;
+        let whole = self.0.put(src, user::copy_out_present) == src.len();
+        if !whole {
+            self.0.place = before;
+        }
+        whole
     }
     /// Puts `len` bytes of a page, from `off`, or as many as fit: [`Sink::put`] without a bounce buffer.
     pub fn put_page(&mut self, page: &Page, mut off: usize, len: usize) -> Result<usize> {
-        let mut len = len.min(PAGE_SIZE - off).min(self.0.left);
+        let mut len = len.min(PAGE_SIZE - off).min(self.0.place.left);
         let c = &mut self.0;
         let mut total = 0;
         while len > 0 {
             let n = if let Mem::KernelMut(buf) = &mut c.mem {
-                page.read(off, &mut buf[c.done..c.done + len]);
+                page.read(off, &mut buf[c.place.done..c.place.done + len]);
                 len
             } else {
                 let (addr, n) = c.next_user(len);
@@ -205,12 +259,12 @@ impl<'a> Source<'a> {
     }
     /// A kernel buffer.
     pub fn kernel(buf: &'a [u8]) -> Self {
-        Source(Cursor { mem: Mem::Kernel(buf), left: buf.len(), done: 0 })
+        Source(Cursor::new(Mem::Kernel(buf), buf.len()))
     }
     /// Consecutive pages, from byte `off` of the first, `len` bytes in all (file data on its way to a socket).
     pub fn pages(pages: &'a [Arc<Page>], off: usize, len: usize) -> Self {
         assert!(off <= PAGE_SIZE && off + len <= pages.len() * PAGE_SIZE);
-        Source(Cursor { mem: Mem::Pages(pages, off), left: len, done: 0 })
+        Source(Cursor::new(Mem::Pages(pages, off), len))
     }
     /// All bits of addresses and lengths of the program's ranges (O_DIRECT asks for multiples of 512).
     pub fn alignment(&self) -> usize {
@@ -218,57 +272,56 @@ impl<'a> Source<'a> {
     }
     /// Bytes still to take.
     pub fn left(&self) -> usize {
-        self.0.left
+        self.0.place.left
     }
     /// Bytes taken so far.
     pub fn done(&self) -> usize {
-        self.0.done
+        self.0.place.done
     }
     /// Narrows what is still to take to at most `n` bytes.
     pub fn limit(&mut self, n: usize) {
-        self.0.left = self.0.left.min(n);
+        self.0.place.left = self.0.place.left.min(n);
     }
     /// Takes bytes until `dst` is full or the source is empty; returns how many. EFAULT only when not a byte could
     /// be taken.
     pub fn take(&mut self, dst: &mut [u8]) -> Result<usize> {
-        let c = &mut self.0;
-        let mut total = 0;
-        while total < dst.len() && c.left > 0 {
-            let room = &mut dst[total..];
-            let n = if let Mem::Kernel(buf) = &c.mem {
-                let n = room.len().min(c.left);
-                room[..n].copy_from_slice(&buf[c.done..c.done + n]);
-                n
-            } else if let Mem::Pages(pages, off) = &c.mem {
-                let at = off + c.done;
-                let n = room.len().min(c.left).min(PAGE_SIZE - at % PAGE_SIZE);
-                pages[at / PAGE_SIZE].read(at % PAGE_SIZE, &mut room[..n]);
-                n
-            } else {
-                let (addr, n) = c.next_user(room.len());
-                if user::copy_in(&mut room[..n], addr).is_err() {
-                    return if total == 0 { Err(Errno::EFAULT) } else { Ok(total) };
-                }
-                n
-            };
-            c.advance(n);
-            total += n;
+        let wanted = dst.len().min(self.left());
+        match self.0.take(dst, |to, from| user::copy_in(to, from).is_ok()) {
+            0 if wanted > 0 => Err(Errno::EFAULT),
+            n => Ok(n),
         }
-        Ok(total)
+    }
+    /// Takes all of `dst`, for which there must be enough. EFAULT, and then nothing was taken.
+    pub fn take_whole(&mut self, dst: &mut [u8]) -> Result<()> {
+        let before = self.0.place;
+        if self.take(dst)? < dst.len() {
+            self.0.place = before;
+            return Err(Errno::EFAULT);
+        }
+        Ok(())
+    }
+    /// The same without a fault ([`user::copy_in_present`]). Whether all pages are there.
+    pub fn take_present(&mut self, dst: &mut [u8]) -> bool {
+        let before = self.0.place;
+        let whole = self.0.take(dst, |to, from| user::copy_in_present(to, from) == to.len()) == dst.len();
+        if !whole {
+            self.0.place = before;
+        }
+        whole
     }
     /// Takes up to `len` bytes into a page, at `off`: [`Source::take`] without a bounce buffer.
     pub fn take_page(&mut self, page: &Page, mut off: usize, len: usize) -> Result<usize> {
-        let mut len = len.min(PAGE_SIZE - off).min(self.0.left);
+        let mut len = len.min(PAGE_SIZE - off).min(self.0.place.left);
         let mut total = 0;
         while len > 0 {
             let c = &mut self.0;
             let n = match &c.mem {
                 Mem::Kernel(buf) => {
-                    page.write(off, &buf[c.done..c.done + len]);
+                    page.write(off, &buf[c.place.done..c.place.done + len]);
                     len
                 }
                 Mem::Pages(pages, first) => {
-                    let at = first + c.done;
+                    let at = first + c.place.done;
                     let n = len.min(PAGE_SIZE - at % PAGE_SIZE);
                     page.copy_from(off, &pages[at / PAGE_SIZE], at % PAGE_SIZE, n);
                     n
@@ -312,6 +365,22 @@ mod tests {
         t.limit(6);
         assert_eq!(t.take(&mut out).unwrap(), 6);
         assert_eq!(&out[..6], b"hellow");
+    }
+
+    #[test]
+    fn the_whole_or_nothing() {
+        let mut a = [0u8; 3];
+        let v = [IoVec { base: a.as_mut_ptr() as usize, len: 3 }, IoVec { base: 4096, len: 3 }];
+        let mut s = Sink::user_vecs(v.as_ptr() as usize, 2).unwrap();
+        assert_eq!((s.put_whole(b"abcd"), s.put_present(b"abcd")), (Err(Errno::EFAULT), false));
+        assert_eq!((s.left(), s.done()), (6, 0));
+        assert!(s.put_present(b"ab"));
+        assert_eq!((s.put_whole(b"cd"), s.put_whole(b"c"), s.done()), (Err(Errno::EFAULT), Ok(()), 3));
+        let mut t = Source::user_vecs(v.as_ptr() as usize, 2).unwrap();
+        let mut out = [0; 4];
+        assert_eq!((t.take_whole(&mut out), t.take_present(&mut out)), (Err(Errno::EFAULT), false));
+        assert!(t.take_present(&mut out[..2]) && t.take_whole(&mut out[2..3]).is_ok());
+        assert_eq!((&out[..3], t.left()), (&b"abc"[..], 3));
     }
 
     #[test]

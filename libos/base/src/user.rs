@@ -2,6 +2,7 @@
 
 use crate::layout::PAGE_SIZE;
 use crate::page::Page;
+use crate::percpu::{preempt_disable, preempt_enable};
 use crate::{Errno, Result, sync, upcall};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -46,6 +47,31 @@ pub fn copy_out_partial(dst: usize, src: &[u8]) -> usize {
     sync::check::may_fault();
     // SAFETY: as in `copy_out`.
     src.len() - unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) }
+}
+
+/// Copies to the program without a fault, how much of it: up to the first page that is not there, or may not be written.
+/// For the time that a lock is held which a fault may take. Whoever gets less has to copy without the lock.
+pub fn copy_out_present(dst: usize, src: &[u8]) -> usize {
+    // SAFETY: as in `copy_out`.
+    without_faults(dst, src.len(), || unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) })
+}
+
+/// The same from the program.
+pub fn copy_in_present(dst: &mut [u8], src: usize) -> usize {
+    // SAFETY: as in `copy_in`.
+    without_faults(src, dst.len(), || unsafe { upcall::copy(dst.as_mut_ptr(), src as *const u8, dst.len()) })
+}
+
+/// A page fault is not resolved, but fixed up at once, where the thread must not be switched away.
+#[inline]
+fn without_faults(program: usize, len: usize, copy: impl FnOnce() -> usize) -> usize {
+    if check(program, len).is_err() {
+        return 0;
+    }
+    preempt_disable();
+    let left = copy();
+    preempt_enable();
+    len - left
 }
 
 /// Copies part of a page to the program; how many bytes were copied before a fault. Panics when out of range.

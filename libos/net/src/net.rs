@@ -24,8 +24,7 @@ struct Inner {
 
 /// The network: shared by every socket, the network thread and the card's interrupt handler.
 ///
-/// One blocking lock. Copies to and from program memory happen under it and may fault; watchers are woken after it
-/// is released.
+/// One blocking lock. No page fault happens under it, and watchers are woken after it is released.
 pub struct Net {
     inner: Mutex<Inner>,
     worker: Once<Arc<dyn Park>>,

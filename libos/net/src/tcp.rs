@@ -7,7 +7,7 @@ use crate::stack::conn::Conn;
 use crate::stack::ports::Proto;
 use crate::stack::sock::Kind;
 use crate::stack::{Shared, Stack};
-use crate::transfer::{try_recv, try_send};
+use crate::transfer::Turns;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -24,6 +24,7 @@ pub struct TcpSocket {
     pub(crate) net: Arc<Net>,
     pub(crate) id: u32,
     pub(crate) v6: bool,
+    pub(crate) turns: Turns,
     shared: Arc<Shared>,
 }
 
@@ -31,7 +32,11 @@ impl TcpSocket {
     /// `socket(AF_INET or AF_INET6, SOCK_STREAM)`.
     pub fn open(net: &Arc<Net>, v6: bool) -> Result<Box<dyn Ops>> {
         let (id, shared) = net.with(|st| st.socket(Proto::Tcp, v6))?;
-        Ok(Box::new(Self { net: net.clone(), id, v6, shared }))
+        Ok(Self::with(net, id, v6, shared))
+    }
+
+    fn with(net: &Arc<Net>, id: u32, v6: bool, shared: Arc<Shared>) -> Box<dyn Ops> {
+        Box::new(Self { net: net.clone(), id, v6, turns: Turns::new(), shared })
     }
 
     fn name(&self, n: crate::stack::sock::Name) -> Addr {
@@ -73,6 +78,7 @@ impl Ops for TcpSocket {
             return self.disconnect();
         }
         let to = addr::parse_inet(a, self.v6)?;
+        let turns = self.turns.all();
         let begun = self.net.with(|st| {
             let s = st.sock(self.id)?;
             if s.v6only && matches!(to.0, smoltcp::wire::IpAddress::Ipv4(_)) {
@@ -100,6 +106,7 @@ impl Ops for TcpSocket {
                 _ => st.connect(self.id, to).map(|_| true),
             }
         })?;
+        drop(turns);
         // Over loopback it is decided by now: as on Linux poll, SO_ERROR and the next connect() tell.
         if begun && wait.nonblock {
             return Err(Errno::EINPROGRESS);
@@ -147,7 +154,7 @@ impl Ops for TcpSocket {
                 Some(st.adopt(self.id, id).and_then(|(s, sh)| Ok((s, sh, peer.ok_or(Errno::ECONNABORTED)?))))
             })
         })?;
-        Ok((Box::new(Self { net: self.net.clone(), id, v6: self.v6, shared }), self.name(peer)))
+        Ok((Self::with(&self.net, id, self.v6, shared), self.name(peer)))
     }
 
     fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>, wait: Wait) -> Result<usize> {
@@ -162,12 +169,7 @@ impl Ops for TcpSocket {
         }
         let mut total = 0;
         loop {
-            let r = wait.block(&self.shared.pollee, || {
-                self.net.with(|st| {
-                    let cork = st.sockets.get(self.id).is_some_and(|s| s.opts.cork);
-                    try_send(st, self.id, src, cork || msg.flags.contains(Msg::MORE))
-                })
-            });
+            let r = wait.block(&self.shared.pollee, || self.try_send(src, msg.flags.contains(Msg::MORE)));
             match r {
                 Ok(n) => {
                     total += n;
@@ -190,8 +192,7 @@ impl Ops for TcpSocket {
         }
         let mut total = 0;
         loop {
-            let r =
-                self.net.wait(wait, &self.shared.pollee, || self.net.with(|st| try_recv(st, self.id, dst, msg.flags)));
+            let r = self.net.wait(wait, &self.shared.pollee, || self.try_recv(dst, msg.flags));
             match r {
                 Ok(n) => {
                     total += n;
@@ -329,7 +330,6 @@ impl Ops for TcpSocket {
 }
 
 impl TcpSocket {
-    /// `connect` to AF_UNSPEC.
     /// MSG_FASTOPEN without a cookie, and there is none: the handshake is complete before data is sent.
     fn connect_first(&self, to: Option<&[u8]>, wait: Wait) -> Result<()> {
         match to {
@@ -342,7 +342,9 @@ impl TcpSocket {
         }
     }
 
+    /// `connect` to AF_UNSPEC.
     fn disconnect(&self) -> Result<()> {
+        let _turns = self.turns.all();
         self.net.with(|st| {
             let id = match st.sock(self.id)?.kind {
                 Kind::Conn(id) => id,

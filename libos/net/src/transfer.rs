@@ -1,29 +1,143 @@
-//! TCP data between the program and smoltcp's buffers: one attempt each, under the stack's lock. Bytes are copied once.
+//! TCP data between the program's memory and smoltcp's buffers.
+//!
+//! Bytes are copied once, under the stack's lock, since only there they stay where they are. But no page fault happens
+//! there, which may take as long as a disk: where a page of the program is not there, the copy stops, and what comes
+//! next makes a detour through a buffer here, which is copied without the lock. No other thread comes between until that
+//! is done: the readers of a socket take turns, and so do the writers.
 
 use crate::socket::Msg;
 use crate::stack::Stack;
-use crate::stack::conn::Conn;
+use crate::stack::conn::{Conn, Moved};
 use crate::stack::sock::Kind;
-use crate::tcp::conn_of;
+use crate::tcp::{TcpSocket, conn_of};
 use alloc::vec::Vec;
 use libos_base::io::{Sink, Source};
+use libos_base::sync::{Mutex, MutexGuard, class};
 use libos_base::{Errno, Result};
 use smoltcp::socket::tcp::State;
 
-/// Reads the first bytes of a receive buffer without taking them.
-fn peek(c: &mut Conn, dst: &mut Sink<'_>) -> Result<usize> {
-    let mut chunk = [0u8; 2048];
-    let mut data = Vec::new();
-    let want = dst.left().min(c.tcp().recv_queue());
-    let buf = if want <= chunk.len() {
-        &mut chunk[..want]
-    } else {
-        data.try_reserve_exact(want)?;
-        data.resize(want, 0);
-        &mut data[..]
-    };
-    let n = c.tcp_mut().peek_slice(buf).unwrap_or(0);
-    dst.put(&buf[..n])
+/// Most bytes of one detour. Of as many Linux, too, moves all, or nothing when there is no memory for one of them.
+const DETOUR: usize = 32 << 10;
+
+/// Whose turn it is.
+pub(crate) struct Turns {
+    reading: Mutex<()>,
+    writing: Mutex<()>,
+}
+
+impl Turns {
+    /// Nobody's.
+    pub fn new() -> Self {
+        Self { reading: Mutex::new(class::SOCKET_READ, ()), writing: Mutex::new(class::SOCKET_WRITE, ()) }
+    }
+
+    /// Waits until nobody is on a detour: then the connection may be taken off its socket.
+    pub fn all(&self) -> [MutexGuard<'_, ()>; 2] {
+        [self.reading.lock(), self.writing.lock()]
+    }
+}
+
+impl TcpSocket {
+    /// One attempt to receive. `None`: nothing yet.
+    pub(crate) fn try_recv(&self, dst: &mut Sink<'_>, flags: Msg) -> Option<Result<usize>> {
+        let _turn = self.turns.reading.lock();
+        if flags.contains(Msg::PEEK) {
+            return self.peek(dst);
+        }
+        let skip = flags.contains(Msg::TRUNC);
+        both_ways(dst, |dst| self.net.with(|st| recv(st, self.id, dst, skip)), |dst| self.recv_absent(dst))
+    }
+
+    /// One attempt to send. `None`: no room.
+    pub(crate) fn try_send(&self, src: &mut Source<'_>, more: bool) -> Option<Result<usize>> {
+        let _turn = self.turns.writing.lock();
+        both_ways(src, |src| self.net.with(|st| send(st, self.id, src, more)), |src| self.send_absent(src, more))
+    }
+
+    /// Reads the first bytes without taking them.
+    fn peek(&self, dst: &mut Sink<'_>) -> Option<Result<usize>> {
+        let held = self.net.with(|st| match readable(st, self.id) {
+            Ok(id) => Some(first(st.connections.get_mut(id)?, dst.left())),
+            Err(r) => r.map(|r| r.map(|_| Vec::new())),
+        });
+        held.map(|held| held.and_then(|held| dst.put_whole(&held).map(|()| held.len())))
+    }
+
+    /// The detour. They are taken once they are where they belong.
+    #[cold]
+    #[inline(never)]
+    fn recv_absent(&self, dst: &mut Sink<'_>) -> Result<Moved> {
+        let held = self.net.with(|st| conn_of(st, self.id).map(|(_, c)| first(c, dst.left().min(DETOUR))));
+        let held = held.unwrap_or(Ok(Vec::new()))?;
+        dst.put_whole(&held)?;
+        let bytes = held.len();
+        let left = self.net.with(|st| {
+            let Some((id, c)) = conn_of(st, self.id) else { return 0 };
+            let mut due = bytes;
+            let read = c.read(|data| {
+                let n = data.len().min(due);
+                due -= n;
+                n
+            });
+            if read.opened {
+                st.connections.touch(id);
+            }
+            read.left
+        });
+        Ok(Moved { bytes, stopped: left > 0 && dst.left() > 0 })
+    }
+
+    /// The detour of what there is room for.
+    #[cold]
+    #[inline(never)]
+    fn send_absent(&self, src: &mut Source<'_>, more: bool) -> Result<Moved> {
+        let room = self.net.with(|st| conn_of(st, self.id).map_or(0, |(_, c)| c.room()));
+        let n = room.min(src.left()).min(DETOUR);
+        let mut held = Vec::new();
+        held.try_reserve_exact(n).map_err(|_| Errno::ENOBUFS)?;
+        held.resize(n, 0);
+        src.take_whole(&mut held)?;
+        let sent = self.net.with(|st| send(st, self.id, &mut Source::kernel(&held), more));
+        let bytes = sent.map_or(Ok(0), |moved| moved.map(|moved| moved.bytes))?;
+        if bytes < n {
+            // The buffer was made smaller meanwhile. What was read cannot be read again.
+            src.limit(0);
+        }
+        Ok(Moved { bytes, stopped: src.left() > 0 })
+    }
+}
+
+/// The straight way, the detour where that stops, and so on.
+fn both_ways<M>(
+    mem: &mut M,
+    straight: impl Fn(&mut M) -> Option<Result<Moved>>,
+    detour: impl Fn(&mut M) -> Result<Moved>,
+) -> Option<Result<usize>> {
+    let (mut total, mut absent) = (0, false);
+    loop {
+        match if absent { Some(detour(mem)) } else { straight(mem) } {
+            Some(Ok(moved)) => {
+                total += moved.bytes;
+                if !moved.stopped {
+                    return Some(Ok(total));
+                }
+                absent = !absent;
+            }
+            _ if total > 0 => return Some(Ok(total)),
+            r => return r.map(|r| r.map(|_| 0)),
+        }
+    }
+}
+
+/// The first bytes of a receive buffer.
+fn first(c: &mut Conn, most: usize) -> Result<Vec<u8>> {
+    let mut held = Vec::new();
+    let n = most.min(c.tcp().recv_queue());
+    held.try_reserve_exact(n)?;
+    held.resize(n, 0);
+    let n = c.tcp_mut().peek_slice(&mut held).unwrap_or(0);
+    held.truncate(n);
+    Ok(held)
 }
 
 /// The error of a socket that has no connection any more, once.
@@ -41,76 +155,76 @@ fn unconnected(st: &mut Stack, sid: u32) -> Result<usize> {
     }
 }
 
-/// One attempt to receive. `None`: nothing yet.
-pub(crate) fn try_recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, flags: Msg) -> Option<Result<usize>> {
-    let Some((id, c)) = conn_of(st, sid) else { return Some(unconnected(st, sid)) };
-    let before = c.tcp().recv_queue();
-    if before > 0 && !matches!(c.tcp().state(), State::SynReceived) {
-        if dst.left() == 0 {
-            return Some(Ok(0));
-        }
-        if flags.contains(Msg::PEEK) {
-            return Some(peek(c, dst));
-        }
-        let mut total = 0;
-        let mut error = None;
-        while dst.left() > 0 && c.tcp().recv_queue() > 0 {
-            let n = c.tcp_mut().recv(|data| {
-                let r = if flags.contains(Msg::TRUNC) { Ok(data.len().min(dst.left())) } else { dst.put(data) };
-                let n = r.unwrap_or(0);
-                error = r.err();
-                if flags.contains(Msg::TRUNC) {
-                    dst.limit(dst.left() - n);
-                }
-                (n, n)
-            });
-            match n {
-                Ok(n) if n > 0 => total += n,
-                _ => break,
-            }
-        }
-        c.has_read();
-        // The window may have grown enough to be worth telling.
-        if before * 4 >= c.tcp().recv_capacity() {
-            st.connections.touch(id);
-        }
-        return Some(match error {
-            Some(e) if total == 0 => Err(e),
-            _ => Ok(total),
-        });
+/// The connection, if there is something to read; else what reading comes to.
+fn readable(st: &mut Stack, sid: u32) -> core::result::Result<u32, Option<Result<usize>>> {
+    let Some((id, c)) = conn_of(st, sid) else { return Err(Some(unconnected(st, sid))) };
+    let tcp = c.tcp();
+    let (queued, state) = (tcp.recv_queue(), tcp.state());
+    if queued > 0 && state != State::SynReceived {
+        return Ok(id);
     }
     // EPIPE: it was reset after the peer's FIN. The stream has ended all the same, and the error stays for writers.
     if c.error == Some(Errno::EPIPE) {
-        return Some(Ok(0));
+        return Err(Some(Ok(0)));
     }
     if let Err(e) = c.take_error() {
-        return Some(Err(e));
+        return Err(Some(Err(e)));
     }
-    match c.tcp().state() {
+    Err(match state {
         _ if c.receive.shut => Some(Ok(0)),
         State::SynSent | State::SynReceived => None,
         _ if c.rx_ended() => Some(Ok(0)),
         _ => None,
-    }
+    })
 }
 
-/// One attempt to send. `None`: no room.
-pub(crate) fn try_send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool) -> Option<Result<usize>> {
+/// Moves what is there, or (`skip`) drops it.
+fn recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, skip: bool) -> Option<Result<Moved>> {
+    let id = match readable(st, sid) {
+        Ok(id) => id,
+        Err(r) => return r.map(|r| r.map(|bytes| Moved { bytes, stopped: false })),
+    };
+    if dst.left() == 0 {
+        return Some(Ok(Moved::default()));
+    }
+    let c = st.connections.get_mut(id)?;
+    let (mut bytes, mut stopped) = (0, false);
+    let read = c.read(|data| {
+        let most = data.len().min(dst.left());
+        if skip {
+            dst.limit(dst.left() - most);
+        } else if !dst.put_present(&data[..most]) {
+            stopped = true;
+            return 0;
+        }
+        bytes += most;
+        most
+    });
+    if read.opened {
+        st.connections.touch(id);
+    }
+    Some(Ok(Moved { bytes, stopped }))
+}
+
+/// Moves what there is room for.
+fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool) -> Option<Result<Moved>> {
     let now = st.now;
+    let more = more || st.sockets.get(sid).is_some_and(|s| s.opts.cork);
     let Some((id, c)) = conn_of(st, sid) else { return Some(Err(pending(st, sid).unwrap_or(Errno::EPIPE))) };
     if let Err(e) = c.take_error() {
         return Some(Err(e));
     }
-    match c.tcp().state() {
+    let tcp = c.tcp();
+    match tcp.state() {
         State::SynSent | State::SynReceived => {
             c.send.want_room = true;
             return None;
         }
-        _ if c.send.shut || !c.tcp().may_send() => return Some(Err(Errno::EPIPE)),
+        _ if c.send.shut || !tcp.may_send() => return Some(Err(Errno::EPIPE)),
         _ => {}
     }
     if src.left() == 0 {
-        return Some(Ok(0));
+        return Some(Ok(Moved::default()));
     }
     c.owes_from(now);
     let room = c.room();

@@ -179,7 +179,7 @@ impl Ops for UdpSocket {
             return Err(Errno::EAGAIN);
         }
         let peek = msg.flags.contains(Msg::PEEK);
-        self.net.wait(wait, &self.shared.pollee, || {
+        let got = self.net.wait(wait, &self.shared.pollee, || {
             self.net.with(|st| {
                 let s = match st.sock(self.id) {
                     Ok(s) => s,
@@ -190,34 +190,31 @@ impl Ops for UdpSocket {
                 }
                 let options = s.opts.ip;
                 let u = udp(s).ok()?;
-                // After shutdown(SHUT_RD) what arrives is still given out; only nobody waits for it.
-                let Some(d) = u.queue.front() else { return (u.rx_shut && !wait.nonblock).then_some(Ok(0)) };
-                let copied = match dst.put(&d.data) {
-                    Ok(n) => n,
-                    Err(e) => {
-                        if !peek {
-                            st.udp_pop(self.id);
-                        }
-                        return Some(Err(e));
-                    }
+                let stamp = u.stamp;
+                let d = match u.queue.front() {
+                    Some(d) if peek => d.copy(),
+                    Some(_) => Ok(st.udp_pop(self.id)?),
+                    // After shutdown(SHUT_RD) what arrives is still given out; only nobody waits for it.
+                    None => return (u.rx_shut && !wait.nonblock).then_some(Ok(None)),
                 };
-                msg.from = Addr::inet(d.from, self.v6, 2);
-                let full = d.data.len();
-                msg.full_len = Some(full);
-                if full > copied {
-                    msg.out_flags |= Msg::TRUNC;
-                }
-                if u.stamp != 0 {
-                    let at = if d.at != 0 { d.at } else { libos_base::time::realtime_ns() };
-                    msg.control.push(stamp_message(u.stamp, at));
-                }
-                tell_header(d, &options, &mut msg.control);
-                if !peek {
-                    st.udp_pop(self.id);
-                }
-                Some(Ok(if msg.flags.contains(Msg::TRUNC) { full } else { copied }))
+                Some(d.map(|d| Some((d, options, stamp))))
             })
-        })
+        })?;
+        let Some((d, options, stamp)) = got else { return Ok(0) };
+        // A datagram that the program's memory does not take is lost, as on Linux.
+        let copied = dst.put(&d.data)?;
+        msg.from = Addr::inet(d.from, self.v6, 2);
+        let full = d.data.len();
+        msg.full_len = Some(full);
+        if full > copied {
+            msg.out_flags |= Msg::TRUNC;
+        }
+        if stamp != 0 {
+            let at = if d.at != 0 { d.at } else { libos_base::time::realtime_ns() };
+            msg.control.push(stamp_message(stamp, at));
+        }
+        tell_header(&d, &options, &mut msg.control);
+        Ok(if msg.flags.contains(Msg::TRUNC) { full } else { copied })
     }
 
     fn shutdown(&self, rd: bool, wr: bool) -> Result<()> {

@@ -26,6 +26,7 @@ const SHORT: &[&str] = &[
     "program/pipes",
     "program/signals_timers",
     "program/tcp_end",
+    "program/tcp_faults",
     "program/threads_many",
     "program/unix_sockets",
     "disk/no-write-cache",

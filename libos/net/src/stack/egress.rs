@@ -208,14 +208,15 @@ impl Stack {
     fn settle(&mut self, id: u32, next: u64) {
         let now = self.now;
         let Some(c) = self.connections.get_mut(id) else { return };
-        if c.fin_waits() {
+        let state = c.tcp().state();
+        if c.fin_waits(state) {
             // The ACK of the peer's FIN is being delayed, or the card has no room: TIME-WAIT begins when it is out.
             if next != u64::MAX {
                 self.connections.wake_at(id, next, now);
             }
             return;
         }
-        let change = c.change();
+        let change = c.change(state);
         let owner = c.owner;
         match (change, owner) {
             (Change::Over, Owner::Half(_) | Owner::Orphan) => {
@@ -230,12 +231,7 @@ impl Stack {
                 return;
             }
             (Change::TimeWait, _) => self.detach(id, true),
-            (_, Owner::Half(_)) => {
-                let Some(c) = self.connections.get_mut(id) else { return };
-                if !matches!(c.tcp().state(), State::SynReceived | State::Listen) {
-                    self.established(id);
-                }
-            }
+            (_, Owner::Half(_)) if !matches!(state, State::SynReceived | State::Listen) => self.established(id),
             _ => {}
         }
         let Some(c) = self.connections.get_mut(id) else { return };

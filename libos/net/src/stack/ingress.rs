@@ -124,15 +124,7 @@ impl Stack {
         interface.smoltcp.poll_ingress_single(instant(now), &mut dev, &mut c.set);
         let report = dev.report;
         c.note(&report);
-        if before == State::SynSent {
-            // The peer's initial sequence number, once it is believed.
-            c.receive.begins_at(t.seq.wrapping_add(1));
-        }
-        let state = c.tcp().state();
-        if before == State::LastAck && t.rst && state == State::Closed {
-            c.error = Some(Errno::ECONNRESET);
-        }
-        c.took(t, queued);
+        let state = c.took(t, before, queued);
         if matches!(state, State::Closed | State::Listen) {
             // Over, and with nothing to send: its tuple is free for a SYN that came with the same batch of frames.
             self.poll_conn(id, None);

@@ -28,6 +28,16 @@ pub struct Datagram {
     pub data: Vec<u8>,
 }
 
+impl Datagram {
+    /// Another one.
+    pub fn copy(&self) -> Result<Self> {
+        let mut data = Vec::new();
+        data.try_reserve_exact(self.data.len()).map_err(|_| Errno::ENOBUFS)?;
+        data.extend_from_slice(&self.data);
+        Ok(Self { data, ..*self })
+    }
+}
+
 /// Bookkeeping charged for each datagram.
 const OVERHEAD: usize = 128;
 const DEFAULT_BUF: usize = crate::sockopts::BUF_DEFAULT as usize;

@@ -38,7 +38,8 @@ classes! {
         SOCKET_SHOWN "what fstat says of a socket that was given an owner or a mode";
         NET_MONITOR "who is told of changes of addresses; sockets are given messages under it";
         NETLINK "one netlink socket: its answers";
-        NET_STACK "the TCP/IP stack with its card";
+        SOCKET_READ "one reader of a TCP socket, who may find that its memory is not there and comes again for the same bytes";
+        SOCKET_WRITE "one writer, likewise";
         UNIX_NAMES "abstract names of AF_UNIX";
         UNIX_SOCKET ["one that nobody knows yet under the one that accepts it"] "one AF_UNIX socket; of two that know each other never both";
     }
@@ -67,6 +68,11 @@ classes! {
         RAMFS_WRITER "the same in ramfs";
         CACHE_WRITER "the same in the page cache; bytes are copied from the program under it";
         PROGRAM_MEMORY "no lock: a copy to or from the program counts as taking it, since it may fault. Whatever a fault takes comes after it";
+    }
+    Blocking "network" {
+        NET_STACK "the TCP/IP stack with its card; no fault happens under it";
+    }
+    Blocking "under a fault" {
         FAT_META "what changes together on a FAT volume";
         CACHE_STORING "one write-back of a file; FAT writes content before the entry that needs it";
         P9_WIRE "order of what goes to the host's file";

@@ -17,7 +17,7 @@ use alloc::sync::Arc;
 use libos_base::poll::Events;
 use libos_base::{Errno, Result};
 use patience::Patience;
-use receive::Receiver;
+use receive::{Receiver, ended};
 use send::Sender;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{self, State};
@@ -59,6 +59,14 @@ pub struct Conn {
     prev: State,
     /// When a segment was last challenged.
     challenged_at: u64,
+}
+
+/// What a read or a write has moved.
+#[derive(Clone, Copy, Default)]
+pub struct Moved {
+    pub bytes: usize,
+    /// There would be more, but the program's page is not there.
+    pub stopped: bool,
 }
 
 /// What a poll found.
@@ -123,8 +131,9 @@ impl Conn {
     /// Poll bits of a connected (or once connected) socket: `tcp_poll` of Linux.
     pub fn events(&self) -> Events {
         let mut e = Events::empty();
-        let state = self.tcp().state();
-        let rx_done = self.receive.shut || self.rx_ended();
+        let tcp = self.tcp();
+        let state = tcp.state();
+        let rx_done = self.receive.shut || ended(state);
         let tx_done = self.send.shut || state == State::Closed;
         if (rx_done && tx_done) || state == State::Closed {
             e |= Events::HUP;
@@ -133,10 +142,10 @@ impl Conn {
             e |= Events::IN | Events::RDNORM | Events::RDHUP;
         }
         if !matches!(state, State::SynSent | State::SynReceived) {
-            if self.tcp().recv_queue() >= self.opts.rcvlowat.max(1) as usize {
+            if tcp.recv_queue() >= self.opts.rcvlowat.max(1) as usize {
                 e |= Events::IN | Events::RDNORM;
             }
-            if tx_done || self.writable() {
+            if tx_done || self.send.writable(tcp) {
                 e |= Events::OUT | Events::WRNORM;
             }
         }
@@ -146,9 +155,8 @@ impl Conn {
         e
     }
 
-    /// What follows from the state after a poll.
-    pub fn change(&mut self) -> Change {
-        let state = self.tcp().state();
+    /// What follows from the state that a poll has led to.
+    pub fn change(&mut self, state: State) -> Change {
         let prev = core::mem::replace(&mut self.prev, state);
         if state == prev {
             return Change::None;
@@ -184,7 +192,7 @@ impl Conn {
             told = true;
         }
         told |= self.arrived();
-        if self.send.want_room && self.writable() {
+        if self.send.want_room && self.send.writable(self.tcp()) {
             self.send.want_room = false;
             told = true;
         }
@@ -192,8 +200,8 @@ impl Conn {
     }
 
     /// TIME-WAIT has not begun yet: the ACK of the peer's FIN is not out.
-    pub fn fin_waits(&mut self) -> bool {
-        let waits = self.tcp().state() == State::TimeWait && !self.receive.fin_acked();
+    pub fn fin_waits(&mut self, state: State) -> bool {
+        let waits = state == State::TimeWait && !self.receive.fin_acked();
         if waits {
             self.prev = State::FinWait2;
         }

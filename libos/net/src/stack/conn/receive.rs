@@ -3,7 +3,8 @@
 use super::{Conn, Owner};
 use crate::frame::Tcp;
 use crate::phy::{Report, before};
-use smoltcp::socket::tcp::State;
+use libos_base::Errno;
+use smoltcp::socket::tcp::{self, State};
 
 /// See the module.
 #[derive(Default)]
@@ -52,38 +53,70 @@ impl Receiver {
     }
 }
 
+/// What reading has left.
+pub struct Read {
+    /// Bytes that can be read.
+    pub left: usize,
+    /// The window may have grown enough to be worth telling.
+    pub opened: bool,
+}
+
+/// The peer sends no more in this state.
+pub fn ended(state: State) -> bool {
+    matches!(state, State::CloseWait | State::LastAck | State::Closing | State::TimeWait | State::Closed)
+}
+
 impl Conn {
     /// The peer will send no more.
     pub fn rx_ended(&self) -> bool {
-        matches!(
-            self.tcp().state(),
-            State::CloseWait | State::LastAck | State::Closing | State::TimeWait | State::Closed
-        )
+        ended(self.tcp().state())
     }
 
-    /// Takes in that smoltcp has processed a segment, before which `queued` bytes could be read.
-    pub fn took(&mut self, t: &Tcp, queued: usize) {
-        let grown = (self.tcp().recv_queue() - queued) as u32;
-        let fin = t.fin && self.receive.fin_end.is_none() && self.rx_ended();
-        let r = &mut self.receive;
-        r.next = r.next.wrapping_add(grown);
-        if fin {
-            r.next = r.next.wrapping_add(1);
-            r.fin_end = Some(r.next);
+    /// Takes in that smoltcp has processed a segment, before which it was in state `before` with `queued` bytes to read.
+    /// Gives the state.
+    pub fn took(&mut self, t: &Tcp, before: State, queued: usize) -> State {
+        let tcp = self.tcp();
+        let (state, grown) = (tcp.state(), (tcp.recv_queue() - queued) as u32);
+        if before == State::SynSent {
+            // The peer's initial sequence number, once it is believed.
+            self.receive.next = t.seq.wrapping_add(1);
         }
+        if before == State::LastAck && t.rst && state == State::Closed {
+            self.error = Some(Errno::ECONNRESET);
+        }
+        self.receive.next = self.receive.next.wrapping_add(grown);
+        if t.fin && self.receive.fin_end.is_none() && ended(state) {
+            self.receive.next = self.receive.next.wrapping_add(1);
+            self.receive.fin_end = Some(self.receive.next);
+        }
+        state
     }
 
-    /// The program has read.
-    pub fn has_read(&mut self) {
-        self.receive.seen = self.tcp().recv_queue();
+    /// Gives what is there to `take`, piece by piece, until it does not take the whole of one.
+    pub fn read(&mut self, mut take: impl FnMut(&[u8]) -> usize) -> Read {
+        let tcp = self.set.get_mut::<tcp::Socket>(self.handle);
+        let before = tcp.recv_queue();
+        let mut left = before;
+        while left > 0 {
+            let whole = tcp.recv(|data| {
+                let n = take(data);
+                (n, n == data.len())
+            });
+            left = tcp.recv_queue();
+            if whole != Ok(true) {
+                break;
+            }
+        }
+        self.receive.seen = left;
+        Read { left, opened: before * 4 >= tcp.recv_capacity() }
     }
 
     /// Whether there is more to read than at the last poll, or it is news that there will be no more.
     pub fn arrived(&mut self) -> bool {
-        let queued = self.tcp().recv_queue();
+        let tcp = self.tcp();
+        let (queued, ended) = (tcp.recv_queue(), ended(tcp.state()));
         let more = queued > core::mem::replace(&mut self.receive.seen, queued);
-        let ended = self.rx_ended() && !core::mem::replace(&mut self.receive.fin_told, true);
-        more || ended
+        more | (ended && !core::mem::replace(&mut self.receive.fin_told, true))
     }
 
     /// Whether a segment brings data that can never be read, because the socket was closed or both its directions were

@@ -1,6 +1,6 @@
 //! The sending half of a connection: what was written, what of that went out, what cork holds back, and the FIN.
 
-use super::{Conn, Owner};
+use super::{Conn, Moved, Owner};
 use crate::phy::{Report, before};
 use crate::stack::interface::InterfaceId;
 use alloc::vec::Vec;
@@ -119,7 +119,20 @@ impl Sender {
         self.enqueued != acked
     }
 
+    /// Free room for writing, and what may wait to be sent and acknowledged.
+    fn room(&self, tcp: &tcp::Socket<'_>) -> (usize, usize) {
+        let capacity = tcp.send_capacity().min(self.limit);
+        (capacity.saturating_sub(tcp.send_queue() + self.corked.len()), capacity)
+    }
+
+    /// A third of the buffer is free: what Linux calls writable.
+    pub fn writable(&self, tcp: &tcp::Socket<'_>) -> bool {
+        let (room, capacity) = self.room(tcp);
+        room * 3 >= capacity
+    }
+
     /// What a poll is told.
+    #[inline(always)]
     pub fn report(&self) -> Report {
         Report { high: self.high, mss: self.mss, tos: self.tos, ..Report::default() }
     }
@@ -160,25 +173,20 @@ impl Conn {
     /// *small* one is unacknowledged. smoltcp's waits for everything in flight, which costs a delayed ACK at the
     /// end of every odd-sized response.
     pub fn decide_nagle(&mut self) {
-        let acked = self.send.acked(self.tcp().send_queue());
-        let waits = self.send.small_end.is_some_and(|end| before(self.send.sequence(acked), end));
-        let nagle = waits && !self.opts.nodelay && !self.send.fin_due;
+        let unacked = || self.send.sequence(self.send.acked(self.tcp().send_queue()));
+        let small = self.send.small_end.filter(|_| !self.opts.nodelay && !self.send.fin_due);
+        let nagle = small.is_some_and(|end| before(unacked(), end));
         self.tcp_mut().set_nagle_enabled(nagle);
     }
 
     /// What may wait to be sent and acknowledged.
     pub fn send_capacity(&self) -> usize {
-        self.tcp().send_capacity().min(self.send.limit)
+        self.send.room(self.tcp()).1
     }
 
     /// Free room for writing.
     pub fn room(&self) -> usize {
-        self.send_capacity().saturating_sub(self.tcp().send_queue() + self.send.corked.len())
-    }
-
-    /// A third of the buffer is free: what Linux calls writable.
-    pub fn writable(&self) -> bool {
-        self.room() * 3 >= self.send_capacity()
+        self.send.room(self.tcp()).0
     }
 
     /// Data or a SYN that has not gone out.
@@ -192,40 +200,36 @@ impl Conn {
 /// Writing.
 impl Conn {
     /// Takes what there is room for. `more`: the program has said that more will follow.
-    pub fn write(&mut self, src: &mut Source<'_>, room: usize, now: u64, more: bool) -> Result<usize> {
+    pub fn write(&mut self, src: &mut Source<'_>, room: usize, now: u64, more: bool) -> Result<Moved> {
         if more || !self.send.corked.is_empty() {
             self.hold_back(src, room, now, more)
         } else {
-            self.push(src, usize::MAX)
+            Ok(self.push(src, usize::MAX))
         }
     }
 
     /// Copies from the program straight into the send buffer.
-    fn push(&mut self, src: &mut Source<'_>, most: usize) -> Result<usize> {
-        let mut total = 0;
-        let mut error = None;
-        while src.left() > 0 && total < most {
-            let n = self.tcp_mut().send(|room| {
-                let n = room.len().min(most - total);
-                let r = src.take(&mut room[..n]);
-                error = r.err();
-                let n = r.unwrap_or(0);
+    fn push(&mut self, src: &mut Source<'_>, most: usize) -> Moved {
+        let tcp = self.set.get_mut::<tcp::Socket>(self.handle);
+        let mut moved = Moved::default();
+        while src.left() > 0 && moved.bytes < most && !moved.stopped {
+            let n = tcp.send(|room| {
+                let wanted = room.len().min(most - moved.bytes).min(src.left());
+                moved.stopped = !src.take_present(&mut room[..wanted]);
+                let n = if moved.stopped { 0 } else { wanted };
                 (n, n)
             });
             match n {
-                Ok(n) if n > 0 => total += n,
+                Ok(n) if n > 0 => moved.bytes += n,
                 _ => break,
             }
         }
-        self.send.enqueued += total as u64;
-        match error {
-            Some(e) if total == 0 => Err(e),
-            _ => Ok(total),
-        }
+        self.send.enqueued += moved.bytes as u64;
+        moved
     }
 
     /// With cork: only full segments go to smoltcp, the rest waits here.
-    fn hold_back(&mut self, src: &mut Source<'_>, room: usize, now: u64, more: bool) -> Result<usize> {
+    fn hold_back(&mut self, src: &mut Source<'_>, room: usize, now: u64, more: bool) -> Result<Moved> {
         let mss = self.send.mss;
         if self.send.corked.capacity() == 0 {
             self.send.corked.try_reserve_exact(mss).map_err(|_| Errno::ENOBUFS)?;
@@ -233,32 +237,26 @@ impl Conn {
         let held = self.send.corked.len();
         let all = held + src.left().min(room);
         let full = if more { all / mss * mss } else { all };
-        let mut done = 0;
+        let mut moved = Moved::default();
         if full > 0 {
             // Straight copies: the few held bytes first. Their buffer stays for the next.
             let mut data = core::mem::take(&mut self.send.corked);
             self.enqueue(&data);
             data.clear();
             self.send.corked = data;
-            done = self.push(src, full - held)?;
+            moved = self.push(src, full - held);
         }
         let corked = &mut self.send.corked;
-        let rest = (room - done).min(src.left()).min(mss - 1 - corked.len());
-        if more && rest > 0 {
+        let rest = (room - moved.bytes).min(src.left()).min(mss - 1 - corked.len());
+        if more && rest > 0 && !moved.stopped {
             let at = corked.len();
             corked.try_reserve(rest).map_err(|_| Errno::ENOBUFS)?;
             corked.resize(at + rest, 0);
-            match src.take(&mut corked[at..]) {
-                Ok(n) => {
-                    corked.truncate(at + n);
-                    done += n;
-                }
-                Err(e) => {
-                    corked.truncate(at);
-                    if done == 0 {
-                        return Err(e);
-                    }
-                }
+            if src.take_present(&mut corked[at..]) {
+                moved.bytes += rest;
+            } else {
+                corked.truncate(at);
+                moved.stopped = true;
             }
         }
         if corked.is_empty() {
@@ -266,7 +264,7 @@ impl Conn {
         } else if self.send.cork_at == 0 {
             self.send.cork_at = now + CORK;
         }
-        Ok(done)
+        Ok(moved)
     }
 
     /// Held bytes go into the send buffer, where room for them is kept.
@@ -286,8 +284,8 @@ impl Conn {
 
     /// Ends cork, or MSG_MORE, when it does not apply any more.
     pub fn uncork_in_time(&mut self, now: u64) {
-        let applies = now < self.send.cork_at && !self.send.shut && matches!(self.owner, Owner::Sock(_));
-        if !self.send.corked.is_empty() && !applies {
+        let applies = || now < self.send.cork_at && !self.send.shut && matches!(self.owner, Owner::Sock(_));
+        if !self.send.corked.is_empty() && !applies() {
             self.uncork();
         }
     }
