@@ -6,13 +6,6 @@ use libos_base::file::FileLike;
 use libos_base::poll::Events;
 use libos_net::socket::Socket;
 
-const S: u64 = 1_000_000_000;
-const MS: u64 = 1_000_000;
-
-fn error_of(s: &Socket) -> i32 {
-    i32::from_le_bytes(s.get(1, 4).unwrap().try_into().unwrap())
-}
-
 /// Writes until nothing more is taken.
 fn fill(p: &Pair, s: &Socket) -> Vec<u8> {
     let data = noise(2_000_000);

@@ -7,9 +7,6 @@ use libos_base::file::FileLike;
 use libos_base::poll::Events;
 use libos_net::socket::Socket;
 
-const MS: u64 = 1_000_000;
-const S: u64 = 1000 * MS;
-
 fn dice(x: &mut u64) -> u64 {
     *x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
     *x >> 33

@@ -4,8 +4,6 @@ use common::raw::*;
 use common::*;
 use libos_base::Errno;
 
-const MS: u64 = 1_000_000;
-const S: u64 = 1000 * MS;
 const EVIL: [u8; 6] = [2, 9, 9, 9, 9, 9];
 
 /// A neighbor advertisement from `src` for `target`, or with 135 a solicitation.

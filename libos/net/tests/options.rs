@@ -13,8 +13,6 @@ use smoltcp::wire::{
 };
 use std::sync::Arc;
 
-const MS: u64 = 1_000_000;
-
 fn udp6(n: &Arc<libos_net::net::Net>) -> Arc<Socket> {
     Socket::new(libos_net::udp::UdpSocket::open(n, true).unwrap(), true)
 }

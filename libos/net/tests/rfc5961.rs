@@ -8,9 +8,6 @@ use libos_base::poll::Events;
 use libos_net::socket::Socket;
 use std::sync::Arc;
 
-const MS: u64 = 1_000_000;
-const S: u64 = 1000 * MS;
-
 const SYNCHRONIZED: [&str; 6] = ["ESTABLISHED", "CLOSE-WAIT", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSING", "LAST-ACK"];
 
 /// Brings a connection of b into a state; the socket, and the peer's numbers.

@@ -8,8 +8,6 @@ use libos_base::poll::Events;
 use libos_net::socket::Socket;
 use std::sync::Arc;
 
-const MS: u64 = 1_000_000;
-
 struct Dice(u64);
 
 impl Dice {

@@ -7,8 +7,6 @@ use libos_base::io::{Sink, Source};
 use libos_base::poll::Events;
 use libos_net::socket::{Incoming, Msg, Outgoing, Socket};
 
-const MS: u64 = 1_000_000;
-
 fn send_to(s: &Socket, data: &[u8], to: &[u8]) -> Result<usize, Errno> {
     s.send(&mut Source::kernel(data), &Outgoing { to: Some(to), ..Outgoing::default() })
 }

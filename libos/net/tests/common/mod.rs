@@ -20,6 +20,9 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+pub const S: u64 = 1_000_000_000;
+pub const MS: u64 = 1_000_000;
+
 std::thread_local! { static CLOCK: Cell<u64> = const { Cell::new(1_000_000_000) }; }
 
 pub fn now() -> u64 {
@@ -381,4 +384,9 @@ pub fn noise(n: usize) -> Vec<u8> {
             x as u8
         })
         .collect()
+}
+
+/// SO_ERROR.
+pub fn error_of(s: &Socket) -> i32 {
+    i32::from_le_bytes(s.get(1, 4).unwrap().try_into().unwrap())
 }
