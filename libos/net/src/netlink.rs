@@ -4,14 +4,14 @@ use crate::addr::{Addr, family};
 use crate::net::Net;
 use crate::options::int;
 use crate::rtnetlink::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, Record, records};
-use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, Wait};
+use crate::socket::{Incoming, Msg, Ops, Outgoing, Wait};
 use crate::sockopts::{BUF_DEFAULT, words};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use libos_base::abi::{af, so, sock, sol};
+use libos_base::abi::{Ucred, af, so, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::{Mutex, class};
@@ -225,7 +225,7 @@ impl Ops for NetlinkSocket {
             }
             msg.from = name(0, if *group == 0 { 0 } else { 1 << (group - 1) });
             if s.pass_creds {
-                msg.creds = Some(Creds::default());
+                msg.creds = Some(Ucred::default());
             }
             if !msg.flags.contains(Msg::PEEK) {
                 s.bytes -= full;

@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
-use libos_base::abi::{OpenFlags, Stat, mode};
+use libos_base::abi::{OpenFlags, Stat, Ucred, mode};
 use libos_base::abi::{af, ip_option, sol};
 use libos_base::file::{Description, FileLike, SetAttr, next_ino};
 use libos_base::io::{Sink, Source};
@@ -42,14 +42,6 @@ impl Wait {
     }
 }
 
-/// SCM_CREDENTIALS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Creds {
-    pub pid: u32,
-    pub uid: u32,
-    pub gid: u32,
-}
-
 /// What `sendmsg` carries beside the data.
 #[derive(Default)]
 pub struct Outgoing<'a> {
@@ -59,7 +51,7 @@ pub struct Outgoing<'a> {
     /// SCM_RIGHTS.
     pub files: Vec<Arc<dyn FileLike>>,
     /// SCM_CREDENTIALS: who the program says it is.
-    pub creds: Option<Creds>,
+    pub creds: Option<Ucred>,
     /// What it says about the IP header.
     pub ip: Header,
 }
@@ -87,7 +79,7 @@ pub struct Incoming {
     /// The whole length of a datagram that was cut.
     pub full_len: Option<usize>,
     pub files: Vec<Arc<dyn FileLike>>,
-    pub creds: Option<Creds>,
+    pub creds: Option<Ucred>,
     /// Control messages of the IP layer: level, type, data.
     pub control: Vec<(i32, i32, Vec<u8>)>,
 }

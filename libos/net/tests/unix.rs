@@ -1,12 +1,12 @@
 //! AF_UNIX.
 mod common;
 use common::*;
-use libos_base::abi::sock;
+use libos_base::abi::{Ucred, sock};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::Events;
 use libos_base::{Errno, Result};
-use libos_net::socket::{Creds, Incoming, Msg, Outgoing, Socket};
+use libos_net::socket::{Incoming, Msg, Outgoing, Socket};
 use libos_net::unix::{Host, UnixSocket, pair};
 use std::any::Any;
 use std::collections::HashMap;
@@ -29,11 +29,11 @@ impl Host for Fs {
     fn find(&self, path: &[u8]) -> Result<Arc<dyn Any + Send + Sync>> {
         self.0.lock().unwrap().as_ref().and_then(|m| m.get(path).cloned()).ok_or(Errno::ENOENT)
     }
-    fn sender(&self, claimed: Option<Creds>) -> Result<Creds> {
+    fn sender(&self, claimed: Option<Ucred>) -> Result<Ucred> {
         Ok(claimed.unwrap_or(self.creds()))
     }
-    fn creds(&self) -> Creds {
-        Creds { pid: 1, uid: 0, gid: 0 }
+    fn creds(&self) -> Ucred {
+        Ucred { pid: 1, uid: 0, gid: 0 }
     }
 }
 
@@ -223,7 +223,7 @@ fn credentials() {
     let mut buf = [0];
     let mut m = Incoming::new(Msg::empty());
     b.recv(&mut Sink::kernel(&mut buf), &mut m).unwrap();
-    assert_eq!(m.creds, Some(Creds { pid: 1, uid: 0, gid: 0 }));
+    assert_eq!(m.creds, Some(Ucred { pid: 1, uid: 0, gid: 0 }));
 }
 
 #[test]

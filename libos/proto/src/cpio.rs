@@ -5,23 +5,6 @@
 
 use crate::number;
 
-/// File type bits of [`Entry::mode`].
-pub const S_IFMT: u32 = 0o170000;
-/// A socket.
-pub const S_IFSOCK: u32 = 0o140000;
-/// A symbolic link; [`Entry::data`] is its target.
-pub const S_IFLNK: u32 = 0o120000;
-/// A regular file.
-pub const S_IFREG: u32 = 0o100000;
-/// A block device.
-pub const S_IFBLK: u32 = 0o060000;
-/// A directory.
-pub const S_IFDIR: u32 = 0o040000;
-/// A character device.
-pub const S_IFCHR: u32 = 0o020000;
-/// A FIFO.
-pub const S_IFIFO: u32 = 0o010000;
-
 pub(crate) const TRAILER: &[u8] = b"TRAILER!!!";
 pub(crate) const HEADER: usize = 110;
 
@@ -31,7 +14,7 @@ pub struct Entry<'a> {
     /// Path from the root, without `/` or `./` in front; empty for the root itself. Its components are never empty,
     /// `.` or `..`, and hold no NUL.
     pub name: &'a [u8],
-    /// Type and permissions.
+    /// Type and permissions, as `st_mode`.
     pub mode: u32,
     /// Owner.
     pub uid: u32,
@@ -155,6 +138,7 @@ pub(crate) fn clean(mut name: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
     use crate::cpio_writer::{Meta, Writer};
+    use libos_abi::constants::mode::{S_IFDIR, S_IFLNK, S_IFREG};
 
     fn archive(files: &[(&str, u32, &[u8])]) -> Vec<u8> {
         let mut writer = Writer::new(Vec::new());

@@ -94,7 +94,8 @@ impl<W: Write> Writer<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpio::{S_IFCHR, S_IFREG, entries};
+    use crate::cpio::entries;
+    use libos_abi::constants::mode::{S_IFCHR, S_IFREG};
 
     #[test]
     fn round_trip_and_determinism() {

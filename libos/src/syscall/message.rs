@@ -5,14 +5,15 @@ use super::support;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem::size_of;
-use libos_base::abi::{CmsgHdr, ControlMessage, MsgHdr, sol};
+use libos_base::abi::{CmsgHdr, ControlMessage, MsgHdr, Ucred, sol};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::thread::FOREVER;
+use libos_base::zerocopy::{FromBytes, IntoBytes};
 use libos_base::{Errno, Result, time, user};
 use libos_fs::process;
 use libos_net::addr::Addr;
-use libos_net::socket::{Creds, Incoming, Msg, Outgoing, Socket};
+use libos_net::socket::{Incoming, Msg, Outgoing, Socket};
 
 /// SCM_MAX_FD.
 const MAX_FDS: usize = 253;
@@ -89,8 +90,7 @@ fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
                 }
             }
             (sol::SOCKET, ControlMessage::CREDENTIALS) if data.len() == 12 => {
-                let [pid, uid, gid] = [16, 20, 24].map(|o| word(o) as u32);
-                msg.creds = Some(Creds { pid, uid, gid });
+                msg.creds = Ucred::read_from_bytes(data).ok();
             }
             (sol::SOCKET, _) => return Err(Errno::EINVAL),
             _ => libos_net::udp::want_header(&mut msg.ip, level, kind, data)?,
@@ -141,10 +141,7 @@ fn write_control(at: usize, room: usize, flags: Msg, msg: &mut Incoming) -> Resu
         cut |= !put(&mut out, *level, *kind, data)?;
     }
     if let Some(c) = msg.creds {
-        let mut b = c.pid.to_le_bytes().to_vec();
-        b.extend_from_slice(&c.uid.to_le_bytes());
-        b.extend_from_slice(&c.gid.to_le_bytes());
-        cut |= !put(&mut out, sol::SOCKET, ControlMessage::CREDENTIALS.0, &b)?;
+        cut |= !put(&mut out, sol::SOCKET, ControlMessage::CREDENTIALS.0, c.as_bytes())?;
     }
     let files = core::mem::take(&mut msg.files);
     if !files.is_empty() {

@@ -4,11 +4,11 @@ use crate::sched::PID;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::any::Any;
-use libos_base::abi::sock;
+use libos_base::abi::{Ucred, sock};
 use libos_base::cred::{self, Ids, cap, capable};
 use libos_base::{Errno, Result};
 use libos_fs::process;
-use libos_net::socket::{Creds, Ops};
+use libos_net::socket::Ops;
 use libos_net::unix::{Host, UnixSocket};
 
 struct Kernel;
@@ -20,27 +20,27 @@ impl Host for Kernel {
     fn find(&self, path: &[u8]) -> Result<Arc<dyn Any + Send + Sync>> {
         process().bound_socket(path)
     }
-    fn creds(&self) -> Creds {
+    fn creds(&self) -> Ucred {
         let (uid, gid) = cred::with(|c| (c.uid.effective, c.gid.effective));
-        Creds { pid: PID, uid, gid }
+        Ucred { pid: PID as i32, uid, gid }
     }
-    fn sender(&self, claimed: Option<Creds>) -> Result<Creds> {
+    fn sender(&self, claimed: Option<Ucred>) -> Result<Ucred> {
         let Some(claimed) = claimed else {
             let (uid, gid) = cred::real();
-            return Ok(Creds { pid: PID, uid, gid });
+            return Ok(Ucred { pid: PID as i32, uid, gid });
         };
         if claimed.uid == u32::MAX || claimed.gid == u32::MAX {
             return Err(Errno::EINVAL);
         }
         let (uid, gid) = cred::with(|c| (c.uid, c.gid));
         let one_of = |i: Ids, id: u32| [i.real, i.effective, i.saved].contains(&id);
-        let honest = (claimed.pid == PID || capable(cap::SYS_ADMIN))
+        let honest = (claimed.pid == PID as i32 || capable(cap::SYS_ADMIN))
             && (one_of(uid, claimed.uid) || capable(cap::SETUID))
             && (one_of(gid, claimed.gid) || capable(cap::SETGID));
         match () {
             () if !honest => Err(Errno::EPERM),
             // There is no other process.
-            () if claimed.pid != PID => Err(Errno::ESRCH),
+            () if claimed.pid != PID as i32 => Err(Errno::ESRCH),
             () => Ok(claimed),
         }
     }

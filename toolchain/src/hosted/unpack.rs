@@ -1,6 +1,7 @@
 //! Unpacking an archive into a folder, without privileges and without leaving the folder.
 
 use anyhow::{Context, Result, bail};
+use libos_abi::constants::mode::{S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, Permissions};
@@ -8,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
-use unibody_proto::cpio::{self, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG};
+use unibody_proto::cpio;
 
 /// Unpacks files, folders and symbolic links; device nodes need privileges and are given by other means.
 pub fn unpack(archive: &[u8], root: &Path) -> Result<()> {

@@ -1,13 +1,13 @@
 //! A tree of files that becomes a cpio archive: sorted, so that the same tree gives the same bytes.
 
 use anyhow::{Context, Result, bail};
+use libos_abi::constants::mode::{S_IFDIR, S_IFREG};
 use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use unibody_proto::cpio::{S_IFDIR, S_IFREG};
 use unibody_proto::cpio_writer::{Meta, Writer};
 
 /// Files by their path from the root.
@@ -115,8 +115,9 @@ fn meta(metadata: &Metadata) -> Meta {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use libos_abi::constants::mode::S_IFLNK;
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use unibody_proto::cpio::{S_IFLNK, entries};
+    use unibody_proto::cpio::entries;
 
     #[test]
     fn a_folder_keeps_modes_and_links() {

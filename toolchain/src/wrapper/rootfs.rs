@@ -2,12 +2,12 @@
 
 use crate::command;
 use anyhow::{Context, Result};
+use libos_abi::constants::mode::{S_IFDIR, S_IFLNK, S_IFREG};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
-use unibody_proto::cpio::{S_IFDIR, S_IFLNK, S_IFREG};
 use unibody_proto::cpio_writer::{Meta, Writer};
 
 /// Makes the object at `to` with the archive of `root` (an empty archive without it), from the assembler source `template`.

@@ -2,12 +2,11 @@
 
 use super::dgram::Charge;
 use super::rights::Rights;
-use crate::socket::Creds;
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use libos_base::abi::sock;
+use libos_base::abi::{Ucred, sock};
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::{Mutex, class};
@@ -27,7 +26,7 @@ pub struct Packet {
     pub at: usize,
     pub files: Rights,
     pub from: Option<Vec<u8>>,
-    pub creds: Creds,
+    pub creds: Ucred,
     /// When it was sent, if the receiver wants to know.
     pub time: u64,
     /// It holds more than one write to a stream.
@@ -72,7 +71,7 @@ pub struct State {
     pub pass_creds: bool,
     /// Which SO_TIMESTAMP option is on; 0: none.
     pub stamp: u8,
-    pub peer_creds: Option<Creds>,
+    pub peer_creds: Option<Ucred>,
     /// The peer found the inbox full.
     pub peer_waits: bool,
     /// The peer's `edges`.
@@ -127,7 +126,7 @@ impl Core {
     }
 
     /// Joins two.
-    pub fn join(a: &Arc<Core>, b: &Arc<Core>, creds: Creds) {
+    pub fn join(a: &Arc<Core>, b: &Arc<Core>, creds: Ucred) {
         for (x, y) in [(a, b), (b, a)] {
             let mut s = x.state.lock();
             s.peer = Some(Arc::downgrade(y));
@@ -165,7 +164,7 @@ impl Core {
         len: usize,
         files: Option<Vec<Arc<dyn FileLike>>>,
         name: Option<Vec<u8>>,
-        creds: Creds,
+        creds: Ucred,
         fill: impl FnOnce(&mut [u8]) -> Result<usize>,
     ) -> Option<Result<usize>> {
         // Before the lock, so that it is dropped after it.

@@ -3,11 +3,10 @@
 use super::core::Core;
 use crate::addr::Addr;
 use crate::net::Net;
-use crate::socket::Creds;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
-use libos_base::abi::af;
+use libos_base::abi::{Ucred, af};
 use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result, random};
 
@@ -18,9 +17,9 @@ pub trait Host: Send + Sync {
     /// The socket that a node stands for. ECONNREFUSED, ENOENT, ...
     fn find(&self, path: &[u8]) -> Result<Arc<dyn Any + Send + Sync>>;
     /// Who the process is, to a peer (SO_PEERCRED).
-    fn creds(&self) -> Creds;
+    fn creds(&self) -> Ucred;
     /// Who it is to the reader of a message (SCM_CREDENTIALS), where it may say so itself. EINVAL, EPERM, ESRCH.
-    fn sender(&self, claimed: Option<Creds>) -> Result<Creds>;
+    fn sender(&self, claimed: Option<Ucred>) -> Result<Ucred>;
     /// The network, for questions about its interfaces.
     fn net(&self) -> Option<&Net> {
         None

@@ -3,14 +3,14 @@
 use super::core::{Backlog, Core, OVERHEAD, Packet, State};
 use super::name::{self, Host};
 use crate::addr::{Addr, family};
-use crate::socket::{Creds, Incoming, Msg, Ops, Outgoing, Wait};
+use crate::socket::{Incoming, Msg, Ops, Outgoing, Wait};
 use crate::sockopts::{stamp_message, words};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
-use libos_base::abi::{af, ioctl, so, sock, sol};
+use libos_base::abi::{Ucred, af, ioctl, so, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result, user};
@@ -118,7 +118,7 @@ impl UnixSocket {
         let stream = self.core.kind == sock::STREAM;
         let (mut total, mut i, mut whole) = (0, 0, false);
         let stamp = s.stamp;
-        let mut first: Option<Creds> = None;
+        let mut first: Option<Ucred> = None;
         while let Some(p) = s.inbox.get_mut(i) {
             // Descriptors and changes of sender are boundaries in a stream.
             if total > 0 && (!p.files.is_empty() || first.is_some_and(|c| c != p.creds)) {
@@ -430,7 +430,7 @@ impl Ops for UnixSocket {
             so::ACCEPTCONN => i32::from(s.backlog.is_some()),
             so::PEERCRED => {
                 let c = s.peer_creds?;
-                return Some(Ok(words(&[c.pid, c.uid, c.gid])));
+                return Some(Ok(words(&[c.pid as u32, c.uid, c.gid])));
             }
             _ => return None,
         };
