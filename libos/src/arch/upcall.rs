@@ -1,4 +1,5 @@
 //! What entries, faults and interrupts need of the kernel above: direct calls, answered in `libos/src/upcall.rs`.
+#![expect(clippy::crate_in_macro_def, reason = "the macro that defines them is this crate's own")]
 
 use super::TrapFrame;
 use libos_base::Result;
