@@ -125,6 +125,27 @@ int main(void)
     munmap(q, 6 * PAGE);
     close(fd);
 
+    section("moved by a few pages");
+    fd = make("f", 40);
+    // From a place whose address is the same on each run in its last 20 bits.
+    char *base = mmap(0, 2 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    base = (char *)(((uintptr_t)base + (1 << 20) - 1) & -(uintptr_t)(1 << 20));
+    const struct { int from, to, pages; } moves[] = { { 0, 8, 1 }, { 20, 4, 8 }, { 100, 36, 40 }, { 50, 60, 10 }, { 36, 100, 40 } };
+    for (int i = 0; i < 5; i++) {
+        int n = moves[i].pages;
+        p = mmap(base + moves[i].from * PAGE, (size_t)n * PAGE, RW, MAP_SHARED | MAP_FIXED, fd, 0);
+        MUST(p == MAP_FAILED ? -1 : 0);
+        p[0] = 'A';
+        p[(n * 3 / 4) * PAGE] = 'B';
+        q = mremap(p, (size_t)n * PAGE, (size_t)n * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, base + moves[i].to * PAGE);
+        IS(q == base + moves[i].to * PAGE && q[(n * 3 / 4) * PAGE] == 'B');
+        MUST(ftruncate(fd, 0));
+        printf("%c%c%c\n", shows(q), shows(q + (n * 3 / 4) * PAGE), shows(q + (n - 1) * PAGE));
+        MUST(ftruncate(fd, 40 * PAGE));
+        MUST(munmap(q, (size_t)n * PAGE));
+    }
+    close(fd);
+
     section("split by its rights, and joined again");
     fd = make("f", 6);
     p = map(fd, 6, RW, MAP_SHARED, 0);

@@ -267,11 +267,15 @@ impl Space {
             }
         });
         tlb::flush(from..from + len);
-        while let Some(addr) = self.next_page(&(from..from + len)) {
-            if let Some(p) = self.pages.take(index(addr)) {
+        // All are put before one is taken: a leaf goes with its last page, and so would room that was made in it.
+        let mut at = from;
+        while let Some(addr) = self.next_page(&(at..from + len)) {
+            if let Some(p) = self.pages.get(index(addr)).cloned() {
                 self.pages.insert(index(addr - from + to), p);
             }
+            at = addr + PAGE_SIZE;
         }
+        self.forget_pages(from..from + len);
         Ok(())
     }
 
