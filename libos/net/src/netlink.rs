@@ -54,7 +54,7 @@ struct State {
 /// A socket as the notifier sees it.
 pub struct Member {
     /// 0: not bound.
-    pub port: AtomicU32,
+    pub portid: AtomicU32,
     state: Mutex<State>,
     pollee: Pollee,
 }
@@ -66,7 +66,7 @@ impl Member {
         if s.groups >> (r.group - 1) & 1 == 0 {
             return;
         }
-        let mut a = Answer { out: Vec::new(), seq: 0, port: 0 };
+        let mut a = Answer { out: Vec::new(), seq: 0, portid: 0 };
         a.message(kind, 0, &r.body);
         if s.push(r.group, a.out).is_err() && s.flags >> NO_ENOBUFS & 1 == 0 {
             s.lost = true;
@@ -91,7 +91,7 @@ impl State {
 pub struct NetlinkSocket {
     net: Arc<Net>,
     kind: u32,
-    /// The process: the first socket's port.
+    /// The process: the first socket's port ID.
     pid: u32,
     member: Arc<Member>,
 }
@@ -101,24 +101,24 @@ impl NetlinkSocket {
     pub fn open(net: &Arc<Net>, kind: u32, pid: u32) -> Result<Box<dyn Ops>> {
         debug_assert!(kind <= sock::RAW);
         let state = Mutex::new(class::NETLINK, State { limit: BUF_DEFAULT as usize, ..State::default() });
-        let member = Arc::new(Member { port: AtomicU32::new(0), state, pollee: Pollee::new() });
+        let member = Arc::new(Member { portid: AtomicU32::new(0), state, pollee: Pollee::new() });
         net.monitor.add(net, &member)?;
         Ok(Box::new(Self { net: net.clone(), kind, pid, member }))
     }
 
-    /// Binds to a port (0: any) unless bound. EINVAL when it is bound to another.
-    fn take_port(&self, want: u32) -> Result<u32> {
-        let port = &self.member.port;
-        match port.load(Relaxed) {
+    /// Binds to a port ID (0: any) unless bound. EINVAL when it is bound to another.
+    fn take_portid(&self, want: u32) -> Result<u32> {
+        let portid = &self.member.portid;
+        match portid.load(Relaxed) {
             0 => self.net.monitor.claim(&self.member, want, self.pid)?,
             p if p != want => return Err(Errno::EINVAL),
             _ => {}
         }
-        Ok(port.load(Relaxed))
+        Ok(portid.load(Relaxed))
     }
 
     fn autobind(&self) -> Result<u32> {
-        self.take_port(self.member.port.load(Relaxed))
+        self.take_portid(self.member.portid.load(Relaxed))
     }
 }
 
@@ -126,7 +126,7 @@ impl NetlinkSocket {
 struct Answer {
     out: Vec<u8>,
     seq: u32,
-    port: u32,
+    portid: u32,
 }
 
 impl Answer {
@@ -135,16 +135,16 @@ impl Answer {
         self.out.extend_from_slice(&kind.to_le_bytes());
         self.out.extend_from_slice(&flags.to_le_bytes());
         self.out.extend_from_slice(&self.seq.to_le_bytes());
-        self.out.extend_from_slice(&self.port.to_le_bytes());
+        self.out.extend_from_slice(&self.portid.to_le_bytes());
         self.out.extend_from_slice(body);
     }
 }
 
 /// struct sockaddr_nl.
-fn name(port: u32, groups: u32) -> Addr {
+fn name(portid: u32, groups: u32) -> Addr {
     let mut b = [0; 12];
     b[0] = af::NETLINK as u8;
-    b[4..8].copy_from_slice(&port.to_le_bytes());
+    b[4..8].copy_from_slice(&portid.to_le_bytes());
     b[8..].copy_from_slice(&groups.to_le_bytes());
     Addr::from_bytes(&b).unwrap_or(Addr::none())
 }
@@ -155,11 +155,11 @@ impl Ops for NetlinkSocket {
     }
     fn bind(&self, a: &[u8]) -> Result<()> {
         let word = |at: usize| a.get(at..at + 4).map(int).ok_or(Errno::EINVAL)?;
-        let (port, groups) = (word(4)? as u32, word(8)? as u32);
+        let (portid, groups) = (word(4)? as u32, word(8)? as u32);
         if family(a)? != af::NETLINK {
             return Err(Errno::EINVAL);
         }
-        self.take_port(port)?;
+        self.take_portid(portid)?;
         let mut s = self.member.state.lock();
         s.groups = s.groups >> 32 << 32 | u64::from(groups);
         Ok(())
@@ -179,13 +179,13 @@ impl Ops for NetlinkSocket {
         src.take(b.get_mut(..n).ok_or(Errno::EMSGSIZE)?)?;
         let b = &b[..n];
         let half = |o: usize| u16::from_le_bytes([b[o], b[o + 1]]);
-        let port = self.autobind()?;
+        let portid = self.autobind()?;
         if n < HEADER + 1 {
             // Nothing that could be answered.
             return Ok(n);
         }
         let (kind, flags, want) = (half(4), half(6), u16::from(b[HEADER]));
-        let mut a = Answer { out: Vec::new(), seq: u32::from_le_bytes([b[8], b[9], b[10], b[11]]), port };
+        let mut a = Answer { out: Vec::new(), seq: u32::from_le_bytes([b[8], b[9], b[10], b[11]]), portid };
         // RTM_GET* is two after RTM_NEW*.
         match kind.wrapping_sub(2) {
             kind @ (RTM_NEWLINK | RTM_NEWADDR | RTM_NEWROUTE) if flags & NLM_F_DUMP == NLM_F_DUMP => {
@@ -240,7 +240,7 @@ impl Ops for NetlinkSocket {
     }
     fn local(&self) -> Result<Addr> {
         let s = self.member.state.lock();
-        Ok(name(self.member.port.load(Relaxed), s.groups as u32))
+        Ok(name(self.member.portid.load(Relaxed), s.groups as u32))
     }
     fn peer(&self) -> Result<Addr> {
         Ok(name(0, 0))

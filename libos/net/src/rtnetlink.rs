@@ -216,19 +216,19 @@ impl Monitor {
         Ok(())
     }
 
-    /// Takes a port for a socket: the one asked for, else the process id, else any. EADDRINUSE.
+    /// Takes a port ID for a socket: the one asked for, else the process id, else any. EADDRINUSE.
     pub fn claim(&self, member: &Member, want: u32, pid: u32) -> Result<()> {
         let w = self.watch.lock();
-        let used = |p: u32| w.members.iter().filter_map(Weak::upgrade).any(|m| m.port.load(Relaxed) == p);
-        let mut port = if want != 0 { want } else { pid };
-        while used(port) {
+        let used = |p: u32| w.members.iter().filter_map(Weak::upgrade).any(|m| m.portid.load(Relaxed) == p);
+        let mut portid = if want != 0 { want } else { pid };
+        while used(portid) {
             if want != 0 {
                 return Err(Errno::EADDRINUSE);
             }
             // Linux goes down from -4096, where no process ids are.
-            port = if port == pid { u32::MAX - 4095 } else { port - 1 };
+            portid = if portid == pid { u32::MAX - 4095 } else { portid - 1 };
         }
-        member.port.store(port, Relaxed);
+        member.portid.store(portid, Relaxed);
         Ok(())
     }
 

@@ -103,7 +103,7 @@ impl Connections {
     }
 
     /// Makes room in every table for a connection with this tuple.
-    fn reserve(&mut self, t: &Tuple) -> Result<()> {
+    pub fn reserve(&mut self, t: &Tuple) -> Result<()> {
         let shard = &mut self.shards[self.shard_for(t)];
         shard.by_tuple.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
         let n = shard.conns.len() + 1;
@@ -205,11 +205,6 @@ impl Connections {
 }
 
 impl Stack {
-    /// Makes room in every table that a new connection needs.
-    pub fn reserve_conn(&mut self, t: &Tuple) -> Result<()> {
-        self.connections.reserve(t)
-    }
-
     /// Adds a connection to the tables.
     pub fn add_conn(&mut self, c: Conn) -> Result<u32> {
         let (port, charged) = (c.tuple.lport, c.charged);

@@ -107,7 +107,7 @@ impl Stack {
     pub fn open_half(&mut self, sid: u32, ifc: InterfaceId, ip: &[u8], t: &Tcp, cookie: Option<u32>) -> Result<u32> {
         let opts = self.sock(sid)?.opts;
         let now = self.now;
-        self.reserve_conn(&t.tuple)?;
+        self.connections.reserve(&t.tuple)?;
         let ((mut set, handle), charged) = self.memory.socket(self.sizes(&opts))?;
         let s = set.get_mut::<tcp::Socket>(handle);
         let mtu = self.interfaces.mtu(ifc);

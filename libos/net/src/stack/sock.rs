@@ -235,7 +235,7 @@ impl Stack {
 
     fn open(&mut self, sid: u32, ifc: InterfaceId, t: Tuple, opts: TcpOpts) -> Result<u32> {
         let (now, mtu) = (self.now, self.interfaces.mtu(ifc));
-        self.reserve_conn(&t)?;
+        self.connections.reserve(&t)?;
         let sizes = self.sizes(&opts);
         let ((mut set, handle), charged) = self.memory.socket(sizes)?;
         let s = set.get_mut::<tcp::Socket>(handle);
