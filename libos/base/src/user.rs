@@ -49,29 +49,41 @@ pub fn copy_out_partial(dst: usize, src: &[u8]) -> usize {
     src.len() - unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) }
 }
 
-/// Copies to the program without a fault, how much of it: up to the first page that is not there, or may not be written.
-/// For the time that a lock is held which a fault may take. Whoever gets less has to copy without the lock.
+/// Copies to the program without a fault: up to the first page that is not there, or may not be written. How much of it.
+/// For the time that a lock is held which a fault may take; whoever gets less copies the rest without that lock.
 pub fn copy_out_present(dst: usize, src: &[u8]) -> usize {
     // SAFETY: as in `copy_out`.
-    without_faults(dst, src.len(), || unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) })
+    without_faults(dst, src.len(), |at, n| unsafe { upcall::copy((dst + at) as *mut u8, src[at..].as_ptr(), n) })
 }
 
 /// The same from the program.
 pub fn copy_in_present(dst: &mut [u8], src: usize) -> usize {
     // SAFETY: as in `copy_in`.
-    without_faults(src, dst.len(), || unsafe { upcall::copy(dst.as_mut_ptr(), src as *const u8, dst.len()) })
+    without_faults(src, dst.len(), |at, n| unsafe { upcall::copy(dst[at..].as_mut_ptr(), (src + at) as *const u8, n) })
 }
 
-/// A page fault is not resolved, but fixed up at once, where the thread must not be switched away.
+/// Most bytes that are copied before another thread may run.
+const AT_ONCE: usize = 64 << 10;
+
+/// Where a thread must not be switched away, a page fault is not resolved but fixed up at once. `copy` copies that many
+/// bytes from an offset on, and says how many it did not.
 #[inline]
-fn without_faults(program: usize, len: usize, copy: impl FnOnce() -> usize) -> usize {
+fn without_faults(program: usize, len: usize, mut copy: impl FnMut(usize, usize) -> usize) -> usize {
     if check(program, len).is_err() {
         return 0;
     }
-    preempt_disable();
-    let left = copy();
-    preempt_enable();
-    len - left
+    let mut done = 0;
+    while done < len {
+        let n = (len - done).min(AT_ONCE);
+        preempt_disable();
+        let left = copy(done, n);
+        preempt_enable();
+        done += n - left;
+        if left > 0 {
+            break;
+        }
+    }
+    done
 }
 
 /// Copies part of a page to the program; how many bytes were copied before a fault. Panics when out of range.

@@ -1,9 +1,9 @@
 //! TCP data between the program's memory and smoltcp's buffers.
 //!
-//! Bytes are copied once, under the stack's lock, since only there they stay where they are. But no page fault happens
-//! there, which may take as long as a disk: where a page of the program is not there, the copy stops, and what comes
-//! next makes a detour through a buffer here, which is copied without the lock. No other thread comes between until that
-//! is done: the readers of a socket take turns, and so do the writers.
+//! Bytes are copied once, under the stack's lock, since only under it do they stay where they are. But no page fault is
+//! taken there, which may last as long as a disk takes: where a page of the program is not there, the copy stops, and
+//! what comes next makes a detour through a buffer here, which is copied without the lock. No other thread comes between
+//! until that is done: the readers of a socket take turns, and so do the writers.
 
 use crate::socket::Msg;
 use crate::stack::Stack;
