@@ -125,7 +125,12 @@ crate::layout! {
     /// struct sched_param.
     SchedParam, "struct sched_param", "sched_" { priority: i32, }
     /// struct termios.
-    Termios, "struct kernel_termios", "c_" { iflag: u32, oflag: u32, cflag: u32, lflag: u32, line: u8, cc: [u8; 19], }
+    Termios, "struct kernel_termios", "c_" {
+        iflag: u32 as InputModes, oflag: u32 as OutputModes, cflag: u32 as ControlModes, lflag: u32 as LocalModes, line: u8,
+        cc: [u8; 19],
+    }
+    /// struct termios2.
+    Termios2, "struct termios2", "" { base: Termios, ispeed: u32, ospeed: u32, }
     /// struct winsize.
     Winsize, "struct winsize", "ws_" { row: u16, col: u16, xpixel: u16, ypixel: u16, }
     /// struct user_cap_header_struct.

@@ -24,7 +24,7 @@ fn all() -> Vec<(&'static str, Names)> {
         RandomFlags IdType Resource UsageOf PriorityOf PrctlOption Persona CloneFlags FutexOperation Policy
         MembarrierCommand ArchPrctlCode Signo MaskHow SignalCode ActionFlags StackFlags SignalfdFlags Domain Protocol
         ShutdownHow SocketLevel SocketOption IpOption Ipv6Option TcpOption UdpOption SocketType AcceptFlags MessageFlags
-        IoctlCommand
+        IoctlCommand InputModes OutputModes ControlModes LocalModes ControlCharacter
     ]
 }
 

@@ -6,6 +6,7 @@ mod file;
 mod memory;
 mod process;
 mod socket;
+mod terminal;
 mod thread;
 mod time;
 
@@ -16,6 +17,7 @@ pub use file::*;
 pub use memory::*;
 pub use process::*;
 pub use socket::*;
+pub use terminal::*;
 pub use thread::*;
 pub use time::*;
 

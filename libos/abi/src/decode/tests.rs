@@ -201,6 +201,12 @@ fn commands_say_what_their_argument_is() {
         line(p(), "ioctl", &[1, 0x5401, A], Some(-25)),
         "ioctl(1, TCGETS, 0x1000) = -1 ENOTTY (Inappropriate ioctl for device)"
     );
+    let modes: Vec<u8> = [0x500u32, 5, 0o277, 0x8a3b].iter().flat_map(|m| m.to_le_bytes()).chain([0; 20]).collect();
+    assert_eq!(
+        line(p().at(A, modes), "ioctl", &[1, 0x5402, A], Some(0)),
+        "ioctl(1, TCSETS, {c_iflag=ICRNL|IXON, c_oflag=OPOST|ONLCR, c_cflag=B38400|CS8|CREAD, \
+         c_lflag=ISIG|ICANON|ECHO|ECHOE|ECHOK|ECHOCTL|ECHOKE|IEXTEN, ...}) = 0"
+    );
     assert_eq!(line(p().at(A, "worker\0"), "prctl", &[15, A], Some(0)), r#"prctl(PR_SET_NAME, "worker") = 0"#);
 }
 

@@ -5,14 +5,15 @@ use super::{read, write};
 use crate::console::Stream;
 use crate::tty::Tty;
 use crate::tty::file::TtyFile;
-use crate::tty::termios::{Termios, i, l, o, v};
+use crate::tty::termios;
 use libos_base::abi::OpenFlags;
 use libos_base::abi::ioctl::TCSETS;
+use libos_base::abi::{InputModes, LocalModes, OutputModes, Termios, cc};
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{InputModes, LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, tcgetattr, tcsetattr};
+use rustix::termios::{self as linux, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -73,7 +74,7 @@ type Seen = (Vec<Vec<u8>>, Vec<u8>);
 
 /// Without canonical mode the sizes of reads depend on timing.
 fn joined(settings: &Termios, reads: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    if settings.l(l::ICANON) { reads } else { vec![reads.concat()] }
+    if settings.local(LocalModes::ICANON) { reads } else { vec![reads.concat()] }
 }
 
 fn through_ours(settings: &Termios, input: &[u8], output: &[u8]) -> Seen {
@@ -98,14 +99,14 @@ fn through_linux(settings: &Termios, input: &[u8], output: &[u8]) -> Option<Seen
     let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
     let mut slave = File::from(rustix::fs::open(name, flags, rustix::fs::Mode::empty()).ok()?);
     let mut t = tcgetattr(&slave).ok()?;
-    t.input_modes = InputModes::from_bits_retain(settings.iflag);
-    t.output_modes = OutputModes::from_bits_retain(settings.oflag);
-    t.local_modes = LocalModes::from_bits_retain(settings.lflag);
+    t.input_modes = linux::InputModes::from_bits_retain(settings.iflag);
+    t.output_modes = linux::OutputModes::from_bits_retain(settings.oflag);
+    t.local_modes = linux::LocalModes::from_bits_retain(settings.lflag);
     for (index, which) in [
-        (SpecialCodeIndex::VMIN, v::MIN),
-        (SpecialCodeIndex::VTIME, v::TIME),
-        (SpecialCodeIndex::VEOL, v::EOL),
-        (SpecialCodeIndex::VEOL2, v::EOL2),
+        (SpecialCodeIndex::VMIN, cc::MIN),
+        (SpecialCodeIndex::VTIME, cc::TIME),
+        (SpecialCodeIndex::VEOL, cc::EOL),
+        (SpecialCodeIndex::VEOL2, cc::EOL2),
     ] {
         t.special_codes[index] = settings.cc[which];
     }
@@ -180,44 +181,61 @@ fn as_linux_does() {
     let written: &[&[u8]] = &[b"text", b"\n", b"\t", b"\r", b"\x08", b"\x07", "é".as_bytes(), b"col\tumn\n", b"\r\n"];
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for round in 0..3000 {
-        let mut t = Termios::NEW;
+        let mut t = termios::NEW;
         // Signals and flow control throw output away, which depends on timing.
-        t.lflag &= !l::ISIG;
-        t.iflag &= !i::IXON;
+        t.lflag &= !LocalModes::ISIG.bits();
+        t.iflag &= !InputModes::IXON.bits();
         if round % 3 != 0 {
-            for flag in [l::ECHO, l::ECHOE, l::ECHOK, l::ECHOKE, l::ECHOCTL, l::ECHONL, l::IEXTEN] {
+            for flag in [
+                LocalModes::ECHO,
+                LocalModes::ECHOE,
+                LocalModes::ECHOK,
+                LocalModes::ECHOKE,
+                LocalModes::ECHOCTL,
+                LocalModes::ECHONL,
+                LocalModes::IEXTEN,
+            ] {
                 if random.below(4) == 0 {
-                    t.lflag ^= flag;
+                    t.lflag ^= flag.bits();
                 }
             }
-            for flag in [i::IUTF8, i::IGNCR, i::ICRNL, i::ISTRIP, i::PARMRK] {
+            for flag in
+                [InputModes::IUTF8, InputModes::IGNCR, InputModes::ICRNL, InputModes::ISTRIP, InputModes::PARMRK]
+            {
                 if random.below(4) == 0 {
-                    t.iflag ^= flag;
+                    t.iflag ^= flag.bits();
                 }
             }
-            for flag in [o::OPOST, o::ONLCR, o::OCRNL, o::ONOCR, o::ONLRET, o::XTABS] {
+            for flag in [
+                OutputModes::OPOST,
+                OutputModes::ONLCR,
+                OutputModes::OCRNL,
+                OutputModes::ONOCR,
+                OutputModes::ONLRET,
+                OutputModes::TABDLY,
+            ] {
                 if random.below(4) == 0 {
-                    t.oflag ^= flag;
+                    t.oflag ^= flag.bits();
                 }
             }
             if random.below(4) == 0 {
-                t.lflag &= !l::ICANON;
+                t.lflag &= !LocalModes::ICANON.bits();
                 if random.chance() {
-                    t.iflag ^= i::INLCR;
+                    t.iflag ^= InputModes::INLCR.bits();
                 }
             }
             if random.below(8) == 0 {
-                t.lflag ^= l::ECHOPRT;
+                t.lflag ^= LocalModes::ECHOPRT.bits();
             }
             if random.below(4) == 0 {
-                (t.cc[v::EOL], t.cc[v::EOL2]) = (b';', b'Q');
+                (t.cc[cc::EOL], t.cc[cc::EOL2]) = (b';', b'Q');
             }
         }
         let mut pick = |from: &[&[u8]], most| {
             (0..random.below(most)).map(|_| from[random.below(from.len())]).collect::<Vec<_>>().concat()
         };
         let (mut input, output) = (pick(pieces, 30), pick(written, 6));
-        if !t.o(o::OPOST) {
+        if !t.output(OutputModes::OPOST) {
             // N_TTY's own mark in its buffer of echoes: there it counts as a column, of all bytes.
             input.retain(|&b| b != 0xff);
         }
@@ -245,7 +263,7 @@ fn typed(host: &Host, tty: &Tty, bytes: &[u8]) {
 
 #[test]
 fn signals_throw_away_what_was_typed() {
-    let (host, tty, file) = ours(&Termios::NEW);
+    let (host, tty, file) = ours(&termios::NEW);
     for (byte, signal, shown) in [(3, 2, "^C"), (0x1c, 3, "^\\"), (0x1a, 20, "^Z")] {
         host.shown.lock().unwrap().clear();
         typed(&host, &tty, &[b'a', b'\n', b'b', byte]);
@@ -260,7 +278,7 @@ fn signals_throw_away_what_was_typed() {
 
 #[test]
 fn output_stops_and_goes_on() {
-    let (host, tty, file) = ours(&Termios::NEW);
+    let (host, tty, file) = ours(&termios::NEW);
     typed(&host, &tty, b"\x13");
     assert_eq!(write(&file, b"held"), Err(Errno::EAGAIN));
     assert!(!file.poll(None).contains(Events::OUT));
@@ -271,7 +289,7 @@ fn output_stops_and_goes_on() {
 
 #[test]
 fn a_slow_terminal_gets_everything() {
-    let (host, tty, file) = ours(&Termios::NEW);
+    let (host, tty, file) = ours(&termios::NEW);
     *host.most.lock().unwrap() = 0;
     assert_eq!(write(&file, b"one\n").unwrap(), 4);
     assert_eq!(write(&file, b"two\n"), Err(Errno::EAGAIN));
@@ -285,7 +303,7 @@ fn a_slow_terminal_gets_everything() {
 
 #[test]
 fn long_lines_and_type_ahead() {
-    let (host, tty, file) = ours(&Termios::NEW);
+    let (host, tty, file) = ours(&termios::NEW);
     // A line that is too long keeps its begin and its end.
     typed(&host, &tty, &[b'x'; 6000]);
     typed(&host, &tty, b"\n");
@@ -302,20 +320,20 @@ fn long_lines_and_type_ahead() {
 
 #[test]
 fn lines_and_no_lines() {
-    let (host, tty, file) = ours(&Termios::NEW);
+    let (host, tty, file) = ours(&termios::NEW);
     typed(&host, &tty, b"part");
     assert!(!file.poll(None).contains(Events::IN));
-    let raw = Termios { lflag: 0, ..Termios::NEW };
+    let raw = Termios { lflag: 0, ..termios::NEW };
     file.ioctl(TCSETS, &raw as *const Termios as usize).unwrap();
     assert!(file.poll(None).contains(Events::IN));
-    file.ioctl(TCSETS, &Termios::NEW as *const Termios as usize).unwrap();
+    file.ioctl(TCSETS, &termios::NEW as *const Termios as usize).unwrap();
     assert_eq!(read(&file, 2).unwrap(), b"pa");
     assert_eq!(read(&file, 10).unwrap(), b"rt");
     // MIN 3: two are not enough.
     let three = Termios {
         cc: {
             let mut cc = raw.cc;
-            cc[v::MIN] = 3;
+            cc[cc::MIN] = 3;
             cc
         },
         ..raw

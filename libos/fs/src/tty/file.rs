@@ -1,7 +1,6 @@
 //! An open terminal: descriptors 0 to 2, `/dev/console`, `/dev/tty`.
 
 use super::Tty;
-use super::termios::{l, v};
 use crate::console;
 use crate::dentry::Path;
 use crate::util::try_arc;
@@ -9,6 +8,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
+use libos_base::abi::{LocalModes, cc};
 use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
@@ -90,12 +90,12 @@ impl FileLike for TtyFile {
         buf.try_reserve_exact(want)?;
         buf.resize(want, 0);
         let settings = self.tty.state.lock().settings;
-        let n = if settings.l(l::ICANON) {
+        let n = if settings.local(LocalModes::ICANON) {
             block_on(&self.tty.readable, self.description.nonblock(), FOREVER, Errno::EAGAIN, || {
                 self.take(1, &mut buf)
             })?
         } else {
-            self.read_raw(settings.cc[v::MIN].into(), settings.cc[v::TIME].into(), &mut buf)?
+            self.read_raw(settings.cc[cc::MIN].into(), settings.cc[cc::TIME].into(), &mut buf)?
         };
         // There is room again: what waits in the stream can be taken.
         self.tty.look();
@@ -111,7 +111,7 @@ impl FileLike for TtyFile {
         }
         let mut e = Events::empty();
         let s = self.tty.state.lock();
-        let least = if s.settings.cc[v::TIME] == 0 { s.settings.cc[v::MIN].into() } else { 1 };
+        let least = if s.settings.cc[cc::TIME] == 0 { s.settings.cc[cc::MIN].into() } else { 1 };
         if s.line.readable(&s.settings, least) || s.over {
             e |= Events::IN | Events::RDNORM;
         }

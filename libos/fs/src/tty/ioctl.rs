@@ -1,7 +1,6 @@
 //! Controls of a terminal (ioctl_tty(2)).
 
 use super::file::TtyFile;
-use super::termios::{Termios, Termios2, l, v};
 use super::{SIGWINCH, Tty};
 use crate::console;
 use crate::device::makedev;
@@ -10,11 +9,8 @@ use libos_base::abi::ioctl::{
     FIONREAD, TCFLSH, TCGETS, TCGETS2, TCSBRK, TCSBRKP, TCSETS, TCSETS2, TCSETSF, TCSETSF2, TCSETSW, TCSETSW2, TCXONC,
     TIOCGDEV, TIOCGETD, TIOCGPGRP, TIOCGSID, TIOCOUTQ, TIOCSCTTY, TIOCSETD, TIOCSPGRP, TIOCSTI, TIOCSWINSZ,
 };
+use libos_base::abi::{ControlModes, InputModes, LocalModes, Termios, Termios2, cc};
 use libos_base::{Errno, Result, user};
-
-/// `cflag` says that the speed is in `ospeed` (BOTHER).
-const BOTHER: u32 = 0o10000;
-const CBAUD: u32 = 0o10017;
 
 pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: usize) -> Result<usize> {
     let tty = &*file.tty;
@@ -33,7 +29,7 @@ pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: usize) -> Result<usize> {
         }
         TCSETS2 | TCSETSW2 | TCSETSF2 => {
             let new: Termios2 = user::read(arg)?;
-            let other = new.base.cflag & CBAUD == BOTHER;
+            let other = new.base.cflag & ControlModes::CBAUD.bits() == ControlModes::BOTHER.bits();
             let speeds = if other { (new.ispeed, new.ospeed) } else { (new.base.speed(), new.base.speed()) };
             tty.change(new.base, speeds, cmd - TCSETS2)?;
         }
@@ -44,9 +40,9 @@ pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: usize) -> Result<usize> {
             1 => tty.set_stopped(false),
             2 | 3 => {
                 let s = tty.state.lock();
-                let byte = s.settings.cc[if number == 2 { v::STOP } else { v::START }];
+                let byte = s.settings.cc[if number == 2 { cc::STOP } else { cc::START }];
                 drop(s);
-                if byte != super::termios::DISABLED {
+                if byte != 0 {
                     tty.with_output(false, |s| s.out.pending.push_back(byte))?;
                     tty.look();
                 }
@@ -113,21 +109,21 @@ impl Tty {
         if how > 0 {
             self.with_output(false, |_| ())?;
         }
-        let new = new.accepted();
+        let new = super::termios::accepted(new);
         let mut s = self.state.lock();
         let old = s.settings;
         s.line.change(&old, &new);
         if how == 2 {
             s.line.flush();
         }
-        if old.i(super::termios::i::IXON) && !new.i(super::termios::i::IXON) {
+        if old.input(InputModes::IXON) && !new.input(InputModes::IXON) {
             s.stopped = false;
         }
         s.settings = new;
         s.speeds = speeds;
         drop(s);
         // Without lines, what was typed can be read now.
-        if (old.lflag ^ new.lflag) & l::ICANON != 0 || old.iflag != new.iflag {
+        if old.local(LocalModes::ICANON) != new.local(LocalModes::ICANON) || old.iflag != new.iflag {
             self.look();
         }
         Ok(())

@@ -1,10 +1,10 @@
 //! The input side of the line discipline, byte by byte as Linux's N_TTY does it: editing, echo, signals, lines.
 
 use super::output::{Output, continues};
-use super::termios::{Termios, i, l, v};
 use alloc::collections::VecDeque;
 use libos_base::Result;
 use libos_base::abi::signal::{SIGINT, SIGQUIT, SIGTSTP};
+use libos_base::abi::{InputModes, LocalModes, Termios, cc};
 
 /// What may be typed ahead (N_TTY_BUF_SIZE).
 pub const SIZE: usize = 4096;
@@ -60,23 +60,23 @@ impl Line {
 
     /// How many bytes may come now. A line that gets too long loses bytes, so that its end can still be typed.
     pub fn room(&self, t: &Termios) -> usize {
-        if t.l(l::ICANON) && self.finished == 0 { SIZE } else { SIZE - 1 - self.typed.len().min(SIZE - 1) }
+        if t.local(LocalModes::ICANON) && self.finished == 0 { SIZE } else { SIZE - 1 - self.typed.len().min(SIZE - 1) }
     }
 
     /// Bytes that reads would give (FIONREAD).
     pub fn available(&self, t: &Termios) -> usize {
-        let n = if t.l(l::ICANON) { self.finished } else { self.typed.len() };
+        let n = if t.local(LocalModes::ICANON) { self.finished } else { self.typed.len() };
         self.typed.iter().take(n).filter(|&&e| e & END_OF_FILE == 0).count()
     }
 
     /// Whether a read has something: a line, or with `least` bytes without canonical mode.
     pub fn readable(&self, t: &Termios, least: usize) -> bool {
-        if t.l(l::ICANON) { self.finished > 0 } else { self.typed.len() >= least.max(1) }
+        if t.local(LocalModes::ICANON) { self.finished > 0 } else { self.typed.len() >= least.max(1) }
     }
 
     /// Moves bytes of one line, or whatever there is without canonical mode.
     pub fn take(&mut self, t: &Termios, buf: &mut [u8]) -> usize {
-        let canonical = t.l(l::ICANON);
+        let canonical = t.local(LocalModes::ICANON);
         let mut n = 0;
         while let Some(&e) = self.typed.front() {
             let over = e & END_OF_FILE != 0;
@@ -105,12 +105,12 @@ impl Line {
 
     /// Settings change: what was typed without lines becomes one when lines begin to matter.
     pub fn change(&mut self, old: &Termios, new: &Termios) {
-        if (old.lflag ^ new.lflag) & l::ICANON == 0 {
+        if old.local(LocalModes::ICANON) == new.local(LocalModes::ICANON) {
             return;
         }
         (self.erasing, self.literal) = (false, false);
         self.finished = 0;
-        if new.l(l::ICANON)
+        if new.local(LocalModes::ICANON)
             && let Some(last) = self.typed.back_mut()
         {
             *last |= END;
@@ -120,24 +120,24 @@ impl Line {
 
     /// A byte from the terminal.
     pub fn receive(&mut self, t: &Termios, out: &mut Output, byte: u8) -> Effect {
-        let mut byte = if t.i(i::ISTRIP) { byte & 0x7f } else { byte };
-        if t.i(i::IUCLC) && t.l(l::IEXTEN) {
+        let mut byte = if t.input(InputModes::ISTRIP) { byte & 0x7f } else { byte };
+        if t.input(InputModes::IUCLC) && t.local(LocalModes::IEXTEN) {
             byte = byte.to_ascii_lowercase();
         }
         if core::mem::take(&mut self.literal) {
             self.ordinary(t, out, byte, false);
             return Effect::None;
         }
-        if t.i(i::IXON) {
-            if t.is(v::START, byte) {
+        if t.input(InputModes::IXON) {
+            if t.is(cc::START, byte) {
                 return Effect::Start;
             }
-            if t.is(v::STOP, byte) {
+            if t.is(cc::STOP, byte) {
                 return Effect::Stop;
             }
         }
-        if t.l(l::ISIG) {
-            for (which, signal) in [(v::INTR, SIGINT), (v::QUIT, SIGQUIT), (v::SUSP, SIGTSTP)] {
+        if t.local(LocalModes::ISIG) {
+            for (which, signal) in [(cc::INTR, SIGINT), (cc::QUIT, SIGQUIT), (cc::SUSP, SIGTSTP)] {
                 if t.is(which, byte) {
                     return self.signal(t, out, byte, signal);
                 }
@@ -145,23 +145,23 @@ impl Line {
         }
         let mut made = false;
         match byte {
-            b'\r' if t.i(i::IGNCR) => return Effect::None,
-            b'\r' if t.i(i::ICRNL) => (byte, made) = (b'\n', true),
-            b'\n' if t.i(i::INLCR) => byte = b'\r',
+            b'\r' if t.input(InputModes::IGNCR) => return Effect::None,
+            b'\r' if t.input(InputModes::ICRNL) => (byte, made) = (b'\n', true),
+            b'\n' if t.input(InputModes::INLCR) => byte = b'\r',
             _ => {}
         }
-        if !(t.l(l::ICANON) && self.edit(t, out, byte)) {
+        if !(t.local(LocalModes::ICANON) && self.edit(t, out, byte)) {
             self.ordinary(t, out, byte, made);
         }
-        if t.i(i::IXON) && t.i(i::IXANY) { Effect::Start } else { Effect::None }
+        if t.input(InputModes::IXON) && t.input(InputModes::IXANY) { Effect::Start } else { Effect::None }
     }
 
     fn signal(&mut self, t: &Termios, out: &mut Output, byte: u8, signal: i32) -> Effect {
-        if !t.l(l::NOFLSH) {
+        if !t.local(LocalModes::NOFLSH) {
             self.flush();
             out.pending.clear();
         }
-        if t.l(l::ECHO) {
+        if t.local(LocalModes::ECHO) {
             out.echo(t, byte);
         }
         Effect::Signal(signal)
@@ -169,34 +169,34 @@ impl Line {
 
     /// Canonical mode's own characters. Whether this was one.
     fn edit(&mut self, t: &Termios, out: &mut Output, byte: u8) -> bool {
-        let (echo, extended) = (t.l(l::ECHO), t.l(l::IEXTEN));
-        if t.is(v::ERASE, byte) {
+        let (echo, extended) = (t.local(LocalModes::ECHO), t.local(LocalModes::IEXTEN));
+        if t.is(cc::ERASE, byte) {
             self.erase(t, out, Kill::Character);
-        } else if t.is(v::KILL, byte) {
+        } else if t.is(cc::KILL, byte) {
             self.erase(t, out, Kill::Line);
-        } else if t.is(v::WERASE, byte) && extended {
+        } else if t.is(cc::WERASE, byte) && extended {
             self.erase(t, out, Kill::Word);
-        } else if t.is(v::LNEXT, byte) && extended {
+        } else if t.is(cc::LNEXT, byte) && extended {
             self.literal = true;
             if echo {
                 self.finish_erasing(t, out);
-                if t.l(l::ECHOCTL) {
+                if t.local(LocalModes::ECHOCTL) {
                     out.echo_next(t);
                 }
             }
-        } else if t.is(v::REPRINT, byte) && echo && extended {
+        } else if t.is(cc::REPRINT, byte) && echo && extended {
             self.finish_erasing(t, out);
             out.echo(t, byte);
             out.echo_plain(t, b'\n');
             self.typed.iter().skip(self.finished).for_each(|&e| out.echo(t, e as u8));
         } else if byte == b'\n' {
-            if t.l(l::ECHO | l::ECHONL) {
+            if t.local(LocalModes::ECHO | LocalModes::ECHONL) {
                 out.echo_plain(t, b'\n');
             }
             self.end_line(t, u16::from(byte) | END);
-        } else if t.is(v::EOF, byte) {
+        } else if t.is(cc::EOF, byte) {
             self.end_line(t, END_OF_FILE);
-        } else if t.is(v::EOL, byte) || t.is(v::EOL2, byte) && extended {
+        } else if t.is(cc::EOL, byte) || t.is(cc::EOL2, byte) && extended {
             if echo {
                 if self.typed.len() == self.finished {
                     out.begin_line();
@@ -212,7 +212,7 @@ impl Line {
 
     /// `plain`: a newline that a carriage return became is not echoed as `^J`.
     fn ordinary(&mut self, t: &Termios, out: &mut Output, byte: u8, plain: bool) {
-        if t.l(l::ECHO) {
+        if t.local(LocalModes::ECHO) {
             self.finish_erasing(t, out);
             if plain {
                 out.echo_plain(t, byte);
@@ -224,7 +224,7 @@ impl Line {
             }
         }
         // PARMRK makes \377 unmistakable.
-        if byte == 0xff && t.i(i::PARMRK) {
+        if byte == 0xff && t.input(InputModes::PARMRK) {
             self.put(t, byte.into());
         }
         self.put(t, byte.into());
@@ -232,7 +232,7 @@ impl Line {
 
     fn put(&mut self, t: &Termios, entry: u16) {
         if self.typed.len() >= SIZE - 1 {
-            if !t.l(l::ICANON) || self.finished > 0 {
+            if !t.local(LocalModes::ICANON) || self.finished > 0 {
                 return;
             }
             self.typed.pop_back();
@@ -259,13 +259,15 @@ impl Line {
         if !self.editable() {
             return;
         }
-        let echo = t.l(l::ECHO);
-        if what == Kill::Line && !(echo && t.l(l::ECHOK) && t.l(l::ECHOKE) && t.l(l::ECHOE)) {
+        let echo = t.local(LocalModes::ECHO);
+        if what == Kill::Line
+            && !(echo && t.local(LocalModes::ECHOK) && t.local(LocalModes::ECHOKE) && t.local(LocalModes::ECHOE))
+        {
             self.typed.truncate(self.finished);
             if echo {
                 self.finish_erasing(t, out);
-                out.echo(t, t.cc[v::KILL]);
-                if t.l(l::ECHOK) {
+                out.echo(t, t.cc[cc::KILL]);
+                if t.local(LocalModes::ECHOK) {
                     out.echo_plain(t, b'\n');
                 }
             }
@@ -305,14 +307,14 @@ impl Line {
     /// Shows that the character from `at` on goes away.
     fn show_erased(&mut self, t: &Termios, out: &mut Output, what: Kill, at: usize) {
         let byte = self.typed[at] as u8;
-        if t.l(l::ECHOPRT) {
+        if t.local(LocalModes::ECHOPRT) {
             if !core::mem::replace(&mut self.erasing, true) {
                 out.echo_plain(t, b'\\');
             }
             out.echo(t, byte);
             self.typed.iter().skip(at + 1).for_each(|&e| out.echo_plain(t, e as u8));
-        } else if what == Kill::Character && !t.l(l::ECHOE) {
-            out.echo(t, t.cc[v::ERASE]);
+        } else if what == Kill::Character && !t.local(LocalModes::ECHOE) {
+            out.echo(t, t.cc[cc::ERASE]);
         } else if byte == b'\t' {
             let (mut columns, mut after_tab) = (0, false);
             for e in (self.finished..at).rev().map(|k| self.typed[k] as u8) {
@@ -321,7 +323,7 @@ impl Line {
                     break;
                 }
                 if e.is_ascii_control() {
-                    columns += if t.l(l::ECHOCTL) { 2 } else { 0 };
+                    columns += if t.local(LocalModes::ECHOCTL) { 2 } else { 0 };
                 } else if !continues(t, e) {
                     columns += 1;
                 }
@@ -329,10 +331,10 @@ impl Line {
             out.rub_out_tab(columns, after_tab);
         } else {
             let control = byte.is_ascii_control();
-            if control && t.l(l::ECHOCTL) {
+            if control && t.local(LocalModes::ECHOCTL) {
                 out.rub_out(t);
             }
-            if !control || t.l(l::ECHOCTL) {
+            if !control || t.local(LocalModes::ECHOCTL) {
                 out.rub_out(t);
             }
         }

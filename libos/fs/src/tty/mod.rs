@@ -16,6 +16,7 @@ use crate::util::try_arc;
 use alloc::sync::Arc;
 use file::TtyFile;
 use libos_base::abi::signal::SIGWINCH;
+use libos_base::abi::{InputModes, Termios, cc};
 use libos_base::io::Source;
 use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{Mutex, Once, class};
@@ -23,7 +24,6 @@ use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 use line::{Effect, Line};
 use output::Output;
-use termios::{Termios, i, v};
 use unibody_proto::terminal::Terminal;
 
 struct State {
@@ -76,12 +76,12 @@ pub fn install(process: &Process, stream: Arc<dyn Stream>, told: &Terminal, sign
 impl Tty {
     /// A terminal with the settings of a new one.
     pub fn new(stream: Arc<dyn Stream>, told: &Terminal, signal: fn(i32)) -> Result<Arc<Self>> {
-        let mut settings = Termios::NEW;
+        let mut settings = termios::NEW;
         if told.utf8 {
-            settings.iflag |= i::IUTF8;
+            settings.iflag |= InputModes::IUTF8.bits();
         }
         if let Some(erase) = told.erase {
-            settings.cc[v::ERASE] = erase;
+            settings.cc[cc::ERASE] = erase;
         }
         let state = State {
             settings,

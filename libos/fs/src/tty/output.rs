@@ -1,14 +1,14 @@
 //! Output processing (OPOST), echo, and what the stream has not taken yet.
 
-use super::termios::{Termios, l, o};
 use alloc::collections::VecDeque;
+use libos_base::abi::{InputModes, LocalModes, OutputModes, Termios};
 
 /// Echo is thrown away when this much waits already: the terminal does not take it.
 const ECHO_LIMIT: usize = 4096;
 
 /// A byte after the first of a UTF-8 character.
 pub fn continues(t: &Termios, byte: u8) -> bool {
-    t.i(super::termios::i::IUTF8) && byte & 0xc0 == 0x80
+    t.input(InputModes::IUTF8) && byte & 0xc0 == 0x80
 }
 
 /// Bytes on their way to the terminal, and where its cursor is.
@@ -30,27 +30,27 @@ impl Output {
 
     /// A byte that the program writes.
     pub fn put(&mut self, t: &Termios, byte: u8) {
-        if !t.o(o::OPOST) {
+        if !t.output(OutputModes::OPOST) {
             return self.raw(byte);
         }
         let mut byte = byte;
         match byte {
             b'\n' => {
-                if t.o(o::ONLCR) {
+                if t.output(OutputModes::ONLCR) {
                     self.raw(b'\r');
                 }
-                if t.o(o::ONLCR | o::ONLRET) {
+                if t.output(OutputModes::ONLCR | OutputModes::ONLRET) {
                     self.column = 0;
                 }
                 self.line_column = self.column;
             }
             b'\r' => {
-                if t.o(o::ONOCR) && self.column == 0 {
+                if t.output(OutputModes::ONOCR) && self.column == 0 {
                     return;
                 }
-                if t.o(o::OCRNL) {
+                if t.output(OutputModes::OCRNL) {
                     byte = b'\n';
-                    if t.o(o::ONLRET) {
+                    if t.output(OutputModes::ONLRET) {
                         (self.column, self.line_column) = (0, 0);
                     }
                 } else {
@@ -60,14 +60,14 @@ impl Output {
             b'\t' => {
                 let n = 8 - self.column % 8;
                 self.column += n;
-                if t.oflag & o::TABDLY == o::XTABS {
+                if t.oflag & OutputModes::TABDLY.bits() == OutputModes::TABDLY.bits() {
                     return (0..n).for_each(|_| self.raw(b' '));
                 }
             }
             8 => self.column = self.column.saturating_sub(1),
             _ if byte.is_ascii_control() => {}
             _ => {
-                if t.o(o::OLCUC) {
+                if t.output(OutputModes::OLCUC) {
                     byte = byte.to_ascii_uppercase();
                 }
                 if !continues(t, byte) {
@@ -99,7 +99,7 @@ impl Output {
         if !self.room() {
             return;
         }
-        if t.l(l::ECHOCTL) && byte.is_ascii_control() && byte != b'\t' {
+        if t.local(LocalModes::ECHOCTL) && byte.is_ascii_control() && byte != b'\t' {
             self.raw(b'^');
             self.raw(byte ^ 0x40);
             self.column += 2;
