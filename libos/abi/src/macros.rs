@@ -29,10 +29,6 @@ macro_rules! names {
             #[inline(always)]
             fn from_register(value: usize) -> Self { Self(value as $repr) }
         }
-        impl From<$type> for $repr {
-            #[inline(always)]
-            fn from(value: $type) -> $repr { value.0 }
-        }
     )* };
 }
 
@@ -65,10 +61,6 @@ macro_rules! flags {
             const KIND: $crate::arg::Kind = $crate::arg::Kind::Names(&Self::NAMES);
             #[inline(always)]
             fn from_register(value: usize) -> Self { Self::from_bits_retain(value as $repr) }
-        }
-        impl From<$type> for $repr {
-            #[inline(always)]
-            fn from(value: $type) -> $repr { value.bits() }
         }
     )* };
 }

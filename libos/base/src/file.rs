@@ -4,7 +4,7 @@ mod description;
 
 pub use description::{Description, ON_END};
 
-use crate::abi::{OpenFlags, Stat, Timespec, Whence, mode};
+use crate::abi::{IoctlArgument, OpenFlags, Stat, Timespec, Whence, mode};
 use crate::io::{Sink, Source};
 use crate::page::Page;
 use crate::poll::{Events, Pollee, Watcher};
@@ -148,7 +148,7 @@ pub trait FileLike: Any + Send + Sync {
         None
     }
     /// `ioctl`: what not all files have; `arg` is as the program passed it.
-    fn ioctl(&self, _cmd: u32, _arg: usize) -> Result<usize> {
+    fn ioctl(&self, _cmd: u32, _arg: IoctlArgument) -> Result<usize> {
         Err(Errno::ENOTTY)
     }
     /// The page at `index` (units of 4 KiB) for a mapping. `None` past the end (SIGBUS). ENODEV: cannot be mapped.

@@ -1,6 +1,6 @@
 //! Where a read puts bytes and a write takes them: one or more program ranges, or a kernel buffer.
 
-use crate::abi::IoVec;
+use crate::abi::{In, IoVec, Out};
 use crate::layout::{PAGE_SIZE, PROGRAM_END};
 use crate::page::Page;
 use crate::{Errno, Result, user};
@@ -54,7 +54,7 @@ fn user_range(addr: usize, len: usize) -> Result<Cursor<'static>> {
     Ok(Cursor::new(Mem::One { addr }, len.min(RW_MAX)))
 }
 
-fn user_vecs(iov: usize, n: usize) -> Result<Cursor<'static>> {
+fn user_vecs(iov: In<IoVec>, n: usize) -> Result<Cursor<'static>> {
     if n > IOV_MAX {
         return Err(Errno::EINVAL);
     }
@@ -155,12 +155,12 @@ impl<'a> Cursor<'a> {
 
 impl<'a> Sink<'a> {
     /// One program range; EFAULT when it cannot be program memory.
-    pub fn user(addr: usize, len: usize) -> Result<Sink<'static>> {
-        user_range(addr, len).map(Sink)
+    pub fn user(buf: Out<u8>, len: usize) -> Result<Sink<'static>> {
+        user_range(buf.address(), len).map(Sink)
     }
     /// An array of `n` iovecs in program memory.
-    pub fn user_vecs(iov: usize, n: usize) -> Result<Sink<'static>> {
-        user_vecs(iov, n).map(Sink)
+    pub fn user_vecs(iov: Out<IoVec>, n: usize) -> Result<Sink<'static>> {
+        user_vecs(In::new(iov.address()), n).map(Sink)
     }
     /// A kernel buffer.
     pub fn kernel(buf: &'a mut [u8]) -> Self {
@@ -250,11 +250,11 @@ impl<'a> Sink<'a> {
 
 impl<'a> Source<'a> {
     /// One program range; EFAULT when it cannot be program memory.
-    pub fn user(addr: usize, len: usize) -> Result<Source<'static>> {
-        user_range(addr, len).map(Source)
+    pub fn user(buf: In<u8>, len: usize) -> Result<Source<'static>> {
+        user_range(buf.address(), len).map(Source)
     }
     /// An array of `n` iovecs in program memory.
-    pub fn user_vecs(iov: usize, n: usize) -> Result<Source<'static>> {
+    pub fn user_vecs(iov: In<IoVec>, n: usize) -> Result<Source<'static>> {
         user_vecs(iov, n).map(Source)
     }
     /// A kernel buffer.
@@ -355,13 +355,13 @@ mod tests {
             IoVec { base: 0, len: 0 },
             IoVec { base: b.as_mut_ptr() as usize, len: 4 },
         ];
-        let mut s = Sink::user_vecs(v.as_ptr() as usize, 3).unwrap();
+        let mut s = Sink::user_vecs(Out::new(v.as_ptr() as usize), 3).unwrap();
         assert_eq!(s.put(b"hello").unwrap(), 5);
         assert_eq!(s.put(b"world").unwrap(), 2);
         assert_eq!((s.left(), s.done()), (0, 7));
         assert_eq!((&a, &b), (b"hel", b"lowo"));
         let mut out = [0; 16];
-        let mut t = Source::user_vecs(v.as_ptr() as usize, 3).unwrap();
+        let mut t = Source::user_vecs(In::new(v.as_ptr() as usize), 3).unwrap();
         t.limit(6);
         assert_eq!(t.take(&mut out).unwrap(), 6);
         assert_eq!(&out[..6], b"hellow");
@@ -371,12 +371,12 @@ mod tests {
     fn the_whole_or_nothing() {
         let mut a = [0u8; 3];
         let v = [IoVec { base: a.as_mut_ptr() as usize, len: 3 }, IoVec { base: 4096, len: 3 }];
-        let mut s = Sink::user_vecs(v.as_ptr() as usize, 2).unwrap();
+        let mut s = Sink::user_vecs(Out::new(v.as_ptr() as usize), 2).unwrap();
         assert_eq!((s.put_whole(b"abcd"), s.put_present(b"abcd")), (Err(Errno::EFAULT), false));
         assert_eq!((s.left(), s.done()), (6, 0));
         assert!(s.put_present(b"ab"));
         assert_eq!((s.put_whole(b"cd"), s.put_whole(b"c"), s.done()), (Err(Errno::EFAULT), Ok(()), 3));
-        let mut t = Source::user_vecs(v.as_ptr() as usize, 2).unwrap();
+        let mut t = Source::user_vecs(In::new(v.as_ptr() as usize), 2).unwrap();
         let mut out = [0; 4];
         assert_eq!((t.take_whole(&mut out), t.take_present(&mut out)), (Err(Errno::EFAULT), false));
         assert!(t.take_present(&mut out[..2]) && t.take_whole(&mut out[2..3]).is_ok());
@@ -387,7 +387,7 @@ mod tests {
     fn pages_are_sources_and_targets() {
         let pages = [Page::new().unwrap(), Page::new().unwrap()];
         let data: Vec<u8> = (0..5000).map(|i| (i % 251) as u8).collect();
-        let mut s = Source::user(data.as_ptr() as usize, 5000).unwrap();
+        let mut s = Source::user(In::new(data.as_ptr() as usize), 5000).unwrap();
         assert_eq!(s.take_page(&pages[0], 100, PAGE_SIZE).unwrap(), PAGE_SIZE - 100);
         assert_eq!(s.take_page(&pages[1], 0, PAGE_SIZE).unwrap(), 5000 - (PAGE_SIZE - 100));
         let mut out = vec![0; 5000];
@@ -396,7 +396,7 @@ mod tests {
         let copy = Page::new().unwrap();
         assert_eq!(Source::pages(&pages, 4000, 200).take_page(&copy, 8, 300).unwrap(), 200);
         let mut back = vec![0; 200];
-        let mut sink = Sink::user(back.as_mut_ptr() as usize, 200).unwrap();
+        let mut sink = Sink::user(Out::new(back.as_mut_ptr() as usize), 200).unwrap();
         assert_eq!(sink.put_page(&copy, 8, 300).unwrap(), 200);
         assert_eq!(back, data[3900..4100]);
     }

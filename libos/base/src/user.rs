@@ -6,6 +6,7 @@ use crate::percpu::{preempt_disable, preempt_enable};
 use crate::{Errno, Result, sync, upcall};
 use alloc::string::String;
 use alloc::vec::Vec;
+use libos_abi::arg::{In, Out, Path, Str};
 use libos_abi::zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Types that are plain bytes: any bit pattern is valid and there is no padding to leak.
@@ -110,24 +111,33 @@ pub fn copy_in_page(page: &Page, off: usize, src: usize, len: usize) -> Result<(
 }
 
 /// Reads a value.
-pub fn read<T: Pod>(addr: usize) -> Result<T> {
+pub fn read<T: Pod>(from: impl Into<In<T>>) -> Result<T> {
     let mut v = T::new_zeroed();
-    copy_in(v.as_mut_bytes(), addr)?;
+    copy_in(v.as_mut_bytes(), from.into().address())?;
     Ok(v)
 }
 
-/// Writes a value.
-pub fn write<T: Pod>(addr: usize, v: &T) -> Result<()> {
-    copy_out(addr, v.as_bytes())
+/// Reads a value unless the address is null.
+pub fn read_opt<T: Pod>(from: impl Into<In<T>>) -> Result<Option<T>> {
+    from.into().given().map(read).transpose()
 }
 
-/// Writes a value unless `addr` is null.
-pub fn write_opt<T: Pod>(addr: usize, v: &T) -> Result<()> {
-    if addr == 0 { Ok(()) } else { write(addr, v) }
+/// Writes a value.
+pub fn write<T: Pod>(to: impl Into<Out<T>>, v: &T) -> Result<()> {
+    copy_out(to.into().address(), v.as_bytes())
+}
+
+/// Writes a value unless the address is null.
+pub fn write_opt<T: Pod>(to: impl Into<Out<T>>, v: &T) -> Result<()> {
+    match to.into().given() {
+        None => Ok(()),
+        Some(to) => write(to, v),
+    }
 }
 
 /// Reads `n` values.
-pub fn read_vec<T: Pod>(addr: usize, n: usize) -> Result<Vec<T>> {
+pub fn read_vec<T: Pod>(from: impl Into<In<T>>, n: usize) -> Result<Vec<T>> {
+    let addr = from.into().address();
     check(addr, n.checked_mul(size_of::<T>()).ok_or(Errno::EFAULT)?)?;
     let mut v = Vec::new();
     v.try_reserve_exact(n)?;
@@ -139,13 +149,13 @@ pub fn read_vec<T: Pod>(addr: usize, n: usize) -> Result<Vec<T>> {
 /// Longest path, with its NUL (PATH_MAX).
 pub const PATH_MAX: usize = 4096;
 
-/// Reads a NUL-terminated string of at most `max` bytes, NUL included: ENAMETOOLONG when there is none.
-pub fn read_bytes_nul(addr: usize, max: usize) -> Result<Vec<u8>> {
+/// Reads a string of at most `max` bytes, its NUL included: ENAMETOOLONG when there is none.
+pub fn read_string(string: Str, max: usize) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    let mut at = addr;
+    let mut at = string.0;
     while out.len() < max {
         // Never past the page, which may be the last one mapped.
-        let n = (crate::layout::PAGE_SIZE - at % crate::layout::PAGE_SIZE).min(max - out.len()).min(256);
+        let n = (PAGE_SIZE - at % PAGE_SIZE).min(max - out.len()).min(256);
         let mut chunk = [0; 256];
         copy_in(&mut chunk[..n], at)?;
         out.try_reserve(n)?;
@@ -162,8 +172,8 @@ pub fn read_bytes_nul(addr: usize, max: usize) -> Result<Vec<u8>> {
 }
 
 /// A path argument. Paths are bytes; this kernel asks for UTF-8 only where it prints them.
-pub fn read_path(addr: usize) -> Result<Vec<u8>> {
-    read_bytes_nul(addr, PATH_MAX)
+pub fn read_path(path: Path) -> Result<Vec<u8>> {
+    read_string(Str(path.0), PATH_MAX)
 }
 
 /// For log lines.

@@ -13,7 +13,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 use libos_base::abi::ioctl::TIOCGWINSZ;
-use libos_base::abi::{OpenFlags, Stat, mode};
+use libos_base::abi::{IoctlArgument, OpenFlags, Stat, mode};
 use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, block_on};
@@ -243,11 +243,11 @@ impl FileLike for ConsoleFile {
         }
         ready & mask
     }
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+    fn ioctl(&self, cmd: u32, arg: IoctlArgument) -> Result<usize> {
         if self.number != TERMINAL || cmd != TIOCGWINSZ {
             return Err(Errno::ENOTTY);
         }
-        user::write(arg, &window()).map(|()| 0)
+        user::write(arg.to(), &window()).map(|()| 0)
     }
     fn stat(&self) -> Result<Stat> {
         if self.number == TERMINAL {

@@ -3,12 +3,13 @@
 use crate::console;
 use crate::device::makedev;
 use crate::inode::{Inode, New};
-use crate::process::{AT_FDCWD, Process};
+use crate::process::Process;
 use crate::ramfs::RamFs;
 use crate::ramfs::populate::make_dirs;
 use crate::root::{self, or_exists};
 use crate::util::Text;
 use alloc::sync::Arc;
+use libos_base::abi::DirFd;
 use libos_base::abi::mode::*;
 use libos_base::{Errno, Result};
 
@@ -59,16 +60,16 @@ ms-sql-s\t1433/tcp\nmqtt\t1883/tcp\nnfs\t2049/tcp\nmysql\t3306/tcp\npostgresql\t
 http-alt\t8080/tcp\twebcache\nmemcached\t11211/tcp\n";
 
 fn dir(p: &Process, path: &[u8], mode: u32) -> Result<()> {
-    if p.lookup(AT_FDCWD, path, true).is_ok() {
+    if p.lookup(DirFd::CWD, path, true).is_ok() {
         return Ok(());
     }
     make_dirs(p, path)?;
-    p.chmod(&p.lookup(AT_FDCWD, path, true)?, mode)
+    p.chmod(&p.lookup(DirFd::CWD, path, true)?, mode)
 }
 
 /// Makes a file unless the name is there; whether it did.
 fn file(p: &Process, path: &[u8], content: &'static [u8]) -> Result<bool> {
-    match p.make_node(AT_FDCWD, path, New { mode: S_IFREG | 0o644, rdev: 0, target: &[] }) {
+    match p.make_node(DirFd::CWD, path, New { mode: S_IFREG | 0o644, rdev: 0, target: &[] }) {
         Ok(i) => {
             if let Some(i) = i.downcast::<crate::ramfs::RamInode>() {
                 i.set_base(content);
@@ -85,7 +86,7 @@ pub(crate) fn fill(p: &Process) -> Result<()> {
     for (path, mode) in DIRS {
         dir(p, path, *mode)?;
     }
-    or_exists(p.symlink(b"/run", AT_FDCWD, b"/var/run"))?;
+    or_exists(p.symlink(b"/run", DirFd::CWD, b"/var/run"))?;
     for (path, content) in FILES {
         file(p, path, content)?;
     }
@@ -93,13 +94,13 @@ pub(crate) fn fill(p: &Process) -> Result<()> {
     let _ = crate::program_file::make(p);
     let resolv_conf = b"/etc/resolv.conf";
     if crate::resolv_conf::is_expected() && file(p, resolv_conf, b"")? {
-        crate::resolv_conf::made(p.lookup(AT_FDCWD, resolv_conf, false)?)?;
+        crate::resolv_conf::made(p.lookup(DirFd::CWD, resolv_conf, false)?)?;
     }
     let name = root::hostname();
-    if p.lookup(AT_FDCWD, b"/etc/hostname", false).is_err() {
+    if p.lookup(DirFd::CWD, b"/etc/hostname", false).is_err() {
         p.write_file(b"/etc/hostname", &Text::new().s(name).s("\n").0)?;
     }
-    if p.lookup(AT_FDCWD, b"/etc/hosts", false).is_err() {
+    if p.lookup(DirFd::CWD, b"/etc/hosts", false).is_err() {
         let hosts = Text::new().s("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t").s(name).s("\n");
         p.write_file(b"/etc/hosts", &hosts.0)?;
     }
@@ -125,9 +126,9 @@ pub(crate) fn fill_dev(p: &Process) -> Result<()> {
         (b"/dev/tty", 5, 0, 0o666),
     ];
     for &(path, major, minor, mode) in NODES {
-        p.make_node(AT_FDCWD, path, New { mode: S_IFCHR | mode, rdev: makedev(major, minor), target: &[] })?;
+        p.make_node(DirFd::CWD, path, New { mode: S_IFCHR | mode, rdev: makedev(major, minor), target: &[] })?;
     }
-    console::set_node(p.lookup(AT_FDCWD, b"/dev/console", false)?);
+    console::set_node(p.lookup(DirFd::CWD, b"/dev/console", false)?);
     const LINKS: &[(&[u8], &[u8])] = &[
         (b"/proc/self/fd", b"/dev/fd"),
         (b"/proc/self/fd/0", b"/dev/stdin"),
@@ -135,7 +136,7 @@ pub(crate) fn fill_dev(p: &Process) -> Result<()> {
         (b"/proc/self/fd/2", b"/dev/stderr"),
     ];
     for (target, path) in LINKS {
-        p.symlink(target, AT_FDCWD, path)?;
+        p.symlink(target, DirFd::CWD, path)?;
     }
     dir(p, b"/dev/shm", 0o1777)
 }

@@ -7,7 +7,7 @@ use crate::util::try_box;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use libos_base::abi::OpenFlags;
+use libos_base::abi::{Fd, OpenFlags};
 use libos_base::file::FileLike;
 use libos_base::limits::{self, NOFILE_MAX};
 use libos_base::sync::{SpinLock, class};
@@ -53,16 +53,16 @@ pub struct FdTable {
 /// A number that is taken but does not refer to a file yet. Dropping it gives it back.
 pub struct Reservation<'a> {
     table: &'a FdTable,
-    fd: i32,
+    fd: Fd,
 }
 
 impl Inner {
-    fn slot(&self, fd: i32) -> Result<&Slot> {
-        let n = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+    fn slot(&self, fd: Fd) -> Result<&Slot> {
+        let n = usize::try_from(fd.0).map_err(|_| Errno::EBADF)?;
         self.chunks.get(n / CHUNK).and_then(|c| c.slots[n % CHUNK].as_ref()).ok_or(Errno::EBADF)
     }
-    fn slot_mut(&mut self, fd: i32) -> Result<&mut Slot> {
-        let n = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+    fn slot_mut(&mut self, fd: Fd) -> Result<&mut Slot> {
+        let n = usize::try_from(fd.0).map_err(|_| Errno::EBADF)?;
         self.chunks.get_mut(n / CHUNK).and_then(|c| c.slots[n % CHUNK].as_mut()).ok_or(Errno::EBADF)
     }
     fn grow_to(&mut self, n: usize) -> Result<()> {
@@ -73,7 +73,7 @@ impl Inner {
         Ok(())
     }
     /// Takes the lowest free number that is at least `min`, unless `most` are taken.
-    fn take(&mut self, min: usize, most: usize) -> Result<i32> {
+    fn take(&mut self, min: usize, most: usize) -> Result<Fd> {
         let limit = limits::NOFILE.soft() as usize;
         let mut c = (min / CHUNK).max(self.first_free);
         loop {
@@ -94,7 +94,7 @@ impl Inner {
                 }
                 self.chunks[c].used |= 1 << bit;
                 self.used += 1;
-                return Ok(n as i32);
+                return Ok(Fd(n as i32));
             }
             if self.first_free == c && self.chunks[c].used == u64::MAX {
                 self.first_free = c + 1;
@@ -102,14 +102,14 @@ impl Inner {
             c += 1;
         }
     }
-    fn release(&mut self, fd: i32) {
-        let n = fd as usize;
+    fn release(&mut self, fd: Fd) {
+        let n = fd.0 as usize;
         self.chunks[n / CHUNK].used &= !(1 << (n % CHUNK));
         self.used -= 1;
         self.first_free = self.first_free.min(n / CHUNK);
     }
-    fn put(&mut self, fd: i32, slot: Slot) -> Option<Slot> {
-        let n = fd as usize;
+    fn put(&mut self, fd: Fd, slot: Slot) -> Option<Slot> {
+        let n = fd.0 as usize;
         self.chunks[n / CHUNK].slots[n % CHUNK].replace(slot)
     }
 }
@@ -133,23 +133,23 @@ impl FdTable {
     }
 
     /// The file; EBADF when closed or opened with O_PATH.
-    pub fn get(&self, fd: i32) -> Result<Arc<dyn FileLike>> {
+    pub fn get(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
         let t = self.inner.lock();
         let s = t.slot(fd)?;
         if s.path_only { Err(Errno::EBADF) } else { Ok(s.file.clone()) }
     }
     /// The file, also when opened with O_PATH.
-    pub fn get_any(&self, fd: i32) -> Result<Arc<dyn FileLike>> {
+    pub fn get_any(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
         Ok(self.inner.lock().slot(fd)?.file.clone())
     }
     /// The file; EBADF unless open for reading.
-    pub fn readable(&self, fd: i32) -> Result<Arc<dyn FileLike>> {
+    pub fn readable(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
         let t = self.inner.lock();
         let s = t.slot(fd)?;
         if s.read { Ok(s.file.clone()) } else { Err(Errno::EBADF) }
     }
     /// The file; EBADF unless open for writing.
-    pub fn writable(&self, fd: i32) -> Result<Arc<dyn FileLike>> {
+    pub fn writable(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
         let t = self.inner.lock();
         let s = t.slot(fd)?;
         if s.write { Ok(s.file.clone()) } else { Err(Errno::EBADF) }
@@ -168,20 +168,20 @@ impl FdTable {
         Ok(Reservation { table: self, fd })
     }
     /// Gives a file the lowest free number.
-    pub fn add(&self, file: Arc<dyn FileLike>, cloexec: bool) -> Result<i32> {
+    pub fn add(&self, file: Arc<dyn FileLike>, cloexec: bool) -> Result<Fd> {
         Ok(self.reserve()?.install(file, cloexec))
     }
     /// `dup2`/`dup3`: makes `to` refer to the file of `from`, closing what it referred to.
-    pub fn dup_to(&self, from: i32, to: i32, cloexec: bool) -> Result<i32> {
+    pub fn dup_to(&self, from: Fd, to: Fd, cloexec: bool) -> Result<Fd> {
         let file = self.get_any(from)?;
-        if to < 0 || to as u64 >= limits::NOFILE.soft() {
+        if to.0 < 0 || to.0 as u64 >= limits::NOFILE.soft() {
             return Err(Errno::EBADF);
         }
         let slot = slot_for(file, cloexec);
         let old = {
             let mut t = self.inner.lock();
-            t.grow_to(to as usize)?;
-            let n = to as usize;
+            let n = to.0 as usize;
+            t.grow_to(n)?;
             let chunk = &mut t.chunks[n / CHUNK];
             if chunk.used & (1 << (n % CHUNK)) != 0 && chunk.slots[n % CHUNK].is_none() {
                 return Err(Errno::EBUSY);
@@ -199,11 +199,11 @@ impl FdTable {
     }
 
     /// Closes a descriptor.
-    pub fn close(&self, fd: i32) -> Result<()> {
+    pub fn close(&self, fd: Fd) -> Result<()> {
         let slot = {
             let mut t = self.inner.lock();
             t.slot(fd)?;
-            let n = fd as usize;
+            let n = fd.0 as usize;
             let slot = t.chunks[n / CHUNK].slots[n % CHUNK].take();
             t.release(fd);
             slot
@@ -217,30 +217,30 @@ impl FdTable {
     /// `close_range`: closes, or with `cloexec` marks, all from `first` to `last`.
     pub fn close_range(&self, first: u32, last: u32, cloexec: bool) {
         let mut at = first as usize;
-        while let Some(fd) = self.next(at).filter(|&fd| fd as u32 <= last) {
+        while let Some(fd) = self.next(at).filter(|&fd| fd.0 as u32 <= last) {
             if cloexec {
                 let _ = self.set_cloexec(fd, true);
             } else {
                 let _ = self.close(fd);
             }
-            at = fd as usize + 1;
+            at = fd.0 as usize + 1;
         }
     }
     /// The lowest open descriptor that is at least `from`.
-    pub fn next(&self, from: usize) -> Option<i32> {
+    pub fn next(&self, from: usize) -> Option<Fd> {
         let t = self.inner.lock();
-        (from..t.chunks.len() * CHUNK).find(|n| t.chunks[n / CHUNK].slots[n % CHUNK].is_some()).map(|n| n as i32)
+        (from..t.chunks.len() * CHUNK).find(|n| t.chunks[n / CHUNK].slots[n % CHUNK].is_some()).map(|n| Fd(n as i32))
     }
     /// Numbers in use or reserved.
     pub fn used(&self) -> usize {
         self.inner.lock().used
     }
     /// FD_CLOEXEC.
-    pub fn cloexec(&self, fd: i32) -> Result<bool> {
+    pub fn cloexec(&self, fd: Fd) -> Result<bool> {
         Ok(self.inner.lock().slot(fd)?.cloexec)
     }
     /// Sets FD_CLOEXEC.
-    pub fn set_cloexec(&self, fd: i32, on: bool) -> Result<()> {
+    pub fn set_cloexec(&self, fd: Fd, on: bool) -> Result<()> {
         self.inner.lock().slot_mut(fd)?.cloexec = on;
         Ok(())
     }
@@ -248,11 +248,11 @@ impl FdTable {
 
 impl Reservation<'_> {
     /// The number.
-    pub fn fd(&self) -> i32 {
+    pub fn fd(&self) -> Fd {
         self.fd
     }
     /// Makes the number refer to `file`.
-    pub fn install(self, file: Arc<dyn FileLike>, cloexec: bool) -> i32 {
+    pub fn install(self, file: Arc<dyn FileLike>, cloexec: bool) -> Fd {
         let slot = slot_for(file, cloexec);
         let old = self.table.inner.lock().put(self.fd, slot);
         debug_assert!(old.is_none());
@@ -281,17 +281,17 @@ mod tests {
     fn lowest_free_number_first() {
         let t = FdTable::new();
         for i in 0..200 {
-            assert_eq!(t.add(file(), false).unwrap(), i);
+            assert_eq!(t.add(file(), false).unwrap(), Fd(i));
         }
-        t.close(130).unwrap();
-        t.close(5).unwrap();
-        assert_eq!(t.add(file(), true).unwrap(), 5);
-        assert!(t.cloexec(5).unwrap() && !t.cloexec(6).unwrap());
-        assert_eq!(t.reserve_from(7).unwrap().fd(), 130);
-        assert_eq!(t.add(file(), false).unwrap(), 130);
-        assert_eq!(t.add(file(), false).unwrap(), 200);
-        assert_eq!(t.close(-1), Err(Errno::EBADF));
-        assert_eq!(t.close(1000), Err(Errno::EBADF));
+        t.close(Fd(130)).unwrap();
+        t.close(Fd(5)).unwrap();
+        assert_eq!(t.add(file(), true).unwrap(), Fd(5));
+        assert!(t.cloexec(Fd(5)).unwrap() && !t.cloexec(Fd(6)).unwrap());
+        assert_eq!(t.reserve_from(7).unwrap().fd(), Fd(130));
+        assert_eq!(t.add(file(), false).unwrap(), Fd(130));
+        assert_eq!(t.add(file(), false).unwrap(), Fd(200));
+        assert_eq!(t.close(Fd(-1)), Err(Errno::EBADF));
+        assert_eq!(t.close(Fd(1000)), Err(Errno::EBADF));
     }
 
     #[test]
@@ -304,11 +304,11 @@ mod tests {
         let f = t.add(file(), false).unwrap();
         let r = t.reserve().unwrap();
         assert_eq!(t.dup_to(f, r.fd(), false), Err(Errno::EBUSY));
-        assert_eq!(t.dup_to(f, 1024, false), Err(Errno::EBADF));
-        assert_eq!(t.dup_to(f, 700, true), Ok(700));
-        assert!(Arc::ptr_eq(&t.get(700).unwrap(), &t.get(f).unwrap()));
+        assert_eq!(t.dup_to(f, Fd(1024), false), Err(Errno::EBADF));
+        assert_eq!(t.dup_to(f, Fd(700), true), Ok(Fd(700)));
+        assert!(Arc::ptr_eq(&t.get(Fd(700)).unwrap(), &t.get(f).unwrap()));
         t.close_range(1, u32::MAX, false);
-        assert_eq!(t.next(0), Some(0));
+        assert_eq!(t.next(0), Some(Fd(0)));
         assert_eq!(t.next(1), None);
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::inode::Inode;
 use crate::notify::{self, Event};
-use crate::process::{AT_FDCWD, Process};
+use crate::process::Process;
 use crate::util::try_vec;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use hashbrown::HashMap;
-use libos_base::abi::{InotifyFlags, InotifyMask, OpenFlags};
+use libos_base::abi::{DirFd, InotifyFlags, InotifyMask, OpenFlags};
 use libos_base::file::{Description, FileLike};
 use libos_base::io::Sink;
 use libos_base::poll::{Events, Pollee, block_on};
@@ -90,7 +90,7 @@ impl Inotify {
         if !mask.intersects(InotifyMask::all()) || mask.contains(both) {
             return Err(Errno::EINVAL);
         }
-        let at = process.lookup(AT_FDCWD, path, !mask.contains(InotifyMask::DONT_FOLLOW))?;
+        let at = process.lookup(DirFd::CWD, path, !mask.contains(InotifyMask::DONT_FOLLOW))?;
         if mask.contains(InotifyMask::ONLYDIR) && !at.inode().is_dir() {
             return Err(Errno::ENOTDIR);
         }

@@ -3,6 +3,7 @@
 use crate::process::Process;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use libos_base::abi::Fd;
 pub use libos_base::abi::PollFd;
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, ThreadWatcher, Watcher};
@@ -13,7 +14,7 @@ use libos_base::{Errno, Result};
 pub fn poll(process: &Process, fds: &mut [PollFd], deadline_ns: u64) -> Result<usize> {
     let mut files: Vec<Option<Arc<dyn FileLike>>> = Vec::new();
     files.try_reserve_exact(fds.len())?;
-    files.extend(fds.iter().map(|p| process.fds.get(p.fd).ok()));
+    files.extend(fds.iter().map(|p| process.fds.get(Fd(p.fd)).ok()));
     let n = scan(fds, &files, None);
     if n > 0 || deadline_ns == 0 {
         return Ok(n);
@@ -87,7 +88,7 @@ pub fn select(process: &Process, n: usize, sets: &mut Sets, deadline_ns: u64) ->
             }
         }
         if !events.is_empty() {
-            process.fds.get(fd as i32)?;
+            process.fds.get(Fd(fd as i32))?;
             fds.try_reserve(1)?;
             fds.push(PollFd { fd: fd as i32, events: events.bits() as u16, revents: 0 });
         }

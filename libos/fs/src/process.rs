@@ -12,7 +12,7 @@ use crate::root;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
-use libos_base::abi::DirFd;
+use libos_base::abi::{DirFd, Fd};
 use libos_base::cred::cap;
 use libos_base::file::FileLike;
 use libos_base::sync::{Mutex, SpinLock, class};
@@ -20,9 +20,6 @@ use libos_base::{Errno, Result};
 
 pub use attrs::{StatAt, new_owner};
 pub use walk::REAL;
-
-/// Path relative to the working directory (`AT_FDCWD`).
-pub const AT_FDCWD: i32 = DirFd::CWD.0;
 
 /// File state that all threads share.
 pub struct Process {
@@ -138,22 +135,22 @@ impl Process {
         Ok(())
     }
     pub fn chdir(&self, path: &[u8]) -> Result<()> {
-        self.set_place(self.lookup(AT_FDCWD, path, true)?, false)
+        self.set_place(self.lookup(DirFd::CWD, path, true)?, false)
     }
-    pub fn fchdir(&self, fd: i32) -> Result<()> {
+    pub fn fchdir(&self, fd: Fd) -> Result<()> {
         self.set_place(self.path_of(fd)?, false)
     }
     pub fn chroot(&self, path: &[u8]) -> Result<()> {
-        self.set_place(self.lookup(AT_FDCWD, path, true)?, true)
+        self.set_place(self.lookup(DirFd::CWD, path, true)?, true)
     }
 
     /// The file behind a descriptor and, for those that have one, its place. ENOTDIR for others.
-    pub fn path_of(&self, fd: i32) -> Result<Path> {
+    pub fn path_of(&self, fd: Fd) -> Result<Path> {
         let f = self.fds.get_any(fd)?;
         f.downcast::<crate::openfile::OpenFile>().map(|o| o.path.clone()).ok_or(Errno::ENOTDIR)
     }
     /// A file by number, for handlers.
-    pub fn file(&self, fd: i32) -> Result<Arc<dyn FileLike>> {
+    pub fn file(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
         self.fds.get(fd)
     }
 }

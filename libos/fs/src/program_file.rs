@@ -3,10 +3,11 @@
 
 use crate::inode::New;
 use crate::kernel_info::{exe, exe_size, read_exe};
-use crate::process::{AT_FDCWD, Process};
+use crate::process::Process;
 use crate::ramfs::populate::make_dirs;
 use alloc::sync::Arc;
 use libos_base::Result;
+use libos_base::abi::DirFd;
 use libos_base::abi::mode::S_IFREG;
 use libos_base::io::Sink;
 use libos_base::layout::PAGE_SIZE;
@@ -60,10 +61,10 @@ const MARK: &[u8] = b"program";
 /// Puts it into the name space, unless an archive brought something of that name.
 pub(crate) fn make(p: &Process) -> Result<()> {
     let path = &exe()[..];
-    if exe_size().is_none() || p.lookup(AT_FDCWD, path, false).is_ok() {
+    if exe_size().is_none() || p.lookup(DirFd::CWD, path, false).is_ok() {
         return Ok(());
     }
     let end = path.iter().rposition(|&c| c == b'/').unwrap_or(0);
     make_dirs(p, &path[..end])?;
-    p.make_node(AT_FDCWD, path, New { mode: S_IFREG | 0o755, rdev: 0, target: MARK }).map(|_| ())
+    p.make_node(DirFd::CWD, path, New { mode: S_IFREG | 0o755, rdev: 0, target: MARK }).map(|_| ())
 }

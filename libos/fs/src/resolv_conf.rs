@@ -77,7 +77,8 @@ pub(crate) fn made(path: Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::{AT_FDCWD, Process};
+    use crate::process::Process;
+    use libos_base::abi::DirFd;
 
     const NAME: &[u8] = b"/resolv.conf";
 
@@ -85,7 +86,7 @@ mod tests {
         let p = crate::tests::small(1 << 20).0;
         p.write_file(NAME, b"").unwrap();
         let mut s = State { text: b"early\n".to_vec(), file: None };
-        s.made(p.lookup(AT_FDCWD, NAME, false).unwrap()).unwrap();
+        s.made(p.lookup(DirFd::CWD, NAME, false).unwrap()).unwrap();
         (p, s)
     }
 
@@ -105,11 +106,11 @@ mod tests {
     fn a_file_that_took_its_place_is_not_ours() {
         let (p, mut s) = ours();
         p.write_file(b"/new", b"mine\n").unwrap();
-        p.rename(AT_FDCWD, b"/new", AT_FDCWD, NAME, libos_base::abi::RenameFlags::empty()).unwrap();
+        p.rename(DirFd::CWD, b"/new", DirFd::CWD, NAME, libos_base::abi::RenameFlags::empty()).unwrap();
         s.set(b"again\n").unwrap();
         assert_eq!(p.read_file(NAME).unwrap(), b"mine\n");
         let (p, mut s) = ours();
-        p.unlink(AT_FDCWD, NAME, false).unwrap();
+        p.unlink(DirFd::CWD, NAME, false).unwrap();
         s.set(b"again\n").unwrap();
         assert!(p.read_file(NAME).is_err());
     }

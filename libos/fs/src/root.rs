@@ -3,12 +3,13 @@
 use crate::dentry::Path;
 use crate::inode::Inode;
 use crate::mount::{self, Mount};
-use crate::process::{AT_FDCWD, Process};
+use crate::process::Process;
 use crate::ramfs::{RamFs, populate};
 use crate::{defaults, procfs};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
+use libos_base::abi::DirFd;
 use libos_base::abi::mode::S_IFDIR;
 use libos_base::sync::{Mutex, Once, class};
 use libos_base::{Errno, Result};
@@ -83,10 +84,10 @@ pub(crate) fn build() -> Result<Path> {
         populate::unpack(&p, archive)?;
     }
     defaults::fill(&p)?;
-    let dev = p.lookup(AT_FDCWD, b"/dev", true)?;
+    let dev = p.lookup(DirFd::CWD, b"/dev", true)?;
     mount::mount(dev, defaults::devices()?, "devtmpfs", false)?;
     defaults::fill_dev(&p)?;
-    let proc = p.lookup(AT_FDCWD, b"/proc", true)?;
+    let proc = p.lookup(DirFd::CWD, b"/proc", true)?;
     mount::mount(proc, procfs::root()?, "proc", false)?;
     Ok(root)
 }
@@ -95,7 +96,7 @@ pub(crate) fn build() -> Result<Path> {
 pub fn mount(path: &[u8], root: Arc<dyn Inode>, source: &str, read_only: bool) -> Result<()> {
     let p = crate::process();
     populate::make_dirs(p, path)?;
-    let on = p.lookup(AT_FDCWD, path, true)?;
+    let on = p.lookup(DirFd::CWD, path, true)?;
     mount::mount(on, root, source, read_only).map(|_| ())
 }
 

@@ -7,6 +7,7 @@ use libos_base::abi::ioctl::{
     SIOCGIFADDR, SIOCGIFBRDADDR, SIOCGIFCONF, SIOCGIFFLAGS, SIOCGIFHWADDR, SIOCGIFINDEX, SIOCGIFMETRIC, SIOCGIFMTU,
     SIOCGIFNAME, SIOCGIFNETMASK, SIOCGIFTXQLEN,
 };
+use libos_base::abi::{IoctlArgument, Out};
 use libos_base::{Errno, Result, user};
 use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address};
 
@@ -77,16 +78,16 @@ fn ipv4(i: &IfInfo) -> Option<smoltcp::wire::Ipv4Cidr> {
 }
 
 /// `ioctl` on any internet socket.
-pub fn ioctl(net: &Net, cmd: u32, arg: usize) -> Result<usize> {
+pub fn ioctl(net: &Net, cmd: u32, arg: IoctlArgument) -> Result<usize> {
     let all = match cmd {
         SIOCGIFNAME | SIOCGIFCONF | SIOCGIFFLAGS | SIOCGIFADDR | SIOCGIFBRDADDR | SIOCGIFNETMASK | SIOCGIFMETRIC
         | SIOCGIFMTU | SIOCGIFHWADDR | SIOCGIFINDEX | SIOCGIFTXQLEN => interfaces(net),
         _ => return Err(Errno::ENOTTY),
     };
     if cmd == SIOCGIFCONF {
-        return conf(&all, arg);
+        return conf(&all, IoctlArgument(arg.0));
     }
-    let mut req: [u8; 40] = user::read(arg)?;
+    let mut req: [u8; 40] = user::read(arg.to())?;
     let index = i32::from_le_bytes([req[16], req[17], req[18], req[19]]);
     let name = req[..16].split(|&b| b == 0).next().unwrap_or(&[]);
     let found = if cmd == SIOCGIFNAME {
@@ -123,14 +124,14 @@ pub fn ioctl(net: &Net, cmd: u32, arg: usize) -> Result<usize> {
         }
     };
     req[at..at + n].copy_from_slice(&value[..n]);
-    user::write(arg, &req)?;
+    user::write(arg.to(), &req)?;
     Ok(0)
 }
 
 /// SIOCGIFCONF: the IPv4 addresses.
-fn conf(all: &[IfInfo], arg: usize) -> Result<usize> {
-    let len: i32 = user::read(arg)?;
-    let buf: usize = user::read(arg + 8)?;
+fn conf(all: &[IfInfo], arg: IoctlArgument) -> Result<usize> {
+    let len: i32 = user::read(arg.to())?;
+    let buf: usize = user::read(arg.to::<usize>().nth(1))?;
     let with: Vec<_> = all.iter().filter_map(|i| ipv4(i).map(|c| (i, c))).collect();
     let mut at = 0;
     if buf == 0 {
@@ -143,10 +144,10 @@ fn conf(all: &[IfInfo], arg: usize) -> Result<usize> {
             let mut req = [0u8; 40];
             req[..16].copy_from_slice(&begin(i.name.as_bytes()));
             req[16..32].copy_from_slice(&sockaddr(c.address().octets()));
-            user::write(buf + at, &req)?;
+            user::write(Out::new(buf + at), &req)?;
             at += 40;
         }
     }
-    user::write(arg, &(at as i32))?;
+    user::write(arg.to(), &(at as i32))?;
     Ok(0)
 }

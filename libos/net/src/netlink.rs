@@ -11,7 +11,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use libos_base::abi::{Ucred, af, so, sock, sol};
+use libos_base::abi::{IoctlArgument, Ucred, af, so, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::{Mutex, class};
@@ -273,7 +273,7 @@ impl Ops for NetlinkSocket {
         };
         Some(Ok(words(&[v])))
     }
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+    fn ioctl(&self, cmd: u32, arg: IoctlArgument) -> Result<usize> {
         // Programs ask any socket about interfaces.
         crate::ifreq::ioctl(&self.net, cmd, arg)
     }

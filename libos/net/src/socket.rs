@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
-use libos_base::abi::{OpenFlags, Stat, Ucred, mode};
+use libos_base::abi::{IoctlArgument, OpenFlags, Stat, Ucred, mode};
 use libos_base::abi::{af, ip_option, sol};
 use libos_base::file::{Description, FileLike, SetAttr, next_ino};
 use libos_base::io::{Sink, Source};
@@ -130,7 +130,7 @@ pub trait Ops: Any + Send + Sync {
     /// `getsockopt`; `None`: not an option that this family keeps.
     fn get(&self, level: i32, name: i32) -> Option<Result<Vec<u8>>>;
     /// `ioctl`.
-    fn ioctl(&self, _cmd: u32, _arg: usize) -> Result<usize> {
+    fn ioctl(&self, _cmd: u32, _arg: IoctlArgument) -> Result<usize> {
         Err(Errno::ENOTTY)
     }
     /// Readiness.
@@ -294,7 +294,7 @@ impl FileLike for Socket {
         attr.apply(self.shown.lock().get_or_insert_with(|| Box::new(self.new_stat())));
         Ok(())
     }
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+    fn ioctl(&self, cmd: u32, arg: IoctlArgument) -> Result<usize> {
         self.ops.ioctl(cmd, arg)
     }
     fn describe(&self) -> String {

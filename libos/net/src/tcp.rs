@@ -11,7 +11,7 @@ use crate::transfer::Turns;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use libos_base::abi::{af, ioctl, sock};
+use libos_base::abi::{IoctlArgument, af, ioctl, sock};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::thread::FOREVER;
@@ -263,7 +263,7 @@ impl Ops for TcpSocket {
         self.net.with(|st| crate::options::get(st, self.id, level, name))
     }
 
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+    fn ioctl(&self, cmd: u32, arg: IoctlArgument) -> Result<usize> {
         let n = self.net.with(|st| {
             let Some((_, c)) = conn_of(st, self.id) else {
                 let listens = matches!(st.sock(self.id)?.kind, Kind::Listen(_));
@@ -276,7 +276,7 @@ impl Ops for TcpSocket {
             }
         });
         match (cmd, n) {
-            (ioctl::FIONREAD | ioctl::TIOCOUTQ, n) => user::write(arg, &(n? as i32)).map(|()| 0),
+            (ioctl::FIONREAD | ioctl::TIOCOUTQ, n) => user::write(arg.to(), &(n? as i32)).map(|()| 0),
             _ => crate::ifreq::ioctl(&self.net, cmd, arg),
         }
     }

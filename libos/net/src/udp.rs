@@ -13,7 +13,7 @@ use crate::stack::{Shared, Stack};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use libos_base::abi::{af, ioctl, ip_option, ipv6_option, sock, sol};
+use libos_base::abi::{IoctlArgument, af, ioctl, ip_option, ipv6_option, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result, user};
@@ -244,7 +244,7 @@ impl Ops for UdpSocket {
         self.net.with(|st| crate::options::get(st, self.id, level, name))
     }
 
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+    fn ioctl(&self, cmd: u32, arg: IoctlArgument) -> Result<usize> {
         let n: Result<usize> = self.net.with(|st| {
             let u = udp(st.sock(self.id)?)?;
             Ok(match cmd {
@@ -253,7 +253,7 @@ impl Ops for UdpSocket {
             })
         });
         match cmd {
-            ioctl::FIONREAD | ioctl::TIOCOUTQ => user::write(arg, &(n? as i32)).map(|()| 0),
+            ioctl::FIONREAD | ioctl::TIOCOUTQ => user::write(arg.to(), &(n? as i32)).map(|()| 0),
             _ => crate::ifreq::ioctl(&self.net, cmd, arg),
         }
     }

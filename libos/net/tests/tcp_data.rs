@@ -2,6 +2,7 @@
 mod common;
 use common::*;
 use libos_base::Errno;
+use libos_base::abi::{In, Out};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::Events;
@@ -204,11 +205,11 @@ fn memory_that_is_not_the_programs_changes_nothing() {
     let p = Pair::new();
     let (c, s) = p.connect(80);
     let nowhere = 4096;
-    assert_eq!(c.write(&mut Source::user(nowhere, 100).unwrap()), Err(Errno::EFAULT));
+    assert_eq!(c.write(&mut Source::user(In::new(nowhere), 100).unwrap()), Err(Errno::EFAULT));
     assert_eq!(send(&c, b"hello"), Ok(5));
     assert!(p.until(|| s.poll(None).contains(Events::IN)));
     for flags in [Msg::PEEK, Msg::empty()] {
-        let into = &mut Sink::user(nowhere, 100).unwrap();
+        let into = &mut Sink::user(Out::new(nowhere), 100).unwrap();
         assert_eq!(s.recv(into, &mut Incoming::new(flags)), Err(Errno::EFAULT));
     }
     assert_eq!(recv(&s, 10).unwrap(), b"hello");

@@ -16,6 +16,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use libos_base::abi::In;
 use libos_base::sync::{Once, SpinLock, class};
 use libos_base::thread::{self, Park, Wake};
 use libos_base::{Errno, Result, user};
@@ -82,7 +83,7 @@ fn enqueue(addr: usize, key: Key, expected: u32, bitset: u32) -> Result<Arc<Wait
             }
         }
         // EFAULT if it cannot be had.
-        user::read::<u32>(addr)?;
+        user::read::<u32>(In::new(addr))?;
     }
 }
 
@@ -208,7 +209,7 @@ pub fn requeue(from: usize, to: usize, wake: i32, move_: i32, compare: Option<u3
                 Some(_) => return Err(Errno::EAGAIN),
                 None => {
                     drop(bucket);
-                    user::read::<u32>(from)?;
+                    user::read::<u32>(In::new(from))?;
                     continue;
                 }
             }
@@ -242,7 +243,7 @@ pub fn wake_op(a: usize, b: usize, wake_a: i32, wake_b: i32, packed: u32) -> Res
     let p = Packed::decode(packed)?;
     let (ka, kb) = (key_of(a)?, key_of(b)?);
     let old = loop {
-        let old: u32 = user::read(b)?;
+        let old: u32 = user::read(In::new(b))?;
         if word::compare_exchange(b, old, p.apply(old))? == old {
             break old;
         }

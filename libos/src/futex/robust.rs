@@ -1,6 +1,7 @@
 //! Robust mutexes: what a thread held when it ended (linux/futex.h, struct robust_list_head).
 
 use super::{op, wake, word};
+use libos_base::abi::In;
 use libos_base::{Errno, Result, user};
 
 const WAITERS: u32 = 0x8000_0000;
@@ -21,11 +22,11 @@ pub fn thread_ends(head: usize, tid: u32) {
 }
 
 fn walk(head: usize, tid: u32) -> Result<()> {
-    let [mut entry, offset, pending]: [usize; 3] = user::read(head)?;
+    let [mut entry, offset, pending]: [usize; 3] = user::read(In::new(head))?;
     let mut left = LIMIT;
     while entry & !PI != head && left > 0 {
         // Read before the lock is let go: its next owner may reuse the link.
-        let next = user::read::<usize>(entry & !PI);
+        let next = user::read::<usize>(In::new(entry & !PI));
         if entry != pending {
             release(entry, offset, tid)?;
         }
@@ -44,7 +45,7 @@ fn release(entry: usize, offset: usize, tid: u32) -> Result<()> {
         return Err(Errno::EINVAL);
     }
     loop {
-        let v: u32 = user::read(addr)?;
+        let v: u32 = user::read(In::new(addr))?;
         if v & TID_MASK != tid {
             return Ok(());
         }

@@ -5,6 +5,7 @@ use crate::arch::image::{__image_end, __image_start};
 use crate::entry;
 use crate::params::Params;
 use alloc::vec::Vec;
+use libos_base::abi::Out;
 use libos_base::{Result, user};
 
 const AT_PHDR: u64 = 3;
@@ -88,7 +89,7 @@ fn build_stack(top: usize, params: &Params) -> Result<usize> {
     }
     let sp = (at - words.len() * 8) & !15;
     for (i, w) in words.iter().enumerate() {
-        user::write(sp + i * 8, w)?;
+        user::write(Out::new(sp + i * 8), w)?;
     }
     Ok(sp)
 }

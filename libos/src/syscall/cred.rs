@@ -7,6 +7,7 @@ use crate::process::setid::{self, Which};
 use crate::sched;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use libos_base::abi::{CapData, CapHeader, Id, In, InOut, Out};
 use libos_base::cred::{self, Credentials, Ids, cap, capable};
 use libos_base::{Errno, Result, user};
 
@@ -15,7 +16,7 @@ const NGROUPS_MAX: usize = 65536;
 fn change(f: impl FnOnce(&mut Credentials) -> Result<()>) -> Result<usize> {
     process().change_credentials(f).map(|()| 0)
 }
-fn tell(i: Ids, at: [usize; 3]) -> Result<usize> {
+fn tell(i: Ids, at: [Out<u32>; 3]) -> Result<usize> {
     for (at, id) in at.into_iter().zip([i.real, i.effective, i.saved]) {
         user::write(at, &id)?;
     }
@@ -39,48 +40,48 @@ pub fn getegid() -> Result<usize> {
     Ok(cred::with(|c| c.gid.effective) as usize)
 }
 /// `setuid`.
-pub fn setuid(id: u32) -> Result<usize> {
-    change(|c| setid::set_one(c, Which::User, id))
+pub fn setuid(id: Id) -> Result<usize> {
+    change(|c| setid::set_one(c, Which::User, id.0))
 }
 /// `setgid`.
-pub fn setgid(id: u32) -> Result<usize> {
-    change(|c| setid::set_one(c, Which::Group, id))
+pub fn setgid(id: Id) -> Result<usize> {
+    change(|c| setid::set_one(c, Which::Group, id.0))
 }
 /// `setreuid`.
-pub fn setreuid(real: u32, effective: u32) -> Result<usize> {
-    change(|c| setid::set_two(c, Which::User, real, effective))
+pub fn setreuid(real: Id, effective: Id) -> Result<usize> {
+    change(|c| setid::set_two(c, Which::User, real.0, effective.0))
 }
 /// `setregid`.
-pub fn setregid(real: u32, effective: u32) -> Result<usize> {
-    change(|c| setid::set_two(c, Which::Group, real, effective))
+pub fn setregid(real: Id, effective: Id) -> Result<usize> {
+    change(|c| setid::set_two(c, Which::Group, real.0, effective.0))
 }
 /// `setresuid`.
-pub fn setresuid(real: u32, effective: u32, saved: u32) -> Result<usize> {
-    change(|c| setid::set_three(c, Which::User, [real, effective, saved]))
+pub fn setresuid(real: Id, effective: Id, saved: Id) -> Result<usize> {
+    change(|c| setid::set_three(c, Which::User, [real.0, effective.0, saved.0]))
 }
 /// `setresgid`.
-pub fn setresgid(real: u32, effective: u32, saved: u32) -> Result<usize> {
-    change(|c| setid::set_three(c, Which::Group, [real, effective, saved]))
+pub fn setresgid(real: Id, effective: Id, saved: Id) -> Result<usize> {
+    change(|c| setid::set_three(c, Which::Group, [real.0, effective.0, saved.0]))
 }
 /// `getresuid`.
-pub fn getresuid(real: usize, effective: usize, saved: usize) -> Result<usize> {
+pub fn getresuid(real: Out<u32>, effective: Out<u32>, saved: Out<u32>) -> Result<usize> {
     tell(cred::with(|c| c.uid), [real, effective, saved])
 }
 /// `getresgid`.
-pub fn getresgid(real: usize, effective: usize, saved: usize) -> Result<usize> {
+pub fn getresgid(real: Out<u32>, effective: Out<u32>, saved: Out<u32>) -> Result<usize> {
     tell(cred::with(|c| c.gid), [real, effective, saved])
 }
 /// `setfsuid`.
-pub fn setfsuid(id: u32) -> Result<usize> {
-    process().change_credentials(|c| Ok(setid::set_fs(c, Which::User, id) as usize))
+pub fn setfsuid(id: Id) -> Result<usize> {
+    process().change_credentials(|c| Ok(setid::set_fs(c, Which::User, id.0) as usize))
 }
 /// `setfsgid`.
-pub fn setfsgid(id: u32) -> Result<usize> {
-    process().change_credentials(|c| Ok(setid::set_fs(c, Which::Group, id) as usize))
+pub fn setfsgid(id: Id) -> Result<usize> {
+    process().change_credentials(|c| Ok(setid::set_fs(c, Which::Group, id.0) as usize))
 }
 
 /// `getgroups`.
-pub fn getgroups(size: i32, list: usize) -> Result<usize> {
+pub fn getgroups(size: i32, list: Out<u32>) -> Result<usize> {
     let size = usize::try_from(size).map_err(|_| Errno::EINVAL)?;
     let c = cred::get();
     let groups = c.groups();
@@ -89,13 +90,13 @@ pub fn getgroups(size: i32, list: usize) -> Result<usize> {
             return Err(Errno::EINVAL);
         }
         for (i, id) in groups.iter().enumerate() {
-            user::write(list + 4 * i, id)?;
+            user::write(list.nth(i), id)?;
         }
     }
     Ok(groups.len())
 }
 /// `setgroups`.
-pub fn setgroups(size: usize, list: usize) -> Result<usize> {
+pub fn setgroups(size: usize, list: In<u32>) -> Result<usize> {
     if !capable(cap::SETGID) {
         return Err(Errno::EPERM);
     }
@@ -118,23 +119,23 @@ const V2: u32 = 0x2007_1026;
 const V3: u32 = 0x2008_0522;
 
 /// How many words a set has, and the thread that is meant. What is not known is told which version is.
-fn header(at: usize) -> Result<(usize, i32)> {
-    let words = match user::read::<u32>(at)? {
+fn header(at: InOut<CapHeader>) -> Result<(usize, i32)> {
+    let words = match user::read(at.cast::<u32>())? {
         V1 => 1,
         V2 | V3 => 2,
         _ => {
-            user::write(at, &V3)?;
+            user::write(at.cast(), &V3)?;
             return Err(Errno::EINVAL);
         }
     };
-    Ok((words, user::read(at + 4)?))
+    Ok((words, user::read(at)?.pid))
 }
 
 /// `capget`.
-pub fn capget(at: usize, data: usize) -> Result<usize> {
+pub fn capget(at: InOut<CapHeader>, data: Out<CapData>) -> Result<usize> {
     let (words, tid) = match header(at) {
         // A question for the version.
-        Err(Errno::EINVAL) if data == 0 => return Ok(0),
+        Err(Errno::EINVAL) if data.is_null() => return Ok(0),
         r => r?,
     };
     match u32::try_from(tid).map_err(|_| Errno::EINVAL)? {
@@ -142,25 +143,27 @@ pub fn capget(at: usize, data: usize) -> Result<usize> {
         tid if sched::find(tid).is_some_and(|t| t.is_program) => {}
         _ => return Err(Errno::ESRCH),
     }
-    if data == 0 {
+    if data.is_null() {
         return Ok(0);
     }
     let sets = cred::with(|c| [c.caps.effective(), c.caps.permitted(), c.caps.inheritable]);
     for word in 0..words {
-        user::write(data + 12 * word, &sets.map(|s| (s >> (32 * word)) as u32))?;
+        let [effective, permitted, inheritable] = sets.map(|s| (s >> (32 * word)) as u32);
+        user::write(data.nth(word), &CapData { effective, permitted, inheritable })?;
     }
     Ok(0)
 }
 
 /// `capset`: of the caller, who is the process.
-pub fn capset(at: usize, data: usize) -> Result<usize> {
+pub fn capset(at: InOut<CapHeader>, data: In<CapData>) -> Result<usize> {
     let (words, tid) = header(at)?;
     if tid != sched::current().tid as i32 && own(tid).is_err() {
         return Err(Errno::EPERM);
     }
     let mut sets = [0u64; 3];
     for word in 0..words {
-        let part: [u32; 3] = user::read(data + 12 * word)?;
+        let part = user::read(data.nth(word))?;
+        let part = [part.effective, part.permitted, part.inheritable];
         sets.iter_mut().zip(part).for_each(|(s, p)| *s |= u64::from(p) << (32 * word));
     }
     let [effective, permitted, inheritable] = sets.map(|s| s & cap::ALL);

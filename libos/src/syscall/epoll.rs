@@ -1,49 +1,63 @@
 //! epoll.
 
 use super::support::{deadline, deadline_ms, masked};
-use libos_base::abi::{EpollEvent, EpollFlags, EpollOperation};
+use libos_base::abi::{EpollEvent, EpollFlags, EpollOperation, Fd, In, Out, SigSet, Timespec};
 use libos_base::{Errno, Result, user};
 use libos_fs::epoll::{self, Epoll};
 use libos_fs::process;
 
 pub fn epoll_create1(flags: EpollFlags) -> Result<usize> {
     let fd = process().fds.reserve()?;
-    Ok(fd.install(Epoll::new(flags)?, flags.contains(EpollFlags::CLOEXEC)) as usize)
+    Ok(fd.install(Epoll::new(flags)?, flags.contains(EpollFlags::CLOEXEC)).result())
 }
 /// `epoll_create`: the size says nothing, but must be positive.
 pub fn epoll_create(size: i32) -> Result<usize> {
     if size <= 0 { Err(Errno::EINVAL) } else { epoll_create1(EpollFlags::empty()) }
 }
 
-pub fn epoll_ctl(ep: i32, operation: EpollOperation, fd: i32, event: usize) -> Result<usize> {
+pub fn epoll_ctl(ep: Fd, operation: EpollOperation, fd: Fd, event: In<EpollEvent>) -> Result<usize> {
     let event = if operation == EpollOperation::DEL { EpollEvent::default() } else { user::read(event)? };
     let ep = process().fds.get(ep)?;
     let file = process().fds.get(fd)?;
-    epoll::from_file(ep)?.ctl(operation, fd, &file, event)?;
+    epoll::from_file(ep)?.ctl(operation, fd.0, &file, event)?;
     Ok(0)
 }
 
-fn wait(ep: i32, events: usize, max: i32, deadline: u64) -> Result<usize> {
+fn wait(ep: Fd, events: Out<EpollEvent>, max: i32, deadline: u64) -> Result<usize> {
     let file = process().fds.get(ep)?;
     const SIZE: usize = size_of::<EpollEvent>();
     let max = usize::try_from(max).ok().filter(|&m| m > 0 && m <= i32::MAX as usize / SIZE).ok_or(Errno::EINVAL)?;
-    user::check(events, max * SIZE)?;
+    user::check(events.address(), max * SIZE)?;
     let ep = epoll::from_file(file)?;
     ep.wait(max, deadline, |first, batch| {
-        batch.iter().enumerate().try_for_each(|(i, event)| user::write(events + (first + i) * SIZE, event))
+        batch.iter().enumerate().try_for_each(|(i, event)| user::write(events.nth(first + i), event))
     })
 }
 
-pub fn epoll_wait(ep: i32, events: usize, max: i32, timeout: i32) -> Result<usize> {
+pub fn epoll_wait(ep: Fd, events: Out<EpollEvent>, max: i32, timeout: i32) -> Result<usize> {
     wait(ep, events, max, deadline_ms(timeout))
 }
 
-pub fn epoll_pwait(ep: i32, events: usize, max: i32, timeout: i32, mask: usize, size: usize) -> Result<usize> {
+pub fn epoll_pwait(
+    ep: Fd,
+    events: Out<EpollEvent>,
+    max: i32,
+    timeout: i32,
+    mask: In<SigSet>,
+    size: usize,
+) -> Result<usize> {
     let until = deadline_ms(timeout);
     masked(mask, size, || wait(ep, events, max, until))
 }
 
-pub fn epoll_pwait2(ep: i32, events: usize, max: i32, timeout: usize, mask: usize, size: usize) -> Result<usize> {
+pub fn epoll_pwait2(
+    ep: Fd,
+    events: Out<EpollEvent>,
+    max: i32,
+    timeout: In<Timespec>,
+    mask: In<SigSet>,
+    size: usize,
+) -> Result<usize> {
     let until = deadline(timeout)?;
     masked(mask, size, || wait(ep, events, max, until))
 }

@@ -1,12 +1,9 @@
 //! Descriptors: close, dup, fcntl, ioctl, and the calls that make new ones out of nothing.
 
 use super::owner;
-use libos_base::abi::ioctl::{
-    FIOASYNC, FIOCLEX, FIOGETOWN, FIONBIO, FIONCLEX, FIONREAD, FIOSETOWN, SIOCGPGRP, SIOCSPGRP,
-};
 use libos_base::abi::{
-    CloseRangeFlags, DescriptorFlags, EventfdFlags, FcntlCommand, InotifyFlags, InotifyMask, MemfdFlags, OpenFlags,
-    mode, signal::SIGMAX,
+    CloseRangeFlags, DescriptorFlags, EventfdFlags, FcntlArgument, FcntlCommand, Fd, InotifyFlags, InotifyMask,
+    IoctlArgument, IoctlCommand, MemfdFlags, OpenFlags, Out, Path, Str, mode, signal::SIGMAX,
 };
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
@@ -17,7 +14,7 @@ use libos_fs::permission;
 use libos_fs::pipe::{self, PipeEnd};
 use libos_fs::process;
 
-pub fn close(fd: i32) -> Result<usize> {
+pub fn close(fd: Fd) -> Result<usize> {
     process().fds.close(fd).map(|()| 0)
 }
 
@@ -30,44 +27,44 @@ pub fn close_range(first: u32, last: u32, flags: CloseRangeFlags) -> Result<usiz
     Ok(0)
 }
 
-fn dup_from(fd: i32, min: usize, cloexec: bool) -> Result<usize> {
+fn dup_from(fd: Fd, min: usize, cloexec: bool) -> Result<usize> {
     let f = process().fds.get_any(fd)?;
-    Ok(process().fds.reserve_from(min)?.install(f, cloexec) as usize)
+    Ok(process().fds.reserve_from(min)?.install(f, cloexec).result())
 }
 
-pub fn dup(fd: i32) -> Result<usize> {
+pub fn dup(fd: Fd) -> Result<usize> {
     dup_from(fd, 0, false)
 }
 
-pub fn dup2(from: i32, to: i32) -> Result<usize> {
+pub fn dup2(from: Fd, to: Fd) -> Result<usize> {
     if from == to {
         process().fds.get_any(from)?;
-        return Ok(to as usize);
+        return Ok(to.result());
     }
-    Ok(process().fds.dup_to(from, to, false)? as usize)
+    Ok(process().fds.dup_to(from, to, false)?.result())
 }
 
-pub fn dup3(from: i32, to: i32, flags: DescriptorFlags) -> Result<usize> {
+pub fn dup3(from: Fd, to: Fd, flags: DescriptorFlags) -> Result<usize> {
     if from == to || !DescriptorFlags::CLOEXEC.contains(flags) {
         return Err(Errno::EINVAL);
     }
-    Ok(process().fds.dup_to(from, to, !flags.is_empty())? as usize)
+    Ok(process().fds.dup_to(from, to, !flags.is_empty())?.result())
 }
 
-pub fn fcntl(fd: i32, cmd: FcntlCommand, arg: usize) -> Result<usize> {
+pub fn fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> Result<usize> {
     let fds = &process().fds;
     match cmd {
         FcntlCommand::DUPFD | FcntlCommand::DUPFD_CLOEXEC => {
-            if arg as i32 as i64 != arg as i64 || arg as u64 >= libos_base::limits::NOFILE.soft() {
+            if arg.0 as i32 as i64 != arg.0 as i64 || arg.0 as u64 >= libos_base::limits::NOFILE.soft() {
                 return Err(Errno::EINVAL);
             }
-            dup_from(fd, arg, cmd == FcntlCommand::DUPFD_CLOEXEC)
+            dup_from(fd, arg.0, cmd == FcntlCommand::DUPFD_CLOEXEC)
         }
         FcntlCommand::GETFD => Ok(usize::from(fds.cloexec(fd)?)),
-        FcntlCommand::SETFD => fds.set_cloexec(fd, arg & 1 != 0).map(|()| 0),
+        FcntlCommand::SETFD => fds.set_cloexec(fd, arg.0 & 1 != 0).map(|()| 0),
         FcntlCommand::GETFL => Ok(fds.get_any(fd)?.flags().bits() as usize),
         FcntlCommand::SETFL => {
-            let (file, flags) = (fds.get(fd)?, OpenFlags::from_bits_retain(arg as u32));
+            let (file, flags) = (fds.get(fd)?, OpenFlags::from_bits_retain(arg.0 as u32));
             if (flags - file.flags()).contains(OpenFlags::NOATIME) {
                 permission::owns(&*file)?;
             }
@@ -77,26 +74,26 @@ pub fn fcntl(fd: i32, cmd: FcntlCommand, arg: usize) -> Result<usize> {
             file.description().set_flags(flags);
             Ok(0)
         }
-        FcntlCommand::SETOWN => owner::set(&*fds.get(fd)?, arg as i32),
+        FcntlCommand::SETOWN => owner::set(&*fds.get(fd)?, arg.0 as i32),
         FcntlCommand::GETOWN => Ok(owner::get(&*fds.get(fd)?) as usize),
-        FcntlCommand::SETOWN_EX => owner::set_ex(&*fds.get(fd)?, user::read(arg)?),
-        FcntlCommand::GETOWN_EX => user::write(arg, &fds.get(fd)?.description().owner()).map(|()| 0),
+        FcntlCommand::SETOWN_EX => owner::set_ex(&*fds.get(fd)?, user::read(arg.to())?),
+        FcntlCommand::GETOWN_EX => user::write(arg.to(), &fds.get(fd)?.description().owner()).map(|()| 0),
         FcntlCommand::GETSIG => Ok(fds.get(fd)?.description().signal() as usize),
-        FcntlCommand::SETSIG if arg <= SIGMAX as usize => {
-            fds.get(fd)?.description().set_signal(arg as i32);
+        FcntlCommand::SETSIG if arg.0 <= SIGMAX as usize => {
+            fds.get(fd)?.description().set_signal(arg.0 as i32);
             Ok(0)
         }
         FcntlCommand::GETLK | FcntlCommand::OFD_GETLK => {
-            super::lock::get(&*fds.get(fd)?, cmd == FcntlCommand::OFD_GETLK, arg)
+            super::lock::get(&*fds.get(fd)?, cmd == FcntlCommand::OFD_GETLK, arg.to())
         }
         FcntlCommand::SETLK | FcntlCommand::SETLKW => {
-            super::lock::set(&*fds.get(fd)?, false, cmd == FcntlCommand::SETLKW, arg)
+            super::lock::set(&*fds.get(fd)?, false, cmd == FcntlCommand::SETLKW, arg.to().into())
         }
         FcntlCommand::OFD_SETLK | FcntlCommand::OFD_SETLKW => {
-            super::lock::set(&*fds.get(fd)?, true, cmd == FcntlCommand::OFD_SETLKW, arg)
+            super::lock::set(&*fds.get(fd)?, true, cmd == FcntlCommand::OFD_SETLKW, arg.to().into())
         }
         FcntlCommand::GETPIPE_SZ => Ok(pipe_end(&*fds.get(fd)?)?.capacity()),
-        FcntlCommand::SETPIPE_SZ => pipe_end(&*fds.get(fd)?)?.set_capacity(arg as u32 as usize),
+        FcntlCommand::SETPIPE_SZ => pipe_end(&*fds.get(fd)?)?.set_capacity(arg.0 as u32 as usize),
         // A memfd that was not made for sealing is sealed against seals (F_SEAL_SEAL); others have none.
         FcntlCommand::GET_SEALS if is_memfd(&*fds.get(fd)?) => Ok(1),
         _ => {
@@ -117,26 +114,32 @@ fn is_memfd(file: &dyn FileLike) -> bool {
 }
 
 /// `ioctl`: the commands that every descriptor has; the others are the file's.
-pub fn ioctl(fd: i32, cmd: u32, arg: usize) -> Result<usize> {
+pub fn ioctl(fd: Fd, cmd: IoctlCommand, arg: IoctlArgument) -> Result<usize> {
     let fds = &process().fds;
     let file = fds.get(fd)?;
     match cmd {
-        FIOCLEX | FIONCLEX => fds.set_cloexec(fd, cmd == FIOCLEX).map(|()| 0),
-        FIONBIO => {
-            file.description().set_nonblock(user::read::<i32>(arg)? != 0);
+        IoctlCommand::FIOCLEX | IoctlCommand::FIONCLEX => fds.set_cloexec(fd, cmd == IoctlCommand::FIOCLEX).map(|()| 0),
+        IoctlCommand::FIONBIO => {
+            file.description().set_nonblock(user::read::<i32>(arg.to())? != 0);
             Ok(0)
         }
         // Signals on readiness are not offered; turning them off is.
-        FIOASYNC if user::read::<i32>(arg)? != 0 => Err(Errno::ENOTTY),
-        FIOASYNC => Ok(0),
-        FIONREAD if let Some(n) = file.unread() => user::write(arg, &(n.min(i32::MAX as usize) as i32)).map(|()| 0),
-        FIOSETOWN | SIOCSPGRP if is_socket(&*file)? => owner::set(&*file, user::read(arg)?),
-        FIOGETOWN | SIOCGPGRP if is_socket(&*file)? => user::write(arg, &owner::get(&*file)).map(|()| 0),
-        _ => file.ioctl(cmd, arg),
+        IoctlCommand::FIOASYNC if user::read::<i32>(arg.to())? != 0 => Err(Errno::ENOTTY),
+        IoctlCommand::FIOASYNC => Ok(0),
+        IoctlCommand::FIONREAD if let Some(n) = file.unread() => {
+            user::write(arg.to(), &(n.min(i32::MAX as usize) as i32)).map(|()| 0)
+        }
+        IoctlCommand::FIOSETOWN | IoctlCommand::SIOCSPGRP if is_socket(&*file)? => {
+            owner::set(&*file, user::read(arg.to())?)
+        }
+        IoctlCommand::FIOGETOWN | IoctlCommand::SIOCGPGRP if is_socket(&*file)? => {
+            user::write(arg.to(), &owner::get(&*file)).map(|()| 0)
+        }
+        _ => file.ioctl(cmd.0, arg),
     }
 }
 
-pub fn pipe2(out: usize, flags: DescriptorFlags) -> Result<usize> {
+pub fn pipe2(out: Out<[i32; 2]>, flags: DescriptorFlags) -> Result<usize> {
     // Packets (O_DIRECT) are not offered.
     if !(DescriptorFlags::CLOEXEC | DescriptorFlags::NONBLOCK).contains(flags) {
         return Err(Errno::EINVAL);
@@ -144,19 +147,19 @@ pub fn pipe2(out: usize, flags: DescriptorFlags) -> Result<usize> {
     let (r, w) = pipe::pipe(flags.contains(DescriptorFlags::NONBLOCK))?;
     let cloexec = flags.contains(DescriptorFlags::CLOEXEC);
     let (a, b) = (process().fds.reserve()?, process().fds.reserve()?);
-    user::write(out, &[a.fd(), b.fd()])?;
+    user::write(out, &[a.fd().0, b.fd().0])?;
     a.install(r, cloexec);
     b.install(w, cloexec);
     Ok(0)
 }
 
-pub fn pipe(out: usize) -> Result<usize> {
+pub fn pipe(out: Out<[i32; 2]>) -> Result<usize> {
     pipe2(out, DescriptorFlags::empty())
 }
 
 pub fn eventfd2(initial: u32, flags: EventfdFlags) -> Result<usize> {
     let fd = process().fds.reserve()?;
-    Ok(fd.install(EventFd::new(initial, flags)?, flags.contains(EventfdFlags::CLOEXEC)) as usize)
+    Ok(fd.install(EventFd::new(initial, flags)?, flags.contains(EventfdFlags::CLOEXEC)).result())
 }
 
 pub fn eventfd(initial: u32) -> Result<usize> {
@@ -164,33 +167,33 @@ pub fn eventfd(initial: u32) -> Result<usize> {
 }
 
 /// `memfd_create`. Sealing and huge pages are refused.
-pub fn memfd_create(name: usize, flags: MemfdFlags) -> Result<usize> {
+pub fn memfd_create(name: Str, flags: MemfdFlags) -> Result<usize> {
     if !MemfdFlags::CLOEXEC.contains(flags) {
         return Err(Errno::EINVAL);
     }
     // 249 bytes and the NUL; "memfd:" goes in front.
-    let name = user::read_bytes_nul(name, 250).map_err(|e| if e == Errno::ENAMETOOLONG { Errno::EINVAL } else { e })?;
+    let name = user::read_string(name, 250).map_err(|e| if e == Errno::ENAMETOOLONG { Errno::EINVAL } else { e })?;
     let fd = process().fds.reserve()?;
     let file = process().memfd(&name)?;
-    Ok(fd.install(file, flags.contains(MemfdFlags::CLOEXEC)) as usize)
+    Ok(fd.install(file, flags.contains(MemfdFlags::CLOEXEC)).result())
 }
 
 pub fn inotify_init1(flags: InotifyFlags) -> Result<usize> {
     let fd = process().fds.reserve()?;
-    Ok(fd.install(Inotify::new(flags)?, flags.contains(InotifyFlags::CLOEXEC)) as usize)
+    Ok(fd.install(Inotify::new(flags)?, flags.contains(InotifyFlags::CLOEXEC)).result())
 }
 
 pub fn inotify_init() -> Result<usize> {
     inotify_init1(InotifyFlags::empty())
 }
 
-pub fn inotify_add_watch(fd: i32, path: usize, mask: InotifyMask) -> Result<usize> {
+pub fn inotify_add_watch(fd: Fd, path: Path, mask: InotifyMask) -> Result<usize> {
     let file = process().fds.get(fd)?;
     let watcher = file.downcast::<Inotify>().ok_or(Errno::EINVAL)?;
     Ok(watcher.add(process(), &user::read_path(path)?, mask)? as usize)
 }
 
-pub fn inotify_rm_watch(fd: i32, wd: i32) -> Result<usize> {
+pub fn inotify_rm_watch(fd: Fd, wd: i32) -> Result<usize> {
     let file = process().fds.get(fd)?;
     file.downcast::<Inotify>().ok_or(Errno::EINVAL)?.remove(wd).map(|()| 0)
 }

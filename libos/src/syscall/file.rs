@@ -2,7 +2,9 @@
 
 use super::support::{offset, raise_on};
 use alloc::sync::Arc;
-use libos_base::abi::{FallocateMode, FileAdvice, RwFlags, SyncRangeFlags, Whence, mode};
+use libos_base::abi::{
+    Bits, FallocateMode, Fd, FileAdvice, In, InOut, IoVec, Out, Path, RwFlags, SyncRangeFlags, Whence, mode,
+};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
@@ -13,15 +15,15 @@ use libos_fs::process;
 use libos_fs::splice;
 use libos_fs::transfer::{self, Place};
 
-pub fn read(fd: i32, buf: usize, count: usize) -> Result<usize> {
+pub fn read(fd: Fd, buf: Out<u8>, count: usize) -> Result<usize> {
     process().fds.readable(fd)?.read(&mut Sink::user(buf, count)?)
 }
 
-pub fn readv(fd: i32, iov: usize, n: usize) -> Result<usize> {
+pub fn readv(fd: Fd, iov: Out<IoVec>, n: usize) -> Result<usize> {
     read_vectors(fd, iov, n, None, RwFlags::empty())
 }
 
-pub fn pread64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
+pub fn pread64(fd: Fd, buf: Out<u8>, count: usize, at: i64) -> Result<usize> {
     let from = offset(at)?;
     let f = readable_at(fd, Some(from))?;
     let mut dst = Sink::user(buf, count)
@@ -30,15 +32,15 @@ pub fn pread64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
     f.read_at(from, &mut dst)
 }
 /// `preadv`. On a 64-bit machine the offset is all in the first word.
-pub fn preadv(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<usize> {
+pub fn preadv(fd: Fd, iov: Out<IoVec>, n: usize, at: i64, _high: usize) -> Result<usize> {
     read_vectors(fd, iov, n, Some(offset(at)?), RwFlags::empty())
 }
 /// `preadv2`: offset -1 means the position.
-pub fn preadv2(fd: i32, iov: usize, n: usize, at: i64, _high: usize, flags: RwFlags) -> Result<usize> {
+pub fn preadv2(fd: Fd, iov: Out<IoVec>, n: usize, at: i64, _high: usize, flags: RwFlags) -> Result<usize> {
     read_vectors(fd, iov, n, offset_or_none(at)?, flags)
 }
 
-fn read_vectors(fd: i32, iov: usize, n: usize, at: Option<u64>, flags: RwFlags) -> Result<usize> {
+fn read_vectors(fd: Fd, iov: Out<IoVec>, n: usize, at: Option<u64>, flags: RwFlags) -> Result<usize> {
     let f = readable_at(fd, at)?;
     let Some(mut dst) = checked(&*f, at, Sink::user_vecs(iov, n), Sink::left, flags, reads_nowhere)? else {
         return Ok(0);
@@ -77,13 +79,13 @@ fn check_span(at: u64, count: usize) -> Result<()> {
 
 /// The file for a transfer, at an offset or at its position. What has no positions is ESPIPE however it is open; this and the
 /// order of all the checks here is Linux's (fs/read_write.c).
-fn readable_at(fd: i32, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
+fn readable_at(fd: Fd, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
     process().fds.readable(fd).or_else(|e| match at {
         Some(_) => Err(first(&*process().fds.get(fd)?, e, reads_nowhere)),
         None => Err(e),
     })
 }
-fn writable_at(fd: i32, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
+fn writable_at(fd: Fd, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
     process().fds.writable(fd).or_else(|e| match at {
         Some(_) => Err(first(&*process().fds.get(fd)?, e, writes_nowhere)),
         None => Err(e),
@@ -123,32 +125,32 @@ fn checked<T>(
     checked.map_err(|e| if at.is_some() { first(f, e, nowhere) } else { e })
 }
 
-pub fn write(fd: i32, buf: usize, count: usize) -> Result<usize> {
+pub fn write(fd: Fd, buf: In<u8>, count: usize) -> Result<usize> {
     let f = process().fds.writable(fd)?;
     raise_on(f.write(&mut Source::user(buf, count)?))
 }
 
-pub fn writev(fd: i32, iov: usize, n: usize) -> Result<usize> {
+pub fn writev(fd: Fd, iov: In<IoVec>, n: usize) -> Result<usize> {
     let f = process().fds.writable(fd)?;
     let src = checked(&*f, None, Source::user_vecs(iov, n), Source::left, RwFlags::empty(), writes_nowhere)?;
     src.map_or(Ok(0), |mut src| raise_on(f.write(&mut src)))
 }
 
-pub fn pwrite64(fd: i32, buf: usize, count: usize, at: i64) -> Result<usize> {
+pub fn pwrite64(fd: Fd, buf: In<u8>, count: usize, at: i64) -> Result<usize> {
     let to = offset(at)?;
     let f = writable_at(fd, Some(to))?;
     let src = Source::user(buf, count).and_then(|src| check_span(to, count).map(|()| src));
     raise_on(f.write_at(to, &mut src.map_err(|e| first(&*f, e, writes_nowhere))?))
 }
 
-pub fn pwritev(fd: i32, iov: usize, n: usize, at: i64, _high: usize) -> Result<usize> {
+pub fn pwritev(fd: Fd, iov: In<IoVec>, n: usize, at: i64, _high: usize) -> Result<usize> {
     let to = offset(at)?;
     let f = writable_at(fd, Some(to))?;
     let src = checked(&*f, Some(to), Source::user_vecs(iov, n), Source::left, RwFlags::empty(), writes_nowhere)?;
     src.map_or(Ok(0), |mut src| raise_on(f.write_at(to, &mut src)))
 }
 
-pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, _high: usize, flags: RwFlags) -> Result<usize> {
+pub fn pwritev2(fd: Fd, iov: In<IoVec>, n: usize, at: i64, _high: usize, flags: RwFlags) -> Result<usize> {
     let at = offset_or_none(at)?;
     let f = writable_at(fd, at)?;
     let Some(mut src) = checked(&*f, at, Source::user_vecs(iov, n), Source::left, flags, writes_nowhere)? else {
@@ -171,7 +173,7 @@ pub fn pwritev2(fd: i32, iov: usize, n: usize, at: i64, _high: usize, flags: RwF
     Ok(done)
 }
 
-pub fn lseek(fd: i32, by: i64, whence: Whence) -> Result<usize> {
+pub fn lseek(fd: Fd, by: i64, whence: Whence) -> Result<usize> {
     let f = process().fds.get(fd)?;
     if whence.0 > Whence::HOLE.0 {
         return Err(Errno::EINVAL);
@@ -188,19 +190,19 @@ pub(super) fn open_file(f: &dyn FileLike, other: Errno) -> Result<&OpenFile> {
     f.downcast::<OpenFile>().ok_or(other)
 }
 
-pub fn ftruncate(fd: i32, len: i64) -> Result<usize> {
+pub fn ftruncate(fd: Fd, len: i64) -> Result<usize> {
     let len = offset(len)?;
     process().fds.get(fd)?;
     let f = process().fds.writable(fd).map_err(|_| Errno::EINVAL)?;
     raise_on(resize(place(&*f).ok_or(Errno::EINVAL)?, len)).map(|()| 0)
 }
 
-pub fn truncate(path: usize, len: i64) -> Result<usize> {
+pub fn truncate(path: Path, len: i64) -> Result<usize> {
     let len = offset(len)?;
     raise_on(process().truncate(&user::read_path(path)?, len)).map(|()| 0)
 }
 
-pub fn fallocate(fd: i32, how: FallocateMode, at: i64, len: i64) -> Result<usize> {
+pub fn fallocate(fd: Fd, how: FallocateMode, at: i64, len: i64) -> Result<usize> {
     process().fds.get(fd)?;
     if at < 0 || len <= 0 {
         return Err(Errno::EINVAL);
@@ -221,11 +223,11 @@ pub fn fallocate(fd: i32, how: FallocateMode, at: i64, len: i64) -> Result<usize
 }
 
 /// `fsync`. EINVAL for what cannot be synchronised (pipes, sockets).
-pub fn fsync(fd: i32) -> Result<usize> {
+pub fn fsync(fd: Fd) -> Result<usize> {
     process().fds.get(fd)?.sync(false).map(|()| 0)
 }
 
-pub fn fdatasync(fd: i32) -> Result<usize> {
+pub fn fdatasync(fd: Fd) -> Result<usize> {
     process().fds.get(fd)?.sync(true).map(|()| 0)
 }
 /// `sync`. Errors are for those who have the files open.
@@ -234,7 +236,7 @@ pub fn sync() -> Result<usize> {
     Ok(0)
 }
 
-pub fn syncfs(fd: i32) -> Result<usize> {
+pub fn syncfs(fd: Fd) -> Result<usize> {
     let f = process().fds.get(fd)?;
     if let Some(f) = f.downcast::<OpenFile>() {
         f.sync_fs()?;
@@ -243,7 +245,7 @@ pub fn syncfs(fd: i32) -> Result<usize> {
 }
 /// `sync_file_range`. Writing and waiting for it are one here, so any flag does both. As on Linux nothing is durable
 /// afterwards: the device was given the data, no more.
-pub fn sync_file_range(fd: i32, at: i64, len: i64, flags: SyncRangeFlags) -> Result<usize> {
+pub fn sync_file_range(fd: Fd, at: i64, len: i64, flags: SyncRangeFlags) -> Result<usize> {
     let f = process().fds.get(fd)?;
     let end = at
         .checked_add(len)
@@ -263,7 +265,7 @@ pub fn sync_file_range(fd: i32, at: i64, len: i64, flags: SyncRangeFlags) -> Res
     Ok(0)
 }
 /// `fadvise64`. Where files are in memory there is nothing to prefetch or drop.
-pub fn fadvise64(fd: i32, at: i64, len: i64, advice: FileAdvice) -> Result<usize> {
+pub fn fadvise64(fd: Fd, at: i64, len: i64, advice: FileAdvice) -> Result<usize> {
     use libos_fs::inode::Pattern;
     let f = process().fds.get(fd)?;
     if f.stat()?.mode & mode::S_IFMT == mode::S_IFIFO {
@@ -294,7 +296,7 @@ pub fn fadvise64(fd: i32, at: i64, len: i64, advice: FileAdvice) -> Result<usize
     Ok(0)
 }
 
-pub fn readahead(fd: i32, at: i64, len: usize) -> Result<usize> {
+pub fn readahead(fd: Fd, at: i64, len: usize) -> Result<usize> {
     let f = process().fds.readable(fd)?;
     if f.stat()?.mode & mode::S_IFMT != mode::S_IFREG {
         return Err(Errno::EINVAL);
@@ -307,14 +309,14 @@ pub fn readahead(fd: i32, at: i64, len: usize) -> Result<usize> {
 }
 
 /// `sendfile`, with what is asked first asked first (do_sendfile() of Linux).
-pub fn sendfile(out: i32, from: i32, at: usize, count: usize) -> Result<usize> {
+pub fn sendfile(out: Fd, from: Fd, at: InOut<i64>, count: usize) -> Result<usize> {
     use mode::{S_IFDIR, S_IFIFO, S_IFMT, S_IFSOCK};
-    let pos = if at == 0 { None } else { Some(user::read::<i64>(at)?) };
+    let pos = user::read_opt(at)?;
     let src = process().fds.readable(from)?;
     let kind = src.stat()?.mode & S_IFMT;
     // Pipes and sockets have no positions, nor has what is of no type.
     let flows = matches!(kind, S_IFIFO | S_IFSOCK);
-    if at != 0 && (flows || kind == 0) {
+    if !at.is_null() && (flows || kind == 0) {
         return Err(Errno::ESPIPE);
     }
     let mut pos = pos.map(offset).transpose()?;
@@ -342,12 +344,19 @@ pub fn sendfile(out: i32, from: i32, at: usize, count: usize) -> Result<usize> {
         _ => transfer::send(&*dst, &*src, place, count),
     };
     let n = raise_on(n)?;
-    pos.map_or(Ok(()), |pos| user::write(at, &pos))?;
+    pos.map_or(Ok(()), |pos| user::write(at.cast(), &pos))?;
     Ok(n)
 }
 
-pub fn copy_file_range(from: i32, from_at: usize, to: i32, to_at: usize, count: usize, flags: u32) -> Result<usize> {
-    if flags != 0 {
+pub fn copy_file_range(
+    from: Fd,
+    from_at: InOut<i64>,
+    to: Fd,
+    to_at: InOut<i64>,
+    count: usize,
+    flags: Bits,
+) -> Result<usize> {
+    if flags.0 != 0 {
         return Err(Errno::EINVAL);
     }
     // What the files are comes before how they are open.
@@ -359,11 +368,8 @@ pub fn copy_file_range(from: i32, from_at: usize, to: i32, to_at: usize, count: 
     if !src.flags().readable() || !dst.flags().writable() {
         return Err(Errno::EBADF);
     }
-    let position = |at: usize| {
-        if at == 0 {
-            return Ok(None);
-        }
-        let pos: i64 = user::read(at)?;
+    let position = |at: InOut<i64>| {
+        let Some(pos) = user::read_opt(at)? else { return Ok(None) };
         // What would go round is told apart (generic_copy_file_checks() of Linux).
         (pos as u64).checked_add(count as u64).ok_or(Errno::EOVERFLOW)?;
         offset(pos).map(Some)
@@ -372,7 +378,7 @@ pub fn copy_file_range(from: i32, from_at: usize, to: i32, to_at: usize, count: 
     let n = raise_on(transfer::copy_range(src, place_of(&mut src_pos), dst, place_of(&mut dst_pos), count))?;
     for (at, pos) in [(from_at, src_pos), (to_at, dst_pos)] {
         if let Some(pos) = pos {
-            user::write(at, &pos)?;
+            user::write(at.cast(), &pos)?;
         }
     }
     Ok(n)

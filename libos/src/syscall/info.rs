@@ -1,7 +1,7 @@
 //! About the machine and its use.
 
 use crate::sched::{self, current};
-use libos_base::abi::{RandomFlags, Rusage, SysInfo, Timeval, UsageOf};
+use libos_base::abi::{Out, RandomFlags, Rusage, SysInfo, Timeval, Tms, UsageOf, UtsName};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::time::{NS, monotonic_ns};
 use libos_base::{Errno, Result, random, user};
@@ -11,7 +11,7 @@ use libos_fs::kernel_info::{RELEASE, VERSION};
 const FIELD: usize = 65;
 
 /// `uname`.
-pub fn uname(out: usize) -> Result<usize> {
+pub fn uname(out: Out<UtsName>) -> Result<usize> {
     let host = libos_fs::root::hostname();
     let fields: [&[u8]; 6] = [b"Linux", host, RELEASE.as_bytes(), VERSION.as_bytes(), crate::arch::MACHINE, b"(none)"];
     let mut b = [0u8; 6 * FIELD];
@@ -19,12 +19,12 @@ pub fn uname(out: usize) -> Result<usize> {
         let n = text.len().min(FIELD - 1);
         slot[..n].copy_from_slice(&text[..n]);
     }
-    user::copy_out(out, &b)?;
+    user::copy_out(out.address(), &b)?;
     Ok(0)
 }
 
 /// `sysinfo`. No load average is kept: 0.
-pub fn sysinfo(out: usize) -> Result<usize> {
+pub fn sysinfo(out: Out<SysInfo>) -> Result<usize> {
     let m = crate::mm::stats();
     user::write(
         out,
@@ -45,7 +45,7 @@ fn timeval(ns: u64) -> Timeval {
 }
 
 /// `getrusage`. User and kernel time are not told apart (a system call is a function call): all of it is user time.
-pub fn getrusage(who: UsageOf, out: usize) -> Result<usize> {
+pub fn getrusage(who: UsageOf, out: Out<Rusage>) -> Result<usize> {
     let (ns, (voluntary, not)) = match who {
         UsageOf::SELF => {
             let mut n = (0, 0);
@@ -79,26 +79,24 @@ pub fn getrusage(who: UsageOf, out: usize) -> Result<usize> {
 const USER_HZ: u64 = 100;
 
 /// `times`: ticks since boot.
-pub fn times(out: usize) -> Result<usize> {
-    if out != 0 {
-        user::write(out, &[sched::process_cpu_ns() / (NS / USER_HZ), 0, 0, 0])?;
-    }
+pub fn times(out: Out<Tms>) -> Result<usize> {
+    user::write_opt(out, &Tms { utime: (sched::process_cpu_ns() / (NS / USER_HZ)) as i64, ..Tms::default() })?;
     Ok((monotonic_ns() / (NS / USER_HZ)) as usize)
 }
 
 /// `getrandom`. The generator is seeded before the program starts, so this never blocks.
-pub fn getrandom(buf: usize, len: usize, flags: RandomFlags) -> Result<usize> {
+pub fn getrandom(buf: Out<u8>, len: usize, flags: RandomFlags) -> Result<usize> {
     if !RandomFlags::all().contains(flags) || flags.contains(RandomFlags::RANDOM | RandomFlags::INSECURE) {
         return Err(Errno::EINVAL);
     }
     let len = len.min(i32::MAX as usize);
-    user::check(buf, len)?;
+    user::check(buf.address(), len)?;
     let mut done = 0;
     let mut chunk = [0; 256];
     while done < len {
         let n = (len - done).min(chunk.len());
         random::fill(&mut chunk[..n]);
-        if let Err(e) = user::copy_out(buf + done, &chunk[..n]) {
+        if let Err(e) = user::copy_out(buf.nth(done).address(), &chunk[..n]) {
             return if done == 0 { Err(e) } else { Ok(done) };
         }
         done += n;

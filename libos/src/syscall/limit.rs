@@ -2,7 +2,7 @@
 
 use super::process::own;
 use crate::process::process;
-use libos_base::abi::Rlimit;
+use libos_base::abi::{In, Out, Pid, Resource, Rlimit};
 use libos_base::{Result, limits, user};
 
 fn read(which: u32) -> Result<Rlimit> {
@@ -16,23 +16,23 @@ fn set(which: u32, new: Rlimit) -> Result<()> {
 }
 
 /// `getrlimit`.
-pub fn getrlimit(which: u32, out: usize) -> Result<usize> {
-    user::write(out, &read(which)?)?;
+pub fn getrlimit(which: Resource, out: Out<Rlimit>) -> Result<usize> {
+    user::write(out, &read(which.0)?)?;
     Ok(0)
 }
 
 /// `setrlimit`.
-pub fn setrlimit(which: u32, new: usize) -> Result<usize> {
-    set(which, user::read(new)?).map(|()| 0)
+pub fn setrlimit(which: Resource, new: In<Rlimit>) -> Result<usize> {
+    set(which.0, user::read(new)?).map(|()| 0)
 }
 
 /// `prlimit64`.
-pub fn prlimit64(pid: i32, which: u32, new: usize, old: usize) -> Result<usize> {
-    let new = if new == 0 { None } else { Some(user::read(new)?) };
-    own(pid)?;
-    let before = read(which)?;
+pub fn prlimit64(pid: Pid, which: Resource, new: In<Rlimit>, old: Out<Rlimit>) -> Result<usize> {
+    let new = user::read_opt(new)?;
+    own(pid.0)?;
+    let before = read(which.0)?;
     if let Some(new) = new {
-        set(which, new)?;
+        set(which.0, new)?;
     }
     user::write_opt(old, &before)?;
     Ok(0)

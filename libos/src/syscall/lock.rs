@@ -1,7 +1,7 @@
 //! Record locks and flock, as `fcntl` and `flock` pass them.
 
 use super::support::offset;
-use libos_base::abi::{Flock, FlockOperation, LockType, Whence};
+use libos_base::abi::{Fd, Flock, FlockOperation, In, InOut, LockType, Whence};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
 use libos_fs::locks::{self, Lock, Owner};
@@ -32,8 +32,8 @@ fn owner(f: &dyn FileLike, ofd: bool, l: &Flock) -> Result<Owner> {
 }
 
 /// F_GETLK, F_OFD_GETLK.
-pub fn get(f: &dyn FileLike, ofd: bool, at: usize) -> Result<usize> {
-    let mut l: Flock = user::read(at)?;
+pub fn get(f: &dyn FileLike, ofd: bool, at: InOut<Flock>) -> Result<usize> {
+    let mut l = user::read(at)?;
     if !matches!(LockType(l.kind), LockType::RDLCK | LockType::WRLCK) {
         return Err(Errno::EINVAL);
     }
@@ -54,8 +54,8 @@ pub fn get(f: &dyn FileLike, ofd: bool, at: usize) -> Result<usize> {
 }
 
 /// F_SETLK, F_SETLKW and their OFD forms.
-pub fn set(f: &dyn FileLike, ofd: bool, wait: bool, at: usize) -> Result<usize> {
-    let l: Flock = user::read(at)?;
+pub fn set(f: &dyn FileLike, ofd: bool, wait: bool, at: In<Flock>) -> Result<usize> {
+    let l = user::read(at)?;
     let (start, end) = range(f, &l)?;
     let owner = owner(f, ofd, &l)?;
     let allowed = match LockType(l.kind) {
@@ -71,7 +71,7 @@ pub fn set(f: &dyn FileLike, ofd: bool, wait: bool, at: usize) -> Result<usize> 
     Ok(0)
 }
 
-pub fn flock(fd: i32, op: FlockOperation) -> Result<usize> {
+pub fn flock(fd: Fd, op: FlockOperation) -> Result<usize> {
     let exclusive = match op - FlockOperation::NB {
         FlockOperation::SH => Some(false),
         FlockOperation::EX => Some(true),

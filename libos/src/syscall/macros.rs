@@ -22,15 +22,15 @@ macro_rules! syscalls {
 /// A `libos_sys_N` symbol.
 pub type Stub = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> isize;
 
-/// Calls a handler with what its row says that the registers hold. It takes that, or the bare number or address that it
-/// is made of; a handler that takes anything else, more or less does not compile.
+/// Calls a handler with what its row says that the registers hold: a handler that takes anything else, more or less does
+/// not compile.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! syscall_handler {
     ($name:ident [$($arg:ident: $type:ty),*] refused) => {};
     ($name:ident [$($arg:ident: $type:ty),*] $($handler:ident)::+) => {
         extern "C" fn $name($($arg: usize),*) -> isize {
-            libos_base::errno::encode($($handler)::+($(<$type as Argument>::from_register($arg).into()),*))
+            libos_base::errno::encode($($handler)::+($(<$type as Argument>::from_register($arg)),*))
         }
     };
 }

@@ -5,7 +5,9 @@ use crate::mm::program::{self, Place};
 use crate::mm::vma::Flags;
 use crate::mm::{Prot, advice, remap};
 use alloc::sync::Arc;
-use libos_base::abi::{LockAllFlags, LockFlags, MapFlags, MsyncFlags, RemapFlags};
+use libos_base::abi::{
+    Address, Fd, LockAllFlags, LockFlags, MapFlags, MemoryAdvice, MsyncFlags, Offset, Out, Protection, RemapFlags,
+};
 use libos_base::file::FileLike;
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
@@ -36,10 +38,10 @@ fn prot_of(bits: u32) -> Prot {
 }
 
 /// `mmap`.
-pub fn mmap(addr: usize, len: usize, prot: u32, flags: MapFlags, fd: i32, offset: i64) -> Result<usize> {
+pub fn mmap(addr: Address, len: usize, prot: Protection, flags: MapFlags, fd: Fd, offset: Offset) -> Result<usize> {
     // The order of the checks is Linux's (ksys_mmap_pgoff, do_mmap).
     let kind = flags & MapFlags::TYPE;
-    if offset as usize & (PAGE_SIZE - 1) != 0 {
+    if offset.0 as usize & (PAGE_SIZE - 1) != 0 {
         return Err(Errno::EINVAL);
     }
     let file = if flags.contains(MapFlags::ANONYMOUS) { None } else { Some(libos_fs::process().fds.get(fd)?) };
@@ -51,25 +53,25 @@ pub fn mmap(addr: usize, len: usize, prot: u32, flags: MapFlags, fd: i32, offset
         return Err(Errno::ENOMEM);
     }
     let place = if flags.contains(MapFlags::FIXED_NOREPLACE) {
-        Place::FixedFree(addr)
+        Place::FixedFree(addr.0)
     } else if flags.contains(MapFlags::FIXED) {
-        Place::Fixed(addr)
+        Place::Fixed(addr.0)
     } else if flags.contains(MapFlags::_32BIT) {
         Place::Low
     } else {
-        Place::Any(addr)
+        Place::Any(addr.0)
     };
     if let Place::Fixed(at) | Place::FixedFree(at) = place {
         program::check_place(at, len)?;
     }
-    let prot = prot_of(prot);
+    let prot = prot_of(prot.bits());
     let shared = kind != MapFlags::PRIVATE;
     let mut f = Flags::empty();
     f.set(Flags::SHARED, shared);
     f.set(Flags::NORESERVE, flags.contains(MapFlags::NORESERVE));
     f.set(Flags::LOCKED, flags.contains(MapFlags::LOCKED));
     let file = match file {
-        Some(file) => Some(checked(file, len, prot, flags, offset, &mut f)?),
+        Some(file) => Some(checked(file, len, prot, flags, offset.0, &mut f)?),
         None if !matches!(kind, MapFlags::SHARED | MapFlags::PRIVATE) => return Err(Errno::EINVAL),
         None => None,
     };
@@ -113,93 +115,107 @@ fn checked(
 }
 
 /// `munmap`.
-pub fn munmap(addr: usize, len: usize) -> Result<usize> {
-    program::unmap(addr, len).map(|()| 0)
+pub fn munmap(addr: Address, len: usize) -> Result<usize> {
+    program::unmap(addr.0, len).map(|()| 0)
 }
 
 /// `mprotect`.
-pub fn mprotect(addr: usize, len: usize, prot: u32) -> Result<usize> {
-    if addr.is_multiple_of(PAGE_SIZE) && len == 0 {
+pub fn mprotect(addr: Address, len: usize, prot: Protection) -> Result<usize> {
+    if addr.0.is_multiple_of(PAGE_SIZE) && len == 0 {
         return Ok(0);
     }
     // PROT_SEM (8) means nothing here; PROT_GROWSDOWN and PROT_GROWSUP need mappings that grow.
-    if prot & !0xf != 0 {
+    if prot.bits() & !0xf != 0 {
         return Err(Errno::EINVAL);
     }
-    program::protect(addr, len, prot_of(prot)).map(|()| 0)
+    program::protect(addr.0, len, prot_of(prot.bits())).map(|()| 0)
 }
 
 /// `brk`.
-pub fn brk(to: usize) -> Result<usize> {
-    Ok(program::brk(to))
+pub fn brk(to: Address) -> Result<usize> {
+    Ok(program::brk(to.0))
 }
 
 /// `mremap`.
-pub fn mremap(old: usize, old_len: usize, new_len: usize, flags: RemapFlags, to: usize) -> Result<usize> {
+pub fn mremap(old: Address, old_len: usize, new_len: usize, flags: RemapFlags, to: Address) -> Result<usize> {
     if !(RemapFlags::MAYMOVE | RemapFlags::FIXED).contains(flags) {
         return Err(Errno::EINVAL);
     }
     let (old_len, new_len) = (advice::page_up_wrapping(old_len), advice::page_up_wrapping(new_len));
     remap::remap(
-        old,
+        old.0,
         old_len,
         new_len,
         flags.contains(RemapFlags::MAYMOVE),
-        flags.contains(RemapFlags::FIXED).then_some(to),
+        flags.contains(RemapFlags::FIXED).then_some(to.0),
     )
 }
 
 /// `msync`.
-pub fn msync(addr: usize, len: usize, flags: MsyncFlags) -> Result<usize> {
+pub fn msync(addr: Address, len: usize, flags: MsyncFlags) -> Result<usize> {
     let both = flags.contains(MsyncFlags::ASYNC | MsyncFlags::SYNC);
-    if !MsyncFlags::all().contains(flags) || both || !addr.is_multiple_of(PAGE_SIZE) {
+    if !MsyncFlags::all().contains(flags) || both || !addr.0.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
     // Mappings are the page cache's own pages, so reads of the file see them already; write-back begins by itself
     // (MS_ASYNC), and waiting is syncing the file, as on Linux.
-    advice::sync(addr, len, flags.contains(MsyncFlags::SYNC), flags.contains(MsyncFlags::INVALIDATE)).map(|()| 0)
+    advice::sync(addr.0, len, flags.contains(MsyncFlags::SYNC), flags.contains(MsyncFlags::INVALIDATE)).map(|()| 0)
 }
 
 /// `mincore`.
-pub fn mincore(addr: usize, len: usize, vec: usize) -> Result<usize> {
-    if !addr.is_multiple_of(PAGE_SIZE) {
+pub fn mincore(addr: Address, len: usize, vec: Out<u8>) -> Result<usize> {
+    if !addr.0.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
-    advice::check_mapped(addr, len)?;
+    advice::check_mapped(addr.0, len)?;
     let pages = len.div_ceil(PAGE_SIZE);
     let mut chunk = [0u8; 256];
     let mut done = 0;
     while done < pages {
         let n = (pages - done).min(chunk.len());
-        advice::residency(addr + done * PAGE_SIZE, &mut chunk[..n]);
-        user::copy_out(vec + done, &chunk[..n])?;
+        advice::residency(addr.0 + done * PAGE_SIZE, &mut chunk[..n]);
+        user::copy_out(vec.nth(done).address(), &chunk[..n])?;
         done += n;
     }
     Ok(0)
 }
 
 /// `madvise`.
-pub fn madvise(addr: usize, len: usize, advice: i32) -> Result<usize> {
-    let end = len.checked_next_multiple_of(PAGE_SIZE).and_then(|len| addr.checked_add(len));
-    if !addr.is_multiple_of(PAGE_SIZE) || end.is_none() {
+pub fn madvise(addr: Address, len: usize, advice: MemoryAdvice) -> Result<usize> {
+    let end = len.checked_next_multiple_of(PAGE_SIZE).and_then(|len| addr.0.checked_add(len));
+    if !addr.0.is_multiple_of(PAGE_SIZE) || end.is_none() {
         return Err(Errno::EINVAL);
     }
     match advice {
-        // NORMAL, RANDOM, SEQUENTIAL; HUGEPAGE, NOHUGEPAGE, DONTDUMP, DODUMP: hints that need no action. DONTFORK, DOFORK,
-        // KEEPONFORK: kept by never forking.
-        // MERGEABLE, UNMERGEABLE: as on a Linux whose merging is not switched on.
-        0..=2 | 10..=17 | 19 => advice::check_mapped(addr, len),
-        // WIPEONFORK: the same, for private anonymous memory.
-        18 => advice::check_each(addr, len, |v| v.kind.is_zeroed() && !v.flags.contains(Flags::SHARED)),
-        // COLD, PAGEOUT: hints.
-        20 | 21 => advice::check_each(addr, len, |v| !v.flags.contains(Flags::LOCKED)),
-        3 => advice::will_need(addr, len),
-        4 => advice::discard(addr, len, Discard::All),
-        8 => advice::discard(addr, len, Discard::PrivateAnonymous),
-        9 => advice::remove(addr, len),
-        22 => advice::populate(addr, len, false),
-        23 => advice::populate(addr, len, true),
-        24 => advice::discard(addr, len, Discard::AlsoLocked),
+        // Hints that need no action; the forking ones are kept by never forking, and merging is as on a Linux that has it
+        // switched off.
+        MemoryAdvice::NORMAL
+        | MemoryAdvice::RANDOM
+        | MemoryAdvice::SEQUENTIAL
+        | MemoryAdvice::DONTFORK
+        | MemoryAdvice::DOFORK
+        | MemoryAdvice::MERGEABLE
+        | MemoryAdvice::UNMERGEABLE
+        | MemoryAdvice::HUGEPAGE
+        | MemoryAdvice::NOHUGEPAGE
+        | MemoryAdvice::DONTDUMP
+        | MemoryAdvice::DODUMP
+        | MemoryAdvice::KEEPONFORK => advice::check_mapped(addr.0, len),
+        // The same, for private anonymous memory.
+        MemoryAdvice::WIPEONFORK => {
+            advice::check_each(addr.0, len, |v| v.kind.is_zeroed() && !v.flags.contains(Flags::SHARED))
+        }
+        // Hints.
+        MemoryAdvice::COLD | MemoryAdvice::PAGEOUT => {
+            advice::check_each(addr.0, len, |v| !v.flags.contains(Flags::LOCKED))
+        }
+        MemoryAdvice::WILLNEED => advice::will_need(addr.0, len),
+        MemoryAdvice::DONTNEED => advice::discard(addr.0, len, Discard::All),
+        MemoryAdvice::FREE => advice::discard(addr.0, len, Discard::PrivateAnonymous),
+        MemoryAdvice::REMOVE => advice::remove(addr.0, len),
+        MemoryAdvice::POPULATE_READ => advice::populate(addr.0, len, false),
+        MemoryAdvice::POPULATE_WRITE => advice::populate(addr.0, len, true),
+        MemoryAdvice::DONTNEED_LOCKED => advice::discard(addr.0, len, Discard::AlsoLocked),
         // COLLAPSE (there are no huge pages), HWPOISON and SOFT_OFFLINE, and what is not known.
         _ => Err(Errno::EINVAL),
     }
@@ -207,21 +223,21 @@ pub fn madvise(addr: usize, len: usize, advice: i32) -> Result<usize> {
 }
 
 /// `mlock`.
-pub fn mlock(addr: usize, len: usize) -> Result<usize> {
-    advice::set_locked(addr, len, true, true).map(|()| 0)
+pub fn mlock(addr: Address, len: usize) -> Result<usize> {
+    advice::set_locked(addr.0, len, true, true).map(|()| 0)
 }
 
 /// `mlock2`.
-pub fn mlock2(addr: usize, len: usize, flags: LockFlags) -> Result<usize> {
+pub fn mlock2(addr: Address, len: usize, flags: LockFlags) -> Result<usize> {
     if !LockFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    advice::set_locked(addr, len, true, !flags.contains(LockFlags::ONFAULT)).map(|()| 0)
+    advice::set_locked(addr.0, len, true, !flags.contains(LockFlags::ONFAULT)).map(|()| 0)
 }
 
 /// `munlock`.
-pub fn munlock(addr: usize, len: usize) -> Result<usize> {
-    advice::set_locked(addr, len, false, false).map(|()| 0)
+pub fn munlock(addr: Address, len: usize) -> Result<usize> {
+    advice::set_locked(addr.0, len, false, false).map(|()| 0)
 }
 
 /// `mlockall`.

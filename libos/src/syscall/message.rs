@@ -5,10 +5,11 @@ use super::support;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem::size_of;
-use libos_base::abi::{CmsgHdr, ControlMessage, MsgHdr, Ucred, sol};
+use libos_base::abi::{
+    CmsgHdr, ControlMessage, Fd, In, InOut, MessageFlags, MmsgHdr, MsgHdr, Out, Sockaddr, Timespec, Ucred, sol,
+};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
-use libos_base::thread::FOREVER;
 use libos_base::zerocopy::{FromBytes, IntoBytes};
 use libos_base::{Errno, Result, time, user};
 use libos_fs::process;
@@ -23,36 +24,43 @@ const MAX_CONTROL: usize = 131_072;
 const MAX_MESSAGES: u32 = 1024;
 
 /// `sendto`.
-pub fn sendto(fd: i32, buf: usize, len: usize, flags: u32, to: usize, to_len: u32) -> Result<usize> {
+pub fn sendto(fd: Fd, buf: In<u8>, len: usize, flags: MessageFlags, to: In<Sockaddr>, to_len: u32) -> Result<usize> {
     let s = get(fd)?;
     let mut src = Source::user(buf, len)?;
-    let flags = Msg::from_bits_truncate(flags);
-    let to = if to == 0 { None } else { Some(read_addr(to, to_len)?) };
+    let flags = Msg::from_bits_truncate(flags.bits());
+    let to = if to.is_null() { None } else { Some(read_addr(to, to_len)?) };
     let msg = Outgoing { flags, to: to.as_ref().map(Addr::as_bytes), ..Outgoing::default() };
     sent(&s, flags.contains(Msg::NOSIGNAL), s.send(&mut src, &msg))
 }
 
 /// `recvfrom`.
-pub fn recvfrom(fd: i32, buf: usize, len: usize, flags: u32, from: usize, from_len: usize) -> Result<usize> {
+pub fn recvfrom(
+    fd: Fd,
+    buf: Out<u8>,
+    len: usize,
+    flags: MessageFlags,
+    from: Out<Sockaddr>,
+    from_len: InOut<u32>,
+) -> Result<usize> {
     let s = get(fd)?;
-    let mut msg = Incoming::new(Msg::from_bits_truncate(flags));
+    let mut msg = Incoming::new(Msg::from_bits_truncate(flags.bits()));
     let n = s.recv(&mut Sink::user(buf, len)?, &mut msg)?;
-    if from != 0 {
+    if !from.is_null() {
         write_addr(&msg.from, from, from_len)?;
     }
     Ok(n)
 }
 
 /// `sendmsg`.
-pub fn sendmsg(fd: i32, at: usize, flags: u32) -> Result<usize> {
+pub fn sendmsg(fd: Fd, at: In<MsgHdr>, flags: MessageFlags) -> Result<usize> {
     let s = get(fd)?;
-    send_one(&s, at, Msg::from_bits_truncate(flags))
+    send_one(&s, at, Msg::from_bits_truncate(flags.bits()))
 }
 
-fn send_one(s: &Socket, at: usize, flags: Msg) -> Result<usize> {
-    let h: MsgHdr = user::read(at)?;
-    let mut src = Source::user_vecs(h.iov, vectors(h.iovlen)?)?;
-    let to = if h.name == 0 || h.namelen == 0 { None } else { Some(read_addr(h.name, h.namelen)?) };
+fn send_one(s: &Socket, at: In<MsgHdr>, flags: Msg) -> Result<usize> {
+    let h = user::read(at)?;
+    let mut src = Source::user_vecs(In::new(h.iov), vectors(h.iovlen)?)?;
+    let to = if h.name == 0 || h.namelen == 0 { None } else { Some(read_addr(In::new(h.name), h.namelen)?) };
     let mut msg = Outgoing { flags, to: to.as_ref().map(Addr::as_bytes), ..Outgoing::default() };
     if h.control != 0 && h.controllen > 0 {
         read_control(h.control, h.controllen, &mut msg)?;
@@ -69,7 +77,7 @@ fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
     if len > MAX_CONTROL {
         return Err(Errno::ENOBUFS);
     }
-    let bytes: Vec<u8> = user::read_vec(at, len)?;
+    let bytes: Vec<u8> = user::read_vec(In::new(at), len)?;
     let mut rest = &bytes[..];
     while rest.len() >= size_of::<CmsgHdr>() {
         let size = usize::from_le_bytes(rest[..8].try_into().map_err(|_| Errno::EINVAL)?);
@@ -86,7 +94,7 @@ fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
                 for fd in data.chunks_exact(4) {
                     let fd = i32::from_le_bytes([fd[0], fd[1], fd[2], fd[3]]);
                     msg.files.try_reserve(1)?;
-                    msg.files.push(process().fds.get_any(fd)?);
+                    msg.files.push(process().fds.get_any(Fd(fd))?);
                 }
             }
             (sol::SOCKET, ControlMessage::CREDENTIALS) if data.len() == 12 => {
@@ -102,15 +110,15 @@ fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
 }
 
 /// `recvmsg`.
-pub fn recvmsg(fd: i32, at: usize, flags: u32) -> Result<usize> {
+pub fn recvmsg(fd: Fd, at: InOut<MsgHdr>, flags: MessageFlags) -> Result<usize> {
     let s = get(fd)?;
-    recv_one(&s, at, Msg::from_bits_truncate(flags))
+    recv_one(&s, at, Msg::from_bits_truncate(flags.bits()))
 }
 
-fn recv_one(s: &Socket, at: usize, flags: Msg) -> Result<usize> {
-    let mut h: MsgHdr = user::read(at)?;
+fn recv_one(s: &Socket, at: InOut<MsgHdr>, flags: Msg) -> Result<usize> {
+    let mut h = user::read(at)?;
     let mut msg = Incoming::new(flags);
-    let n = s.recv(&mut Sink::user_vecs(h.iov, vectors(h.iovlen)?)?, &mut msg)?;
+    let n = s.recv(&mut Sink::user_vecs(Out::new(h.iov), vectors(h.iovlen)?)?, &mut msg)?;
     if h.name != 0 {
         let b = msg.from.as_bytes();
         user::copy_out(h.name, &b[..b.len().min(h.namelen as usize)])?;
@@ -131,7 +139,7 @@ fn write_control(at: usize, room: usize, flags: Msg, msg: &mut Incoming) -> Resu
         if *out + size > room {
             return Ok(false);
         }
-        user::write(at + *out, &CmsgHdr { len: size, level, kind })?;
+        user::write(Out::new(at + *out), &CmsgHdr { len: size, level, kind })?;
         user::copy_out(at + *out + size_of::<CmsgHdr>(), data)?;
         *out = (*out + size.next_multiple_of(8)).min(room);
         Ok(true)
@@ -163,7 +171,7 @@ fn install(files: Vec<Arc<dyn FileLike>>, most: usize, cloexec: bool, cut: &mut 
     *cut |= files.len() > most;
     for f in files.into_iter().take(most) {
         match process().fds.add(f, cloexec) {
-            Ok(fd) => out.extend_from_slice(&fd.to_le_bytes()),
+            Ok(fd) => out.extend_from_slice(&fd.0.to_le_bytes()),
             Err(_) => {
                 *cut = true;
                 break;
@@ -173,15 +181,20 @@ fn install(files: Vec<Arc<dyn FileLike>>, most: usize, cloexec: bool, cut: &mut 
     out
 }
 
+/// Where a message's length goes.
+fn length_of(message: InOut<MmsgHdr>) -> Out<u32> {
+    Out::new(message.address() + core::mem::offset_of!(MmsgHdr, len))
+}
+
 /// `sendmmsg`.
-pub fn sendmmsg(fd: i32, at: usize, n: u32, flags: u32) -> Result<usize> {
+pub fn sendmmsg(fd: Fd, at: InOut<MmsgHdr>, n: u32, flags: MessageFlags) -> Result<usize> {
     let s = get(fd)?;
-    let flags = Msg::from_bits_truncate(flags);
+    let flags = Msg::from_bits_truncate(flags.bits());
     let mut done = 0;
     while done < n.min(MAX_MESSAGES) {
-        let one = at + done as usize * (size_of::<MsgHdr>() + 8);
-        match send_one(&s, one, flags) {
-            Ok(sent) => user::write(one + size_of::<MsgHdr>(), &(sent as u32))?,
+        let one = at.nth(done as usize);
+        match send_one(&s, one.cast().into(), flags) {
+            Ok(sent) => user::write(length_of(one), &(sent as u32))?,
             Err(e) if done == 0 => return Err(e),
             Err(_) => break,
         }
@@ -191,16 +204,16 @@ pub fn sendmmsg(fd: i32, at: usize, n: u32, flags: u32) -> Result<usize> {
 }
 
 /// `recvmmsg`.
-pub fn recvmmsg(fd: i32, at: usize, n: u32, flags: u32, timeout: usize) -> Result<usize> {
+pub fn recvmmsg(fd: Fd, at: InOut<MmsgHdr>, n: u32, flags: MessageFlags, timeout: InOut<Timespec>) -> Result<usize> {
     let s = get(fd)?;
     // Looked at only between messages, as on Linux.
-    let deadline = if timeout == 0 { FOREVER } else { support::deadline(timeout)? };
-    let mut flags = Msg::from_bits_truncate(flags);
+    let deadline = support::deadline(timeout)?;
+    let mut flags = Msg::from_bits_truncate(flags.bits());
     let mut done = 0;
     while done < n.min(MAX_MESSAGES) {
-        let one = at + done as usize * (size_of::<MsgHdr>() + 8);
-        match recv_one(&s, one, flags - Msg::WAITFORONE) {
-            Ok(got) => user::write(one + size_of::<MsgHdr>(), &(got as u32))?,
+        let one = at.nth(done as usize);
+        match recv_one(&s, one.cast(), flags - Msg::WAITFORONE) {
+            Ok(got) => user::write(length_of(one), &(got as u32))?,
             Err(e) if done == 0 => return Err(e),
             Err(_) => break,
         }
@@ -212,9 +225,6 @@ pub fn recvmmsg(fd: i32, at: usize, n: u32, flags: u32, timeout: usize) -> Resul
             break;
         }
     }
-    if timeout != 0 {
-        let left = libos_base::abi::Timespec::from_ns(support::left(deadline));
-        user::write(timeout, &left)?;
-    }
+    user::write_opt(timeout, &Timespec::from_ns(support::left(deadline)))?;
     Ok(done as usize)
 }

@@ -3,32 +3,32 @@
 use crate::process::capset;
 use crate::sched::current;
 use core::sync::atomic::{AtomicI32, Ordering::*};
-use libos_base::abi::PrctlOption;
+use libos_base::abi::{PrctlArgument, PrctlMore, PrctlOption};
 use libos_base::cred::{self, Credentials, securebit};
 use libos_base::{Errno, Result, user};
 
 static PDEATHSIG: AtomicI32 = AtomicI32::new(0);
 
 /// `prctl`.
-pub fn prctl(option: PrctlOption, a: usize, b: usize, c: usize, d: usize) -> Result<usize> {
+pub fn prctl(option: PrctlOption, a: PrctlArgument, b: PrctlMore, c: PrctlMore, d: PrctlMore) -> Result<usize> {
     match option {
         PrctlOption::SET_NAME => {
             let mut name = [0u8; 16];
             // Up to the terminator, which may be the last byte that is mapped.
             for (i, slot) in name.iter_mut().enumerate().take(15) {
-                *slot = user::read(a + i)?;
+                *slot = user::read(a.to::<u8>().nth(i))?;
                 if *slot == 0 {
                     break;
                 }
             }
             current().set_name(&name);
         }
-        PrctlOption::GET_NAME => user::write(a, &current().name())?,
+        PrctlOption::GET_NAME => user::write(a.to(), &current().name())?,
         // There is no parent to die.
-        PrctlOption::SET_PDEATHSIG if a <= 64 => PDEATHSIG.store(a as i32, Relaxed),
-        PrctlOption::GET_PDEATHSIG => user::write(a, &PDEATHSIG.load(Relaxed))?,
+        PrctlOption::SET_PDEATHSIG if a.0 <= 64 => PDEATHSIG.store(a.0 as i32, Relaxed),
+        PrctlOption::GET_PDEATHSIG => user::write(a.to(), &PDEATHSIG.load(Relaxed))?,
         // Nothing of this changes what is allowed now, so that no program links the rules for it.
-        _ => return cred::change(|now| of_credentials(now, option, [a, b, c, d])),
+        _ => return cred::change(|now| of_credentials(now, option, [a.0, b.0, c.0, d.0])),
     }
     Ok(0)
 }

@@ -1,7 +1,7 @@
 //! What a process is to others: its number, its priority, children that do not exist.
 
 use crate::sched;
-use libos_base::abi::WaitOptions;
+use libos_base::abi::{IdType, Out, Pid, PriorityOf, Rusage, SigInfo, WaitOptions};
 use libos_base::cred::{self, cap, capable};
 use libos_base::{Errno, Result, limits};
 
@@ -14,8 +14,8 @@ pub fn getppid() -> Result<usize> {
     Ok(0)
 }
 /// `getpgid`, `getsid`: the program leads the only group of the only session.
-pub fn getpgid(pid: i32) -> Result<usize> {
-    own(pid)?;
+pub fn getpgid(pid: Pid) -> Result<usize> {
+    own(pid.0)?;
     getpid()
 }
 /// `getpgrp`.
@@ -23,12 +23,12 @@ pub fn getpgrp() -> Result<usize> {
     getpid()
 }
 /// `getsid`.
-pub fn getsid(pid: i32) -> Result<usize> {
+pub fn getsid(pid: Pid) -> Result<usize> {
     getpgid(pid)
 }
 /// `setpgid`: a session leader may not.
-pub fn setpgid(pid: i32, _group: i32) -> Result<usize> {
-    own(pid)?;
+pub fn setpgid(pid: Pid, _group: Pid) -> Result<usize> {
+    own(pid.0)?;
     Err(Errno::EPERM)
 }
 /// `setsid`: a group leader may not.
@@ -45,12 +45,18 @@ pub(super) fn own(pid: i32) -> Result<()> {
 const WAIT_OPTIONS: WaitOptions = WaitOptions::all().difference(WaitOptions::WNOWAIT);
 
 /// `wait4`: no child, ever.
-pub fn wait4(_pid: i32, _status: usize, options: WaitOptions, _usage: usize) -> Result<usize> {
+pub fn wait4(_pid: Pid, _status: Out<i32>, options: WaitOptions, _usage: Out<Rusage>) -> Result<usize> {
     Err(if !WAIT_OPTIONS.contains(options) { Errno::EINVAL } else { Errno::ECHILD })
 }
 
 /// `waitid`.
-pub fn waitid(_kind: i32, _id: i32, _info: usize, options: WaitOptions, _usage: usize) -> Result<usize> {
+pub fn waitid(
+    _kind: IdType,
+    _id: Pid,
+    _info: Out<SigInfo>,
+    options: WaitOptions,
+    _usage: Out<Rusage>,
+) -> Result<usize> {
     // One of these must be there.
     let what = WaitOptions::WEXITED | WaitOptions::WSTOPPED | WaitOptions::WCONTINUED;
     let bad = !WaitOptions::all().contains(options) || !options.intersects(what);
@@ -77,17 +83,17 @@ fn priority_target(which: i32, who: i32) -> Result<alloc::sync::Arc<sched::Threa
     }
 }
 /// `getpriority`: 20 minus the nice value.
-pub fn getpriority(which: i32, who: i32) -> Result<usize> {
-    Ok((20 - priority_target(which, who)?.nice() as isize) as usize)
+pub fn getpriority(which: PriorityOf, who: Pid) -> Result<usize> {
+    Ok((20 - priority_target(which.0, who.0)?.nice() as isize) as usize)
 }
 /// `setpriority`.
-pub fn setpriority(which: i32, who: i32, nice: i32) -> Result<usize> {
-    let t = priority_target(which, who)?;
+pub fn setpriority(which: PriorityOf, who: Pid, nice: i32) -> Result<usize> {
+    let t = priority_target(which.0, who.0)?;
     let nice = nice.clamp(-20, 19) as i8;
     if nice < t.nice() && !capable(cap::SYS_NICE) && (20 - i64::from(nice)) as u64 > limits::NICE.soft() {
         return Err(Errno::EACCES);
     }
-    if which == 0 {
+    if which == PriorityOf::PROCESS {
         t.set_nice(nice);
     } else {
         sched::for_each_thread(|t| {

@@ -4,7 +4,7 @@ use crate::process::process;
 use crate::sched::{self, Thread, current};
 use crate::signal::{self, Action, Info, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, SigSet, code, sa, signalfd::SignalFd};
 use core::sync::atomic::Ordering::*;
-use libos_base::abi::{SignalfdFlags, Timespec};
+use libos_base::abi::{Fd, In, MaskHow, Out, Pid, SigAction, SigInfo, SignalfdFlags, Signo, StackT, Timespec};
 use libos_base::file::FileLike;
 use libos_base::thread::{self, FOREVER, Wake};
 use libos_base::{Errno, Result, time, user};
@@ -22,42 +22,41 @@ fn check_signo(signo: i32) -> Result<()> {
     if signal::valid(signo) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-pub fn rt_sigaction(signo: i32, new: usize, old: usize, size: usize) -> Result<usize> {
+pub fn rt_sigaction(signo: Signo, new: In<SigAction>, old: Out<SigAction>, size: usize) -> Result<usize> {
     check_size(size)?;
-    check_signo(signo)?;
-    let new: Option<Action> = if new == 0 { None } else { Some(user::read(new)?) };
-    if new.is_some() && SigSet::UNBLOCKABLE.has(signo) {
+    check_signo(signo.0)?;
+    let new = user::read_opt(new.cast::<Action>())?;
+    if new.is_some() && SigSet::UNBLOCKABLE.has(signo.0) {
         return Err(Errno::EINVAL);
     }
     // Unknown flags are cleared, which is how programs ask what there is (Linux 5.11).
     let new = new.map(|a| Action { flags: a.flags & sa::ALL, ..a });
-    let before = process().set_action(signo, new);
+    let before = process().set_action(signo.0, new);
+    user::write_opt(old.cast(), &before)?;
+    Ok(0)
+}
+
+pub fn rt_sigprocmask(how: MaskHow, new: In<SigSet>, old: Out<SigSet>, size: usize) -> Result<usize> {
+    check_size(size)?;
+    let before = current().signals.blocked();
+    if let Some(s) = user::read_opt(new)? {
+        match how {
+            MaskHow::BLOCK => signal::change_mask(|m| m.union(s)),
+            MaskHow::UNBLOCK => signal::change_mask(|m| m.without(s)),
+            MaskHow::SETMASK => signal::set_mask(s),
+            _ => return Err(Errno::EINVAL),
+        };
+    }
     user::write_opt(old, &before)?;
     Ok(0)
 }
 
-pub fn rt_sigprocmask(how: i32, new: usize, old: usize, size: usize) -> Result<usize> {
-    check_size(size)?;
-    let before = current().signals.blocked();
-    if new != 0 {
-        let s = SigSet(user::read(new)?);
-        match how {
-            0 => signal::change_mask(|m| m.union(s)),
-            1 => signal::change_mask(|m| m.without(s)),
-            2 => signal::set_mask(s),
-            _ => return Err(Errno::EINVAL),
-        };
-    }
-    user::write_opt(old, &before.0)?;
-    Ok(0)
-}
-
-pub fn rt_sigpending(set: usize, size: usize) -> Result<usize> {
+pub fn rt_sigpending(set: Out<SigSet>, size: usize) -> Result<usize> {
     if size > SIGSET_SIZE {
         return Err(Errno::EINVAL);
     }
     let s = &current().signals;
-    user::copy_out(set, &(s.pending().0 & s.blocked().0).to_le_bytes()[..size])?;
+    user::copy_out(set.address(), &(s.pending().0 & s.blocked().0).to_le_bytes()[..size])?;
     Ok(0)
 }
 
@@ -70,21 +69,21 @@ fn until_signal() -> Result<usize> {
     }
 }
 
-pub fn rt_sigsuspend(mask: usize, size: usize) -> Result<usize> {
+pub fn rt_sigsuspend(mask: In<SigSet>, size: usize) -> Result<usize> {
     check_size(size)?;
-    signal::with_temporary_mask(SigSet(user::read(mask)?), until_signal)
+    signal::with_temporary_mask(user::read(mask)?, until_signal)
 }
 
 pub fn pause() -> Result<usize> {
     until_signal()
 }
 
-pub fn rt_sigtimedwait(set: usize, info: usize, timeout: usize, size: usize) -> Result<usize> {
+pub fn rt_sigtimedwait(set: In<SigSet>, info: Out<SigInfo>, timeout: In<Timespec>, size: usize) -> Result<usize> {
     check_size(size)?;
-    let wanted = SigSet(user::read(set)?).without(SigSet::UNBLOCKABLE);
-    let deadline = match timeout {
-        0 => FOREVER,
-        t => time::after(user::read::<Timespec>(t)?.to_ns()?),
+    let wanted = user::read(set)?.without(SigSet::UNBLOCKABLE);
+    let deadline = match user::read_opt(timeout)? {
+        None => FOREVER,
+        Some(t) => time::after(t.to_ns()?),
     };
     let s = &current().signals;
     // Said first, looked at second: who posts afterwards unparks us.
@@ -101,22 +100,20 @@ pub fn rt_sigtimedwait(set: usize, info: usize, timeout: usize, size: usize) -> 
     };
     s.waited.store(0, SeqCst);
     let got = got?;
-    if info != 0 {
-        user::copy_out(info, &got.to_bytes())?;
+    if !info.is_null() {
+        user::copy_out(info.address(), &got.to_bytes())?;
     }
     Ok(got.signo as usize)
 }
 
-pub fn sigaltstack(new: usize, old: usize) -> Result<usize> {
+pub fn sigaltstack(new: In<StackT>, old: Out<StackT>) -> Result<usize> {
     let slots = &current().signals.altstack;
     let now = [0, 1, 2].map(|i| slots[i].load(Relaxed));
     // SAFETY: the thread is in this call, so its frame is there.
     let sp = unsafe { (*crate::arch::syscall::frame()).sp() };
     let on = now[2] & (SS_DISABLE | SS_AUTODISARM) == 0 && sp > now[0] && sp - now[0] <= now[1];
-    let new: Option<[usize; 3]> = if new == 0 { None } else { Some(user::read(new)?) };
-    if old != 0 {
-        user::write(old, &[now[0], now[2] | if on { SS_ONSTACK } else { 0 }, now[1]])?;
-    }
+    let new = user::read_opt(new.cast::<[usize; 3]>())?;
+    user::write_opt(old.cast(), &[now[0], now[2] | if on { SS_ONSTACK } else { 0 }, now[1]])?;
     let Some([base, flags, size]) = new else { return Ok(0) };
     if on {
         return Err(Errno::EPERM);
@@ -147,83 +144,83 @@ fn check_or_zero(signo: i32) -> Result<()> {
 }
 
 /// `kill`: the process, its group and "everyone" are all this program.
-pub fn kill(pid: i32, signo: i32) -> Result<usize> {
-    check_or_zero(signo)?;
+pub fn kill(pid: Pid, signo: Signo) -> Result<usize> {
+    check_or_zero(signo.0)?;
     let me = sched::PID as i32;
-    match pid {
+    match pid.0 {
         // -1 is everyone but oneself: nobody.
         -1 => return Err(Errno::ESRCH),
         0 => {}
         p if p == me || p == -me => {}
         _ => return Err(Errno::ESRCH),
     }
-    if signo != 0 {
-        signal::post_process_info(Info::user(signo, code::SI_USER))?;
+    if signo.0 != 0 {
+        signal::post_process_info(Info::user(signo.0, code::SI_USER))?;
     }
     Ok(0)
 }
 
-pub fn tkill(tid: i32, signo: i32) -> Result<usize> {
-    check_or_zero(signo)?;
-    if tid <= 0 {
+pub fn tkill(tid: Pid, signo: Signo) -> Result<usize> {
+    check_or_zero(signo.0)?;
+    if tid.0 <= 0 {
         return Err(Errno::EINVAL);
     }
-    send_to(tid, Info::user(signo, code::SI_TKILL))
+    send_to(tid.0, Info::user(signo.0, code::SI_TKILL))
 }
 
-pub fn tgkill(pid: i32, tid: i32, signo: i32) -> Result<usize> {
-    if pid <= 0 {
+pub fn tgkill(pid: Pid, tid: Pid, signo: Signo) -> Result<usize> {
+    if pid.0 <= 0 {
         return Err(Errno::EINVAL);
     }
-    if pid != sched::PID as i32 {
+    if pid.0 != sched::PID as i32 {
         return Err(Errno::ESRCH);
     }
     tkill(tid, signo)
 }
 
-fn queued(signo: i32, info: usize) -> Result<Info> {
-    check_or_zero(signo)?;
+fn queued(signo: Signo, info: In<SigInfo>) -> Result<Info> {
+    check_or_zero(signo.0)?;
     let mut b = [0; 128];
-    user::copy_in(&mut b, info)?;
-    Ok(Info { signo, ..Info::from_bytes(&b) })
+    user::copy_in(&mut b, info.address())?;
+    Ok(Info { signo: signo.0, ..Info::from_bytes(&b) })
 }
 
-pub fn rt_sigqueueinfo(pid: i32, signo: i32, info: usize) -> Result<usize> {
+pub fn rt_sigqueueinfo(pid: Pid, signo: Signo, info: In<SigInfo>) -> Result<usize> {
     let i = queued(signo, info)?;
-    if pid != sched::PID as i32 {
+    if pid.0 != sched::PID as i32 {
         return Err(Errno::ESRCH);
     }
-    if signo != 0 {
+    if signo.0 != 0 {
         signal::post_process_info(i)?;
     }
     Ok(0)
 }
 
-pub fn rt_tgsigqueueinfo(pid: i32, tid: i32, signo: i32, info: usize) -> Result<usize> {
+pub fn rt_tgsigqueueinfo(pid: Pid, tid: Pid, signo: Signo, info: In<SigInfo>) -> Result<usize> {
     let i = queued(signo, info)?;
-    if pid != sched::PID as i32 {
+    if pid.0 != sched::PID as i32 {
         return Err(Errno::ESRCH);
     }
-    send_to(tid, i)
+    send_to(tid.0, i)
 }
 
-pub fn signalfd4(fd: i32, mask: usize, size: usize, flags: SignalfdFlags) -> Result<usize> {
+pub fn signalfd4(fd: Fd, mask: In<SigSet>, size: usize, flags: SignalfdFlags) -> Result<usize> {
     check_size(size)?;
     if !SignalfdFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    let mask = SigSet(user::read(mask)?);
+    let mask = user::read(mask)?;
     let fds = &libos_fs::process().fds;
-    if fd == -1 {
-        return fds.add(SignalFd::new(mask, flags)?, flags.contains(SignalfdFlags::CLOEXEC)).map(|fd| fd as usize);
+    if fd == Fd(-1) {
+        return fds.add(SignalFd::new(mask, flags)?, flags.contains(SignalfdFlags::CLOEXEC)).map(Fd::result);
     }
     let file = fds.get(fd)?;
     let s: &SignalFd = <dyn FileLike>::downcast(&*file).ok_or(Errno::EINVAL)?;
     s.set_mask(mask);
-    Ok(fd as usize)
+    Ok(fd.result())
 }
 
-pub fn signalfd(fd: i32, mask: usize, size: usize) -> Result<usize> {
+pub fn signalfd(fd: Fd, mask: In<SigSet>, size: usize) -> Result<usize> {
     signalfd4(fd, mask, size, SignalfdFlags::empty())
 }
 

@@ -3,7 +3,10 @@
 use super::support;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use libos_base::abi::{AcceptFlags, Protocol, ShutdownHow, SocketType, af, sock, sol};
+use libos_base::abi::{
+    AcceptFlags, Domain, Fd, In, InOut, OptionName, OptionValue, Out, Protocol, ShutdownHow, Sockaddr, SocketLevel,
+    SocketProtocol, SocketType, af, sock,
+};
 use libos_base::cred::{cap, capable};
 use libos_base::file::downcast_arc;
 use libos_base::{Errno, Result, user};
@@ -50,21 +53,21 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
 }
 
 /// `socket`.
-pub fn socket(domain: u32, ty: SocketType, protocol: u32) -> Result<usize> {
+pub fn socket(domain: Domain, ty: SocketType, protocol: SocketProtocol) -> Result<usize> {
     let (base, nonblock, cloexec) = kind(ty)?;
     let fd = process().fds.reserve()?;
-    let s = Socket::new(make(domain, base, protocol)?, nonblock);
-    Ok(fd.install(s, cloexec) as usize)
+    let s = Socket::new(make(domain.0, base, protocol.0)?, nonblock);
+    Ok(fd.install(s, cloexec).result())
 }
 
 /// `socketpair`.
-pub fn socketpair(domain: u32, ty: SocketType, protocol: u32, out: usize) -> Result<usize> {
+pub fn socketpair(domain: Domain, ty: SocketType, protocol: SocketProtocol, out: Out<[i32; 2]>) -> Result<usize> {
     let (base, nonblock, cloexec) = kind(ty)?;
     let fds = &process().fds;
     let (fa, fb) = (fds.reserve()?, fds.reserve()?);
-    user::write(out, &[fa.fd(), fb.fd()])?;
+    user::write(out, &[fa.fd().0, fb.fd().0])?;
     // What `socket` refuses comes before what cannot be paired.
-    let made = make(domain, base, protocol)?;
+    let made = make(domain.0, base, protocol.0)?;
     if made.identity().0 != af::UNIX {
         return Err(Errno::EOPNOTSUPP);
     }
@@ -75,48 +78,48 @@ pub fn socketpair(domain: u32, ty: SocketType, protocol: u32, out: usize) -> Res
 }
 
 /// The socket behind a descriptor. EBADF, ENOTSOCK.
-pub(super) fn get(fd: i32) -> Result<Arc<Socket>> {
+pub(super) fn get(fd: Fd) -> Result<Arc<Socket>> {
     downcast_arc(process().fds.get(fd)?).ok_or(Errno::ENOTSOCK)
 }
 
 /// Reads an address argument.
-pub(super) fn read_addr(at: usize, len: u32) -> Result<Addr> {
+pub(super) fn read_addr(at: In<Sockaddr>, len: u32) -> Result<Addr> {
     let mut b = [0; addr::MAX];
     let b = b.get_mut(..len as usize).ok_or(Errno::EINVAL)?;
-    user::copy_in(b, at)?;
+    user::copy_in(b, at.address())?;
     Addr::from_bytes(b)
 }
 
 /// Writes an address result: as much as fits, and its true length.
-pub(super) fn write_addr(a: &Addr, at: usize, len_at: usize) -> Result<()> {
-    if at == 0 {
+pub(super) fn write_addr(a: &Addr, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<()> {
+    if at.is_null() {
         return Ok(());
     }
-    let room: i32 = user::read(len_at)?;
+    let room: i32 = user::read(len_at.cast())?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
     let b = a.as_bytes();
-    user::copy_out(at, &b[..b.len().min(room)])?;
+    user::copy_out(at.address(), &b[..b.len().min(room)])?;
     user::write(len_at, &(b.len() as u32))
 }
 
 /// `bind`.
-pub fn bind(fd: i32, at: usize, len: u32) -> Result<usize> {
+pub fn bind(fd: Fd, at: In<Sockaddr>, len: u32) -> Result<usize> {
     get(fd)?.ops().bind(read_addr(at, len)?.as_bytes()).map(|()| 0)
 }
 /// `listen`.
-pub fn listen(fd: i32, backlog: i32) -> Result<usize> {
+pub fn listen(fd: Fd, backlog: i32) -> Result<usize> {
     get(fd)?.ops().listen(backlog).map(|()| 0)
 }
 /// `connect`.
-pub fn connect(fd: i32, at: usize, len: u32) -> Result<usize> {
+pub fn connect(fd: Fd, at: In<Sockaddr>, len: u32) -> Result<usize> {
     get(fd)?.connect(read_addr(at, len)?.as_bytes()).map(|()| 0)
 }
 /// `accept`.
-pub fn accept(fd: i32, at: usize, len_at: usize) -> Result<usize> {
+pub fn accept(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
     accept4(fd, at, len_at, AcceptFlags::empty())
 }
 /// `accept4`.
-pub fn accept4(fd: i32, at: usize, len_at: usize, flags: AcceptFlags) -> Result<usize> {
+pub fn accept4(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>, flags: AcceptFlags) -> Result<usize> {
     if !AcceptFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
@@ -124,10 +127,10 @@ pub fn accept4(fd: i32, at: usize, len_at: usize, flags: AcceptFlags) -> Result<
     let new = process().fds.reserve()?;
     let (conn, peer) = s.accept(flags.contains(AcceptFlags::NONBLOCK))?;
     write_addr(&peer, at, len_at)?;
-    Ok(new.install(conn, flags.contains(AcceptFlags::CLOEXEC)) as usize)
+    Ok(new.install(conn, flags.contains(AcceptFlags::CLOEXEC)).result())
 }
 /// `shutdown`.
-pub fn shutdown(fd: i32, how: ShutdownHow) -> Result<usize> {
+pub fn shutdown(fd: Fd, how: ShutdownHow) -> Result<usize> {
     let s = get(fd)?;
     let (rd, wr) = match how {
         ShutdownHow::RD => (true, false),
@@ -138,40 +141,45 @@ pub fn shutdown(fd: i32, how: ShutdownHow) -> Result<usize> {
     s.ops().shutdown(rd, wr).map(|()| 0)
 }
 /// `getsockname`.
-pub fn getsockname(fd: i32, at: usize, len_at: usize) -> Result<usize> {
+pub fn getsockname(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
     write_name(&get(fd)?.ops().local()?, at, len_at)
 }
 /// `getpeername`.
-pub fn getpeername(fd: i32, at: usize, len_at: usize) -> Result<usize> {
+pub fn getpeername(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
     write_name(&get(fd)?.ops().peer()?, at, len_at)
 }
 
-fn write_name(a: &Addr, at: usize, len_at: usize) -> Result<usize> {
-    user::read::<i32>(len_at)?;
-    if at == 0 { Err(Errno::EFAULT) } else { write_addr(a, at, len_at).map(|()| 0) }
+fn write_name(a: &Addr, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
+    user::read(len_at)?;
+    if at.is_null() { Err(Errno::EFAULT) } else { write_addr(a, at, len_at).map(|()| 0) }
 }
 
 /// `setsockopt`.
-pub fn setsockopt(fd: i32, level: i32, name: i32, at: usize, len: i32) -> Result<usize> {
+pub fn setsockopt(fd: Fd, level: SocketLevel, name: OptionName, at: In<OptionValue>, len: i32) -> Result<usize> {
     const MOST: usize = 256;
     let s = get(fd)?;
     let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
     let mut b = [0; MOST];
     let b = &mut b[..len.min(MOST)];
-    user::copy_in(b, at)?;
-    s.set(level, name, b).map(|()| 0)
+    user::copy_in(b, at.address())?;
+    s.set(level.0, name.0, b).map(|()| 0)
 }
 /// `getsockopt`.
-pub fn getsockopt(fd: i32, level: i32, name: i32, at: usize, len_at: usize) -> Result<usize> {
+pub fn getsockopt(
+    fd: Fd,
+    level: SocketLevel,
+    name: OptionName,
+    at: Out<OptionValue>,
+    len_at: InOut<i32>,
+) -> Result<usize> {
     let s = get(fd)?;
-    let room: i32 = user::read(len_at)?;
-    let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
-    let v = s.get(level, name)?;
+    let room = usize::try_from(user::read(len_at)?).map_err(|_| Errno::EINVAL)?;
+    let v = s.get(level.0, name.0)?;
     // Less than an int is one byte at this level.
-    let most = if level == sol::IP && v.len() == 4 && room < 4 { room.min(1) } else { room };
+    let most = if level == SocketLevel::IP && v.len() == 4 && room < 4 { room.min(1) } else { room };
     let n = v.len().min(most);
-    user::copy_out(at, &v[..n])?;
-    user::write(len_at, &(n as u32))?;
+    user::copy_out(at.address(), &v[..n])?;
+    user::write(len_at, &(n as i32))?;
     Ok(0)
 }
 

@@ -1,7 +1,7 @@
 //! splice, tee, vmsplice.
 
 use super::support::{offset, raise_on};
-use libos_base::abi::{OpenFlags, SpliceFlags, mode::*};
+use libos_base::abi::{Fd, In, InOut, IoVec, OpenFlags, Out, SpliceFlags, mode::*};
 use libos_base::file::FileLike;
 use libos_base::io::{RW_MAX, Sink, Source};
 use libos_base::{Errno, Result, user};
@@ -22,12 +22,7 @@ fn check_source(f: &dyn FileLike) -> Result<()> {
     }
 }
 
-/// An offset of the program's.
-fn read_offset(at: usize) -> Result<Option<i64>> {
-    if at == 0 { Ok(None) } else { user::read(at).map(Some) }
-}
-
-/// The same, checked: something without positions cannot have one.
+/// An offset of the program's, checked: something without positions cannot have one.
 fn position(f: &dyn FileLike, at: Option<i64>) -> Result<Option<u64>> {
     if at.is_some() && f.stat()?.mode & S_IFMT == S_IFSOCK {
         return Err(Errno::EINVAL);
@@ -40,7 +35,14 @@ fn place(p: &mut Option<u64>) -> Place<'_> {
 }
 
 /// `splice`.
-pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flags: SpliceFlags) -> Result<usize> {
+pub fn splice(
+    from: Fd,
+    from_at: InOut<i64>,
+    to: Fd,
+    to_at: InOut<i64>,
+    len: usize,
+    flags: SpliceFlags,
+) -> Result<usize> {
     if len == 0 {
         return Ok(0);
     }
@@ -50,10 +52,10 @@ pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flag
     // In Linux's order: which they are, the offsets, how they are open.
     let (src, dst) = (process().fds.get(from)?, process().fds.get(to)?);
     let pipes = (src.downcast::<PipeEnd>(), dst.downcast::<PipeEnd>());
-    if pipes.0.is_some() && from_at != 0 || pipes.1.is_some() && to_at != 0 {
+    if pipes.0.is_some() && !from_at.is_null() || pipes.1.is_some() && !to_at.is_null() {
         return Err(Errno::ESPIPE);
     }
-    let (out_pos, in_pos) = (read_offset(to_at)?, read_offset(from_at)?);
+    let (out_pos, in_pos) = (user::read_opt(to_at)?, user::read_opt(from_at)?);
     if !src.flags().readable() || !dst.flags().writable() {
         return Err(Errno::EBADF);
     }
@@ -72,7 +74,7 @@ pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flag
             check_source(&*dst)?;
             nonblock |= is_nonblock(pipe);
             let n = raise_on(splice::from_pipe(pipe, &*dst, place(&mut pos), len, nonblock))?;
-            pos.map_or(Ok(()), |pos| user::write(to_at, &pos))?;
+            pos.map_or(Ok(()), |pos| user::write(to_at.cast(), &pos))?;
             Ok(n)
         }
         (None, Some(pipe)) => {
@@ -83,7 +85,7 @@ pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flag
             check_source(&*src)?;
             nonblock |= is_nonblock(pipe);
             let n = raise_on(splice::to_pipe(&*src, place(&mut pos), pipe, len, nonblock))?;
-            pos.map_or(Ok(()), |pos| user::write(from_at, &pos))?;
+            pos.map_or(Ok(()), |pos| user::write(from_at.cast(), &pos))?;
             Ok(n)
         }
         (None, None) => Err(Errno::EINVAL),
@@ -91,7 +93,7 @@ pub fn splice(from: i32, from_at: usize, to: i32, to_at: usize, len: usize, flag
 }
 
 /// `tee`.
-pub fn tee(from: i32, to: i32, len: usize, flags: SpliceFlags) -> Result<usize> {
+pub fn tee(from: Fd, to: Fd, len: usize, flags: SpliceFlags) -> Result<usize> {
     if !SpliceFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
@@ -107,7 +109,7 @@ pub fn tee(from: i32, to: i32, len: usize, flags: SpliceFlags) -> Result<usize> 
 }
 
 /// `vmsplice`: the pages of the program are copied, which only their owner could tell by writing to them meanwhile.
-pub fn vmsplice(fd: i32, iov: usize, n: usize, flags: SpliceFlags) -> Result<usize> {
+pub fn vmsplice(fd: Fd, iov: In<IoVec>, n: usize, flags: SpliceFlags) -> Result<usize> {
     if !SpliceFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
@@ -120,7 +122,7 @@ pub fn vmsplice(fd: i32, iov: usize, n: usize, flags: SpliceFlags) -> Result<usi
         }
         raise_on(pipe.write(&mut src))
     } else {
-        let mut dst = Sink::user_vecs(iov, n)?;
+        let mut dst = Sink::user_vecs(Out::new(iov.address()), n)?;
         if flags.contains(SpliceFlags::NONBLOCK) { pipe.read_now(&mut dst) } else { pipe.read(&mut dst) }
     }
 }

@@ -2,31 +2,33 @@
 
 use super::path::fs;
 use alloc::sync::Arc;
-use libos_base::abi::{AccessFlags, AtFlags, ResolveFlags, Statx, StatxMask, StatxTime, Timespec, Timeval, mode::*};
+use libos_base::abi::{
+    AccessFlags, AccessMode, AtFlags, DirFd, Fd, Id, In, Mode, Out, Path, ResolveFlags, Stat, StatFs, Statx, StatxMask,
+    StatxTime, Timespec, Timeval, Utimbuf, mode::*,
+};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
-use libos_fs::Path;
-use libos_fs::inode::{SetAttr, StatFs};
+use libos_fs::inode::SetAttr;
 use libos_fs::openfile::{OpenFile, place};
 use libos_fs::permission::{self, Who};
 use libos_fs::process;
-use libos_fs::process::{AT_FDCWD, REAL, StatAt, new_owner};
+use libos_fs::process::{REAL, StatAt, new_owner};
 
-pub fn newfstatat(dir: i32, path: usize, out: usize, flags: AtFlags) -> Result<usize> {
+pub fn newfstatat(dir: DirFd, path: Path, out: Out<Stat>, flags: AtFlags) -> Result<usize> {
     let s = fs().stat(dir, &user::read_path(path)?, flags)?;
     user::write(out, &s.stat)?;
     Ok(0)
 }
 
-pub fn stat(path: usize, out: usize) -> Result<usize> {
-    newfstatat(AT_FDCWD, path, out, AtFlags::empty())
+pub fn stat(path: Path, out: Out<Stat>) -> Result<usize> {
+    newfstatat(DirFd::CWD, path, out, AtFlags::empty())
 }
 
-pub fn lstat(path: usize, out: usize) -> Result<usize> {
-    newfstatat(AT_FDCWD, path, out, AtFlags::SYMLINK_NOFOLLOW)
+pub fn lstat(path: Path, out: Out<Stat>) -> Result<usize> {
+    newfstatat(DirFd::CWD, path, out, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-pub fn fstat(fd: i32, out: usize) -> Result<usize> {
+pub fn fstat(fd: Fd, out: Out<Stat>) -> Result<usize> {
     user::write(out, &process().fds.get_any(fd)?.stat()?)?;
     Ok(0)
 }
@@ -38,7 +40,7 @@ fn major_minor(dev: u64) -> (u32, u32) {
 }
 
 /// `statx`. All fields are given, asked for or not; a mount's number is that of its file system.
-pub fn statx(dir: i32, path: usize, flags: AtFlags, mask: StatxMask, out: usize) -> Result<usize> {
+pub fn statx(dir: DirFd, path: Path, flags: AtFlags, mask: StatxMask, out: Out<Statx>) -> Result<usize> {
     const RESERVED: StatxMask = StatxMask::from_bits_retain(0x8000_0000);
     const SYNC: AtFlags = AtFlags::STATX_FORCE_SYNC.union(AtFlags::STATX_DONT_SYNC);
     const ATTR_MOUNT_ROOT: u64 = 0x2000;
@@ -79,7 +81,7 @@ pub fn statx(dir: i32, path: usize, flags: AtFlags, mask: StatxMask, out: usize)
 
 /// What a call that changes attributes is about: something in a file system, or an open description that lies in none.
 enum Target {
-    Path(Path),
+    Path(libos_fs::Path),
     Loose(Arc<dyn FileLike>),
 }
 
@@ -89,16 +91,19 @@ impl Target {
     }
 
     /// Of a path, or where that is empty and may be, of the descriptor.
-    fn find(dir: i32, path: usize, flags: AtFlags) -> Result<Self> {
+    fn find(dir: DirFd, path: Path, flags: AtFlags) -> Result<Self> {
         Self::find_by(dir, path, flags, ResolveFlags::empty())
     }
-    fn find_by(dir: i32, path: usize, flags: AtFlags, rules: ResolveFlags) -> Result<Self> {
+    fn find_by(dir: DirFd, path: Path, flags: AtFlags, rules: ResolveFlags) -> Result<Self> {
         if !(AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH).contains(flags) {
             return Err(Errno::EINVAL);
         }
         let (path, empty) = (user::read_path(path)?, flags.contains(AtFlags::EMPTY_PATH));
-        if empty && path.is_empty() && dir != AT_FDCWD {
-            return Ok(Self::of(process().fds.get_any(dir)?));
+        if empty
+            && path.is_empty()
+            && let Some(fd) = dir.fd()
+        {
+            return Ok(Self::of(process().fds.get_any(fd)?));
         }
         fs().lookup_by(dir, &path, !flags.contains(AtFlags::SYMLINK_NOFOLLOW), empty, rules).map(Self::Path)
     }
@@ -129,69 +134,69 @@ impl Target {
     }
 }
 
-pub fn fchmodat2(dir: i32, path: usize, mode: u32, flags: AtFlags) -> Result<usize> {
-    Target::find(dir, path, flags)?.chmod(mode)
+pub fn fchmodat2(dir: DirFd, path: Path, mode: Mode, flags: AtFlags) -> Result<usize> {
+    Target::find(dir, path, flags)?.chmod(mode.0)
 }
 
-pub fn fchmodat(dir: i32, path: usize, mode: u32) -> Result<usize> {
+pub fn fchmodat(dir: DirFd, path: Path, mode: Mode) -> Result<usize> {
     fchmodat2(dir, path, mode, AtFlags::empty())
 }
 
-pub fn chmod(path: usize, mode: u32) -> Result<usize> {
-    fchmodat(AT_FDCWD, path, mode)
+pub fn chmod(path: Path, mode: Mode) -> Result<usize> {
+    fchmodat(DirFd::CWD, path, mode)
 }
 
-pub fn fchmod(fd: i32, mode: u32) -> Result<usize> {
-    Target::of(process().fds.get(fd)?).chmod(mode)
+pub fn fchmod(fd: Fd, mode: Mode) -> Result<usize> {
+    Target::of(process().fds.get(fd)?).chmod(mode.0)
 }
 
-pub fn fchownat(dir: i32, path: usize, uid: u32, gid: u32, flags: AtFlags) -> Result<usize> {
-    Target::find(dir, path, flags)?.chown(uid, gid)
+pub fn fchownat(dir: DirFd, path: Path, uid: Id, gid: Id, flags: AtFlags) -> Result<usize> {
+    Target::find(dir, path, flags)?.chown(uid.0, gid.0)
 }
 
-pub fn chown(path: usize, uid: u32, gid: u32) -> Result<usize> {
-    fchownat(AT_FDCWD, path, uid, gid, AtFlags::empty())
+pub fn chown(path: Path, uid: Id, gid: Id) -> Result<usize> {
+    fchownat(DirFd::CWD, path, uid, gid, AtFlags::empty())
 }
 
-pub fn lchown(path: usize, uid: u32, gid: u32) -> Result<usize> {
-    fchownat(AT_FDCWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+pub fn lchown(path: Path, uid: Id, gid: Id) -> Result<usize> {
+    fchownat(DirFd::CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-pub fn fchown(fd: i32, uid: u32, gid: u32) -> Result<usize> {
-    Target::of(process().fds.get(fd)?).chown(uid, gid)
+pub fn fchown(fd: Fd, uid: Id, gid: Id) -> Result<usize> {
+    Target::of(process().fds.get(fd)?).chown(uid.0, gid.0)
 }
 
 /// `faccessat2`: as the real user may, with AT_EACCESS as the program may.
-pub fn faccessat2(dir: i32, path: usize, want: u32, flags: AccessFlags) -> Result<usize> {
-    if want & !7 != 0 {
+pub fn faccessat2(dir: DirFd, path: Path, want: AccessMode, flags: AccessFlags) -> Result<usize> {
+    if !AccessMode::all().contains(want) {
         return Err(Errno::EINVAL);
     }
     let effective = flags.contains(AccessFlags::EACCESS);
     let (who, rules) = if effective { (Who::Fs, ResolveFlags::empty()) } else { (Who::Real, REAL) };
     let flags = AtFlags::from_bits_retain((flags - AccessFlags::EACCESS).bits());
     match Target::find_by(dir, path, flags, rules)? {
-        Target::Path(p) => fs().access(&p, want, who).map(|()| 0),
+        Target::Path(p) => fs().access(&p, want.bits(), who).map(|()| 0),
         Target::Loose(_) => Err(Errno::ENOTDIR),
     }
 }
 
-pub fn faccessat(dir: i32, path: usize, want: u32) -> Result<usize> {
+pub fn faccessat(dir: DirFd, path: Path, want: AccessMode) -> Result<usize> {
     faccessat2(dir, path, want, AccessFlags::empty())
 }
 
-pub fn access(path: usize, want: u32) -> Result<usize> {
-    faccessat(AT_FDCWD, path, want)
+pub fn access(path: Path, want: AccessMode) -> Result<usize> {
+    faccessat(DirFd::CWD, path, want)
 }
 
 const UTIME_NOW: i64 = (1 << 30) - 1;
 const UTIME_OMIT: i64 = (1 << 30) - 2;
 
 /// Of a path (see [`Target`]), or where it is null, of the descriptor.
-fn set_times(dir: i32, path: usize, flags: AtFlags, times: [Option<Timespec>; 2], touch: bool) -> Result<usize> {
+fn set_times(dir: DirFd, path: Path, flags: AtFlags, times: [Option<Timespec>; 2], touch: bool) -> Result<usize> {
     let attr = SetAttr { atime: times[0], mtime: times[1], touch, ..SetAttr::default() };
-    match path {
-        0 if dir != AT_FDCWD && !flags.is_empty() => Err(Errno::EINVAL),
-        0 if dir != AT_FDCWD => Target::of(process().fds.get(dir)?).set(&attr),
+    match dir.fd() {
+        Some(_) if path.0 == 0 && !flags.is_empty() => Err(Errno::EINVAL),
+        Some(fd) if path.0 == 0 => Target::of(process().fds.get(fd)?).set(&attr),
         _ => Target::find(dir, path, flags)?.set(&attr),
     }
 }
@@ -205,14 +210,14 @@ fn chosen(t: Timespec) -> Result<Option<Timespec>> {
 }
 
 /// `utimensat`: a null path is the descriptor, null times are now.
-pub fn utimensat(dir: i32, path: usize, times: usize, flags: AtFlags) -> Result<usize> {
+pub fn utimensat(dir: DirFd, path: Path, times: In<[Timespec; 2]>, flags: AtFlags) -> Result<usize> {
     let mut touch = true;
-    let all = if times == 0 {
-        [Some(libos_fs::time::now()); 2]
-    } else {
-        let [a, m] = [user::read::<Timespec>(times)?, user::read::<Timespec>(times + 16)?];
-        touch = a.nsec == UTIME_NOW && m.nsec == UTIME_NOW;
-        [chosen(a)?, chosen(m)?]
+    let all = match user::read_opt(times)? {
+        None => [Some(libos_fs::time::now()); 2],
+        Some([a, m]) => {
+            touch = a.nsec == UTIME_NOW && m.nsec == UTIME_NOW;
+            [chosen(a)?, chosen(m)?]
+        }
     };
     // Linux does not even look at the path then.
     if all == [None; 2] {
@@ -221,38 +226,39 @@ pub fn utimensat(dir: i32, path: usize, times: usize, flags: AtFlags) -> Result<
     set_times(dir, path, flags, all, touch)
 }
 
-pub fn futimesat(dir: i32, path: usize, times: usize) -> Result<usize> {
-    let read = |at: usize| {
-        let t: Timeval = user::read(at)?;
+pub fn futimesat(dir: DirFd, path: Path, times: In<[Timeval; 2]>) -> Result<usize> {
+    let precise = |t: Timeval| {
         if !(0..1_000_000).contains(&t.usec) {
             return Err(Errno::EINVAL);
         }
         Ok(Some(Timespec { sec: t.sec, nsec: t.usec * 1000 }))
     };
-    let all = if times == 0 { [Some(libos_fs::time::now()); 2] } else { [read(times)?, read(times + 16)?] };
-    set_times(dir, path, AtFlags::empty(), all, times == 0)
+    let all = match user::read_opt(times)? {
+        None => [Some(libos_fs::time::now()); 2],
+        Some([a, m]) => [precise(a)?, precise(m)?],
+    };
+    set_times(dir, path, AtFlags::empty(), all, times.is_null())
 }
 
-pub fn utimes(path: usize, times: usize) -> Result<usize> {
-    futimesat(AT_FDCWD, path, times)
+pub fn utimes(path: Path, times: In<[Timeval; 2]>) -> Result<usize> {
+    futimesat(DirFd::CWD, path, times)
 }
 /// `utime`: two seconds counts.
-pub fn utime(path: usize, times: usize) -> Result<usize> {
-    let all = if times == 0 {
-        [Some(libos_fs::time::now()); 2]
-    } else {
-        user::read::<[i64; 2]>(times)?.map(|sec| Some(Timespec { sec, nsec: 0 }))
+pub fn utime(path: Path, times: In<Utimbuf>) -> Result<usize> {
+    let all = match user::read_opt(times)? {
+        None => [Some(libos_fs::time::now()); 2],
+        Some(t) => [t.actime, t.modtime].map(|sec| Some(Timespec { sec, nsec: 0 })),
     };
-    set_times(AT_FDCWD, path, AtFlags::empty(), all, times == 0)
+    set_times(DirFd::CWD, path, AtFlags::empty(), all, times.is_null())
 }
 
-pub fn statfs(path: usize, out: usize) -> Result<usize> {
-    let p = fs().lookup(AT_FDCWD, &user::read_path(path)?, true)?;
+pub fn statfs(path: Path, out: Out<StatFs>) -> Result<usize> {
+    let p = fs().lookup(DirFd::CWD, &user::read_path(path)?, true)?;
     user::write(out, &fs().statfs(&p))?;
     Ok(0)
 }
 /// `fstatfs`: objects without a file system have one of their own kind (linux/magic.h).
-pub fn fstatfs(fd: i32, out: usize) -> Result<usize> {
+pub fn fstatfs(fd: Fd, out: Out<StatFs>) -> Result<usize> {
     const PIPEFS: i64 = 0x5049_5045;
     const SOCKFS: i64 = 0x534f_434b;
     const ANON_INODE_FS: i64 = 0x0904_1934;

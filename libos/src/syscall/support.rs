@@ -1,7 +1,7 @@
 //! What several families of handlers need.
 
 use crate::signal::{self, SigSet};
-use libos_base::abi::Timespec;
+use libos_base::abi::{In, Timespec};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, time, user};
 
@@ -23,11 +23,11 @@ pub fn raise_on<T>(r: Result<T>) -> Result<T> {
 }
 
 /// Deadline of a wait: null is for ever, zero is not at all (0).
-pub fn deadline(timeout: usize) -> Result<u64> {
-    if timeout == 0 {
-        return Ok(FOREVER);
-    }
-    Ok(after(user::read::<Timespec>(timeout)?.to_ns()?))
+pub fn deadline(timeout: impl Into<In<Timespec>>) -> Result<u64> {
+    Ok(match user::read_opt(timeout)? {
+        None => FOREVER,
+        Some(t) => after(t.to_ns()?),
+    })
 }
 /// Deadline `ns` from now; 0 stays 0, which means not to wait.
 pub fn after(ns: u64) -> u64 {
@@ -43,13 +43,12 @@ pub fn left(deadline: u64) -> u64 {
 }
 
 /// Waits under the signal mask at `mask`, if there is one.
-pub fn masked<T>(mask: usize, size: usize, wait: impl FnOnce() -> Result<T>) -> Result<T> {
-    if mask == 0 {
+pub fn masked<T>(mask: In<SigSet>, size: usize, wait: impl FnOnce() -> Result<T>) -> Result<T> {
+    if mask.is_null() {
         return wait();
     }
     if size != 8 {
         return Err(Errno::EINVAL);
     }
-    let set = SigSet(user::read::<u64>(mask)?);
-    signal::with_temporary_mask(set, wait)
+    signal::with_temporary_mask(user::read(mask)?, wait)
 }

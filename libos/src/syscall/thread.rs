@@ -7,7 +7,10 @@ use crate::timer::wall::{Line, When};
 use crate::{entry, exit};
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::*;
-use libos_base::abi::{Address, CloneFlags, Out, Timespec};
+use libos_base::abi::{
+    Address, ArchPrctlCode, Bits, CloneFlags, CpuSet, FutexArgument, FutexOperation, In, MembarrierCommand,
+    MembarrierFlags, Out, Pid, Policy, SchedParam, Timespec,
+};
 use libos_base::{Errno, Result, user};
 
 /// What makes a thread of this process and not another process.
@@ -49,10 +52,10 @@ pub fn clone(
         }
         // Both words are in the one address space, and must be there before either side runs on.
         if flags.contains(CloneFlags::PARENT_SETTID) {
-            user::write(parent_tid.address(), &t.tid)?;
+            user::write(parent_tid, &(t.tid as i32))?;
         }
         if flags.contains(CloneFlags::CHILD_SETTID) {
-            user::write(child_tid.address(), &t.tid)?;
+            user::write(child_tid, &(t.tid as i32))?;
         }
         Ok(())
     };
@@ -68,7 +71,7 @@ fn end(status: i32) -> ! {
     }
     let word = me.clear_child_tid.swap(0, Relaxed);
     // A word that is gone is not waited for.
-    if word != 0 && user::write(word, &0u32).is_ok() {
+    if word != 0 && user::write(Out::new(word), &0u32).is_ok() {
         let _ = futex::wake(word, 1, op::ANY);
     }
     exit::thread(status)
@@ -87,15 +90,15 @@ pub fn exit_group(status: i32) -> Result<usize> {
 /// libc's `__unmapself`: gives up the stack that the caller stood on, and ends.
 extern "C" fn unmapself(base: usize, size: usize) -> isize {
     // If it cannot be unmapped it stays, which harms nobody.
-    let _ = super::memory::munmap(base, size);
+    let _ = super::memory::munmap(Address(base), size);
     end(0)
 }
 
 crate::syscall_stub!(unmapself unmapself);
 
 /// `set_tid_address`.
-pub fn set_tid_address(addr: usize) -> Result<usize> {
-    current().clear_child_tid.store(addr, Relaxed);
+pub fn set_tid_address(addr: Address) -> Result<usize> {
+    current().clear_child_tid.store(addr.0, Relaxed);
     gettid()
 }
 
@@ -119,11 +122,11 @@ pub fn sched_yield() -> Result<usize> {
 }
 
 /// `sched_setaffinity`.
-pub fn sched_setaffinity(tid: i32, size: usize, mask: usize) -> Result<usize> {
-    let t = target(tid)?;
+pub fn sched_setaffinity(tid: Pid, size: usize, mask: In<CpuSet>) -> Result<usize> {
+    let t = target(tid.0)?;
     let mut b = [0u8; 8];
     let n = size.min(8);
-    user::copy_in(&mut b[..n], mask)?;
+    user::copy_in(&mut b[..n], mask.address())?;
     let wanted = u64::from_le_bytes(b) & sched::online_mask();
     if wanted == 0 {
         return Err(Errno::EINVAL);
@@ -133,145 +136,144 @@ pub fn sched_setaffinity(tid: i32, size: usize, mask: usize) -> Result<usize> {
 }
 
 /// `sched_getaffinity`: how many bytes were written.
-pub fn sched_getaffinity(tid: i32, size: usize, mask: usize) -> Result<usize> {
-    let t = target(tid)?;
+pub fn sched_getaffinity(tid: Pid, size: usize, mask: Out<CpuSet>) -> Result<usize> {
+    let t = target(tid.0)?;
     if size < 8 || !size.is_multiple_of(8) {
         return Err(Errno::EINVAL);
     }
-    user::write(mask, &(t.affinity() & sched::online_mask()))?;
+    user::write(mask.cast(), &(t.affinity() & sched::online_mask()))?;
     Ok(8)
 }
 
-const SCHED_OTHER: i32 = 0;
-
 /// `sched_getscheduler`.
-pub fn sched_getscheduler(tid: i32) -> Result<usize> {
-    target(tid).map(|_| SCHED_OTHER as usize)
+pub fn sched_getscheduler(tid: Pid) -> Result<usize> {
+    target(tid.0).map(|_| Policy::OTHER.0 as usize)
 }
 
 /// `sched_setscheduler`: there is one policy.
-pub fn sched_setscheduler(tid: i32, policy: i32, param: usize) -> Result<usize> {
-    target(tid)?;
-    let priority: i32 = user::read(param)?;
-    match (policy, priority) {
-        (SCHED_OTHER, 0) => Ok(0),
-        // SCHED_FIFO, RR, BATCH, IDLE exist on Linux; here a program may not have them.
-        (1..=3 | 5, _) => Err(Errno::EPERM),
+pub fn sched_setscheduler(tid: Pid, policy: Policy, param: In<SchedParam>) -> Result<usize> {
+    target(tid.0)?;
+    match (policy, user::read(param)?.priority) {
+        (Policy::OTHER, 0) => Ok(0),
+        // They exist on Linux; here a program may not have them.
+        (Policy::FIFO | Policy::RR | Policy::BATCH | Policy::IDLE, _) => Err(Errno::EPERM),
         _ => Err(Errno::EINVAL),
     }
 }
 
 /// `sched_getparam`.
-pub fn sched_getparam(tid: i32, param: usize) -> Result<usize> {
-    target(tid)?;
-    user::write(param, &0i32)?;
+pub fn sched_getparam(tid: Pid, param: Out<SchedParam>) -> Result<usize> {
+    target(tid.0)?;
+    user::write(param, &SchedParam { priority: 0 })?;
     Ok(0)
 }
 
 /// `sched_setparam`: the only priority of the only policy is 0.
-pub fn sched_setparam(tid: i32, param: usize) -> Result<usize> {
-    target(tid)?;
-    if user::read::<i32>(param)? == 0 { Ok(0) } else { Err(Errno::EINVAL) }
+pub fn sched_setparam(tid: Pid, param: In<SchedParam>) -> Result<usize> {
+    target(tid.0)?;
+    if user::read(param)?.priority == 0 { Ok(0) } else { Err(Errno::EINVAL) }
 }
 
 /// `sched_get_priority_max` and `_min`: as Linux, for the policies that it knows.
-pub fn sched_get_priority_max(policy: i32) -> Result<usize> {
+pub fn sched_get_priority_max(policy: Policy) -> Result<usize> {
     match policy {
-        // SCHED_DEADLINE and SCHED_EXT (6, 7) have none either.
-        0 | 3 | 5..=7 => Ok(0),
-        1 | 2 => Ok(99),
+        Policy::OTHER | Policy::BATCH | Policy::IDLE | Policy::DEADLINE | Policy::EXT => Ok(0),
+        Policy::FIFO | Policy::RR => Ok(99),
         _ => Err(Errno::EINVAL),
     }
 }
 
 /// See [`sched_get_priority_max`].
-pub fn sched_get_priority_min(policy: i32) -> Result<usize> {
+pub fn sched_get_priority_min(policy: Policy) -> Result<usize> {
     sched_get_priority_max(policy).map(|max| (max != 0) as usize)
 }
 
 /// `sched_rr_get_interval`: the time slice.
-pub fn sched_rr_get_interval(tid: i32, interval: usize) -> Result<usize> {
-    target(tid)?;
+pub fn sched_rr_get_interval(tid: Pid, interval: Out<Timespec>) -> Result<usize> {
+    target(tid.0)?;
     user::write(interval, &Timespec::from_ns(sched::SLICE_NS))?;
     Ok(0)
 }
 
 /// `set_robust_list`.
-pub fn set_robust_list(head: usize, size: usize) -> Result<usize> {
+pub fn set_robust_list(head: Address, size: usize) -> Result<usize> {
     if size != futex::robust::HEAD_SIZE {
         return Err(Errno::EINVAL);
     }
-    current().robust_list.store(head, Relaxed);
+    current().robust_list.store(head.0, Relaxed);
     Ok(0)
 }
 
 /// `get_robust_list`.
-pub fn get_robust_list(tid: i32, head: usize, size: usize) -> Result<usize> {
-    let t = target(tid)?;
-    user::write(size, &futex::robust::HEAD_SIZE)?;
-    user::write(head, &t.robust_list.load(Relaxed))?;
+pub fn get_robust_list(tid: Pid, head: Out<u64>, size: Out<u64>) -> Result<usize> {
+    let t = target(tid.0)?;
+    user::write(size, &(futex::robust::HEAD_SIZE as u64))?;
+    user::write(head, &(t.robust_list.load(Relaxed) as u64))?;
     Ok(0)
 }
 
 /// `futex`. The fourth argument is a time-out or a count, by operation.
-pub fn futex(addr: usize, operation: u32, val: u32, timeout: usize, addr2: usize, val3: u32) -> Result<usize> {
+pub fn futex(
+    addr: Address,
+    operation: FutexOperation,
+    val: u32,
+    timeout: FutexArgument,
+    addr2: Address,
+    val3: Bits,
+) -> Result<usize> {
     use op::{Deadline, Op};
-    let (op, when) = op::decode(operation, val3)?;
+    let (op, when) = op::decode(operation.bits(), val3.0)?;
     match op {
         Op::Wait { bitset } => {
-            let deadline = if timeout == 0 {
+            let deadline = if timeout.0 == 0 {
                 When::NEVER
             } else {
-                let ns = user::read::<Timespec>(timeout)?.to_ns()?;
+                let ns = user::read::<Timespec>(timeout.to())?.to_ns()?;
                 match when {
                     Deadline::Relative => When::after(ns),
                     Deadline::Monotonic => When { ns, line: Line::Monotonic },
                     Deadline::Realtime => When { ns, line: Line::Wall },
                 }
             };
-            futex::wait(addr, val, bitset, deadline)
+            futex::wait(addr.0, val, bitset, deadline)
         }
-        Op::Wake { bitset } => futex::wake(addr, val as i32, bitset),
-        Op::Requeue { compare } => futex::requeue(addr, addr2, val as i32, timeout as i32, compare.then_some(val3)),
-        Op::WakeOp => futex::wake_op(addr, addr2, val as i32, timeout as i32, val3),
+        Op::Wake { bitset } => futex::wake(addr.0, val as i32, bitset),
+        Op::Requeue { compare } => {
+            futex::requeue(addr.0, addr2.0, val as i32, timeout.0 as i32, compare.then_some(val3.0))
+        }
+        Op::WakeOp => futex::wake_op(addr.0, addr2.0, val as i32, timeout.0 as i32, val3.0),
     }
 }
 
-const ARCH_SET_GS: i32 = 0x1001;
-const ARCH_SET_FS: i32 = 0x1002;
-const ARCH_GET_FS: i32 = 0x1003;
-
 /// `arch_prctl`: FS is the program's; GS is the kernel's.
-pub fn arch_prctl(code: i32, addr: usize) -> Result<usize> {
+pub fn arch_prctl(code: ArchPrctlCode, addr: Address) -> Result<usize> {
     match code {
-        ARCH_SET_FS if addr < libos_base::layout::PROGRAM_END => current().set_own_tls(addr),
-        ARCH_SET_FS | ARCH_SET_GS => return Err(Errno::EPERM),
-        ARCH_GET_FS => user::write(addr, &current().tls())?,
+        ArchPrctlCode::SET_FS if addr.0 < libos_base::layout::PROGRAM_END => current().set_own_tls(addr.0),
+        ArchPrctlCode::SET_FS | ArchPrctlCode::SET_GS => return Err(Errno::EPERM),
+        ArchPrctlCode::GET_FS => user::write(addr.to(), &current().tls())?,
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)
 }
 
 /// `getcpu`.
-pub fn getcpu(cpu: usize, node: usize, _cache: usize) -> Result<usize> {
+pub fn getcpu(cpu: Out<u32>, node: Out<u32>, _cache: Address) -> Result<usize> {
     user::write_opt(cpu, &(current().cpu() as u32))?;
     user::write_opt(node, &0u32)?;
     Ok(0)
 }
 
-const MEMBARRIER_QUERY: i32 = 0;
-const MEMBARRIER_PRIVATE_EXPEDITED: i32 = 1 << 3;
-const MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
-
 /// `membarrier`: every CPU that runs the program passes a full barrier.
-pub fn membarrier(command: i32, flags: u32, _cpu: i32) -> Result<usize> {
-    if flags != 0 {
+pub fn membarrier(command: MembarrierCommand, flags: MembarrierFlags, _cpu: i32) -> Result<usize> {
+    if flags != MembarrierFlags::empty() {
         return Err(Errno::EINVAL);
     }
     match command {
-        MEMBARRIER_QUERY => Ok((MEMBARRIER_PRIVATE_EXPEDITED | MEMBARRIER_REGISTER_PRIVATE_EXPEDITED) as usize),
-        MEMBARRIER_REGISTER_PRIVATE_EXPEDITED => Ok(0),
-        MEMBARRIER_PRIVATE_EXPEDITED => {
+        MembarrierCommand::QUERY => {
+            Ok((MembarrierCommand::PRIVATE_EXPEDITED.0 | MembarrierCommand::REGISTER_PRIVATE_EXPEDITED.0) as usize)
+        }
+        MembarrierCommand::REGISTER_PRIVATE_EXPEDITED => Ok(0),
+        MembarrierCommand::PRIVATE_EXPEDITED => {
             sched::barrier_everywhere();
             Ok(0)
         }

@@ -6,7 +6,8 @@ use crate::timer::wall::{self, Line, When};
 use crate::timer::wallclock;
 use crate::timer::{cpu_clock, cpu_interval, interval, timerfd::TimerFd};
 use libos_base::abi::{
-    ClockId, ItimerSpec, ItimerVal, SigEvent, TimerFlags, TimerfdFlags, TimerfdSetFlags, Timespec, Timeval,
+    ClockId, Fd, In, InOut, IntervalTimer, ItimerSpec, ItimerVal, Out, SigEvent, SigEventNotify, TimerFlags,
+    TimerfdFlags, TimerfdSetFlags, Timespec, Timeval, Timex, Timezone,
 };
 use libos_base::cred::{cap, capable};
 use libos_base::file::FileLike;
@@ -46,20 +47,20 @@ fn read_clock(id: ClockId) -> Result<u64> {
     })
 }
 
-pub fn clock_gettime(clock: ClockId, out: usize) -> Result<usize> {
+pub fn clock_gettime(clock: ClockId, out: Out<Timespec>) -> Result<usize> {
     let ns = if clock == ClockId::MONOTONIC { monotonic_ns() } else { read_clock(clock)? };
     user::write(out, &Timespec::from_ns(ns))?;
     Ok(0)
 }
 
-pub fn clock_getres(clock: ClockId, out: usize) -> Result<usize> {
+pub fn clock_getres(clock: ClockId, out: Out<Timespec>) -> Result<usize> {
     read_clock(clock)?;
     user::write_opt(out, &Timespec { sec: 0, nsec: 1 })?;
     Ok(0)
 }
 
 /// `clock_settime`: the wall clock.
-pub fn clock_settime(clock: ClockId, new: usize) -> Result<usize> {
+pub fn clock_settime(clock: ClockId, new: In<Timespec>) -> Result<usize> {
     if clock != ClockId::REALTIME {
         return Err(Errno::EINVAL);
     }
@@ -79,15 +80,15 @@ fn set_wall_clock(ns: u64) -> Result<usize> {
     Ok(0)
 }
 
-pub fn gettimeofday(tv: usize, tz: usize) -> Result<usize> {
+pub fn gettimeofday(tv: Out<Timeval>, tz: Out<Timezone>) -> Result<usize> {
     let t = Timespec::from_ns(wallclock::now());
     user::write_opt(tv, &Timeval { sec: t.sec, usec: t.nsec / 1000 })?;
-    user::write_opt(tz, &[0i32; 2])?;
+    user::write_opt(tz, &Timezone::default())?;
     Ok(0)
 }
 
-pub fn settimeofday(tv: usize, _tz: usize) -> Result<usize> {
-    if tv != 0 {
+pub fn settimeofday(tv: In<Timeval>, _tz: In<Timezone>) -> Result<usize> {
+    if !tv.is_null() {
         let t: Timeval = user::read(tv)?;
         let ns = Timespec { sec: t.sec, nsec: t.usec.checked_mul(1000).ok_or(Errno::EINVAL)? }.to_ns()?;
         set_wall_clock(ns)?;
@@ -95,8 +96,8 @@ pub fn settimeofday(tv: usize, _tz: usize) -> Result<usize> {
     Ok(0)
 }
 
-pub fn time(out: usize) -> Result<usize> {
-    let s = wallclock::now() / NS;
+pub fn time(out: Out<i64>) -> Result<usize> {
+    let s = (wallclock::now() / NS) as i64;
     user::write_opt(out, &s)?;
     Ok(s as usize)
 }
@@ -112,7 +113,7 @@ fn sleep_until(deadline: When) -> Result<()> {
     }
 }
 
-fn sleep_for(deadline: When, rem: usize) -> Result<usize> {
+fn sleep_for(deadline: When, rem: Out<Timespec>) -> Result<usize> {
     let r = sleep_until(deadline);
     if r.is_err() {
         user::write_opt(rem, &Timespec::from_ns(deadline.ns.saturating_sub(deadline.line.now())))?;
@@ -120,7 +121,7 @@ fn sleep_for(deadline: When, rem: usize) -> Result<usize> {
     r.map(|()| 0)
 }
 
-pub fn nanosleep(req: usize, rem: usize) -> Result<usize> {
+pub fn nanosleep(req: In<Timespec>, rem: Out<Timespec>) -> Result<usize> {
     sleep_for(When::after(user::read::<Timespec>(req)?.to_ns()?), rem)
 }
 
@@ -139,7 +140,7 @@ fn line_of(clock: ClockId) -> Result<Line> {
     }
 }
 
-pub fn clock_nanosleep(clock: ClockId, flags: TimerFlags, req: usize, rem: usize) -> Result<usize> {
+pub fn clock_nanosleep(clock: ClockId, flags: TimerFlags, req: In<Timespec>, rem: Out<Timespec>) -> Result<usize> {
     let line = line_of(clock)?;
     let ns = user::read::<Timespec>(req)?.to_ns()?;
     // Nobody waits for time that only he himself would use.
@@ -165,30 +166,28 @@ fn ns_to_val(ns: u64) -> Timeval {
     Timeval { sec: (us / 1_000_000) as i64, usec: (us % 1_000_000) as i64 }
 }
 
-const ITIMER_REAL: i32 = 0;
-
-fn cpu_itimer(which: i32) -> Result<cpu_interval::Which> {
+fn cpu_itimer(which: IntervalTimer) -> Result<cpu_interval::Which> {
     match which {
-        1 => Ok(cpu_interval::Which::Virtual),
-        2 => Ok(cpu_interval::Which::Prof),
+        IntervalTimer::VIRTUAL => Ok(cpu_interval::Which::Virtual),
+        IntervalTimer::PROF => Ok(cpu_interval::Which::Prof),
         _ => Err(Errno::EINVAL),
     }
 }
 
-pub fn setitimer(which: i32, new: usize, old: usize) -> Result<usize> {
-    let v = if new == 0 { ItimerVal::default() } else { user::read(new)? };
+pub fn setitimer(which: IntervalTimer, new: In<ItimerVal>, old: Out<ItimerVal>) -> Result<usize> {
+    let v = user::read_opt(new)?.unwrap_or_default();
     let (value, every) = (val_to_ns(v.value)?, val_to_ns(v.interval)?);
     let (left, interval) = match which {
-        ITIMER_REAL => interval::set(value, every)?,
+        IntervalTimer::REAL => interval::set(value, every)?,
         _ => cpu_interval::set(cpu_itimer(which)?, value, every)?,
     };
     user::write_opt(old, &ItimerVal { interval: ns_to_val(interval), value: ns_to_val(left) })?;
     Ok(0)
 }
 
-pub fn getitimer(which: i32, out: usize) -> Result<usize> {
+pub fn getitimer(which: IntervalTimer, out: Out<ItimerVal>) -> Result<usize> {
     let (left, interval) = match which {
-        ITIMER_REAL => interval::get(),
+        IntervalTimer::REAL => interval::get(),
         _ => cpu_interval::get(cpu_itimer(which)?),
     };
     user::write(out, &ItimerVal { interval: ns_to_val(interval), value: ns_to_val(left) })?;
@@ -202,25 +201,22 @@ pub fn alarm(seconds: u32) -> Result<usize> {
     Ok(if left > 0 { rounded.max(1) } else { 0 } as usize)
 }
 
-pub fn timer_create(clock: ClockId, event: usize, out: usize) -> Result<usize> {
+pub fn timer_create(clock: ClockId, event: In<SigEvent>, out: Out<i32>) -> Result<usize> {
     let line = line_of(clock)?;
-    let notify = if event == 0 {
-        None
-    } else {
-        let e: SigEvent = user::read(event)?;
+    let notify = user::read_opt(event)?.map(|e| {
         let signal = || if crate::signal::valid(e.signo) { Ok(e.signo) } else { Err(Errno::EINVAL) };
-        Some(match e.notify {
-            0 => Notify::Signal { tid: None, signo: signal()?, value: e.value },
-            1 => Notify::Nothing,
-            4 => {
+        Ok(match SigEventNotify(e.notify as u32) {
+            SigEventNotify::SIGNAL => Notify::Signal { tid: None, signo: signal()?, value: e.value },
+            SigEventNotify::NONE => Notify::Nothing,
+            SigEventNotify::THREAD_ID => {
                 let tid = e.tid as u32;
                 sched::find(tid).filter(|t| t.is_program).ok_or(Errno::EINVAL)?;
                 Notify::Signal { tid: Some(tid), signo: signal()?, value: e.value }
             }
             _ => return Err(Errno::EINVAL),
         })
-    };
-    let id = posix::create(line, notify)?;
+    });
+    let id = posix::create(line, notify.transpose()?)?;
     if let Err(e) = user::write(out, &(id as i32)) {
         posix::delete(id)?;
         return Err(e);
@@ -243,7 +239,7 @@ fn spec((left, interval): (u64, u64)) -> ItimerSpec {
     ItimerSpec { interval: Timespec::from_ns(interval), value: Timespec::from_ns(left) }
 }
 
-pub fn timer_settime(id: i32, flags: TimerFlags, new: usize, old: usize) -> Result<usize> {
+pub fn timer_settime(id: i32, flags: TimerFlags, new: In<ItimerSpec>, old: Out<ItimerSpec>) -> Result<usize> {
     let new: ItimerSpec = user::read(new)?;
     let t = posix::find(id as usize)?;
     if cpu_clock::is_gone(t.line) {
@@ -255,7 +251,7 @@ pub fn timer_settime(id: i32, flags: TimerFlags, new: usize, old: usize) -> Resu
     Ok(0)
 }
 
-pub fn timer_gettime(id: i32, out: usize) -> Result<usize> {
+pub fn timer_gettime(id: i32, out: Out<ItimerSpec>) -> Result<usize> {
     user::write(out, &spec(posix::find(id as usize)?.get()))?;
     Ok(0)
 }
@@ -276,18 +272,15 @@ pub fn timerfd_create(clock: ClockId, flags: TimerfdFlags) -> Result<usize> {
     if !TimerfdFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    libos_fs::process()
-        .fds
-        .add(TimerFd::new(clock, flags)?, flags.contains(TimerfdFlags::CLOEXEC))
-        .map(|fd| fd as usize)
+    libos_fs::process().fds.add(TimerFd::new(clock, flags)?, flags.contains(TimerfdFlags::CLOEXEC)).map(Fd::result)
 }
 
-fn with_timerfd<R>(fd: i32, f: impl FnOnce(&TimerFd) -> Result<R>) -> Result<R> {
+fn with_timerfd<R>(fd: Fd, f: impl FnOnce(&TimerFd) -> Result<R>) -> Result<R> {
     let file = libos_fs::process().fds.get(fd)?;
     f(<dyn FileLike>::downcast(&*file).ok_or(Errno::EINVAL)?)
 }
 
-pub fn timerfd_settime(fd: i32, flags: TimerfdSetFlags, new: usize, old: usize) -> Result<usize> {
+pub fn timerfd_settime(fd: Fd, flags: TimerfdSetFlags, new: In<ItimerSpec>, old: Out<ItimerSpec>) -> Result<usize> {
     let new: ItimerSpec = user::read(new)?;
     if !TimerfdSetFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
@@ -300,7 +293,7 @@ pub fn timerfd_settime(fd: i32, flags: TimerfdSetFlags, new: usize, old: usize) 
     Ok(0)
 }
 
-pub fn timerfd_gettime(fd: i32, out: usize) -> Result<usize> {
+pub fn timerfd_gettime(fd: Fd, out: Out<ItimerSpec>) -> Result<usize> {
     let now = with_timerfd(fd, |t| Ok(t.get()))?;
     user::write(out, &spec(now))?;
     Ok(0)
@@ -315,19 +308,19 @@ const ADJ_NANO: u32 = 0x2000;
 
 /// `adjtimex`: the clock is not disciplined by anybody, and says so. It can be set to another time (ADJ_SETOFFSET), not
 /// steered.
-pub fn adjtimex(timex: usize) -> Result<usize> {
-    let modes: u32 = user::read(timex)?;
+pub fn adjtimex(timex: InOut<Timex>) -> Result<usize> {
+    let modes: u32 = user::read(timex.cast())?;
     if modes != 0 && !capable(cap::SYS_TIME) {
         return Err(Errno::EPERM);
     }
     if modes & ADJ_SETOFFSET != 0 && modes & !(ADJ_SETOFFSET | ADJ_NANO) == 0 {
-        // The time at byte 72, whose second part counts microseconds or nanoseconds and is never negative.
-        let by: [i64; 2] = user::read(timex + 72)?;
+        // The second part counts microseconds or nanoseconds, and is never negative.
+        let by = user::read(timex)?.time;
         let unit = if modes & ADJ_NANO != 0 { 1 } else { 1000 };
-        if !(0..NS as i64 / unit).contains(&by[1]) {
+        if !(0..NS as i64 / unit).contains(&by.usec) {
             return Err(Errno::EINVAL);
         }
-        let by = by[0].checked_mul(NS as i64).and_then(|s| s.checked_add(by[1] * unit));
+        let by = by.sec.checked_mul(NS as i64).and_then(|s| s.checked_add(by.usec * unit));
         set_wall_clock(by.and_then(|by| realtime_ns().checked_add_signed(by)).ok_or(Errno::EINVAL)?)?;
     } else if modes != 0 {
         return Err(Errno::EPERM);
@@ -344,10 +337,10 @@ pub fn adjtimex(timex: usize) -> Result<usize> {
     put(72, now.sec);
     put(80, now.nsec / 1000);
     put(88, 10_000);
-    user::copy_out(timex, &b)?;
+    user::copy_out(timex.address(), &b)?;
     Ok(TIME_ERROR)
 }
 
-pub fn clock_adjtime(clock: ClockId, timex: usize) -> Result<usize> {
+pub fn clock_adjtime(clock: ClockId, timex: InOut<Timex>) -> Result<usize> {
     if clock == ClockId::REALTIME { adjtimex(timex) } else { read_clock(clock).and(Err(Errno::EOPNOTSUPP)) }
 }

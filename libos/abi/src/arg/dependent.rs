@@ -1,6 +1,6 @@
 //! Arguments that mean what another argument says.
 
-use super::{Argument, Direction::*, Kind, Pointee, Shape, Value, newtypes};
+use super::{Argument, Direction::*, Kind, Pointee, Shape, Value, addresses, newtypes};
 use crate::constants::*;
 use crate::layout::*;
 
@@ -22,6 +22,8 @@ newtypes! {
     /// setsockopt(2), third argument.
     OptionName(i32) Kind::By(option_name);
 }
+
+addresses!(IoctlArgument, FcntlArgument, PrctlArgument, FutexArgument);
 
 /// What an option of a socket holds: setsockopt(2), fourth argument.
 #[derive(Clone, Copy, Debug)]

@@ -141,10 +141,6 @@ macro_rules! newtypes {
             #[inline(always)]
             fn from_register(value: usize) -> Self { Self(value as $t) }
         }
-        impl From<$name> for $t {
-            #[inline(always)]
-            fn from(value: $name) -> $t { value.0 }
-        }
         impl Value for $name { const KIND: Kind = $kind; }
     )* };
 }
@@ -178,9 +174,36 @@ newtypes! {
     Str(usize) Kind::Str;
 }
 
+macro_rules! addresses {
+    ($($name:ident),*) => { $(impl $name {
+        /// As the address of a `T`.
+        #[inline(always)]
+        pub const fn to<T>(self) -> $crate::arg::InOut<T> {
+            $crate::arg::InOut::new(self.0)
+        }
+    })* };
+}
+use addresses;
+addresses!(Address);
+
+impl Fd {
+    /// As the result of a call that makes one.
+    pub const fn result(self) -> usize {
+        self.0 as usize
+    }
+}
 impl DirFd {
     /// Relative paths begin at the working directory.
     pub const CWD: Self = Self(-100);
+    /// The descriptor, unless it is [`DirFd::CWD`].
+    pub const fn fd(self) -> Option<Fd> {
+        if self.0 == Self::CWD.0 { None } else { Some(Fd(self.0)) }
+    }
+}
+impl From<Fd> for DirFd {
+    fn from(fd: Fd) -> Self {
+        Self(fd.0)
+    }
 }
 
 macro_rules! pointers {
@@ -194,6 +217,14 @@ macro_rules! pointers {
             pub const fn address(self) -> usize { self.0 }
             /// Nothing is there, and the program says so.
             pub const fn is_null(self) -> bool { self.0 == 0 }
+            /// The same address, unless it is null.
+            pub const fn given(self) -> Option<Self> { if self.is_null() { None } else { Some(self) } }
+            /// Where the `n`th of several is.
+            pub const fn nth(self, n: usize) -> Self {
+                Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
+            }
+            /// The same place as something else.
+            pub const fn cast<U>(self) -> $name<U> { $name::new(self.0) }
         }
         impl<T> Clone for $name<T> { fn clone(&self) -> Self { *self } }
         impl<T> Copy for $name<T> {}
@@ -202,11 +233,19 @@ macro_rules! pointers {
             #[inline(always)]
             fn from_register(value: usize) -> Self { Self::new(value) }
         }
-        impl<T> From<$name<T>> for usize {
-            #[inline(always)]
-            fn from(value: $name<T>) -> usize { value.address() }
-        }
     )* };
+}
+impl<T> From<InOut<T>> for In<T> {
+    #[inline(always)]
+    fn from(both: InOut<T>) -> Self {
+        Self::new(both.address())
+    }
+}
+impl<T> From<InOut<T>> for Out<T> {
+    #[inline(always)]
+    fn from(both: InOut<T>) -> Self {
+        Self::new(both.address())
+    }
 }
 pointers! {
     /// Address of a `T` that the call reads.

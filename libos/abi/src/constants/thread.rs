@@ -24,7 +24,7 @@ flags! {
 
 names! {
     /// sched_setscheduler(2).
-    Policy: i32, "SCHED_" { OTHER = 0, FIFO = 1, RR = 2, BATCH = 3, IDLE = 5, DEADLINE = 6, }
+    Policy: i32, "SCHED_" { OTHER = 0, FIFO = 1, RR = 2, BATCH = 3, IDLE = 5, DEADLINE = 6, EXT = 7, }
     /// membarrier(2).
     MembarrierCommand: i32, "MEMBARRIER_CMD_" {
         QUERY = 0, GLOBAL = 1, GLOBAL_EXPEDITED = 2, REGISTER_GLOBAL_EXPEDITED = 4, PRIVATE_EXPEDITED = 8,

@@ -1,6 +1,6 @@
 use super::*;
 use libos_base::Errno;
-use libos_base::abi::{Timespec, mode::*};
+use libos_base::abi::{DirFd, Timespec, mode::*};
 use libos_base::block::Op;
 use libos_fs::inode::SetAttr;
 
@@ -210,7 +210,7 @@ fn attributes() {
     fs.put("/f", b"");
     let i = fs.inode("/f").unwrap();
     assert_eq!(i.stat().unwrap().mode, S_IFREG | 0o755);
-    let p = fs.p.lookup(AT_FDCWD, b"/f", true).unwrap();
+    let p = fs.p.lookup(DirFd::CWD, b"/f", true).unwrap();
     fs.p.chmod(&p, 0o555).unwrap();
     assert_eq!(fs.p.chown(&p, 7, 7), Err(Errno::EPERM));
     fs.p.chown(&p, 0, 0).unwrap();
@@ -221,11 +221,11 @@ fn attributes() {
     let fs = fs.again();
     let s = fs.inode("/f").unwrap().stat().unwrap();
     assert_eq!((s.mode, s.mtime.sec, s.atime.sec), (S_IFREG | 0o555, 1_000_000_000, 999_993_600));
-    assert_eq!(fs.p.symlink(b"x", AT_FDCWD, b"/l"), Err(Errno::EPERM));
-    let p = fs.p.lookup(AT_FDCWD, b"/f", true).unwrap();
-    assert_eq!(fs.p.link(p, AT_FDCWD, b"/l"), Err(Errno::EPERM));
+    assert_eq!(fs.p.symlink(b"x", DirFd::CWD, b"/l"), Err(Errno::EPERM));
+    let p = fs.p.lookup(DirFd::CWD, b"/f", true).unwrap();
+    assert_eq!(fs.p.link(p, DirFd::CWD, b"/l"), Err(Errno::EPERM));
     fs.put("/g", b"");
-    assert_eq!(fs.p.rename(AT_FDCWD, b"/f", AT_FDCWD, b"/g", RenameFlags::EXCHANGE), Err(Errno::EINVAL));
+    assert_eq!(fs.p.rename(DirFd::CWD, b"/f", DirFd::CWD, b"/g", RenameFlags::EXCHANGE), Err(Errno::EINVAL));
     assert_eq!(fs.open("/a:b", OpenFlags::RDWR | OpenFlags::CREAT).err(), Some(Errno::EINVAL));
     fs.put("/dots...", b"");
     assert_eq!(fs.get("/dots").unwrap(), b"");
@@ -349,7 +349,7 @@ fn the_time_of_a_write_through_a_mapping_reaches_the_disk() {
     let fs = Fs::new(&SHAPES[2]);
     fs.put("/f", b"content");
     let old = Timespec { sec: 1_000_000_000, nsec: 0 };
-    let at = fs.p.lookup(AT_FDCWD, b"/f", true).unwrap();
+    let at = fs.p.lookup(DirFd::CWD, b"/f", true).unwrap();
     fs.p.set_attr(&at, &SetAttr { mtime: Some(old), ..SetAttr::default() }).unwrap();
     drop(at);
     // Nothing waits to be written when the fault comes.

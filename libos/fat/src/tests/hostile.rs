@@ -20,7 +20,7 @@ fn sample(shape: &Shape) -> Vec<u8> {
 
 /// Reads everything below `path`, and tries to change some of it.
 fn use_all(fs: &Fs, path: &str, depth: usize, budget: &mut usize) {
-    let Ok(dir) = fs.p.lookup(AT_FDCWD, path.as_bytes(), true) else { return };
+    let Ok(dir) = fs.p.lookup(DirFd::CWD, path.as_bytes(), true) else { return };
     let mut found = Vec::new();
     let _ = dir.dentry.readdir(0, &mut |e| {
         found.push((e.name.to_vec(), e.kind == libos_base::abi::mode::S_IFDIR));

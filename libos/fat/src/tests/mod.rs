@@ -10,13 +10,12 @@ mod power_cut;
 use crate::{FatInode, Refused, Volume};
 use fatfs::{FatType, FormatVolumeOptions, IoBase, Read, Seek, SeekFrom, Write};
 use libos_base::Result;
-use libos_base::abi::{OpenFlags, RenameFlags};
+use libos_base::abi::{DirFd, OpenFlags, RenameFlags};
 use libos_base::block::{BlockDevice, mem::MemDisk};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_fs::inode::Inode;
 use libos_fs::mount::Mount;
-use libos_fs::process::AT_FDCWD;
 use libos_fs::{Path, Process};
 use std::sync::Arc;
 
@@ -115,7 +114,7 @@ impl Fs {
         Fs::open_image(format(shape))
     }
     pub fn open(&self, path: &str, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
-        self.p.open(AT_FDCWD, path.as_bytes(), flags, 0o644)
+        self.p.open(DirFd::CWD, path.as_bytes(), flags, 0o644)
     }
     pub fn create(&self, path: &str) -> Arc<dyn FileLike> {
         self.open(path, OpenFlags::RDWR | OpenFlags::CREAT).unwrap()
@@ -130,29 +129,29 @@ impl Fs {
         read(&f, 0, n + 10)
     }
     pub fn sync_file(&self, path: &str) -> Result<()> {
-        self.p.lookup(AT_FDCWD, path.as_bytes(), true)?.inode().sync(false)
+        self.p.lookup(DirFd::CWD, path.as_bytes(), true)?.inode().sync(false)
     }
     pub fn mkdir(&self, path: &str) -> Result<()> {
-        self.p.mkdir(AT_FDCWD, path.as_bytes(), 0o755)
+        self.p.mkdir(DirFd::CWD, path.as_bytes(), 0o755)
     }
     pub fn unlink(&self, path: &str) -> Result<()> {
-        self.p.unlink(AT_FDCWD, path.as_bytes(), false)
+        self.p.unlink(DirFd::CWD, path.as_bytes(), false)
     }
     pub fn rmdir(&self, path: &str) -> Result<()> {
-        self.p.unlink(AT_FDCWD, path.as_bytes(), true)
+        self.p.unlink(DirFd::CWD, path.as_bytes(), true)
     }
     pub fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.p.rename(AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), RenameFlags::empty())
+        self.p.rename(DirFd::CWD, from.as_bytes(), DirFd::CWD, to.as_bytes(), RenameFlags::empty())
     }
     pub fn inode(&self, path: &str) -> Result<Arc<dyn Inode>> {
-        Ok(self.p.lookup(AT_FDCWD, path.as_bytes(), true)?.inode().clone())
+        Ok(self.p.lookup(DirFd::CWD, path.as_bytes(), true)?.inode().clone())
     }
     pub fn truncate(&self, path: &str, len: u64) -> Result<()> {
         self.p.truncate(path.as_bytes(), len)
     }
     pub fn list(&self, path: &str) -> Vec<String> {
         let mut names = Vec::new();
-        let dir = self.p.lookup(AT_FDCWD, path.as_bytes(), true).unwrap();
+        let dir = self.p.lookup(DirFd::CWD, path.as_bytes(), true).unwrap();
         dir.dentry
             .readdir(0, &mut |e| {
                 names.push(String::from_utf8(e.name.to_vec()).unwrap());
@@ -179,7 +178,7 @@ impl Fs {
 /// Names in memory hold each other and so the disk; a kernel never lets go of a volume, thousands of tests must.
 impl Drop for Fs {
     fn drop(&mut self) {
-        let Ok(root) = self.p.lookup(AT_FDCWD, b"/", true) else { return };
+        let Ok(root) = self.p.lookup(DirFd::CWD, b"/", true) else { return };
         let mut below = vec![root.dentry];
         while let Some(d) = below.pop() {
             let mut names = Vec::new();

@@ -6,7 +6,7 @@ use crate::inode::{SetAttr, StatFs};
 use crate::permission::{self, Who};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use libos_base::abi::{AtFlags, InotifyMask, Stat, Timespec, mode::*};
+use libos_base::abi::{AtFlags, DirFd, InotifyMask, Stat, Timespec, mode::*};
 use libos_base::{Errno, Result};
 
 /// Attributes, and what only `statx` shows.
@@ -20,7 +20,7 @@ pub struct StatAt {
 
 impl Process {
     /// `newfstatat`.
-    pub fn stat(&self, dirfd: i32, path: &[u8], flags: AtFlags) -> Result<StatAt> {
+    pub fn stat(&self, dirfd: DirFd, path: &[u8], flags: AtFlags) -> Result<StatAt> {
         const KNOWN: AtFlags = AtFlags::SYMLINK_NOFOLLOW
             .union(AtFlags::NO_AUTOMOUNT)
             .union(AtFlags::EMPTY_PATH)
@@ -30,9 +30,12 @@ impl Process {
         if !KNOWN.contains(flags) {
             return Err(Errno::EINVAL);
         }
-        if path.is_empty() && empty && dirfd >= 0 {
-            let f = self.fds.get_any(dirfd)?;
-            let path = self.path_of(dirfd).ok();
+        if path.is_empty()
+            && empty
+            && let Some(fd) = dirfd.fd()
+        {
+            let f = self.fds.get_any(fd)?;
+            let path = self.path_of(fd).ok();
             let mount_root = path.as_ref().is_some_and(is_mount_root);
             return Ok(StatAt { stat: f.stat()?, mount_root, born: path.and_then(|p| p.inode().born()) });
         }
@@ -84,7 +87,7 @@ impl Process {
         Ok(())
     }
     pub fn truncate(&self, path: &[u8], len: u64) -> Result<()> {
-        let p = self.lookup(super::AT_FDCWD, path, true)?;
+        let p = self.lookup(DirFd::CWD, path, true)?;
         if p.inode().kind() == S_IFREG {
             p.mount.check_writable()?;
             permission::check(p.inode(), permission::WRITE)?;
@@ -92,8 +95,8 @@ impl Process {
         crate::openfile::resize(&p, len)
     }
     /// `readlinkat`. An empty path means the descriptor, which must have been opened with O_PATH | O_NOFOLLOW.
-    pub fn readlink(&self, dirfd: i32, path: &[u8]) -> Result<Vec<u8>> {
-        let p = self.lookup_at(dirfd, path, false, dirfd >= 0)?;
+    pub fn readlink(&self, dirfd: DirFd, path: &[u8]) -> Result<Vec<u8>> {
+        let p = self.lookup_at(dirfd, path, false, dirfd.fd().is_some())?;
         if p.inode().kind() != S_IFLNK {
             return Err(if path.is_empty() { Errno::ENOENT } else { Errno::EINVAL });
         }

@@ -12,7 +12,7 @@ use crate::permission;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
-use libos_base::abi::{InotifyMask, RenameFlags, mode::*};
+use libos_base::abi::{DirFd, InotifyMask, RenameFlags, mode::*};
 use libos_base::cred::cap;
 use libos_base::sync::{Mutex, MutexGuard, class};
 use libos_base::{Errno, Result};
@@ -54,7 +54,7 @@ struct Entry {
 
 impl Process {
     /// The directory and name that an operation works on; `here` is the error for `/`, `.` and `..`.
-    fn entry(&self, dirfd: i32, path: &[u8], here: Errno) -> Result<Entry> {
+    fn entry(&self, dirfd: DirFd, path: &[u8], here: Errno) -> Result<Entry> {
         let mut w = self.walk(dirfd, path)?;
         match w.go_to_last()? {
             Last::Here => Err(here),
@@ -63,7 +63,7 @@ impl Process {
     }
 
     /// Makes an object of any kind. EEXIST, also for a dangling link.
-    pub fn make_node(&self, dirfd: i32, path: &[u8], new: New<'_>) -> Result<Arc<dyn Inode>> {
+    pub fn make_node(&self, dirfd: DirFd, path: &[u8], new: New<'_>) -> Result<Arc<dyn Inode>> {
         let e = self.entry(dirfd, path, Errno::EEXIST)?;
         let mut names = e.dir.dentry.children()?;
         match e.dir.dentry.lookup_in(&mut names, &e.name) {
@@ -77,12 +77,12 @@ impl Process {
         Ok(add(&e.dir, &mut names, &e.name, new)?.inode.clone())
     }
     /// `mkdirat`.
-    pub fn mkdir(&self, dirfd: i32, path: &[u8], mode: u32) -> Result<()> {
+    pub fn mkdir(&self, dirfd: DirFd, path: &[u8], mode: u32) -> Result<()> {
         let mode = S_IFDIR | mode & 0o1777 & !self.umask();
         self.make_node(dirfd, path, New { mode, rdev: 0, target: &[] }).map(|_| ())
     }
     /// `mknodat`.
-    pub fn mknod(&self, dirfd: i32, path: &[u8], mode: u32, rdev: u64) -> Result<()> {
+    pub fn mknod(&self, dirfd: DirFd, path: &[u8], mode: u32, rdev: u64) -> Result<()> {
         let kind = match mode & S_IFMT {
             0 => S_IFREG,
             S_IFDIR => return Err(Errno::EPERM),
@@ -93,7 +93,7 @@ impl Process {
         self.make_node(dirfd, path, New { mode, rdev, target: &[] }).map(|_| ())
     }
     /// `symlinkat`.
-    pub fn symlink(&self, target: &[u8], dirfd: i32, path: &[u8]) -> Result<()> {
+    pub fn symlink(&self, target: &[u8], dirfd: DirFd, path: &[u8]) -> Result<()> {
         if target.is_empty() {
             return Err(Errno::ENOENT);
         }
@@ -101,7 +101,7 @@ impl Process {
     }
 
     /// `linkat`: another name for `from`.
-    pub fn link(&self, from: Path, dirfd: i32, path: &[u8]) -> Result<()> {
+    pub fn link(&self, from: Path, dirfd: DirFd, path: &[u8]) -> Result<()> {
         let e = self.entry(dirfd, path, Errno::EEXIST)?;
         let mut names = e.dir.dentry.children()?;
         match e.dir.dentry.lookup_in(&mut names, &e.name) {
@@ -133,10 +133,10 @@ impl Process {
     }
 
     /// `unlinkat`; `dir`: AT_REMOVEDIR.
-    pub fn unlink(&self, dirfd: i32, path: &[u8], dir: bool) -> Result<()> {
+    pub fn unlink(&self, dirfd: DirFd, path: &[u8], dir: bool) -> Result<()> {
         if dir { self.rmdir(dirfd, path) } else { self.unlink_file(dirfd, path) }
     }
-    fn unlink_file(&self, dirfd: i32, path: &[u8]) -> Result<()> {
+    fn unlink_file(&self, dirfd: DirFd, path: &[u8]) -> Result<()> {
         let e = self.entry(dirfd, path, Errno::EISDIR)?;
         let mut names = e.dir.dentry.children()?;
         let d = e.dir.dentry.lookup_in(&mut names, &e.name)?;
@@ -156,7 +156,7 @@ impl Process {
         notify::entry(&e.dir, &e.name, &d.inode, InotifyMask::DELETE, 0);
         Ok(())
     }
-    fn rmdir(&self, dirfd: i32, path: &[u8]) -> Result<()> {
+    fn rmdir(&self, dirfd: DirFd, path: &[u8]) -> Result<()> {
         let mut w = self.walk(dirfd, path)?;
         let Last::Name(r) = w.go_to_last()? else {
             return Err(match path.iter().rposition(|&c| c != b'/') {
@@ -189,7 +189,7 @@ impl Process {
     }
 
     /// `renameat2`.
-    pub fn rename(&self, from_fd: i32, from: &[u8], to_fd: i32, to: &[u8], flags: RenameFlags) -> Result<()> {
+    pub fn rename(&self, from_fd: DirFd, from: &[u8], to_fd: DirFd, to: &[u8], flags: RenameFlags) -> Result<()> {
         if !matches!(flags, RenameFlags::NOREPLACE | RenameFlags::EXCHANGE) && !flags.is_empty() {
             return Err(Errno::EINVAL);
         }

@@ -1,14 +1,14 @@
 //! `open` and its relatives.
 
+use super::Process;
 use super::walk::Last;
-use super::{AT_FDCWD, Process};
 use crate::dentry::{self, Dentry, Path};
 use crate::inode::New;
 use crate::notify;
 use crate::openfile::OpenFile;
 use crate::permission;
 use alloc::sync::Arc;
-use libos_base::abi::{InotifyMask, OpenFlags, ResolveFlags, mode::*};
+use libos_base::abi::{DirFd, Fd, InotifyMask, OpenFlags, ResolveFlags, mode::*};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result};
 
@@ -17,13 +17,13 @@ const TMPFILE_BIT: u32 = OpenFlags::TMPFILE.bits() & !OpenFlags::DIRECTORY.bits(
 
 impl Process {
     /// `openat`: the new description, without a descriptor.
-    pub fn open(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
+    pub fn open(&self, dirfd: DirFd, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
         self.open_by(dirfd, path, flags, mode, ResolveFlags::empty())
     }
     /// `openat2`: under these rules.
     fn open_by(
         &self,
-        dirfd: i32,
+        dirfd: DirFd,
         path: &[u8],
         flags: OpenFlags,
         mode: u32,
@@ -158,11 +158,18 @@ impl Process {
     }
 
     /// Opens and gives it a descriptor. The descriptor is taken first: at the limit nothing is created.
-    pub fn open_fd(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32) -> Result<i32> {
+    pub fn open_fd(&self, dirfd: DirFd, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Fd> {
         self.open_fd_by(dirfd, path, flags, mode, ResolveFlags::empty())
     }
     /// The same under these rules.
-    pub fn open_fd_by(&self, dirfd: i32, path: &[u8], flags: OpenFlags, mode: u32, rules: ResolveFlags) -> Result<i32> {
+    pub fn open_fd_by(
+        &self,
+        dirfd: DirFd,
+        path: &[u8],
+        flags: OpenFlags,
+        mode: u32,
+        rules: ResolveFlags,
+    ) -> Result<Fd> {
         let fd = self.fds.reserve()?;
         let file = self.open_by(dirfd, path, flags, mode, rules)?;
         Ok(fd.install(file, flags.contains(OpenFlags::CLOEXEC)))
@@ -180,14 +187,14 @@ impl Process {
     /// Makes or replaces a file with this content: for what boot makes of its own.
     pub fn write_file(&self, path: &[u8], content: &[u8]) -> Result<()> {
         let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC;
-        let f = self.open(AT_FDCWD, path, flags, 0o644)?;
+        let f = self.open(DirFd::CWD, path, flags, 0o644)?;
         let n = f.write(&mut libos_base::io::Source::kernel(content))?;
         if n == content.len() { Ok(()) } else { Err(Errno::ENOSPC) }
     }
 
     /// The whole content of a file, for kernel parts that read one.
     pub fn read_file(&self, path: &[u8]) -> Result<alloc::vec::Vec<u8>> {
-        let f = self.open(AT_FDCWD, path, OpenFlags::empty(), 0)?;
+        let f = self.open(DirFd::CWD, path, OpenFlags::empty(), 0)?;
         let mut out = alloc::vec::Vec::new();
         loop {
             let mut buf = [0; 512];
@@ -203,14 +210,14 @@ impl Process {
     /// Makes a socket node at `path` and binds `socket` to it. EADDRINUSE: the name exists.
     pub fn bind_socket(&self, path: &[u8], socket: Arc<dyn core::any::Any + Send + Sync>) -> Result<()> {
         let made = self
-            .make_node(AT_FDCWD, path, New { mode: S_IFSOCK | 0o777 & !self.umask(), rdev: 0, target: &[] })
+            .make_node(DirFd::CWD, path, New { mode: S_IFSOCK | 0o777 & !self.umask(), rdev: 0, target: &[] })
             .map_err(|e| if e == Errno::EEXIST { Errno::EADDRINUSE } else { e })?;
         made.downcast::<crate::ramfs::RamInode>().ok_or(Errno::EPERM)?.set_socket(socket);
         Ok(())
     }
     /// The socket bound to the node at `path`. ECONNREFUSED: not a socket, or nobody is bound.
     pub fn bound_socket(&self, path: &[u8]) -> Result<Arc<dyn core::any::Any + Send + Sync>> {
-        let at = self.lookup(AT_FDCWD, path, true)?;
+        let at = self.lookup(DirFd::CWD, path, true)?;
         permission::check(at.inode(), permission::WRITE)?;
         at.inode().downcast::<crate::ramfs::RamInode>().and_then(|n| n.socket()).ok_or(Errno::ECONNREFUSED)
     }

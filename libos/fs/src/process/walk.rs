@@ -1,7 +1,7 @@
 //! From a path to a place: components, `..`, symbolic links, mounts, trailing slashes
 //! (POSIX.1-2017 4.13 Pathname Resolution; path_resolution(7)).
 
-use super::{AT_FDCWD, Process};
+use super::Process;
 use crate::dentry::{Dentry, Path};
 use crate::inode::Follow;
 use crate::permission::{self, Who};
@@ -9,7 +9,7 @@ use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use libos_base::abi::{ResolveFlags, mode::S_IFLNK};
+use libos_base::abi::{DirFd, ResolveFlags, mode::S_IFLNK};
 use libos_base::user::PATH_MAX;
 use libos_base::{Errno, Result};
 
@@ -45,11 +45,11 @@ const APART: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::IN_ROOT);
 
 impl Process {
     /// Starts a walk. ENOENT for the empty path.
-    pub fn walk<'a>(&self, dirfd: i32, path: &'a [u8]) -> Result<Walk<'a>> {
+    pub fn walk<'a>(&self, dirfd: DirFd, path: &'a [u8]) -> Result<Walk<'a>> {
         self.walk_by(dirfd, path, ResolveFlags::empty())
     }
     /// The same under these rules.
-    pub fn walk_by<'a>(&self, dirfd: i32, path: &'a [u8], rules: ResolveFlags) -> Result<Walk<'a>> {
+    pub fn walk_by<'a>(&self, dirfd: DirFd, path: &'a [u8], rules: ResolveFlags) -> Result<Walk<'a>> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
@@ -61,32 +61,34 @@ impl Process {
         let at = match path[0] {
             b'/' if rules.contains(ResolveFlags::BENEATH) => return Err(Errno::EXDEV),
             b'/' if !apart => p.root.clone(),
-            _ if dirfd == AT_FDCWD => p.cwd,
-            _ => {
-                let at = self.path_of(dirfd)?;
-                if !at.inode().is_dir() {
-                    return Err(Errno::ENOTDIR);
+            _ => match dirfd.fd() {
+                None => p.cwd,
+                Some(fd) => {
+                    let at = self.path_of(fd)?;
+                    if !at.inode().is_dir() {
+                        return Err(Errno::ENOTDIR);
+                    }
+                    at
                 }
-                at
-            }
+            },
         };
         let root = if apart { at.clone() } else { p.root };
         Ok(Walk { at, root, text: Cow::Borrowed(path), pos: 0, links: 0, slash: false, rules })
     }
     /// What a path names; `follow`: also through a symbolic link at its end.
-    pub fn lookup(&self, dirfd: i32, path: &[u8], follow: bool) -> Result<Path> {
+    pub fn lookup(&self, dirfd: DirFd, path: &[u8], follow: bool) -> Result<Path> {
         self.walk(dirfd, path)?.resolve(follow)
     }
     /// As `lookup`; an empty path means the descriptor itself when `empty` (AT_EMPTY_PATH).
-    pub fn lookup_at(&self, dirfd: i32, path: &[u8], follow: bool, empty: bool) -> Result<Path> {
+    pub fn lookup_at(&self, dirfd: DirFd, path: &[u8], follow: bool, empty: bool) -> Result<Path> {
         self.lookup_by(dirfd, path, follow, empty, ResolveFlags::empty())
     }
     /// The same under these rules.
-    pub fn lookup_by(&self, dirfd: i32, path: &[u8], follow: bool, empty: bool, rules: ResolveFlags) -> Result<Path> {
+    pub fn lookup_by(&self, dirfd: DirFd, path: &[u8], follow: bool, empty: bool, rules: ResolveFlags) -> Result<Path> {
         if !path.is_empty() || !empty {
             return self.walk_by(dirfd, path, rules)?.resolve(follow);
         }
-        if dirfd == AT_FDCWD { self.cwd() } else { self.path_of(dirfd) }
+        dirfd.fd().map_or_else(|| self.cwd(), |fd| self.path_of(fd))
     }
 }
 

@@ -9,12 +9,12 @@ use crate::process::process;
 use crate::root;
 use crate::util::try_arc;
 use alloc::sync::Arc;
-use libos_base::abi::{OpenFlags, Stat, mode::*};
+use libos_base::abi::{Fd, OpenFlags, Stat, mode::*};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result};
 
-/// The object behind descriptor `n`.
-pub fn follow(n: i32) -> Result<Path> {
+/// The object behind a descriptor.
+pub fn follow(n: Fd) -> Result<Path> {
     let file = process().fds.get_any(n).map_err(|_| Errno::ENOENT)?;
     if let Some(path) = place(&*file) {
         return Ok(path.clone());

@@ -18,7 +18,7 @@ use crate::time;
 use crate::util::{Text, parse_u64, try_arc};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use libos_base::abi::{OpenFlags, Stat, Timespec, mode::*};
+use libos_base::abi::{Fd, OpenFlags, Stat, Timespec, mode::*};
 use libos_base::cred;
 use libos_base::file::FileLike;
 use libos_base::sync::Once;
@@ -49,7 +49,7 @@ pub(crate) enum Node {
     Root,
     /// Descriptors.
     Fds,
-    Fd(i32),
+    Fd(Fd),
     /// Threads.
     Tasks,
 }
@@ -106,7 +106,7 @@ impl ProcInode {
     fn numbers(&self, from: u64) -> Option<u64> {
         match self.node {
             Node::Root => Some(u64::from(kernel_info::PID)).filter(|&p| p >= from),
-            Node::Fds => process().fds.next(from as usize).map(|fd| fd as u64),
+            Node::Fds => process().fds.next(from as usize).map(|fd| fd.0 as u64),
             Node::Tasks => kernel_info::threads().iter().map(|t| u64::from(t.tid)).filter(|&t| t >= from).min(),
             _ => None,
         }
@@ -115,7 +115,7 @@ impl ProcInode {
         match self.node {
             Node::Root => Node::Dir(tree::PROCESS),
             Node::Tasks => Node::Dir(tree::TASK),
-            _ => Node::Fd(n as i32),
+            _ => Node::Fd(Fd(n as i32)),
         }
     }
     /// A process's files are its user's, unless it gave rights up and with them, as on Linux, who may look at it

@@ -72,7 +72,7 @@ pub(super) fn status(of: &ThreadInfo) -> Vec<u8> {
     let octal = [b'0', b'0' + (mask >> 6) as u8, b'0' + (mask >> 3 & 7) as u8, b'0' + (mask & 7) as u8];
     let mut fds = 0;
     while let Some(fd) = process().fds.next(fds) {
-        fds = fd as usize + 1;
+        fds = fd.0 as usize + 1;
     }
     let state = match of.state {
         b'R' => "R (running)",

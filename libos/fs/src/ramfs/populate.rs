@@ -4,9 +4,10 @@ use super::RamInode;
 use crate::dentry::Path;
 use crate::device::makedev;
 use crate::inode::{New, SetAttr};
-use crate::process::{AT_FDCWD, Process};
+use crate::process::Process;
 use crate::root::or_exists;
 use alloc::vec::Vec;
+use libos_base::abi::DirFd;
 use libos_base::abi::mode::*;
 use libos_base::{Errno, Result, warn};
 use unibody_proto::cpio::{Entry, entries};
@@ -31,7 +32,7 @@ pub fn unpack(p: &Process, archive: &'static [u8]) -> Result<()> {
     }
     // Last: whatever is put into a directory changes its time.
     for e in entries(archive).flatten().filter(|e| e.mode & S_IFMT == S_IFDIR && !is_private(e)) {
-        if let Ok(at) = p.lookup(AT_FDCWD, &name_of(&e)?, true) {
+        if let Ok(at) = p.lookup(DirFd::CWD, &name_of(&e)?, true) {
             set_meta(&at, &e)?;
         }
     }
@@ -62,7 +63,7 @@ fn add(p: &Process, e: &Entry<'static>, links: &mut Links) -> Result<()> {
     }
     if let Some(end) = name.iter().rposition(|&c| c == b'/')
         && end > 0
-        && p.lookup(AT_FDCWD, &name[..end], true).is_err()
+        && p.lookup(DirFd::CWD, &name[..end], true).is_err()
     {
         make_dirs(p, &name[..end])?;
     }
@@ -70,19 +71,19 @@ fn add(p: &Process, e: &Entry<'static>, links: &mut Links) -> Result<()> {
     let key = (e.archive, e.dev, e.ino);
     let known = links.binary_search_by(|(k, _)| k.cmp(&key));
     if linked && let Ok(at) = known {
-        let first = p.lookup(AT_FDCWD, &links[at].1, false)?;
-        let _ = p.unlink(AT_FDCWD, &name, false);
-        p.link(first.clone(), AT_FDCWD, &name)?;
+        let first = p.lookup(DirFd::CWD, &links[at].1, false)?;
+        let _ = p.unlink(DirFd::CWD, &name, false);
+        p.link(first.clone(), DirFd::CWD, &name)?;
         return set_meta(&first, e);
     }
     let rdev = makedev(u64::from(e.rdev.0), u64::from(e.rdev.1));
     let target = if kind == S_IFLNK { e.data } else { &[] };
     let new = New { mode: e.mode, rdev, target };
-    if p.make_node(AT_FDCWD, &name, new).is_err_and(|e| e == Errno::EEXIST) {
-        p.unlink(AT_FDCWD, &name, false)?;
-        p.make_node(AT_FDCWD, &name, new)?;
+    if p.make_node(DirFd::CWD, &name, new).is_err_and(|e| e == Errno::EEXIST) {
+        p.unlink(DirFd::CWD, &name, false)?;
+        p.make_node(DirFd::CWD, &name, new)?;
     }
-    let at = p.lookup(AT_FDCWD, &name, false)?;
+    let at = p.lookup(DirFd::CWD, &name, false)?;
     if let (true, Err(place)) = (linked, known) {
         links.try_reserve(1)?;
         links.insert(place, (key, name));
@@ -106,7 +107,7 @@ pub fn make_dirs(p: &Process, path: &[u8]) -> Result<()> {
     let ends = path.iter().enumerate().skip(1).filter(|(_, c)| **c == b'/').map(|(i, _)| i);
     for end in ends.chain([path.len()]) {
         if end > 1 {
-            or_exists(p.mkdir(AT_FDCWD, &path[..end], 0o755))?;
+            or_exists(p.mkdir(DirFd::CWD, &path[..end], 0o755))?;
         }
     }
     Ok(())

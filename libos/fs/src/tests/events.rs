@@ -5,7 +5,7 @@ use crate::epoll::Epoll;
 use crate::eventfd::EventFd;
 use crate::pipe::pipe;
 use crate::poll::{PollFd, Sets};
-use libos_base::abi::{EpollEvent, EpollFlags, EpollOperation, EventfdFlags};
+use libos_base::abi::{DirFd, EpollEvent, EpollFlags, EpollOperation, EventfdFlags};
 use libos_base::thread::FOREVER;
 use libos_base::time::after;
 use std::thread;
@@ -241,17 +241,17 @@ fn poll_reports_and_waits() {
     let (r, w) = pipe(false).unwrap();
     let (r, w) = (p.fds.add(r, false).unwrap(), p.fds.add(w, false).unwrap());
     let fd = |fd, events| PollFd { fd, events, revents: 0xff };
-    let mut fds = [fd(r, 1), fd(w, 4), fd(-1, 1), fd(99, 1)];
+    let mut fds = [fd(r.0, 1), fd(w.0, 4), fd(-1, 1), fd(99, 1)];
     assert_eq!(crate::poll::poll(&p, &mut fds, 0), Ok(2));
     assert_eq!(fds.map(|f| f.revents), [0, 4, 0, 0x20]);
-    assert_eq!(crate::poll::poll(&p, &mut [fd(r, 1)], after(20_000_000)), Ok(0));
+    assert_eq!(crate::poll::poll(&p, &mut [fd(r.0, 1)], after(20_000_000)), Ok(0));
     let p2 = p.clone();
-    let t = thread::spawn(move || crate::poll::poll(&p2, &mut [fd(r, 1)], FOREVER));
+    let t = thread::spawn(move || crate::poll::poll(&p2, &mut [fd(r.0, 1)], FOREVER));
     thread::sleep(Duration::from_millis(20));
     write(&p.fds.get(w).unwrap(), b"x").unwrap();
     assert_eq!(t.join().unwrap(), Ok(1));
-    let file = p.open_fd(AT_FDCWD, b"/etc/passwd", RD, 0).unwrap();
-    let mut fds = [fd(file, 5)];
+    let file = p.open_fd(DirFd::CWD, b"/etc/passwd", RD, 0).unwrap();
+    let mut fds = [fd(file.0, 5)];
     assert_eq!(crate::poll::poll(&p, &mut fds, FOREVER), Ok(1));
     assert_eq!(fds[0].revents, 5);
 }
@@ -262,13 +262,13 @@ fn select_keeps_what_is_ready() {
     let (r, w) = pipe(false).unwrap();
     let (r, w) = (p.fds.add(r, false).unwrap(), p.fds.add(w, false).unwrap());
     let bits = |fds: &[i32]| Some(vec![fds.iter().fold(0u64, |m, fd| m | 1 << fd)]);
-    let mut s = Sets { read: bits(&[r]), write: bits(&[w]), except: bits(&[r, w]) };
+    let mut s = Sets { read: bits(&[r.0]), write: bits(&[w.0]), except: bits(&[r.0, w.0]) };
     assert_eq!(crate::poll::select(&p, 3, &mut s, 0), Ok(1));
-    assert_eq!((s.read, s.write, s.except), (bits(&[]), bits(&[w]), bits(&[])));
+    assert_eq!((s.read, s.write, s.except), (bits(&[]), bits(&[w.0]), bits(&[])));
     p.fds.close(w).unwrap();
-    let mut s = Sets { read: bits(&[r]), write: None, except: None };
+    let mut s = Sets { read: bits(&[r.0]), write: None, except: None };
     // End of file is readable.
-    assert_eq!(crate::poll::select(&p, r as usize + 1, &mut s, FOREVER), Ok(1));
-    let mut s = Sets { read: bits(&[r, 9]), write: None, except: None };
+    assert_eq!(crate::poll::select(&p, r.0 as usize + 1, &mut s, FOREVER), Ok(1));
+    let mut s = Sets { read: bits(&[r.0, 9]), write: None, except: None };
     assert_eq!(crate::poll::select(&p, 10, &mut s, 0), Err(Errno::EBADF));
 }

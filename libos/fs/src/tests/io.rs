@@ -4,7 +4,7 @@ use super::*;
 use crate::openfile::{OpenFile, place, resize};
 use crate::permission::Who;
 use crate::transfer::{self, Place};
-use libos_base::abi::{FallocateMode, Whence};
+use libos_base::abi::{DirFd, FallocateMode, Whence};
 use libos_base::layout::PAGE_SIZE;
 
 #[test]
@@ -87,9 +87,9 @@ fn a_full_file_system_is_enospc_and_recovers() {
     drop(f);
     assert_eq!(free_pages(&fs), 16);
     put(&p, "/g", "fits");
-    let made = (0..).take_while(|i| p.mkdir(AT_FDCWD, format!("/{i}").as_bytes(), 0o755).is_ok()).count();
+    let made = (0..).take_while(|i| p.mkdir(DirFd::CWD, format!("/{i}").as_bytes(), 0o755).is_ok()).count();
     assert_eq!(made, 1024 - 2);
-    assert_eq!(err(p.mkdir(AT_FDCWD, b"/one-more", 0o755)), Errno::ENOSPC);
+    assert_eq!(err(p.mkdir(DirFd::CWD, b"/one-more", 0o755)), Errno::ENOSPC);
     assert_eq!(get(&p, "/g").unwrap(), "fits");
 }
 
@@ -223,9 +223,9 @@ fn devices() {
     assert_eq!(err(open(&p, "/dev/tty", RW)), Errno::ENXIO);
     assert_eq!(dev("null").stat().unwrap().rdev, 0x103);
     assert_eq!(dev("null").stat().unwrap().mode, 0o020666);
-    p.mknod(AT_FDCWD, b"/tmp/mine", 0o020600, 0x105).unwrap();
+    p.mknod(DirFd::CWD, b"/tmp/mine", 0o020600, 0x105).unwrap();
     assert_eq!(read(&open(&p, "/tmp/mine", RD).unwrap(), 2).unwrap(), [0; 2]);
-    p.mknod(AT_FDCWD, b"/tmp/sock", 0o140600, 0).unwrap();
+    p.mknod(DirFd::CWD, b"/tmp/sock", 0o140600, 0).unwrap();
     assert_eq!(err(open(&p, "/tmp/sock", RW)), Errno::ENXIO);
 }
 
@@ -233,7 +233,7 @@ fn devices() {
 fn attributes() {
     let p = process();
     put(&p, "/f", "x");
-    let at = p.lookup(AT_FDCWD, b"/f", true).unwrap();
+    let at = p.lookup(DirFd::CWD, b"/f", true).unwrap();
     p.chmod(&at, 0o6755).unwrap();
     p.chown(&at, 5, u32::MAX).unwrap();
     let s = stat(&p, "/f").unwrap();
@@ -255,7 +255,7 @@ fn attributes() {
     get(&p, "/f").unwrap();
     assert_ne!(stat(&p, "/f").unwrap().atime, t1);
     symlink(&p, "f", "/l");
-    let link = p.lookup(AT_FDCWD, b"/l", false).unwrap();
+    let link = p.lookup(DirFd::CWD, b"/l", false).unwrap();
     assert_eq!(err(p.chmod(&link, 0)), Errno::EOPNOTSUPP);
     let s = p.statfs(&at);
     assert_eq!((s.kind, s.bsize, s.namelen), (crate::ramfs::TMPFS_MAGIC, 4096, 255));

@@ -10,10 +10,10 @@ mod tty;
 mod walk;
 
 use crate::inode::FileSystem;
-use crate::process::{AT_FDCWD, Process};
+use crate::process::Process;
 use crate::ramfs::RamFs;
 use crate::{Path, inode, mount, root};
-use libos_base::abi::{AtFlags, OpenFlags, RenameFlags, Stat, mode::S_IFDIR};
+use libos_base::abi::{AtFlags, DirFd, OpenFlags, RenameFlags, Stat, mode::S_IFDIR};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::{Errno, Result};
@@ -46,10 +46,10 @@ fn create() -> OpenFlags {
     OpenFlags::RDWR | OpenFlags::CREAT
 }
 fn open(p: &Process, path: &str, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
-    p.open(AT_FDCWD, path.as_bytes(), flags, 0o666)
+    p.open(DirFd::CWD, path.as_bytes(), flags, 0o666)
 }
 fn mkdir(p: &Process, path: &str) {
-    p.mkdir(AT_FDCWD, path.as_bytes(), 0o777).unwrap();
+    p.mkdir(DirFd::CWD, path.as_bytes(), 0o777).unwrap();
 }
 fn put(p: &Process, path: &str, text: &str) {
     p.write_file(path.as_bytes(), text.as_bytes()).unwrap();
@@ -58,19 +58,19 @@ fn get(p: &Process, path: &str) -> Result<String> {
     p.read_file(path.as_bytes()).map(|b| String::from_utf8(b).unwrap())
 }
 fn stat(p: &Process, path: &str) -> Result<Stat> {
-    p.stat(AT_FDCWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).map(|s| s.stat)
+    p.stat(DirFd::CWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).map(|s| s.stat)
 }
 fn symlink(p: &Process, target: &str, path: &str) {
-    p.symlink(target.as_bytes(), AT_FDCWD, path.as_bytes()).unwrap();
+    p.symlink(target.as_bytes(), DirFd::CWD, path.as_bytes()).unwrap();
 }
 fn rename(p: &Process, from: &str, to: &str, flags: RenameFlags) -> Result<()> {
-    p.rename(AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), flags)
+    p.rename(DirFd::CWD, from.as_bytes(), DirFd::CWD, to.as_bytes(), flags)
 }
 fn unlink(p: &Process, path: &str) -> Result<()> {
-    p.unlink(AT_FDCWD, path.as_bytes(), false)
+    p.unlink(DirFd::CWD, path.as_bytes(), false)
 }
 fn rmdir(p: &Process, path: &str) -> Result<()> {
-    p.unlink(AT_FDCWD, path.as_bytes(), true)
+    p.unlink(DirFd::CWD, path.as_bytes(), true)
 }
 fn read(f: &Arc<dyn FileLike>, n: usize) -> Result<Vec<u8>> {
     let mut buf = vec![0; n];

@@ -1,19 +1,20 @@
 //! mkdir, link, unlink, rename, getdents.
 
 use super::*;
+use libos_base::abi::DirFd;
 
 #[test]
 fn links_count() {
     let p = process();
     put(&p, "/f", "shared");
-    let from = p.lookup(AT_FDCWD, b"/f", false).unwrap();
-    p.link(from.clone(), AT_FDCWD, b"/g").unwrap();
+    let from = p.lookup(DirFd::CWD, b"/f", false).unwrap();
+    p.link(from.clone(), DirFd::CWD, b"/g").unwrap();
     assert_eq!((stat(&p, "/g").unwrap().ino, stat(&p, "/g").unwrap().nlink), (stat(&p, "/f").unwrap().ino, 2));
-    assert_eq!(err(p.link(from, AT_FDCWD, b"/g")), Errno::EEXIST);
+    assert_eq!(err(p.link(from, DirFd::CWD, b"/g")), Errno::EEXIST);
     unlink(&p, "/f").unwrap();
     assert_eq!(get(&p, "/g").unwrap(), "shared");
-    let dir = p.lookup(AT_FDCWD, b"/etc", false).unwrap();
-    assert_eq!(err(p.link(dir, AT_FDCWD, b"/h")), Errno::EPERM);
+    let dir = p.lookup(DirFd::CWD, b"/etc", false).unwrap();
+    assert_eq!(err(p.link(dir, DirFd::CWD, b"/h")), Errno::EPERM);
     let n = |path: &str| stat(&p, path).unwrap().nlink;
     let before = n("/tmp");
     mkdir(&p, "/tmp/sub");
@@ -50,10 +51,10 @@ fn errors_of_unlink_and_rmdir() {
     assert_eq!(err(rmdir(&p, "/d/.")), Errno::EINVAL);
     assert_eq!(err(rmdir(&p, "/d/..")), Errno::ENOTEMPTY);
     assert_eq!(err(rmdir(&p, "/")), Errno::EBUSY);
-    assert_eq!(err(p.mkdir(AT_FDCWD, b"/d", 0)), Errno::EEXIST);
-    assert_eq!(err(p.mkdir(AT_FDCWD, b"/", 0)), Errno::EEXIST);
-    p.mkdir(AT_FDCWD, b"/slash/", 0o700).unwrap();
-    assert_eq!(err(p.mknod(AT_FDCWD, b"/x/", 0o600, 0)), Errno::ENOENT);
+    assert_eq!(err(p.mkdir(DirFd::CWD, b"/d", 0)), Errno::EEXIST);
+    assert_eq!(err(p.mkdir(DirFd::CWD, b"/", 0)), Errno::EEXIST);
+    p.mkdir(DirFd::CWD, b"/slash/", 0o700).unwrap();
+    assert_eq!(err(p.mknod(DirFd::CWD, b"/x/", 0o600, 0)), Errno::ENOENT);
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn rename_of_files() {
     assert_eq!(err(rename(&p, "/b", "/new/", NONE)), Errno::ENOTDIR);
     rename(&p, "/b", "/b", NONE).unwrap();
     // Two names of one file: both stay.
-    p.link(p.lookup(AT_FDCWD, b"/b", false).unwrap(), AT_FDCWD, b"/b2").unwrap();
+    p.link(p.lookup(DirFd::CWD, b"/b", false).unwrap(), DirFd::CWD, b"/b2").unwrap();
     rename(&p, "/b", "/b2", NONE).unwrap();
     assert_eq!(stat(&p, "/b").unwrap().nlink, 2);
 }
@@ -165,7 +166,7 @@ fn renames_and_removals_race_without_deadlock() {
                         0 => rename(&p, "/r/a/c", "/r/b/c", NONE),
                         1 => rename(&p, "/r/b/c", "/r/a/c", NONE),
                         2 => rename(&p, "/r/a", "/r/b", RenameFlags::EXCHANGE),
-                        3 => rmdir(&p, "/r/b/c").and_then(|()| p.mkdir(AT_FDCWD, b"/r/a/c", 0o777)),
+                        3 => rmdir(&p, "/r/b/c").and_then(|()| p.mkdir(DirFd::CWD, b"/r/a/c", 0o777)),
                         4 => rename(&p, "/r/b", "/r/a/c/d", NONE),
                         _ => rename(&p, "/r/a/c/d", "/r/b", NONE),
                     };

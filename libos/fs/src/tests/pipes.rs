@@ -5,7 +5,7 @@ use crate::eventfd::EventFd;
 use crate::locks::{self, Lock, Owner};
 use crate::openfile::OpenFile;
 use crate::pipe::{PIPE_BUF, pipe};
-use libos_base::abi::{EventfdFlags, Whence};
+use libos_base::abi::{DirFd, EventfdFlags, Whence};
 use libos_base::poll::Events;
 use std::thread;
 use std::time::Duration;
@@ -96,7 +96,7 @@ fn capacity() {
 #[test]
 fn fifos_wait_for_each_other() {
     let p = Arc::new(process());
-    p.mknod(AT_FDCWD, b"/fifo", 0o010644, 0).unwrap();
+    p.mknod(DirFd::CWD, b"/fifo", 0o010644, 0).unwrap();
     assert_eq!(err(open(&p, "/fifo", OpenFlags::WRONLY | OpenFlags::NONBLOCK)), Errno::ENXIO);
     let early = open(&p, "/fifo", OpenFlags::NONBLOCK).unwrap();
     assert_eq!((read(&early, 1).unwrap(), early.poll(None)), (vec![], Events::empty()));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::console::{OnTerminal, Stream, attach};
+use libos_base::abi::{DirFd, Fd, IoctlArgument};
 use libos_base::poll::{Events, Pollee};
 use std::sync::Mutex;
 
@@ -38,37 +39,37 @@ fn standard_streams_and_proc_self() {
     let p = crate::process();
     let (input, output, errors) = (host("typed"), host(""), host(""));
     attach(p, input, output.clone(), errors, OnTerminal::None).unwrap();
-    assert_eq!(read(&p.fds.readable(0).unwrap(), 100).unwrap(), b"typed");
-    assert_eq!(err(p.fds.readable(1)), Errno::EBADF);
-    assert_eq!(write(&p.fds.writable(1).unwrap(), b"longer than seven").unwrap(), 17);
+    assert_eq!(read(&p.fds.readable(Fd(0)).unwrap(), 100).unwrap(), b"typed");
+    assert_eq!(err(p.fds.readable(Fd(1))), Errno::EBADF);
+    assert_eq!(write(&p.fds.writable(Fd(1)).unwrap(), b"longer than seven").unwrap(), 17);
     let again = open(p, "/dev/stdout", OpenFlags::WRONLY).unwrap();
     write(&again, b", again").unwrap();
     assert_eq!(*output.text.lock().unwrap(), b"longer than seven, again");
-    assert_eq!(p.fds.get(1).unwrap().stat().unwrap().mode & 0o170000, 0o010000);
-    assert_eq!(err(p.fds.get(1).unwrap().ioctl(0x5401, 0)), Errno::ENOTTY);
+    assert_eq!(p.fds.get(Fd(1)).unwrap().stat().unwrap().mode & 0o170000, 0o010000);
+    assert_eq!(err(p.fds.get(Fd(1)).unwrap().ioctl(0x5401, IoctlArgument(0))), Errno::ENOTTY);
     assert_eq!(get(p, "/dev/stdin").unwrap(), "");
 
-    assert_eq!(p.readlink(AT_FDCWD, b"/proc/self").unwrap(), b"1");
-    assert_eq!(p.readlink(AT_FDCWD, b"/dev/fd/1").unwrap(), b"pipe:[2]");
-    let fd = p.open_fd(AT_FDCWD, b"/etc/hosts", RD, 0).unwrap();
-    let link = format!("/proc/self/fd/{fd}");
-    assert_eq!(p.readlink(AT_FDCWD, link.as_bytes()).unwrap(), b"/etc/hosts");
+    assert_eq!(p.readlink(DirFd::CWD, b"/proc/self").unwrap(), b"1");
+    assert_eq!(p.readlink(DirFd::CWD, b"/dev/fd/1").unwrap(), b"pipe:[2]");
+    let fd = p.open_fd(DirFd::CWD, b"/etc/hosts", RD, 0).unwrap();
+    let link = format!("/proc/self/fd/{}", fd.0);
+    assert_eq!(p.readlink(DirFd::CWD, link.as_bytes()).unwrap(), b"/etc/hosts");
     assert_eq!(get(p, &link).unwrap(), get(p, "/etc/hosts").unwrap());
-    assert!(list(p, "/proc/self/fd", 4096).contains(&fd.to_string()));
+    assert!(list(p, "/proc/self/fd", 4096).contains(&fd.0.to_string()));
     p.fds.close(fd).unwrap();
     assert_eq!(err(get(p, &link)), Errno::ENOENT);
     // A file without a name comes back through its descriptor.
     let fd = p.fds.add(p.memfd(b"scratch").unwrap(), false).unwrap();
     write(&p.fds.get(fd).unwrap(), b"kept").unwrap();
-    let link = format!("/proc/self/fd/{fd}");
-    assert_eq!(p.readlink(AT_FDCWD, link.as_bytes()).unwrap(), b"/memfd:scratch (deleted)");
+    let link = format!("/proc/self/fd/{}", fd.0);
+    assert_eq!(p.readlink(DirFd::CWD, link.as_bytes()).unwrap(), b"/memfd:scratch (deleted)");
     assert_eq!(get(p, &link).unwrap(), "kept");
     let (r, w) = crate::pipe::pipe(false).unwrap();
-    let (r, w): (Arc<dyn FileLike>, i32) = (r, p.fds.add(w, false).unwrap());
+    let (r, w): (Arc<dyn FileLike>, i32) = (r, (p.fds.add(w, false).unwrap()).0);
     write(&open(p, &format!("/proc/self/fd/{w}"), OpenFlags::WRONLY).unwrap(), b"reopened").unwrap();
     assert_eq!(read(&r, 99).unwrap(), b"reopened");
     p.chdir(b"/tmp").unwrap();
-    assert_eq!(p.readlink(AT_FDCWD, b"/proc/self/cwd").unwrap(), b"/tmp");
+    assert_eq!(p.readlink(DirFd::CWD, b"/proc/self/cwd").unwrap(), b"/tmp");
     assert!(stat(p, "/proc/self/cwd/../etc/passwd").is_ok());
     assert_eq!(get(p, "/proc/1/comm").unwrap(), "program\n");
     assert!(get(p, "/proc/self/status").unwrap().contains("Umask:\t0022\n"));
@@ -110,7 +111,7 @@ fn defaults_are_there() {
     assert!(get(&p, "/etc/services").unwrap().lines().all(|l| l.split('\t').nth(1).unwrap().contains('/')));
     assert_eq!(stat(&p, "/tmp").unwrap().mode, 0o041777);
     assert_eq!(stat(&p, "/dev/shm").unwrap().mode, 0o041777);
-    assert_eq!(p.readlink(AT_FDCWD, b"/var/run").unwrap(), b"/run");
+    assert_eq!(p.readlink(DirFd::CWD, b"/var/run").unwrap(), b"/run");
 }
 
 #[test]

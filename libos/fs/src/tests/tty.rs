@@ -8,7 +8,7 @@ use crate::tty::file::TtyFile;
 use crate::tty::termios;
 use libos_base::abi::OpenFlags;
 use libos_base::abi::ioctl::TCSETS;
-use libos_base::abi::{InputModes, LocalModes, OutputModes, Termios, cc};
+use libos_base::abi::{InputModes, IoctlArgument, LocalModes, OutputModes, Termios, cc};
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result};
@@ -62,7 +62,7 @@ fn ours(settings: &Termios) -> (Arc<Host>, Arc<Tty>, Arc<dyn FileLike>) {
     });
     let tty = Tty::new(host.clone(), &Terminal::default(), |n| SIGNAL.store(n, Ordering::SeqCst)).unwrap();
     let file = TtyFile::new(tty.clone(), None, OpenFlags::RDWR | OpenFlags::NONBLOCK).unwrap();
-    file.ioctl(TCSETS, settings as *const Termios as usize).unwrap();
+    file.ioctl(TCSETS, IoctlArgument(settings as *const Termios as usize)).unwrap();
     (host, tty, file)
 }
 
@@ -324,9 +324,9 @@ fn lines_and_no_lines() {
     typed(&host, &tty, b"part");
     assert!(!file.poll(None).contains(Events::IN));
     let raw = Termios { lflag: 0, ..termios::NEW };
-    file.ioctl(TCSETS, &raw as *const Termios as usize).unwrap();
+    file.ioctl(TCSETS, IoctlArgument(&raw as *const Termios as usize)).unwrap();
     assert!(file.poll(None).contains(Events::IN));
-    file.ioctl(TCSETS, &termios::NEW as *const Termios as usize).unwrap();
+    file.ioctl(TCSETS, IoctlArgument(&termios::NEW as *const Termios as usize)).unwrap();
     assert_eq!(read(&file, 2).unwrap(), b"pa");
     assert_eq!(read(&file, 10).unwrap(), b"rt");
     // MIN 3: two are not enough.
@@ -338,7 +338,7 @@ fn lines_and_no_lines() {
         },
         ..raw
     };
-    file.ioctl(TCSETS, &three as *const Termios as usize).unwrap();
+    file.ioctl(TCSETS, IoctlArgument(&three as *const Termios as usize)).unwrap();
     typed(&host, &tty, b"12");
     assert_eq!(read(&file, 10), Err(Errno::EAGAIN));
     typed(&host, &tty, b"34");

@@ -1,6 +1,7 @@
 //! Pathname resolution.
 
 use super::*;
+use libos_base::abi::DirFd;
 
 #[test]
 fn dots_slashes_and_missing_things() {
@@ -34,7 +35,7 @@ fn removed_working_directory() {
     rmdir(&p, "/gone").unwrap();
     assert_eq!(err(p.getcwd()), Errno::ENOENT);
     assert_eq!(err(open(&p, "new", create())), Errno::ENOENT);
-    assert_eq!(err(p.mkdir(AT_FDCWD, b"d", 0o777)), Errno::ENOENT);
+    assert_eq!(err(p.mkdir(DirFd::CWD, b"d", 0o777)), Errno::ENOENT);
     p.chdir(b"..").unwrap();
     assert_eq!(p.getcwd().unwrap(), b"/");
 }
@@ -54,11 +55,11 @@ fn symbolic_links() {
     assert_eq!(get(&p, "/d/up").unwrap(), "deep");
     assert_eq!(err(get(&p, "/dangling")), Errno::ENOENT);
     assert_eq!(err(get(&p, "/loop")), Errno::ELOOP);
-    assert_eq!(p.readlink(AT_FDCWD, b"/rel").unwrap(), b"d");
-    assert_eq!(err(p.readlink(AT_FDCWD, b"/d")), Errno::EINVAL);
+    assert_eq!(p.readlink(DirFd::CWD, b"/rel").unwrap(), b"d");
+    assert_eq!(err(p.readlink(DirFd::CWD, b"/d")), Errno::EINVAL);
     assert_eq!(stat(&p, "/rel").unwrap().size, 1);
     // A slash behind a link follows it; behind a link to a file it is an error.
-    assert_eq!(p.stat(AT_FDCWD, b"/rel/", AtFlags::SYMLINK_NOFOLLOW).unwrap().stat.mode & 0o170000, S_IFDIR);
+    assert_eq!(p.stat(DirFd::CWD, b"/rel/", AtFlags::SYMLINK_NOFOLLOW).unwrap().stat.mode & 0o170000, S_IFDIR);
     assert_eq!(err(stat(&p, "/d/abs/")), Errno::ENOTDIR);
     assert_eq!(err(open(&p, "/d/abs", OpenFlags::NOFOLLOW)), Errno::ELOOP);
     assert_eq!(err(open(&p, "/dangling", create() | OpenFlags::EXCL)), Errno::EEXIST);
@@ -92,19 +93,19 @@ fn open_flags() {
     open(&p, "/m", create()).unwrap();
     assert_eq!(stat(&p, "/m").unwrap().mode, 0o100640);
     // Access mode is the descriptor's.
-    let fd = p.open_fd(AT_FDCWD, b"/f", OpenFlags::WRONLY, 0).unwrap();
+    let fd = p.open_fd(DirFd::CWD, b"/f", OpenFlags::WRONLY, 0).unwrap();
     assert_eq!(err(p.fds.readable(fd)), Errno::EBADF);
     p.fds.writable(fd).unwrap();
     // O_PATH: fstat works, nothing else does.
-    let fd = p.open_fd(AT_FDCWD, b"/d", OpenFlags::PATH, 0).unwrap();
+    let fd = p.open_fd(DirFd::CWD, b"/d", OpenFlags::PATH, 0).unwrap();
     assert_eq!(err(p.fds.get(fd)), Errno::EBADF);
     assert_eq!(p.fds.get_any(fd).unwrap().stat().unwrap().mode & 0o170000, S_IFDIR);
     put(&p, "/d/x", "below");
-    let f = p.open(fd, b"x", RD, 0).unwrap();
+    let f = p.open(fd.into(), b"x", RD, 0).unwrap();
     assert_eq!(read(&f, 10).unwrap(), b"below");
-    let file = p.open_fd(AT_FDCWD, b"/f", RD, 0).unwrap();
-    assert_eq!(err(p.open(file, b"x", RD, 0)), Errno::ENOTDIR);
-    assert_eq!(err(p.open(99, b"x", RD, 0)), Errno::EBADF);
+    let file = p.open_fd(DirFd::CWD, b"/f", RD, 0).unwrap();
+    assert_eq!(err(p.open(file.into(), b"x", RD, 0)), Errno::ENOTDIR);
+    assert_eq!(err(p.open(DirFd(99), b"x", RD, 0)), Errno::EBADF);
 }
 
 #[test]
@@ -116,11 +117,11 @@ fn temporary_files() {
     assert_eq!(list(&p, "/tmp", 4096), [".", ".."]);
     assert_eq!(err(open(&p, "/tmp", OpenFlags::TMPFILE)), Errno::EINVAL);
     let fd = p.fds.add(f, false).unwrap();
-    p.link(p.lookup_at(fd, b"", true, true).unwrap(), AT_FDCWD, b"/tmp/named").unwrap();
+    p.link(p.lookup_at(fd.into(), b"", true, true).unwrap(), DirFd::CWD, b"/tmp/named").unwrap();
     assert_eq!(get(&p, "/tmp/named").unwrap(), "unnamed");
     let f = open(&p, "/tmp", RW | OpenFlags::TMPFILE | OpenFlags::EXCL).unwrap();
     let fd = p.fds.add(f, false).unwrap();
-    assert_eq!(err(p.link(p.path_of(fd).unwrap(), AT_FDCWD, b"/tmp/no")), Errno::ENOENT);
+    assert_eq!(err(p.link(p.path_of(fd).unwrap(), DirFd::CWD, b"/tmp/no")), Errno::ENOENT);
 }
 
 #[test]

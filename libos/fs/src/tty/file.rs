@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use libos_base::abi::{LocalModes, cc};
+use libos_base::abi::{IoctlArgument, LocalModes, cc};
 use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
@@ -133,7 +133,7 @@ impl FileLike for TtyFile {
             None => console::node().map_or_else(|| Ok(console::terminal_stat()), |n| n.inode().stat()),
         }
     }
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+    fn ioctl(&self, cmd: u32, arg: IoctlArgument) -> Result<usize> {
         super::ioctl::ioctl(self, cmd, arg)
     }
     fn place(&self) -> Option<&dyn Any> {

@@ -9,26 +9,26 @@ use libos_base::abi::ioctl::{
     FIONREAD, TCFLSH, TCGETS, TCGETS2, TCSBRK, TCSBRKP, TCSETS, TCSETS2, TCSETSF, TCSETSF2, TCSETSW, TCSETSW2, TCXONC,
     TIOCGDEV, TIOCGETD, TIOCGPGRP, TIOCGSID, TIOCOUTQ, TIOCSCTTY, TIOCSETD, TIOCSPGRP, TIOCSTI, TIOCSWINSZ,
 };
-use libos_base::abi::{ControlModes, InputModes, LocalModes, Termios, Termios2, cc};
+use libos_base::abi::{ControlModes, InputModes, IoctlArgument, LocalModes, Termios, Termios2, cc};
 use libos_base::{Errno, Result, user};
 
-pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: usize) -> Result<usize> {
+pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: IoctlArgument) -> Result<usize> {
     let tty = &*file.tty;
-    let number = arg as i32;
+    let number = arg.0 as i32;
     match cmd {
-        TCGETS => user::write(arg, &tty.state.lock().settings)?,
+        TCGETS => user::write(arg.to(), &tty.state.lock().settings)?,
         TCGETS2 => {
             let s = tty.state.lock();
             let all = Termios2 { base: s.settings, ispeed: s.speeds.0, ospeed: s.speeds.1 };
             drop(s);
-            user::write(arg, &all)?;
+            user::write(arg.to(), &all)?;
         }
         TCSETS | TCSETSW | TCSETSF => {
-            let new: Termios = user::read(arg)?;
+            let new: Termios = user::read(arg.to())?;
             tty.change(new, (new.speed(), new.speed()), cmd - TCSETS)?;
         }
         TCSETS2 | TCSETSW2 | TCSETSF2 => {
-            let new: Termios2 = user::read(arg)?;
+            let new: Termios2 = user::read(arg.to())?;
             let other = new.base.cflag & ControlModes::CBAUD.bits() == ControlModes::BOTHER.bits();
             let speeds = if other { (new.ispeed, new.ospeed) } else { (new.base.speed(), new.base.speed()) };
             tty.change(new.base, speeds, cmd - TCSETS2)?;
@@ -65,9 +65,9 @@ pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: usize) -> Result<usize> {
         }
         // One process, one session, one terminal: the program leads the session, and is in the foreground.
         TIOCSCTTY => {}
-        TIOCGPGRP | TIOCGSID => user::write(arg, &(kernel_info::PID as i32))?,
+        TIOCGPGRP | TIOCGSID => user::write(arg.to(), &(kernel_info::PID as i32))?,
         TIOCSPGRP => {
-            let group: i32 = user::read(arg)?;
+            let group: i32 = user::read(arg.to())?;
             if group < 0 {
                 return Err(Errno::EINVAL);
             }
@@ -75,29 +75,29 @@ pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: usize) -> Result<usize> {
                 return Err(Errno::ESRCH);
             }
         }
-        TIOCOUTQ => user::write(arg, &(tty.state.lock().out.pending.len() as i32))?,
+        TIOCOUTQ => user::write(arg.to(), &(tty.state.lock().out.pending.len() as i32))?,
         FIONREAD => {
             let s = tty.state.lock();
             let n = s.line.available(&s.settings) as i32;
             drop(s);
-            user::write(arg, &n)?;
+            user::write(arg.to(), &n)?;
         }
         TIOCSTI => {
-            let byte: u8 = user::read(arg)?;
+            let byte: u8 = user::read(arg.to())?;
             tty.inject(byte);
         }
-        libos_base::abi::ioctl::TIOCGWINSZ => user::write(arg, &console::window())?,
+        libos_base::abi::ioctl::TIOCGWINSZ => user::write(arg.to(), &console::window())?,
         TIOCSWINSZ => {
-            if console::set_window(user::read(arg)?) {
+            if console::set_window(user::read(arg.to())?) {
                 (tty.signal)(SIGWINCH);
             }
         }
-        TIOCGETD => user::write(arg, &0i32)?,
+        TIOCGETD => user::write(arg.to(), &0i32)?,
         // N_TTY is the only discipline.
-        TIOCSETD if user::read::<i32>(arg)? == 0 => {}
+        TIOCSETD if user::read::<i32>(arg.to())? == 0 => {}
         TIOCSETD => return Err(Errno::EINVAL),
         // struct termios has no place for more: /dev/console.
-        TIOCGDEV => user::write(arg, &(makedev(5, 1) as u32))?,
+        TIOCGDEV => user::write(arg.to(), &(makedev(5, 1) as u32))?,
         _ => return Err(Errno::ENOTTY),
     }
     Ok(0)

@@ -15,6 +15,7 @@ use crate::process::Process;
 use crate::util::try_arc;
 use alloc::sync::Arc;
 use file::TtyFile;
+use libos_base::abi::Fd;
 use libos_base::abi::signal::SIGWINCH;
 use libos_base::abi::{InputModes, Termios, cc};
 use libos_base::io::Source;
@@ -60,7 +61,7 @@ pub fn install(process: &Process, stream: Arc<dyn Stream>, told: &Terminal, sign
     let tty = TTY.set(|| tty);
     let opened = process.fds.add(TtyFile::new(tty.clone(), None, libos_base::abi::OpenFlags::RDWR)?, false)?;
     for fd in if told.apart { 0..2 } else { 0..3 } {
-        process.fds.dup_to(opened, fd, false)?;
+        process.fds.dup_to(opened, Fd(fd), false)?;
     }
     process.fds.close(opened)?;
     console::DISCIPLINE.provide(&console::Discipline {

@@ -10,7 +10,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
-use libos_base::abi::{Ucred, af, ioctl, so, sock, sol};
+use libos_base::abi::{IoctlArgument, Ucred, af, ioctl, so, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result, user};
@@ -437,14 +437,14 @@ impl Ops for UnixSocket {
         Some(Ok(words(&[v as u32])))
     }
 
-    fn ioctl(&self, cmd: u32, arg: usize) -> Result<usize> {
+    fn ioctl(&self, cmd: u32, arg: IoctlArgument) -> Result<usize> {
         let n = match cmd {
             ioctl::FIONREAD => self.core.unread()?,
             ioctl::TIOCOUTQ => self.core.untaken(),
             // Programs ask any socket about interfaces.
             _ => return crate::ifreq::ioctl(self.host.net().ok_or(Errno::ENOTTY)?, cmd, arg),
         };
-        user::write(arg, &(n as i32)).map(|()| 0)
+        user::write(arg.to(), &(n as i32)).map(|()| 0)
     }
 
     fn events(&self) -> Events {

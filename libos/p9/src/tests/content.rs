@@ -1,6 +1,7 @@
 //! Content: the cache, the host's changes, errors.
 
 use super::*;
+use libos_base::abi::DirFd;
 use libos_base::layout::PAGE_SIZE;
 use std::os::unix::fs::FileExt;
 
@@ -208,8 +209,8 @@ fn dirty_pages_of_a_mapping_outlive_the_descriptor() {
     let f = g.open("/f", RW).unwrap();
     f.map_page(0, true).unwrap().unwrap().write(8, b"yz");
     drop(f);
-    let from = g.p.lookup(AT_FDCWD, b"/f", true).unwrap();
-    g.p.link(from, AT_FDCWD, b"/second").unwrap();
+    let from = g.p.lookup(DirFd::CWD, b"/f", true).unwrap();
+    g.p.link(from, DirFd::CWD, b"/second").unwrap();
     g.unlink("/f").unwrap();
     libos_fs::cache::write_back_all().unwrap();
     assert_eq!(g.get("second"), "01ab4567yz");

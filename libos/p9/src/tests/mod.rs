@@ -7,13 +7,13 @@ mod server;
 mod tail;
 
 use crate::attach;
-use libos_base::abi::{AtFlags, OpenFlags, RenameFlags, Stat};
+use libos_base::abi::{AtFlags, DirFd, OpenFlags, RenameFlags, Stat};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::{Errno, Result};
 use libos_fs::mount::Mount;
 use libos_fs::openfile::OpenFile;
-use libos_fs::process::{AT_FDCWD, Process};
+use libos_fs::process::Process;
 use server::Server;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,19 +52,19 @@ impl Guest {
         String::from_utf8(fs::read(self.at(name)).unwrap()).unwrap()
     }
     fn open(&self, path: &str, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
-        self.p.open(AT_FDCWD, path.as_bytes(), flags, 0o644)
+        self.p.open(DirFd::CWD, path.as_bytes(), flags, 0o644)
     }
     fn read_file(&self, path: &str) -> Result<String> {
         self.p.read_file(path.as_bytes()).map(|b| String::from_utf8(b).unwrap())
     }
     fn stat(&self, path: &str) -> Result<Stat> {
-        self.p.stat(AT_FDCWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).map(|s| s.stat)
+        self.p.stat(DirFd::CWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).map(|s| s.stat)
     }
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        self.p.rename(AT_FDCWD, from.as_bytes(), AT_FDCWD, to.as_bytes(), RenameFlags::empty())
+        self.p.rename(DirFd::CWD, from.as_bytes(), DirFd::CWD, to.as_bytes(), RenameFlags::empty())
     }
     fn unlink(&self, path: &str) -> Result<()> {
-        self.p.unlink(AT_FDCWD, path.as_bytes(), false)
+        self.p.unlink(DirFd::CWD, path.as_bytes(), false)
     }
     /// Messages that `f` takes.
     fn count(&self, f: impl FnOnce()) -> usize {

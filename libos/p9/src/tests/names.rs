@@ -1,7 +1,7 @@
 //! Names: directories, links, renames, and what happens behind our back.
 
 use super::*;
-use libos_base::abi::{Whence, mode::*};
+use libos_base::abi::{DirFd, Whence, mode::*};
 use libos_fs::inode::New;
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -9,11 +9,11 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 #[test]
 fn objects_of_every_kind() {
     let g = Guest::new();
-    g.p.mkdir(AT_FDCWD, b"/d", 0o755).unwrap();
+    g.p.mkdir(DirFd::CWD, b"/d", 0o755).unwrap();
     write(&g.open("/d/f", create()).unwrap(), b"hello").unwrap();
-    g.p.symlink(b"../d/f", AT_FDCWD, b"/d/l").unwrap();
-    let from = g.p.lookup(AT_FDCWD, b"/d/f", true).unwrap();
-    g.p.link(from, AT_FDCWD, b"/h").unwrap();
+    g.p.symlink(b"../d/f", DirFd::CWD, b"/d/l").unwrap();
+    let from = g.p.lookup(DirFd::CWD, b"/d/f", true).unwrap();
+    g.p.link(from, DirFd::CWD, b"/h").unwrap();
     assert_eq!((g.get("d/f"), g.get("h")), ("hello".into(), "hello".into()));
     assert_eq!(fs::read_link(g.at("d/l")).unwrap().to_str(), Some("../d/f"));
     assert_eq!(g.read_file("/d/l").unwrap(), "hello");
@@ -21,19 +21,19 @@ fn objects_of_every_kind() {
     assert_eq!((a.ino, a.nlink, a.size, a.mode), (b.ino, 2, 5, S_IFREG | 0o644));
     assert_eq!(a.ino, fs::metadata(g.at("h")).unwrap().ino());
     assert_eq!(g.stat("/d/l").unwrap().mode & S_IFMT, S_IFLNK);
-    let node = |path: &[u8], kind| g.p.make_node(AT_FDCWD, path, New { mode: kind | 0o600, rdev: 0, target: &[] });
+    let node = |path: &[u8], kind| g.p.make_node(DirFd::CWD, path, New { mode: kind | 0o600, rdev: 0, target: &[] });
     for kind in [S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK] {
         assert_eq!(err(node(b"/n", kind)), Errno::EPERM);
     }
-    assert_eq!(err(g.p.mkdir(AT_FDCWD, b"/d", 0o755)), Errno::EEXIST);
-    assert_eq!(err(g.p.unlink(AT_FDCWD, b"/d", true)), Errno::ENOTEMPTY);
+    assert_eq!(err(g.p.mkdir(DirFd::CWD, b"/d", 0o755)), Errno::EEXIST);
+    assert_eq!(err(g.p.unlink(DirFd::CWD, b"/d", true)), Errno::ENOTEMPTY);
     assert_eq!(err(g.unlink("/d")), Errno::EISDIR);
     assert_eq!(err(g.open("/d/none", RD)), Errno::ENOENT);
     assert_eq!(err(g.open("/d/f/x", RD)), Errno::ENOTDIR);
     for name in ["/d/f", "/d/l", "/h"] {
         g.unlink(name).unwrap();
     }
-    g.p.unlink(AT_FDCWD, b"/d", true).unwrap();
+    g.p.unlink(DirFd::CWD, b"/d", true).unwrap();
     assert_eq!(fs::read_dir(&g.host).unwrap().count(), 0);
 }
 
@@ -54,8 +54,8 @@ fn names_of_any_bytes() {
 #[test]
 fn renames() {
     let g = Guest::new();
-    g.p.mkdir(AT_FDCWD, b"/a", 0o755).unwrap();
-    g.p.mkdir(AT_FDCWD, b"/b", 0o755).unwrap();
+    g.p.mkdir(DirFd::CWD, b"/a", 0o755).unwrap();
+    g.p.mkdir(DirFd::CWD, b"/b", 0o755).unwrap();
     g.put("a/f", "one");
     g.put("b/f", "two");
     let (one, two) = (g.open("/a/f", RW).unwrap(), g.open("/b/f", RW).unwrap());
@@ -79,7 +79,7 @@ fn renames() {
     assert_eq!((g.get("a/c/f"), one.stat().unwrap().size), ("o".into(), 1));
     assert_eq!(err(g.rename("/a", "/a/c/x")), Errno::EINVAL);
     g.put("x", "");
-    assert_eq!(err(g.p.rename(AT_FDCWD, b"/x", AT_FDCWD, b"/a/c/f", RenameFlags::EXCHANGE)), Errno::EINVAL);
+    assert_eq!(err(g.p.rename(DirFd::CWD, b"/x", DirFd::CWD, b"/a/c/f", RenameFlags::EXCHANGE)), Errno::EINVAL);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn the_host_changes_names() {
 fn attributes_reach_the_host() {
     let g = Guest::new();
     g.put("f", "x");
-    let at = g.p.lookup(AT_FDCWD, b"/f", true).unwrap();
+    let at = g.p.lookup(DirFd::CWD, b"/f", true).unwrap();
     g.p.chmod(&at, 0o4711).unwrap();
     let t = libos_base::abi::Timespec { sec: 1_000_000_000, nsec: 123_456_789 };
     let times = libos_fs::inode::SetAttr { atime: Some(t), mtime: Some(t), ..Default::default() };
@@ -161,7 +161,7 @@ fn attributes_reach_the_host() {
     assert_eq!((m.permissions().mode() & 0o7777, m.mtime(), m.mtime_nsec()), (0o4711, t.sec, t.nsec));
     assert_eq!((g.stat("/f").unwrap().mtime, g.stat("/f").unwrap().atime), (t, t));
     // A file that its creator may not open again.
-    let f = g.p.open(AT_FDCWD, b"/ro", create(), 0o400).unwrap();
+    let f = g.p.open(DirFd::CWD, b"/ro", create(), 0o400).unwrap();
     write(&f, b"written").unwrap();
     assert_eq!(g.get("ro"), "written");
     let s = g.p.statfs(&at);
@@ -204,7 +204,7 @@ fn replies_are_not_trusted() {
         let _ = write_at(&f, 0, b"abc");
         let dir = g.open("/", RD);
         assert!(dir.is_err(), "{n}");
-        let _ = g.p.readlink(AT_FDCWD, b"/f");
+        let _ = g.p.readlink(DirFd::CWD, b"/f");
         *g.server.spoil.lock().unwrap() = None;
         assert!(g.open("/f", RD).is_ok(), "{n}");
     }

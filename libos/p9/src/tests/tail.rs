@@ -1,6 +1,7 @@
 //! Small writes that follow each other: how many messages they take, who sees them when, and whose their errors are.
 
 use super::*;
+use libos_base::abi::DirFd;
 use libos_fs::cache::write_back_all;
 
 /// Writes until one waits: those that come late go through.
@@ -101,7 +102,7 @@ fn what_a_mapping_writes_is_newer_than_what_waits() {
 fn appends_to_a_file_without_a_name_are_counted_once() {
     let g = Guest::new();
     let f = g.open("/f", RW | OpenFlags::CREAT | OpenFlags::APPEND).unwrap();
-    g.p.unlink(AT_FDCWD, b"/f", false).unwrap();
+    g.p.unlink(DirFd::CWD, b"/f", false).unwrap();
     let mut n = 0;
     until_delayed(&g, || {
         n += write(&f, b"line\n").unwrap();

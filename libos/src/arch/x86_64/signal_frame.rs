@@ -2,7 +2,7 @@
 
 use super::{TrapFrame, fpu};
 use crate::arch::upcall;
-use libos_base::abi::SigSet;
+use libos_base::abi::{In, Out, SigSet};
 use libos_base::abi_struct;
 use libos_base::percpu::offset;
 use libos_base::{Errno, Result, user};
@@ -97,9 +97,9 @@ pub fn push(
                     xstate_size: n as u32,
                     pad: [0; 7],
                 };
-                user::write(fp + n, &FP_XSTATE_MAGIC2)?;
+                user::write(Out::new(fp + n), &FP_XSTATE_MAGIC2)?;
             }
-            user::write(fp + SW_BYTES, &sw)?;
+            user::write(Out::new(fp + SW_BYTES), &sw)?;
         }
         None => {
             let mut f = Fxsave([0; LEGACY]);
@@ -143,7 +143,7 @@ pub fn push(
         reserved: [0; 8],
     };
     let uc = UContext { flags, link: 0, stack, regs: registers, mask: mask.0 };
-    user::write(sp, &Head { restorer, uc })?;
+    user::write(Out::new(sp), &Head { restorer, uc })?;
     user::copy_out(sp + size_of::<Head>(), info)?;
     Ok(Frame { sp, info: sp + size_of::<Head>(), uc: sp + 8 })
 }
@@ -161,7 +161,7 @@ pub fn enter(regs: &mut TrapFrame, frame: &Frame, handler: usize, signo: i32) {
 
 /// What sigreturn finds: registers, mask, alternate stack. `uc` is the address of the ucontext.
 pub fn pop(uc: usize) -> Result<(TrapFrame, SigSet, StackT, usize)> {
-    let c: UContext = user::read(uc)?;
+    let c: UContext = user::read(In::new(uc))?;
     let g = &c.regs;
     if !canonical(g.rip) || !canonical(g.rsp) {
         return Err(Errno::EFAULT);
@@ -199,7 +199,7 @@ fn canonical(a: u64) -> bool {
 pub fn load_vector_state(fp: usize, area: &mut [u8]) -> Result<()> {
     let mask = fpu::area_mask();
     user::copy_in(&mut area[..LEGACY], fp)?;
-    let sw: SwBytes = user::read(fp + SW_BYTES)?;
+    let sw: SwBytes = user::read(In::new(fp + SW_BYTES))?;
     // MXCSR: reserved bits fault (Intel SDM 1, 10.2.3).
     let mxcsr = u32::from_le_bytes([area[24], area[25], area[26], area[27]]) & 0xffbf;
     area[24..28].copy_from_slice(&mxcsr.to_le_bytes());
@@ -210,7 +210,7 @@ pub fn load_vector_state(fp: usize, area: &mut [u8]) -> Result<()> {
     let n = area.len();
     let full = sw.magic1 == FP_XSTATE_MAGIC1
         && sw.xstate_size as usize == n
-        && user::read::<u32>(fp + n).is_ok_and(|m| m == FP_XSTATE_MAGIC2);
+        && user::read::<u32>(In::new(fp + n)).is_ok_and(|m| m == FP_XSTATE_MAGIC2);
     let mut components = 3;
     if full {
         user::copy_in(&mut area[LEGACY..], fp + LEGACY)?;

@@ -10,6 +10,7 @@ use crate::arch::upcall::{self, ExitContext};
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
+use libos_base::abi::Out;
 use libos_base::percpu::{Head, offset};
 use libos_base::{Errno, Result, user};
 
@@ -163,7 +164,7 @@ pub fn restart(regs: &mut TrapFrame, nr: u64, args: &[u64; 6]) -> bool {
     }
     // The stack below the return is the program's, and the call's return address was its last word.
     let sp = regs.rsp - 8;
-    if user::write(sp as usize, &regs.rip).is_err() {
+    if user::write(Out::new(sp as usize), &regs.rip).is_err() {
         return false;
     }
     [regs.rdi, regs.rsi, regs.rdx, regs.rcx, regs.r8, regs.r9] = *args;

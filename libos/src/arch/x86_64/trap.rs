@@ -18,6 +18,7 @@ use crate::arch::upcall::{self, ExitContext};
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
+use libos_base::abi::In;
 use libos_base::abi::signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
 use libos_base::layout::PROGRAM_END;
 use libos_base::percpu::{offset, work};
@@ -183,7 +184,7 @@ fn die(regs: &mut TrapFrame) -> Fault {
     let what = REASONS.get(regs.rdi as usize).copied().unwrap_or("abort");
     let (addr, last) = (regs.rsi as usize, regs.rdx as u32 != 0);
     // The call instruction has just written its return address there.
-    regs.rip = user::read(regs.rsp as usize).unwrap_or(regs.rip);
+    regs.rip = user::read(In::new(regs.rsp as usize)).unwrap_or(regs.rip);
     regs.rsp += 8;
     if last {
         super::cpu::enable_interrupts();

@@ -61,7 +61,7 @@ fn under_a_spin_lock_nobody_waits_or_touches_the_program() {
     let held = spin.lock();
     let said = refused(|| drop(mutex.lock()));
     assert!(said.starts_with("the thread may wait for PIPE"), "{said}");
-    let said = refused(|| _ = crate::user::read::<u8>(crate::layout::PROGRAM_START));
+    let said = refused(|| _ = crate::user::read::<u8>(crate::abi::In::new(crate::layout::PROGRAM_START)));
     assert!(said.starts_with("program memory is touched under FD_TABLE"), "{said}");
     drop(held);
     may_wait();
