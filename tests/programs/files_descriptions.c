@@ -2,7 +2,6 @@
 // who is told by signals, positions, and calls that mean nothing to some.
 //@ user root
 #include "test.h"
-#include <arpa/inet.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -94,7 +93,6 @@ static void flags(int fd, int what)
 static void owner(int fd)
 {
     struct f_owner_ex ex;
-    int id = 0;
     if (SHOW(fcntl(fd, F_GETOWN)) == -1) return;
     int copy = (int)MUST(dup(fd));
     SHOW(fcntl(fd, F_SETOWN, getpid()));
@@ -118,11 +116,6 @@ static void owner(int fd)
     ex = (struct f_owner_ex){ F_OWNER_PID, 4000000 };
     SHOW(fcntl(fd, F_SETOWN_EX, &ex));
     SHOW(fcntl(fd, F_SETOWN_EX, 8));
-    // Of sockets alone; what others say to that is each one's own.
-    SHOW(ioctl(fd, FIOGETOWN, &id) == 0);
-    IS(id == getpid() || id == 0);
-    id = 0;
-    SHOW(ioctl(fd, SIOCSPGRP, &id) == 0);
     SHOW(fcntl(fd, F_SETOWN, 0));
     SHOW(fcntl(fd, F_GETOWN));
     SHOW(fcntl(fd, F_GETSIG));

@@ -3,7 +3,7 @@
 use super::owner;
 use libos_base::abi::{
     CloseRangeFlags, DescriptorFlags, EventfdFlags, FcntlArgument, FcntlCommand, Fd, InotifyFlags, InotifyMask,
-    IoctlArgument, IoctlCommand, MemfdFlags, OpenFlags, Out, Path, Str, mode, signal::SIGMAX,
+    IoctlArgument, IoctlCommand, MemfdFlags, OpenFlags, Out, Path, Str, signal::SIGMAX,
 };
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
@@ -106,9 +106,6 @@ pub fn fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> Result<usize> {
 fn pipe_end(file: &dyn FileLike) -> Result<&PipeEnd> {
     file.downcast::<PipeEnd>().ok_or(Errno::EBADF)
 }
-fn is_socket(file: &dyn FileLike) -> Result<bool> {
-    Ok(file.stat()?.mode & mode::S_IFMT == mode::S_IFSOCK)
-}
 fn is_memfd(file: &dyn FileLike) -> bool {
     file.downcast::<OpenFile>().is_some_and(|o| o.path.dentry.name().starts_with(b"/memfd:"))
 }
@@ -128,12 +125,6 @@ pub fn ioctl(fd: Fd, cmd: IoctlCommand, arg: IoctlArgument) -> Result<usize> {
         IoctlCommand::FIOASYNC => Ok(0),
         IoctlCommand::FIONREAD if let Some(n) = file.unread() => {
             user::write(arg.to(), &(n.min(i32::MAX as usize) as i32)).map(|()| 0)
-        }
-        IoctlCommand::FIOSETOWN | IoctlCommand::SIOCSPGRP if is_socket(&*file)? => {
-            owner::set(&*file, user::read(arg.to())?)
-        }
-        IoctlCommand::FIOGETOWN | IoctlCommand::SIOCGPGRP if is_socket(&*file)? => {
-            user::write(arg.to(), &owner::get(&*file)).map(|()| 0)
         }
         _ => file.ioctl(cmd.0, arg),
     }

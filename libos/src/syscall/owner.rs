@@ -1,4 +1,4 @@
-//! Who is sent signals about a descriptor, as `fcntl` and `ioctl` pass it (F_SETOWN(2const)). With O_ASYNC refused no signals are
+//! Who is sent signals about a descriptor, as `fcntl` passes it (F_SETOWN(2const)). With O_ASYNC refused no signals are
 //! sent; what was set is kept and shown.
 
 use crate::sched::{self, PID};
