@@ -406,6 +406,48 @@ static void disconnected(int family)
     close(s), close(l);
 }
 
+static int blocked;
+static char much[4 << 20];
+
+static void *write_much(void *q)
+{
+    ssize_t n = write(blocked, much, sizeof much);
+    return n > 0 && n < (ssize_t)sizeof much ? q : 0;
+}
+
+static void *read_much(void *q) { return recv(blocked, much, sizeof much, MSG_WAITALL) == 1000 ? q : 0; }
+
+/* A reset while a call waits that has done a part: the next one hears of it. */
+static void reset_in_a_call(int family)
+{
+    section("a reset in the middle of a call");
+    struct linger at_once = { 1, 0 };
+    for (int writing = 0; writing < 2; writing++) {
+        int p[2], unread = 1;
+        pthread_t t;
+        void *some;
+        tcp_pair(family, p);
+        blocked = p[0];
+        MUST0(pthread_create(&t, 0, writing ? write_much : read_much, p));
+        if (writing)
+            do sleep_ms(50);
+            while (revents(p[0]) & POLLOUT);
+        else {
+            MUST(write(p[1], buf, 1000));
+            for (sleep_ms(50); unread; sleep_ms(10)) MUST(ioctl(p[0], FIONREAD, &unread));
+        }
+        MUST(setsockopt(p[1], SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
+        close(p[1]);
+        MUST0(pthread_join(t, &some));
+        IS(some == p);
+        if (writing) SHOW(send(p[0], buf, 10, MSG_NOSIGNAL));
+        else SHOW(read(p[0], buf, 10));
+        SHOW(read(p[0], buf, 10));
+        SHOW(send(p[0], buf, 10, MSG_NOSIGNAL));
+        close(p[0]);
+    }
+}
+
 int main(void)
 {
     int families[] = { AF_INET, AF_INET6 };
@@ -417,6 +459,7 @@ int main(void)
         lingering(families[i]);
         again(families[i]);
         disconnected(families[i]);
+        reset_in_a_call(families[i]);
     }
     return done();
 }

@@ -169,7 +169,7 @@ impl Ops for TcpSocket {
         }
         let mut total = 0;
         loop {
-            let r = wait.block(&self.shared.pollee, || self.try_send(src, msg.flags.contains(Msg::MORE)));
+            let r = wait.block(&self.shared.pollee, || self.try_send(src, msg.flags.contains(Msg::MORE), total > 0));
             match r {
                 Ok(n) => {
                     total += n;
@@ -192,7 +192,7 @@ impl Ops for TcpSocket {
         }
         let mut total = 0;
         loop {
-            let r = self.net.wait(wait, &self.shared.pollee, || self.try_recv(dst, msg.flags));
+            let r = self.net.wait(wait, &self.shared.pollee, || self.try_recv(dst, msg.flags, total > 0));
             match r {
                 Ok(n) => {
                     total += n;

@@ -38,25 +38,28 @@ impl Turns {
 }
 
 impl TcpSocket {
-    /// One attempt to receive. `None`: nothing yet.
-    pub(crate) fn try_recv(&self, dst: &mut Sink<'_>, flags: Msg) -> Option<Result<usize>> {
+    /// One attempt to receive. `None`: nothing yet. `begun`: the call has received something, and leaves an error of the
+    /// connection to the next one.
+    pub(crate) fn try_recv(&self, dst: &mut Sink<'_>, flags: Msg, begun: bool) -> Option<Result<usize>> {
         let _turn = self.turns.reading.lock();
         if flags.contains(Msg::PEEK) {
             return self.peek(dst);
         }
         let skip = flags.contains(Msg::TRUNC);
-        both_ways(dst, |dst| self.net.with(|st| recv(st, self.id, dst, skip)), |dst| self.recv_absent(dst))
+        let straight = |dst: &mut Sink<'_>, begun| self.net.with(|st| recv(st, self.id, dst, skip, begun));
+        both_ways(dst, begun, straight, |dst, _| self.recv_absent(dst))
     }
 
     /// One attempt to send. `None`: no room.
-    pub(crate) fn try_send(&self, src: &mut Source<'_>, more: bool) -> Option<Result<usize>> {
+    pub(crate) fn try_send(&self, src: &mut Source<'_>, more: bool, begun: bool) -> Option<Result<usize>> {
         let _turn = self.turns.writing.lock();
-        both_ways(src, |src| self.net.with(|st| send(st, self.id, src, more)), |src| self.send_absent(src, more))
+        let straight = |src: &mut Source<'_>, begun| self.net.with(|st| send(st, self.id, src, more, begun));
+        both_ways(src, begun, straight, |src, begun| self.send_absent(src, more, begun))
     }
 
     /// Reads the first bytes without taking them.
     fn peek(&self, dst: &mut Sink<'_>) -> Option<Result<usize>> {
-        let held = self.net.with(|st| match readable(st, self.id) {
+        let held = self.net.with(|st| match readable(st, self.id, false) {
             Ok(id) => Some(first(st.connections.get_mut(id)?, dst.left())),
             Err(r) => r.map(|r| r.map(|_| Vec::new())),
         });
@@ -90,14 +93,14 @@ impl TcpSocket {
     /// The detour of what there is room for.
     #[cold]
     #[inline(never)]
-    fn send_absent(&self, src: &mut Source<'_>, more: bool) -> Result<Moved> {
+    fn send_absent(&self, src: &mut Source<'_>, more: bool, begun: bool) -> Result<Moved> {
         let room = self.net.with(|st| conn_of(st, self.id).map_or(0, |(_, c)| c.room()));
         let n = room.min(src.left()).min(DETOUR);
         let mut held = Vec::new();
         held.try_reserve_exact(n).map_err(|_| Errno::ENOBUFS)?;
         held.resize(n, 0);
         src.take_whole(&mut held)?;
-        let sent = self.net.with(|st| send(st, self.id, &mut Source::kernel(&held), more));
+        let sent = self.net.with(|st| send(st, self.id, &mut Source::kernel(&held), more, begun));
         let bytes = sent.map_or(Ok(0), |moved| moved.map(|moved| moved.bytes))?;
         if bytes < n {
             // The buffer was made smaller meanwhile. What was read cannot be read again.
@@ -110,12 +113,14 @@ impl TcpSocket {
 /// The straight way, the detour where that stops, and so on.
 fn both_ways<M>(
     mem: &mut M,
-    straight: impl Fn(&mut M) -> Option<Result<Moved>>,
-    detour: impl Fn(&mut M) -> Result<Moved>,
+    begun: bool,
+    straight: impl Fn(&mut M, bool) -> Option<Result<Moved>>,
+    detour: impl Fn(&mut M, bool) -> Result<Moved>,
 ) -> Option<Result<usize>> {
     let (mut total, mut absent) = (0, false);
     loop {
-        match if absent { Some(detour(mem)) } else { straight(mem) } {
+        let begun = begun || total > 0;
+        match if absent { Some(detour(mem, begun)) } else { straight(mem, begun) } {
             Some(Ok(moved)) => {
                 total += moved.bytes;
                 if !moved.stopped {
@@ -156,15 +161,17 @@ fn unconnected(st: &mut Stack, sid: u32) -> Result<usize> {
 }
 
 /// The connection, if there is something to read; else what reading comes to.
-fn readable(st: &mut Stack, sid: u32) -> core::result::Result<u32, Option<Result<usize>>> {
-    let Some((id, c)) = conn_of(st, sid) else { return Err(Some(unconnected(st, sid))) };
+fn readable(st: &mut Stack, sid: u32, begun: bool) -> core::result::Result<u32, Option<Result<usize>>> {
+    let Some((id, c)) = conn_of(st, sid) else {
+        return Err(Some(if begun { Ok(0) } else { unconnected(st, sid) }));
+    };
     let tcp = c.tcp();
     let (queued, state) = (tcp.recv_queue(), tcp.state());
     if queued > 0 && state != State::SynReceived {
         return Ok(id);
     }
     // EPIPE: it was reset after the peer's FIN. The stream has ended all the same, and the error stays for writers.
-    if c.error == Some(Errno::EPIPE) {
+    if c.error.is_some_and(|e| begun || e == Errno::EPIPE) {
         return Err(Some(Ok(0)));
     }
     if let Err(e) = c.take_error() {
@@ -179,8 +186,8 @@ fn readable(st: &mut Stack, sid: u32) -> core::result::Result<u32, Option<Result
 }
 
 /// Moves what is there, or (`skip`) drops it.
-fn recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, skip: bool) -> Option<Result<Moved>> {
-    let id = match readable(st, sid) {
+fn recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, skip: bool, begun: bool) -> Option<Result<Moved>> {
+    let id = match readable(st, sid, begun) {
         Ok(id) => id,
         Err(r) => return r.map(|r| r.map(|bytes| Moved { bytes, stopped: false })),
     };
@@ -207,10 +214,13 @@ fn recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, skip: bool) -> Option<Resu
 }
 
 /// Moves what there is room for.
-fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool) -> Option<Result<Moved>> {
+fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool, begun: bool) -> Option<Result<Moved>> {
     let now = st.now;
     let more = more || st.sockets.get(sid).is_some_and(|s| s.opts.cork);
     let Some((id, c)) = conn_of(st, sid) else { return Some(Err(pending(st, sid).unwrap_or(Errno::EPIPE))) };
+    if begun && c.error.is_some() {
+        return Some(Ok(Moved::default()));
+    }
     if let Err(e) = c.take_error() {
         return Some(Err(e));
     }
