@@ -235,6 +235,7 @@ impl Stack {
         self.detach(id, false);
         self.leave_half(id, Owner::Orphan);
         let Some(c) = self.connections.remove(id) else { return };
-        self.memory.put_back((c.set, c.handle), c.charged);
+        let charged = c.charged;
+        self.memory.put_back(c.into_pooled(), charged);
     }
 }

@@ -164,7 +164,7 @@ impl Stack {
             c.uncork_in_time(now);
             c.finish_when_sent();
             c.decide_nagle();
-            let sent = smoltcp.poll_egress(instant(now), &mut dev, &mut c.set);
+            let sent = smoltcp.poll_egress(instant(now), &mut dev, c.set());
             let report = dev.report;
             c.note(&report);
             if sent == PollResult::None && !c.finish_when_sent() {
@@ -177,7 +177,7 @@ impl Stack {
             self.stats.retransmits += 1;
             c.resent();
         }
-        let mut poll_at = smoltcp.poll_at(instant(now), &c.set);
+        let mut poll_at = smoltcp.poll_at(instant(now), c.set());
         if poll_at.is_none() && c.ask_for_window(now) {
             poll_at = Some(instant(now));
         }

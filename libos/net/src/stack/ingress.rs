@@ -121,7 +121,7 @@ impl Stack {
             OneSlot { link: interface.link, rx: Some(raw), sink: &mut interface.queue, report: c.send.report() };
         let socket = c.tcp();
         let (before, queued) = (socket.state(), socket.recv_queue());
-        interface.smoltcp.poll_ingress_single(instant(now), &mut dev, &mut c.set);
+        interface.smoltcp.poll_ingress_single(instant(now), &mut dev, c.set());
         let report = dev.report;
         c.note(&report);
         let state = c.took(t, before, queued);

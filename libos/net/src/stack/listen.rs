@@ -133,7 +133,7 @@ impl Stack {
             self.memory.put_back((set, handle), charged);
             return Err(own.err().unwrap_or(Errno::EINVAL));
         }
-        let mut c = Conn::new(set, handle, t.tuple, ifc, Owner::Half(sid), opts, now);
+        let mut c = Conn::new((set, handle), t.tuple, ifc, Owner::Half(sid), opts, now);
         c.charged = charged;
         c.receive.begins_at(t.seq.wrapping_add(1));
         c.patience.set_deadline(now + HANDSHAKE);

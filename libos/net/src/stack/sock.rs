@@ -249,7 +249,7 @@ impl Stack {
             self.memory.put_back((set, handle), charged);
             return Err(e);
         }
-        let mut c = Conn::new(set, handle, t, ifc, Owner::Sock(sid), opts, now);
+        let mut c = Conn::new((set, handle), t, ifc, Owner::Sock(sid), opts, now);
         c.charged = charged;
         // tcp_syn_retries 6: 1 + 2 + 4 + ... + 64 seconds.
         c.patience.set_deadline(now + NS * ((1u64 << (u64::from(opts.syn_count) + 1).min(20)) - 1));

@@ -11,6 +11,7 @@ pub use validate::{Fate, PAUSE};
 
 use super::Shared;
 use super::interface::InterfaceId;
+use super::memory::Pooled;
 use crate::frame::Tuple;
 use crate::phy::Report;
 use alloc::sync::Arc;
@@ -37,8 +38,8 @@ pub enum Owner {
 
 /// See the module.
 pub struct Conn {
-    pub set: SocketSet<'static>,
-    pub handle: SocketHandle,
+    set: SocketSet<'static>,
+    handle: SocketHandle,
     pub tuple: Tuple,
     pub ifc: InterfaceId,
     pub owner: Owner,
@@ -83,15 +84,7 @@ pub enum Change {
 
 impl Conn {
     /// A connection around a socket that is connecting, or has just taken a SYN.
-    pub fn new(
-        set: SocketSet<'static>,
-        handle: SocketHandle,
-        tuple: Tuple,
-        ifc: InterfaceId,
-        owner: Owner,
-        opts: TcpOpts,
-        now: u64,
-    ) -> Self {
+    pub fn new((set, handle): Pooled, tuple: Tuple, ifc: InterfaceId, owner: Owner, opts: TcpOpts, now: u64) -> Self {
         let prev = set.get::<tcp::Socket>(handle).state();
         Self {
             set,
@@ -120,6 +113,15 @@ impl Conn {
     /// The socket.
     pub fn tcp_mut(&mut self) -> &mut tcp::Socket<'static> {
         self.set.get_mut(self.handle)
+    }
+
+    /// The same in its set, as smoltcp polls it.
+    pub fn set(&mut self) -> &mut SocketSet<'static> {
+        &mut self.set
+    }
+    /// What can be used for another connection.
+    pub fn into_pooled(self) -> Pooled {
+        (self.set, self.handle)
     }
 
     /// Takes in what a poll sent.
