@@ -37,13 +37,13 @@ libos_base::upcalls! {
     /// A page fault; once it is resolved the instruction is run again. Interrupts are on if `can_block`.
     fn page_fault(fault: &crate::arch::fault::PageFault) -> core::result::Result<(), crate::arch::fault::Fault>;
     /// The program's instruction faulted. Interrupts on, on the thread's kernel stack.
-    fn program_fault(context: &mut crate::arch::ExitContext<'_>, fault: crate::arch::fault::Fault);
+    fn program_fault(context: &mut crate::arch::upcall::ExitContext<'_>, fault: crate::arch::fault::Fault);
     /// The program ends by a signal, with a report.
     fn fatal_signal(signo: i32, regs: &crate::arch::TrapFrame, what: &'static str, addr: usize) -> !;
     /// The kernel itself went wrong.
     fn kernel_fault(regs: &crate::arch::TrapFrame, what: &'static str, addr: usize) -> !;
     /// Work on the way out to the program. True: it goes on with the context's registers, not with a plain return.
-    fn exit_work(context: &mut crate::arch::ExitContext<'_>) -> bool;
+    fn exit_work(context: &mut crate::arch::upcall::ExitContext<'_>) -> bool;
     /// Continues the program with `regs`, work done first.
     fn enter_program(regs: crate::arch::TrapFrame) -> !;
     /// A handler returned: the context at `uc` goes on. `area` has room for the vector state.

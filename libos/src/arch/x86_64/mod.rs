@@ -30,5 +30,4 @@ pub mod timer;
 mod trap;
 pub mod user;
 
-pub use super::upcall::ExitContext;
 pub use frame::TrapFrame;
