@@ -5,18 +5,17 @@ use crate::{sched, signal};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use libos_base::sync::{SpinLock, class};
 use unibody_proto::control::{FromGuest, FromHost, LineReader, VERSION};
-use unibody_proto::port;
 
 static LINES: SpinLock<LineReader> = SpinLock::new(class::CONTROL_LINES, LineReader::new());
 
 /// Tells the host, if somebody listens.
 pub fn send(message: &FromGuest<'_>) {
-    super::write_port(port::CONTROL, message.encode().as_bytes());
+    super::write_control(message.encode().as_bytes());
 }
 
 /// The same from a crash report.
 pub fn send_polled(message: &FromGuest<'_>) {
-    super::write_port_polled(port::CONTROL, message.encode().as_bytes());
+    super::write_control_polled(message.encode().as_bytes());
 }
 
 /// The console thread is to tell that the program waits.

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use drivers::virtio::Device;
 use drivers::virtio::console::{Console, Options, PortId};
 use libos_base::poll::{Events, Pollee};
-use libos_base::sync::{IrqSpinLock, WaitQueue, class};
+use libos_base::sync::{IrqSpinLock, Once, WaitQueue, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, thread, time};
 use libos_fs::console::Stream;
@@ -18,6 +18,8 @@ static CONSOLE: IrqSpinLock<Option<Box<Console>>> = IrqSpinLock::new(class::CONS
 /// Set by the interrupt; the console thread does the work.
 static INTERRUPT: AtomicBool = AtomicBool::new(false);
 static ARRIVED: WaitQueue = WaitQueue::new();
+/// The control port, if it was there in time to be opened: one that comes later takes nothing.
+static CONTROL: Once<PortId> = Once::new();
 static STDIO: Pollee = Pollee::new();
 static STDERR: Pollee = Pollee::new();
 /// Bytes of standard input that the program has read, and how many there are in all.
@@ -61,27 +63,31 @@ pub fn open<C: Control>(control: bool) -> Result<Option<(Arc<PortStream>, Arc<Po
         c.wait_for(wanted, patience);
         let stdio = c.port(names[0]).or_else(|| c.ports().next().map(|p| p.id()));
         let stderr = c.port(names[1]).or(stdio);
-        for id in [stdio, stderr, c.port(names[2])].into_iter().flatten() {
+        let control = c.port(names[2]);
+        for id in [stdio, stderr, control].into_iter().flatten() {
             c.open(id).map_err(|_| Errno::ENOMEM)?;
         }
-        Ok::<_, Errno>(stdio.zip(stderr).map(|pair| (pair, c.port(names[2]).is_some())))
+        Ok::<_, Errno>(stdio.zip(stderr).map(|pair| (pair, control)))
     }) else {
         return Ok(None);
     };
-    let Some(((stdio, stderr), has_control)) = found? else { return Ok(None) };
-    thread_start::<C>(has_control, control)?;
+    let Some(((stdio, stderr), listens)) = found? else { return Ok(None) };
+    if let Some(id) = listens {
+        CONTROL.set(|| id);
+    }
+    thread_start::<C>(listens, control)?;
     Ok(Some((
         Arc::new(PortStream { id: stdio, input: true, pollee: &STDIO }),
         Arc::new(PortStream { id: stderr, input: false, pollee: &STDERR }),
     )))
 }
 
-fn thread_start<C: Control>(has_control: bool, promised: bool) -> Result<()> {
+fn thread_start<C: Control>(control: Option<PortId>, promised: bool) -> Result<()> {
     if promised {
         wallclock::expect();
     }
     thread::spawn("console", move || {
-        if has_control {
+        if control.is_some() {
             C::begin();
         }
         if promised {
@@ -95,11 +101,9 @@ fn thread_start<C: Control>(has_control: bool, promised: bool) -> Result<()> {
             STDIO.notify(Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM);
             STDERR.notify(Events::OUT | Events::WRNORM);
             super::tty::look();
-            if has_control {
+            if let Some(id) = control {
                 C::tell();
-                while let Some(n @ 1..) =
-                    with(|c| c.port(port::CONTROL.as_bytes()).map_or(0, |id| c.read(id, &mut buf)))
-                {
+                while let Some(n @ 1..) = with(|c| c.read(id, &mut buf)) {
                     C::receive(&buf[..n]);
                 }
             }
@@ -137,27 +141,29 @@ fn at_end() -> bool {
     STDIN_READ.load(Ordering::Acquire) >= STDIN_END.load(Ordering::Acquire)
 }
 
-/// Writes all of it to a named port, waiting for room (a second at most). Nothing happens without such a port.
-pub fn write_port(name: &str, bytes: &[u8]) {
+/// Writes all of it to the control port, waiting for room (a second at most). Nothing happens without one.
+pub fn write_control(bytes: &[u8]) {
+    let Some(&id) = CONTROL.get() else { return };
     let deadline = time::after(time::NS);
     let mut rest = bytes;
     while !rest.is_empty() && time::monotonic_ns() < deadline {
-        match with(|c| c.port(name.as_bytes()).map(|id| c.write(id, rest))) {
-            Some(Some(0)) => {
+        match with(|c| c.write(id, rest)) {
+            Some(0) => {
                 thread::park(time::after(time::NS / 1000), false);
             }
-            Some(Some(n)) => rest = &rest[n..],
-            _ => return,
+            Some(n) => rest = &rest[n..],
+            None => return,
         }
     }
 }
 
 /// The same from a crash report: spins, and takes the device by force.
-pub fn write_port_polled(name: &str, bytes: &[u8]) {
+pub fn write_control_polled(bytes: &[u8]) {
     const LOOKS: u32 = 10_000_000;
+    let Some(&id) = CONTROL.get() else { return };
     // SAFETY: the other CPUs have stopped, so whoever held the lock never goes on.
     unsafe { CONSOLE.force_unlock() };
-    with(|c| c.port(name.as_bytes()).map(|id| c.write_polled(id, bytes, LOOKS)));
+    with(|c| c.write_polled(id, bytes, LOOKS));
 }
 
 /// Waits until the host has taken everything, until `deadline` at most.
