@@ -9,6 +9,7 @@
 //! | `kernel`, [`kstack`], [`mmio`] | the kernel half of the address space |
 //! | [`vma`], `space`, [`commit`], `rlimit` | the program's mappings: the list, the pages, the promises, the limits |
 //! | [`program`], [`remap`], [`advice`] | what mmap and its family do |
+//! | [`rmap`] | what happens to files and concerns who maps them |
 //! | `image` | what of the image is the kernel's |
 //! | [`fault`], `oom` | page faults, and the end of memory |
 

@@ -3,7 +3,8 @@
 use crate::case::{Case, Tally};
 use crate::context::Context;
 use crate::process::{self, Finished};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use unibody::image::Image;
@@ -13,6 +14,7 @@ use unibody::wrapper;
 pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("link/components", components));
     all.push(Case::new("link/exports", exports));
+    all.push(Case::new("link/exception-table", exception_table));
 }
 
 /// Compiles a program of `tests/programs`, or one whose text is given, with components left out.
@@ -77,4 +79,32 @@ fn exports(context: &Context) -> Result<Tally> {
     let mut run = context.unibody(["run", "--accel", "tcg", "--net", "none"]);
     process::run(run.arg(&image), b"", Duration::from_secs(60))?.expect(internal.len() as i32)?;
     Ok(Tally::pass(format!("{} names", internal.len())))
+}
+
+/// The linker keeps the entry of every instruction that may fault, and each leads from code of the kernel to code of the kernel
+/// (`libos/src/arch/x86_64/extable.rs`).
+fn exception_table(context: &Context) -> Result<Tally> {
+    let image = context.scratch("exception-table")?.join("image");
+    link(context, &context.project.join("tests/programs/futex.c"), &image, "", &["-s"])?.expect(0)?;
+    let image = Image::open(&image)?;
+    let elf = image.elf()?;
+    let section = |name| {
+        let found = elf.section_headers.iter().find(|s| elf.shdr_strtab.get_at(s.sh_name) == Some(name));
+        found.with_context(|| format!("no section {name}"))
+    };
+    let (table, text) = (section(".libos_extable")?, section(".ktext")?);
+    let bytes = image.bytes.get(table.file_range().unwrap_or_default()).context("the table is not in the file")?;
+    let places = bytes.chunks_exact(4).zip((table.sh_addr..).step_by(4)).map(|(offset, place)| {
+        let offset = i32::from_le_bytes(offset.try_into().unwrap_or_default());
+        place.wrapping_add_signed(i64::from(offset))
+    });
+    let places: Vec<_> = places.collect();
+    // Two loops of a copy, a load, a compare-and-exchange, and the return address of a call.
+    ensure!(places.len() == 2 * 5, "{} offsets", places.len());
+    ensure!(places.iter().all(|place| text.vm_range().contains(&(*place as usize))), "{places:x?} are not all code");
+    ensure!(
+        places.iter().step_by(2).collect::<BTreeSet<_>>().len() == 5,
+        "an instruction has two entries: {places:x?}"
+    );
+    Ok(Tally::pass("5 entries"))
 }
