@@ -1,45 +1,62 @@
 //! Pages by index, with holes: what a file in memory holds, and what is mapped at which page of the address space.
 //!
-//! One type for both, not generic, so that an image carries its code once.
+//! A radix tree, as high as its greatest index asks for. One type serves both uses, not generic, so that an image carries its
+//! code once; B-trees of the standard library cost 5 KB for each type they are of.
 
 use crate::page::Page;
 use crate::{Errno, Result};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// Pages a leaf holds.
-const FAN: u64 = 64;
+/// What a node has room for, and how many bits of an index that is.
+const FAN: usize = 1 << BITS;
+const BITS: u32 = 6;
 
 /// Neighbouring pages.
 pub struct Leaf {
-    pages: [Option<Arc<Page>>; FAN as usize],
+    pages: [Option<Arc<Page>>; FAN],
     held: usize,
 }
 
+enum Node {
+    Inner(Box<[Option<Node>; FAN]>),
+    Leaf(Box<Leaf>),
+}
+
 /// Pages that were taken out together.
-pub type Gone = [Option<Arc<Page>>; FAN as usize];
+pub type Gone = [Option<Arc<Page>>; FAN];
 
 /// A sparse array of pages.
 ///
-/// Invariant: a leaf that lost its last page is gone; an empty one was added for an [`PageTree::insert`] to come.
+/// Invariant: a node that lost the last thing in it is gone; one without anything was added for an [`PageTree::insert`] to come.
 pub struct PageTree {
-    leaves: BTreeMap<u64, Box<Leaf>>,
+    root: Option<Node>,
+    /// Levels of inner nodes above the leaves.
+    height: u32,
     held: usize,
+}
+
+/// `Box::new` aborts without memory: asking first leaves only a race that the heap's reserve covers.
+fn boxed<T>(value: T) -> Result<Box<T>> {
+    Vec::<u8>::new().try_reserve_exact(size_of::<T>()).map_err(|_| Errno::ENOMEM)?;
+    Ok(Box::new(value))
 }
 
 /// A leaf, to be allocated before a spin lock is taken. ENOMEM when memory is short.
 pub fn new_leaf() -> Result<Box<Leaf>> {
-    // `Box::new` aborts without memory: asking first leaves only a race that the heap's reserve covers.
-    Vec::<u8>::new().try_reserve_exact(size_of::<Leaf>()).map_err(|_| Errno::ENOMEM)?;
-    Ok(Box::new(Leaf { pages: [const { None }; FAN as usize], held: 0 }))
+    boxed(Leaf { pages: [const { None }; FAN], held: 0 })
+}
+
+/// The place of `index` in a node that has `level` levels below it.
+fn place(index: u64, level: u32) -> usize {
+    (index >> (BITS * level)) as usize % FAN
 }
 
 impl PageTree {
     /// Without pages.
     pub const fn new() -> Self {
-        Self { leaves: BTreeMap::new(), held: 0 }
+        Self { root: None, height: 0, held: 0 }
     }
 
     /// How many pages there are.
@@ -51,54 +68,88 @@ impl PageTree {
         self.held == 0
     }
 
+    /// Whether an index is beyond what the tree is high enough for.
+    fn beyond(&self, index: u64) -> bool {
+        index.checked_shr(BITS * (self.height + 1)).is_some_and(|rest| rest != 0)
+    }
+
+    fn leaf(&self, index: u64) -> Option<&Leaf> {
+        if self.beyond(index) {
+            return None;
+        }
+        let (mut node, mut level) = (self.root.as_ref()?, self.height);
+        loop {
+            match node {
+                Node::Leaf(leaf) => return Some(leaf),
+                Node::Inner(below) => node = below[place(index, level)].as_ref()?,
+            }
+            level -= 1;
+        }
+    }
+
     /// The page at `index`.
     pub fn get(&self, index: u64) -> Option<&Arc<Page>> {
-        self.leaves.get(&(index / FAN))?.pages[(index % FAN) as usize].as_ref()
+        self.leaf(index)?.pages[place(index, 0)].as_ref()
     }
 
     /// The first index from `from` on that has a page.
     pub fn next(&self, from: u64) -> Option<u64> {
-        let mut skip = (from % FAN) as usize;
-        for (leaf, l) in self.leaves.range(from / FAN..) {
-            if *leaf != from / FAN {
-                skip = 0;
-            }
-            if let Some(i) = l.pages.iter().skip(skip).position(Option::is_some) {
-                return Some(leaf * FAN + (skip + i) as u64);
-            }
-        }
-        None
+        if self.beyond(from) { None } else { next_in(self.root.as_ref()?, self.height, from) }
     }
 
     /// Whether a page can be put at `index` without another leaf.
     pub fn has_leaf(&self, index: u64) -> bool {
-        self.leaves.contains_key(&(index / FAN))
+        self.leaf(index).is_some()
     }
-    /// Makes room at `index`; a leaf that is there already stays.
-    pub fn add_leaf(&mut self, index: u64, leaf: Box<Leaf>) {
-        self.leaves.entry(index / FAN).or_insert(leaf);
+    /// Makes room at `index`; a leaf that is there already stays. ENOMEM when memory is short.
+    pub fn add_leaf(&mut self, index: u64, leaf: Box<Leaf>) -> Result<()> {
+        while self.beyond(index) {
+            if self.root.is_some() {
+                let mut below = boxed([const { None }; FAN])?;
+                below[0] = self.root.take();
+                self.root = Some(Node::Inner(below));
+            }
+            self.height += 1;
+        }
+        let (mut slot, mut level) = (&mut self.root, self.height);
+        while level > 0 {
+            if slot.is_none() {
+                *slot = Some(Node::Inner(boxed([const { None }; FAN])?));
+            }
+            let Some(Node::Inner(below)) = slot else { unreachable!("a leaf above the leaves") };
+            slot = &mut below[place(index, level)];
+            level -= 1;
+        }
+        slot.get_or_insert(Node::Leaf(leaf));
+        Ok(())
     }
 
     /// Puts a page at `index`, where [`PageTree::add_leaf`] made room; what was there comes back.
     pub fn insert(&mut self, index: u64, page: Arc<Page>) -> Option<Arc<Page>> {
-        let Some(l) = self.leaves.get_mut(&(index / FAN)) else { unreachable!("no leaf") };
-        let old = l.pages[(index % FAN) as usize].replace(page);
+        let (mut slot, mut level) = (&mut self.root, self.height);
+        let leaf = loop {
+            match slot {
+                Some(Node::Leaf(leaf)) => break leaf,
+                Some(Node::Inner(below)) => slot = &mut below[place(index, level)],
+                None => unreachable!("no leaf"),
+            }
+            level -= 1;
+        };
+        let old = leaf.pages[place(index, 0)].replace(page);
         if old.is_none() {
-            l.held += 1;
+            leaf.held += 1;
             self.held += 1;
         }
         old
     }
 
     /// Takes the page at `index` out, if `which` agrees.
-    pub fn take_if(&mut self, index: u64, which: impl FnOnce(&Arc<Page>) -> bool) -> Option<Arc<Page>> {
-        let l = self.leaves.get_mut(&(index / FAN))?;
-        let page = l.pages[(index % FAN) as usize].take_if(|p| which(p))?;
-        l.held -= 1;
-        self.held -= 1;
-        if l.held == 0 {
-            self.leaves.remove(&(index / FAN));
+    pub fn take_if(&mut self, index: u64, which: fn(&Arc<Page>) -> bool) -> Option<Arc<Page>> {
+        if self.beyond(index) {
+            return None;
         }
+        let page = take_in(&mut self.root, self.height, index, which)?;
+        self.held -= 1;
         Some(page)
     }
     /// Takes the page at `index` out.
@@ -109,18 +160,44 @@ impl PageTree {
     /// Takes pages out that lie at `from` or behind it, those of one leaf. `None`: there are no more.
     pub fn take_from(&mut self, from: u64) -> Option<Gone> {
         let first = self.next(from)?;
-        let l = self.leaves.get_mut(&(first / FAN))?;
-        let mut gone = [const { None }; FAN as usize];
-        for (slot, to) in l.pages.iter_mut().zip(&mut gone).skip((first % FAN) as usize) {
-            *to = slot.take();
-            l.held -= usize::from(to.is_some());
-            self.held -= usize::from(to.is_some());
-        }
-        if l.held == 0 {
-            self.leaves.remove(&(first / FAN));
+        let mut gone = [const { None }; FAN];
+        for (i, slot) in gone.iter_mut().enumerate().skip(place(first, 0)) {
+            *slot = self.take(first - first % FAN as u64 + i as u64);
         }
         Some(gone)
     }
+}
+
+/// The first index from `from` on that has a page, counted from the node's first.
+fn next_in(node: &Node, level: u32, from: u64) -> Option<u64> {
+    let first = place(from, level);
+    match node {
+        Node::Leaf(leaf) => leaf.pages[first..].iter().position(Option::is_some).map(|i| (first + i) as u64),
+        Node::Inner(below) => (first..FAN).find_map(|i| {
+            let begins = (i as u64) << (BITS * level);
+            let from = from.saturating_sub(begins) * u64::from(i == first);
+            next_in(below[i].as_ref()?, level - 1, from).map(|rest| begins + rest)
+        }),
+    }
+}
+
+fn take_in(slot: &mut Option<Node>, level: u32, index: u64, which: fn(&Arc<Page>) -> bool) -> Option<Arc<Page>> {
+    let (page, empty) = match slot.as_mut()? {
+        Node::Leaf(leaf) => {
+            let page = leaf.pages[place(index, 0)].take_if(|p| which(p))?;
+            leaf.held -= 1;
+            (page, leaf.held == 0)
+        }
+        Node::Inner(below) => {
+            let child = &mut below[place(index, level)];
+            let page = take_in(child, level - 1, index, which)?;
+            (page, child.is_none() && below.iter().all(Option::is_none))
+        }
+    };
+    if empty {
+        *slot = None;
+    }
+    Some(page)
 }
 
 impl Default for PageTree {
@@ -136,7 +213,7 @@ mod tests {
     fn tree(indices: &[u64]) -> PageTree {
         let mut t = PageTree::new();
         for &i in indices {
-            t.add_leaf(i, new_leaf().unwrap());
+            t.add_leaf(i, new_leaf().unwrap()).unwrap();
             assert!(t.insert(i, Page::new().unwrap()).is_none());
         }
         t
@@ -159,7 +236,7 @@ mod tests {
         let old = t.get(5).unwrap().clone();
         assert!(Arc::ptr_eq(&t.insert(5, Page::new().unwrap()).unwrap(), &old));
         assert_eq!(t.len(), 2);
-        assert!(t.take_if(5, |p| Arc::ptr_eq(p, &old)).is_none());
+        assert!(t.take_if(5, |p| Arc::strong_count(p) > 1).is_none());
         assert!(t.take(5).is_some() && t.take(5).is_none());
         assert!(t.has_leaf(0));
         assert!(t.take(6).is_some() && t.is_empty() && !t.has_leaf(0));
@@ -174,5 +251,35 @@ mod tests {
         }
         assert_eq!((gone, t.len()), (3, 2));
         assert_eq!(all(&t), [1, 60]);
+    }
+
+    #[test]
+    fn it_does_what_an_ordered_map_does() {
+        let (mut t, mut model) = (PageTree::new(), std::collections::BTreeMap::new());
+        let mut x = 88_172_645_463_325_252u64;
+        for round in 0..20_000 {
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            // Some lie close together, some anywhere.
+            let index = if x & 64 == 0 { x >> 52 } else { x >> (x >> 58) };
+            if x & 1 == 0 {
+                let page = Page::new().unwrap();
+                t.add_leaf(index, new_leaf().unwrap()).unwrap();
+                t.insert(index, page.clone());
+                model.insert(index, page);
+            } else {
+                let from = model.range(index..).next().map_or(index, |m| *m.0);
+                assert_eq!(t.take(from).is_some(), model.remove(&from).is_some());
+            }
+            assert_eq!(t.next(index), model.range(index..).next().map(|m| *m.0), "round {round}");
+            assert_eq!((t.len(), t.get(index).is_some()), (model.len(), model.contains_key(&index)));
+        }
+        while let Some(gone) = t.take_from(1 << 20) {
+            gone.iter().flatten().for_each(|_| assert!(model.pop_last().is_some()));
+        }
+        assert!(model.range(1 << 20..).next().is_none() && all(&t).iter().eq(model.keys()));
+        while t.take_from(0).is_some() {}
+        assert!(t.root.is_none() && t.is_empty());
     }
 }

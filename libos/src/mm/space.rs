@@ -354,7 +354,7 @@ impl Space {
     /// So that a page can be remembered at `addr`.
     fn make_room(&mut self, addr: usize) -> Result<()> {
         if !self.pages.has_leaf(index(addr)) {
-            self.pages.add_leaf(index(addr), new_leaf()?);
+            self.pages.add_leaf(index(addr), new_leaf()?)?;
         }
         Ok(())
     }

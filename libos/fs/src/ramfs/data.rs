@@ -166,7 +166,7 @@ impl Data {
         if let Some(p) = i.pages.get(index) {
             return Ok((p.clone(), false));
         }
-        i.pages.add_leaf(index, leaf);
+        i.pages.add_leaf(index, leaf)?;
         i.pages.insert(index, page.clone());
         Ok((page, true))
     }
