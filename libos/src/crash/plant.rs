@@ -3,6 +3,7 @@
 
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use libos_base::abi::In;
 use libos_base::layout::PROGRAM_START;
 use libos_base::sync::{IrqSpinLock, Mutex, SpinLock, class};
 use libos_base::user;
@@ -92,7 +93,7 @@ fn copy() {
 
 #[inline(never)]
 fn touch() {
-    let _ = black_box(user::read::<u8>(PROGRAM_START));
+    let _ = black_box(user::read(In::<u8>::new(PROGRAM_START)));
 }
 
 #[inline(never)]
