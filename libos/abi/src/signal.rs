@@ -1,5 +1,6 @@
 //! Signal numbers and sets: asm/signal.h, asm-generic/signal-defs.h, asm-generic/siginfo.h.
 
+use crate::layout::{SigAction, StackT};
 use crate::macros::{flags, names};
 
 /// A set of signals: bit n-1 is signal n, as in the kernel's sigset_t.
@@ -83,6 +84,23 @@ pub fn default_action(signo: i32) -> DefaultAction {
             DefaultAction::Core
         }
         _ => DefaultAction::Terminate,
+    }
+}
+
+impl SigAction {
+    /// `sa_flags`.
+    pub const fn flags(&self) -> ActionFlags {
+        ActionFlags::from_bits_retain(self.flags)
+    }
+}
+impl StackT {
+    /// `ss_flags`.
+    pub const fn flags(&self) -> StackFlags {
+        StackFlags::from_bits_retain(self.flags)
+    }
+    /// Whether a stack pointer lies on it: it grows down, so its first byte is the end.
+    pub const fn holds(&self, sp: usize) -> bool {
+        sp > self.sp && sp - self.sp <= self.size
     }
 }
 

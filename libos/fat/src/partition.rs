@@ -39,7 +39,7 @@ pub fn find(disk: Arc<dyn BlockDevice>, number: Option<u32>) -> Result<Arc<dyn B
         return Ok(disk);
     }
     let Some(parts) = table.parts(&first)? else {
-        return Err(Refused::Because(if number.is_some() { "no partitions" } else { whole.err().unwrap_or("") }));
+        return Err(Refused::Unusable(if number.is_some() { "no partitions" } else { whole.err().unwrap_or("") }));
     };
     let mut why = "no FAT partition";
     let mut found: Option<Part> = None;
@@ -57,13 +57,13 @@ pub fn find(disk: Arc<dyn BlockDevice>, number: Option<u32>) -> Result<Arc<dyn B
                 Some(other) => {
                     let (name, a, b) = (disk.name(), other.number, p.number);
                     libos_base::error!("{name}: partitions {a} and {b} have FAT volumes");
-                    return Err(Refused::Because("more than one partition has one; choose with :partition=N"));
+                    return Err(Refused::Unusable("more than one partition has one; choose with :partition=N"));
                 }
             },
         }
     }
     let Some(p) = found else {
-        return Err(Refused::Because(why));
+        return Err(Refused::Unusable(why));
     };
     let name = alloc::format!("{}{}", disk.name(), p.number);
     Ok(Arc::new(Window { disk, name, start: p.start, sectors: p.end - p.start }))
@@ -72,10 +72,10 @@ pub fn find(disk: Arc<dyn BlockDevice>, number: Option<u32>) -> Result<Arc<dyn B
 /// Adds a partition that lies in `within` and in no other.
 fn add(list: &mut Vec<Part>, p: Part, within: (u64, u64)) -> Result<(), Refused> {
     if p.start < within.0 || p.end > within.1 {
-        return Err(Refused::Because("a partition lies outside of its disk"));
+        return Err(Refused::Unusable("a partition lies outside of its disk"));
     }
     if list.iter().any(|o| p.start < o.end && o.start < p.end) {
-        return Err(Refused::Because("two partitions overlap"));
+        return Err(Refused::Unusable("two partitions overlap"));
     }
     list.try_reserve(1).map_err(Errno::from)?;
     list.push(p);
@@ -113,7 +113,7 @@ impl Table<'_> {
     /// A block, of which 512 bytes matter.
     fn block(&self, at: u64, beyond: &'static str) -> Result<[u8; 512], Refused> {
         if at >= self.disk.sectors() / self.unit {
-            return Err(Refused::Because(beyond));
+            return Err(Refused::Unusable(beyond));
         }
         self.read(at * self.unit)
     }
@@ -152,7 +152,7 @@ impl Table<'_> {
         for _ in 0..MOST {
             let b = self.read(at)?;
             if b[510..] != [0x55, 0xaa] {
-                return Err(Refused::Because("a logical partition has no table"));
+                return Err(Refused::Unusable("a logical partition has no table"));
             }
             let (data, next) = (Entry::at(&b, 0), Entry::at(&b, 1));
             if data.kind != 0 && data.len != 0 {
@@ -164,15 +164,15 @@ impl Table<'_> {
             }
             at = next.part(0, self.unit, outer.start).start;
             if at >= outer.end {
-                return Err(Refused::Because("a partition lies outside of its disk"));
+                return Err(Refused::Unusable("a partition lies outside of its disk"));
             }
         }
-        Err(Refused::Because("the chain of logical partitions does not end"))
+        Err(Refused::Unusable("the chain of logical partitions does not end"))
     }
 
     /// UEFI 2.10, 5.3.
     fn gpt(&self) -> Result<Vec<Part>, Refused> {
-        const DAMAGED: Refused = Refused::Because("damaged GPT");
+        const DAMAGED: Refused = Refused::Unusable("damaged GPT");
         let mut h = self.block(1, "damaged GPT")?;
         let (len, want) = (u32_at(&h, 12) as usize, u32_at(&h, 16));
         h[16..20].fill(0);
@@ -201,7 +201,7 @@ impl Table<'_> {
             }
             let (first, last) = (u64_at(e, 32), u64_at(e, 40));
             if first > last || last > to {
-                return Err(Refused::Because("a partition lies outside of its disk"));
+                return Err(Refused::Unusable("a partition lies outside of its disk"));
             }
             let fat = GUIDS.iter().any(|g| e[..16] == *g);
             let p = Part { number: number + 1, start: first * self.unit, end: (last + 1) * self.unit, fat };

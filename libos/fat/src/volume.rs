@@ -93,7 +93,7 @@ pub struct Volume {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refused {
     /// It is no FAT volume, or a damaged one.
-    Because(&'static str),
+    Unusable(&'static str),
     Error(Errno),
 }
 
@@ -106,7 +106,7 @@ impl From<Errno> for Refused {
 impl core::fmt::Display for Refused {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Refused::Because(s) => f.write_str(s),
+            Refused::Unusable(s) => f.write_str(s),
             Refused::Error(e) => write!(f, "{e}"),
         }
     }
@@ -117,11 +117,11 @@ impl Volume {
     /// writing makes it read-only.
     pub fn open(dev: Arc<dyn BlockDevice>, read_only: bool) -> core::result::Result<Arc<FatInode>, Refused> {
         if dev.sectors() == 0 {
-            return Err(Refused::Because("the disk is empty"));
+            return Err(Refused::Unusable("the disk is empty"));
         }
         let mut boot = [0; 512];
         libos_base::block::read(&*dev, 0, &mut boot)?;
-        let mut geo = Geometry::parse(&boot, dev.sectors() * SECTOR).map_err(Refused::Because)?;
+        let mut geo = Geometry::parse(&boot, dev.sectors() * SECTOR).map_err(Refused::Unusable)?;
         let mut buf = Buffers::new(dev.clone(), &geo);
         let state = boot[geo.state_at as usize];
         let mut free = None;
@@ -182,7 +182,7 @@ impl Volume {
         raw[11] = attr::DIR;
         let root = FatInode::new(&vol, 1, raw, None, false)?;
         root.load_dir(&mut vol.meta.lock()).map_err(|e| match e {
-            Errno::EIO => Refused::Because("the root directory cannot be read"),
+            Errno::EIO => Refused::Unusable("the root directory cannot be read"),
             e => Refused::Error(e),
         })?;
         Ok(root)

@@ -27,9 +27,9 @@ pub struct OpenFile {
     /// Directories: the offset of `getdents64`. Held while a read or write moves it.
     pos: Mutex<u64>,
     /// Errors of writing that were told to this description.
-    told: AtomicU32,
+    errors_seen: AtomicU32,
     /// The same for those of the whole file system.
-    fs_told: AtomicU32,
+    fs_errors_seen: AtomicU32,
 }
 
 /// What O_DIRECT transfers are multiples of: positions, lengths, addresses.
@@ -39,9 +39,9 @@ impl OpenFile {
     /// Opens; all checks were made.
     pub fn new(path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
         let description = Description::new(flags);
-        let told = AtomicU32::new(path.inode().cache().map_or(0, |c| c.errors().sample()));
-        let fs_told = AtomicU32::new(path.mount.fs.errors().map_or(0, ErrorSeq::sample));
-        try_arc(OpenFile { path, description, pos: Mutex::new(class::FILE_POSITION, 0), told, fs_told })
+        let errors_seen = AtomicU32::new(path.inode().cache().map_or(0, |c| c.errors().sample()));
+        let fs_errors_seen = AtomicU32::new(path.mount.fs.errors().map_or(0, ErrorSeq::sample));
+        try_arc(OpenFile { path, description, pos: Mutex::new(class::FILE_POSITION, 0), errors_seen, fs_errors_seen })
     }
     /// The position, for calls that move it as `read` does (`sendfile`, `getdents64`).
     pub fn position(&self) -> &Mutex<u64> {
@@ -94,8 +94,8 @@ impl OpenFile {
             let stored = pages.flush(range.clone());
             pages.invalidate(range);
             // Told now, so not again by `fsync`.
-            let told = self.check_errors();
-            stored.and(told)?;
+            let checked = self.check_errors();
+            stored.and(checked)?;
         }
         if self.flags().contains(OpenFlags::DSYNC) {
             self.sync(!self.flags().contains(OpenFlags::SYNC))?;
@@ -113,7 +113,7 @@ impl OpenFile {
     }
     /// An error of writing that this description was not yet told.
     pub fn check_errors(&self) -> Result<()> {
-        self.path.inode().cache().map_or(Ok(()), |c| c.errors().check(&self.told))
+        self.path.inode().cache().map_or(Ok(()), |c| c.errors().check(&self.errors_seen))
     }
     /// `syncfs`: the whole file system is durable, unless this tells an error of before.
     pub fn sync_fs(&self) -> Result<()> {
@@ -121,8 +121,8 @@ impl OpenFile {
         let _ = crate::sync::write_back();
         let fs = &self.path.mount.fs;
         let done = fs.sync();
-        let told = fs.errors().map_or(Ok(()), |e| e.check(&self.fs_told));
-        done.and(told)
+        let checked = fs.errors().map_or(Ok(()), |e| e.check(&self.fs_errors_seen));
+        done.and(checked)
     }
 }
 
@@ -253,8 +253,8 @@ impl FileLike for OpenFile {
     fn sync(&self, data_only: bool) -> Result<()> {
         let done = self.path.inode().sync(data_only);
         // Also when that failed: its error is told with this.
-        let told = self.check_errors();
-        done.and(told)
+        let checked = self.check_errors();
+        done.and(checked)
     }
     fn place(&self) -> Option<&dyn Any> {
         Some(&self.path)

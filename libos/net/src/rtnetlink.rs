@@ -191,14 +191,14 @@ pub struct Monitor {
 
 struct Watch {
     members: Vec<Weak<Member>>,
-    told: Vec<Record>,
+    announced: Vec<Record>,
 }
 
 impl Monitor {
     /// Nobody.
     pub const fn new() -> Self {
         Self {
-            watch: Mutex::new(class::NET_MONITOR, Watch { members: Vec::new(), told: Vec::new() }),
+            watch: Mutex::new(class::NET_MONITOR, Watch { members: Vec::new(), announced: Vec::new() }),
             tell: Provider::new(),
         }
     }
@@ -209,7 +209,7 @@ impl Monitor {
         let mut w = self.watch.lock();
         w.members.retain(|m| m.strong_count() > 0);
         if w.members.is_empty() {
-            w.told = records(net);
+            w.announced = records(net);
         }
         w.members.try_reserve(1)?;
         w.members.push(Arc::downgrade(member));
@@ -246,15 +246,15 @@ impl Monitor {
             return;
         }
         let now = records(net);
-        let old = core::mem::replace(&mut w.told, now);
-        w.tell(&old, &w.told, 1);
-        w.tell(&w.told, &old, 0);
+        let old = core::mem::replace(&mut w.announced, now);
+        w.announce(&old, &w.announced, 1);
+        w.announce(&w.announced, &old, 0);
     }
 }
 
 impl Watch {
     /// Tells what is in one list and not in the other. `gone`: added to the type of the message.
-    fn tell(&self, list: &[Record], other: &[Record], gone: u16) {
+    fn announce(&self, list: &[Record], other: &[Record], gone: u16) {
         for r in list {
             // A link that is different now is the same link.
             if other.iter().any(|o| o.kind == r.kind && o.body == r.body) || gone == 1 && r.kind == RTM_NEWLINK {

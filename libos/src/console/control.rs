@@ -62,7 +62,7 @@ pub fn carry_out(request: Option<FromHost>) {
         Some(FromHost::Kill(signo)) => signal::post_process(signo as i32),
         Some(FromHost::StdinEnd(total)) => super::end_stdin_after(total),
         Some(FromHost::Window(rows, cols)) => super::set_window(rows, cols),
-        Some(FromHost::Clock(ns)) => wallclock::told(ns),
+        Some(FromHost::Clock(ns)) => wallclock::set_by_host(ns),
         Some(FromHost::OutputFailed(stream, errno)) => super::output_failed(stream, errno),
         None => libos_base::warn!("control: a line that is not understood"),
     }

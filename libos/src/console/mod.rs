@@ -56,7 +56,7 @@ pub fn init<C: Control>(params: &Params) -> Result<()> {
     let (stdio, stderr, terminal): (Arc<dyn Stream>, Arc<dyn Stream>, _) = match ports::open::<C>(params.control)? {
         Some((stdio, stderr)) => match tty {
             None => (stdio, stderr, OnTerminal::None),
-            Some(told) if terminal::is_apart(told) => (stdio, stderr, OnTerminal::Two),
+            Some(terminal) if terminal::is_apart(terminal) => (stdio, stderr, OnTerminal::Two),
             Some(_) => (stdio.clone(), stdio, OnTerminal::All),
         },
         None => {

@@ -36,8 +36,8 @@ crate::component!("terminal", optional, wanted by [read, readv], starts install_
 /// Puts the line discipline in, when the streams are a terminal.
 extern "C" fn install_line_discipline() {
     let Some(stream) = console::terminal() else { return };
-    let told = crate::params::parameters().tty.as_deref().and_then(Terminal::parse).unwrap_or_default();
-    if let Err(e) = libos_fs::tty::install(libos_fs::process(), stream.clone(), &told, signal::post_process) {
+    let terminal = crate::params::parameters().tty.as_deref().and_then(Terminal::parse).unwrap_or_default();
+    if let Err(e) = libos_fs::tty::install(libos_fs::process(), stream.clone(), &terminal, signal::post_process) {
         libos_base::warn!("the terminal works without line editing: {e}");
     }
 }

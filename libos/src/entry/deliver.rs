@@ -2,13 +2,13 @@
 
 use super::restart;
 use crate::arch::fault::Fault;
-use crate::arch::signal_frame::{self as frame, StackT};
+use crate::arch::signal_frame as frame;
 use crate::arch::upcall::ExitContext;
-use crate::pending::{ACTIONS, Action, Info, SIG_DFL, SIG_IGN, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, code, sa};
+use crate::pending::{ACTIONS, Info, SIG_DFL, SIG_IGN, code};
 use crate::sched::current;
 use crate::{crash, exit, signal};
-use core::sync::atomic::Ordering::Relaxed;
 use libos_base::abi::signal::{DefaultAction as Act, SIGSEGV, SigSet, default_action, name};
+use libos_base::abi::{ActionFlags, SigAction, StackFlags, StackT};
 
 /// Takes every signal that is pending and not blocked: sets up handlers' frames, or ends the program. Then sees to the
 /// restart of an interrupted call. True when `ctx.regs` were changed.
@@ -21,7 +21,7 @@ pub fn deliver(ctx: &mut ExitContext<'_>) -> bool {
             continue;
         };
         if !handled {
-            restart::before_handler(ctx, action.flags & sa::RESTART != 0);
+            restart::before_handler(ctx, action.flags().contains(ActionFlags::RESTART));
         }
         handled = true;
         run_handler(ctx, &info, &action, 0);
@@ -36,14 +36,14 @@ pub fn deliver(ctx: &mut ExitContext<'_>) -> bool {
 }
 
 /// The action, if it is a handler; SA_RESETHAND is seen to.
-fn handler_for(signo: i32) -> Option<Action> {
+fn handler_for(signo: i32) -> Option<SigAction> {
     let mut table = ACTIONS.lock();
     let slot = &mut table[signo as usize - 1];
     let a = *slot;
     if a.handler == SIG_DFL || a.handler == SIG_IGN {
         return None;
     }
-    if a.flags & sa::RESETHAND != 0 {
+    if a.flags().contains(ActionFlags::RESETHAND) {
         slot.handler = SIG_DFL;
     }
     Some(a)
@@ -63,18 +63,19 @@ fn end_or_ignore(ctx: &ExitContext<'_>, signo: i32) {
 
 /// The alternate stack, as the program sees it now.
 fn altstack_of(sp: usize) -> StackT {
-    let [base, size, flags] = [0, 1, 2].map(|i| current().signals.altstack[i].load(Relaxed));
-    let on = flags & SS_DISABLE == 0 && sp > base && sp - base <= size;
-    let flags = if flags & SS_AUTODISARM == 0 && on { flags | SS_ONSTACK } else { flags };
-    StackT { sp: base, flags: flags as u32, pad: 0, size }
+    let mut stack = current().signals.altstack();
+    if !stack.flags().intersects(StackFlags::DISABLE | StackFlags::AUTODISARM) && stack.holds(sp) {
+        stack.flags |= StackFlags::ONSTACK.bits();
+    }
+    stack
 }
 
-fn run_handler(ctx: &mut ExitContext<'_>, info: &Info, action: &Action, fault_addr: u64) {
+fn run_handler(ctx: &mut ExitContext<'_>, info: &Info, action: &SigAction, fault_addr: u64) {
     let me = current();
     let sp = ctx.regs.sp();
     let stack = altstack_of(sp);
-    let off = stack.flags as usize & (SS_DISABLE | SS_ONSTACK) != 0;
-    let top = (action.flags & sa::ONSTACK != 0 && !off).then_some(stack.sp + stack.size);
+    let off = stack.flags().intersects(StackFlags::DISABLE | StackFlags::ONSTACK);
+    let top = (action.flags().contains(ActionFlags::ONSTACK) && !off).then_some(stack.sp + stack.size);
     let blocked = me.signals.blocked();
     // sigsuspend and the like: the handler runs under the temporary mask, and returns to the old one.
     let saved = me.signals.take_restore().unwrap_or(blocked);
@@ -83,11 +84,11 @@ fn run_handler(ctx: &mut ExitContext<'_>, info: &Info, action: &Action, fault_ad
         libos_base::error!("no room on the program's stack for the handler of {}", name(info.signo));
         crash::fatal_signal(SIGSEGV, ctx.regs, "no room on the stack for a signal handler", sp);
     };
-    if top.is_some() && stack.flags as usize & SS_AUTODISARM != 0 {
-        me.signals.altstack[2].store(SS_DISABLE, Relaxed);
+    if top.is_some() && stack.flags().contains(StackFlags::AUTODISARM) {
+        me.signals.set_altstack(StackT { flags: StackFlags::DISABLE.bits(), ..stack });
     }
     let mut new = blocked.union(SigSet(action.mask));
-    if action.flags & sa::NODEFER == 0 {
+    if !action.flags().contains(ActionFlags::NODEFER) {
         new = new.union(SigSet::of(info.signo));
     }
     signal::set_mask(new);

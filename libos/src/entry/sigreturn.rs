@@ -4,8 +4,7 @@ use crate::arch::TrapFrame;
 use crate::arch::signal_frame as frame;
 use crate::crash;
 use crate::sched::current;
-use crate::signal::{SIGSEGV, SS_AUTODISARM, SigSet, set_mask};
-use core::sync::atomic::Ordering::Relaxed;
+use crate::signal::{SIGSEGV, SigSet, StackFlags, set_mask};
 
 /// Continues what the signal interrupted. `area`: room for the vector state, on this kernel stack.
 pub fn sigreturn(uc: usize, area: &'static mut [u8]) -> ! {
@@ -19,10 +18,8 @@ pub fn sigreturn(uc: usize, area: &'static mut [u8]) -> ! {
         bad_frame(uc)
     };
     set_mask(mask.without(SigSet::UNBLOCKABLE));
-    if stack.flags as usize & SS_AUTODISARM != 0 {
-        for (slot, v) in me.signals.altstack.iter().zip([stack.sp, stack.size, stack.flags as usize]) {
-            slot.store(v, Relaxed);
-        }
+    if stack.flags().contains(StackFlags::AUTODISARM) {
+        me.signals.set_altstack(stack);
     }
     super::enter_program(regs, vectors)
 }

@@ -27,7 +27,7 @@ fn open(request: &Request<'_>) -> Result<Opened> {
     let open = partition::find(disk.clone(), part).and_then(|on| Volume::open(on, request.read_only));
     let root = open.map_err(|refused| match refused {
         Refused::Error(e) => e,
-        Refused::Because(why) => {
+        Refused::Unusable(why) => {
             libos_base::error!("{}: no FAT volume that can be used: {why}", disk.name());
             Errno::EINVAL
         }

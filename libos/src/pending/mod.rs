@@ -8,38 +8,13 @@ pub use queue::{Entry, Expiry, Info, Queue, code};
 
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use libos_base::abi::signal::{DefaultAction as Act, SigSet, default_action};
+use libos_base::abi::{SigAction, StackFlags, StackT};
 use libos_base::sync::{IrqSpinLock, class};
-
-libos_base::abi_struct! {
-    /// The kernel's struct sigaction.
-    Action { handler: usize, flags: usize, restorer: usize, mask: u64, }
-}
 
 /// Handler values.
 pub const SIG_DFL: usize = 0;
 /// See [`SIG_DFL`].
 pub const SIG_IGN: usize = 1;
-
-/// sa_flags.
-pub mod sa {
-    pub const NOCLDSTOP: usize = 1;
-    pub const NOCLDWAIT: usize = 2;
-    pub const SIGINFO: usize = 4;
-    pub const RESTORER: usize = 0x0400_0000;
-    pub const ONSTACK: usize = 0x0800_0000;
-    pub const RESTART: usize = 0x1000_0000;
-    pub const NODEFER: usize = 0x4000_0000;
-    pub const RESETHAND: usize = 0x8000_0000;
-    /// What is honoured (NOCLD*: there are no children).
-    pub const ALL: usize = NOCLDSTOP | NOCLDWAIT | SIGINFO | RESTORER | ONSTACK | RESTART | NODEFER | RESETHAND;
-}
-
-/// No alternate stack (`ss_flags`).
-pub const SS_DISABLE: usize = 2;
-/// Running on the alternate stack.
-pub const SS_ONSTACK: usize = 1;
-/// Handlers disarm the alternate stack while they run on it.
-pub const SS_AUTODISARM: usize = 1 << 31;
 
 /// Signals of one thread.
 pub struct ThreadSignals {
@@ -51,7 +26,7 @@ pub struct ThreadSignals {
     /// What the thread waits for in sigtimedwait, though blocked.
     pub waited: AtomicU64,
     /// Alternate stack: base, size, flags. The thread's own.
-    pub altstack: [AtomicUsize; 3],
+    altstack: [AtomicUsize; 3],
     /// The mask to go back to after the delivery (sigsuspend, ppoll); valid when `restore` is set. The thread's own.
     saved_mask: AtomicU64,
     restore: AtomicBool,
@@ -69,16 +44,16 @@ pub(crate) static PROCESS: Process =
     Process { pending: IrqSpinLock::new(class::SIGNALS, Queue::new()), pending_set: AtomicU64::new(0) };
 
 /// What is done about each signal. All zeros at first: apart from [`PROCESS`], it lies in `.bss`.
-pub(crate) static ACTIONS: IrqSpinLock<[Action; 64]> =
-    IrqSpinLock::new(class::SIGNAL_ACTIONS, [Action { handler: SIG_DFL, flags: 0, restorer: 0, mask: 0 }; 64]);
+pub(crate) static ACTIONS: IrqSpinLock<[SigAction; 64]> =
+    IrqSpinLock::new(class::SIGNAL_ACTIONS, [SigAction { handler: SIG_DFL, flags: 0, restorer: 0, mask: 0 }; 64]);
 
 /// What is done about a signal.
-pub(crate) fn action(signo: i32) -> Action {
+pub(crate) fn action(signo: i32) -> SigAction {
     ACTIONS.lock()[signo as usize - 1]
 }
 
 /// Whether a signal with this action has no effect.
-pub(crate) fn ignored(signo: i32, a: &Action) -> bool {
+pub(crate) fn ignored(signo: i32, a: &SigAction) -> bool {
     a.handler == SIG_IGN || (a.handler == SIG_DFL && matches!(default_action(signo), Act::Ignore | Act::Stop))
 }
 
@@ -90,10 +65,22 @@ impl ThreadSignals {
             pending: IrqSpinLock::new(class::SIGNALS, Queue::new()),
             pending_set: AtomicU64::new(0),
             waited: AtomicU64::new(0),
-            altstack: [AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(SS_DISABLE)],
+            altstack: [AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(StackFlags::DISABLE.bits() as usize)],
             saved_mask: AtomicU64::new(0),
             restore: AtomicBool::new(false),
             killed: AtomicBool::new(false),
+        }
+    }
+
+    /// The alternate stack as it was set.
+    pub fn altstack(&self) -> StackT {
+        let [sp, size, flags] = [0, 1, 2].map(|i| self.altstack[i].load(Relaxed));
+        StackT { sp, flags: flags as u32, pad: 0, size }
+    }
+    /// Sets it. Only for the thread itself.
+    pub fn set_altstack(&self, to: StackT) {
+        for (slot, v) in self.altstack.iter().zip([to.sp, to.size, to.flags as usize]) {
+            slot.store(v, Relaxed);
         }
     }
 

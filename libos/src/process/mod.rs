@@ -18,6 +18,7 @@ pub mod image;
 pub mod setid;
 
 use libos_base::Result;
+use libos_base::abi::SigAction;
 use libos_base::cred::{self, Credentials};
 use libos_base::limits::{self, Limit};
 
@@ -44,7 +45,7 @@ impl Process {
         libos_fs::process()
     }
     /// What is done about a signal, and what shall be from now on.
-    pub fn set_action(&self, signo: i32, new: Option<crate::signal::Action>) -> crate::signal::Action {
+    pub fn set_action(&self, signo: i32, new: Option<SigAction>) -> SigAction {
         crate::signal::set_action(signo, new)
     }
 }

@@ -11,14 +11,13 @@ mod mask;
 mod post;
 pub mod signalfd;
 
-pub use crate::pending::{
-    Action, Entry, Expiry, Info, Queue, SIG_IGN, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, code, sa,
-};
+pub use crate::pending::{Entry, Expiry, Info, Queue, SIG_IGN, code};
 pub use libos_base::abi::signal::*;
 pub use mask::{change_mask, set_mask, with_temporary_mask};
 pub use post::{Sent, post_process, post_process_busy, post_process_info, post_thread, post_timer, raise_current};
 
 use crate::pending::{ACTIONS, PROCESS, action, ignored};
+use libos_base::abi::SigAction;
 use libos_base::sync::Provider;
 
 /// What timers do when a signal is no longer ignored, and when SIGALRM is taken. Set by the first timer of the kind, so
@@ -29,13 +28,13 @@ pub static ON_ALARM_TAKEN: Provider<fn()> = Provider::new();
 
 /// Changes what is done about a signal; what was done before. Dropping pending signals that are now ignored is
 /// POSIX's wish (sigaction, "pending and ignored").
-pub fn set_action(signo: i32, new: Option<Action>) -> Action {
+pub fn set_action(signo: i32, new: Option<SigAction>) -> SigAction {
     let old = {
         let mut t = ACTIONS.lock();
         let slot = &mut t[signo as usize - 1];
         let old = *slot;
         if let Some(a) = new {
-            *slot = Action { mask: SigSet(a.mask).without(SigSet::UNBLOCKABLE).0, ..a };
+            *slot = SigAction { mask: SigSet(a.mask).without(SigSet::UNBLOCKABLE).0, ..a };
         }
         old
     };
@@ -60,7 +59,7 @@ pub fn set_action(signo: i32, new: Option<Action>) -> Action {
 }
 
 /// What is done about a signal: for `/proc/self/status`, and for the terminal's Ctrl-C.
-pub fn get_action(signo: i32) -> Action {
+pub fn get_action(signo: i32) -> SigAction {
     action(signo)
 }
 

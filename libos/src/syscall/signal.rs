@@ -2,7 +2,7 @@
 
 use crate::process::process;
 use crate::sched::{self, Thread, current};
-use crate::signal::{self, Action, Info, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, SigSet, code, sa, signalfd::SignalFd};
+use crate::signal::{self, ActionFlags, Info, SigSet, StackFlags, code, signalfd::SignalFd};
 use core::sync::atomic::Ordering::*;
 use libos_base::abi::{Fd, In, MaskHow, Out, Pid, SigAction, SigInfo, SignalfdFlags, Signo, StackT, Timespec};
 use libos_base::file::FileLike;
@@ -25,14 +25,14 @@ fn check_signo(signo: i32) -> Result<()> {
 pub fn rt_sigaction(signo: Signo, new: In<SigAction>, old: Out<SigAction>, size: usize) -> Result<usize> {
     check_size(size)?;
     check_signo(signo.0)?;
-    let new = user::read_opt(new.cast::<Action>())?;
+    let new = user::read_opt(new)?;
     if new.is_some() && SigSet::UNBLOCKABLE.has(signo.0) {
         return Err(Errno::EINVAL);
     }
     // Unknown flags are cleared, which is how programs ask what there is (Linux 5.11).
-    let new = new.map(|a| Action { flags: a.flags & sa::ALL, ..a });
+    let new = new.map(|a| SigAction { flags: (a.flags() & ActionFlags::all()).bits(), ..a });
     let before = process().set_action(signo.0, new);
-    user::write_opt(old.cast(), &before)?;
+    user::write_opt(old, &before)?;
     Ok(0)
 }
 
@@ -107,26 +107,25 @@ pub fn rt_sigtimedwait(set: In<SigSet>, info: Out<SigInfo>, timeout: In<Timespec
 }
 
 pub fn sigaltstack(new: In<StackT>, old: Out<StackT>) -> Result<usize> {
-    let slots = &current().signals.altstack;
-    let now = [0, 1, 2].map(|i| slots[i].load(Relaxed));
+    let mut now = current().signals.altstack();
     // SAFETY: the thread is in this call, so its frame is there.
     let sp = unsafe { (*crate::arch::syscall::frame()).sp() };
-    let on = now[2] & (SS_DISABLE | SS_AUTODISARM) == 0 && sp > now[0] && sp - now[0] <= now[1];
-    let new = user::read_opt(new.cast::<[usize; 3]>())?;
-    user::write_opt(old.cast(), &[now[0], now[2] | if on { SS_ONSTACK } else { 0 }, now[1]])?;
-    let Some([base, flags, size]) = new else { return Ok(0) };
+    let on = !now.flags().intersects(StackFlags::DISABLE | StackFlags::AUTODISARM) && now.holds(sp);
+    let new = user::read_opt(new)?;
+    now.flags |= if on { StackFlags::ONSTACK.bits() } else { 0 };
+    user::write_opt(old, &now)?;
+    let Some(new) = new else { return Ok(0) };
     if on {
         return Err(Errno::EPERM);
     }
-    // The upper half is padding.
-    let flags = flags & 0xffff_ffff;
-    let set = match flags & !SS_AUTODISARM {
-        SS_DISABLE => [0, 0, SS_DISABLE],
-        0 | SS_ONSTACK if size < MINSIGSTKSZ => return Err(Errno::ENOMEM),
-        0 | SS_ONSTACK => [base, size, flags & SS_AUTODISARM],
-        _ => return Err(Errno::EINVAL),
+    let flags = new.flags();
+    let set = match flags - StackFlags::AUTODISARM {
+        StackFlags::DISABLE => StackT { flags: StackFlags::DISABLE.bits(), ..StackT::default() },
+        none if !(none - StackFlags::ONSTACK).is_empty() => return Err(Errno::EINVAL),
+        _ if new.size < MINSIGSTKSZ => return Err(Errno::ENOMEM),
+        _ => StackT { flags: (flags & StackFlags::AUTODISARM).bits(), ..new },
     };
-    slots.iter().zip(set).for_each(|(slot, v)| slot.store(v, Relaxed));
+    current().signals.set_altstack(set);
     Ok(0)
 }
 

@@ -33,7 +33,7 @@ struct State {
     /// Rests because its signal was ignored.
     ignored: bool,
     /// Is told of steps of the wall clock.
-    told: bool,
+    watches_steps: bool,
 }
 
 /// A timer of the program.
@@ -197,15 +197,19 @@ impl PosixTimer {
     /// Sets it (0: off); (time left, interval) of before. ENOMEM.
     pub fn set(&self, first: When, interval_ns: u64) -> Result<(u64, u64)> {
         let mut s = self.state.lock();
-        if first.line == Line::Wall && !s.told {
+        if first.line == Line::Wall && !s.watches_steps {
             let me: Weak<dyn OnStep> = self.me.clone();
             wall::tell(me)?;
-            s.told = true;
+            s.watches_steps = true;
         }
         let old = s.setting.left(s.setting.line.now());
         self.timer.cancel();
-        *s =
-            State { setting: Setting::new(first, interval_ns), number: s.number + 1, told: s.told, ..State::default() };
+        *s = State {
+            setting: Setting::new(first, interval_ns),
+            number: s.number + 1,
+            watches_steps: s.watches_steps,
+            ..State::default()
+        };
         if self.notify != Notify::Nothing {
             s.arm(&self.timer);
         }

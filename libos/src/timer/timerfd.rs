@@ -30,7 +30,7 @@ struct State {
     /// There was one.
     cancelled: bool,
     /// Is told of steps: once it was set to a time of day.
-    told: bool,
+    watches_steps: bool,
 }
 
 impl State {
@@ -61,10 +61,10 @@ impl TimerFd {
     /// last look. ENOMEM.
     pub fn set(&self, first: When, interval_ns: u64, cancel_on_set: bool) -> Result<(u64, u64)> {
         let mut s = self.state.lock();
-        if first.line == Line::Wall && !s.told {
+        if first.line == Line::Wall && !s.watches_steps {
             let me: Weak<dyn OnStep> = self.me.clone();
             wall::tell(me)?;
-            s.told = true;
+            s.watches_steps = true;
         }
         let old = s.setting.left(s.setting.line.now());
         s.setting = Setting::new(first, interval_ns);

@@ -105,14 +105,14 @@ pub trait OnStep: Send + Sync {
     fn stepped(&self);
 }
 
-static TOLD: SpinLock<Vec<Weak<dyn OnStep>>> = SpinLock::new(class::WALL_WATCHERS, Vec::new());
+static STEP_WATCHERS: SpinLock<Vec<Weak<dyn OnStep>>> = SpinLock::new(class::WALL_WATCHERS, Vec::new());
 
 /// Tells `who` of steps from now on, as long as it exists. Once for each object. ENOMEM.
 pub fn tell(who: Weak<dyn OnStep>) -> Result<()> {
-    let mut told = TOLD.lock();
-    told.retain(|w| w.strong_count() > 0);
-    told.try_reserve(1)?;
-    told.push(who);
+    let mut watchers = STEP_WATCHERS.lock();
+    watchers.retain(|w| w.strong_count() > 0);
+    watchers.try_reserve(1)?;
+    watchers.push(who);
     Ok(())
 }
 
@@ -124,10 +124,10 @@ pub fn stepped() {
         }
     });
     // From the end: what leaves the list meanwhile moves others towards the front.
-    let mut i = TOLD.lock().len();
+    let mut i = STEP_WATCHERS.lock().len();
     while i > 0 {
         i -= 1;
-        let who: Option<Arc<dyn OnStep>> = TOLD.lock().get(i).and_then(Weak::upgrade);
+        let who: Option<Arc<dyn OnStep>> = STEP_WATCHERS.lock().get(i).and_then(Weak::upgrade);
         if let Some(who) = who {
             who.stepped();
         }

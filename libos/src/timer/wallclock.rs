@@ -108,7 +108,7 @@ fn send() {
 }
 
 /// The host's answer. It was right some time between the question and now. On the console's thread.
-pub fn told(ns: u64) {
+pub fn set_by_host(ns: u64) {
     let (now, asked) = (time::monotonic_ns(), ASKED.load(SeqCst));
     if asked == 0 {
         return;

@@ -66,7 +66,7 @@ pub struct Supervisor<'a> {
     /// Called once when the program is up: it listens on all forwarded TCP ports, or, without any, it runs.
     pub ready: Option<Box<dyn FnOnce() + 'a>>,
     started: Instant,
-    told: Vec<String>,
+    reported: Vec<String>,
     hello: bool,
     tells_waiting: bool,
     listens: Vec<(Transport, IpAddr, u16)>,
@@ -116,7 +116,7 @@ impl<'a> Supervisor<'a> {
             say,
             ready: None,
             started: Instant::now(),
-            told: Vec::new(),
+            reported: Vec::new(),
             hello: false,
             tells_waiting: false,
             listens: Vec::new(),
@@ -263,9 +263,9 @@ impl<'a> Supervisor<'a> {
             let addr = if addr.is_unspecified() { fixed.map(IpAddr::V4) } else { Some(addr) };
             let Some(addr) = addr.filter(|addr| !addr.is_loopback()) else { return };
             let url = url(transport, &host(addr), port, port);
-            if !self.told.contains(&url) {
+            if !self.reported.contains(&url) {
                 (self.say)(&url);
-                self.told.push(url);
+                self.reported.push(url);
             }
             return;
         }

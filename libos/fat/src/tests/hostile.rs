@@ -111,7 +111,7 @@ fn bit_flips() {
 #[test]
 fn volumes_that_are_none() {
     let refuse = |image: Vec<u8>| match Volume::open(MemDisk::from_image(image), false) {
-        Err(Refused::Because(why)) => why,
+        Err(Refused::Unusable(why)) => why,
         Err(Refused::Error(e)) => panic!("{e}"),
         Ok(_) => panic!("mounted"),
     };

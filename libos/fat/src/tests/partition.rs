@@ -84,7 +84,7 @@ fn gpt() -> Vec<u8> {
 fn choose(image: Vec<u8>, number: Option<u32>) -> Result<String, &'static str> {
     match find(MemDisk::from_image(image), number) {
         Ok(d) => Ok(d.name().to_string()),
-        Err(Refused::Because(why)) => Err(why),
+        Err(Refused::Unusable(why)) => Err(why),
         Err(Refused::Error(e)) => panic!("{e}"),
     }
 }
@@ -207,7 +207,7 @@ fn flipped_bits() {
         for number in [None, Some(2), Some(6)] {
             match find(disk.clone(), number) {
                 Ok(d) => assert!(d.sectors() >= 300 && d.sectors() < SECTORS as u64),
-                Err(e) => assert!(matches!(e, Refused::Because(why) if !why.is_empty())),
+                Err(e) => assert!(matches!(e, Refused::Unusable(why) if !why.is_empty())),
             }
         }
         flip(&disk, &good, bit, false);

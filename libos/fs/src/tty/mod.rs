@@ -53,14 +53,14 @@ pub struct Tty {
 static TTY: Once<Arc<Tty>> = Once::new();
 
 /// Puts the discipline between `stream` and the descriptors that are the terminal.
-pub fn install(process: &Process, stream: Arc<dyn Stream>, told: &Terminal, signal: fn(i32)) -> Result<()> {
+pub fn install(process: &Process, stream: Arc<dyn Stream>, terminal: &Terminal, signal: fn(i32)) -> Result<()> {
     if TTY.get().is_some() {
         return Ok(());
     }
-    let tty = Tty::new(stream, told, signal)?;
+    let tty = Tty::new(stream, terminal, signal)?;
     let tty = TTY.set(|| tty);
     let opened = process.fds.add(TtyFile::new(tty.clone(), None, libos_base::abi::OpenFlags::RDWR)?, false)?;
-    for fd in if told.apart { 0..2 } else { 0..3 } {
+    for fd in if terminal.apart { 0..2 } else { 0..3 } {
         process.fds.dup_to(opened, Fd(fd), false)?;
     }
     process.fds.close(opened)?;
@@ -76,12 +76,12 @@ pub fn install(process: &Process, stream: Arc<dyn Stream>, told: &Terminal, sign
 
 impl Tty {
     /// A terminal with the settings of a new one.
-    pub fn new(stream: Arc<dyn Stream>, told: &Terminal, signal: fn(i32)) -> Result<Arc<Self>> {
+    pub fn new(stream: Arc<dyn Stream>, terminal: &Terminal, signal: fn(i32)) -> Result<Arc<Self>> {
         let mut settings = termios::NEW;
-        if told.utf8 {
+        if terminal.utf8 {
             settings.iflag |= InputModes::IUTF8.bits();
         }
-        if let Some(erase) = told.erase {
+        if let Some(erase) = terminal.erase {
             settings.cc[cc::ERASE] = erase;
         }
         let state = State {

@@ -2,15 +2,11 @@
 
 use super::{TrapFrame, fpu};
 use crate::arch::upcall;
-use libos_base::abi::{In, Out, SigSet};
+use libos_base::abi::{In, Out, SigSet, StackT};
 use libos_base::abi_struct;
 use libos_base::percpu::offset;
 use libos_base::{Errno, Result, user};
 
-abi_struct! {
-    /// stack_t.
-    StackT { sp: usize, flags: u32, pad: u32, size: usize, }
-}
 abi_struct! {
     /// struct sigcontext_64: the registers, in the order of mcontext_t's gregs.
     Registers {

@@ -185,20 +185,20 @@ impl Conn {
 
     /// What its watchers are to hear of after a poll.
     pub fn news(&mut self, change: Change, now: u64) -> Events {
-        let mut told = false;
+        let mut changed = false;
         if change != Change::None {
             if change == Change::Established && matches!(self.owner, Owner::Sock(_)) {
                 self.patience.set_deadline(0);
             }
             self.patience.progressed(now);
-            told = true;
+            changed = true;
         }
-        told |= self.arrived();
+        changed |= self.arrived();
         if self.send.want_room && self.send.writable(self.tcp()) {
             self.send.want_room = false;
-            told = true;
+            changed = true;
         }
-        if told { self.events() } else { Events::empty() }
+        if changed { self.events() } else { Events::empty() }
     }
 
     /// TIME-WAIT has not begun yet: the ACK of the peer's FIN is not out.
