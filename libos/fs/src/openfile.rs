@@ -279,7 +279,7 @@ impl Drop for OpenFile {
 }
 
 /// Where the file behind a description lies; `None` for pipes, sockets and the like.
-pub fn place(f: &dyn FileLike) -> Option<&Path> {
+pub fn path_of(f: &dyn FileLike) -> Option<&Path> {
     match f.downcast::<ConsoleFile>() {
         // Not told by itself: every program has such descriptors, and few have paths.
         Some(c) => c.place(),

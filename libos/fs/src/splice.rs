@@ -2,15 +2,15 @@
 
 use crate::openfile::OpenFile;
 use crate::pipe::{PIPE_BUF, PipeEnd};
-use crate::transfer::Place;
+use crate::transfer::Position;
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::Events;
 use libos_base::{Errno, Result};
 
 /// From a pipe to a file, socket or device.
-pub fn from_pipe(pipe: &PipeEnd, out: &dyn FileLike, place: Place<'_>, len: usize, nonblock: bool) -> Result<usize> {
-    let (mut place, moves) = (place, crate::device::moves(out));
+pub fn from_pipe(pipe: &PipeEnd, out: &dyn FileLike, at: Position<'_>, len: usize, nonblock: bool) -> Result<usize> {
+    let (mut at, moves) = (at, crate::device::moves(out));
     let mut done = 0;
     while done < len {
         let slot = match pipe.claim(nonblock, done > 0) {
@@ -21,9 +21,11 @@ pub fn from_pipe(pipe: &PipeEnd, out: &dyn FileLike, place: Place<'_>, len: usiz
         };
         let n = slot.bytes().len().min(len - done);
         let mut src = Source::kernel(&slot.bytes()[..n]);
-        let written = match &mut place {
-            Place::Current => out.write(&mut src),
-            Place::Offset(pos) => out.write_at(**pos, &mut src).inspect(|&n| **pos += if moves { n as u64 } else { 0 }),
+        let written = match &mut at {
+            Position::Current => out.write(&mut src),
+            Position::Offset(pos) => {
+                out.write_at(**pos, &mut src).inspect(|&n| **pos += if moves { n as u64 } else { 0 })
+            }
         };
         pipe.give_back(slot, *written.as_ref().unwrap_or(&0));
         match written {
@@ -41,15 +43,15 @@ pub fn from_pipe(pipe: &PipeEnd, out: &dyn FileLike, place: Place<'_>, len: usiz
 }
 
 /// From a file, socket or device to a pipe: as much as there is room for.
-pub fn to_pipe(from: &dyn FileLike, place: Place<'_>, pipe: &PipeEnd, len: usize, nonblock: bool) -> Result<usize> {
+pub fn to_pipe(from: &dyn FileLike, at: Position<'_>, pipe: &PipeEnd, len: usize, nonblock: bool) -> Result<usize> {
     let room = pipe.room(nonblock)?;
-    match (from.downcast::<OpenFile>(), place) {
-        (Some(f), Place::Current) => {
+    match (from.downcast::<OpenFile>(), at) {
+        (Some(f), Position::Current) => {
             let mut pos = f.position().lock();
             positions(from, &mut pos, pipe, len, room)
         }
-        (_, Place::Offset(pos)) => positions(from, pos, pipe, len, room),
-        (None, Place::Current) => {
+        (_, Position::Offset(pos)) => positions(from, pos, pipe, len, room),
+        (None, Position::Current) => {
             let mut done = 0;
             while done < len.min(room * PIPE_BUF) && (done == 0 || from.poll(None).contains(Events::IN)) {
                 let want = (len - done).min(PIPE_BUF);
@@ -66,8 +68,8 @@ pub fn to_pipe(from: &dyn FileLike, place: Place<'_>, pipe: &PipeEnd, len: usize
 }
 
 /// A page of the file is a slot of the pipe, as on Linux: so much fits.
-fn positions(from: &dyn FileLike, place: &mut u64, pipe: &PipeEnd, len: usize, room: usize) -> Result<usize> {
-    let (mut done, pos) = (0, &mut place.clone());
+fn positions(from: &dyn FileLike, at: &mut u64, pipe: &PipeEnd, len: usize, room: usize) -> Result<usize> {
+    let (mut done, pos) = (0, &mut at.clone());
     for _ in 0..room {
         let want = (len - done).min(PIPE_BUF - *pos as usize % PIPE_BUF);
         if want == 0 {
@@ -84,7 +86,7 @@ fn positions(from: &dyn FileLike, place: &mut u64, pipe: &PipeEnd, len: usize, r
         }
     }
     if crate::device::moves(from) {
-        *place = *pos;
+        *at = *pos;
     }
     Ok(done)
 }

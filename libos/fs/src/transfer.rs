@@ -15,28 +15,35 @@ use libos_base::{Errno, Result};
 const BATCH: usize = 16;
 
 /// Where bytes come from or go to.
-pub enum Place<'a> {
+pub enum Position<'a> {
     /// The position of the description, which moves.
     Current,
     /// Here; moves instead of the position.
     Offset(&'a mut u64),
 }
 
+impl<'a> Position<'a> {
+    /// At the caller's offset, if it gave one.
+    pub fn of(offset: &'a mut Option<u64>) -> Self {
+        offset.as_mut().map_or(Self::Current, Self::Offset)
+    }
+}
+
 /// `sendfile` and the file half of `splice`: from a file with positions to anything.
-pub fn send(out: &dyn FileLike, from: &dyn FileLike, place: Place<'_>, count: usize) -> Result<usize> {
+pub fn send(out: &dyn FileLike, from: &dyn FileLike, place: Position<'_>, count: usize) -> Result<usize> {
     let count = count.min(libos_base::io::RW_MAX);
     match (from.downcast::<OpenFile>(), place) {
-        (Some(f), Place::Current) => {
+        (Some(f), Position::Current) => {
             // Not held meanwhile: `out` has a position, too, and may be the same description, or be sent to this one.
             let mut pos = *f.position().lock();
             let n = send_file(out, f, &mut pos, count)?;
             *f.position().lock() = pos;
             Ok(n)
         }
-        (Some(f), Place::Offset(pos)) => send_file(out, f, pos, count),
+        (Some(f), Position::Offset(pos)) => send_file(out, f, pos, count),
         // Something else with content (a snapshot of /proc, /dev/zero), or a pipe: through a buffer.
-        (None, Place::Current) => through_buffer(out, count, |dst, _| from.read(dst)),
-        (None, Place::Offset(pos)) => {
+        (None, Position::Current) => through_buffer(out, count, |dst, _| from.read(dst)),
+        (None, Position::Offset(pos)) => {
             let start = *pos;
             let n = through_buffer(out, count, |dst, done| from.read_at(start + done as u64, dst))?;
             *pos += if crate::device::moves(from) { n as u64 } else { 0 };
@@ -128,7 +135,13 @@ fn through_buffer(
 }
 
 /// `copy_file_range` between two regular files.
-pub fn copy_range(from: &OpenFile, from_at: Place<'_>, to: &OpenFile, to_at: Place<'_>, count: usize) -> Result<usize> {
+pub fn copy_range(
+    from: &OpenFile,
+    from_at: Position<'_>,
+    to: &OpenFile,
+    to_at: Position<'_>,
+    count: usize,
+) -> Result<usize> {
     use libos_base::abi::mode::{S_IFDIR, S_IFREG};
     for f in [from, to] {
         match f.path.inode().kind() {
@@ -145,9 +158,9 @@ pub fn copy_range(from: &OpenFile, from_at: Place<'_>, to: &OpenFile, to_at: Pla
         return Err(Errno::EXDEV);
     }
     let same = Arc::ptr_eq(from.path.inode(), to.path.inode());
-    let start = |f: &OpenFile, p: &Place<'_>| match p {
-        Place::Current => *f.position().lock(),
-        Place::Offset(o) => **o,
+    let start = |f: &OpenFile, p: &Position<'_>| match p {
+        Position::Current => *f.position().lock(),
+        Position::Offset(o) => **o,
     };
     let (src, dst) = (start(from, &from_at), start(to, &to_at));
     let count = count.min(libos_base::io::RW_MAX).min(from.path.inode().size().saturating_sub(src) as usize);
@@ -173,8 +186,8 @@ pub fn copy_range(from: &OpenFile, from_at: Place<'_>, to: &OpenFile, to_at: Pla
     for (f, place, at) in [(from, from_at, src), (to, to_at, dst)] {
         let end = at + done as u64;
         match place {
-            Place::Current => *f.position().lock() = end,
-            Place::Offset(o) => *o = end,
+            Position::Current => *f.position().lock() = end,
+            Position::Offset(o) => *o = end,
         }
     }
     Ok(done)

@@ -9,11 +9,11 @@ use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
-use libos_fs::openfile::{OpenFile, place, resize};
+use libos_fs::openfile::{OpenFile, path_of, resize};
 use libos_fs::pipe::PipeEnd;
 use libos_fs::process;
 use libos_fs::splice;
-use libos_fs::transfer::{self, Place};
+use libos_fs::transfer::{self, Position};
 
 pub fn read(fd: Fd, buf: Out<u8>, count: usize) -> Result<usize> {
     process().fds.readable(fd)?.read(&mut Sink::user(buf, count)?)
@@ -194,7 +194,7 @@ pub fn ftruncate(fd: Fd, len: i64) -> Result<usize> {
     let len = offset(len)?;
     process().fds.get(fd)?;
     let f = process().fds.writable(fd).map_err(|_| Errno::EINVAL)?;
-    raise_on(resize(place(&*f).ok_or(Errno::EINVAL)?, len)).map(|()| 0)
+    raise_on(resize(path_of(&*f).ok_or(Errno::EINVAL)?, len)).map(|()| 0)
 }
 
 pub fn truncate(path: Path, len: i64) -> Result<usize> {
@@ -210,7 +210,7 @@ pub fn fallocate(fd: Fd, how: FallocateMode, at: i64, len: i64) -> Result<usize>
     let f = process().fds.writable(fd)?;
     let path = match f.stat()?.mode & mode::S_IFMT {
         mode::S_IFIFO => return Err(Errno::ESPIPE),
-        mode::S_IFREG | mode::S_IFDIR => place(&*f).ok_or(Errno::ENODEV)?,
+        mode::S_IFREG | mode::S_IFDIR => path_of(&*f).ok_or(Errno::ENODEV)?,
         _ => return Err(Errno::ENODEV),
     };
     let end = at.checked_add(len).ok_or(Errno::EFBIG)?;
@@ -338,10 +338,10 @@ pub fn sendfile(out: Fd, from: Fd, at: InOut<i64>, count: usize) -> Result<usize
         let more = src.read_at(from, &mut Sink::kernel(&mut [0]))? > 0;
         return if more { Err(Errno::EINVAL) } else { Ok(0) };
     }
-    let place = pos.as_mut().map_or(Place::Current, Place::Offset);
+    let from = Position::of(&mut pos);
     let n = match pipe {
-        Some(pipe) if flows => splice::to_pipe(&*src, place, pipe, count, pipe.description().nonblock()),
-        _ => transfer::send(&*dst, &*src, place, count),
+        Some(pipe) if flows => splice::to_pipe(&*src, from, pipe, count, pipe.description().nonblock()),
+        _ => transfer::send(&*dst, &*src, from, count),
     };
     let n = raise_on(n)?;
     pos.map_or(Ok(()), |pos| user::write(at.cast(), &pos))?;
@@ -375,15 +375,11 @@ pub fn copy_file_range(
         offset(pos).map(Some)
     };
     let (mut src_pos, mut dst_pos) = (position(from_at)?, position(to_at)?);
-    let n = raise_on(transfer::copy_range(src, place_of(&mut src_pos), dst, place_of(&mut dst_pos), count))?;
+    let n = raise_on(transfer::copy_range(src, Position::of(&mut src_pos), dst, Position::of(&mut dst_pos), count))?;
     for (at, pos) in [(from_at, src_pos), (to_at, dst_pos)] {
         if let Some(pos) = pos {
             user::write(at.cast(), &pos)?;
         }
     }
     Ok(n)
-}
-
-fn place_of(p: &mut Option<u64>) -> Place<'_> {
-    p.as_mut().map_or(Place::Current, Place::Offset)
 }

@@ -8,7 +8,7 @@ use libos_base::{Errno, Result, user};
 use libos_fs::pipe::PipeEnd;
 use libos_fs::process;
 use libos_fs::splice;
-use libos_fs::transfer::Place;
+use libos_fs::transfer::Position;
 
 fn is_nonblock(f: &dyn FileLike) -> bool {
     f.flags().contains(OpenFlags::NONBLOCK)
@@ -28,10 +28,6 @@ fn position(f: &dyn FileLike, at: Option<i64>) -> Result<Option<u64>> {
         return Err(Errno::EINVAL);
     }
     at.map(offset).transpose()
-}
-
-fn place(p: &mut Option<u64>) -> Place<'_> {
-    p.as_mut().map_or(Place::Current, Place::Offset)
 }
 
 /// `splice`.
@@ -73,7 +69,7 @@ pub fn splice(
             }
             check_source(&*dst)?;
             nonblock |= is_nonblock(pipe);
-            let n = raise_on(splice::from_pipe(pipe, &*dst, place(&mut pos), len, nonblock))?;
+            let n = raise_on(splice::from_pipe(pipe, &*dst, Position::of(&mut pos), len, nonblock))?;
             pos.map_or(Ok(()), |pos| user::write(to_at.cast(), &pos))?;
             Ok(n)
         }
@@ -84,7 +80,7 @@ pub fn splice(
             }
             check_source(&*src)?;
             nonblock |= is_nonblock(pipe);
-            let n = raise_on(splice::to_pipe(&*src, place(&mut pos), pipe, len, nonblock))?;
+            let n = raise_on(splice::to_pipe(&*src, Position::of(&mut pos), pipe, len, nonblock))?;
             pos.map_or(Ok(()), |pos| user::write(from_at.cast(), &pos))?;
             Ok(n)
         }

@@ -9,7 +9,7 @@ use libos_base::abi::{
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
 use libos_fs::inode::SetAttr;
-use libos_fs::openfile::{OpenFile, place};
+use libos_fs::openfile::{OpenFile, path_of};
 use libos_fs::permission::{self, Who};
 use libos_fs::process;
 use libos_fs::process::{REAL, StatAt, new_owner};
@@ -87,7 +87,7 @@ enum Target {
 
 impl Target {
     fn of(f: Arc<dyn FileLike>) -> Self {
-        place(&*f).cloned().map_or(Self::Loose(f), Self::Path)
+        path_of(&*f).cloned().map_or(Self::Loose(f), Self::Path)
     }
 
     /// Of a path, or where that is empty and may be, of the descriptor.

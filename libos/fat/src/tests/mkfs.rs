@@ -134,7 +134,7 @@ fn kinds() {
 fn refused() {
     let Some(image) = made(16_384, "-F 16 -S 1024 -s 2 -r 16 -a") else { return };
     let why = Fs::try_open(&MemDisk::from_image(image)).err();
-    assert_eq!(why, Some(Refused::Because("the root directory does not fill its sectors")));
+    assert_eq!(why, Some(Refused::Unusable("the root directory does not fill its sectors")));
 }
 
 /// A FAT32 volume without an FSInfo sector, or with something else in its place.

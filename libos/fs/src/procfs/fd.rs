@@ -3,7 +3,7 @@
 use crate::console::ConsoleFile;
 use crate::dentry::{Dentry, Path};
 use crate::inode::{FileSystem, Inode, SetAttr};
-use crate::openfile::place;
+use crate::openfile::path_of;
 use crate::pipe::PipeEnd;
 use crate::process::process;
 use crate::root;
@@ -16,7 +16,7 @@ use libos_base::{Errno, Result};
 /// The object behind a descriptor.
 pub fn follow(n: Fd) -> Result<Path> {
     let file = process().fds.get_any(n).map_err(|_| Errno::ENOENT)?;
-    if let Some(path) = place(&*file) {
+    if let Some(path) = path_of(&*file) {
         return Ok(path.clone());
     }
     let kind = file.stat()?.mode & S_IFMT;

@@ -1,9 +1,9 @@
 //! Content of files.
 
 use super::*;
-use crate::openfile::{OpenFile, place, resize};
+use crate::openfile::{OpenFile, path_of, resize};
 use crate::permission::Who;
-use crate::transfer::{self, Place};
+use crate::transfer::{self, Position};
 use libos_base::abi::{DirFd, FallocateMode, Whence};
 use libos_base::layout::PAGE_SIZE;
 
@@ -45,7 +45,7 @@ fn seek_data_and_hole() {
     assert_eq!(seek(10 * page, Whence::HOLE).unwrap(), 11 * page);
     assert_eq!(seek(200 * page, Whence::HOLE).unwrap(), 200 * page + 4);
     assert_eq!(err(seek(200 * page + 4, Whence::DATA)), Errno::ENXIO);
-    resize(place(&*f).unwrap(), 1 << 50).unwrap();
+    resize(path_of(&*f).unwrap(), 1 << 50).unwrap();
     assert_eq!(err(seek(201 * page, Whence::DATA)), Errno::ENXIO);
     assert_eq!(seek(201 * page, Whence::HOLE).unwrap(), 201 * page);
 }
@@ -117,7 +117,7 @@ fn punched_pages_are_free_unless_mapped() {
     let free = free_pages(&fs);
     f.write_at(0, &mut Source::kernel(&[7; 8 * PAGE_SIZE])).unwrap();
     let mapped = f.map_page(3, true).unwrap().unwrap();
-    let inode = place(&*f).unwrap().inode();
+    let inode = path_of(&*f).unwrap().inode();
     inode.allocate(FallocateMode::from_bits_retain(3), 100, 6 * PAGE_SIZE as u64).unwrap();
     // Of pages 0 to 6 the first and the last were punched in part.
     assert_eq!(free_pages(&fs), free - 4);
@@ -138,31 +138,31 @@ fn sendfile_and_copy_file_range() {
     let data: Vec<u8> = (0..200_000u32).map(|i| (i * 7 % 251) as u8).collect();
     let src = open(&p, "/src", create()).unwrap();
     src.write_at(0, &mut Source::kernel(&data)).unwrap();
-    resize(place(&*src).unwrap(), 210_000).unwrap();
+    resize(path_of(&*src).unwrap(), 210_000).unwrap();
     let mut want = data.clone();
     want.resize(210_000, 0);
     let dst = open(&p, "/dst", create()).unwrap();
-    assert_eq!(transfer::send(&*dst, &*src, Place::Current, 100).unwrap(), 100);
+    assert_eq!(transfer::send(&*dst, &*src, Position::Current, 100).unwrap(), 100);
     assert_eq!(src.seek(0, Whence::CUR).unwrap(), 100);
     let mut pos = 100;
-    assert_eq!(transfer::send(&*dst, &*src, Place::Offset(&mut pos), 1 << 30).unwrap(), 209_900);
+    assert_eq!(transfer::send(&*dst, &*src, Position::Offset(&mut pos), 1 << 30).unwrap(), 209_900);
     assert_eq!((pos, src.seek(0, Whence::CUR).unwrap()), (210_000, 100));
     assert_eq!(read_at(&dst, 0, 300_000).unwrap(), want);
-    assert_eq!(transfer::send(&*dst, &*src, Place::Offset(&mut pos), 10).unwrap(), 0);
+    assert_eq!(transfer::send(&*dst, &*src, Position::Offset(&mut pos), 10).unwrap(), 0);
     // Into a pipe that takes only part of it.
     let (r, w) = crate::pipe::pipe(true).unwrap();
     let mut pos = 4096;
-    assert_eq!(transfer::send(&*w, &*src, Place::Offset(&mut pos), 1 << 20).unwrap(), 65536);
-    assert_eq!(err(transfer::send(&*w, &*src, Place::Offset(&mut pos), 1)), Errno::EAGAIN);
+    assert_eq!(transfer::send(&*w, &*src, Position::Offset(&mut pos), 1 << 20).unwrap(), 65536);
+    assert_eq!(err(transfer::send(&*w, &*src, Position::Offset(&mut pos), 1)), Errno::EAGAIN);
     let r: Arc<dyn FileLike> = r;
     assert_eq!(read(&r, 1 << 20).unwrap(), want[4096..69632]);
     let copy = open(&p, "/copy", create()).unwrap();
     let file = |f: &Arc<dyn FileLike>| f.clone();
     let (s, c) = (file(&src), file(&copy));
     let (s, c) = (s.downcast::<OpenFile>().unwrap(), c.downcast::<OpenFile>().unwrap());
-    assert_eq!(transfer::copy_range(s, Place::Offset(&mut 0), c, Place::Current, 1 << 20).unwrap(), 210_000);
+    assert_eq!(transfer::copy_range(s, Position::Offset(&mut 0), c, Position::Current, 1 << 20).unwrap(), 210_000);
     assert_eq!(read_at(&copy, 0, 300_000).unwrap(), want);
-    assert_eq!(err(transfer::copy_range(s, Place::Offset(&mut 0), s, Place::Offset(&mut 5), 10)), Errno::EINVAL);
+    assert_eq!(err(transfer::copy_range(s, Position::Offset(&mut 0), s, Position::Offset(&mut 5), 10)), Errno::EINVAL);
 }
 
 #[test]
