@@ -1,12 +1,12 @@
-//! The ABI crate's constants and layouts, and structures that are part of it but of no call.
+//! The ABI crate's constants and layouts, and ABI structures that no call takes as an argument.
 
 pub use libos_abi::arg::*;
 pub use libos_abi::constants::*;
 pub use libos_abi::layout::*;
 pub use libos_abi::signal;
 
-/// Declares a `repr(C)` structure of integers that programs and kernel exchange and no call names (a signal frame, say);
-/// padding is a compile error.
+/// Declares a `repr(C)` structure of integers that programs and the kernel exchange but no call names (such as a signal
+/// frame). Padding is a compile error.
 #[macro_export]
 macro_rules! abi_struct {
     ($(#[$m:meta])* $name:ident { $($(#[$fm:meta])* $f:ident: $t:ty,)* }) => {

@@ -17,18 +17,18 @@ use crate::page::Page;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// What positions and lengths are counted in, whatever the device's own block size.
+/// The unit of positions and lengths, whatever the device's own block size.
 pub const SECTOR: u64 = 512;
 
-/// What is to be done.
+/// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
     /// Device to memory.
     Read,
-    /// Memory to device: handed over, not yet durable where there is a volatile cache.
+    /// Memory to device: handed over, but not yet durable if there is a volatile cache.
     Write,
-    /// Makes durable what was completed before this request was submitted. Writes that are still under way, also those
-    /// of the same batch, are not covered.
+    /// Makes everything durable that completed before this request was submitted. Writes still under way, even those of
+    /// the same batch, are not covered.
     Flush,
     /// The content of these sectors is no longer needed; what they read as is unknown until they are written.
     Discard,
@@ -39,19 +39,19 @@ pub enum Op {
 pub struct Segment {
     /// The page.
     pub page: Arc<Page>,
-    /// Where in it.
+    /// Where it starts in the page.
     pub offset: usize,
-    /// Bytes, a multiple of [`SECTOR`].
+    /// Length in bytes, a multiple of [`SECTOR`].
     pub len: usize,
 }
 
-/// One request: adjacent sectors, whose memory may lie in many pieces.
+/// One request: adjacent sectors, whose memory may lie in several pieces.
 pub struct Request {
     /// What to do.
     pub op: Op,
     /// First sector.
     pub sector: u64,
-    /// How many; the segments have exactly as many (reads and writes). 0 for flushes.
+    /// Number of sectors; for reads and writes the segments add up to exactly this many. 0 for flushes.
     pub sectors: u64,
     /// The memory, in the order of the sectors. Empty for flushes and discards.
     pub segments: Vec<Segment>,
@@ -68,8 +68,8 @@ impl Request {
         Self { op: Op::Discard, sector, sectors, segments: Vec::new() }
     }
 
-    /// Whether the request is one that a device with `sectors` sectors can be asked: in range, and the memory of the
-    /// right size and within its pages.
+    /// Whether a device with `sectors` sectors can take this request: it is in range, and its memory has the right size
+    /// and stays within its pages.
     pub fn valid(&self, sectors: u64) -> bool {
         let in_range = self.sector.checked_add(self.sectors).is_some_and(|end| end <= sectors);
         match self.op {
@@ -96,20 +96,20 @@ impl Request {
 
 /// A disk.
 pub trait BlockDevice: Send + Sync {
-    /// As in `/dev`: `vda`.
+    /// The name it has in `/dev`, such as `vda`.
     fn name(&self) -> &str;
     /// Its size.
     fn sectors(&self) -> u64;
-    /// Writes fail.
+    /// Whether writes fail.
     fn read_only(&self) -> bool;
-    /// There is a volatile cache that [`Op::Flush`] empties. Without one, what was written is durable, or the device
-    /// cannot promise anything.
+    /// Whether there is a volatile cache that [`Op::Flush`] empties. Without one, written data is durable at once, or
+    /// the device cannot promise anything.
     fn has_flush(&self) -> bool;
-    /// [`Op::Discard`] does something.
+    /// Whether [`Op::Discard`] does anything.
     fn has_discard(&self) -> bool;
-    /// Bytes that the device likes to be asked for at least (512 or 4096 as a rule). Smaller writes work too.
+    /// The smallest transfer the device handles well, in bytes (usually 512 or 4096). Smaller writes work too.
     fn block_size(&self) -> u32;
-    /// What the host calls it; empty when it says nothing.
+    /// The name the host gives it; empty if it gives none.
     fn serial(&self) -> &str;
     /// Queues all requests, merging neighbours, with one notification; waits while the queue is full. Every request is
     /// counted in `done`. Errors: EIO; EROFS for writes to a read-only device. Not for interrupts or under spin locks.

@@ -1,18 +1,18 @@
-//! Who the program is: users, groups, capabilities (credentials(7), capabilities(7)).
+//! The program's identity: users, groups, capabilities (credentials(7), capabilities(7)).
 //!
-//! There is one set for the process. Linux has one for each thread, which the C library makes the same in all of them; a raw
-//! call that means its own thread only changes the process here.
+//! There is one set for the whole process. Linux has one per thread, and the C library keeps them the same; a raw call
+//! meant for its own thread only changes the process here.
 //!
-//! The program starts as root with everything. All that is asked of every program is one load: [`capable`], and who owns what
-//! it makes. How credentials change is in `libos`, and what files are checked for in `libos-fs`: both are linked only into
-//! programs that change them.
+//! The program starts as root with every capability. All that every program pays is one load: [`capable`], and the
+//! owner of what it creates. Changing credentials is in `libos`, and the permission checks on files are in `libos-fs`:
+//! both are linked only into programs that change their credentials.
 
 use crate::sync::{SpinLock, class};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Capabilities that are asked for (linux/capability.h).
+/// The capabilities that are checked somewhere (linux/capability.h).
 pub mod cap {
     pub const CHOWN: u32 = 0;
     pub const DAC_OVERRIDE: u32 = 1;
@@ -34,7 +34,7 @@ pub mod cap {
     pub const SYS_TIME: u32 = 25;
     pub const MKNOD: u32 = 27;
     pub const MAC_OVERRIDE: u32 = 32;
-    /// The last one that there is (CAP_CHECKPOINT_RESTORE).
+    /// The highest one (CAP_CHECKPOINT_RESTORE).
     pub const LAST: u32 = 40;
     /// All of them.
     pub const ALL: u64 = (1 << (LAST + 1)) - 1;
@@ -45,7 +45,7 @@ pub mod securebit {
     pub const NO_SETUID_FIXUP: u32 = 1 << 2;
     pub const KEEP_CAPS: u32 = 1 << 4;
     pub const NO_CAP_AMBIENT_RAISE: u32 = 1 << 6;
-    /// All that there are.
+    /// All bits that exist.
     pub const ALL: u32 = 0xff;
     pub const LOCKS: u32 = 0xaa;
 }
@@ -56,12 +56,12 @@ pub struct Ids {
     pub real: u32,
     pub effective: u32,
     pub saved: u32,
-    /// What access to files goes by: the effective one unless `setfsuid` said otherwise.
+    /// The one used for file access: the effective ID unless `setfsuid` changed it.
     pub fs: u32,
 }
 
-/// Sets of capabilities. What root has from the start is kept as what is missing, so that the whole begins as zeros, which
-/// cost the image nothing.
+/// Sets of capabilities. Root's initial sets are stored as what is missing, so that the structure starts as zeros and
+/// costs the image nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Caps {
     not_effective: u64,
@@ -72,7 +72,7 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// What counts.
+    /// The set that checks go by.
     pub fn effective(&self) -> u64 {
         cap::ALL & !self.not_effective
     }
@@ -80,7 +80,7 @@ impl Caps {
     pub fn permitted(&self) -> u64 {
         cap::ALL & !self.not_permitted
     }
-    /// What an executed file could give.
+    /// What executing a file could grant.
     pub fn bounding(&self) -> u64 {
         cap::ALL & !self.not_bounding
     }
@@ -98,7 +98,7 @@ impl Caps {
 /// Supplementary groups, sorted.
 pub type Groups = Option<Arc<Vec<u32>>>;
 
-/// All of it.
+/// All credentials of the process.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     pub uid: Ids,
@@ -107,7 +107,7 @@ pub struct Credentials {
     pub caps: Caps,
     /// See [`securebit`].
     pub securebits: u32,
-    /// `prctl(PR_SET_DUMPABLE)` the other way round: whose the files of `/proc/self` are.
+    /// `prctl(PR_SET_DUMPABLE)`, inverted: decides who owns the files of `/proc/self`.
     pub undumpable: bool,
     /// `prctl(PR_SET_NO_NEW_PRIVS)`; kept: nothing is ever executed.
     pub no_new_privileges: bool,
@@ -131,7 +131,7 @@ impl Credentials {
     pub fn groups(&self) -> &[u32] {
         self.groups.as_deref().map_or(&[], |g| g)
     }
-    /// Whether files of this group are its own.
+    /// Whether it is in this group, as far as file access goes.
     pub fn in_group(&self, gid: u32) -> bool {
         self.gid.fs == gid || self.groups().binary_search(&gid).is_ok()
     }
@@ -142,7 +142,7 @@ impl Credentials {
 }
 
 static NOW: SpinLock<Credentials> = SpinLock::new(class::CREDENTIALS, Credentials::root());
-/// What is asked often, to be read without the lock: capabilities that are missing, and pairs of user and group.
+/// Read often, so kept outside the lock: the missing capabilities, and pairs of user and group.
 static MISSING: AtomicU64 = AtomicU64::new(0);
 static REAL: AtomicU64 = AtomicU64::new(0);
 static FS: AtomicU64 = AtomicU64::new(0);
@@ -161,17 +161,17 @@ pub fn real() -> (u32, u32) {
     pair(REAL.load(Relaxed))
 }
 
-/// User and group of what the program makes.
+/// User and group that own what the program creates.
 pub fn owner() -> (u32, u32) {
     pair(FS.load(Relaxed))
 }
 
-/// Looks at them as they are now. `f` takes no locks and does not fault.
+/// Looks at the current credentials. `f` takes no locks and does not fault.
 pub fn with<R>(f: impl FnOnce(&Credentials) -> R) -> R {
     f(&NOW.lock())
 }
 
-/// As they are now.
+/// A copy of the current credentials.
 pub fn get() -> Credentials {
     with(Credentials::clone)
 }
@@ -187,7 +187,7 @@ pub fn change<R>(f: impl FnOnce(&mut Credentials) -> crate::Result<R>) -> crate:
     FS.store(pair(new.uid.fs, new.gid.fs), Relaxed);
     let old = core::mem::replace(&mut *now, new);
     drop(now);
-    // Its groups may be freed with this.
+    // Dropping it may free its groups.
     drop(old);
     Ok(r)
 }

@@ -23,17 +23,17 @@ pub struct SetAttr {
     pub gid: Option<u32>,
     pub atime: Option<Timespec>,
     pub mtime: Option<Timespec>,
-    /// Both times are now: who may write may do that, too.
+    /// Both times become now, which anyone with write permission may do.
     pub touch: bool,
 }
 
 impl SetAttr {
-    /// Owner and group; -1 leaves one alone.
+    /// Changes owner and group; -1 leaves one alone.
     pub fn owner(uid: u32, gid: u32) -> Self {
         let changed = |id: u32| (id != u32::MAX).then_some(id);
         Self { uid: changed(uid), gid: changed(gid), ..Self::default() }
     }
-    /// Makes the changes.
+    /// Applies the changes.
     pub fn apply(&self, to: &mut Stat) {
         to.mode = self.mode.map_or(to.mode, |mode| to.mode & mode::S_IFMT | mode);
         to.uid = self.uid.unwrap_or(to.uid);
@@ -44,10 +44,10 @@ impl SetAttr {
     }
 }
 
-/// The standard streams have those below.
+/// The numbers below belong to the standard streams.
 static NEXT_INO: AtomicU64 = AtomicU64::new(4);
 
-/// A number for what lies in no file system: `pipe:[N]`, `socket:[N]`.
+/// An inode number for an object in no file system: `pipe:[N]`, `socket:[N]`.
 pub fn next_ino() -> u64 {
     NEXT_INO.fetch_add(1, Ordering::Relaxed)
 }
@@ -61,22 +61,22 @@ pub trait FileLike: Any + Send + Sync {
     fn flags(&self) -> OpenFlags {
         self.description().flags()
     }
-    /// Those that F_SETFL refuses: O_DIRECT where there is no such transfer, and O_ASYNC where Linux sends signals, which are
-    /// not offered. (For other files it means nothing.)
+    /// The flags that F_SETFL refuses: O_DIRECT where there are no direct transfers, and O_ASYNC where Linux sends
+    /// signals, which are not supported. (For other files O_ASYNC means nothing.)
     fn refused_flags(&self) -> OpenFlags {
         OpenFlags::DIRECT
     }
 
-    /// Reads at the current position; 0 at the end. Blocks unless O_NONBLOCK. EINVAL where nothing can ever be read.
+    /// Reads at the current position; 0 at the end. Blocks unless O_NONBLOCK. EINVAL if it can never be read.
     fn read(&self, _dst: &mut Sink<'_>) -> Result<usize> {
         Err(Errno::EINVAL)
     }
-    /// Writes at the current position. Blocks unless O_NONBLOCK. EINVAL where nothing can ever be written.
+    /// Writes at the current position. Blocks unless O_NONBLOCK. EINVAL if it can never be written.
     fn write(&self, _src: &mut Source<'_>) -> Result<usize> {
         Err(Errno::EINVAL)
     }
 
-    /// `read` as with O_NONBLOCK (RWF_NOWAIT). EOPNOTSUPP where Linux knows no such reads.
+    /// `read` as with O_NONBLOCK (RWF_NOWAIT). EOPNOTSUPP where Linux has no such reads.
     fn read_now(&self, _dst: &mut Sink<'_>) -> Result<usize> {
         Err(Errno::EOPNOTSUPP)
     }
@@ -85,11 +85,11 @@ pub trait FileLike: Any + Send + Sync {
         Err(Errno::EOPNOTSUPP)
     }
 
-    /// Reads at `pos` without moving the position. ESPIPE where there is none.
+    /// Reads at `pos` without moving the position. ESPIPE if the file has no position.
     fn read_at(&self, _pos: u64, _dst: &mut Sink<'_>) -> Result<usize> {
         Err(Errno::ESPIPE)
     }
-    /// Writes at `pos` without moving the position. ESPIPE where there is none.
+    /// Writes at `pos` without moving the position. ESPIPE if the file has no position.
     fn write_at(&self, _pos: u64, _src: &mut Source<'_>) -> Result<usize> {
         Err(Errno::ESPIPE)
     }
@@ -98,7 +98,7 @@ pub trait FileLike: Any + Send + Sync {
         Err(Errno::ESPIPE)
     }
 
-    /// Whether it has a readiness that changes; what has none is refused by epoll (epoll_ctl(2), EPERM).
+    /// Whether its readiness can change; epoll refuses files without (epoll_ctl(2), EPERM).
     fn has_readiness(&self) -> bool {
         true
     }
@@ -106,7 +106,7 @@ pub trait FileLike: Any + Send + Sync {
     fn events(&self) -> Events {
         Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM
     }
-    /// Who is told when that changes.
+    /// Where watchers of the readiness register.
     fn pollee(&self) -> Option<&Pollee> {
         None
     }
@@ -117,21 +117,21 @@ pub trait FileLike: Any + Send + Sync {
         }
         self.events()
     }
-    /// Takes a watcher off again.
+    /// Removes a watcher.
     fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
         if let Some(pollee) = self.pollee() {
             pollee.remove(watcher);
         }
     }
-    /// A watcher goes by edges and wants room for writing: from now on it is told of each time that there is more of it, also
-    /// where there was enough before, if Linux does so with such files.
+    /// A watcher is edge-triggered and wants room for writing: from now on it is notified whenever the room grows, even
+    /// if there was enough before, where Linux does so for such files.
     fn tell_edges(&self) {}
 
-    /// `fstat`. What is no file at all (eventfds, epolls, ...) shows the one inode of all such.
+    /// `fstat`. Objects that are not files at all (eventfds, epolls, ...) all show the same inode.
     fn stat(&self) -> Result<Stat> {
         Ok(Stat { dev: 0xe, ino: 1, nlink: 1, mode: 0o600, blksize: 4096, ..Stat::default() })
     }
-    /// `fchmod`, `fchown`, `futimens` of what lies in no file system.
+    /// `fchmod`, `fchown`, `futimens` on an object in no file system.
     fn set_attr(&self, _attr: &SetAttr) -> Result<()> {
         Err(Errno::EOPNOTSUPP)
     }
@@ -139,15 +139,15 @@ pub trait FileLike: Any + Send + Sync {
     fn gives_splice(&self) -> bool {
         true
     }
-    /// Whether they can write to it.
+    /// Whether `sendfile` and `splice` can write to it.
     fn takes_splice(&self) -> bool {
         true
     }
-    /// Bytes that can be read at once (FIONREAD), unless `ioctl` tells.
+    /// Bytes that can be read at once (FIONREAD), unless `ioctl` answers that itself.
     fn unread(&self) -> Option<usize> {
         None
     }
-    /// `ioctl`: what not all files have; `arg` is as the program passed it.
+    /// `ioctl` requests that not all files have; `arg` is as the program passed it.
     fn ioctl(&self, _cmd: u32, _arg: IoctlArgument) -> Result<usize> {
         Err(Errno::ENOTTY)
     }
@@ -155,16 +155,17 @@ pub trait FileLike: Any + Send + Sync {
     fn map_page(&self, _index: u64, _for_write: bool) -> Result<Option<Arc<Page>>> {
         Err(Errno::ENODEV)
     }
-    /// Whether `page`, which [`map_page`](FileLike::map_page) gave, is still what it would give; with `write`, it becomes
-    /// dirty. Asked under the address space's lock just before the page is mapped: takes only spin locks.
+    /// Whether `page`, obtained from [`map_page`](FileLike::map_page), is still the page that it would return; with
+    /// `write`, the page becomes dirty. Called under the address space's lock just before the page is mapped: takes
+    /// only spin locks.
     fn still_page(&self, _index: u64, _page: &Arc<Page>, _write: bool) -> bool {
         true
     }
-    /// Who maps it, where that is to be known: what gets shorter, or is written back. The same from the first mapping on.
+    /// The mappings of the file, for files that can shrink or are written back. The same from the first mapping on.
     fn mappings(&self) -> Option<&Mappings> {
         None
     }
-    /// A descriptor of it is closed: an error that `close` is to tell.
+    /// A descriptor of it is closed. Returns an error that `close` should report.
     fn flush(&self) -> Result<()> {
         Ok(())
     }
@@ -172,7 +173,7 @@ pub trait FileLike: Any + Send + Sync {
     fn sync(&self, _data_only: bool) -> Result<()> {
         Err(Errno::EINVAL)
     }
-    /// Where it lies in a file system, as that layer says it (`libos_fs::Path`).
+    /// Its place in a file system, in that layer's terms (`libos_fs::Path`).
     fn place(&self) -> Option<&dyn Any> {
         None
     }

@@ -1,4 +1,4 @@
-//! Where a read puts bytes and a write takes them: one or more program ranges, or a kernel buffer.
+//! Where a read puts bytes and where a write takes them from: one or more program ranges, or a kernel buffer.
 
 use crate::abi::{In, IoVec, Out};
 use crate::layout::{PAGE_SIZE, PROGRAM_END};
@@ -19,7 +19,7 @@ enum Mem<'a> {
     },
     KernelMut(&'a mut [u8]),
     Kernel(&'a [u8]),
-    /// Consecutive pages; the offset of the first byte in the first of them.
+    /// Consecutive pages, and the offset of the first byte within the first page.
     Pages(&'a [Arc<Page>], usize),
 }
 
@@ -29,7 +29,7 @@ struct Cursor<'a> {
     place: Place,
 }
 
-/// Where it stands: `done` bytes were moved, `left` remain; of several ranges it is in this one, behind so many bytes.
+/// The cursor's position: `done` bytes moved, `left` remaining; with several ranges, which one and how far into it.
 #[derive(Clone, Copy, Default)]
 struct Place {
     left: usize,
@@ -43,8 +43,8 @@ pub struct Sink<'a>(Cursor<'a>);
 /// Source of a write.
 pub struct Source<'a>(Cursor<'a>);
 
-/// What Linux's `access_ok` asks: whether the range lies in the program's half. Whether each byte may be touched is
-/// for the copy, so that a transfer of nothing succeeds whatever the pointer.
+/// What Linux's `access_ok` checks: whether the range lies in the program's half. Whether each byte is accessible is
+/// left to the copy, so that a transfer of nothing succeeds whatever the pointer.
 fn check_half(addr: usize, len: usize) -> Result<()> {
     addr.checked_add(len).filter(|&end| end <= PROGRAM_END).map(|_| ()).ok_or(Errno::EFAULT)
 }
@@ -102,7 +102,7 @@ impl<'a> Cursor<'a> {
         self.place.done += n;
         self.place.behind += n;
     }
-    /// Puts as much as fits, or until `copy` copies less than it shall.
+    /// Puts as much as fits, or until `copy` copies less than asked.
     fn put(&mut self, mut src: &[u8], copy: impl Fn(usize, &[u8]) -> usize) -> usize {
         let mut total = 0;
         while !src.is_empty() && self.place.left > 0 {
@@ -167,7 +167,7 @@ impl<'a> Sink<'a> {
         let left = buf.len();
         Sink(Cursor::new(Mem::KernelMut(buf), left))
     }
-    /// All bits of addresses and lengths of the program's ranges (O_DIRECT asks for multiples of 512).
+    /// The OR of the addresses and lengths of the program's ranges (O_DIRECT requires multiples of 512).
     pub fn alignment(&self) -> usize {
         self.0.alignment()
     }
@@ -183,7 +183,7 @@ impl<'a> Sink<'a> {
     pub fn limit(&mut self, n: usize) {
         self.0.place.left = self.0.place.left.min(n);
     }
-    /// Puts as much of `src` as fits and returns how much that was. EFAULT only when not a byte could be put.
+    /// Puts as much of `src` as fits and returns how much. EFAULT only if not a single byte could be put.
     pub fn put(&mut self, src: &[u8]) -> Result<usize> {
         let wanted = src.len().min(self.left());
         match self.0.put(src, user::copy_out_partial) {
@@ -191,7 +191,7 @@ impl<'a> Sink<'a> {
             n => Ok(n),
         }
     }
-    /// Puts all of `src`, for which there must be room. EFAULT, and then nothing was put.
+    /// Puts all of `src`, for which there must be room. On EFAULT nothing was put.
     pub fn put_whole(&mut self, src: &[u8]) -> Result<()> {
         let before = self.0.place;
         if self.put(src)? < src.len() {
@@ -200,7 +200,8 @@ impl<'a> Sink<'a> {
         }
         Ok(())
     }
-    /// The same without a fault ([`user::copy_out_present`]). Whether all pages are there.
+    /// Like [`Sink::put_whole`], but does not fault ([`user::copy_out_present`]). Returns whether all pages were
+    /// present.
     pub fn put_present(&mut self, src: &[u8]) -> bool {
         let before = self.0.place;
         let whole = self.0.put(src, user::copy_out_present) == src.len();
@@ -266,7 +267,7 @@ impl<'a> Source<'a> {
         assert!(off <= PAGE_SIZE && off + len <= pages.len() * PAGE_SIZE);
         Source(Cursor::new(Mem::Pages(pages, off), len))
     }
-    /// All bits of addresses and lengths of the program's ranges (O_DIRECT asks for multiples of 512).
+    /// The OR of the addresses and lengths of the program's ranges (O_DIRECT requires multiples of 512).
     pub fn alignment(&self) -> usize {
         self.0.alignment()
     }
@@ -278,11 +279,11 @@ impl<'a> Source<'a> {
     pub fn done(&self) -> usize {
         self.0.place.done
     }
-    /// Narrows what is still to take to at most `n` bytes.
+    /// Limits what is still to be taken to at most `n` bytes.
     pub fn limit(&mut self, n: usize) {
         self.0.place.left = self.0.place.left.min(n);
     }
-    /// Takes bytes until `dst` is full or the source is empty; returns how many. EFAULT only when not a byte could
+    /// Takes bytes until `dst` is full or the source is empty; returns how many. EFAULT only if not a single byte could
     /// be taken.
     pub fn take(&mut self, dst: &mut [u8]) -> Result<usize> {
         let wanted = dst.len().min(self.left());
@@ -291,7 +292,7 @@ impl<'a> Source<'a> {
             n => Ok(n),
         }
     }
-    /// Takes all of `dst`, for which there must be enough. EFAULT, and then nothing was taken.
+    /// Fills all of `dst`, for which there must be enough bytes. On EFAULT nothing was taken.
     pub fn take_whole(&mut self, dst: &mut [u8]) -> Result<()> {
         let before = self.0.place;
         if self.take(dst)? < dst.len() {
@@ -300,7 +301,8 @@ impl<'a> Source<'a> {
         }
         Ok(())
     }
-    /// The same without a fault ([`user::copy_in_present`]). Whether all pages are there.
+    /// Like [`Source::take_whole`], but does not fault ([`user::copy_in_present`]). Returns whether all pages were
+    /// present.
     pub fn take_present(&mut self, dst: &mut [u8]) -> bool {
         let before = self.0.place;
         let whole = self.0.take(dst, |to, from| user::copy_in_present(to, from) == to.len()) == dst.len();

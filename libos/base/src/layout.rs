@@ -9,8 +9,8 @@
 //! | `KSTACK_AREA ..` | kernel stacks, each with an unmapped guard page below, from a random place on |
 //! | `MMIO_AREA ..` | device registers, uncached, from a random place on |
 //!
-//! Where the direct map and the window begin is drawn at boot (24 bits each, in steps of 2 MiB), so that no address is known
-//! to hold writable memory of the kernel.
+//! The start of the direct map and of the window is randomised at boot (24 bits each, in steps of 2 MiB), so that no
+//! address is known to hold writable kernel memory.
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -20,20 +20,20 @@ pub const PAGE_SIZE: usize = 4096;
 pub const PROGRAM_START: usize = 0x1_0000;
 /// End of the lower half, exclusive (one guard page below the non-canonical hole, as on Linux).
 pub const PROGRAM_END: usize = 0x7fff_ffff_f000;
-/// Start of the upper half: the kernel's.
+/// Start of the kernel's upper half.
 pub const KERNEL_HALF: usize = 0xffff_8000_0000_0000;
 /// Bytes the direct map may cover: 16 TiB.
 pub const DIRECT_MAP_SIZE: usize = 1 << 44;
-/// Where the table window may begin: behind all that the direct map can reach.
+/// Where the table window may begin: beyond everything that the direct map can reach.
 const WINDOW_AREA: usize = KERNEL_HALF + PLACES * PLACE_STEP + DIRECT_MAP_SIZE;
 /// Start of the kernel stacks.
 pub const KSTACK_AREA: usize = WINDOW_AREA + PLACES * PLACE_STEP + DIRECT_MAP_SIZE;
 /// Start of the mapped device registers.
 pub const MMIO_AREA: usize = KSTACK_AREA + (1 << 43);
-/// In both areas, what is used begins in the first so many bytes.
+/// In both areas, the used part begins within this many bytes of the start.
 pub const AREA_RANDOM: usize = 1 << 38;
 
-/// How many places the direct map and the table window have, and their distance: a large page.
+/// How many positions the direct map and the table window can have, and the step between them: a large page.
 const PLACES: usize = 1 << 24;
 const PLACE_STEP: usize = 2 << 20;
 const _: () = assert!(MMIO_AREA > KSTACK_AREA && KSTACK_AREA > WINDOW_AREA);
@@ -56,7 +56,8 @@ pub fn table_window() -> usize {
     TABLE_WINDOW.load(Relaxed)
 }
 
-/// Places the direct map and the table window by two random numbers. Only while nothing is mapped there yet.
+/// Chooses the positions of the direct map and the table window from two random numbers. Only while nothing is mapped
+/// there yet.
 pub fn choose(random: [u64; 2]) {
     DIRECT_MAP.store(KERNEL_HALF + random[0] as usize % PLACES * PLACE_STEP, Relaxed);
     TABLE_WINDOW.store(WINDOW_AREA + random[1] as usize % PLACES * PLACE_STEP, Relaxed);

@@ -1,12 +1,12 @@
-//! What every part of the kernel stands on.
+//! The foundation of every part of the kernel.
 //!
-//! Two builds exist. With `--cfg unibody_kernel` (set by the toolchain) this is the bare kernel: `no_std`, and
-//! the `libos` crate defines what [`upcall`] declares. Without it, it is a host build:
-//! the same types stand on `std`, so that every subsystem's logic runs under plain `cargo test`.
+//! There are two builds. With `--cfg unibody_kernel` (set by the toolchain) this is the bare kernel: `no_std`, and the
+//! `libos` crate defines what [`upcall`] declares. Without it this is a host build: the same types are built on `std`,
+//! so that every subsystem's logic runs under plain `cargo test`.
 #![cfg_attr(unibody_kernel, no_std)]
 
 extern crate alloc;
-// Types that more crates than one must name go by it.
+// Types that several crates must name are reached by this name.
 extern crate self as libos_base;
 
 pub mod abi;

@@ -1,5 +1,5 @@
-//! Resource limits (getrlimit(2)), soft and hard. Who hands out the resource looks here; what this module does not know
-//! how to refuse is said in the support matrix.
+//! Resource limits (getrlimit(2)), soft and hard. The code that hands out a resource checks them; the support matrix
+//! lists the limits that are not enforced.
 
 use crate::cred::{cap, capable};
 use crate::{Errno, Result};
@@ -7,10 +7,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// RLIM_INFINITY.
 pub const INFINITY: u64 = u64::MAX;
-/// The most descriptors that a raised limit may allow (Linux's fs.nr_open is as a constant, too).
+/// The most descriptors that a raised limit may allow (Linux's fs.nr_open, which is a constant here).
 pub const NOFILE_MAX: u64 = 1 << 16;
 
-/// A soft and a hard limit, each as its complement: no limit is 0, which takes no room in the image.
+/// A soft and a hard limit, each stored as its complement: "no limit" is 0 and takes no room in the image.
 pub struct Limit {
     soft: AtomicU64,
     hard: AtomicU64,
@@ -18,11 +18,11 @@ pub struct Limit {
 
 /// Seconds of processor time.
 pub static CPU: Limit = Limit::none();
-/// Size a file may be written to.
+/// Size up to which a file may be written.
 pub static FSIZE: Limit = Limit::none();
 /// Private writable memory.
 pub static DATA: Limit = Limit::none();
-/// What the main stack may grow to.
+/// Size to which the main stack may grow.
 pub static STACK: Limit = Limit::new(8 << 20, INFINITY);
 /// Threads of the user.
 pub static NPROC: Limit = Limit::none();
@@ -43,7 +43,8 @@ static MSGQUEUE: Limit = Limit::new(819_200, 819_200);
 static RTPRIO: Limit = Limit::new(0, 0);
 static RTTIME: Limit = Limit::none();
 
-/// By number (asm-generic/resource.h). What Linux gives its first process; no limit where Linux goes by memory.
+/// The limits by number (asm-generic/resource.h). The values are those of Linux's first process, or no limit where
+/// Linux derives them from the memory size.
 static ALL: [&Limit; 16] = [
     &CPU,
     &FSIZE,
@@ -63,12 +64,12 @@ static ALL: [&Limit; 16] = [
     &RTTIME,
 ];
 
-/// The limit of that number; EINVAL when there is none.
+/// The limit with this number; EINVAL if there is none.
 pub fn get(which: u32) -> Result<&'static Limit> {
     ALL.get(which as usize).copied().ok_or(Errno::EINVAL)
 }
 
-/// Sets both; EPERM above [`NOFILE_MAX`], as Linux above fs.nr_open, and when the hard limit is raised without privilege.
+/// Sets both; EPERM above [`NOFILE_MAX`] (fs.nr_open on Linux), and when raising the hard limit without privilege.
 pub fn set(which: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = get(which)?;
     if soft > hard {
@@ -91,7 +92,7 @@ impl Limit {
     const fn new(soft: u64, hard: u64) -> Self {
         Self { soft: AtomicU64::new(!soft), hard: AtomicU64::new(!hard) }
     }
-    /// What is enforced.
+    /// The enforced limit.
     pub fn soft(&self) -> u64 {
         !self.soft.load(Ordering::Relaxed)
     }
@@ -99,7 +100,7 @@ impl Limit {
     pub fn get(&self) -> (u64, u64) {
         (self.soft(), !self.hard.load(Ordering::Relaxed))
     }
-    /// Moves the soft limit alone.
+    /// Sets only the soft limit.
     pub fn set_soft(&self, soft: u64) {
         self.soft.store(!soft, Ordering::Relaxed);
     }

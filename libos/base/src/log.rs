@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Level {
-    /// Something is lost or broken.
+    /// Something was lost or is broken.
     Error = 0,
     /// The user should know.
     Warn = 1,

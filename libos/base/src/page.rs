@@ -11,8 +11,8 @@ const LAYOUT: Layout = match Layout::from_size_align(PAGE_SIZE, PAGE_SIZE) {
     Err(_) => panic!(),
 };
 
-/// One page. Shared as `Arc<Page>` between a file's page cache and the mappings of it. Its bytes are plain
-/// memory that several threads (and the program itself) may write at once, so only copies in and out are offered.
+/// One page. Shared as `Arc<Page>` between a file's page cache and its mappings. Several threads, and the program
+/// itself, may write the bytes at once, so only copies in and out are offered.
 pub struct Page(NonNull<u8>);
 
 // SAFETY: the page is owned memory; every access is a copy through raw pointers.

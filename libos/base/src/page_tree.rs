@@ -1,4 +1,4 @@
-//! Pages by index, with holes: what a file in memory holds, and what is mapped at which page of the address space.
+//! Pages by index, with holes: the content of a file in memory, or what is mapped at each page of the address space.
 //!
 //! A radix tree, as high as its greatest index asks for. One type serves both uses, not generic, so that an image carries its
 //! code once; B-trees of the standard library cost 5 KB for each type they are of.
@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 const FAN: usize = 1 << BITS;
 const BITS: u32 = 6;
 
-/// Neighbouring pages.
+/// A block of adjacent pages.
 pub struct Leaf {
     pages: [Option<Arc<Page>>; FAN],
     held: usize,
@@ -54,7 +54,7 @@ fn place(index: u64, level: u32) -> usize {
 }
 
 impl PageTree {
-    /// Without pages.
+    /// An empty tree.
     pub const fn new() -> Self {
         Self { root: None, height: 0, held: 0 }
     }
@@ -92,7 +92,7 @@ impl PageTree {
         self.leaf(index)?.pages[place(index, 0)].as_ref()
     }
 
-    /// The first index from `from` on that has a page.
+    /// The first index at or after `from` that has a page.
     pub fn next(&self, from: u64) -> Option<u64> {
         if self.beyond(from) { None } else { next_in(self.root.as_ref()?, self.height, from) }
     }
@@ -124,7 +124,7 @@ impl PageTree {
         Ok(())
     }
 
-    /// Puts a page at `index`, where [`PageTree::add_leaf`] made room; what was there comes back.
+    /// Puts a page at `index`, where [`PageTree::add_leaf`] made room; returns what was there.
     pub fn insert(&mut self, index: u64, page: Arc<Page>) -> Option<Arc<Page>> {
         let (mut slot, mut level) = (&mut self.root, self.height);
         let leaf = loop {
@@ -152,12 +152,12 @@ impl PageTree {
         self.held -= 1;
         Some(page)
     }
-    /// Takes the page at `index` out.
+    /// Removes the page at `index`.
     pub fn take(&mut self, index: u64) -> Option<Arc<Page>> {
         self.take_if(index, |_| true)
     }
 
-    /// Takes pages out that lie at `from` or behind it, those of one leaf. `None`: there are no more.
+    /// Removes the pages at or after `from` that are in the first leaf with any. `None`: there are no more.
     pub fn take_from(&mut self, from: u64) -> Option<Gone> {
         let first = self.next(from)?;
         let mut gone = [const { None }; FAN];

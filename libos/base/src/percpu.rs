@@ -1,4 +1,4 @@
-//! The head of each CPU's own data, reached in single instructions (`arch`).
+//! The head of each CPU's own data, accessed in single instructions (`arch`).
 //!
 //! `libos` owns the rest of the structure; assembly and the spin locks use the offsets below.
 
@@ -14,13 +14,13 @@ pub struct Head {
     pub kstack_top: AtomicUsize,
     /// Bottom of the running thread's kernel stack.
     pub kstack_bottom: AtomicUsize,
-    /// While not zero the running thread must not be switched away.
+    /// While this is not zero, the running thread must not be switched out.
     pub preempt_count: AtomicU32,
-    /// Bits of [`work`]: looked at on every exit to the program.
+    /// Bits of [`work`], checked on every exit to the program.
     pub work: AtomicU32,
     /// Number of this CPU, from 0.
     pub cpu: u32,
-    /// Interrupts whose handlers run: counted by the debug kernel only.
+    /// Interrupt handlers running on this CPU; counted only by the debug kernel.
     pub in_interrupt: AtomicU32,
     /// The running thread (`*const libos::sched::Thread`).
     pub current: AtomicUsize,
@@ -56,13 +56,13 @@ pub mod work {
     pub const SIGNAL: u32 = 2;
 }
 
-/// Forbids switching away from the running thread until the matching [`preempt_enable`]. Nests.
+/// Prevents the running thread from being switched out until the matching [`preempt_enable`]. Nests.
 #[inline(always)]
 pub fn preempt_disable() {
     arch::preempt_count_up();
 }
 
-/// Ends a [`preempt_disable`]; switches at once when that was the last and a reschedule is due.
+/// Ends a [`preempt_disable`]; switches at once if it was the outermost one and a reschedule is due.
 #[inline(always)]
 pub fn preempt_enable() {
     let (zero, work) = arch::preempt_count_down();
@@ -71,13 +71,13 @@ pub fn preempt_enable() {
     }
 }
 
-/// Turns interrupts off; whether they were on.
+/// Turns interrupts off. Returns whether they were on.
 #[inline(always)]
 pub(crate) fn interrupts_off() -> bool {
     arch::interrupts_off()
 }
 
-/// Turns them on again if they were.
+/// Turns interrupts on again if they were on.
 #[inline(always)]
 pub(crate) fn restore_interrupts(enable: bool) {
     if enable {

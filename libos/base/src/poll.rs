@@ -1,7 +1,8 @@
 //! Readiness: the one mechanism under poll, select, epoll and blocking I/O.
 //!
-//! A pollable object owns a [`Pollee`]. Whoever waits adds a [`Watcher`] to it and *then* asks for the current
-//! events, so that nothing is lost between. `notify` is called after every change that may make an operation possible.
+//! A pollable object owns a [`Pollee`]. A waiting thread adds a [`Watcher`] to it and *then* asks for the current
+//! events, so that nothing is lost in between. `notify` is called after every change that may make an operation
+//! possible.
 
 use crate::sync::{SpinLock, class};
 use crate::{Errno, Result, thread};
@@ -9,15 +10,16 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// What may be ready: the EPOLL* bits, of which POLL*'s are the lower ones.
+/// The EPOLL* bits; the lower ones are POLL*'s.
 pub use libos_abi::constants::EpollEvents as Events;
 
-/// Told about changes of readiness. Called with no lock of the notifying object's held except, possibly, the
-/// object's own blocking lock: an implementation only sets state and unparks; it never calls back into the file.
+/// Notified when readiness changes. Called with no lock of the notifying object held except, possibly, the object's own
+/// blocking lock: an implementation only sets state and unparks; it never calls back into the file.
 pub trait Watcher: Send + Sync {
     /// `events`: what may have become ready.
     fn on_event(&self, events: Events);
-    /// How many watchers above it an event may reach through this one, itself included, when it tells others in turn.
+    /// How many watchers an event may pass through from this one upwards, itself included, if it notifies others in
+    /// turn.
     fn height(&self) -> usize {
         0
     }
@@ -63,15 +65,15 @@ impl Pollee {
         most
     }
 
-    /// Tells every watcher. Cheap when there is none. Callable from any context but interrupts.
+    /// Notifies every watcher. Cheap if there are none. Callable from any context but interrupts.
     pub fn notify(&self, events: Events) {
         core::sync::atomic::fence(Ordering::SeqCst);
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
-        // One at a time, outside the lock: a watcher may take locks of its own and drop the last reference. From the
-        // end, because the list changes meanwhile: what is removed moves others towards the front, so that one may be
-        // told twice but none is missed. (Those added meanwhile ask for the state themselves.)
+        // One at a time, outside the lock: a watcher may take locks of its own and drop the last reference. Starting at
+        // the end, because the list may change meanwhile: a removal moves later watchers towards the front, so one may
+        // be notified twice but none is missed. (Those added meanwhile ask for the state themselves.)
         let mut i = self.watchers.lock().len();
         while i > 0 {
             i -= 1;
@@ -96,11 +98,11 @@ pub struct ThreadWatcher {
 }
 
 impl ThreadWatcher {
-    /// For the running thread.
+    /// A watcher for the running thread.
     pub fn new() -> Arc<Self> {
         Arc::new(Self { thread: thread::current(), fired: AtomicBool::new(false) })
     }
-    /// Whether an event came since the last call.
+    /// Whether an event arrived since the last call.
     pub fn take(&self) -> bool {
         self.fired.swap(false, Ordering::SeqCst)
     }
@@ -113,9 +115,9 @@ impl Watcher for ThreadWatcher {
     }
 }
 
-/// Blocks the running thread until `attempt` succeeds (`Some`), watching `pollee`. EAGAIN when `nonblock`;
-/// `timeout` (what is returned at the deadline) and ERESTARTSYS (signal) otherwise. This is the one loop behind
-/// every blocking read, write, accept, connect.
+/// Blocks the running thread until `attempt` returns `Some`, watching `pollee`. Otherwise EAGAIN if `nonblock`,
+/// `timeout` at the deadline, ERESTARTSYS on a signal. This is the one loop behind every blocking read, write, accept
+/// and connect.
 pub fn block_on<T>(
     pollee: &Pollee,
     nonblock: bool,
@@ -153,7 +155,7 @@ mod tests {
 
     type Watched = (Arc<Pollee>, Arc<dyn Watcher>);
 
-    /// Removes another watcher when it is told.
+    /// Removes another watcher when it is notified.
     struct Remover(Mutex<Option<Watched>>, AtomicUsize);
     impl Watcher for Remover {
         fn on_event(&self, _: Events) {
@@ -169,13 +171,13 @@ mod tests {
         let p = Arc::new(Pollee::new());
         let all: Vec<_> = (0..4).map(|_| Arc::new(Remover(Mutex::new(None), AtomicUsize::new(0)))).collect();
         all.iter().for_each(|w| p.add(&(w.clone() as Arc<dyn Watcher>)));
-        // Each of the last two takes one of the first two off.
+        // Each of the last two removes one of the first two.
         for (i, j) in [(2, 0), (3, 1)] {
             *all[i].0.lock().unwrap() = Some((p.clone(), all[j].clone() as Arc<dyn Watcher>));
         }
         p.notify(Events::IN);
         assert!(all[2..].iter().all(|w| w.1.load(Ordering::SeqCst) > 0));
-        // And one in front leaves before those behind it are told.
+        // And one at the front leaves before those after it are notified.
         let (q, first, second) = (Arc::new(Pollee::new()), all[2].clone(), all[3].clone());
         q.add(&(first.clone() as Arc<dyn Watcher>));
         q.add(&(second.clone() as Arc<dyn Watcher>));

@@ -4,14 +4,14 @@ use crate::{Result, upcall};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-/// The process id: the one program thread group. The main thread has the same number.
+/// The process ID: there is one program thread group. The main thread has the same number.
 pub const PID: u32 = 1;
 
-/// What a thread runs.
+/// The function a thread runs.
 pub type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread that can be woken. Has a one-slot token, as `std::thread::park`: an `unpark` before the `park` makes
-/// that `park` return at once. Wake-ups may be spurious: callers check their condition in a loop.
+/// A thread that can be woken. It has a one-slot token, like `std::thread::park`: an `unpark` before the `park` makes
+/// that `park` return at once. Wake-ups may be spurious, so callers check their condition in a loop.
 pub trait Park: Send + Sync {
     /// Stores the token and makes the thread runnable. May be called with interrupts off and from interrupts.
     fn unpark(&self);
@@ -21,7 +21,7 @@ pub trait Park: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Wake {
-    /// The token was there (or spuriously).
+    /// The token was there, or the wake-up was spurious.
     Token = 0,
     /// The deadline passed.
     Timeout = 1,
@@ -43,7 +43,7 @@ pub fn park(deadline_ns: u64, interruptible: bool) -> Wake {
     upcall::park(deadline_ns, interruptible)
 }
 
-/// Starts a kernel thread that nobody waits for. ENOMEM, EAGAIN.
+/// Starts a kernel thread that nobody joins. ENOMEM, EAGAIN.
 pub fn spawn(name: &'static str, f: impl FnOnce() + Send + 'static) -> Result<()> {
     upcall::spawn(name, Box::new(f))
 }

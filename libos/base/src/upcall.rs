@@ -1,15 +1,15 @@
-//! What the kernel's lower crates need of the kernel proper, above them.
+//! What the kernel's lower crates need from the kernel proper above them.
 //!
-//! Two kinds, and no third. What is always there is declared with [`upcalls!`](crate::upcalls): a direct call, linked with those
-//! who make it. What may be missing, since nothing in the program wants it, or comes to be there later, is a
-//! [`Provider`](crate::sync::Provider).
+//! There are exactly two kinds. What is always there is declared with [`upcalls!`](crate::upcalls): a direct call,
+//! linked into every build that makes it. What may be missing because nothing in the program needs it, or appears only
+//! later, is a [`Provider`](crate::sync::Provider).
 
 use alloc::sync::Arc;
 use libos_base::thread::{Job, Park, Wake};
 
-/// Declares functions that the kernel proper defines, with the trait that it implements for them and a macro `$define` that, given
-/// the implementing type, makes the symbols. Host builds call the implementation for `$host`. Types are written as any crate
-/// can name them.
+/// Declares functions that the kernel proper defines, the trait that it implements for them, and a macro `$define` that
+/// makes the symbols from the implementing type. Host builds call the implementation for `$host`. Types are written so
+/// that any crate can name them.
 #[macro_export]
 macro_rules! upcalls {
     (($d:tt) $(#[$about:meta])* trait $trait:ident, defined by $define:ident, on the host by $host:ty;
@@ -27,21 +27,21 @@ macro_rules! upcalls {
                     #[link_name = concat!("libos_", stringify!($trait), "_", stringify!($name))]
                     fn defined($($arg: $type),*) $(-> $result)?;
                 }
-                // SAFETY: the macro below defines it, with the same type; what it asks for is the caller's.
+                // SAFETY: the macro below defines it with the same type; its requirements are the caller's to meet.
                 unsafe { defined($($arg),*) }
             }
             #[cfg(not(unibody_kernel))]
-            // SAFETY: where it is unsafe, what it asks for is the caller's.
+            // SAFETY: where it is unsafe, its requirements are the caller's to meet.
             $($unsafe)? { <$host as $trait>::$name($($arg),*) }
         })*
-        /// Defines the functions by an implementation.
+        /// Defines the functions from an implementation.
         #[macro_export]
         macro_rules! $define {
             ($d implementation:ty) => {
                 $(const _: () = {
                     #[unsafe(export_name = concat!("libos_", stringify!($trait), "_", stringify!($name)))]
                     $($unsafe)? fn define($($arg: $type),*) $(-> $result)? {
-                        // SAFETY: where it is unsafe, what it asks for is the caller's.
+                        // SAFETY: where it is unsafe, its requirements are the caller's to meet.
                         $($unsafe)? { <$d implementation as $trait>::$name($($arg),*) }
                     }
                 };)*
@@ -68,9 +68,9 @@ upcalls! {
     fn realtime_ns() -> u64;
     /// Writes one finished log line.
     fn log(level: libos_base::log::Level, line: core::fmt::Arguments<'_>);
-    /// Fills with cryptographic randomness.
+    /// Fills `buf` with cryptographic randomness.
     fn fill_random(buf: &mut [u8]);
-    /// Copies with a fault fixup: the number of bytes NOT copied.
+    /// Copies with a fault fixup; returns the number of bytes NOT copied.
     ///
     /// # Safety
     /// The kernel side must be valid for `len`; the program side may be anything that [`program_range`] allows.

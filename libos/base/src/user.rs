@@ -18,7 +18,7 @@ pub fn check(addr: usize, len: usize) -> Result<()> {
     if len == 0 || upcall::program_range(addr, len) { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
-/// Copies from the program. Bytes copied before a fault are reported as EFAULT too.
+/// Copies from the program. EFAULT even if some bytes were copied before the fault.
 pub fn copy_in(dst: &mut [u8], src: usize) -> Result<()> {
     check(src, dst.len())?;
     sync::check::may_fault();
@@ -50,14 +50,14 @@ pub fn copy_out_partial(dst: usize, src: &[u8]) -> usize {
     src.len() - unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) }
 }
 
-/// Copies to the program without a fault: up to the first page that is not there, or may not be written. How much of it.
-/// For the time that a lock is held which a fault may take; whoever gets less copies the rest without that lock.
+/// Copies to the program without faulting: up to the first page that is absent or not writable. Returns how much. For
+/// use while a lock is held that a fault may take; after a short copy, the caller copies the rest without that lock.
 pub fn copy_out_present(dst: usize, src: &[u8]) -> usize {
     // SAFETY: as in `copy_out`.
     without_faults(dst, src.len(), |at, n| unsafe { upcall::copy((dst + at) as *mut u8, src[at..].as_ptr(), n) })
 }
 
-/// The same from the program.
+/// The same, from the program.
 pub fn copy_in_present(dst: &mut [u8], src: usize) -> usize {
     // SAFETY: as in `copy_in`.
     without_faults(src, dst.len(), |at, n| unsafe { upcall::copy(dst[at..].as_mut_ptr(), (src + at) as *const u8, n) })
@@ -66,8 +66,8 @@ pub fn copy_in_present(dst: &mut [u8], src: usize) -> usize {
 /// Most bytes that are copied before another thread may run.
 const AT_ONCE: usize = 64 << 10;
 
-/// Where a thread must not be switched away, a page fault is not resolved but fixed up at once. `copy` copies that many
-/// bytes from an offset on, and says how many it did not.
+/// Where a thread must not be switched out, a page fault is fixed up at once instead of being resolved. `copy` copies
+/// the given number of bytes from an offset on, and returns how many it did not copy.
 #[inline]
 fn without_faults(program: usize, len: usize, mut copy: impl FnMut(usize, usize) -> usize) -> usize {
     if check(program, len).is_err() {
@@ -87,7 +87,7 @@ fn without_faults(program: usize, len: usize, mut copy: impl FnMut(usize, usize)
     done
 }
 
-/// Copies part of a page to the program; how many bytes were copied before a fault. Panics when out of range.
+/// Copies part of a page to the program; returns how many bytes were copied before a fault. Panics when out of range.
 pub fn copy_out_page(dst: usize, page: &Page, off: usize, len: usize) -> usize {
     assert!(off <= PAGE_SIZE && len <= PAGE_SIZE - off);
     if check(dst, len).is_err() {
@@ -149,12 +149,12 @@ pub fn read_vec<T: Pod>(from: impl Into<In<T>>, n: usize) -> Result<Vec<T>> {
 /// Longest path, with its NUL (PATH_MAX).
 pub const PATH_MAX: usize = 4096;
 
-/// Reads a string of at most `max` bytes, its NUL included: ENAMETOOLONG when there is none.
+/// Reads a string of at most `max` bytes, its NUL included: ENAMETOOLONG if there is no NUL.
 pub fn read_string(string: Str, max: usize) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut at = string.0;
     while out.len() < max {
-        // Never past the page, which may be the last one mapped.
+        // Never past the end of the page, which may be the last one mapped.
         let n = (PAGE_SIZE - at % PAGE_SIZE).min(max - out.len()).min(256);
         let mut chunk = [0; 256];
         copy_in(&mut chunk[..n], at)?;
@@ -171,7 +171,7 @@ pub fn read_string(string: Str, max: usize) -> Result<Vec<u8>> {
     Err(Errno::ENAMETOOLONG)
 }
 
-/// A path argument. Paths are bytes; this kernel asks for UTF-8 only where it prints them.
+/// Reads a path argument. Paths are bytes; this kernel requires UTF-8 only where it prints them.
 pub fn read_path(path: Path) -> Result<Vec<u8>> {
     read_string(Str(path.0), PATH_MAX)
 }

@@ -1,5 +1,5 @@
-//! What locks and preemption need of the processor: words of this CPU's own, interrupts, call chains. The rest of what an
-//! architecture gives is in `libos/src/arch`, with the list of both (`CONTRACT.md`).
+//! What locks and preemption need from the processor: this CPU's own words, interrupts, call chains. The rest of the
+//! architecture interface is in `libos/src/arch`, with a list of both (`CONTRACT.md`).
 
 #[cfg(all(unibody_kernel, target_arch = "x86_64"))]
 mod x86_64;

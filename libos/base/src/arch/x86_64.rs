@@ -10,7 +10,7 @@ pub fn preempt_count_up() {
     unsafe { asm!("inc dword ptr gs:[{o}]", o = const offset::PREEMPT_COUNT, options(nostack)) };
 }
 
-/// Takes one from it; whether it is zero now, and the work word.
+/// Subtracts one from the count. Returns whether it is now zero, and the work word.
 #[inline(always)]
 pub fn preempt_count_down() -> (bool, u32) {
     let (zero, work): (u8, u32);
@@ -24,7 +24,7 @@ pub fn preempt_count_down() -> (bool, u32) {
     (zero != 0, work)
 }
 
-/// Turns interrupts off; whether they were on.
+/// Turns interrupts off. Returns whether they were on.
 #[inline(always)]
 pub fn interrupts_off() -> bool {
     let flags: u64;
@@ -33,14 +33,14 @@ pub fn interrupts_off() -> bool {
     flags & 0x200 != 0
 }
 
-/// Turns interrupts on, where they were.
+/// Turns interrupts back on.
 #[inline(always)]
 pub fn interrupts_on() {
     // SAFETY: they were on when the caller turned them off.
     unsafe { asm!("sti") };
 }
 
-/// How many interrupts' handlers run on this CPU.
+/// How many interrupt handlers are running on this CPU, nested in each other.
 #[cfg(debug_assertions)]
 pub fn interrupt_depth() -> u32 {
     let depth: u32;
@@ -49,14 +49,14 @@ pub fn interrupt_depth() -> u32 {
     depth
 }
 
-/// Adds to that.
+/// Adds to the interrupt depth.
 #[cfg(debug_assertions)]
 pub fn interrupt_depth_add(by: i32) {
     // SAFETY: one instruction on this CPU's own word.
     unsafe { asm!("add dword ptr gs:[{}], {:e}", const offset::IN_INTERRUPT, in(reg) by, options(nostack)) };
 }
 
-/// The frame pointer, and bottom and top of the running thread's kernel stack.
+/// The frame pointer, and the bottom and top of the running thread's kernel stack.
 #[cfg(debug_assertions)]
 #[inline(always)]
 pub fn frame_and_stack() -> (usize, usize, usize) {

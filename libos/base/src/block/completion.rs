@@ -16,19 +16,19 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// Nothing outstanding. ENOMEM.
+    /// A completion with nothing outstanding. ENOMEM.
     pub fn new() -> Result<Arc<Self>> {
-        // `Arc::new` aborts when memory is gone: ask first.
+        // `Arc::new` aborts when memory runs out, so ask first.
         Vec::<u8>::new().try_reserve_exact(size_of::<Self>() + 16)?;
         Ok(Arc::new(Self { left: AtomicUsize::new(0), error: AtomicU16::new(0), waiters: WaitQueue::new() }))
     }
 
-    /// `n` more are under way. Called by the device, before the first of them can be done.
+    /// `n` more requests are under way. The device calls this before the first of them can finish.
     pub fn add(&self, n: usize) {
         self.left.fetch_add(n, Ordering::Relaxed);
     }
 
-    /// One is done. May be called in interrupts.
+    /// One request is done. May be called from interrupts.
     pub fn done(&self, result: Result<()>) {
         if let Err(e) = result {
             let _ = self.error.compare_exchange(0, e as u16, Ordering::Relaxed, Ordering::Relaxed);
@@ -43,8 +43,8 @@ impl Completion {
         self.left.load(Ordering::Acquire) == 0
     }
 
-    /// Waits until nothing is outstanding; the first error since the last call. Signals do not interrupt it: a device
-    /// writes to the memory it was given until it says that it is through.
+    /// Waits until nothing is outstanding; returns the first error since the last call. Signals do not interrupt it: a
+    /// device may write to the memory it was given until it reports completion.
     pub fn wait(&self) -> Result<()> {
         self.waiters.wait(FOREVER, false, || self.idle().then_some(()))?;
         match Errno::from_raw(self.error.swap(0, Ordering::Relaxed)) {

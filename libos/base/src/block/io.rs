@@ -1,4 +1,4 @@
-//! Simple blocking access, for what is rare: mounting, superblocks, tools.
+//! Simple blocking access for rare work: mounting, superblocks, tools.
 
 use super::{BlockDevice, Completion, Op, Request, SECTOR, Segment};
 use crate::layout::PAGE_SIZE;
@@ -7,7 +7,7 @@ use crate::{Errno, Result};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// Bytes that one request carries at most.
+/// Most bytes that one request carries.
 const PIECE: usize = 32 * PAGE_SIZE;
 
 /// Reads `buf.len()` bytes at byte `pos`, both multiples of a sector (else EINVAL).
@@ -40,7 +40,7 @@ pub fn write(device: &dyn BlockDevice, pos: u64, buf: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Makes durable what was written. Nothing to do where there is no volatile cache.
+/// Makes earlier writes durable. Does nothing if there is no volatile cache.
 pub fn flush(device: &dyn BlockDevice) -> Result<()> {
     if !device.has_flush() {
         return Ok(());

@@ -1,16 +1,16 @@
-//! A disk in memory, for tests: it tells what was durable when, and fails on demand.
+//! A disk in memory, for tests: it records what was durable when, and fails on demand.
 
 use super::{BlockDevice, Completion, Op, Request, SECTOR};
 use crate::{Errno, Result};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What discarded sectors read as, so that a test sees who relies on them.
+/// What discarded sectors read as, so that a test notices code that relies on them.
 const DISCARDED: u8 = 0xdd;
 
 /// Something that happened to the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Bytes written from that sector on.
+    /// Bytes written, starting at this sector.
     Write(u64, Vec<u8>),
     /// A flush.
     Flush,
@@ -24,15 +24,15 @@ struct State {
     durable: Vec<u8>,
     /// Written since the last flush.
     pending: Vec<Event>,
-    /// All that happened, while logging is on.
+    /// Everything that happened while logging was on.
     log: Option<Vec<Event>>,
     /// Requests seen: reads, writes, flushes, discards.
     seen: [u64; 4],
-    /// The number from which on, and up to which, requests of a kind fail.
+    /// For each kind, the range of request numbers that fail.
     fail: [(u64, u64); 4],
 }
 
-/// The disk.
+/// The in-memory disk.
 pub struct MemDisk {
     state: Mutex<State>,
     sectors: u64,
@@ -85,14 +85,14 @@ impl MemDisk {
         self.state().current.clone()
     }
 
-    /// Changes bytes behind the back of who uses the disk.
+    /// Changes bytes behind the back of the disk's user.
     pub fn poke(&self, pos: usize, bytes: &[u8]) {
         let mut s = self.state();
         s.current[pos..pos + bytes.len()].copy_from_slice(bytes);
         s.durable[pos..pos + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// What a power cut now leaves: all that was flushed, and of the sectors written since a random choice.
+    /// What a power cut would leave now: everything flushed, and a random choice of the sectors written since.
     pub fn after_power_cut(&self, seed: u64) -> Vec<u8> {
         let s = self.state();
         let mut image = s.durable.clone();
@@ -100,27 +100,28 @@ impl MemDisk {
         image
     }
 
-    /// What a power cut now leaves at least: nothing that was not flushed.
+    /// The least a power cut would leave now: only what was flushed.
     pub fn durable(&self) -> Vec<u8> {
         self.state().durable.clone()
     }
 
-    /// Begins (anew) to log writes and flushes.
+    /// Starts logging writes and flushes, with an empty log.
     pub fn start_log(&self) {
         self.state().log = Some(Vec::new());
     }
 
-    /// What was logged; goes on logging.
+    /// The log so far; logging continues.
     pub fn log(&self) -> Vec<Event> {
         self.state().log.clone().unwrap_or_default()
     }
 
-    /// Requests of that kind so far, failed ones too.
+    /// Number of requests of this kind so far, including failed ones.
     pub fn count(&self, op: Op) -> u64 {
         self.state().seen[op as usize]
     }
 
-    /// Makes `times` requests of that kind fail with EIO, after `skip` more that succeed. `times` 0: none any more.
+    /// Makes `times` requests of this kind fail with EIO, after `skip` more that succeed. 0 `times`: none fail any
+    /// more.
     pub fn fail(&self, op: Op, skip: u64, times: u64) {
         let mut s = self.state();
         let first = s.seen[op as usize] + skip;
@@ -194,7 +195,8 @@ fn apply(image: &mut [u8], e: &Event) {
     }
 }
 
-/// Applies a random choice of the sectors written: a disk may keep any of them, in any order, but no part of a sector.
+/// Applies a random choice of the written sectors: a disk may keep any of them, in any order, but never part of a
+/// sector.
 fn apply_some(image: &mut [u8], events: &[Event], seed: u64) {
     let mut random = Random(seed);
     // Some cuts lose nearly all, some nearly nothing.
@@ -210,8 +212,8 @@ fn apply_some(image: &mut [u8], events: &[Event], seed: u64) {
     }
 }
 
-/// What a power cut leaves of `base` after the logged `events`: all up to the last flush, and of the rest a random
-/// choice (`None`: nothing of it).
+/// What a power cut leaves of `base` after the logged `events`: everything up to the last flush, and a random choice of
+/// the rest (`None`: nothing of it).
 pub fn replay(base: &[u8], events: &[Event], seed: Option<u64>) -> Vec<u8> {
     let mut image = base.to_vec();
     let flushed = events.iter().rposition(|e| *e == Event::Flush).map_or(0, |i| i + 1);
@@ -259,7 +261,7 @@ impl BlockDevice for MemDisk {
     fn submit(&self, requests: Vec<Request>, done: &Arc<Completion>) {
         done.add(requests.len());
         let mut s = self.state();
-        // A flush covers what was completed before it was submitted, so nothing of its own batch.
+        // A flush covers what completed before it was submitted, so nothing of its own batch.
         let covered = s.pending.len();
         for r in &requests {
             let result = self.run(&mut s, r, covered);

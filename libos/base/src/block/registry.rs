@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 static DEVICES: SpinLock<Vec<Arc<dyn BlockDevice>>> = SpinLock::new(class::DISKS, Vec::new());
 
-/// Makes a device known. ENOMEM.
+/// Registers a device. ENOMEM.
 pub fn register(device: Arc<dyn BlockDevice>) -> Result<()> {
     let mut list = DEVICES.lock();
     list.try_reserve(1)?;

@@ -1,35 +1,35 @@
-//! What every open file description has, whatever kind of file it is of.
+//! What every open file description has, whatever the kind of file.
 
 use crate::abi::{FileOwner, OpenFlags};
 use crate::sync::Provider;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-/// Status flags, access mode, and who is sent signals. Each kind of file has one inside.
+/// Status flags including the access mode, and who gets signals. Each kind of file contains one.
 #[derive(Debug)]
 pub struct Description {
     flags: AtomicU32,
-    /// Type and number; numbers of 0 are nobody's.
+    /// Type and number; the number 0 means nobody.
     owner: AtomicU64,
     signal: AtomicI32,
 }
 
-/// What only means something to `open`; F_GETFL does not show it.
+/// Flags that matter to `open` only; F_GETFL does not show them.
 const TRANSIENT: OpenFlags =
     OpenFlags::CREAT.union(OpenFlags::EXCL).union(OpenFlags::NOCTTY).union(OpenFlags::TRUNC).union(OpenFlags::CLOEXEC);
-/// What F_SETFL changes, all else it ignores (SETFL_MASK of Linux).
+/// What F_SETFL changes; it ignores everything else (Linux's SETFL_MASK).
 const CHANGEABLE: OpenFlags =
     OpenFlags::APPEND.union(OpenFlags::NONBLOCK).union(OpenFlags::DIRECT).union(OpenFlags::NOATIME);
 
-/// Told the [`id`](Description::id) of each description that ends: locks go with it.
+/// Called with the [`id`](Description::id) of each description that ends, because its locks end with it.
 pub static ON_END: Provider<fn(usize)> = Provider::new();
 
 impl Description {
-    /// Opened with these flags.
+    /// A description opened with these flags.
     pub const fn new(flags: OpenFlags) -> Self {
         let flags = AtomicU32::new(flags.difference(TRANSIENT).bits());
         Self { flags, owner: AtomicU64::new(0), signal: AtomicI32::new(0) }
     }
-    /// One that can be read and written, and waits unless `flags` have O_NONBLOCK.
+    /// One for reading and writing, which blocks unless `flags` has O_NONBLOCK.
     pub const fn both_ways(flags: u32) -> Self {
         Self::new(OpenFlags::RDWR.union(OpenFlags::NONBLOCK.intersection(OpenFlags::from_bits_retain(flags))))
     }
@@ -38,7 +38,7 @@ impl Description {
     pub fn flags(&self) -> OpenFlags {
         OpenFlags::from_bits_retain(self.flags.load(Relaxed))
     }
-    /// O_NONBLOCK.
+    /// Whether O_NONBLOCK is set.
     pub fn nonblock(&self) -> bool {
         self.flags().contains(OpenFlags::NONBLOCK)
     }
@@ -73,7 +73,7 @@ impl Description {
         self.signal.store(signal, Relaxed);
     }
 
-    /// A number that no other description has as long as this one is there.
+    /// A number that no other description has during this one's lifetime.
     pub fn id(&self) -> usize {
         core::ptr::from_ref(self) as usize
     }

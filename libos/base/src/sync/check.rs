@@ -1,8 +1,8 @@
-//! The check of locks in host builds and in the debug kernel.
+//! The lock checker of host builds and the debug kernel.
 //!
-//! Each thread has the set of locks that it holds; before the scheduler runs, each CPU has one. A spin lock keeps its
-//! thread on its CPU, so the thread's set is the CPU's, too, and what an interrupt takes is added to the set of the thread
-//! that it interrupts: a lock that is taken there has to come after those that the thread holds.
+//! Each thread has a set of the locks it holds; before the scheduler runs, each CPU has one. A spin lock keeps its
+//! thread on its CPU, so the thread's set is also the CPU's, and locks taken in an interrupt are added to the set of
+//! the interrupted thread: they have to come after those that the thread holds.
 
 use super::class::{Class, Kind, Nests, PROGRAM_MEMORY};
 use super::mutex::DEEPER;
@@ -12,13 +12,13 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Most locks that one thread holds.
 const MOST: usize = 24;
-/// Calls that are kept of the stack on which a lock was taken.
+/// How many calls are recorded of the stack on which a lock was taken.
 #[cfg(unibody_kernel)]
 const DEPTH: usize = 12;
 
 static OFF: AtomicBool = AtomicBool::new(false);
 
-/// A crash is reported, whatever locks were held: nothing is checked from now on.
+/// A crash is being reported, whatever locks are held: checks nothing from now on.
 pub fn stop() {
     OFF.store(true, Ordering::SeqCst);
 }
@@ -32,19 +32,19 @@ pub struct Entry {
     lock: usize,
     /// Where it was taken.
     at: Option<&'static Location<'static>>,
-    /// The calls that led there, innermost first; zeros behind the last one.
+    /// The calls that led there, innermost first; zeros after the last one.
     #[cfg(unibody_kernel)]
     stack: [usize; DEPTH],
 }
 
-/// The locks that a thread holds.
+/// The locks held by a thread.
 pub struct Held {
     len: usize,
     list: [Entry; MOST],
 }
 
 impl Held {
-    /// None. All zeros, for `.bss`.
+    /// An empty set. All zeros, for `.bss`.
     pub const fn new() -> Self {
         let none = Entry {
             class: Class(0),
@@ -70,7 +70,7 @@ impl Default for Held {
 }
 
 impl Entry {
-    /// The calls that led to where it was taken, innermost first.
+    /// The calls that led to where the lock was taken, innermost first.
     pub fn stack(&self) -> impl Iterator<Item = usize> {
         #[cfg(unibody_kernel)]
         return self.stack.into_iter().take_while(|&call| call != 0);
@@ -103,7 +103,7 @@ impl Order {
         Self(class)
     }
 
-    /// The lock may be taken here; `step` is its place among others of its class.
+    /// Checks that the lock may be taken here; `step` is its place among others of its class.
     #[track_caller]
     pub fn wanted(&self, step: u8) {
         let at = Location::caller();
@@ -117,7 +117,7 @@ impl Order {
         );
     }
 
-    /// The lock is taken.
+    /// Records that the lock is taken.
     #[track_caller]
     pub fn taken(&self, step: u8) -> Token {
         let entry = Entry {
@@ -158,7 +158,7 @@ impl Order {
 }
 
 impl Token {
-    /// The lock is free again.
+    /// Records that the lock is free again.
     pub fn release(&self) {
         let known = with(|set| {
             let i = set.all().iter().rposition(|e| e.lock == self.0)?;
@@ -177,7 +177,7 @@ fn in_order(held: &Entry, class: Class, step: u8, lock: usize) -> bool {
     held.class < class || held.class == class && among
 }
 
-/// The thread may wait here: no spin lock is held, and it is no interrupt.
+/// Checks that the thread may wait here: it holds no spin lock, and this is no interrupt.
 pub fn may_wait() {
     waits(format_args!("the thread may wait"));
 }
@@ -190,7 +190,7 @@ fn waits(what: fmt::Arguments<'_>) {
     assert!(!context::in_interrupt(), "{what} in an interrupt");
 }
 
-/// Program memory is touched here, which may fault: no lock is held that the fault may take.
+/// Checks that program memory may be touched here, which may fault: no lock is held that the fault may take.
 pub fn may_fault() {
     let class = PROGRAM_MEMORY.0;
     refuse(
@@ -199,12 +199,12 @@ pub fn may_fault() {
     );
 }
 
-/// The thread leaves the kernel, or ends: it holds nothing.
+/// The thread leaves the kernel, or ends: checks that it holds nothing.
 pub fn nothing_held(what: &str) {
     refuse(|_| false, |held| fail(format_args!("{} is held at {what}", held.class), held));
 }
 
-/// An interrupt's handlers run; it ends with the locks that it began with.
+/// Interrupt handlers are running; they must end with the locks that they began with.
 pub struct Interrupt(usize);
 
 impl Interrupt {
@@ -223,14 +223,14 @@ impl Interrupt {
     }
 }
 
-/// Calls `then` with the first lock that is held and not `fine`.
+/// Calls `then` with the first held lock that is not `fine`.
 fn refuse(fine: impl Fn(&Entry) -> bool, then: impl FnOnce(&Entry)) {
     if let Some(Some(held)) = with(|set| set.all().iter().find(|held| !fine(held)).copied()) {
         then(&held);
     }
 }
 
-/// With this thread's set. Interrupts are off: their handlers use it, too.
+/// Calls `f` with this thread's set. Interrupts are off, since their handlers use it too.
 fn with<R>(f: impl FnOnce(&mut Held) -> R) -> Option<R> {
     if OFF.load(Ordering::Relaxed) {
         return None;
@@ -249,7 +249,7 @@ crate::upcalls! {
     trait LockCheck, defined by define_lock_check, on the host by context::Host;
     /// The locks that the running thread holds.
     fn held() -> *mut libos_base::sync::check::Held;
-    /// A lock was used against the rules: reports where `held` was taken and where this is.
+    /// A lock was used against the rules: reports where `held` was taken and the current place.
     fn fault(what: core::fmt::Arguments<'_>, held: &libos_base::sync::check::Entry) -> !;
 }
 
@@ -261,7 +261,7 @@ mod context {
 
     pub fn with<R>(f: impl FnOnce(&mut Held) -> R) -> R {
         let enable = interrupts_off();
-        // SAFETY: the running thread's own, and nothing else runs on this CPU meanwhile.
+        // SAFETY: this is the running thread's own set, and nothing else runs on this CPU meanwhile.
         let result = f(unsafe { &mut *held() });
         restore_interrupts(enable);
         result
@@ -289,7 +289,7 @@ mod context {
             if back == 0 {
                 break;
             }
-            // The call itself: what is behind it may be another function.
+            // Within the call itself: the return address may already belong to another function.
             *call = back - 1;
             frame = next;
         }

@@ -1,8 +1,9 @@
 //! The classes of locks: the lock order of the whole kernel.
 //!
-//! A thread takes a lock only while the classes of all locks that it holds stand above that lock's in the list
-//! ([`list`](self::list)). So a class's rank is its place, blocking locks come before spin locks, and spin locks that
-//! leave interrupts on come before those that turn them off: an interrupt counts as part of the thread that it interrupts.
+//! A thread may take a lock only if the classes of all locks that it holds stand above that lock's class in the list
+//! ([`list`](self::list)). So a class's rank is its place in the list; blocking locks come before spin locks, and spin
+//! locks that leave interrupts on before those that turn them off, since an interrupt counts as part of the thread it
+//! interrupts.
 
 mod list;
 
@@ -22,7 +23,7 @@ pub struct Spin(pub(super) Class);
 #[derive(Clone, Copy)]
 pub struct Irq(pub(super) Class);
 
-/// How a lock's holder waits, and what it holds off.
+/// How waiters for a lock wait, and what its holder keeps out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// A [`Mutex`](super::Mutex).
@@ -38,7 +39,7 @@ pub enum Kind {
 pub enum Nests {
     /// Not at all.
     No,
-    /// In the order that each place states with [`lock_nested`](super::Mutex::lock_nested), which follows this rule.
+    /// In the order that each place states with [`lock_nested`](super::Mutex::lock_nested), following this rule.
     Stated(&'static str),
 }
 
@@ -50,14 +51,14 @@ pub struct Line {
     pub part: &'static str,
     /// What kind of lock.
     pub kind: Kind,
-    /// Of two of them.
+    /// Whether two of its locks nest.
     pub nests: Nests,
     /// What the lock is for, and why it stands where it does.
     pub why: &'static str,
 }
 
 impl Class {
-    /// What the list says about it.
+    /// What the list says about this class.
     pub fn line(self) -> &'static Line {
         &LIST[self.0 as usize]
     }

@@ -1,8 +1,8 @@
-//! An order of locks that the compiler checks, for a family whose functions call each other with locks held.
+//! A lock order that the compiler checks, for a family of functions that call each other with locks held.
 //!
-//! Levels are types, and [`Before`] says, a line each, which may follow which. A [`May`] is the proof that its holder is at
-//! a level. To take a [`Leveled`] lock borrows the proof and gives one of the lock's level, so that while the lock is held
-//! only what comes after it can be taken. All of it is gone from the code that is compiled.
+//! Levels are types, and each [`Before`] says that one may follow another. A [`May`] is the proof that its holder is at
+//! a level. Taking a [`Leveled`] lock borrows the proof and returns one of the lock's level, so that while the lock is
+//! held only what comes after it can be taken. None of this is left in the compiled code.
 //!
 //! ```
 //! use libos_base::sync::{Before, Leveled, May, class};
@@ -18,7 +18,7 @@
 //! }
 //! ```
 //!
-//! The other way round, and twice in a row:
+//! The wrong order, and one level twice in a row:
 //!
 //! ```compile_fail
 //! # use libos_base::sync::{Before, Leveled, May, class};
@@ -53,19 +53,19 @@ use core::marker::PhantomData;
 /// A lock of level `L` may be taken at this level.
 pub trait Before<L> {}
 
-/// Its holder is at level `L`.
+/// Proof that its holder is at level `L`.
 pub struct May<'a, L>(PhantomData<&'a mut L>);
 
 impl<L> May<'static, L> {
-    /// Where a family's functions are entered from outside: the caller holds none of its locks. This is believed here, and
-    /// checked by [`check`](super::check) like any other lock.
+    /// Where a family's functions are entered from outside: the caller holds none of its locks. This is taken on trust
+    /// here, and checked by [`check`](super::check) as with any other lock.
     pub const fn begin() -> Self {
         Self(PhantomData)
     }
 }
 
 impl<L> May<'_, L> {
-    /// Goes on to a later level, of which no lock is taken.
+    /// Moves on to a later level without taking its lock.
     pub const fn to<M>(&mut self) -> May<'_, M>
     where
         L: Before<M>,
@@ -83,7 +83,7 @@ impl<L, T> Leveled<L, T> {
         Self(Mutex::new(class, value), PhantomData)
     }
 
-    /// Waits until the lock is free. While it is held, `may` is in use, and what is given stands for it.
+    /// Waits until the lock is free. While it is held, `may` is borrowed, and the returned proof takes its place.
     #[inline]
     #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock<'a, B: Before<L>>(&'a self, may: &'a mut May<'_, B>) -> (MutexGuard<'a, T>, May<'a, L>) {

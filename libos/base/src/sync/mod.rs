@@ -1,8 +1,8 @@
 //! Locks and wait queues. Raw `spin` types are banned elsewhere (clippy.toml): only these wrappers disable preemption,
 //! and only these are checked.
 //!
-//! Every lock has a [`class`], and the classes are one list, which is the lock order of the whole kernel. Host builds and
-//! the debug kernel check every lock that is taken ([`check`]); the release kernel knows nothing of classes.
+//! Every lock has a [`class`], and the classes form one list, which is the lock order of the whole kernel. Host builds
+//! and the debug kernel check every lock that is taken ([`check`]); the release kernel knows nothing of classes.
 
 #[cfg(debug_assertions)]
 pub mod check;

@@ -1,8 +1,8 @@
-//! The blocking mutex: for everything a thread may wait on, allocate under, or fault program memory under.
+//! The blocking mutex, for anything that may wait, allocate or fault on program memory while locked.
 //!
-//! Whoever comes first takes a free lock, which is fast and unfair: one thread that locks in a loop could keep a waiter
-//! out for good. So a waiter that was woken and found the lock taken again asks for it to be handed over: the next unlock
-//! does not free it but leaves it to the waiters. Linux' mutex does the same.
+//! The first to come takes a free lock, which is fast but unfair: one thread that locks in a loop could keep a waiter
+//! out for good. So a waiter that was woken and found the lock taken again asks for a hand-over: the next unlock does
+//! not free the lock but leaves it to the waiters. Linux's mutex does the same.
 
 use super::check::{Order, Token};
 use super::{WaitQueue, class};
@@ -13,12 +13,12 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
-/// Held, and somebody waits.
+/// Held, and somebody is waiting.
 const CONTENDED: u32 = 2;
-/// Nobody's, but only for those who have waited.
+/// Free, but only for those who have waited.
 const GRANTED: u32 = 3;
 
-/// For [`Mutex::lock_nested`]: the locks of this class have an order of their own, and this one comes after the others.
+/// For [`Mutex::lock_nested`]: the locks of this class have an order of their own, and this one comes last.
 pub const DEEPER: u8 = u8::MAX;
 
 /// A sleeping lock. Not usable in interrupts or under spin locks. Waiting is not interrupted by signals.
@@ -28,10 +28,10 @@ pub struct Mutex<T: ?Sized> {
     value: UnsafeCell<T>,
 }
 
-/// What does not depend on what is locked: compiled once.
+/// The part that does not depend on the locked type: compiled once.
 struct Lock {
     state: AtomicU32,
-    /// A waiter lost its turn: the next unlock grants.
+    /// A waiter lost its turn: the next unlock grants the lock to the waiters.
     starved: AtomicBool,
     waiters: WaitQueue,
 }
@@ -67,8 +67,8 @@ impl<T: ?Sized> Mutex<T> {
         self.lock_nested(0)
     }
 
-    /// The same, perhaps under locks of the same class whose `step` is smaller, or under any with [`DEEPER`]: for classes
-    /// whose order among themselves is [stated](super::class::Nests::Stated).
+    /// Like [`Mutex::lock`], but perhaps under locks of the same class with a smaller `step`, or under any with
+    /// [`DEEPER`]: for classes whose order among themselves is [stated](super::class::Nests::Stated).
     #[inline]
     #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock_nested(&self, step: u8) -> MutexGuard<'_, T> {
@@ -79,7 +79,7 @@ impl<T: ?Sized> Mutex<T> {
         MutexGuard { lock: self, token: self.order.taken(step) }
     }
 
-    /// The lock if it is free.
+    /// Takes the lock if it is free.
     #[cfg_attr(debug_assertions, track_caller)]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.lock.take_free().then(|| MutexGuard { lock: self, token: self.order.taken(0) })
@@ -102,7 +102,7 @@ impl Lock {
         }
         let mut asked = 0;
         let got = self.waiters.wait(FOREVER, false, || {
-            // A wait asks once before it stands in the queue and once after: from the third time on it was woken.
+            // A wait asks once before it queues and once after; from the third time on, the thread was woken.
             let waited = asked >= 2;
             asked += 1;
             let got = self.take(waited);
@@ -114,7 +114,7 @@ impl Lock {
         debug_assert!(got.is_ok());
     }
 
-    /// Takes the lock, or leaves the mark that somebody waits.
+    /// Takes the lock, or marks that somebody is waiting.
     fn take(&self, waited: bool) -> bool {
         let mut seen = self.state.load(Ordering::Relaxed);
         loop {
@@ -124,7 +124,7 @@ impl Lock {
                 HELD => false,
                 _ => return false,
             };
-            // Others may still wait, so the next unlock looks.
+            // Others may still be waiting, so the next unlock must look.
             match self.state.compare_exchange_weak(seen, CONTENDED, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return got,
                 Err(now) => seen = now,
@@ -139,7 +139,7 @@ impl Lock {
             if self.waiters.wake(1) > 0 {
                 return;
             }
-            // Nobody in the queue yet: who comes to it now sees a free lock, or is there for the second wake-up.
+            // Nobody is queued yet: a thread that queues now sees a free lock, or is there for the second wake-up.
             if self.state.compare_exchange(GRANTED, FREE, Ordering::Release, Ordering::Relaxed).is_err() {
                 return;
             }
@@ -213,7 +213,7 @@ mod tests {
         let theirs = m.clone();
         let (send, started) = std::sync::mpsc::channel();
         let greedy = std::thread::spawn(move || {
-            // Free for an instant at a time only.
+            // Free only for an instant at a time.
             loop {
                 let stop = theirs.lock();
                 let _ = send.send(());

@@ -7,11 +7,11 @@ type Inner<T> = spin::Once<T>;
 pub struct Once<T>(Inner<T>);
 
 impl<T> Once<T> {
-    /// Not set.
+    /// Not set yet.
     pub const fn new() -> Self {
         Self(Inner::new())
     }
-    /// Sets it (the first call wins) and returns it.
+    /// Sets it and returns it; only the first call has an effect.
     pub fn set(&self, f: impl FnOnce() -> T) -> &T {
         self.0.call_once(f)
     }

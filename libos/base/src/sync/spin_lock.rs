@@ -1,4 +1,4 @@
-//! Spin locks: short critical sections that never block, fault or allocate much.
+//! Spin locks: short critical sections that never block, never fault and allocate little.
 
 use super::check::{Order, Token};
 use super::class;
@@ -6,7 +6,7 @@ use crate::percpu::{interrupts_off, preempt_disable, preempt_enable, restore_int
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 
-// Not a ticket lock: a vCPU that the host preempts while it is next in line would stall all others.
+// Not a ticket lock: if the host preempted the vCPU that is next in line, all others would stall.
 #[expect(clippy::disallowed_types, reason = "the wrapper itself")]
 type Raw<T> = spin::mutex::SpinMutex<T>;
 #[expect(clippy::disallowed_types, reason = "the wrapper itself")]
@@ -21,7 +21,7 @@ pub struct SpinLock<T: ?Sized> {
 /// Holds a [`SpinLock`].
 pub struct SpinGuard<'a, T: ?Sized> {
     token: Token,
-    /// Released by hand: before preemption comes back, and without a look whether it is there.
+    /// Dropped by hand: before preemption is enabled again, and without checking whether it is there.
     inner: ManuallyDrop<RawGuard<'a, T>>,
 }
 
@@ -42,7 +42,7 @@ impl<T: ?Sized> SpinLock<T> {
         SpinGuard { token, inner: ManuallyDrop::new(self.inner.lock()) }
     }
 
-    /// The lock if it is free.
+    /// Takes the lock if it is free.
     #[cfg_attr(debug_assertions, track_caller)]
     pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
         preempt_disable();
@@ -62,7 +62,7 @@ impl<T: ?Sized> SpinLock<T> {
 impl<T: ?Sized> Drop for SpinGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: this is the guard's end; nothing touches `inner` behind it.
+        // SAFETY: this is the end of the guard; nothing touches `inner` afterwards.
         unsafe { ManuallyDrop::drop(&mut self.inner) };
         self.token.release();
         preempt_enable();
@@ -100,7 +100,7 @@ impl<T: ?Sized> IrqSpinLock<T> {
         IrqGuard { token, inner: ManuallyDrop::new(self.inner.lock()), enable }
     }
 
-    /// The lock if it is free.
+    /// Takes the lock if it is free.
     #[cfg_attr(debug_assertions, track_caller)]
     pub fn try_lock(&self) -> Option<IrqGuard<'_, T>> {
         let enable = interrupts_off();
@@ -118,7 +118,7 @@ impl<T: ?Sized> IrqSpinLock<T> {
         }
     }
 
-    /// Releases the lock by force: for the crash path, which must print whatever was held.
+    /// Releases the lock by force, for the crash path, which must print whatever was held.
     ///
     /// # Safety
     /// No other CPU may still run code under the lock.
@@ -131,7 +131,7 @@ impl<T: ?Sized> IrqSpinLock<T> {
 impl<T: ?Sized> Drop for IrqGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: this is the guard's end; nothing touches `inner` behind it.
+        // SAFETY: this is the end of the guard; nothing touches `inner` afterwards.
         unsafe { ManuallyDrop::drop(&mut self.inner) };
         self.token.release();
         restore_interrupts(self.enable);

@@ -1,5 +1,5 @@
-//! What the release kernel has instead of `check.rs`: nothing, and locks keep nothing of their class. A lock around zeros
-//! is all zeros, so that the tables of locks lie in `.bss` and cost the image nothing.
+//! The release kernel's version of `check.rs`: it does nothing, and locks store no class. A lock around zeros is all
+//! zeros, so that tables of locks lie in `.bss` and cost the image nothing.
 
 use super::class::Class;
 

@@ -12,7 +12,7 @@ struct Waiter {
     woken: AtomicBool,
 }
 
-/// Threads that wait for a condition. FIFO. Wakers may run in interrupts.
+/// Threads that wait for a condition, in FIFO order. Wakers may run in interrupts.
 pub struct WaitQueue {
     list: IrqSpinLock<VecDeque<Arc<Waiter>>>,
 }
@@ -23,8 +23,8 @@ impl WaitQueue {
         Self { list: IrqSpinLock::new(class::WAIT, VecDeque::new()) }
     }
 
-    /// Blocks until `ready` gives a value. `ready` runs without locks of ours. ETIMEDOUT at the deadline;
-    /// ERESTARTSYS when a signal interrupts and `interruptible`.
+    /// Blocks until `ready` returns a value. `ready` runs without our locks. ETIMEDOUT at the deadline; ERESTARTSYS if
+    /// `interruptible` and a signal interrupts.
     pub fn wait<T>(&self, deadline_ns: u64, interruptible: bool, mut ready: impl FnMut() -> Option<T>) -> Result<T> {
         loop {
             if let Some(v) = ready() {
@@ -32,7 +32,7 @@ impl WaitQueue {
             }
             let me = Arc::new(Waiter { thread: thread::current(), woken: AtomicBool::new(false) });
             self.list.lock().push_back(me.clone());
-            // Registered first, asked second: a wake between the two is not lost.
+            // Registering first and asking second means a wake-up between the two is not lost.
             let mut result = ready().map(Ok);
             while result.is_none() && !me.woken.load(Ordering::Acquire) {
                 result = match thread::park(deadline_ns, interruptible) {
@@ -48,7 +48,7 @@ impl WaitQueue {
         }
     }
 
-    /// Takes `me` off the list; a wake-up that we consumed without using it goes to the next waiter.
+    /// Takes `me` off the list; a wake-up that was consumed without being used goes to the next waiter.
     fn leave(&self, me: &Arc<Waiter>, unused: bool) {
         self.list.lock().retain(|w| !Arc::ptr_eq(w, me));
         if unused && me.woken.load(Ordering::Acquire) {
@@ -56,8 +56,8 @@ impl WaitQueue {
         }
     }
 
-    /// Wakes at most `n` waiters; how many. Never more than waited when it began: those that wait again meanwhile would
-    /// keep it here for ever.
+    /// Wakes at most `n` waiters; returns how many. Never more than were waiting when it began: threads that wait again
+    /// meanwhile could keep it here forever.
     pub fn wake(&self, n: usize) -> usize {
         let n = if n > 1 { n.min(self.list.lock().len()) } else { n };
         let mut woken = 0;

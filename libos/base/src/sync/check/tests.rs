@@ -3,7 +3,7 @@ use super::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::string::String;
 
-/// What is said about `f`, which is against the rules.
+/// What the checker says about `f`, which breaks the rules.
 fn refused(f: impl FnOnce()) -> String {
     let said = catch_unwind(AssertUnwindSafe(f)).expect_err("nothing was said");
     said.downcast_ref::<String>().cloned().expect("a message")

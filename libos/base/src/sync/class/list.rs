@@ -1,4 +1,4 @@
-//! The list. What may be held while what is taken: whatever stands above it.
+//! The list. While a lock is held, only those below it may be taken.
 
 use super::{Blocking, Class, Irq, Kind, Line, Nests, Spin};
 

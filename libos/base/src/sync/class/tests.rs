@@ -9,7 +9,7 @@ fn blocking_locks_come_first_and_those_without_interrupts_last() {
 
 const BEGIN: &str = "```text\nlocks, outermost first\n";
 
-/// The list as `docs/ARCHITECTURE.md` shows it: a line for each part, and what may be taken under what runs on.
+/// The list as `docs/ARCHITECTURE.md` shows it: a line for each part, with what may be taken under what.
 fn tree() -> String {
     let mut out = String::from(BEGIN);
     let mut kind = None;
