@@ -1,9 +1,9 @@
 //! The program's streams: descriptors 0, 1, 2 and `/dev/console`.
 //!
-//! Towards the program they look like what a container gives it without `-t`: pipes. `isatty` is false, so that
-//! stdout is fully buffered exactly as there. On a terminal they are a character device, newlines become CR LF, and the
-//! window's size is known. That is all that a program needs which reads nothing; for the others [`crate::tty`] takes
-//! over: its discipline is linked with the calls that read.
+//! To the program they look like what a container gives it without `-t`: pipes. `isatty` is false, so that stdout is
+//! fully buffered as it is there. On a terminal they are a character device, newlines become CR LF, and the window size
+//! is known. Programs that do not read need no more than that; for the others [`crate::tty`] takes over: its line
+//! discipline is linked with the calls that read.
 
 use crate::dentry::Path;
 use crate::device::makedev;
@@ -23,33 +23,34 @@ use libos_base::{Errno, Result, user};
 
 /// A byte stream to or from the host.
 pub trait Stream: Send + Sync {
-    /// Takes bytes that came; `Ok(0)` at the end of the stream, EAGAIN when there is nothing yet.
+    /// Takes received bytes; `Ok(0)` at the end of the stream, EAGAIN if there are none yet.
     fn read(&self, buf: &mut [u8]) -> Result<usize>;
-    /// Sends bytes; how many were taken. EAGAIN when there is no room, EPIPE when nobody will ever read.
+    /// Sends bytes; returns how many were taken. EAGAIN if there is no room, EPIPE if nobody will ever read them.
     fn write(&self, buf: &[u8]) -> Result<usize>;
-    /// IN when `read` would not say EAGAIN, OUT when `write` would not, HUP at the end.
+    /// IN if `read` would not return EAGAIN, OUT if `write` would not, HUP at the end.
     fn ready(&self) -> Events;
     /// Notified when `ready` grows.
     fn pollee(&self) -> &Pollee;
 }
 
-/// Which files show the console, and how it is opened again.
+/// The console's stream, and whether it is a terminal.
 struct Console {
     stream: Arc<dyn Stream>,
     terminal: bool,
 }
 
 static CONSOLE: Once<Console> = Once::new();
-/// `/dev/console`, once there is a name space.
+/// `/dev/console`, once there is a namespace.
 static NODE: Once<Path> = Once::new();
-/// What the line discipline takes over.
+/// What the line discipline provides.
 pub(crate) static DISCIPLINE: Provider<Discipline> = Provider::new();
 /// struct winsize of the terminal.
 static WINDOW: AtomicU64 = AtomicU64::new(0);
 
-/// The number of a stream that is the terminal.
+/// The stream number of the terminal.
 const TERMINAL: u64 = 0;
-/// Device of `/dev` and number of `/dev/console` there, fixed so that a descriptor tells them before there is a `/dev`.
+/// Device of `/dev` and inode number of `/dev/console` in it, fixed so that a descriptor can report them before there
+/// is a `/dev`.
 pub const NODE_DEV: u64 = 5;
 const NODE_INO: u64 = 2;
 /// `st_rdev` of the console.
@@ -57,29 +58,29 @@ pub const CONSOLE_RDEV: u64 = makedev(5, 1);
 
 /// See [`crate::tty`].
 pub(crate) struct Discipline {
-    /// Something arrived, or there is room: whether all output was handed over.
+    /// Something arrived, or there is room. Returns whether all output was handed over.
     pub look: fn() -> bool,
-    /// `/dev/console` and `/dev/tty` are opened.
+    /// Opens `/dev/console` and `/dev/tty`.
     pub open: fn(Path, OpenFlags) -> Result<Arc<dyn FileLike>>,
 }
 
-/// To be called when the stream may have input or room. Whether all output was handed over to it.
+/// To be called when the stream may have input or room. Returns whether all output was handed over to it.
 pub fn look() -> Option<bool> {
     DISCIPLINE.get().map(|d| (d.look)())
 }
 
-/// The window's size as struct winsize has it: rows, columns, and both in pixels.
+/// The window size as in struct winsize: rows, columns, and both in pixels.
 pub fn window() -> [u16; 4] {
     let w = WINDOW.load(Ordering::Relaxed);
     [w as u16, (w >> 16) as u16, (w >> 32) as u16, (w >> 48) as u16]
 }
-/// Sets it; whether it changed.
+/// Sets it. Returns whether it changed.
 pub fn set_window(w: [u16; 4]) -> bool {
     let w = w.iter().rev().fold(0, |all, &one| all << 16 | u64::from(one));
     WINDOW.swap(w, Ordering::Relaxed) != w
 }
 
-/// There is a `/dev` now.
+/// Records that there is a `/dev` now.
 pub(crate) fn set_node(node: Path) {
     NODE.set(|| node);
 }
@@ -88,7 +89,7 @@ pub(crate) fn node() -> Option<&'static Path> {
     terminal()?;
     NODE.get()
 }
-/// `fstat` of the terminal: what `stat` of [`node`] says, but for the times.
+/// `fstat` of the terminal: the same as `stat` of [`node`] except for the times.
 pub(crate) fn terminal_stat() -> Stat {
     let mode = mode::S_IFCHR | 0o600;
     Stat { dev: NODE_DEV, ino: NODE_INO, nlink: 1, mode, rdev: CONSOLE_RDEV, blksize: 4096, ..Stat::default() }
@@ -106,7 +107,7 @@ impl ConsoleFile {
     pub fn new(stream: Arc<dyn Stream>, flags: OpenFlags, number: u64) -> Result<Arc<Self>> {
         try_arc(Self { stream, description: Description::new(flags), number })
     }
-    /// Where it lies: only a terminal has a place.
+    /// Its place in the namespace: only a terminal has one.
     pub(crate) fn place(&self) -> Option<&'static Path> {
         if self.number == TERMINAL { node() } else { None }
     }
@@ -116,7 +117,7 @@ impl ConsoleFile {
     }
 }
 
-/// Where the standard streams are the terminal.
+/// Which standard streams are the terminal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OnTerminal {
     None,
@@ -125,7 +126,7 @@ pub enum OnTerminal {
     All,
 }
 
-/// Gives the process its descriptors 0, 1 and 2. `/dev/console` is the terminal; without one it is where errors go.
+/// Gives the process its descriptors 0, 1 and 2. `/dev/console` is the terminal, or else the error stream.
 pub fn attach(
     process: &Process,
     input: Arc<dyn Stream>,
@@ -152,7 +153,7 @@ pub fn terminal() -> Option<&'static Arc<dyn Stream>> {
     CONSOLE.get().filter(|c| c.terminal).map(|c| &c.stream)
 }
 
-/// `/dev/console`, and with `controlling` `/dev/tty`, which is there only on a terminal.
+/// Opens `/dev/console`, or with `controlling` `/dev/tty`, which exists only on a terminal.
 pub fn open_console(path: &Path, flags: OpenFlags, controlling: bool) -> Result<Arc<dyn FileLike>> {
     let c = CONSOLE.get().ok_or(if controlling { Errno::ENXIO } else { Errno::ENODEV })?;
     if c.terminal {
@@ -226,7 +227,7 @@ impl FileLike for ConsoleFile {
         Some(self.stream.pollee())
     }
     fn events(&self) -> Events {
-        // The end of the input is nothing to a pipe that is written to, nor is a reader that left to one that is read.
+        // The write end of a pipe does not report the end of input, nor the read end that the reader has left.
         let mut mask = Events::empty();
         if self.flags().readable() {
             mask |= Events::IN | Events::RDNORM | Events::HUP;

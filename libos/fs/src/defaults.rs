@@ -1,4 +1,4 @@
-//! What every program may expect to find, supplied where the image's root has nothing of that name; and `/dev`.
+//! What every program may expect to find, supplied where the image's root has nothing by that name; and `/dev`.
 
 use crate::console;
 use crate::device::makedev;
@@ -67,7 +67,7 @@ fn dir(p: &Process, path: &[u8], mode: u32) -> Result<()> {
     p.chmod(&p.lookup(DirFd::CWD, path, true)?, mode)
 }
 
-/// Makes a file unless the name is there; whether it did.
+/// Creates a file unless the name exists. Returns whether it did.
 fn file(p: &Process, path: &[u8], content: &'static [u8]) -> Result<bool> {
     match p.make_node(DirFd::CWD, path, New { mode: S_IFREG | 0o644, rdev: 0, target: &[] }) {
         Ok(i) => {
@@ -81,7 +81,7 @@ fn file(p: &Process, path: &[u8], content: &'static [u8]) -> Result<bool> {
     }
 }
 
-/// Fills in what the archives did not bring.
+/// Fills in what the archives did not contain.
 pub(crate) fn fill(p: &Process) -> Result<()> {
     for (path, mode) in DIRS {
         dir(p, path, *mode)?;
@@ -90,7 +90,7 @@ pub(crate) fn fill(p: &Process) -> Result<()> {
     for (path, content) in FILES {
         file(p, path, content)?;
     }
-    // A strange name is no reason not to start.
+    // An odd program name is no reason not to start.
     let _ = crate::program_file::make(p);
     let resolv_conf = b"/etc/resolv.conf";
     if crate::resolv_conf::is_expected() && file(p, resolv_conf, b"")? {
@@ -116,7 +116,7 @@ pub(crate) fn devices() -> Result<Arc<dyn Inode>> {
 /// The nodes of `/dev`.
 pub(crate) fn fill_dev(p: &Process) -> Result<()> {
     const NODES: &[(&[u8], u64, u64, u32)] = &[
-        // First, because its number is known beforehand.
+        // First, because its inode number is known in advance.
         (b"/dev/console", 5, 1, 0o600),
         (b"/dev/null", 1, 3, 0o666),
         (b"/dev/zero", 1, 5, 0o666),

@@ -1,7 +1,7 @@
-//! Names: the tree that path walks go through.
+//! Names: the tree that path walks traverse.
 //!
 //! A [`Dentry`] is one name of one inode, with its parent and, for directories, the names below. For in-memory file
-//! systems the tree is the directory; for others it caches. Parents hold their children and children their parent;
+//! systems this tree is the directory; for others it is a cache. Parents hold their children and children their parent;
 //! the cycle is cut when the name is removed.
 
 use crate::inode::{DirEntry, Inode, NAME_MAX};
@@ -23,9 +23,9 @@ pub struct Dentry {
     pub inode: Arc<dyn Inode>,
     place: SpinLock<Place>,
     dir: Option<Mutex<Children>>,
-    /// Its directory can be asked for it again.
+    /// Its directory can look it up again.
     kept: bool,
-    /// Mounts on top of this.
+    /// Number of mounts on top of this.
     pub(crate) covers: AtomicU32,
 }
 
@@ -41,23 +41,23 @@ type Listed = (Name, Arc<Dentry>);
 /// The names in one directory.
 pub struct Children {
     names: HashMap<Name, (Arc<Dentry>, u64)>,
-    /// Sorted by cookie, so that `readdir` goes on where it was whatever came or went. `None`: removed.
+    /// Sorted by cookie, so that `readdir` continues correctly whatever was added or removed. `None`: removed.
     order: Vec<(u64, Option<Listed>)>,
     holes: usize,
     next: u64,
-    /// So many names are too many.
+    /// From this many names on, unused ones are dropped.
     prune_at: usize,
-    /// The directory was removed: nothing can be made in it.
+    /// The directory was removed: nothing can be created in it.
     pub dead: bool,
 }
 
-/// Names of one directory, and of all, that are never too many.
+/// Numbers of names, in one directory and in total, that are never too many.
 const KEPT_MIN: usize = 256;
 const ALL_MIN: usize = 1024;
-/// Names in all that can be asked for again, and how many are too many when memory is short.
+/// The total number of names that can be looked up again, and how many are too many when memory is short.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 static SHRINK_AT: AtomicUsize = AtomicUsize::new(ALL_MIN);
-/// First cookie: 1 and 2 are behind `.` and `..`.
+/// First cookie: 1 and 2 are taken by `.` and `..`.
 const FIRST: u64 = 3;
 
 impl Children {
@@ -68,7 +68,7 @@ impl Children {
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Dentry>> {
         self.names.get(name).map(|e| &e.0)
     }
-    /// No entries.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -77,13 +77,13 @@ impl Children {
         self.order.try_reserve(1)?;
         Ok(())
     }
-    /// Adds an entry; the name is free.
+    /// Adds an entry; the name must be free.
     pub fn insert(&mut self, name: Name, d: Arc<Dentry>) {
         self.names.insert(name.clone(), (d.clone(), self.next));
         self.order.push((self.next, Some((name, d))));
         self.next += 1;
     }
-    /// Puts another object under an existing name, at the same place.
+    /// Puts another object under an existing name, at the same position.
     pub fn replace(&mut self, name: &Name, d: Arc<Dentry>) {
         if let Some((old, cookie)) = self.names.get_mut(name) {
             *old = d.clone();
@@ -92,7 +92,7 @@ impl Children {
             }
         }
     }
-    /// Takes a name out.
+    /// Removes a name.
     pub fn remove(&mut self, name: &[u8]) {
         let Some((_, (_, cookie))) = self.names.remove_entry(name) else { return };
         if let Ok(i) = self.order.binary_search_by_key(&cookie, |o| o.0) {
@@ -104,15 +104,15 @@ impl Children {
             self.holes = 0;
         }
     }
-    /// Takes out the names that nobody uses: they can be looked up again.
+    /// Drops the names that nobody uses: they can be looked up again.
     fn prune(&mut self) {
-        // Two references are ours. Open files, mounts and names below hold more.
+        // Two references are ours. Open files, mounts and names below hold further ones.
         self.order.retain(|o| o.1.as_ref().is_some_and(|(_, d)| Arc::strong_count(d) > 2));
         self.names.retain(|_, (d, _)| Arc::strong_count(d) > 1);
         self.holes = 0;
         self.prune_at = KEPT_MIN.max(2 * self.names.len());
     }
-    /// Entries behind offset `from`.
+    /// Entries after offset `from`.
     fn list(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
         let start = self.order.partition_point(|o| o.0 < from.max(FIRST));
         for (cookie, e) in &self.order[start..] {
@@ -136,7 +136,7 @@ pub fn name(n: &[u8]) -> Result<Name> {
 }
 
 impl Dentry {
-    /// A name for `inode` under `parent`; not yet in the parent's list.
+    /// A name for `inode` under `parent`; not added to the parent's list yet.
     pub fn new(parent: Option<Arc<Dentry>>, name: Name, inode: Arc<dyn Inode>) -> Result<Arc<Dentry>> {
         let dir = inode.is_dir().then(|| Mutex::new(class::DIRECTORY, Children::new()));
         let kept = parent.as_ref().is_some_and(|p| !p.inode.in_memory());
@@ -156,11 +156,11 @@ impl Dentry {
         Ok(d)
     }
 
-    /// The names below; ENOTDIR when this is no directory.
+    /// The names below; ENOTDIR if this is not a directory.
     pub fn children(&self) -> Result<MutexGuard<'_, Children>> {
         self.children_under(0)
     }
-    /// The same with `above` directories locked that come before this one.
+    /// The same while `above` directories are locked that come before this one.
     pub(crate) fn children_under(&self, above: u8) -> Result<MutexGuard<'_, Children>> {
         Ok(self.dir.as_ref().ok_or(Errno::ENOTDIR)?.lock_nested(above))
     }
@@ -172,7 +172,7 @@ impl Dentry {
     pub fn name(&self) -> Name {
         self.place.lock().name.clone()
     }
-    /// The name was removed (the object may live on in descriptors).
+    /// Whether the name was removed (the object may live on in descriptors).
     pub fn removed(&self) -> bool {
         self.place.lock().removed
     }
@@ -204,7 +204,7 @@ impl Dentry {
         let mut c = self.children()?;
         self.lookup_in(&mut c, n)
     }
-    /// As `lookup`, with the directory locked.
+    /// Like `lookup`, with the directory locked.
     pub fn lookup_in(self: &Arc<Self>, c: &mut Children, n: &[u8]) -> Result<Arc<Dentry>> {
         let kept = c.get(n).cloned();
         if let Some(d) = &kept
@@ -227,7 +227,7 @@ impl Dentry {
             }
         }
         let inode = found?;
-        // One object, one dentry, whatever the case that it was asked for in.
+        // One dentry per object, whatever the case it was asked for in.
         let real = self.inode.real_name(n);
         let n = name(real.as_deref().unwrap_or(n))?;
         if real.is_some()
@@ -244,8 +244,8 @@ impl Dentry {
         }
         Ok(d)
     }
-    /// Makes room for another name in `c`, so that the next `insert` cannot fail. What nobody uses goes when it is much:
-    /// each name has an object behind it.
+    /// Makes room for another name in `c`, so that the next `insert` cannot fail. Drops unused names when there are too
+    /// many: each name has an object behind it.
     pub fn reserve(&self, c: &mut Children) -> Result<()> {
         if !self.inode.in_memory() {
             let n = c.names.len();
@@ -273,7 +273,7 @@ impl Drop for Dentry {
     }
 }
 
-/// Drops names that nobody uses, everywhere but in directories that somebody has locked: it may be the caller.
+/// Drops unused names everywhere except in locked directories: the caller may hold those locks.
 #[cold]
 fn shrink() {
     let mut dirs: Vec<Arc<Dentry>> = crate::mount::list().iter().map(|m| m.root.clone()).collect();
@@ -287,7 +287,7 @@ fn shrink() {
             }
         }
     }
-    // What is below comes after what is above, and goes first.
+    // Lower directories come later in the list, and go first.
     while let Some(d) = dirs.pop() {
         if !d.inode.in_memory()
             && let Some(mut c) = d.dir.as_ref().and_then(Mutex::try_lock)
@@ -339,7 +339,7 @@ impl Path {
             }
         }
     }
-    /// Absolute path as seen from `root`; `None` when the place is not below it.
+    /// Absolute path as seen from `root`; `None` if the place is not below it.
     pub fn text(&self, root: Option<&Path>) -> Option<Vec<u8>> {
         let mut names: Vec<Name> = Vec::new();
         let mut at = self.clone();

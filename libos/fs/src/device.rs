@@ -32,7 +32,7 @@ pub struct DeviceFile {
     description: Description,
 }
 
-/// Opens the device `rdev`. ENXIO: there is none.
+/// Opens the device `rdev`. ENXIO: there is no such device.
 pub fn open(rdev: u64, kind: u32, path: &Path, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
     if kind != S_IFCHR {
         return Err(Errno::ENXIO);
@@ -55,7 +55,7 @@ pub fn open(rdev: u64, kind: u32, path: &Path, flags: OpenFlags) -> Result<Arc<d
     Ok(try_arc(DeviceFile { kind, path: path.clone(), description: Description::new(flags) })?)
 }
 
-/// Whether reading and writing move the position: those of these devices stand still.
+/// Whether reading and writing move the position: for these devices they do not.
 pub fn moves(f: &dyn FileLike) -> bool {
     f.downcast::<DeviceFile>().is_none()
 }
@@ -88,7 +88,7 @@ impl FileLike for DeviceFile {
         if self.kind == Kind::Full {
             return Err(Errno::ENOSPC);
         }
-        // What is written to random could only be mixed in; it is not needed and must not be trusted.
+        // Bytes written to random could only be mixed in; they are not needed and must not be trusted.
         Ok(src.left())
     }
     fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
@@ -106,7 +106,7 @@ impl FileLike for DeviceFile {
     fn seek(&self, _offset: i64, _whence: Whence) -> Result<u64> {
         Ok(0)
     }
-    /// `/dev/random` could once block, and can still be waited for.
+    /// `/dev/random` used to be able to block, and can still be polled.
     fn has_readiness(&self) -> bool {
         self.kind == Kind::Random
     }

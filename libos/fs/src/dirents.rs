@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use libos_base::abi::mode::S_IFDIR;
 use libos_base::{Errno, Result};
 
-/// Offset, in one record, of the name.
+/// Offset of the name in a record.
 const NAME: usize = 19;
-/// The most that one call fills, so that the kernel's copy stays small.
+/// The most that one call returns, so that the kernel's copy stays small.
 const MAX: usize = 32768;
 
 struct Records {
@@ -17,7 +17,7 @@ struct Records {
 }
 
 impl Records {
-    /// Adds an entry; false when there is no room.
+    /// Adds an entry; false if there is no room.
     fn add(&mut self, e: &DirEntry<'_>) -> bool {
         let len = (NAME + e.name.len() + 1).next_multiple_of(8);
         if self.out.len() + len > self.room || self.out.try_reserve(len).is_err() {

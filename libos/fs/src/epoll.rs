@@ -1,11 +1,11 @@
 //! epoll(7).
 //!
 //! Each registered descriptor has an [`Item`], which is the watcher on its file. An event puts the item on the ready
-//! list (under a spin lock; its room is reserved when the item is added, so that an event never allocates).
-//! `wait` takes items off the list, asks their files, and puts level-triggered ones back: its cost is that of the
-//! ready items, not of all.
+//! list (under a spin lock; its slot is reserved when the item is added, so that an event never allocates). `wait`
+//! takes items off the list, asks their files, and puts level-triggered ones back: its cost is proportional to the
+//! ready items, not to all.
 //!
-//! Items hold their file weakly, as Linux: the last close ends the registration. What is left of a closed file is
+//! Items hold their file weakly, as on Linux: the last close ends the registration. The item of a closed file is
 //! dropped when it is met, at the latest when its descriptor number is registered again.
 
 use crate::util::try_arc;
@@ -20,9 +20,9 @@ use libos_base::poll::{Events, Pollee, Watcher};
 use libos_base::sync::{DEEPER, Mutex, SpinLock, WaitQueue, class};
 use libos_base::{Errno, Result};
 
-/// What changes how events are told.
+/// Flags that change how events are reported.
 const FLAGS: Events = Events::EXCLUSIVE.union(Events::WAKEUP).union(Events::ONESHOT).union(Events::ET);
-/// Errors are always reported, but not by an item that EPOLLONESHOT disarmed: that has flags only.
+/// Always reported, but not for an item that EPOLLONESHOT disarmed, which has only flags left.
 const ALWAYS: Events = Events::ERR.union(Events::HUP);
 /// What EPOLLEXCLUSIVE may be combined with (epoll_ctl(2)).
 const EXCLUSIVE_OK: Events = ALWAYS
@@ -33,7 +33,7 @@ const EXCLUSIVE_OK: Events = ALWAYS
     .union(Events::ET)
     .union(Events::WAKEUP)
     .union(Events::EXCLUSIVE);
-/// How deep epolls may watch epolls, counted from the outermost. What they tell each other is recursion on a kernel stack.
+/// How deep epolls may watch epolls, counted from the outermost. Notifications recurse on a kernel stack.
 const DEPTH_MAX: usize = 5;
 
 struct Item {
@@ -41,7 +41,7 @@ struct Item {
     shared: Weak<Shared>,
     fd: i32,
     file: Weak<dyn FileLike>,
-    /// Interest and flags; no events: disarmed by EPOLLONESHOT.
+    /// Interest and flags; without events it was disarmed by EPOLLONESHOT.
     events: AtomicU32,
     data: AtomicU64,
     /// On the ready list.
@@ -61,7 +61,7 @@ struct Shared {
 pub struct Epoll {
     shared: Arc<Shared>,
     items: Mutex<HashTable<Arc<Item>>>,
-    /// One `wait` looks at the ready list at a time.
+    /// Only one `wait` at a time looks at the ready list.
     scan: Mutex<()>,
     description: Description,
 }
@@ -71,7 +71,7 @@ fn interest(events: Events) -> Events {
 }
 
 fn hash(fd: i32) -> u64 {
-    // The low bits choose the bucket, the top seven tell entries apart.
+    // The low bits choose the bucket; the top seven tell entries apart.
     (fd as u32 as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
@@ -102,8 +102,8 @@ impl Watcher for Item {
         if !self.queued.load(Ordering::SeqCst) {
             self.enqueue();
         } else if let Some(s) = self.shared.upgrade() {
-            // Whoever watches this epoll edge-triggered is told of every event, also while one waits to be collected
-            // (ep_poll_callback() of Linux).
+            // An edge-triggered watcher of this epoll is notified of every event, even while one is waiting to be
+            // collected (Linux's ep_poll_callback()).
             s.notify();
         }
     }
@@ -124,7 +124,7 @@ impl Shared {
         self.ready_len.store(r.len(), Ordering::SeqCst);
         i
     }
-    /// Tells those who watch the epoll itself.
+    /// Notifies the watchers of the epoll itself.
     fn notify(&self) {
         self.pollee.notify(Events::IN | Events::RDNORM);
     }
@@ -170,7 +170,7 @@ impl Epoll {
         if exclusive && !EXCLUSIVE_OK.contains(events) {
             return Err(Errno::EINVAL);
         }
-        // Held while a cycle could be made by two threads, each adding one half.
+        // Prevents two threads from making a cycle by adding one half each.
         static NESTING: Mutex<()> = Mutex::new(class::EPOLL_NESTING, ());
         let _nesting = match file.downcast::<Epoll>() {
             Some(inner) => {
@@ -213,7 +213,7 @@ impl Epoll {
         Ok(())
     }
 
-    /// Every item can be on the ready list at once, beside removed ones that are still there.
+    /// Every item can be on the ready list at once, in addition to removed ones that are still on it.
     fn reserve_ready(&self, items: usize) -> Result<()> {
         loop {
             let (cap, len) = {
@@ -267,7 +267,7 @@ impl Epoll {
         Ok(())
     }
 
-    /// ELOOP when `self` watches `outer`, directly or through others, or the chain would be too long.
+    /// ELOOP if `self` watches `outer`, directly or through others, or if the chain would be too long.
     fn check_nesting(&self, outer: &Epoll, depth: usize) -> Result<()> {
         if depth >= DEPTH_MAX {
             return Err(Errno::ELOOP);
@@ -284,15 +284,15 @@ impl Epoll {
         Ok(())
     }
 
-    /// Takes up to `out.len()` events; looks at no more than `budget` items, which counts down, so that an item
-    /// that is put back is not reported twice by one `wait`.
+    /// Takes up to `out.len()` events; looks at no more than `budget` items, counting it down, so that one `wait` does
+    /// not report an item twice that was put back.
     fn collect(&self, out: &mut [EpollEvent], budget: &mut usize) -> usize {
         let _one = self.scan.lock();
         let mut n = 0;
         while n < out.len() && *budget > 0 {
             let Some(item) = self.shared.pop() else { break };
             *budget -= 1;
-            // Cleared before the file is asked: an event from now on queues the item again.
+            // Cleared before the file is asked: any event from now on queues the item again.
             item.queued.store(false, Ordering::SeqCst);
             if item.removed.load(Ordering::SeqCst) {
                 continue;
@@ -309,7 +309,7 @@ impl Epoll {
             out[n] = EpollEvent { events: now.bits(), data: item.data.load(Ordering::SeqCst) };
             n += 1;
             if events.contains(Events::ONESHOT) {
-                // Unless it was armed again meanwhile.
+                // Unless it was rearmed meanwhile.
                 let disarmed = (events & FLAGS).bits();
                 let _ = item.events.compare_exchange(events.bits(), disarmed, Ordering::SeqCst, Ordering::SeqCst);
             } else if !events.contains(Events::ET) && !item.queued.swap(true, Ordering::SeqCst) {
@@ -320,7 +320,7 @@ impl Epoll {
     }
 
     fn forget(&self, gone: &Arc<Item>) {
-        // `try_lock`: an `add` may hold the items and wait for a lock that the caller's file holds. What stays is
+        // `try_lock`: an `add` may hold the items and wait for a lock that the caller's file holds. A leftover item is
         // found when the number is used again.
         if let Some(mut items) = self.items.try_lock()
             && let Ok(e) = items.find_entry(hash(gone.fd), |i| Arc::ptr_eq(i, gone))
@@ -329,7 +329,7 @@ impl Epoll {
         }
     }
 
-    /// `epoll_wait`: hands events to `emit` in batches; how many. Stops at `max`. EINTR: a signal came first.
+    /// `epoll_wait`: passes events to `emit` in batches; returns how many. Stops at `max`. EINTR: a signal came first.
     pub fn wait(
         &self,
         max: usize,
@@ -351,7 +351,7 @@ impl Epoll {
             }
             if total > 0 {
                 if self.shared.any() {
-                    // More than one thread can have work.
+                    // More than one thread may have work.
                     self.shared.waiters.wake(1);
                 }
                 return Ok(total);
@@ -368,12 +368,12 @@ impl Epoll {
     }
 }
 
-/// EPERM for what is ready always: regular files, directories, most of `/dev` and `/proc` (epoll_ctl(2)).
+/// EPERM for files that are always ready: regular files, directories, most of `/dev` and `/proc` (epoll_ctl(2)).
 fn check_pollable(file: &Arc<dyn FileLike>) -> Result<()> {
     if file.has_readiness() { Ok(()) } else { Err(Errno::EPERM) }
 }
 
-/// Programs that write and wait for the next edge, write and wait: there must be one.
+/// Programs alternate between writing and waiting for the next edge, so there must be one.
 fn want_edges(file: &Arc<dyn FileLike>, events: Events) {
     if events.contains(Events::ET) && events.intersects(Events::OUT | Events::WRNORM) {
         file.tell_edges();
@@ -390,7 +390,7 @@ impl FileLike for Epoll {
         &self.description
     }
     fn events(&self) -> Events {
-        // The list may hold items that are ready no more: look, and put back.
+        // The list may hold items that are no longer ready: look, and put back.
         let _one = self.scan.lock_nested(DEEPER);
         let mut left = self.shared.ready_len.load(Ordering::SeqCst);
         while left > 0 {

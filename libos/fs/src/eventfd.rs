@@ -1,4 +1,4 @@
-//! eventfd(2): a counter that can be waited for.
+//! eventfd(2): a counter that can be polled.
 
 use crate::util::try_arc;
 use alloc::string::String;
@@ -103,7 +103,7 @@ impl FileLike for EventFd {
     }
 }
 
-/// Puts a counter; EFAULT when it does not fit where it should go.
+/// Puts a counter; EFAULT if it does not fit at the destination.
 pub(crate) fn put_u64(dst: &mut Sink<'_>, v: u64) -> Result<usize> {
     if dst.put(&v.to_ne_bytes())? == 8 { Ok(8) } else { Err(Errno::EFAULT) }
 }

@@ -1,6 +1,6 @@
 //! The descriptor table: lowest number first, close-on-exec, reservation before costly opens.
 //!
-//! One spin lock, held for a few loads and a reference count. Files are dropped outside it.
+//! One spin lock, held for a few loads and a reference count. Files are dropped outside of it.
 
 use crate::locks;
 use crate::util::try_box;
@@ -15,9 +15,10 @@ use libos_base::{Errno, Result};
 
 const CHUNK: usize = 64;
 
-/// The most files that may be open in the system (fs.file-max): each takes about a KiB, so that they do not take all memory.
-/// Linux lets root go beyond it; here nobody is there to clean up after root. Numbers are counted: what `dup` makes, too, and
-/// not what is on its way through a socket. It comes from what boot says of memory, which is there before the first file.
+/// The most files that may be open in the system (fs.file-max). Each takes about a KiB, so this keeps them from using
+/// up memory. Linux lets root exceed it; here nobody would clean up after root. Descriptor numbers are counted,
+/// including those from `dup`, but not files in flight through a socket. It is derived from the memory size that boot
+/// reports, which is known before the first file is opened.
 pub fn file_max() -> u64 {
     (crate::root::memory() as u64 >> 10).clamp(1024, NOFILE_MAX)
 }
@@ -39,7 +40,7 @@ struct Chunk {
 struct Inner {
     #[expect(clippy::vec_box, reason = "growing must not move 64 slots for each 64 descriptors")]
     chunks: Vec<Box<Chunk>>,
-    /// No chunk below this has a free number.
+    /// No chunk below this one has a free number.
     first_free: usize,
     /// Numbers in use or reserved.
     used: usize,
@@ -50,7 +51,7 @@ pub struct FdTable {
     inner: SpinLock<Inner>,
 }
 
-/// A number that is taken but does not refer to a file yet. Dropping it gives it back.
+/// A number that is taken but does not refer to a file yet. Dropping it frees the number.
 pub struct Reservation<'a> {
     table: &'a FdTable,
     fd: Fd,
@@ -127,18 +128,18 @@ impl Default for FdTable {
 }
 
 impl FdTable {
-    /// No descriptors.
+    /// An empty table.
     pub const fn new() -> Self {
         Self { inner: SpinLock::new(class::FD_TABLE, Inner { chunks: Vec::new(), first_free: 0, used: 0 }) }
     }
 
-    /// The file; EBADF when closed or opened with O_PATH.
+    /// The file; EBADF if closed or opened with O_PATH.
     pub fn get(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
         let t = self.inner.lock();
         let s = t.slot(fd)?;
         if s.path_only { Err(Errno::EBADF) } else { Ok(s.file.clone()) }
     }
-    /// The file, also when opened with O_PATH.
+    /// The file, even if opened with O_PATH.
     pub fn get_any(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
         Ok(self.inner.lock().slot(fd)?.file.clone())
     }
@@ -155,11 +156,11 @@ impl FdTable {
         if s.write { Ok(s.file.clone()) } else { Err(Errno::EBADF) }
     }
 
-    /// Takes the lowest free number for a new description; EMFILE at the process' limit, ENFILE at the system's.
+    /// Takes the lowest free number for a new description; EMFILE at the process's limit, ENFILE at the system's.
     pub fn reserve(&self) -> Result<Reservation<'_>> {
         self.reserve_among(0, file_max() as usize)
     }
-    /// Takes the lowest free number that is at least `min` for a description that is open already; EMFILE at the limit.
+    /// Takes the lowest free number that is at least `min` for a description that is already open; EMFILE at the limit.
     pub fn reserve_from(&self, min: usize) -> Result<Reservation<'_>> {
         self.reserve_among(min, usize::MAX)
     }
@@ -208,13 +209,13 @@ impl FdTable {
             t.release(fd);
             slot
         };
-        // The number is free whatever this says (close(2)).
+        // The number is free whatever `flush` returns (close(2)).
         slot.map_or(Ok(()), |s| {
             locks::on_close(&*s.file);
             s.file.flush()
         })
     }
-    /// `close_range`: closes, or with `cloexec` marks, all from `first` to `last`.
+    /// `close_range`: closes everything from `first` to `last`, or with `cloexec` marks it.
     pub fn close_range(&self, first: u32, last: u32, cloexec: bool) {
         let mut at = first as usize;
         while let Some(fd) = self.next(at).filter(|&fd| fd.0 as u32 <= last) {
@@ -247,7 +248,7 @@ impl FdTable {
 }
 
 impl Reservation<'_> {
-    /// The number.
+    /// The reserved number.
     pub fn fd(&self) -> Fd {
         self.fd
     }

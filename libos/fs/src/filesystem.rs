@@ -9,39 +9,39 @@ use libos_base::{Errno, Result};
 
 /// A kind of file system.
 pub struct FileSystem {
-    /// What it is called when it is to be mounted.
+    /// Names by which it can be mounted.
     pub names: &'static [&'static str],
     /// Opens one.
     pub open: fn(&Request<'_>) -> Result<Opened>,
     next: Provider<FileSystem>,
 }
 
-/// What is asked for.
+/// What is to be mounted, and how.
 pub struct Request<'a> {
-    /// Where the file system lies, in whatever way its kind understands.
+    /// Where the file system is, in whatever form its kind understands.
     pub source: &'a [u8],
     pub read_only: bool,
-    /// `NAME=VALUE` and the like; EINVAL if one is not known.
+    /// `NAME=VALUE` and the like; EINVAL if one is unknown.
     pub options: &'a [&'a [u8]],
 }
 
 /// An opened file system.
 pub struct Opened {
     pub root: Arc<dyn Inode>,
-    /// What `/proc/mounts` calls the source.
+    /// The source as shown in `/proc/mounts`.
     pub source: String,
-    /// As it was asked for, or because it cannot be written to.
+    /// As requested, or because it is not writable.
     pub read_only: bool,
 }
 
 static FIRST: Provider<FileSystem> = Provider::new();
 
 impl FileSystem {
-    /// A kind, for a static.
+    /// A kind, for use in a static.
     pub const fn new(names: &'static [&'static str], open: fn(&Request<'_>) -> Result<Opened>) -> Self {
         Self { names, open, next: Provider::new() }
     }
-    /// From now on it can be mounted.
+    /// Makes it available for mounting.
     pub fn register(&'static self) {
         let mut at = &FIRST;
         loop {
@@ -54,7 +54,7 @@ impl FileSystem {
     }
 }
 
-/// Mounts a file system of this kind at `path`, where a directory is made if there is none. ENODEV: there is no such kind.
+/// Mounts a file system of this kind at `path`, where a directory is created if there is none. ENODEV: no such kind.
 pub fn mount(kind: &[u8], path: &[u8], request: &Request<'_>) -> Result<()> {
     let all = core::iter::successors(FIRST.get(), |k| k.next.get());
     let kind = all.into_iter().find(|k| k.names.iter().any(|n| n.as_bytes() == kind)).ok_or(Errno::ENODEV)?;

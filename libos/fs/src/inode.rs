@@ -20,7 +20,7 @@ pub const NAME_MAX: usize = 255;
 
 /// A mounted file system.
 pub trait FileSystem: Send + Sync {
-    /// What `/proc/mounts` calls its type.
+    /// The type shown in `/proc/mounts`.
     fn name(&self) -> &'static str;
     /// `st_dev`.
     fn dev(&self) -> u64;
@@ -29,30 +29,30 @@ pub trait FileSystem: Send + Sync {
     fn sync(&self) -> Result<()> {
         Ok(())
     }
-    /// Errors of writing back any of its files, told by `syncfs` once to every open description.
+    /// Errors of writing back any of its files, which `syncfs` reports once to every open description.
     fn errors(&self) -> Option<&ErrorSeq> {
         None
     }
-    /// Makes changes durable that wait since some seconds: called by the write-back thread when
+    /// Makes changes durable that have waited for a few seconds: called by the write-back thread after
     /// [`cache::commit_later`](crate::cache::commit_later) asked for it.
     fn commit(&self) -> Result<()> {
         Ok(())
     }
-    /// The last call before the machine stops or the mount goes: makes everything durable and leaves the volume in
-    /// the state of a clean end. Nothing is written afterwards.
+    /// The last call before the machine stops or the file system is unmounted: makes everything durable and leaves the
+    /// volume cleanly closed. Nothing is written afterwards.
     fn unmount(&self) -> Result<()> {
         self.sync()
     }
 }
 
-/// What [`Inode::cache`] shows of a file's pages in the cache: the part that calls with any file need. A trait, so that
-/// programs without such file systems do not link the cache.
+/// [`Inode::cache`]'s view of a file's pages in the cache: the part needed by calls that work on any file. A trait, so
+/// that programs without such file systems do not link the cache.
 pub trait Cached: Send + Sync {
-    /// Hands dirty pages of these bytes to the storage and waits. Not yet durable.
+    /// Hands dirty pages of these bytes to the storage and waits. They are not durable yet.
     fn flush(&self, bytes: Range<u64>) -> Result<()>;
-    /// Drops clean pages that lie in these bytes and that nobody maps.
+    /// Drops clean pages within these bytes that nobody maps.
     fn invalidate(&self, bytes: Range<u64>);
-    /// Reads pages in before they are asked for.
+    /// Reads pages in ahead of use.
     fn will_need(&self, bytes: Range<u64>);
     /// How the file will be read.
     fn expect(&self, pattern: Pattern);
@@ -60,9 +60,9 @@ pub trait Cached: Send + Sync {
     fn resident(&self, bytes: Range<u64>) -> bool;
     /// Whether `page` is still the file's page at `index`; with `write`, it becomes dirty. Takes only spin locks.
     fn still(&self, index: u64, page: &Arc<Page>, write: bool) -> bool;
-    /// Who maps the file.
+    /// The mappings of the file.
     fn mappings(&self) -> &Mappings;
-    /// Errors of writing, told once to every open description.
+    /// Write errors, reported once to every open description.
     fn errors(&self) -> &ErrorSeq;
 }
 
@@ -94,7 +94,7 @@ pub enum At {
     End,
 }
 
-/// What a symbolic link leads to.
+/// Where a symbolic link leads.
 pub enum Follow {
     /// A path to walk.
     Text(Vec<u8>),
@@ -102,13 +102,13 @@ pub enum Follow {
     Object(Path),
 }
 
-/// An object of a file system. Directory operations are called with the directory locked; the caller has already
-/// looked the names up and applied POSIX's rules.
+/// An object of a file system. Directory operations are called with the directory locked; the caller has already looked
+/// up the names and applied POSIX's rules.
 pub trait Inode: Any + Send + Sync {
     /// S_IF* bits.
     fn kind(&self) -> u32;
     fn stat(&self) -> Result<Stat>;
-    /// When it was made, where that is known (`statx`).
+    /// Creation time, if known (`statx`).
     fn born(&self) -> Option<Timespec> {
         None
     }
@@ -121,7 +121,7 @@ pub trait Inode: Any + Send + Sync {
     fn read_at(&self, _pos: u64, _dst: &mut Sink<'_>) -> Result<usize> {
         Err(Errno::EINVAL)
     }
-    /// Writes file content; bytes written and the position after them. `limit`: RLIMIT_FSIZE.
+    /// Writes file content; returns the bytes written and the position after them. `limit`: RLIMIT_FSIZE.
     fn write_at(&self, _at: At, _src: &mut Source<'_>, _limit: u64) -> Result<(usize, u64)> {
         Err(Errno::EINVAL)
     }
@@ -141,8 +141,7 @@ pub trait Inode: Any + Send + Sync {
     fn seek_data(&self, pos: u64, data: bool) -> u64 {
         if data { pos } else { self.size() }
     }
-    /// A run of content as it lies in memory, for sending without a copy: at most `max` bytes from `pos`.
-    /// `None`: read it instead.
+    /// A run of content in memory, for sending without a copy: at most `max` bytes from `pos`. `None`: read it instead.
     fn extent(&self, _pos: u64, _max: usize) -> Option<Extent> {
         None
     }
@@ -150,23 +149,23 @@ pub trait Inode: Any + Send + Sync {
     fn page(&self, _index: u64, _for_write: bool) -> Result<Option<Arc<Page>>> {
         Err(Errno::ENODEV)
     }
-    /// `fsync`: content (unless the caller's errors say otherwise, see [`Cached::errors`]) and attributes are durable
-    /// afterwards; with `data_only` only what is needed to read the content again.
+    /// `fsync`: afterwards content (unless the caller's errors say otherwise, see [`Cached::errors`]) and attributes
+    /// are durable; with `data_only` only what is needed to read the content back.
     fn sync(&self, _data_only: bool) -> Result<()> {
         Ok(())
     }
-    /// The file's pages, where it keeps them in the page cache. `None`: memory is the storage (ramfs), or there are
-    /// no pages.
+    /// The file's pages, if it keeps them in the page cache. `None`: memory is the storage (ramfs), or there are no
+    /// pages.
     fn cache(&self) -> Option<&dyn Cached> {
         None
     }
-    /// Whether `page` is still what [`page`](Inode::page) gives at `index`; with `write`, it becomes dirty. Asked when
-    /// it is about to be mapped: takes only spin locks.
+    /// Whether `page` is still what [`page`](Inode::page) returns at `index`; with `write`, it becomes dirty. Called
+    /// when it is about to be mapped: takes only spin locks.
     fn still(&self, index: u64, page: &Arc<Page>, write: bool) -> bool {
         self.cache().is_none_or(|c| c.still(index, page, write))
     }
 
-    /// Who maps the file. The same from the first mapping on.
+    /// The mappings of the file. The same from the first mapping on.
     fn mappings(&self) -> Option<&Mappings> {
         self.cache().map(|c| c.mappings())
     }
@@ -175,7 +174,7 @@ pub trait Inode: Any + Send + Sync {
     fn follow(&self) -> Result<Follow> {
         Err(Errno::EINVAL)
     }
-    /// The text `readlink` shows.
+    /// The text that `readlink` shows.
     fn readlink(&self) -> Result<Vec<u8>> {
         match self.follow()? {
             Follow::Text(t) => Ok(t),
@@ -183,7 +182,7 @@ pub trait Inode: Any + Send + Sync {
         }
     }
 
-    /// Whether the dentry tree itself is the directory (ramfs): then `lookup` and `readdir` are never asked.
+    /// Whether the dentry tree itself is the directory (ramfs): then `lookup` and `readdir` are never called.
     fn in_memory(&self) -> bool {
         false
     }
@@ -191,13 +190,13 @@ pub trait Inode: Any + Send + Sync {
     fn cacheable(&self) -> bool {
         true
     }
-    /// Whether names here also change behind our back (folders of the host): each walk asks `lookup`, which gives the
-    /// same object again while a name leads to the same file.
+    /// Whether names here can also change behind our back (folders of the host): each walk calls `lookup`, which
+    /// returns the same object for as long as a name leads to the same file.
     fn volatile(&self) -> bool {
         false
     }
-    /// What the object that `lookup` finds under `name` is really called, where that is another name: file systems
-    /// that ignore case have one name for each object, under which it is kept.
+    /// The actual name of the object that `lookup` finds under `name`, if it differs: file systems that ignore case
+    /// have one name for each object, under which it is kept.
     fn real_name(&self, _name: &[u8]) -> Option<Vec<u8>> {
         None
     }
@@ -205,19 +204,19 @@ pub trait Inode: Any + Send + Sync {
     fn lookup(&self, _name: &[u8]) -> Result<Arc<dyn Inode>> {
         Err(Errno::ENOENT)
     }
-    /// Entries after offset `from` (0: the first); `emit` answers false when it is full.
+    /// Entries after offset `from` (0: the first); `emit` returns false when it is full.
     fn readdir(&self, _from: u64, _emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
         Err(Errno::ENOTDIR)
     }
-    /// Makes an object.
+    /// Creates an object.
     fn create(&self, _name: &[u8], _new: New<'_>) -> Result<Arc<dyn Inode>> {
         Err(Errno::EPERM)
     }
-    /// A regular file that no name leads to (O_TMPFILE); `linkable`: `linkat` may give it one.
+    /// A regular file without a name (O_TMPFILE); `linkable`: `linkat` may give it one.
     fn tmpfile(&self, _mode: u32, _linkable: bool) -> Result<Arc<dyn Inode>> {
         Err(Errno::EOPNOTSUPP)
     }
-    /// Another name for `inode`.
+    /// Adds another name for `inode`.
     fn link(&self, _name: &[u8], _inode: &Arc<dyn Inode>) -> Result<()> {
         Err(Errno::EPERM)
     }
@@ -225,23 +224,23 @@ pub trait Inode: Any + Send + Sync {
     fn unlink(&self, _name: &[u8], _inode: &Arc<dyn Inode>) -> Result<()> {
         Err(Errno::EPERM)
     }
-    /// Moves `what` to `name` of `to`, where `replaced` (already checked) goes away, or with `exchange` comes here.
+    /// Moves `what` to `name` in `to`, where `replaced` (already checked) is removed, or with `exchange` moves here.
     fn rename(&self, _r: &Rename<'_>) -> Result<()> {
         Err(Errno::EPERM)
     }
-    /// An object of its own instead of an [`OpenFile`](crate::openfile::OpenFile): snapshots of `/proc`.
+    /// Opens an object of its own instead of an [`OpenFile`](crate::openfile::OpenFile): snapshots of `/proc`.
     fn open(&self, _path: &Path, _flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
         Ok(None)
     }
-    /// A descriptor that may write is closed: what a file system of the network tells then.
+    /// A writable descriptor is being closed; returns errors that a network file system reports at that point.
     fn flush(&self) -> Result<()> {
         Ok(())
     }
-    /// An [`OpenFile`](crate::openfile::OpenFile) of this that `open` allowed is gone.
+    /// An [`OpenFile`](crate::openfile::OpenFile) of this object that `open` allowed is gone.
     fn closed(&self, _flags: OpenFlags) {}
 }
 
-/// File content as it lies in memory.
+/// File content in memory.
 pub enum Extent {
     /// In the image or the initrd.
     Static(&'static [u8]),
@@ -255,7 +254,7 @@ pub struct DirEntry<'a> {
     pub ino: u64,
     /// S_IF* bits.
     pub kind: u32,
-    /// Where to go on after this entry.
+    /// The offset at which to continue after this entry.
     pub next: u64,
 }
 
@@ -267,7 +266,7 @@ pub struct Rename<'a> {
     pub name: &'a [u8],
     pub replaced: Option<&'a Arc<dyn Inode>>,
     pub exchange: bool,
-    /// The two directories are one.
+    /// Whether the two directories are the same.
     pub same_dir: bool,
 }
 
@@ -276,7 +275,7 @@ impl dyn Inode {
     pub fn downcast<T: Inode>(&self) -> Option<&T> {
         (self as &dyn Any).downcast_ref()
     }
-    /// A directory?
+    /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
         self.kind() == libos_base::abi::mode::S_IFDIR
     }

@@ -17,18 +17,18 @@ use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 
-/// Events that one queue holds (fs.inotify.max_queued_events).
+/// Most events that one queue holds (fs.inotify.max_queued_events).
 pub(crate) const MAX_EVENTS: usize = 16384;
-/// Watches of the whole program (fs.inotify.max_user_watches, which Linux makes a matter of memory).
+/// Most watches in the whole program (fs.inotify.max_user_watches, which Linux derives from the memory size).
 pub(crate) const MAX_WATCHES: usize = 65536;
-/// struct inotify_event without its name; the name is filled up to a multiple of this.
+/// struct inotify_event without its name; the name is padded to a multiple of this.
 const HEADER: usize = 16;
 
 struct Watch {
     owner: Weak<Inotify>,
     wd: i32,
     mask: InotifyMask,
-    /// Kept, so that its address stays its own.
+    /// Held so that its address stays unique.
     _object: Arc<dyn Inode>,
 }
 
@@ -52,7 +52,7 @@ struct Queued {
 }
 
 impl Queued {
-    /// Bytes of the name, filled up.
+    /// Bytes of the padded name.
     fn name_len(&self) -> usize {
         if self.name.is_empty() { 0 } else { (self.name.len() + 1).next_multiple_of(HEADER) }
     }
@@ -84,7 +84,7 @@ impl Inotify {
         }))
     }
 
-    /// `inotify_add_watch`: the watch's number.
+    /// `inotify_add_watch`; returns the watch's number.
     pub fn add(&self, process: &Process, path: &[u8], mask: InotifyMask) -> Result<i32> {
         let both = InotifyMask::MASK_ADD | InotifyMask::MASK_CREATE;
         if !mask.intersects(InotifyMask::all()) || mask.contains(both) {
@@ -133,7 +133,7 @@ impl Inotify {
         Ok(())
     }
 
-    /// Adds an event, unless the last one is the same.
+    /// Adds an event, unless it equals the last one.
     fn push(&self, wd: i32, mask: InotifyMask, cookie: u32, name: &[u8]) {
         let mut queue = self.queue.lock();
         let same = |q: &Queued| q.wd == wd && q.mask == mask && q.name == name && mask != InotifyMask::IGNORED;
@@ -142,7 +142,7 @@ impl Inotify {
         }
         let overflow = Queued { wd: -1, mask: InotifyMask::Q_OVERFLOW, cookie: 0, name: Vec::new() };
         if queue.try_reserve(1).is_err() {
-            // Without memory the reader must learn that events are missing.
+            // Without memory the reader must still learn that events are missing.
             if let Some(last) = queue.back_mut() {
                 *last = overflow;
             }
@@ -199,7 +199,7 @@ impl Inotify {
 }
 
 impl Watches {
-    /// Takes off the watches that are meant.
+    /// Removes and returns the matching watches.
     fn take(&mut self, mut meant: impl FnMut(&Watch) -> bool) -> Vec<Watch> {
         let mut taken = Vec::new();
         for list in self.by_object.values_mut() {
@@ -217,11 +217,11 @@ impl Watches {
         taken
     }
 
-    /// Those on one object that want `mask`, and what they are told: (queue, number, mask to tell, is over).
+    /// Notifies the watches on one object that want `e.mask`, and removes those that end with this event.
     fn tell(&mut self, e: &Event<'_>, object: &Arc<dyn Inode>, name: &[u8], later: &mut Later) {
         let Some(list) = self.by_object.get_mut(&key(object)) else { return };
         let last = name.is_empty() && e.mask == InotifyMask::DELETE_SELF;
-        // Never of DELETE_SELF and MOVE_SELF (Linux keeps it so for old programs).
+        // Never for DELETE_SELF and MOVE_SELF (Linux keeps it that way for old programs).
         let dir = e.object.is_dir() && !e.mask.intersects(InotifyMask::DELETE_SELF | InotifyMask::MOVE_SELF);
         let mut i = 0;
         while i < list.len() {

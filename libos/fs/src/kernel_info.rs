@@ -7,21 +7,21 @@ use alloc::vec::Vec;
 pub struct Memory {
     pub total: u64,
     pub free: u64,
-    /// Free, or freeable without loss.
+    /// Free, or can be freed without loss.
     pub available: u64,
     /// Page cache.
     pub cached: u64,
     /// Address space of the program.
     pub virtual_size: u64,
-    /// Of that, in memory.
+    /// The part of it that is in memory.
     pub resident: u64,
-    /// Of the address space, what commit accounting counts.
+    /// The part of the address space that commit accounting counts.
     pub committed: u64,
-    /// What it could count at most if it were strict now.
+    /// The most it could count under strict accounting.
     pub commit_limit: u64,
 }
 
-/// Nanoseconds a CPU spent.
+/// Nanoseconds that a CPU has spent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuTime {
     pub busy: u64,
@@ -37,18 +37,18 @@ pub struct ThreadInfo {
     pub cpu_ns: u64,
 }
 
-/// The one process. What `uname` says of the kernel: release and version.
+/// The one process. The kernel release that `uname` reports.
 pub const PID: u32 = 1;
 pub const RELEASE: &str = "6.1.0";
 pub const VERSION: &str = "#1 SMP unibody";
 
 libos_base::upcalls! {
     ($)
-    /// What the kernel tells; linked with whatever has a name space, since that has a `/proc`.
+    /// What the kernel reports; linked with everything that has a namespace, since that has a `/proc`.
     trait KernelInfo, defined by define_kernel_info, on the host by host::Host;
-    /// The thread that asks.
+    /// The calling thread.
     fn tid() -> u32;
-    /// Renames a thread of the program. ESRCH: there is none.
+    /// Renames a thread of the program. ESRCH: no such thread.
     fn set_name(tid: u32, name: &[u8]) -> libos_base::Result<()>;
     /// All threads of the program.
     fn threads() -> Vec<libos_fs::kernel_info::ThreadInfo>;
@@ -56,11 +56,11 @@ libos_base::upcalls! {
     fn exe() -> Vec<u8>;
     /// Length of the program's file, if there is one to read.
     fn exe_size() -> Option<u64>;
-    /// Fills `into` with the file's bytes from `pos` on, which lie in it.
+    /// Fills `into` with the file's bytes from `pos` on; they lie within the file.
     fn read_exe(pos: u64, into: &mut [u8]) -> libos_base::Result<()>;
-    /// argv, each with its NUL.
+    /// argv, each string with its NUL.
     fn command_line() -> Vec<u8>;
-    /// envp, each with its NUL.
+    /// envp, each string with its NUL.
     fn environment() -> Vec<u8>;
     /// `/proc/self/maps`.
     fn maps() -> Vec<u8>;
@@ -69,13 +69,13 @@ libos_base::upcalls! {
     fn overcommit() -> u8;
     /// Sets vm.overcommit_memory.
     fn set_overcommit(mode: u64) -> libos_base::Result<()>;
-    /// One a CPU.
+    /// One for each CPU.
     fn cpus() -> Vec<libos_fs::kernel_info::CpuTime>;
     /// Lines of `/proc/cpuinfo` that are the same for every CPU, after `processor`.
     fn cpu_description() -> Vec<u8>;
 }
 
-/// For tests: a machine with nothing to tell.
+/// For tests: a machine with nothing to report.
 #[cfg(not(unibody_kernel))]
 mod host {
     use super::*;

@@ -1,16 +1,16 @@
 //! Files: everything behind a file descriptor that is not a socket.
 //!
-//! The parts, top down: [`Process`] holds what POSIX calls the process's file state (descriptors, working
-//! directory, umask) and offers the path operations, which ask [`permission`] first; [`walk`](process) turns bytes into [`Path`]s over
-//! [`Dentry`](dentry::Dentry) trees joined by mounts; [`Inode`](inode::Inode) is what a file system implements;
-//! [`OpenFile`](openfile::OpenFile), pipes, eventfds and epolls are the [`FileLike`](libos_base::file::FileLike)
-//! objects that descriptors refer to.
+//! The parts, top down: [`Process`] holds what POSIX calls the process's file state (descriptors, working directory,
+//! umask) and offers the path operations, which consult [`permission`] first; [`walk`](process) turns bytes into
+//! [`Path`]s over [`Dentry`](dentry::Dentry) trees joined by mounts; [`Inode`](inode::Inode) is what a file system
+//! implements; [`OpenFile`](openfile::OpenFile), pipes, eventfds and epolls are the
+//! [`FileLike`](libos_base::file::FileLike) objects that descriptors refer to.
 //!
-//! Nothing here is reachable from boot but the descriptor table and the console: the root file system is built on
-//! the first call that names a path ([`root`]), so a program that opens nothing does not link it.
+//! From boot, only the descriptor table and the console are reachable: the root file system is built on the first call
+//! that names a path ([`root`]), so a program that opens nothing does not link it.
 //!
-//! A page lookup for a fault takes none of the locks under which a read or write copies, so those may fault on a mapping
-//! of the very file that they work on (PROGRAM_MEMORY in the list of [`libos_base::sync::class`]).
+//! A page lookup for a fault takes none of the locks under which a read or write copies, so the copy may fault on a
+//! mapping of the very file it works on (PROGRAM_MEMORY in the list of [`libos_base::sync::class`]).
 #![cfg_attr(unibody_kernel, no_std)]
 #![forbid(unsafe_code)]
 

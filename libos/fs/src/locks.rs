@@ -2,10 +2,10 @@
 //!
 //! There is one process, so all its record locks have one owner and never conflict with each other; they do conflict
 //! with locks of open descriptions, and any close of the file releases them (fcntl(2)). Linux keeps flock locks
-//! apart from the other two, and so does this.
+//! separate from the other two, and so does this module.
 //!
 //! One blocking lock guards the table; nothing else is taken under it. A program that never locks never links this:
-//! closing asks through providers, which the first lock fills. Anything that is open can be locked, as on Linux.
+//! closing goes through providers, which the first lock fills. Anything open can be locked, as on Linux.
 
 use crate::openfile::OpenFile;
 use alloc::sync::Arc;
@@ -42,14 +42,14 @@ struct FileLocks {
     flocks: Vec<Lock>,
 }
 
-/// What a file is known by: the address of its object, or the numbers that `fstat` shows.
+/// Identifies a file: the address of its object, or the numbers that `fstat` shows.
 type Key = (u64, u64);
 
 static ON_CLOSE: Provider<fn(&dyn FileLike)> = Provider::new();
 static TABLE: Mutex<Option<HashMap<Key, FileLocks>>> = Mutex::new(class::FILE_LOCKS, None);
 static RELEASED: WaitQueue = WaitQueue::new();
 
-/// Tells that a descriptor of `f` is being closed.
+/// Called when a descriptor of `f` is being closed.
 pub fn on_close(f: &dyn FileLike) {
     if let Some(hook) = ON_CLOSE.get() {
         hook(f);
@@ -76,7 +76,7 @@ fn with<R>(key: Key, act: impl FnOnce(&mut FileLocks) -> Result<R>) -> Result<R>
     r
 }
 
-/// A descriptor of it is closed.
+/// A descriptor of `f` is being closed.
 fn closed(f: &dyn FileLike) {
     if let Ok(key) = file_key(f) {
         release(Some(key), Owner::Process);
@@ -88,7 +88,7 @@ fn ended(id: usize) {
     release(None, Owner::Description(id));
 }
 
-/// Takes away what `owner` holds of one file, or of any.
+/// Releases what `owner` holds on one file, or on all.
 fn release(key: Option<Key>, owner: Owner) {
     let mut released = false;
     if let Some(t) = TABLE.lock().as_mut() {
@@ -115,7 +115,7 @@ fn conflict(list: &[Lock], want: &Lock) -> Option<Lock> {
         .copied()
 }
 
-/// Puts `new` (or with `None` nothing) over what its owner holds in the range, splitting and joining.
+/// Puts `new`, or nothing if `None`, over what its owner holds in the range, splitting and joining locks.
 fn cover(list: &mut Vec<Lock>, owner: Owner, start: u64, end: u64, new: Option<Lock>) -> Result<()> {
     // At most one lock is split in two, and one is added.
     list.try_reserve(2)?;
@@ -130,7 +130,7 @@ fn cover(list: &mut Vec<Lock>, owner: Owner, start: u64, end: u64, new: Option<L
         if let Some(n) = &mut new
             && n.exclusive == l.exclusive
         {
-            // Touching or overlapping of the same kind: one lock.
+            // Touching or overlapping locks of the same kind become one.
             n.start = n.start.min(l.start);
             n.end = n.end.max(l.end);
             list.swap_remove(i);
@@ -162,7 +162,7 @@ pub fn description(f: &dyn FileLike) -> Owner {
     Owner::Description(f.description().id())
 }
 
-/// Sets a record lock. EAGAIN: held by another, and not `wait`.
+/// Sets a record lock. EAGAIN: held by another, and `wait` is false.
 pub fn set_record(f: &dyn FileLike, want: Lock, wait: bool) -> Result<()> {
     set(f, want, wait, |l| &mut l.records)
 }

@@ -10,26 +10,26 @@ use core::sync::atomic::Ordering;
 use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 
-/// One file system at one place.
+/// One file system mounted at one place.
 pub struct Mount {
     /// Its root.
     pub root: Arc<Dentry>,
     /// The file system.
     pub fs: Arc<dyn FileSystem>,
-    /// First word of `/proc/mounts`.
+    /// First field of its line in `/proc/mounts`.
     pub source: String,
-    /// Writing gives EROFS.
+    /// Writing fails with EROFS.
     pub read_only: bool,
     on: Option<Path>,
 }
 
 impl Mount {
-    /// A mount with nothing below: the root of a namespace.
+    /// A mount on top of nothing: the root of a namespace.
     pub fn new_root(root: Arc<dyn Inode>, source: &str) -> Result<Arc<Mount>> {
         let fs = root.fs();
         try_arc(Mount { root: Dentry::root(root)?, fs, source: String::from(source), read_only: false, on: None })
     }
-    /// What it is mounted on; `None` for the root mount.
+    /// Where it is mounted; `None` for the root mount.
     pub fn place(&self) -> Option<Path> {
         self.on.clone()
     }
@@ -56,13 +56,14 @@ pub fn mount(on: Path, root: Arc<dyn Inode>, source: &str, read_only: bool) -> R
     Ok(m)
 }
 
-/// Takes the mount whose root `path` is off again. EINVAL: not a mount; EBUSY: in use.
+/// Removes the mount whose root is `path`. EINVAL: not a mount; EBUSY: in use.
 pub fn unmount(path: &Path) -> Result<()> {
     let below = path.mount.place().filter(|_| path.dentry.parent().is_none()).ok_or(Errno::EINVAL)?;
     let gone = {
         let mut table = TABLE.lock();
         let i = table.iter().position(|m| Arc::ptr_eq(m, &path.mount)).ok_or(Errno::EINVAL)?;
-        // The table's, the caller's; anything more is an open file, a working directory or a mount inside.
+        // One reference is the table's, one the caller's; any more are an open file, a working directory or a mount
+        // inside.
         if Arc::strong_count(&path.mount) > 2 {
             return Err(Errno::EBUSY);
         }
@@ -80,7 +81,7 @@ pub fn on_top(p: &Path) -> Option<Path> {
     Some(Path { mount: m.clone(), dentry: m.root.clone() })
 }
 
-/// All mounts but the root, in the order they were made.
+/// All mounts except the root, in the order they were made.
 pub fn list() -> Vec<Arc<Mount>> {
     TABLE.lock().clone()
 }

@@ -1,5 +1,5 @@
-//! What happens to files, told to those who watch (inotify). Where nobody does it costs one look at a pointer, and a
-//! program that does not link inotify does not link what would be told.
+//! Reports what happens to files to watchers (inotify). Without any, it costs one look at a pointer, and a program that
+//! does not link inotify does not link the reporting.
 
 use crate::dentry::{Dentry, Path};
 use crate::inode::Inode;
@@ -11,18 +11,18 @@ use libos_base::sync::Provider;
 pub(crate) struct Event<'a> {
     pub dir: Option<(&'a Arc<dyn Inode>, &'a [u8])>,
     pub object: &'a Arc<dyn Inode>,
-    /// Whether who watches the object itself is told, too.
+    /// Whether watchers of the object itself are notified, too.
     pub to_object: bool,
-    /// The name is not there any more.
+    /// The name no longer exists.
     pub unlinked: bool,
     pub mask: InotifyMask,
     pub cookie: u32,
 }
 
-/// Who is told.
+/// Receives the events.
 pub(crate) static HOOK: Provider<fn(&Event<'_>)> = Provider::new();
 
-/// To an object that was reached by a name.
+/// An event on an object that was reached by name.
 #[inline(never)]
 pub(crate) fn at(d: &Arc<Dentry>, mask: InotifyMask) {
     if let Some(hook) = HOOK.get() {
@@ -32,7 +32,7 @@ pub(crate) fn at(d: &Arc<Dentry>, mask: InotifyMask) {
     }
 }
 
-/// To an entry of a directory.
+/// An event on a directory entry.
 #[inline(never)]
 pub(crate) fn entry(dir: &Path, name: &[u8], object: &Arc<dyn Inode>, mask: InotifyMask, cookie: u32) {
     if let Some(hook) = HOOK.get() {
@@ -41,7 +41,7 @@ pub(crate) fn entry(dir: &Path, name: &[u8], object: &Arc<dyn Inode>, mask: Inot
     }
 }
 
-/// To an object by itself.
+/// An event on an object by itself.
 #[inline(never)]
 pub(crate) fn object(object: &Arc<dyn Inode>, mask: InotifyMask) {
     if let Some(hook) = HOOK.get() {
@@ -49,7 +49,7 @@ pub(crate) fn object(object: &Arc<dyn Inode>, mask: InotifyMask) {
     }
 }
 
-/// The name is gone, or a description of it is: when `d` was the last of both, so is the object, unless it has
+/// The name is gone, or a description of it is: if `d` was the last of both, the object is gone too, unless it has
 /// another name.
 #[inline(never)]
 pub(crate) fn gone(d: &Arc<Dentry>) {

@@ -1,4 +1,4 @@
-//! Open descriptions of things that have a place in a file system: files, directories, O_PATH handles.
+//! Open descriptions of objects that have a place in a file system: files, directories, O_PATH handles.
 
 use crate::cache::ErrorSeq;
 use crate::console::ConsoleFile;
@@ -24,7 +24,7 @@ use libos_base::{Errno, Result};
 pub struct OpenFile {
     pub path: Path,
     description: Description,
-    /// Directories: the offset of `getdents64`. Held while a read or write moves it.
+    /// For directories: the offset of `getdents64`. Held while a read or write moves it.
     pos: Mutex<u64>,
     /// Errors of writing that were told to this description.
     errors_seen: AtomicU32,
@@ -32,11 +32,11 @@ pub struct OpenFile {
     fs_errors_seen: AtomicU32,
 }
 
-/// What O_DIRECT transfers are multiples of: positions, lengths, addresses.
+/// O_DIRECT positions, lengths and addresses are multiples of this.
 const SECTOR: u64 = 512;
 
 impl OpenFile {
-    /// Opens; all checks were made.
+    /// Opens; all checks have been made.
     pub fn new(path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
         let description = Description::new(flags);
         let errors_seen = AtomicU32::new(path.inode().cache().map_or(0, |c| c.errors().sample()));
@@ -47,14 +47,14 @@ impl OpenFile {
     pub fn position(&self) -> &Mutex<u64> {
         &self.pos
     }
-    /// Content as it lies in memory.
+    /// Content in memory.
     pub fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
         self.path.inode().extent(pos, max)
     }
     fn check_dir(&self) -> Result<()> {
         if self.path.inode().is_dir() { Err(Errno::EISDIR) } else { Ok(()) }
     }
-    /// The file's pages, if transfers are not to go through them (O_DIRECT).
+    /// The file's pages, if transfers must bypass them (O_DIRECT).
     fn direct(&self) -> Option<&dyn Cached> {
         if self.flags().contains(OpenFlags::DIRECT) { self.path.inode().cache() } else { None }
     }
@@ -102,7 +102,7 @@ impl OpenFile {
         }
         Ok((n, after))
     }
-    /// Appends, whatever the flags and the position say (RWF_APPEND); with `moves`, the position is behind it then.
+    /// Appends, whatever the flags and the position (RWF_APPEND); with `moves`, the position ends up after the data.
     pub fn append(&self, src: &mut Source<'_>, moves: bool) -> Result<usize> {
         let mut pos = if moves { Some(self.pos.lock()) } else { None };
         let (n, after) = self.write_to(At::End, src)?;
@@ -111,13 +111,14 @@ impl OpenFile {
         }
         Ok(n)
     }
-    /// An error of writing that this description was not yet told.
+    /// A write error that has not been reported to this description yet.
     pub fn check_errors(&self) -> Result<()> {
         self.path.inode().cache().map_or(Ok(()), |c| c.errors().check(&self.errors_seen))
     }
-    /// `syncfs`: the whole file system is durable, unless this tells an error of before.
+    /// `syncfs`: makes the whole file system durable, and reports an earlier error if there is one.
     pub fn sync_fs(&self) -> Result<()> {
-        // Other file systems' pages go along: they would have to go soon anyway. Errors are counted where they belong.
+        // This includes other file systems' pages, which would have to go soon anyway. Errors are counted where they
+        // belong.
         let _ = crate::sync::write_back();
         let fs = &self.path.mount.fs;
         let done = fs.sync();
@@ -126,7 +127,7 @@ impl OpenFile {
     }
 }
 
-/// EINVAL unless an O_DIRECT transfer is of whole sectors in position, length and memory.
+/// EINVAL unless an O_DIRECT transfer's position, length and memory are multiples of a sector.
 fn aligned(pos: u64, memory: usize) -> Result<()> {
     if (pos | memory as u64).is_multiple_of(SECTOR) { Ok(()) } else { Err(Errno::EINVAL) }
 }
@@ -146,7 +147,7 @@ pub fn resize(path: &Path, len: u64) -> Result<()> {
     Ok(())
 }
 
-/// Tells memory management that a file that is mapped got shorter: who maps it, and the new length.
+/// Tells memory management that a mapped file got shorter: its mappings, and the new length.
 pub type OnShrink = fn(&Mappings, u64);
 
 /// Called without any lock of this crate held; filled by the first mapping of a file.
@@ -203,7 +204,7 @@ impl FileLike for OpenFile {
         let from = match whence {
             Whence::SET => 0,
             Whence::CUR => *pos as i64,
-            // Folders in memory have no end (libfs.c), others are as long as they say (generic_file_llseek()).
+            // In-memory directories have no end (libfs.c); others are as long as they say (generic_file_llseek()).
             _ if dir && inode.in_memory() => return Err(Errno::EINVAL),
             Whence::END if dir => inode.stat()?.size,
             Whence::END => inode.size() as i64,
@@ -281,13 +282,13 @@ impl Drop for OpenFile {
 /// Where the file behind a description lies; `None` for pipes, sockets and the like.
 pub fn path_of(f: &dyn FileLike) -> Option<&Path> {
     match f.downcast::<ConsoleFile>() {
-        // Not told by itself: every program has such descriptors, and few have paths.
+        // Handled here rather than by the file itself: every program has such descriptors, and few use paths.
         Some(c) => c.place(),
         None => f.place()?.downcast_ref(),
     }
 }
 
-/// The path, with ` (deleted)` behind it when the name is gone, as `/proc/self/fd` shows it.
+/// The path, followed by ` (deleted)` if the name is gone, as `/proc/self/fd` shows it.
 pub fn describe(path: &Path) -> String {
     let mut t = path.text(None).unwrap_or_default();
     if path.dentry.removed() {

@@ -21,28 +21,28 @@ use libos_base::{Errno, Result};
 
 /// Writes of up to this many bytes are not interleaved with others.
 pub const PIPE_BUF: usize = 4096;
-/// What a pipe holds unless F_SETPIPE_SZ says otherwise.
+/// A pipe's capacity unless F_SETPIPE_SZ changes it.
 pub const DEFAULT_SIZE: usize = 65536;
-/// The most F_SETPIPE_SZ gives (fs.pipe-max-size).
+/// The most that F_SETPIPE_SZ allows (fs.pipe-max-size).
 pub const MAX_SIZE: usize = 1 << 20;
 
 struct State {
     slots: Slots,
-    /// Somebody has the first bytes in hand (splice): other readers wait, so that the order stays.
+    /// A splice has taken the first bytes: other readers wait, so that the order is kept.
     claimed: bool,
-    /// Somebody met that, and is to be told when it ends.
+    /// Somebody found it claimed, and must be notified when that ends.
     awaited: bool,
     readers: usize,
     writers: usize,
-    /// How often each side was opened: a FIFO open waits for the other to change.
+    /// How often each side was opened: opening a FIFO waits for the other count to change.
     reader_opens: u64,
     writer_opens: u64,
-    /// What `fstat` shows; a FIFO has that of its name.
+    /// What `fstat` shows; for a FIFO, that of its name.
     stat: Stat,
 }
 
 impl State {
-    /// Whether the first bytes are in somebody's hand; who asks hears when they are not any more.
+    /// Whether the first bytes are claimed; if so, the caller will be notified when they no longer are.
     fn in_hand(&mut self) -> bool {
         self.awaited |= self.claimed;
         self.claimed
@@ -52,9 +52,9 @@ impl State {
 /// What the two ends share.
 pub struct Pipe {
     state: Mutex<State>,
-    /// Notified when it can be read, and on hang-up of the writers.
+    /// Notified when it becomes readable, and when the writers hang up.
     readable: Pollee,
-    /// Notified when it can be written, and when the readers are gone.
+    /// Notified when it becomes writable, and when the readers are gone.
     writable: Pollee,
 }
 
@@ -62,12 +62,12 @@ pub struct Pipe {
 pub struct PipeEnd {
     pipe: Arc<Pipe>,
     description: Description,
-    /// Of a FIFO.
+    /// The place of a FIFO.
     path: Option<Path>,
 }
 
 impl Pipe {
-    /// Without ends.
+    /// A pipe without ends.
     pub fn new() -> Result<Arc<Pipe>> {
         let mode = mode::S_IFIFO | 0o600;
         let mut stat = Stat { dev: 0xd, ino: next_ino(), nlink: 1, mode, blksize: PIPE_BUF as i64, ..Stat::default() };
@@ -102,15 +102,15 @@ impl Pipe {
     }
 }
 
-/// `pipe2`: (read end, write end).
+/// `pipe2`; returns (read end, write end).
 pub fn pipe(nonblock: bool) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
     let flags = if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
     let p = Pipe::new()?;
     Ok((p.attach(flags, None)?, p.attach(flags | OpenFlags::WRONLY, None)?))
 }
 
-/// Opens a FIFO: a reader waits for a writer and the other way round; with O_NONBLOCK a reader does not wait and a
-/// writer fails with ENXIO.
+/// Opens a FIFO: a reader waits for a writer and vice versa; with O_NONBLOCK a reader does not wait and a writer fails
+/// with ENXIO.
 pub fn open_fifo(pipe: Arc<Pipe>, path: &Path, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
     let nonblock = flags.contains(OpenFlags::NONBLOCK);
     let (r, w) = (flags.readable(), flags.writable());
@@ -119,7 +119,7 @@ pub fn open_fifo(pipe: Arc<Pipe>, path: &Path, flags: OpenFlags) -> Result<Arc<d
     }
     let opens = |s: &State| if r { s.writer_opens } else { s.reader_opens };
     let partners = |s: &State| if r { s.writers } else { s.readers };
-    // Who waits for us may open, write and close before we run again: that he is there now is enough.
+    // The peer may open, write and close before we run again: it is enough that it is there now.
     let (seen, met) = {
         let s = pipe.state.lock();
         (opens(&s), partners(&s) > 0)
@@ -147,7 +147,7 @@ impl PipeEnd {
     pub fn capacity(&self) -> usize {
         self.pipe.state.lock().slots.max * PIPE_BUF
     }
-    /// F_SETPIPE_SZ: the size given. EBUSY: it holds more than that; EPERM: above the maximum.
+    /// F_SETPIPE_SZ; returns the actual size. EBUSY: it holds more than that; EPERM: above the maximum.
     pub fn set_capacity(&self, size: usize) -> Result<usize> {
         if size > MAX_SIZE {
             return Err(Errno::EPERM);
@@ -164,15 +164,15 @@ impl PipeEnd {
     }
 }
 
-/// What `splice` and `tee` are made of.
+/// The building blocks of `splice` and `tee`.
 impl PipeEnd {
     /// Whether the two are ends of one pipe.
     pub fn is_same(&self, other: &PipeEnd) -> bool {
         Arc::ptr_eq(&self.pipe, &other.pipe)
     }
 
-    /// Waits for bytes and takes the first slot in hand. `None`: no bytes, and no writers; or none now, if `more` were
-    /// taken already.
+    /// Waits for bytes and claims the first slot. `None`: there are no bytes and no writers, or no bytes now and `more`
+    /// were taken already.
     pub(crate) fn claim(&self, nonblock: bool, more: bool) -> Result<Option<Slot>> {
         block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || {
             let mut s = self.pipe.state.lock();
@@ -189,7 +189,7 @@ impl PipeEnd {
         })
     }
 
-    /// Gives the slot in hand back, `used` bytes shorter.
+    /// Gives the claimed slot back, `used` bytes shorter.
     pub(crate) fn give_back(&self, mut slot: Slot, used: usize) {
         slot.start += used;
         let empty = slot.start >= slot.end;
@@ -199,7 +199,7 @@ impl PipeEnd {
         if empty {
             s.slots.spare = Some(slot.data);
         } else {
-            // There is room: it came from here.
+            // There is room: the slot came from here.
             s.slots.slots.push_front(slot);
         }
         drop(s);
@@ -211,7 +211,7 @@ impl PipeEnd {
         }
     }
 
-    /// Waits for room; how many slots are free.
+    /// Waits for room; returns how many slots are free.
     pub(crate) fn room(&self, nonblock: bool) -> Result<usize> {
         block_on(&self.pipe.writable, nonblock, FOREVER, Errno::EAGAIN, || {
             let s = self.pipe.state.lock();
@@ -222,7 +222,7 @@ impl PipeEnd {
         })
     }
 
-    /// Fills a slot of its own with what `read` gives: how much.
+    /// Fills a new slot with what `read` returns; returns how much.
     pub(crate) fn fill_slot(&self, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
         let mut data = self.pipe.state.lock().slots.memory()?;
         let end = read(&mut data)?;
@@ -236,7 +236,7 @@ impl PipeEnd {
         Ok(end)
     }
 
-    /// Copies of the bytes of slot `n`, at most as many as fit (tee). 0: there is no such slot.
+    /// Copies the bytes of slot `n`, as many as fit (tee). 0: there is no such slot.
     fn copy_slot(&self, n: usize, to: &mut [u8]) -> usize {
         let s = self.pipe.state.lock();
         let Some(slot) = s.slots.slots.get(n) else { return 0 };
@@ -245,7 +245,7 @@ impl PipeEnd {
         len
     }
 
-    /// `tee`: copies to another pipe, taking nothing away.
+    /// `tee`: copies to another pipe without consuming anything.
     pub fn tee(&self, out: &PipeEnd, len: usize, nonblock: bool) -> Result<usize> {
         block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || {
             let mut s = self.pipe.state.lock();
@@ -284,7 +284,7 @@ impl PipeEnd {
                 }
             }
         })?;
-        // A writer waits for nothing but the end of being full.
+        // All that a writer waits for is that the pipe is no longer full.
         if room {
             self.pipe.writable.notify(Events::OUT | Events::WRNORM);
         }
@@ -311,7 +311,7 @@ impl PipeEnd {
                 Ok(0) => break,
                 Ok(_) => self.pipe.readable.notify(Events::IN | Events::RDNORM),
                 Err(e) if src.done() == start => {
-                    // As on Linux: who did not read all is reminded.
+                    // As on Linux: a reader that did not read everything is reminded.
                     if e == Errno::EAGAIN {
                         self.pipe.readable.notify(Events::IN | Events::RDNORM);
                     }
@@ -411,7 +411,7 @@ impl Drop for PipeEnd {
         s.writers -= usize::from(f.writable());
         let (no_reader, no_writer) = (s.readers == 0, s.writers == 0);
         if no_reader && no_writer {
-            // A FIFO keeps nothing once all have closed it.
+            // A FIFO keeps nothing once everyone has closed it.
             s.slots.slots = VecDeque::new();
             s.slots.spare = None;
         }

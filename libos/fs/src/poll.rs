@@ -1,4 +1,4 @@
-//! poll(2) and select(2): a list of descriptors, looked at until one is ready.
+//! poll(2) and select(2): scans a list of descriptors until one is ready.
 
 use crate::process::Process;
 use alloc::sync::Arc;
@@ -10,7 +10,7 @@ use libos_base::poll::{Events, ThreadWatcher, Watcher};
 use libos_base::thread::{self, Wake};
 use libos_base::{Errno, Result};
 
-/// Fills in `revents`; how many are not zero. Waits until `deadline_ns`; EINTR when a signal comes first.
+/// Fills in `revents`; returns how many are not zero. Waits until `deadline_ns`; EINTR if a signal comes first.
 pub fn poll(process: &Process, fds: &mut [PollFd], deadline_ns: u64) -> Result<usize> {
     let mut files: Vec<Option<Arc<dyn FileLike>>> = Vec::new();
     files.try_reserve_exact(fds.len())?;
@@ -44,7 +44,7 @@ pub fn poll(process: &Process, fds: &mut [PollFd], deadline_ns: u64) -> Result<u
     r
 }
 
-/// Looks at all; registers the watcher on the way, until one is found ready.
+/// Checks all of them, registering the watcher on the way until one is found ready.
 fn scan(fds: &mut [PollFd], files: &[Option<Arc<dyn FileLike>>], watcher: Option<&Arc<dyn Watcher>>) -> usize {
     let mut n = 0;
     for (p, f) in fds.iter_mut().zip(files) {
@@ -69,14 +69,15 @@ pub struct Sets {
     pub except: Option<Vec<u64>>,
 }
 
-/// What each set waits for, as Linux's fs/select.c has it: (events that count, event asked for).
+/// What each set waits for, as in Linux's fs/select.c: (events that count, event asked for).
 const SETS: [(Events, Events); 3] = [
     (Events::from_bits_retain(0x1 | 0x40 | 0x80 | 0x10 | 0x8 | 0x20), Events::from_bits_retain(0x1 | 0x40)),
     (Events::from_bits_retain(0x4 | 0x100 | 0x200 | 0x8 | 0x20), Events::from_bits_retain(0x4 | 0x100)),
     (Events::from_bits_retain(0x2 | 0x20), Events::from_bits_retain(0x2)),
 ];
 
-/// `select`: leaves in the sets what is ready; how many bits that is. EBADF: a set names a closed descriptor.
+/// `select`: leaves the ready descriptors in the sets; returns the number of bits. EBADF: a set names a closed
+/// descriptor.
 pub fn select(process: &Process, n: usize, sets: &mut Sets, deadline_ns: u64) -> Result<usize> {
     let has = |s: &Option<Vec<u64>>, fd: usize| s.as_ref().is_some_and(|s| s[fd / 64] >> (fd % 64) & 1 != 0);
     let mut fds: Vec<PollFd> = Vec::new();

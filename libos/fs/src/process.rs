@@ -26,7 +26,7 @@ pub struct Process {
     /// Descriptors.
     pub fds: FdTable,
     places: SpinLock<Option<Places>>,
-    /// Held while the root is built, so that it is built once.
+    /// Held while the root is built, so that it is built only once.
     building: Mutex<()>,
     umask: AtomicU32,
 }
@@ -51,7 +51,7 @@ impl Default for Process {
 }
 
 impl Process {
-    /// Without descriptors; the root comes with the first path.
+    /// No descriptors; the root is built with the first path.
     pub const fn new() -> Self {
         Self {
             fds: FdTable::new(),
@@ -89,16 +89,16 @@ impl Process {
         Ok(self.places()?.cwd)
     }
 
-    /// `umask`: sets it, returns the old one.
+    /// `umask`: sets it and returns the old one.
     pub fn set_umask(&self, mask: u32) -> u32 {
         self.umask.swap(mask & 0o777, Ordering::Relaxed)
     }
-    /// The mask of permissions that new files do not get.
+    /// The permission bits that new files do not get.
     pub fn umask(&self) -> u32 {
         self.umask.load(Ordering::Relaxed)
     }
 
-    /// `getcwd`, without NUL. ENOENT: the directory was removed.
+    /// `getcwd`, without the NUL. ENOENT: the directory was removed.
     pub fn getcwd(&self) -> Result<Vec<u8>> {
         let p = self.places()?;
         if p.cwd.dentry.removed() {
@@ -106,7 +106,7 @@ impl Process {
         }
         match p.cwd.text(Some(&p.root)) {
             Some(t) => Ok(t),
-            // Linux says so when the directory is not below the root (getcwd(2)).
+            // What Linux reports if the directory is not below the root (getcwd(2)).
             None => {
                 let mut t = b"(unreachable)".to_vec();
                 t.extend_from_slice(&p.cwd.text(None).unwrap_or_default());
@@ -144,12 +144,12 @@ impl Process {
         self.set_place(self.lookup(DirFd::CWD, path, true)?, true)
     }
 
-    /// The file behind a descriptor and, for those that have one, its place. ENOTDIR for others.
+    /// The place of the file behind a descriptor. ENOTDIR if it has none.
     pub fn path_of(&self, fd: Fd) -> Result<Path> {
         let f = self.fds.get_any(fd)?;
         f.downcast::<crate::openfile::OpenFile>().map(|o| o.path.clone()).ok_or(Errno::ENOTDIR)
     }
-    /// A file by number, for handlers.
+    /// A file by its number, for handlers.
     pub fn file(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
         self.fds.get(fd)
     }

@@ -1,5 +1,5 @@
-//! The program's own file: what `/proc/self/exe` and `argv[0]` name. Memory holds the image as it was relocated and changed, so
-//! the file's bytes come from whoever loaded it.
+//! The program's own file: what `/proc/self/exe` and `argv[0]` name. In memory the image has been relocated and
+//! modified, so the file's bytes come from whoever loaded it.
 
 use crate::inode::New;
 use crate::kernel_info::{exe, exe_size, read_exe};
@@ -50,7 +50,7 @@ pub(crate) fn page(index: u64) -> Result<Option<Arc<Page>>> {
     Ok(Some(page))
 }
 
-/// Its length.
+/// Length of the file.
 pub(crate) fn size() -> u64 {
     exe_size().unwrap_or(0)
 }
@@ -58,7 +58,7 @@ pub(crate) fn size() -> u64 {
 /// What marks it in [`New::target`].
 const MARK: &[u8] = b"program";
 
-/// Puts it into the name space, unless an archive brought something of that name.
+/// Puts it into the namespace, unless an archive has something by that name.
 pub(crate) fn make(p: &Process) -> Result<()> {
     let path = &exe()[..];
     if exe_size().is_none() || p.lookup(DirFd::CWD, path, false).is_ok() {

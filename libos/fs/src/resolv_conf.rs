@@ -1,10 +1,10 @@
-//! `/etc/resolv.conf`, as the network knows it: kept up to date where it is ours and nowhere else.
+//! `/etc/resolv.conf`, as the network knows it: kept up to date where the file is ours, and nowhere else.
 //!
-//! An image without sockets has no network to tell of, and no such file.
+//! An image without sockets has no network to describe, and no such file.
 //!
-//! Ours is the file that [`defaults`](crate::defaults) made because no archive had that name, as long as the name still leads
-//! to it and nobody else wrote to it. It is written by what it is and not by its path, so that nothing is ever written to what
-//! the user mounted over it.
+//! The file is ours if [`defaults`](crate::defaults) created it because no archive had that name, for as long as the
+//! name still leads to it and nobody else wrote to it. It is written as an object and not by its path, so that nothing
+//! is ever written to a file that the user mounted over it.
 
 use crate::dentry::Path;
 use crate::inode::At;
@@ -19,7 +19,7 @@ use libos_base::sync::{Mutex, class};
 
 struct State {
     text: Vec<u8>,
-    /// The file, and when we wrote it last.
+    /// The file, and when we last wrote it.
     file: Option<(Path, Timespec)>,
 }
 
@@ -41,7 +41,7 @@ impl State {
         let Some((path, written)) = &mut self.file else { return Ok(()) };
         let inode = path.inode();
         if path.dentry.removed() || inode.stat()?.mtime != *written {
-            // The program has one of its own by now.
+            // By now the program has one of its own.
             self.file = None;
             return Ok(());
         }
@@ -53,10 +53,10 @@ impl State {
     }
 }
 
-/// The image has a network.
+/// Whether the image has a network.
 static EXPECTED: AtomicBool = AtomicBool::new(!cfg!(unibody_kernel));
 
-/// There will be something to tell. Before the name space is built.
+/// There will be something to write. Called before the namespace is built.
 pub fn expect() {
     EXPECTED.store(true, Ordering::Relaxed);
 }
@@ -64,12 +64,12 @@ pub(crate) fn is_expected() -> bool {
     EXPECTED.load(Ordering::Relaxed)
 }
 
-/// What the network says now. A name space that is not there yet gets it when it is built.
+/// What the network says now. If the namespace does not exist yet, it gets this when it is built.
 pub fn set(text: &[u8]) -> Result<()> {
     STATE.lock().set(text)
 }
 
-/// The name space has this empty file of ours.
+/// The namespace has this empty file of ours.
 pub(crate) fn made(path: Path) -> Result<()> {
     STATE.lock().made(path)
 }

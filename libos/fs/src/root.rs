@@ -24,37 +24,37 @@ pub struct Config {
     pub hostname: Vec<u8>,
     /// Initial working directory; empty means `/`.
     pub cwd: Vec<u8>,
-    /// Bytes of memory of the machine. What depends on it is computed from this where it is used, and kept nowhere: a
-    /// value that somebody asked for too early would stay wrong for ever.
+    /// Bytes of memory in the machine. Values that depend on it are computed where they are used and never stored: one
+    /// computed too early would stay wrong forever.
     pub memory: usize,
 }
 
 static CONFIG: Once<Config> = Once::new();
 static ANONYMOUS: Once<Result<Arc<Mount>>> = Once::new();
 
-/// Called once by boot, before the program starts. Only remembers.
+/// Called once by boot, before the program starts. Only stores it.
 pub fn configure(config: Config) {
     CONFIG.set(|| config);
 }
 
 fn config() -> &'static Config {
-    /// Of host tests.
+    /// For host tests.
     static NOTHING: Config =
         Config { image: &[], initrd: &[], hostname: Vec::new(), cwd: Vec::new(), memory: 128 << 20 };
     CONFIG.get().unwrap_or(&NOTHING)
 }
 
-/// Bytes of memory of the machine.
+/// Bytes of memory in the machine.
 pub(crate) fn memory() -> usize {
     config().memory
 }
 
-/// What `/` and each memory file system may hold: half of memory, as tmpfs on Linux.
+/// What `/` and each memory file system may hold: half of memory, as with tmpfs on Linux.
 pub fn capacity() -> usize {
     memory() / 2
 }
 
-/// The hostname of boot.
+/// The hostname given at boot.
 pub fn hostname() -> &'static [u8] {
     match &config().hostname {
         h if h.is_empty() => b"unibody",
@@ -67,7 +67,7 @@ pub fn new_ramfs(name: &'static str, mode: u32) -> Result<Arc<crate::ramfs::RamI
     RamFs::new(name, capacity())?.make(crate::inode::New { mode: S_IFDIR | mode, rdev: 0, target: &[] })
 }
 
-/// The mount of objects that have no place (memfd, reopened pipes).
+/// The mount of objects without a place (memfd, reopened pipes).
 pub fn anonymous() -> Result<Arc<Mount>> {
     // Two threads may build one at the same time; the first is kept.
     static ONE: Mutex<()> = Mutex::new(class::ANONYMOUS_ROOT, ());
@@ -75,7 +75,7 @@ pub fn anonymous() -> Result<Arc<Mount>> {
     ANONYMOUS.set(|| Mount::new_root(new_ramfs("tmpfs", 0o777)?, "none")).clone()
 }
 
-/// Builds the root: archives, then what every program may expect, then `/dev` and `/proc`.
+/// Builds the root: the archives, then what every program may expect, then `/dev` and `/proc`.
 pub(crate) fn build() -> Result<Path> {
     let m = Mount::new_root(new_ramfs("ramfs", 0o755)?, "rootfs")?;
     let root = Path { dentry: m.root.clone(), mount: m };
@@ -92,7 +92,7 @@ pub(crate) fn build() -> Result<Path> {
     Ok(root)
 }
 
-/// Mounts a file system at `path` of the process, where a directory is made if there is none.
+/// Mounts a file system at `path` of the process, where a directory is created if there is none.
 pub fn mount(path: &[u8], root: Arc<dyn Inode>, source: &str, read_only: bool) -> Result<()> {
     let p = crate::process();
     populate::make_dirs(p, path)?;
@@ -103,7 +103,7 @@ pub fn mount(path: &[u8], root: Arc<dyn Inode>, source: &str, read_only: bool) -
 /// File systems will be mounted before the program starts: the working directory may be in one of them.
 static MOUNTING: AtomicBool = AtomicBool::new(false);
 
-/// Around the mounts that boot asked for: `true` before, `false` after them.
+/// Called around the mounts that boot asked for: `true` before, `false` after them.
 pub fn mounting(now: bool) {
     MOUNTING.store(now, Ordering::Relaxed);
     if !now {
@@ -111,7 +111,7 @@ pub fn mounting(now: bool) {
     }
 }
 
-/// Goes to the working directory that boot asked for.
+/// Changes to the working directory that boot asked for.
 pub(crate) fn enter(p: &Process) {
     if MOUNTING.load(Ordering::Relaxed) {
         return;

@@ -1,4 +1,4 @@
-//! `splice`: between a pipe and something else. Pipes hold bytes of their own, so they are copied once.
+//! `splice`: between a pipe and something else. Pipes own their bytes, so they are copied once.
 
 use crate::openfile::OpenFile;
 use crate::pipe::{PIPE_BUF, PipeEnd};
@@ -98,7 +98,7 @@ pub fn pipe_to_pipe(from: &PipeEnd, to: &PipeEnd, len: usize, nonblock: bool) ->
     }
     let mut done = 0;
     while done < len {
-        // Bytes first, then room, as Linux looks.
+        // Bytes first, then room: the order in which Linux checks.
         let slot = match from.claim(nonblock, done > 0) {
             Ok(Some(slot)) => slot,
             Ok(None) => break,

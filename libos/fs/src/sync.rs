@@ -1,11 +1,11 @@
-//! Everything durable: `sync`, and what is left to do before the machine stops.
+//! Makes everything durable: `sync`, and what remains to be done before the machine stops.
 
 use crate::cache;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use libos_base::sync::{Provider, WaitQueue};
 use libos_base::{Result, time};
 
-/// What the page cache does for this, so that programs without one do not link it.
+/// What the page cache contributes, so that programs without one do not link it.
 struct Cache {
     /// Writes back all dirty pages.
     write_back: fn() -> Result<()>,
@@ -13,17 +13,17 @@ struct Cache {
     make_room: fn(usize) -> bool,
     /// Pages of the cache.
     cached: fn() -> usize,
-    /// Writes back, and closes all volumes.
+    /// Writes back and closes all volumes.
     close: fn(),
 }
 
 static CACHE: Provider<Cache> = Provider::new();
 
-/// How long devices may do nothing before they are given up.
+/// How long devices may make no progress before they are given up.
 const PATIENCE_NS: u64 = 30 * time::NS;
 
-/// Sees to it that all mounts are made durable and closed when the machine stops. Called when the first file system
-/// is mounted that needs it.
+/// Makes sure that all mounts are made durable and closed when the machine stops. Called when the first file system
+/// that needs it is mounted.
 pub fn close_at_end() {
     CACHE.provide(&Cache {
         write_back: cache::write_back_all,
@@ -33,12 +33,12 @@ pub fn close_at_end() {
     });
 }
 
-/// What is to be done before the machine stops, if anything. It may wait for devices.
+/// What to do before the machine stops, if anything. It may wait for devices.
 pub fn at_end() -> Option<fn()> {
     CACHE.get().map(|h| h.close)
 }
 
-/// `sync`: everything durable, on all mounts. The first error.
+/// `sync`: makes everything durable, on all mounts. Returns the first error.
 pub fn sync_all() -> Result<()> {
     let mut result = write_back();
     for m in crate::mount::list() {
@@ -52,12 +52,13 @@ pub fn write_back() -> Result<()> {
     CACHE.get().map_or(Ok(()), |h| (h.write_back)())
 }
 
-/// Frees about `pages` pages of files, written first if need be. Whether there were any. To be called where one may wait.
+/// Frees about `pages` pages of files, written first if necessary. Returns whether there were any. To be called where
+/// waiting is allowed.
 pub fn make_room(pages: usize) -> bool {
     CACHE.get().is_some_and(|h| (h.make_room)(pages))
 }
 
-/// Whether `n` objects of file systems, of about a page each, are much for the memory there is.
+/// Whether `n` file system objects, of about a page each, are a lot for the available memory.
 pub fn is_much(n: usize) -> bool {
     CACHE.get().is_some_and(|h| n > (libos_base::memory::available() + (h.cached)()) / 4)
 }
@@ -96,7 +97,7 @@ fn close_all() {
     if let Err(e) = cache::write_back_all() {
         libos_base::error!("file data could not be written: {e}");
     }
-    // What was mounted last goes first.
+    // The last one mounted goes first.
     for m in crate::mount::list().into_iter().rev() {
         if let Err(e) = m.fs.unmount() {
             libos_base::error!("{}: {e} while it was closed", m.fs.name());

@@ -22,7 +22,7 @@ fn ns(t: Timespec) -> i128 {
 }
 
 impl Times {
-    /// All three `t`.
+    /// All three times are `t`.
     pub fn all(t: Timespec) -> Self {
         Self { atime: t, mtime: t, ctime: t }
     }
@@ -36,13 +36,13 @@ impl Times {
     pub fn changed(&mut self) {
         self.ctime = now();
     }
-    /// Attributes change, times perhaps among them.
+    /// Attributes change, perhaps including times.
     pub fn set(&mut self, a: &SetAttr) {
         self.changed();
         self.atime = a.atime.unwrap_or(self.atime);
         self.mtime = a.mtime.unwrap_or(self.mtime);
     }
-    /// Content was read: the `relatime` rule (mount(8)): at most once a day, or when older than a change.
+    /// Content was read. The `relatime` rule (mount(8)): update at most once a day, or if older than a change.
     pub fn accessed(&mut self) {
         let t = now();
         let a = ns(self.atime);

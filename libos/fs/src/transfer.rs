@@ -1,4 +1,4 @@
-//! Moving bytes between two descriptions without the program: sendfile, copy_file_range.
+//! Moving bytes between two descriptions without involving the program: sendfile, copy_file_range.
 
 use crate::inode::Extent;
 use crate::openfile::OpenFile;
@@ -18,7 +18,7 @@ const BATCH: usize = 16;
 pub enum Position<'a> {
     /// The position of the description, which moves.
     Current,
-    /// Here; moves instead of the position.
+    /// This offset, which moves instead of the position.
     Offset(&'a mut u64),
 }
 
@@ -70,7 +70,7 @@ fn send_file(out: &dyn FileLike, f: &OpenFile, pos: &mut u64, count: usize) -> R
                 }
                 (out.write(&mut Source::pages(&pages, off, len)), len)
             }
-            // A hole, or a file system whose content is not in memory, or the end.
+            // A hole, a file system whose content is not in memory, or the end.
             None => {
                 let mut buf = [0; 1024];
                 let room = want.min(buf.len());
@@ -101,8 +101,8 @@ fn send_file(out: &dyn FileLike, f: &OpenFile, pos: &mut u64, count: usize) -> R
     Ok(done)
 }
 
-/// Copies through kernel memory. What was read and cannot be written is lost, so the caller makes sure that `out`
-/// takes it (or that `from` reads at positions).
+/// Copies through kernel memory. Bytes that were read and cannot be written are lost, so the caller makes sure that
+/// `out` takes them (or that `from` is read at positions).
 fn through_buffer(
     out: &dyn FileLike,
     count: usize,
@@ -153,7 +153,7 @@ pub fn copy_range(
     if to.flags().contains(OpenFlags::APPEND) {
         return Err(Errno::EBADF);
     }
-    // Linux does so since 5.19; callers fall back to reading and writing.
+    // Linux does this since 5.19; callers fall back to reading and writing.
     if from.path.mount.fs.dev() != to.path.mount.fs.dev() {
         return Err(Errno::EXDEV);
     }

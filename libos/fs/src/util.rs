@@ -5,8 +5,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::{Errno, Result};
 
-/// ENOMEM unless `bytes` more can be allocated now. Stable `Arc` and `Box` abort when memory is gone; asking first
-/// leaves only a race that the heap's reserve covers.
+/// ENOMEM unless `bytes` more can be allocated now. Stable `Arc` and `Box` abort when memory runs out; asking first
+/// leaves only a race, which the heap's reserve covers.
 pub fn room_for(bytes: usize) -> Result<()> {
     Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| Errno::ENOMEM)
 }
@@ -36,7 +36,7 @@ pub fn try_vec(bytes: &[u8]) -> Result<Vec<u8>> {
 pub struct Text(pub Vec<u8>);
 
 impl Text {
-    /// Nothing yet.
+    /// An empty text.
     pub fn new() -> Self {
         Self::default()
     }
@@ -67,20 +67,20 @@ impl Text {
         self.0.extend_from_slice(&t);
         self
     }
-    /// Adds a hexadecimal number of so many digits.
+    /// Adds a hexadecimal number with this many digits.
     pub fn hex(mut self, n: u64, digits: u32) -> Self {
         let digit = |i: u32| b"0123456789abcdef"[(n >> (4 * i) & 15) as usize];
         self.0.extend((0..digits).rev().map(digit));
         self
     }
-    /// The text as a string (it is ASCII but for path names, whose odd bytes are replaced).
+    /// The text as a string (it is ASCII except for path names, whose invalid bytes are replaced).
     pub fn string(self) -> alloc::string::String {
         alloc::string::String::from_utf8(self.0)
             .unwrap_or_else(|e| alloc::string::String::from_utf8_lossy(e.as_bytes()).into_owned())
     }
 }
 
-/// Parses a decimal number that is the whole of `s`.
+/// Parses a decimal number that makes up all of `s`.
 pub fn parse_u64(s: &[u8]) -> Option<u64> {
     if s.is_empty() {
         return None;

@@ -1,4 +1,4 @@
-//! Reading: hits, misses, and reading ahead of who reads in order.
+//! Reading: hits, misses, and readahead for sequential reads.
 
 use super::level::{self, May};
 use super::tree::{Found, PAGE, new_leaf, pages_of};
@@ -14,13 +14,13 @@ use libos_base::page::Page;
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 
-/// Most pages that one call of the storage moves.
+/// Most pages moved by one call to the storage.
 pub const BATCH: usize = 256;
-/// Most pages read ahead (128 KiB), and where that begins.
+/// Most pages read ahead (128 KiB), and the initial window.
 const WINDOW_MAX: u32 = 32;
 const WINDOW_MIN: u32 = 4;
 
-/// Who reads this file in order: as many streams at once as there are entries.
+/// The sequential streams in this file: as many at once as there are entries.
 #[derive(Default)]
 pub struct Streams {
     list: [Stream; 4],
@@ -31,14 +31,14 @@ pub struct Streams {
 struct Stream {
     /// The page that comes next.
     next: u64,
-    /// Pages of the last read; 0: not yet known to be in order.
+    /// Pages of the last read; 0: not known to be sequential yet.
     window: u32,
     /// When it was last used.
     tick: u32,
 }
 
 impl Streams {
-    /// `wanted` pages from `index` on are missing and must be read: how many to read.
+    /// `wanted` pages from `index` on are missing and must be read. Returns how many to read.
     pub fn miss(&mut self, index: u64, wanted: u32, pattern: Pattern) -> u32 {
         if pattern == Pattern::Random {
             return wanted;
@@ -46,14 +46,14 @@ impl Streams {
         self.ticks = self.ticks.wrapping_add(1);
         let max = if pattern == Pattern::Sequential { 2 * WINDOW_MAX } else { WINDOW_MAX };
         let now = self.ticks;
-        // In order, or a little further on: the pages between may have been there.
+        // Sequential, or a little further on: the pages between may have been cached.
         let known = self.list.iter_mut().find(|s| s.tick != 0 && (s.next..s.next + 16).contains(&index));
         let (s, in_order) = match known {
             Some(s) => (s, true),
             None => {
                 let oldest = self.list.iter_mut().min_by_key(|s| s.tick).unwrap_or_else(|| unreachable!());
                 *oldest = Stream::default();
-                // Who begins at the beginning, or wants much at once, probably goes on.
+                // A read that starts at the beginning, or wants a lot at once, is probably sequential.
                 (oldest, index == 0 || wanted > WINDOW_MIN)
             }
         };
@@ -78,7 +78,7 @@ impl FileCache {
         }
     }
 
-    /// Reads from `pos`, up to the file's end.
+    /// Reads from `pos`, up to the end of the file.
     pub fn read(&self, mut pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         let may = &mut level::filling();
         let start = dst.done();
@@ -109,12 +109,12 @@ impl FileCache {
         Ok(dst.done() - start)
     }
 
-    /// The page at `index`, read if need be; `wanted` pages from there on will be asked for. `None`: past the end.
+    /// The page at `index`, read if necessary; `wanted` pages from there on will be needed. `None`: past the end.
     pub(super) fn get(&self, may: &mut May<'_>, index: u64, wanted: u32) -> Result<Option<Arc<Page>>> {
         self.get_sized(may, index, wanted).map(|(page, _)| page)
     }
 
-    /// As `get`, with the file's length at that moment.
+    /// Like `get`, with the file's length at that moment.
     fn get_sized(&self, may: &mut May<'_>, index: u64, wanted: u32) -> Result<(Option<Arc<Page>>, u64)> {
         loop {
             let (found, size) = {
@@ -132,7 +132,7 @@ impl FileCache {
                 Found::Missing => {
                     let n = self.streams.lock().miss(index, wanted, self.pattern());
                     match self.fill(may, index, n as usize) {
-                        // What was read ahead may be unreadable; that is not yet the caller's trouble.
+                        // A page read ahead may be unreadable, which is not the caller's problem yet.
                         Err(_) if n > 1 => self.fill(may, index, 1)?,
                         r => r?,
                     }
@@ -171,15 +171,15 @@ impl FileCache {
         result
     }
 
-    /// Puts a page that is to be read at `at`. False: there is one, or the file is shorter, or memory is short and the
-    /// page would only be read ahead.
+    /// Adds a page at `at` that is to be read. False: there is one already, or the file is shorter, or memory is short
+    /// and the page would only be readahead.
     fn add_missing(&self, may: &mut May<'_>, at: u64, pages: &mut Vec<Arc<Page>>) -> Result<bool> {
         let wants = |t: &super::Tree| at < pages_of(t.size) && !t.has(at);
         if !wants(&self.tree.lock()) {
             return Ok(false);
         }
-        // Who cuts this file or writes to it may wait for the pages added so far, with the locks of write-back held: from
-        // the second page on nothing may be written back for them.
+        // A thread that truncates this file or writes to it may be waiting for the pages added so far while holding the
+        // write-back locks, so nothing may be written back to make room for the second page or later ones.
         let page = if pages.is_empty() {
             global::new_page(may)?
         } else {
@@ -197,7 +197,7 @@ impl FileCache {
         Ok(added)
     }
 
-    /// Takes pages out again of which the read will not happen.
+    /// Removes pages whose read will not happen.
     fn abandon(&self, first: u64, pages: &mut Vec<Arc<Page>>) {
         for (i, p) in pages.drain(..).enumerate() {
             if self.tree.lock().read_done(first + i as u64, &p, false).is_some() {
@@ -238,11 +238,11 @@ impl FileCache {
         }
     }
 
-    /// Reads pages in before they are asked for, 2 MiB at most, as Linux bounds it too; errors will show when they are.
+    /// Reads pages in ahead of use, at most 2 MiB (Linux has the same bound). Errors show up when the pages are used.
     pub fn will_need(&self, bytes: Range<u64>) {
         let end = pages_of(bytes.end.min(self.size()));
         let mut at = bytes.start / PAGE;
-        // No more than memory holds without dropping what was read just now.
+        // No more than memory can hold without dropping what was just read.
         let mut left = (global::available() / 2).min(2 * BATCH);
         while at < end && left > 0 {
             let n = (end - at).min(BATCH as u64).min(left as u64);

@@ -12,17 +12,17 @@ use libos_base::page::Page;
 use libos_base::{Errno, Result};
 
 impl FileCache {
-    /// Hands the dirty pages of these bytes to the storage and waits until it has them. The first error is told here, and
-    /// to every open description ([`ErrorSeq`](super::ErrorSeq)); what could not be written counts as clean, as on
-    /// Linux: memory would fill up with it otherwise. ENOMEM is not the storage's error: nothing was lost, the pages stay
-    /// dirty, and only the caller is told.
+    /// Hands the dirty pages of these bytes to the storage and waits until it has them. The first error is returned
+    /// here and reported to every open description ([`ErrorSeq`](super::ErrorSeq)); pages that could not be written
+    /// count as clean, as on Linux: memory would fill up with them otherwise. ENOMEM is not the storage's error:
+    /// nothing was lost, the pages stay dirty, and only the caller gets it.
     pub fn flush(&self, bytes: Range<u64>) -> Result<()> {
         self.write_back(&mut level::filling(), bytes)
     }
 
-    /// The same, at a level.
+    /// The same, at a lock level.
     pub(super) fn write_back(&self, may: &mut May<'_>, bytes: Range<u64>) -> Result<()> {
-        // Dropped last: it may be all that keeps the inode, and this cache with it.
+        // Dropped last: it may hold the last reference to the inode, and to this cache with it.
         let Some(backing) = self.backing.upgrade() else { return Ok(()) };
         let result = self.store(may, bytes, &*backing);
         global::settled(self);
@@ -74,7 +74,7 @@ impl FileCache {
         result
     }
 
-    /// What mappings wrote behind the file's end does not go to the storage.
+    /// What mappings wrote beyond the end of the file does not go to the storage.
     fn zero_tail(&self, indices: &[u64], pages: &[Arc<Page>]) {
         let t = self.tree.lock();
         let end = t.size.max(t.writing_end);
@@ -86,11 +86,11 @@ impl FileCache {
         }
     }
 
-    /// Writes back when too much is dirty: whoever makes pages dirty faster than the storage takes them waits here.
+    /// Writes back when too much is dirty: a thread that dirties pages faster than the storage takes them waits here.
     pub(super) fn throttle(&self, may: &mut May<'_>) {
         global::look_after();
         if global::over_limit() {
-            // Errors are told by the file's error sequence.
+            // Errors are reported through the file's error sequence.
             let _ = self.write_back(may, 0..u64::MAX);
             global::help(may);
         }

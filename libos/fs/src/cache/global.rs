@@ -1,4 +1,4 @@
-//! All caches together: how much is dirty and how much may be, and what can be dropped.
+//! All caches together: how much is dirty, how much may be, and what can be dropped.
 
 use super::level::{self, May};
 use super::tree::Gone;
@@ -15,14 +15,14 @@ use libos_base::{Result, memory};
 struct Dirty {
     id: u64,
     cache: Weak<FileCache>,
-    /// Keeps the inode until its pages are written. Not where no name leads to the file.
+    /// Keeps the inode until its pages are written. `None` if the file has no name left.
     keep: Option<Arc<dyn Backing>>,
 }
 
 struct Lists {
     all: BTreeMap<u64, Weak<FileCache>>,
     dirty: Vec<Dirty>,
-    /// Where the clock goes on.
+    /// Where the clock continues.
     hand: u64,
 }
 
@@ -40,7 +40,7 @@ pub fn cached_pages() -> usize {
     HELD.load(Relaxed)
 }
 
-/// Pages that wait to be written.
+/// Pages waiting to be written.
 pub fn dirty_pages() -> usize {
     DIRTY.load(Relaxed)
 }
@@ -53,7 +53,7 @@ pub(super) fn count_held(n: isize) {
     HELD.fetch_add(n as usize, Relaxed);
 }
 
-/// A new cache.
+/// Registers a new cache.
 pub(super) fn add(c: &Arc<FileCache>) {
     static ONCE: Once<()> = Once::new();
     ONCE.set(|| {
@@ -95,19 +95,19 @@ pub(super) fn dirtied(c: &FileCache, n: usize) {
     drop(unused);
 }
 
-/// `n` pages are not dirty any more.
+/// `n` pages are no longer dirty.
 pub(super) fn cleaned(n: usize) {
     DIRTY.fetch_sub(n, Relaxed);
 }
 
-/// Takes `c` off the list of dirty files if nothing is dirty in it. No lock may be held: the inode may go with it.
+/// Takes `c` off the list of dirty files if nothing in it is dirty. No lock may be held: this may drop the inode.
 pub(super) fn settled(c: &FileCache) {
     if !c.listed.load(Relaxed) {
         return;
     }
     let gone = {
         let mut l = LISTS.lock();
-        // Asked under this lock: who marks a page afterwards sees that the file is not listed.
+        // Checked under this lock: whoever marks a page afterwards sees that the file is not listed.
         if c.tree.lock().dirty > 0 || !c.listed.swap(false, Relaxed) {
             return;
         }
@@ -117,7 +117,7 @@ pub(super) fn settled(c: &FileCache) {
     drop(gone);
 }
 
-/// Dirty pages of `c` do not keep its inode any more.
+/// Dirty pages of `c` no longer keep its inode.
 pub(super) fn release(c: &FileCache) {
     let gone = {
         let mut l = LISTS.lock();
@@ -137,37 +137,37 @@ fn free() -> usize {
     memory::available()
 }
 
-/// Pages that caches could have in all.
+/// Pages that the caches could have in all.
 pub fn available() -> usize {
     free() + cached_pages()
 }
 
-/// Whether more is dirty than may be: a fifth of what there is, as Linux's vm.dirty_ratio.
+/// Whether too much is dirty: more than a fifth of what is available, as with Linux's vm.dirty_ratio.
 pub(super) fn over_limit() -> bool {
     let dirty = dirty_pages();
     dirty > DIRTY_MIN && dirty > available() / 5
 }
 
-/// Whether the background should write: a tenth (vm.dirty_background_ratio).
+/// Whether the background thread should write: above a tenth (vm.dirty_background_ratio).
 pub(super) fn over_background() -> bool {
     let dirty = dirty_pages();
     dirty > DIRTY_MIN && dirty > available() / 10
 }
 
-/// A dirty file that is worked on. Dropped without locks.
+/// A dirty file being worked on. Dropped without locks.
 pub(super) struct Held {
     pub cache: Arc<FileCache>,
     _keep: Option<Arc<dyn Backing>>,
 }
 
-/// The dirty files for which `f` holds, with what keeps them alive.
+/// The dirty files that satisfy `f`, with what keeps them alive.
 pub(super) fn dirty_files(f: impl Fn(&FileCache) -> bool) -> Vec<Held> {
     let mut list = Vec::new();
     let n = LISTS.lock().dirty.len();
     if list.try_reserve_exact(n).is_err() && list.try_reserve_exact(1).is_err() {
         return list;
     }
-    // What is not wanted is dropped without the lock: it may be the last reference.
+    // Rejected files are dropped without the lock: it may be the last reference.
     let mut at = 0;
     while list.len() < list.capacity() {
         let (cache, keep) = {
@@ -185,7 +185,7 @@ pub(super) fn dirty_files(f: impl Fn(&FileCache) -> bool) -> Vec<Held> {
     list
 }
 
-/// Writes back what is dirty in all files. Errors are told by the files' error sequences; the first is given too.
+/// Writes back what is dirty in all files. Errors go to the files' error sequences; the first is also returned.
 pub fn write_back_all() -> Result<()> {
     write_back(&mut level::filling(), |c| !c.is_orphan())
 }
@@ -198,7 +198,7 @@ fn write_back(may: &mut May<'_>, f: impl Fn(&FileCache) -> bool) -> Result<()> {
     result
 }
 
-/// Writes back until no more is dirty than may be, or nothing helps.
+/// Writes back until the dirty limit is met, or until nothing helps.
 pub(super) fn help(may: &mut May<'_>) {
     for file in dirty_files(|_| true) {
         if !over_limit() {
@@ -208,7 +208,7 @@ pub(super) fn help(may: &mut May<'_>) {
     }
 }
 
-/// Whether little memory is left and nothing could be dropped for more.
+/// Whether memory is nearly exhausted and nothing could be dropped to get more.
 fn scarce() -> bool {
     let low = (available() / 64).clamp(16, 1024);
     free() < low && reclaim(64) == 0
@@ -219,11 +219,11 @@ pub(super) fn spare_page() -> Option<Arc<Page>> {
     if scarce() { None } else { Page::new().ok() }
 }
 
-/// A page for a cache: with little memory left others are dropped for it, and if need be written back first. No page
-/// may be on its way from the storage: who holds a lock of write-back may wait for it.
+/// A page for a cache: if memory is short, others are dropped to make room, after being written back if necessary. The
+/// caller may have no page on its way from the storage: the holder of a write-back lock may be waiting for it.
 pub(super) fn new_page(may: &mut May<'_>) -> Result<Arc<Page>> {
     if scarce() {
-        // Others, who cannot wait for a file to be written when they need a page, are to find some.
+        // For others to find pages: they may be unable to wait for a file to be written when they need one.
         find_room(may, 64);
     }
     let mut tried = false;
@@ -239,8 +239,8 @@ pub(super) fn new_page(may: &mut May<'_>) -> Result<Arc<Page>> {
     }
 }
 
-/// Frees about `pages` pages, also those that are mapped or must be written first. Whether it freed any. No lock of
-/// write-back may be held.
+/// Frees about `pages` pages, including ones that are mapped or must be written first. Returns whether it freed any. No
+/// write-back lock may be held.
 pub fn make_room(pages: usize) -> bool {
     find_room(&mut level::filling(), pages)
 }
@@ -252,7 +252,7 @@ fn find_room(may: &mut May<'_>, pages: usize) -> bool {
         freed += reclaim(pages - freed);
     }
     if freed < pages && dirty_pages() > 0 {
-        // Errors are told by the files' error sequences.
+        // Errors are reported through the files' error sequences.
         let _ = write_back(may, |_| true);
         memory::unmap_untouched(pages - freed);
         freed += reclaim(pages - freed);
@@ -260,7 +260,7 @@ fn find_room(may: &mut May<'_>, pages: usize) -> bool {
     freed > 0
 }
 
-/// The cache where the clock's hand is. The flag: it went round.
+/// The cache at the clock's hand. The flag: it has gone round.
 fn at_hand() -> Option<(Arc<FileCache>, bool)> {
     loop {
         let mut l = LISTS.lock();
@@ -277,7 +277,7 @@ fn at_hand() -> Option<(Arc<FileCache>, bool)> {
         l.hand = id;
         match c {
             Some(c) => return Some((c, round)),
-            // On its way out; it will take itself off the list.
+            // It is being dropped, and will take itself off the list.
             None => l.hand = id + 1,
         }
         if round && l.all.range(id + 1..).next().is_none() {
@@ -286,16 +286,15 @@ fn at_hand() -> Option<(Arc<FileCache>, bool)> {
     }
 }
 
-/// Drops clean pages that nobody maps, longest unused first: about `want` of them; returns how many. Takes spin locks
-/// only.
+/// Drops about `want` clean pages that nobody maps, least recently used first; returns how many. Takes only spin locks.
 pub fn reclaim(want: usize) -> usize {
     let mut freed = 0;
     let mut rounds = 0;
     while freed < want && cached_pages() > 0 {
         let Some((c, round)) = at_hand() else { break };
         rounds += usize::from(round);
-        // Once round takes the marks of use away, once more takes what was not used since, and the first may have begun
-        // in the middle.
+        // One round clears the use marks, and another takes what was not used since; the first may have begun in the
+        // middle.
         if rounds > 3 {
             break;
         }
@@ -313,12 +312,12 @@ pub fn reclaim(want: usize) -> usize {
     freed
 }
 
-/// Whether the write-back thread has anything to look after.
+/// Whether the write-back thread has anything to do.
 pub(super) fn any_dirty() -> bool {
     !LISTS.lock().dirty.is_empty()
 }
 
-/// A page became dirty or is about to: somebody must look after it.
+/// A page became dirty or is about to: makes sure that the write-back thread will write it.
 pub(super) fn look_after() {
     thread::wake(over_background());
 }

@@ -1,14 +1,14 @@
-//! Levels of the page cache's locks: what each function may still take, for the compiler to see.
+//! Levels of the page cache's locks: what each function may still take, checked by the compiler.
 
 use libos_base::sync::{self, Before};
 
-/// Nothing is held.
+/// No lock is held.
 pub enum Free {}
 /// A file's `writer` is held.
 pub enum Writing {}
-/// No `storing` is held: pages may be got, and written back to make room for them.
+/// No `storing` is held: pages may be obtained, and written back to make room for them.
 pub enum Filling {}
-/// A file's `storing` is held: nothing is waited for but the storage.
+/// A file's `storing` is held: the only thing waited for is the storage.
 pub enum Storing {}
 
 impl Before<Writing> for Free {}
@@ -16,10 +16,10 @@ impl Before<Filling> for Free {}
 impl Before<Filling> for Writing {}
 impl Before<Storing> for Filling {}
 
-/// What most of the page cache is at.
+/// The level of most of the page cache.
 pub type May<'a> = sync::May<'a, Filling>;
 
-/// Entered from outside to read, or to write back.
+/// Entry from outside to read or to write back.
 pub fn filling() -> May<'static> {
     May::begin()
 }

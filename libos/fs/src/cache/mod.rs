@@ -1,4 +1,4 @@
-//! The page cache: pages of files that lie on disks or on the host, shared by read, write and mmap.
+//! The page cache: pages of files on disks or on the host, shared by read, write and mmap.
 //!
 //! | module | what |
 //! |---|---|
@@ -8,13 +8,13 @@
 //! | `flush` | write-back of one file |
 //! | `global` | all caches: what is dirty, how much may be, what can be dropped |
 //! | `thread` | write-back in the background |
-//! | [`ErrorSeq`] | errors of write-back, told once to every open description |
+//! | [`ErrorSeq`] | write-back errors, reported once to every open description |
 //!
-//! `writer` is held for one write or truncation at a time, `storing` for one write-back, and under it what the file system
-//! takes in [`Backing`]: `level` has their order as types, a [`May`](level::May) is what a function may still take. The
-//! page tree is under a spin lock. No lock of a [`Backing`] may be held around a
-//! [`FileCache::write`] or [`FileCache::read`] *and* be taken in `read_pages` or `write_pages`: program memory that is
-//! copied may be a mapping of the same file and fault, and writers who meet the limit of dirty pages write back.
+//! `writer` is held for one write or truncation at a time, `storing` for one write-back, and under it whatever the file
+//! system takes in [`Backing`]: `level` has their order as types, and a [`May`](level::May) is what a function may
+//! still take. The page tree is under a spin lock. No lock of a [`Backing`] may be held around a [`FileCache::write`]
+//! or [`FileCache::read`] *and* be taken in `read_pages` or `write_pages`: the program memory being copied may be a
+//! mapping of the same file and fault, and writers that hit the dirty limit write back.
 //!
 //! A page is mapped writable only after a write fault made it dirty (see [`Cached::still`]), and is write-protected
 //! again before it is written back.
@@ -48,14 +48,14 @@ use tree::{PAGE, Tree, pages_of};
 
 /// Where a file's pages come from and go to. See the module's comment about locks.
 pub trait Backing: Send + Sync {
-    /// Fills whole pages from storage: `pages[i]` is page `index + i` of the file. They are zeros, and what lies past
-    /// the file's end stays so.
+    /// Fills whole pages from storage: `pages[i]` is page `index + i` of the file. They are zeroed, and must stay zero
+    /// past the end of the file.
     fn read_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()>;
-    /// Writes whole adjacent pages to storage: handed to the device, not yet durable. What lies past the file's end is
-    /// not written.
+    /// Writes whole adjacent pages to storage: handed to the device, not yet durable. Bytes past the end of the file
+    /// are not written.
     fn write_pages(&self, index: u64, pages: &[Arc<Page>]) -> Result<()>;
     /// The same for pages that are not all adjacent; `pages[i]` is page `indices[i]`, in ascending order. Worth
-    /// implementing where many small transfers are faster together than one after the other.
+    /// implementing where many small transfers together are faster than one after another.
     fn write_scattered(&self, indices: &[u64], pages: &[Arc<Page>]) -> Result<()> {
         let mut result = Ok(());
         for (index, run) in adjacent(indices) {
@@ -63,8 +63,8 @@ pub trait Backing: Send + Sync {
         }
         result
     }
-    /// Whether storage reads as zeros where nothing was written when a file grows. Without that, pages that a growing
-    /// file skips become dirty zeros.
+    /// Whether unwritten storage reads as zeros when a file grows. If not, pages that a growing file skips become dirty
+    /// zeros.
     fn sparse(&self) -> bool {
         false
     }
@@ -74,7 +74,7 @@ pub trait Backing: Send + Sync {
     }
 }
 
-/// The runs of adjacent pages in ascending `indices`: the first index of each, and where it lies.
+/// The runs of adjacent pages in ascending `indices`: the first index of each, and its position in `indices`.
 pub fn adjacent(indices: &[u64]) -> impl Iterator<Item = (u64, Range<usize>)> {
     let mut at = 0;
     indices.chunk_by(|a, b| a + 1 == *b).map(move |run| {
@@ -84,7 +84,7 @@ pub fn adjacent(indices: &[u64]) -> impl Iterator<Item = (u64, Range<usize>)> {
     })
 }
 
-/// The pages of one file. Made with its inode; dirty pages keep the inode alive until they are written.
+/// The pages of one file. Created with its inode; dirty pages keep the inode alive until they are written.
 pub struct FileCache {
     /// Key in the list of all caches.
     id: u64,
@@ -99,9 +99,9 @@ pub struct FileCache {
     mappings: Mappings,
     /// Whether a page was ever mapped writable.
     mapped_writable: AtomicBool,
-    /// Whether it is in the list of dirty files. Changed under that list's lock.
+    /// Whether it is on the list of dirty files. Changed under that list's lock.
     listed: AtomicBool,
-    /// No name leads to the file.
+    /// No name refers to the file.
     orphan: AtomicBool,
     pattern: AtomicU8,
     streams: SpinLock<Streams>,
@@ -109,7 +109,7 @@ pub struct FileCache {
 }
 
 impl FileCache {
-    /// No pages yet; the file is `size` bytes long.
+    /// An empty cache for a file of `size` bytes.
     pub fn new(backing: Weak<dyn Backing>, size: u64) -> Result<Arc<FileCache>> {
         crate::util::room_for(size_of::<FileCache>() + 16)?;
         let id = global::next_id();
@@ -138,7 +138,7 @@ impl FileCache {
         self.tree.lock().size
     }
 
-    /// Content as it lies in memory, read if need be: for [`Inode::extent`](crate::inode::Inode::extent).
+    /// Content in memory, read if necessary: for [`Inode::extent`](crate::inode::Inode::extent).
     pub fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
         let n = (max as u64).min(self.size().saturating_sub(pos));
         let off = (pos % PAGE) as usize;
@@ -150,17 +150,17 @@ impl FileCache {
         Some(Extent::Page(page, off, n.min(PAGE - off as u64) as usize))
     }
 
-    /// Pages in memory (`st_blocks` is the storage's business).
+    /// Pages in memory (`st_blocks` is up to the storage).
     pub fn held(&self) -> usize {
         self.tree.lock().held
     }
 
-    /// Whether pages wait to be written.
+    /// Whether pages are waiting to be written.
     pub fn is_dirty(&self) -> bool {
         self.tree.lock().dirty > 0
     }
 
-    /// No name leads to the file any more: nobody will miss its dirty pages, and they do not keep the inode alive.
+    /// No name refers to the file any more: nobody will miss its dirty pages, and they do not keep the inode alive.
     pub fn set_orphan(&self) {
         self.orphan.store(true, Relaxed);
         global::release(self);
@@ -189,7 +189,7 @@ impl FileCache {
         }
     }
 
-    /// Marks `page` dirty if it still is the file's page at `index`.
+    /// Marks `page` dirty if it is still the file's page at `index`.
     fn mark(&self, index: u64, page: &Arc<Page>) -> bool {
         let (is, fresh) = self.tree.lock().mark(index, page, libos_base::time::monotonic_ns);
         if fresh {

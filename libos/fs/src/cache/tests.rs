@@ -1,4 +1,4 @@
-//! The cache over a storage in memory that remembers what it was asked, and fails on demand.
+//! The cache on top of an in-memory storage that records its requests and fails on demand.
 
 use super::tree::PAGE;
 use super::{Backing, FileCache, global};
@@ -9,7 +9,7 @@ use libos_base::{Errno, Result};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-/// What storage holds where nothing was written.
+/// What unwritten storage holds.
 const JUNK: u8 = 0xee;
 
 pub struct Store {
@@ -110,7 +110,7 @@ impl Backing for Store {
     }
 }
 
-/// Tests count pages, and some drop pages everywhere: one at a time.
+/// Tests count pages, and some drop pages everywhere: they run one at a time.
 fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(|e| e.into_inner())
@@ -146,7 +146,7 @@ fn a_whole_page_is_written_without_reading_it() {
     s.write(4096, &pattern(8192, 2)).unwrap();
     assert!(s.take_reads().is_empty());
     s.write(4 * 4096, &pattern(4096, 3)).unwrap();
-    // To the end of the file and beyond: nothing of the last page stays.
+    // To the end of the file and beyond: nothing of the last page remains.
     s.write(5 * 4096, b"more").unwrap();
     s.write(5 * 4096, b"MORE!").unwrap();
     assert!(s.take_reads().is_empty());
@@ -167,7 +167,7 @@ fn gaps_read_as_zeros_here_and_on_the_storage() {
     assert_eq!(s.read(0, 1 << 20).unwrap(), want);
     s.flush().unwrap();
     assert_eq!(s.stored(), want);
-    // Cut in the middle of a page and grown again: zeros, not what was there.
+    // Truncated in the middle of a page and extended again: zeros, not the old content.
     s.cache.set_size(3).unwrap();
     assert_eq!(s.read(0, 100).unwrap(), b"hel");
     s.cache.set_size(9000).unwrap();
@@ -181,7 +181,7 @@ fn gaps_read_as_zeros_here_and_on_the_storage() {
 #[test]
 fn a_cold_tail_is_cleared_when_the_file_grows() {
     let _alone = alone();
-    // The storage has junk behind the end, and nothing is in memory.
+    // The storage has junk beyond the end, and nothing is in memory.
     for grow_by_write in [false, true] {
         let s = Store::new(&pattern(5000, 1));
         if grow_by_write {
@@ -262,7 +262,7 @@ fn a_read_error_reaches_every_waiter_and_is_not_kept() {
         }
     });
     s.slow.store(0, SeqCst);
-    // A partial write must not lose what it could not read.
+    // A partial write must not lose the part that could not be read.
     assert_eq!(s.write(10, b"x"), Err(Errno::EIO));
     s.bad_read.store(false, SeqCst);
     assert_eq!(s.read(0, 40_960).unwrap(), pattern(40_960, 3));
@@ -328,7 +328,7 @@ fn a_mapped_page_is_dirty_and_its_tail_is_nobodys() {
     let p = s.cache.page(1, true).unwrap().unwrap();
     assert!(s.cache.page(2, false).unwrap().is_none());
     assert!(s.cache.still(1, &p, true) && !s.cache.still(0, &p, false));
-    // Written through the mapping: the file's last bytes, and some behind them.
+    // Written through the mapping: the file's last bytes, and some beyond them.
     p.write(0, &[9; 4096]);
     s.flush().unwrap();
     let mut want = pattern(5000, 1);
@@ -356,7 +356,7 @@ fn dirty_pages_keep_the_file_until_they_are_written() {
     assert!(weak.upgrade().is_some());
     cache.flush(0..u64::MAX).unwrap();
     assert!(weak.upgrade().is_none());
-    // Not so where no name leads to it.
+    // Not so for a file without a name.
     let s = Store::new(&[]);
     let weak = Arc::downgrade(&s);
     s.write(0, &[5; 10]).unwrap();
@@ -420,7 +420,7 @@ fn writers_are_held_back_when_too_much_is_dirty() {
 fn truncation_beside_reading_ahead_without_memory() {
     let _alone = alone();
     let (s, other, spare) = (Store::new(&pattern(40 * 4096, 1)), Store::new(&[]), Store::new(&pattern(4096, 1)));
-    // What the reader's first page is made of; for the next ones others would have to be written.
+    // Enough for the reader's first page; to get more, others would have to be written.
     spare.read(0, 1).unwrap();
     other.write(0, b"slow").unwrap();
     other.slow.store(300, SeqCst);
@@ -447,8 +447,8 @@ fn truncation_beside_reading_ahead_without_memory() {
 #[test]
 fn threads_agree_with_a_model() {
     let _alone = alone();
-    // Each thread has its own stripe of every 10,000 bytes; files grow, are cut by one thread at the end, and are
-    // written back and dropped all the time.
+    // Each thread has its own stripe of every 10,000 bytes; files grow, are truncated by one thread at the end, and are
+    // constantly written back and dropped.
     let s = Store::new(&[]);
     let stop = AtomicBool::new(false);
     const STRIPE: usize = 2_500;

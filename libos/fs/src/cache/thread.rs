@@ -1,5 +1,5 @@
-//! Write-back in the background: what is old, or too much. The thread starts with the first dirty page and sleeps while
-//! there is none.
+//! Background write-back of what is old or too much. The thread starts with the first dirty page and sleeps while there
+//! is none.
 
 use super::global;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -7,32 +7,33 @@ use libos_base::sync::WaitQueue;
 use libos_base::thread::FOREVER;
 use libos_base::time;
 
-/// How often it looks (vm.dirty_writeback_centisecs), and from what age on pages are written. Linux waits 30 s
-/// (vm.dirty_expire_centisecs) for disks that are asleep; none is, here.
+/// How often it checks (vm.dirty_writeback_centisecs), and the age from which pages are written. Linux waits 30 s
+/// (vm.dirty_expire_centisecs) to spare sleeping disks; there are none here.
 const PERIOD_NS: u64 = 5 * time::NS;
 const AGE_NS: u64 = 5 * time::NS;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
-/// It sleeps and nothing was dirty.
+/// It is sleeping and nothing was dirty.
 static IDLE: AtomicBool = AtomicBool::new(false);
-/// It is to look now.
+/// It should check now.
 static NOW: AtomicBool = AtomicBool::new(false);
-/// A file system has something that its `commit` will write.
+/// A file system has changes for its `commit` to write.
 static LATER: AtomicBool = AtomicBool::new(false);
 static WAKE: WaitQueue = WaitQueue::new();
 
-/// A file system has changes that are not yet durable and not pages of files: its `commit` is called within some seconds.
+/// A file system has changes, other than file pages, that are not durable yet: its `commit` is called within a few
+/// seconds.
 pub fn commit_later() {
     if !LATER.swap(true, Relaxed) {
         wake(false);
     }
 }
 
-/// Sees to it that the thread is there and looks in time; `now`: at once.
+/// Makes sure that the thread exists and will check in time; `now`: at once.
 pub fn wake(now: bool) {
     if !STARTED.load(Relaxed) && !STARTED.swap(true, Relaxed) {
         if libos_base::thread::spawn("writeback", run).is_err() {
-            // Those who make pages dirty write them back themselves, and the next one tries again.
+            // Those who dirty pages write them back themselves, and the next one tries again.
             STARTED.store(false, Relaxed);
         }
         return;
@@ -48,12 +49,12 @@ fn run() {
             time::after(PERIOD_NS)
         } else {
             IDLE.store(true, Relaxed);
-            // Dirtied before it could see that we are idle?
+            // Was something dirtied before it could see that we are idle?
             if global::any_dirty() || LATER.load(Relaxed) { time::after(PERIOD_NS) } else { FOREVER }
         };
         let _ = WAKE.wait(deadline, false, || NOW.swap(false, Relaxed).then_some(()));
         if IDLE.swap(false, Relaxed) && deadline == FOREVER {
-            // The first page became dirty just now: nothing is old.
+            // The first page has only just become dirty: nothing is old.
             continue;
         }
         look();
@@ -68,7 +69,7 @@ fn look() {
         t.dirty > 0 && now.saturating_sub(t.dirty_since) >= AGE_NS
     };
     for file in global::dirty_files(|c| much || !c.is_orphan() && old(c)) {
-        // Errors are told by the file's error sequence.
+        // Errors are reported through the file's error sequence.
         let _ = file.cache.flush(0..u64::MAX);
     }
     if LATER.swap(false, Relaxed) {

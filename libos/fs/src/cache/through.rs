@@ -1,4 +1,4 @@
-//! Writing through: for file systems that give bytes to the storage at once.
+//! Writing through: for file systems that pass bytes to the storage at once.
 
 use super::FileCache;
 use super::tree::{Found, PAGE};
@@ -7,9 +7,9 @@ use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
 
 impl FileCache {
-    /// The storage has (or will get) `len` bytes at `pos`, which lie in `from` behind `skip` others: pages that are here get
-    /// them too, and the file reaches them. The caller holds a lock that its [`write_pages`](super::Backing::write_pages) also takes, so that
-    /// no older content of these pages is on its way.
+    /// The storage has (or will get) `len` bytes at `pos`, which are in `from` after `skip` others: cached pages get
+    /// them too, and the file extends to them. The caller holds a lock that its
+    /// [`write_pages`](super::Backing::write_pages) also takes, so that no older content of these pages is on its way.
     pub fn wrote_through(&self, pos: u64, from: &[Arc<Page>], skip: usize, len: usize) {
         let old = self.size();
         if pos > old && !old.is_multiple_of(PAGE) {
@@ -41,7 +41,7 @@ impl FileCache {
         }
     }
 
-    /// Changes the page at `index`, if it is here. One that is being read is waited for: what was read may be older.
+    /// Changes the page at `index`, if it is cached. Waits for it if it is being read: the data read may be older.
     fn patch(&self, index: u64, change: impl FnOnce(&Page)) {
         if self.wait_read(index) {
             let found = self.tree.lock().find(index);

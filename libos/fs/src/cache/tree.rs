@@ -10,59 +10,59 @@ use libos_base::Result;
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
 
-/// Pages a leaf holds: one word of bits for each state.
+/// Pages in a leaf: one word of bits for each state.
 pub const FAN: u64 = 64;
 pub const PAGE: u64 = PAGE_SIZE as u64;
 
-/// Neighbouring pages.
+/// A block of adjacent pages.
 pub struct Leaf {
     pages: [Option<Arc<Page>>; FAN as usize],
     /// Newer than the storage.
     dirty: u64,
-    /// On their way from the storage: not to be used yet.
+    /// On their way from the storage: not usable yet.
     reading: u64,
-    /// Used again since the clock came by.
+    /// Used again since the clock last passed.
     used: u64,
 }
 
-/// What there is at an index.
+/// What is at an index.
 pub enum Found {
     Page(Arc<Page>),
-    /// Somebody reads it.
+    /// Somebody is reading it.
     Reading,
     Missing,
 }
 
-/// Which pages go.
+/// Which pages to drop.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Which {
     All,
-    /// Not those that are dirty or being read.
+    /// Only those that are neither dirty nor being read.
     Clean,
     /// Clean ones that nobody else holds.
     Unused,
 }
 
-/// Pages that were taken out, to be freed without the lock.
+/// Pages that were removed, to be freed without the lock.
 pub type Gone = [Option<Arc<Page>>; FAN as usize];
 
 /// All pages of a file.
 #[derive(Default)]
 pub struct Tree {
     leaves: BTreeMap<u64, Box<Leaf>>,
-    /// Numbers of the leaves with dirty pages, ascending. A leaf spans 256 KiB, so the list is short and mostly grows at its
-    /// end: a vector costs less than a second kind of tree.
+    /// Numbers of the leaves with dirty pages, ascending. A leaf spans 256 KiB, so the list is short and mostly grows at
+    /// its end: a vector costs less than a second kind of tree.
     dirty_leaves: Vec<u64>,
     /// Length of the file.
     pub size: u64,
-    /// A write that is being copied ends here: bytes between `size` and this are its own.
+    /// The end of a write being copied: bytes between `size` and this belong to it.
     pub writing_end: u64,
     /// Pages held, and how many of them are dirty.
     pub held: usize,
     pub dirty: usize,
-    /// When the first of the dirty pages became dirty.
+    /// When the oldest dirty page became dirty.
     pub dirty_since: u64,
-    /// Leaf where the clock goes on.
+    /// The leaf where the clock continues.
     hand: u64,
 }
 
@@ -79,7 +79,7 @@ fn mask(leaf: u64, range: &Range<u64>) -> u64 {
     below(to) & !below(from)
 }
 
-/// First index behind the file's last page.
+/// First index after the file's last page.
 pub fn pages_of(size: u64) -> u64 {
     size.div_ceil(PAGE)
 }
@@ -96,7 +96,7 @@ pub fn new_leaf() -> Result<Box<Leaf>> {
 }
 
 impl Tree {
-    /// No pages of a file of this length.
+    /// An empty tree for a file of this length.
     pub fn new(size: u64) -> Self {
         Self { size, ..Self::default() }
     }
@@ -105,7 +105,7 @@ impl Tree {
         self.leaves.get(&(index / FAN)).map(|l| &**l)
     }
 
-    /// Looks a page up for use.
+    /// Looks up a page that will be used.
     pub fn find(&mut self, index: u64) -> Found {
         let Some(l) = self.leaves.get_mut(&(index / FAN)) else { return Found::Missing };
         match &l.pages[(index % FAN) as usize] {
@@ -121,19 +121,19 @@ impl Tree {
     pub fn has(&self, index: u64) -> bool {
         self.leaf(index).is_some_and(|l| l.pages[(index % FAN) as usize].is_some())
     }
-    /// Whether somebody reads this page.
+    /// Whether somebody is reading this page.
     pub fn is_reading(&self, index: u64) -> bool {
         self.leaf(index).is_some_and(|l| l.reading & bit(index) != 0)
     }
-    /// Whether `page` is what is at `index`.
+    /// Whether `page` is the one at `index`.
     pub fn is(&self, index: u64, page: &Arc<Page>) -> bool {
         self.leaf(index).and_then(|l| l.pages[(index % FAN) as usize].as_ref()).is_some_and(|p| Arc::ptr_eq(p, page))
     }
-    /// Whether the leaf for `index` is there.
+    /// Whether there is a leaf for `index`.
     pub fn has_leaf(&self, index: u64) -> bool {
         self.leaves.contains_key(&(index / FAN))
     }
-    /// Adds a leaf for `index` unless there is one; gives back what is not needed.
+    /// Adds a leaf for `index` unless there is one, in which case `leaf` is returned.
     pub fn add_leaf(&mut self, index: u64, leaf: Box<Leaf>) -> Option<Box<Leaf>> {
         if self.has_leaf(index) {
             return Some(leaf);
@@ -141,7 +141,7 @@ impl Tree {
         self.leaves.insert(index / FAN, leaf)
     }
 
-    /// Puts a page where nothing is. The leaf must be there.
+    /// Puts a page where there is none. The leaf must exist.
     pub fn put(&mut self, index: u64, page: Arc<Page>, reading: bool) -> bool {
         let Some(l) = self.leaves.get_mut(&(index / FAN)) else { return false };
         let slot = &mut l.pages[(index % FAN) as usize];
@@ -156,7 +156,7 @@ impl Tree {
         true
     }
 
-    /// A read of `page` ended: it may be used now, or it goes (and is given back).
+    /// A read of `page` ended: the page is usable now, or it is removed and returned.
     pub fn read_done(&mut self, index: u64, page: &Arc<Page>, ok: bool) -> Option<Arc<Page>> {
         if !self.is(index, page) {
             return None;
@@ -182,7 +182,7 @@ impl Tree {
         Some(p)
     }
 
-    /// Marks the page at `index` dirty if it is `page`. (Is it, was it clean.)
+    /// Marks the page at `index` dirty if it is `page`. Returns whether it is, and whether it was clean.
     pub fn mark(&mut self, index: u64, page: &Arc<Page>, now: impl FnOnce() -> u64) -> (bool, bool) {
         if !self.is(index, page) {
             return (false, false);
@@ -222,7 +222,7 @@ impl Tree {
         })
     }
 
-    /// Takes the first dirty pages in `range`, at most as many as `pages` has room for: they are clean from now on.
+    /// Takes the first dirty pages in `range`, as many as `pages` has room for: from now on they are clean.
     pub fn collect(&mut self, range: &Range<u64>, indices: &mut Vec<u64>, pages: &mut Vec<Arc<Page>>) {
         let max = pages.capacity().min(indices.capacity());
         let mut at = range.start;
@@ -243,7 +243,7 @@ impl Tree {
         }
     }
 
-    /// Takes pages of `range` into `gone`. True when there may be more.
+    /// Moves pages of `range` into `gone`. True if there may be more.
     pub fn drop_range(&mut self, range: &Range<u64>, what: Which, gone: &mut Gone) -> bool {
         let mut n = 0;
         let mut from = range.start;
@@ -276,7 +276,7 @@ impl Tree {
         false
     }
 
-    /// One step of the clock: looks at one leaf and takes clean pages there that were not used since the last time and
+    /// One step of the clock: looks at one leaf and takes its clean pages that were not used since the last time and
     /// that nobody else holds. `None`: it has gone round the file.
     pub fn clock(&mut self, gone: &mut Gone) -> Option<usize> {
         let (&n, l) = self.leaves.range_mut(self.hand..).next().or_else(|| {
@@ -300,7 +300,7 @@ impl Tree {
         Some(taken)
     }
 
-    /// Whether all pages of `range` are there.
+    /// Whether all pages of `range` are present.
     pub fn covers(&self, mut range: Range<u64>) -> bool {
         range.all(|i| self.leaf(i).is_some_and(|l| l.pages[(i % FAN) as usize].is_some() && l.reading & bit(i) == 0))
     }

@@ -13,8 +13,8 @@ use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
 
 impl FileCache {
-    /// Writes at `pos`; how much. The file grows as bytes arrive, and what it skips reads as zeros; the caller has
-    /// seen to space for it.
+    /// Writes at `pos`; returns how much. The file grows as bytes arrive, and skipped bytes read as zeros; the caller
+    /// has made sure that there is space.
     pub fn write(&self, mut pos: u64, src: &mut Source<'_>) -> Result<usize> {
         let mut may = May::<Free>::begin();
         let (_w, mut may) = self.writer.lock(&mut may);
@@ -52,7 +52,7 @@ impl FileCache {
             (t.has(index), t.size)
         };
         let behind = index >= pages_of(size);
-        // Nothing of what the storage has would stay: it need not be read.
+        // Nothing of the storage's content would remain, so it need not be read.
         let whole = off == 0 && (n == PAGE_SIZE || pos + n as u64 >= size);
         let r = if !there && (behind || whole) {
             self.write_fresh(may, pos, n, src, behind)
@@ -62,7 +62,7 @@ impl FileCache {
                     let r = src.take_page(&page, off, n);
                     if let Ok(k) = r { self.settle(may, pos, k, page).map(|()| k) } else { r }
                 }
-                // Only truncation makes a file shorter, and that waits for us.
+                // Only truncation shortens a file, and that waits for us.
                 Ok(None) => Err(Errno::EIO),
                 Err(e) => Err(e),
             }
@@ -85,7 +85,7 @@ impl FileCache {
         let k = src.take_page(&page, off, n)?;
         if k == n || behind && k > 0 {
             let end = pos + k as u64;
-            // Dirty from the moment it is seen, and the file reaches it.
+            // It is dirty, and the file reaches it, from the moment it becomes visible.
             let wants = |t: &super::Tree| !t.has(index);
             if self.put_dirty(index, &page, end, wants)? {
                 return Ok(k);
@@ -98,9 +98,9 @@ impl FileCache {
         Ok(k)
     }
 
-    /// Puts a fresh page that is dirty; the file reaches to `end` at least.
+    /// Puts a fresh dirty page and extends the file to at least `end`.
     fn put_dirty(&self, index: u64, page: &Arc<Page>, end: u64, wants: impl Fn(&super::Tree) -> bool) -> Result<bool> {
-        // Not to be used before it is dirty and the file reaches it.
+        // Not usable until it is dirty and the file reaches it.
         if !self.put_page(index, page, true, wants)? {
             return Ok(false);
         }
@@ -118,7 +118,7 @@ impl FileCache {
         Ok(true)
     }
 
-    /// Bytes were copied into `page`: it is dirty, and the file reaches them.
+    /// Bytes were copied into `page`: marks it dirty and extends the file to them.
     fn settle(&self, may: &mut level::May<'_>, pos: u64, n: usize, page: Arc<Page>) -> Result<()> {
         if n == 0 {
             return Ok(());
@@ -134,11 +134,11 @@ impl FileCache {
         if fresh {
             self.became_dirty(1);
         }
-        // Otherwise it was dropped as a clean page while bytes arrived.
+        // Otherwise it was dropped as a clean page while the bytes arrived.
         if is { Ok(()) } else { self.copy_over(may, pos, n, &page) }
     }
 
-    /// Copies bytes that were written to `from`, which is not the file's page, to the page that is.
+    /// Copies bytes that were written to `from`, which is no longer the file's page, to the one that is.
     fn copy_over(&self, may: &mut level::May<'_>, pos: u64, n: usize, from: &Page) -> Result<()> {
         let (index, off) = (pos / PAGE, (pos % PAGE) as usize);
         loop {
@@ -162,13 +162,13 @@ impl FileCache {
         }
     }
 
-    /// Makes the file reach to `to` with zeros. `writer` is held.
+    /// Extends the file to `to` with zeros. `writer` is held.
     fn extend(&self, may: &mut level::May<'_>, to: u64) -> Result<()> {
         let old = self.size();
         let sparse = self.backing.upgrade().ok_or(Errno::EIO)?.sparse();
         let tail = (old % PAGE) as usize;
         if tail != 0 {
-            // What a mapping wrote behind the old end must not show, nor what lies behind it on the storage.
+            // Neither what a mapping wrote beyond the old end nor what the storage has there may show.
             let index = old / PAGE;
             let cached = self.wait_read(index);
             if cached || !sparse {
@@ -194,14 +194,14 @@ impl FileCache {
         Ok(())
     }
 
-    /// Waits until nobody reads the page at `index`; whether there is one.
+    /// Waits until nobody is reading the page at `index`. Returns whether there is one.
     pub(super) fn wait_read(&self, index: u64) -> bool {
         let _ = self.filled.wait(FOREVER, false, || (!self.tree.lock().is_reading(index)).then_some(()));
         self.tree.lock().has(index)
     }
 
-    /// Changes the file's length: pages behind it go, and what is added reads as zeros. No page that goes is on its way
-    /// to the storage when this returns, so the space behind may be given up then. Only growing can fail.
+    /// Changes the file's length: pages beyond it are dropped, and added bytes read as zeros. When this returns, no
+    /// dropped page is on its way to the storage, so the space beyond may be given up. Only growing can fail.
     pub fn set_size(&self, len: u64) -> Result<()> {
         let mut may = May::<Free>::begin();
         let (_w, mut may) = self.writer.lock(&mut may);
@@ -241,12 +241,12 @@ impl FileCache {
             }
         }
         if what == Which::All {
-            // Whoever waited for one of them to be read.
+            // For those waiting for one of them to be read.
             self.filled.wake_all();
         }
     }
 
-    /// Drops clean pages of these bytes that nobody maps, so that the next read asks the storage.
+    /// Drops clean pages of these bytes that nobody maps, so that the next read goes to the storage.
     pub fn invalidate(&self, bytes: Range<u64>) {
         // A page on its way to the storage is clean, but the storage does not have it yet.
         let mut may = level::filling();
@@ -254,7 +254,7 @@ impl FileCache {
         self.drop_pages(&(bytes.start / PAGE..pages_of(bytes.end)), Which::Unused);
     }
 
-    /// The storage has other content now: drops all clean pages, also those that are mapped or in somebody's hand.
+    /// The storage's content has changed: drops all clean pages, including those that are mapped or in use.
     pub fn outdated(&self) {
         {
             let mut may = level::filling();

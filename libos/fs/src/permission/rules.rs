@@ -1,5 +1,6 @@
-//! The rules for a program that is not root, or not all of it (path_resolution(7), inode(7), chmod(2), chown(2), unlink(2), ...).
-//! In what order they are asked is Linux's, too (fs/namei.c, fs/attr.c): a program may see EACCES or EPERM, not both.
+//! The rules for a program that is not root, or not fully (path_resolution(7), inode(7), chmod(2), chown(2), unlink(2),
+//! ...). They are checked in Linux's order, too (fs/namei.c, fs/attr.c): it decides whether a program sees EACCES or
+//! EPERM.
 
 use super::{EXEC, READ, Rules, WRITE, Who};
 use crate::inode::{Inode, SetAttr};
@@ -47,7 +48,7 @@ fn lost(c: &Credentials, s: &Stat) -> u32 {
 }
 
 fn change(c: &Credentials, s: &Stat, a: &mut SetAttr) -> Result<()> {
-    // "Now" needs no more than writing does.
+    // Setting times to "now" requires no more than write permission.
     if a.touch && owner(c, s).is_err() {
         allowed(c, s, WRITE)?;
     }
@@ -69,7 +70,7 @@ fn change(c: &Credentials, s: &Stat, a: &mut SetAttr) -> Result<()> {
     Ok(())
 }
 
-/// As `access` sees it: with the real IDs, and with what root would have if the real user is root.
+/// As `access` sees it: with the real IDs, and with root's capabilities if the real user is root.
 fn as_real(mut c: Credentials) -> Credentials {
     (c.uid.fs, c.gid.fs) = (c.uid.real, c.gid.real);
     if c.securebits & securebit::NO_SETUID_FIXUP == 0 {
@@ -84,7 +85,7 @@ impl Rules for Enforced {
         if who == Who::Real {
             c = as_real(c);
         }
-        // Asked for every component of a path, which may be far away.
+        // Checked for every component of a path, which may be far away.
         if c.capable(cap::DAC_OVERRIDE) && inode.is_dir() {
             return Ok(());
         }
@@ -112,7 +113,7 @@ impl Rules for Enforced {
         }
         Err(Errno::EPERM)
     }
-    /// fs.protected_hardlinks of Linux, as distributions set it: no names for files that one could not write oneself.
+    /// Linux's fs.protected_hardlinks, as distributions set it: no links to files that one could not write oneself.
     fn link(&self, inode: &dyn Inode) -> Result<()> {
         let (c, s) = (cred::get(), inode.stat()?);
         let special = s.mode & SUID != 0 || s.mode & (SGID | GROUP_EXEC) == SGID | GROUP_EXEC;

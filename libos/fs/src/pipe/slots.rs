@@ -1,4 +1,4 @@
-//! What a pipe holds.
+//! The content of a pipe.
 
 use super::{DEFAULT_SIZE, PIPE_BUF};
 use alloc::boxed::Box;
@@ -14,12 +14,12 @@ pub(crate) struct Slot {
     pub(super) end: usize,
 }
 
-/// Bytes in order, in slots of a page as Linux has them: what fits when is then the same (a write of up to PIPE_BUF
-/// joins the last slot or takes a new one, so it is never split).
+/// Bytes in order, in page-sized slots as on Linux, so that the same writes fit (a write of up to PIPE_BUF joins the
+/// last slot or takes a new one, so it is never split).
 pub(super) struct Slots {
     pub(super) slots: VecDeque<Slot>,
     pub(super) max: usize,
-    /// Kept, so that small messages do not allocate.
+    /// Kept so that small messages do not allocate.
     pub(super) spare: Option<Box<[u8]>>,
 }
 
@@ -70,7 +70,7 @@ impl Slots {
         }
         Ok(total)
     }
-    /// The first step of a write: what is over whole pages joins the last slot, if it fits there.
+    /// The first step of a write: the part beyond whole pages joins the last slot, if it fits there.
     pub(super) fn join(&mut self, src: &mut Source<'_>) -> Result<usize> {
         let over = src.left() % PIPE_BUF;
         let Some(s) = self.slots.back_mut().filter(|s| over > 0 && s.end + over <= PIPE_BUF) else { return Ok(0) };
@@ -97,7 +97,7 @@ impl Slots {
 }
 
 impl Slot {
-    /// Its bytes.
+    /// Its unread bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.data[self.start..self.end]
     }

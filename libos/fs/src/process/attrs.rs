@@ -9,12 +9,12 @@ use alloc::vec::Vec;
 use libos_base::abi::{AtFlags, DirFd, InotifyMask, Stat, Timespec, mode::*};
 use libos_base::{Errno, Result};
 
-/// Attributes, and what only `statx` shows.
+/// Attributes, including those that only `statx` shows.
 pub struct StatAt {
     pub stat: Stat,
-    /// It is the root of a mount.
+    /// Whether it is the root of a mount.
     pub mount_root: bool,
-    /// When it was made.
+    /// Creation time.
     pub born: Option<Timespec>,
 }
 
@@ -43,7 +43,7 @@ impl Process {
         Ok(StatAt { stat: p.inode().stat()?, mount_root: is_mount_root(&p), born: p.inode().born() })
     }
 
-    /// Changes attributes of what `path` is.
+    /// Changes attributes of the object at `path`.
     pub fn set_attr(&self, path: &Path, attr: &SetAttr) -> Result<()> {
         path.mount.check_writable()?;
         let mut attr = *attr;
@@ -71,7 +71,7 @@ impl Process {
     pub fn chown(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
         self.set_attr(path, &new_owner(&path.inode().stat()?, uid, gid))
     }
-    /// `faccessat2`. For the superuser, reading and writing are always allowed, executing if anyone may.
+    /// `faccessat2`. For the superuser, reading and writing are always allowed, and executing if anyone may.
     pub fn access(&self, path: &Path, want: u32, who: Who) -> Result<()> {
         let s = path.inode().stat()?;
         let kind = s.mode & S_IFMT;
@@ -112,7 +112,8 @@ impl Process {
     }
 }
 
-/// What a change of owner changes. Set-ID bits go, also when nothing else changes, but for folders (chown_common() of Linux).
+/// What a change of owner changes. Set-ID bits are cleared even if nothing else changes, except on directories (Linux's
+/// chown_common()).
 pub fn new_owner(s: &Stat, uid: u32, gid: u32) -> SetAttr {
     let mut attr = SetAttr::owner(uid, gid);
     if s.mode & S_IFMT != S_IFDIR && s.mode & 0o6000 != 0 {

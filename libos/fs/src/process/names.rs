@@ -1,6 +1,6 @@
 //! Operations on names: mkdir, mknod, symlink, link, unlink, rmdir, rename.
 //!
-//! Only renames change who is above whom, and they hold the rename lock.
+//! Only renames change which directory is above which, and they hold the rename lock.
 
 use super::Process;
 use super::open::entry_name;
@@ -19,7 +19,7 @@ use libos_base::{Errno, Result};
 
 static RENAME: Mutex<()> = Mutex::new(class::RENAME, ());
 
-/// Makes `name` in the locked directory `dir`, where it does not exist.
+/// Creates `name` in the locked directory `dir`, where it does not exist.
 pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -> Result<Arc<Dentry>> {
     dir.mount.check_writable()?;
     if names.dead {
@@ -62,7 +62,7 @@ impl Process {
         }
     }
 
-    /// Makes an object of any kind. EEXIST, also for a dangling link.
+    /// Creates an object of any kind. EEXIST, even for a dangling link.
     pub fn make_node(&self, dirfd: DirFd, path: &[u8], new: New<'_>) -> Result<Arc<dyn Inode>> {
         let e = self.entry(dirfd, path, Errno::EEXIST)?;
         let mut names = e.dir.dentry.children()?;
@@ -206,7 +206,7 @@ impl Process {
     }
 }
 
-/// ENOTEMPTY unless nothing is in the (locked) directory.
+/// ENOTEMPTY unless the (locked) directory is empty.
 fn check_empty(d: &Dentry, below: &Children) -> Result<()> {
     let mut empty = below.is_empty();
     if empty && !d.inode.in_memory() {
@@ -220,7 +220,7 @@ fn check_empty(d: &Dentry, below: &Children) -> Result<()> {
 
 type Guard<'a> = MutexGuard<'a, Children>;
 
-/// Locks two directories in order; the second is `None` when they are one.
+/// Locks two directories in order; the second is `None` if they are the same.
 fn lock_two<'a>(a: &'a Arc<Dentry>, b: &'a Arc<Dentry>) -> Result<(Guard<'a>, Option<Guard<'a>>)> {
     if Arc::ptr_eq(a, b) {
         return Ok((a.children()?, None));
@@ -241,7 +241,7 @@ fn lock_two<'a>(a: &'a Arc<Dentry>, b: &'a Arc<Dentry>) -> Result<(Guard<'a>, Op
     }
 }
 
-/// `to` is `None` when both names are in `from`.
+/// `to` is `None` if both names are in `from`.
 fn rename_locked(
     old: &Entry,
     new: &Entry,
@@ -265,13 +265,13 @@ fn rename_locked(
         return Err(Errno::ENOENT);
     }
     let dir = what.inode.is_dir();
-    // A slash behind a name says that it is a directory.
+    // A trailing slash says that the name is a directory.
     if !dir && (old.slash || !exchange && new.slash)
         || exchange && new.slash && !other.as_ref().is_some_and(|o| o.inode.is_dir())
     {
         return Err(Errno::ENOTDIR);
     }
-    // A directory cannot go below itself, nor replace one that it is in.
+    // A directory cannot move below itself, nor replace one that it is in.
     if what.is_above(&new.dir.dentry) {
         return Err(Errno::EINVAL);
     }
@@ -296,7 +296,7 @@ fn rename_locked(
         None => permission::create(new.dir.inode())?,
         Some(o) => permission::remove(new.dir.inode(), &o.inode)?,
     }
-    // What moves to another directory has another `..` then.
+    // What moves to another directory gets another `..`.
     if to.is_some() {
         for moves in [Some(&what), other.as_ref().filter(|_| exchange)].into_iter().flatten() {
             if moves.inode.is_dir() {
@@ -369,7 +369,7 @@ fn rename_locked(
     Ok(())
 }
 
-/// Tells of a move, whose two halves share a number.
+/// Reports a move, whose two halves share a number.
 fn moved(from: &Entry, to: &Entry, what: &Arc<dyn Inode>) {
     static COOKIE: AtomicU32 = AtomicU32::new(1);
     let cookie = COOKIE.fetch_add(1, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use libos_base::{Errno, Result};
 const TMPFILE_BIT: u32 = OpenFlags::TMPFILE.bits() & !OpenFlags::DIRECTORY.bits();
 
 impl Process {
-    /// `openat`: the new description, without a descriptor.
+    /// `openat`: returns the new description, without a descriptor.
     pub fn open(&self, dirfd: DirFd, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
         self.open_by(dirfd, path, flags, mode, ResolveFlags::empty())
     }
@@ -31,10 +31,10 @@ impl Process {
     ) -> Result<Arc<dyn FileLike>> {
         let mut flags = flags;
         if flags.contains(OpenFlags::PATH) {
-            // All others are ignored (open(2)).
+            // All other flags are ignored (open(2)).
             flags &= OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
         } else {
-            // What Linux sets for every 64-bit program, and F_GETFL then shows.
+            // Linux sets this for every 64-bit program, and F_GETFL shows it.
             flags |= OpenFlags::LARGEFILE;
         }
         if flags.bits() & TMPFILE_BIT != 0 {
@@ -55,7 +55,7 @@ impl Process {
                 return self.open_here(&walk.at, flags, exclusive);
             };
             let (dir, slash) = (walk.at.clone(), walk.slash);
-            // Only directories are called so, and those are not made here.
+            // Only directories can have a trailing slash, and those are not created here.
             if create && slash {
                 return Err(Errno::EISDIR);
             }
@@ -100,7 +100,7 @@ impl Process {
         }
     }
 
-    /// Opens what exists.
+    /// Opens an existing object.
     fn open_here(&self, at: &Path, flags: OpenFlags, exclusive: bool) -> Result<Arc<dyn FileLike>> {
         if exclusive {
             return Err(Errno::EEXIST);
@@ -127,7 +127,7 @@ impl Process {
         }
         permission::open(inode, flags, fresh)?;
         if content && flags.contains(OpenFlags::DIRECT) && inode.cache().is_none() {
-            // As tmpfs: there is nothing below that could be reached directly.
+            // As on tmpfs: there is no storage below that could be reached directly.
             return Err(Errno::EINVAL);
         }
         if let Some(f) = inode.open(at, flags)? {
@@ -157,7 +157,7 @@ impl Process {
         Ok(OpenFile::new(Path { mount: dir.mount, dentry }, flags - OpenFlags::TMPFILE)?)
     }
 
-    /// Opens and gives it a descriptor. The descriptor is taken first: at the limit nothing is created.
+    /// Opens and assigns a descriptor. The descriptor is reserved first, so that at the limit nothing is created.
     pub fn open_fd(&self, dirfd: DirFd, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Fd> {
         self.open_fd_by(dirfd, path, flags, mode, ResolveFlags::empty())
     }
@@ -184,7 +184,7 @@ impl Process {
         Ok(OpenFile::new(Path { mount, dentry }, OpenFlags::RDWR | OpenFlags::LARGEFILE)?)
     }
 
-    /// Makes or replaces a file with this content: for what boot makes of its own.
+    /// Creates or replaces a file with this content: for files that boot itself creates.
     pub fn write_file(&self, path: &[u8], content: &[u8]) -> Result<()> {
         let flags = OpenFlags::WRONLY | OpenFlags::CREAT | OpenFlags::TRUNC;
         let f = self.open(DirFd::CWD, path, flags, 0o644)?;
@@ -192,7 +192,7 @@ impl Process {
         if n == content.len() { Ok(()) } else { Err(Errno::ENOSPC) }
     }
 
-    /// The whole content of a file, for kernel parts that read one.
+    /// The whole content of a file, for parts of the kernel that read one.
     pub fn read_file(&self, path: &[u8]) -> Result<alloc::vec::Vec<u8>> {
         let f = self.open(DirFd::CWD, path, OpenFlags::empty(), 0)?;
         let mut out = alloc::vec::Vec::new();
@@ -207,7 +207,7 @@ impl Process {
         }
     }
 
-    /// Makes a socket node at `path` and binds `socket` to it. EADDRINUSE: the name exists.
+    /// Creates a socket node at `path` and binds `socket` to it. EADDRINUSE: the name exists.
     pub fn bind_socket(&self, path: &[u8], socket: Arc<dyn core::any::Any + Send + Sync>) -> Result<()> {
         let made = self
             .make_node(DirFd::CWD, path, New { mode: S_IFSOCK | 0o777 & !self.umask(), rdev: 0, target: &[] })
@@ -215,7 +215,7 @@ impl Process {
         made.downcast::<crate::ramfs::RamInode>().ok_or(Errno::EPERM)?.set_socket(socket);
         Ok(())
     }
-    /// The socket bound to the node at `path`. ECONNREFUSED: not a socket, or nobody is bound.
+    /// The socket bound to the node at `path`. ECONNREFUSED: it is not a socket, or none is bound.
     pub fn bound_socket(&self, path: &[u8]) -> Result<Arc<dyn core::any::Any + Send + Sync>> {
         let at = self.lookup(DirFd::CWD, path, true)?;
         permission::check(at.inode(), permission::WRITE)?;

@@ -24,7 +24,7 @@ pub enum Last {
     Name(Range<usize>),
 }
 
-/// A walk under way.
+/// A walk in progress.
 pub struct Walk<'a> {
     /// Where it is.
     pub at: Path,
@@ -32,15 +32,15 @@ pub struct Walk<'a> {
     text: Cow<'a, [u8]>,
     pos: usize,
     links: u32,
-    /// The last component has a slash behind it: it must be a directory.
+    /// The last component is followed by a slash: it must be a directory.
     pub slash: bool,
     /// What it may do.
     rules: ResolveFlags,
 }
 
-/// Not a program's to say: permissions are those of the real user (`access`).
+/// Not for programs to set: use the real user's permissions (`access`).
 pub const REAL: ResolveFlags = ResolveFlags::from_bits_retain(1 << 63);
-/// What keeps a walk below the directory that it starts at.
+/// The rules that keep a walk below the directory it starts at.
 const APART: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::IN_ROOT);
 
 impl Process {
@@ -75,11 +75,11 @@ impl Process {
         let root = if apart { at.clone() } else { p.root };
         Ok(Walk { at, root, text: Cow::Borrowed(path), pos: 0, links: 0, slash: false, rules })
     }
-    /// What a path names; `follow`: also through a symbolic link at its end.
+    /// The object that a path names; `follow`: even through a symbolic link at the end.
     pub fn lookup(&self, dirfd: DirFd, path: &[u8], follow: bool) -> Result<Path> {
         self.walk(dirfd, path)?.resolve(follow)
     }
-    /// As `lookup`; an empty path means the descriptor itself when `empty` (AT_EMPTY_PATH).
+    /// Like `lookup`; if `empty`, an empty path means the descriptor itself (AT_EMPTY_PATH).
     pub fn lookup_at(&self, dirfd: DirFd, path: &[u8], follow: bool, empty: bool) -> Result<Path> {
         self.lookup_by(dirfd, path, follow, empty, ResolveFlags::empty())
     }
@@ -148,8 +148,8 @@ impl Walk<'_> {
         }
     }
 
-    /// Enters `child` of the current directory, through mounts and symbolic links. For a link the walk's text is
-    /// then the link's, with what was left behind it.
+    /// Enters `child` of the current directory, through mounts and symbolic links. For a link, the walk's text becomes
+    /// the link's, followed by the rest of the old text.
     fn step(&mut self, child: Arc<Dentry>) -> Result<()> {
         if child.inode.kind() != S_IFLNK {
             let to = Path { mount: self.at.mount.clone(), dentry: child }.into_mounted();
@@ -162,7 +162,7 @@ impl Walk<'_> {
         self.at = to;
         Ok(())
     }
-    /// EXDEV when going to `to` would leave the mount and must not.
+    /// EXDEV if going to `to` would leave the mount and the rules forbid that.
     pub fn check_mount(&self, to: &Path) -> Result<()> {
         if self.rules.contains(ResolveFlags::NO_XDEV) && !Arc::ptr_eq(&self.at.mount, &to.mount) {
             return Err(Errno::EXDEV);
@@ -203,7 +203,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Goes all the way.
+    /// Walks to the end.
     pub fn resolve(mut self, follow: bool) -> Result<Path> {
         loop {
             let Last::Name(r) = self.go_to_last()? else { return Ok(self.at) };
@@ -211,7 +211,7 @@ impl Walk<'_> {
             let must_be_dir = self.slash;
             if child.inode.kind() == S_IFLNK && (follow || must_be_dir) {
                 self.follow(&child)?;
-                // An object reached without text is the end; text goes on in the loop.
+                // An object reached without text is the end; text continues in the loop.
                 if !self.more() {
                     return if must_be_dir && !self.at.inode().is_dir() { Err(Errno::ENOTDIR) } else { Ok(self.at) };
                 }
@@ -223,7 +223,7 @@ impl Walk<'_> {
     }
 }
 
-/// A copy of a component, so that the walk can go on while it is used.
+/// A copy of a component, so that the walk can continue while it is used.
 pub fn owned(name: &[u8]) -> Result<Vec<u8>> {
     crate::util::try_vec(name)
 }

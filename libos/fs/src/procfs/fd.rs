@@ -1,4 +1,4 @@
-//! `/proc/self/fd/N`: where it leads, and opening what has no path again.
+//! `/proc/self/fd/N`: where it leads, and reopening objects that have no path.
 
 use crate::console::ConsoleFile;
 use crate::dentry::{Dentry, Path};
@@ -25,7 +25,7 @@ pub fn follow(n: Fd) -> Result<Path> {
     Ok(Path { mount, dentry })
 }
 
-/// An open description, seen as an object that can be opened.
+/// An open description, presented as an object that can be opened.
 struct Reached {
     file: Arc<dyn FileLike>,
     kind: u32,

@@ -1,4 +1,4 @@
-//! `/proc`: what programs read there (proc(5)), made when it is opened.
+//! `/proc`: what programs read there (proc(5)), generated when it is opened.
 //!
 //! The tree is a constant table ([`tree`]) with three dynamic kinds of entries: the process's number, its
 //! descriptors, its threads.
@@ -33,11 +33,11 @@ pub(crate) enum Node {
     Dir(&'static [(&'static str, Node)]),
     /// Content.
     File(fn() -> Vec<u8>),
-    /// Only the owner may read it.
+    /// Content that only the owner may read.
     Private(fn() -> Vec<u8>),
-    /// Content that tells of one thread; of the process's folder, of the main one.
+    /// Content about one thread; in the process's folder, the main one.
     Thread(fn(&ThreadInfo) -> Vec<u8>),
-    /// A number that can be written, too.
+    /// A number that can also be written.
     Setting(fn() -> u64, fn(u64) -> Result<()>),
     /// A thread's name, which can be written.
     Comm,
@@ -45,7 +45,7 @@ pub(crate) enum Node {
     Link(fn() -> Vec<u8>),
     /// A symbolic link to an object.
     Object(fn() -> Result<Path>),
-    /// `/proc` itself: also has the process's number.
+    /// `/proc` itself, which also has the process's number.
     Root,
     /// Descriptors.
     Fds,
@@ -63,7 +63,7 @@ struct ProcFs {
 pub(crate) struct ProcInode {
     node: Node,
     ino: u64,
-    /// Below a thread's folder, which.
+    /// The thread whose folder it is in.
     tid: Option<u32>,
     /// Found by number: gone when the descriptor or thread is.
     numbered: bool,
@@ -102,7 +102,7 @@ impl ProcInode {
             _ => &[],
         }
     }
-    /// Numbers that are entries here.
+    /// The numbers that are entries here.
     fn numbers(&self, from: u64) -> Option<u64> {
         match self.node {
             Node::Root => Some(u64::from(kernel_info::PID)).filter(|&p| p >= from),
@@ -118,8 +118,8 @@ impl ProcInode {
             _ => Node::Fd(Fd(n as i32)),
         }
     }
-    /// A process's files are its user's, unless it gave rights up and with them, as on Linux, who may look at it
-    /// (task_dump_owner()); the folders that everybody may enter are always.
+    /// A process's files belong to its user, or to root if giving up rights made it undumpable, as on Linux
+    /// (task_dump_owner()); folders that everybody may enter always belong to its user.
     fn owner(&self) -> (u32, u32) {
         if !self.of_process && !self.numbered {
             return (0, 0);
@@ -144,7 +144,7 @@ impl ProcInode {
     }
 }
 
-/// Entries of the table come first, then numbers: offset of number `n`.
+/// Entries of the table come first, then numbers: number `n` is at this offset plus `n`.
 const NUMBERS: u64 = 1 << 32;
 
 impl Inode for ProcInode {
@@ -184,7 +184,7 @@ impl Inode for ProcInode {
     fn set_attr(&self, _: &SetAttr) -> Result<()> {
         Err(Errno::EPERM)
     }
-    /// What is made when it is read cannot be cut, and need not be (proc_setattr() of Linux).
+    /// Content generated on reading cannot be truncated, and need not be (Linux's proc_setattr()).
     fn resize(&self, _: u64) -> Result<()> {
         Ok(())
     }

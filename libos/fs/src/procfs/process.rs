@@ -28,15 +28,15 @@ pub(super) fn maps() -> Vec<u8> {
     kernel_info::maps()
 }
 
-/// The thread of this number, or the main one, whose name is the program's unless it was changed.
+/// The thread with this number, or the main one, whose name is the program's unless it was changed.
 pub(super) fn thread(tid: Option<u32>) -> Option<ThreadInfo> {
     let pid = kernel_info::PID;
     let wanted = tid.unwrap_or(pid);
     let all = kernel_info::threads();
-    // A process has used what its threads have.
+    // A process has used what its threads have used.
     let sum = tid.is_none().then(|| all.iter().map(|t| t.cpu_ns).sum());
     let found = all.into_iter().find(|t| t.tid == wanted).or_else(|| {
-        // It has ended, and others go on; or nobody tells of threads.
+        // It has ended while others go on, or there is no information about threads.
         let exe = kernel_info::exe();
         let base = exe.rsplit(|&c| c == b'/').next().unwrap_or_default();
         let name = base[..base.len().min(15)].to_vec();
@@ -49,7 +49,7 @@ fn threads() -> u64 {
     (kernel_info::threads().len() as u64).max(1)
 }
 
-/// The fields up to `rss` and what is known of the others; the rest are 0 (proc(5)).
+/// The fields up to `rss`, and those known of the others; the rest are 0 (proc(5)).
 pub(super) fn stat(of: &ThreadInfo) -> Vec<u8> {
     let (pid, m) = (u64::from(kernel_info::PID), kernel_info::memory());
     let mut t = Text::new().n(of.tid.into()).s(" (").s(&of.name).s(") ").s([of.state]).s(" 0 ").n(pid).s(" ").n(pid);
@@ -102,7 +102,7 @@ pub(super) fn status(of: &ThreadInfo) -> Vec<u8> {
     t.s("\nCpus_allowed_list:\t").s(if cpus > 1 { "0-" } else { "" }).n(cpus as u64 - 1).s("\n").0
 }
 
-/// What Linux calls the limits, in the order of their numbers, and their units.
+/// Linux's names of the limits, in the order of their numbers, and their units.
 const ROWS: &str = "Max cpu time:seconds,Max file size:bytes,Max data size:bytes,Max stack size:bytes,Max core file size:bytes,Max resident set:bytes,\
                     Max processes:processes,Max open files:files,Max locked memory:bytes,Max address space:bytes,\
                     Max file locks:locks,Max pending signals:signals,Max msgqueue size:bytes,Max nice priority:,\

@@ -1,5 +1,5 @@
-//! An open `/proc` file: its content as it was when its beginning was read, so that several reads agree and a later
-//! read from the beginning has news, as with Linux's seq_file.
+//! An open `/proc` file: its content as of when its beginning was read, so that several reads agree and a later read
+//! from the beginning gets fresh content, as with Linux's seq_file.
 
 use super::{Node, process};
 use crate::dentry::Path;
@@ -26,7 +26,7 @@ struct Snapshot {
     description: Description,
 }
 
-/// Opens the content of `node`, for a thread if it is one's; `of_process`: it tells of the process.
+/// Opens the content of `node`, for a thread if it belongs to one; `of_process`: it is about the process.
 pub(super) fn open(
     path: &Path,
     flags: OpenFlags,
@@ -50,8 +50,8 @@ impl Snapshot {
         }
     }
 
-    /// Whether Linux makes it with seq_file: those have no positions to write at, and are sought from the beginning only. All
-    /// but `/proc/sys` and a process's memory are.
+    /// Whether Linux generates it with seq_file: those have no write positions, and are sought from the beginning only.
+    /// All are, except `/proc/sys` and a process's memory.
     fn is_sequence(&self) -> bool {
         let name = self.path.dentry.name();
         if self.of_process {
@@ -67,7 +67,7 @@ impl Snapshot {
     }
 }
 
-/// One decimal number, with white space around it. What follows it is taken and not looked at, as on Linux.
+/// One decimal number, surrounded by white space. Anything after it is accepted and ignored, as on Linux.
 fn write_setting(src: &mut Source<'_>, set: fn(u64) -> Result<()>) -> Result<usize> {
     let (mut text, all) = ([0; 24], src.left());
     let n = src.take(&mut text)?;
@@ -94,14 +94,14 @@ impl FileLike for Snapshot {
         }
         let (mut name, all) = ([0; 15], src.left());
         let n = src.take(&mut name)?;
-        // What is too long is cut, as on Linux.
+        // Names that are too long are cut, as on Linux.
         kernel_info::set_name(self.tid.unwrap_or(kernel_info::PID), &name[..n])?;
         Ok(all)
     }
     fn write_at(&self, pos: u64, src: &mut Source<'_>) -> Result<usize> {
         match self.node {
             Node::Setting(_, set) if pos == 0 => write_setting(src, set),
-            // Taken and not looked at (kernel.sysctl_writes_strict).
+            // Accepted and ignored (kernel.sysctl_writes_strict).
             Node::Setting(..) => Ok(src.left()),
             _ if self.is_sequence() => Err(Errno::ESPIPE),
             _ => Err(Errno::EINVAL),
@@ -121,19 +121,19 @@ impl FileLike for Snapshot {
             Whence::SET => 0,
             Whence::CUR => *pos as i64,
             _ if self.is_sequence() || *self.path.dentry.name() == *b"environ" => return Err(Errno::EINVAL),
-            // They say that they are empty.
+            // They claim to be empty.
             Whence::END => 0,
             _ => return Err(Errno::ENXIO),
         };
         *pos = from.checked_add(offset).and_then(|p| u64::try_from(p).ok()).ok_or(Errno::EINVAL)?;
         Ok(*pos)
     }
-    /// Linux's files of the system have a poll operation, though it tells nothing; those of a process have none, but for
+    /// Linux's system-wide files have a poll operation, though it reports nothing; a process's files have none, except
     /// its mounts.
     fn has_readiness(&self) -> bool {
         !self.of_process || *self.path.dentry.name() == *b"mounts"
     }
-    /// The same files that have the one have the other.
+    /// The files that have a poll operation also have this one.
     fn gives_splice(&self) -> bool {
         self.has_readiness()
     }

@@ -30,7 +30,7 @@ pub(super) fn cpuinfo() -> Vec<u8> {
 
 pub(super) fn filesystems() -> Vec<u8> {
     let mut t = Text::new().s("nodev\tramfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n");
-    // Linked, and so known, where one is mounted.
+    // A file system is linked, and so known, where one is mounted.
     for m in crate::mount::list() {
         let (name, nodev) = (m.fs.name(), if m.fs.name() == "vfat" { "" } else { "nodev" });
         let line = Text::new().s(nodev).s("\t").s(name).s("\n").0;
@@ -41,7 +41,7 @@ pub(super) fn filesystems() -> Vec<u8> {
     t.0
 }
 
-/// The load is not averaged; the number of threads that run now is what can be said.
+/// The load is not averaged; all that can be reported is the number of threads running now.
 pub(super) fn loadavg() -> Vec<u8> {
     let threads = kernel_info::threads();
     let running = threads.iter().filter(|t| t.state == b'R').count() as u64;
@@ -125,7 +125,7 @@ pub(super) fn hostname() -> Vec<u8> {
 pub(super) fn file_max() -> Vec<u8> {
     number(fdtable::file_max() as usize)
 }
-/// Used, free (always 0, as on Linux), and the most.
+/// Used, free (always 0, as on Linux), and the maximum.
 pub(super) fn file_nr() -> Vec<u8> {
     Text::new().n(process().fds.used() as u64).s("\t0\t").n(fdtable::file_max()).s("\n").0
 }
@@ -139,7 +139,7 @@ pub(super) fn number(n: usize) -> Vec<u8> {
     Text::new().n(n as u64).s("\n").0
 }
 
-/// A random UUID (RFC 9562, version 4), another at each reading.
+/// A random UUID (RFC 9562, version 4), a new one at each reading.
 pub(super) fn uuid() -> Vec<u8> {
     let mut b = [0; 16];
     libos_base::random::fill(&mut b);

@@ -1,7 +1,7 @@
 //! Content of a ramfs file: bytes in the image, overlaid by pages.
 //!
-//! The spin lock guards the page tree only for a lookup or an insertion; copies run without it, so a copy may fault
-//! on a mapping of the same page. Writers and truncation exclude each other by a blocking lock.
+//! The spin lock guards the page tree only for a lookup or an insertion; copies run without it, so a copy may fault on
+//! a mapping of the same page. A blocking lock keeps writers and truncation apart.
 
 use super::RamFs;
 use crate::inode::{At, Extent};
@@ -16,12 +16,12 @@ use libos_base::sync::{Mutex, SpinLock, class};
 use libos_base::{Errno, Result};
 
 const PAGE: u64 = PAGE_SIZE as u64;
-/// Longest file: what `off_t` can say, less a page so that rounding cannot overflow (MAX_LFS_FILESIZE).
+/// Longest file: the largest `off_t`, less a page so that rounding cannot overflow (MAX_LFS_FILESIZE).
 pub const MAX_SIZE: u64 = i64::MAX as u64 & !(PAGE - 1);
 
 struct Inner {
     len: u64,
-    /// The first bytes, where no page says otherwise.
+    /// The first bytes, where no page overrides them.
     base: &'static [u8],
     pages: PageTree,
 }
@@ -42,14 +42,14 @@ enum Under {
 }
 
 impl Inner {
-    /// Takes a page out that nobody else refers to, where no base would show instead.
+    /// Removes a page that nobody else refers to, unless the base would show in its place.
     fn take_unshared(&mut self, index: u64) -> Option<Arc<Page>> {
         if index * PAGE < self.base.len() as u64 {
             return None;
         }
         self.pages.take_if(index, |p| Arc::strong_count(p) == 1)
     }
-    /// Bytes of the base from `pos` on, at most `max`.
+    /// At most `max` bytes of the base from `pos` on.
     fn base_from(&self, pos: u64, max: usize) -> &'static [u8] {
         match self.base.get(pos as usize..) {
             Some(b) if pos < self.base.len() as u64 => &b[..b.len().min(max)],
@@ -70,13 +70,13 @@ impl Inner {
 }
 
 impl Data {
-    /// Empty.
+    /// Empty content.
     pub fn new(fs: Arc<RamFs>) -> Self {
         let inner = Inner { len: 0, base: &[], pages: PageTree::new() };
         let (inner, writer) = (SpinLock::new(class::RAMFS_PAGES, inner), Mutex::new(class::RAMFS_WRITER, ()));
         Self { fs, inner, writer, mappings: Mappings::new() }
     }
-    /// Replaces the content by these bytes, read where they are.
+    /// Replaces the content by these bytes, which are read in place.
     pub fn set_base(&self, base: &'static [u8]) {
         let _w = self.writer.lock();
         self.cut(0);
@@ -127,7 +127,7 @@ impl Data {
         Ok(dst.done() - start)
     }
 
-    /// Content as it lies in memory.
+    /// Content in memory.
     pub fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
         let i = self.inner.lock();
         let n = (max as u64).min(i.len.saturating_sub(pos)) as usize;
@@ -142,7 +142,7 @@ impl Data {
         }
     }
 
-    /// The page at `index`, made if there is none. Accounts for it.
+    /// The page at `index`, created if there is none. Accounts for it.
     fn page(&self, index: u64) -> Result<Arc<Page>> {
         if let Some(p) = self.inner.lock().pages.get(index) {
             return Ok(p.clone());
@@ -156,7 +156,7 @@ impl Data {
             }
         }
     }
-    /// Whether the page is new.
+    /// Returns the page, and whether it is new.
     fn insert_page(&self, index: u64) -> Result<(Arc<Page>, bool)> {
         let page = Page::new()?;
         let leaf = new_leaf()?;
@@ -171,7 +171,7 @@ impl Data {
         Ok((page, true))
     }
 
-    /// Writes; how much, and the position behind it.
+    /// Writes; returns how much, and the position after it.
     pub fn write(&self, at: At, src: &mut Source<'_>, limit: u64) -> Result<(usize, u64)> {
         let _w = self.writer.lock();
         let start = src.done();
@@ -189,7 +189,7 @@ impl Data {
         src.limit(usize::try_from(max - pos).unwrap_or(usize::MAX));
         while src.left() > 0 {
             let off = (pos % PAGE) as usize;
-            // Memory that is short is a full file system to whoever writes to it.
+            // To a writer, lack of memory is a full file system.
             let took = self.page(pos / PAGE).map_err(|e| if e == Errno::ENOMEM { Errno::ENOSPC } else { e }).and_then(
                 |page| {
                     let asked = src.left().min(PAGE_SIZE - off);
@@ -222,7 +222,7 @@ impl Data {
         self.inner.lock().len = len;
         Ok(())
     }
-    /// Drops content from `len` on: what is there afterwards reads as zeros.
+    /// Drops content from `len` on: it reads as zeros afterwards.
     fn cut(&self, len: u64) {
         {
             let mut i = self.inner.lock();
@@ -232,8 +232,8 @@ impl Data {
             i.len = len;
             i.base = i.base_from(0, len as usize);
         }
-        // There may be very many: some at a time, freed outside the spin lock. Nobody sees them behind the new end, and
-        // whoever would move it waits for us as a writer.
+        // There may be very many: a batch at a time, freed outside the spin lock. Nobody sees them beyond the new end,
+        // and anyone who would move it waits for us as a writer.
         loop {
             let Some(gone) = self.inner.lock().pages.take_from(len.div_ceil(PAGE)) else { break };
             self.fs.uncharge(gone.iter().flatten().count());
@@ -265,8 +265,8 @@ impl Data {
         }
         Ok(())
     }
-    /// Zeroes a range that lies in the file, and frees whole pages there if `free`. Those that are mapped or in use stay,
-    /// so that mappings stay coherent.
+    /// Zeroes a range within the file, and frees whole pages there if `free`. Pages that are mapped or in use stay, so
+    /// that mappings stay coherent.
     fn zero(&self, mut pos: u64, end: u64, free: bool) -> Result<()> {
         while pos < end {
             let off = (pos % PAGE) as usize;
@@ -282,7 +282,7 @@ impl Data {
             match present {
                 Ok(p) => p.zero(off, off + n as usize),
                 Err(true) => {
-                    // A hole already; on to the next leaf when this one is not there at all.
+                    // Already a hole; continue with the next leaf if this one does not exist at all.
                     let i = self.inner.lock();
                     if i.pages.next(pos / PAGE).is_none() && pos >= i.base.len() as u64 {
                         break;
@@ -295,7 +295,7 @@ impl Data {
         Ok(())
     }
 
-    /// Next data or hole from `pos`, in whole pages.
+    /// Next data or hole from `pos` on, in whole pages.
     pub fn seek_data(&self, pos: u64, data: bool) -> u64 {
         let i = self.inner.lock();
         let in_base = |p: u64| p < i.base.len() as u64;
@@ -306,7 +306,7 @@ impl Data {
                 return at;
             }
             let next = match i.pages.next(index) {
-                // On over a hole that is not the image's either.
+                // Skip a hole that the image does not fill either.
                 Some(there) if !in_base(at) && there > index => there,
                 None if !in_base(at) => break,
                 _ => index + 1,

@@ -1,8 +1,8 @@
 //! The file system in memory: `/`, `/tmp`, `/dev`, `/dev/shm`, memfd.
 //!
-//! Its directories are the dentry tree itself; here are the objects. Content is pages, or bytes of the image or
+//! Its directories are the dentry tree itself; this module has the objects. Content is pages, or bytes of the image or
 //! initrd that are read in place until written ([`data`]). A cap on pages and objects gives ENOSPC while the machine
-//! still has memory to live on.
+//! still has memory to run on.
 
 pub mod data;
 pub mod populate;
@@ -40,10 +40,10 @@ pub struct RamFs {
     next_ino: AtomicU64,
 }
 
-/// The numbers below are for file systems that have a fixed one (`/dev`).
+/// The numbers below are for file systems with a fixed one (`/dev`).
 static NEXT_DEV: AtomicU64 = AtomicU64::new(16);
 
-/// A device number for a file system without a device (major 0, as Linux).
+/// A device number for a file system without a device (major 0, as on Linux).
 pub fn anonymous_dev() -> u64 {
     NEXT_DEV.fetch_add(1, Ordering::Relaxed)
 }
@@ -56,7 +56,7 @@ impl RamFs {
     pub fn new(name: &'static str, max_bytes: usize) -> Result<Arc<RamFs>> {
         Self::with_dev(name, max_bytes, anonymous_dev())
     }
-    /// The same with a `st_dev` of the caller's choice.
+    /// The same with an `st_dev` of the caller's choice.
     pub fn with_dev(name: &'static str, max_bytes: usize, dev: u64) -> Result<Arc<RamFs>> {
         let max_pages = max_bytes / PAGE_SIZE;
         try_arc(RamFs {
@@ -70,10 +70,10 @@ impl RamFs {
             next_ino: AtomicU64::new(1),
         })
     }
-    /// A new object that no directory names yet.
+    /// A new object without a name.
     pub fn make(self: &Arc<Self>, new: New<'_>) -> Result<Arc<RamInode>> {
         let body = match new.mode & S_IFMT {
-            // Others make regular files without a target.
+            // Only the program's file is a regular file created with a target.
             S_IFREG if !new.target.is_empty() => Body::Program,
             S_IFREG => Body::File(Data::new(self.clone())),
             S_IFDIR => Body::Dir,
@@ -149,7 +149,7 @@ struct Meta {
     uid: u32,
     gid: u32,
     nlink: u64,
-    /// May get a name although it has none (O_TMPFILE).
+    /// It has no name but may get one (O_TMPFILE).
     linkable: bool,
     times: Times,
 }
@@ -161,7 +161,7 @@ enum Body {
     Dir,
     Link(Vec<u8>),
     Fifo(SpinLock<Option<Arc<Pipe>>>),
-    /// The listening or bound socket, which the socket layer knows.
+    /// The bound or listening socket, owned by the socket layer.
     Socket(SpinLock<Option<Arc<dyn Any + Send + Sync>>>),
     Device,
 }
@@ -192,7 +192,7 @@ impl RamInode {
             _ => Err(Errno::EINVAL),
         }
     }
-    /// Links up or down; times changed.
+    /// Changes the link count by `by`, and the change time.
     fn links(&self, by: i64) {
         let mut m = self.meta.lock();
         m.nlink = m.nlink.saturating_add_signed(by);
@@ -201,13 +201,13 @@ impl RamInode {
     fn modified(&self) {
         self.meta.lock().times.modified();
     }
-    /// An entry of this directory came or went.
+    /// An entry of this directory was added or removed.
     fn entry_changed(&self, subdirs: i64) {
         let mut m = self.meta.lock();
         m.nlink = m.nlink.saturating_add_signed(subdirs);
         m.times.modified();
     }
-    /// In a set-group-ID directory what is made has its group, and directories have the bit (mkdir(2), open(2)).
+    /// In a set-group-ID directory, new objects get its group, and directories also the bit (mkdir(2), open(2)).
     fn give_group(&self, child: &RamInode) {
         let (mode, gid) = {
             let m = self.meta.lock();
@@ -221,7 +221,7 @@ impl RamInode {
             }
         }
     }
-    /// Ownership and time as an archive gives them.
+    /// Sets ownership and time as recorded in an archive.
     pub fn set_meta(&self, uid: u32, gid: u32, mtime: i64) {
         let mut m = self.meta.lock();
         m.uid = uid;
@@ -234,7 +234,7 @@ impl RamInode {
             d.set_base(base);
         }
     }
-    /// The pipe behind a FIFO, made when it is first opened.
+    /// The pipe behind a FIFO, created when it is first opened.
     pub fn fifo(&self) -> Result<Arc<Pipe>> {
         let Body::Fifo(slot) = &self.body else { return Err(Errno::EINVAL) };
         let fresh = Pipe::new()?;
@@ -365,7 +365,7 @@ impl Inode for RamInode {
             _ => return Err(Errno::ENODEV),
         };
         if for_write && page.is_some() {
-            // A write fault of a shared mapping (fault_dirty_shared_page() of Linux).
+            // A write fault on a shared mapping (Linux's fault_dirty_shared_page()).
             self.modified();
         }
         Ok(page)

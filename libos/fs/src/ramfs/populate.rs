@@ -12,11 +12,11 @@ use libos_base::abi::mode::*;
 use libos_base::{Errno, Result, warn};
 use unibody_proto::cpio::{Entry, entries};
 
-/// Where boot parameters travel; not a part of the program's files.
+/// Where boot parameters travel; not part of the program's files.
 const PRIVATE: &[u8] = b".unibody";
 
-/// Puts every entry of `archive` under the root of `p`; what has the same name is replaced. Damage ends it with a
-/// warning: the program then says what it misses.
+/// Puts every entry of `archive` under the root of `p`, replacing entries of the same name. A damaged archive ends it
+/// with a warning: the program will say what it is missing.
 pub fn unpack(p: &Process, archive: &'static [u8]) -> Result<()> {
     let mut links = Links::new();
     for e in entries(archive) {
@@ -30,7 +30,7 @@ pub fn unpack(p: &Process, archive: &'static [u8]) -> Result<()> {
             Err(_) => warn!("root file system: the archive is damaged; what follows is missing"),
         }
     }
-    // Last: whatever is put into a directory changes its time.
+    // Last, since adding anything to a directory changes its time.
     for e in entries(archive).flatten().filter(|e| e.mode & S_IFMT == S_IFDIR && !is_private(e)) {
         if let Ok(at) = p.lookup(DirFd::CWD, &name_of(&e)?, true) {
             set_meta(&at, &e)?;
@@ -43,7 +43,7 @@ fn is_private(e: &Entry) -> bool {
     e.name == PRIVATE || e.name.starts_with(b".unibody/")
 }
 
-/// As a path from the root.
+/// The name as a path from the root.
 fn name_of(e: &Entry) -> Result<Vec<u8>> {
     let mut name = Vec::new();
     name.try_reserve(e.name.len() + 1)?;
@@ -52,7 +52,7 @@ fn name_of(e: &Entry) -> Result<Vec<u8>> {
     Ok(name)
 }
 
-/// Files that may have further names, in order: archives mostly have them so.
+/// Files that may have more names, in order: archives mostly keep them together.
 type Links = Vec<((u32, (u32, u32), u32), Vec<u8>)>;
 
 fn add(p: &Process, e: &Entry<'static>, links: &mut Links) -> Result<()> {

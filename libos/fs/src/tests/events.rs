@@ -69,7 +69,7 @@ fn level_edge_oneshot() {
     assert_eq!(err(e.ctl(EpollOperation::DEL, 5, &f, EpollEvent::default())), Errno::ENOENT);
     assert_eq!(err(e.ctl(EpollOperation::MOD, 5, &f, ev(IN, 0))), Errno::ENOENT);
     assert_eq!(err(e.ctl(EpollOperation(9), 5, &f, ev(IN, 0))), Errno::EINVAL);
-    // One of two ready ones goes: the other is still reported once.
+    // One of two ready ones is dropped: the other is still reported once.
     let g = eventfd();
     bump(&g);
     e.ctl(EpollOperation::ADD, 5, &f, ev(IN, 1)).unwrap();
@@ -141,7 +141,7 @@ fn a_chain_of_epolls_ends_in_whatever_order_it_is_made() {
     assert_eq!(longest(&[0, 1, 2, 3, 4, 5]), [true, true, true, true, false, true]);
     assert_eq!(longest(&[5, 4, 3, 2, 1, 0]), [true, true, true, true, false, true]);
     assert_eq!(longest(&[0, 1, 3, 4, 2]), [true, true, true, true, false]);
-    // A link that is gone counts no more.
+    // A link that is gone no longer counts.
     let c = chain();
     for n in 0..4 {
         link(&c[n], &c[n + 1], EpollOperation::ADD).unwrap();
@@ -159,7 +159,7 @@ fn the_last_close_ends_a_registration() {
     e.ctl(EpollOperation::ADD, 7, &f, ev(IN, 1)).unwrap();
     let dup = f.clone();
     drop(f);
-    // A duplicate keeps it, as on Linux.
+    // A duplicate keeps the registration, as on Linux.
     assert_eq!(now(&e), [(IN, 1)]);
     drop(dup);
     assert_eq!(now(&e), []);
@@ -185,11 +185,11 @@ fn batches_and_fairness() {
         e.ctl(EpollOperation::ADD, i as i32, f, ev(IN, i as u64)).unwrap();
         bump(f);
     }
-    // More than one batch: each once.
+    // More than one batch: each is reported once.
     let mut all: Vec<u64> = wait(&e, 1000, 0).iter().map(|x| x.1).collect();
     all.sort_unstable();
     assert_eq!(all, (0..100).collect::<Vec<_>>());
-    // Level-triggered ones go to the back of the queue, so a small buffer sees all in turn.
+    // Level-triggered ones go to the back of the queue, so that a small buffer sees all of them in turn.
     let mut seen: Vec<u64> = (0..10).flat_map(|_| wait(&e, 10, 0)).map(|x| x.1).collect();
     seen.sort_unstable();
     assert_eq!(seen, (0..100).collect::<Vec<_>>());

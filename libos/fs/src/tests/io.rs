@@ -119,7 +119,7 @@ fn punched_pages_are_free_unless_mapped() {
     let mapped = f.map_page(3, true).unwrap().unwrap();
     let inode = path_of(&*f).unwrap().inode();
     inode.allocate(FallocateMode::from_bits_retain(3), 100, 6 * PAGE_SIZE as u64).unwrap();
-    // Of pages 0 to 6 the first and the last were punched in part.
+    // Of pages 0 to 6, the first and the last were only partly punched.
     assert_eq!(free_pages(&fs), free - 4);
     let mut b = [1; 8];
     mapped.read(0, &mut b);
@@ -241,7 +241,7 @@ fn attributes() {
     assert_eq!(p.access(&at, 7, Who::Fs), Ok(()));
     p.chmod(&at, 0o4600).unwrap();
     assert_eq!(err(p.access(&at, 1, Who::Fs)), Errno::EACCES);
-    // Root keeps set-id bits when it writes, and loses them to chown.
+    // Root keeps set-ID bits when it writes, and loses them on chown.
     write(&open(&p, "/f", RW).unwrap(), b"y").unwrap();
     assert_eq!(stat(&p, "/f").unwrap().mode, 0o104600);
     p.chown(&at, u32::MAX, u32::MAX).unwrap();

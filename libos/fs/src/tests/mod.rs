@@ -1,4 +1,4 @@
-//! Host tests of the whole crate, a process at a time.
+//! Host tests of the whole crate, one process at a time.
 
 mod archive;
 mod events;
@@ -19,7 +19,7 @@ use libos_base::io::{Sink, Source};
 use libos_base::{Errno, Result};
 use std::sync::Arc;
 
-/// A process whose root has what every root has.
+/// A process with a standard root.
 fn process() -> Process {
     Process::with_root(root::build().unwrap())
 }
@@ -39,7 +39,7 @@ fn free_pages(fs: &RamFs) -> u64 {
 const RD: OpenFlags = OpenFlags::empty();
 const RW: OpenFlags = OpenFlags::RDWR;
 
-/// A rename as all are.
+/// The flags of an ordinary rename.
 const NONE: RenameFlags = RenameFlags::empty();
 
 fn create() -> OpenFlags {
@@ -90,7 +90,7 @@ fn write(f: &Arc<dyn FileLike>, b: &[u8]) -> Result<usize> {
 fn err<T>(r: Result<T>) -> Errno {
     r.err().expect("an error")
 }
-/// Names in a directory, as `getdents64` gives them with a buffer of `room` bytes.
+/// Names in a directory, as `getdents64` returns them with a buffer of `room` bytes.
 fn list(p: &Process, path: &str, room: usize) -> Vec<String> {
     let f = open(p, path, RD).unwrap();
     let dir = f.downcast::<crate::openfile::OpenFile>().unwrap();

@@ -126,7 +126,7 @@ fn directory_offsets_are_stable() {
     assert_eq!(err(dir.read_dir(10)), Errno::EINVAL);
     let first = names_of(&dir.read_dir(1000).unwrap());
     let seen = first.len() - 2;
-    // What was listed goes, others come: the rest is still listed exactly once.
+    // Listed names are removed, others are added: the rest is still listed exactly once.
     for i in 0..seen + 50 {
         unlink(&p, &format!("/d/{i}")).unwrap();
     }

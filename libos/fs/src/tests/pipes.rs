@@ -45,10 +45,10 @@ fn small_writes_are_atomic() {
         assert_eq!(n, 3000);
         total += n;
     }
-    // One to a slot, as on Linux.
+    // One write per slot, as on Linux.
     assert_eq!(total, 16 * 3000);
     assert!(!w.poll(None).contains(Events::OUT));
-    // What is over a page joins the last slot; the page itself finds none.
+    // The part beyond a page joins the last slot; the page itself finds no room.
     assert_eq!(write(&w, &[2; PIPE_BUF + 1]).unwrap(), 1);
     assert_eq!(write(&w, &[2; 1095]).unwrap(), 1095);
     assert_eq!(err(write(&w, &[2; 1])), Errno::EAGAIN);
@@ -142,7 +142,7 @@ fn record_locks_and_the_close_rule() {
     let posix = |start, end| Lock { owner: Owner::Process, exclusive: true, start, end };
     let ofd = |f: &OpenFile, start, end| Lock { owner: locks::description(f), exclusive: true, start, end };
     locks::set_record(fa, posix(0, 10), false).unwrap();
-    // The process's own locks are one owner's, through whatever descriptor.
+    // The process's own locks belong to one owner, through whatever descriptor.
     locks::set_record(fb, posix(5, 20), false).unwrap();
     assert_eq!(err(locks::set_record(fb, ofd(fb, 0, 5), false)), Errno::EAGAIN);
     assert_eq!(locks::blocker(fb, &ofd(fb, 15, 16)).unwrap(), Some(posix(0, 20)));

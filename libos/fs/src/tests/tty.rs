@@ -1,5 +1,5 @@
-//! The line discipline against Linux's own: the same bytes through a pseudo terminal of this machine and through ours,
-//! with the same settings, must give the same echo, the same reads and the same output.
+//! Compares the line discipline with Linux's own: the same bytes through a pseudo terminal of the host and through
+//! ours, with the same settings, must give the same echo, the same reads and the same output.
 
 use super::{read, write};
 use crate::console::Stream;
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use unibody_proto::terminal::Terminal;
 
-/// A terminal in the test's hands.
+/// A terminal controlled by the test.
 struct Host {
     typed: Mutex<VecDeque<u8>>,
     shown: Mutex<Vec<u8>>,
@@ -69,7 +69,7 @@ fn ours(settings: &Termios) -> (Arc<Host>, Arc<Tty>, Arc<dyn FileLike>) {
 const END: &[u8] = b"#END#";
 const OUT: &[u8] = b"#OUT#";
 
-/// What reads gave, and what the terminal showed.
+/// What the reads returned, and what the terminal showed.
 type Seen = (Vec<Vec<u8>>, Vec<u8>);
 
 /// Without canonical mode the sizes of reads depend on timing.
@@ -118,7 +118,7 @@ fn through_linux(settings: &Termios, input: &[u8], output: &[u8]) -> Option<Seen
     loop {
         let n = slave.read(&mut buf).unwrap();
         reads.push(buf[..n].to_vec());
-        // INLCR makes a CR of the last byte, in which case lines never end: such settings are not canonical here.
+        // INLCR turns the last byte into a CR, in which case lines never end: such settings are not canonical here.
         if reads.concat().windows(END.len() + 1).any(|w| w.starts_with(END) && matches!(w[END.len()], b'\n' | b'\r')) {
             break;
         }
@@ -133,7 +133,7 @@ fn through_linux(settings: &Termios, input: &[u8], output: &[u8]) -> Option<Seen
     Some((joined(settings, reads), shown))
 }
 
-/// Numbers that look random, the same each time.
+/// Numbers that look random, but are always the same.
 struct Random(u64);
 
 impl Random {
@@ -182,7 +182,7 @@ fn as_linux_does() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for round in 0..3000 {
         let mut t = termios::NEW;
-        // Signals and flow control throw output away, which depends on timing.
+        // Signals and flow control discard output, which depends on timing.
         t.lflag &= !LocalModes::ISIG.bits();
         t.iflag &= !InputModes::IXON.bits();
         if round % 3 != 0 {
@@ -236,7 +236,7 @@ fn as_linux_does() {
         };
         let (mut input, output) = (pick(pieces, 30), pick(written, 6));
         if !t.output(OutputModes::OPOST) {
-            // N_TTY's own mark in its buffer of echoes: there it counts as a column, of all bytes.
+            // N_TTY's own marker in its echo buffer: there it counts as a column, whatever the byte.
             input.retain(|&b| b != 0xff);
         }
         let Some(expected) = through_linux(&t, &input, &output) else { panic!("the pseudo terminal broke") };
@@ -271,7 +271,7 @@ fn signals_throw_away_what_was_typed() {
         assert!(String::from_utf8(host.shown.lock().unwrap().clone()).unwrap().ends_with(shown));
         assert_eq!(read(&file, 10), Err(Errno::EAGAIN));
     }
-    // Taken literally it is a byte like others.
+    // Taken literally it is an ordinary byte.
     typed(&host, &tty, b"\x16\x03\n");
     assert_eq!(read(&file, 10).unwrap(), b"\x03\n");
 }
@@ -304,7 +304,7 @@ fn a_slow_terminal_gets_everything() {
 #[test]
 fn long_lines_and_type_ahead() {
     let (host, tty, file) = ours(&termios::NEW);
-    // A line that is too long keeps its begin and its end.
+    // A line that is too long keeps its beginning and its end.
     typed(&host, &tty, &[b'x'; 6000]);
     typed(&host, &tty, b"\n");
     let line = read(&file, 8192).unwrap();

@@ -58,15 +58,15 @@ fn symbolic_links() {
     assert_eq!(p.readlink(DirFd::CWD, b"/rel").unwrap(), b"d");
     assert_eq!(err(p.readlink(DirFd::CWD, b"/d")), Errno::EINVAL);
     assert_eq!(stat(&p, "/rel").unwrap().size, 1);
-    // A slash behind a link follows it; behind a link to a file it is an error.
+    // A slash after a link follows it; after a link to a file it is an error.
     assert_eq!(p.stat(DirFd::CWD, b"/rel/", AtFlags::SYMLINK_NOFOLLOW).unwrap().stat.mode & 0o170000, S_IFDIR);
     assert_eq!(err(stat(&p, "/d/abs/")), Errno::ENOTDIR);
     assert_eq!(err(open(&p, "/d/abs", OpenFlags::NOFOLLOW)), Errno::ELOOP);
     assert_eq!(err(open(&p, "/dangling", create() | OpenFlags::EXCL)), Errno::EEXIST);
-    // O_CREAT through a dangling link makes its target.
+    // O_CREAT through a dangling link creates its target.
     write(&open(&p, "/dangling", create()).unwrap(), b"made").unwrap();
     assert_eq!(get(&p, "/nowhere").unwrap(), "made");
-    // Forty links are too many, thirty-nine and the file are not.
+    // Forty links are too many; thirty-nine and the file are not.
     put(&p, "/l0", "end");
     for i in 1..=41 {
         symlink(&p, &format!("/l{}", i - 1), &format!("/l{i}"));
@@ -92,7 +92,7 @@ fn open_flags() {
     p.set_umask(0o027);
     open(&p, "/m", create()).unwrap();
     assert_eq!(stat(&p, "/m").unwrap().mode, 0o100640);
-    // Access mode is the descriptor's.
+    // The access mode belongs to the descriptor.
     let fd = p.open_fd(DirFd::CWD, b"/f", OpenFlags::WRONLY, 0).unwrap();
     assert_eq!(err(p.fds.readable(fd)), Errno::EBADF);
     p.fds.writable(fd).unwrap();

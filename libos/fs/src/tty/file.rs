@@ -19,7 +19,7 @@ use libos_base::{Errno, Result, time};
 /// See the module.
 pub struct TtyFile {
     pub(super) tty: Arc<Tty>,
-    /// How it was opened; none for the standard streams.
+    /// The path it was opened by; none for the standard streams.
     path: Option<Path>,
     description: Description,
 }
@@ -32,7 +32,7 @@ impl TtyFile {
         try_arc(Self { tty, path, description: Description::new(flags) })
     }
 
-    /// What is there now: `None` when a read has to wait for `least` bytes or a line.
+    /// What is there now; `None` if a read has to wait for `least` bytes or a line.
     fn take(&self, least: usize, buf: &mut [u8]) -> Option<Result<usize>> {
         let mut s = self.tty.state.lock();
         let settings = s.settings;
@@ -44,7 +44,7 @@ impl TtyFile {
         None
     }
 
-    /// Without canonical mode: MIN bytes, or a time (termios(3)).
+    /// Non-canonical mode: MIN bytes, or a time (termios(3)).
     fn read_raw(&self, min: usize, tenths: u64, buf: &mut [u8]) -> Result<usize> {
         let readable = &self.tty.readable;
         let wait = |deadline, least, buf: &mut [u8]| {
@@ -56,7 +56,7 @@ impl TtyFile {
             (0, t) => wait(time::after(t * TENTH), 1, buf).or_else(none_in_time),
             (_, 0) => wait(FOREVER, least, buf),
             (_, t) => {
-                // The clock starts with the first byte, and again with each.
+                // The clock starts with the first byte, and restarts with each one.
                 let mut n = wait(FOREVER, 1, buf)?;
                 while n < least {
                     match wait(time::after(t * TENTH), 1, &mut buf[n..]) {
@@ -97,7 +97,7 @@ impl FileLike for TtyFile {
         } else {
             self.read_raw(settings.cc[cc::MIN].into(), settings.cc[cc::TIME].into(), &mut buf)?
         };
-        // There is room again: what waits in the stream can be taken.
+        // There is room again: bytes waiting in the stream can be taken.
         self.tty.look();
         dst.put(&buf[..n])
     }

@@ -33,7 +33,7 @@ pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: IoctlArgument) -> Result<usiz
             let speeds = if other { (new.ispeed, new.ospeed) } else { (new.base.speed(), new.base.speed()) };
             tty.change(new.base, speeds, cmd - TCSETS2)?;
         }
-        // A break has no meaning here; draining has.
+        // A break has no meaning here; draining does.
         TCSBRK | TCSBRKP => tty.with_output(false, |_| ())?,
         TCXONC => match number {
             0 => tty.set_stopped(true),
@@ -96,7 +96,7 @@ pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: IoctlArgument) -> Result<usiz
         // N_TTY is the only discipline.
         TIOCSETD if user::read::<i32>(arg.to())? == 0 => {}
         TIOCSETD => return Err(Errno::EINVAL),
-        // struct termios has no place for more: /dev/console.
+        // struct termios has no room for more. The device is /dev/console.
         TIOCGDEV => user::write(arg.to(), &(makedev(5, 1) as u32))?,
         _ => return Err(Errno::ENOTTY),
     }
@@ -104,7 +104,7 @@ pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: IoctlArgument) -> Result<usiz
 }
 
 impl Tty {
-    /// New settings; `how`: at once (0), after output was handed over (1), and without what was typed (2).
+    /// Applies new settings; `how`: at once (0), after output was handed over (1), or also discarding typed input (2).
     fn change(&self, new: Termios, speeds: (u32, u32), how: u32) -> Result<()> {
         if how > 0 {
             self.with_output(false, |_| ())?;
@@ -122,7 +122,7 @@ impl Tty {
         s.settings = new;
         s.speeds = speeds;
         drop(s);
-        // Without lines, what was typed can be read now.
+        // Without lines, what was typed is readable now.
         if old.local(LocalModes::ICANON) != new.local(LocalModes::ICANON) || old.iflag != new.iflag {
             self.look();
         }

@@ -1,4 +1,4 @@
-//! The input side of the line discipline, byte by byte as Linux's N_TTY does it: editing, echo, signals, lines.
+//! The input side of the line discipline, byte by byte as Linux's N_TTY works: editing, echo, signals, lines.
 
 use super::output::{Output, continues};
 use alloc::collections::VecDeque;
@@ -6,7 +6,7 @@ use libos_base::Result;
 use libos_base::abi::signal::{SIGINT, SIGQUIT, SIGTSTP};
 use libos_base::abi::{InputModes, LocalModes, Termios, cc};
 
-/// What may be typed ahead (N_TTY_BUF_SIZE).
+/// How much may be typed ahead (N_TTY_BUF_SIZE).
 pub const SIZE: usize = 4096;
 
 /// The last byte of a line.
@@ -14,15 +14,15 @@ const END: u16 = 0x100;
 /// Stands for EOF: ends a line without being part of it.
 const END_OF_FILE: u16 = 0x200;
 
-/// What a received byte asks for beyond the line itself.
+/// What a received byte requires beyond the line itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     None,
-    /// This signal for the program; typed input and waiting output were thrown away unless NOFLSH.
+    /// This signal for the program; typed input and pending output were discarded unless NOFLSH.
     Signal(i32),
     /// Output stops.
     Stop,
-    /// Output goes on.
+    /// Output continues.
     Start,
 }
 
@@ -45,13 +45,13 @@ enum Kill {
     Line,
 }
 
-/// Letters, digits and `_`; letters of Latin-1 are among them, as in Linux's table of characters.
+/// Letters, digits and `_`, including the letters of Latin-1, as in Linux's character table.
 fn in_words(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0xc0 && byte != 0xd7 && byte != 0xf7
 }
 
 impl Line {
-    /// With its memory: later nothing is allocated.
+    /// Allocates all its memory: nothing is allocated later.
     pub fn new() -> Result<Self> {
         let mut line = Self::default();
         line.typed.try_reserve_exact(SIZE)?;
@@ -63,24 +63,24 @@ impl Line {
         if t.local(LocalModes::ICANON) && self.finished == 0 { SIZE } else { SIZE - 1 - self.typed.len().min(SIZE - 1) }
     }
 
-    /// Bytes that reads would give (FIONREAD).
+    /// Bytes that reads would return (FIONREAD).
     pub fn available(&self, t: &Termios) -> usize {
         let n = if t.local(LocalModes::ICANON) { self.finished } else { self.typed.len() };
         self.typed.iter().take(n).filter(|&&e| e & END_OF_FILE == 0).count()
     }
 
-    /// Whether a read has something: a line, or with `least` bytes without canonical mode.
+    /// Whether a read has something: a line, or `least` bytes in non-canonical mode.
     pub fn readable(&self, t: &Termios, least: usize) -> bool {
         if t.local(LocalModes::ICANON) { self.finished > 0 } else { self.typed.len() >= least.max(1) }
     }
 
-    /// Moves bytes of one line, or whatever there is without canonical mode.
+    /// Moves out bytes of one line, or whatever there is in non-canonical mode.
     pub fn take(&mut self, t: &Termios, buf: &mut [u8]) -> usize {
         let canonical = t.local(LocalModes::ICANON);
         let mut n = 0;
         while let Some(&e) = self.typed.front() {
             let over = e & END_OF_FILE != 0;
-            // An end of file right behind the last byte that fits goes with it.
+            // An end of file right after the last byte that fits is consumed with it.
             if canonical && self.finished == 0 || n == buf.len() && !(canonical && over) {
                 break;
             }
@@ -97,13 +97,13 @@ impl Line {
         n
     }
 
-    /// Throws away what was typed (TCIFLUSH).
+    /// Discards typed input (TCIFLUSH).
     pub fn flush(&mut self) {
         self.typed.clear();
         (self.finished, self.erasing, self.literal) = (0, false, false);
     }
 
-    /// Settings change: what was typed without lines becomes one when lines begin to matter.
+    /// Settings change: what was typed without lines becomes a line when lines begin to matter.
     pub fn change(&mut self, old: &Termios, new: &Termios) {
         if old.local(LocalModes::ICANON) == new.local(LocalModes::ICANON) {
             return;
@@ -118,7 +118,7 @@ impl Line {
         }
     }
 
-    /// A byte from the terminal.
+    /// Processes a byte from the terminal.
     pub fn receive(&mut self, t: &Termios, out: &mut Output, byte: u8) -> Effect {
         let mut byte = if t.input(InputModes::ISTRIP) { byte & 0x7f } else { byte };
         if t.input(InputModes::IUCLC) && t.local(LocalModes::IEXTEN) {
@@ -167,7 +167,7 @@ impl Line {
         Effect::Signal(signal)
     }
 
-    /// Canonical mode's own characters. Whether this was one.
+    /// Handles canonical mode's own characters. Returns whether this was one.
     fn edit(&mut self, t: &Termios, out: &mut Output, byte: u8) -> bool {
         let (echo, extended) = (t.local(LocalModes::ECHO), t.local(LocalModes::IEXTEN));
         if t.is(cc::ERASE, byte) {
@@ -210,7 +210,7 @@ impl Line {
         true
     }
 
-    /// `plain`: a newline that a carriage return became is not echoed as `^J`.
+    /// `plain`: a newline made from a carriage return is not echoed as `^J`.
     fn ordinary(&mut self, t: &Termios, out: &mut Output, byte: u8, plain: bool) {
         if t.local(LocalModes::ECHO) {
             self.finish_erasing(t, out);
@@ -223,7 +223,7 @@ impl Line {
                 out.echo(t, byte);
             }
         }
-        // PARMRK makes \377 unmistakable.
+        // PARMRK makes \377 unambiguous.
         if byte == 0xff && t.input(InputModes::PARMRK) {
             self.put(t, byte.into());
         }
@@ -275,7 +275,7 @@ impl Line {
         }
         let mut in_word = false;
         while self.editable() {
-            // A character of several bytes goes as a whole.
+            // A character of several bytes is erased as a whole.
             let mut at = self.typed.len() - 1;
             while continues(t, self.typed[at] as u8) && at > self.finished {
                 at -= 1;
@@ -304,7 +304,7 @@ impl Line {
         }
     }
 
-    /// Shows that the character from `at` on goes away.
+    /// Shows that the character starting at `at` is erased.
     fn show_erased(&mut self, t: &Termios, out: &mut Output, what: Kill, at: usize) {
         let byte = self.typed[at] as u8;
         if t.local(LocalModes::ECHOPRT) {

@@ -1,8 +1,8 @@
-//! The terminal's line discipline: POSIX's general terminal interface, as Linux's N_TTY behaves.
+//! The terminal's line discipline: POSIX's general terminal interface, behaving like Linux's N_TTY.
 //!
 //! Parts: settings ([`termios`]), input ([`line`]), output ([`output`]), the open description ([`file`]) and its
 //! controls ([`ioctl`]). The console's thread calls [`Tty::look`] when bytes arrive: editing, echo and signals happen
-//! then, whether or not somebody reads.
+//! then, whether or not anybody reads.
 
 pub(crate) mod file;
 mod ioctl;
@@ -96,10 +96,10 @@ impl Tty {
         try_arc(Self { state: Mutex::new(class::TERMINAL, state), stream, readable: Pollee::new(), signal })
     }
 
-    /// Takes what arrived, and hands over what waited for room. Whether nothing waits any more.
+    /// Takes what arrived, and hands over what was waiting for room. Returns whether nothing is waiting any more.
     pub fn look(&self) -> bool {
         let mut s = self.state.lock();
-        // Standard signals: that one came twice does not matter.
+        // Standard signals: whether one came twice does not matter.
         let mut signals = 0u32;
         while !s.over {
             let mut buf = [0; 64];
@@ -127,7 +127,7 @@ impl Tty {
         done
     }
 
-    /// Hands waiting output over to the stream, as much as it takes.
+    /// Hands pending output to the stream, as much as it takes.
     fn flush(&self, s: &mut State) {
         if s.stopped {
             return;
@@ -142,7 +142,7 @@ impl Tty {
         }
     }
 
-    /// Waits until output is handed over and nobody writes, then does something. With `claim` the writing is ours.
+    /// Waits until output is handed over and nobody is writing, then runs `act` under the lock.
     fn with_output<T>(&self, nonblock: bool, mut act: impl FnMut(&mut State) -> T) -> Result<T> {
         block_on(self.stream.pollee(), nonblock, FOREVER, Errno::EAGAIN, || {
             let mut s = self.state.lock();
@@ -168,7 +168,7 @@ impl Tty {
 
     fn write_claimed(&self, src: &mut Source<'_>, nonblock: bool) -> Result<()> {
         while src.left() > 0 {
-            // A tab may become eight blanks: what one piece becomes is bounded.
+            // A tab may become eight blanks, so the size of a piece is bounded.
             let mut piece = [0; 512];
             let n = src.take(&mut piece)?;
             let mut s = self.state.lock();
@@ -190,7 +190,7 @@ impl Tty {
         Ok(())
     }
 
-    /// Lets output go on or stops it.
+    /// Stops output or lets it continue.
     fn set_stopped(&self, stopped: bool) {
         let mut s = self.state.lock();
         s.stopped = stopped;
@@ -201,7 +201,7 @@ impl Tty {
 }
 
 impl State {
-    /// A byte from the terminal; the signal that it means.
+    /// Processes a byte from the terminal; returns the signal that it means.
     fn receive(&mut self, byte: u8) -> Option<i32> {
         match self.line.receive(&self.settings, &mut self.out, byte) {
             Effect::None => {}

@@ -1,17 +1,17 @@
-//! Output processing (OPOST), echo, and what the stream has not taken yet.
+//! Output processing (OPOST), echo, and output that the stream has not taken yet.
 
 use alloc::collections::VecDeque;
 use libos_base::abi::{InputModes, LocalModes, OutputModes, Termios};
 
-/// Echo is thrown away when this much waits already: the terminal does not take it.
+/// Echo is discarded when this much is already pending: the terminal is not taking it.
 const ECHO_LIMIT: usize = 4096;
 
-/// A byte after the first of a UTF-8 character.
+/// Whether this byte continues a UTF-8 character.
 pub fn continues(t: &Termios, byte: u8) -> bool {
     t.input(InputModes::IUTF8) && byte & 0xc0 == 0x80
 }
 
-/// Bytes on their way to the terminal, and where its cursor is.
+/// Bytes on their way to the terminal, and the position of its cursor.
 #[derive(Default)]
 pub struct Output {
     pub pending: VecDeque<u8>,
@@ -21,14 +21,14 @@ pub struct Output {
 }
 
 impl Output {
-    /// Adds a byte as it is. Without memory it is lost: nobody could be told.
+    /// Adds a byte unchanged. Without memory it is lost: there is nobody to report it to.
     fn raw(&mut self, byte: u8) {
         if self.pending.try_reserve(1).is_ok() {
             self.pending.push_back(byte);
         }
     }
 
-    /// A byte that the program writes.
+    /// Adds a byte written by the program.
     pub fn put(&mut self, t: &Termios, byte: u8) {
         if !t.output(OutputModes::OPOST) {
             return self.raw(byte);
@@ -82,19 +82,19 @@ impl Output {
         self.pending.len() < ECHO_LIMIT
     }
 
-    /// A line is being typed from here on.
+    /// The line being typed begins here.
     pub fn begin_line(&mut self) {
         self.line_column = self.column;
     }
 
-    /// Echoes a byte as it is, but for output processing.
+    /// Echoes a byte as it is, apart from output processing.
     pub fn echo_plain(&mut self, t: &Termios, byte: u8) {
         if self.room() {
             self.put(t, byte);
         }
     }
 
-    /// Echoes a typed byte: control characters as `^X`.
+    /// Echoes a typed byte, with control characters as `^X`.
     pub fn echo(&mut self, t: &Termios, byte: u8) {
         if !self.room() {
             return;
@@ -108,7 +108,7 @@ impl Output {
         }
     }
 
-    /// The caret that waits for the character after LNEXT.
+    /// Shows the caret for the character to come after LNEXT.
     pub fn echo_next(&mut self, t: &Termios) {
         self.each(t, b"^\x08");
     }
@@ -119,12 +119,12 @@ impl Output {
         }
     }
 
-    /// Removes the character before the cursor.
+    /// Erases the character before the cursor.
     pub fn rub_out(&mut self, t: &Termios) {
         self.each(t, b"\x08 \x08");
     }
 
-    /// Goes back over a tab. `before`: columns between it and the tab before it, or, unless `after_tab`, the begin of
+    /// Goes back over a tab. `before`: columns between it and the previous tab or, unless `after_tab`, the beginning of
     /// the line.
     pub fn rub_out_tab(&mut self, before: usize, after_tab: bool) {
         let at = if after_tab { before } else { before + self.line_column };

@@ -1,8 +1,8 @@
-//! What a new terminal has, and what of a program's wishes takes effect: what Linux gives a pseudo terminal.
+//! The settings of a new terminal, and which requested settings take effect: as for a Linux pseudo terminal.
 
 use libos_base::abi::{ControlModes, InputModes, LocalModes, OutputModes, Termios};
 
-/// A new terminal's.
+/// The initial settings.
 pub const NEW: Termios = Termios {
     iflag: InputModes::ICRNL.union(InputModes::IXON).bits(),
     oflag: OutputModes::OPOST.union(OutputModes::ONLCR).bits(),
@@ -20,7 +20,7 @@ pub const NEW: Termios = Termios {
     cc: [3, 0x1c, 0x7f, 0x15, 4, 0, 1, 0, 0x11, 0x13, 0x1a, 0, 0x12, 0x0f, 0x17, 0x16, 0, 0, 0],
 };
 
-/// There are no bits on a wire.
+/// There are no bits on a wire, so the character format is fixed.
 pub fn accepted(wanted: Termios) -> Termios {
     let always = ControlModes::CS8 | ControlModes::CREAD;
     let cflag = wanted.cflag & !(ControlModes::CS8 | ControlModes::PARENB).bits() | always.bits();
