@@ -1,8 +1,8 @@
-//! The connections: by number, by tuple, and when each is to be looked at again.
+//! The connections: by number, by tuple, and by when each must be looked at again.
 //!
-//! All that is kept of one connection and of nothing else lies in one shard, which the hash of its tuple names. There is
-//! one shard so far, under the stack's lock; with more, each can have a lock and a processor of its own. What the
-//! connections have in common (memory, ports, listening sockets, neighbors) is not in here.
+//! Everything that belongs to a single connection is in one shard, chosen by the hash of its tuple. There is one shard
+//! so far, under the stack's lock; with more, each can have a lock and a processor of its own. What connections share
+//! (memory, ports, listening sockets, neighbors) is not in here.
 
 use super::Stack;
 use super::conn::{Conn, Owner};
@@ -13,24 +13,24 @@ use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use libos_base::{Errno, Result};
 
-/// How many shards there are. A connection's number has its shard in the lowest bits.
+/// Number of shards. The lowest bits of a connection's number are its shard.
 pub const SHARDS: usize = 1 << SHARD_BITS;
-/// The host has several, so that tests notice whatever counts on there being one.
+/// Host builds have several, so that tests notice code that relies on there being one.
 const SHARD_BITS: u32 = if cfg!(unibody_kernel) { 0 } else { 2 };
 
 /// See the module.
 pub struct Connections {
-    /// Which shard a tuple is in.
+    /// The hash that chooses a tuple's shard.
     spread: Keyed,
     shards: [Shard; SHARDS],
 }
 
-/// A part of them that knows nothing of the others.
+/// A part of the connections that knows nothing of the others.
 struct Shard {
     conns: Slab<Conn>,
     by_tuple: Map<Tuple, u32>,
     timers: Timers,
-    /// Those to poll. Each is on it once, and has its room from the beginning.
+    /// Connections to poll. Each is listed once, and its slot is reserved from the beginning.
     dirty: Vec<u32>,
     time_wait: TimeWait,
 }
@@ -47,7 +47,7 @@ impl Shard {
     }
 }
 
-/// The shard of the connection with this number, its place there, and the number again.
+/// The shard of the connection with this number, its place there, and back to the number.
 fn shard_of(id: u32) -> usize {
     lowest_bits(id.into())
 }
@@ -62,7 +62,6 @@ fn lowest_bits(n: u64) -> usize {
 }
 
 impl Connections {
-    /// None.
     pub fn new() -> Self {
         Self { spread: Keyed::new(), shards: core::array::from_fn(|_| Shard::new()) }
     }
@@ -72,32 +71,31 @@ impl Connections {
         if SHARDS == 1 { 0 } else { lowest_bits(self.spread.hash_one(t)) }
     }
 
-    /// The connection of a tuple. Never inlined: hashing is long, and several ask.
+    /// The connection of a tuple. Never inlined: hashing is long, and there are several callers.
     #[inline(never)]
     pub fn find(&self, t: &Tuple) -> Option<u32> {
         self.shards[self.shard_for(t)].by_tuple.get(t).copied()
     }
-    /// A connection.
+    /// The connection with this number.
     pub fn get(&self, id: u32) -> Option<&Conn> {
         self.shards[shard_of(id)].conns.get(place(id))
     }
-    /// A connection.
     pub fn get_mut(&mut self, id: u32) -> Option<&mut Conn> {
         self.shards[shard_of(id)].conns.get_mut(place(id))
     }
-    /// All of them.
+    /// All connections.
     pub fn all(&self) -> impl Iterator<Item = &Conn> {
         (0..self.end()).filter_map(|id| self.get(id))
     }
-    /// How many.
+    /// Number of connections.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|s| s.conns.len()).sum()
     }
-    /// How many of them have their tuple still.
+    /// Number of connections that still have their tuple.
     pub fn named(&self) -> usize {
         self.shards.iter().map(|s| s.by_tuple.len()).sum()
     }
-    /// All numbers are below this.
+    /// Every number is below this.
     pub fn end(&self) -> u32 {
         self.shards.iter().map(|s| number(0, s.conns.end())).max().unwrap_or(0)
     }
@@ -107,11 +105,11 @@ impl Connections {
         let shard = &mut self.shards[self.shard_for(t)];
         shard.by_tuple.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
         let n = shard.conns.len() + 1;
-        // Beside what is dirty now: a connection that ends in mid-batch leaves its entry behind.
+        // In addition to what is dirty now: a connection that ends in mid-batch leaves its entry behind.
         shard.dirty.try_reserve(n + 8).map_err(|_| Errno::ENOBUFS)
     }
 
-    /// Adds one, for which there is room.
+    /// Adds a connection, for which room was reserved.
     fn insert(&mut self, c: Conn) -> Result<u32> {
         let tuple = c.tuple;
         let at = self.shard_for(&tuple);
@@ -123,14 +121,14 @@ impl Connections {
         Ok(id)
     }
 
-    /// Takes one out.
+    /// Removes a connection.
     fn remove(&mut self, id: u32) -> Option<Conn> {
         let shard = &mut self.shards[shard_of(id)];
         shard.timers.clear(place(id));
         shard.conns.remove(place(id))
     }
 
-    /// Its tuple is free for another.
+    /// Frees its tuple for another connection.
     fn forget_tuple(&mut self, id: u32, t: &Tuple) {
         if self.find(t) == Some(id) {
             self.shards[shard_of(id)].by_tuple.remove(t);
@@ -147,17 +145,17 @@ impl Connections {
             dirty.push(id);
         }
     }
-    /// Whether one is to be polled.
+    /// Whether any connection needs polling.
     pub fn any_dirty(&self) -> bool {
         self.shards.iter().any(|s| !s.dirty.is_empty())
     }
-    /// The list of those to poll in one shard, which grows while they are polled.
+    /// The connections to poll in one shard; the list grows while they are polled.
     pub fn dirty(&mut self, shard: usize) -> &mut Vec<u32> {
         &mut self.shards[shard].dirty
     }
 
-    /// A connection is to be polled at this time, at the latest. A later time than before is noticed when the earlier one
-    /// has come: most timers never fire.
+    /// Polls a connection at this time at the latest. A later time than before is only noticed when the earlier one
+    /// comes: most timers never fire.
     pub fn wake_at(&mut self, id: u32, at: u64, now: u64) {
         let (timers, place) = (&mut self.shards[shard_of(id)].timers, place(id));
         if at == u64::MAX {
@@ -166,16 +164,16 @@ impl Connections {
             timers.set(place, at);
         }
     }
-    /// When the first is to be polled or the first tuple to be forgotten.
+    /// When the first connection is due or the first tuple expires.
     pub fn next_deadline(&self) -> u64 {
         self.shards.iter().fold(u64::MAX, |at, s| {
             let timer = s.timers.first().map_or(u64::MAX, |t| t.0);
-            // Only tidying: no hurry.
+            // Only tidying, so no hurry.
             let tidy = s.time_wait.next().map_or(u64::MAX, |t| t.saturating_add(5 * libos_base::time::NS));
             at.min(timer).min(tidy)
         })
     }
-    /// Touches those whose time has come, and forgets tuples.
+    /// Touches the connections whose time has come, and forgets tuples.
     pub fn run_timers(&mut self, now: u64) {
         for at in 0..SHARDS {
             while let Some((_, place)) = self.shards[at].timers.first().filter(|t| t.0 <= now) {
@@ -186,11 +184,11 @@ impl Connections {
         }
     }
 
-    /// Where tuples like this one are in TIME-WAIT.
+    /// The TIME-WAIT table for tuples like this one.
     pub fn time_wait(&mut self, t: &Tuple) -> &mut TimeWait {
         &mut self.shards[self.shard_for(t)].time_wait
     }
-    /// Whether a tuple is a connection's, or in TIME-WAIT.
+    /// Whether a tuple belongs to a connection or is in TIME-WAIT.
     pub fn taken(&self, t: &Tuple) -> bool {
         self.find(t).is_some() || self.shards[self.shard_for(t)].time_wait.contains(t)
     }
@@ -198,7 +196,7 @@ impl Connections {
     pub fn port_waits(&self, port: u16) -> bool {
         self.shards.iter().any(|s| s.time_wait.uses(port))
     }
-    /// How many tuples are in TIME-WAIT.
+    /// Number of tuples in TIME-WAIT.
     pub fn waiting(&self) -> usize {
         self.shards.iter().map(|s| s.time_wait.len()).sum()
     }
@@ -215,7 +213,7 @@ impl Stack {
         counted.inspect_err(|_| self.memory.release(charged))
     }
 
-    /// Takes the tuple out of the table; into TIME-WAIT if told so.
+    /// Removes the tuple from the table, and moves it to TIME-WAIT if `time_wait`.
     pub fn detach(&mut self, id: u32, time_wait: bool) {
         let now = self.now;
         let Some(c) = self.connections.get_mut(id) else { return };
@@ -230,7 +228,7 @@ impl Stack {
         self.ports.disconnected(t.lport);
     }
 
-    /// Forgets a connection and takes its buffers back.
+    /// Removes a connection and takes its buffers back.
     pub fn remove_conn(&mut self, id: u32) {
         self.detach(id, false);
         self.leave_half(id, Owner::Orphan);

@@ -1,4 +1,4 @@
-//! Addresses: DHCP, static ones, IPv6 link-local and advertised ones, name servers.
+//! Addresses: DHCP, static, IPv6 link-local and advertised ones; and name servers.
 
 use super::interface::Interface;
 use super::{Stack, instant};
@@ -17,19 +17,19 @@ use smoltcp::wire::{IpAddress, IpCidr, Ipv4Cidr, Ipv6Address, Ipv6Cidr};
 /// State of the configuration.
 pub struct Control {
     /// Router solicitation and advertised addresses have an interface of their own: on the one that carries
-    /// connections their timers would be every connection's.
+    /// connections, their timers would be every connection's.
     slaac: Option<Box<iface::Interface>>,
     pub dhcp: Option<SocketHandle>,
     /// Something arrived that may have changed it.
     pub changed: bool,
     pub next_at: u64,
-    /// Name servers given at boot: they win over DHCP's.
+    /// Name servers were given at boot: they take precedence over DHCP's.
     fixed_dns: bool,
     /// Domains for short names, given at boot.
     search: String,
     /// The new `/etc/resolv.conf`, not yet written.
     pub resolv: Option<String>,
-    /// Addresses changed: tell the kernel.
+    /// Addresses changed: report that to the kernel.
     pub news: bool,
     /// IPv4 is configured, or will not be.
     pub ready: bool,
@@ -106,7 +106,7 @@ impl Stack {
         eth.smoltcp.update_ip_addrs(|a| {
             a.retain(|c| matches!(c, IpCidr::Ipv6(_)));
             if let Some(addr) = addr {
-                // First: it is the one that most packets look for.
+                // First, since most packets look for this one.
                 let _ = a.insert(0, IpCidr::Ipv4(addr));
             }
         });
@@ -153,7 +153,7 @@ impl Stack {
             own.poll_maintenance(now);
             own.poll_egress(now, &mut slot, &mut eth.empty);
             self.control.news |= copy_advertised(own, &mut eth.smoltcp);
-            // What smoltcp asks for in the past is a state in which it waits for an advertisement.
+            // A time in the past only means that smoltcp is waiting for an advertisement.
             let at = own.poll_at(now, &eth.empty).filter(|&t| t > now);
             again = again.into_iter().chain(at).min();
         }
@@ -185,14 +185,14 @@ impl Stack {
                 libos_base::warn!("net: the DHCP lease has ended");
                 self.set_ip4(None, None);
             }
-            // The first event of a fresh client says that nothing is configured: no news.
+            // A new client's first event says that nothing is configured, which is no news.
             Some(None) | None => {}
         }
         self.udp_neighbors_changed();
     }
 }
 
-/// Takes advertised addresses and the default route over from the soliciting interface. Whether anything changed.
+/// Copies advertised addresses and the default route from the soliciting interface. Returns whether anything changed.
 fn copy_advertised(from: &iface::Interface, to: &mut iface::Interface) -> bool {
     let advertised = |c: &IpCidr| matches!(c, IpCidr::Ipv6(c) if c.address().segments()[0] & 0xffc0 != 0xfe80);
     let same = from.ip_addrs().iter().filter(|c| advertised(c)).eq(to.ip_addrs().iter().filter(|c| advertised(c)));
@@ -217,7 +217,7 @@ fn copy_advertised(from: &iface::Interface, to: &mut iface::Interface) -> bool {
 }
 
 impl Stack {
-    /// A router advertisement.
+    /// Processes a router advertisement.
     pub fn advertisement(&mut self, raw: &[u8]) {
         let now = instant(self.now);
         if let (Some(own), Some(eth)) = (&mut self.control.slaac, &mut self.interfaces.eth) {

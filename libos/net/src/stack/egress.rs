@@ -12,22 +12,21 @@ use smoltcp::socket::tcp::State;
 
 /// Frames taken from the card before connections are polled: one batch, one round of wake-ups.
 const BATCH: usize = 128;
-/// Loopback found no memory for a frame: when it looks again.
+/// After finding no memory for a loopback frame: when to look again.
 const STARVED: u64 = NS / 100;
 
-/// How sending stands.
+/// State of sending.
 #[derive(Default)]
 pub struct Egress {
     /// An interface had no room: frames are waiting.
     pub full: bool,
-    /// Loopback frames wait for memory.
+    /// Loopback frames are waiting for memory.
     lo_starved: bool,
 }
 
 impl Stack {
     /// Does everything that can be done now: frames in (if `receive`), timers, frames out, one notification to the
-    /// card. Returns
-    /// when it must be called again ([`u64::MAX`]: when something arrives; at or before `now`: at once).
+    /// card. Returns when it must be called again ([`u64::MAX`]: when something arrives; at or before `now`: at once).
     pub fn pump(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>, receive: bool) -> u64 {
         let mut more = false;
         if receive && let Some(d) = dev.as_deref_mut() {
@@ -39,7 +38,8 @@ impl Stack {
         }
         self.run_timers(dev.as_deref_mut());
         self.send(dev.as_deref_mut());
-        // Loopback: what was sent arrives, is answered, arrives. Bounded, so that the lock is let go at times.
+        // On loopback, what was sent arrives, is answered, and the answer arrives. Bounded, so that the lock is
+        // released now and then.
         let mut n = 0;
         while let Some((frame, meta)) = self.interfaces.lo.queue.pop() {
             self.ingress(InterfaceId::Lo, &frame, meta.csum_start != 0);
@@ -63,7 +63,7 @@ impl Stack {
         if self.egress.lo_starved { at.min(self.now + STARVED) } else { at }
     }
 
-    /// Whether a call left something for [`pump`](Self::pump).
+    /// Whether a call left work for [`pump`](Self::pump).
     pub fn has_work(&self) -> bool {
         self.connections.any_dirty()
             || self.datagrams.dirty() > 0
@@ -80,7 +80,8 @@ impl Stack {
     pub fn send(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
         self.egress.full = false;
         self.drain_replies(dev.as_deref_mut());
-        // Whoever waits for room stays on the list. A full card must not hold loopback up, nor the other way round.
+        // Connections waiting for room stay on the list. A full card must not hold up loopback, nor the other way
+        // round.
         let (mut card, mut lo) = (self.egress.full, false);
         for shard in 0..SHARDS {
             let (mut i, mut kept) = (0, 0);
@@ -110,7 +111,7 @@ impl Stack {
         self.drain_replies(dev);
     }
 
-    /// Replies that smoltcp made during ingress.
+    /// Sends the replies that smoltcp made during ingress.
     fn drain_replies(&mut self, dev: Option<&mut (dyn NetDevice + 'static)>) {
         let (Some(d), Some(eth)) = (dev, &mut self.interfaces.eth) else { return };
         while !eth.queue.is_empty() && d.tx_ready() {
@@ -126,13 +127,13 @@ impl Stack {
         self.egress.full |= !eth.queue.is_empty();
     }
 
-    /// Sends what a connection has to send, and draws the consequences of its new state. Whether it found no room.
+    /// Sends what a connection has to send, and acts on its new state. Returns whether it found no room.
     pub fn poll_conn(&mut self, id: u32, dev: Option<&mut (dyn NetDevice + 'static)>) -> bool {
         let now = self.now;
         let Some(c) = self.connections.get_mut(id) else { return false };
         let state = c.progress(now);
         if c.detached && state == State::TimeWait {
-            // The tuple waits, in a table of its own. smoltcp's timer would throw away what was not read within 10 s.
+            // The tuple waits in a table of its own. smoltcp's timer would discard data not read within 10 s.
             self.connections.wake_at(id, u64::MAX, now);
             return false;
         }
@@ -210,7 +211,7 @@ impl Stack {
         let Some(c) = self.connections.get_mut(id) else { return };
         let state = c.tcp().state();
         if c.fin_waits(state) {
-            // The ACK of the peer's FIN is being delayed, or the card has no room: TIME-WAIT begins when it is out.
+            // The ACK of the peer's FIN is delayed, or the card has no room: TIME-WAIT begins once it is out.
             if next != u64::MAX {
                 self.connections.wake_at(id, next, now);
             }
@@ -220,7 +221,7 @@ impl Stack {
         let owner = c.owner;
         match (change, owner) {
             (Change::Over, Owner::Half(_) | Owner::Orphan) => {
-                // An RST of ours has been sent by now, or there is none to send.
+                // Our RST has been sent by now, or there is none to send.
                 self.remove_conn(id);
                 return;
             }
@@ -244,7 +245,7 @@ impl Stack {
         }
     }
 
-    /// Deadlines that have passed.
+    /// Handles deadlines that have passed.
     fn run_timers(&mut self, dev: Option<&mut (dyn NetDevice + 'static)>) {
         self.connections.run_timers(self.now);
         self.run_neighbors();

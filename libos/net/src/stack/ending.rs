@@ -7,8 +7,9 @@ use libos_base::Errno;
 use smoltcp::socket::tcp::State;
 
 impl Stack {
-    /// Ends a connection over data that nobody can read. Whether the segment is nobody's from here on, and to be answered
-    /// as such: that reset has just the number that the peer expects. Otherwise the connection says it itself.
+    /// Ends a connection because of data that nobody can read. Returns true if the segment now belongs to no connection
+    /// and must be answered as such: that reset has exactly the number that the peer expects. Otherwise the connection
+    /// sends the reset itself.
     pub fn refuse_data(&mut self, id: u32) -> bool {
         match self.connections.get_mut(id) {
             Some(c) if c.owner != Owner::Orphan => {
@@ -33,7 +34,7 @@ impl Stack {
             self.remove_conn(id);
             return;
         }
-        // Unread data means that the peer's words are lost: it must hear that (RFC 2525 section 2.17).
+        // Unread data means that the peer's words are lost, and it must learn that (RFC 2525 section 2.17).
         if linger == Some(0) || c.tcp().recv_queue() > 0 {
             c.abort(None);
         } else {
@@ -42,7 +43,7 @@ impl Stack {
         self.connections.touch(id);
     }
 
-    /// What the end of a process does: closes every socket. Datagrams that wait for the card stay there.
+    /// At the end of a process: closes every socket. Datagrams waiting for the card stay there.
     pub fn close_all(&mut self) {
         for sid in 0..self.sockets.end() {
             if self.sockets.get(sid).is_some_and(|s| !matches!(s.kind, Kind::Udp(_))) {
@@ -51,12 +52,13 @@ impl Stack {
         }
     }
 
-    /// What peers beyond the card have not got, or not acknowledged, in bytes; a FIN, a reset and a datagram count as one.
+    /// Bytes that peers beyond the card have not received or not acknowledged; a FIN, a reset and a datagram count as
+    /// one.
     pub fn undelivered(&self) -> usize {
         self.connections.all().map(Conn::undelivered).sum::<usize>() + self.datagrams.dirty()
     }
 
-    /// Resets what is not delivered: better than silence, which a peer may believe in for hours.
+    /// Resets connections with undelivered data: better than silence, which a peer may wait out for hours.
     pub fn abort_all(&mut self) {
         for id in 0..self.connections.end() {
             let Some(c) = self.connections.get_mut(id).filter(|c| c.undelivered() > 0) else { continue };

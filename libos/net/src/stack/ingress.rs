@@ -1,4 +1,4 @@
-//! Frames in: find the connection, let smoltcp process the frame for it alone.
+//! Frames in: finds the connection, and has smoltcp process the frame for it alone.
 
 use super::conn::Fate;
 use super::interface::{Interface, InterfaceId};
@@ -12,7 +12,7 @@ use smoltcp::socket::tcp::State;
 use smoltcp::wire::{EthernetFrame, IpAddress};
 
 impl Stack {
-    /// One frame from the card, or one packet from the loopback wire. `ok`: its transport checksum is known good.
+    /// One frame from the card, or one packet from the loopback wire. `ok`: its transport checksum is known to be good.
     pub fn ingress(&mut self, ifc: InterfaceId, raw: &[u8], ok: bool) {
         self.stats.rx += 1;
         self.stats.rx_bytes += raw.len() as u64;
@@ -34,7 +34,7 @@ impl Stack {
         }
     }
 
-    /// A parsed packet; `raw` is what smoltcp gets.
+    /// Handles a parsed packet; `raw` is what smoltcp gets.
     pub fn packet(&mut self, ifc: InterfaceId, raw: &[u8], p: Parsed<'_>) {
         if ifc == InterfaceId::Eth && !p.ip.is_empty() && (self.martian(p.ip) || self.unanswered(p.ip, &p.kind)) {
             self.stats.bad += 1;
@@ -60,11 +60,12 @@ impl Stack {
         }
     }
 
-    /// Whether a segment from `remote` to `local` is for us and of this world ([`martian`](Self::martian) has passed it).
+    /// Whether a segment from `remote` to `local` is for us and could be genuine ([`martian`](Self::martian) has passed
+    /// it).
     fn plausible(&self, ifc: InterfaceId, raw: &[u8], local: &IpAddress, remote: &IpAddress) -> bool {
         match (ifc, &self.interfaces.eth) {
             (InterfaceId::Lo, _) => self.interfaces.is_local(local) && remote.is_unicast() && local.is_unicast(),
-            // TCP to a broadcast Ethernet address, or from one without an address, is an attack or an accident.
+            // TCP to a broadcast Ethernet address, or from a non-unicast one, is an attack or an accident.
             (InterfaceId::Eth, Some(eth)) => raw[0] & 1 == 0 && eth.has(local) && remote.is_unicast(),
             (InterfaceId::Eth, None) => false,
         }
@@ -95,7 +96,7 @@ impl Stack {
             Verdict::NotMine | Verdict::Reopen => {}
             Verdict::Ignore => return,
             Verdict::Ack(seq, ack) => {
-                // Nothing will come; but some peers take a closed window for a reason to ask again at once.
+                // Nothing will come; but some peers take a closed window as a reason to ask again at once.
                 self.answer(ifc, raw, &t.tuple, Segment::ack(seq, ack, 8192));
                 return;
             }
@@ -106,7 +107,7 @@ impl Stack {
         self.answer(ifc, raw, &t.tuple, Segment::reset(t));
     }
 
-    /// A segment that smoltcp shall process for a connection.
+    /// Has smoltcp process a segment for a connection.
     pub fn feed(&mut self, id: u32, raw: &[u8], t: &Tcp) {
         let now = self.now;
         let Some(c) = self.connections.get_mut(id) else { return };
@@ -126,14 +127,14 @@ impl Stack {
         c.note(&report);
         let state = c.took(t, before, queued);
         if matches!(state, State::Closed | State::Listen) {
-            // Over, and with nothing to send: its tuple is free for a SYN that came with the same batch of frames.
+            // It is over with nothing left to send, so its tuple is free for a SYN in the same batch of frames.
             self.poll_conn(id, None);
         } else {
             self.connections.touch(id);
         }
     }
 
-    /// ICMP and everything else that no connection takes.
+    /// Passes on ICMP and everything else that no connection takes.
     pub fn hand_to_control(&mut self, ifc: InterfaceId, raw: &[u8]) {
         let now = instant(self.now);
         if let Some(Interface { smoltcp, link, control, queue, .. }) = self.interfaces.get_mut(ifc) {
@@ -162,7 +163,7 @@ impl Stack {
         }
     }
 
-    /// An ICMP error about something we sent (RFC 5927: only believed when it quotes what is really in flight).
+    /// An ICMP error about something we sent (RFC 5927: believed only if it quotes what is really in flight).
     fn icmp_error(&mut self, v6: bool, kind: u8, code: u8, about: &[u8]) {
         let error = match (v6, kind, code) {
             (false, 3, 0) | (true, 1, 0) => Errno::ENETUNREACH,
@@ -176,7 +177,7 @@ impl Stack {
             6 => {
                 let Some(id) = self.connections.find(&tuple) else { return };
                 let Some(c) = self.connections.get_mut(id) else { return };
-                // Established connections outlive soft errors; a connection attempt fails at once, as on Linux.
+                // Established connections survive soft errors; a connection attempt fails at once, as on Linux.
                 if c.tcp().state() == State::SynSent && seq == c.send.isn() {
                     c.abort(Some(error));
                     self.connections.touch(id);

@@ -1,4 +1,4 @@
-//! The network interfaces: loopback, and the card's. Their addresses, and which of them leads where.
+//! The network interfaces: loopback and the card's, their addresses, and which of them leads where.
 
 use crate::device::NetDevice;
 use crate::phy::{FrameQueue, Link, Nowhere, OneSlot, Report};
@@ -18,20 +18,20 @@ pub enum InterfaceId {
 }
 
 impl InterfaceId {
-    /// What programs call it (`if_nametoindex`).
+    /// The index by which programs know it (`if_nametoindex`).
     pub fn index(self) -> u32 {
         self as u32 + 1
     }
 }
 
-/// MTU of the loopback interface: large, but several segments fit a window.
+/// MTU of the loopback interface: large, but several segments still fit a window.
 pub const LO_MTU: usize = 16436;
 
-/// All of them.
+/// All interfaces.
 pub struct Interfaces {
     pub lo: Interface,
     pub eth: Option<Interface>,
-    /// The card's cable is in.
+    /// Whether the card's cable is plugged in.
     pub cable: bool,
 }
 
@@ -44,7 +44,7 @@ impl Interfaces {
             let _ = a.push(IpCidr::new(IpAddress::v4(127, 0, 0, 1), 8));
             let _ = a.push(IpCidr::new(IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 1), 128));
         });
-        // All of 127/8 and our own addresses arrive here; the front decides what does.
+        // All of 127/8 and our own addresses arrive here; the front decides which of it does.
         lo.smoltcp.set_any_ip(true);
         Self { lo, eth: None, cable: true }
     }
@@ -57,7 +57,7 @@ impl Interfaces {
         self.cable = dev.link_up();
     }
 
-    /// One of them.
+    /// The interface with this ID, if it exists.
     pub fn get_mut(&mut self, id: InterfaceId) -> Option<&mut Interface> {
         match id {
             InterfaceId::Lo => Some(&mut self.lo),
@@ -65,7 +65,7 @@ impl Interfaces {
         }
     }
 
-    /// The one that programs know by this number; ENODEV.
+    /// The interface with this index; ENODEV.
     pub fn by_index(&self, index: u32) -> Result<InterfaceId> {
         match index {
             1 => Ok(InterfaceId::Lo),
@@ -74,7 +74,7 @@ impl Interfaces {
         }
     }
 
-    /// MTU of one of them.
+    /// MTU of an interface.
     pub fn mtu(&self, id: InterfaceId) -> usize {
         match (id, &self.eth) {
             (InterfaceId::Eth, Some(e)) => e.link.mtu,
@@ -92,7 +92,7 @@ impl Interfaces {
         self.eth.as_ref().is_some_and(|e| e.is_subnet_broadcast(a))
     }
 
-    /// Interface and source address towards a destination. ENETUNREACH.
+    /// Interface and source address for a destination. ENETUNREACH.
     pub fn route(&self, to: &IpAddress) -> Result<(InterfaceId, IpAddress)> {
         if is_loopback(to) {
             let from = match to {
@@ -114,7 +114,7 @@ impl Interfaces {
         Ok((InterfaceId::Eth, from))
     }
 
-    /// The neighbor that a packet to `to` goes to.
+    /// The neighbor to which packets for `to` are sent.
     pub fn next_hop(&self, to: &IpAddress) -> Option<IpAddress> {
         self.eth.as_ref()?.next_hop(to)
     }
@@ -125,20 +125,20 @@ impl Interfaces {
     }
 }
 
-/// One smoltcp interface and what goes with it.
+/// One smoltcp interface and what belongs to it.
 pub struct Interface {
     pub smoltcp: Box<iface::Interface>,
     pub link: Link,
-    /// DHCP; ICMP and ARP are answered with it at hand.
+    /// The socket for DHCP; ICMP and ARP are answered with this set.
     pub control: SocketSet<'static>,
     /// No sockets: for what smoltcp does without any.
     pub empty: SocketSet<'static>,
-    /// Loopback: the wire. Ethernet: replies made while the card hands us a frame.
+    /// Loopback: the wire. Ethernet: replies made while the card is passing us a frame.
     pub queue: FrameQueue,
 }
 
 impl Interface {
-    /// Without addresses.
+    /// An interface without addresses.
     pub fn new(link: Link, addr: HardwareAddress, slaac: bool, now: Instant) -> Self {
         let mut config = Config::new(addr);
         config.random_seed = random::u64();
@@ -158,7 +158,6 @@ impl Interface {
         self.smoltcp.has_ip_addr(*a)
     }
 
-    /// Its Ethernet address.
     pub fn mac(&self) -> Option<[u8; 6]> {
         match self.smoltcp.hardware_addr() {
             HardwareAddress::Ethernet(mac) => Some(mac.0),
@@ -166,17 +165,17 @@ impl Interface {
         }
     }
 
-    /// Whether an address is on the link, beyond no router.
+    /// Whether an address is on the link, not behind a router.
     pub fn on_link(&self, a: &IpAddress) -> bool {
         self.smoltcp.ip_addrs().iter().any(|c| c.contains_addr(a))
     }
 
-    /// The neighbor that a packet to `to` goes to.
+    /// The neighbor to which packets for `to` are sent.
     pub fn next_hop(&self, to: &IpAddress) -> Option<IpAddress> {
         if self.on_link(to) { Some(*to) } else { self.router(to) }
     }
 
-    /// The default router for addresses like this one.
+    /// The default router for addresses of this version.
     pub fn router(&self, like: &IpAddress) -> Option<IpAddress> {
         let routes = self.smoltcp.routes();
         let route = match like {
@@ -196,8 +195,8 @@ impl Interface {
     }
 }
 
-/// smoltcp's part in the heap, alone in its vector: the one box that can be refused. ENOMEM. Never inlined: it takes
-/// kilobytes, which kernel stacks do not have to spare more than once.
+/// smoltcp's interface on the heap, alone in a vector: a box whose allocation can fail. ENOMEM. Never inlined: it takes
+/// kilobytes, which kernel stacks can spare only once.
 #[inline(never)]
 pub fn in_heap(config: Config, dev: &mut OneSlot<'_>, now: Instant) -> Result<Vec<iface::Interface>> {
     let mut room = Vec::new();

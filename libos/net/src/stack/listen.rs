@@ -23,11 +23,11 @@ const HANDSHAKE: u64 = 63 * NS;
 pub struct Listener {
     /// Accept queue limit.
     pub backlog: usize,
-    /// Complete connections.
+    /// Complete connections, waiting to be accepted.
     pub queue: VecDeque<u32>,
-    /// How many connections are in the handshake.
+    /// Number of connections in the handshake.
     pub half_len: usize,
-    /// Since when that is as many as may be. 0: it is not.
+    /// Since when there have been as many as allowed. 0: there are fewer.
     full_since: u64,
 }
 
@@ -49,9 +49,9 @@ pub fn limit(backlog: i32) -> usize {
 }
 
 impl Stack {
-    /// A segment that matches no connection. True when a listening socket has dealt with it; false: nobody's. As in
-    /// LISTEN on Linux (tcp_rcv_state_process) a SYN alone opens, an ACK is refused unless it brings a cookie back, and
-    /// the rest is ignored: FIN, null and Christmas tree scans learn nothing.
+    /// Handles a segment that matches no connection. Returns true if a listening socket dealt with it. As in Linux's
+    /// LISTEN (tcp_rcv_state_process), only a pure SYN opens, an ACK is refused unless it brings a cookie back, and the
+    /// rest is ignored: FIN, null and Christmas tree scans learn nothing.
     pub fn listener_in(&mut self, ifc: InterfaceId, raw: &[u8], ip: &[u8], t: &Tcp) -> bool {
         let suits = |b: &super::ports::Bound| b.listening && self.on_device(b.sock, ifc);
         let Some(sid) = self.ports.best(&t.tuple, suits) else { return false };
@@ -67,15 +67,15 @@ impl Stack {
     fn syn_in(&mut self, sid: u32, ifc: InterfaceId, raw: &[u8], ip: &[u8], t: &Tcp) {
         let now = self.now;
         let Some(Kind::Listen(l)) = self.sockets.get_mut(sid).map(|s| &mut s.kind) else { return };
-        // Handshakes have buffers already: those of all listening sockets together leave room for connections.
+        // Handshakes already have buffers: those of all listening sockets together must leave room for connections.
         let full = l.half_len >= l.backlog.max(8) * 2 || self.memory.half > self.memory.budget / 2;
         match (full, l.full_since) {
             (false, _) => l.full_since = 0,
             (true, 0) => l.full_since = now,
             _ => {}
         }
-        // The backlog has room for whoever comes back with a cookie; or this is a flood, whose handshakes stay. A burst is
-        // over within a second, and may come again then.
+        // Either the backlog has room for those who come back with a cookie, or this is a flood whose handshakes stay.
+        // A burst is over within a second, and may come again then.
         let room = l.queue.len() + l.half_len < l.backlog;
         let cookie = full && (room || self.sequence.cookies_out(now) || now >= l.full_since + NS);
         if l.overflows() || full && !cookie {
@@ -88,8 +88,8 @@ impl Stack {
         }
     }
 
-    /// No memory for the SYN `t`. A peer asks again later; over loopback that would be this memory again, for two
-    /// minutes: who connects is told at once.
+    /// There is no memory for the SYN `t`. A peer retries later; over loopback that would need this same memory again,
+    /// for two minutes, so the connecting socket fails at once.
     fn tell_loopback(&mut self, ifc: InterfaceId, t: &Tcp, why: Errno) {
         let back = Tuple { local: t.tuple.remote, lport: t.tuple.rport, remote: t.tuple.local, rport: t.tuple.lport };
         if ifc == InterfaceId::Lo
@@ -102,8 +102,8 @@ impl Stack {
         }
     }
 
-    /// A connection in the handshake, from the SYN `t`, which `ip` is. `cookie`: the initial sequence number with which
-    /// that was answered before.
+    /// Makes a connection in the handshake from the SYN `t` in packet `ip`. `cookie`: the initial sequence number with
+    /// which the SYN was answered before.
     pub fn open_half(&mut self, sid: u32, ifc: InterfaceId, ip: &[u8], t: &Tcp, cookie: Option<u32>) -> Result<u32> {
         let opts = self.sock(sid)?.opts;
         let now = self.now;
@@ -124,7 +124,7 @@ impl Stack {
             own[0].poll_ingress_single(instant(now), &mut dev, &mut set);
             ok = set.get::<tcp::Socket>(handle).state() == State::SynReceived;
             if cookie.is_some() {
-                // What smoltcp answers is out already.
+                // smoltcp's answer is already out.
                 own[0].poll_egress(instant(now), &mut dev, &mut set);
                 report = dev.report;
             }
@@ -149,7 +149,7 @@ impl Stack {
         Ok(id)
     }
 
-    /// A connection leaves the handshake, one way or the other.
+    /// A connection leaves the handshake, successfully or not.
     pub fn leave_half(&mut self, id: u32, owner: Owner) {
         let Some(c) = self.connections.get_mut(id) else { return };
         let Owner::Half(sid) = core::mem::replace(&mut c.owner, owner) else { return };
@@ -159,7 +159,7 @@ impl Stack {
         }
     }
 
-    /// A handshake is complete: into the accept queue, unless TCP_DEFER_ACCEPT still wants data.
+    /// A handshake is complete: puts the connection into the accept queue, unless TCP_DEFER_ACCEPT still wants data.
     pub fn established(&mut self, id: u32) {
         let Some(c) = self.connections.get_mut(id) else { return };
         let Owner::Half(sid) = c.owner else { return };
@@ -185,12 +185,12 @@ impl Stack {
         self.wakes.add(&shared, Events::IN | Events::RDNORM);
     }
 
-    /// Takes the next complete connection. `None`: none is there.
+    /// Takes the next complete connection. `None`: there is none.
     pub fn accept(&mut self, sid: u32) -> Option<Result<u32>> {
         let sock = self.sockets.get_mut(sid)?;
         let Kind::Listen(l) = &mut sock.kind else { return Some(Err(Errno::EINVAL)) };
         while let Some(id) = l.queue.pop_front() {
-            // One that was reset meanwhile is still handed out, as on Linux: reading it gives ECONNRESET.
+            // One that was reset meanwhile is still returned, as on Linux: reading from it gives ECONNRESET.
             if self.connections.get(id).is_some() {
                 return Some(Ok(id));
             }
@@ -198,7 +198,7 @@ impl Stack {
         None
     }
 
-    /// `close` of a listening socket: whoever was not accepted gets an RST.
+    /// `close` of a listening socket: connections not accepted yet get an RST.
     pub fn close_listener(&mut self, sid: u32) {
         for id in 0..self.connections.end() {
             let Some(c) = self.connections.get_mut(id) else { continue };
@@ -206,7 +206,7 @@ impl Stack {
                 continue;
             }
             if c.detached {
-                // Its peer has reset it.
+                // Its peer has already reset it.
                 self.remove_conn(id);
             } else {
                 c.abort(None);

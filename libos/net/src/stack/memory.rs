@@ -1,7 +1,7 @@
-//! How much memory socket buffers may take, and how large the next ones are.
+//! How much memory socket buffers may use, and how large the next ones are.
 //!
-//! A share of RAM is the budget. As it fills, new connections get smaller buffers, so that ten thousand idle ones
-//! fit where a hundred busy ones would; when it is full, SYNs are dropped and sockets are refused with ENOBUFS.
+//! The budget is a share of RAM. As it fills, new connections get smaller buffers, so that ten thousand idle ones fit
+//! where a hundred busy ones would; when it is full, SYNs are dropped and sockets are refused with ENOBUFS.
 
 use alloc::vec::Vec;
 use libos_base::{Errno, Result};
@@ -12,7 +12,7 @@ use smoltcp::socket::tcp;
 pub struct Memory {
     pub budget: usize,
     pub used: usize,
-    /// Of that, by connections in the handshake.
+    /// The part of it used by connections in the handshake.
     pub half: usize,
     /// Sockets ready for use, all with the same buffer sizes.
     pool: Vec<Pooled>,
@@ -57,17 +57,17 @@ impl Memory {
         Ok(())
     }
 
-    /// Takes `n` bytes for a received datagram: a flood of them leaves a quarter of the budget to TCP.
+    /// Takes `n` bytes for a received datagram: even a flood of them leaves a quarter of the budget to TCP.
     pub fn charge_datagram(&mut self, n: usize) -> Result<()> {
         if self.used + n > self.budget - self.budget / 4 { Err(Errno::ENOBUFS) } else { self.charge(n) }
     }
 
-    /// Gives them back.
+    /// Gives `n` bytes back.
     pub fn release(&mut self, n: usize) {
         self.used = self.used.saturating_sub(n);
     }
 
-    /// A socket with buffers of the given sizes, and what was charged for it.
+    /// A socket with buffers of the given sizes, and the number of bytes charged for it.
     pub fn socket(&mut self, sizes: (usize, usize)) -> Result<(Pooled, usize)> {
         let bytes = sizes.0 + sizes.1 + 2048;
         self.charge(bytes)?;

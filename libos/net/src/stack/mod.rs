@@ -1,5 +1,5 @@
-//! The front over smoltcp. A packet finds its connection in a hash map, and only that connection is polled; what
-//! else a connection needs comes from a list of dirty ones and a timer heap. Nothing here walks all connections.
+//! The front over smoltcp. A packet finds its connection in a hash map, and only that connection is polled; whatever
+//! else connections need is driven by a list of dirty ones and a timer heap. Nothing here walks all connections.
 //!
 //! One blocking lock ([`crate::net::Net`]) is held around every method.
 
@@ -33,7 +33,7 @@ use interface::Interfaces;
 use libos_base::poll::Pollee;
 use smoltcp::time::Instant;
 
-/// What a socket and the stack share: whom to wake.
+/// Shared between a socket and the stack: whom to wake.
 #[derive(Default)]
 pub struct Shared {
     pub pollee: Pollee,
@@ -57,13 +57,13 @@ pub struct Stats {
 
 /// See the module.
 pub struct Stack {
-    /// Nanoseconds, set by whoever takes the lock.
+    /// Nanoseconds, set by the code that takes the lock.
     pub now: u64,
     /// Loopback and the card: addresses, routes, queues.
     pub interfaces: Interfaces,
-    /// TCP connections by tuple, their timers, and TIME-WAIT: one part for each shard.
+    /// TCP connections by tuple, their timers, and TIME-WAIT, divided into shards.
     pub connections: Connections,
-    /// What descriptors stand for.
+    /// The objects behind socket descriptors.
     pub sockets: Slab<sock::Sock>,
     /// Who is bound to which local port.
     pub ports: ports::Ports,
@@ -71,15 +71,15 @@ pub struct Stack {
     pub memory: memory::Memory,
     /// DHCP, advertised addresses, name servers.
     pub control: control::Control,
-    /// Whom to tell once the lock is released.
+    /// Whom to wake once the lock is released.
     pub wakes: wakes::Wakes,
-    /// Multicast.
+    /// Multicast memberships.
     pub groups: Groups,
     /// Whether sending is held up.
     pub egress: egress::Egress,
     /// Datagram sockets with something to send.
     pub datagrams: udp_send::Datagrams,
-    /// Who has which Ethernet address.
+    /// Ethernet addresses of the neighbors.
     neighbors: neighbor::Neighbors,
     fragments: Reassembly,
     /// Initial sequence numbers and SYN cookies.
@@ -88,7 +88,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// With loopback only.
+    /// A stack with loopback only.
     pub fn new(memory_bytes: usize, now: u64) -> Self {
         Self {
             now,

@@ -1,8 +1,8 @@
-//! Who has which Ethernet address. smoltcp's cache believes whatever ARP frame or advertisement came last, so that one
-//! forged frame for the gateway takes the whole network away. Here such frames are claims, and smoltcp hears of a
-//! neighbor only when one is believed: an unknown neighbor's when we have asked for it, a known one's new address when
-//! the old one no longer answers. smoltcp also asks for one neighbor in a second, whoever needs it; here each has its
-//! own limit, so that one that does not answer delays nobody who wants another.
+//! The neighbors' Ethernet addresses. smoltcp's cache believes whichever ARP frame or advertisement came last, so one
+//! forged frame for the gateway takes the whole network away. Here such frames are claims, and smoltcp learns of a
+//! neighbor only when one is believed: an unknown neighbor's if we asked for it, a known one's new address if the old
+//! one no longer answers. Also, smoltcp asks for one neighbor per second, whoever needs it; here each has its own
+//! limit, so that one that does not answer delays nobody who wants another.
 
 use super::Stack;
 use super::solicit::Mac;
@@ -12,52 +12,52 @@ use smoltcp::wire::IpAddress;
 
 /// Neighbors remembered: as many as smoltcp's cache holds.
 const KNOWN: usize = 64;
-/// Of these, the most that made themselves known, by asking for us: the rest is for those that we ask for.
+/// Most of these that made themselves known by asking for us: the rest is for those that we ask for.
 const TAUGHT: usize = 32;
-/// Questions remembered, and for how long an answer to one is welcome.
+/// Most requests remembered, and for how long an answer is welcome.
 const ASKED: usize = 64;
 const WELCOME: u64 = 3 * NS;
-/// Questions to an address that somebody else claims to have succeeded, and the time for each. A gateway that was
-/// really replaced is so in a second and a half.
+/// Requests to the old address when a new one is claimed, and the time for each. A gateway that was really replaced is
+/// accepted in a second and a half.
 const PROBES: u8 = 3;
 const PROBE: u64 = 400_000_000;
-/// Most connections that are let go at once when a neighbor is known.
+/// Most connections that are released at once when a neighbor becomes known.
 const WAITING: usize = 65536;
-/// A neighbor that has answered is not questioned again for this long.
+/// A neighbor that has answered is not probed again for this long.
 const TRUST: u64 = NS;
 
 struct Known {
     ip: IpAddress,
     mac: Mac,
-    /// Unanswered questions to `mac`; 0: it is believed.
+    /// Unanswered requests to `mac`; 0: it is believed.
     probes: u8,
-    /// When the next question is due, or the earliest time for the first one.
+    /// When the next request is due, or the earliest time for the first one.
     at: u64,
 }
 
-/// The table.
+/// The neighbor table.
 #[derive(Default)]
 pub struct Neighbors {
     known: Vec<Known>,
     /// Whom we asked for, and when.
     asked: Vec<(IpAddress, u64)>,
-    /// The last place in it that was used again.
+    /// The entry of `asked` that was last reused.
     hand: usize,
-    /// When the next question is due. 0: none.
+    /// When the next request is due. 0: none.
     next_at: u64,
-    /// Connections whose next hop is being asked for.
+    /// Connections waiting for their next hop to be resolved.
     waiting: Vec<u32>,
 }
 
 impl Neighbors {
-    /// A connection waits for its next hop. Without memory it waits for smoltcp's timer.
+    /// Records that a connection is waiting for its next hop. Without memory it waits for smoltcp's timer.
     pub fn wait(&mut self, id: u32) {
         if self.waiting.try_reserve(1).is_ok() && self.waiting.len() < WAITING {
             self.waiting.push(id);
         }
     }
 
-    /// After a change of our own address: another network, perhaps.
+    /// Forgets everything after our own address changed: it may be another network.
     pub fn forget(&mut self) {
         self.known.clear();
     }
@@ -69,7 +69,7 @@ impl Neighbors {
 }
 
 impl Stack {
-    /// Something waits for the way to `to`. `asked`: smoltcp has just sent the question.
+    /// Something is waiting for the way to `to`. `asked`: smoltcp has just sent the request.
     pub fn neighbor_needed(&mut self, to: &IpAddress, asked: bool) {
         let Some(hop) = self.interfaces.next_hop(to) else { return };
         let known = self.neighbors.asked.iter().any(|a| a.0 == hop && a.1 + NS > self.now);
@@ -78,7 +78,7 @@ impl Stack {
         }
     }
 
-    /// A question for `hop` is out: answers are welcome. False without memory.
+    /// A request for `hop` is out: answers are welcome. False without memory.
     pub fn neighbor_asked(&mut self, hop: Option<IpAddress>) -> bool {
         let (Some(hop), now) = (hop, self.now) else { return false };
         let asked = &mut self.neighbors.asked;
@@ -98,7 +98,7 @@ impl Stack {
         true
     }
 
-    /// Somebody says that `ip` is at `mac`. `teaches`: by asking for us, which makes an unknown neighbor known.
+    /// Somebody claims that `ip` is at `mac`. `teaches`: by asking for us, which makes an unknown neighbor known.
     pub fn claim(&mut self, ip: IpAddress, mac: Mac, teaches: bool) {
         let now = self.now;
         let Neighbors { known, asked, next_at, .. } = &mut self.neighbors;
@@ -134,7 +134,7 @@ impl Stack {
         self.neighbors_changed();
     }
 
-    /// What went to `to` had to be sent again: whether its next hop is still there.
+    /// Something sent to `to` was retransmitted: checks whether its next hop is still there.
     pub fn neighbor_suspect(&mut self, to: &IpAddress) {
         let Some(hop) = self.interfaces.next_hop(to) else { return };
         let now = self.now;
@@ -150,7 +150,7 @@ impl Stack {
         }
     }
 
-    /// Lets go of whoever waited for a neighbor: smoltcp alone would look again after a second.
+    /// Releases those waiting for a neighbor: smoltcp alone would look again only after a second.
     pub fn neighbors_changed(&mut self) {
         while let Some(id) = self.neighbors.waiting.pop() {
             self.connections.touch(id);
@@ -158,7 +158,7 @@ impl Stack {
         self.udp_neighbors_changed();
     }
 
-    /// Asks again, or gives up neighbors that do not answer: whoever answers the question to all then is it.
+    /// Asks again, or gives up on neighbors that do not answer: whoever answers the request to all is then believed.
     pub fn run_neighbors(&mut self) {
         let now = self.now;
         if now < self.neighbors.next() {

@@ -14,12 +14,12 @@ pub enum Proto {
     Udp,
 }
 
-/// Local address a socket is bound to.
+/// The local address a socket is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Local {
-    /// 0.0.0.0
+    /// `0.0.0.0`.
     Any4,
-    /// `::` with IPV6_V6ONLY
+    /// `::` with IPV6_V6ONLY.
     Any6,
     /// `::` for both families.
     Any,
@@ -62,17 +62,17 @@ pub struct Bound {
 /// The table of bound ports.
 pub struct Ports {
     bound: Map<(Proto, u16), Vec<Bound>>,
-    /// Connections on a local port: what makes bind() fail without SO_REUSEADDR.
+    /// Connections by local port, which make bind() fail without SO_REUSEADDR.
     connections: PortCounts,
-    /// Divides peers among sockets that share a port.
+    /// Distributes peers among sockets that share a port.
     spread: Keyed,
 }
 
-/// net.ipv4.ip_local_port_range of Linux.
+/// Linux's net.ipv4.ip_local_port_range.
 const EPHEMERAL: core::ops::RangeInclusive<u16> = 32768..=60999;
 
 impl Ports {
-    /// None bound.
+    /// No sockets bound.
     pub fn new() -> Self {
         Self { bound: Map::default(), connections: PortCounts::default(), spread: Keyed::new() }
     }
@@ -85,11 +85,11 @@ impl Ports {
         })
     }
 
-    /// A connection has this local port; ENOMEM.
+    /// Counts a connection with this local port; ENOMEM.
     pub fn connected(&mut self, port: u16) -> Result<()> {
         self.connections.add(port)
     }
-    /// It has it no more.
+    /// A connection no longer has it.
     pub fn disconnected(&mut self, port: u16) {
         self.connections.sub(port);
     }
@@ -98,12 +98,12 @@ impl Ports {
         self.connections.any(port)
     }
 
-    /// Binds; a zero port is chosen at random. `waits`: whether a tuple with it is in TIME-WAIT. EADDRINUSE.
+    /// Binds; port 0 means a random one. `waits`: whether a tuple with the port is in TIME-WAIT. EADDRINUSE.
     pub fn bind(&mut self, proto: Proto, port: u16, new: Bound, waits: impl Fn(u16) -> bool) -> Result<u16> {
         let busy = |p| proto == Proto::Tcp && (self.connections.any(p) || waits(p));
         let port = if port == 0 {
             let mut probe = new;
-            // A port that somebody shares is not a port for somebody who asked for any.
+            // A shared port does not count as free when any port will do.
             (probe.reuse_addr, probe.reuse_port) = (false, false);
             self.pick(|p| !busy(p) && !self.conflicts(proto, p, &probe)).ok_or(Errno::EADDRINUSE)?
         } else if self.conflicts(proto, port, &new) || (!new.reuse_addr && busy(port)) {
@@ -118,7 +118,7 @@ impl Ports {
         Ok(port)
     }
 
-    /// A random ephemeral port that suits.
+    /// A random ephemeral port that `suits`.
     pub fn pick(&self, suits: impl Fn(u16) -> bool) -> Option<u16> {
         let n = u32::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
         let start = (random::u64() % u64::from(n)) as u32;
@@ -130,7 +130,7 @@ impl Ports {
         self.bound.contains_key(&(proto, port))
     }
 
-    /// Makes a bound socket a listening one, if nobody else objects.
+    /// Makes a bound socket a listening one, if there is no conflict.
     pub fn listen(&mut self, port: u16, sock: u32) -> Result<()> {
         let Some(me) = self.find(Proto::Tcp, port, sock) else { return Err(Errno::EINVAL) };
         let mut new = *me;
@@ -154,7 +154,7 @@ impl Ports {
         self.bound.get(&(proto, port)).map_or(&[], Vec::as_slice)
     }
 
-    /// Gives the port back.
+    /// Frees the port.
     pub fn release(&mut self, proto: Proto, port: u16, sock: u32) {
         if let Some(list) = self.bound.get_mut(&(proto, port)) {
             list.retain(|b| b.sock != sock);
@@ -164,12 +164,12 @@ impl Ports {
         }
     }
 
-    /// Which of `n` sockets that are equally good for a peer (SO_REUSEPORT): always the same one.
+    /// Chooses among `n` sockets that match a peer equally well (SO_REUSEPORT): always the same one for a peer.
     pub fn choose(&self, t: &Tuple, n: usize) -> usize {
         (self.spread.hash_one(t) % n as u64) as usize
     }
 
-    /// The best TCP socket for a peer among those that `suits`.
+    /// The TCP socket that matches a peer best among those that `suits` accepts.
     pub fn best(&self, t: &Tuple, suits: impl Fn(&Bound) -> bool) -> Option<u32> {
         let list = self.bound.get(&(Proto::Tcp, t.lport))?;
         let score = |b: &Bound| if suits(b) { b.local.score(&t.local) } else { 0 };

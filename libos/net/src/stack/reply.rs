@@ -1,12 +1,12 @@
-//! Segments that no connection sends: RST, the ACKs of TIME-WAIT and RFC 5961, SYN cookies. Each answers a frame and
-//! goes back to where that came from.
+//! Segments that belong to no connection: RST, the ACKs of TIME-WAIT and RFC 5961, SYN cookies. Each answers a frame
+//! and goes back to where it came from.
 
 use super::Stack;
 use super::interface::InterfaceId;
 use crate::build::Frame;
 use crate::frame::{ACK, RST, SYN, Tcp, Tuple};
 
-/// Such a segment.
+/// A segment sent as a reply.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment {
     pub flags: u8,
@@ -18,12 +18,11 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// An acknowledgment.
     pub fn ack(seq: u32, ack: u32, window: u16) -> Self {
         Self { flags: ACK, seq, ack, window, mss: 0 }
     }
 
-    /// The answer to a segment for nobody (RFC 9293 section 3.10.7.1).
+    /// The answer to a segment without a connection (RFC 9293 section 3.10.7.1).
     pub fn reset(t: &Tcp) -> Self {
         if t.has_ack {
             return Self { flags: RST, seq: t.ack, ack: 0, window: 0, mss: 0 };
@@ -48,7 +47,7 @@ impl Segment {
 }
 
 impl Stack {
-    /// Answers the frame `raw` of the connection `t`.
+    /// Answers the frame `raw` of connection `t`.
     pub fn answer(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tuple, segment: Segment) {
         let mut frame = Frame::new();
         if ifc == InterfaceId::Eth {
@@ -58,7 +57,7 @@ impl Stack {
         self.reply(ifc, &frame);
     }
 
-    /// Sends a frame with the replies.
+    /// Queues a frame among the replies.
     pub fn reply(&mut self, ifc: InterfaceId, frame: &Frame) {
         if let Some(interface) = self.interfaces.get_mut(ifc) {
             use crate::phy::FrameSink;

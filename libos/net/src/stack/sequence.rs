@@ -11,49 +11,48 @@ use smoltcp::iface::{Config, Interface};
 use smoltcp::phy::Medium;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
-/// How long after the last cookie one may come back: this minute's and the one before's are good.
+/// How long cookies may come back: this minute's and the previous one's are valid.
 const VALID: u64 = 120 * NS;
 
-/// What they are computed from.
+/// What the numbers are computed from.
 pub struct Sequence {
     key: [u64; 2],
-    /// When the last SYN cookie ceases to be good.
+    /// When the last SYN cookie expires.
     cookies_until: u64,
 }
 
 impl Sequence {
-    /// With a fresh key.
     pub fn new() -> Self {
         Self { key: [random::u64(), random::u64()], cookies_until: 0 }
     }
 
-    /// The initial sequence number of a connection: a clock, so that a later connection on the same tuple is told from an
-    /// earlier one, plus a keyed hash of the tuple, so that nobody else can know it.
+    /// The initial sequence number of a connection: a clock, to tell a later connection on the same tuple from an
+    /// earlier one, plus a keyed hash of the tuple, so that nobody else can predict it.
     pub fn isn(&self, t: &Tuple, now: u64) -> u32 {
-        // 64 ns a tick, as Linux: around once in 274 seconds.
+        // 64 ns per tick, as on Linux: wraps in 274 seconds.
         let clock = (now >> 6) as u32;
         clock.wrapping_add(sip(self.key, &t.bytes()) as u32)
     }
 
-    /// Whether cookies are out that may come back.
+    /// Whether there are cookies that may still come back.
     pub fn cookies_out(&self, now: u64) -> bool {
         now < self.cookies_until
     }
 
-    /// The cookie for a SYN with the number `irs`. `index`: what three bits say of the peer's MSS.
+    /// The cookie for a SYN with number `irs`. `index`: the three bits for the peer's MSS.
     pub fn new_cookie(&mut self, t: &Tuple, irs: u32, index: u32, now: u64) -> u32 {
         self.cookies_until = now + VALID;
         self.cookie(t, irs, minute(now), index)
     }
 
-    /// Whether `isn` is a cookie of ours that is still good.
+    /// Whether `isn` is a cookie of ours that is still valid.
     pub fn is_cookie(&self, isn: u32, t: &Tuple, irs: u32, now: u64) -> bool {
         let ours = |minute| self.cookie(t, irs, minute, cookie_index(isn) as u32) == isn;
         self.cookies_out(now) && (ours(minute(now)) || ours(minute(now).wrapping_sub(1)))
     }
 
-    /// The initial sequence number that says it all (Bernstein's layout, RFC 4987 appendix A): the minute modulo 32,
-    /// three bits for the MSS, and 24 bits that only we can compute.
+    /// The initial sequence number that encodes everything (Bernstein's layout, RFC 4987 appendix A): the minute modulo
+    /// 32, three bits for the MSS, and 24 bits that only we can compute.
     fn cookie(&self, t: &Tuple, irs: u32, minute: u32, index: u32) -> u32 {
         let mut b = [0; 48];
         b[..36].copy_from_slice(&t.bytes());
@@ -68,18 +67,19 @@ fn minute(now: u64) -> u32 {
     (now / (60 * NS)) as u32
 }
 
-/// The three bits in a cookie.
+/// The three MSS bits in a cookie.
 pub fn cookie_index(isn: u32) -> usize {
     (isn >> 24 & 7) as usize
 }
 
 /// The seed with which an interface draws `isn` for its first connection. smoltcp's generator (PCG with 64 bits of
-/// state) multiplies, adds, and gives 32 bits from a place that the top three bits name: with those zero, the 32 bits
-/// below. A new interface first draws an IPv4 identification, again if that is 0. A test notices when this changes.
+/// state) multiplies, adds, and returns 32 bits from a position given by the top three bits: if those are zero, the 32
+/// bits below them. A new interface first draws an IPv4 identification, and again if that is 0. A test notices if this
+/// changes.
 fn seed_for(isn: u32) -> u64 {
     const M: u64 = 0xbb2e_fcec_3c39_611d;
     const A: u64 = 0x7590_ef39;
-    // The inverse of M modulo 2^64, by Newton's iteration: each round doubles the number of right bits.
+    // The inverse of M modulo 2^64, by Newton's iteration: each round doubles the number of correct bits.
     const INVERSE: u64 = {
         let (mut x, mut i) = (M, 0);
         while i < 5 {
@@ -96,13 +96,13 @@ fn seed_for(isn: u32) -> u64 {
         if (drawn ^ drawn >> 16) as u16 != 0 {
             return back(first);
         }
-        // The low bits are not drawn from.
+        // The low bits do not affect what is drawn.
         second += 1;
     }
 }
 
-/// An interface of its own that draws `isn` as its next initial sequence number: smoltcp would take them from the
-/// generator of the interface, whose next value can be computed from earlier ones.
+/// An interface of its own that draws `isn` as its next initial sequence number: smoltcp would take it from the shared
+/// interface's generator, whose next value can be computed from earlier ones.
 pub fn seeded(isn: u32, local: IpAddress, mtu: usize, now: u64) -> Result<Vec<Interface>> {
     let link = Link { medium: Medium::Ip, mtu, tx_checksum: true, tso4: None };
     let mut config = Config::new(HardwareAddress::Ip);

@@ -1,4 +1,4 @@
-//! What a socket descriptor stands for inside the stack, and the calls on it that need the stack's tables.
+//! The objects behind socket descriptors, and the calls on them that need the stack's tables.
 
 use super::conn::{Conn, Owner, TcpOpts};
 use super::interface::InterfaceId;
@@ -15,7 +15,7 @@ use libos_base::{Errno, Result};
 use smoltcp::socket::tcp;
 use smoltcp::wire::IpAddress;
 
-/// What kind it has become.
+/// What the socket has become.
 pub enum Kind {
     /// Neither listening nor connected.
     Idle,
@@ -32,7 +32,7 @@ pub type Name = (IpAddress, u16);
 pub struct Sock {
     pub shared: Arc<Shared>,
     pub proto: Proto,
-    /// AF_INET6.
+    /// Whether it is AF_INET6.
     pub v6: bool,
     pub v6only: bool,
     pub reuse_addr: bool,
@@ -41,18 +41,18 @@ pub struct Sock {
     pub direct: bool,
     /// SO_BINDTODEVICE: an interface index; 0: any.
     pub device: u32,
-    /// Port 0: the address that bind() asked for, to which it is bound no more.
+    /// With port 0, only the address that bind() asked for is left: the socket is no longer bound.
     pub bound: Option<(Local, u16)>,
-    /// bind() asked for the port, too.
+    /// Whether bind() asked for the port, too.
     pub port_asked: bool,
-    /// The port that a TCP socket had last; without another, it shows this one.
+    /// The last port of a TCP socket, shown if it has no other.
     pub last_port: u16,
-    /// shutdown() without a connection: reading, writing.
+    /// shutdown() without a connection, for reading and for writing.
     pub shut: (bool, bool),
     pub opts: TcpOpts,
     pub kind: Kind,
     pub error: Option<Errno>,
-    /// A connect() returned EINPROGRESS and its success was not yet reported by another connect().
+    /// A connect() returned EINPROGRESS, and no later connect() has reported success yet.
     pub connecting: bool,
 }
 
@@ -67,7 +67,7 @@ impl Sock {
 }
 
 impl Stack {
-    /// A new socket.
+    /// Makes a new socket.
     pub fn socket(&mut self, proto: Proto, v6: bool) -> Result<(u32, Arc<Shared>)> {
         let shared = Arc::new(Shared::default());
         let kind = match proto {
@@ -95,12 +95,12 @@ impl Stack {
         Ok((id, shared))
     }
 
-    /// The socket.
+    /// The socket with this number. EBADF.
     pub fn sock(&mut self, sid: u32) -> Result<&mut Sock> {
         self.sockets.get_mut(sid).ok_or(Errno::EBADF)
     }
 
-    /// `bind`; an unspecified address is any.
+    /// `bind`; without an address, to any.
     pub fn bind(&mut self, sid: u32, addr: Option<IpAddress>, port: u16) -> Result<u16> {
         let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         if s.bound.is_some_and(|(_, port)| port != 0) || !matches!(s.kind, Kind::Idle | Kind::Udp(_)) {
@@ -134,7 +134,7 @@ impl Stack {
         Ok(port)
     }
 
-    /// Binds to any free port unless bound.
+    /// Binds to any free port unless already bound.
     pub fn autobind(&mut self, sid: u32) -> Result<u16> {
         let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         match s.bound {
@@ -146,8 +146,8 @@ impl Stack {
         }
     }
 
-    /// A socket has no connection any more, and listens to none: it can be shut again, and a port that bind() did not ask
-    /// for is given back, not so an address (tcp_disconnect() and __udp_disconnect() of Linux).
+    /// A socket no longer has a connection and does not listen: it can be shut down again, and a port that bind() did
+    /// not ask for is given back, but not an address (Linux's tcp_disconnect() and __udp_disconnect()).
     pub fn disconnected(&mut self, sid: u32) {
         let Some(s) = self.sockets.get_mut(sid) else { return };
         s.shut = (false, false);
@@ -161,7 +161,6 @@ impl Stack {
         }
     }
 
-    /// `listen`.
     pub fn listen(&mut self, sid: u32, backlog: i32) -> Result<()> {
         match &mut self.sock(sid)?.kind {
             Kind::Listen(l) => {
@@ -178,7 +177,8 @@ impl Stack {
         Ok(())
     }
 
-    /// Interface and source address for a socket, which may want a certain interface, or (`direct`: for this once) no router.
+    /// Interface and source address for a socket that may require a certain interface or (`direct`: this once) no
+    /// router.
     pub fn route_for(&self, sid: u32, to: &IpAddress, direct: bool) -> Result<(InterfaceId, IpAddress)> {
         let (ifc, source) = self.interfaces.route(to)?;
         let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
@@ -191,7 +191,7 @@ impl Stack {
         Ok((ifc, source))
     }
 
-    /// Whether a socket has to do with an interface. Not inlined: it is asked for each candidate, in three places.
+    /// Whether a socket uses an interface. Not inlined: called for each candidate, in three places.
     #[inline(never)]
     pub fn on_device(&self, sid: u32, ifc: InterfaceId) -> bool {
         self.sockets.get(sid).is_some_and(|s| s.device == 0 || s.device == ifc.index())
@@ -267,7 +267,7 @@ impl Stack {
         Ok(id)
     }
 
-    /// A socket for an accepted connection.
+    /// Makes a socket for an accepted connection.
     pub fn adopt(&mut self, listener: u32, id: u32) -> Result<(u32, Arc<Shared>)> {
         let (v6, device, direct, bound) = self.sock(listener).map(|s| (s.v6, s.device, s.direct, s.bound))?;
         let (sid, shared) = self.socket(Proto::Tcp, v6)?;
@@ -300,7 +300,7 @@ impl Stack {
         }
     }
 
-    /// Local name.
+    /// Local address and port.
     pub fn local_name(&self, sid: u32) -> Result<Name> {
         let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         let zero = if s.v6 { IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 0) } else { IpAddress::v4(0, 0, 0, 0) };
@@ -323,7 +323,7 @@ impl Stack {
         })
     }
 
-    /// Peer's name. ENOTCONN.
+    /// The peer's address and port. ENOTCONN.
     pub fn peer_name(&self, sid: u32) -> Result<Name> {
         let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         match &s.kind {

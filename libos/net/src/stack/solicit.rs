@@ -15,12 +15,12 @@ const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
-/// Flags of an advertisement: it answers, and replaces what was known.
+/// Flags of an advertisement: it is an answer, and it replaces what was known.
 const SOLICITED: u8 = 0x40;
 const OVERRIDE: u8 = 0x20;
 
 impl Stack {
-    /// An ARP frame from the card.
+    /// Handles an ARP frame from the card.
     pub fn arp_in(&mut self, raw: &[u8]) {
         let (Some(eth), Some(p)) = (&self.interfaces.eth, raw.get(14..42)) else { return };
         let ip = |o: usize| IpAddress::v4(p[o], p[o + 1], p[o + 2], p[o + 3]);
@@ -40,10 +40,10 @@ impl Stack {
         }
     }
 
-    /// A neighbor solicitation or advertisement from the card. `ip`: its IPv6 packet.
+    /// Handles a neighbor solicitation or advertisement from the card. `ip`: its IPv6 packet.
     pub fn neighbor_in(&mut self, raw: &[u8], ip: &[u8]) {
         let (Some(eth), Some(body)) = (&self.interfaces.eth, ip.get(40..).filter(|b| b.len() >= 24)) else { return };
-        // A hop limit of 255: no router has passed it on (RFC 4861 section 7.1).
+        // A hop limit of 255: no router has forwarded it (RFC 4861 section 7.1).
         if ip[7] != 255 || body[1] != 0 || transport_sum(ip, 0, 40) != 0xffff {
             return;
         }
@@ -55,7 +55,7 @@ impl Stack {
             if n == 0 || options.len() < n {
                 return;
             }
-            // The source's in a solicitation, the target's in an advertisement.
+            // The source's address in a solicitation, the target's in an advertisement.
             if *option == kind - (SOLICITATION - 1) && n == 8 {
                 mac = Some(mac_at(rest, 0)).filter(|mac| mac[0] & 1 == 0);
             }
@@ -74,7 +74,7 @@ impl Stack {
         }
         let Some(me) = self.interfaces.mac() else { return };
         let frame = if src.is_unspecified() {
-            // Whoever wants our address for itself is told together with everybody (section 7.2.4).
+            // A sender that wants our address for itself is told together with everybody (section 7.2.4).
             let all = IpAddress::v6(0xff02, 0, 0, 0, 0, 0, 0, 1);
             nd(ADVERTISEMENT, OVERRIDE, &target, (&me, &target), (&group(&all), &all))
         } else {
@@ -94,7 +94,7 @@ impl Stack {
         self.interfaces.next_hop(ip) == Some(*ip) && ip.is_unicast() && !self.interfaces.is_local(ip)
     }
 
-    /// Asks for a neighbor: everybody, or the one that is believed to be it.
+    /// Asks for a neighbor: everybody, or the one believed to be it.
     pub fn ask(&mut self, hop: &IpAddress, whom: Option<Mac>) {
         let (Some(me), Some(eth)) = (self.interfaces.mac(), &self.interfaces.eth) else { return };
         let Some(source) = eth.smoltcp.get_source_address(hop) else { return };
@@ -112,7 +112,7 @@ impl Stack {
         self.reply(InterfaceId::Eth, &frame);
     }
 
-    /// Makes smoltcp believe that `ip` is at `mac`, by a frame that says so and never was on the wire.
+    /// Makes smoltcp believe that `ip` is at `mac`, through a made-up frame that was never on the wire.
     pub fn tell_smoltcp(&mut self, ip: &IpAddress, mac: Mac) {
         let (Some(me), Some(eth)) = (self.interfaces.mac(), &self.interfaces.eth) else { return };
         let Some(ours) = eth.smoltcp.get_source_address(ip) else { return };

@@ -6,16 +6,16 @@ use crate::phy::before;
 use crate::table::{Map, PortCounts, Slab};
 use alloc::collections::VecDeque;
 
-/// 60 seconds, as Linux.
+/// 60 seconds, as on Linux.
 const TIME: u64 = 60 * libos_base::time::NS;
-/// Most tuples kept; then the oldest goes (tcp_max_tw_buckets).
+/// Most tuples kept; beyond that the oldest is dropped (tcp_max_tw_buckets).
 const MOST: usize = 8192;
 
 #[derive(Clone, Copy)]
 struct Entry {
     /// Our next sequence number.
     snd: u32,
-    /// The next one expected.
+    /// The next sequence number we expect.
     rcv: u32,
     until: u64,
     /// When it was last answered.
@@ -25,34 +25,33 @@ struct Entry {
 /// What to do with a segment for a tuple in TIME-WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Not in the table (any more).
+    /// Not in the table, or no longer.
     NotMine,
     /// Answer with an ACK of these numbers (sequence, acknowledgment).
     Ack(u32, u32),
     /// Say nothing.
     Ignore,
-    /// A new connection may take the tuple over.
+    /// A new connection may take over the tuple.
     Reopen,
 }
 
-/// The table.
+/// The table of tuples in TIME-WAIT.
 pub struct TimeWait {
-    /// Where each has its entry: a map of the same kind as that of the connections, which is linked once.
+    /// Where each tuple's entry is: the same kind of map as that of the connections, so that it is linked once.
     places: Map<Tuple, u32>,
     entries: Slab<Entry>,
-    /// By age. A restarted entry is moved when it comes to the front.
+    /// By age. An entry that was restarted is moved when it reaches the front.
     order: VecDeque<Tuple>,
-    /// How many on each local port: it keeps bind() without SO_REUSEADDR away.
+    /// Number of tuples on each local port, which keep bind() without SO_REUSEADDR away.
     ports: PortCounts,
 }
 
 impl TimeWait {
-    /// Empty.
     pub fn new() -> Self {
         Self { places: Map::default(), entries: Slab::new(), order: VecDeque::new(), ports: PortCounts::default() }
     }
 
-    /// Adds a tuple. When memory is short it is simply forgotten: the peer then gets an RST instead of an ACK.
+    /// Adds a tuple. If memory is short it is simply forgotten: the peer then gets an RST instead of an ACK.
     pub fn insert(&mut self, t: Tuple, snd: u32, rcv: u32, now: u64) {
         while self.order.len() >= MOST {
             if let Some(old) = self.order.pop_front() {
@@ -85,7 +84,7 @@ impl TimeWait {
         self.ports.sub(t.lport);
     }
 
-    /// Whether a tuple with this local port waits.
+    /// Whether a tuple with this local port is in the table.
     pub fn uses(&self, port: u16) -> bool {
         self.ports.any(port)
     }
@@ -99,7 +98,7 @@ impl TimeWait {
             return Verdict::NotMine;
         }
         if t.rst {
-            // As Linux does unless net.ipv4.tcp_rfc1337 is set: an RST exactly in place ends it.
+            // As on Linux unless net.ipv4.tcp_rfc1337 is set: an RST with the exact number ends it.
             if t.seq == e.rcv {
                 self.remove(&t.tuple);
             }
@@ -115,7 +114,8 @@ impl TimeWait {
             return Verdict::Ignore;
         }
         if t.len == 0 && !t.fin {
-            // Nothing that a peer sends again until it is acknowledged: not more often than a live connection would.
+            // Not something that a peer repeats until it is acknowledged: answered no more often than by a live
+            // connection.
             if e.said != 0 && now < e.said + PAUSE {
                 return Verdict::Ignore;
             }
@@ -124,12 +124,12 @@ impl TimeWait {
         Verdict::Ack(e.snd, e.rcv)
     }
 
-    /// Whether the tuple waits.
+    /// Whether the tuple is in the table.
     pub fn contains(&self, t: &Tuple) -> bool {
         self.places.contains_key(t)
     }
 
-    /// Forgets tuples whose time is over.
+    /// Forgets tuples whose time is up.
     pub fn expire(&mut self, now: u64) {
         while let Some(t) = self.order.front().copied() {
             match self.entry(&t) {
@@ -141,13 +141,13 @@ impl TimeWait {
         }
     }
 
-    /// When the oldest may end.
+    /// When the oldest may expire.
     pub fn next(&self) -> Option<u64> {
         let t = self.order.front()?;
         Some(self.entry(t).map_or(0, |e| e.until))
     }
 
-    /// How many.
+    /// Number of tuples.
     pub fn len(&self) -> usize {
         self.entries.len()
     }

@@ -1,4 +1,4 @@
-//! UDP: what a socket has, and receiving, which is all ours: ports, connected peers, queues.
+//! UDP: the state of a socket, and receiving, which does not involve smoltcp: ports, connected peers, queues.
 
 use super::Stack;
 use super::interface::InterfaceId;
@@ -29,7 +29,7 @@ pub struct Datagram {
 }
 
 impl Datagram {
-    /// Another one.
+    /// A copy.
     pub fn copy(&self) -> Result<Self> {
         let mut data = Vec::new();
         data.try_reserve_exact(self.data.len()).map_err(|_| Errno::ENOBUFS)?;
@@ -42,14 +42,14 @@ impl Datagram {
 const OVERHEAD: usize = 128;
 const DEFAULT_BUF: usize = crate::sockopts::BUF_DEFAULT as usize;
 
-/// A datagram that is being put together (UDP_CORK, MSG_MORE).
+/// A datagram being assembled (UDP_CORK, MSG_MORE).
 pub struct Cork {
     pub to: Name,
     pub header: Header,
     pub data: Vec<u8>,
 }
 
-/// What a datagram socket has.
+/// The state of a datagram socket.
 pub struct Udp {
     pub peer: Option<Name>,
     /// Source address of a connected socket.
@@ -70,9 +70,9 @@ pub struct Udp {
     pub charged: usize,
     pub dropped: u64,
     pub want_room: bool,
-    /// Who watches wants to hear each time that something is out.
+    /// An edge-triggered watcher wants to be notified each time something has gone out.
     pub edges: bool,
-    /// Where the last datagram went: whose neighbor is asked for.
+    /// The last datagram's destination, whose neighbor is asked for.
     pub(super) last_to: Option<IpAddress>,
     pub(super) out: Option<Out>,
     pub(super) dirty: bool,
@@ -80,7 +80,6 @@ pub struct Udp {
 }
 
 impl Udp {
-    /// Unconnected.
     pub fn new() -> Self {
         Self {
             peer: None,
@@ -120,7 +119,7 @@ impl Stack {
         let s = self.sockets.get(sid)?;
         let Kind::Udp(u) = &s.kind else { return None };
         let all = if matches!(to, IpAddress::Ipv4(_)) { ipopts::MULTICAST_ALL } else { ipopts::MULTICAST_ALL6 };
-        // IP_MULTICAST_ALL: what anybody here is a member of.
+        // IP_MULTICAST_ALL: any group that some socket here is a member of.
         let member = || s.opts.ip[all] != 0 || self.groups.has(sid, to, ifc);
         if !self.on_device(sid, ifc) || (to.is_multicast() && !member()) {
             return None;
@@ -132,7 +131,7 @@ impl Stack {
         }
     }
 
-    /// A datagram from the wire.
+    /// Handles a datagram from the wire.
     pub fn udp_in(&mut self, ifc: InterfaceId, raw: &[u8], d: &frame::Udp<'_>) {
         let t = d.tuple;
         if ifc == InterfaceId::Eth && t.lport == 68 && self.control.dhcp.is_some() {
@@ -146,19 +145,19 @@ impl Stack {
             return;
         }
         let found = self.udp_deliver(ifc, d);
-        // A frame for many gets no ICMP error either (RFC 1122 section 3.2.2).
+        // A link-layer broadcast gets no ICMP error either (RFC 1122 section 3.2.2).
         if !(found || many || ifc == InterfaceId::Eth && raw[0] & 1 != 0) {
             // smoltcp answers "port unreachable".
             self.hand_to_control(ifc, raw);
         }
     }
 
-    /// Broadcast or multicast: for everybody who listens.
+    /// Whether an address is broadcast or multicast: for everybody who listens.
     fn is_many(&self, a: &IpAddress) -> bool {
         a.is_broadcast() || a.is_multicast() || self.interfaces.is_subnet_broadcast(a)
     }
 
-    /// Queues a datagram with whom it is for. False: nobody.
+    /// Queues a datagram with its receivers. False: there are none.
     pub(super) fn udp_deliver(&mut self, ifc: InterfaceId, d: &frame::Udp<'_>) -> bool {
         let t = d.tuple;
         let remote = (t.remote, t.rport);
@@ -166,7 +165,7 @@ impl Stack {
             return false;
         }
         let many = self.is_many(&t.local);
-        // The best, or all that will have it.
+        // The best match, or all that accept it.
         let mut found: Vec<u32> = Vec::new();
         let mut top = 0;
         for b in self.ports.on(Proto::Udp, t.lport) {
@@ -232,7 +231,7 @@ impl Stack {
         Some(d)
     }
 
-    /// An ICMP error for something sent: the next call on a connected socket reports it.
+    /// An ICMP error for something we sent: the next call on a connected socket reports it.
     pub fn udp_error(&mut self, t: &Tuple, error: Errno) {
         let to = (t.remote, t.rport);
         let ours = |s: u32| {

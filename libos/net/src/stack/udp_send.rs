@@ -1,5 +1,5 @@
-//! UDP: sending. To ourselves it is straight into the receiver's queue; to the card it goes through a smoltcp socket,
-//! for the sake of its neighbor cache and fragmentation.
+//! UDP: sending. Datagrams to ourselves go straight into the receiver's queue; those to the card go through a smoltcp
+//! socket, for its neighbor cache and fragmentation.
 
 use super::interface::{Interface, InterfaceId};
 use super::sock::{Kind, Name};
@@ -20,43 +20,43 @@ use smoltcp::wire::{IpAddress, IpListenEndpoint};
 /// Largest UDP payload over IPv4, and over IPv6.
 const MAX4: usize = 65507;
 pub const MAX: usize = 65527;
-/// Largest payload that is sent in IPv4 fragments: smoltcp's buffer for them, without headers.
+/// Largest payload sent in IPv4 fragments: smoltcp's buffer for them, without headers.
 const FRAGMENTED: usize = 4096 - 28;
 
-/// Datagram sockets that have something to send.
+/// Datagram sockets with something to send.
 #[derive(Default)]
 pub struct Datagrams {
     /// Those to poll.
     dirty: Vec<u32>,
-    /// Those that wait for a neighbor or the card.
+    /// Those waiting for a neighbor or the card.
     waiting: Vec<u32>,
 }
 
 impl Datagrams {
-    /// How many are to be polled.
+    /// Number of sockets to poll.
     pub fn dirty(&self) -> usize {
         self.dirty.len()
     }
 }
 
-/// A sending half.
+/// The sending half of a datagram socket.
 pub struct Out {
     set: SocketSet<'static>,
     handle: SocketHandle,
     capacity: usize,
     port: u16,
-    /// Hop limit and type of service of what is queued.
+    /// Hop limit and type of service of the queued datagrams.
     marks: (u8, u8),
 }
 
-/// What becomes of a datagram to be sent.
+/// How a datagram is sent.
 struct Way {
     ifc: InterfaceId,
     source: IpAddress,
     marks: (u8, u8),
     /// It goes out on the card.
     wire: bool,
-    /// It comes back to us: always by loopback, multicasts and broadcasts from the card, too.
+    /// It comes back to us: always over loopback, from the card also multicasts and broadcasts.
     back: bool,
 }
 
@@ -102,7 +102,7 @@ impl Stack {
         Some(r)
     }
 
-    /// To ourselves: straight into the receiver's queue, of any size.
+    /// Sends to ourselves: straight into the receiver's queue, whatever the size.
     fn udp_loop(&mut self, sid: u32, to: Name, way: &Way, data: &[u8]) -> Result<()> {
         let (_, port) = self.sock(sid)?.bound.ok_or(Errno::EINVAL)?;
         let tuple = Tuple { local: to.0, lport: to.1, remote: way.source, rport: port };
@@ -126,14 +126,14 @@ impl Stack {
         }
     }
 
-    /// The same, for a datagram that is being put together.
+    /// The same, for a datagram being assembled.
     pub fn udp_limit(&self, sid: u32, to: &IpAddress, header: &Header) -> Result<usize> {
         let (ifc, _) = self.udp_route(sid, to, header)?;
         let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         Ok(self.limit(ifc, to, &s.opts.ip))
     }
 
-    /// Interface and source address: what the message says, the socket's multicast or bound interface, or the route.
+    /// Interface and source address: from the message, the socket's multicast or bound interface, or the route.
     pub fn udp_route(&self, sid: u32, to: &IpAddress, header: &Header) -> Result<(InterfaceId, IpAddress)> {
         let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
         let Kind::Udp(u) = &s.kind else { return Err(Errno::EBADF) };
@@ -158,7 +158,7 @@ impl Stack {
         Ok((ifc, header.from.unwrap_or(source)))
     }
 
-    /// The way of a datagram, and a sending half with room for `len`. `Ok(None)`: no room now.
+    /// Determines how a datagram is sent, and makes a sending half with room for `len`. `Ok(None)`: no room now.
     fn udp_prepare(&mut self, sid: u32, to: Name, header: &Header, len: usize) -> Result<Option<Way>> {
         let (ifc, source) = self.udp_route(sid, &to.0, header)?;
         let broadcast = to.0.is_broadcast() || self.interfaces.is_subnet_broadcast(&to.0);
@@ -182,7 +182,7 @@ impl Stack {
         if len > limit {
             return Err(Errno::EMSGSIZE);
         }
-        // A multicast without hops stays on this host.
+        // A multicast with a hop limit of 0 stays on this host.
         let wire = ifc == InterfaceId::Eth && !(many && hops == 0);
         let way = Way { ifc, source, marks, wire, back };
         if !wire {
@@ -190,7 +190,7 @@ impl Stack {
         }
         let slot = &mut u.out;
         let enough = slot.as_ref().is_some_and(|o| o.capacity >= len && o.port == port && o.marks == marks);
-        // What is queued goes out as the socket is then, so it must be gone first.
+        // Queued datagrams go out with the socket's current settings, so they must be gone before those change.
         if !enough && slot.as_ref().is_some_and(|o| o.set.get::<udp::Socket>(o.handle).send_queue() > 0) {
             u.want_room = true;
             return Ok(None);
@@ -210,7 +210,7 @@ impl Stack {
         Ok(Some(way))
     }
 
-    /// UDP_CORK. Off sends what has been put together.
+    /// UDP_CORK. Turning it off sends what has been assembled.
     pub fn udp_cork(&mut self, sid: u32, on: bool) -> Result<()> {
         let u = self.udp(sid).ok_or(Errno::EBADF)?;
         u.corked = on;
@@ -260,7 +260,7 @@ impl Stack {
                 let report = Report { tos: out.marks.1, ..Report::default() };
                 let mut slot = OneSlot { link: *link, rx: None, sink, report };
                 let at = instant(now);
-                // A datagram in fragments goes out one at a time, between which smoltcp reports nothing sent.
+                // Fragments go out one at a time; between them smoltcp reports nothing sent.
                 while smoltcp.poll_egress(at, &mut slot, &mut out.set) != PollResult::None
                     || (smoltcp.poll_at(at, &out.set).is_some_and(|t| t <= at)
                         && !slot.report.blocked
@@ -296,7 +296,7 @@ impl Stack {
         self.datagrams.dirty.drain(..i.min(self.datagrams.dirty.len()));
     }
 
-    /// Datagram sockets that wait for a neighbor or for the card are polled again.
+    /// Polls datagram sockets again that are waiting for a neighbor or the card.
     pub fn udp_neighbors_changed(&mut self) {
         let list = core::mem::take(&mut self.datagrams.waiting);
         for sid in list {

@@ -5,12 +5,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::poll::Events;
 
-/// The list. Empty most of the time, and then without memory.
+/// The list. Empty most of the time, and then it uses no memory.
 #[derive(Default)]
 pub struct Wakes(Vec<(Arc<Shared>, Events)>);
 
 impl Wakes {
-    /// Watchers of a socket are to be told.
+    /// Adds the watchers of a socket.
     pub fn add(&mut self, shared: &Arc<Shared>, events: Events) {
         if let Some(last) = self.0.last_mut()
             && Arc::ptr_eq(&last.0, shared)
@@ -25,12 +25,12 @@ impl Wakes {
         }
     }
 
-    /// Nobody.
+    /// Whether there is nobody to wake.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// What was added since the last time.
+    /// Takes what was added since the last time.
     pub fn take(&mut self) -> Self {
         core::mem::take(self)
     }

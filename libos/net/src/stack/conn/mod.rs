@@ -1,4 +1,4 @@
-//! One TCP connection: a smoltcp socket alone in its set, and what Linux keeps beside the protocol.
+//! One TCP connection: a smoltcp socket alone in its set, and what Linux keeps in addition to the protocol.
 
 mod options;
 mod patience;
@@ -23,16 +23,16 @@ use send::Sender;
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{self, State};
 
-/// Whose a connection is.
+/// Who owns a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// In the handshake, for this listening socket.
     Half(u32),
-    /// Waits to be accepted from this listening socket.
+    /// Waiting to be accepted from this listening socket.
     Queued(u32),
-    /// An open socket's.
+    /// It belongs to an open socket.
     Sock(u32),
-    /// The program has closed it; the protocol finishes alone.
+    /// The program has closed it; the protocol finishes on its own.
     Orphan,
 }
 
@@ -43,7 +43,7 @@ pub struct Conn {
     pub tuple: Tuple,
     pub ifc: InterfaceId,
     pub owner: Owner,
-    /// Whom to tell; a connection in a backlog has its listener's.
+    /// Whom to wake; for a connection in a backlog, the listener's watchers.
     pub shared: Option<Arc<Shared>>,
     pub opts: TcpOpts,
     pub send: Sender,
@@ -54,7 +54,7 @@ pub struct Conn {
     pub charged: usize,
     /// Already on the list of connections to poll.
     pub dirty: bool,
-    /// The peer or the protocol ended it; the tuple is no longer in the table.
+    /// The peer or the protocol ended it; the table no longer has the tuple.
     pub detached: bool,
     /// State after the last poll.
     prev: State,
@@ -62,15 +62,15 @@ pub struct Conn {
     challenged_at: u64,
 }
 
-/// What a read or a write has moved.
+/// What a read or a write moved.
 #[derive(Clone, Copy, Default)]
 pub struct Moved {
     pub bytes: usize,
-    /// There would be more, but the program's page is not there.
+    /// There would be more, but the program's page is not present.
     pub stopped: bool,
 }
 
-/// What a poll found.
+/// The outcome of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     None,
@@ -78,7 +78,7 @@ pub enum Change {
     Established,
     /// A handshake failed, or the connection is over.
     Over,
-    /// It may be forgotten but for its tuple.
+    /// Nothing but its tuple need be remembered.
     TimeWait,
 }
 
@@ -106,31 +106,30 @@ impl Conn {
         }
     }
 
-    /// The socket.
+    /// The smoltcp socket.
     pub fn tcp(&self) -> &tcp::Socket<'static> {
         self.set.get(self.handle)
     }
-    /// The socket.
     pub fn tcp_mut(&mut self) -> &mut tcp::Socket<'static> {
         self.set.get_mut(self.handle)
     }
 
-    /// The same in its set, as smoltcp polls it.
+    /// The socket in its set, as smoltcp polls it.
     pub fn set(&mut self) -> &mut SocketSet<'static> {
         &mut self.set
     }
-    /// What can be used for another connection.
+    /// The parts that another connection can reuse.
     pub fn into_pooled(self) -> Pooled {
         (self.set, self.handle)
     }
 
-    /// Takes in what a poll sent.
+    /// Takes note of what a poll sent.
     pub fn note(&mut self, r: &Report) {
         self.send.note(r);
         self.receive.note(r);
     }
 
-    /// Poll bits of a connected (or once connected) socket: `tcp_poll` of Linux.
+    /// Poll bits of a socket that is or was connected: Linux's `tcp_poll`.
     pub fn events(&self) -> Events {
         let mut e = Events::empty();
         let tcp = self.tcp();
@@ -157,7 +156,7 @@ impl Conn {
         e
     }
 
-    /// What follows from the state that a poll has led to.
+    /// What follows from the state that a poll led to.
     pub fn change(&mut self, state: State) -> Change {
         let prev = core::mem::replace(&mut self.prev, state);
         if state == prev {
@@ -183,7 +182,7 @@ impl Conn {
         }
     }
 
-    /// What its watchers are to hear of after a poll.
+    /// What its watchers should be notified of after a poll.
     pub fn news(&mut self, change: Change, now: u64) -> Events {
         let mut changed = false;
         if change != Change::None {
@@ -201,7 +200,7 @@ impl Conn {
         if changed { self.events() } else { Events::empty() }
     }
 
-    /// TIME-WAIT has not begun yet: the ACK of the peer's FIN is not out.
+    /// Whether TIME-WAIT has not begun because the ACK of the peer's FIN is not out.
     pub fn fin_waits(&mut self, state: State) -> bool {
         let waits = state == State::TimeWait && !self.receive.fin_acked();
         if waits {
@@ -210,7 +209,7 @@ impl Conn {
         waits
     }
 
-    /// Ends it with an error and an RST to the peer.
+    /// Ends it with an error, and an RST to the peer.
     pub fn abort(&mut self, why: Option<Errno>) {
         if self.tcp().state() != State::Closed {
             self.error = why;
@@ -219,7 +218,7 @@ impl Conn {
         }
     }
 
-    /// The pending error, once.
+    /// Takes the pending error.
     pub fn take_error(&mut self) -> Result<()> {
         self.error.take().map_or(Ok(()), Err)
     }

@@ -18,14 +18,14 @@ pub struct TcpOpts {
     pub keep_cnt: u32,
     /// SO_LINGER: seconds.
     pub linger: Option<u32>,
-    /// Milliseconds; 0: the system's.
+    /// Milliseconds; 0: the system's default.
     pub user_timeout: u32,
     /// The options of the IP level.
     pub ip: ipopts::Values,
-    /// SO_RCVBUF and SO_SNDBUF as asked for; 0: by the memory there is.
+    /// SO_RCVBUF and SO_SNDBUF as requested; 0: depending on available memory.
     pub rcvbuf: usize,
     pub sndbuf: usize,
-    /// Seconds that TCP_DEFER_ACCEPT holds a connection without data back; 0: off.
+    /// Seconds for which TCP_DEFER_ACCEPT holds back a connection without data; 0: off.
     pub defer: u32,
     pub syn_count: u8,
     /// TCP_FASTOPEN: how many half-open connections could have data; and TCP_FASTOPEN_CONNECT.
@@ -60,7 +60,7 @@ impl Default for TcpOpts {
 }
 
 impl Conn {
-    /// Applies the options that smoltcp carries out.
+    /// Applies the options that smoltcp implements.
     pub fn apply(&mut self) {
         let v6 = matches!(self.tuple.local, IpAddress::Ipv6(_));
         let (hops, tos) = if v6 { (ipopts::HOPS, ipopts::TCLASS) } else { (ipopts::TTL, ipopts::TOS) };

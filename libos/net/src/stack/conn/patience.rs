@@ -5,14 +5,14 @@ use libos_base::Errno;
 use libos_base::time::NS;
 use smoltcp::socket::tcp::State;
 
-/// What was sent is not acknowledged, or no probe answered, for this long (tcp_retries2: 924.6 s).
+/// Sent data was not acknowledged, or no probe answered, for this long (tcp_retries2: 924.6 s).
 const GIVE_UP: u64 = 924 * NS;
-/// The same once the program has closed it (tcp_orphan_retries: 8 repetitions, 0.2 + 0.4 + ... + 51.2 s).
+/// The same once the program has closed the connection (tcp_orphan_retries: 8 repetitions, 0.2 + 0.4 + ... + 51.2 s).
 const ORPHAN_SILENT: u64 = 102 * NS;
-/// Closed by the program, and the peer answers every probe but takes nothing. Linux gives up once its probes would be
-/// more than 120 s apart: between 340 and 450 s, measured.
+/// Closed by the program, and the peer answers every probe but accepts nothing. Linux gives up once its probes would be
+/// more than 120 s apart: measured, between 340 and 450 s.
 const ORPHAN_STUCK: u64 = 360 * NS;
-/// Closed by the program, everything acknowledged, and the peer does not end its side (tcp_fin_timeout).
+/// Closed by the program, everything acknowledged, but the peer does not end its side (tcp_fin_timeout).
 const FIN_TIMEOUT: u64 = 60 * NS;
 
 /// Our FIN is out, or about to be, and not acknowledged.
@@ -20,7 +20,7 @@ fn fin_unacknowledged(state: State) -> bool {
     matches!(state, State::FinWait1 | State::Closing | State::LastAck)
 }
 
-/// Since when what is waited for, and until when at most.
+/// What a connection is waiting for: since when, and until when at most.
 pub struct Patience {
     /// When acknowledged data last advanced, or sending began.
     acked_at: u64,
@@ -29,16 +29,16 @@ pub struct Patience {
     acked: u64,
     /// When anything last arrived.
     heard_at: u64,
-    /// Keep-alive probes unanswered, and when the last went.
+    /// Unanswered keep-alive probes, and when the last one was sent.
     probes: u32,
     probed_at: u64,
-    /// The end of a bounded state: handshake, deferred accept, FIN-WAIT-2 of an orphan. 0: none.
+    /// When a bounded state ends: handshake, deferred accept, FIN-WAIT-2 of an orphan. 0: none.
     deadline: u64,
     made_at: u64,
 }
 
 impl Patience {
-    /// From now on.
+    /// Starts now.
     pub fn new(now: u64) -> Self {
         Self {
             acked_at: now,
@@ -51,11 +51,11 @@ impl Patience {
             made_at: now,
         }
     }
-    /// The state ends then; 0: not by itself.
+    /// Sets when the state ends; 0: not by itself.
     pub fn set_deadline(&mut self, at: u64) {
         self.deadline = at;
     }
-    /// Since when there is the connection.
+    /// When the connection was created.
     pub fn made_at(&self) -> u64 {
         self.made_at
     }
@@ -63,11 +63,11 @@ impl Patience {
     pub fn heard_at(&self) -> u64 {
         self.heard_at
     }
-    /// Keep-alive probes unanswered.
+    /// Unanswered keep-alive probes.
     pub fn probes(&self) -> u32 {
         self.probes
     }
-    /// The peer has answered, or the connection has got further.
+    /// The peer has answered, or the connection has progressed.
     pub fn progressed(&mut self, now: u64) {
         (self.acked_at, self.progress_at) = (now, now);
     }
@@ -77,19 +77,19 @@ impl Conn {
     /// A segment has arrived.
     pub fn heard(&mut self, now: u64) {
         if self.patience.probes > 0 {
-            // The answer to a keep-alive probe: back to waiting for idleness.
+            // The answer to a keep-alive probe: back to waiting until the connection is idle.
             self.stop_probing();
         }
         self.patience.heard_at = now;
     }
 
-    /// No keep-alive probes until it is idle again.
+    /// Sends no keep-alive probes until it is idle again.
     pub fn stop_probing(&mut self) {
         self.tcp_mut().set_keep_alive(None);
         self.patience.probes = 0;
     }
 
-    /// Something is about to be owed: time counts from here.
+    /// The peer is about to owe us something: time counts from here.
     pub fn owes_from(&mut self, now: u64) {
         let t = self.tcp();
         if t.send_queue() == 0 && !fin_unacknowledged(t.state()) {
@@ -97,7 +97,7 @@ impl Conn {
         }
     }
 
-    /// Notes what the peer has acknowledged, and when. Before anything new is sent. Gives the state.
+    /// Records what the peer has acknowledged, and when. To be called before anything new is sent. Returns the state.
     pub fn progress(&mut self, now: u64) -> State {
         let t = self.tcp();
         let (state, queued) = (t.state(), t.send_queue() as u64);
@@ -109,7 +109,7 @@ impl Conn {
             && self.opts.user_timeout == 0
             && self.send.high().is_some_and(|h| h.wrapping_sub(self.send.sequence(acked)) <= 1)
         {
-            // At most a probe is in flight: the window is closed. A peer that answers is there (RFC 1122 section
+            // At most a probe is in flight: the window is closed. A peer that answers is alive (RFC 1122 section
             // 4.2.2.17).
             self.patience.progress_at = self.patience.progress_at.max(self.patience.heard_at);
         }
@@ -119,7 +119,7 @@ impl Conn {
         state
     }
 
-    /// When a peer that owes us an acknowledgment is given up.
+    /// When to give up on a peer that owes us an acknowledgment.
     fn gives_up_at(&self) -> u64 {
         let user = u64::from(self.opts.user_timeout) * 1_000_000;
         let most = if user > 0 { user } else { GIVE_UP };
@@ -134,7 +134,7 @@ impl Conn {
     pub fn drop_if_too_late(&mut self, now: u64, state: State) {
         if self.patience.deadline != 0 && now >= self.patience.deadline && state != State::Closed {
             match self.owner {
-                // A deferred accept whose time is up is handed out by `established`.
+                // `established` hands out a deferred accept whose time is up.
                 Owner::Half(_) if state != State::SynReceived => self.patience.deadline = 0,
                 _ => self.abort(Some(Errno::ETIMEDOUT)),
             }
@@ -156,7 +156,7 @@ impl Conn {
                 self.patience.probes += 1;
                 self.patience.probed_at = now;
                 if self.patience.probes == 1 {
-                    // smoltcp's timer fires at once, and then every interval until something is heard.
+                    // smoltcp's timer fires at once, and then at every interval until something is heard.
                     let every = smoltcp::time::Duration::from_secs(u64::from(self.opts.keep_intvl));
                     self.tcp_mut().set_keep_alive(Some(every));
                 }
@@ -164,9 +164,9 @@ impl Conn {
         }
     }
 
-    /// Data waits and no timer of smoltcp's runs: the peer took back a window that data was in flight for (Linux does
-    /// that when its memory is short), and the retransmission that was due then found no room. A keep-alive probe asks
-    /// for the window; the answer opens it, or starts the window probes. Whether one is due.
+    /// Data is waiting and none of smoltcp's timers runs: the peer withdrew a window for which data was in flight
+    /// (Linux does that when short of memory), and the retransmission then due found no room. A keep-alive probe asks
+    /// for the window; the answer opens it, or starts the window probes. Returns whether one is due.
     pub fn ask_for_window(&mut self, now: u64) -> bool {
         let stuck = self.send.owed(self.patience.acked)
             && self.patience.probes == 0
@@ -178,7 +178,7 @@ impl Conn {
         stuck
     }
 
-    /// When the next keep-alive probe, or the verdict on the last one, is due.
+    /// When the next keep-alive probe is due, or the verdict on the last one.
     fn keepalive_at(&self) -> Option<u64> {
         if !self.opts.keepalive
             || self.tcp().send_queue() > 0

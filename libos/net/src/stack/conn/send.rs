@@ -1,4 +1,4 @@
-//! The sending half of a connection: what was written, what of that went out, what cork holds back, and the FIN.
+//! The sending half of a connection: what was written, how much of it went out, what cork holds back, and the FIN.
 
 use super::{Conn, Moved, Owner};
 use crate::phy::{Report, before};
@@ -17,20 +17,20 @@ const CORK: u64 = NS / 5;
 pub struct Sender {
     /// shutdown(SHUT_WR).
     pub shut: bool,
-    /// A writer found no room: tell when a third is free.
+    /// A writer found no room: notify when a third is free.
     pub want_room: bool,
-    /// SO_SNDBUF, set when the connection was open already.
+    /// SO_SNDBUF, if set when the connection was already open.
     limit: usize,
-    /// Full load of a segment.
+    /// Full size of a segment's data.
     mss: usize,
     /// IP_TOS or IPV6_TCLASS.
     tos: u8,
-    /// Stream bytes given to smoltcp.
+    /// Stream bytes passed to smoltcp.
     enqueued: u64,
-    /// Data that TCP_CORK or MSG_MORE holds back: less than a segment. When it goes anyway.
+    /// Data that TCP_CORK or MSG_MORE holds back, less than a segment; and when it is sent regardless.
     corked: Vec<u8>,
     cork_at: u64,
-    /// A FIN is to follow what the peer's window does not let out yet: see [`Conn::finish`].
+    /// A FIN must follow data that the peer's window does not admit yet: see [`Conn::finish`].
     fin_due: bool,
     /// Sequence numbers seen on the way out: the first, the highest, the end of the last small segment, the end of the
     /// last segment.
@@ -42,7 +42,6 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Nothing was written.
     pub fn new() -> Self {
         Self {
             shut: false,
@@ -70,31 +69,30 @@ impl Sender {
     pub fn set_tos(&mut self, tos: u8) {
         self.tos = tos;
     }
-    /// Full load of a segment.
+    /// Full size of a segment's data.
     pub fn mss(&self) -> usize {
         self.mss
     }
-    /// Segments that were sent again.
+    /// Number of retransmitted segments.
     pub fn retransmits(&self) -> u32 {
         self.retransmits
     }
-    /// Whether a FIN waits for data to go out.
+    /// Whether a FIN is waiting for data to go out.
     pub fn fin_due(&self) -> bool {
         self.fin_due
     }
-    /// The initial sequence number.
     pub fn isn(&self) -> u32 {
         self.isn
     }
-    /// The highest sequence number that was sent.
+    /// The highest sequence number sent.
     pub fn high(&self) -> Option<u32> {
         self.high
     }
-    /// The next one of the last segment.
+    /// The sequence number after the last segment.
     pub fn last_seq(&self) -> u32 {
         self.last_seq
     }
-    /// Bytes that cork holds back.
+    /// Bytes held back by cork.
     pub fn held(&self) -> usize {
         self.corked.len()
     }
@@ -102,41 +100,41 @@ impl Sender {
     pub fn cork_ends(&self) -> u64 {
         if self.cork_at != 0 && !self.corked.is_empty() { self.cork_at } else { u64::MAX }
     }
-    /// What cork holds back is not sent any more.
+    /// Discards what cork holds back.
     pub fn drop_corked(&mut self) {
         self.corked.clear();
     }
-    /// Stream bytes that the peer has acknowledged, with `queued` in smoltcp's buffer.
+    /// Stream bytes that the peer has acknowledged, given `queued` in smoltcp's buffer.
     pub fn acked(&self, queued: usize) -> u64 {
         self.enqueued - queued as u64
     }
-    /// Sequence number of a byte of what the program wrote.
+    /// Sequence number of a byte that the program wrote.
     pub fn sequence(&self, byte: u64) -> u32 {
         self.isn.wrapping_add(1).wrapping_add(byte as u32)
     }
-    /// Whether the peer has not acknowledged all of it, of which it had acknowledged this much.
+    /// Whether the peer has not acknowledged everything, given how much it has acknowledged.
     pub fn owed(&self, acked: u64) -> bool {
         self.enqueued != acked
     }
 
-    /// Free room for writing, and what may wait to be sent and acknowledged.
+    /// Free room for writing, and the most that may wait to be sent and acknowledged.
     fn room(&self, tcp: &tcp::Socket<'_>) -> (usize, usize) {
         let capacity = tcp.send_capacity().min(self.limit);
         (capacity.saturating_sub(tcp.send_queue() + self.corked.len()), capacity)
     }
 
-    /// A third of the buffer is free: what Linux calls writable.
+    /// Whether a third of the buffer is free: what Linux calls writable.
     pub fn writable(&self, tcp: &tcp::Socket<'_>) -> bool {
         let (room, capacity) = self.room(tcp);
         room * 3 >= capacity
     }
 
-    /// What a poll is told.
+    /// The report that a poll starts with.
     #[inline(always)]
     pub fn report(&self) -> Report {
         Report { high: self.high, mss: self.mss, tos: self.tos, ..Report::default() }
     }
-    /// Takes in what a poll sent.
+    /// Takes note of what a poll sent.
     pub fn note(&mut self, r: &Report) {
         if let Some(isn) = r.isn {
             self.isn = isn;
@@ -153,15 +151,15 @@ impl Sender {
 
 /// Room and order.
 impl Conn {
-    /// The full load of a segment, from both sides' limits.
+    /// Sets the full size of a segment's data, from both sides' limits.
     pub fn set_mss(&mut self, mtu: usize, option: Option<u16>) {
         let headers = if matches!(self.tuple.local, IpAddress::Ipv4(_)) { 40 } else { 60 };
         let theirs = option.filter(|&m| m != 0).map_or(536, |m| usize::from(m).max(48));
         self.send.mss = theirs.min(mtu - headers);
     }
 
-    /// Something was sent again. Until a first loss the peer's window and our buffer are the limit; from then on
-    /// congestion control is: smoltcp's starts at two segments, a tenth of what RFC 6928 allows.
+    /// Something was retransmitted. Until a first loss only the peer's window and our buffer limit sending; from then
+    /// on congestion control does: smoltcp's starts at two segments, a tenth of what RFC 6928 allows.
     pub fn resent(&mut self) {
         self.send.retransmits += 1;
         if self.tcp().congestion_control() == tcp::CongestionControl::None {
@@ -169,9 +167,9 @@ impl Conn {
         }
     }
 
-    /// Nagle's algorithm as Minshall amended it and as Linux has it: a small segment waits only while another
-    /// *small* one is unacknowledged. smoltcp's waits for everything in flight, which costs a delayed ACK at the
-    /// end of every odd-sized response.
+    /// Nagle's algorithm as amended by Minshall and as Linux has it: a small segment waits only while another *small*
+    /// one is unacknowledged. smoltcp's waits for everything in flight, which costs a delayed ACK at the end of every
+    /// odd-sized response.
     pub fn decide_nagle(&mut self) {
         let unacked = || self.send.sequence(self.send.acked(self.tcp().send_queue()));
         let small = self.send.small_end.filter(|_| !self.opts.nodelay && !self.send.fin_due);
@@ -179,7 +177,7 @@ impl Conn {
         self.tcp_mut().set_nagle_enabled(nagle);
     }
 
-    /// What may wait to be sent and acknowledged.
+    /// The most that may wait to be sent and acknowledged.
     pub fn send_capacity(&self) -> usize {
         self.send.room(self.tcp()).1
     }
@@ -189,7 +187,7 @@ impl Conn {
         self.send.room(self.tcp()).0
     }
 
-    /// Data or a SYN that has not gone out.
+    /// Whether data or a SYN has not gone out.
     pub fn unsent(&self) -> bool {
         let s = &self.send;
         let sent = s.high.map_or(0, |h| h.wrapping_sub(s.isn.wrapping_add(1)));
@@ -199,7 +197,7 @@ impl Conn {
 
 /// Writing.
 impl Conn {
-    /// Takes what there is room for. `more`: the program has said that more will follow.
+    /// Takes what there is room for. `more`: the program has announced more.
     pub fn write(&mut self, src: &mut Source<'_>, room: usize, now: u64, more: bool) -> Result<Moved> {
         if more || !self.send.corked.is_empty() {
             self.hold_back(src, room, now, more)
@@ -228,7 +226,7 @@ impl Conn {
         moved
     }
 
-    /// With cork: only full segments go to smoltcp, the rest waits here.
+    /// With cork, only full segments go to smoltcp; the rest waits here.
     fn hold_back(&mut self, src: &mut Source<'_>, room: usize, now: u64, more: bool) -> Result<Moved> {
         let mss = self.send.mss;
         if self.send.corked.capacity() == 0 {
@@ -239,7 +237,7 @@ impl Conn {
         let full = if more { all / mss * mss } else { all };
         let mut moved = Moved::default();
         if full > 0 {
-            // Straight copies: the few held bytes first. Their buffer stays for the next.
+            // Copied directly, the few held bytes first. Their buffer is kept for the next ones.
             let mut data = core::mem::take(&mut self.send.corked);
             self.enqueue(&data);
             data.clear();
@@ -267,7 +265,7 @@ impl Conn {
         Ok(moved)
     }
 
-    /// Held bytes go into the send buffer, where room for them is kept.
+    /// Puts held bytes into the send buffer, where room is kept for them.
     fn enqueue(&mut self, held: &[u8]) {
         let n = self.tcp_mut().send_slice(held).unwrap_or(0);
         self.send.enqueued += n as u64;
@@ -282,7 +280,7 @@ impl Conn {
         self.send.cork_at = 0;
     }
 
-    /// Ends cork, or MSG_MORE, when it does not apply any more.
+    /// Ends cork, or MSG_MORE, if it no longer applies.
     pub fn uncork_in_time(&mut self, now: u64) {
         let applies = || now < self.send.cork_at && !self.send.shut && matches!(self.owner, Owner::Sock(_));
         if !self.send.corked.is_empty() && !applies() {
@@ -291,13 +289,13 @@ impl Conn {
     }
 }
 
-/// The end.
+/// The end of a connection.
 impl Conn {
-    /// FIN, after everything that was written.
+    /// Sends a FIN after everything that was written.
     ///
-    /// smoltcp's LAST-ACK takes in no window update: what acknowledges nothing is answered like a stray segment and
-    /// dropped. Data that waits for the peer's window would then only go out with probes, seconds apart; so from
-    /// CLOSE-WAIT the FIN is held back until the window has let everything through.
+    /// In LAST-ACK, smoltcp ignores window updates: a segment that acknowledges nothing is answered as a stray one and
+    /// dropped. Data waiting for the peer's window would then only go out with probes, seconds apart; so from
+    /// CLOSE-WAIT the FIN is held back until the window has admitted everything.
     pub fn finish(&mut self, now: u64) {
         self.owes_from(now);
         self.uncork();
@@ -307,7 +305,7 @@ impl Conn {
         }
     }
 
-    /// The FIN that was held back, when its time has come. Whether it was.
+    /// Sends the FIN that was held back, if its time has come. Returns whether it did.
     pub fn finish_when_sent(&mut self) -> bool {
         if !(self.send.fin_due && self.all_sent()) {
             return false;
@@ -317,7 +315,7 @@ impl Conn {
         true
     }
 
-    /// Whether the peer's window let everything through. A single byte may have been a probe that the peer refused.
+    /// Whether the peer's window has admitted everything. A single byte may have been a probe that the peer refused.
     fn all_sent(&self) -> bool {
         match self.tcp().send_queue() {
             0 => true,
@@ -326,7 +324,7 @@ impl Conn {
         }
     }
 
-    /// What a peer beyond the card has not got, or not acknowledged, in bytes; a FIN and a reset count as one.
+    /// Bytes that a peer beyond the card has not received or not acknowledged; a FIN and a reset count as one.
     pub fn undelivered(&self) -> usize {
         if self.ifc != InterfaceId::Eth || self.detached {
             return 0;
