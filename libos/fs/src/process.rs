@@ -23,7 +23,6 @@ pub use walk::REAL;
 
 /// File state that all threads share.
 pub struct Process {
-    /// Descriptors.
     pub fds: FdTable,
     places: SpinLock<Option<Places>>,
     /// Held while the root is built, so that it is built only once.

@@ -19,18 +19,17 @@ impl Addr {
     pub const fn none() -> Self {
         Self { bytes: [0; MAX], len: 0 }
     }
-    /// Copies an encoded address; EINVAL when it is too long.
+    /// Copies an encoded address; EINVAL if it is too long.
     pub fn from_bytes(b: &[u8]) -> Result<Self> {
         let mut a = Self::none();
         a.bytes.get_mut(..b.len()).ok_or(Errno::EINVAL)?.copy_from_slice(b);
         a.len = b.len() as u8;
         Ok(a)
     }
-    /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len as usize]
     }
-    /// AF_*; `None` when there is no address.
+    /// AF_*; `None` if there is no address.
     pub fn family(&self) -> Option<u16> {
         family(self.as_bytes()).ok()
     }
@@ -65,12 +64,13 @@ fn is_link_local(a: &Ipv6Address) -> bool {
     a.segments()[0] & 0xffc0 == 0xfe80
 }
 
-/// The family field. EINVAL when there is not even that.
+/// The family field. EINVAL if the address is too short for one.
 pub fn family(b: &[u8]) -> Result<u16> {
     Ok(u16::from_le_bytes(*b.first_chunk::<2>().ok_or(Errno::EINVAL)?))
 }
 
-/// Reads an internet address for a socket of AF_INET6 (`v6`) or AF_INET. A mapped IPv4 address is the IPv4 address.
+/// Reads an internet address for a socket of AF_INET6 (`v6`) or AF_INET. A mapped IPv4 address becomes that IPv4
+/// address.
 pub fn parse_inet(b: &[u8], v6: bool) -> Result<(IpAddress, u16)> {
     let f = family(b)?;
     if v6 && f == af::INET6 {

@@ -1,9 +1,9 @@
-//! Short frames built by hand: what the front says without smoltcp.
+//! Short frames built by hand: those that the front sends without smoltcp.
 
 use crate::phy::pseudo;
 use smoltcp::wire::{IpAddress, checksum};
 
-/// The longest: Ethernet, IPv6, a neighbor solicitation or advertisement with one option.
+/// Longest frame: Ethernet, IPv6, a neighbor solicitation or advertisement with one option.
 const LONGEST: usize = 14 + 40 + 32;
 
 /// A frame, written from its beginning.
@@ -13,17 +13,15 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Empty.
     pub const fn new() -> Self {
         Self { bytes: [0; LONGEST], len: 0 }
     }
 
-    /// What was written.
+    /// The bytes written so far.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
-    /// Appends.
     #[inline(never)]
     pub fn put(&mut self, b: &[u8]) -> &mut Self {
         if let Some(to) = self.bytes.get_mut(self.len..self.len + b.len()) {
@@ -33,7 +31,6 @@ impl Frame {
         self
     }
 
-    /// Appends an address.
     pub fn put_address(&mut self, a: &IpAddress) {
         match a {
             IpAddress::Ipv4(a) => self.put(&a.octets()),
@@ -41,7 +38,7 @@ impl Frame {
         };
     }
 
-    /// Appends the header of an IP packet with `len` bytes to come.
+    /// Appends the header of an IP packet with `len` bytes of payload to come.
     pub fn ip(&mut self, src: &IpAddress, dst: &IpAddress, protocol: u8, hops: u8, len: usize) {
         let at = self.len;
         if matches!(src, IpAddress::Ipv4(_)) {
@@ -58,7 +55,7 @@ impl Frame {
         }
     }
 
-    /// Fills in the checksum of what follows the IP header at `at`: `offset` bytes into it.
+    /// Fills in the checksum of what follows the IP header at `at`; the field is `offset` bytes into it.
     pub fn seal(&mut self, at: usize, offset: usize) {
         let body = at + if self.bytes[at] == 0x45 { 20 } else { 40 };
         let sum = transport_sum(&self.bytes[..self.len], at, body);
@@ -66,7 +63,8 @@ impl Frame {
     }
 }
 
-/// The sum over pseudo header and `body`, up to the end, of the IP packet at `at`; `0xffff` where a checksum is right.
+/// The sum over the pseudo header and everything from `body` to the end, for the IP packet at `at`; `0xffff` if the
+/// checksum is right.
 pub fn transport_sum(b: &[u8], at: usize, body: usize) -> u16 {
     checksum::combine(&[pseudo(b, at, b.len() - body, body), checksum::data(&b[body..])])
 }

@@ -1,4 +1,4 @@
-//! What the kernel tells the stack at boot, and what the stack tells the kernel.
+//! What the kernel tells the stack at boot, and what the stack reports to the kernel.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -7,10 +7,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Where the IPv4 address comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Ip4 {
-    /// DHCP.
     #[default]
     Dhcp,
-    /// Given.
+    /// A fixed address.
     Static { addr: Ipv4Addr, prefix: u8, gateway: Option<Ipv4Addr> },
     /// No IPv4.
     None,
@@ -33,23 +32,23 @@ pub enum Ip6 {
 pub struct NetConfig {
     pub ip4: Ip4,
     pub ip6: Ip6,
-    /// Name servers; when empty, those that DHCP names.
+    /// Name servers; if empty, those from DHCP.
     pub dns: Vec<IpAddr>,
-    /// Domains in which short names are looked up, with blanks between.
+    /// Domains in which short names are looked up, separated by blanks.
     pub search: String,
-    /// Bytes of RAM: buffers are sized by it.
+    /// Bytes of RAM, which determine buffer sizes.
     pub memory: usize,
 }
 
-/// What the kernel does for the stack. Called without any lock of the stack's.
+/// What the kernel does for the stack. Called without any of the stack's locks.
 pub trait Hooks: Send + Sync {
     /// A TCP socket listens, or (`udp`) a datagram socket was bound to a port.
     fn listening(&self, _udp: bool, _addr: IpAddr, _port: u16) {}
-    /// Addresses or name servers changed; `resolv_conf` is the new `/etc/resolv.conf`, when it has changed.
-    /// Called by the network thread.
+    /// Addresses or name servers changed; `resolv_conf` is the new `/etc/resolv.conf`, if that changed. Called by the
+    /// network thread.
     fn configured(&self, _resolv_conf: Option<&str>) {}
 }
 
-/// For tests and for kernels without a host to tell.
+/// For tests, and for kernels without a host to report to.
 pub struct NoHooks;
 impl Hooks for NoHooks {}

@@ -1,6 +1,6 @@
-//! What the stack asks of a network card. The kernel's glue implements it over a driver; tests over queues.
+//! What the stack needs from a network card. The kernel's glue implements it over a driver; tests over queues.
 
-/// What a card does for us.
+/// What a card can do for us.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Caps {
     /// It fills in TCP and UDP checksums of frames whose [`TxMeta`] asks for it.
@@ -9,17 +9,17 @@ pub struct Caps {
     pub tso4: Option<usize>,
 }
 
-/// What a card shall do with one frame. All zero: nothing.
+/// What a card should do with one frame. All zeros: nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TxMeta {
-    /// Where checksumming starts; 0 means that the frame is complete. The checksum field holds the (not
-    /// complemented) sum of the pseudo header, as virtio wants it.
+    /// Where checksumming starts; 0 means that the frame is complete. The checksum field holds the (uncomplemented) sum
+    /// of the pseudo header, as virtio expects.
     pub csum_start: u16,
-    /// Where the checksum goes, counted from `csum_start`.
+    /// Where the checksum goes, relative to `csum_start`.
     pub csum_offset: u16,
-    /// Payload bytes of each segment the card shall cut; 0: send as it is. The frame is then IPv4 TCP.
+    /// Payload bytes in each segment that the card should cut; 0: send as is. Otherwise the frame is IPv4 TCP.
     pub gso_size: u16,
-    /// Bytes of headers that go before each segment.
+    /// Length of the headers that go before each segment.
     pub header_len: u16,
 }
 
@@ -29,22 +29,21 @@ pub trait NetDevice: Send {
     fn mac(&self) -> [u8; 6];
     /// Largest IP packet (1500).
     fn mtu(&self) -> usize;
-    /// Offloads.
     fn caps(&self) -> Caps;
-    /// Hands the next received frame to `f`; false when there is none. The flag: the card (or the host, for a frame
-    /// that never was on a wire) vouches for the TCP or UDP checksum.
+    /// Passes the next received frame to `f`; false if there is none. The flag: the card (or the host, for a frame that
+    /// was never on a wire) vouches for the TCP or UDP checksum.
     fn receive(&mut self, f: &mut dyn FnMut(&[u8], bool)) -> bool;
     /// Whether a frame of any size can be queued now.
     fn tx_ready(&mut self) -> bool;
-    /// Queues a frame of `len` bytes that `fill` writes. False, with `fill` not called, when there is no room. The
-    /// card need not hear of it before [`flush`](Self::flush).
+    /// Queues a frame of `len` bytes that `fill` writes. False, without calling `fill`, if there is no room. The card
+    /// need not be notified before [`flush`](Self::flush).
     fn transmit(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool;
-    /// Tells the card about everything queued: one notification.
+    /// Notifies the card once of everything queued.
     fn flush(&mut self);
-    /// Asks for an interrupt at the next frame received and, with `tx`, also when transmit room appears. True when
-    /// there already is something: call again after polling.
+    /// Asks for an interrupt at the next received frame and, with `tx`, also when there is room to transmit. True if
+    /// there is something already: call again after polling.
     fn arm(&mut self, tx: bool) -> bool;
-    /// Whether the cable is in.
+    /// Whether the cable is plugged in.
     fn link_up(&self) -> bool {
         true
     }

@@ -1,20 +1,16 @@
-//! A first look at a frame: enough to find the connection it belongs to. Trusts nothing: every length is checked,
-//! and what does not parse is `None` and dropped or left to smoltcp.
+//! A first look at a frame: enough to find the connection it belongs to. Trusts nothing: every length is checked, and
+//! what does not parse is `None`, and is dropped or left to smoltcp.
 
 use smoltcp::wire::{
     EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
 };
 
-/// The connection a segment belongs to, as seen from here.
+/// The connection of a segment, as seen from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tuple {
-    /// Our address.
     pub local: IpAddress,
-    /// Our port.
     pub lport: u16,
-    /// The peer's address.
     pub remote: IpAddress,
-    /// The peer's port.
     pub rport: u16,
 }
 
@@ -50,7 +46,6 @@ pub struct Tcp {
     pub mss: Option<u16>,
 }
 
-/// A UDP datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Udp<'a> {
     pub tuple: Tuple,
@@ -66,7 +61,7 @@ pub struct Udp<'a> {
 pub enum Kind<'a> {
     Tcp(Tcp),
     Udp(Udp<'a>),
-    /// One IPv4 fragment.
+    /// One fragment of an IPv4 datagram.
     Fragment,
     /// ICMP for IPv4 or IPv6: type, code, and the packet it complains about.
     Icmp {
@@ -75,12 +70,11 @@ pub enum Kind<'a> {
         code: u8,
         about: &'a [u8],
     },
-    /// ARP, or anything else: smoltcp's business.
+    /// Anything else: for smoltcp.
     Other,
     Arp,
 }
 
-/// A parsed frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Parsed<'a> {
     /// The IP packet, without Ethernet header and padding; empty for ARP.
@@ -88,7 +82,7 @@ pub struct Parsed<'a> {
     pub kind: Kind<'a>,
 }
 
-/// The IP packet of an Ethernet frame, or ARP.
+/// Parses an Ethernet frame: its IP packet, or ARP.
 pub fn parse_ethernet(frame: &[u8], csum_ok: bool) -> Option<Parsed<'_>> {
     let eth = EthernetFrame::new_checked(frame).ok()?;
     match eth.ethertype() {
@@ -98,7 +92,7 @@ pub fn parse_ethernet(frame: &[u8], csum_ok: bool) -> Option<Parsed<'_>> {
     }
 }
 
-/// An IP packet. `None`: malformed, or a checksum is wrong.
+/// Parses an IP packet. `None`: malformed, or a checksum is wrong.
 pub fn parse_ip(p: &[u8], csum_ok: bool) -> Option<Parsed<'_>> {
     match p.first()? >> 4 {
         4 => {
@@ -187,7 +181,7 @@ fn mss_option(mut o: &[u8]) -> Option<u16> {
     }
 }
 
-/// Addresses and ports of a packet of ours that an ICMP error quotes: (protocol, tuple, TCP sequence number).
+/// Protocol, addresses and ports, and TCP sequence number of a packet of ours that an ICMP error quotes.
 pub fn parse_quoted(p: &[u8]) -> Option<(u8, Tuple, u32)> {
     let (proto, src, dst, body) = match p.first()? >> 4 {
         4 => {
@@ -213,7 +207,7 @@ pub fn parse_quoted(p: &[u8]) -> Option<(u8, Tuple, u32)> {
     Some((proto, Tuple { local: src, lport: port(0), remote: dst, rport: port(2) }, seq))
 }
 
-/// What one of our own TCP frames says; the caller knows the frame is well formed.
+/// Fields of one of our own TCP frames; the caller knows that the frame is well formed.
 #[derive(Clone, Copy, Debug)]
 pub struct Sent {
     pub seq: u32,
@@ -227,11 +221,11 @@ pub struct Sent {
     pub header: usize,
 }
 
-/// Reads a frame that smoltcp emitted. `at`: where the IP header is.
+/// Reads a frame that smoltcp emitted, whose IP header is at `at`.
 pub fn sent(frame: &[u8], at: usize) -> Option<Sent> {
     let (tcp_at, total) = match frame.get(at)? >> 4 {
         4 if *frame.get(at + 9)? == 6 => {
-            // The length field of an oversized offload frame may be 0: then the frame's own length counts.
+            // The length field of an oversized offload frame may be 0; the frame's own length counts then.
             let ihl = (frame[at] & 15) as usize * 4;
             (at + ihl, frame.len())
         }
@@ -255,11 +249,7 @@ pub fn sent(frame: &[u8], at: usize) -> Option<Sent> {
     })
 }
 
-/// `TCP FIN` bit.
 pub const FIN: u8 = 1;
-/// `TCP SYN` bit.
 pub const SYN: u8 = 2;
-/// `TCP RST` bit.
 pub const RST: u8 = 4;
-/// `TCP ACK` bit.
 pub const ACK: u8 = 16;

@@ -11,13 +11,13 @@ use libos_base::abi::{IoctlArgument, Out};
 use libos_base::{Errno, Result, user};
 use smoltcp::wire::{IpAddress, IpCidr, Ipv4Address};
 
-/// IFF_RUNNING and IFF_LOWER_UP: the cable is in.
+/// IFF_RUNNING and IFF_LOWER_UP: the cable is plugged in.
 pub const RUNNING: u32 = 0x40 | 0x10000;
 /// IFF_UP, IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST.
 const LO_FLAGS: u32 = 0x1 | 0x8 | RUNNING;
 const ETH_FLAGS: u32 = 0x1 | 0x2 | 0x1000;
 
-/// What can be told about an interface.
+/// What is known about an interface.
 pub struct IfInfo {
     pub index: u32,
     pub name: &'static str,
@@ -25,7 +25,7 @@ pub struct IfInfo {
     pub mtu: u32,
     pub mac: [u8; 6],
     pub addrs: Vec<IpCidr>,
-    /// Routers to everywhere else.
+    /// Default routers.
     pub gateways: [Option<IpAddress>; 2],
 }
 
@@ -63,7 +63,7 @@ fn sockaddr(octets: [u8; 4]) -> [u8; 16] {
     a
 }
 
-/// What begins with this.
+/// A 16-byte field that begins with `b`.
 fn begin(b: &[u8]) -> [u8; 16] {
     let mut v = [0; 16];
     v[..b.len()].copy_from_slice(b);

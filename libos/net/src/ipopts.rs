@@ -1,12 +1,12 @@
-//! Options of IPPROTO_IP and IPPROTO_IPV6 that are small numbers. A table says what they may be set to; who acts on one
-//! looks at its value.
+//! Options of IPPROTO_IP and IPPROTO_IPV6 that are small numbers. A table says what they may be set to; the code that
+//! acts on an option reads its value.
 
 use crate::options::int;
 use crate::stack::sock::Sock;
 use libos_base::abi::{ip_option, ipv6_option, sol};
 use libos_base::{Errno, Result};
 
-/// Places in [`Values`], in the order of the table.
+/// Indexes in [`Values`], in the order of the table.
 pub const TOS: usize = 0;
 pub const TTL: usize = 1;
 pub const PKTINFO: usize = 2;
@@ -26,31 +26,31 @@ pub const RECVTCLASS: usize = 15;
 pub const TCLASS: usize = 16;
 const KEPT: usize = 19;
 
-/// IP_PMTUDISC_DO and IP_PMTUDISC_PROBE: nothing is sent in fragments.
+/// IP_PMTUDISC_DO and IP_PMTUDISC_PROBE: datagrams are never fragmented.
 pub const WHOLE: core::ops::RangeInclusive<u8> = 2..=3;
 
-/// What a socket keeps.
+/// The values that a socket keeps.
 pub type Values = [u8; KEPT];
 
 /// What an option may be set to.
 #[derive(Clone, Copy)]
 enum Rule {
-    /// Anything; reads 0 or 1.
+    /// Anything; reads as 0 or 1.
     Flag,
     /// From 0 to this.
     UpTo(u8),
     /// From this to 255; -1 is the default.
     From(u8),
-    /// A byte, of which TCP keeps the two bits of congestion notification to itself.
+    /// A byte whose two congestion notification bits TCP keeps to itself.
     Class,
-    /// What it is already: what it would turn on is not there.
+    /// Only its current value: what it would turn on does not exist.
     Only,
 }
 
 const V4: u8 = sol::IP as u8;
 const V6: u8 = sol::IPV6 as u8;
 
-/// Level, name, value at first, rule.
+/// Level, name, initial value, rule.
 static ROWS: [(u8, u8, u8, Rule); 36] = [
     (V4, ip_option::TOS as u8, 0, Rule::Class),
     (V4, ip_option::TTL as u8, 64, Rule::From(1)),
@@ -69,7 +69,7 @@ static ROWS: [(u8, u8, u8, Rule); 36] = [
     (V6, ipv6_option::RECVHOPLIMIT as u8, 0, Rule::Flag),
     (V6, ipv6_option::RECVTCLASS as u8, 0, Rule::Flag),
     (V6, ipv6_option::TCLASS as u8, 0, Rule::Class),
-    (V6, ipv6_option::MTU_DISCOVER as u8, 1, Rule::UpTo(5)), // nothing is sent in fragments anyway
+    (V6, ipv6_option::MTU_DISCOVER as u8, 1, Rule::UpTo(5)), // nothing is fragmented anyway
     (V6, ipv6_option::DONTFRAG as u8, 0, Rule::Flag),        // likewise
     (V4, ip_option::RECVOPTS as u8, 0, Rule::Only),
     (V4, ip_option::RETOPTS as u8, 0, Rule::Only),
@@ -90,23 +90,23 @@ static ROWS: [(u8, u8, u8, Rule); 36] = [
     (V6, ipv6_option::FREEBIND as u8, 0, Rule::Only),
 ];
 
-/// As `socket` makes them.
+/// The values of a new socket.
 pub fn defaults() -> Values {
     core::array::from_fn(|i| ROWS[i].2)
 }
 
-/// The row of an option, unless a socket of this kind has no such option.
+/// The row of an option, unless a socket of this kind does not have it.
 fn row(s: &Sock, udp: bool, level: i32, name: i32) -> Option<usize> {
     let i = ROWS.iter().position(|r| (i32::from(r.0), i32::from(r.1)) == (level, name))?;
     let alien = (level == sol::IPV6 && !s.v6) || (!udp && matches!(i, MULTICAST_TTL | MULTICAST_HOPS));
     (!alien).then_some(i)
 }
 
-/// `setsockopt`. `None`: no such option here.
+/// `setsockopt`. `None`: no such option at this level.
 pub fn set(s: &mut Sock, udp: bool, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
     let i = row(s, udp, level, name)?;
     let (_, _, first, rule) = ROWS[i];
-    // A single byte will do for the options of IPv4, and for most of them nothing at all.
+    // A single byte will do for the IPv4 options, and for most of them an empty value.
     let short = || match (level, rule, value.first()) {
         (sol::IPV6, ..) | (_, Rule::From(_), None) => Err(Errno::EINVAL),
         (.., b) => Ok(b.map_or(0, |&b| i32::from(b))),
@@ -117,7 +117,7 @@ pub fn set(s: &mut Sock, udp: bool, level: i32, name: i32, value: &[u8]) -> Opti
             Rule::Flag => false,
             Rule::UpTo(most) => !(0..=i32::from(most)).contains(&v),
             Rule::From(least) => v != -1 && !(i32::from(least)..=255).contains(&v),
-            // IP_TOS takes the low byte of anything.
+            // IP_TOS takes the low byte of any value.
             Rule::Class => level == sol::IPV6 && !(-1..=255).contains(&v),
             Rule::Only if v == i32::from(first) => false,
             Rule::Only => return Err(Errno::ENOPROTOOPT),
@@ -137,7 +137,7 @@ pub fn set(s: &mut Sock, udp: bool, level: i32, name: i32, value: &[u8]) -> Opti
     }))
 }
 
-/// `getsockopt`.
+/// `getsockopt`. `None`: no such option at this level.
 pub fn get(s: &Sock, udp: bool, level: i32, name: i32) -> Option<u8> {
     let i = row(s, udp, level, name)?;
     Some(s.opts.ip.get(i).copied().unwrap_or(ROWS[i].2))

@@ -1,5 +1,5 @@
-//! Multicast (RFC 1112, RFC 3493 section 5.2): which groups a socket is a member of, and through which interface it
-//! sends. Membership is ours alone: no IGMP or MLD report tells routers and switches of it.
+//! Multicast (RFC 1112, RFC 3493 section 5.2): which groups a socket is a member of, and which interface it sends
+//! through. Membership stays local: no IGMP or MLD reports tell routers and switches about it.
 
 use crate::stack::Stack;
 use crate::stack::interface::InterfaceId;
@@ -12,10 +12,10 @@ use smoltcp::wire::{IpAddress, Ipv4Address};
 const MCAST_JOIN_GROUP: i32 = 42;
 const MCAST_LEAVE_GROUP: i32 = 45;
 
-/// Groups of one socket (net.ipv4.igmp_max_memberships).
+/// Most groups of one socket (net.ipv4.igmp_max_memberships).
 const MOST: usize = 20;
 
-/// A group on an interface: the address, IPv4 mapped into IPv6, and which.
+/// A group on an interface: its address, with IPv4 mapped into IPv6, and the interface.
 type Group = [u8; 17];
 
 fn group(a: &IpAddress, ifc: InterfaceId) -> Group {
@@ -27,22 +27,22 @@ fn group(a: &IpAddress, ifc: InterfaceId) -> Group {
     g
 }
 
-/// The groups that there are members of: a socket and a group each.
+/// All memberships: a socket and a group each.
 #[derive(Default)]
 pub struct Groups(Vec<(u32, Group)>);
 
 impl Groups {
-    /// Nobody is a member of any.
+    /// Whether there are no memberships.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a socket is a member.
+    /// Whether this socket is a member of a group.
     pub fn has(&self, sid: u32, a: &IpAddress, ifc: InterfaceId) -> bool {
         self.0.contains(&(sid, group(a, ifc)))
     }
 
-    /// Whether anybody here is a member; everybody is of the group of all hosts.
+    /// Whether any socket here is a member; all are in the all-hosts group.
     pub fn joined(&self, a: &IpAddress, ifc: InterfaceId) -> bool {
         let all = match a {
             IpAddress::Ipv4(a) => *a == Ipv4Address::new(224, 0, 0, 1),
@@ -52,7 +52,7 @@ impl Groups {
         all || self.0.iter().any(|m| m.1 == g)
     }
 
-    /// A socket becomes a member.
+    /// Makes a socket a member.
     fn join(&mut self, sid: u32, a: &IpAddress, ifc: InterfaceId) -> Result<()> {
         if self.has(sid, a, ifc) {
             return Err(Errno::EADDRINUSE);
@@ -64,7 +64,7 @@ impl Groups {
         Ok(())
     }
 
-    /// It is one no more: on the interface that is named, or on the first that is found.
+    /// Ends a membership: on the named interface, or on the first one found.
     fn leave(&mut self, sid: u32, a: &IpAddress, named: Option<Result<InterfaceId>>) -> Result<()> {
         let ifc = named.unwrap_or(Ok(InterfaceId::Lo));
         let g = group(a, ifc.unwrap_or(InterfaceId::Lo));
@@ -75,23 +75,23 @@ impl Groups {
         Ok(())
     }
 
-    /// It is closed.
+    /// Ends all memberships of a closed socket.
     pub fn leave_all(&mut self, sid: u32) {
         self.0.retain(|m| m.0 != sid);
     }
 }
 
-/// A datagram socket's part. Its groups are in [`Groups`].
+/// A datagram socket's settings. Its groups are in [`Groups`].
 #[derive(Default)]
 pub struct Multicast {
-    /// IP_MULTICAST_IF and IPV6_MULTICAST_IF: interface indexes; 0: by the route.
+    /// IP_MULTICAST_IF and IPV6_MULTICAST_IF: interface indexes; 0: use the route.
     pub via: [u32; 2],
-    /// The address that IP_MULTICAST_IF named.
+    /// The address given to IP_MULTICAST_IF.
     pub source: [u8; 4],
 }
 
 impl Stack {
-    /// The interface that an index, else an address, else the route to the group says.
+    /// The interface given by an index, else by an address, else by the route to the group.
     fn pick(&self, index: u32, addr: [u8; 4], group: &IpAddress) -> Result<InterfaceId> {
         let addr = IpAddress::Ipv4(addr.into());
         if index != 0 {
@@ -113,14 +113,14 @@ impl Stack {
     }
 }
 
-/// `setsockopt`. `None`: no such option here.
+/// `setsockopt`. `None`: not a multicast option.
 pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
     let v6 = level == sol::IPV6;
     if v6 && !st.sockets.get(sid)?.v6 {
         return None;
     }
     st.multicast(sid)?;
-    // How long the value must be, and what is where in it: the interface, and the group's address.
+    // How long the value must be, and the offsets of the interface and of the group's address in it.
     let (least, index_at, group_at) = match (v6, name) {
         (false, ip_option::MULTICAST_IF) => (4, 8, 0),
         (true, ipv6_option::MULTICAST_IF) => (4, 0, 0),
@@ -134,7 +134,7 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
     if value.len() < least {
         return Some(Err(Errno::EINVAL));
     }
-    // What a short value leaves out is zero.
+    // The missing part of a short value is zero.
     let mut v = [0; 136];
     let given = value.len().min(v.len());
     v[..given].copy_from_slice(&value[..given]);
@@ -147,7 +147,7 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
     } else {
         IpAddress::Ipv4(part(group_at).into())
     };
-    // struct in_addr is the address; in struct ip_mreq and ip_mreqn it is the second.
+    // struct in_addr is the address; in struct ip_mreq and ip_mreqn it is the second field.
     let addr = match name {
         ip_option::MULTICAST_IF if !v6 => part(if least + 4 <= value.len() { 4 } else { 0 }),
         ip_option::ADD_MEMBERSHIP | ip_option::DROP_MEMBERSHIP if !v6 => part(4),
@@ -178,7 +178,7 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
     })
 }
 
-/// `getsockopt`.
+/// `getsockopt`. `None`: not a multicast option.
 pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<u32> {
     let v6 = st.sockets.get(sid)?.v6;
     let m = st.multicast(sid)?;

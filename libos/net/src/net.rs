@@ -28,9 +28,9 @@ struct Inner {
 pub struct Net {
     inner: Mutex<Inner>,
     worker: Once<Arc<dyn Park>>,
-    /// When the network thread will look by itself. Written under the lock.
+    /// When the network thread will look on its own. Written under the lock.
     sleeps_until: AtomicU64,
-    /// The card has said that something other than its queues has changed: the link.
+    /// The card has reported a change other than in its queues: the link.
     link_news: AtomicBool,
     hooks: Arc<dyn Hooks>,
     configured: Pollee,
@@ -44,7 +44,7 @@ impl Net {
         Self::with_clock(config, dev, hooks, time::monotonic_ns)
     }
 
-    /// For tests that make their own time.
+    /// For tests that control time.
     pub fn with_clock(
         config: &NetConfig,
         dev: Option<Box<dyn NetDevice>>,
@@ -68,12 +68,11 @@ impl Net {
         })
     }
 
-    /// What the kernel does for the stack.
     pub fn hooks(&self) -> &dyn Hooks {
         &*self.hooks
     }
 
-    /// Runs `f` with the stack; then sends what it made sendable, wakes whom it made ready, and sees to it that
+    /// Runs `f` on the stack; then sends what became sendable, wakes those that became ready, and makes sure that
     /// timers fire.
     #[inline]
     pub fn with<R>(&self, f: impl FnOnce(&mut Stack) -> R) -> R {
@@ -105,9 +104,9 @@ impl Net {
         }
     }
 
-    /// Takes in what the card has and does all that is due; when to come again. `worker`: the caller is the network
-    /// thread and will come by itself. Everybody else must not touch `sleeps_until`, which says what that thread
-    /// does: a timer that then seems to be waited for would never fire.
+    /// Takes in what the card has and does everything that is due. Returns when to come again. `worker`: the caller is
+    /// the network thread and will come on its own. Nobody else may write `sleeps_until`, which says what that thread
+    /// does: otherwise a timer could seem to be waited for and never fire.
     fn round(&self, worker: bool) -> u64 {
         let mut inner = self.lock();
         let Inner { stack, dev } = &mut *inner;
@@ -137,13 +136,13 @@ impl Net {
         next
     }
 
-    /// Takes in what the card has and does all that is due; when to come again. Anybody may call it: a thread that
-    /// is about to wait for the network saves itself two switches.
+    /// Takes in what the card has and does everything that is due. Returns when to come again. Anybody may call it: a
+    /// thread about to wait for the network saves itself two switches.
     pub fn poll(&self) -> u64 {
         self.round(false)
     }
 
-    /// Blocks until `attempt` succeeds. Looks at the card itself once before it sleeps, and tries again after that.
+    /// Blocks until `attempt` succeeds. Polls the card once before it sleeps, and tries again after that.
     pub fn wait<T>(&self, wait: Wait, pollee: &Pollee, mut attempt: impl FnMut() -> Option<Result<T>>) -> Result<T> {
         if !wait.nonblock {
             if let Some(r) = attempt() {
@@ -154,14 +153,14 @@ impl Net {
         wait.block(pollee, attempt)
     }
 
-    /// The card's interrupt, or a timer that became earlier: the network thread looks again.
+    /// For the card's interrupt, or a timer that became earlier: makes the network thread look again.
     pub fn interrupt(&self) {
         if let Some(w) = self.worker.get() {
             w.unpark();
         }
     }
 
-    /// The card's interrupt for its configuration: the link may have changed.
+    /// For the card's configuration interrupt: the link may have changed.
     pub fn link_changed(&self) {
         self.link_news.store(true, Ordering::Release);
     }
@@ -189,9 +188,9 @@ impl Net {
         self.worker.set(thread::current);
     }
 
-    /// The program is over. Its sockets are closed as Linux closes them, and what peers have not got yet is sent for as long
-    /// as they take it: until `deadline`, or until [`PATIENCE`] passes without any of it arriving. Then they are told by a
-    /// reset, since nobody will be here to send it later.
+    /// The program has ended. Closes its sockets as Linux does, and keeps sending data that peers have not received yet
+    /// for as long as they take it: until `deadline`, or until [`PATIENCE`] passes without any of it arriving. Peers
+    /// still missing data then get a reset, since nobody will be here to send it later.
     pub fn end(&self, deadline: u64) {
         self.with(Stack::close_all);
         let (mut least, mut since) = (usize::MAX, 0);
@@ -211,14 +210,14 @@ impl Net {
         }
     }
 
-    /// Interrupts on; true when something came in before they were.
+    /// Enables interrupts; true if something came in before that.
     fn arm(&self) -> bool {
         let mut inner = self.inner.lock();
         let Inner { stack, dev } = &mut *inner;
         dev.as_mut().is_some_and(|d| d.arm(stack.egress.full))
     }
 
-    /// Tells the kernel about addresses and name servers, outside the lock.
+    /// Reports addresses and name servers to the kernel, outside the lock.
     fn tell(&self) {
         let (news, resolv) = {
             let mut inner = self.inner.lock();
@@ -227,13 +226,13 @@ impl Net {
         };
         if news || resolv.is_some() {
             self.hooks.configured(resolv.as_deref());
-            // Not before it was told: who waits for the configuration reads the file then.
+            // Only after the kernel was told: a thread waiting for the configuration then reads the file.
             self.inner.lock().stack.control.resolv.take_if(|now| Some(&*now) == resolv.as_ref());
             self.configured.notify(Events::IN);
         }
     }
 
-    /// Waits until IPv4 is configured, at most until `deadline_ns`. Whether it is.
+    /// Waits until IPv4 is configured, or until `deadline_ns`. Returns whether it is.
     pub fn wait_configured(&self, deadline_ns: u64) -> bool {
         block_on(&self.configured, false, deadline_ns, Errno::ETIMEDOUT, || {
             let inner = self.inner.lock();

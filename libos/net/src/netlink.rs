@@ -29,18 +29,17 @@ const ADD_MEMBERSHIP: i32 = 1;
 const DROP_MEMBERSHIP: i32 = 2;
 const NO_ENOBUFS: i32 = 5;
 const LIST_MEMBERSHIPS: i32 = 9;
-/// What is so in any case: one namespace, short error messages, no need to explain errors further.
+/// Behaviour that cannot be changed: one namespace, short error messages, no further explanation of errors.
 const LISTEN_ALL_NSID: i32 = 8;
 const CAP_ACK: i32 = 10;
 const EXT_ACK: i32 = 11;
 /// RTNLGRP_MAX.
 const GROUPS: i32 = 39;
 
-/// What the lock protects.
 #[derive(Default)]
 struct State {
     groups: u64,
-    /// Messages, each with the group that it was sent to.
+    /// Messages, each with the group it was sent to.
     inbox: VecDeque<(u8, Vec<u8>)>,
     bytes: usize,
     limit: usize,
@@ -51,7 +50,7 @@ struct State {
     flags: u32,
 }
 
-/// A socket as the notifier sees it.
+/// A socket as seen by the notifier.
 pub struct Member {
     /// 0: not bound.
     pub portid: AtomicU32,
@@ -60,7 +59,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// A record is there or (by its type) has gone.
+    /// Notifies the socket that a record exists now or, depending on `kind`, no longer does.
     pub fn tell(&self, kind: u16, r: &Record) {
         let mut s = self.state.lock();
         if s.groups >> (r.group - 1) & 1 == 0 {
@@ -91,7 +90,7 @@ impl State {
 pub struct NetlinkSocket {
     net: Arc<Net>,
     kind: u32,
-    /// The process: the first socket's port ID.
+    /// The process ID: the first socket's port ID.
     pid: u32,
     member: Arc<Member>,
 }
@@ -106,7 +105,7 @@ impl NetlinkSocket {
         Ok(Box::new(Self { net: net.clone(), kind, pid, member }))
     }
 
-    /// Binds to a port ID (0: any) unless bound. EINVAL when it is bound to another.
+    /// Binds to a port ID (0: any) unless bound. EINVAL if it is bound to another one.
     fn take_portid(&self, want: u32) -> Result<u32> {
         let portid = &self.member.portid;
         match portid.load(Relaxed) {
@@ -122,7 +121,7 @@ impl NetlinkSocket {
     }
 }
 
-/// Messages of one answer.
+/// The messages of one answer.
 struct Answer {
     out: Vec<u8>,
     seq: u32,
@@ -181,7 +180,7 @@ impl Ops for NetlinkSocket {
         let half = |o: usize| u16::from_le_bytes([b[o], b[o + 1]]);
         let portid = self.autobind()?;
         if n < HEADER + 1 {
-            // Nothing that could be answered.
+            // Too short to be answered.
             return Ok(n);
         }
         let (kind, flags, want) = (half(4), half(6), u16::from(b[HEADER]));
@@ -247,7 +246,7 @@ impl Ops for NetlinkSocket {
     }
 
     fn set(&self, level: i32, option: i32, value: &[u8]) -> Option<Result<()>> {
-        // Shorter than an int is 0.
+        // A value shorter than an int reads as 0.
         let v = int(value).unwrap_or(0);
         let mut s = self.member.state.lock();
         match (level, option) {

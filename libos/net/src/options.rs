@@ -1,5 +1,5 @@
-//! Socket options of TCP and UDP: SOL_SOCKET as far as the stack acts on it, TCP, UDP. An option is honoured or
-//! refused; none is accepted and ignored.
+//! TCP and UDP socket options: SOL_SOCKET where the stack acts on it, TCP, UDP. An option is honoured or refused; none
+//! is accepted and ignored.
 
 use crate::ipopts;
 use crate::sockopts::words;
@@ -15,7 +15,7 @@ use libos_base::poll::Events;
 use libos_base::{Errno, Result};
 use smoltcp::socket::tcp::State;
 
-/// The int at the start of an option value. EINVAL when it is shorter.
+/// The int at the start of an option value. EINVAL if the value is shorter.
 pub fn int(v: &[u8]) -> Result<i32> {
     Ok(i32::from_le_bytes(*v.first_chunk::<4>().ok_or(Errno::EINVAL)?))
 }
@@ -24,7 +24,7 @@ fn out(v: i32) -> Option<Result<Vec<u8>>> {
     Some(Ok(words(&[v as u32])))
 }
 
-/// `setsockopt`. `None`: no such option here.
+/// `setsockopt`. `None`: no such option at this level.
 pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
     let udp = st.sockets.get(sid)?.proto == Proto::Udp;
     let r = match level {
@@ -44,7 +44,7 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
     Some(r)
 }
 
-/// Carries the options of a connected socket to its connection.
+/// Passes the options of a connected socket on to its connection.
 fn push_down(st: &mut Stack, sid: u32) {
     let Some(opts) = st.sockets.get(sid).map(|s| s.opts) else { return };
     if let Some((id, c)) = conn_of(st, sid) {
@@ -88,7 +88,7 @@ fn set_socket(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Resul
         _ => match &mut s.kind {
             Kind::Udp(u) if name == so::BROADCAST => u.broadcast = v != 0,
             Kind::Udp(u) if name == so::TIMESTAMP => u.stamp = v as u8,
-            // What arrives of a stream has no times.
+            // Stream data has no timestamps.
             _ if name == so::TIMESTAMP && v != 0 => return Some(Err(Errno::ENOPROTOOPT)),
             _ => return None,
         },
@@ -96,20 +96,20 @@ fn set_socket(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Resul
     Some(Ok(()))
 }
 
-/// SO_BINDTODEVICE, a name, and SO_BINDTOIFINDEX.
+/// SO_BINDTODEVICE, which takes a name, and SO_BINDTOIFINDEX.
 fn set_device(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Result<()> {
     let index = if name == so::BINDTOIFINDEX {
         u32::try_from(int(value)?).map_err(|_| Errno::EINVAL)?
     } else {
         let same = |d: &&[u8]| value.starts_with(d) || value == &d[..d.len().saturating_sub(1)];
-        // The empty name begins them all.
+        // Every value begins with the empty name, which therefore only matches an empty value.
         DEVICES.iter().rposition(same).filter(|&i| i > 0 || matches!(value, [] | [0, ..])).ok_or(Errno::ENODEV)? as u32
     };
     if index != 0 {
         st.interfaces.by_index(index)?;
     }
     let s = st.sock(sid)?;
-    // Who is bound already must not change it himself.
+    // A socket that is already bound to a device needs the capability to change that.
     if s.device != 0 && !capable(cap::NET_RAW) {
         return Err(Errno::EPERM);
     }
@@ -117,14 +117,14 @@ fn set_device(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Names by index, as they are read; 0: none.
+/// Interface names by index, as they are read; 0: none.
 static DEVICES: [&[u8]; 3] = [b"", b"lo\0", b"eth0\0"];
 
-/// SO_RCVBUF and SO_SNDBUF, bounded by the memory there is.
+/// SO_RCVBUF and SO_SNDBUF, bounded by the available memory.
 fn set_buffer(st: &mut Stack, sid: u32, receive: bool, n: usize) -> Result<()> {
     let n = n.min(st.memory.budget / 4);
-    // smoltcp's buffers have the size they are made with. Of an open connection the least and the most that can be had
-    // is therefore what there is, but for sending less of it can be used.
+    // smoltcp's buffers keep their initial size, so an open connection has to do with the ones it has; only the part
+    // used for sending can be limited.
     if let Some((_, c)) = conn_of(st, sid) {
         if !receive {
             c.send.set_limit(n);
@@ -172,7 +172,7 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
     }
     let o = &mut s.opts;
     match name {
-        // Linux: setting it also lets corked data go... unless cork is on, which wins.
+        // On Linux, setting it also releases corked data... unless cork is on, which wins.
         tcp_option::NODELAY => o.nodelay = on,
         tcp_option::CORK => o.cork = on,
         tcp_option::KEEPIDLE => o.keep_idle = n,
@@ -182,7 +182,7 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
         tcp_option::DEFER_ACCEPT => o.defer = deferral(n as i32),
         tcp_option::QUICKACK => o.quickack = on,
         tcp_option::USER_TIMEOUT => o.user_timeout = n,
-        // Kept to be read: nobody has a cookie, so every handshake is an ordinary one.
+        // Stored only to be read back: nobody has a cookie, so every handshake is an ordinary one.
         tcp_option::FASTOPEN => o.fastopen = n.min(SOMAXCONN as u32) as u16,
         tcp_option::FASTOPEN_CONNECT => o.fastopen_connect = on,
         _ => return None,
@@ -197,7 +197,7 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
     Some(Ok(()))
 }
 
-/// TCP_DEFER_ACCEPT counts in retransmissions of a SYN: the time that as many take as reach the seconds asked for.
+/// TCP_DEFER_ACCEPT counts in SYN retransmissions: the time of the fewest whose total reaches the requested seconds.
 fn deferral(seconds: i32) -> u32 {
     let (mut sum, mut step) = (0, 1);
     while sum < seconds.min(29_887) {
@@ -218,7 +218,7 @@ fn set_v6only(st: &mut Stack, sid: u32, value: &[u8]) -> Option<Result<()>> {
     }))
 }
 
-/// The pending error, once.
+/// Takes the pending error.
 pub fn take_error(st: &mut Stack, sid: u32) -> i32 {
     if let Some((_, c)) = conn_of(st, sid)
         && let Some(e) = c.error.take()
@@ -228,7 +228,7 @@ pub fn take_error(st: &mut Stack, sid: u32) -> i32 {
     st.sockets.get_mut(sid).and_then(|s| s.error.take()).map_or(0, |e| e as i32)
 }
 
-/// `getsockopt`.
+/// `getsockopt`. `None`: no such option at this level.
 pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec<u8>>> {
     if (level, name) == (sol::SOCKET, so::ERROR) {
         let e = take_error(st, sid);
@@ -279,7 +279,7 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
     out(v as i32)
 }
 
-/// struct tcp_info as far as it can be told; the rest is zero.
+/// The known fields of struct tcp_info; the rest is zero.
 fn tcp_info(st: &mut Stack, sid: u32) -> Vec<u8> {
     let mut v = alloc::vec![0u8; 104];
     let now = st.now;
@@ -288,14 +288,14 @@ fn tcp_info(st: &mut Stack, sid: u32) -> Vec<u8> {
         v[0] = if listening { 10 } else { 7 };
         return v;
     };
-    // The order of include/net/tcp_states.h.
+    // The numbers are those of include/net/tcp_states.h.
     v[0] = match c.tcp().state() {
         State::Established => 1,
         State::SynSent => 2,
         State::SynReceived => 3,
         State::FinWait1 => 4,
         State::FinWait2 => 5,
-        // TIME-WAIT is the tuple's, not the socket's.
+        // TIME-WAIT belongs to the tuple, not to the socket.
         State::TimeWait | State::Closed => 7,
         State::CloseWait if !c.send.fin_due() => 8,
         State::CloseWait | State::LastAck => 9,

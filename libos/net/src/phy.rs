@@ -1,5 +1,5 @@
-//! The device that smoltcp sees: one received frame at most, and a sink for what it emits. Every emitted frame is
-//! looked at on its way out, which is how the front learns sequence numbers that smoltcp keeps to itself.
+//! The device that smoltcp sees: at most one received frame, and a sink for what it emits. Every emitted frame is
+//! inspected on its way out, which is how the front learns sequence numbers that smoltcp keeps to itself.
 
 use crate::device::{NetDevice, TxMeta};
 use crate::frame::{self, Sent};
@@ -14,11 +14,11 @@ use smoltcp::wire::{IpAddress, Ipv4Packet, checksum};
 pub trait FrameSink {
     /// Whether a frame can be taken now.
     fn ready(&mut self) -> bool;
-    /// Takes a frame of `len` bytes. False, with `fill` not called, when it cannot.
+    /// Takes a frame of `len` bytes. False, without calling `fill`, if it cannot.
     fn send(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool;
 }
 
-/// The card itself.
+/// The network card as a sink.
 pub struct Card<'a>(pub &'a mut dyn NetDevice);
 
 impl FrameSink for Card<'_> {
@@ -30,38 +30,38 @@ impl FrameSink for Card<'_> {
     }
 }
 
-/// A bounded queue of frames: the loopback wire, and replies made while the card is busy handing us a frame.
+/// A bounded queue of frames: the loopback wire, and replies made while the card is busy passing us a frame.
 #[derive(Default)]
 pub struct FrameQueue {
     frames: VecDeque<(Vec<u8>, TxMeta)>,
     bytes: usize,
     spare: Vec<Vec<u8>>,
-    /// For one frame of any size, once memory has run out.
+    /// For one frame of any size, in case memory runs out.
     reserve: Vec<u8>,
     longest: usize,
 }
 
-/// Most bytes that wait in a [`FrameQueue`]; as many again may be replies.
+/// Most bytes waiting in a [`FrameQueue`]; as many again may be replies.
 const QUEUE_BYTES: usize = 1 << 20;
 
 impl FrameQueue {
-    /// For whatever the link carries: [`ready`](FrameSink::ready) then means that a frame finds memory.
+    /// A queue for frames of this link: [`ready`](FrameSink::ready) then means that a frame finds memory.
     pub fn for_link(link: &Link) -> Self {
         Self { longest: link.mtu + link.ip_at(), ..Self::default() }
     }
-    /// Memory for one frame more. What already is there is not asked for again.
+    /// Makes sure that there is memory for one more frame.
     #[cold]
     fn prepare(&mut self) -> bool {
         self.frames.try_reserve(1).is_ok()
             && (self.reserve.capacity() >= self.longest || self.reserve.try_reserve_exact(self.longest).is_ok())
     }
-    /// The oldest frame.
+    /// Takes the oldest frame.
     pub fn pop(&mut self) -> Option<(Vec<u8>, TxMeta)> {
         let f = self.frames.pop_front()?;
         self.bytes -= f.0.len();
         Some(f)
     }
-    /// Whether nothing waits.
+    /// Whether no frames are waiting.
     pub fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
@@ -79,7 +79,7 @@ impl FrameSink for FrameQueue {
         self.bytes < QUEUE_BYTES && (prepared || self.prepare())
     }
     fn send(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool {
-        // What connections send waits for `ready`; a reply cannot wait, and there is one for a frame at most.
+        // What connections send waits for `ready`; a reply cannot wait, and there is at most one per frame.
         if self.bytes >= 2 * QUEUE_BYTES || self.frames.len() == self.frames.capacity() && !self.prepare() {
             return false;
         }
@@ -99,7 +99,7 @@ impl FrameSink for FrameQueue {
     }
 }
 
-/// Nothing can be sent.
+/// A sink that takes nothing.
 pub struct Nowhere;
 
 impl FrameSink for Nowhere {
@@ -116,13 +116,13 @@ impl FrameSink for Nowhere {
 pub struct Report {
     /// Frames of any kind.
     pub frames: u32,
-    /// Whose neighbor address the last ARP request or neighbor solicitation among them wants to know.
+    /// The address that the last ARP request or neighbor solicitation among them asks for.
     pub asked: Option<IpAddress>,
     /// The last TCP segment.
     pub last: Option<Sent>,
     /// End (sequence number) of the last segment with less than a full load of data.
     pub small_end: Option<u32>,
-    /// A segment started below `high`: something was sent again.
+    /// A segment started below `high`: something was retransmitted.
     pub resent: bool,
     /// Highest sequence number sent (the caller sets it before the poll).
     pub high: Option<u32>,
@@ -130,7 +130,7 @@ pub struct Report {
     pub isn: Option<u32>,
     /// Full load of a segment (the caller sets it).
     pub mss: usize,
-    /// What goes into the headers as type of service or traffic class (the caller sets it).
+    /// The type of service or traffic class for the headers (the caller sets it).
     pub tos: u8,
     /// The sink was full.
     pub blocked: bool,
@@ -147,7 +147,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// For smoltcp. Received checksums were verified by [`frame`]'s functions already.
+    /// For smoltcp. [`frame`]'s functions have already verified received checksums.
     pub fn caps(&self) -> DeviceCapabilities {
         let mut c = DeviceCapabilities::default();
         c.medium = self.medium;
@@ -161,7 +161,7 @@ impl Link {
         }
         c
     }
-    /// Where the IP header is in a frame.
+    /// Offset of the IP header in a frame.
     pub fn ip_at(&self) -> usize {
         if self.medium == Medium::Ethernet { 14 } else { 0 }
     }
@@ -234,8 +234,8 @@ impl TxToken for Tx<'_> {
             finish(buf, link, gso, report)
         };
         if !sink.send(len, &mut fill) {
-            // No room, although the sink was ready, or for a reply: the frame is lost as on any wire, and TCP's timers
-            // repair it, a second later.
+            // No room, although the sink was ready or for a reply: the frame is lost, as on any wire, and TCP's timers
+            // repair that a second later.
             lose(len, &mut fill);
             report.blocked = true;
         }
@@ -247,7 +247,7 @@ impl TxToken for Tx<'_> {
 #[cold]
 #[inline(never)]
 fn lose(len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) {
-    // An acknowledgment or a reset, with every option.
+    // Enough for an acknowledgment or a reset, with every option.
     let mut short = [0; 128];
     match short.get_mut(..len) {
         Some(buf) => fill(buf),
@@ -255,13 +255,13 @@ fn lose(len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) {
     };
 }
 
-/// Notes what the frame says and prepares checksum and segmentation offload.
+/// Records what the frame says, and prepares checksum and segmentation offload.
 fn finish(buf: &mut [u8], link: Link, gso: u16, report: &mut Report) -> TxMeta {
     let at = link.ip_at();
     let mut meta = TxMeta::default();
     if at == 14 && buf.get(12..14) == Some(&[0x08, 0x06]) {
         let target = |t: &[u8]| IpAddress::v4(t[0], t[1], t[2], t[3]);
-        // Not a reply.
+        // Requests only.
         if buf.get(21) == Some(&1) {
             report.asked = buf.get(38..42).map(target);
         }
@@ -299,7 +299,7 @@ fn finish(buf: &mut [u8], link: Link, gso: u16, report: &mut Report) -> TxMeta {
     if proto == 17 && link.tx_checksum && buf.len() >= body + 8 {
         let fragment = buf[at] >> 4 == 4 && u16::from_be_bytes([buf[at + 6], buf[at + 7]]) & 0x3fff != 0;
         if fragment {
-            // A checksum over several frames: no card does that, so IPv4 goes without, which UDP allows.
+            // A checksum over several frames, which no card computes: IPv4 goes without, as UDP allows.
             if u16::from_be_bytes([buf[at + 6], buf[at + 7]]) & 0x1fff == 0 {
                 buf[body + 6..body + 8].fill(0);
             }
@@ -333,7 +333,7 @@ fn note(s: Sent, report: &mut Report) {
     }
     if let Some(high) = report.high
         && end != s.seq
-        // The byte of a window probe goes out again with what follows it.
+        // The byte of a window probe is sent again together with what follows it.
         && before(s.seq.wrapping_add(1), high)
     {
         report.resent = true;
@@ -359,7 +359,7 @@ pub fn pseudo(buf: &[u8], at: usize, len: usize, body: usize) -> u16 {
     } else {
         (&buf[at + 8..body.min(at + 40)], buf[at + 6])
     };
-    // The card adjusts the length itself when it cuts segments; 16 bits are what the pseudo header of IPv4 has.
+    // The card adjusts the length itself when it cuts segments; IPv4's pseudo header has 16 bits for it.
     let tail = [0, proto, (len >> 8) as u8, len as u8];
     checksum::combine(&[checksum::data(addrs), checksum::data(&tail)])
 }

@@ -1,17 +1,17 @@
-//! IPv4 reassembly (RFC 791, RFC 815), bounded in datagrams, bytes and time. A datagram with overlapping fragments
-//! is thrown away whole: honest senders do not make them (RFC 5722 says so for IPv6).
+//! IPv4 reassembly (RFC 791, RFC 815), bounded in datagrams, bytes and time. A datagram with overlapping fragments is
+//! discarded entirely: honest senders do not make them (RFC 5722 says so for IPv6).
 
 use alloc::vec::Vec;
 use libos_base::time::NS;
 use smoltcp::wire::Ipv4Packet;
 
-/// Datagrams in reassembly at a time; the oldest makes room.
+/// Most datagrams being reassembled at a time; the oldest makes room.
 const MOST: usize = 16;
-/// Fragments of one datagram.
+/// Most fragments of one datagram.
 const PIECES: usize = 64;
-/// All bytes held.
+/// Most bytes held in all.
 const BYTES: usize = 256 << 10;
-/// How long the rest may take (net.ipv4.ipfrag_time).
+/// How long the remaining fragments may take (net.ipv4.ipfrag_time).
 const TIME: u64 = 30 * NS;
 
 struct Datagram {
@@ -21,7 +21,7 @@ struct Datagram {
     header: Vec<u8>,
     /// Sorted by offset, no overlaps.
     pieces: Vec<(usize, Vec<u8>)>,
-    /// Length of the payload, once the last fragment came.
+    /// Length of the payload, once the last fragment has arrived.
     total: Option<usize>,
     bytes: usize,
 }
@@ -33,7 +33,6 @@ pub struct Reassembly {
 }
 
 impl Reassembly {
-    /// Empty.
     pub const fn new() -> Self {
         Self { list: Vec::new(), bytes: 0 }
     }
@@ -44,14 +43,14 @@ impl Reassembly {
         d
     }
 
-    /// Adds a fragment (a checked IPv4 packet). The whole packet, once it is complete.
+    /// Adds a fragment (a checked IPv4 packet). Returns the whole packet once it is complete.
     pub fn add(&mut self, packet: &[u8], now: u64) -> Option<Vec<u8>> {
         while self.list.first().is_some_and(|d| d.until <= now) {
             self.drop_at(0);
         }
         let p = Ipv4Packet::new_checked(packet).ok()?;
         let (offset, more, payload) = (p.frag_offset() as usize, p.more_frags(), p.payload());
-        // All but the last carry a multiple of 8 bytes; nothing may reach past the largest datagram.
+        // All but the last carry a multiple of 8 bytes; none may reach past the largest datagram.
         if payload.is_empty() || (more && payload.len() % 8 != 0) || offset + payload.len() > 65515 {
             return None;
         }
@@ -75,7 +74,7 @@ impl Reassembly {
         }
         let d = &self.list[i];
         let have: usize = d.pieces.iter().map(|p| p.1.len()).sum();
-        // Without overlaps, as many bytes as the total are all of them.
+        // Without overlaps, this many bytes are all of them.
         if d.total != Some(have) || d.header.is_empty() {
             return None;
         }
@@ -92,7 +91,7 @@ impl Reassembly {
         Some(whole)
     }
 
-    /// False: the datagram cannot be completed honestly, or memory is short.
+    /// False: the datagram cannot be an honest one, or memory is short.
     fn insert(&mut self, i: usize, packet: &[u8], offset: usize, more: bool, payload: &[u8]) -> bool {
         let d = &mut self.list[i];
         let end = offset + payload.len();
@@ -101,7 +100,7 @@ impl Reassembly {
         }
         let at = d.pieces.partition_point(|p| p.0 < offset);
         if d.pieces.get(at).is_some_and(|p| p.0 == offset && p.1 == payload) {
-            return true; // the network's duplicate
+            return true; // duplicated by the network
         }
         let overlaps = (at > 0 && d.pieces[at - 1].0 + d.pieces[at - 1].1.len() > offset)
             || d.pieces.get(at).is_some_and(|p| p.0 < end)

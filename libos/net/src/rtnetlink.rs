@@ -1,7 +1,7 @@
-//! Links, addresses and routes as NETLINK_ROUTE messages (rtnetlink(7)), and who hears of changes.
+//! Links, addresses and routes as NETLINK_ROUTE messages (rtnetlink(7)), and who is notified of changes.
 //!
-//! Everything there is to tell is a list of records. A dump is all records of a kind; a change is what differs between
-//! two lists.
+//! Everything that can be reported is a list of records. A dump is all records of a kind; a change is what differs
+//! between two lists.
 
 use crate::ifreq::{IfInfo, interfaces};
 use crate::net::Net;
@@ -14,7 +14,7 @@ use libos_base::sync::{Mutex, Provider, class};
 use libos_base::{Errno, Result};
 use smoltcp::wire::{IpAddress, IpCidr};
 
-/// Message types: `NEW`, and the one after it is `DEL`.
+/// Message types: `NEW`; the next number is `DEL`.
 pub const RTM_NEWLINK: u16 = 16;
 pub const RTM_NEWADDR: u16 = 20;
 pub const RTM_NEWROUTE: u16 = 24;
@@ -45,11 +45,11 @@ const UNIVERSE: u8 = 0;
 const ON_LINK: u8 = 253;
 const HOST: u8 = 254;
 
-/// One thing that can be told.
+/// One link, address or route.
 pub struct Record {
-    /// The type of the message that tells that it is there.
+    /// The type of the message that announces it.
     pub kind: u16,
-    /// Who is told when it changes.
+    /// The group that is notified when it changes.
     pub group: u8,
     pub family: u16,
     /// The message without its header.
@@ -130,7 +130,7 @@ fn addr(i: &IfInfo, c: &IpCidr) -> Record {
     r
 }
 
-/// The way to a subnet of ours, or (`via`) to everywhere else.
+/// The route to a subnet of ours, or (`via`) to everywhere else.
 fn route(i: &IfInfo, to: &IpCidr, via: bool) -> Record {
     let a = to.address();
     let family = family(&a);
@@ -162,7 +162,7 @@ fn route(i: &IfInfo, to: &IpCidr, via: bool) -> Record {
     r
 }
 
-/// Everything that there is.
+/// All records.
 pub fn records(net: &Net) -> Vec<Record> {
     let all = interfaces(net);
     let mut out = Vec::new();
@@ -170,7 +170,7 @@ pub fn records(net: &Net) -> Vec<Record> {
         out.push(link(i));
         for c in &i.addrs {
             out.push(addr(i, c));
-            // What leads to ourselves is in a table that is not told.
+            // Routes to ourselves are in a table that is not dumped.
             if i.index != 1 {
                 out.push(route(i, c, false));
             }
@@ -182,10 +182,10 @@ pub fn records(net: &Net) -> Vec<Record> {
     out
 }
 
-/// The sockets, and what their owners know.
+/// The sockets, and the state last reported to them.
 pub struct Monitor {
     watch: Mutex<Watch>,
-    /// How they are told, once there is one: an image without netlink sockets has no code for them.
+    /// Notifies them, once there is one: an image without netlink sockets does not contain the code.
     tell: Provider<fn(&Net)>,
 }
 
@@ -195,7 +195,7 @@ struct Watch {
 }
 
 impl Monitor {
-    /// Nobody.
+    /// No sockets.
     pub const fn new() -> Self {
         Self {
             watch: Mutex::new(class::NET_MONITOR, Watch { members: Vec::new(), announced: Vec::new() }),
@@ -203,7 +203,7 @@ impl Monitor {
         }
     }
 
-    /// A new socket.
+    /// Adds a new socket.
     pub fn add(&self, net: &Net, member: &Arc<Member>) -> Result<()> {
         self.tell.provide(&((|net| net.monitor.tell_members(net)) as fn(&Net)));
         let mut w = self.watch.lock();
@@ -216,7 +216,7 @@ impl Monitor {
         Ok(())
     }
 
-    /// Takes a port ID for a socket: the one asked for, else the process id, else any. EADDRINUSE.
+    /// Claims a port ID for a socket: the one asked for, else the process ID, else any. EADDRINUSE.
     pub fn claim(&self, member: &Member, want: u32, pid: u32) -> Result<()> {
         let w = self.watch.lock();
         let used = |p: u32| w.members.iter().filter_map(Weak::upgrade).any(|m| m.portid.load(Relaxed) == p);
@@ -225,14 +225,14 @@ impl Monitor {
             if want != 0 {
                 return Err(Errno::EADDRINUSE);
             }
-            // Linux goes down from -4096, where no process ids are.
+            // Linux counts down from -4096, where there are no process IDs.
             portid = if portid == pid { u32::MAX - 4095 } else { portid - 1 };
         }
         member.portid.store(portid, Relaxed);
         Ok(())
     }
 
-    /// Something may have changed: tells the members of the groups.
+    /// Something may have changed: notifies the members of the groups.
     pub fn changed(&self, net: &Net) {
         if let Some(tell) = self.tell.get() {
             tell(net);
@@ -256,7 +256,7 @@ impl Watch {
     /// Tells what is in one list and not in the other. `gone`: added to the type of the message.
     fn announce(&self, list: &[Record], other: &[Record], gone: u16) {
         for r in list {
-            // A link that is different now is the same link.
+            // A link that changed is still the same link.
             if other.iter().any(|o| o.kind == r.kind && o.body == r.body) || gone == 1 && r.kind == RTM_NEWLINK {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The socket as a file: what is the same for every family.
+//! The socket as a file: what all families have in common.
 
 use crate::addr::Addr;
 use crate::sockopts::Common;
@@ -28,7 +28,7 @@ pub struct Wait {
     pub nonblock: bool,
     /// From SO_RCVTIMEO or SO_SNDTIMEO.
     pub deadline: u64,
-    /// SO_RCVLOWAT: a stream is read until there is this much.
+    /// SO_RCVLOWAT: a read from a stream waits for this much.
     pub low: usize,
 }
 
@@ -42,26 +42,25 @@ impl Wait {
     }
 }
 
-/// What `sendmsg` carries beside the data.
+/// What `sendmsg` passes besides the data.
 #[derive(Default)]
 pub struct Outgoing<'a> {
     pub flags: Msg,
-    /// Destination.
     pub to: Option<&'a [u8]>,
     /// SCM_RIGHTS.
     pub files: Vec<Arc<dyn FileLike>>,
-    /// SCM_CREDENTIALS: who the program says it is.
+    /// SCM_CREDENTIALS: who the program claims to be.
     pub creds: Option<Ucred>,
-    /// What it says about the IP header.
+    /// Its settings for the IP header.
     pub ip: Header,
 }
 
-/// What the program wants of the header of one datagram: IP_PKTINFO, IP_TTL, IP_TOS and those of IPv6.
+/// What the program wants in the header of one datagram: IP_PKTINFO, IP_TTL, IP_TOS and their IPv6 counterparts.
 #[derive(Clone, Copy, Default)]
 pub struct Header {
     /// Source address.
     pub from: Option<smoltcp::wire::IpAddress>,
-    /// Index of the interface that a multicast goes out on; 0: as the socket says.
+    /// Index of the interface for a multicast; 0: the socket's setting.
     pub index: u32,
     pub hops: Option<u8>,
     pub tos: Option<u8>,
@@ -69,14 +68,14 @@ pub struct Header {
     pub direct: bool,
 }
 
-/// What `recvmsg` gives beside the data.
+/// What `recvmsg` returns besides the data.
 pub struct Incoming {
     pub flags: Msg,
-    /// Source; empty when the family gives none.
+    /// Source; empty if the family has none.
     pub from: Addr,
     /// MSG_TRUNC, MSG_EOR, ...
     pub out_flags: Msg,
-    /// The whole length of a datagram that was cut.
+    /// The whole length of a truncated datagram.
     pub full_len: Option<usize>,
     pub files: Vec<Arc<dyn FileLike>>,
     pub creds: Option<Ucred>,
@@ -85,7 +84,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// With flags as passed.
+    /// An empty message, for a call with these flags.
     pub fn new(flags: Msg) -> Self {
         Self {
             flags,
@@ -101,47 +100,41 @@ impl Incoming {
 
 /// A socket of some family. Addresses are encoded as programs pass them.
 pub trait Ops: Any + Send + Sync {
-    /// AF_*, SOCK_*, IPPROTO_*.
+    /// Domain (AF_*), type (SOCK_*) and protocol (IPPROTO_*).
     fn identity(&self) -> (u16, u32, u32);
-    /// `bind`.
     fn bind(&self, addr: &[u8]) -> Result<()>;
-    /// `connect`.
     fn connect(&self, addr: &[u8], wait: Wait) -> Result<()>;
-    /// `listen`.
     fn listen(&self, _backlog: i32) -> Result<()> {
         Err(Errno::EOPNOTSUPP)
     }
-    /// `accept`: the new socket and the peer's address.
+    /// `accept`: returns the new socket and the peer's address.
     fn accept(&self, _wait: Wait) -> Result<(Box<dyn Ops>, Addr)> {
         Err(Errno::EOPNOTSUPP)
     }
-    /// `sendmsg`.
     fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>, wait: Wait) -> Result<usize>;
-    /// `recvmsg`.
     fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming, wait: Wait) -> Result<usize>;
-    /// `shutdown`: reading, writing.
+    /// `shutdown` for reading, for writing, or for both.
     fn shutdown(&self, rd: bool, wr: bool) -> Result<()>;
-    /// `getsockname`.
+    /// `getsockname`: the socket's own address.
     fn local(&self) -> Result<Addr>;
-    /// `getpeername`.
+    /// `getpeername`: the peer's address.
     fn peer(&self) -> Result<Addr>;
-    /// `setsockopt`; `None`: not an option that this family acts on. Of SOL_SOCKET it gets values that are checked.
+    /// `setsockopt`; `None`: the family does not act on this option. SOL_SOCKET values have been checked.
     fn set(&self, level: i32, name: i32, value: &[u8]) -> Option<Result<()>>;
-    /// `getsockopt`; `None`: not an option that this family keeps.
+    /// `getsockopt`; `None`: the family does not keep this option.
     fn get(&self, level: i32, name: i32) -> Option<Result<Vec<u8>>>;
-    /// `ioctl`.
     fn ioctl(&self, _cmd: u32, _arg: IoctlArgument) -> Result<usize> {
         Err(Errno::ENOTTY)
     }
-    /// Readiness.
+    /// The current readiness.
     fn events(&self) -> Events;
-    /// Who waits for it.
+    /// Where watchers of the readiness register.
     fn pollee(&self) -> &Pollee;
     /// See [`FileLike::tell_edges`].
     fn tell_edges(&self) {}
-    /// The last close is about to wait (SO_LINGER).
+    /// The last close, which may have to wait (SO_LINGER).
     fn linger(&self) {}
-    /// Whether a write that nobody reads any more is a broken pipe (SIGPIPE): streams.
+    /// Whether a write that nobody will read is a broken pipe (SIGPIPE): streams.
     fn is_stream(&self) -> bool {
         false
     }
@@ -153,14 +146,14 @@ pub struct Socket {
     description: Description,
     common: Common,
     ino: u64,
-    /// User and group of who made it.
+    /// User and group of its creator.
     owner: (u32, u32),
-    /// What `fstat` shows once attributes were changed.
+    /// What `fstat` shows once attributes have been changed.
     shown: Mutex<Option<Box<Stat>>>,
 }
 
 impl Socket {
-    /// Around a family's socket.
+    /// Wraps a family's socket.
     pub fn new(ops: Box<dyn Ops>, nonblock: bool) -> Arc<Self> {
         let flags = OpenFlags::RDWR | if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
         Arc::new(Self {
@@ -185,12 +178,11 @@ impl Socket {
         Wait { nonblock, deadline, low: self.common.low() }
     }
 
-    /// `connect`.
     pub fn connect(&self, addr: &[u8]) -> Result<()> {
         self.ops.connect(addr, self.wait(&self.common.snd_timeout, Msg::empty()))
     }
 
-    /// `accept4`.
+    /// `accept4`: returns the new socket and the peer's address.
     pub fn accept(&self, nonblock: bool) -> Result<(Arc<Self>, Addr)> {
         let (ops, addr) = self.ops.accept(self.wait(&self.common.rcv_timeout, Msg::empty()))?;
         let new = Self::new(ops, nonblock);
@@ -200,12 +192,10 @@ impl Socket {
         Ok((new, addr))
     }
 
-    /// `sendmsg`.
     pub fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>) -> Result<usize> {
         self.ops.send(src, msg, self.wait(&self.common.snd_timeout, msg.flags))
     }
 
-    /// `recvmsg`.
     pub fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming) -> Result<usize> {
         self.ops.recv(dst, msg, self.wait(&self.common.rcv_timeout, msg.flags))
     }
@@ -237,7 +227,7 @@ impl Socket {
         Stat { dev: 8, ino: self.ino, nlink: 1, mode, uid, gid, blksize: 4096, ..Stat::default() }
     }
 
-    /// What Linux says to an option that is not there: it depends on the family, and there on who is asked.
+    /// Linux's error for an unknown option, which depends on the family and, within it, on the level.
     fn unknown(&self, level: i32, get: bool) -> Errno {
         let (domain, _, proto) = self.ops.identity();
         let foreign = level != sol::IP && level != proto as i32;
@@ -263,7 +253,7 @@ impl FileLike for Socket {
         OpenFlags::DIRECT | OpenFlags::ASYNC
     }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
-        // Unlike recv(), which may wait for data, or take a datagram, with no room for it.
+        // Unlike recv(), which without room may still wait for data or take a datagram.
         if dst.left() == 0 {
             return Ok(0);
         }

@@ -1,6 +1,6 @@
 //! SOL_SOCKET. Most of its options are plain numbers that mean the same in every family: a table says what they may be
-//! set to, and the socket keeps them. A family that has to act on one hears of it first and may refuse it
-//! ([`Ops::set`]), or keeps it itself ([`Ops::get`]).
+//! set to, and the socket keeps them. A family that acts on an option is asked first and may refuse it ([`Ops::set`]),
+//! or it keeps the option itself ([`Ops::get`]).
 
 use crate::options::int;
 use crate::socket::Ops;
@@ -18,27 +18,27 @@ pub const BUF_DEFAULT: i32 = 212_992;
 /// What an option may be set to.
 #[derive(Clone, Copy, PartialEq)]
 enum Rule {
-    /// Anything; reads 0 or 1.
+    /// Anything; reads as 0 or 1.
     Flag,
     /// Anything.
     Any,
-    /// SO_RCVLOWAT: 0 is 1, negative is everything.
+    /// SO_RCVLOWAT: 0 means 1, and a negative value the largest.
     Low,
     /// SO_SNDBUF and SO_RCVBUF: doubled, at least 4608 and 2304 bytes.
     Send,
     Receive,
-    /// Anything; reads 0. As on Linux.
+    /// Anything; reads as 0. As on Linux.
     Nothing,
-    /// What it is already: what it would turn on is not there.
+    /// Only its current value: what it would turn on does not exist.
     Only,
-    /// It is for reading.
+    /// Read-only.
     Read,
 }
 
-/// Rows that have a value of their own come first.
+/// Rows with a value of their own come first.
 const KEPT: usize = 14;
 
-/// Name, value at first, rule.
+/// Name, initial value, rule.
 static ROWS: [(u8, i8, Rule); 31] = [
     (so::REUSEADDR as u8, 0, Rule::Flag),
     (so::DEBUG as u8, 0, Rule::Flag),
@@ -81,20 +81,20 @@ fn row(name: i32) -> Option<usize> {
     ROWS.iter().position(|r| i32::from(r.0) == name)
 }
 
-/// What a socket keeps of this level.
+/// The values that a socket keeps at this level.
 pub struct Common {
     values: [AtomicI32; KEPT],
-    /// SO_LINGER: whether, and seconds.
+    /// SO_LINGER: whether it is on, and the seconds.
     linger: [AtomicI32; 2],
     /// Which of the SO_TIMESTAMP options is on; 0: none.
     stamp: AtomicU32,
-    /// Nanoseconds; 0: for ever.
+    /// Nanoseconds; 0: no timeout.
     pub rcv_timeout: AtomicU64,
     pub snd_timeout: AtomicU64,
 }
 
 impl Common {
-    /// As `socket` makes it.
+    /// The values of a new socket.
     pub fn new() -> Self {
         Self {
             values: core::array::from_fn(|i| AtomicI32::new(first(i))),
@@ -105,7 +105,7 @@ impl Common {
         }
     }
 
-    /// What an accepted socket has from the listening one: everything but the priority.
+    /// What an accepted socket takes over from the listening one: everything except the priority.
     pub fn inherit(&self, from: &Self) {
         let all = self.values.iter().zip(&from.values).chain(self.linger.iter().zip(&from.linger));
         all.for_each(|(to, from)| to.store(from.load(Relaxed), Relaxed));
@@ -120,7 +120,7 @@ impl Common {
         }
     }
 
-    /// IP_TOS has been set: it says the priority as well (the classes of RFC 1349 as Linux maps them).
+    /// IP_TOS was set: it also determines the priority (the classes of RFC 1349 as Linux maps them).
     pub fn tos(&self, tos: u8) {
         self.put(so::PRIORITY, [0, 2, 6, 4][usize::from(tos >> 3 & 3)]);
     }
@@ -130,7 +130,6 @@ impl Common {
         row(so::RCVLOWAT).map_or(1, |i| self.values[i].load(Relaxed) as usize)
     }
 
-    /// `setsockopt`.
     pub fn set(&self, ops: &dyn Ops, name: i32, value: &[u8]) -> Result<()> {
         let tell = |name, value: &[u8]| ops.set(sol::SOCKET, name, value);
         if name == so::BINDTODEVICE {
@@ -145,7 +144,7 @@ impl Common {
                 let secs = int(value.get(4..).unwrap_or(&[]))?;
                 let _ = tell(name, value);
                 self.linger[0].store(i32::from(v != 0), Relaxed);
-                // Turning it off leaves the time that it had.
+                // Turning it off keeps the previous time.
                 if v != 0 {
                     self.linger[1].store(secs, Relaxed);
                 }
@@ -213,7 +212,7 @@ impl Common {
     }
 }
 
-/// An option value of this many words.
+/// An option value made of these words.
 pub fn words(w: &[u32]) -> Vec<u8> {
     let mut v = Vec::with_capacity(4 * w.len());
     w.iter().for_each(|w| v.extend_from_slice(&w.to_le_bytes()));
@@ -224,7 +223,7 @@ fn internet(ops: &dyn Ops) -> bool {
     matches!(ops.identity().0, af::INET | af::INET6)
 }
 
-/// EPERM, or what Linux says, where the value is for those who run the network.
+/// EPERM, or Linux's error, if the value is reserved to administrators.
 fn privileged(name: i32, v: i32) -> Result<()> {
     let admin = || capable(cap::NET_ADMIN);
     match name {
@@ -236,7 +235,7 @@ fn privileged(name: i32, v: i32) -> Result<()> {
     }
 }
 
-/// What a family does not have at all.
+/// Whether a family does not have the option at all.
 fn unsupported(ops: &dyn Ops, name: i32) -> bool {
     name == so::PEEK_OFF || internet(ops)
 }
@@ -248,7 +247,7 @@ fn set_timeout(timeout: &AtomicU64, value: &[u8]) -> Result<()> {
     if !(0..1_000_000).contains(&usec) {
         return Err(Errno::EDOM);
     }
-    // A negative time is "at once" on Linux; zero is never.
+    // On Linux a negative time means "at once", and zero "never".
     let ns = if sec < 0 { 1 } else { (sec as u64).saturating_mul(time::NS).saturating_add(usec as u64 * 1000) };
     timeout.store(ns, Relaxed);
     Ok(())

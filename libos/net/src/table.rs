@@ -1,10 +1,10 @@
-//! Containers of the stack: a slab, a timer heap with one entry an object, counts by port, a keyed hash.
+//! Containers of the stack: a slab, a timer heap with one entry per object, counts by port, a keyed hash.
 
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 use libos_base::{Result, random};
 
-/// Objects by small number. Freed numbers are used again.
+/// Objects by small numbers. Freed numbers are reused.
 pub struct Slab<T> {
     items: Vec<Option<T>>,
     free: Vec<u32>,
@@ -12,11 +12,10 @@ pub struct Slab<T> {
 }
 
 impl<T> Slab<T> {
-    /// Empty.
     pub const fn new() -> Self {
         Self { items: Vec::new(), free: Vec::new(), len: 0 }
     }
-    /// Adds; ENOMEM.
+    /// Adds an object and returns its number; ENOMEM.
     pub fn insert(&mut self, v: T) -> Result<u32> {
         self.len += 1;
         if let Some(i) = self.free.pop() {
@@ -31,22 +30,21 @@ impl<T> Slab<T> {
         self.items.push(Some(v));
         Ok(self.items.len() as u32 - 1)
     }
-    /// Takes out.
+    /// Removes the object with this number.
     pub fn remove(&mut self, i: u32) -> Option<T> {
         let v = self.items.get_mut(i as usize)?.take()?;
         self.len -= 1;
         self.free.push(i);
         Some(v)
     }
-    /// The object.
+    /// The object with this number.
     pub fn get(&self, i: u32) -> Option<&T> {
         self.items.get(i as usize)?.as_ref()
     }
-    /// The object.
     pub fn get_mut(&mut self, i: u32) -> Option<&mut T> {
         self.items.get_mut(i as usize)?.as_mut()
     }
-    /// How many.
+    /// Number of objects.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -64,11 +62,10 @@ pub struct Timers {
 }
 
 impl Timers {
-    /// Empty.
     pub const fn new() -> Self {
         Self { heap: Vec::new(), pos: Vec::new() }
     }
-    /// Makes sure that number `id` can be set without allocating.
+    /// Makes sure that `id` can be set without allocating.
     pub fn reserve(&mut self, id: u32) -> Result<()> {
         let n = id as usize + 1;
         if self.pos.len() < n {
@@ -83,11 +80,11 @@ impl Timers {
         let p = *self.pos.get(id as usize)?;
         (p != 0).then(|| self.heap[p as usize - 1].0)
     }
-    /// The earliest.
+    /// The earliest deadline and its number.
     pub fn first(&self) -> Option<(u64, u32)> {
         self.heap.first().copied()
     }
-    /// Sets or moves. `id` must have been reserved.
+    /// Sets or moves the deadline of `id`, which must have been reserved.
     pub fn set(&mut self, id: u32, at: u64) {
         let p = self.pos[id as usize] as usize;
         if p == 0 {
@@ -100,7 +97,7 @@ impl Timers {
             if at < old { self.up(p - 1) } else { self.down(p - 1) }
         }
     }
-    /// Takes off.
+    /// Removes the deadline of `id`.
     pub fn clear(&mut self, id: u32) {
         let Some(p) = self.pos.get(id as usize).copied().filter(|&p| p != 0) else { return };
         let p = p as usize - 1;
@@ -143,12 +140,11 @@ impl Timers {
     }
 }
 
-/// Hash keys of this boot: what a peer can choose (addresses, ports) must not let it choose collisions.
+/// Hash keys of this boot: a peer that can choose addresses and ports must not be able to choose collisions.
 #[derive(Clone, Copy)]
 pub struct Keyed([u64; 2]);
 
 impl Keyed {
-    /// Fresh keys.
     pub fn new() -> Self {
         Self([random::u64(), random::u64() | 1])
     }
@@ -160,7 +156,7 @@ impl Default for Keyed {
     }
 }
 
-/// State of one hash: multiply and fold, as wyhash and foldhash do.
+/// State of one hash: multiply and fold, like wyhash and foldhash.
 pub struct Fold {
     state: u64,
     key: u64,
@@ -206,7 +202,7 @@ impl Hasher for Fold {
     }
 }
 
-/// SipHash-2-4: where a peer must not be able to compute the result.
+/// SipHash-2-4, for results that a peer must not be able to compute.
 pub fn sip(key: [u64; 2], data: &[u8]) -> u64 {
     let mut v = [
         key[0] ^ 0x736f_6d65_7073_6575,
@@ -248,14 +244,14 @@ pub fn sip(key: [u64; 2], data: &[u8]) -> u64 {
     v[0] ^ v[1] ^ v[2] ^ v[3]
 }
 
-/// How many there are of something at each port. Takes 1 KiB for each 256 ports that were used.
+/// Counts something at each port. Takes 1 KiB per 256 ports in use.
 #[derive(Default)]
 pub struct PortCounts {
     chunks: Vec<Vec<u32>>,
 }
 
 impl PortCounts {
-    /// One more; ENOMEM.
+    /// Adds one; ENOMEM.
     pub fn add(&mut self, port: u16) -> Result<()> {
         let (chunk, at) = (usize::from(port >> 8), usize::from(port & 0xff));
         if self.chunks.len() <= chunk {
@@ -271,12 +267,12 @@ impl PortCounts {
         Ok(())
     }
 
-    /// One less of those that were added.
+    /// Removes one that was added.
     pub fn sub(&mut self, port: u16) {
         self.chunks[usize::from(port >> 8)][usize::from(port & 0xff)] -= 1;
     }
 
-    /// Whether there is one.
+    /// Whether the count is not zero.
     pub fn any(&self, port: u16) -> bool {
         let counts = self.chunks.get(usize::from(port >> 8));
         counts.and_then(|counts| counts.get(usize::from(port & 0xff))).is_some_and(|&n| n > 0)

@@ -44,7 +44,7 @@ impl TcpSocket {
     }
 }
 
-/// What poll says where there is no more to read.
+/// Poll bits when there is nothing more to read.
 const READ_SHUT: Events = Events::IN.union(Events::RDNORM).union(Events::RDHUP);
 
 /// The connection of a socket.
@@ -92,7 +92,7 @@ impl Ops for TcpSocket {
                     match c.tcp().state() {
                         State::SynSent | State::SynReceived if wait.nonblock => Err(Errno::EALREADY),
                         State::SynSent | State::SynReceived => Ok(false),
-                        // A failed attempt is reported once; then the socket may try again.
+                        // A failed attempt is reported once; after that the socket may try again.
                         State::Closed | State::TimeWait if connecting => {
                             let e = c.error.take().unwrap_or(Errno::ECONNABORTED);
                             forget(st, self.id, id);
@@ -107,7 +107,7 @@ impl Ops for TcpSocket {
             }
         })?;
         drop(turns);
-        // Over loopback it is decided by now: as on Linux poll, SO_ERROR and the next connect() tell.
+        // Over loopback it is decided by now: as on Linux, poll, SO_ERROR and the next connect() report it.
         if begun && wait.nonblock {
             return Err(Errno::EINPROGRESS);
         }
@@ -214,14 +214,14 @@ impl Ops for TcpSocket {
             let now = st.now;
             let s = st.sock(self.id)?;
             let shared = s.shared.clone();
-            // Whatever comes of it, those who watch are told.
+            // Watchers are notified whatever the outcome.
             st.wakes.add(&shared, Events::all());
             let s = st.sock(self.id)?;
             let id = match s.kind {
                 Kind::Conn(id) => id,
                 Kind::Listen(_) if rd => return stop_listening(st, self.id),
                 Kind::Listen(_) => return Ok(()),
-                // Linux says so, and shuts it all the same.
+                // Linux reports this error, but shuts it down all the same.
                 _ => {
                     s.shut = (s.shut.0 | rd, s.shut.1 | wr);
                     return Err(Errno::ENOTCONN);
@@ -231,7 +231,7 @@ impl Ops for TcpSocket {
             let state = c.tcp().state();
             match state {
                 State::Closed | State::TimeWait => return Err(Errno::ENOTCONN),
-                // Linux: it is disconnected, and may connect again.
+                // On Linux this disconnects it, and it may connect again.
                 State::SynSent => {
                     forget(st, self.id, id);
                     st.sock(self.id)?.error = Some(Errno::ECONNRESET);
@@ -241,7 +241,7 @@ impl Ops for TcpSocket {
             }
             c.receive.shut |= rd;
             c.send.shut |= wr;
-            // It may have been shut before it was connected, which sent no FIN.
+            // It may have been shut down before it was connected, which sent no FIN.
             if wr && !c.send.fin_due() && matches!(state, State::SynReceived | State::Established | State::CloseWait) {
                 c.finish(now);
             }
@@ -289,7 +289,7 @@ impl Ops for TcpSocket {
                 let id = *id;
                 let Some(c) = st.connections.get_mut(id) else { return Events::HUP };
                 let e = c.events();
-                // Whoever saw "not writable" waits for room.
+                // Whoever saw "not writable" is waiting for room.
                 c.send.want_room |= !e.contains(Events::OUT);
                 e
             }
@@ -307,11 +307,11 @@ impl Ops for TcpSocket {
     fn linger(&self) {
         let lingers = self.net.with(|st| {
             let seconds = st.sockets.get(self.id)?.opts.linger.filter(|&s| s > 0)?;
-            // With unread data it is a reset, at once.
+            // With unread data it is an immediate reset.
             (conn_of(st, self.id)?.1.tcp().recv_queue() == 0).then_some(seconds)
         });
         let Some(seconds) = lingers else { return };
-        // close() waits until the peer has acknowledged everything and our FIN, or until the time is up.
+        // close() waits until the peer has acknowledged everything including our FIN, or until the time is up.
         let _ = self.shutdown(true, true);
         let deadline = time::after(u64::from(seconds) * NS);
         let _ = block_on(&self.shared.pollee, false, deadline, Errno::ETIMEDOUT, || {
@@ -330,7 +330,7 @@ impl Ops for TcpSocket {
 }
 
 impl TcpSocket {
-    /// MSG_FASTOPEN without a cookie, and there is none: the handshake is complete before data is sent.
+    /// MSG_FASTOPEN without a cookie, which we never have: completes the handshake before sending data.
     fn connect_first(&self, to: Option<&[u8]>, wait: Wait) -> Result<()> {
         match to {
             Some(to) if addr::family(to)? == af::UNSPEC => Err(Errno::EOPNOTSUPP),
@@ -357,7 +357,7 @@ impl TcpSocket {
                     return Ok(());
                 }
             };
-            // As on Linux, whoever resets a connection finds that it was.
+            // As on Linux, resetting a connection leaves its own socket with ECONNRESET.
             let error = st.connections.get_mut(id).and_then(|c| match c.tcp().state() {
                 State::LastAck | State::Closing | State::TimeWait | State::Closed => c.error,
                 _ => Some(Errno::ECONNRESET),
@@ -385,7 +385,7 @@ fn stop_listening(st: &mut Stack, sid: u32) -> Result<()> {
     Ok(())
 }
 
-/// Takes a finished connection off its socket, which may then connect again.
+/// Detaches a finished connection from its socket, which may then connect again.
 fn forget(st: &mut Stack, sid: u32, id: u32) {
     let port = st.connections.get(id).map(|c| c.tuple.lport);
     if let Ok(s) = st.sock(sid) {
@@ -405,7 +405,7 @@ pub(crate) fn bind(net: &Net, id: u32, v6: bool, a: &[u8]) -> Result<()> {
     let (ip, port) = if unspec {
         (smoltcp::wire::IpAddress::v4(0, 0, 0, 0), u16::from_be_bytes([a[2], a[3]]))
     } else {
-        // An AF_INET6 socket takes AF_INET6 names only here.
+        // This is the only place where an AF_INET6 socket insists on AF_INET6 addresses.
         if v6 && addr::family(a)? != af::INET6 {
             return Err(if a.len() < 24 { Errno::EINVAL } else { Errno::EAFNOSUPPORT });
         }

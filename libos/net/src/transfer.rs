@@ -1,9 +1,9 @@
 //! TCP data between the program's memory and smoltcp's buffers.
 //!
-//! Bytes are copied once, under the stack's lock, since only under it do they stay where they are. But no page fault is
-//! taken there, which may last as long as a disk takes: where a page of the program is not there, the copy stops, and
-//! what comes next makes a detour through a buffer here, which is copied without the lock. No other thread comes between
-//! until that is done: the readers of a socket take turns, and so do the writers.
+//! Bytes are copied once, under the stack's lock, since only there do they stay in place. But no page fault may happen
+//! there, as it can take as long as a disk: where a page of the program is not present, the copy stops, and the next
+//! bytes take a detour through a buffer here, which is copied without the lock. Until that is done no other thread
+//! comes in between: the readers of a socket take turns, and so do the writers.
 
 use crate::socket::Msg;
 use crate::stack::Stack;
@@ -16,7 +16,7 @@ use libos_base::sync::{Mutex, MutexGuard, class};
 use libos_base::{Errno, Result};
 use smoltcp::socket::tcp::State;
 
-/// Most bytes of one detour. Of as many Linux, too, moves all, or nothing when there is no memory for one of them.
+/// Most bytes of one detour. Linux, too, moves all of that many, or nothing if there is no memory for them.
 const DETOUR: usize = 32 << 10;
 
 /// Whose turn it is.
@@ -26,20 +26,20 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Nobody's.
+    /// Nobody is reading or writing.
     pub fn new() -> Self {
         Self { reading: Mutex::new(class::SOCKET_READ, ()), writing: Mutex::new(class::SOCKET_WRITE, ()) }
     }
 
-    /// Waits until nobody is on a detour: then the connection may be taken off its socket.
+    /// Waits until nobody is on a detour: the connection may then be detached from its socket.
     pub fn all(&self) -> [MutexGuard<'_, ()>; 2] {
         [self.reading.lock(), self.writing.lock()]
     }
 }
 
 impl TcpSocket {
-    /// One attempt to receive. `None`: nothing yet. `begun`: the call has received something, and leaves an error of the
-    /// connection to the next one.
+    /// One attempt to receive. `None`: nothing yet. `begun`: the call has already received something, and leaves a
+    /// connection error to the next one.
     pub(crate) fn try_recv(&self, dst: &mut Sink<'_>, flags: Msg, begun: bool) -> Option<Result<usize>> {
         let _turn = self.turns.reading.lock();
         if flags.contains(Msg::PEEK) {
@@ -57,7 +57,7 @@ impl TcpSocket {
         both_ways(src, begun, straight, |src, begun| self.send_absent(src, more, begun))
     }
 
-    /// Reads the first bytes without taking them.
+    /// Reads the first bytes without consuming them.
     fn peek(&self, dst: &mut Sink<'_>) -> Option<Result<usize>> {
         let held = self.net.with(|st| match readable(st, self.id, false) {
             Ok(id) => Some(first(st.connections.get_mut(id)?, dst.left())),
@@ -66,7 +66,7 @@ impl TcpSocket {
         held.map(|held| held.and_then(|held| dst.put_whole(&held).map(|()| held.len())))
     }
 
-    /// The detour. They are taken once they are where they belong.
+    /// Receives by the detour. The bytes are consumed once they are where they belong.
     #[cold]
     #[inline(never)]
     fn recv_absent(&self, dst: &mut Sink<'_>) -> Result<Moved> {
@@ -90,7 +90,7 @@ impl TcpSocket {
         Ok(Moved { bytes, stopped: left > 0 && dst.left() > 0 })
     }
 
-    /// The detour of what there is room for.
+    /// Sends by the detour as much as there is room for.
     #[cold]
     #[inline(never)]
     fn send_absent(&self, src: &mut Source<'_>, more: bool, begun: bool) -> Result<Moved> {
@@ -103,14 +103,14 @@ impl TcpSocket {
         let sent = self.net.with(|st| send(st, self.id, &mut Source::kernel(&held), more, begun));
         let bytes = sent.map_or(Ok(0), |moved| moved.map(|moved| moved.bytes))?;
         if bytes < n {
-            // The buffer was made smaller meanwhile. What was read cannot be read again.
+            // The buffer was made smaller meanwhile. What was taken from the program cannot be taken again.
             src.limit(0);
         }
         Ok(Moved { bytes, stopped: src.left() > 0 })
     }
 }
 
-/// The straight way, the detour where that stops, and so on.
+/// Moves data directly, by the detour where that stops, and so on.
 fn both_ways<M>(
     mem: &mut M,
     begun: bool,
@@ -145,12 +145,12 @@ fn first(c: &mut Conn, most: usize) -> Result<Vec<u8>> {
     Ok(held)
 }
 
-/// The error of a socket that has no connection any more, once.
+/// Takes the error of a socket that no longer has a connection.
 fn pending(st: &mut Stack, sid: u32) -> Option<Errno> {
     st.sock(sid).ok()?.error.take()
 }
 
-/// What is read without a connection.
+/// The result of reading without a connection.
 fn unconnected(st: &mut Stack, sid: u32) -> Result<usize> {
     let s = st.sock(sid)?;
     match s.error.take() {
@@ -160,7 +160,7 @@ fn unconnected(st: &mut Stack, sid: u32) -> Result<usize> {
     }
 }
 
-/// The connection, if there is something to read; else what reading comes to.
+/// The connection if there is something to read, otherwise the result of reading.
 fn readable(st: &mut Stack, sid: u32, begun: bool) -> core::result::Result<u32, Option<Result<usize>>> {
     let Some((id, c)) = conn_of(st, sid) else {
         return Err(Some(if begun { Ok(0) } else { unconnected(st, sid) }));
@@ -170,7 +170,7 @@ fn readable(st: &mut Stack, sid: u32, begun: bool) -> core::result::Result<u32, 
     if queued > 0 && state != State::SynReceived {
         return Ok(id);
     }
-    // EPIPE: it was reset after the peer's FIN. The stream has ended all the same, and the error stays for writers.
+    // EPIPE: it was reset after the peer's FIN. To readers the stream has simply ended; the error is left for writers.
     if c.error.is_some_and(|e| begun || e == Errno::EPIPE) {
         return Err(Some(Ok(0)));
     }
@@ -185,7 +185,7 @@ fn readable(st: &mut Stack, sid: u32, begun: bool) -> core::result::Result<u32, 
     })
 }
 
-/// Moves what is there, or (`skip`) drops it.
+/// Moves the available data, or (`skip`) drops it.
 fn recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, skip: bool, begun: bool) -> Option<Result<Moved>> {
     let id = match readable(st, sid, begun) {
         Ok(id) => id,
@@ -213,7 +213,7 @@ fn recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, skip: bool, begun: bool) -
     Some(Ok(Moved { bytes, stopped }))
 }
 
-/// Moves what there is room for.
+/// Moves as much data as there is room for.
 fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool, begun: bool) -> Option<Result<Moved>> {
     let now = st.now;
     let more = more || st.sockets.get(sid).is_some_and(|s| s.opts.cork);

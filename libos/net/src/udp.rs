@@ -49,7 +49,7 @@ impl UdpSocket {
         let s = st.sock(self.id)?;
         let (v6only, error) = (s.v6only, &mut s.error);
         let Kind::Udp(u) = &mut s.kind else { return Err(Errno::EINVAL) };
-        // What is begun is finished, whatever has happened since.
+        // A datagram that was begun is finished, whatever has happened since.
         if u.cork.is_none() {
             if let Some(e) = error.take() {
                 return Err(e);
@@ -60,7 +60,7 @@ impl UdpSocket {
         }
         let more = more || u.corked;
         let (mut target, gathering) = match &u.cork {
-            // Where the first part goes, all of it goes.
+            // All parts go where the first one goes.
             Some(c) => {
                 *header = c.header;
                 (c.to, true)
@@ -151,7 +151,7 @@ impl Ops for UdpSocket {
         if len > MAX {
             return Err(Errno::EMSGSIZE);
         }
-        // The program's memory is read before anything is locked or queued: it may fault.
+        // The program's memory is read before anything is locked or queued, since that may fault.
         let mut data = Vec::new();
         let mut read = data.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS);
         data.resize(if read.is_ok() { len } else { 0 }, 0);
@@ -162,7 +162,7 @@ impl Ops for UdpSocket {
         wait.block(&self.shared.pollee, || {
             self.net.with(|st| {
                 let r = self.attempt(st, &mut to, &mut header, &mut data, msg.flags.contains(Msg::MORE), read);
-                // An error loses what was being put together, as on Linux.
+                // An error discards the datagram being assembled, as on Linux.
                 if r.is_err()
                     && let Ok(u) = st.sock(self.id).and_then(udp)
                 {
@@ -194,14 +194,14 @@ impl Ops for UdpSocket {
                 let d = match u.queue.front() {
                     Some(d) if peek => d.copy(),
                     Some(_) => Ok(st.udp_pop(self.id)?),
-                    // After shutdown(SHUT_RD) what arrives is still given out; only nobody waits for it.
+                    // After shutdown(SHUT_RD), arriving datagrams are still returned, but nobody waits for them.
                     None => return (u.rx_shut && !wait.nonblock).then_some(Ok(None)),
                 };
                 Some(d.map(|d| Some((d, options, stamp))))
             })
         })?;
         let Some((d, options, stamp)) = got else { return Ok(0) };
-        // A datagram that the program's memory does not take is lost, as on Linux.
+        // A datagram that cannot be copied to the program's memory is lost, as on Linux.
         let copied = dst.put(&d.data)?;
         msg.from = Addr::inet(d.from, self.v6, 2);
         let full = d.data.len();
@@ -222,7 +222,7 @@ impl Ops for UdpSocket {
             let s = st.sock(self.id)?;
             let shared = s.shared.clone();
             let u = udp(s)?;
-            // Linux says so, and shuts it all the same.
+            // Linux reports this error, but shuts it down all the same.
             let r = if u.peer.is_none() { Err(Errno::ENOTCONN) } else { Ok(()) };
             u.rx_shut |= rd;
             u.tx_shut |= wr;
@@ -306,7 +306,7 @@ fn loopback_if_any(ip: IpAddress) -> IpAddress {
     }
 }
 
-/// One control message, if it is wanted.
+/// Adds one control message, if it is wanted.
 #[inline(never)]
 fn put(out: &mut Vec<(i32, i32, Vec<u8>)>, wanted: u8, level: i32, kind: i32, data: &[u8]) {
     if wanted != 0 {
@@ -314,7 +314,7 @@ fn put(out: &mut Vec<(i32, i32, Vec<u8>)>, wanted: u8, level: i32, kind: i32, da
     }
 }
 
-/// The control messages about the header that the socket asks for.
+/// Adds the control messages about the header that the socket asked for.
 fn tell_header(d: &Datagram, o: &ipopts::Values, out: &mut Vec<(i32, i32, Vec<u8>)>) {
     let index = d.ifc.index().to_le_bytes();
     let mut info = [0; 20];
@@ -340,7 +340,7 @@ fn tell_header(d: &Datagram, o: &ipopts::Values, out: &mut Vec<(i32, i32, Vec<u8
     }
 }
 
-/// A control message of `sendmsg` at the IP level. Others than these two levels are nobody's, and ignored as on Linux.
+/// A `sendmsg` control message at the IP level. Messages of other levels belong to nobody, and are ignored as on Linux.
 pub fn want_header(h: &mut Header, level: i32, kind: i32, data: &[u8]) -> Result<()> {
     let part = |at: usize| data.get(at..at + 4).map(|b| [b[0], b[1], b[2], b[3]]).ok_or(Errno::EINVAL);
     let byte = |least: i32| {

@@ -64,7 +64,7 @@ fn an_upload_to_a_server_that_has_answered_and_closed_is_reset() {
     assert_eq!(conns(&p), (1, 0));
 }
 
-/// What comes again, or does not belong to the connection, ends nothing.
+/// Repeated segments, and ones that do not belong to the connection, end nothing.
 #[test]
 fn an_orphan_is_not_ended_by_what_is_not_new() {
     let p = Pair::new();
@@ -93,7 +93,7 @@ fn a_slow_reader_gets_everything_from_an_orphan() {
         p.run(pause * S);
         assert!(drain(&p, &c) == (data, Ok(())), "after {pause} s");
     }
-    // One that takes a little now and then has all the time in the world.
+    // A peer that takes a little now and then may take forever.
     let p = Pair::new();
     let (c, s) = p.connect(80);
     let data = fill(&p, &s);
@@ -125,7 +125,7 @@ fn an_orphan_does_not_wait_for_ever() {
     gone(&p, 340, 450, "a peer that reads nothing");
     p.run(S);
     assert!(drain(&p, &c).1 == Err(Errno::ECONNRESET));
-    // The peer says nothing, with and without data to send.
+    // The peer is silent, with and without data to send.
     for data in [true, false] {
         let p = Pair::new();
         let (_c, s) = p.connect(80);
@@ -159,7 +159,7 @@ fn a_closed_window_is_no_reason_to_give_up_but_silence_is() {
     assert_eq!(error_of(&c), Errno::ETIMEDOUT as i32);
     assert!((860..1000).contains(&((now() - start) / S)), "{}", (now() - start) / S);
     drop((s, data));
-    // A FIN alone that nobody acknowledges.
+    // Only a FIN, which nobody acknowledges.
     let p = Pair::new();
     let (c, _s) = p.connect(80);
     p.run(5000 * S);
@@ -217,7 +217,7 @@ fn loopback_without_memory_fails_at_once() {
     let l = listen(&p.a, 80, 4096);
     let mut open = Vec::new();
     let start = now();
-    // There is room for one end of a connection and not for the other, or for neither: both are seen on the way.
+    // There is room for one end of a connection and not for the other, or for neither: both cases occur on the way.
     let (mut one, mut neither) = (0, 0);
     for spare in 0..200 {
         let c = tcp(&p.a);
@@ -246,7 +246,7 @@ fn loopback_without_memory_fails_at_once() {
     p.a.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
 }
 
-/// An acknowledgment of nothing with a window of zero, made of a genuine one.
+/// Turns a genuine ACK into one that acknowledges nothing, with a window of zero.
 fn close_window(ack: &[u8]) -> Vec<u8> {
     let mut f = ack.to_vec();
     let window = u16::from_be_bytes([f[48], f[49]]);

@@ -57,7 +57,7 @@ fn a_hundred_thousand_malformed_frames() {
         if dice(&mut x).is_multiple_of(5) {
             f.truncate(dice(&mut x) as usize % (f.len() + 1));
         }
-        // Half of the IPv4 ones get their header checksum right, so that the rest is looked at.
+        // Half of the IPv4 ones get a correct header checksum, so that the rest is looked at.
         if f.len() >= 34 && f[12..14] == [8, 0] && i % 2 == 0 {
             f[24..26].fill(0);
             let c = checksum(&f[14..34], 0);
@@ -92,7 +92,7 @@ fn valid_segments_with_random_fields_never_panic() {
         if i % 20 == 0 {
             p.ba.lock().unwrap().tap = Some(Vec::new());
             p.run(MS);
-            // Learn the numbers that the other side uses: half of the segments then fit somewhere.
+            // Learns the numbers that the other side uses, so that half of the segments fit somewhere.
             for f in p.ba.lock().unwrap().tap.take().unwrap() {
                 if f.len() >= 54 && f[12..14] == [8, 0] {
                     seqs.push(u32::from_be_bytes(f[38..42].try_into().unwrap()));
@@ -107,7 +107,7 @@ fn valid_segments_with_random_fields_never_panic() {
     alive(&p);
 }
 
-/// The IP packets that b answers these frames with.
+/// The IP packets with which b answers these frames.
 fn answers(p: &Pair, frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> {
     p.run(10 * MS);
     heard(p);
@@ -116,7 +116,7 @@ fn answers(p: &Pair, frames: impl IntoIterator<Item = Vec<u8>>) -> Vec<Vec<u8>> 
     }
     p.run(10 * MS);
     let mut heard = heard(p);
-    // Router solicitations go out by themselves.
+    // Router solicitations are sent regardless.
     heard.retain(|f| !(f[12..14] == [0x86, 0xdd] && f[54] == 133));
     heard
 }
@@ -149,7 +149,7 @@ fn impossible_addresses_are_ignored() {
         ];
         assert_eq!(answers(&p, frames), [[0u8; 0]; 0], "{src:?}");
     }
-    // To loopback, which is never on a wire, and TCP to a broadcast Ethernet address.
+    // To loopback addresses, which are never on a wire, and TCP to a broadcast Ethernet address.
     for dst in [[127, 0, 0, 1], [127, 0, 0, 2], [0, 0, 0, 0]] {
         assert_eq!(answers(&p, [ping(A, dst), datagram(A, dst, 7, b"x")]), [[0u8; 0]; 0], "{dst:?}");
     }
@@ -185,7 +185,7 @@ fn what_is_sent_to_many_is_not_answered() {
         assert_eq!(answers(&p, frames), [[0u8; 0]; 0], "{dst:?}");
     }
     assert_eq!(answers(&p, [to_all(datagram(A, B, 7, b"x")), ip6(a, "ff02::1", 99, 64, b"?")]), [[0u8; 0]; 0]);
-    // The same to us alone; and an IPv6 ping of everybody is answered, as Linux does.
+    // The same addressed to us alone is answered; and so is an IPv6 ping of everybody, as on Linux.
     for f in [ping(A, B), datagram(A, B, 7, b"x"), ip4(A, B, 99, b"?"), ping6(a, b), ping6(a, "ff02::1")] {
         assert_eq!(answers(&p, [f.clone()]).len(), 1, "{f:?}");
     }
@@ -205,12 +205,12 @@ fn scans_of_an_open_port_learn_nothing() {
     for flags in [FIN, 0, 0x29, SYN | FIN, RST, SYN | RST, RST | ACK, 0x3f] {
         assert_eq!(scan(80, flags), None, "{flags:#x}");
     }
-    // An ACK is for a connection that is not there.
+    // An ACK belongs to a connection that does not exist.
     for flags in [ACK, FIN | ACK, SYN | ACK] {
         assert_eq!(scan(80, flags), Some((RST, 7, 0)), "{flags:#x}");
     }
     p.b.with(|st| assert_eq!(st.connections.len(), 0));
-    // A closed port answers all but RST (RFC 9293 section 3.10.7.1).
+    // A closed port answers everything except RST (RFC 9293 section 3.10.7.1).
     for (flags, more) in [(FIN, 1), (0, 0), (0x29, 1), (SYN, 1), (SYN | FIN, 2)] {
         assert_eq!(scan(99, flags), Some((RST | ACK, 0, 103 + more)), "{flags:#x}");
     }
@@ -224,7 +224,7 @@ fn anybody(x: &mut u64) -> ([u8; 4], u16) {
     ([11, r as u8, (r >> 8) as u8, (r >> 16) as u8 | 1], (r >> 7) as u16 | 1)
 }
 
-/// `n` SYNs to port 80, each from somebody else, and the 10 ms that they take.
+/// `n` SYNs to port 80, each from a different host, and the 10 ms that they take.
 fn syns(p: &Pair, n: usize, x: &mut u64) {
     for _ in 0..n {
         let (src, port) = anybody(x);
@@ -253,7 +253,7 @@ fn a_syn_flood_leaves_room_for_others() {
     let (c0, s0) = p.connect(81);
     let mut x = 5;
     for round in 0..300 {
-        // 10,000 a second.
+        // 10,000 per second.
         syns(&p, 100, &mut x);
         // In the first second of a flood, which may be a burst, SYNs are dropped.
         if round % 50 == 25 {
@@ -269,8 +269,8 @@ fn a_syn_flood_leaves_room_for_others() {
     });
 }
 
-/// A handful of handshakes may take all the memory there is, and datagrams what those leave: yet who connects, to
-/// whichever port, is served.
+/// A handful of handshakes may take all the memory there is, and datagrams what those leave: yet connecting clients are
+/// served, whatever the port.
 #[test]
 fn floods_of_one_port_starve_no_other() {
     let p = Pair::with(Options { memory: 16 << 20, ..Options::default() });
@@ -329,7 +329,7 @@ fn a_cookie_is_good_for_its_connection_only() {
     let p = Pair::new();
     let l = listen(&p.b, 80, 1);
     let mut peer = Peer::new(&p, 5000);
-    // Nobody's ACK is taken for a cookie's before there was one.
+    // Before there was a cookie, nobody's ACK is taken for one.
     assert_eq!(peer.say(ACK, 1, 1, &[])[0].flags, RST);
     let mut x = 5;
     for _ in 0..110 {
@@ -360,7 +360,7 @@ fn a_cookie_is_good_for_its_connection_only() {
     send(&s, b"welcome").unwrap();
     let sent = peer.hear();
     assert!(sent.iter().any(|t| (t.seq, t.len, t.ack) == (good, 7, 1012)), "{sent:?}");
-    // Good for a minute or two, not for ever.
+    // Valid for a minute or two, not forever.
     let late = cookie(&mut peer, 5002);
     p.run(59 * S);
     heard(&p);

@@ -1,4 +1,4 @@
-//! Neighbors: who is believed to have an address, and what forged ARP frames and advertisements do to that.
+//! Neighbors: who is believed to have an address, and what forged ARP frames and advertisements do about it.
 mod common;
 use common::raw::*;
 use common::*;
@@ -6,7 +6,7 @@ use libos_base::Errno;
 
 const EVIL: [u8; 6] = [2, 9, 9, 9, 9, 9];
 
-/// A neighbor advertisement from `src` for `target`, or with 135 a solicitation.
+/// A neighbor advertisement from `src` for `target` or, if `kind` is 135, a solicitation.
 fn nd(kind: u8, flags: u8, src: &str, dst: &str, target: &str, mac: [u8; 6]) -> Vec<u8> {
     let mut body = vec![kind, 0, 0, 0, flags, 0, 0, 0];
     body.extend(target.parse::<std::net::Ipv6Addr>().unwrap().octets());
@@ -15,7 +15,7 @@ fn nd(kind: u8, flags: u8, src: &str, dst: &str, target: &str, mac: [u8; 6]) -> 
     sealed(ip6(src, dst, 58, 255, &body), 2)
 }
 
-/// Where b's IP packets go, but for neighbor discovery.
+/// Where b's IP packets go, except for neighbor discovery.
 fn receivers(frames: &[Vec<u8>]) -> Vec<[u8; 6]> {
     let mut macs: Vec<[u8; 6]> = frames
         .iter()
@@ -44,7 +44,7 @@ fn a_forged_arp_frame_does_not_take_a_neighbor_away() {
         p.run(400 * MS);
         let frames = heard(&p);
         assert_eq!(receivers(&frames), [MAC_A], "round {round}");
-        // The old address is asked, not everybody; and not for each forged frame.
+        // Only the old address is asked, not everybody; and not for each forged frame.
         let asked = frames.iter().filter(|f| f[12..14] == [8, 6] && f[21] == 1).collect::<Vec<_>>();
         assert!(asked.len() <= 1 && asked.iter().all(|f| f[..6] == MAC_A), "{asked:?}");
     }
@@ -85,7 +85,7 @@ fn a_forged_advertisement_does_not_take_a_neighbor_away() {
     }
 }
 
-/// The real thing: A is another machine from now on. `tells`: with a gratuitous ARP frame.
+/// A genuine case: from now on A is another machine. `tells`: it says so in a gratuitous ARP frame.
 fn failover(tells: bool) {
     let p = Pair::new();
     let l = listen(&p.b, 80, 9);
@@ -145,7 +145,7 @@ fn only_answers_to_our_questions_make_neighbors() {
     assert_eq!(receivers(&heard(&p)), [[2, 7, 7, 7, 7, 7]]);
 }
 
-/// Whoever asks for us gets an answer, known or not, and a full table forgets none of those that we asked for.
+/// Everyone who asks for us gets an answer, known or not, and a full table forgets none of those that we asked for.
 #[test]
 fn requests_are_answered_and_do_not_fill_the_table() {
     let p = Pair::new();

@@ -1,4 +1,4 @@
-//! What happens when the kernel's allocator refuses: nothing may be lost for good, and nothing may panic.
+//! What happens when the kernel's allocator fails: nothing may be lost for good, and nothing may panic.
 mod common;
 use common::*;
 use libos_base::Errno;
@@ -9,10 +9,10 @@ use std::cell::Cell;
 
 std::thread_local! { static MOST: Cell<usize> = const { Cell::new(usize::MAX) }; }
 
-/// Refuses what is larger than a thread allows itself.
+/// Refuses allocations larger than a thread allows itself.
 struct Stingy;
 
-// SAFETY: every call is handed to the system's allocator unchanged, or refused with a null pointer.
+// SAFETY: every call is passed to the system's allocator unchanged, or refused with a null pointer.
 unsafe impl GlobalAlloc for Stingy {
     unsafe fn alloc(&self, l: Layout) -> *mut u8 {
         if l.size() > MOST.get() {

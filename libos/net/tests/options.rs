@@ -1,4 +1,4 @@
-//! What options do to packets, and who hears of changes of the network.
+//! What options do to packets, and who is notified of network changes.
 mod common;
 use common::*;
 use libos_base::Errno;
@@ -58,7 +58,7 @@ fn type_of_service_is_in_every_segment() {
     assert!(there.len() > 60 && there.iter().all(|m| m.0 == 0xb8), "SYN, data, ACK: {there:?}");
     let back = marks(p.ba.lock().unwrap().tap.as_ref().unwrap(), 6);
     assert!(back.len() > 5 && back.iter().all(|m| m.0 == 0x48), "SYN ACK and ACKs: as the listener's: {back:?}");
-    // It changes on the way, and goes.
+    // It can be changed, and turned off.
     set(&c, 0, 1, 0);
     send(&c, b"plain").unwrap();
     p.run(10 * MS);
@@ -71,7 +71,7 @@ fn datagrams_carry_the_options_of_their_call() {
     let s = udp(&p.b);
     s.ops().bind(&v4([0, 0, 0, 0], 53)).unwrap();
     let c = udp(&p.a);
-    // Two while the neighbor is asked for, with different marks: the second waits, and then has its own.
+    // Two while the neighbor is being asked for, with different marks: the second waits, and then keeps its own.
     set(&c, 0, 1, 0x20);
     set(&c, 0, 2, 9);
     tapped(&p);
@@ -135,7 +135,7 @@ fn multicast_reaches_members_and_comes_back() {
     set(&mine, 0, 33, 0);
     send_to(&mine, b"four", &v4(group, 5353)).unwrap();
     assert_eq!((heard(&mine), heard(&theirs)), (Ok(b"four".to_vec()), Err(Errno::EAGAIN)), "no hops");
-    // The last member's end is the end of membership, however it leaves.
+    // Membership ends with its last member, however that leaves.
     drop(mine);
     member(&theirs, false).unwrap();
     assert!(p.a.with(|st| st.groups.is_empty()) && p.b.with(|st| st.groups.is_empty()));
@@ -176,7 +176,7 @@ fn a_socket_stays_on_its_device() {
     assert_eq!(send_to(&c, b"x", &v4(B, 53)), Ok(1));
 }
 
-/// Types of the messages that have come to a member of groups.
+/// Types of the messages received by a group member.
 fn news(s: &Socket) -> Vec<(u16, Vec<u8>)> {
     let mut out = Vec::new();
     while let Ok(b) = recv(s, 8192) {
@@ -219,7 +219,7 @@ fn members_hear_of_the_cable() {
     let up = news(&links);
     assert_eq!((kinds(&up), flags(&up[0])), (vec![16], 0x11043));
     assert_eq!(kinds(&news(&addresses)), []);
-    // Who does not read loses, and hears that once.
+    // A socket that does not read loses messages, and learns that once.
     set(&links, 1, 8, 0);
     (0..60).for_each(|i| cable(i % 2 == 1));
     assert_eq!(recv(&links, 9), Err(Errno::ENOBUFS));
@@ -287,7 +287,7 @@ fn members_hear_of_leases() {
         set(&s, 270, 1, group);
     }
     tapped(&p);
-    // The server: an offer for each question, an acknowledgment for each request. Twenty seconds.
+    // The server: an offer for each discovery, an acknowledgment for each request. Twenty seconds.
     let serve = |ns: u64, silent: bool| {
         for _ in 0..ns / (100 * MS) {
             p.run(100 * MS);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 const SYNCHRONIZED: [&str; 6] = ["ESTABLISHED", "CLOSE-WAIT", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSING", "LAST-ACK"];
 
-/// Brings a connection of b into a state; the socket, and the peer's numbers.
+/// Brings a connection of b into a state. Returns the peer with its numbers, and the socket.
 fn reach<'a>(p: &'a Pair, l: &Socket, state: &str, port: u16) -> (Peer<'a>, Option<Arc<Socket>>) {
     let mut peer = Peer::new(p, port);
     let s = peer.connect(l);
@@ -100,7 +100,7 @@ fn a_syn_is_challenged_in_any_state() {
             }
         }
         assert_eq!(open(&p), 1, "{state}");
-        // A peer that has lost the connection answers with an RST that fits, and may then connect.
+        // A peer that has lost the connection answers with an exact RST, and may then connect.
         peer.challenged(&peer.say(SYN, 77, 0, &[]));
         peer.say(RST, peer.seq, 0, &[]);
         let again = peer.say(SYN, 77, 0, &[]);
@@ -122,12 +122,12 @@ fn an_impossible_acknowledgment_changes_nothing() {
             heard(&p);
         }
         peer.challenged(&peer.say(ACK, peer.seq, peer.ack.wrapping_sub(1_000_000), b"evil"));
-        // Neither is a segment without an acknowledgment one of the connection's.
+        // Nor does a segment without an acknowledgment belong to the connection.
         assert_eq!(peer.say(0, peer.seq, 0, b"evil"), []);
         assert_eq!(open(&p), 1, "{state}");
         if let (Some(s), "ESTABLISHED") = (s, state) {
             assert_eq!(recv(&s, 100), Err(Errno::EAGAIN));
-            // Data that waits in our buffer is not taken for received: the window is closed.
+            // Data waiting in our buffer is not taken for received: the window is closed.
             send(&s, &noise(20_000)).unwrap();
             p.run(50 * MS);
             let sent: usize = segments(&heard(&p), peer.port).iter().map(|s| s.len).sum();
@@ -152,7 +152,7 @@ fn challenges_are_rationed() {
         answers += peer.say(RST, peer.seq + 1 + i % 5000, 0, &[]).len();
         answers += peer.say(SYN, i * 77_777, 0, &[]).len();
     }
-    // Two seconds at one in 500 ms.
+    // Two seconds at one per 500 ms.
     assert!((4..=5).contains(&answers), "{answers} challenges in two seconds");
 }
 
@@ -201,7 +201,7 @@ fn a_handshake_takes_only_an_exact_reset() {
     assert_eq!(c.get(1, 4).unwrap(), (Errno::ECONNREFUSED as i32).to_le_bytes());
 }
 
-/// The frames are in the card together, so that they come in one batch.
+/// The frames are in the card together, so that they arrive in one batch.
 #[test]
 fn a_syn_in_the_same_batch_as_the_end_is_accepted() {
     let p = Pair::new();
@@ -221,7 +221,7 @@ fn a_syn_in_the_same_batch_as_the_end_is_accepted() {
         assert_eq!(open(&p), 0);
         drop(s);
     }
-    // The last ACK, or our FIN's and the peer's, and a SYN.
+    // The last ACK, or the one of our FIN and the peer's, and a SYN.
     for state in ["LAST-ACK", "FIN-WAIT-2"] {
         let (peer, s) = reach(&p, &l, state, 5001);
         let flags = if state == "LAST-ACK" { ACK } else { FIN | ACK };

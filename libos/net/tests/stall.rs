@@ -1,5 +1,5 @@
-//! No transfer may wait for a probe or a retransmission when nothing was lost: whatever the sizes, whoever reads first,
-//! whoever has ended its side. Time is the test's own, so that "at once" means at once.
+//! No transfer may wait for a probe or a retransmission when nothing was lost, whatever the sizes, whoever reads first,
+//! and whoever has ended its side. Time is the test's own, so that "at once" means at once.
 mod common;
 use common::*;
 use libos_base::Errno;
@@ -53,7 +53,7 @@ impl Flow {
             self.from.ops().shutdown(false, true).unwrap();
         }
     }
-    /// Reads once; whether there was anything.
+    /// Reads once. Returns whether there was anything.
     fn sip(&mut self, d: &mut Dice) -> bool {
         match recv(&self.to, d.size(70_000)) {
             Ok(data) if data.is_empty() => !std::mem::replace(&mut self.at_end, true),
@@ -85,7 +85,7 @@ fn connect(p: &Pair, lo: bool, d: &mut Dice) -> (Arc<Socket>, Arc<Socket>) {
     (c, s)
 }
 
-/// Both ends pour; `order` is read to its end first, while the other direction sits at a closed window.
+/// Both ends write; `order` is read to its end first, while the other direction faces a closed window.
 fn exchange(seed: u64, lo: bool, most: u64) {
     let p = Pair::new();
     let mut d = Dice(seed);
@@ -96,7 +96,7 @@ fn exchange(seed: u64, lo: bool, most: u64) {
     if d.roll(2) == 0 {
         flows.swap(0, 1);
     }
-    // Both windows close, and probes go out for some seconds.
+    // Both windows close, and probes go out for a few seconds.
     for _ in 0..2 {
         flows.iter_mut().for_each(|f| f.pour(&mut d));
         p.run([0, 1500 * MS, 20_000 * MS][d.roll(3)]);
@@ -143,7 +143,7 @@ fn over_loopback_nothing_waits_for_the_clock() {
     (0..100).for_each(|seed| exchange(seed, true, 0));
 }
 
-/// Over a card the delayed ACK (10 ms) and Nagle's algorithm are the only things that may be waited for.
+/// Over a card, only the delayed ACK (10 ms) and Nagle's algorithm may be waited for.
 #[test]
 fn over_a_card_nothing_waits_for_a_probe() {
     (0..100).for_each(|seed| exchange(seed, false, 25 * MS));

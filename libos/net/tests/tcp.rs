@@ -1,4 +1,4 @@
-//! TCP between two stacks: connect, close, what poll says, and what goes wrong in between.
+//! TCP between two stacks: connect, close, what poll reports, and what goes wrong in between.
 mod common;
 use common::*;
 use libos_base::Errno;

@@ -71,7 +71,7 @@ fn a_zero_window_stops_and_reading_resumes() {
     assert!(!c.poll(None).contains(Events::OUT));
     p.run(120 * S);
     assert_eq!(error_of(&c), 0, "probes keep it alive");
-    // Reading opens the window at once: no probe has to be waited for.
+    // Reading opens the window at once: no need to wait for a probe.
     let mut got = Vec::new();
     let start = now();
     assert!(p.run_until(now() + 60 * S, || {
@@ -90,7 +90,7 @@ fn a_zero_window_stops_and_reading_resumes() {
     assert!(now() - start < S, "{} ms", (now() - start) / MS);
 }
 
-/// Request and response, as a server with small responses does: no delayed ACK may ever be waited for.
+/// Request and response, like a server with small responses: no delayed ACK may ever be waited for.
 #[test]
 fn keep_alive_exchanges_do_not_stall() {
     for nodelay in [false, true] {

@@ -1,4 +1,4 @@
-//! Listening TCP sockets: backlogs, many connections, and what is left of them.
+//! Listening TCP sockets: backlogs, many connections, and what remains of them.
 mod common;
 use common::*;
 use libos_base::Errno;
@@ -19,7 +19,7 @@ fn backlog_overflow_drops_syns_and_recovers() {
     p.run(500 * MS);
     let up = clients.iter().filter(|c| c.poll(None).contains(Events::OUT)).count();
     assert!((5..20).contains(&up), "{up} got through a backlog of 4");
-    // As they are taken, the others come in by repeating their SYNs.
+    // As they are accepted, the others get in by repeating their SYNs.
     let mut got = Vec::new();
     assert!(p.run_until(now() + 30 * S, || {
         while let Ok((s, _)) = l.accept(true) {
@@ -131,7 +131,7 @@ fn deferred_accept_waits_for_data() {
     p.run(10 * MS);
     let s = l.accept(true).unwrap().0;
     assert_eq!(recv(&s, 10).unwrap(), b"GET");
-    // Without data: after the time, which is that of whole retransmissions: 1 + 2 + 4 s.
+    // Without data it is accepted after the time, which is that of whole retransmissions: 1 + 2 + 4 s.
     assert_eq!(l.get(6, 9).unwrap(), [7, 0, 0, 0]);
     let d = tcp(&p.a);
     let _ = d.connect(&v4(B, 80));

@@ -1,4 +1,4 @@
-//! The network thread and the threads that look at the card for it.
+//! The network thread, and the threads that poll the card in its place.
 mod common;
 use common::*;
 use libos_base::file::FileLike;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// With the machine's clock: the network thread really sleeps.
+/// Uses the machine's clock: the network thread really sleeps.
 fn host(n: u8, rx: &Half, tx: &Half) -> Arc<Net> {
     let (caps, kicks) = (Caps::default(), Arc::default());
     let card = Wire { mac: [2, 0, 0, 0, 0, n], rx: rx.clone(), tx: tx.clone(), caps, kicks };
@@ -53,10 +53,10 @@ fn a_timer_that_another_thread_starts_wakes_the_network_thread() {
             }
         })
     };
-    // It finds nothing to do and sleeps until it is told.
+    // It finds nothing to do and sleeps until it is woken.
     std::thread::sleep(Duration::from_millis(300));
     send(&c, b"to be acknowledged after 10 ms").unwrap();
-    // Not the network thread takes the segment in: the delayed ACK is due without it.
+    // Another thread takes the segment in: the delayed ACK becomes due without the network thread.
     b.poll();
     let acknowledged = within(Duration::from_secs(5), || {
         a.poll();

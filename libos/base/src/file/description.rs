@@ -42,11 +42,11 @@ impl Description {
     pub fn nonblock(&self) -> bool {
         self.flags().contains(OpenFlags::NONBLOCK)
     }
-    /// F_SETFL.
+    /// F_SETFL: changes the flags that can be changed.
     pub fn set_flags(&self, flags: OpenFlags) {
         self.change(CHANGEABLE, flags);
     }
-    /// FIONBIO.
+    /// FIONBIO: sets or clears O_NONBLOCK.
     pub fn set_nonblock(&self, on: bool) {
         self.change(OpenFlags::NONBLOCK, if on { OpenFlags::NONBLOCK } else { OpenFlags::empty() });
     }
@@ -55,12 +55,11 @@ impl Description {
         let _ = self.flags.fetch_update(Relaxed, Relaxed, changed);
     }
 
-    /// F_GETOWN_EX.
+    /// F_GETOWN_EX: who gets the signals.
     pub fn owner(&self) -> FileOwner {
         let both = self.owner.load(Relaxed);
         FileOwner { kind: (both >> 32) as i32, pid: both as i32 }
     }
-    /// F_SETOWN_EX.
     pub fn set_owner(&self, owner: FileOwner) {
         self.owner.store(u64::from(owner.kind as u32) << 32 | u64::from(owner.pid as u32), Relaxed);
     }
@@ -68,7 +67,6 @@ impl Description {
     pub fn signal(&self) -> i32 {
         self.signal.load(Relaxed)
     }
-    /// F_SETSIG.
     pub fn set_signal(&self, signal: i32) {
         self.signal.store(signal, Relaxed);
     }

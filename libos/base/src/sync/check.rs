@@ -208,12 +208,10 @@ pub fn nothing_held(what: &str) {
 pub struct Interrupt(usize);
 
 impl Interrupt {
-    /// Begins.
     pub fn begin() -> Self {
         context::interrupt(true);
         Self(with(|set| set.len).unwrap_or(0))
     }
-    /// Ends.
     pub fn end(self) {
         context::interrupt(false);
         let left = with(|set| set.all().get(self.0).copied()).flatten();

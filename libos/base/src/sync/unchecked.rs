@@ -44,12 +44,10 @@ pub fn stop() {}
 pub struct Interrupt;
 
 impl Interrupt {
-    /// Begins.
     #[inline(always)]
     pub fn begin() -> Self {
         Self
     }
-    /// Ends.
     #[inline(always)]
     pub fn end(self) {}
 }

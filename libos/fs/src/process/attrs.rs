@@ -19,7 +19,7 @@ pub struct StatAt {
 }
 
 impl Process {
-    /// `newfstatat`.
+    /// The attributes of an object, as `newfstatat` and `statx` return them.
     pub fn stat(&self, dirfd: DirFd, path: &[u8], flags: AtFlags) -> Result<StatAt> {
         const KNOWN: AtFlags = AtFlags::SYMLINK_NOFOLLOW
             .union(AtFlags::NO_AUTOMOUNT)

@@ -76,12 +76,10 @@ impl Process {
         }
         Ok(add(&e.dir, &mut names, &e.name, new)?.inode.clone())
     }
-    /// `mkdirat`.
     pub fn mkdir(&self, dirfd: DirFd, path: &[u8], mode: u32) -> Result<()> {
         let mode = S_IFDIR | mode & 0o1777 & !self.umask();
         self.make_node(dirfd, path, New { mode, rdev: 0, target: &[] }).map(|_| ())
     }
-    /// `mknodat`.
     pub fn mknod(&self, dirfd: DirFd, path: &[u8], mode: u32, rdev: u64) -> Result<()> {
         let kind = match mode & S_IFMT {
             0 => S_IFREG,
@@ -92,7 +90,6 @@ impl Process {
         let mode = kind | mode & 0o7777 & !self.umask();
         self.make_node(dirfd, path, New { mode, rdev, target: &[] }).map(|_| ())
     }
-    /// `symlinkat`.
     pub fn symlink(&self, target: &[u8], dirfd: DirFd, path: &[u8]) -> Result<()> {
         if target.is_empty() {
             return Err(Errno::ENOENT);
@@ -188,7 +185,6 @@ impl Process {
         Ok(())
     }
 
-    /// `renameat2`.
     pub fn rename(&self, from_fd: DirFd, from: &[u8], to_fd: DirFd, to: &[u8], flags: RenameFlags) -> Result<()> {
         if !matches!(flags, RenameFlags::NOREPLACE | RenameFlags::EXCHANGE) && !flags.is_empty() {
             return Err(Errno::EINVAL);

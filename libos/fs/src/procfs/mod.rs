@@ -31,7 +31,7 @@ const PROC_MAGIC: i64 = 0x9fa0;
 #[derive(Clone, Copy)]
 pub(crate) enum Node {
     Dir(&'static [(&'static str, Node)]),
-    /// Content.
+    /// Content that everybody may read.
     File(fn() -> Vec<u8>),
     /// Content that only the owner may read.
     Private(fn() -> Vec<u8>),
@@ -47,10 +47,10 @@ pub(crate) enum Node {
     Object(fn() -> Result<Path>),
     /// `/proc` itself, which also has the process's number.
     Root,
-    /// Descriptors.
+    /// The folder of descriptors.
     Fds,
     Fd(Fd),
-    /// Threads.
+    /// The folder of threads.
     Tasks,
 }
 

@@ -12,9 +12,9 @@ use libos_base::poll::{Events, Pollee};
 use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result};
 
-/// What may wait in an inbox, unless SO_SNDBUF of the sender says otherwise.
+/// Most bytes waiting in an inbox, unless the sender's SO_SNDBUF says otherwise.
 pub const LIMIT: usize = crate::sockopts::BUF_DEFAULT as usize;
-/// Charged for each packet beside its data.
+/// Charged for each packet in addition to its data.
 pub const OVERHEAD: usize = 64;
 /// Stream data is gathered in pieces of this size.
 const PIECE: usize = 16 << 10;
@@ -22,7 +22,7 @@ const PIECE: usize = 16 << 10;
 /// Data in flight.
 pub struct Packet {
     pub data: Vec<u8>,
-    /// How much of it a stream reader has taken.
+    /// How much of it a stream reader has consumed.
     pub at: usize,
     pub files: Rights,
     pub from: Option<Vec<u8>>,
@@ -31,31 +31,30 @@ pub struct Packet {
     pub time: u64,
     /// It holds more than one write to a stream.
     pub merged: bool,
-    /// What a datagram's sender has to answer for until it is taken.
+    /// What a datagram is charged to its sender until it is taken.
     pub _charge: Option<Charge>,
 }
 
 impl Packet {
-    /// What a reader has not taken.
+    /// Bytes that no reader has taken yet.
     pub fn left(&self) -> usize {
         self.data.len() - self.at
     }
 }
 
-/// A listener's part.
+/// The state of a listening socket.
 pub struct Backlog {
     pub limit: usize,
-    /// Somebody waits for room in it.
+    /// Somebody is waiting for room in it.
     pub short: bool,
     pub queue: VecDeque<Arc<Core>>,
 }
 
-/// What the lock protects.
 #[derive(Default)]
 pub struct State {
     pub name: Option<Vec<u8>>,
     pub peer: Option<Weak<Core>>,
-    /// The peer's name, for getpeername after it has gone.
+    /// The peer's name, for getpeername after it is gone.
     pub peer_name: Option<Vec<u8>>,
     pub was_connected: bool,
     pub inbox: VecDeque<Packet>,
@@ -81,7 +80,8 @@ pub struct State {
 }
 
 impl State {
-    /// After a reader has taken from the inbox, `whole` if that was all of a write: the peer, if it is to be told.
+    /// Called after a read, `whole` if it consumed the rest of a write. Returns the peer if it should be notified of
+    /// the room.
     pub fn peer_gets_room(&mut self, whole: bool) -> Option<Weak<Core>> {
         if !(self.peer_waits || self.peer_edges && whole) {
             return None;
@@ -91,7 +91,7 @@ impl State {
         Some(peer.clone())
     }
 
-    /// Whether this is the peer.
+    /// Whether `c` is the peer.
     pub fn is_peer(&self, c: &Arc<Core>) -> bool {
         self.peer.as_ref().is_some_and(|p| core::ptr::eq(p.as_ptr(), Arc::as_ptr(c)))
     }
@@ -101,12 +101,12 @@ impl State {
 pub struct Core {
     pub kind: u32,
     pub pollee: Pollee,
-    /// SO_SNDBUF: what a sender may leave in an inbox.
+    /// SO_SNDBUF: how much a sender may leave in an inbox.
     pub sndbuf: AtomicUsize,
-    /// What a datagram socket has sent and nobody has taken; and whether it waits for that to become less.
+    /// What a datagram socket has sent that nobody has taken yet; and whether it is waiting for that to shrink.
     pub sent: AtomicUsize,
     pub short: AtomicBool,
-    /// Whoever watches this end for room wants to hear of it each time something was taken: [`Core::tell_edges`].
+    /// Watchers of room at this end are notified each time something was taken: [`Core::tell_edges`].
     pub edges: AtomicBool,
     pub state: Mutex<State>,
 }
@@ -125,7 +125,7 @@ impl Core {
         })
     }
 
-    /// Joins two.
+    /// Connects two cores.
     pub fn join(a: &Arc<Core>, b: &Arc<Core>, creds: Ucred) {
         for (x, y) in [(a, b), (b, a)] {
             let mut s = x.state.lock();
@@ -135,7 +135,7 @@ impl Core {
         }
     }
 
-    /// The other end. ENOTCONN: never had one; EPIPE or ECONNREFUSED: it has gone.
+    /// The other end. ENOTCONN: there never was one; EPIPE or ECONNREFUSED: it is gone.
     pub fn peer(self: &Arc<Self>) -> Result<Arc<Core>> {
         let s = self.state.lock();
         let peer = s.peer.as_ref().ok_or(Errno::ENOTCONN)?.upgrade();
@@ -143,7 +143,7 @@ impl Core {
             if s.tx_shut {
                 return Err(Errno::EPIPE);
             }
-            // Said once: afterwards it is not connected.
+            // Reported once: after that it is not connected.
             drop(s);
             self.set_peer(None, None);
             return Err(Errno::ECONNREFUSED);
@@ -156,8 +156,8 @@ impl Core {
         self.sndbuf.load(Ordering::Relaxed)
     }
 
-    /// Puts a packet, or as much of a stream as fits, into this inbox. `None`: full; the sender will be told when
-    /// that changes. `fill` writes the data.
+    /// Puts a packet, or as much of a stream as fits, into this inbox. `None`: it is full; the sender will be notified
+    /// when that changes. `fill` writes the data.
     pub fn deliver(
         self: &Arc<Self>,
         from: &Arc<Core>,
@@ -167,14 +167,14 @@ impl Core {
         creds: Ucred,
         fill: impl FnOnce(&mut [u8]) -> Result<usize>,
     ) -> Option<Result<usize>> {
-        // Before the lock, so that it is dropped after it.
+        // Declared before the lock is taken, so that it is dropped after the lock.
         let files = match Rights::new(files.unwrap_or_default()) {
             Ok(f) => f,
             Err(e) => return Some(Err(e)),
         };
         let mut s = self.state.lock();
         let (dgram, stream) = (self.kind == sock::DGRAM, self.kind == sock::STREAM);
-        // Who has a peer takes datagrams from nobody else.
+        // A socket with a peer takes datagrams from nobody else.
         if dgram && s.peer.is_some() && !s.is_peer(from) {
             return Some(Err(Errno::EPERM));
         }
@@ -241,14 +241,14 @@ impl Core {
         Some(Ok(got))
     }
 
-    /// Tells a sender that there is room.
+    /// Notifies a sender that there is room.
     pub fn tell(sender: &Weak<Core>) {
         if let Some(c) = sender.upgrade() {
             c.pollee.notify(Events::OUT | Events::WRNORM);
         }
     }
 
-    /// FIONREAD: what waits here; of datagrams the next.
+    /// FIONREAD: what is waiting here; of datagrams only the next one.
     pub fn unread(&self) -> Result<usize> {
         let s = self.state.lock();
         if s.backlog.is_some() {
@@ -261,7 +261,7 @@ impl Core {
         })
     }
 
-    /// TIOCOUTQ: what was sent and nobody has taken.
+    /// TIOCOUTQ: what was sent and not taken yet.
     pub fn untaken(&self) -> usize {
         if self.kind == sock::DGRAM {
             return self.sent.load(Ordering::SeqCst);
@@ -270,8 +270,8 @@ impl Core {
         peer.map_or(0, |p| p.state.lock().bytes)
     }
 
-    /// From now on, whoever watches this end is told whenever something that it sent was taken, also where there was room
-    /// before: what edge-triggered programs that write and wait, write and wait rely on.
+    /// From now on, watchers of this end are notified whenever something it sent was taken, even if there was room
+    /// before: edge-triggered programs that alternate between writing and waiting rely on that.
     pub fn tell_edges(&self) {
         self.edges.store(true, Ordering::SeqCst);
         let peer = self.state.lock().peer.as_ref().and_then(Weak::upgrade);
@@ -280,9 +280,10 @@ impl Core {
         }
     }
 
-    /// This end is closed (or, with `only_writing`, will write no more).
+    /// Closes this end or, with `only_writing`, ends its writing.
     pub fn leave(&self, only_writing: bool) {
-        // Dropped at the end: a socket in the inbox may be this one's own peer, which takes this lock when it is closed.
+        // Dropped at the end: a socket in the inbox may be this one's own peer, which takes this lock when it is
+        // closed.
         let mut inbox = VecDeque::new();
         let (peer, unread, backlog, waiting, name) = {
             let mut s = self.state.lock();
@@ -292,7 +293,7 @@ impl Core {
             } else {
                 s.rx_shut = true;
                 s.tx_shut = true;
-                // An empty packet, if it is the first, counts as read (unix_release_sock() of Linux).
+                // An empty packet at the front counts as read (Linux's unix_release_sock()).
                 let first = s.inbox.front().is_some_and(|p| p.left() == 0);
                 let unread = s.inbox.len() > usize::from(first);
                 core::mem::swap(&mut inbox, &mut s.inbox);
@@ -317,7 +318,7 @@ impl Core {
             p.pollee.notify(Events::IN | Events::OUT | Events::RDHUP | Events::HUP);
         }
         waiting.iter().for_each(Self::tell);
-        // Whoever waits to be accepted is turned away.
+        // Connections waiting to be accepted are refused.
         for c in backlog.into_iter().flat_map(|b| b.queue) {
             if let Ok(p) = c.peer() {
                 let mut s = p.state.lock();

@@ -1,5 +1,5 @@
-//! What only datagram sockets have: a sender answers for what its receivers have not taken, queues are short, and peers
-//! are taken and left.
+//! What only datagram sockets have: senders are charged for what their receivers have not taken, queues are short, and
+//! peers can change.
 
 use super::core::{Core, OVERHEAD, State};
 use alloc::sync::{Arc, Weak};
@@ -12,8 +12,8 @@ use libos_base::poll::Events;
 /// net.unix.max_dgram_qlen: for senders that the receiver is not connected to.
 const QUEUE: usize = 10;
 
-/// A datagram's share of its sender's buffer. Given back when the datagram is dropped, wherever that is: with no core
-/// locked, since the sender is told.
+/// A datagram's share of its sender's buffer. Given back when the datagram is dropped, wherever that is, but with no
+/// core locked, since the sender is notified.
 pub struct Charge {
     sender: Weak<Core>,
     cost: usize,
@@ -37,7 +37,7 @@ impl Drop for Charge {
 }
 
 impl State {
-    /// Whether the queue takes no more from `from`, which then waits for it to shrink.
+    /// Whether the queue accepts nothing more from `from`, which then waits for it to shrink.
     pub fn queue_full(&mut self, from: &Arc<Core>) -> bool {
         let full = self.inbox.len() > QUEUE && !self.is_peer(from);
         if full
@@ -49,7 +49,7 @@ impl State {
         full
     }
 
-    /// Whom to tell after something was taken from the queue.
+    /// Whom to notify after something was taken from the queue.
     pub fn queue_shrank(&mut self) -> Vec<Weak<Core>> {
         if self.inbox.len() <= QUEUE { core::mem::take(&mut self.waiting) } else { Vec::new() }
     }
@@ -60,16 +60,16 @@ impl Core {
         self.sent.load(Ordering::SeqCst) * 4 <= self.limit()
     }
 
-    /// Whether it may send, as poll sees it. If not, it waits for that.
+    /// Whether it may send, as poll sees it. If not, it is marked as waiting.
     pub fn may_send(&self) -> bool {
-        // Asked again, because something may have been taken before it was known that somebody waits.
+        // Checked again, since something may have been taken before the mark was seen.
         self.little_sent() || {
             self.short.store(true, Ordering::SeqCst);
             self.little_sent()
         }
     }
 
-    /// Whether it cannot send `len` more bytes now. If so, it waits for that.
+    /// Whether it cannot send `len` more bytes now. If so, it is marked as waiting.
     pub fn owes_too_much(&self, len: usize) -> bool {
         let over = || {
             let sent = self.sent.load(Ordering::SeqCst);
@@ -81,14 +81,15 @@ impl Core {
         }
     }
 
-    /// A datagram went nowhere: that there is room is told to whoever goes by edges.
+    /// A datagram went nowhere: notifies edge-triggered watchers that there is room.
     pub fn tell_watchers(&self) {
         if self.kind == sock::DGRAM && self.edges.load(Ordering::Relaxed) && self.little_sent() {
             self.pollee.notify(Events::OUT | Events::WRNORM);
         }
     }
 
-    /// `connect`, and the end of that. What the old peer sent goes, and if it is still connected to this one it hears so.
+    /// Connects to a peer, or to none. Discards what the old peer sent, and reports that to it if it is still connected
+    /// to us.
     pub fn set_peer(self: &Arc<Self>, to: Option<&Arc<Core>>, name: Option<Vec<u8>>) {
         let (old, unread, waiting) = {
             let mut s = self.state.lock();

@@ -1,7 +1,8 @@
 //! AF_UNIX: streams, datagrams, sequenced packets; path and abstract names; descriptors in flight.
 //!
-//! Each socket has a [`core::Core`] with its inbox; who sends puts into the receiver's inbox. Of two cores that
-//! know each other one is locked at a time. Sockets refer to their peers weakly: the descriptor (or a listener's queue) keeps a core alive.
+//! Each socket has a [`core::Core`] with its inbox; senders put packets into the receiver's inbox. Of two cores that
+//! know each other, only one is locked at a time. Sockets refer to their peers weakly: the descriptor (or a listener's
+//! queue) keeps a core alive.
 
 mod core;
 mod dgram;

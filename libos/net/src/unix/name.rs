@@ -1,4 +1,4 @@
-//! Names: paths, which the file system keeps; abstract ones, which are kept here.
+//! Names: paths, which the file system keeps, and abstract ones, which are kept here.
 
 use super::core::Core;
 use crate::addr::Addr;
@@ -10,15 +10,15 @@ use libos_base::abi::{Ucred, af};
 use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result, random};
 
-/// What AF_UNIX needs of the rest of the kernel.
+/// What AF_UNIX needs from the rest of the kernel.
 pub trait Host: Send + Sync {
-    /// Makes a socket node. EADDRINUSE, and whatever the path walk says.
+    /// Creates a socket node. EADDRINUSE, and errors of the path walk.
     fn bind(&self, path: &[u8], socket: Arc<dyn Any + Send + Sync>) -> Result<()>;
-    /// The socket that a node stands for. ECONNREFUSED, ENOENT, ...
+    /// The socket behind a node. ECONNREFUSED, ENOENT, ...
     fn find(&self, path: &[u8]) -> Result<Arc<dyn Any + Send + Sync>>;
-    /// Who the process is, to a peer (SO_PEERCRED).
+    /// The credentials of the process, as a peer sees them (SO_PEERCRED).
     fn creds(&self) -> Ucred;
-    /// Who it is to the reader of a message (SCM_CREDENTIALS), where it may say so itself. EINVAL, EPERM, ESRCH.
+    /// The credentials in a message (SCM_CREDENTIALS), where the process may claim some. EINVAL, EPERM, ESRCH.
     fn sender(&self, claimed: Option<Ucred>) -> Result<Ucred>;
     /// The network, for questions about its interfaces.
     fn net(&self) -> Option<&Net> {
@@ -26,16 +26,16 @@ pub trait Host: Send + Sync {
     }
 }
 
-/// What a socket node refers to. The node outlives the socket: then it is a name that refuses.
+/// What a socket node refers to. The node outlives the socket: connections to it are then refused.
 pub struct Binding(pub Weak<Core>);
 
-/// Few: a list will do.
+/// There are few, so a list will do.
 static ABSTRACT: Mutex<Vec<(Vec<u8>, Weak<Core>)>> = Mutex::new(class::UNIX_NAMES, Vec::new());
 
 /// Longest `sun_path`.
 const PATH: usize = 108;
 
-/// A name as programs spell it: `sun_path`. Begins with NUL: abstract; empty: none.
+/// The name in a program's `sun_path`. A leading NUL means abstract; empty means none.
 pub fn parse(addr: &[u8]) -> Result<&[u8]> {
     if crate::addr::family(addr)? != af::UNIX || addr.len() > 2 + PATH {
         return Err(Errno::EINVAL);
@@ -58,7 +58,7 @@ pub fn encode(name: Option<&[u8]>) -> Addr {
     Addr::from_bytes(&b[..2 + k + nul]).unwrap_or(Addr::none())
 }
 
-/// Binds; the name that it has now.
+/// Binds; returns the resulting name.
 pub fn bind(host: &dyn Host, name: &[u8], core: &Arc<Core>) -> Result<Vec<u8>> {
     match name.first() {
         Some(0) => bind_abstract(name, core),
@@ -93,14 +93,14 @@ fn bind_abstract(name: &[u8], core: &Arc<Core>) -> Result<Vec<u8>> {
     Ok(name.to_vec())
 }
 
-/// Gives an abstract name back.
+/// Frees an abstract name.
 pub fn release(name: &[u8]) {
     if name.first() == Some(&0) {
         ABSTRACT.lock().retain(|(n, _)| n != name);
     }
 }
 
-/// The socket with a name.
+/// The socket with this name.
 pub fn find(host: &dyn Host, name: &[u8]) -> Result<Arc<Core>> {
     match name.first() {
         None => Err(Errno::EINVAL),

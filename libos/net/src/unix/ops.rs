@@ -65,7 +65,7 @@ impl UnixSocket {
             }
             let server = Core::new(self.core.kind);
             let creds = self.host.creds();
-            // Not yet reachable by anybody else, so locking it here cannot be waited for.
+            // Nobody else can reach it yet, so locking it here cannot block.
             {
                 let mut s = server.state.lock_nested(1);
                 s.name = listener_name.clone();
@@ -79,14 +79,14 @@ impl UnixSocket {
             let mut me = self.core.state.lock();
             me.peer = Some(Arc::downgrade(&server));
             me.peer_name = listener_name;
-            // Who the listener was when it began to listen.
+            // The listener's credentials from when it began to listen.
             me.peer_creds = theirs;
             me.was_connected = true;
             let mine = me.name.clone();
             drop(me);
             let mut s = server.state.lock();
             s.peer_name = mine;
-            // Not before this end can be found by whoever turns that on.
+            // Read only now that a thread turning edges on can find this end.
             s.peer_edges = self.core.edges.load(Ordering::SeqCst);
             drop(s);
             listener.pollee.notify(Events::IN | Events::RDNORM);
@@ -94,11 +94,11 @@ impl UnixSocket {
         })
     }
 
-    /// Where a datagram goes, and whether by name.
+    /// The destination of a datagram.
     fn target(&self, to: Option<&[u8]>) -> Result<Arc<Core>> {
         let Some(addr) = to else { return self.core.peer() };
         if !self.dgram() {
-            // Linux: EISCONN for a connected stream, EOPNOTSUPP for an unconnected one.
+            // On Linux EISCONN for a connected stream, EOPNOTSUPP for an unconnected one.
             let connected = self.core.state.lock().was_connected;
             return Err(if connected { Errno::EISCONN } else { Errno::EOPNOTSUPP });
         }
@@ -106,7 +106,7 @@ impl UnixSocket {
         if t.kind == sock::DGRAM { Ok(t) } else { Err(Errno::EPROTOTYPE) }
     }
 
-    /// What was read, and whether that was all of a write; a datagram is put into `gone`, to be dropped without locks.
+    /// Bytes read, and whether that was the rest of a write; a datagram goes into `gone`, to be dropped without locks.
     fn recv_once(
         &self,
         s: &mut State,
@@ -185,7 +185,7 @@ impl Ops for UnixSocket {
     fn bind(&self, addr: &[u8]) -> Result<()> {
         let n = name::parse(addr)?;
         if self.core.state.lock().name.is_some() {
-            // A name that is taken is what Linux finds out first.
+            // Linux first finds out whether the name is taken.
             let taken = n.first().is_some_and(|&b| b != 0) && self.host.find(n).err() != Some(Errno::ENOENT);
             return Err(if taken { Errno::EADDRINUSE } else { Errno::EINVAL });
         }
@@ -242,7 +242,7 @@ impl Ops for UnixSocket {
             b.queue.pop_front().map(|c| Ok((c, core::mem::take(&mut b.short))))
         })?;
         if short {
-            // A connect() that waits for room in the backlog watches this, too.
+            // A connect() waiting for room in the backlog watches this, too.
             self.core.pollee.notify(Events::OUT);
         }
         let from = name::encode(core.state.lock().peer_name.as_deref());
@@ -254,7 +254,7 @@ impl Ops for UnixSocket {
             return Err(Errno::EOPNOTSUPP);
         }
         let creds = self.host.sender(msg.creds)?;
-        // Before it is known that the peer has gone.
+        // Before finding out that the peer is gone.
         if self.core.kind == sock::SEQPACKET
             && let Some(e) = self.core.state.lock().error.take()
         {
@@ -271,7 +271,7 @@ impl Ops for UnixSocket {
             let r = wait.block(&self.core.pollee, || {
                 let (shut, hung, from) = {
                     let mut s = self.core.state.lock();
-                    // To writers of a stream its end comes before the reason for it, which readers hear.
+                    // Writers of a stream see its end before the reason for it, which is left to readers.
                     if !(stream && (s.tx_shut || s.hung_up))
                         && let Some(e) = s.error.take()
                     {
@@ -308,7 +308,7 @@ impl Ops for UnixSocket {
                 }
                 Err(_) if total > 0 => return Ok(total),
                 Err(e) => {
-                    // As on Linux, a datagram that went nowhere was taken, too.
+                    // As on Linux, a datagram that went nowhere also counts as taken.
                     self.core.tell_watchers();
                     return Err(e);
                 }
@@ -328,14 +328,14 @@ impl Ops for UnixSocket {
                 if !self.dgram() && !s.was_connected {
                     return Some(Err(if stream { Errno::EINVAL } else { Errno::ENOTCONN }));
                 }
-                // An error comes before packets, but after what a stream has.
+                // Errors come before packets, but after data in a stream.
                 if (s.inbox.is_empty() || !stream)
                     && let Some(e) = s.error.take()
                 {
                     return Some(Err(e));
                 }
                 if s.inbox.is_empty() {
-                    // For datagrams the end is only what waiting meets.
+                    // For datagrams only a blocking call sees the end.
                     return ((s.rx_shut || s.ended) && !(self.dgram() && wait.nonblock)).then_some(Ok((0, true)));
                 }
                 if stream && dst.left() == 0 {
@@ -347,7 +347,7 @@ impl Ops for UnixSocket {
                     Err(e) => return Some(Err(e)),
                 };
                 let peek = msg.flags.contains(Msg::PEEK);
-                // Whom to tell about the room.
+                // Whom to notify of the room.
                 let peer = if peek || self.dgram() { None } else { s.peer_gets_room(whole) };
                 let senders = (!peek && self.dgram()).then(|| s.queue_shrank());
                 drop(s);
@@ -378,7 +378,7 @@ impl Ops for UnixSocket {
             s.rx_shut |= rd;
             s.tx_shut |= wr;
             if rd && s.backlog.take().is_some() {
-                // accept() now says EINVAL.
+                // accept() now returns EINVAL.
             }
             s.peer.as_ref().and_then(alloc::sync::Weak::upgrade)
         };
@@ -389,7 +389,7 @@ impl Ops for UnixSocket {
             && !self.dgram()
             && let Some(p) = &peer
         {
-            // The peer's writes fail from now on: as on Linux that is a shutdown of its writing side, which poll shows.
+            // From now on the peer's writes fail: on Linux that is a shutdown of its writing side, which poll shows.
             p.state.lock().tx_shut = true;
             p.pollee.notify(Events::OUT | Events::HUP);
         }

@@ -1,8 +1,8 @@
 //! Descriptors in flight (SCM_RIGHTS).
 //!
-//! A socket that is sent may have descriptors waiting in its own inbox, and those again, to any depth. Dropped one inside
-//! the other they would overflow the kernel's stack. So what nobody received goes on a list, which the first to come
-//! empties, one after another; meanwhile others only add to it, among them what closing a socket of the list brings.
+//! A socket sent in a message may have descriptors waiting in its own inbox, and so on to any depth. Dropping them
+//! recursively would overflow the kernel's stack. So what nobody received goes on a list, which the first thread to
+//! come empties one by one; meanwhile others only add to it, including what closing a socket from the list releases.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,13 +14,13 @@ type Files = Vec<Arc<dyn FileLike>>;
 
 struct Going {
     list: Vec<Files>,
-    /// In flight and on the list: what the list has room for.
+    /// In flight and on the list: the list has room for this many.
     all: usize,
-    /// Somebody empties it.
+    /// Somebody is emptying it.
     busy: bool,
 }
 
-/// Held to put something on the list or take it off, never while that is dropped.
+/// Held to put something on the list or take it off, never while dropping it.
 static GOING: SpinLock<Going> = SpinLock::new(class::UNIX_RIGHTS, Going { list: Vec::new(), all: 0, busy: false });
 
 /// The descriptors of one packet.
@@ -42,12 +42,12 @@ impl Rights {
         self.0.is_empty()
     }
 
-    /// For whoever only looks.
+    /// A copy, for a receiver that only peeks.
     pub fn copy(&self) -> Files {
         self.0.clone()
     }
 
-    /// They arrived.
+    /// The descriptors have arrived: takes them out.
     pub fn take(&mut self) -> Files {
         if !self.0.is_empty() {
             GOING.lock().all -= 1;

@@ -1,5 +1,5 @@
-//! Two stacks joined by a wire in memory, with a clock that the test moves: minutes of protocol in milliseconds, and
-//! the same run every time.
+//! Two stacks joined by a wire in memory, with a clock driven by the test: minutes of protocol in milliseconds, and the
+//! same run every time.
 #![allow(dead_code, reason = "each test program uses its own part of this")]
 
 pub mod raw;
@@ -32,7 +32,7 @@ pub fn now() -> u64 {
 /// What the wire does to frames.
 #[derive(Clone, Copy, Default)]
 pub struct Weather {
-    /// In 1,000 frames.
+    /// Frames lost, out of 1,000.
     pub loss: u64,
     pub reorder: u64,
     pub duplicate: u64,
@@ -49,9 +49,9 @@ pub struct Direction {
     pub cut: bool,
     /// The sender's card has no room.
     pub full: bool,
-    /// The receiver's cable is out, as far as its card tells.
+    /// The receiver's cable is unplugged, as its card reports it.
     pub down: bool,
-    /// Copies of frames, when asked for.
+    /// Copies of frames, if asked for.
     pub tap: Option<Vec<Vec<u8>>>,
 }
 
@@ -158,7 +158,7 @@ fn offload(frame: Vec<u8>, m: TxMeta) -> Vec<Vec<u8>> {
             if i + 1 < n {
                 f[tcp + 13] &= !(1 | 8);
             }
-            // The pseudo header's length is that of the whole: correct it to this segment's.
+            // The pseudo header has the length of the whole: correct it to this segment's.
             let whole = frame.len() - tcp;
             let mine = f.len() - tcp;
             let old = u16::from_be_bytes([f[tcp + 16], f[tcp + 17]]);
@@ -211,7 +211,7 @@ pub struct Options {
     pub caps: Caps,
     pub weather: Weather,
     pub memory: usize,
-    /// The first host asks for its IPv4 address.
+    /// Whether the first host asks for its IPv4 address.
     pub dhcp: bool,
 }
 
@@ -256,7 +256,7 @@ impl Pair {
         self.run_until(end, || false);
     }
 
-    /// Until `done`, at most until `end`; whether it was done.
+    /// Runs until `done`, or until `end`. Returns whether it was done.
     pub fn run_until(&self, end: u64, mut done: impl FnMut() -> bool) -> bool {
         let mut turns = 0u64;
         loop {
@@ -291,12 +291,12 @@ impl Pair {
         n(&self.a) + n(&self.b)
     }
 
-    /// One second at most.
+    /// For one second at most.
     pub fn until(&self, done: impl FnMut() -> bool) -> bool {
         self.run_until(now() + 1_000_000_000, done)
     }
 
-    /// A connected pair of sockets: client on a, server on b.
+    /// A connected pair of sockets: the client on a, the server on b.
     pub fn connect(&self, port: u16) -> (Arc<Socket>, Arc<Socket>) {
         let l = listen(&self.b, port, 16);
         let c = tcp(&self.a);
@@ -386,7 +386,6 @@ pub fn noise(n: usize) -> Vec<u8> {
         .collect()
 }
 
-/// SO_ERROR.
 pub fn error_of(s: &Socket) -> i32 {
     i32::from_le_bytes(s.get(1, 4).unwrap().try_into().unwrap())
 }

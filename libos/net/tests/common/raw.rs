@@ -1,4 +1,4 @@
-//! Frames made by hand: what a peer says that keeps to no rules.
+//! Frames made by hand, for a peer that keeps to no rules.
 
 use super::*;
 
@@ -85,7 +85,7 @@ pub fn datagram(src: [u8; 4], dst: [u8; 4], port: u16, data: &[u8]) -> Vec<u8> {
     sealed(ip4(src, dst, 17, &u), 6)
 }
 
-/// An ARP frame: `from` is said to be at `mac`.
+/// An ARP frame that claims that `from` is at `mac`.
 pub fn arp(operation: u8, mac: [u8; 6], from: [u8; 4], eth: [u8; 6], target: [u8; 4]) -> Vec<u8> {
     let mut f = [&eth[..], &mac, &[8, 6, 0, 1, 8, 0, 6, 4, 0, operation], &mac, &from].concat();
     f.extend([0; 6]);
@@ -155,7 +155,7 @@ impl<'a> Peer<'a> {
         segments(&heard(self.p), self.port)
     }
 
-    /// The handshake with a listening socket of b.
+    /// Performs the handshake with a listening socket of b.
     pub fn connect(&mut self, l: &Socket) -> Arc<Socket> {
         let answer = self.say(SYN, self.seq, 0, &[]);
         assert_eq!((answer.len(), answer[0].flags), (1, SYN | ACK), "{answer:?}");
@@ -166,7 +166,7 @@ impl<'a> Peer<'a> {
         l.accept(true).unwrap().0
     }
 
-    /// The only answer is an ACK of where b is.
+    /// Checks that the only answer is an ACK of b's position.
     pub fn challenged(&self, answer: &[Seen]) {
         let acks: Vec<_> = answer.iter().filter(|s| s.flags == ACK).collect();
         assert_eq!(acks.len(), 1, "{answer:?}");
