@@ -1,7 +1,8 @@
 //! The block buffer cache: allocation tables, directories and the sectors that describe the volume.
 //!
-//! A buffer is one page of the device. Changes stay here until a commit writes them ([`Buffers::write_back`]); its
-//! phases decide what is changed when, so that a buffer never holds what must not be on the disk yet.
+//! A buffer is one page of the device. Changes stay here until a commit writes them ([`Buffers::write_back`]); the
+//! phases of a commit decide what is changed when, so that a buffer never holds anything that must not be on the disk
+//! yet.
 
 use crate::geometry::Geometry;
 use crate::io::Batch;
@@ -19,7 +20,7 @@ const LIMIT: usize = 256;
 
 struct Buffer {
     page: Arc<Page>,
-    /// A bit a sector.
+    /// One bit per sector.
     dirty: u8,
     used: u64,
 }
@@ -33,12 +34,12 @@ pub struct Buffers {
     fat_at: u64,
     fat_len: u64,
     fats: u64,
-    /// A read failed: some change may have stopped half way, so the next mount has to look.
+    /// A read failed: some change may have stopped half way, so the next mount must check.
     pub failed: bool,
 }
 
 impl Buffers {
-    /// For a volume that fills `dev`.
+    /// The cache of a volume that fills `dev`.
     pub fn new(dev: Arc<dyn BlockDevice>, g: &Geometry) -> Self {
         Self {
             dev,
@@ -51,16 +52,16 @@ impl Buffers {
             failed: false,
         }
     }
-    /// Many changes wait: a commit is due.
+    /// Whether many changes are waiting: a commit is due.
     pub fn full(&self) -> bool {
         self.dirty.len() >= LIMIT / 2
     }
-    /// Nothing waits.
+    /// Whether no changes are waiting.
     pub fn is_clean(&self) -> bool {
         self.dirty.is_empty()
     }
 
-    /// The buffer of a page; `fresh`: its content does not matter.
+    /// The buffer of a page; `fresh`: its old content does not matter.
     fn get(&mut self, index: u64, fresh: bool) -> Result<&mut Buffer> {
         self.clock += 1;
         if !self.map.contains_key(&index) {
@@ -85,7 +86,7 @@ impl Buffers {
         b.used = self.clock;
         Ok(b)
     }
-    /// Drops the older half of what is clean.
+    /// Drops the older half of the clean buffers.
     fn evict(&mut self) {
         let floor = self.clock.saturating_sub(LIMIT as u64 / 4);
         self.map.retain(|_, b| b.dirty != 0 || b.used >= floor);
@@ -123,8 +124,8 @@ impl Buffers {
         }
         Ok(())
     }
-    /// Makes bytes (whole sectors) on the device say this, unless they do. Says whether they did not. For what is
-    /// otherwise written only as a copy of something else.
+    /// Makes the device hold these bytes (whole sectors) unless it does already. Returns whether it did not. For what
+    /// is otherwise written only as a copy of something else.
     pub fn make_equal(&mut self, at: u64, want: &[u8]) -> Result<bool> {
         let mut is = Vec::new();
         is.try_reserve_exact(want.len())?;
@@ -136,7 +137,7 @@ impl Buffers {
         libos_base::block::write(&*self.dev, at, want)?;
         Ok(true)
     }
-    /// Changes bytes within one sector and writes that sector at once, whatever else waits.
+    /// Changes bytes within one sector and writes that sector at once, regardless of other waiting changes.
     pub fn write_through(&mut self, at: u64, src: &[u8]) -> Result<()> {
         let dev = self.dev.clone();
         let b = self.get(at / PAGE, false)?;
@@ -147,7 +148,7 @@ impl Buffers {
         batch.add(Op::Write, at - at % SECTOR, &b.page, start, SECTOR as usize)?;
         batch.run(&*dev)
     }
-    /// Forgets changes in a range that is no longer ours (a freed directory).
+    /// Drops changes in a range that is no longer ours (a freed directory).
     pub fn forget(&mut self, at: u64, len: u64) {
         let mut pos = at;
         while pos < at + len {
@@ -158,8 +159,8 @@ impl Buffers {
         }
     }
 
-    /// Writes every change, each allocation table copy included, and waits; says whether there was any. What fails
-    /// stays changed.
+    /// Writes every change, including those to each copy of the allocation table, and waits. Returns whether there were
+    /// any. Changes that could not be written stay.
     pub fn write_back(&mut self) -> Result<bool> {
         self.dirty.sort_unstable();
         let mut batch = Batch::new();

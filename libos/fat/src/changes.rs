@@ -1,4 +1,4 @@
-//! Making, removing and renaming objects: in memory at once, on the disk at the next commit.
+//! Creating, removing and renaming objects: in memory at once, on the disk at the next commit.
 
 use crate::dir::{Dir, Ghost, Rec};
 use crate::entry::{self, Entry, Raw, attr};
@@ -13,16 +13,16 @@ use alloc::vec::Vec;
 use libos_base::{Errno, Result};
 use libos_fs::inode::Rename;
 
-/// How a name will be spelled.
+/// How a name will be encoded.
 struct Head {
     raw: Raw,
     long: Vec<Raw>,
-    /// The disk has an entry of that name there.
+    /// Whether the disk has an entry of that name there.
     over: bool,
 }
 
 impl Head {
-    /// As the entry `raw` has it, whose place is taken.
+    /// The encoding in the entry `raw`, whose place is reused.
     fn of(raw: &Raw, long: Vec<Raw>, over: bool) -> Self {
         let mut head = [0; 32];
         head[..11].copy_from_slice(&raw[..11]);
@@ -75,7 +75,7 @@ impl FatInode {
         Ok(i)
     }
 
-    /// A zeroed cluster with `.` and `..`.
+    /// Makes a zeroed cluster with `.` and `..`.
     pub(crate) fn make_cluster(&self, m: &mut Meta, like: Raw) -> Result<Run> {
         let geo = self.vol.geo;
         let run = m.table.alloc(None, 1, false)?;
@@ -90,7 +90,7 @@ impl FatInode {
         }
         Ok(run)
     }
-    /// Makes a directory's new cluster one of slots that were never used.
+    /// Fills a directory's new cluster with slots that were never used.
     fn zero(&self, m: &mut Meta, run: Run) -> Result<()> {
         let geo = self.vol.geo;
         for at in (0..u64::from(geo.cluster)).step_by(512) {
@@ -98,12 +98,12 @@ impl FatInode {
         }
         Ok(())
     }
-    /// What `..` below this directory says.
+    /// The cluster number for the `..` of directories below this one.
     pub(crate) fn link(&self) -> u32 {
         if self.state.lock().place.is_none() { 0 } else { self.first() }
     }
 
-    /// Finds slots for `name`: those of its ghost, or new ones; `own` is the slot of an entry that goes away for it.
+    /// Finds slots for `name`: those of its ghost, or new ones; `own` is the slot of an entry that this one replaces.
     fn spell(&self, m: &mut Meta, d: &mut Dir, name: &str, own: Option<u32>) -> Result<(u32, u32, Head)> {
         if let Some(g) = d.ghost(name.as_bytes()) {
             m.removals.retain(|r| !(r.place.is(self, g.slot)));
@@ -140,7 +140,7 @@ impl FatInode {
         d.grow(more)
     }
 
-    /// Runs `f`; when space is short, once more after a commit gave back what was freed.
+    /// Runs `f`; if space is short, runs it again after a commit has returned what was freed.
     pub(crate) fn with_space<T>(&self, mut f: impl FnMut(&mut Meta) -> Result<T>) -> Result<T> {
         self.vol.check_writable()?;
         let mut m = self.vol.meta.lock();
@@ -156,7 +156,7 @@ impl FatInode {
         r
     }
 
-    /// Takes the entry at `place` away: from the names, and from the disk at the next commit if it is there.
+    /// Removes the entry at `place`: from the names, and from the disk at the next commit if it is there.
     pub(crate) fn drop_entry(&self, m: &mut Meta, d: &mut Dir, i: &FatInode, ghost: bool) -> Result<()> {
         m.removals.try_reserve(1)?;
         d.ghosts.try_reserve(1)?;
@@ -188,7 +188,7 @@ impl FatInode {
             let s = what.state.lock();
             (s.disk, s.raw)
         };
-        // One lock for one directory; two under the volume's lock cannot be taken the other way round.
+        // One lock if there is one directory; under the volume's lock two cannot be taken in the opposite order.
         let mut from_dir = self.dir.lock();
         let mut to_dir = if r.same_dir { None } else { Some(to.dir.lock_nested(1)) };
         let (slot, long, name, head);
@@ -217,7 +217,7 @@ impl FatInode {
             (slot, long, name) = (s, l, Box::from(new.as_bytes()));
             head = h;
         }
-        // One more than what the disk has; where it has nothing yet, the number is new already.
+        // One more than on the disk; if the disk has no entry yet, the number is new already.
         let renames = was.map_or(raw.renames(), |disk| entry::next_rename(disk.renames()));
         raw[..11].copy_from_slice(&head.raw[..11]);
         raw[12] = head.raw[12];

@@ -1,11 +1,12 @@
-//! The check of a volume whose last mount did not end: everything is walked once.
+//! The check of a volume that was not cleanly unmounted: everything is walked once.
 //!
-//! What our commits can leave behind is settled: clusters that nobody owns are freed, chains that are longer than their
-//! file are cut, of two names of one file that was being renamed the older goes, remains of long names are removed, and
-//! the second table becomes like the first. Anything worse was not us: the volume is mounted read-only.
+//! What our own commits can leave behind is repaired: clusters without an owner are freed, chains longer than their
+//! file are cut, of two names of one file that was being renamed the older is removed, remains of long names are
+//! removed, and the second table is made equal to the first. Anything worse did not come from us: the volume is mounted
+//! read-only.
 //!
 //! The disk may say anything. Every cluster belongs to one owner, so the walk ends; directories wait in a list, not on
-//! the stack; memory is a bit a cluster and a few bytes an object, and without it the volume is read-only.
+//! the stack; the memory used is a bit per cluster and a few bytes per object, and without it the volume is read-only.
 
 use crate::dir::{Dir, is_object};
 use crate::entry::{DELETED, Entry, Raw, attr, next_rename};
@@ -37,16 +38,16 @@ impl From<Errno> for Stop {
 
 type Done<T = ()> = Result<T, Stop>;
 
-/// A directory found: its first cluster (0: the root of FAT12 and FAT16) and its parent's.
+/// A directory that was found: its first cluster (0: the root of FAT12 and FAT16) and its parent's.
 struct Folder {
     first: u32,
     parent: u32,
 }
 
-/// An entry, and what tells it from others of the same file.
+/// An entry, and what distinguishes it from others of the same file.
 #[derive(Clone, Copy)]
 struct Owner {
-    /// Which of the folders the entry is in.
+    /// The index of the folder that the entry is in.
     folder: u32,
     slot: u32,
     long: u32,
@@ -60,7 +61,7 @@ impl Owner {
     }
 }
 
-/// Two entries of one object, which was being renamed.
+/// Two entries of an object that was being renamed.
 struct Twins {
     old: Owner,
     new: Owner,
@@ -69,7 +70,7 @@ struct Twins {
     dir: bool,
 }
 
-/// More of these than a commit can leave: not us, or not worth the time.
+/// More than a commit can leave: not our doing, or not worth the time.
 const TWINS_MAX: usize = 20_000;
 const DOUBLES_MAX: usize = 100;
 
@@ -81,7 +82,7 @@ struct Check<'a> {
     owners: HashMap<u32, Owner>,
     /// Files without clusters.
     empty: Vec<Owner>,
-    /// Files that were renamed, by when they were made and how often they were renamed.
+    /// Files that were renamed, by creation time and number of renames.
     renamed: HashMap<(u64, u8), Owner>,
     twins: Vec<Twins>,
     /// Entries of one name.
@@ -91,7 +92,7 @@ struct Check<'a> {
     other: u32,
 }
 
-/// Checks and settles. Says what was done.
+/// Checks and repairs. Returns what was done.
 pub fn run(vol: &Arc<Volume>) -> Result<(), Refused> {
     let mut m = vol.meta.lock();
     let mut c = Check {
@@ -177,7 +178,7 @@ impl Check<'_> {
         let i = c - FIRST;
         self.claimed[i as usize / 64] & 1 << (i % 64) != 0
     }
-    /// Gives a cluster an owner.
+    /// Gives a cluster its owner.
     fn claim(&mut self, c: u32) -> Done {
         if !self.vol.geo.valid(c) {
             return Err(Stop::Damaged("a chain leads out of the volume"));
@@ -190,7 +191,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// A directory without names in memory, for its slots.
+    /// A directory for reading slots only, without its names in memory.
     fn folder(&mut self, at: usize) -> Done<Arc<FatInode>> {
         let geo = &self.vol.geo;
         let mut raw: Raw = [0; 32];
@@ -217,7 +218,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Takes note of all objects of a directory, and of two names for one.
+    /// Records all objects of a directory, and finds objects with two names.
     fn find(&mut self, at: usize) -> Done {
         let dir = self.folder(at)?;
         let runs: Vec<Run> = dir.map.lock().runs.clone();
@@ -286,11 +287,12 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Of two entries of one object the older goes; of two entries of one name, one.
+    /// Of two entries of one object, removes the older; of two entries of one name, removes one.
     ///
-    /// A name can be there twice when its file was renamed and another came in its place, all in one phase of a commit.
-    /// If the first file's new entry is there, its old one goes anyway. If not, the phase was not completed, nobody was
-    /// promised anything of it, and what came in its place goes back to its own old name or, if it was new, goes.
+    /// A name can exist twice if its file was renamed and another file took its place, all in one phase of a commit. If
+    /// the first file's new entry exists, its old one is removed anyway. If not, the phase was not completed and nobody
+    /// was promised anything of it: the file that took the place goes back to its own old name or, if it was new, is
+    /// removed.
     fn resolve(&mut self) -> Done {
         for e in core::mem::take(&mut self.empty) {
             if let Some(new) = self.renamed.get(&(e.made, next_rename(e.renames))) {
@@ -301,7 +303,7 @@ impl Check<'_> {
         let mut gone: Vec<Owner> = Vec::new();
         gone.try_reserve(self.twins.len() + self.doubles.len()).map_err(Errno::from)?;
         gone.extend(self.twins.iter().map(|t| t.old));
-        // Each step settles one pair and can open another; entries that were made up could go round for ever.
+        // Each step resolves one pair and can open another; forged entries could go round forever.
         for _ in 0..4 * DOUBLES_MAX {
             let is_gone = |gone: &[Owner], o: &Owner| gone.iter().any(|g| g.is(o));
             let open = self.doubles.iter().find(|(a, b)| !is_gone(&gone, a) && !is_gone(&gone, b));
@@ -332,12 +334,12 @@ impl Check<'_> {
         }
         Ok(())
     }
-    /// What `..` says below a folder.
+    /// The cluster number in the `..` of directories below a folder.
     fn link(&self, at: usize) -> u32 {
         if at == 0 { 0 } else { self.folders[at].first }
     }
 
-    /// Gives the files of a directory their clusters, and removes what is left of entries.
+    /// Assigns the files of a directory their clusters, and removes remains of entries.
     fn settle(&mut self, at: usize) -> Done {
         let dir = self.folder(at)?;
         let slots = dir.read_slots(self.m)?;
@@ -397,7 +399,7 @@ impl Check<'_> {
         }
         Ok(())
     }
-    /// Claims the `n` clusters of a file; the chain ends there.
+    /// Claims the `n` clusters of a file, and ends the chain there.
     fn own(&mut self, first: u32, n: u32) -> Done {
         let mut c = first;
         for k in 1..=n {
@@ -416,7 +418,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Makes all copies of the table like the first.
+    /// Makes all copies of the table equal to the first.
     fn equal_tables(&mut self) -> Done {
         let geo = self.vol.geo;
         let mut ours = Vec::new();

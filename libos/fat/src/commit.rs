@@ -1,22 +1,22 @@
-//! Writing changes to the disk in an order that a power cut may come into at any point.
+//! Writing changes to the disk in an order that a power cut may interrupt at any point.
 //!
-//! | phase | what is written | why then |
+//! | phase | what is written | why at that point |
 //! |---|---|---|
 //! | | file data | before this, by the page cache |
 //! | 1 | allocation of clusters, new clusters of directories, times | nothing leads there yet |
 //! | 2 | new and changed entries, clusters added to directories | what they lead to is there |
-//! | 3 | removal of entries, ends of shortened chains | a renamed file has its new name |
+//! | 3 | removal of entries, ends of shortened chains | a renamed file already has its new name |
 //! | 4 | freeing of clusters | nothing leads there any more |
 //!
 //! Between two phases that both have something to write there is a flush; phase 4 waits for the flush after phase 3,
-//! which only those ask for who need it (directory sync, lack of space), and is written with the next phase 1. An entry
-//! lies within one sector, so it is there or not; of one that does not (names of more than 195 characters, or made by
-//! others) the long name comes a flush earlier and goes after the rest. A FAT12 table has entries in two sectors: their
-//! clusters are given to nobody ([`crate::table`]). Those that another system gave away change in phase 1 (the end of a
-//! file, which is where its entry says) or 4 (nothing leads there), where half a change does no harm, but for a directory
-//! that goes on behind such a cluster. What a power cut can leave are clusters that
-//! nobody owns, chains that are longer than the file, and two names of a file that was being renamed; all that is
-//! found at the next mount ([`crate::check`]).
+//! which is only requested where it is needed (directory sync, lack of space), and is written with the next phase 1. An
+//! entry lies within one sector, so it is either there or not; if it does not (names of more than 195 characters, or
+//! made by other systems), the long name is written a flush earlier and removed after the rest. A FAT12 table has
+//! entries that span two sectors: their clusters are never allocated ([`crate::table`]). Those that another system
+//! allocated change in phase 1 (the end of a file, which is where its entry says) or 4 (nothing leads there), where
+//! half a change does no harm, except for a directory that continues after such a cluster. A power cut can leave
+//! clusters without an owner, chains longer than the file, and two names of a file that was being renamed; all of that
+//! is found at the next mount ([`crate::check`]).
 
 use crate::entry::{DELETED, Entry, Raw};
 use crate::inode::{FatInode, Place};
@@ -30,11 +30,11 @@ use libos_base::{Errno, Result};
 /// What a commit is for.
 #[derive(Clone, Copy)]
 pub enum Want<'a> {
-    /// This file, whose content up to there is on the device.
+    /// This file, whose content up to this length is on the device.
     File(&'a FatInode, u64),
-    /// Everything; content was written.
+    /// Everything; content has been written.
     All,
-    /// Names.
+    /// Names only.
     Names,
 }
 
@@ -43,9 +43,9 @@ struct Update {
     inode: Arc<FatInode>,
     place: Place,
     raw: Raw,
-    /// Slots of the long name; empty when the disk has them.
+    /// Slots of the long name; empty if the disk has them.
     long: Vec<Raw>,
-    /// The place is new.
+    /// The place is a new one.
     fresh: bool,
     /// Only times and attributes change.
     light: bool,
@@ -53,7 +53,7 @@ struct Update {
 }
 
 const TOGETHER: u32 = 16;
-/// Objects that are committed at once. Few in tests, so that power cuts come between.
+/// Objects committed together. Few in tests, so that power cuts come in between.
 const AT_ONCE: usize = if cfg!(test) { 3 } else { 256 };
 
 impl Volume {
@@ -75,7 +75,7 @@ impl Volume {
             Pending::Nothing => self.barrier(),
             Pending::Times if data_only => self.barrier(),
             Pending::Times => {
-                // Rides along with the data.
+                // Goes out together with the data.
                 let mut m = self.meta.lock();
                 self.mark(&mut m)?;
                 if let Some(u) = self.update(i, Want::File(i, size))?.filter(|u| u.light) {
@@ -90,7 +90,7 @@ impl Volume {
         }
     }
 
-    /// `sync`: all content, all names.
+    /// `sync`: all content and all names.
     pub fn sync_all(&self) -> Result<()> {
         if self.is_read_only() {
             return Ok(());
@@ -111,10 +111,10 @@ impl Volume {
         committed.and(result)
     }
 
-    /// Gives back what is free but for a commit.
+    /// Reclaims what only needs a commit to be free.
     pub fn reclaim(&self, m: &mut Meta) -> Result<()> {
         self.commit(m, Want::Names)?;
-        // Removed files that only the list of changes held are gone now, and what they had can be freed, too.
+        // Removed files that only the list of changes kept alive are gone now, and their clusters can be freed, too.
         self.absorb(m)?;
         if !m.frees.is_empty() {
             self.commit(m, Want::Names)?;
@@ -122,7 +122,7 @@ impl Volume {
         self.barrier()?;
         self.apply_frees(m)
     }
-    /// Commits when too many buffers or objects wait to be written.
+    /// Commits if too many buffers or objects are waiting to be written.
     pub fn trim(&self, m: &mut Meta) -> Result<()> {
         if m.dirty.len() >= m.many {
             self.commit(m, Want::All)?;
@@ -141,9 +141,9 @@ impl Volume {
         Ok(())
     }
 
-    /// The short entry that `i` should have. `size`: how far its content is on the device.
+    /// The short entry that `i` should have. `full`: how far its content is on the device.
     fn target(&self, i: &FatInode, full: Option<u64>) -> Option<(Place, Raw, Raw, bool)> {
-        // In this order: a file that was cut and has grown again since is valid only up to where it was cut.
+        // In this order: a file that was truncated and has grown again is valid only up to where it was truncated.
         let now = i.length();
         let valid = i.map.lock().valid;
         let first = i.first();
@@ -218,14 +218,14 @@ impl Volume {
         Ok(Some(Update { inode, place, raw, long, fresh, light, parent: s.parent }))
     }
 
-    /// Writes what is asked for and all that goes with it. See the module.
+    /// Writes what `want` asks for and everything that must go with it. See the module.
     pub fn commit(&self, m: &mut Meta, want: Want<'_>) -> Result<()> {
         if self.is_read_only() {
             return Ok(());
         }
         self.absorb(m)?;
         let mut shrunk: Vec<Arc<FatInode>> = Vec::new();
-        // Phases 1 and 2 for some of them after the other, so that this needs little memory however many there are.
+        // Phases 1 and 2 for a few objects at a time, so that this needs little memory however many there are.
         let mut at = 0;
         loop {
             let end = m.dirty.len().min(at + AT_ONCE);
@@ -241,7 +241,7 @@ impl Volume {
                 s.listed = s.busy > 0 || !i.is_removed() && (i.is_dirty() || self.unsaved(i, &s));
                 s.listed
             };
-            // Whoever changes it from here on lists it again. (The lock of the clusters comes before that of the state.)
+            // A change from here on lists it again. (The lock of the clusters comes before that of the state.)
             let behind = !keep && !i.is_removed() && i.is_behind();
             if behind {
                 i.state.lock().listed = true;
@@ -284,7 +284,7 @@ impl Volume {
         self.apply_frees(m)
     }
 
-    /// Phases 1 and 2 for these of what may have changed; what was cut goes to `shrunk`.
+    /// Phases 1 and 2 for some of the changed objects; truncated files are added to `shrunk`.
     fn commit_some(
         &self,
         m: &mut Meta,
@@ -360,7 +360,7 @@ impl Volume {
         !i.is_dir() && i.length() != u64::from(disk.size()) || !is_light(&raw, &disk) || raw[11..26] != disk[11..26]
     }
 
-    /// Clusters behind the end of a file.
+    /// The number of clusters beyond the end of a file.
     fn excess(&self, i: &FatInode) -> u32 {
         if i.is_dir() || i.is_removed() {
             return 0;
@@ -371,7 +371,7 @@ impl Volume {
         }
         table::total(&map.runs).saturating_sub(self.geo.clusters_for(i.length()).max(map.floor))
     }
-    /// Cuts them off; the entry on the disk does not reach there any more.
+    /// Cuts off excess clusters; the entry on the disk no longer reaches them.
     fn cut(&self, m: &mut Meta, i: &FatInode) -> Result<()> {
         let _io = i.io.lock();
         let mut map = i.map.lock();
@@ -390,7 +390,7 @@ impl Volume {
         Ok(())
     }
 
-    /// Frees what nothing on the disk leads to any more.
+    /// Frees clusters that nothing on the disk leads to any more.
     pub fn apply_frees(&self, m: &mut Meta) -> Result<()> {
         let flushed = self.flushed();
         while let Some(k) = m.waiting.iter().position(|w| w.0 <= flushed) {
@@ -400,7 +400,7 @@ impl Volume {
         Ok(())
     }
 
-    /// Writes the slots of a new long name that lie in other sectors than the entry. Says whether there are any.
+    /// Writes the slots of a new long name that lie in other sectors than the entry. Returns whether there are any.
     fn write_early(&self, m: &mut Meta, u: &Update) -> Result<bool> {
         let p = &u.place;
         if !u.fresh || u.long.is_empty() || (p.slot - p.long) / TOGETHER == p.slot / TOGETHER {
@@ -419,7 +419,7 @@ impl Volume {
         }
         Ok(())
     }
-    /// Slots before `p` that were never used must not end the directory.
+    /// Keeps never-used slots before `p` from ending the directory.
     fn open_slots(&self, m: &mut Meta, p: &Place) -> Result<()> {
         let first = p.slot - p.long;
         let end = p.dir.dir.lock().end;
@@ -445,7 +445,7 @@ impl Volume {
         }
         Ok(())
     }
-    /// Removes an entry; slots in other sectors than the short one are for later.
+    /// Removes an entry; slots in sectors other than the short entry's are put off until later.
     fn erase(&self, m: &mut Meta, p: &Place, late: &mut Vec<u64>) -> Result<()> {
         for slot in p.slot - p.long..=p.slot {
             let at = p.dir.slot_at(slot)?;
@@ -466,13 +466,13 @@ enum Pending {
     Entry,
 }
 
-/// Whether two entries say the same of name, clusters and length.
+/// Whether two entries agree in name, clusters and length.
 fn is_light(a: &Raw, b: &Raw) -> bool {
     a[..11] == b[..11] && a[12] == b[12] && a.first() == b.first() && a.size() == b.size()
 }
 
-/// The disk has it, a part of it, or what it had before: it is written again, its clusters stay until then, and a removal
-/// takes away what may be there.
+/// The disk may have the entry, a part of it, or the previous one: it will be written again, its clusters are kept
+/// until then, and a removal removes whatever may be there.
 fn unsure(u: &Update) {
     let mut s = u.inode.state.lock();
     if !s.place.as_ref().is_some_and(|p| p.is(&u.place.dir, u.place.slot)) {
@@ -485,7 +485,7 @@ fn unsure(u: &Update) {
     s.unsure = true;
 }
 
-/// The disk has it.
+/// Records that the disk has the entry.
 fn done(u: Update) {
     {
         let mut d = u.place.dir.dir.lock();

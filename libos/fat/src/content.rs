@@ -1,4 +1,4 @@
-//! Content of files: clusters for it, and its way between the page cache and the device.
+//! Content of files: allocating clusters for it, and moving it between the page cache and the device.
 
 use crate::inode::{FatInode, PAGE};
 use crate::io::Batch;
@@ -10,8 +10,8 @@ use libos_base::{Errno, Result};
 use libos_fs::cache::{Backing, ErrorSeq, adjacent};
 
 impl FatInode {
-    /// Gets clusters so that `end` bytes fit; how many bytes fit now, ENOSPC when not even `min` do. They stay until
-    /// [`Map::floor`] is lowered.
+    /// Allocates clusters so that `end` bytes fit. Returns how many bytes fit now, or ENOSPC if not even `min` do. The
+    /// clusters stay until [`Map::floor`] is lowered.
     pub(crate) fn reserve(&self, min: u64, end: u64) -> Result<u64> {
         let geo = &self.vol.geo;
         let size = u64::from(geo.cluster);
@@ -50,7 +50,7 @@ impl FatInode {
         self.map.lock().floor = 0;
     }
 
-    /// Makes the device hold zeros from `valid` to `to`. `io` is held.
+    /// Fills the device with zeros from `valid` to `to`. `io` is held.
     pub(crate) fn make_valid(&self, to: u64) -> Result<()> {
         let valid = self.map.lock().valid;
         if valid >= to {
@@ -58,7 +58,7 @@ impl FatInode {
         }
         let mut at = valid;
         if !at.is_multiple_of(SECTOR) {
-            // The sector that holds the end of what is valid.
+            // The sector in which the valid part ends.
             let start = at - at % SECTOR;
             let page = Page::new()?;
             self.transfer(Op::Read, start, core::slice::from_ref(&page), SECTOR)?;
@@ -84,7 +84,7 @@ impl FatInode {
         map.valid = map.valid.max(to);
         Ok(())
     }
-    /// As `make_valid`, for who does not hold `io`.
+    /// Like `make_valid`, for callers that do not hold `io`.
     pub fn fill(&self, to: u64) -> Result<()> {
         if self.map.lock().valid >= to {
             return Ok(());
@@ -93,7 +93,7 @@ impl FatInode {
         self.make_valid(to)
     }
 
-    /// Moves pages from byte `pos` on, `len` bytes in all (whole sectors), by clusters.
+    /// Moves pages from byte `pos` on, `len` bytes in all (whole sectors), run by run.
     pub(crate) fn transfer(&self, op: Op, pos: u64, pages: &[Arc<Page>], len: u64) -> Result<()> {
         let mut batch = Batch::new();
         self.gather(&mut batch, op, pos, pages, len)?;
@@ -123,7 +123,7 @@ impl FatInode {
         }
         Ok(())
     }
-    /// Writes a batch of content that reaches to `end`. `io` is held.
+    /// Writes a batch of content that ends at `end`. `io` is held.
     pub(crate) fn write_batch(&self, batch: Batch, end: u64) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
@@ -135,7 +135,7 @@ impl FatInode {
         Ok(())
     }
 
-    /// Pages of the device's end of `n` pages from `index` on: bytes that there are clusters for.
+    /// How many bytes of `n` pages from `index` on have clusters on the device.
     pub(crate) fn backed(&self, index: u64, n: usize) -> u64 {
         let size = u64::from(self.vol.geo.cluster);
         let end = u64::from(table::total(&self.map.lock().runs)) * size;
@@ -182,7 +182,7 @@ impl Backing for FatInode {
             }
             let valid = self.map.lock().valid.max(end);
             if valid < index * PAGE {
-                // Zeros go between; what comes before them goes first.
+                // Zeros are needed in between, so what comes before them is written first.
                 self.write_batch(core::mem::replace(&mut batch, Batch::new()), end)?;
                 self.make_valid(index * PAGE)?;
             }

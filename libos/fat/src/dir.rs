@@ -1,7 +1,7 @@
 //! A directory in memory: its names, by name and by slot.
 //!
-//! Read on first use through the crate and kept: looking a name up or making one costs the same however large the
-//! directory is. What is here is what programs see; the disk follows at the next commit.
+//! Read on first use through the crate and kept: looking up or creating a name costs the same however large the
+//! directory is. This is what programs see; the disk follows at the next commit.
 
 use crate::entry::{DELETED, Entry, Raw, attr};
 use crate::inode::FatInode;
@@ -13,13 +13,13 @@ use alloc::sync::Weak;
 use alloc::vec::Vec;
 use libos_base::{Errno, Result};
 
-/// Slots in a sector: what the disk changes as one.
+/// Slots in a sector, which the disk changes as a unit.
 const TOGETHER: u32 = 16;
 
 /// One name.
 pub struct Rec {
     pub name: Box<[u8]>,
-    /// The slot of the short entry; those of the long name lie before it.
+    /// The slot of the short entry; those of the long name come before it.
     pub slot: u32,
     pub long: u32,
     pub ino: u64,
@@ -28,13 +28,14 @@ pub struct Rec {
     pub inode: Weak<FatInode>,
 }
 
-/// A name that was removed in memory and is still on the disk: made again, it takes the same place, as one write.
+/// A name that was removed in memory but is still on the disk: if created again, it takes the same place, in a single
+/// write.
 pub struct Ghost {
     pub name: Box<[u8]>,
     pub slot: u32,
     pub long: u32,
     pub raw: Raw,
-    /// Slots of the long name that the disk may lack.
+    /// Slots of the long name that the disk may be missing.
     pub missing: Vec<Raw>,
 }
 
@@ -43,22 +44,22 @@ pub struct Ghost {
 pub struct Dir {
     pub loaded: bool,
     pub recs: BTreeMap<u32, Rec>,
-    /// Long and short names, folded. A tree, since a large hash table needs as much memory in one piece.
+    /// Long and short names, case-folded. A tree, since a large hash table needs its memory in one piece.
     keys: BTreeMap<Box<[u8]>, u32>,
-    /// A byte a slot: taken, here or on the disk.
+    /// A byte per slot: whether it is taken, here or on the disk.
     used: Vec<u8>,
-    /// Slots from here on read as never used.
+    /// From this slot on, all were never used.
     pub end: u32,
-    /// Where to look for free slots first.
+    /// Where to start looking for free slots.
     hint: u32,
     pub ghosts: Vec<Ghost>,
-    /// Directories among the names.
+    /// Number of directories among the names.
     pub subdirs: u32,
-    /// Removed: nothing can be made here.
+    /// Removed: nothing can be created here.
     pub dead: bool,
 }
 
-/// What two entries of one name mean: only a power cut makes them.
+/// Two entries of the same name: only a power cut leaves them.
 pub type Duplicate = (u32, u32);
 
 impl Dir {
@@ -108,11 +109,11 @@ impl Dir {
     pub fn find(&self, name: &str) -> Result<Option<&Rec>> {
         Ok(self.keys.get(&fold(name)?).and_then(|s| self.recs.get(s)))
     }
-    /// Whether a short name is in use by another entry than that at `but`.
+    /// Whether a short name is used by an entry other than that at `but`.
     pub fn has_short(&self, short: &Short, but: Option<u32>) -> bool {
         fold(&short_text(short)).is_ok_and(|k| self.keys.get(&k).is_some_and(|s| Some(*s) != but))
     }
-    /// Adds a name; its slots are taken.
+    /// Adds a name; its slots are already taken.
     pub fn insert(&mut self, rec: Rec) -> Result<()> {
         libos_base::memory::check()?;
         let name = core::str::from_utf8(&rec.name).map_err(|_| Errno::EINVAL)?;
@@ -123,7 +124,7 @@ impl Dir {
         self.recs.insert(rec.slot, rec);
         Ok(())
     }
-    /// Takes a name out; its slots stay taken.
+    /// Removes a name; its slots stay taken.
     pub fn remove(&mut self, slot: u32) -> Option<Rec> {
         let rec = self.recs.remove(&slot)?;
         self.subdirs -= u32::from(rec.raw.attr() & attr::DIR != 0);
@@ -135,18 +136,18 @@ impl Dir {
         }
         Some(rec)
     }
-    /// Slots in all.
+    /// The total number of slots.
     pub fn slots(&self) -> u32 {
         self.used.len() as u32
     }
-    /// The directory got longer.
+    /// The directory has grown by this many slots.
     pub fn grow(&mut self, by: u32) -> Result<()> {
         self.used.try_reserve(by as usize)?;
         self.used.resize(self.used.len() + by as usize, 0);
         Ok(())
     }
 
-    /// Takes `n` free slots, within one sector when they fit in one, so that they appear as one. The last of them.
+    /// Takes `n` free slots, within one sector if they fit, so that they appear at once. Returns the last of them.
     pub fn take(&mut self, n: u32) -> Option<u32> {
         let len = self.slots();
         let from = self.hint.min(len);
@@ -170,7 +171,7 @@ impl Dir {
         }
         None
     }
-    /// Gives slots back: nothing on the disk is in them.
+    /// Frees slots: the disk has nothing in them.
     pub fn give(&mut self, slot: u32, long: u32) {
         for s in slot - long..=slot {
             if let Some(u) = self.used.get_mut(s as usize) {
@@ -179,7 +180,7 @@ impl Dir {
         }
         self.hint = self.hint.min(slot - long);
     }
-    /// Takes out the ghost of `name`.
+    /// Removes and returns the ghost of `name`.
     pub fn ghost(&mut self, name: &[u8]) -> Option<Ghost> {
         let i = self.ghosts.iter().position(|g| *g.name == *name)?;
         Some(self.ghosts.swap_remove(i))

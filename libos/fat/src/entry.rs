@@ -15,14 +15,14 @@ pub mod attr {
     pub const LONG: u8 = 0x0f;
 }
 
-/// First byte of a slot that was used, and of one that never was.
+/// First byte of a slot that was used and deleted, and of one that was never used.
 pub const DELETED: u8 = 0xe5;
 
 /// Bits of the NT byte that nobody else uses: they count the renames of a file, so that of two entries for the same
-/// clusters (a rename that a power cut came into) the newer is known.
+/// clusters (a rename interrupted by a power cut) the newer is known.
 const COUNT_SHIFT: u32 = 6;
 
-/// What a rename makes of the count: 0 is only for what was never renamed.
+/// The count after a rename: only a file that was never renamed has 0.
 pub fn next_rename(n: u8) -> u8 {
     n % 3 + 1
 }
@@ -39,7 +39,7 @@ pub trait Entry {
     fn set_renames(&mut self, n: u8);
     fn mtime(&self) -> i64;
     fn atime(&self) -> i64;
-    /// When it was made, for comparing.
+    /// Creation time, for comparisons.
     fn created_stamp(&self) -> u64;
     fn set_mtime(&mut self, t: i64);
     fn set_atime(&mut self, t: i64);
@@ -109,12 +109,12 @@ impl Entry for Raw {
     }
 }
 
-/// 1980-01-01 and the last second of 2107-12-31, which is all that FAT can say.
+/// 1980-01-01 and the last second of 2107-12-31: the range of FAT.
 const MIN: i64 = 315_532_800;
 const MAX: i64 = 4_354_819_198;
 const DAY: i64 = 86_400;
 
-/// Unix time as FAT keeps it: two seconds.
+/// A Unix time with FAT's resolution of two seconds.
 pub fn whole(t: Timespec) -> i64 {
     t.sec.clamp(MIN, MAX) & !1
 }
@@ -143,7 +143,7 @@ fn encode(t: i64) -> (u16, u16) {
 
 fn decode(date: u16, time: u16) -> i64 {
     let (y, m, d) = (i64::from(date >> 9) + 1980, i64::from(date >> 5 & 15), i64::from(date & 31));
-    // Whatever a volume says becomes some date.
+    // Whatever a volume says is turned into some date.
     let (m, d) = (m.clamp(1, 12), d.max(1));
     let y = y - i64::from(m <= 2);
     let yoe = y % 400;

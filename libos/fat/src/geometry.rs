@@ -1,8 +1,8 @@
-//! Where things are on a volume, from its boot sector.
+//! Where things are on a volume, according to its boot sector.
 //!
-//! Everything a hostile boot sector could say is refused here, before anything computes with it. What is a volume, and
-//! of which kind, is what Linux takes it for (fs/fat/inode.c, `fat_fill_super`): a FAT32 volume is one whose 16-bit table
-//! length is 0, however few clusters it has; the number of clusters decides between the other two.
+//! Everything that a hostile boot sector could say is refused here, before anything computes with it. What counts as a
+//! volume, and of which kind, follows Linux (fs/fat/inode.c, `fat_fill_super`): a FAT32 volume is one whose 16-bit
+//! table length is 0, however few clusters it has; the number of clusters decides between the other two.
 
 use crate::entry::{Entry, Raw};
 
@@ -21,9 +21,9 @@ pub const FIRST: u32 = 2;
 #[derive(Clone, Copy, Debug)]
 pub struct Geometry {
     pub kind: Kind,
-    /// Bytes a cluster.
+    /// Bytes per cluster.
     pub cluster: u32,
-    /// The allocation table in use, its length, and how many copies follow one another from there.
+    /// The allocation table in use, its length, and the number of copies that follow one another from there.
     pub fat_at: u64,
     pub fat_len: u64,
     pub fats: u64,
@@ -32,7 +32,7 @@ pub struct Geometry {
     pub root_len: u64,
     /// FAT32: the root's first cluster.
     pub root_cluster: u32,
-    /// Cluster 2.
+    /// Where cluster 2 begins.
     pub data_at: u64,
     /// Number of clusters.
     pub clusters: u32,
@@ -42,14 +42,14 @@ pub struct Geometry {
     pub state_at: u64,
 }
 
-/// Bits of the state byte. `DIRTY` is everybody's; `IN_USE` is ours, on volumes without an FSInfo sector.
+/// Bits of the state byte. `DIRTY` is the standard one; `IN_USE` is ours, for volumes without an FSInfo sector.
 pub const STATE_DIRTY: u8 = 1;
 pub const STATE_IN_USE: u8 = 0x80;
 
 fn u16_at(b: &[u8], at: usize) -> u64 {
     u64::from(u16::from_le_bytes([b[at], b[at + 1]]))
 }
-/// 32 bits as they are on the disk.
+/// A little-endian 32-bit number.
 pub fn u32_at(b: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
 }
@@ -82,7 +82,7 @@ impl Geometry {
         if fat == 0 || wide != (root_entries == 0) {
             return Err("no FAT volume");
         }
-        // Where the clusters begin behind such a one is a matter of opinion; Linux refuses it, too.
+        // Where the clusters begin after such a directory is a matter of opinion; Linux refuses it, too.
         if !(root_entries * 32).is_multiple_of(sector) {
             return Err("the root directory does not fill its sectors");
         }
@@ -100,7 +100,7 @@ impl Geometry {
             1..4085 => (Kind::Fat12, 12, 4084),
             _ => (Kind::Fat16, 16, 65_524),
         };
-        // What has no entry in the table is not used.
+        // Clusters without an entry in the table are not used.
         let clusters = clusters.min(fat * sector * 8 / bits - 2);
         if clusters > most {
             return Err("too many clusters");
@@ -138,7 +138,7 @@ impl Geometry {
         })
     }
 
-    /// First cluster numbers have 32 bits.
+    /// Whether first cluster numbers have 32 bits.
     pub fn wide(&self) -> bool {
         self.kind == Kind::Fat32
     }
@@ -146,15 +146,15 @@ impl Geometry {
     pub fn first_of(&self, raw: &Raw) -> u32 {
         if self.wide() { raw.first() } else { raw.first() & 0xffff }
     }
-    /// Where a cluster is.
+    /// Position of a cluster.
     pub fn at(&self, cluster: u32) -> u64 {
         self.data_at + u64::from(cluster - FIRST) * u64::from(self.cluster)
     }
-    /// Whether it is the number of a cluster.
+    /// Whether this is a valid cluster number.
     pub fn valid(&self, cluster: u32) -> bool {
         cluster >= FIRST && cluster - FIRST < self.clusters
     }
-    /// Clusters that `bytes` need.
+    /// Number of clusters needed for `bytes`.
     pub fn clusters_for(&self, bytes: u64) -> u32 {
         // Files are below 4 GiB and clusters at least 512 bytes.
         bytes.div_ceil(u64::from(self.cluster)) as u32

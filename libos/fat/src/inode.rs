@@ -1,9 +1,9 @@
 //! Files and directories of a volume, as the rest of the kernel sees them.
 //!
-//! Content goes between the page cache and the device by runs of clusters; only getting clusters takes the volume's
-//! lock. `valid` is how far the device holds what the file says: behind it the clusters have old content, which reads
-//! as zeros here and is overwritten with zeros when something behind it is written, or before the entry says that the
-//! file reaches there. So sparse files and fast truncation upward cost nothing until they are synced.
+//! Content moves between the page cache and the device by runs of clusters; only allocating clusters takes the volume's
+//! lock. `valid` is how much of the file's content the device holds: beyond it the clusters have old content, which
+//! reads as zeros here and is overwritten with zeros when something beyond it is written, or before the entry says that
+//! the file extends there. So sparse files and fast upward truncation cost nothing until they are synced.
 
 use crate::dir::Dir;
 use crate::entry::{self, Entry, Raw, attr};
@@ -29,10 +29,10 @@ use libos_fs::inode::{At, Cached, DirEntry, FileSystem, Inode, New, Rename, SetA
 pub(crate) const PAGE: u64 = PAGE_SIZE as u64;
 /// Longest file.
 pub const SIZE_MAX: u64 = u32::MAX as u64;
-/// What every object of the volume may be; the read-only attribute takes the write bits away.
+/// The permissions of every object on the volume; the read-only attribute removes the write bits.
 const MODE: u32 = 0o755;
 
-/// Where an entry is: a directory, the slot of the short entry, how many slots before it hold the long name.
+/// Where an entry is: its directory, the slot of its short entry, and the number of slots before it with the long name.
 #[derive(Clone)]
 pub struct Place {
     pub dir: Arc<FatInode>,
@@ -41,7 +41,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Whether it is that slot of that directory.
+    /// Whether it is this slot of this directory.
     pub fn is(&self, dir: &FatInode, slot: u32) -> bool {
         core::ptr::eq(&*self.dir, dir) && self.slot == slot
     }
@@ -54,32 +54,33 @@ pub struct State {
     pub place: Option<Place>,
     /// The short entry at that place on the disk; `None`: there is none yet.
     pub disk: Option<Raw>,
-    /// Writing the entry at that place failed: what `disk` says is the most that can be there.
+    /// Writing the entry at that place failed: `disk` is the most that can be there.
     pub unsure: bool,
-    /// The short entry as it will be; clusters, size and times are filled in by the commit.
+    /// The short entry to be written; the commit fills in clusters, size and times.
     pub raw: Raw,
     /// Slots of the long name that the disk does not have yet.
     pub long: Vec<Raw>,
     pub mtime: i64,
     pub atime: i64,
-    /// An entry on the disk was for it once: its clusters are given up in order.
+    /// The disk once had an entry for it, so its clusters must be freed in order.
     pub known: bool,
-    /// In the volume's list of what may have to be written.
+    /// Whether it is on the volume's list of what may have to be written.
     pub listed: bool,
-    /// Operations under way that will change it.
+    /// Operations in progress that will change it.
     pub busy: u32,
-    /// It takes another file's place: its content must be there first.
+    /// It replaces another file, so its content must be on the disk first.
     pub flush_first: bool,
     /// The disk has the entry of a removed file at `place`: writing this one replaces it.
     pub over: bool,
-    /// A directory that moved: what its `..` must say.
+    /// For a directory that moved, the parent for its `..`.
     pub parent: Option<u32>,
-    /// Open descriptions.
+    /// Number of open descriptions.
     pub users: u32,
 }
 
 impl State {
-    /// It is no longer at its place: whether the disk may have an entry there, and what it may lack of the long name.
+    /// Called when it leaves its place. Returns whether the disk may have an entry there, and the slots of the long
+    /// name that it may be missing.
     pub fn leave(&mut self) -> (bool, Vec<Raw>) {
         self.unsure = false;
         let there = self.disk.take().is_some();
@@ -87,13 +88,13 @@ impl State {
     }
 }
 
-/// Clusters.
+/// The clusters of an object.
 #[derive(Default)]
 pub struct Map {
     pub loaded: bool,
     pub runs: Vec<Run>,
     pub valid: u64,
-    /// Clusters that a write under way counts on.
+    /// Clusters that a write in progress relies on.
     pub floor: u32,
 }
 
@@ -107,7 +108,7 @@ pub struct FatInode {
     pub map: Mutex<Map>,
     /// Held while content is written to the device, and while clusters are cut off.
     pub io: Mutex<()>,
-    /// No name leads here any more.
+    /// No name refers to it any more.
     pub removed: AtomicBool,
     pub(crate) writer: Mutex<()>,
     cache: Once<Arc<FileCache>>,
@@ -115,7 +116,7 @@ pub struct FatInode {
 }
 
 impl FatInode {
-    /// An object with this entry. `disk`: the entry is on the disk.
+    /// An object with this entry. `disk`: whether the entry is on the disk.
     pub fn new(vol: &Arc<Volume>, ino: u64, raw: Raw, place: Option<Place>, disk: bool) -> Result<Arc<FatInode>> {
         libos_base::memory::check()?;
         let dir = raw.attr() & attr::DIR != 0;
@@ -164,14 +165,14 @@ impl FatInode {
             c.set_orphan();
         }
     }
-    /// Gives up the clusters of what has neither a name nor an open description: the object may live on for a while,
-    /// where somebody in the background has it in hand. A directory keeps them as long as it lives: names in it may
-    /// still have to be taken off the disk.
+    /// Gives up the clusters of a file with neither a name nor an open description: the object itself may live on for a
+    /// while if the background is working on it. A directory keeps its clusters as long as it lives: names in it may
+    /// still have to be removed from the disk.
     pub(crate) fn evict(&self) {
         if self.is_dir() {
             return;
         }
-        // After a write that is under way.
+        // After any write in progress.
         let _io = self.io.lock();
         let mut map = self.map.lock();
         let known = {
@@ -198,11 +199,11 @@ impl FatInode {
     pub fn flush(&self) -> Result<()> {
         self.cache.get().map_or(Ok(()), |c| c.flush(0..u64::MAX))
     }
-    /// Whether the device lacks zeros that the file says it has.
+    /// Whether the device is missing zeros that the file has.
     pub fn is_behind(&self) -> bool {
         !self.is_dir() && self.map.lock().valid < self.length()
     }
-    /// Whether dirty pages wait.
+    /// Whether dirty pages are waiting.
     pub fn is_dirty(&self) -> bool {
         self.cache.get().is_some_and(|c| c.is_dirty())
     }
@@ -213,7 +214,7 @@ impl FatInode {
         if map.loaded { map.runs.first().map_or(0, |r| r.start) } else { self.state.lock().raw.first() }
     }
 
-    /// Reads the chain, unless that was done.
+    /// Reads the chain, unless that has been done.
     pub(crate) fn load_map(&self) -> Result<()> {
         if self.map.lock().loaded {
             return Ok(());
@@ -274,7 +275,7 @@ impl FatInode {
         Ok(geo.at(run.start) + at - u64::from(run.index) * size)
     }
 
-    /// Reads the names of a directory, unless that was done.
+    /// Reads the names of a directory, unless that has been done.
     pub fn load_dir(&self, m: &mut Meta) -> Result<()> {
         if self.dir.lock().loaded {
             return Ok(());
@@ -309,7 +310,7 @@ impl FatInode {
         Ok(slots)
     }
 
-    /// Notes that the volume may have to write this object's entry.
+    /// Records that the volume may have to write this object's entry.
     pub fn list(&self, m: &mut Meta) -> Result<()> {
         let mut s = self.state.lock();
         if !s.listed {
@@ -340,7 +341,7 @@ impl FatInode {
     }
 }
 
-/// While it lives, the object stays in the list of what may have to be written.
+/// While this exists, the object stays on the list of what may have to be written.
 struct Busy<'a>(&'a FatInode);
 
 impl Drop for Busy<'_> {
@@ -405,13 +406,13 @@ impl Inode for FatInode {
         })
     }
     fn set_attr(&self, a: &SetAttr) -> Result<()> {
-        // One owner for all; Linux's vfat says so too.
+        // There is one owner for all files; Linux's vfat reports the same.
         if a.uid.is_some_and(|u| u != 0) || a.gid.is_some_and(|g| g != 0) {
             return Err(Errno::EPERM);
         }
         let _busy = self.begin()?;
         let mut s = self.state.lock();
-        // Only "nobody may write" can be kept; other modes are silently not taken over, as Linux's vfat does.
+        // Only "nobody may write" can be stored; other modes are silently ignored, as by Linux's vfat.
         if let (Some(mode), false) = (a.mode, self.is_dir())
             && mode & 0o555 & MODE == MODE & 0o555
         {
@@ -434,7 +435,7 @@ impl Inode for FatInode {
         self.load_map()?;
         let mut s = self.state.lock();
         if self.is_removed() && s.users == 0 {
-            // Found just before its name went.
+            // Found just before its name was removed.
             return Err(Errno::ENOENT);
         }
         s.users += 1;
@@ -518,7 +519,7 @@ impl Inode for FatInode {
         let end = pos.checked_add(len).filter(|&e| e <= SIZE_MAX).ok_or(Errno::EFBIG)?;
         let cache = self.file()?;
         if !mode.is_empty() && end > cache.size() {
-            // Clusters behind the end would not survive: the chain is as long as the file says.
+            // Clusters beyond the end would not survive: the chain is as long as the file.
             return Err(Errno::EOPNOTSUPP);
         }
         if end <= cache.size() {
@@ -529,7 +530,7 @@ impl Inode for FatInode {
     fn page(&self, index: u64, for_write: bool) -> Result<Option<Arc<Page>>> {
         self.load_map()?;
         if for_write {
-            // In the list of what is to be written, or the time would not reach the disk.
+            // It must be on the list of what is to be written, or the time would not reach the disk.
             let _busy = self.begin()?;
             self.touch();
         }
@@ -570,7 +571,7 @@ impl Inode for FatInode {
         if !self.dir.lock().loaded {
             self.load_dir(&mut self.vol.meta.lock())?;
         }
-        // `.` and `..` come before; a slot's offset is its number.
+        // `.` and `..` come first; after that a slot's offset is its number.
         const FIRST: u64 = 3;
         let mut at = u32::try_from(from.saturating_sub(FIRST)).unwrap_or(u32::MAX);
         loop {

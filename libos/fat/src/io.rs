@@ -7,20 +7,19 @@ use libos_base::block::{BlockDevice, Completion, Op, Request, SECTOR, Segment};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
 
-/// Requests that are handed to the device together.
+/// Requests that are submitted to the device together.
 pub struct Batch {
     requests: Vec<Request>,
 }
 
-/// Segments in one request: what every device takes.
+/// Most segments in one request: what every device accepts.
 const SEGMENTS: usize = 64;
 
 impl Batch {
-    /// Empty.
     pub fn new() -> Self {
         Self { requests: Vec::new() }
     }
-    /// Adds a piece of a page; a piece that goes on where the last one ended joins its request.
+    /// Adds a piece of a page; if it continues where the last one ended, it joins that request.
     pub fn add(&mut self, op: Op, at: u64, page: &Arc<Page>, offset: usize, len: usize) -> Result<()> {
         let segment = Segment { page: page.clone(), offset, len };
         let (sector, sectors) = (at / SECTOR, len as u64 / SECTOR);
@@ -48,11 +47,11 @@ impl Batch {
         self.requests.push(Request { op, sector, sectors, segments });
         Ok(())
     }
-    /// Nothing to do.
+    /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }
-    /// Hands all over and waits.
+    /// Submits everything and waits.
     pub fn run(self, dev: &dyn BlockDevice) -> Result<()> {
         if self.requests.is_empty() {
             return Ok(());
@@ -63,7 +62,7 @@ impl Batch {
     }
 }
 
-/// Writes zeros; sector aligned.
+/// Writes zeros; `at` and `len` are multiples of a sector.
 pub fn zero(dev: &dyn BlockDevice, mut at: u64, mut len: u64) -> Result<()> {
     let page = Page::new()?;
     while len > 0 {

@@ -6,9 +6,9 @@
 //! | [`volume`] | mounting, the volume's state |
 //! | `inode` | files and directories as the VFS sees them |
 //! | `content` | content of files, by runs of clusters |
-//! | `changes` | making, removing, renaming |
+//! | `changes` | creating, removing, renaming |
 //! | `commit` | the order in which changes reach the disk |
-//! | `check` | what is done after an unclean end |
+//! | `check` | repairs after an unclean end |
 //! | `dir`, `names`, `entry` | names in memory and on the disk |
 //! | `table`, `buffers`, `geometry`, `io` | clusters, cached sectors, layout, transfers |
 //! | `view` | the `fatfs` crate: decodes directories |

@@ -1,7 +1,7 @@
-//! Names: what is allowed, how they compare, and how an entry spells one.
+//! Names: what is allowed, how they compare, and how an entry encodes them.
 //!
-//! Reading entries is the crate's ([`crate::view`]). Writing them is not: its short names cut the name at a byte
-//! that may lie within a character, it knows no characters beyond U+FFFF, and it searches the directory for each
+//! Reading entries is left to the crate ([`crate::view`]). Writing them is not: its short names cut the name at a byte
+//! that may be within a character, it does not know characters beyond U+FFFF, and it searches the directory for each
 //! new name.
 
 use crate::entry::Raw;
@@ -18,18 +18,18 @@ const UNITS: usize = 13;
 const LOWER_BASE: u8 = 0x08;
 const LOWER_EXT: u8 = 0x10;
 
-/// An 8.3 name as it lies in the entry.
+/// An 8.3 name as stored in the entry.
 pub type Short = [u8; 11];
 
-/// The name as text without the dots at its end, which FAT does not keep (as Linux: `a.` is `a`).
+/// The name as text, without trailing dots, which FAT does not store (as on Linux, `a.` is `a`).
 pub fn text(name: &[u8]) -> Result<&str> {
     let s = core::str::from_utf8(name).map_err(|_| Errno::EINVAL)?;
     let s = s.trim_end_matches('.');
-    // Linux's vfat finds nothing, and makes nothing, under such a name.
+    // Linux's vfat neither finds nor creates anything under such a name.
     if s.is_empty() { Err(Errno::ENOENT) } else { Ok(s) }
 }
 
-/// The name, when a file can be made under it.
+/// The name, if a file can be created under it.
 pub fn check(name: &[u8]) -> Result<&str> {
     let s = text(name).map_err(|_| Errno::EINVAL)?;
     if s.encode_utf16().count() > UNITS_MAX {
@@ -46,7 +46,7 @@ fn upper(c: char) -> char {
     if c.is_ascii() {
         return c.to_ascii_uppercase();
     }
-    // One to one, as the tables of other systems: `ß` stays.
+    // Only one-to-one mappings, like the tables of other systems: `ß` stays.
     let mut u = c.to_uppercase();
     match (u.next(), u.next()) {
         (Some(one), None) => one,
@@ -54,10 +54,10 @@ fn upper(c: char) -> char {
     }
 }
 
-/// What two names have in common that differ in case only.
+/// A form that is the same for names that differ only in case.
 pub fn fold(name: &str) -> Result<Box<[u8]>> {
     if name.is_ascii() {
-        // Nearly every name, and several of them for each path: one allocation of the right size.
+        // Nearly every name is ASCII, and each path needs several: one allocation of the right size.
         let mut s = Vec::new();
         s.try_reserve_exact(name.len())?;
         s.extend_from_slice(name.as_bytes());
@@ -73,7 +73,7 @@ pub fn fold(name: &str) -> Result<Box<[u8]>> {
     Ok(s.into_bytes().into_boxed_slice())
 }
 
-/// Upper half of code page 437, which is what a FAT volume means by bytes above 0x7f unless told otherwise.
+/// Upper half of code page 437, which FAT volumes use for bytes above 0x7f unless told otherwise.
 const CP437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
 
 /// The character that a byte of a short name stands for.
@@ -102,7 +102,7 @@ fn short_char(c: char) -> Option<u8> {
     (c.is_ascii_alphanumeric() || special).then(|| c.to_ascii_uppercase() as u8)
 }
 
-/// Puts what of `part` a short name can hold into `dst`; length, and whether nothing was lost.
+/// Puts the part of `part` that a short name can hold into `dst`. Returns the length, and whether nothing was lost.
 fn shorten(part: &str, dst: &mut [u8]) -> (usize, bool) {
     let (mut n, mut whole) = (0, true);
     for c in part.chars() {
@@ -130,14 +130,14 @@ fn case(part: &str, lower: u8) -> Option<u8> {
     }
 }
 
-/// An entry's name: slots for the long form (may be none) in the order they lie in, the short name, the NT flags.
+/// An encoded name: slots for the long form (possibly none) in disk order, the short name, the NT flags.
 pub struct Encoded {
     pub long: Vec<Raw>,
     pub short: Short,
     pub flags: u8,
 }
 
-/// Spells `name`; `taken` says which short names are in use.
+/// Encodes `name`; `taken` tells which short names are in use.
 pub fn encode(name: &str, taken: impl Fn(&Short) -> bool) -> Result<Encoded> {
     let (base, ext) = match name.rfind('.') {
         Some(i) if i > 0 => (&name[..i], &name[i + 1..]),
@@ -157,7 +157,7 @@ pub fn encode(name: &str, taken: impl Fn(&Short) -> bool) -> Result<Encoded> {
     Ok(Encoded { long: long_slots(name, &short)?, short, flags: 0 })
 }
 
-/// A short name for one that does not fit: `LONGNA~1.TXT`, then with a number made from the long name.
+/// A short name for a name that does not fit: `LONGNA~1.TXT`, then with a number made from the long name.
 fn alias(name: &str, plain: Short, n: usize, taken: &impl Fn(&Short) -> bool) -> Short {
     let with = |keep: usize, middle: &[u8], digit: u8| {
         let mut s = plain;
@@ -187,7 +187,7 @@ fn alias(name: &str, plain: Short, n: usize, taken: &impl Fn(&Short) -> bool) ->
     }
 }
 
-/// The checksum by which long slots know their entry.
+/// The checksum by which long slots identify their entry.
 pub fn checksum(short: &Short) -> u8 {
     short.iter().fold(0u8, |sum, &b| sum.rotate_right(1).wrapping_add(b))
 }

@@ -1,7 +1,7 @@
 //! Partitions: which part of a disk holds the volume.
 //!
-//! MBR tables with logical partitions and GPT, numbered as on Linux. A table that contradicts itself or its disk is refused
-//! as a whole: what it says is where is then anybody's guess, and we would write there.
+//! MBR tables with logical partitions and GPT, numbered as on Linux. A table that contradicts itself or its disk is
+//! refused entirely: where things are would be anybody's guess, and we would write there.
 
 use crate::geometry::{Geometry, u32_at};
 use crate::volume::Refused;
@@ -11,9 +11,9 @@ use alloc::vec::Vec;
 use libos_base::Errno;
 use libos_base::block::{self, BlockDevice, Completion, Request, SECTOR};
 
-/// Most partitions that a table may have, far above what is in use.
+/// Most partitions that a table may have, far above what is used in practice.
 const MOST: u32 = 1024;
-/// Type GUIDs as they are on the disk: EFI system partition, Microsoft basic data.
+/// Type GUIDs as stored on the disk: EFI system partition, Microsoft basic data.
 const GUIDS: [[u8; 16]; 2] = [
     [0x28, 0x73, 0x2a, 0xc1, 0x1f, 0xf8, 0xd2, 0x11, 0xba, 0x4b, 0x00, 0xa0, 0xc9, 0x3e, 0xc9, 0x3b],
     [0xa2, 0xa0, 0xd0, 0xeb, 0xe5, 0xb9, 0x33, 0x44, 0x87, 0xc0, 0x68, 0xb6, 0xb7, 0x26, 0x99, 0xc7],
@@ -25,12 +25,12 @@ struct Part {
     number: u32,
     start: u64,
     end: u64,
-    /// Its type is one for FAT.
+    /// Whether its type is one for FAT.
     fat: bool,
 }
 
-/// The device for the volume: the disk itself when a volume begins at its first sector, else the only partition with a FAT
-/// type and a FAT volume, or the one asked for.
+/// The device for the volume: the disk itself if a volume begins at its first sector, otherwise the partition asked
+/// for, or the only partition with a FAT type and a FAT volume.
 pub fn find(disk: Arc<dyn BlockDevice>, number: Option<u32>) -> Result<Arc<dyn BlockDevice>, Refused> {
     let table = Table { disk: &*disk, unit: u64::from(disk.block_size()) / SECTOR };
     let first = table.block(0, "the disk is empty")?;
@@ -69,7 +69,7 @@ pub fn find(disk: Arc<dyn BlockDevice>, number: Option<u32>) -> Result<Arc<dyn B
     Ok(Arc::new(Window { disk, name, start: p.start, sectors: p.end - p.start }))
 }
 
-/// Adds a partition that lies in `within` and in no other.
+/// Adds a partition that must lie in `within` and not overlap another.
 fn add(list: &mut Vec<Part>, p: Part, within: (u64, u64)) -> Result<(), Refused> {
     if p.start < within.0 || p.end > within.1 {
         return Err(Refused::Unusable("a partition lies outside of its disk"));
@@ -86,21 +86,21 @@ fn u64_at(b: &[u8], at: usize) -> u64 {
     u64::from(u32_at(b, at)) | u64::from(u32_at(b, at + 4)) << 32
 }
 
-/// CRC-32 as in Ethernet; begins with `!0` and ends inverted.
+/// CRC-32 as in Ethernet; starts with `!0`, and the result is inverted at the end.
 fn crc(seed: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(seed, |crc, &b| {
         (0..8).fold(crc ^ u32::from(b), |crc, _| crc >> 1 ^ if crc & 1 != 0 { 0xedb8_8320 } else { 0 })
     })
 }
 
-/// Types for further partitions inside.
+/// Whether this type means further partitions inside.
 fn is_extended(kind: u8) -> bool {
     matches!(kind, 0x05 | 0x0f | 0x85)
 }
 
 struct Table<'a> {
     disk: &'a dyn BlockDevice,
-    /// Sectors in a block of the disk, which tables count in.
+    /// Sectors in a block of the disk; tables count in blocks.
     unit: u64,
 }
 
@@ -110,7 +110,7 @@ impl Table<'_> {
         block::read(self.disk, sector * SECTOR, &mut b)?;
         Ok(b)
     }
-    /// A block, of which 512 bytes matter.
+    /// Reads a block, of which 512 bytes matter.
     fn block(&self, at: u64, beyond: &'static str) -> Result<[u8; 512], Refused> {
         if at >= self.disk.sectors() / self.unit {
             return Err(Refused::Unusable(beyond));
@@ -118,7 +118,7 @@ impl Table<'_> {
         self.read(at * self.unit)
     }
 
-    /// All partitions; `None` when there is no table.
+    /// All partitions; `None` if there is no table.
     fn parts(&self, first: &[u8; 512]) -> Result<Option<Vec<Part>>, Refused> {
         let mut parts = Vec::new();
         let mut logical = Vec::new();
@@ -146,7 +146,8 @@ impl Table<'_> {
         Ok(Some(parts))
     }
 
-    /// The partitions in an extended one: a chain of tables, each with one partition and the place of the next table.
+    /// The partitions in an extended one: a chain of tables, each with one partition and the position of the next
+    /// table.
     fn logical(&self, list: &mut Vec<Part>, outer: Part) -> Result<(), Refused> {
         let mut at = outer.start;
         for _ in 0..MOST {
@@ -189,7 +190,7 @@ impl Table<'_> {
         let mut sum = !0;
         for number in 0..count {
             let sector = u64::from(number / 4);
-            // Wherever the list begins, its sectors follow one another.
+            // Wherever the list begins, its sectors are consecutive.
             let b = match at.checked_mul(self.unit).and_then(|s| s.checked_add(sector)) {
                 Some(s) if s < self.disk.sectors() => self.read(s)?,
                 _ => return Err(DAMAGED),
@@ -224,7 +225,7 @@ impl Entry {
         let e = &b[446 + 16 * i..];
         Self { state: e[0], kind: e[4], start: u32_at(e, 8), len: u32_at(e, 12) }
     }
-    /// In sectors; the entry counts blocks from sector `base`.
+    /// The partition in sectors; the entry counts blocks, starting at sector `base`.
     fn part(&self, number: u32, unit: u64, base: u64) -> Part {
         let start = base + u64::from(self.start) * unit;
         let fat = matches!(self.kind, 0x01 | 0x04 | 0x06 | 0x0b | 0x0c | 0x0e | 0xef);
@@ -232,7 +233,7 @@ impl Entry {
     }
 }
 
-/// A partition as a device.
+/// A partition as a device of its own.
 struct Window {
     disk: Arc<dyn BlockDevice>,
     name: String,

@@ -11,10 +11,10 @@ pub const FREE: u32 = 0;
 pub const BAD: u32 = 0x0fff_fff7;
 pub const END: u32 = 0x0fff_ffff;
 
-/// Clusters one after the other.
+/// Consecutive clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Which cluster of its file the first one is.
+    /// Index within its file of the first one.
     pub index: u32,
     pub start: u32,
     pub len: u32,
@@ -24,14 +24,14 @@ pub struct Run {
 pub struct Table {
     pub geo: Geometry,
     pub buf: Buffers,
-    /// Clusters that can be taken, once counted.
+    /// Number of clusters that can be allocated, once counted.
     pub free: Option<u32>,
-    /// Where to look for a free cluster first.
+    /// Where to start looking for a free cluster.
     next: u32,
 }
 
 impl Table {
-    /// `free`: the count that the volume vouches for.
+    /// `free`: the count, if the volume vouches for it.
     pub fn new(geo: Geometry, buf: Buffers, free: Option<u32>) -> Self {
         Self { geo, buf, free, next: FIRST }
     }
@@ -49,17 +49,17 @@ impl Table {
         self.buf.read(at, &mut b[..n])?;
         Ok(u32::from_le_bytes(b))
     }
-    /// Whether its entry lies in two sectors, which only FAT12 has (two of 1024 entries).
+    /// Whether its entry spans two sectors, which only happens on FAT12 (two of 1024 entries).
     fn splits(&self, cluster: u32) -> bool {
         let (at, n) = self.place(cluster);
         at % SECTOR + n as u64 > SECTOR
     }
-    /// Whether a file can have it. A power cut can leave half of an entry that lies in two sectors, and then a directory
-    /// would lead to any cluster: nothing is given one of these.
+    /// Whether a file can have it. A power cut can leave half of an entry that spans two sectors, and a directory would
+    /// then lead to any cluster, so these are never allocated.
     pub fn is_free(&mut self, cluster: u32) -> Result<bool> {
         Ok(!self.splits(cluster) && self.get(cluster)? == FREE)
     }
-    /// What follows `cluster`: a cluster, or FREE, BAD or END. Numbers out of range are as they are.
+    /// What follows `cluster`: a cluster, or FREE, BAD or END. Numbers out of range are returned as they are.
     pub fn get(&mut self, cluster: u32) -> Result<u32> {
         let raw = self.raw(cluster)?;
         let (v, top) = match self.geo.kind {
@@ -89,7 +89,7 @@ impl Table {
         self.buf.write(at, &new.to_le_bytes()[..n])
     }
 
-    /// The chain from `first` as runs, at most `max` clusters of it; EIO when it is broken. The second value: it
+    /// The chain from `first` as runs, at most `max` clusters of it; EIO if it is broken. The second value: whether it
     /// ends there.
     pub fn chain(&mut self, first: u32, max: u32) -> Result<(Vec<Run>, bool)> {
         let mut runs: Vec<Run> = Vec::new();
@@ -108,7 +108,7 @@ impl Table {
         Ok((runs, false))
     }
 
-    /// Counts the free clusters, unless that was done.
+    /// Counts the free clusters, unless that has been done.
     pub fn count_free(&mut self) -> Result<u32> {
         if let Some(n) = self.free {
             return Ok(n);
@@ -121,8 +121,8 @@ impl Table {
         Ok(n)
     }
 
-    /// Takes at most `want` clusters in one run, behind `after` if that is free, and chains them, with `link` to
-    /// `after` too; ENOSPC when there is none.
+    /// Allocates at most `want` clusters in one run, following `after` if that is free, and chains them, with `link`
+    /// also to `after`; ENOSPC if there are none.
     pub fn alloc(&mut self, after: Option<u32>, want: u32, link: bool) -> Result<Run> {
         let end = FIRST + self.geo.clusters;
         if self.free == Some(0) {
@@ -152,7 +152,7 @@ impl Table {
         while len < want && start + len < end && self.is_free(start + len)? {
             len += 1;
         }
-        // From the end, so that whatever fails leaves a chain that leads nowhere wrong.
+        // From the end, so that a failure leaves a chain that leads nowhere wrong.
         for i in (0..len).rev() {
             self.set(start + i, if i + 1 == len { END } else { start + i + 1 })?;
         }
@@ -164,7 +164,7 @@ impl Table {
         Ok(Run { index: 0, start, len })
     }
 
-    /// Frees clusters; says whether all were taken before.
+    /// Frees clusters. Returns whether all of them were in use.
     pub fn release(&mut self, run: Run) -> Result<bool> {
         let mut sound = true;
         for c in run.start..run.start + run.len {
@@ -199,7 +199,7 @@ pub fn append(runs: &mut Vec<Run>, new: Run) -> Result<()> {
     Ok(())
 }
 
-/// Clusters in a chain.
+/// Number of clusters in a chain.
 pub fn total(runs: &[Run]) -> u32 {
     runs.last().map_or(0, |r| r.index + r.len)
 }
@@ -215,7 +215,7 @@ pub fn last(runs: &[Run]) -> Option<u32> {
     runs.last().map(|r| r.start + r.len - 1)
 }
 
-/// Cuts a chain to `keep` clusters; what was cut off.
+/// Cuts a chain to `keep` clusters; returns what was cut off.
 pub fn cut(runs: &mut Vec<Run>, keep: u32) -> Result<Vec<Run>> {
     let whole = runs.partition_point(|r| r.index + r.len <= keep);
     let mut gone = Vec::new();

@@ -1,10 +1,10 @@
 //! Reading through the `fatfs` crate.
 //!
-//! The crate decodes directories ([`entries`]): long names, their checksums, short names with the case bits. It is shown
-//! one directory at a time, as the root of a volume that exists only in the view: its boot sector is ours and the
-//! clusters were checked on the way, so nothing on the disk can lead it astray. The disk's boot sector is not for the
-//! crate, which does not know FAT32 volumes with few clusters. What it would write is refused: it has no order for the
-//! disk, and dropping its handles writes entries back that are gone.
+//! The crate decodes directories ([`entries`]): long names, their checksums, short names with the case bits. It is
+//! shown one directory at a time, as the root of a volume that exists only in the view: its boot sector is ours and the
+//! clusters have been checked, so nothing on the disk can lead it astray. It never sees the disk's boot sector, since
+//! it does not know FAT32 volumes with few clusters. Its writes are refused: they would be in no safe order, and
+//! dropping its handles would write back entries that are gone.
 
 use crate::entry::Raw;
 use crate::names::oem;
@@ -105,24 +105,24 @@ fn errno(e: Error<Failed>) -> Errno {
 
 /// Most slots of a directory.
 pub const SLOTS_MAX: usize = 65_520;
-/// Slots start here in the view: behind a boot sector and a one-sector table.
+/// Slots start here in the view, after a boot sector and a one-sector table.
 const ROOT: u64 = 1024;
 
 /// One object of a directory.
 pub struct Found {
     pub name: String,
-    /// The slot of its short entry, and how many slots for the long name lie before it.
+    /// The slot of its short entry, and the number of slots for the long name before it.
     pub slot: u32,
     pub long: u32,
 }
 
-/// The objects in a directory: all but `.`, `..` and volume labels, in the order they lie in.
+/// The objects in a directory, except `.`, `..` and volume labels, in disk order.
 pub fn entries(slots: &[Raw], mut emit: impl FnMut(Found) -> Result<()>) -> Result<()> {
     let n = slots.len().clamp(1, SLOTS_MAX).next_multiple_of(16);
     let mut boot = [0; 512];
     boot[0] = 0xeb;
     boot[11..13].copy_from_slice(&512u16.to_le_bytes());
-    // One sector a cluster, one reserved, one table of one sector.
+    // One sector per cluster, one reserved, one table of one sector.
     (boot[13], boot[14], boot[16], boot[22]) = (1, 1, 1, 1);
     boot[17..19].copy_from_slice(&(n as u16).to_le_bytes());
     boot[32..36].copy_from_slice(&(n as u32 / 16 + 4).to_le_bytes());
@@ -133,7 +133,7 @@ pub fn entries(slots: &[Raw], mut emit: impl FnMut(Found) -> Result<()>) -> Resu
     let fs = FileSystem::new(view, options).map_err(errno)?;
     for e in fs.root_dir().iter() {
         let e = e.map_err(errno)?;
-        // The crate stands behind the entry it has just read.
+        // The crate is positioned after the entry it has just read.
         let slot = ((pos.get() - ROOT) / 32 - 1) as u32;
         let name = e.short_file_name_as_bytes();
         if name == b"." || name == b".." {

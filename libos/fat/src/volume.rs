@@ -18,15 +18,16 @@ use libos_fs::inode::{FileSystem, Inode, StatFs};
 
 /// `f_type` (linux/magic.h).
 const MAGIC: i64 = 0x4d44;
-/// What an FSInfo sector has at its beginning and before its numbers. A sector without is none, and left alone.
+/// The signatures at the beginning of an FSInfo sector and before its numbers. A sector without them is not one, and is
+/// left alone.
 const INFO: (u32, u32) = (0x4161_5252, 0x6141_7272);
 /// How long changes wait before they are written without being asked for.
 const DELAY_NS: u64 = 5 * time::NS;
 
-/// Changed objects or removed names that are never too many to wait.
+/// Up to this many changed objects or removed names may always wait.
 pub const MANY: usize = 2048;
 
-/// An entry that must go from the disk.
+/// An entry to be removed from the disk.
 pub struct Removal {
     pub place: Place,
 }
@@ -34,58 +35,58 @@ pub struct Removal {
 /// Clusters of a removed file that nobody has open any more.
 pub struct Orphan {
     pub runs: Vec<Run>,
-    /// Instead of `runs`, when they were never read.
+    /// Used instead of `runs` if the chain was never read.
     pub first: u32,
-    /// An entry on the disk was for them.
+    /// Whether an entry on the disk led to them.
     pub known: bool,
 }
 
-/// All that changes together.
+/// Everything that changes together.
 pub struct Meta {
     pub table: Table,
     /// Objects whose entries may have to be written.
     pub dirty: Vec<Arc<FatInode>>,
     pub removals: Vec<Removal>,
-    /// Clusters that are free once what refers to them is gone from the disk.
+    /// Clusters that will be free once nothing on the disk refers to them.
     pub frees: Vec<Run>,
-    /// The same, written; free once that write is flushed.
+    /// The same after the write; they become free once that is flushed.
     pub waiting: Vec<(u64, Vec<Run>)>,
     /// Directories that grew: the chain must lead from the first cluster to the second.
     pub links: Vec<(u32, u32)>,
-    /// Up to which write removed names are gone from the disk once it is flushed.
+    /// The write up to which removed names are gone from the disk, once it is flushed.
     pub names: u64,
-    /// So many entries in `dirty` are to be written without being asked for: they need memory.
+    /// From this many entries in `dirty` on, they are written without being asked for: they need memory.
     pub many: usize,
-    /// Removed, perhaps still open.
+    /// Removed objects, perhaps still open.
     pub unlinked: Vec<Weak<FatInode>>,
-    /// The disk says that the volume is in use.
+    /// Whether the disk says that the volume is in use.
     pub marked: bool,
 }
 
 impl Meta {
-    /// Nothing waits to be written.
+    /// Whether nothing is waiting to be written.
     fn is_idle(&self) -> bool {
         self.dirty.is_empty() && self.removals.is_empty() && self.frees.is_empty() && self.table.buf.is_clean()
     }
 }
 
-/// The volume.
+/// A mounted volume.
 pub struct Volume {
     pub dev: Arc<dyn BlockDevice>,
     pub geo: Geometry,
     pub id: u64,
     pub meta: Mutex<Meta>,
     read_only: AtomicBool,
-    /// Counts completed writes; what it was when the last successful flush began.
+    /// Counts completed writes; and its value when the last successful flush began.
     written: AtomicU64,
     flushed: AtomicU64,
     orphans: SpinLock<Vec<Orphan>>,
     next_ino: AtomicU64,
-    /// The last time given to a new object, in hundredths of a second.
+    /// The last creation time given to an object, in hundredths of a second.
     stamps: AtomicU64,
     me: Weak<Volume>,
     timer: AtomicBool,
-    /// Of writing file data.
+    /// Errors of writing file data.
     pub errors: ErrorSeq,
 }
 
@@ -113,8 +114,8 @@ impl core::fmt::Display for Refused {
 }
 
 impl Volume {
-    /// Mounts the volume on `dev`; its root directory. What is wrong with it is said, and what could get worse by
-    /// writing makes it read-only.
+    /// Mounts the volume on `dev`; returns its root directory. Problems are reported, and those that writing could make
+    /// worse make it read-only.
     pub fn open(dev: Arc<dyn BlockDevice>, read_only: bool) -> core::result::Result<Arc<FatInode>, Refused> {
         if dev.sectors() == 0 {
             return Err(Refused::Unusable("the disk is empty"));
@@ -201,18 +202,18 @@ impl Volume {
         Ok(b[byte] & bit == 0)
     }
 
-    /// Nothing can be changed.
+    /// Whether nothing can be changed.
     pub fn is_read_only(&self) -> bool {
         self.read_only.load(Ordering::Acquire)
     }
     pub fn set_read_only(&self) {
         self.read_only.store(true, Ordering::Release);
     }
-    /// EROFS when nothing can be changed.
+    /// EROFS if nothing can be changed.
     pub fn check_writable(&self) -> Result<()> {
         if self.is_read_only() { Err(Errno::EROFS) } else { Ok(()) }
     }
-    /// Something on the disk contradicts itself: says so and writes no more.
+    /// Something on the disk contradicts itself: reports that and stops writing.
     pub fn damaged(&self, what: &str) {
         if !self.read_only.swap(true, Ordering::AcqRel) {
             libos_base::error!(
@@ -224,8 +225,8 @@ impl Volume {
     pub fn next_ino(&self) -> u64 {
         self.next_ino.fetch_add(1, Ordering::Relaxed)
     }
-    /// When an object is made, as its entry says: no two have the same, so that an empty file can be told from others
-    /// (see [`crate::check`]).
+    /// The creation time for an object's entry: no two are the same, so that an empty file can be told from others (see
+    /// [`crate::check`]).
     pub fn stamp(&self, now: Timespec) -> Timespec {
         let at = now.sec.max(0) as u64 * 100 + now.nsec as u64 / 10_000_000;
         let next = |last: u64| Some(at.max(last + 1));
@@ -234,10 +235,10 @@ impl Volume {
         };
         Timespec { sec: (t / 100) as i64, nsec: (t % 100 * 10_000_000) as i64 }
     }
-    /// A removed object is gone.
+    /// Takes over the clusters of a removed object that is gone.
     pub fn orphan(&self, o: Orphan) {
         let mut list = self.orphans.lock();
-        // Without memory for it, the next check finds the clusters.
+        // Without memory for this, the next check finds the clusters.
         if list.try_reserve(1).is_ok() {
             list.push(o);
         }
@@ -247,15 +248,15 @@ impl Volume {
     pub fn wrote(&self) {
         self.written.fetch_add(1, Ordering::AcqRel);
     }
-    /// How many writes were completed.
+    /// Number of completed writes.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }
-    /// Up to which of them all are durable.
+    /// The number of writes that are all durable.
     pub fn flushed(&self) -> u64 {
         self.flushed.load(Ordering::Acquire)
     }
-    /// Makes durable what was written, if there is anything.
+    /// Makes completed writes durable, if there are any.
     pub fn barrier(&self) -> Result<()> {
         let written = self.written();
         if self.flushed() < written {
@@ -287,7 +288,7 @@ impl Volume {
     /// Frees clusters now.
     pub fn free(&self, m: &mut Meta, runs: &[Run]) -> Result<()> {
         for r in runs {
-            // They may be a file's before what waits for them is written.
+            // They may belong to a file before the waiting changes are written.
             m.links.retain(|(c, _)| !(r.start..r.start + r.len).contains(c));
             let size = u64::from(self.geo.cluster);
             m.table.buf.forget(self.geo.at(r.start), u64::from(r.len) * size);
@@ -298,7 +299,7 @@ impl Volume {
         Ok(())
     }
 
-    /// Writes back in a while, if nobody asks before.
+    /// Writes back after a while, unless somebody asks before.
     pub fn wake_later(&self) {
         if self.timer.swap(true, Ordering::AcqRel) {
             return;
@@ -322,7 +323,7 @@ impl Volume {
         }
     }
 
-    /// Clusters that are free or will be.
+    /// Number of clusters that are free or will be.
     fn free_clusters(&self, m: &mut Meta) -> Result<u32> {
         self.absorb(m)?;
         let mut n = m.table.count_free()?;
@@ -376,16 +377,16 @@ impl FileSystem for Volume {
 }
 
 impl Volume {
-    /// Leaves the volume as after a clean end: nothing is lost, free clusters are counted.
+    /// Leaves the volume cleanly closed: nothing is lost, free clusters are counted.
     fn finish(&self, m: &mut Meta) -> Result<()> {
-        // Files that were removed and are still open end with the machine.
+        // Files that were removed but are still open end with the machine.
         for i in core::mem::take(&mut m.unlinked).iter().filter_map(Weak::upgrade) {
             let _io = i.io.lock();
             let runs = core::mem::take(&mut i.map.lock().runs);
             m.frees.extend(runs);
         }
         self.absorb(m)?;
-        // All that was freed since the last flush waits for one.
+        // Everything freed since the last flush waits for one.
         self.barrier()?;
         self.apply_frees(m)?;
         let rest = core::mem::take(&mut m.frees);
@@ -415,13 +416,13 @@ impl Volume {
         m.table.buf.read(self.geo.state_at, &mut b)?;
         m.table.buf.write_through(self.geo.state_at, &[b[0] & !STATE_IN_USE | bit])
     }
-    /// Lets the disk say that the volume is in use, before the first change: an unknown number of free clusters, or
-    /// where there is no place for that, a bit of the state byte that nobody else uses.
+    /// Marks the volume as in use on the disk before the first change: with an unknown number of free clusters or, if
+    /// there is no place for that, a bit of the state byte that nobody else uses.
     pub fn mark(&self, m: &mut Meta) -> Result<()> {
         if m.marked {
             return Ok(());
         }
-        // Counted while the disk still vouches for it.
+        // From here on the disk no longer vouches for its count of free clusters.
         match self.geo.info_at {
             Some(at) => m.table.buf.write_through(at + 488, &[0xff; 4])?,
             None => self.set_state(m, STATE_IN_USE)?,
@@ -433,7 +434,7 @@ impl Volume {
     }
 }
 
-/// The root as what the rest of the kernel knows.
+/// The root as the rest of the kernel knows it.
 pub fn as_inode(root: Arc<FatInode>) -> Arc<dyn Inode> {
     root
 }

@@ -45,13 +45,13 @@ fn files_come_back() {
         assert_eq!(fs.list("/"), [""; 0]);
         let s = fs.p.statfs(&fs.p.root().unwrap());
         let used = s.blocks - s.bfree;
-        // The root of FAT32; what FAT12 does not use.
+        // The root of FAT32; on FAT12, clusters that are never used.
         let most = if shape.1 == FatType::Fat12 { 8 } else { 1 };
         assert!(used <= most, "{used} clusters in use");
     }
 }
 
-/// A file that is cut and grows again between two commits shows zeros afterwards, not what it had there before.
+/// A file that is truncated and grows again between two commits shows zeros afterwards, not its old content.
 #[test]
 fn cut_and_grown_again() {
     let other = |fs: &Fs, n: usize| {
@@ -79,7 +79,7 @@ fn cut_and_grown_again() {
             want.resize(len as usize, 0);
             let fs = if sync {
                 fs.sync_file("/f").unwrap();
-                // The power goes: what was not flushed is lost.
+                // A power cut: what was not flushed is lost.
                 Fs::open_image(fs.disk.durable())
             } else {
                 fs.again()
@@ -94,7 +94,7 @@ fn holes_and_lengths() {
     for shape in SHAPES {
         eprintln!("{}", shape.0);
         let fs = Fs::new(shape);
-        // Old content on the disk, to be seen nowhere.
+        // Old content on the disk, which must not be seen anywhere.
         fs.put("/junk", &vec![0xaa; 600_000]);
         fs.sync_file("/junk").unwrap();
         fs.unlink("/junk").unwrap();
@@ -233,7 +233,7 @@ fn attributes() {
 
 #[test]
 fn flushes() {
-    // The crate's format does not count free clusters; a clean end does.
+    // The crate's format does not count free clusters; a clean unmount does.
     let fs = Fs::new(&SHAPES[5]).again();
     let count = |what: &str, want: u64, f: &mut dyn FnMut()| {
         let before = fs.disk.count(Op::Flush);
@@ -288,7 +288,7 @@ fn flushes() {
     fs.again();
 }
 
-/// The space of a removed file is free at once, also while somebody in the background has the object in hand.
+/// The space of a removed file is free at once, even while the background is working on the object.
 #[test]
 fn removed_files_give_their_space_back() {
     for shape in SHAPES {
@@ -324,7 +324,7 @@ fn removed_files_give_their_space_back() {
     }
 }
 
-/// However much waits, it is written without being asked for, and arrives.
+/// However many changes are waiting, they are written without being asked for, and arrive.
 #[test]
 fn many_changes() {
     let fs = Fs::new(&SHAPES[SHAPES.len() - 1]);
@@ -352,7 +352,7 @@ fn the_time_of_a_write_through_a_mapping_reaches_the_disk() {
     let at = fs.p.lookup(DirFd::CWD, b"/f", true).unwrap();
     fs.p.set_attr(&at, &SetAttr { mtime: Some(old), ..SetAttr::default() }).unwrap();
     drop(at);
-    // Nothing waits to be written when the fault comes.
+    // Nothing is waiting to be written when the fault occurs.
     let fs = fs.again();
     assert_eq!(fs.inode("/f").unwrap().stat().unwrap().mtime, old);
     let f = fs.open("/f", OpenFlags::RDWR).unwrap();

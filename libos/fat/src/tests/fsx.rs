@@ -35,7 +35,7 @@ fn step(fs: &Fs, name: &str, m: &mut Model, random: &mut Random, max: u64) {
             f.sync(random.below(2) == 0).unwrap();
         }
         10 => {
-            // What the cache has is thrown away: the device must have it.
+            // Cached pages are dropped: the device must have the data.
             let inode = fs.inode(name).unwrap();
             let cache = inode.cache().unwrap();
             cache.flush(0..u64::MAX).unwrap();
@@ -102,7 +102,7 @@ fn two_threads() {
     }
 }
 
-/// Volumes of `mkfs.vfat` work as the crate's do, and `fsck.vfat` agrees after use.
+/// Volumes from `mkfs.vfat` work like the crate's, and `fsck.vfat` is satisfied after use.
 #[test]
 fn volumes_of_mkfs() {
     let Some(mkfs) = tool("mkfs.vfat") else { return };

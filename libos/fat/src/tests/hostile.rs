@@ -161,7 +161,7 @@ fn failing_disks() {
                 });
                 errors += usize::from(r.is_err());
                 if r.is_ok() {
-                    // What was acknowledged is there after a power cut.
+                    // What was acknowledged survives a power cut.
                     let after = Fs::open_image(fs.disk.durable());
                     assert!(after.get(&name).unwrap() == [i; 2000], "{op:?} {skip}: {name}");
                 }
@@ -267,21 +267,21 @@ fn syncfs_tells_an_error_once_to_each_description() {
     assert_eq!((sync_fs(&f), sync_fs(&other)), (Ok(()), Ok(())));
     write(&f, 0, &[2; 5000]).unwrap();
     fs.disk.fail(Op::Write, 0, u64::MAX);
-    // The background's write-back fails.
+    // The write-back in the background fails.
     let _ = f.downcast::<OpenFile>().unwrap().path.inode().cache().unwrap().flush(0..u64::MAX);
     fs.disk.fail(Op::Write, 0, 0);
-    // Nobody was told yet, so one that comes now is told, too; and whoever has any file of the volume open is.
+    // It has not been reported yet, so a new opener gets it, too, and so does everyone with a file of the volume open.
     let late = fs.create("/late");
     for who in [&other, &f, &late] {
         assert_eq!(sync_fs(who), Err(Errno::EIO));
         assert_eq!(sync_fs(who), Ok(()));
     }
     assert_eq!(sync_fs(&fs.create("/later")), Ok(()));
-    // `fsync` tells it apart from that, of the file itself only.
+    // `fsync` reports it separately, and only that of the file itself.
     assert_eq!((other.sync(false), f.sync(false), f.sync(false)), (Ok(()), Err(Errno::EIO), Ok(())));
 }
 
-/// A file takes another's place, and a request fails on the way: there is always the one or the other.
+/// A file replaces another, and a request fails on the way: there is always one or the other.
 #[test]
 fn replacing_on_a_failing_disk() {
     use libos_base::block::Op;

@@ -1,4 +1,4 @@
-//! Volumes as `mkfs.vfat` makes them, with all the options that change the layout: each can be used, and stays sound.
+//! Volumes made by `mkfs.vfat`, with all options that change the layout: each can be used, and stays sound.
 
 use super::*;
 use std::process::Command;
@@ -47,7 +47,7 @@ fn listed(image: &[u8], name: &str) {
     assert!(text.contains(name), "mdir: {text}{}", String::from_utf8_lossy(&out.stderr));
 }
 
-/// `fsck.vfat` knows up to two tables; of more, all are alike.
+/// `fsck.vfat` knows up to two tables; if there are more, all must be alike.
 fn sound(fs: Fs) -> Vec<u8> {
     let g = fs.vol.geo;
     let image = fs.close();
@@ -93,7 +93,7 @@ fn every_layout() {
     }
 }
 
-/// Linux goes by the number of clusters between FAT12 and FAT16, and by the length of the 16-bit table for FAT32.
+/// Linux distinguishes FAT12 and FAT16 by the number of clusters, and FAT32 by the length of the 16-bit table.
 #[test]
 fn kinds() {
     use crate::geometry::{Geometry, Kind};
@@ -129,7 +129,7 @@ fn kinds() {
     assert_eq!(boot(5000, 0, 1), Ok((Kind::Fat32, 126)));
 }
 
-/// What `mkfs.vfat` makes and Linux does not mount either.
+/// What `mkfs.vfat` makes but Linux does not mount either.
 #[test]
 fn refused() {
     let Some(image) = made(16_384, "-F 16 -S 1024 -s 2 -r 16 -a") else { return };

@@ -1,4 +1,4 @@
-//! Volumes in memory, mounted as on the machine and used through the VFS.
+//! Volumes in memory, mounted as on a real machine and used through the VFS.
 
 mod basic;
 mod fsx;
@@ -69,7 +69,7 @@ impl Seek for Memory {
     }
 }
 
-/// A kind of volume: name, table, bytes, bytes a cluster.
+/// A kind of volume: name, table, bytes, bytes per cluster.
 pub type Shape = (&'static str, FatType, usize, u32);
 pub const SHAPES: &[Shape] = &[
     ("fat12/512", FatType::Fat12, 1 << 20, 512),
@@ -160,7 +160,7 @@ impl Fs {
             .unwrap();
         names
     }
-    /// Unmounts and gives back what is on the disk then.
+    /// Unmounts and returns the resulting content of the disk.
     pub fn close(self) -> Vec<u8> {
         use libos_fs::inode::FileSystem;
         self.vol.unmount().unwrap();
@@ -175,7 +175,7 @@ impl Fs {
     }
 }
 
-/// Names in memory hold each other and so the disk; a kernel never lets go of a volume, thousands of tests must.
+/// Names in memory hold each other and so the disk; a kernel never lets go of a volume, but thousands of tests must.
 impl Drop for Fs {
     fn drop(&mut self) {
         let Ok(root) = self.p.lookup(DirFd::CWD, b"/", true) else { return };
@@ -205,7 +205,7 @@ pub fn read(f: &Arc<dyn FileLike>, pos: u64, n: usize) -> Result<Vec<u8>> {
     Ok(buf)
 }
 
-/// A file that is gone with it.
+/// A file that is deleted with this value.
 pub struct Temp(pub std::path::PathBuf);
 
 impl Temp {
@@ -224,7 +224,7 @@ impl Drop for Temp {
     }
 }
 
-/// Whether there is a program to check with; says so once when not.
+/// Finds a program to check with; says so once if there is none.
 pub fn tool(name: &str) -> Option<std::path::PathBuf> {
     let found =
         ["/usr/sbin", "/sbin", "/usr/bin"].iter().map(|d| std::path::Path::new(d).join(name)).find(|p| p.exists());
@@ -234,7 +234,7 @@ pub fn tool(name: &str) -> Option<std::path::PathBuf> {
     found
 }
 
-/// `fsck.vfat` finds nothing wrong.
+/// Checks that `fsck.vfat` finds nothing wrong.
 pub fn fsck(image: &[u8]) {
     let Some(tool) = tool("fsck.vfat") else { return };
     let file = Temp::new(image);

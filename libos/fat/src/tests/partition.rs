@@ -1,4 +1,4 @@
-//! Disks with partitions, as they should be and as they should not.
+//! Disks with partitions, valid and invalid.
 
 use super::*;
 use crate::partition::find;
@@ -80,7 +80,7 @@ fn gpt() -> Vec<u8> {
     image
 }
 
-/// The name of the device, or why there is none.
+/// The name of the chosen device, or why there is none.
 fn choose(image: Vec<u8>, number: Option<u32>) -> Result<String, &'static str> {
     match find(MemDisk::from_image(image), number) {
         Ok(d) => Ok(d.name().to_string()),
@@ -104,7 +104,7 @@ fn the_right_one() {
     assert_eq!(choose(mbr(), Some(7)), Err("no FAT partition"));
     assert_eq!(choose(gpt(), None).as_deref(), Ok("mem1"));
     assert_eq!(choose(gpt(), Some(7)).as_deref(), Ok("mem7"));
-    // The only one of those with the type that has a volume.
+    // Of those with the right type, the only one with a volume.
     assert_eq!(changed(mbr(), |i| i[PLACES[0] * 512..][..512].fill(0)).as_deref(), Ok("mem5"));
     for kind in [0x01, 0x04, 0x06, 0x0b, 0x0c, 0x0e, 0xef] {
         let one = changed(mbr(), |i| {
@@ -113,7 +113,7 @@ fn the_right_one() {
         });
         assert_eq!(one.as_deref(), Ok("mem2"), "{kind:x}");
     }
-    // Volumes that fill the disk, one of them with something like a table.
+    // Volumes that fill the disk, one of them with something that looks like a table.
     assert_eq!(choose(format(&SHAPE), None).as_deref(), Ok("mem"));
     let with_table = changed(format(&SHAPE), |i| entry(i, 0, 0, 0x0c, 0, 600));
     assert_eq!(with_table.as_deref(), Ok("mem"));
@@ -143,7 +143,7 @@ fn only_the_partition_is_written() {
         assert!(after[..start] == image[..start] && after[end..] == image[end..]);
         fsck(&after[start..end]);
         assert!(open().1.get("/dir/all that there is").unwrap().iter().all(|&b| b == 7));
-        // Nobody gets out of it.
+        // No access gets out of it.
         let window = find(disk.clone(), number).unwrap();
         let mut b = [0; 1024];
         assert_eq!(libos_base::block::read(&*window, 599 * 512, &mut b), Err(libos_base::Errno::EIO));
@@ -163,7 +163,7 @@ fn hostile_tables() {
     assert_eq!(set(2, 0x05, 1000, 10), overlap);
     assert_eq!(set(3, 0x05, 900, 1100), outside, "the second table");
     assert_eq!(set(3, 0x05, 900, 1700), outside, "the second logical one");
-    // Chains that go round, with partitions and without.
+    // Chains with loops, with partitions and without.
     assert_eq!(changed(mbr(), |i| entry(i, 2000, 1, 0x05, 0, 700)), overlap);
     let empty = changed(mbr(), |i| {
         entry(i, 900, 0, 0, 0, 0);
@@ -195,7 +195,7 @@ fn hostile_tables() {
     assert_eq!(sealed(1024 + 40, 10), outside);
 }
 
-/// Any bit: a reason, or a partition that is on the disk. Of a GPT every bit counts.
+/// Flipping any bit gives either an error or a partition within the disk. In a GPT every bit counts.
 #[test]
 fn flipped_bits() {
     let flip = |disk: &MemDisk, good: &[u8], bit: usize, on: bool| {

@@ -1,8 +1,8 @@
-//! Power cuts at any point of random work, with any part of what was not flushed lost: what was promised is there.
+//! Power cuts at any point of random work, with any part of what was not flushed lost: what was promised must be there.
 //!
-//! Every sector that is written says which file it is of, which write it comes from and where it belongs. The model
-//! keeps what each sector, each length and each name has been, and since when that is promised; after a cut each may
-//! be anything it was from then on, and nothing else.
+//! Every sector that is written says which file it belongs to, which write it comes from and where it belongs. The
+//! model records the states of each sector, each length and each name, and since when they are promised; after a cut
+//! each may be in any state from the last promised one on, and in no other.
 
 use super::*;
 use libos_base::block::mem::replay;
@@ -14,14 +14,14 @@ const MAX: usize = 40;
 
 #[derive(Clone, Default)]
 struct File {
-    /// Per sector: (operation, what it holds: 0 is zeros).
+    /// Per sector: (operation, content; 0 means zeros).
     sectors: Vec<Vec<(usize, u32)>>,
     lengths: Vec<(usize, usize)>,
     /// Operations after which content is promised.
     synced: Vec<usize>,
     /// Operations that removed it, by unlink or by a rename over it.
     removed: Vec<usize>,
-    /// (operation, name): where it was.
+    /// (operation, name): its names over time.
     names: Vec<(usize, String)>,
 }
 
@@ -30,9 +30,9 @@ struct Model {
     files: Vec<File>,
     /// Per name: (operation, file).
     names: BTreeMap<String, Vec<(usize, Option<usize>)>>,
-    /// Per name: operations after which what it was then is promised.
+    /// Per name: operations after which its current state is promised.
     promised: BTreeMap<String, Vec<usize>>,
-    /// Position in the log when an operation was done.
+    /// Position in the log at the end of each operation.
     ends: Vec<usize>,
     what: Vec<String>,
 }
@@ -77,7 +77,7 @@ impl Model {
     }
 }
 
-/// Values from the last promised one on, as far as operation `now`.
+/// Values from the last promised one up to operation `now`.
 fn since<T: Copy>(history: &[(usize, T)], promises: &[usize], done: usize, now: usize) -> Vec<T> {
     let from = promises.iter().rev().find(|&&p| p < done).copied();
     let start = match from {
@@ -97,7 +97,7 @@ fn names() -> Vec<String> {
     v
 }
 
-/// Whose content no file of the model may have.
+/// An owner whose content no file of the model may have.
 const NOBODY: usize = 999;
 
 fn work(fs: &Fs, random: &mut Random, ops: usize) -> Model {
@@ -113,7 +113,7 @@ fn work(fs: &Fs, random: &mut Random, ops: usize) -> Model {
         let existing = m.at(&n);
         let text = match (random.below(22), existing) {
             (0..=6, _) => {
-                // Write, making it if need be.
+                // Write, creating it if necessary.
                 let id = existing.unwrap_or_else(|| {
                     let id = m.files.len();
                     m.files.push(File { lengths: vec![(op, 0)], sectors: vec![vec![]; MAX], ..File::default() });
@@ -188,7 +188,7 @@ fn work(fs: &Fs, random: &mut Random, ops: usize) -> Model {
                 }
                 "sync".to_string()
             }
-            // Directories come and go beside it all, with what is in them.
+            // Meanwhile, directories come and go with their content.
             (19..=21, _) => {
                 let tree = format!("/a/tree number {}", random.below(3));
                 let leaf = format!("{tree}/leaf");
@@ -215,7 +215,7 @@ fn work(fs: &Fs, random: &mut Random, ops: usize) -> Model {
 
 /// Checks a volume after a cut at event `k`.
 fn check(m: &Model, image: Vec<u8>, k: usize) {
-    // Operations up to `done` are complete; the one after may have begun.
+    // Operations up to `done` are complete; the next one may have begun.
     let done = m.ends.partition_point(|&e| e <= k);
     let now = done + 1;
     let disk = MemDisk::from_image(image);
@@ -268,7 +268,7 @@ fn check(m: &Model, image: Vec<u8>, k: usize) {
             panic!("{name}: {:?}", candidates.iter().map(|&id| fits(id)).collect::<Vec<_>>());
         }
     }
-    // What was promised and not removed since is somewhere.
+    // What was promised and not removed since must be somewhere.
     for (id, f) in m.files.iter().enumerate() {
         let Some(&p) = f.synced.iter().rev().find(|&&p| p < now) else { continue };
         if f.removed.iter().any(|&r| r <= now) || seen.contains_key(&id) {
@@ -337,7 +337,7 @@ fn random_work() {
     eprintln!("{n} power cuts");
 }
 
-/// Directories and files that grow where an entry of a FAT12 table lies in two sectors, either of which may be lost.
+/// Directories and files that grow where an entry of a FAT12 table spans two sectors, either of which may be lost.
 #[test]
 fn entries_in_two_sectors() {
     const STEPS: usize = 24;
@@ -383,7 +383,7 @@ fn entries_in_two_sectors() {
     }
 }
 
-/// Every cluster that is counted as free can be used, and is free again.
+/// Every cluster that is counted as free can be used, and becomes free again.
 #[test]
 fn clusters_with_entries_in_two_sectors_are_not_counted() {
     let fs = Fs::new(&("fat12", FatType::Fat12, 600 << 10, 512));
@@ -398,7 +398,7 @@ fn clusters_with_entries_in_two_sectors_are_not_counted() {
         fs.vol.sync_all().unwrap();
         assert_eq!(free(&fs), n);
     }
-    // As the check after a power cut counts them.
+    // As counted by the check after a power cut.
     fs.put("/f", b"lost");
     fs.sync_file("/f").unwrap();
     let fs = Fs::open_image(fs.disk.durable());
