@@ -1,4 +1,4 @@
-//! One function for each message that is used, and the numbers (fids) by which client and server name objects.
+//! One function for each message used, and the numbers (fids) by which client and server name objects.
 
 use crate::wire::{self, Field, HEADER, Qid, Reader, kind};
 use crate::{Payload, Transport};
@@ -13,17 +13,17 @@ use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 use libos_fs::inode::StatFs;
 
-/// The longest message we ask for; servers may say less.
+/// The longest message we ask for; servers may choose less.
 const MSIZE: u32 = 512 << 10;
-/// Bytes around file content in its messages.
+/// Bytes around the file content in its messages.
 const AROUND: usize = 24;
 /// "No fid".
 const NOFID: u32 = u32::MAX;
-/// A number is given out again only when so many others came back after it: the reply to its Tclunk is not waited for.
+/// A number is reused only after this many others came back after it, since the reply to its Tclunk is not waited for.
 const REST: usize = 64;
-/// Room for every reply without a text of any length.
+/// Enough for every reply that contains no long text.
 const SHORT: usize = 256;
-/// Room for the text of a symbolic link.
+/// Enough for the text of a symbolic link.
 const LONG: usize = HEADER + 2 + 4096;
 
 /// `valid` of [`Client::setattr`].
@@ -39,7 +39,7 @@ pub mod valid {
     pub const MTIME_SET: u32 = 0x100;
 }
 
-/// Attributes as [`valid`] says which.
+/// Attributes; [`valid`] says which are set.
 #[derive(Clone, Copy, Default)]
 pub struct Attrs {
     pub valid: u32,
@@ -55,7 +55,7 @@ pub struct Attrs {
 struct Fids {
     next: u32,
     free: VecDeque<u32>,
-    /// Not needed any more; the server does not know yet.
+    /// No longer needed; the server does not know that yet.
     gone: Vec<u32>,
 }
 
@@ -67,7 +67,7 @@ pub struct Client {
     fids: SpinLock<Fids>,
 }
 
-/// The server's handle of an object; the server is told when nobody has it any more.
+/// The server's handle of an object; the server is notified when nobody has it any more.
 pub struct Fid {
     client: Arc<Client>,
     number: u32,
@@ -76,7 +76,7 @@ pub struct Fid {
 impl Drop for Fid {
     fn drop(&mut self) {
         let mut f = self.client.fids.lock();
-        // Without memory the number is lost, and the server keeps its end.
+        // Without memory the number is lost, and the server keeps its object.
         if f.gone.try_reserve(1).is_ok() {
             f.gone.push(self.number);
         }
@@ -84,7 +84,7 @@ impl Drop for Fid {
 }
 
 impl Client {
-    /// Begins a session: the root of what the server shows. EPROTO: it does not speak 9P2000.L.
+    /// Begins a session; returns the root of what the server exports. EPROTO: it does not speak 9P2000.L.
     pub fn new(transport: Arc<dyn Transport>) -> Result<(Arc<Client>, Fid, Qid)> {
         let mut reply = [0; SHORT];
         let fields = [U32(MSIZE), Text(b"9P2000.L")];
@@ -105,7 +105,7 @@ impl Client {
         Ok((client.clone(), Fid { client, number }, qid))
     }
 
-    /// A number that the server does not know.
+    /// A number that the server is not using.
     fn number(&self) -> u32 {
         let mut f = self.fids.lock();
         let old = if f.free.len() > REST { f.free.pop_front() } else { None };
@@ -114,7 +114,7 @@ impl Client {
             f.next - 1
         })
     }
-    /// Gives a number back that the server does not know.
+    /// Returns a number that the server is not using.
     fn put_back(&self, number: u32) {
         let mut f = self.fids.lock();
         if f.free.try_reserve(1).is_ok() {
@@ -122,7 +122,7 @@ impl Client {
         }
     }
 
-    /// Tells the server which fids are not needed any more.
+    /// Tells the server which fids are no longer needed.
     pub fn tidy(&self) {
         while let Some(n) = self.take_gone() {
             if let Ok(request) = wire::encode(kind::CLUNK, &[U32(n)], 0)
@@ -161,12 +161,12 @@ impl Client {
         wire::decode(kind, &reply[..n.min(room)], into)
     }
 
-    /// A request of which only the success matters.
+    /// A request whose success is all that matters.
     fn tell(&self, kind: u8, fields: &[Field<'_>]) -> Result<()> {
         self.ask(kind, fields, &mut [0; SHORT]).map(|_| ())
     }
 
-    /// A new fid for `name` in the directory `from`, or without a name for `from` itself.
+    /// A new fid for `name` in the directory `from` or, without a name, for `from` itself.
     pub fn walk(self: &Arc<Self>, from: &Fid, name: Option<&[u8]>) -> Result<(Fid, Option<Qid>)> {
         let number = self.number();
         let fields = [U32(from.number), U32(number), U16(name.is_some().into()), Text(name.unwrap_or_default())];
@@ -182,12 +182,12 @@ impl Client {
         }
     }
 
-    /// Opens what the fid names.
+    /// Opens the object of the fid.
     pub fn lopen(&self, fid: &Fid, flags: u32) -> Result<Qid> {
         self.ask(kind::LOPEN, &[U32(fid.number), U32(flags)], &mut [0; SHORT])?.qid()
     }
 
-    /// Makes a file in the directory that the fid names; the fid is then the open file.
+    /// Creates a file in the directory of the fid, which then refers to the open file.
     pub fn lcreate(&self, fid: &Fid, name: &[u8], flags: u32, mode: u32, gid: u32) -> Result<Qid> {
         let fields = [U32(fid.number), Text(name), U32(flags), U32(mode), U32(gid)];
         self.ask(kind::LCREATE, &fields, &mut [0; SHORT])?.qid()
@@ -236,7 +236,7 @@ impl Client {
         let mut s = Stat { ino: qid.path, mode: r.u32()?, uid: r.u32()?, gid: r.u32()?, ..Stat::default() };
         let mut next = || r.u64();
         (s.nlink, s.rdev) = (next()?, next()?);
-        // A length that `off_t` cannot say is a lie.
+        // A length beyond the range of `off_t` is a lie.
         s.size = i64::try_from(next()?).map_err(|_| Errno::EIO)?;
         (s.blksize, s.blocks) = (next()? as i64, next()? as i64);
         for t in [&mut s.atime, &mut s.mtime, &mut s.ctime] {
@@ -278,11 +278,11 @@ impl Client {
         Ok(s)
     }
 
-    /// Content from `pos` into pages; how many bytes.
+    /// Reads content from `pos` into pages; returns how many bytes.
     pub fn read(&self, fid: &Fid, pos: u64, pages: &[Arc<Page>], len: usize) -> Result<usize> {
         self.fill(kind::READ, fid, pos, pages, len)
     }
-    /// Directory entries behind the server's offset `pos`.
+    /// Reads directory entries after the server's offset `pos`.
     pub fn readdir(&self, fid: &Fid, pos: u64, pages: &[Arc<Page>], len: usize) -> Result<usize> {
         self.fill(kind::READDIR, fid, pos, pages, len)
     }
@@ -293,7 +293,8 @@ impl Client {
         if n > len { Err(Errno::EIO) } else { Ok(n) }
     }
 
-    /// Writes the first `len` bytes of pages at `pos`; how many. Fewer: the next ones failed, and asking again will tell.
+    /// Writes the first `len` bytes of pages at `pos`; returns how many. If fewer, the next ones failed, and asking
+    /// again will tell why.
     pub fn write(&self, fid: &Fid, pos: u64, pages: &[Arc<Page>], len: usize) -> Result<usize> {
         let mut reply = [0; SHORT];
         let fields = [U32(fid.number), U64(pos), U32(len as u32)];

@@ -15,10 +15,10 @@ use libos_fs::ramfs::data::MAX_SIZE;
 use libos_fs::time::Times;
 
 const PAGE: u64 = PAGE_SIZE as u64;
-/// Most pages that a write takes on their way to the host.
+/// Most pages that hold a write on its way to the host.
 const BOUNCE: usize = 32;
 
-/// Fresh pages: `n`, or as many as there is memory for.
+/// Fresh pages: `n`, or as many as memory allows.
 fn bounce(n: usize) -> Result<Vec<Arc<Page>>> {
     let mut pages = Vec::new();
     pages.try_reserve_exact(n)?;
@@ -33,7 +33,7 @@ fn bounce(n: usize) -> Result<Vec<Arc<Page>>> {
 }
 
 impl P9Inode {
-    /// Reads. Behind the end as of `open` the host is asked: a log may have grown, and some files have no length.
+    /// Reads. Beyond the end as of `open`, the host is asked: a log may have grown, and some files have no length.
     pub fn read(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         let cache = self.pages()?;
         let n = cache.read(pos, dst)?;
@@ -46,7 +46,7 @@ impl P9Inode {
         dst.put_page(&page[0], 0, got)
     }
 
-    /// Content was read, perhaps from the cache: the time moves by the rule of relatime, here only.
+    /// Content was read, perhaps from the cache: updates the time by the relatime rule, only here.
     fn accessed(&self, n: usize) {
         let mut s = self.state.lock();
         if n > 0 {
@@ -63,13 +63,13 @@ impl P9Inode {
     pub fn fid_for(&self, append: bool) -> Result<Arc<Fid>> {
         if append && let Some(fid) = self.appending() { Ok(fid) } else { self.fid(WRITE) }
     }
-    /// The one that only appends. A file without a name may be shorter here than at the host (see `truncate`), where another
-    /// one knows better.
+    /// The fid that only appends. A file without a name may be shorter here than on the host (see `truncate`), in which
+    /// case another fid is better.
     fn appending(&self) -> Option<Arc<Fid>> {
         let s = self.state.lock();
         if s.lost && (s.open[WRITE].is_some() || s.open[BOTH].is_some()) { None } else { s.append.clone() }
     }
-    /// Where the host's file ended a moment ago, if nothing was written here since and what is written now goes to the end
+    /// Where the host's file ended a moment ago, if nothing was written here since, and if a write now goes to the end
     /// wherever that is by then.
     pub fn end_just_seen(&self) -> Option<u64> {
         self.appending().and_then(|_| self.state.lock().end_just_seen())
@@ -85,7 +85,7 @@ impl P9Inode {
         Ok(size)
     }
 
-    /// Writes; how much, and the position behind it.
+    /// Writes; returns how much, and the position after it.
     pub fn write(&self, at: At, src: &mut Source<'_>, limit: u64) -> Result<(usize, u64)> {
         let cache = self.pages()?;
         let _io = self.io.lock();
@@ -172,7 +172,7 @@ impl P9Inode {
         let _io = self.io.lock();
         self.send_tail()?;
         self.nothing_follows();
-        // The server must not cut another file that has the name by now.
+        // The server must not truncate another file that has the name by now.
         let old = self.attr()?.0.size as u64;
         let base = {
             let mut s = self.state.lock();
@@ -183,7 +183,7 @@ impl P9Inode {
         let to = |c: Option<&Arc<FileCache>>, len| c.map_or(Ok(()), |c| c.set_size(len));
         match base {
             Some(base) => {
-                // Shrinking here comes first, so that no page behind the new end is on its way; growing last.
+                // Shrinking here comes first, so that no page beyond the new end is on its way; growing comes last.
                 if len < old {
                     to(cache, len)?;
                 }
@@ -196,7 +196,7 @@ impl P9Inode {
                 to(cache, len)
             }
             None => {
-                // Only we can see the file. What is cut off becomes zeros at the host, so that it reads as such when the
+                // Only we can see the file. What is cut off is zeroed on the host, so that it reads as zeros if the
                 // file grows again.
                 let (c, fid) = (self.pages()?, self.fid(WRITE)?);
                 let size = c.size();
@@ -206,7 +206,7 @@ impl P9Inode {
         }
     }
 
-    /// Writes zeros from `pos` to `end` at the host.
+    /// Writes zeros from `pos` to `end` on the host.
     fn zero(&self, fid: &Fid, mut pos: u64, end: u64) -> Result<()> {
         if pos >= end {
             return Ok(());
@@ -256,7 +256,7 @@ impl Backing for P9Inode {
                 }
                 match self.fs.client.write(&fid, pos, batch, len) {
                     Ok(n) if n == len => done += batch.len(),
-                    // A part: the host's disk is full.
+                    // Only a part was written: the host's disk is full.
                     Ok(_) => result = Err(Errno::ENOSPC),
                     Err(e) => result = Err(e),
                 }

@@ -1,4 +1,4 @@
-//! The file system: its objects by their number.
+//! The file system: its objects by number.
 
 use crate::Transport;
 use crate::client::{Client, Fid};
@@ -20,19 +20,19 @@ pub struct P9Fs {
     dev: u64,
     /// For `statfs`.
     root: Arc<Fid>,
-    /// Of writing file data.
+    /// Errors of writing file data.
     pub errors: ErrorSeq,
-    /// Files with writes that wait; see [`tail`](crate::tail).
+    /// Files with delayed writes; see [`tail`](crate::tail).
     pub delayed: SpinLock<Vec<Weak<P9Inode>>>,
-    /// Files with a fid that is kept; see [`kept`](crate::kept).
+    /// Files with a kept fid; see [`kept`](crate::kept).
     pub kept: SpinLock<Vec<Weak<P9Inode>>>,
-    /// A thread will send the writes, and let go of the fids.
+    /// Whether a thread will send the writes and release the fids.
     pub sender: AtomicBool,
     /// Every object in use.
     pub inodes: SpinLock<HashMap<u64, Weak<P9Inode>>>,
 }
 
-/// Begins a session and gives the root of what the server shows.
+/// Begins a session and returns the root of what the server exports.
 pub fn attach(transport: Arc<dyn Transport>) -> Result<Arc<dyn Inode>> {
     let (client, root, qid) = Client::new(transport)?;
     let root = Arc::new(root);
@@ -52,7 +52,7 @@ pub fn attach(transport: Arc<dyn Transport>) -> Result<Arc<dyn Inode>> {
 }
 
 impl P9Fs {
-    /// The object that `fid` was just found to name. Its newest name is the one by which the server is asked.
+    /// The object that `fid` was just found to name. The server is asked about it by its newest name.
     pub fn object(self: &Arc<Self>, qid: Qid, fid: Arc<Fid>) -> Result<Arc<P9Inode>> {
         let known = self.inodes.lock().get(&qid.path).and_then(Weak::upgrade);
         if let Some(i) = known
@@ -64,11 +64,11 @@ impl P9Fs {
         let (is, stat) = self.client.getattr(&fid)?;
         let kind = stat.mode & S_IFMT;
         if is.path != qid.path || kind_of(is) != kind_of(qid) || (kind == S_IFDIR) != (kind_of(qid) == S_IFDIR) {
-            // The name led to something else meanwhile.
+            // Meanwhile the name led to something else.
             return Err(Errno::ESTALE);
         }
         let new = P9Inode::new(self, kind, stat, fid)?;
-        // Dropped without the lock, which its end takes, too.
+        // Dropped without the lock, since dropping takes it, too.
         let other = {
             let mut t = self.inodes.lock();
             t.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
@@ -82,7 +82,7 @@ impl P9Fs {
     }
 }
 
-/// The file type as far as a qid tells: directory, symbolic link, or 0.
+/// The file type as far as a qid shows it: directory, symbolic link, or 0.
 pub fn kind_of(qid: Qid) -> u32 {
     match qid.kind {
         k if k & 0x80 != 0 => S_IFDIR,

@@ -1,8 +1,8 @@
 //! Files and directories.
 //!
-//! A file whose last known name is gone (`lost`) is not named to the server any more: its fid may be a path that now leads
-//! elsewhere. Descriptors that are open keep working; attributes are then what was known, as far as an open fid does not
-//! tell them.
+//! A file whose last known name is gone (`lost`) is not named to the server any more: its fid may be a path that now
+//! leads elsewhere. Open descriptors keep working; attributes are then the last known ones, except for those that an
+//! open fid provides.
 
 use crate::client::{Attrs, Fid, valid};
 use crate::fs::{P9Fs, kind_of};
@@ -24,12 +24,12 @@ use libos_fs::cache::FileCache;
 use libos_fs::inode::{At, Cached, DirEntry, FileSystem, Follow, Inode, New, Rename, SetAttr};
 use libos_fs::time::now;
 
-/// O_RDONLY, O_WRONLY, O_RDWR: what an open fid is good for.
+/// O_RDONLY, O_WRONLY, O_RDWR: what an open fid can be used for.
 pub const READ: usize = 0;
 pub const WRITE: usize = 1;
 pub const BOTH: usize = 2;
 
-/// What the host's file was like when its pages were read.
+/// The state of the host's file when its pages were read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     version: u32,
@@ -39,28 +39,29 @@ pub struct Seen {
 }
 
 pub struct State {
-    /// The name by which it was found last. Never opened.
+    /// The name by which it was last found. Never opened.
     pub base: Arc<Fid>,
-    /// By access mode: the fid that all descriptors of that mode share, and how many they are.
+    /// By access mode: the fid shared by all descriptors of that mode, and the number of those.
     pub open: [Option<Arc<Fid>>; 3],
     pub users: [u32; 3],
-    /// The same, of those that only append: what is written by it goes to the end, wherever the host has that by then.
+    /// The same for descriptors that only append: data written through it goes to the end, wherever the host has that
+    /// by then.
     pub append: Option<Arc<Fid>>,
     /// What the last of them left for the next one.
     pub kept: Kept,
-    /// It was created with `open`, which the first `open` of the program takes over, whatever the permissions.
+    /// It was created together with an open fid, which the program's first `open` takes over, whatever the permissions.
     fresh: Option<usize>,
     /// See the module.
     pub lost: bool,
-    /// Attributes as last heard.
+    /// The last known attributes.
     pub attr: Stat,
-    /// `None`: written by us since, which changed it.
+    /// `None`: we have written to it since, which changed it.
     pub seen: Option<Seen>,
-    /// When that was.
+    /// When `seen` was set.
     seen_at: u64,
-    /// When a mapping wrote last to pages that the host does not have yet.
+    /// When a mapping last wrote to pages that the host does not have yet.
     touched: Timespec,
-    /// When the cache gave what the host was not asked for.
+    /// When the cache last served a read without asking the host.
     pub accessed: Timespec,
 }
 
@@ -71,13 +72,13 @@ pub struct P9Inode {
     pub ino: u64,
     pub kind: u32,
     pub state: SpinLock<State>,
-    /// Pages of a file that was opened.
+    /// Pages of a file that has been opened.
     pub cache: Once<Arc<FileCache>>,
-    /// One write, truncation or comparison with the host at a time. Program memory is copied under it.
+    /// Allows one write, truncation or comparison with the host at a time. Program memory is copied under it.
     pub io: Mutex<()>,
-    /// Writes that wait. Changed under `io`.
+    /// Delayed writes. Changed under `io`.
     pub tail: SpinLock<Tail>,
-    /// Held while content is on its way to the host, also by write-back.
+    /// Held while content is on its way to the host, including by write-back.
     pub wire: Mutex<()>,
     listing: Mutex<Listing>,
 }
@@ -90,7 +91,7 @@ impl State {
         self.seen_at = monotonic_ns();
         self.seen.replace(seen)
     }
-    /// As `revalidate` found it.
+    /// The end as `revalidate` found it, if that was just now.
     pub fn end_just_seen(&self) -> Option<u64> {
         let fresh = monotonic_ns().saturating_sub(self.seen_at) < MOMENT_NS;
         self.seen.filter(|_| fresh && !self.lost).map(|s| s.size as u64)
@@ -145,11 +146,11 @@ impl P9Inode {
         self.me.clone()
     }
 
-    /// As far as a qid tells.
+    /// The file type as far as a qid shows it.
     pub fn plain_kind(&self) -> u32 {
         if matches!(self.kind, S_IFDIR | S_IFLNK) { self.kind } else { 0 }
     }
-    /// A walk found it by this fid.
+    /// A walk found it through this fid.
     pub fn found(&self, fid: Arc<Fid>) {
         let old = {
             let mut s = self.state.lock();
@@ -164,7 +165,7 @@ impl P9Inode {
     fn lost(&self) -> bool {
         self.state.lock().lost
     }
-    /// The name in this directory, by which it can be asked for.
+    /// The fid of this directory's name, for requests about it.
     fn dir(&self) -> Result<Arc<Fid>> {
         let s = self.state.lock();
         if s.lost { Err(Errno::ENOENT) } else { Ok(s.base.clone()) }
@@ -190,13 +191,13 @@ impl P9Inode {
     }
     fn open_fid_with(&self, mode: usize, more: OpenFlags) -> Result<Arc<Fid>> {
         let (fid, _) = self.fs.client.walk(&*self.dir()?, None)?;
-        // O_LARGEFILE is what every Linux program has.
+        // Every Linux program has O_LARGEFILE.
         let qid = self.fs.client.lopen(&fid, mode as u32 | (more | OpenFlags::LARGEFILE).bits())?;
         // The name may lead elsewhere by now.
         if qid.path == self.ino { Ok(Arc::new(fid)) } else { Err(Errno::ESTALE) }
     }
 
-    /// Attributes, and the content's version.
+    /// Attributes, and the version of the content.
     pub fn attr(&self) -> Result<(Stat, u32)> {
         let (fid, lost, known) = {
             let s = self.state.lock();
@@ -217,7 +218,7 @@ impl P9Inode {
         if self.lost()
             && let Some(c) = self.cache.get()
         {
-            // The host's may be longer, see `truncate`.
+            // The host's may be longer; see `truncate`.
             stat.size = c.size() as i64;
         }
         if stat.mode & S_IFMT != self.kind {
@@ -233,12 +234,12 @@ impl P9Inode {
         Ok((stat, qid.version))
     }
 
-    /// The cache, as of an `open`.
+    /// The cache, which exists from the first `open` on.
     pub fn pages(&self) -> Result<&Arc<FileCache>> {
         self.cache.get().ok_or(Errno::EBADF)
     }
 
-    /// Compares with the host's file; what changed there is forgotten here. The cache is made the first time.
+    /// Compares with the host's file, and forgets what changed there. Creates the cache the first time.
     fn revalidate(&self) -> Result<()> {
         let _io = self.io.lock();
         self.send_tail_for_others();
@@ -259,7 +260,7 @@ impl P9Inode {
         Ok(())
     }
 
-    /// Write-back of pages ended. A fid that was kept only for it goes.
+    /// Write-back of pages ended. Drops a fid that was kept only for it.
     pub fn written_back(&self) {
         let dirty = self.cache.get().is_some_and(|c| c.is_dirty());
         let gone = {
@@ -285,12 +286,12 @@ impl P9Inode {
             c.set_orphan();
         }
     }
-    /// Before a name of it goes: what cannot be asked later, where it will matter.
+    /// Before one of its names is removed: asks for what may matter later but cannot be asked then.
     fn remember(&self) {
         if self.in_use() || self.cache.get().is_some_and(|c| c.is_dirty()) {
             let _ = self.attr();
         }
-        // Without a name only the cache knows where the end is, so what appends needs a fid that writes anywhere.
+        // Without a name only the cache knows where the end is, so appending needs a fid that can write anywhere.
         let missing = {
             let s = self.state.lock();
             s.append.is_some() && s.open[WRITE].is_none()
@@ -303,7 +304,7 @@ impl P9Inode {
         }
     }
 
-    /// Finds what `name` of this directory is.
+    /// Finds the object called `name` in this directory.
     fn find(&self, dir: &Fid, name: &[u8]) -> Result<Arc<P9Inode>> {
         match self.fs.client.walk(dir, Some(name))? {
             (fid, Some(qid)) => self.fs.object(qid, Arc::new(fid)),
@@ -348,7 +349,7 @@ impl Inode for P9Inode {
         if a.mtime.is_some()
             && let Some(c) = self.cache.get()
         {
-            // Written later, pages would change the time again.
+            // If pages were written later, that would change the time again.
             c.flush(0..u64::MAX)?;
         }
         let mut set = Attrs { valid: valid::CTIME, ..Attrs::default() };
@@ -414,7 +415,7 @@ impl Inode for P9Inode {
             return Ok(());
         }
         self.settle();
-        // Told by this call, and by the file's error sequence once more.
+        // Reported by this call, and once more through the file's error sequence.
         self.kept_error()?;
         if let Some(c) = self.cache.get() {
             c.flush(0..u64::MAX)?;
@@ -452,7 +453,7 @@ impl Inode for P9Inode {
             S_IFREG => return Ok(owner::give(self.create_file(&dir, name, new.mode, gid)?)),
             S_IFDIR => c.mkdir(&dir, name, new.mode & 0o7777 | set_gid, gid)?,
             S_IFLNK => c.symlink(&dir, name, new.target, gid)?,
-            // A FIFO or a socket would be one for the host only, and device nodes are the superuser's.
+            // A FIFO or a socket would exist for the host only, and device nodes are reserved to the superuser.
             _ => return Err(Errno::EPERM),
         }
         Ok(owner::give(self.find(&dir, name)?))
@@ -480,13 +481,13 @@ impl Inode for P9Inode {
         if let Some(i) = replaced {
             i.unlinked();
         }
-        // By its new name from now on, whatever the server's fids are.
+        // From now on under its new name, whatever the server's fids are.
         let _ = self.find(&*to.dir()?, r.name);
         Ok(())
     }
     fn open(&self, _path: &Path, flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
         if !matches!(self.kind, S_IFREG | S_IFDIR) {
-            // FIFOs, sockets and devices of the host are not reached through here.
+            // FIFOs, sockets and devices of the host cannot be reached through this file system.
             return Err(Errno::ENXIO);
         }
         let mode = access_mode(flags);
@@ -495,10 +496,10 @@ impl Inode for P9Inode {
         }
         let (mine, at_end) = {
             let mut s = self.state.lock();
-            // The creator's fid is good for every mode; a lost file can only be opened as it is open already.
+            // The creator's fid is good for every mode; a lost file can only be opened in a mode it is already open in.
             let as_open = if s.fresh.take().is_some() { s.open[BOTH].take() } else { None };
-            // Only what can do nothing else but append is open so at the host: there O_APPEND holds for every write, also for
-            // pages of a mapping and for what other descriptors write to a place of theirs.
+            // Only descriptors that can do nothing but append are opened with O_APPEND on the host: there it applies to
+            // every write, including pages of a mapping and positioned writes of other descriptors.
             let appends = mode == WRITE && flags.contains(OpenFlags::APPEND);
             let at_end = appends && as_open.is_none() && !s.lost;
             let as_open = as_open.or_else(|| if s.lost { s.open[mode].clone() } else { None });

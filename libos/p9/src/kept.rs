@@ -1,8 +1,10 @@
-//! The fid of a file that was closed, for whoever opens it next.
+//! The fid of a closed file, kept for the next opener.
 //!
-//! Programs that append a line with `open`, `write`, `close` do so again at once. Opening takes three messages (a fid of its own,
-//! open, and later its end), which the last fid saves. It is kept for [`tail::DELAY_NS`](crate::tail) at most, so the host sees
-//! a file closed that much later, and as far as the file still belongs to the same people with the same permissions: who may
+//! Programs that append a line with `open`, `write`, `close` do so again at once. Opening takes three messages (a fid
+//! of its own, open, and later its end), which the last fid saves. It is kept for at most
+//! [`tail::DELAY_NS`](crate::tail), so the host sees the file closed that much later, and only while the file has the
+//! same owner, group and permissions: who may open it is for the host to decide. The name and what it leads to are
+//! still looked up at every `open`.
 //! open it is the host's business. The name and what it leads to are asked for at every `open` all the same.
 
 use crate::client::Fid;
@@ -11,10 +13,10 @@ use crate::inode::P9Inode;
 use alloc::sync::Arc;
 use libos_base::abi::{Stat, mode::S_IFREG};
 
-/// Most files of which one is kept: each is an open file of the host.
+/// Most files with a kept fid: each is an open file on the host.
 const FILES: usize = 16;
 
-/// Who may open a file.
+/// What decides who may open a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Access(u32, u32, u32);
 
@@ -27,12 +29,12 @@ impl Access {
 #[derive(Default)]
 pub struct Kept {
     fid: Option<(Arc<Fid>, usize, bool, Access)>,
-    /// The file is among those that are told to let go.
+    /// Whether the file is on the list of those that will be asked to let go.
     listed: bool,
 }
 
 impl Kept {
-    /// The fid, if it was opened for this.
+    /// The fid, if it was opened in this way.
     pub fn take(&mut self, mode: usize, appends: bool, access: Access) -> Option<Arc<Fid>> {
         let fits = self.fid.as_ref().is_some_and(|(_, m, a, of)| (*m, *a, *of) == (mode, appends, access));
         if fits { self.fid.take().map(|k| k.0) } else { None }
@@ -40,8 +42,8 @@ impl Kept {
 }
 
 impl P9Inode {
-    /// The last descriptor of this mode is closed: keeps one of its fids (the one that appends is the second), and gives back
-    /// what is to go.
+    /// The last descriptor of this mode was closed: keeps one of its fids (the second is the one that appends), and
+    /// returns those to drop.
     pub fn keep(&self, mode: usize, mut fids: [Option<Arc<Fid>>; 2]) -> [Option<Arc<Fid>>; 3] {
         let at = usize::from(fids[1].is_some());
         if self.kind != S_IFREG || fids[at].is_none() || !self.listed() {
@@ -60,7 +62,7 @@ impl P9Inode {
         [fids[0].take(), fids[1].take(), old.map(|k| k.0)]
     }
 
-    /// Whether it will be told to let go.
+    /// Makes sure that it will be asked to let go. Returns whether that is possible.
     fn listed(&self) -> bool {
         if self.state.lock().kept.listed {
             return true;
@@ -72,7 +74,7 @@ impl P9Inode {
             }
             all.push(self.weak());
         }
-        // Before somebody lets go: who does so looks at the list first.
+        // Set before the fids are released, since that looks at the list first.
         self.state.lock().kept.listed = true;
         self.fs.in_a_while().is_some()
     }

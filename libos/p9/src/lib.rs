@@ -11,16 +11,17 @@
 //! | `tail` | small writes that follow each other |
 //! | `listing` | directories |
 //!
-//! **Coherence.** Reads come from the page cache, which is compared with the host's file at every `open` (close-to-open:
-//! version, size, times). Names are asked for at every walk. What only appends is opened so at the host, too, so that neither side
-//! writes over what the other one appended. Writes go through: when `write` returns, the host has the
-//! bytes, and errors (ENOSPC, EDQUOT, EACCES...) belong to the call that caused them. Two kinds wait: small writes that follow
-//! another one within milliseconds, for `close`, `fsync` or some milliseconds more ([`tail`]), and pages that a shared mapping
-//! wrote, for `msync`, `fsync` or the background. Of these a VM that is killed loses the last.
+//! **Coherence.** Reads come from the page cache, which is compared with the host's file at every `open`
+//! (close-to-open: version, size, times). Names are looked up on the host at every walk. Descriptors that only append
+//! are opened for appending on the host, too, so that neither side overwrites what the other has appended. Writes go
+//! through: when `write` returns, the host has the bytes, and errors (ENOSPC, EDQUOT, EACCES...) belong to the call
+//! that caused them. Two kinds are delayed: small writes that follow another one within milliseconds, until `close`,
+//! `fsync` or some milliseconds later ([`tail`]), and pages written through a shared mapping, until `msync`, `fsync` or
+//! the background. A VM that is killed loses the last of these.
 //!
-//! **Numbers of files.** An object is what the server calls `qid.path`; two names of one file are one object, so locks and
-//! pages are shared between them. The server's fids may be no more than paths (QEMU's are), so a file that lost its last
-//! name is never again named to the server; what can be asked of it is answered here ([`inode`]).
+//! **Numbers of files.** An object is identified by the server's `qid.path`; two names of one file are one object, so
+//! locks and pages are shared between them. The server's fids may be mere paths (QEMU's are), so a file that lost its
+//! last name is never named to the server again; requests about it are answered here as far as possible ([`inode`]).
 //!
 //! Replies are not trusted: lengths and names are checked; a bad one is EIO.
 #![cfg_attr(unibody_kernel, no_std)]
@@ -49,20 +50,20 @@ use libos_base::page::Page;
 /// File content that goes with a message.
 #[derive(Clone, Copy)]
 pub enum Payload<'a> {
-    /// None: the reply is all there is.
+    /// None: the reply is everything.
     None,
     /// The first bytes of these pages follow the request.
     Out(&'a [Arc<Page>], usize),
-    /// What follows the reply's first bytes (as many as the caller's buffer holds) goes into these pages.
+    /// What follows the beginning of the reply (as many bytes as the caller's buffer holds) goes into these pages.
     In(&'a [Arc<Page>], usize),
 }
 
-/// The way to the server.
+/// The connection to the server.
 pub trait Transport: Send + Sync {
-    /// Most pages that go with one message.
+    /// Most pages that can go with one message.
     fn max_pages(&self) -> usize;
-    /// Sends a request and waits for its reply; how long it is, payload included. The transport chooses the tag, unless
-    /// it is NOTAG. Several threads may call at the same time.
+    /// Sends a request and waits for its reply; returns the reply's length, payload included. The transport chooses the
+    /// tag, unless it is NOTAG. Several threads may call this at the same time.
     fn call(&self, request: &[u8], payload: Payload<'_>, reply: &mut [u8]) -> Result<usize>;
     /// Sends a request whose reply nobody wants; false: not possible without waiting.
     fn post(&self, request: &[u8]) -> bool;

@@ -1,6 +1,6 @@
 //! Directory entries as the server lists them.
 //!
-//! Offsets are the host's, moved by two for `.` and `..`, so they stay valid whatever comes and goes.
+//! Offsets are the host's, shifted by two for `.` and `..`, so they stay valid whatever is added or removed.
 
 use crate::inode::{P9Inode, READ};
 use crate::wire::Reader;
@@ -11,24 +11,24 @@ use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
 use libos_fs::inode::{DirEntry, NAME_MAX};
 
-/// What is asked for at once.
+/// Most pages requested at once.
 const PAGES: usize = 8;
-/// Offsets below are of `.` and `..`.
+/// Offsets below this belong to `.` and `..`.
 const DOTS: u64 = 2;
-/// The largest offset that programs can say.
+/// The largest offset that programs can express.
 const LAST: u64 = i64::MAX as u64;
 
-/// What the server listed last, and how far it was read.
+/// The server's last listing, and how far it was read.
 #[derive(Default)]
 pub struct Listing {
     entries: Vec<u8>,
     at: usize,
-    /// The host's offset there; 0: not in use.
+    /// The host's offset at that point; 0: not in use.
     offset: u64,
 }
 
 impl Listing {
-    /// Entries of `dir` behind our offset `from`.
+    /// Lists entries of `dir` after our offset `from`.
     pub fn list(&mut self, dir: &P9Inode, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
         if from >= LAST {
             return Ok(());
@@ -42,7 +42,7 @@ impl Listing {
         loop {
             let mut r = Reader(&self.entries[self.at..]);
             if r.0.is_empty() {
-                // A server that does not get on is not asked again.
+                // A server that does not advance is not asked again.
                 if asked.replace(offset) == Some(offset) {
                     return Ok(());
                 }
@@ -67,7 +67,7 @@ impl Listing {
         }
     }
 
-    /// Asks for what comes behind the host's `offset`.
+    /// Requests the entries after the host's `offset`.
     fn fetch(&mut self, dir: &P9Inode, offset: u64) -> Result<()> {
         (self.at, self.entries) = (0, Vec::new());
         let mut pages = Vec::new();

@@ -1,15 +1,16 @@
-//! Small writes that follow each other at once are collected and sent together.
+//! Small writes that immediately follow each other are collected and sent together.
 //!
-//! A write that comes alone goes through, so its error is its own. What comes within [`MOMENT_NS`] after it and where it ended
-//! waits here until the buffer is full, [`DELAY_NS`] have passed, or somebody asks: `fsync`, `close`, `stat`, `open`, a truncation,
-//! a write elsewhere. That is what close-to-open allows. An error of a delayed write is told by the next `write`, `fsync` or
-//! `close`; until a write succeeds again, none is delayed.
+//! A lone write goes through, so its error is its own. A write that comes within [`MOMENT_NS`] of it and where it ended
+//! waits here until the buffer is full, [`DELAY_NS`] have passed, or something requires it: `fsync`, `close`, `stat`,
+//! `open`, a truncation, a write elsewhere. Close-to-open allows that. An error of a delayed write is reported by the
+//! next `write`, `fsync` or `close`; until a write succeeds again, none is delayed.
 //!
-//! What was appended finds its place when it is sent, behind what the host added meanwhile. The cache has the bytes at once:
-//! pages that are there get them, and pages that are read get them laid over. So a page may be newer than what waits (a mapping
-//! wrote to it), never older. Such a page is dirty, and when it goes to the host before what waits does, that gets its bytes.
+//! Appended data gets its position when it is sent, after whatever the host has added meanwhile. The cache has the
+//! bytes at once: cached pages get them, and pages being read get them laid over. So a page may be newer than the
+//! delayed data (a mapping wrote to it), never older. Such a page is dirty, and if it goes to the host before the
+//! delayed data, that data takes over the page's bytes.
 //!
-//! Everybody who changes it holds `io`; the spin lock `tail` is for those who only look.
+//! All changes are made with `io` held; the spin lock `tail` is for those who only look.
 
 use crate::fs::P9Fs;
 use crate::inode::P9Inode;
@@ -23,16 +24,16 @@ use libos_base::{Errno, Result, thread, time};
 use libos_fs::cache::{Backing, FileCache};
 use libos_fs::inode::{At, Cached};
 
-/// Writes that are further apart than this are not delayed.
+/// Writes further apart than this are not delayed.
 pub const MOMENT_NS: u64 = 10_000_000;
 /// No byte waits much longer than this.
 pub const DELAY_NS: u64 = 50_000_000;
-/// What is longer than this is sent at once.
+/// Longer writes are sent at once.
 const SMALL: usize = 8 << 10;
-/// Pages that wait at most.
+/// Most pages that wait.
 const PAGES: usize = 16;
 
-/// What waits, and where the last write ended.
+/// The delayed data, and where the last write ended.
 #[derive(Default)]
 pub struct Tail {
     pages: Vec<Arc<Page>>,
@@ -40,21 +41,22 @@ pub struct Tail {
     len: usize,
     /// It belongs at the end, wherever that is.
     append: bool,
-    /// That the host was asked where this is, and until when it need not be asked again: what only appends goes to the end.
+    /// Until when the host need not be asked again about the position: a descriptor that only appends writes to the end
+    /// anyway.
     known_until: u64,
     last_end: u64,
     last_append: bool,
-    /// When that was; 0: there was none.
+    /// When the last write was; 0: there was none.
     last_at: u64,
-    /// An error of delayed writes that nobody was told.
+    /// An error of delayed writes that has not been reported yet.
     error: Option<Errno>,
-    /// The last ones could not be delivered.
+    /// The last delayed writes could not be delivered.
     failed: bool,
 }
 
 impl Tail {
-    /// Calls `copy` for the pieces of what waits that lie in `pages`, the first of which is page `index` of the file: page
-    /// and offset of each piece there and here, and its length.
+    /// Calls `copy` for the pieces of the delayed data that lie in `pages`, the first of which is page `index` of the
+    /// file: with page and offset of each piece there and here, and its length.
     fn common(&self, index: u64, pages: &[Arc<Page>], copy: impl Fn((&Page, usize), (&Page, usize), usize)) {
         let first = index * PAGE_SIZE as u64;
         let end = (self.pos + self.len as u64).min(first + (pages.len() * PAGE_SIZE) as u64);
@@ -76,15 +78,15 @@ impl P9Inode {
         (t.last_end, t.last_append, t.last_at, t.failed) = (end, at == At::End, time::monotonic_ns(), false);
     }
 
-    /// Takes a write that follows the last one at once; how much, and the position behind it. `None`: it must go through.
-    /// `io` is held.
+    /// Takes a write that immediately follows the last one; returns how much, and the position after it. `None`: it
+    /// must go through. `io` is held.
     pub fn delay(&self, at: At, src: &mut Source<'_>, max: u64) -> Result<Option<(usize, u64)>> {
         let (n, now) = (src.left(), time::monotonic_ns());
         let size = self.pages()?.size();
         let fits = {
             let t = self.tail.lock();
             let follows = match at {
-                // An `open` may have found that the host's file is longer by now.
+                // An `open` may have found that the host's file has grown since.
                 At::End => t.last_append && t.last_end == size,
                 At::Pos(p) => p == t.last_end,
             };
@@ -140,7 +142,7 @@ impl P9Inode {
         Ok(Some((done, end)))
     }
 
-    /// `n` pages for what waits; `first`: nothing does yet.
+    /// `n` pages for delayed data; `first`: there is none yet.
     fn room(&self, n: usize, first: bool) -> Option<Vec<Arc<Page>>> {
         if first {
             self.fs.send_later(self.weak())?;
@@ -162,12 +164,12 @@ impl P9Inode {
         enough.then_some(copy)
     }
 
-    /// Sends what waits. Its error is told to the caller. `io` is held.
+    /// Sends the delayed data. The caller gets its error. `io` is held.
     pub fn send_tail(&self) -> Result<()> {
         if self.tail.lock().len == 0 {
             return Ok(());
         }
-        // Without memory for the list it waits on: nothing is lost.
+        // Without memory for the list it keeps waiting: nothing is lost.
         let mut pages = Vec::new();
         pages.try_reserve_exact(PAGES)?;
         let (mut pos, len, append, known) = {
@@ -184,12 +186,12 @@ impl P9Inode {
             if moved {
                 cache.wrote_through(pos, &pages, 0, *sent.as_ref().unwrap_or(&0));
             }
-            // Who is reading may have been before us at the host, and has to find it here.
+            // A reader may have been at the host before us, and must find the data here.
             cache.wait_for_readers(pos, len);
             let mut t = self.tail.lock();
             (t.len, t.last_end) = (0, pos + len as u64);
             drop(t);
-            // A part: the host's disk is full.
+            // Only a part was written: the host's disk is full.
             if sent? < len { Err(Errno::ENOSPC) } else { Ok(()) }
         });
         if let Err(e) = sent {
@@ -200,21 +202,22 @@ impl P9Inode {
             if let Some(all) = self.fs_errors() {
                 all.set(e);
             }
-            // The cache has bytes that the host has not.
+            // The cache has bytes that the host does not have.
             let _ = self.end(cache);
             cache.outdated();
         }
         sent
     }
 
-    /// Where it goes: behind what the host has by now, if it belongs at the end. Whether that is elsewhere.
+    /// Determines the position: after what the host has by now, if the data belongs at the end. Returns whether that
+    /// changed it.
     fn place(&self, cache: &FileCache, append: bool, pos: &mut u64, len: usize) -> Result<bool> {
-        // A file without a name is nobody else's, and only the cache knows its length.
+        // Nobody else has a file without a name, and only the cache knows its length.
         if !append || self.state.lock().lost {
             return Ok(false);
         }
         let end = self.attr()?.0.size as u64;
-        // Asking may have found that the name is gone. Then this is the length with what waits.
+        // The request may have found that the name is gone. Then this is the length including the delayed data.
         if end == *pos || self.state.lock().lost {
             return Ok(false);
         }
@@ -224,12 +227,12 @@ impl P9Inode {
         Ok(true)
     }
 
-    /// The end of the file is another one now: no write follows the last.
+    /// The end of the file has changed: no write follows the last one.
     pub fn nothing_follows(&self) {
         self.tail.lock().last_at = 0;
     }
 
-    /// Sends what waits, for somebody who asks for something else: an error is kept.
+    /// Sends the delayed data on behalf of another operation: an error is kept.
     pub fn settle(&self) {
         if self.tail.lock().len == 0 {
             return;
@@ -243,16 +246,16 @@ impl P9Inode {
             self.tail.lock().error = Some(e);
         }
     }
-    /// An error that was kept.
+    /// Takes a kept error.
     pub fn kept_error(&self) -> Result<()> {
         self.tail.lock().error.take().map_or(Ok(()), Err)
     }
-    /// Pages that were just read, with what waits laid over.
+    /// Lays the delayed data over pages that were just read.
     pub fn lay_over(&self, index: u64, pages: &[Arc<Page>]) {
         let t = self.tail.lock();
         t.common(index, pages, |page, here, n| page.0.copy_from(page.1, here.0, here.1, n));
     }
-    /// Pages that go to the host: what waits has their bytes from here on. `wire` is held.
+    /// For pages that go to the host: from now on the delayed data has their bytes. `wire` is held.
     pub fn take_over(&self, index: u64, pages: &[Arc<Page>]) {
         let t = self.tail.lock();
         t.common(index, pages, |page, here, n| here.0.copy_from(here.1, page.0, page.1, n));
@@ -260,7 +263,7 @@ impl P9Inode {
 }
 
 impl P9Fs {
-    /// Sees to it that what waits in this file is sent in time. `None`: not possible.
+    /// Makes sure that this file's delayed data is sent in time. `None`: not possible.
     fn send_later(self: &Arc<Self>, file: Weak<P9Inode>) -> Option<()> {
         {
             let mut all = self.delayed.lock();
@@ -270,7 +273,7 @@ impl P9Fs {
         self.in_a_while()
     }
 
-    /// Sees to it that what waits is sent, and what is kept let go, after [`DELAY_NS`]. `None`: not possible.
+    /// Makes sure that delayed data is sent, and kept fids are released, after [`DELAY_NS`]. `None`: not possible.
     pub fn in_a_while(self: &Arc<Self>) -> Option<()> {
         if !self.sender.swap(true, SeqCst) {
             let fs = self.clone();
@@ -279,7 +282,7 @@ impl P9Fs {
                 while time::monotonic_ns() < until {
                     thread::park(until, false);
                 }
-                // Who comes from now on starts another one.
+                // Later callers start another thread.
                 fs.sender.store(false, SeqCst);
                 fs.send_all();
                 fs.let_all_go();
@@ -292,10 +295,10 @@ impl P9Fs {
         Some(())
     }
 
-    /// Sends all that waits. Errors are kept for the writers.
+    /// Sends all delayed data. Errors are kept for the writers.
     ///
-    /// A file stays listed until what it had is sent, so that whoever else asks waits for that (the machine stops after the last
-    /// one), and it is asked with `io` held, as a writer lists it before it has put anything there.
+    /// A file stays listed until its data is sent, so that other callers wait for that (the machine stops after the
+    /// last one). It is checked with `io` held, since a writer lists it before adding any data.
     pub fn send_all(&self) {
         let listed = self.delayed.lock().len();
         for _ in 0..listed {

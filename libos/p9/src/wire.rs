@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use libos_base::{Errno, Result};
 
-/// Kinds of requests; a reply's is one more.
+/// Kinds of requests; the reply to one is its number plus one.
 pub mod kind {
     pub const LERROR: u8 = 6;
     pub const STATFS: u8 = 8;
@@ -41,7 +41,7 @@ pub enum Field<'a> {
     Text(&'a [u8]),
 }
 
-/// A request, with `behind` bytes of payload behind it.
+/// Encodes a request that is followed by `behind` bytes of payload.
 pub fn encode(kind: u8, fields: &[Field<'_>], behind: usize) -> Result<Vec<u8>> {
     let len = HEADER + fields.iter().map(Field::len).sum::<usize>();
     let mut m = Vec::new();
@@ -76,7 +76,7 @@ impl Field<'_> {
     }
 }
 
-/// What the server says an object is.
+/// The server's identification of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Qid {
     /// 0x80: directory, 2: symbolic link.
@@ -87,7 +87,7 @@ pub struct Qid {
     pub path: u64,
 }
 
-/// Fields of a reply, in turn. EIO when there are fewer bytes than asked for.
+/// Reads the fields of a reply in turn. EIO if there are fewer bytes than asked for.
 #[derive(Clone, Copy)]
 pub struct Reader<'a>(pub &'a [u8]);
 
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The fields of the reply to a request of that kind; the server's error if it says so.
+/// The fields of the reply to a request of that kind, or the server's error.
 pub fn decode(kind: u8, reply: &[u8], payload: usize) -> Result<Reader<'_>> {
     let mut r = Reader(reply);
     let (size, got) = (r.u32()? as usize, r.u8()?);

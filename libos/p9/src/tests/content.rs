@@ -66,7 +66,7 @@ fn random_operations_agree_with_a_model() {
                     assert!(fs::read(g.at("f")).unwrap() == model, "seed {seed} step {step}");
                 }
                 8 => {
-                    // Small ones that follow each other, which wait.
+                    // Small consecutive ones, which are delayed.
                     for k in 0..5 {
                         let at = at + k * 300;
                         assert_eq!(write_at(&f, at as u64, &pattern(300, step + k)).unwrap(), 300);
@@ -95,7 +95,7 @@ fn the_host_changes_content() {
     g.put("f", "later");
     assert_eq!(g.read_file("/f").unwrap(), "later");
     assert_eq!(read_at(&f, 0, 20).unwrap(), b"later");
-    // What is added is seen even without opening again.
+    // Added data is seen even without opening again.
     fs::File::options().append(true).open(g.at("f")).unwrap().write_all_at(b" and more", 5).unwrap_or(());
     std::io::Write::write_all(&mut fs::File::options().append(true).open(g.at("f")).unwrap(), b"!").unwrap();
     assert_eq!(read_at(&f, 5, 20).unwrap().last(), Some(&b'!'));
@@ -109,7 +109,7 @@ fn the_host_changes_pages_that_are_mapped() {
     let g = Guest::new();
     g.put("f", "first");
     let f = g.open("/f", RD).unwrap();
-    // As a mapping, or a read under way, has it.
+    // Held as by a mapping, or by a read in progress.
     let mapped = f.map_page(0, false).unwrap();
     g.put("f", "later");
     assert_eq!(g.read_file("/f").unwrap(), "later");
@@ -129,7 +129,7 @@ fn appending_never_overwrites_what_the_host_added() {
         std::io::Write::write_all(&mut host, format!("host {n}\n").as_bytes()).unwrap();
     }
     drop(f);
-    // Whole lines, all of them, each side's in their order: how the two mix is open until the file is closed.
+    // Whole lines, all of them, each side's in order: how the two mix is open until the file is closed.
     let all = g.get("log");
     for side in ["guest", "host"] {
         let lines: Vec<_> = all.lines().filter(|l| l.starts_with(side)).map(str::to_owned).collect();
@@ -159,7 +159,7 @@ fn unlinked_files_live_on() {
     g.p.chmod(at, 0o600).unwrap();
     assert_eq!(g.get("t"), "somebody else");
     assert_eq!(f.stat().unwrap().mode & 0o777, 0o600);
-    // A file with another name is found by that.
+    // A file with another name is found by that name.
     g.put("a", "two names");
     fs::hard_link(g.at("a"), g.at("b")).unwrap();
     let a = g.open("/a", RW).unwrap();
@@ -205,7 +205,7 @@ fn dirty_pages_of_a_mapping_outlive_the_descriptor() {
     libos_fs::cache::write_back_all().unwrap();
     assert_eq!(g.get("f"), "01ab456789");
     assert_eq!(g.read_file("/f").unwrap(), "01ab456789");
-    // Nor do they go with one of two names.
+    // Nor are they lost with one of two names.
     let f = g.open("/f", RW).unwrap();
     f.map_page(0, true).unwrap().unwrap().write(8, b"yz");
     drop(f);

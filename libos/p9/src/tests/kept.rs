@@ -13,7 +13,8 @@ fn messages_of_open_append_close() {
     };
     once();
     once();
-    // Walk to the name, compare, write; and the fid that the walk before made goes. Every 50 ms a fid is opened anew.
+    // Walk to the name, compare, write; and the fid from the previous walk is dropped. Every 50 ms a fid is opened
+    // anew.
     let start = Instant::now();
     let n = g.count(|| (0..100).for_each(|_| once()));
     let pauses = start.elapsed().as_millis() as usize / 50 + 1;
@@ -30,7 +31,7 @@ fn messages_of_open_read_close() {
     let start = Instant::now();
     let n = g.count(|| (0..100).for_each(|_| assert_eq!(g.read_file("/f").unwrap(), "text")));
     let pauses = start.elapsed().as_millis() as usize / 50 + 1;
-    // The end is looked for at the host each time.
+    // The end is looked up on the host each time.
     assert!(n <= 400 + 4 * pauses, "{n} messages for a hundred times open, read, close");
 }
 
@@ -46,7 +47,7 @@ fn the_host_appends_between_open_and_write() {
         close(&g, f).unwrap();
         want += &format!("host {n}\nguest {n}\n");
     }
-    // The one that makes the file is open for everything, and finds the end by asking.
+    // The descriptor that creates the file is open for everything, and finds the end by asking.
     assert_eq!(g.get("log"), want);
     assert_eq!(g.read_file("/log").unwrap(), want);
 }
@@ -96,7 +97,7 @@ fn a_removed_file_is_let_go_at_once() {
     close(&g, g.open("/f", create()).unwrap()).unwrap();
     close(&g, g.open("/f", RD).unwrap()).unwrap();
     g.unlink("/f").unwrap();
-    // The next message says so.
+    // The next message reports it.
     assert_eq!(err(g.stat("/f")), Errno::ENOENT);
     assert_eq!(g.server.fids().1, 0);
 }
@@ -127,7 +128,7 @@ fn a_log_without_a_name_is_cut_and_goes_on() {
 fn what_appends_and_reads_leaves_other_writes_their_place() {
     let g = Guest::new();
     g.put("f", "0123456789");
-    // The first to open it for both gives its fid to all, the cache's pages included.
+    // The first one to open it for both shares its fid with all, including the cache's pages.
     let both = g.open("/f", RW | OpenFlags::APPEND).unwrap();
     let other = g.open("/f", RW).unwrap();
     assert_eq!(write_at(&other, 2, b"ab"), Ok(2));

@@ -1,4 +1,4 @@
-//! Tests of the whole file system, through the calls of a process, with a server over a temporary folder.
+//! Tests of the whole file system, through the calls of a process, with a server for a temporary folder.
 
 mod content;
 mod kept;
@@ -66,7 +66,7 @@ impl Guest {
     fn unlink(&self, path: &str) -> Result<()> {
         self.p.unlink(DirFd::CWD, path.as_bytes(), false)
     }
-    /// Messages that `f` takes.
+    /// Number of messages that `f` takes.
     fn count(&self, f: impl FnOnce()) -> usize {
         let before = self.server.messages.load(Ordering::Relaxed);
         f();
@@ -123,7 +123,7 @@ fn resize(f: &Arc<dyn FileLike>, len: u64) -> Result<()> {
 fn err<T>(r: Result<T>) -> Errno {
     r.err().expect("an error")
 }
-/// Names from the current position on, as `getdents64` gives them with a buffer of `room` bytes.
+/// Names from the current position on, as `getdents64` returns them with a buffer of `room` bytes.
 fn list_open(f: &Arc<dyn FileLike>, room: usize) -> Vec<String> {
     let dir = f.downcast::<OpenFile>().unwrap();
     let mut names = Vec::new();

@@ -61,7 +61,7 @@ fn renames() {
     let (one, two) = (g.open("/a/f", RW).unwrap(), g.open("/b/f", RW).unwrap());
     g.rename("/a/f", "/b/f").unwrap();
     assert!(!exists(&g.at("a/f")) && g.get("b/f") == "one");
-    // The one that was replaced lives on for whoever has it open, and nothing done to it hits the other.
+    // The replaced file lives on for those who have it open, and what is done to it does not affect the other.
     assert_eq!(read_at(&two, 0, 9).unwrap(), b"two");
     assert_eq!(two.stat().unwrap().nlink, 0);
     write_at(&two, 3, b" more").unwrap();
@@ -93,7 +93,7 @@ fn many_entries_come_once_whatever_goes_meanwhile() {
         assert_eq!(got.len(), want.len() + 2);
         assert_eq!(got.into_iter().skip(2).collect::<BTreeSet<_>>(), want);
     }
-    // Removing what was read, as `rm -r` does, and going back to a place.
+    // Removing entries while reading, as `rm -r` does, and going back to a position.
     let f = g.open("/", RD).unwrap();
     let dir = f.downcast::<OpenFile>().unwrap();
     let mut seen = BTreeSet::new();
@@ -117,7 +117,7 @@ fn many_entries_come_once_whatever_goes_meanwhile() {
     f.seek(at as i64, Whence::SET).unwrap();
     assert_eq!(list_open(&f, 2048).len(), want.len() - read);
     drop(f);
-    // What was looked up is not kept for ever.
+    // What was looked up is not kept forever.
     let (fids, open) = g.server.fids();
     assert!(fids < 400 && open == 0, "{fids} fids, {open} open");
 }
@@ -128,12 +128,12 @@ fn the_host_changes_names() {
     g.put("f", "old");
     let f = g.open("/f", RW).unwrap();
     assert_eq!(read_at(&f, 0, 9).unwrap(), b"old");
-    // As an editor saves.
+    // As an editor saves files.
     g.put("f.new", "newer");
     fs::rename(g.at("f.new"), g.at("f")).unwrap();
     assert_eq!(g.read_file("/f").unwrap(), "newer");
     assert_eq!(read_at(&f, 0, 9).unwrap(), b"old");
-    // The old one's fid is a path that leads to the new one.
+    // The old file's fid is a path that now leads to the new one.
     assert_eq!(f.stat().unwrap().size, 3);
     resize(&f, 1).unwrap();
     assert_eq!(g.get("f"), "newer");

@@ -1,5 +1,5 @@
-//! A 9P server for tests, over a folder. As QEMU's, its fids are paths until they are opened, and follow renames that come
-//! through it.
+//! A 9P server for tests, serving a folder. Like QEMU's, its fids are paths until they are opened, and follow renames
+//! made through it.
 
 use crate::wire::{HEADER, Reader, kind};
 use crate::{Payload, Transport};
@@ -31,11 +31,11 @@ pub struct Server {
     fids: Mutex<HashMap<u32, Fid>>,
     pub messages: AtomicUsize,
     pub fsyncs: AtomicUsize,
-    /// Files that were opened.
+    /// Number of files that were opened.
     pub opens: AtomicUsize,
-    /// The next write fails, or only so many bytes are written.
+    /// Makes the next write fail, or write only this many bytes.
     pub fail_write: Mutex<Option<Result<usize>>>,
-    /// Who holds this keeps writes from the folder.
+    /// While this is held, writes do not reach the folder.
     pub writing: Mutex<()>,
     /// Changes every reply.
     pub spoil: Mutex<Option<Spoil>>,
@@ -62,7 +62,7 @@ impl Server {
             spoil: Mutex::default(),
         }
     }
-    /// How many fids are known, and how many of them are open.
+    /// Number of known fids, and how many of them are open.
     pub fn fids(&self) -> (usize, usize) {
         let f = self.fids.lock().unwrap();
         (f.len(), f.values().filter(|f| f.open.is_some()).count())
@@ -198,7 +198,7 @@ impl Server {
                 let mut all = Vec::new();
                 for entry in fs::read_dir(self.path(fid)?)? {
                     let entry = entry?;
-                    // Offsets that do not change with what else is there, as those of ext4.
+                    // Offsets that do not depend on the other entries, like those of ext4.
                     let mut h = DefaultHasher::new();
                     entry.file_name().hash(&mut h);
                     all.push((h.finish() >> 1 | 1, entry.file_name(), entry.metadata()?));

@@ -1,10 +1,10 @@
-//! Small writes that follow each other: how many messages they take, who sees them when, and whose their errors are.
+//! Small writes that follow each other: how many messages they take, who sees them when, and who gets their errors.
 
 use super::*;
 use libos_base::abi::DirFd;
 use libos_fs::cache::write_back_all;
 
-/// Writes until one waits: those that come late go through.
+/// Writes until one is delayed: those that come too late go through.
 fn until_delayed(g: &Guest, mut write: impl FnMut() -> Vec<u8>) -> Vec<u8> {
     let mut all = Vec::new();
     for _ in 0..1000 {
@@ -22,14 +22,14 @@ fn until_delayed(g: &Guest, mut write: impl FnMut() -> Vec<u8>) -> Vec<u8> {
 fn messages_of_small_appends() {
     let g = Guest::new();
     let f = g.open("/log", append()).unwrap();
-    // 2,000 lines of 50 bytes: twice the buffer, and once more for each 10 ms that the thread was not let run.
+    // 2,000 lines of 50 bytes: twice the buffer, plus one for each 10 ms in which the thread did not run.
     let start = Instant::now();
     let n = g.count(|| (0..2000).for_each(|_| assert_eq!(write(&f, &[b'x'; 50]), Ok(50))));
     let pauses = start.elapsed().as_millis() as usize / 10;
     assert!(n <= 20 + 4 * pauses, "{n} messages for 2,000 small appends");
     close(&g, f).unwrap();
     assert_eq!(g.get("log").len(), 100_000);
-    // Not at the end, but one behind the other.
+    // Not at the end, but one after the other.
     let f = g.open("/f", create()).unwrap();
     let n = g.count(|| (0..1000).for_each(|i| assert_eq!(write_at(&f, i * 50, &[b'y'; 50]), Ok(50))));
     assert!(n <= 20 + 4 * pauses.max(10), "{n} messages for 1,000 small writes");
@@ -42,7 +42,7 @@ fn everybody_here_sees_what_waits() {
     let g = Guest::new();
     g.put("f", "0123456789".repeat(1000));
     let f = g.open("/f", RW | OpenFlags::APPEND).unwrap();
-    // One page is in the cache, the last one is not.
+    // One page is cached, the last one is not.
     assert_eq!(read_at(&f, 0, 4).unwrap(), b"0123");
     let mut n = 0u32;
     let all = until_delayed(&g, || {
@@ -61,7 +61,7 @@ fn everybody_here_sees_what_waits() {
         write(&f, b"more\n").unwrap();
         b"more\n".to_vec()
     });
-    // Another description, and the length that it cuts.
+    // Another description, and a truncation.
     assert_eq!(g.read_file("/f").unwrap().as_bytes()[10_000..], [&all[..], &more].concat());
     until_delayed(&g, || {
         write(&f, b"lost\n").unwrap();
@@ -86,7 +86,7 @@ fn what_a_mapping_writes_is_newer_than_what_waits() {
         page.write(at as usize - 2, b"mm");
         let inode = f.downcast::<OpenFile>().unwrap().path.inode().clone();
         if flush {
-            // The page goes before what waits does.
+            // The page goes out before the delayed data.
             inode.cache().unwrap().flush(0..u64::MAX).unwrap();
         }
         assert_eq!(f.stat().unwrap().size as u64, at);
@@ -109,7 +109,7 @@ fn appends_to_a_file_without_a_name_are_counted_once() {
         Vec::new()
     });
     assert_eq!(f.stat().unwrap().size as usize, n);
-    // And what follows a truncation at once is at the new end.
+    // And a write right after a truncation is at the new end.
     resize(&f, 2).unwrap();
     write(&f, b"end").unwrap();
     assert_eq!(read_at(&f, 0, 99).unwrap(), b"liend");
@@ -128,7 +128,7 @@ fn it_arrives_without_being_asked_for() {
         assert!(start.elapsed() < Duration::from_secs(20), "it does not arrive");
         std::thread::sleep(Duration::from_millis(5));
     }
-    // And when everything is to be written, at once.
+    // And at once when everything is to be written.
     until_delayed(&g, || {
         write(&f, b"last\n").unwrap();
         Vec::new()
@@ -176,7 +176,7 @@ fn errors_of_what_waited_are_told_once() {
             "write" => {
                 f.stat().unwrap();
                 assert_eq!(err(write(&f, b"more\n")), Errno::ENOSPC);
-                // None waits until one was written.
+                // None is delayed until one was written.
                 let before = g.get("log");
                 assert_eq!(write(&f, b"now\n"), Ok(4));
                 assert_eq!(g.get("log"), before + "now\n");
