@@ -8,11 +8,11 @@ use crate::arg::Kind;
 pub struct Call {
     /// Linux number (x86-64).
     pub number: usize,
-    /// Name, as in `<sys/syscall.h>` without its prefix.
+    /// Name, as in `<sys/syscall.h>` without the prefix.
     pub name: &'static str,
-    /// What the argument registers hold, first to last; up to six.
+    /// The argument registers, first to last; up to six.
     pub args: &'static [Arg],
-    /// What a result that is no error means.
+    /// What a successful result means.
     pub result: Kind,
     /// How far it is supported.
     pub support: Support,
@@ -25,32 +25,33 @@ pub struct Arg {
     pub name: &'static str,
     /// What it holds.
     pub kind: Kind,
-    /// The name of the argument that tells how long the memory is that this one points at: bytes for bytes, else elements.
+    /// The name of the argument that gives the length of the memory that this one points at: in bytes for bytes,
+    /// otherwise in elements.
     pub length: Option<&'static str>,
 }
 
 /// How far a call is supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
-    /// As Linux.
+    /// Works as on Linux.
     Full,
-    /// All but what the sentence says.
+    /// Everything except what the sentence says.
     Partial(&'static str),
     /// Always fails with this errno, for this reason.
     Refused(Errno, &'static str),
 }
 
 impl Call {
-    /// The row with that number.
+    /// The row with this number.
     pub fn by_number(number: usize) -> Option<&'static Call> {
         let calls = crate::table::CALLS;
         calls.binary_search_by_key(&number, |call| call.number).ok().map(|i| &calls[i])
     }
-    /// The row with that name.
+    /// The row with this name.
     pub fn by_name(name: &str) -> Option<&'static Call> {
         crate::table::CALLS.iter().find(|call| call.name == name)
     }
-    /// The position of the argument with that name.
+    /// The position of the argument with this name.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.args.iter().position(|arg| arg.name == name)
     }

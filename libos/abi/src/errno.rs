@@ -1,6 +1,6 @@
 //! Linux error numbers (asm-generic/errno-base.h, errno.h).
 
-/// What every fallible kernel function returns.
+/// The result of every fallible kernel function.
 pub type Result<T, E = Errno> = core::result::Result<T, E>;
 
 macro_rules! errnos {
@@ -15,11 +15,11 @@ macro_rules! errnos {
             pub fn name(self) -> &'static str {
                 match self { $(Errno::$name => stringify!($name),)* }
             }
-            /// What perror(3) says of it.
+            /// The description that perror(3) prints.
             pub fn text(self) -> &'static str {
                 match self { $(Errno::$name => $text,)* }
             }
-            /// The error with that number.
+            /// The error with this number.
             pub fn from_raw(n: u16) -> Option<Errno> {
                 match n { $($num => Some(Errno::$name),)* _ => None }
             }

@@ -4,34 +4,34 @@ use crate::arg::{Address, Argument, FileMode, Id, Kind, Pointee, Shape, pointees
 use crate::constants::*;
 use crate::{Errno, Result};
 
-/// A structure as the decoder sees it.
+/// A structure as seen by the decoder.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     /// The C type, `"struct timespec"`.
     pub name: &'static str,
-    /// Bytes.
+    /// Size in bytes.
     pub size: usize,
-    /// What it consists of, in order.
+    /// Its fields, in order.
     pub fields: &'static [Field],
 }
 
 /// A field of a structure.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
-    /// Its name here; one that begins with `pad` has none in C.
+    /// Its name here; one that begins with `pad` does not exist in C.
     pub rust: &'static str,
     /// Its name in C.
     pub name: &'static str,
-    /// Bytes before it.
+    /// Offset in bytes.
     pub offset: usize,
-    /// Bytes it takes.
+    /// Size in bytes.
     pub size: usize,
     /// What it holds.
     pub kind: Kind,
 }
 
 impl Field {
-    /// Only there for the alignment of what follows, or kept for later.
+    /// Whether it only aligns what follows, or is reserved.
     pub fn is_padding(&self) -> bool {
         ["pad", "spare", "unused"].iter().any(|p| self.rust.starts_with(p))
     }
@@ -52,7 +52,7 @@ crate::layout! {
     Utimbuf, "struct utimbuf", "" { actime: i64, modtime: i64, }
     /// struct timezone.
     Timezone, "struct timezone", "tz_" { minuteswest: i32, dsttime: i32, }
-    /// struct timex: what adjtimex(2) tells and takes.
+    /// struct timex: the argument and result of adjtimex(2).
     Timex, "struct timex", "" {
         modes: u32 as AdjustModes, pad0: u32, offset: i64, freq: i64, maxerror: i64, esterror: i64, status: i32, pad1: u32,
         constant: i64, precision: i64, tolerance: i64, time: Timeval, tick: i64, ppsfreq: i64, jitter: i64, shift: i32,
@@ -144,7 +144,7 @@ crate::layout! {
     }
 }
 
-/// Nanoseconds a second.
+/// Nanoseconds per second.
 pub const NS: u64 = 1_000_000_000;
 
 impl Timespec {
@@ -162,7 +162,7 @@ impl Timespec {
 }
 
 impl StatxTime {
-    /// The same time, in a structure that is not statx(2)'s.
+    /// The same time, from a structure other than statx(2)'s.
     pub const fn of(time: Timespec) -> Self {
         Self { sec: time.sec, nsec: time.nsec as u32, pad: 0 }
     }
@@ -172,9 +172,9 @@ impl StatxTime {
 #[derive(Clone, Copy, Debug, Default, zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable)]
 #[repr(C, packed)]
 pub struct EpollEvent {
-    /// What is asked for, or what is ready.
+    /// The events that are asked for, or that are ready.
     pub events: u32,
-    /// The program's.
+    /// The program's own data.
     pub data: u64,
 }
 impl EpollEvent {
@@ -263,7 +263,7 @@ impl Pointee for MmsgHdr {
     const SHAPE: Shape = Shape::MmsgHdr;
 }
 
-/// Every layout whose C type the system's headers have, for the test against them.
+/// Every layout whose C type is in the system's headers, for the test against them.
 #[doc(hidden)]
 pub const ALL: &[&Layout] = &[
     &IoVec::LAYOUT,

@@ -1,4 +1,4 @@
-//! The Linux ABI (x86-64) as data: what a program and its kernel agree on, and nothing that does anything with it.
+//! The Linux ABI (x86-64) as data: what a program and its kernel agree on, with no code that acts on it.
 //!
 //! ```text
 //! call       a row: number, name, arguments, result, how far it is supported
@@ -9,14 +9,14 @@
 //! layout     structures in program memory           -> copies to and from the program, and decoder
 //! decode     a call, its registers and its result   -> the line that strace would print
 //! ```
-//! Everything below the kernel may use this crate, and so does the host tool: it has no unsafe code and needs no allocator.
-//! Names and layouts are held against the system's own headers by `tests/headers.rs`.
+//! Everything below the kernel may use this crate, and so may the host tool: it has no unsafe code and needs no
+//! allocator. `tests/headers.rs` checks names and layouts against the system's own headers.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-// The names that `layout!` uses are the same inside and outside.
+// So that `layout!` can use the same names inside and outside.
 extern crate self as libos_abi;
 
 mod macros;
@@ -30,7 +30,7 @@ pub mod layout;
 pub mod signal;
 pub mod table;
 
-/// What a line of the table names: the types of arguments.
+/// The names used in the lines of the table: types of arguments.
 pub mod prelude {
     pub use crate::arg::*;
     pub use crate::constants::*;

@@ -1,10 +1,10 @@
 //! How constants and layouts are declared.
 
-/// Declares numbers that have names: one is meant at a time.
+/// Declares numbers with names, of which exactly one applies.
 ///
 /// `names! { /// doc Whence: u32, "SEEK_" { SET = 0, CUR = 1, } }` makes the type, its constants, and its names for the
-/// decoder. A name that begins with a digit is written with an underscore before it. `Type, mod so: i32, "SO_"` makes a
-/// module of plain numbers as well, for code that keeps them in tables.
+/// decoder. A name that begins with a digit is written with an underscore before it. `Type, mod so: i32, "SO_"` also
+/// makes a module of plain numbers, for code that keeps them in tables.
 macro_rules! names {
     ($($(#[$m:meta])* $type:ident: $repr:ty, $(mod $plain:ident: $number:ty,)? $prefix:literal { $($name:ident = $value:expr,)* })*) => { $(
         $crate::macros::plain!($($plain $number)? { $($name = $value,)* } $(#[$m])*);
@@ -32,8 +32,8 @@ macro_rules! names {
     )* };
 }
 
-/// Declares bits that have names, several of which may be set; `values MASK { ... }` comes first where part of the number
-/// is one of several values. What consists of several bits stands before them.
+/// Declares bits with names, several of which may be set; `values MASK { ... }` comes first if part of the number is
+/// one of several values. Combinations of several bits come before the single bits.
 macro_rules! flags {
     ($($(#[$m:meta])* $type:ident: $repr:ty, $prefix:literal
         $(values $field:literal { $($value_name:ident = $value:expr,)* })? { $($name:ident = $bits:expr,)* })*) => { $(
@@ -64,7 +64,7 @@ macro_rules! flags {
         }
     )* };
 }
-/// The module of plain numbers.
+/// Declares the module of plain numbers.
 macro_rules! plain {
     ({ $($any:tt)* } $($about:tt)*) => {};
     ($module:ident $number:ty { $($name:ident = $value:expr,)* } $(#[$m:meta])*) => {
@@ -75,12 +75,12 @@ macro_rules! plain {
 }
 pub(crate) use {flags, names, plain};
 
-/// Declares a structure that program and kernel exchange: integers and other such structures, without padding (a compile
-/// error), so that copying it leaks nothing.
+/// Declares a structure that programs and the kernel exchange: integers and other such structures, without padding (a
+/// compile error), so that copying it leaks nothing.
 ///
-/// `layout! { /// doc Timespec, "struct timespec", "tv_" { sec: i64, nsec: i64, } }`: the prefix and the field make the C
-/// name, unless one stands after the field; `as Kind` tells how the decoder shows it. Fields that begin with `pad` are
-/// not C's.
+/// `layout! { /// doc Timespec, "struct timespec", "tv_" { sec: i64, nsec: i64, } }`: the prefix and the field make the
+/// C name, unless one follows the field; `as Kind` says how the decoder shows it. Fields that begin with `pad` do not
+/// exist in C.
 #[macro_export]
 macro_rules! layout {
     ($($(#[$m:meta])* $type:ident, $c:literal, $prefix:literal {

@@ -13,7 +13,7 @@ impl crate::arg::Pointee for SigSet {
 }
 
 names! {
-    /// A signal's number as a program gives it: anything, until [`valid`] says otherwise.
+    /// A signal number from a program: anything, unless [`valid`] says that it is one.
     Signo: i32, "SIG" {
         HUP = 1, INT = 2, QUIT = 3, ILL = 4, TRAP = 5, ABRT = 6, BUS = 7, FPE = 8, KILL = 9, USR1 = 10, SEGV = 11,
         USR2 = 12, PIPE = 13, ALRM = 14, TERM = 15, STKFLT = 16, CHLD = 17, CONT = 18, STOP = 19, TSTP = 20, TTIN = 21,
@@ -33,7 +33,7 @@ flags! {
         NOCLDSTOP = 1, NOCLDWAIT = 2, SIGINFO = 4, RESTORER = 0x0400_0000, ONSTACK = 0x0800_0000, RESTART = 0x1000_0000,
         NODEFER = 0x4000_0000, RESETHAND = 0x8000_0000,
     }
-    /// stack_t, `ss_flags`; none is an alternate stack in use by nobody.
+    /// stack_t, `ss_flags`; no bits mean an alternate stack that is not in use.
     StackFlags: u32, "SS_" { ONSTACK = 1, DISABLE = 2, AUTODISARM = 0x8000_0000, }
     /// signalfd4(2).
     SignalfdFlags: u32, "SFD_" { CLOEXEC = 0o2000000, NONBLOCK = 0o4000, }
@@ -51,7 +51,7 @@ signals! {
     SIGVTALRM VTALRM; SIGPROF PROF; SIGWINCH WINCH; SIGIO IO; SIGPWR PWR; SIGSYS SYS;
 }
 
-/// `"SIGTERM"`; real-time signals are `"SIGRT"`.
+/// The name of a signal, such as `"SIGTERM"`; `"SIGRT"` for real-time signals.
 pub fn name(signo: i32) -> &'static str {
     macro_rules! match_signals { ($($s:ident)*) => { match signo { $($s => stringify!($s),)* _ => "SIGRT" } }; }
     match_signals!(SIGHUP SIGINT SIGQUIT SIGILL SIGTRAP SIGABRT SIGBUS SIGFPE SIGKILL SIGUSR1 SIGSEGV SIGUSR2 SIGPIPE SIGALRM
@@ -61,21 +61,21 @@ pub fn name(signo: i32) -> &'static str {
 
 /// Highest signal number.
 pub const SIGMAX: i32 = 64;
-/// First real-time signal: from here on signals queue.
+/// First real-time signal: signals from here on are queued.
 pub const SIGRTMIN: i32 = 32;
 
-/// What a signal without a handler does (signal(7)).
+/// The effect of a signal without a handler (signal(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultAction {
     Terminate,
     /// Terminate, with a report.
     Core,
     Ignore,
-    /// There is no parent that could continue us, so this is ignored (and said).
+    /// No parent could continue us, so this is ignored (and reported).
     Stop,
 }
 
-/// See [`DefaultAction`].
+/// The default action of a signal.
 pub fn default_action(signo: i32) -> DefaultAction {
     match signo {
         SIGCHLD | SIGCONT | SIGURG | SIGWINCH => DefaultAction::Ignore,
@@ -107,9 +107,9 @@ impl StackT {
 impl SigSet {
     /// No signal.
     pub const EMPTY: Self = Self(0);
-    /// What cannot be blocked, caught or ignored.
+    /// Signals that cannot be blocked, caught or ignored.
     pub const UNBLOCKABLE: Self = Self(1 << (SIGKILL - 1) | 1 << (SIGSTOP - 1));
-    /// Raised by the thread's own instructions: taken before others.
+    /// Raised by the thread's own instructions: delivered before others.
     const SYNCHRONOUS: Self = Self(
         1 << (SIGSEGV - 1)
             | 1 << (SIGBUS - 1)
@@ -119,23 +119,23 @@ impl SigSet {
             | 1 << (SIGSYS - 1),
     );
 
-    /// Just this signal.
+    /// The set with only this signal.
     pub const fn of(signo: i32) -> Self {
         Self(1 << (signo - 1))
     }
-    /// Whether it holds `signo`.
+    /// Whether it contains `signo`.
     pub const fn has(self, signo: i32) -> bool {
         self.0 & Self::of(signo).0 != 0
     }
-    /// Both.
+    /// The signals in either set.
     pub const fn union(self, o: Self) -> Self {
         Self(self.0 | o.0)
     }
-    /// Without `o`.
+    /// This set without the signals in `o`.
     pub const fn without(self, o: Self) -> Self {
         Self(self.0 & !o.0)
     }
-    /// The signal to take next: synchronous ones, then the lowest number.
+    /// The signal to deliver next: synchronous ones first, then the lowest number.
     pub fn first(self) -> Option<i32> {
         let s = if self.0 & Self::SYNCHRONOUS.0 != 0 { self.0 & Self::SYNCHRONOUS.0 } else { self.0 };
         (s != 0).then(|| s.trailing_zeros() as i32 + 1)

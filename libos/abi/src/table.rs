@@ -1,4 +1,4 @@
-//! Every system call, declared once: number, name, arguments, handler, how far it is supported.
+//! Every system call, declared once: number, name, arguments, handler, and how far it is supported.
 //!
 //! ```text
 //! 0 read(fd: Fd, buf: Out<u8>[count], count: usize) => file::read, full;
@@ -6,9 +6,10 @@
 //! 57 fork() => refused ENOSYS "why, and what to do";
 //! 9 mmap(...) -> Address => memory::mmap, full;
 //! ```
-//! An argument's type is what the handler takes (`arg`, `constants`); `[count]` names the argument that tells how long the
-//! memory is. `->` says what a result means that is not a plain number. [`calls!`](crate::calls) hands the lines to a macro:
-//! the kernel makes its entry symbols, its dispatcher and the check against the handlers of them, and here they become
+//! An argument's type is what the handler takes (`arg`, `constants`); `[count]` names the argument that gives the
+//! length of the memory. `->` says what a result means, if it is not a plain number. [`calls!`](crate::calls) passes
+//! the lines to a macro: the kernel derives from them its entry symbols, its dispatcher and the check against the
+//! handlers, and here they become [`CALLS`]. A number that is not listed is ENOSYS.
 //! [`CALLS`]. A number that is not here is ENOSYS.
 
 use crate::arg::*;
@@ -16,7 +17,7 @@ use crate::call::{Arg, Call, Support};
 use crate::constants::*;
 use crate::layout::*;
 
-/// One past the highest number that a program may use through the C library: whatever is below and not in the table is
+/// One past the highest number that a program may use through the C library: anything below that is not in the table is
 /// ENOSYS there.
 pub const END: usize = CALLS[CALLS.len() - 1].number + 1;
 
@@ -41,7 +42,7 @@ macro_rules! rows {
     (@support $($handler:ident)::+ [partial] [] [$why:literal]) => { Support::Partial($why) };
 }
 
-/// Calls a macro with every line of the table: `calls!(crate::syscalls)`.
+/// Passes every line of the table to a macro: `calls!(crate::syscalls)`.
 #[macro_export]
 macro_rules! calls {
     ($($then:tt)*) => {

@@ -1,16 +1,16 @@
-//! The tables against the system's own headers: a C program of static assertions is compiled, one for each name, number,
-//! size and offset. A name that this system's headers are too old for is left out by the preprocessor where it is a
-//! macro; what is an enumeration there is listed below.
+//! Checks the tables against the system's own headers: compiles a C program of static assertions, one for each name,
+//! number, size and offset. A name that the system's headers are too old for is left out by the preprocessor if it is a
+//! macro there; enumerations are listed below.
 
 use libos_abi::constants::*;
 use libos_abi::{layout, table};
 use std::fmt::Write;
 use std::process::Command;
 
-/// Names that musl, glibc and the kernel have under a condition that this program cannot ask for.
+/// Names that musl, glibc and the kernel define under a condition that this program cannot test.
 const NOT_IN_HEADERS: &[&str] = &["MEMBARRIER_CMD_", "SI_", "SEEK_"];
 
-/// What the C library defines otherwise than the kernel.
+/// Names that the C library defines differently from the kernel.
 const NOT_THE_KERNELS: &[&str] = &["O_LARGEFILE"];
 
 fn all() -> Vec<(&'static str, Names)> {
@@ -40,8 +40,8 @@ fn names_numbers_and_layouts_are_those_of_the_headers() {
             if skip(&name) {
                 continue;
             }
-            // An enumerator is no macro, so a header without it cannot be told from one that has it: macros only, but for
-            // those families that are enumerations everywhere.
+            // An enumerator is not a macro, so a missing one cannot be detected: only macros are tested for, except in
+            // families that are enumerations everywhere.
             let always = NOT_IN_HEADERS.contains(&prefix);
             let (open, close) =
                 if always { (String::new(), "") } else { (format!("#ifdef {name}\n"), "#else\nMISSING\n#endif\n") };

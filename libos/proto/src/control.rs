@@ -1,8 +1,8 @@
 //! The control protocol, version 2: lines of text on the port [`crate::port::CONTROL`].
 //!
-//! Guest to host: `hello 2 NAME`, `listen tcp|udp ADDR PORT`, `waits` (since version 2), `clock`, `exit STATUS`,
-//! `crash SIGNO REASON`. Host to guest: `kill SIGNO`, `stdin-end COUNT`, `window ROWS COLS`, `clock NS`,
-//! `output-failed STREAM ERRNO`. A side ignores lines that it does not know, so both may grow.
+//! Guest to host: `hello 2 NAME`, `listen tcp|udp ADDR PORT`, `waits` (since version 2), `clock`, `exit STATUS`, `crash
+//! SIGNO REASON`. Host to guest: `kill SIGNO`, `stdin-end COUNT`, `window ROWS COLS`, `clock NS`, `output-failed STREAM
+//! ERRNO`. Each side ignores lines that it does not know, so both may be extended.
 
 use crate::number;
 use core::net::{IpAddr, Ipv6Addr};
@@ -11,7 +11,7 @@ use core::net::{IpAddr, Ipv6Addr};
 pub const VERSION: u32 = 2;
 /// The first version whose guests send [`FromGuest::Waits`].
 pub const WAITS_SINCE: u32 = 2;
-/// Longest line, its end included. Longer ones are cut when written and dropped when read.
+/// Longest line, including its end. Longer ones are truncated when written and dropped when read.
 pub const MAX_LINE: usize = 512;
 
 /// Transport of a listening socket.
@@ -24,7 +24,7 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// As the protocol and the command line spell it.
+    /// The name as the protocol and the command line spell it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
@@ -33,7 +33,7 @@ impl Transport {
     }
 }
 
-/// What the guest tells.
+/// Messages from the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FromGuest<'a> {
     /// First line: the protocol's version and the program's name.
@@ -45,7 +45,7 @@ pub enum FromGuest<'a> {
     },
     /// The program listens (TCP) or has bound (UDP) an address.
     Listen {
-        /// Which protocol.
+        /// The transport protocol.
         transport: Transport,
         /// Local address; unspecified for all.
         addr: IpAddr,
@@ -54,21 +54,21 @@ pub enum FromGuest<'a> {
     },
     /// Asks for the time.
     Clock,
-    /// The thread that listened last waits for the first time since: the program has come to where it serves.
+    /// The thread that listened last is waiting for the first time since: the program is ready to serve.
     Waits,
-    /// The program ended with this status (0..=255) and all its output was delivered.
+    /// The program ended with this status (0..=255), and all its output was delivered.
     Exit(u8),
     /// The program or the kernel crashed.
     Crash {
-        /// Signal that a process would have died of.
+        /// The signal that would have killed a process.
         signal: u8,
-        /// One line for people.
+        /// One line for people to read.
         reason: &'a [u8],
     },
 }
 
 impl<'a> FromGuest<'a> {
-    /// Parses a line without its end; `None` for an unknown or malformed one.
+    /// Parses a line without its end; `None` if it is unknown or malformed.
     pub fn parse(line: &'a [u8]) -> Option<Self> {
         let (word, rest) = split(line);
         match word {
@@ -98,7 +98,7 @@ impl<'a> FromGuest<'a> {
         }
     }
 
-    /// The line, its end included.
+    /// The line, including its end.
     pub fn encode(&self) -> Line {
         let mut line = Line::new();
         match *self {
@@ -127,25 +127,25 @@ impl<'a> FromGuest<'a> {
     }
 }
 
-/// What the host asks for.
+/// Messages from the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FromHost {
     /// Send the program this signal.
     Kill(u8),
-    /// Standard input ends after this many bytes in all: reads beyond them give 0. The port itself cannot say it,
-    /// because it carries standard output too, and this line may overtake the last bytes; hence the count.
+    /// Standard input ends after this many bytes in all: reads beyond them return 0. The port itself cannot express
+    /// that, because it carries standard output too, and this line may overtake the last bytes; hence the count.
     StdinEnd(u64),
-    /// The terminal's window has this many rows and columns now.
+    /// The terminal's window now has this many rows and columns.
     Window(u16, u16),
     /// The answer to [`FromGuest::Clock`]: nanoseconds since 1970.
     Clock(u64),
-    /// What the program writes to standard output (1) or error (2) cannot be delivered any more, for this reason (an errno
-    /// of Linux): the disk is full, the reader went away.
+    /// What the program writes to standard output (1) or error (2) can no longer be delivered, for this reason (a Linux
+    /// errno): the disk is full, the reader went away.
     OutputFailed(u8, u8),
 }
 
 impl FromHost {
-    /// Parses a line without its end; `None` for an unknown or malformed one.
+    /// Parses a line without its end; `None` if it is unknown or malformed.
     pub fn parse(line: &[u8]) -> Option<Self> {
         match split(line) {
             (b"kill", signal) => Some(Self::Kill(narrow(signal).filter(|n| (1..=64).contains(n))?)),
@@ -160,13 +160,13 @@ impl FromHost {
         }
     }
 
-    /// `STREAM ERRNO`, also as the parameter [`crate::params::key::OUTPUT_FAILED`] has it.
+    /// Parses `STREAM ERRNO`, which is also the form of the parameter [`crate::params::key::OUTPUT_FAILED`].
     pub fn output_failed(text: &[u8]) -> Option<Self> {
         let (stream, errno) = split(text);
         Some(Self::OutputFailed(narrow(stream).filter(|n| matches!(n, 1 | 2))?, narrow(errno)?))
     }
 
-    /// The line, its end included.
+    /// The line, including its end.
     pub fn encode(&self) -> Line {
         let mut line = Line::new();
         match *self {
@@ -195,12 +195,12 @@ impl Line {
         Self { bytes: [0; MAX_LINE], len: 0 }
     }
 
-    /// What to send.
+    /// The bytes to send.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
-    /// Appends text; what does not fit is cut, control characters become blanks (a newline would forge a line).
+    /// Appends text; what does not fit is cut off, and control characters become blanks (a newline would forge a line).
     fn text(&mut self, text: &[u8]) -> &mut Self {
         for &byte in text {
             if self.len == MAX_LINE - 1 {
@@ -227,7 +227,7 @@ impl Line {
 
     fn hex(&mut self, value: u16) -> &mut Self {
         for shift in [12, 8, 4, 0] {
-            // Leading zeros are left out, the last digit never is.
+            // Leading zeros are omitted, except for the last digit.
             if value >> shift != 0 || shift == 0 {
                 self.text(&[b"0123456789abcdef"[usize::from(value >> shift & 15)]]);
             }
@@ -235,7 +235,7 @@ impl Line {
         self
     }
 
-    /// IPv6 without `::`, but for the all-zero address: a reader accepts both and the writer stays small.
+    /// Writes IPv6 without `::`, except for the all-zero address: readers accept both, and the writer stays small.
     fn address(&mut self, addr: IpAddr) -> &mut Self {
         match addr {
             IpAddr::V4(v4) => {
@@ -280,7 +280,7 @@ impl LineReader {
         Self { bytes: [0; MAX_LINE], len: 0, overlong: false }
     }
 
-    /// Takes received bytes and calls `line` for every complete line (without its end). Overlong lines are dropped.
+    /// Takes received bytes and calls `line` for every complete line, without its end. Overlong lines are dropped.
     pub fn feed(&mut self, received: &[u8], mut line: impl FnMut(&[u8])) {
         for &byte in received {
             if byte == b'\n' {
@@ -298,7 +298,7 @@ impl LineReader {
     }
 }
 
-/// First word and what follows the blank behind it.
+/// The first word, and what follows the blank after it.
 fn split(line: &[u8]) -> (&[u8], &[u8]) {
     match line.iter().position(|&b| b == b' ') {
         Some(at) => (&line[..at], &line[at + 1..]),

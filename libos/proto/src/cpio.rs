@@ -1,7 +1,7 @@
 //! Reading cpio archives in the `newc` format (and its twin with checksums), in place.
 //!
 //! The layout is that of Linux's Documentation/driver-api/early-userspace/buffer-format.rst: archives may follow each
-//! other, with zero bytes between and behind them; each ends with an entry named `TRAILER!!!`.
+//! other, with zero bytes between and after them; each ends with an entry named `TRAILER!!!`.
 
 use crate::number;
 
@@ -11,8 +11,8 @@ pub(crate) const HEADER: usize = 110;
 /// One file of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Path from the root, without `/` or `./` in front; empty for the root itself. Its components are never empty,
-    /// `.` or `..`, and hold no NUL.
+    /// Path from the root, without a leading `/` or `./`; empty for the root itself. Its components are never empty,
+    /// `.` or `..`, and contain no NUL.
     pub name: &'a [u8],
     /// Type and permissions, as `st_mode`.
     pub mode: u32,
@@ -23,7 +23,7 @@ pub struct Entry<'a> {
     /// Modification time, seconds since 1970.
     pub mtime: u32,
     /// Number of names in this archive. Entries with the same `ino` and `dev` and more than one name are hard links;
-    /// only one of them (as a rule the last) carries the data.
+    /// only one of them (usually the last) carries the data.
     pub nlink: u32,
     /// Inode number, unique together with `dev` inside one archive.
     pub ino: u32,
@@ -31,9 +31,9 @@ pub struct Entry<'a> {
     pub dev: (u32, u32),
     /// For device nodes: major, minor.
     pub rdev: (u32, u32),
-    /// Contents of a file, target of a symbolic link.
+    /// Content of a file, target of a symbolic link.
     pub data: &'a [u8],
-    /// Counts the archives of a concatenation from 0: hard links do not reach across.
+    /// Number of the archive in a concatenation, from 0: hard links do not extend across archives.
     pub archive: u32,
 }
 
@@ -42,11 +42,11 @@ pub struct Entry<'a> {
 pub enum Error {
     /// Neither an entry nor padding begins here.
     Magic(usize),
-    /// The entry here has a header field that is no number.
+    /// The entry here has a header field that is not a number.
     Number(usize),
     /// The entry here has an empty, unterminated or unsafe name.
     Name(usize),
-    /// The entry here reaches beyond the end.
+    /// The entry here extends beyond the end.
     Truncated(usize),
 }
 
@@ -78,10 +78,10 @@ impl<'a> Iterator for Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    /// Reads the entry at `start` and moves behind it.
+    /// Reads the entry at `start`; returns it and the offset after it.
     fn entry(&mut self, start: usize) -> Result<(Entry<'a>, usize), Error> {
         let header = self.bytes.get(start..start + HEADER).ok_or_else(|| {
-            // A stray byte near the end is not a cut entry.
+            // A stray byte near the end is not a truncated entry.
             if self.bytes[start..].starts_with(b"07070") { Error::Truncated(start) } else { Error::Magic(start) }
         })?;
         if !matches!(&header[..6], b"070701" | b"070702") {
@@ -95,7 +95,7 @@ impl<'a> Entries<'a> {
         let (size, name_size) = (field(6)? as usize, field(11)? as usize);
         let name_at = start + HEADER;
         let name = self.bytes.get(name_at..name_at + name_size).ok_or(Error::Truncated(start))?;
-        // Header and name together are padded to four bytes, counted from the entry's start.
+        // Header and name together are padded to a multiple of four bytes, counted from the start of the entry.
         let data_at = start + (HEADER + name_size).next_multiple_of(4);
         let data_end = data_at + size;
         let data = self.bytes.get(data_at..data_end).ok_or(Error::Truncated(start))?;
@@ -118,7 +118,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// A name without what means "from the root"; `None` if it is not safe to follow.
+/// A name without the prefix that means "from the root"; `None` if it is not safe to follow.
 pub(crate) fn clean(mut name: &[u8]) -> Option<&[u8]> {
     if name.is_empty() {
         return None;
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn damage_is_an_error_and_ends() {
         let good = archive(&[("file", S_IFREG | 0o644, b"data data data")]);
-        // 116 bytes of header and name, 14 of data; the padding behind them may be missing.
+        // 116 bytes of header and name, 14 of data; the padding after them may be missing.
         for cut in 1..130 {
             let mut all = entries(&good[..cut]);
             assert!(matches!(all.next(), Some(Err(_))), "cut at {cut}");
@@ -189,7 +189,7 @@ mod tests {
         let mut bad = good.clone();
         bad[20] = b'x';
         assert_eq!(entries(&bad).next(), Some(Err(Error::Number(0))));
-        // Sizes that would overflow an offset must not.
+        // Sizes must not overflow an offset.
         let mut bad = good;
         bad[54..62].copy_from_slice(b"ffffffff");
         assert_eq!(entries(&bad).next(), Some(Err(Error::Truncated(0))));

@@ -1,9 +1,9 @@
-//! Writing cpio archives (`newc`): the same input gives the same bytes.
+//! Writing cpio archives (`newc`): the same input always gives the same bytes.
 
 use crate::cpio::{HEADER, TRAILER, clean};
 use std::io::{self, Error, ErrorKind, Write};
 
-/// What an entry says of its file, beside name and contents.
+/// What an entry records about its file besides name and content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
     /// Type and permissions.
@@ -14,7 +14,7 @@ pub struct Meta {
     pub gid: u32,
     /// Modification time.
     pub mtime: u32,
-    /// Number of names. With more than one, `ino` has to be set and the last name carries the data.
+    /// Number of names. If there is more than one, `ino` must be set and the last name carries the data.
     pub nlink: u32,
     /// Inode number; `None` takes the next free one.
     pub ino: Option<u32>,
@@ -37,11 +37,12 @@ pub struct Writer<W: Write> {
 impl<W: Write> Writer<W> {
     /// Begins an archive.
     pub fn new(out: W) -> Self {
-        // Numbers given by callers for hard links stay below; 0 is avoided because some readers take it for "none".
+        // Numbers that callers give to hard links stay below this; 0 is avoided because some readers take it for
+        // "none".
         Self { out, next_ino: 0x4000_0000 }
     }
 
-    /// Adds a file. An unsafe name, or data of 4 GiB and more, is `InvalidInput`.
+    /// Adds a file. An unsafe name, or data of 4 GiB or more, is `InvalidInput`.
     pub fn entry(&mut self, name: &[u8], meta: &Meta, data: &[u8]) -> io::Result<()> {
         let clean = clean(name).filter(|name| *name != TRAILER);
         let name = clean.ok_or_else(|| Error::new(ErrorKind::InvalidInput, "unsafe name for an archive"))?;
@@ -83,7 +84,7 @@ impl<W: Write> Writer<W> {
         self.out.write_all(&[0; 3][..data.len().next_multiple_of(4) - data.len()])
     }
 
-    /// Ends the archive and gives back what it was written to.
+    /// Ends the archive and returns what it was written to.
     pub fn finish(mut self) -> io::Result<W> {
         self.raw(TRAILER, &Meta { ino: Some(0), ..Meta::default() }, b"")?;
         self.out.flush()?;

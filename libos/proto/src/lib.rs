@@ -1,5 +1,5 @@
-//! What the host tool and the guest kernel both know: boot parameters, the control protocol, the image note, and the
-//! archive format of root file systems. Nothing here allocates in the guest; the writing halves exist on the host only.
+//! What both the host tool and the guest kernel know: boot parameters, the control protocol, the image note, and the
+//! archive format of root file systems. Nothing here allocates in the guest; the writing halves exist only on the host.
 #![cfg_attr(unibody_kernel, no_std)]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -14,7 +14,7 @@ pub mod number;
 pub mod params;
 pub mod terminal;
 
-/// Name of the image's own file among those that the VMM hands to the guest (QEMU's `-fw_cfg`).
+/// Name of the image's own file among those that the VMM passes to the guest (QEMU's `-fw_cfg`).
 pub const IMAGE_FILE: &str = "opt/org.unibody/image";
 
 /// Names of the virtio-console ports that carry the program's and the kernel's streams.

@@ -72,7 +72,7 @@ impl Ip6 {
     }
 }
 
-/// `ADDR/N[,gw=X]` taken apart.
+/// Splits `ADDR/N[,gw=X]` into its parts.
 fn parts(text: &str) -> Option<(&str, u8, Option<&str>)> {
     let (net, gateway) = match text.split_once(',') {
         Some((net, rest)) => (net, Some(rest.strip_prefix("gw=")?)),

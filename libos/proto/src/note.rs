@@ -1,4 +1,4 @@
-//! The ELF note by which an image says that it is one of ours and how much memory it needs.
+//! The ELF note by which an image identifies itself as one of ours and says how much memory it needs.
 
 /// Section that holds the note.
 pub const SECTION: &str = ".note.unibody";
@@ -6,24 +6,24 @@ pub const SECTION: &str = ".note.unibody";
 pub const OWNER: &[u8] = b"unibody";
 /// Note type.
 pub const TYPE: u32 = 1;
-/// Version of the descriptor that this crate knows.
+/// The version of the descriptor that this crate supports.
 pub const VERSION: u32 = 2;
 /// Component: disks can be mounted.
 pub const DISK: &str = "disk";
 /// Component: folders of the host can be mounted.
 pub const SHARE: &str = "share";
-/// Component: it opens sockets.
+/// Component: sockets can be opened.
 pub const NET: &str = "net";
 /// Length of the descriptor before the names.
 pub const LEN: usize = 16;
 
-/// The note's descriptor: `u32 version, u32 zero, u64 min_memory_bytes`, little-endian, and the names of the components that are
-/// linked, each with a zero byte.
+/// The note's descriptor: `u32 version, u32 zero, u64 min_memory_bytes`, little-endian, and the names of the linked
+/// components, each followed by a zero byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Note<'a> {
     /// Layout version.
     pub version: u32,
-    /// Memory below which the image does not start.
+    /// The image does not start with less memory than this.
     pub min_memory: u64,
     names: &'a [u8],
 }

@@ -1,11 +1,11 @@
-//! Numbers in text, without `core::fmt` and `str::parse`: the guest links nothing more for them.
+//! Numbers in text, without `core::fmt` and `str::parse`, so that the guest links nothing more for them.
 
-/// Decimal digits to a number; nothing else may be there.
+/// Parses decimal digits; nothing else may be present.
 pub fn decimal(text: &[u8]) -> Option<u64> {
     digits(text, 10)
 }
 
-/// Decimal or, with a `0x` prefix, hexadecimal.
+/// Parses a decimal or, with a `0x` prefix, hexadecimal number.
 pub fn any(text: &[u8]) -> Option<u64> {
     match text {
         [b'0', b'x' | b'X', rest @ ..] => digits(rest, 16),
@@ -13,7 +13,8 @@ pub fn any(text: &[u8]) -> Option<u64> {
     }
 }
 
-/// A size: a number with an optional suffix K, M, G or T (powers of 1024, either case, a following `B` or `iB` is fine).
+/// Parses a size: a number with an optional suffix K, M, G or T (powers of 1024, either case, optionally followed by
+/// `B` or `iB`).
 pub fn size(text: &[u8]) -> Option<u64> {
     let end = text.iter().position(|b| matches!(b.to_ascii_uppercase(), b'K' | b'M' | b'G' | b'T'));
     // In hexadecimal none of the suffix letters is a digit, so the first one ends the number in both bases.
@@ -30,7 +31,7 @@ pub fn size(text: &[u8]) -> Option<u64> {
     any(&text[..end])?.checked_mul(1 << shift)
 }
 
-/// Digits of a base up to 16.
+/// Parses digits in a base up to 16.
 pub fn digits(text: &[u8], base: u64) -> Option<u64> {
     if text.is_empty() {
         return None;

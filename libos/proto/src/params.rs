@@ -1,20 +1,20 @@
-//! Boot parameters: what the guest is told about arguments, environment and network.
+//! Boot parameters: what the guest learns about arguments, environment and network.
 //!
-//! They come in two spellings. **Records**, `key=value\0` one after the other, are what the tool writes into
-//! [`FILE`]: any byte but NUL arrives unchanged. The **kernel command line** is for people who start a VMM by hand:
-//! words separated by blanks, `"double quotes"` group, a backslash takes the special meaning from `"` and `\`, and all
-//! words after a lone `--` are the program's arguments.
+//! They come in two forms. **Records**, `key=value\0` one after the other, are what the tool writes into [`FILE`]: any
+//! byte except NUL arrives unchanged. The **kernel command line** is for people who start a VMM by hand: words are
+//! separated by blanks and grouped by `"double quotes"`, a backslash removes the special meaning of `"` and `\`, and
+//! all words after a lone `--` are the program's arguments.
 
 use crate::number;
 
-/// Where records lie, in the image's own root archive and in the initrd.
+/// The file that holds the records, in the image's own root archive and in the initrd.
 pub const FILE: &str = ".unibody/params";
 
 /// The keys.
 pub mod key {
     /// One program argument (repeated): `argv[1..]`.
     pub const ARG: &[u8] = b"arg";
-    /// `argv[0]`; the program's name when absent.
+    /// `argv[0]`; defaults to the program's name.
     pub const ARGV0: &[u8] = b"argv0";
     /// One environment variable, `NAME=VALUE` (repeated; later sources replace by name).
     pub const ENV: &[u8] = b"env";
@@ -36,22 +36,23 @@ pub mod key {
     pub const SHARE: &[u8] = b"share";
     /// Kernel log level: `error`, `warn`, `info` or `debug`.
     pub const LOG: &[u8] = b"log";
-    /// `1`: somebody listens on the control port and wants messages there.
+    /// `1`: somebody is listening on the control port and wants messages there.
     pub const CONTROL: &[u8] = b"control";
-    /// The VMM was given the image's file under the name [`crate::IMAGE_FILE`], so long.
+    /// The size of the image's file, which the VMM was given under the name [`crate::IMAGE_FILE`].
     pub const IMAGE_SIZE: &[u8] = b"image-size";
-    /// Standard output or error cannot be written to from the beginning (repeated): `STREAM ERRNO`, see
+    /// Standard output or error that cannot be written to from the beginning (repeated): `STREAM ERRNO`, see
     /// [`crate::control::FromHost::OutputFailed`].
     pub const OUTPUT_FAILED: &[u8] = b"output-failed";
     /// The program's streams are a terminal; see [`crate::terminal::Terminal`].
     pub const TTY: &[u8] = b"tty";
-    /// What a request for memory is measured against, as the kernel parameter of Linux that sets this file of `/proc/sys`.
+    /// What a request for memory is measured against; named like the kernel parameter by which Linux sets this file of
+    /// `/proc/sys`.
     pub const OVERCOMMIT: &[u8] = b"sysctl.vm.overcommit_memory";
-    /// What begins so in the image's own file is for the tool; the guest passes over it without a word.
+    /// Keys in the image's own file that begin like this are for the tool; the guest silently ignores them.
     pub const TOOL: &[u8] = b"tool.";
-    /// A port that `unibody run` forwards when no `-p` is given, as `-p` spells it (repeated).
+    /// A port that `unibody run` forwards if no `-p` is given, in the syntax of `-p` (repeated).
     pub const TOOL_PUBLISH: &[u8] = b"tool.publish";
-    /// One argument when the image runs as a Linux process and the user gave none (repeated; replaces [`ARG`]).
+    /// An argument for when the image runs as a Linux process and the user gave none (repeated; replaces [`ARG`]).
     pub const TOOL_HOSTED_ARG: &[u8] = b"tool.hosted.arg";
 }
 
@@ -60,11 +61,11 @@ pub mod key {
 pub struct Param<'a> {
     /// What is set; never empty.
     pub key: &'a [u8],
-    /// To what.
+    /// The value it is set to.
     pub value: &'a [u8],
 }
 
-/// The records of a parameter file. Pieces without `=` or with an empty key are not parameters and are left out.
+/// The records of a parameter file. Pieces without `=` or with an empty key are not parameters and are skipped.
 pub fn records(file: &[u8]) -> impl Iterator<Item = Param<'_>> {
     file.split(|&b| b == 0).filter_map(|record| {
         let equals = record.iter().position(|&b| b == b'=')?;
@@ -79,7 +80,7 @@ pub enum Item<'a> {
     Param {
         /// What is set; never empty.
         key: &'a [u8],
-        /// To what.
+        /// The value it is set to.
         value: Word<'a>,
     },
     /// A word without `=` before `--`: GRUB and other loaders put their own there.
@@ -88,12 +89,12 @@ pub enum Item<'a> {
     Arg(Word<'a>),
 }
 
-/// A word (or the end of one) as it stands on the command line, quotes and backslashes included.
+/// A word (or the end of one) as written on the command line, including quotes and backslashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word<'a>(pub &'a [u8]);
 
 impl<'a> Word<'a> {
-    /// Its bytes without the quoting.
+    /// Its bytes, unquoted.
     pub fn bytes(self) -> impl Iterator<Item = u8> + Clone + 'a {
         let mut rest = self.0;
         core::iter::from_fn(move || {
@@ -112,14 +113,14 @@ impl<'a> Word<'a> {
         })
     }
 
-    /// Whether the word without its quoting is `text`.
+    /// Whether the unquoted word is `text`.
     pub fn is(self, text: &[u8]) -> bool {
         self.bytes().eq(text.iter().copied())
     }
 }
 
 /// The parameters and arguments of a kernel command line, which ends at its first NUL. `virtio_mmio.device=` words are
-/// not among them, wherever they stand (QEMU's microvm appends them behind the program's arguments): see [`mmio_devices`].
+/// skipped wherever they are (QEMU's microvm appends them after the program's arguments): see [`mmio_devices`].
 pub fn command_line(line: &[u8]) -> impl Iterator<Item = Item<'_>> {
     let mut arguments = false;
     words(line).filter_map(move |word| {
@@ -133,7 +134,8 @@ pub fn command_line(line: &[u8]) -> impl Iterator<Item = Item<'_>> {
             arguments = true;
             return None;
         }
-        // `"key=a b"` is as good as `key="a b"`: the value then begins inside the quotes and loses them all the same.
+        // `"key=a b"` is as good as `key="a b"`: the value then begins inside the quotes, which are removed all the
+        // same.
         let inner = word.0.strip_prefix(b"\"").unwrap_or(word.0);
         let key = inner.iter().position(|&b| b == b'=').map(|at| &inner[..at]);
         match key {
@@ -170,12 +172,13 @@ impl MmioDevice {
     }
 }
 
-/// The virtio-mmio devices announced anywhere on a kernel command line; malformed ones are left out.
+/// The virtio-mmio devices announced anywhere on a kernel command line; malformed ones are skipped.
 pub fn mmio_devices(line: &[u8]) -> impl Iterator<Item = MmioDevice> {
     words(line).filter_map(|word| MmioDevice::parse(word.0.strip_prefix(MMIO_DEVICE)?))
 }
 
-/// Words of a line: blanks separate, except between quotes. A quote that is never closed reaches to the end.
+/// Splits a line into words, separated by blanks except between quotes. A quote that is never closed extends to the
+/// end.
 fn words(line: &[u8]) -> impl Iterator<Item = Word<'_>> {
     let mut rest = &line[..line.iter().position(|&b| b == 0).unwrap_or(line.len())];
     core::iter::from_fn(move || {
@@ -207,7 +210,7 @@ pub struct Encoder(Vec<u8>);
 
 #[cfg(not(unibody_kernel))]
 impl Encoder {
-    /// Adds a record. `Err` when the key is empty or holds `=`, or when either holds a NUL.
+    /// Adds a record. `Err` if the key is empty or contains `=`, or if either contains a NUL.
     pub fn push(&mut self, key: &[u8], value: &[u8]) -> Result<(), &'static str> {
         if key.is_empty() || key.contains(&b'=') {
             return Err("a parameter's key is empty or holds '='");
@@ -222,7 +225,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// What [`FILE`] is to hold.
+    /// The content for [`FILE`].
     pub fn finish(self) -> Vec<u8> {
         self.0
     }

@@ -1,15 +1,15 @@
-//! The terminal that the program's streams are, as the boot parameter [`crate::params::key::TTY`] tells of it:
-//! `ROWSxCOLS`, then words behind commas: `utf8` (characters may be several bytes long), `erase=N` (the byte that the
-//! erase key sends) and, last, `apart` (standard error is not on the terminal).
+//! The terminal of the program's streams, as described by the boot parameter [`crate::params::key::TTY`]: `ROWSxCOLS`,
+//! then words after commas: `utf8` (characters may be several bytes long), `erase=N` (the byte that the erase key
+//! sends) and, last, `apart` (standard error is not on the terminal).
 
 use crate::number;
 
-/// What the user sits at.
+/// The user's terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terminal {
-    /// Lines; 0: not known.
+    /// Lines; 0: unknown.
     pub rows: u16,
-    /// Columns; 0: not known.
+    /// Columns; 0: unknown.
     pub cols: u16,
     /// Its input is UTF-8 (IUTF8).
     pub utf8: bool,
@@ -19,7 +19,7 @@ pub struct Terminal {
     pub apart: bool,
 }
 
-/// Rows and columns alone: what every program needs, so it is small. 0 for what is not understood.
+/// Only rows and columns: every program needs this, so it is small. 0 for anything not understood.
 pub fn window(text: &[u8]) -> [u16; 2] {
     let mut sides = [0u16; 2];
     let mut side = 0;
@@ -39,7 +39,7 @@ pub fn is_apart(text: &[u8]) -> bool {
 }
 
 impl Terminal {
-    /// Parses the parameter's value. Words that are not known are passed over.
+    /// Parses the parameter's value. Unknown words are ignored.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut words = text.split(|&b| b == b',');
         let size = words.next()?;

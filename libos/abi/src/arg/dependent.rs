@@ -1,4 +1,4 @@
-//! Arguments that mean what another argument says.
+//! Arguments whose meaning depends on another argument.
 
 use super::{Argument, Direction::*, Kind, Pointee, Shape, Value, addresses, newtypes};
 use crate::constants::*;
@@ -13,9 +13,9 @@ newtypes! {
     FcntlResult(usize) Kind::By(fcntl_result);
     /// prctl(2), second argument.
     PrctlArgument(usize) Kind::By(prctl);
-    /// prctl(2), further arguments, which few options have.
+    /// prctl(2), the remaining arguments, which few options have.
     PrctlMore(usize) Kind::By(prctl_more);
-    /// futex(2), fourth argument: a timeout, or how many to move.
+    /// futex(2), fourth argument: a timeout, or how many waiters to move.
     FutexArgument(usize) Kind::By(futex);
     /// socket(2), third argument.
     SocketProtocol(u32) Kind::By(protocol);
@@ -25,7 +25,7 @@ newtypes! {
 
 addresses!(IoctlArgument, FcntlArgument, PrctlArgument, FutexArgument);
 
-/// What an option of a socket holds: setsockopt(2), fourth argument.
+/// The value of a socket option: setsockopt(2), fourth argument.
 #[derive(Clone, Copy, Debug)]
 pub enum OptionValue {}
 impl Pointee for OptionValue {

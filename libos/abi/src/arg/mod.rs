@@ -10,12 +10,12 @@ pub use dependent::{
 use crate::constants::Names;
 use core::marker::PhantomData;
 
-/// What a register holds, or a field of a structure.
+/// What a register or a field of a structure holds.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// A number of that many bytes.
+    /// A signed number of this many bytes.
     Signed(u8),
-    /// A number of that many bytes.
+    /// An unsigned number of this many bytes.
     Unsigned(u8),
     /// An address that is not followed.
     Address,
@@ -23,11 +23,11 @@ pub enum Kind {
     Hex,
     /// Permission bits and the like.
     Octal,
-    /// A number or a set of bits that has names.
+    /// A number or a set of bits with names.
     Names(&'static Names),
-    /// The same as a result: the number, and then its names.
+    /// The same as a result: the number, followed by its names.
     Flags(&'static Names),
-    /// Nothing: the call has no such argument today.
+    /// Nothing: this particular call has no such argument.
     Absent,
     /// A descriptor.
     Fd,
@@ -35,32 +35,32 @@ pub enum Kind {
     DirFd,
     /// The file type and permission bits of `st_mode`.
     FileMode,
-    /// Permission bits that mean something only if the call creates a file.
+    /// Permission bits that matter only if the call creates a file.
     CreateMode,
-    /// Address of a string that ends with a NUL.
+    /// Address of a NUL-terminated string.
     Str,
     /// Address of something else.
     Pointer(Direction, Shape),
-    /// Several of a kind that follow each other in memory.
+    /// Several values of a kind, consecutive in memory.
     Array(&'static Kind, u8, u16),
     /// A structure within a structure.
     Struct(&'static crate::layout::Layout),
-    /// What it is depends on other arguments.
+    /// Depends on other arguments.
     By(fn(&[u64; 6]) -> Kind),
 }
 
-/// Which way what is pointed at goes.
+/// The direction in which pointed-at data goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// The kernel reads it.
     In,
-    /// The kernel writes it: it means something only once the call has succeeded.
+    /// The kernel writes it: it is meaningful only once the call has succeeded.
     Out,
-    /// Both.
+    /// The kernel reads and writes it.
     InOut,
 }
 
-/// What is pointed at.
+/// What a pointer points at.
 #[derive(Clone, Copy, Debug)]
 pub enum Shape {
     /// As many bytes as another argument says.
@@ -87,27 +87,27 @@ pub enum Shape {
     CpuSet,
     /// A name of at most 15 bytes.
     ThreadName,
-    /// A number of as many bytes as another argument says: 1, 2, 4 or 8.
+    /// A number whose size in bytes another argument gives: 1, 2, 4 or 8.
     Number,
-    /// What it is depends on other arguments.
+    /// Depends on other arguments.
     By(fn(&[u64; 6]) -> Shape),
 }
 
-/// What comes in a register.
+/// A type that can be passed in a register.
 pub trait Argument: Sized {
     /// For the decoder.
     const KIND: Kind;
-    /// Takes the meaningful bits.
+    /// Takes the significant bits.
     fn from_register(value: usize) -> Self;
 }
 
-/// What can be a field of a structure or an element of an array.
+/// A type that can be a field of a structure or an element of an array.
 pub trait Value {
     /// For the decoder.
     const KIND: Kind;
 }
 
-/// What can be pointed at.
+/// A type that can be pointed at.
 pub trait Pointee {
     /// For the decoder.
     const SHAPE: Shape;
@@ -150,33 +150,33 @@ newtypes! {
     Fd(i32) Kind::Fd;
     /// A directory's descriptor or AT_FDCWD, where a relative path begins.
     DirFd(i32) Kind::DirFd;
-    /// A thread's or process's number.
+    /// A thread or process ID.
     Pid(i32) Kind::Signed(4);
-    /// A user's or group's number; -1 often stands for "as it is".
+    /// A user or group ID; -1 often stands for "unchanged".
     Id(u32) Kind::Signed(4);
     /// Permission bits.
     Mode(u32) Kind::Octal;
     /// File type and permission bits.
     FileMode(u32) Kind::FileMode;
-    /// Permission bits for a file if one is created.
+    /// Permission bits for the file, if one is created.
     CreateMode(u32) Kind::CreateMode;
-    /// An address of program memory that is not read or written by the call itself.
+    /// An address in program memory that the call itself neither reads nor writes.
     Address(usize) Kind::Address;
-    /// Where in a file, shown in hexadecimal.
+    /// A position in a file, shown in hexadecimal.
     Offset(i64) Kind::Hex;
-    /// A device's number.
+    /// A device number.
     Device(u64) Kind::Hex;
     /// Bits that have no names here.
     Bits(u32) Kind::Hex;
     /// A path in program memory: bytes up to a NUL, at most PATH_MAX.
     Path(usize) Kind::Str;
-    /// A string in program memory that is no path.
+    /// A string in program memory that is not a path.
     Str(usize) Kind::Str;
 }
 
 macro_rules! addresses {
     ($($name:ident),*) => { $(impl $name {
-        /// As the address of a `T`.
+        /// The number as the address of a `T`.
         #[inline(always)]
         pub const fn to<T>(self) -> $crate::arg::InOut<T> {
             $crate::arg::InOut::new(self.0)
@@ -187,7 +187,7 @@ use addresses;
 addresses!(Address);
 
 impl Fd {
-    /// As the result of a call that makes one.
+    /// The number as the result of a call that creates it.
     pub const fn result(self) -> usize {
         self.0 as usize
     }
@@ -211,19 +211,19 @@ macro_rules! pointers {
         $(#[$m])*
         pub struct $name<T>(usize, PhantomData<fn() -> T>);
         impl<T> $name<T> {
-            /// What lies at that address, if it is one.
+            /// A pointer to this address, which may be null.
             pub const fn new(address: usize) -> Self { Self(address, PhantomData) }
-            /// Where it is.
+            /// The address.
             pub const fn address(self) -> usize { self.0 }
-            /// Nothing is there, and the program says so.
+            /// Whether the address is null.
             pub const fn is_null(self) -> bool { self.0 == 0 }
             /// The same address, unless it is null.
             pub const fn given(self) -> Option<Self> { if self.is_null() { None } else { Some(self) } }
-            /// Where the `n`th of several is.
+            /// The `n`th element of an array at this address.
             pub const fn nth(self, n: usize) -> Self {
                 Self::new(self.0.wrapping_add(n.wrapping_mul(size_of::<T>())))
             }
-            /// The same place as something else.
+            /// The same address with another type.
             pub const fn cast<U>(self) -> $name<U> { $name::new(self.0) }
         }
         impl<T> Clone for $name<T> { fn clone(&self) -> Self { *self } }
@@ -278,12 +278,12 @@ macro_rules! shapes {
 shapes! {
     /// A socket address: its family says what follows.
     Sockaddr;
-    /// An fd_set: a bit a descriptor, in words.
+    /// An fd_set: a bit per descriptor, in words.
     FdSet;
     /// A siginfo.
     SigInfo;
     /// Addresses of strings, up to a null.
     StrList;
-    /// A set of processors: a bit each, in words.
+    /// A set of processors: a bit for each, in words.
     CpuSet;
 }

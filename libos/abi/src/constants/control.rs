@@ -3,7 +3,7 @@
 use crate::macros::names;
 
 names! {
-    /// What ioctl(2) is to do; what its argument is depends on it.
+    /// The request of ioctl(2), which determines what the argument is.
     IoctlCommand: u32, mod ioctl: u32, "" {
         TCGETS = 0x5401, TCSETS = 0x5402, TCSETSW = 0x5403, TCSETSF = 0x5404, TCGETA = 0x5405, TCSETA = 0x5406,
         TCSETAW = 0x5407, TCSETAF = 0x5408, TCSBRK = 0x5409, TCXONC = 0x540a, TCFLSH = 0x540b, TIOCEXCL = 0x540c,

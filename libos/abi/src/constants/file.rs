@@ -53,7 +53,7 @@ flags! {
     SecretFlags: u32, "FD_" { CLOEXEC = 0o2000000, }
     /// setxattr(2).
     XattrFlags: u32, "XATTR_" { CREATE = 1, REPLACE = 2, }
-    /// dup3(2), pipe2(2) and others that make a descriptor.
+    /// dup3(2), pipe2(2) and others that create a descriptor.
     DescriptorFlags: u32, "O_" { CLOEXEC = 0o2000000, NONBLOCK = 0o4000, DIRECT = 0o40000, }
     /// fcntl(2), F_ADD_SEALS.
     Seals: u32, "F_SEAL_" { SEAL = 1, SHRINK = 2, GROW = 4, WRITE = 8, FUTURE_WRITE = 0x10, }
@@ -117,11 +117,11 @@ pub mod mode {
 }
 
 impl OpenFlags {
-    /// Open for reading.
+    /// Whether it is open for reading.
     pub fn readable(self) -> bool {
         matches!(self.bits() & 3, 0 | 2) && !self.contains(OpenFlags::PATH)
     }
-    /// Open for writing.
+    /// Whether it is open for writing.
     pub fn writable(self) -> bool {
         matches!(self.bits() & 3, 1 | 2) && !self.contains(OpenFlags::PATH)
     }

@@ -38,6 +38,6 @@ names! {
 }
 
 impl MapFlags {
-    /// The bits that say which kind of mapping it is.
+    /// The bits that give the kind of mapping.
     pub const TYPE: Self = Self::from_bits_retain(0xf);
 }

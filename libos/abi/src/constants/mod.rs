@@ -1,4 +1,4 @@
-//! Numbers with names, by the header that has them.
+//! Numbers with names, grouped by the header that defines them.
 
 mod control;
 mod event;
@@ -24,20 +24,21 @@ pub use time::*;
 /// The names of a number's values and bits.
 #[derive(Clone, Copy, Debug)]
 pub struct Names {
-    /// What all C names begin with.
+    /// The common prefix of the C names.
     pub prefix: &'static str,
-    /// Bytes of the number.
+    /// Size of the number in bytes.
     pub width: u8,
     /// The bits that hold one of `values`: all of them, some, or none.
     pub field: u64,
     /// Values of those bits.
     pub values: &'static [(u64, &'static str)],
-    /// The other bits; what consists of several stands before its parts.
+    /// The other bits; combinations of several come before their parts.
     pub flags: &'static [(u64, &'static str)],
 }
 
 impl Names {
-    /// A C name: the prefix and what is listed. A name that begins with a digit is listed with an underscore.
+    /// The C name in two parts: the prefix and the listed name. A name that begins with a digit is listed with an
+    /// underscore.
     pub fn c_name(&self, name: &'static str) -> (&'static str, &'static str) {
         let doubled = name.starts_with('_') && self.prefix.ends_with('_');
         (self.prefix, if doubled { &name[1..] } else { name })
@@ -47,7 +48,7 @@ impl Names {
         let wanted = value & self.field & self.mask();
         self.values.iter().find(|(v, _)| v & self.mask() == wanted).map(|(_, name)| *name)
     }
-    /// The bits that the number has.
+    /// All bits of the number.
     pub fn mask(&self) -> u64 {
         if self.width >= 8 { u64::MAX } else { (1 << (8 * self.width)) - 1 }
     }

@@ -33,20 +33,20 @@ names! {
 }
 
 impl ControlModes {
-    /// Where the speed is.
+    /// The bits for the speed.
     pub const CBAUD: Self = Self::from_bits_retain(0o10017);
 }
 
 impl Termios {
-    /// Whether one of these is set.
+    /// Whether one of these input modes is set.
     pub fn input(&self, modes: InputModes) -> bool {
         self.iflag & modes.bits() != 0
     }
-    /// Whether one of these is set.
+    /// Whether one of these output modes is set.
     pub fn output(&self, modes: OutputModes) -> bool {
         self.oflag & modes.bits() != 0
     }
-    /// Whether one of these is set.
+    /// Whether one of these local modes is set.
     pub fn local(&self, modes: LocalModes) -> bool {
         self.lflag & modes.bits() != 0
     }
@@ -54,7 +54,7 @@ impl Termios {
     pub fn is(&self, which: usize, byte: u8) -> bool {
         byte != 0 && self.cc[which] == byte
     }
-    /// Bits per second, of those that have a number of their own.
+    /// Bits per second, if the speed has a code of its own.
     pub fn speed(&self) -> u32 {
         const LOW: [u32; 16] = [0, 50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400];
         const HIGH: [u32; 16] = [

@@ -3,7 +3,7 @@
 use crate::macros::{flags, names};
 
 flags! {
-    /// clone(2). The low byte is the signal that tells the parent of the end.
+    /// clone(2). The low byte is the signal sent to the parent at the end.
     CloneFlags: u32, "CLONE_" {
         VM = 0x100, FS = 0x200, FILES = 0x400, SIGHAND = 0x800, PIDFD = 0x1000, PTRACE = 0x2000, VFORK = 0x4000,
         PARENT = 0x8000, THREAD = 0x1_0000, NEWNS = 0x2_0000, SYSVSEM = 0x4_0000, SETTLS = 0x8_0000,

@@ -4,7 +4,7 @@ use super::{Memory, memory, text};
 use crate::constants::Domain;
 use core::fmt::{Formatter, Result};
 
-/// A sockaddr of `len` bytes.
+/// Writes a sockaddr of `len` bytes.
 pub fn sockaddr(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, len: u64) -> Result {
     let mut bytes = [0; 110];
     let len = (len as usize).min(bytes.len());
@@ -42,7 +42,7 @@ pub fn sockaddr(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, len: u64) -
     }
 }
 
-/// A path, an abstract name (which begins with a NUL), or none.
+/// Writes a path, an abstract name (which begins with a NUL), or none.
 fn unix(f: &mut Formatter<'_>, path: &[u8]) -> Result {
     f.write_str("{sa_family=AF_UNIX")?;
     match path.first() {

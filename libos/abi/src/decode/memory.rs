@@ -1,14 +1,14 @@
-//! What an argument points at.
+//! The memory that an argument points at.
 
 use super::{Decoder, Memory, address, message, structure, text, value};
 use crate::arg::{Direction, Kind, Shape};
 use crate::layout::PollFd;
 use core::fmt::{Formatter, Result};
 
-/// Elements of an array that are shown.
+/// Most elements of an array that are shown.
 const SHOWN: u64 = 16;
 
-/// Whether a program can have memory there; sums of such an address and a length do not overflow.
+/// Whether a program can have memory there; the sum of such an address and a length does not overflow.
 pub fn is_program(address: u64) -> bool {
     address < 1 << 47
 }
@@ -32,18 +32,18 @@ impl Decoder<'_> {
             return write!(f, "{at:#x}");
         }
         let length = self.length(i);
-        // What was read or received is as long as the result says, where a result counts bytes or elements.
+        // The length of what was read or received is the result, if that counts bytes or elements.
         let filled = match (way, self.invocation.result) {
             (Direction::Out, Some(n)) => length.map(|length| length.min(n.max(0) as u64)),
             _ => length,
         };
         match shape {
             Shape::By(which) => self.pointed_at(f, i, at, way, which(&self.invocation.registers)),
-            // Directory entries are a list of records; strace shows how many bytes they are, and where.
+            // Directory entries are a list of records; strace shows only where they are and how many bytes.
             Shape::Bytes if self.call.name.starts_with("getdents") => write!(f, "{at:#x}"),
-            // A zero-filled option's length is the answer, not the result.
+            // For an option, the returned length counts, not the result.
             Shape::Bytes if self.call.name == "getsockopt" => text::bytes(f, memory, at, length.unwrap_or(0)),
-            // The path that getcwd gives ends with a NUL, which is not shown.
+            // The path returned by getcwd ends with a NUL, which is not shown.
             Shape::Bytes if self.call.name == "getcwd" => text::string(f, memory, at),
             Shape::Bytes => match filled {
                 Some(len) => text::bytes(f, memory, at, len),
@@ -84,7 +84,8 @@ impl Decoder<'_> {
         }
     }
 
-    /// How many bytes went through the buffers: not known before the call has returned, unless the program gives them.
+    /// The number of bytes that went through the buffers: unknown until the call returns, unless the program provides
+    /// them.
     fn transferred(&self, way: Direction) -> Option<u64> {
         match (self.invocation.result, way) {
             (Some(n), Direction::Out | Direction::InOut) if self.invocation.succeeded() => Some(n as u64),
@@ -93,7 +94,7 @@ impl Decoder<'_> {
         }
     }
 
-    /// What strace puts behind the result.
+    /// Writes what strace adds after the result.
     pub(super) fn after_result(&self, f: &mut Formatter<'_>) -> Result {
         let (memory, registers) = (self.invocation.memory, &self.invocation.registers);
         match (self.call.name, self.invocation.result) {
@@ -117,7 +118,7 @@ impl Decoder<'_> {
     }
 }
 
-/// One number or structure: numbers in brackets, as strace has them.
+/// Writes one number or structure: numbers in brackets, as strace does.
 fn one(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, kind: Kind, size: u16) -> Result {
     match kind {
         Kind::Struct(_) | Kind::Array(..) => structure::element(f, memory, at, kind, usize::from(size)),
@@ -132,7 +133,7 @@ fn one(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, kind: Kind, size: u1
     }
 }
 
-/// `[a, b, ...]`.
+/// Writes `[a, b, ...]`.
 pub fn list(f: &mut Formatter<'_>, n: u64, mut each: impl FnMut(&mut Formatter<'_>, u64) -> Result) -> Result {
     f.write_str("[")?;
     for i in 0..n.min(SHOWN) {
@@ -142,7 +143,7 @@ pub fn list(f: &mut Formatter<'_>, n: u64, mut each: impl FnMut(&mut Formatter<'
     f.write_str(if n > SHOWN { ", ...]" } else { "]" })
 }
 
-/// The bits that are set among the first `n`.
+/// Writes the set bits among the first `n`.
 fn bits(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, n: u64) -> Result {
     f.write_str("[")?;
     let mut first = true;

@@ -1,10 +1,10 @@
-//! Buffers in pieces, and messages.
+//! Scattered buffers, and messages.
 
 use super::{Memory, address, memory, text, value};
 use crate::constants::{ControlMessage, MessageFlags, SocketLevel};
 use core::fmt::{Formatter, Result};
 
-/// `n` buffers, of which `bytes` bytes went through; None while that is not known.
+/// Writes `n` buffers, through which `bytes` bytes went; `None` while that is unknown.
 pub fn vectors(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, n: u64, bytes: Option<u64>) -> Result {
     let mut left = bytes;
     memory::list(f, n, |f, i| {
@@ -26,7 +26,7 @@ pub fn vectors(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, n: u64, byte
     })
 }
 
-/// A msghdr.
+/// Writes a msghdr.
 pub fn header(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, bytes: Option<u64>) -> Result {
     let word = |offset| memory::word::<8>(memory, at + offset);
     let (Some(name), Some(iov), Some(n), Some(control), Some(control_len), Some(flags)) =
@@ -56,7 +56,7 @@ pub fn header(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, bytes: Option
     f.write_str("}")
 }
 
-/// An element of what sendmmsg and recvmmsg take, once it has been sent or received.
+/// Writes an element of the array of sendmmsg and recvmmsg, once it has been sent or received.
 pub fn counted_header(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
     let len = memory::word::<4>(memory, at + 56);
     f.write_str("{msg_hdr=")?;
@@ -64,7 +64,7 @@ pub fn counted_header(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Re
     write!(f, ", msg_len={}}}", len.unwrap_or(0))
 }
 
-/// Control messages, each with its data.
+/// Writes control messages, each with its data.
 fn controls(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, len: u64) -> Result {
     const HEAD: u64 = 16;
     let len = len.min(1 << 20);

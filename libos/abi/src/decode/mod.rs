@@ -1,7 +1,7 @@
-//! A call as the line that strace(1) prints: `openat(AT_FDCWD, "/etc/hosts", O_RDONLY|O_CLOEXEC) = 3`.
+//! Formats a call as the line that strace(1) prints: `openat(AT_FDCWD, "/etc/hosts", O_RDONLY|O_CLOEXEC) = 3`.
 //!
-//! It needs the number, the registers, what the call gave, and somebody who reads the program's memory. What the kernel
-//! writes is shown once the call has succeeded, before that and after a failure only where it was to go.
+//! It needs the number, the registers, the result, and access to the program's memory. What the kernel writes is shown
+//! once the call has succeeded; before that, and after a failure, only its address is shown.
 
 mod address;
 mod memory;
@@ -19,18 +19,18 @@ use core::fmt::{Display, Formatter, Result};
 
 /// The program's memory.
 pub trait Memory {
-    /// Reads what can be read from `address` on; how many bytes that is.
+    /// Reads as much as can be read from `address` on; returns how many bytes that is.
     fn read(&self, address: u64, into: &mut [u8]) -> usize;
 }
 
-/// A call that was made, and what it gave if it has returned.
+/// A call that was made, and its result if it has returned.
 #[derive(Clone, Copy)]
 pub struct Invocation<'a> {
     /// The call's number.
     pub number: usize,
     /// The argument registers, first to last.
     pub registers: [u64; 6],
-    /// What it returned: a value, or a negative errno. None while it runs, and for a call that does not return.
+    /// What it returned: a value, or a negative errno. `None` while it runs, and for a call that does not return.
     pub result: Option<i64>,
     /// The program's memory, as it is now.
     pub memory: &'a dyn Memory,
@@ -63,7 +63,7 @@ impl Display for Invocation<'_> {
 }
 
 impl Invocation<'_> {
-    /// Whether the call has returned, without an error.
+    /// Whether the call has returned without an error.
     fn succeeded(&self) -> bool {
         self.result.is_some_and(|r| !(-4095..0).contains(&r))
     }
@@ -82,14 +82,14 @@ impl Invocation<'_> {
     }
 }
 
-/// What the parts of the decoder look at.
+/// The state shared by the parts of the decoder.
 struct Decoder<'a> {
     call: &'static Call,
     invocation: &'a Invocation<'a>,
 }
 
 impl Decoder<'_> {
-    /// An argument's kind, with what depends on other arguments resolved.
+    /// An argument's kind, with dependencies on other arguments resolved.
     fn kind(&self, i: usize) -> Kind {
         match self.call.args[i].kind {
             Kind::By(which) => which(&self.invocation.registers),
@@ -97,11 +97,11 @@ impl Decoder<'_> {
         }
     }
 
-    /// The call has no such argument this time.
+    /// Whether this particular call does not have the argument.
     fn is_absent(&self, i: usize) -> bool {
         match self.kind(i) {
             Kind::Absent => true,
-            // open(2) takes a mode only if it may create a file.
+            // open(2) has a mode only if it may create a file.
             Kind::CreateMode => {
                 self.call.position("flags").is_some_and(|flags| self.invocation.registers[flags] & 0o20000100 == 0)
             }
@@ -114,19 +114,19 @@ impl Decoder<'_> {
         match self.kind(i) {
             Kind::Str => text::string(f, self.invocation.memory, register),
             Kind::Pointer(..) if register == 0 => f.write_str("NULL"),
-            // What the kernel writes is not there before it has.
+            // What the kernel writes is not there until it has succeeded.
             Kind::Pointer(Direction::Out, _) if !self.invocation.succeeded() => write!(f, "{register:#x}"),
             Kind::Pointer(direction, shape) => self.pointed_at(f, i, register, direction, shape),
             kind => value::value(f, kind, register),
         }
     }
 
-    /// How many bytes or elements the memory of argument `i` has, where another argument tells.
+    /// The number of bytes or elements that argument `i` points at, if another argument gives it.
     fn length(&self, i: usize) -> Option<u64> {
         let at = self.call.position(self.call.args[i].length?)?;
         let register = self.invocation.registers[at];
         match self.kind(at) {
-            // Value and result: the address of the length.
+            // Passed in and out: this is the address of the length.
             Kind::Pointer(..) => memory::word::<4>(self.invocation.memory, register),
             kind => Some(value::low_bytes(kind, register)),
         }

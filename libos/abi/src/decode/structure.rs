@@ -1,4 +1,4 @@
-//! Structures, field by field, and those that have a form of their own.
+//! Structures, written field by field or in a form of their own.
 
 use super::{Memory, memory, text, value};
 use crate::arg::Kind;
@@ -6,14 +6,14 @@ use crate::constants::{ActionFlags, PollEvents, SignalCode, Signo};
 use crate::layout::{EpollEvent, Flock, Layout, Rlimit, SigAction, Stat, StatFs, Statx, Termios, UtsName};
 use core::fmt::{Formatter, Result};
 
-/// Large structures are cut to what a reader looks for, as strace does.
+/// Large structures are reduced to the fields that readers look for, as strace does.
 fn brief(layout: &Layout) -> Option<&'static [&'static str]> {
     match layout.name {
         n if n == Stat::LAYOUT.name => Some(&["st_mode", "st_size"]),
         n if n == Statx::LAYOUT.name => Some(&["stx_mask", "stx_mode", "stx_size"]),
         n if n == StatFs::LAYOUT.name => Some(&["f_type", "f_bsize", "f_blocks", "f_bfree", "f_bavail", "f_namelen"]),
         n if n == Termios::LAYOUT.name => Some(&["c_iflag", "c_oflag", "c_cflag", "c_lflag"]),
-        // Whose lock it is matters to who asks for it alone; and what the machine is called, to few.
+        // The owner of a lock matters only to those who ask for it, and most parts of the machine's name to few.
         n if n == Flock::LAYOUT.name => Some(&["l_type", "l_whence", "l_start", "l_len"]),
         n if n == UtsName::LAYOUT.name => Some(&["sysname", "nodename"]),
         "struct rusage" => Some(&["ru_utime", "ru_stime"]),
@@ -21,7 +21,7 @@ fn brief(layout: &Layout) -> Option<&'static [&'static str]> {
     }
 }
 
-/// What lies at an address, `size` bytes.
+/// Writes the `size` bytes at an address.
 pub fn element(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, kind: Kind, size: usize) -> Result {
     match kind {
         Kind::Struct(layout) => structure(f, memory, at, layout),
@@ -37,7 +37,7 @@ pub fn element(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, kind: Kind, 
     }
 }
 
-/// A string in an array of bytes ends at its NUL.
+/// The length of a string in a byte array, which ends at its NUL.
 fn string_length(memory: &dyn Memory, at: u64, most: u64) -> u64 {
     (0..most).find(|i| memory::word::<1>(memory, at + i).is_none_or(|b| b == 0)).unwrap_or(most)
 }
@@ -71,7 +71,7 @@ fn structure(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64, layout: &Layou
     f.write_str(if whole { "}" } else { ", ...}" })
 }
 
-/// What epoll is asked for or found, and what the program keeps with it: a number, seen in two widths.
+/// Writes the events that epoll is asked for or found, and the program's data: a number, in two widths.
 fn event(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
     f.write_str("{events=")?;
     element(f, memory, at, EpollEvent::LAYOUT.fields[0].kind, 4)?;
@@ -79,12 +79,12 @@ fn event(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
     write!(f, ", data={{u32={}, u64={data}}}}}", data as u32)
 }
 
-/// What a program asks poll for.
+/// Writes what a program asks poll for.
 pub fn poll_wanted(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
     poll(f, memory, at, "events", 4)
 }
 
-/// What poll found.
+/// Writes what poll found.
 pub fn poll_ready(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
     poll(f, memory, at, "revents", 6)
 }
@@ -116,7 +116,7 @@ fn action(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
     f.write_str("}")
 }
 
-/// A set of signals in memory.
+/// Writes a set of signals in memory.
 pub fn signals(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
     match memory::word::<8>(memory, at) {
         Some(signals) => set(f, signals),
@@ -124,7 +124,7 @@ pub fn signals(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
     }
 }
 
-/// `[HUP TERM]`, or `~[KILL STOP]` where most are in it.
+/// Writes `[HUP TERM]`, or `~[KILL STOP]` if most signals are in the set.
 fn set(f: &mut Formatter<'_>, signals: u64) -> Result {
     let most = signals.count_ones() > 32;
     let listed = if most { !signals } else { signals };
@@ -142,7 +142,7 @@ fn set(f: &mut Formatter<'_>, signals: u64) -> Result {
     f.write_str("]")
 }
 
-/// The head of a siginfo, and who sent it.
+/// Writes the beginning of a siginfo, and who sent it.
 pub fn siginfo(f: &mut Formatter<'_>, memory: &dyn Memory, at: u64) -> Result {
     let field = |offset| memory::word::<4>(memory, at + offset);
     let (Some(signo), Some(code), Some(pid), Some(uid)) = (field(0), field(8), field(16), field(20)) else {

@@ -3,7 +3,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// Memory of a test: pieces at addresses.
+/// A test's memory: pieces at addresses.
 #[derive(Default)]
 struct Pieces(Vec<(u64, Vec<u8>)>);
 
@@ -217,8 +217,8 @@ fn a_call_that_is_not_in_the_table_has_its_number() {
     assert_eq!(call.to_string(), "syscall_0x270f(0x1, 0x2, 0x3, 0x4, 0x5, 0x6) = -1 ENOSYS (Function not implemented)");
 }
 
-/// Every row, with registers that point at readable memory, at none, and at nothing: names each argument it has, and
-/// survives whatever is there.
+/// Every row, with registers that point at readable memory, at unreadable memory, and at nothing: the output names each
+/// argument of the row, and nothing in memory breaks it.
 #[test]
 fn every_row_can_be_decoded() {
     let mut pattern = 1u32;
@@ -245,7 +245,7 @@ fn every_row_can_be_decoded() {
     }
 }
 
-/// Names of lengths are names of arguments, and nothing has a length that cannot have one.
+/// Names of lengths are names of arguments, and only arguments that can have a length have one.
 #[test]
 fn lengths_are_arguments() {
     for call in crate::table::CALLS {

@@ -3,12 +3,12 @@
 use super::Memory;
 use core::fmt::{Formatter, Result, Write};
 
-/// How much of a buffer is shown.
+/// Most bytes of a buffer that are shown.
 const SHOWN: usize = 32;
 /// Longest path, with its NUL (PATH_MAX).
 const PATH_MAX: usize = 4096;
 
-/// A string up to its NUL.
+/// Writes a string up to its NUL.
 pub fn string(f: &mut Formatter<'_>, memory: &dyn Memory, address: u64) -> Result {
     if address == 0 {
         return f.write_str("NULL");
@@ -37,13 +37,13 @@ pub fn string(f: &mut Formatter<'_>, memory: &dyn Memory, address: u64) -> Resul
     if open { f.write_str("\"...") } else { write!(f, "{address:#x}") }
 }
 
-/// Never past the page, which may be the last one there is.
+/// Never past the end of the page, which may be the last one.
 fn read_string(memory: &dyn Memory, address: u64, chunk: &mut [u8; 64]) -> usize {
     let in_page = (4096 - address % 4096) as usize;
     memory.read(address, &mut chunk[..in_page.min(64)])
 }
 
-/// A buffer of `len` bytes.
+/// Writes a buffer of `len` bytes.
 pub fn bytes(f: &mut Formatter<'_>, memory: &dyn Memory, address: u64, len: u64) -> Result {
     let mut shown = [0; SHOWN];
     let wanted = len.min(SHOWN as u64) as usize;
@@ -54,14 +54,14 @@ pub fn bytes(f: &mut Formatter<'_>, memory: &dyn Memory, address: u64, len: u64)
     if len > SHOWN as u64 { f.write_str("...") } else { Ok(()) }
 }
 
-/// Bytes that are at hand.
+/// Writes these bytes in quotes.
 pub fn quoted(f: &mut Formatter<'_>, bytes: &[u8]) -> Result {
     f.write_char('"')?;
     escape(f, bytes, true)?;
     f.write_char('"')
 }
 
-/// As a C string literal: short octal escapes where no digit follows.
+/// Escapes as in a C string literal: octal escapes are short if no digit follows.
 fn escape(f: &mut Formatter<'_>, bytes: &[u8], whole: bool) -> Result {
     for (i, &b) in bytes.iter().enumerate() {
         match b {
@@ -72,7 +72,7 @@ fn escape(f: &mut Formatter<'_>, bytes: &[u8], whole: bool) -> Result {
             0x0b => f.write_str("\\v")?,
             0x0c => f.write_str("\\f")?,
             b' '..=b'~' => f.write_char(b as char)?,
-            // What follows a piece is not known here: written in full.
+            // What follows this piece is not known here, so the escape is written in full.
             _ if bytes.get(i + 1).map_or(!whole, u8::is_ascii_digit) => write!(f, "\\{b:03o}")?,
             _ => write!(f, "\\{b:o}")?,
         }

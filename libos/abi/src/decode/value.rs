@@ -1,10 +1,10 @@
-//! What a register or a field holds.
+//! The value of a register or a field.
 
 use crate::arg::Kind;
 use crate::constants::{Names, Signo, mode};
 use core::fmt::{Formatter, Result};
 
-/// The part of a register that an argument of that kind takes.
+/// The part of a register that an argument of this kind uses.
 pub fn low_bytes(kind: Kind, register: u64) -> u64 {
     let bytes = match kind {
         Kind::Signed(n) | Kind::Unsigned(n) => n,
@@ -15,7 +15,7 @@ pub fn low_bytes(kind: Kind, register: u64) -> u64 {
     if bytes >= 8 { register } else { register & ((1 << (8 * bytes)) - 1) }
 }
 
-/// A value as it stands in the line.
+/// Writes a value as it appears in the argument list.
 pub fn value(f: &mut Formatter<'_>, kind: Kind, register: u64) -> Result {
     let v = low_bytes(kind, register);
     match kind {
@@ -35,7 +35,7 @@ pub fn value(f: &mut Formatter<'_>, kind: Kind, register: u64) -> Result {
     }
 }
 
-/// A value as it stands behind the equals sign.
+/// Writes a value as it appears after the equals sign.
 pub fn result(f: &mut Formatter<'_>, kind: Kind, v: u64, registers: &[u64; 6]) -> Result {
     match kind {
         Kind::By(which) => result(f, which(registers), v, registers),
@@ -64,7 +64,7 @@ pub fn result(f: &mut Formatter<'_>, kind: Kind, v: u64, registers: &[u64; 6]) -
     }
 }
 
-/// Names joined by `|`, and what has none in hexadecimal.
+/// Writes names joined by `|`, and the remaining bits in hexadecimal.
 pub fn named(f: &mut Formatter<'_>, names: &Names, v: u64) -> Result {
     let mut rest = v & names.mask();
     let mut first = true;
@@ -100,7 +100,7 @@ pub fn named(f: &mut Formatter<'_>, names: &Names, v: u64) -> Result {
     }
 }
 
-/// A number that should have a name and has none.
+/// Writes a number that should have a name but has none.
 fn unnamed(f: &mut Formatter<'_>, names: &Names, v: u64) -> Result {
     if names.prefix == Signo::NAMES.prefix {
         return signal(f, v as i32);
@@ -111,7 +111,7 @@ fn unnamed(f: &mut Formatter<'_>, names: &Names, v: u64) -> Result {
     }
 }
 
-/// A signal that may be a real-time one.
+/// Writes a signal, which may be a real-time one.
 pub fn signal(f: &mut Formatter<'_>, signo: i32) -> Result {
     match Signo::NAMES.value(signo as u32 as u64) {
         Some(name) => write!(f, "SIG{name}"),
