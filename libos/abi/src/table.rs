@@ -10,7 +10,6 @@
 //! length of the memory. `->` says what a result means, if it is not a plain number. [`calls!`](crate::calls) passes
 //! the lines to a macro: the kernel derives from them its entry symbols, its dispatcher and the check against the
 //! handlers, and here they become [`CALLS`]. A number that is not listed is ENOSYS.
-//! [`CALLS`]. A number that is not here is ENOSYS.
 
 use crate::arg::*;
 use crate::call::{Arg, Call, Support};

@@ -5,7 +5,6 @@
 //! [`tail::DELAY_NS`](crate::tail), so the host sees the file closed that much later, and only while the file has the
 //! same owner, group and permissions: who may open it is for the host to decide. The name and what it leads to are
 //! still looked up at every `open`.
-//! open it is the host's business. The name and what it leads to are asked for at every `open` all the same.
 
 use crate::client::Fid;
 use crate::fs::P9Fs;

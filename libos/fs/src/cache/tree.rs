@@ -50,8 +50,8 @@ pub type Gone = [Option<Arc<Page>>; FAN as usize];
 #[derive(Default)]
 pub struct Tree {
     leaves: BTreeMap<u64, Box<Leaf>>,
-    /// Numbers of the leaves with dirty pages, ascending. A leaf spans 256 KiB, so the list is short and mostly grows at
-    /// its end: a vector costs less than a second kind of tree.
+    /// Numbers of the leaves with dirty pages, ascending. A leaf spans 256 KiB, so the list is short and mostly grows
+    /// at its end: a vector costs less than a second kind of tree.
     dirty_leaves: Vec<u64>,
     /// Length of the file.
     pub size: u64,

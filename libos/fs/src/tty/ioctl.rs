@@ -96,7 +96,7 @@ pub(super) fn ioctl(file: &TtyFile, cmd: u32, arg: IoctlArgument) -> Result<usiz
         // N_TTY is the only discipline.
         TIOCSETD if user::read::<i32>(arg.to())? == 0 => {}
         TIOCSETD => return Err(Errno::EINVAL),
-        // struct termios has no room for more. The device is /dev/console.
+        // The number of /dev/console.
         TIOCGDEV => user::write(arg.to(), &(makedev(5, 1) as u32))?,
         _ => return Err(Errno::ENOTTY),
     }
