@@ -1,21 +1,22 @@
-//! Components: what an image has only if its program wants it.
+//! Components: parts that an image has only if its program wants them.
 //! Floor: ground.
 //!
 //!     component!("disk", optional, wanted by [open, openat, openat2], starts start);
 //!
 //! A component starts at boot, on the boot thread, after the console and before the program, if and only if one of the system
-//! calls that want it is linked, or one of the components (`"disk"`). Otherwise nothing of it is in the image, as far as nothing
-//! else reaches it: its entries lie in sections that the linker keeps together with what wants it (SHF_LINK_ORDER). What is
-//! optional can be left out of any image by its name (`UNIBODY_WITHOUT`, `without` in a recipe). The image's note lists the names
-//! of what is in it. The tool reads the names from the kernel and from the note, so this is the only place that says them.
+//! calls or components (`"disk"`) that want it is linked. Otherwise none of it is in the image, unless something else
+//! refers to it: its entries lie in sections that the linker keeps only together with what wants it (SHF_LINK_ORDER).
+//! An optional component can be left out of any image by its name (`UNIBODY_WITHOUT`, `without` in a recipe). The
+//! image's note names the components in it. The tool reads the names from the kernel and from the note, so they are
+//! spelled out only here.
 //!
-//! What a component does for others it offers by a [`Provider`](libos_base::sync::Provider), or it registers a file system.
+//! A component serves others through a [`Provider`](libos_base::sync::Provider), or registers a file system.
 
 /// Declares a component: its name, who wants it, and the `extern "C" fn()` that starts it.
 #[macro_export]
 macro_rules! component {
     ($name:literal, optional, wanted by [$($by:tt),+], starts $start:path) => {
-        // What is left out is another symbol, which the linker is told.
+        // To leave it out, the linker is given another symbol in its place.
         $crate::component_stub!($name, concat!(".globl libos_component_", $name), [$($by),+], $start);
     };
     ($name:literal, wanted by [$($by:tt),+], starts $start:path) => {
@@ -28,7 +29,7 @@ unsafe extern "C" {
     static __libos_init_end: extern "C" fn();
 }
 
-/// Starts what is there, each once however many want it.
+/// Starts each component that is linked, once, however many calls or components want it.
 pub fn start_all() {
     let (start, end) = (&raw const __libos_init_start, &raw const __libos_init_end);
     // SAFETY: the linker script brackets a table of relocated function pointers.

@@ -1,4 +1,5 @@
-//! Randomness: a ChaCha20 generator, seeded from the processor's generator and virtio-rng, and from the processor again at each request.
+//! Randomness: a ChaCha20 generator, seeded from the processor's generator and virtio-rng, and from the processor again
+//! at each request.
 //! Floor: memory.
 
 use crate::arch::clock::counter;
@@ -18,8 +19,8 @@ struct Pool {
 static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(class::RANDOM, Pool { key: [0; 32], hardware: false });
 
 impl Pool {
-    /// A generator whose key depends on the old one and on `input`: adding bad input never makes it worse. The pool's own
-    /// next key is the first that it gives.
+    /// A generator whose key depends on the old one and on `input`: adding bad input never makes it worse. Its first
+    /// output becomes the pool's own next key.
     fn next(&mut self, input: &[u8; 32]) -> ChaCha20Core {
         for (k, i) in self.key.iter_mut().zip(input) {
             *k ^= i;
@@ -29,8 +30,8 @@ impl Pool {
         rng
     }
 
-    /// What a snapshot of this machine does not hold: 128 bits of the processor's generator, or else as much of the moment as the counter
-    /// tells. Two machines that go on from one snapshot part here.
+    /// Input that a snapshot of this machine does not hold: 128 bits from the processor's generator, or what the
+    /// counter reads now. Two machines resumed from one snapshot diverge here.
     fn fresh() -> [u8; 32] {
         let mut input = [0; 32];
         for word in input[..16].chunks_exact_mut(8) {
@@ -40,8 +41,8 @@ impl Pool {
     }
 }
 
-/// The next bytes of the stream, what is left of the last four blocks thrown away. (The buffered generator of the crate
-/// would hand it out later; nothing is handed out later here, and the buffering is 3 KiB of code.)
+/// The next bytes of the stream; the rest of the last four blocks is thrown away. (The crate's buffered generator would
+/// hand it out later; nothing is handed out later here, and the buffering is 3 KiB of code.)
 fn generate(rng: &mut ChaCha20Core, out: &mut [u8]) {
     for piece in out.chunks_mut(256) {
         let mut blocks = <ChaCha20Core as BlockRngCore>::Results::default();
@@ -52,7 +53,7 @@ fn generate(rng: &mut ChaCha20Core, out: &mut [u8]) {
     }
 }
 
-/// Seeds from the processor. Before anything asks for randomness.
+/// Seeds from the processor, before anything asks for randomness.
 pub fn init() {
     let mut pool = POOL.lock();
     for _ in 0..2 {
@@ -74,7 +75,7 @@ pub fn add_hardware(input: &[u8; 32]) {
     pool.hardware = true;
 }
 
-/// Says so, loudly, when there was neither.
+/// Warns, loudly, if there was no hardware generator.
 pub fn warn_if_weak() {
     if !POOL.lock().hardware {
         libos_base::warn!(
@@ -85,10 +86,10 @@ pub fn warn_if_weak() {
     }
 }
 
-/// Fills it with cryptographic randomness.
+/// Fills `buf` with cryptographic randomness.
 pub fn fill(buf: &mut [u8]) {
     let mut pool = POOL.lock();
-    // The pool keeps the next key only: past output cannot be computed from a later memory dump.
+    // The pool keeps only the next key: past output cannot be computed from a later memory dump.
     let mut rng = pool.next(&Pool::fresh());
     generate(&mut rng, buf);
 }

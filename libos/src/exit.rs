@@ -1,4 +1,5 @@
-//! The end, of a thread, of the program, of the machine: output delivered, status told, power off.
+//! The end of a thread, of the program, of the machine: output is delivered, the status reported, the power switched
+//! off.
 //! Floor: exit.
 
 use crate::arch::cpu;
@@ -14,15 +15,16 @@ use unibody_proto::control::FromGuest;
 /// How long undelivered output may hold up the end.
 const DRAIN_NS: u64 = 5 * time::NS;
 
-/// How long peers may take to get what the program has sent. A deadline is the argument; set by images with a network.
+/// Closes sockets; peers have until the deadline it is given to get what the program sent. Set by images with a
+/// network.
 pub static CLOSE_SOCKETS: Provider<fn(u64)> = Provider::new();
 const DELIVER_NS: u64 = 3 * time::NS;
 
-/// What the main thread ended with; the process's status if no one says another (as Linux: the leader's).
+/// The main thread's status, which is the process's unless someone sets another (as on Linux: the leader's).
 static MAIN_STATUS: AtomicI32 = AtomicI32::new(0);
 
-/// `exit`: ends the running program thread; the last one ends the program. Whatever touches program memory
-/// (robust list, thread id word) was done.
+/// `exit`: ends the running program thread; the last one ends the program. Everything that touches program memory
+/// (robust list, thread id word) has been done.
 pub fn thread(status: i32) -> ! {
     if sched::current().tid == sched::PID {
         MAIN_STATUS.store(status & 0xff, SeqCst);
@@ -33,7 +35,7 @@ pub fn thread(status: i32) -> ! {
     sched::exit_thread()
 }
 
-/// `exit_group`, and the end by a signal: stops the other threads and ends the machine. `status` as a shell shows it.
+/// `exit_group`, or death by a signal: stops the other threads and ends the machine. `status` as a shell shows it.
 pub fn group(status: i32) -> ! {
     if !sched::begin_exit() {
         // Another thread was first; its status counts.
@@ -56,8 +58,8 @@ pub fn machine(status: i32) -> ! {
     power_off()
 }
 
-/// What was written to files outlives the program, however it ended: the first to come here writes it out. Waits;
-/// the others never come back.
+/// Data written to files outlives the program, however it ended: the first caller writes it out. Waits; the others
+/// never return.
 pub fn close_files() {
     static BEGUN: AtomicBool = AtomicBool::new(false);
     let Some(close) = libos_fs::sync::at_end() else { return };
@@ -70,7 +72,7 @@ pub fn close_files() {
     close();
 }
 
-/// The same from a crash report: interrupts are off, locks may be held for ever, only polling works.
+/// The same from a crash report: interrupts are off, locks may be held forever, only polling works.
 pub fn after_crash(status: i32, signo: i32, what: &str) -> ! {
     control::send_polled(&FromGuest::Crash { signal: signo as u8, reason: what.as_bytes() });
     control::send_polled(&FromGuest::Exit(status as u8));

@@ -73,7 +73,7 @@ impl KernelInfo for This {
 
     fn maps() -> Vec<u8> {
         let mut out = Vec::new();
-        // Short of memory the list is cut, as a short read.
+        // If memory runs out, the list is cut off, as a short read.
         let _ = mm::program::describe_maps(&mut |line| {
             let letter = |bit, c| if line.prot.contains(bit) { c } else { '-' };
             let text = format!(

@@ -1,4 +1,4 @@
-//! The kernel. `docs/ARCHITECTURE.md` tells how it hangs together; `boot::start` is where it begins.
+//! The kernel. `docs/ARCHITECTURE.md` says how it fits together; it begins in `boot::start`.
 //!
 //! Its modules stand on floors, listed in `floors.txt` from the top down: a module names only modules on floors below its own, which
 //! `cargo unibody test host/floors` checks.

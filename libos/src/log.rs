@@ -26,7 +26,7 @@ pub fn set_level(level: Level) {
     LEVEL.store(level as u8, Ordering::Relaxed);
 }
 
-/// From now on one CPU prints alone, whatever locks were held.
+/// From now on only one CPU prints, whatever locks were held.
 pub fn enter_crash_mode() {
     CRASH.store(true, Ordering::SeqCst);
     // SAFETY: the other CPUs were told to stop; a torn ring line is better than silence.

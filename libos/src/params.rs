@@ -10,17 +10,17 @@ use unibody_proto::params::{self, Item, key};
 
 static PARAMS: Once<Params> = Once::new();
 
-/// The boot parameters. For initialisers and `/proc`: they are there before both.
+/// The boot parameters. For initialisers and `/proc`, which run after they are set.
 pub fn parameters() -> &'static Params {
     PARAMS.get().expect("set before the program")
 }
 
-/// Says what they are.
+/// Sets them.
 pub fn set(params: Params) -> &'static Params {
     PARAMS.set(|| params)
 }
 
-/// What the image is to run, and how.
+/// What the image should run, and how.
 #[derive(Default)]
 pub struct Params {
     /// `argv[0]`; the program's own name when not given.
@@ -47,9 +47,9 @@ pub struct Params {
     pub shares: Vec<Vec<u8>>,
     /// Log level.
     pub log: Option<Level>,
-    /// Somebody listens on the control port.
+    /// Someone listens on the control port.
     pub control: bool,
-    /// The VMM was given the image's file, which is so long, for the program to read.
+    /// The length of the image's file, if the VMM was given it for the program to read.
     pub image_size: Option<u64>,
     /// Streams that cannot be written to.
     pub output_failed: Vec<FromHost>,
@@ -57,12 +57,12 @@ pub struct Params {
     pub tty: Option<Vec<u8>>,
     /// vm.overcommit_memory: its first character.
     pub overcommit: Option<u8>,
-    /// A fault that the debug kernel is to commit.
+    /// A fault that the debug kernel should commit.
     #[cfg(debug_assertions)]
     pub plant: Option<Vec<u8>>,
 }
 
-/// One source's repeated keys replace those of the sources before it.
+/// Which keys this source has repeated so far: they replace those of the sources before it.
 #[derive(Default)]
 struct Seen {
     args: bool,
@@ -73,7 +73,7 @@ struct Seen {
 }
 
 impl Params {
-    /// `argv[0]`: as given, or a name that says nothing.
+    /// `argv[0]`: as given, or a generic name.
     pub fn argv0(&self) -> &[u8] {
         self.argv0.as_deref().unwrap_or(b"program")
     }
@@ -132,7 +132,7 @@ impl Params {
             #[cfg(debug_assertions)]
             b"plant" => put(&mut self.plant, value),
             _ if k == key::OVERCOMMIT => self.overcommit = value.first().copied(),
-            // What the tool wrote for itself.
+            // Written by the tool for itself.
             _ if k.starts_with(key::TOOL) => {}
             // Linux parameters that VMMs and loaders add on their own.
             b"pci" | b"reboot" | b"panic" | b"root" | b"console" | b"init" | b"BOOT_IMAGE" => {}
@@ -141,7 +141,7 @@ impl Params {
     }
 }
 
-// Neither is worth a copy for each key.
+// Neither function is worth a copy for each key.
 #[inline(never)]
 fn put(slot: &mut Option<Vec<u8>>, value: Vec<u8>) {
     *slot = Some(value);

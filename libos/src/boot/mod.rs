@@ -67,7 +67,7 @@ fn register_image() {
     use image::*;
     use mm::vma::Prot;
     let r = |a: *const u8, b: *const u8| a as usize..b as usize;
-    // Everything is readable; what is more than that is said. The kernel's parts are known by their symbols.
+    // Every segment is readable; further rights are listed. The kernel's own parts are known by their symbols.
     mm::program::add_image_segment(r(&raw const __image_start, &raw const __text_start), Prot::READ);
     mm::program::add_image_segment(r(&raw const __text_start, &raw const __text_end), Prot::READ | Prot::EXEC);
     mm::program::add_image_segment(r(&raw const __relro_start, &raw const __relro_end), Prot::READ);
@@ -78,7 +78,7 @@ fn command_line(boot: &BootInfo) -> &'static [u8] {
     boot.command_line.map_or(&[], |r| bytes(r.start, r.end))
 }
 
-/// Memory that a loader filled. It was reserved, so it lives for ever and nobody writes to it.
+/// Memory that a loader filled. It was reserved, so it lives forever and is never written to.
 fn bytes(start: u64, end: u64) -> &'static [u8] {
     // SAFETY: reserved RAM in the direct map.
     unsafe { core::slice::from_raw_parts(virt_of(start) as *const u8, (end - start) as usize) }
@@ -139,7 +139,7 @@ fn init_thread() {
     }
 }
 
-/// Gives a device to its driver, or keeps it for a component that is yet to start.
+/// Gives a device to its driver, or keeps it for a component that has yet to start.
 fn hand_out(device: Device) {
     match device.id() {
         id::CONSOLE => console::add_device(device),

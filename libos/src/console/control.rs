@@ -8,7 +8,7 @@ use unibody_proto::control::{FromGuest, FromHost, LineReader, VERSION};
 
 static LINES: SpinLock<LineReader> = SpinLock::new(class::CONTROL_LINES, LineReader::new());
 
-/// Tells the host, if somebody listens.
+/// Sends a message to the host, if someone is listening there.
 pub fn send(message: &FromGuest<'_>) {
     super::write_control(message.encode().as_bytes());
 }
@@ -18,11 +18,11 @@ pub fn send_polled(message: &FromGuest<'_>) {
     super::write_control_polled(message.encode().as_bytes());
 }
 
-/// The console thread is to tell that the program waits.
+/// Set when the console thread should report that the program waits.
 static WAITS: AtomicBool = AtomicBool::new(false);
 
-/// The running thread listens. Listening is not serving yet: a signal that comes between the two would be taken before
-/// the program's loop looks for it. So the next wait is told as well, by the console thread: sending may wait.
+/// Reports that the running thread listens. It is not serving yet: a signal that comes now would be taken before the
+/// program's loop looks for it. So its next wait is reported as well, by the console thread, since sending may wait.
 pub fn listens(message: &FromGuest<'_>) {
     send(message);
     sched::park::tell_next_wait(&(waits as fn()));
@@ -33,7 +33,7 @@ fn waits() {
     super::wake();
 }
 
-/// What the console thread does for it.
+/// The console thread's part of the protocol.
 pub struct Protocol;
 
 impl super::Control for Protocol {
@@ -49,14 +49,14 @@ impl super::Control for Protocol {
     }
 
     fn receive(bytes: &[u8]) {
-        // Requests are kept back until the lock is free: carrying one out may take other locks.
+        // Requests are collected first: carrying one out may take other locks, so this one must be free by then.
         let mut requests = alloc::vec::Vec::new();
         LINES.lock().feed(bytes, |line| requests.push(FromHost::parse(line)));
         requests.into_iter().for_each(carry_out);
     }
 }
 
-/// Does what the host asks for.
+/// Does what the host asked for.
 pub fn carry_out(request: Option<FromHost>) {
     match request {
         Some(FromHost::Kill(signo)) => signal::post_process(signo as i32),

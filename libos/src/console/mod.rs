@@ -1,5 +1,5 @@
 //! The three streams: program output, kernel log, control. Each has a device of its own where the VMM offers a
-//! virtio-console with named ports; else the program shares COM1 with the log, and there is no control.
+//! virtio-console with named ports; otherwise the program shares COM1 with the log, and there is no control.
 //! Floor: streams.
 
 pub mod control;
@@ -18,10 +18,10 @@ use libos_base::Result;
 use libos_fs::console::{self, OnTerminal, Stream};
 use unibody_proto::terminal;
 
-/// A signal for the program that an interrupt handler asked for; 0: none.
+/// A signal that an interrupt handler wants sent to the program; 0: none.
 static DEFERRED: AtomicI32 = AtomicI32::new(0);
 
-/// Sends the program a signal, from an interrupt handler: the console's thread does it.
+/// Sends the program a signal from an interrupt handler; the console's thread does the work.
 pub fn defer_signal(signo: i32) {
     DEFERRED.store(signo, Ordering::Release);
     ports::wake();
@@ -39,11 +39,11 @@ fn deliver_deferred() {
     }
 }
 
-/// The protocol on the control port. All of it is called by the console's thread.
+/// The protocol on the control port. Only the console's thread calls these.
 pub trait Control: 'static {
     /// The port is open.
     fn begin();
-    /// Says what there is to say.
+    /// Sends what is waiting to be sent.
     fn tell();
     /// Bytes from the host.
     fn receive(bytes: &[u8]);
@@ -52,7 +52,7 @@ pub trait Control: 'static {
 /// Gives the program its descriptors 0, 1 and 2.
 pub fn init<C: Control>(params: &Params) -> Result<()> {
     let tty = params.tty.as_deref();
-    // Somebody on the host listens: its ports are waited for.
+    // If someone on the host is listening, its ports are waited for.
     let (stdio, stderr, terminal): (Arc<dyn Stream>, Arc<dyn Stream>, _) = match ports::open::<C>(params.control)? {
         Some((stdio, stderr)) => match tty {
             None => (stdio, stderr, OnTerminal::None),
@@ -62,7 +62,7 @@ pub fn init<C: Control>(params: &Params) -> Result<()> {
         None => {
             serial_stream::start()?;
             let s = Arc::new(serial_stream::SerialStream);
-            // A serial line is a terminal, whose window nobody tells of.
+            // A serial line is a terminal whose window size is unknown.
             (s.clone(), s, OnTerminal::All)
         }
     };

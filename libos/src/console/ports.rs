@@ -18,7 +18,7 @@ static CONSOLE: IrqSpinLock<Option<Box<Console>>> = IrqSpinLock::new(class::CONS
 /// Set by the interrupt; the console thread does the work.
 static INTERRUPT: AtomicBool = AtomicBool::new(false);
 static ARRIVED: WaitQueue = WaitQueue::new();
-/// The control port, if it was there in time to be opened: one that comes later takes nothing.
+/// The control port, if it was there in time to be opened: one that turns up later accepts nothing.
 static CONTROL: Once<PortId> = Once::new();
 static STDIO: Pollee = Pollee::new();
 static STDERR: Pollee = Pollee::new();
@@ -28,7 +28,7 @@ static STDIN_END: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// How long boot waits for ports that nobody has promised.
 const PATIENCE_NS: u64 = time::NS / 50;
-/// How long it waits for those of a tool that said it listens.
+/// How long it waits for the ports of a tool that said it listens.
 const PROMISED_NS: u64 = 3 * time::NS;
 
 /// Takes a console device. The first one is used.
@@ -108,29 +108,29 @@ fn thread_start<C: Control>(control: Option<PortId>, promised: bool) -> Result<(
                 }
             }
             let deadline = if interrupts { FOREVER } else { time::after(time::NS / 1000) };
-            // A timeout is the polling.
+            // Without interrupts, the time-out does the polling.
             let _ = ARRIVED.wait(deadline, false, || INTERRUPT.swap(false, Ordering::AcqRel).then_some(()));
         }
     })?;
     Ok(())
 }
 
-/// Makes the console thread look around.
+/// Wakes the console thread to look for work.
 pub fn wake() {
     INTERRUPT.store(true, Ordering::Release);
     ARRIVED.wake_all();
 }
 
-/// The host says how long standard input is.
+/// Sets the length of standard input, as the host gave it.
 pub fn end_stdin_after(total: u64) {
     STDIN_END.store(total, Ordering::Release);
     STDIO.notify(Events::IN | Events::RDNORM);
 }
 
-/// Why standard output and error cannot be written to any more; 0: they can.
+/// Why standard output and error can no longer be written; 0: they can.
 static FAILED: [AtomicU8; 2] = [AtomicU8::new(0), AtomicU8::new(0)];
 
-/// The host cannot deliver what is written to standard output (1) or error (2).
+/// Records that the host cannot deliver what is written to standard output (1) or error (2).
 pub fn output_failed(stream: u8, errno: u8) {
     let pollee = if stream == 1 { &STDIO } else { &STDERR };
     FAILED[usize::from(stream != 1)].store(errno, Ordering::Release);
@@ -141,7 +141,7 @@ fn at_end() -> bool {
     STDIN_READ.load(Ordering::Acquire) >= STDIN_END.load(Ordering::Acquire)
 }
 
-/// Writes all of it to the control port, waiting for room (a second at most). Nothing happens without one.
+/// Writes all of `bytes` to the control port, waiting up to a second for room. Does nothing without a port.
 pub fn write_control(bytes: &[u8]) {
     let Some(&id) = CONTROL.get() else { return };
     let deadline = time::after(time::NS);
@@ -166,7 +166,7 @@ pub fn write_control_polled(bytes: &[u8]) {
     with(|c| c.write_polled(id, bytes, LOOKS));
 }
 
-/// Waits until the host has taken everything, until `deadline` at most.
+/// Waits until the host has taken everything, or until `deadline`.
 pub fn drain(deadline: u64) {
     loop {
         let handed_over = super::tty::look();
@@ -185,7 +185,7 @@ pub fn drain(deadline: u64) {
 }
 
 impl PortStream {
-    /// What a write fails with, once the host has said so. Numbers are Linux's (asm-generic/errno-base.h).
+    /// The error of writes, once the host has reported one. Numbers are Linux's (asm-generic/errno-base.h).
     fn failed(&self) -> Result<()> {
         match FAILED[usize::from(!self.input)].load(Ordering::Acquire) {
             0 => Ok(()),
@@ -224,7 +224,7 @@ impl Stream for PortStream {
             e |= Events::IN | Events::HUP;
         }
         match self.failed() {
-            // As the writing end of a pipe without readers.
+            // Like the writing end of a pipe without readers.
             Err(Errno::EPIPE) => e |= Events::OUT | Events::ERR,
             Err(_) => e |= Events::OUT,
             Ok(()) => {}

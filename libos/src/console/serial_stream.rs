@@ -22,7 +22,7 @@ static INPUT: IrqSpinLock<VecDeque<u8>> = IrqSpinLock::new(class::SERIAL_INPUT, 
 static WATCHERS: Pollee = Pollee::new();
 static ARRIVED: WaitQueue = WaitQueue::new();
 
-/// Connects the interrupt and starts the thread that tells watchers.
+/// Connects the interrupt and starts the thread that notifies watchers.
 pub fn start() -> Result<()> {
     INPUT.lock().reserve(TYPE_AHEAD);
     if devices::wire(COM1_GSI, Box::new(on_interrupt), false, false).is_none() {
@@ -45,7 +45,7 @@ pub fn start() -> Result<()> {
     Ok(())
 }
 
-/// Makes the serial thread look around.
+/// Wakes the serial thread to look for work.
 pub fn wake() {
     ARRIVED.wake_all();
 }

@@ -1,18 +1,18 @@
-//! The terminal: its window, the signals that are typed, and the line discipline for programs that read.
+//! The terminal: its window, the signals typed at it, and the line discipline for programs that read.
 
 use crate::signal;
 use libos_base::abi::signal::{SIGINT, SIGQUIT, SIGWINCH};
 use libos_fs::console;
 use unibody_proto::terminal::Terminal;
 
-/// The host tells of another size.
+/// The host reports a new window size.
 pub fn set_window(rows: u16, cols: u16) {
     if console::set_window([rows, cols, 0, 0]) && console::terminal().is_some() {
         signal::post_process(SIGWINCH);
     }
 }
 
-/// Something arrived, or there is room. Whether all output was handed over.
+/// Handles input that arrived, or room for output. Returns whether all output was handed over.
 pub fn look() -> bool {
     if let Some(done) = console::look() {
         return done;
@@ -33,7 +33,7 @@ pub fn look() -> bool {
 
 crate::component!("terminal", optional, wanted by [read, readv], starts install_line_discipline);
 
-/// Puts the line discipline in, when the streams are a terminal.
+/// Installs the line discipline if the streams are a terminal.
 extern "C" fn install_line_discipline() {
     let Some(stream) = console::terminal() else { return };
     let terminal = crate::params::parameters().tty.as_deref().and_then(Terminal::parse).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! What only the debug kernel has: the sets of held locks, and what it says when a lock was used against the rules. The rules are in [`libos_base::sync::check`].
+//! Debug kernel only: the sets of held locks, and the report when a lock is used against the rules of
+//! [`libos_base::sync::check`].
 
 use super::plant;
 use crate::arch::MAX_CPUS;
@@ -33,7 +34,7 @@ pub fn report_all() {
     unsafe { &*check::held() }.all().iter().for_each(report);
 }
 
-/// One of them.
+/// Reports one of them.
 pub fn report(held: &Entry) {
     libos_base::error!("{held}:");
     for (n, call) in held.stack().enumerate() {
@@ -41,7 +42,7 @@ pub fn report(held: &Entry) {
     }
 }
 
-/// On the way out of each call (`arch`).
+/// Called on the way out of each call (`arch`).
 #[unsafe(no_mangle)]
 extern "C" fn libos_leaving(result: i64) -> i64 {
     plant::in_call();

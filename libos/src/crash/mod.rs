@@ -17,7 +17,7 @@ use libos_base::abi::signal::name;
 
 static IN_PROGRESS: AtomicBool = AtomicBool::new(false);
 
-/// The kernel itself went wrong.
+/// Reports a fault of the kernel itself.
 pub fn kernel_fault(regs: &TrapFrame, what: &str, addr: usize) -> ! {
     begin();
     libos_base::error!("kernel crash: {what} at {addr:#x} (error {:#x})", regs.error);
@@ -68,7 +68,7 @@ fn finish(status: i32, signo: i32, what: &str) -> ! {
     exit::after_crash(status, signo, what)
 }
 
-/// A lock was used against the rules. First where `held` was taken, then where this is.
+/// Reports a lock used against the rules: first where `held` was taken, then where this happened.
 #[cfg(debug_assertions)]
 fn lock_fault(what: core::fmt::Arguments<'_>, held: &libos_base::sync::check::Entry) -> ! {
     begin();

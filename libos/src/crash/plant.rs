@@ -1,5 +1,5 @@
-//! Faults that are planted: boot parameter `plant=NAME`. The first call that the program makes meets it, or an interrupt.
-//! The functions are small and apart so that the stacks show them (`tests/harness/src/checked.rs` looks).
+//! Planted faults: with boot parameter `plant=NAME`, the program's first call, or an interrupt, commits one.
+//! The functions are small and separate so that backtraces show them (`tests/harness/src/checked.rs` looks).
 
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -24,7 +24,7 @@ pub fn plant(name: &[u8]) {
     }
 }
 
-/// At a call's end.
+/// Commits the planted fault, at the end of a call.
 pub fn in_call() {
     match NAMES[WHAT.load(Relaxed) as usize] {
         b"inversion" => inversion(),
@@ -36,7 +36,7 @@ pub fn in_call() {
     }
 }
 
-/// In an interrupt.
+/// The same, in an interrupt.
 pub fn in_interrupt() {
     if NAMES[WHAT.load(Relaxed) as usize] == b"interrupt" {
         hold_in_interrupt();
@@ -99,6 +99,6 @@ fn touch() {
 #[inline(never)]
 fn fault() {
     let _held = hold_irq();
-    // SAFETY: none: nothing is mapped there, and this is the fault.
+    // SAFETY: none: nothing is mapped there, which is the fault that was planted.
     unsafe { (PROGRAM_START as *const u8).read_volatile() };
 }

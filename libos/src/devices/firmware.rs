@@ -24,7 +24,7 @@ pub struct Machine {
     pub pci_window: Option<Window>,
     /// virtio-mmio devices in the DSDT.
     pub mmio: Vec<MmioSlot>,
-    /// Switching off.
+    /// How to switch off.
     pub power: Power,
     /// Ticks a second of the processor's counter.
     pub counter_hz: u64,
@@ -39,7 +39,7 @@ pub fn machine() -> &'static Machine {
     MACHINE.get().expect("read at boot")
 }
 
-/// Firmware memory: the first MiB lies in the direct map, the rest is mapped as it is asked for.
+/// Firmware memory: the first MiB lies in the direct map, the rest is mapped on demand.
 struct Memory;
 
 impl PhysMem for Memory {
@@ -85,8 +85,8 @@ pub fn read(rsdp: Option<u64>) {
     });
 }
 
-/// The machine's clock: nanoseconds since 1970, and how much later it may be (kvmclock: 0, the CMOS clock: a second).
-/// Neither may be read by two processors at the same time.
+/// The machine's clock: nanoseconds since 1970, and by how much the true time may be later (kvmclock: 0, the CMOS
+/// clock: a second). Neither may be read by two processors at the same time.
 pub fn read_wall_clock() -> Option<(u64, u64)> {
     match (kvm::boot_wall_clock_ns(), kvm::vcpu_time()) {
         (Some(boot), Some(t)) => Some((boot + t.system_time, 0)),

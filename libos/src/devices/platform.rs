@@ -15,7 +15,7 @@ static WIRED: SpinLock<Vec<(u32, u8)>> = SpinLock::new(class::WIRED, Vec::new())
 /// The Q35 chip set routes PCI pins to interrupts 16 and up; the older one to the line the firmware wrote down.
 static PINS_FROM_16: AtomicBool = AtomicBool::new(false);
 
-/// Says which chip set it is.
+/// Records which chip set it is.
 pub fn set_q35(q35: bool) {
     PINS_FROM_16.store(q35, Ordering::Relaxed);
 }

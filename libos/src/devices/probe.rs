@@ -7,10 +7,10 @@ use drivers::pci::{self, ConfigAccess, Ecam, PORTS};
 use drivers::virtio::{Device, MmioSlot, find_mmio, find_pci};
 use libos_base::sync::{SpinLock, class};
 
-/// Devices that no driver has taken: the part of the kernel that they are for does, if the program has it.
+/// Devices that no driver has taken: the part of the kernel that they are for takes them, if the image has it.
 static KEPT: SpinLock<Vec<Device>> = SpinLock::new(class::DEVICES_KEPT, Vec::new());
 
-/// The next device of that kind ([`id`]), in the order in which they were found.
+/// Takes the next device of that kind ([`id`]), in the order in which they were found.
 pub fn take_device(id: u32) -> Option<Device> {
     let mut kept = KEPT.lock();
     let i = kept.iter().position(|d| d.id() == id)?;

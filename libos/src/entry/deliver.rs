@@ -10,7 +10,7 @@ use crate::{crash, exit, signal};
 use libos_base::abi::signal::{DefaultAction as Act, SIGSEGV, SigSet, default_action, name};
 use libos_base::abi::{ActionFlags, SigAction, StackFlags, StackT};
 
-/// Takes every signal that is pending and not blocked: sets up handlers' frames, or ends the program. Then sees to the
+/// Takes every signal that is pending and not blocked: sets up handlers' frames, or ends the program. Then handles the
 /// restart of an interrupted call. True when `ctx.regs` were changed.
 pub fn deliver(ctx: &mut ExitContext<'_>) -> bool {
     let me = current();
@@ -49,7 +49,7 @@ fn handler_for(signo: i32) -> Option<SigAction> {
     Some(a)
 }
 
-/// The action is not a handler.
+/// Carries out an action that is not a handler.
 fn end_or_ignore(ctx: &ExitContext<'_>, signo: i32) {
     if signal::get_action(signo).handler == SIG_IGN {
         return;
@@ -95,8 +95,8 @@ fn run_handler(ctx: &mut ExitContext<'_>, info: &Info, action: &SigAction, fault
     frame::enter(ctx.regs, &f, action.handler, info.signo);
 }
 
-/// A fault of the program itself: cannot wait, so a blocked or ignored one ends the program (signal(7), as Linux's
-/// force_sig).
+/// A fault of the program itself cannot wait, so if its signal is blocked or ignored, it ends the program (signal(7),
+/// as Linux's force_sig).
 pub fn fault(ctx: &mut ExitContext<'_>, fault: Fault) {
     let Fault { signo, code: si_code, addr, what } = fault;
     let blocked = current().signals.blocked().has(signo);

@@ -6,18 +6,18 @@ use crate::arch::upcall::ExitContext;
 use crate::signal::SIGKILL;
 use crate::{crash, mm, sched, signal};
 
-/// A page fault, of the program or of the kernel on its memory.
+/// A page fault by the program, or by the kernel on the program's memory.
 pub fn page_fault(fault: &PageFault) -> Result<(), Fault> {
     let result = mm::fault::handle(fault);
-    // A call that there is no memory for ends first, as it may hold locks; the program ends with it.
+    // A call that runs out of memory ends first, as it may hold locks; the program ends with it.
     if fault.by == By::Call && result.is_err_and(|f| f.signo == SIGKILL) {
         signal::post_process(SIGKILL);
     }
     result
 }
 
-/// The program's instruction faulted. Interrupts on, on the thread's kernel stack. A handler runs, or the program ends with a
-/// report.
+/// An instruction of the program faulted. Interrupts are on, on the thread's kernel stack. A handler runs, or the
+/// program ends with a report.
 pub fn program_fault(context: &mut ExitContext<'_>, fault: Fault) {
     if !sched::current().is_program {
         crash::kernel_fault(context.regs, fault.what, fault.addr);

@@ -1,5 +1,5 @@
-//! Between the program and the kernel: what faults and interrupts of the program lead to, the way back to it with what must be done
-//! before, signals delivered on its stack, and how its threads begin.
+//! Between the program and the kernel: where faults and interrupts of the program lead, the way back and the work done
+//! before it, signals delivered on the program's stack, and how its threads begin.
 //! Floor: entry.
 
 mod deliver;

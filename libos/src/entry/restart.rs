@@ -4,10 +4,10 @@ use crate::arch::syscall;
 use crate::arch::upcall::ExitContext;
 use libos_base::{Errno, Result};
 
-/// What a call that was interrupted returns when it is not restarted.
+/// What an interrupted call returns when it is not restarted.
 const INTERRUPTED: i64 = -(Errno::EINTR as i64);
 
-/// Whether this result means "a signal came before anything was done".
+/// The restart code, if this result means "a signal came before anything was done".
 fn code(r: &Result<usize>) -> Option<Errno> {
     match r {
         Err(e @ (Errno::ERESTARTSYS | Errno::ERESTARTNOHAND)) => Some(*e),
@@ -36,7 +36,7 @@ pub fn without_handler(ctx: &mut ExitContext<'_>) -> bool {
 
 fn again(ctx: &mut ExitContext<'_>) {
     let Some((nr, args, _)) = &ctx.syscall else { return };
-    // It was there a moment ago: another thread unmapped the stack. The program will fault by itself.
+    // The stack was there a moment ago: another thread unmapped it. The program will fault by itself.
     if !syscall::restart(ctx.regs, *nr, args) {
         ctx.regs.set_result(INTERRUPTED);
     }

@@ -24,7 +24,7 @@ pub fn sigreturn(uc: usize, area: &'static mut [u8]) -> ! {
     super::enter_program(regs, vectors)
 }
 
-/// As Linux: SIGSEGV, which cannot be handled on such a stack.
+/// As on Linux: SIGSEGV, which cannot be handled on such a stack.
 fn bad_frame(uc: usize) -> ! {
     crash::fatal_signal(SIGSEGV, &TrapFrame::starting(0, uc), "sigreturn from a damaged frame", uc)
 }

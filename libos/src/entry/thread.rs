@@ -6,7 +6,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use libos_base::{Errno, Result};
 
-/// A new thread of the program that begins with `regs`. `prepare` may change it before it runs. EAGAIN.
+/// Makes a program thread that begins with `regs`. `prepare` may change the thread before it runs. EAGAIN.
 pub fn clone_thread(
     tid: Option<u32>,
     regs: TrapFrame,
@@ -15,7 +15,7 @@ pub fn clone_thread(
 ) -> Result<Arc<Thread>> {
     let argument = Box::into_raw(Box::new(regs));
     sched::spawn_program(tid, begin, argument as usize, tls, prepare).map_err(|e| {
-        // SAFETY: made above; no thread got it.
+        // SAFETY: made above; no thread received it.
         drop(unsafe { Box::from_raw(argument) });
         if e == Errno::ENOMEM { Errno::EAGAIN } else { e }
     })

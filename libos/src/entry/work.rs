@@ -1,4 +1,4 @@
-//! What is done on the way back to the program.
+//! Work that is done on the way back to the program.
 
 use super::deliver;
 use crate::arch::upcall::ExitContext;
@@ -19,7 +19,7 @@ pub fn exit_work(ctx: &mut ExitContext<'_>) -> bool {
         }
         sched::resched_if_due();
         changed |= deliver::deliver(ctx);
-        // Cleared first, looked at second: what is posted in between sets it again.
+        // Cleared first, checked second: a signal posted in between sets it again.
         percpu::clear_work(SIGNAL);
         if !me.signals.work_due() {
             return changed;
@@ -27,7 +27,7 @@ pub fn exit_work(ctx: &mut ExitContext<'_>) -> bool {
     }
 }
 
-/// Continues the program with `regs`, work done first. The caller's kernel stack is given up.
+/// Continues the program with `regs`, after any pending work. The caller's kernel stack is given up.
 pub fn enter_program(mut regs: TrapFrame, vectors: Option<*mut u8>) -> ! {
     loop {
         check::nothing_held("the exit to the program");

@@ -15,7 +15,7 @@ extern "C" fn start() {
     super::offer(&FAT);
 }
 
-/// The volume on the disk with the serial number that `request` names. Says why when there is none that can be used.
+/// The volume on the disk with the serial number that `request` names. Logs why if none can be used.
 fn open(request: &Request<'_>) -> Result<Opened> {
     let mut part = None;
     for option in request.options {

@@ -1,5 +1,5 @@
-//! Files of this machine: the root archive, disks, volumes on them, folders of the host; and what boot parameters want mounted:
-//! disks (`SERIAL:PATH:FS[:ro][:OPTION]...`) and folders (`TAG:PATH[:ro]`).
+//! Files of this machine: the root archive, disks, volumes on them, folders of the host; and the mounts that boot
+//! parameters ask for: disks (`SERIAL:PATH:FS[:ro][:OPTION]...`) and folders (`TAG:PATH[:ro]`).
 //! Floor: parts.
 
 mod disk;
@@ -16,16 +16,16 @@ use libos_base::{Errno, Result, user};
 use libos_fs::filesystem::{self, FileSystem, Request};
 use libos_fs::root;
 
-/// Mounts all that; there once a file system is.
+/// Mounts all that; set once there is a file system.
 static MOUNT: Provider<fn()> = Provider::new();
 
-/// A component has a file system that boot parameters can name.
+/// Registers a component's file system, which boot parameters can then name.
 pub fn offer(kind: &'static FileSystem) {
     kind.register();
     MOUNT.provide(&(mount_all as fn()));
 }
 
-/// Mounts what is wanted, after all components have started. The program does not run without what it was promised.
+/// Mounts what was asked for, after all components have started. The program does not run without what it was promised.
 pub fn start() {
     let p = parameters();
     if !p.disks.is_empty() || !p.shares.is_empty() {

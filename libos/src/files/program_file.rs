@@ -1,5 +1,5 @@
-//! The program's own file, as the tool hands it to the VMM beside the kernel that it loads: `-kernel` gives the guest the
-//! segments only, and those are relocated by now.
+//! The program's own file, which the tool hands to the VMM besides the kernel to load: `-kernel` gives the guest only
+//! the segments, and those are relocated by now.
 
 use crate::params::parameters;
 use alloc::vec::Vec;
@@ -8,7 +8,7 @@ use libos_base::sync::Once;
 use libos_base::{Errno, Result};
 use unibody_proto::IMAGE_FILE;
 
-/// What `/proc/self/exe` says.
+/// The target of `/proc/self/exe`.
 pub fn path() -> Vec<u8> {
     let mut name = parameters().argv0();
     while let Some(rest) = name.strip_prefix(b"./").or(name.strip_prefix(b"/")) {
@@ -19,7 +19,7 @@ pub fn path() -> Vec<u8> {
 
 /// Fills `into` from `pos` on.
 pub fn read(mut pos: u64, into: &mut [u8]) -> Result<()> {
-    /// Looked for when it is first read.
+    /// Looked up when it is first read.
     static FILE: Once<Result<File>> = Once::new();
     let file = FILE.set(|| fw_cfg::find(IMAGE_FILE.as_bytes())).as_ref().map_err(|e| *e)?;
     for part in into.chunks_mut(MOST) {

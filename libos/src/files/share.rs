@@ -8,7 +8,7 @@ use libos_base::{Errno, Result, user};
 use libos_fs::filesystem::{FileSystem, Opened, Request};
 use libos_p9::{Payload, Transport};
 
-/// A device as the protocol wants it.
+/// A device, with the interface that the protocol wants.
 struct Link(p9::P9);
 
 impl Transport for Link {
@@ -30,7 +30,7 @@ impl Transport for Link {
 
 crate::component!("share", optional, wanted by [open, openat, openat2], starts start);
 
-/// As a file system.
+/// The file system's name.
 pub const NAME: &str = "9p";
 static FOLDER: FileSystem = FileSystem::new(&[NAME], open);
 
@@ -38,7 +38,7 @@ extern "C" fn start() {
     super::offer(&FOLDER);
 }
 
-/// The folder with the tag that `request` names. ENODEV: there is none.
+/// The folder with the tag that `request` names. ENODEV if there is none.
 fn open(request: &Request<'_>) -> Result<Opened> {
     static DEVICES: Mutex<Vec<p9::P9>> = Mutex::new(class::HOST_FOLDERS, Vec::new());
     let mut devices = DEVICES.lock();

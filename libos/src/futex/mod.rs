@@ -30,11 +30,11 @@ type Key = u64;
 
 struct Waiter {
     thread: Arc<dyn Park>,
-    /// Requeueing changes it, under the locks of both buckets' turn; see `requeue`.
+    /// Requeueing changes it, under the locks of both buckets in turn; see `requeue`.
     key: AtomicU64,
     bitset: u32,
     woken: AtomicBool,
-    /// The next of those that are taken off a bucket together; see [`Taken`].
+    /// The next of the waiters taken off a bucket together; see [`Taken`].
     next: SpinLock<Option<Arc<Waiter>>>,
 }
 
@@ -60,7 +60,7 @@ fn key_of(addr: usize) -> Result<Key> {
     Ok(addr as u64)
 }
 
-/// Adds the running thread to the queue of `key` if the word at `addr` still is `expected`: EAGAIN if not.
+/// Adds the running thread to the queue of `key` if the word at `addr` is still `expected`; otherwise EAGAIN.
 fn enqueue(addr: usize, key: Key, expected: u32, bitset: u32) -> Result<Arc<Waiter>> {
     let me = Arc::new(Waiter {
         thread: thread::current(),
@@ -87,7 +87,8 @@ fn enqueue(addr: usize, key: Key, expected: u32, bitset: u32) -> Result<Arc<Wait
     }
 }
 
-/// Takes the waiter off, if it is still queued; whether it was woken instead. It may have been requeued meanwhile.
+/// Takes the waiter off, if it is still queued; returns whether it was woken instead. It may have been requeued
+/// meanwhile.
 fn leave(me: &Arc<Waiter>) -> bool {
     loop {
         let key = me.key.load(SeqCst);
@@ -117,15 +118,15 @@ pub fn wait(addr: usize, expected: u32, bitset: u32, deadline: When) -> Result<u
             Wake::Token => continue,
             Wake::Timeout => Errno::ETIMEDOUT,
             Wake::Interrupted if deadline == When::NEVER => Errno::ERESTARTSYS,
-            // A relative time-out would start anew: Linux restarts through a block, musl loops itself.
+            // A relative time-out would start over: Linux restarts through a block, musl loops itself.
             Wake::Interrupted => Errno::EINTR,
         };
         return if leave(&me) { Ok(0) } else { Err(why) };
     }
 }
 
-/// Waiters on their way out of a bucket. Linked through themselves, so that any number is taken off under one hold of
-/// the bucket's lock without allocating: who waits again on the same word afterwards is not among them.
+/// Waiters on their way out of a bucket. Linked through themselves, so that any number can be taken off under one hold
+/// of the bucket's lock without allocating: a thread that then waits on the same word again is not among them.
 #[derive(Default)]
 struct Taken {
     first: Option<Arc<Waiter>>,
@@ -153,7 +154,7 @@ impl Taken {
         Some(w)
     }
 
-    /// Lets those go on whose waits have ended; how many. With no bucket locked.
+    /// Wakes threads whose waits have ended; returns how many. With no bucket locked.
     fn wake(mut self) -> usize {
         while let Some(w) = self.pop() {
             w.thread.unpark();
@@ -162,7 +163,7 @@ impl Taken {
     }
 }
 
-/// Takes up to `n` waiters that `fits` off the queue, in the order in which they came.
+/// Takes up to `n` waiters for which `fits` holds off the queue, in the order in which they came.
 fn take(queue: &mut VecDeque<Arc<Waiter>>, n: usize, fits: impl Fn(&Waiter) -> bool) -> Taken {
     let mut taken = Taken::default();
     let mut at = 0;
@@ -176,7 +177,7 @@ fn take(queue: &mut VecDeque<Arc<Waiter>>, n: usize, fits: impl Fn(&Waiter) -> b
     taken
 }
 
-/// Ends the waits of up to `n` waiters of `key` whose bitset fits; they are still to be woken.
+/// Ends the waits of up to `n` waiters of `key` whose bitset fits; the caller has yet to wake them.
 fn take_woken(queue: &mut VecDeque<Arc<Waiter>>, key: Key, n: usize, bitset: u32) -> Taken {
     take(queue, n, |w| {
         let fits = w.key.load(Relaxed) == key && w.bitset & bitset != 0;
@@ -187,15 +188,15 @@ fn take_woken(queue: &mut VecDeque<Arc<Waiter>>, key: Key, n: usize, bitset: u32
     })
 }
 
-/// Wakes up to `n` waiters; how many. As Linux: `n` below 1 wakes one.
+/// Wakes up to `n` waiters; returns how many. As on Linux, `n` below 1 wakes one.
 pub fn wake(addr: usize, n: i32, bitset: u32) -> Result<usize> {
     let key = key_of(addr)?;
     let woken = take_woken(&mut bucket_of(key).lock(), key, n.max(1) as usize, bitset);
     Ok(woken.wake())
 }
 
-/// Wakes up to `wake`, moves up to `move_` others to `to`. With `compare`, only if the word still has that value. Woken
-/// plus moved.
+/// Wakes up to `wake` waiters and moves up to `move_` others to `to`. With `compare`, only if the word still has that
+/// value. Returns woken plus moved.
 pub fn requeue(from: usize, to: usize, wake: i32, move_: i32, compare: Option<u32>) -> Result<usize> {
     let (k1, k2) = (key_of(from)?, key_of(to)?);
     if wake < 0 || move_ < 0 {
@@ -214,8 +215,9 @@ pub fn requeue(from: usize, to: usize, wake: i32, move_: i32, compare: Option<u3
                 }
             }
         }
-        // Compared: from here on the operation happens. Buckets do not nest, so the movers are in neither for a moment;
-        // `leave` waits for them, and a wake at `to` in that moment came before the requeue.
+        // The comparison held: from here on the operation happens. Bucket locks do not nest, so waiters on the move are
+        // in neither bucket for a moment; `leave` waits for them, and a wake at `to` in that moment came before the
+        // requeue.
         let woken = take_woken(&mut bucket, k1, wake as usize, op::ANY);
         let moving = take(&mut bucket, move_ as usize, |w| w.key.compare_exchange(k1, k2, SeqCst, Relaxed).is_ok());
         break (woken, moving);
@@ -229,7 +231,7 @@ pub fn requeue(from: usize, to: usize, wake: i32, move_: i32, compare: Option<u3
             }
         }
     }
-    // Without memory they are woken: they look at their condition and wait again.
+    // Without memory they are woken: they check their condition and wait again.
     while let Some(w) = moving.pop() {
         w.woken.store(true, SeqCst);
         w.thread.unpark();
@@ -237,8 +239,8 @@ pub fn requeue(from: usize, to: usize, wake: i32, move_: i32, compare: Option<u3
     Ok(woken.wake() + moved)
 }
 
-/// FUTEX_WAKE_OP: changes the word at `b`, wakes waiters of `a`, and those of `b` if its old value passes the test. As Linux: at
-/// least one of each.
+/// FUTEX_WAKE_OP: changes the word at `b`, wakes waiters of `a`, and those of `b` if its old value passes the test. As
+/// on Linux, at least one of each.
 pub fn wake_op(a: usize, b: usize, wake_a: i32, wake_b: i32, packed: u32) -> Result<usize> {
     let p = Packed::decode(packed)?;
     let (ka, kb) = (key_of(a)?, key_of(b)?);
@@ -250,7 +252,7 @@ pub fn wake_op(a: usize, b: usize, wake_a: i32, wake_b: i32, packed: u32) -> Res
     };
     let woken = take_woken(&mut bucket_of(ka).lock(), ka, wake_a.max(1) as usize, op::ANY);
     let n = if p.test(old) { wake_b.max(1) as usize } else { 0 };
-    // Nobody is let go before both are collected: who waits again is not woken twice.
+    // Both are collected before any is woken: a thread that waits again is not woken twice.
     let more = take_woken(&mut bucket_of(kb).lock(), kb, n, op::ANY);
     Ok(woken.wake() + more.wake())
 }

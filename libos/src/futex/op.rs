@@ -2,7 +2,7 @@
 
 use libos_base::{Errno, Result};
 
-/// What to do.
+/// The operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::enum_variant_names, reason = "FUTEX_WAKE_OP")]
 pub enum Op {
@@ -27,7 +27,8 @@ const CLOCK_REALTIME: u32 = 0x100;
 /// FUTEX_BITSET_MATCH_ANY.
 pub const ANY: u32 = u32::MAX;
 
-/// Operation, and how a deadline is meant. Private or not makes no difference. `val3` is the bitset of the bitset operations.
+/// The operation, and the kind of its deadline. Private or not makes no difference. `val3` is the bitset of the bitset
+/// operations.
 pub fn decode(op: u32, val3: u32) -> Result<(Op, Deadline)> {
     let realtime = op & CLOCK_REALTIME != 0;
     let (decoded, deadline) = match op & CMD_MASK {
@@ -85,7 +86,7 @@ impl Packed {
         }
     }
 
-    /// Whether the second address's waiters are to be woken.
+    /// Whether to wake the second address's waiters.
     pub fn test(self, old: u32) -> bool {
         let (a, b) = (old as i32, self.cmp_arg as i32);
         match self.cmp {

@@ -7,7 +7,7 @@ use libos_base::{Errno, Result, user};
 const WAITERS: u32 = 0x8000_0000;
 const OWNER_DIED: u32 = 0x4000_0000;
 const TID_MASK: u32 = 0x3fff_ffff;
-/// A list may be a circle that never comes back to its head.
+/// A list may be a cycle that never comes back to its head.
 const LIMIT: usize = 2048;
 /// Low bit of a link: a priority-inheritance mutex.
 const PI: usize = 1;

@@ -98,7 +98,7 @@ fn a_requeued_waiter_can_still_time_out() {
     });
 }
 
-/// Waiters that wait again at once, as those of a condition variable do: a wake-up is for those that waited when it began.
+/// Waiters may wait again at once, as a condition variable's do: a wake-up is for those that waited when it began.
 #[test]
 fn who_waits_again_is_not_woken_again() {
     const N: usize = 40;

@@ -2,7 +2,7 @@
 
 use libos_base::{Errno, Result, user};
 
-/// The word as it is now. Under a spin lock: `None` when the page is not present. Else `None` is EFAULT.
+/// The word's value now. Under a spin lock `None` means that the page is not present; otherwise it means EFAULT.
 pub fn load(addr: usize) -> Option<u32> {
     user::check(addr, 4).ok()?;
     #[cfg(unibody_kernel)]
@@ -17,7 +17,7 @@ pub fn load(addr: usize) -> Option<u32> {
     )
 }
 
-/// Puts `new` there if it is `old`; what was there. Not under a spin lock.
+/// Stores `new` if the word is `old`; returns what was there. Not under a spin lock.
 pub fn compare_exchange(addr: usize, old: u32, new: u32) -> Result<u32> {
     user::check(addr, 4)?;
     #[cfg(unibody_kernel)]
