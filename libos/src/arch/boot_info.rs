@@ -1,4 +1,4 @@
-//! What the boot protocols tell, in one form. It is filled before the kernel has memory of its own.
+//! What the boot protocols pass, in one form. It is filled in before the kernel has memory of its own.
 
 use libos_base::layout::PAGE_SIZE;
 
@@ -20,9 +20,9 @@ impl Range {
 /// What a piece of the physical address space is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Anything but RAM for us. First, hence 0: [`STORAGE`] then lies in `.bss`.
+    /// Anything but RAM that we may use. First, hence 0: [`STORAGE`] then lies in `.bss`.
     Other,
-    /// RAM for us.
+    /// RAM that we may use.
     Usable,
 }
 
@@ -86,7 +86,7 @@ pub fn storage() -> *mut BootInfo {
 }
 
 impl BootInfo {
-    /// Adds a memory map entry. Entries past the 64th are dropped, as RAM that is not used.
+    /// Adds a memory map entry. Entries past the 64th are dropped, so that their RAM is not used.
     pub fn add_region(&mut self, start: u64, len: u64, ram: bool) {
         if len == 0 || self.regions_len == MAX_REGIONS {
             return;
@@ -106,7 +106,7 @@ impl BootInfo {
         }
     }
 
-    /// Picks free memory in the first GiB for page tables: behind the image.
+    /// Picks free memory in the first GiB, after the image, for page tables.
     pub fn choose_bump(&mut self) {
         self.reserve(self.image_phys.start, self.image_phys.end - self.image_phys.start);
         self.bump = Range::EMPTY;
@@ -120,7 +120,7 @@ impl BootInfo {
             }
             i += 1;
         }
-        // Step over what is reserved; stop before what comes after.
+        // Step over reserved ranges; stop before the next one.
         let mut again = true;
         while again {
             again = false;
@@ -146,12 +146,12 @@ impl BootInfo {
         self.first_table = start;
     }
 
-    /// The first page that [`Self::bump_page`] gave.
+    /// The first page that [`Self::bump_page`] returned.
     pub fn first_table(&self) -> u64 {
         self.first_table
     }
 
-    /// Behind the last page that [`Self::bump_page`] gave.
+    /// The end of the last page that [`Self::bump_page`] returned.
     pub fn end_of_tables(&self) -> u64 {
         self.bump.start
     }
@@ -178,7 +178,7 @@ impl BootInfo {
     /// Calls `f` with every page-aligned piece of RAM that is free, except the pages below `floor`.
     pub fn for_each_free(&self, floor: u64, mut f: impl FnMut(Range)) {
         let page = PAGE_SIZE as u64;
-        // The pages that were bumped off lie between the image (or what was stepped over) and `bump.start`.
+        // The pages used for tables lie between the image (or the ranges stepped over) and `bump.start`.
         let mut holes = [Range::EMPTY; MAX_RESERVED + 2];
         holes[..self.reserved_len].copy_from_slice(&self.reserved[..self.reserved_len]);
         holes[self.reserved_len] = Range { start: self.image_phys.end & !(page - 1), end: self.bump.start };
@@ -189,7 +189,7 @@ impl BootInfo {
                 continue;
             }
             let (mut at, end) = (r.range.start.next_multiple_of(page), r.range.end & !(page - 1));
-            // The holes by their start, each searched for: they are too few for a sort to be worth its code.
+            // Holes in order of their start, each searched for: they are too few for a sort to be worth its code.
             while at < end {
                 let hole = holes.iter().filter(|h| h.end > at && h.start < end).min_by_key(|h| h.start);
                 let (stop, next) = hole.map_or((end, end), |h| (h.start, h.end));

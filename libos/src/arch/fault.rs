@@ -1,10 +1,10 @@
-//! What a trap has to say, in words that no architecture owns.
+//! What a trap reports, in terms that belong to no architecture.
 
-/// Whose instruction it is.
+/// Whose instruction faulted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     Program,
-    /// The kernel, for a call, by an instruction that may fault.
+    /// The kernel, on behalf of a call, with an instruction that may fault.
     Call,
     /// Other code of the kernel.
     Kernel,
@@ -16,7 +16,7 @@ pub struct PageFault {
     /// The address that was touched.
     pub addr: usize,
     pub by: By,
-    /// The page was there, and its rights forbade it.
+    /// The page was present, and its rights forbade the access.
     pub present: bool,
     pub write: bool,
     pub fetch: bool,

@@ -1,4 +1,4 @@
-//! The image in memory: its parts, as the linker script names them, and its addresses, as the ELF file has them.
+//! The image in memory: its parts, as the linker script names them, and its addresses as they are in the ELF file.
 
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -36,13 +36,13 @@ linker_symbols!(
 static DELTA: AtomicUsize = AtomicUsize::new(0);
 static END: AtomicUsize = AtomicUsize::new(0);
 
-/// Base at run time, end at run time, and the address it was linked at.
+/// Sets the base and end at run time, and the address that the image was linked at.
 pub fn set(base: usize, end: usize, linked_at: usize) {
     DELTA.store(base - linked_at, Relaxed);
     END.store(end, Relaxed);
 }
 
-/// A code address for people and for the host's symboliser.
+/// A code address, printed for people and for the host's symboliser.
 pub struct Address(pub usize);
 
 impl fmt::Display for Address {

@@ -1,13 +1,13 @@
-//! What entries, faults and interrupts need of the kernel above: direct calls, answered in `libos/src/upcall.rs`.
+//! What entries, faults and interrupts need from the kernel above: direct calls, implemented in `libos/src/upcall.rs`.
 #![expect(clippy::crate_in_macro_def, reason = "the macro that defines them is this crate's own")]
 
 use super::TrapFrame;
 use libos_base::Result;
 
-/// The program as it is about to go on.
+/// The program as it is about to continue.
 pub struct ExitContext<'a> {
-    /// Its registers. At the end of a call only those that a call preserves, its result, instruction and stack pointer mean
-    /// something.
+    /// Its registers. At the end of a call, only those that a call preserves, its result, and the instruction and stack
+    /// pointers are meaningful.
     pub regs: &'a mut TrapFrame,
     /// Its vector state, if it was interrupted.
     pub vectors: Option<*mut u8>,
@@ -30,7 +30,7 @@ libos_base::upcalls! {
     fn timer_interrupt();
     /// Another CPU wants this one to look at its queue.
     fn reschedule_interrupt();
-    /// Another CPU wants translations forgotten.
+    /// Another CPU wants this one to forget translations.
     fn flush_interrupt();
     /// The end of an interrupt that hit kernel code, with a reschedule due: interrupts off, preemption count 0.
     fn preempt_from_interrupt();
@@ -40,11 +40,11 @@ libos_base::upcalls! {
     fn program_fault(context: &mut crate::arch::upcall::ExitContext<'_>, fault: crate::arch::fault::Fault);
     /// The program ends by a signal, with a report.
     fn fatal_signal(signo: i32, regs: &crate::arch::TrapFrame, what: &'static str, addr: usize) -> !;
-    /// The kernel itself went wrong.
+    /// A fault of the kernel itself.
     fn kernel_fault(regs: &crate::arch::TrapFrame, what: &'static str, addr: usize) -> !;
-    /// Work on the way out to the program. True: it goes on with the context's registers, not with a plain return.
+    /// Work on the way out to the program. True: it continues with the context's registers, not with a plain return.
     fn exit_work(context: &mut crate::arch::upcall::ExitContext<'_>) -> bool;
-    /// Continues the program with `regs`, work done first.
+    /// Continues the program with `regs`, after any pending work.
     fn enter_program(regs: crate::arch::TrapFrame) -> !;
     /// A handler returned: the context at `uc` goes on. `area` has room for the vector state.
     fn sigreturn(uc: usize, area: &'static mut [u8]) -> !;

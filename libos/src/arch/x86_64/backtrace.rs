@@ -15,7 +15,7 @@ pub fn walk(mut rbp: u64, readable: impl Fn(usize) -> bool, mut f: impl FnMut(u6
             return;
         }
         f(ret - 1);
-        // Stacks grow down, so callers lie above; the step from the kernel stack to the program's goes anywhere.
+        // Stacks grow down, so callers lie above; the step from the kernel stack to the program's may go either way.
         if next == rbp {
             return;
         }

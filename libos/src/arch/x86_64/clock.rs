@@ -3,7 +3,7 @@
 use super::cpu::rdtsc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Nanoseconds a tick, 32.32 fixed point; 0 before `init`.
+/// Nanoseconds per tick, 32.32 fixed point; 0 before `init`.
 static SCALE: AtomicU64 = AtomicU64::new(0);
 static START: AtomicU64 = AtomicU64::new(0);
 static HZ: AtomicU64 = AtomicU64::new(0);
@@ -31,17 +31,17 @@ pub fn realtime_ns() -> u64 {
     realtime_at(monotonic_ns())
 }
 
-/// The wall clock's time at a monotonic time, as it goes now.
+/// The wall clock's time at a monotonic time, as it is set now.
 pub fn realtime_at(monotonic: u64) -> u64 {
     monotonic.wrapping_add(WALL_OFFSET.load(Ordering::Relaxed))
 }
 
-/// Sets the wall clock. Before anything that the caller does afterwards; see `timer::wall`.
+/// Sets the wall clock. Ordered before anything that the caller does afterwards; see `timer::wall`.
 pub fn set_realtime_ns(ns: u64) {
     WALL_OFFSET.store(ns.wrapping_sub(monotonic_ns()), Ordering::SeqCst);
 }
 
-/// Moves the wall clock by so much. As above.
+/// Moves the wall clock by `by` nanoseconds. Ordered as above.
 pub fn step_realtime_ns(by: i64) {
     WALL_OFFSET.fetch_add(by as u64, Ordering::SeqCst);
 }
@@ -57,7 +57,7 @@ pub(super) fn tsc_at(ns: u64) -> u64 {
     START.load(Ordering::Relaxed).wrapping_add(ticks.min(u64::MAX as u128 / 2) as u64)
 }
 
-/// The counter itself: for what is to differ each time.
+/// The counter itself, for values that must differ each time.
 pub fn counter() -> u64 {
     rdtsc()
 }

@@ -1,4 +1,4 @@
-//! Instructions.
+//! Wrappers around instructions.
 
 use super::TrapFrame;
 use core::arch::asm;
@@ -94,12 +94,12 @@ pub fn id() -> usize {
     v as usize
 }
 
-/// What the program learns of this processor (AT_HWCAP).
+/// What the program is told about this processor (AT_HWCAP).
 pub fn hwcap() -> u64 {
     cpuid(1, 0).edx.into()
 }
 
-/// The processor's name, padded as it pleases; empty: it has none.
+/// The processor's name, with whatever padding it has; empty if it has none.
 pub fn brand() -> alloc::vec::Vec<u8> {
     let mut brand = alloc::vec::Vec::new();
     if cpuid(0x8000_0000, 0).eax >= 0x8000_0004 {
@@ -144,7 +144,7 @@ pub fn interrupts_enabled() -> bool {
     f & super::frame::RFLAGS_IF != 0
 }
 
-/// Turns interrupts off; whether they were on, for [`restore_interrupts`].
+/// Turns interrupts off; returns whether they were on, for [`restore_interrupts`].
 pub fn disable_interrupts() -> bool {
     let on = interrupts_enabled();
     // SAFETY: restored by the caller.
@@ -186,12 +186,12 @@ pub(super) fn rdtsc() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// The name of the generator of random numbers.
+/// The name of the random number generator.
 pub const GENERATOR: &str = "RDRAND";
 
 /// A hardware random number, if there is a generator and it answers.
 pub fn hardware_random() -> Option<u64> {
-    /// Asked once: under a hypervisor CPUID is slow. 0: not yet; 1: there is none.
+    /// Determined once: under a hypervisor CPUID is slow. 0: not yet; 1: there is none.
     static KNOWN: AtomicU8 = AtomicU8::new(0);
     let known = match KNOWN.load(Ordering::Relaxed) {
         0 => 1 + (cpuid(1, 0).ecx >> 30 & 1) as u8,

@@ -1,10 +1,12 @@
-//! The exception table: instructions of the kernel that may fault, and where to go on when one does.
+//! The exception table: kernel instructions that may fault, and where execution continues when one does.
 //!
-//! The kernel touches program memory only by instructions that have an entry (see `user`). An exception at one of them that
-//! cannot be resolved goes to its fixup, which tells the caller; at any other instruction of the kernel it is a crash.
+//! The kernel touches program memory only with instructions that have an entry (see `user`). An exception at one of
+//! them that cannot be resolved goes to its fixup, which tells the caller; at any other kernel instruction it is a
+//! crash.
 //!
-//! An entry is two offsets, each from its own place, so that nothing in it is relocated. It lies in a section that the linker
-//! keeps only together with the code that it is for (SHF_LINK_ORDER): the table has what the image has, a handful of entries.
+//! An entry is two offsets, each relative to its own address, so nothing in it is relocated. It lies in a section that
+//! the linker keeps only together with the code it is for (SHF_LINK_ORDER): the table covers just the code in the
+//! image, with a handful of entries.
 
 /// Assembly: a fault of the instruction at `$at`, in section `.text.$code`, goes to `$fixup`.
 macro_rules! fixup {
@@ -22,7 +24,7 @@ macro_rules! fixup {
 }
 pub(super) use fixup;
 
-/// Offsets, each from where it lies.
+/// Offsets, each relative to its own address.
 #[repr(C)]
 struct Entry {
     at: i32,
@@ -34,7 +36,7 @@ unsafe extern "C" {
     static __libos_extable_end: Entry;
 }
 
-/// Where to go on after an exception of the instruction at `rip`, if it is one that may have one.
+/// Where to continue after an exception of the instruction at `rip`, if it is one that may fault.
 pub fn find(rip: usize) -> Option<usize> {
     let (start, end) = (&raw const __libos_extable_start, &raw const __libos_extable_end);
     // SAFETY: the linker script brackets the table.

@@ -13,8 +13,8 @@ static mut LIBOS_XSAVE_SIZE: u64 = LEGACY_SIZE;
 #[unsafe(no_mangle)]
 static mut LIBOS_XSAVE_MASK: u64 = 0;
 
-/// Assembly: saves the vector state at the stack pointer, which is a multiple of 64, or loads it from there. RAX and RDX are lost.
-/// The header must be clean: XSAVE only sets bits in it.
+/// Assembly: saves the vector state at the stack pointer, which is a multiple of 64, or loads it from there. Clobbers
+/// RAX and RDX. The header must be clean: XSAVE only sets bits in it.
 macro_rules! save_vectors {
     () => {
         r#"

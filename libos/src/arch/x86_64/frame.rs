@@ -104,32 +104,32 @@ impl TrapFrame {
         Self { rip: entry as u64, rsp: sp as u64, ..Self::program() }
     }
 
-    /// Where it is.
+    /// The instruction pointer.
     pub fn ip(&self) -> usize {
         self.rip as usize
     }
 
-    /// Its stack pointer.
+    /// The stack pointer.
     pub fn sp(&self) -> usize {
         self.rsp as usize
     }
 
-    /// Moves it to another stack.
+    /// Moves the thread to another stack.
     pub fn set_sp(&mut self, sp: usize) {
         self.rsp = sp as u64;
     }
 
-    /// Its frame pointer, where a backtrace begins.
+    /// The frame pointer, where a backtrace begins.
     pub fn fp(&self) -> u64 {
         self.rbp
     }
 
-    /// What the call that ends returns.
+    /// Sets the result of the call that is ending.
     pub fn set_result(&mut self, result: i64) {
         self.rax = result as u64;
     }
 
-    /// All registers, in lines of the log: for the crash report.
+    /// Prints all registers to the log, for the crash report.
     pub fn print(&self) {
         libos_base::error!("rip {} rflags {:#x}", Address(self.ip()), self.rflags);
         libos_base::error!("rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}", self.rax, self.rbx, self.rcx, self.rdx);

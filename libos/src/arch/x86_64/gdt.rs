@@ -48,7 +48,7 @@ pub fn load(cpu: &mut PerCpu) {
     for (i, s) in cpu.stacks.iter().enumerate() {
         cpu.tss.ist[i] = s.top();
     }
-    // No I/O bitmap: it begins behind the segment.
+    // No I/O bitmap: it begins past the segment's end.
     cpu.tss.iomap = size_of::<Tss>() as u16;
     let base = &raw const cpu.tss as u64;
     let limit = size_of::<Tss>() as u64 - 1;
@@ -60,7 +60,7 @@ pub fn load(cpu: &mut PerCpu) {
         base >> 32,
     ];
     let p = Pointer { limit: size_of_val(&cpu.gdt) as u16 - 1, base: cpu.gdt.as_ptr() as u64 };
-    // SAFETY: the table is per-CPU data that lives for ever; the selectors match it. The far return reloads CS.
+    // SAFETY: the table is per-CPU data that lives forever; the selectors match it. The far return reloads CS.
     unsafe {
         core::arch::asm!(
             "lgdt [{p}]",

@@ -52,7 +52,7 @@ pub fn name(v: u8) -> &'static str {
 
 // An exception's stub has 16 bytes, an interrupt's 8, so that addresses can be computed: every image carries all of them.
 // Exceptions 8, 10-14, 17, 21, 29, 30 push an error code themselves (Intel SDM 3A, table 6-1). The byte that an interrupt
-// pushes is sign-extended; libos_trap_interrupt makes vector and error code of it.
+// pushes is sign-extended; libos_trap_interrupt turns it into vector and error code.
 global_asm!(
     r#"
     .section .text.libos_vectors,"ax",@progbits
@@ -124,6 +124,6 @@ pub fn build() {
 /// Loads the table on this CPU.
 pub fn load() {
     let p = Pointer { limit: 4095, base: TABLE.0.get() as u64 };
-    // SAFETY: the table is complete and lives for ever.
+    // SAFETY: the table is complete and lives forever.
     unsafe { core::arch::asm!("lidt [{}]", in(reg) &p) };
 }

@@ -20,8 +20,8 @@ static HANDLERS: [AtomicPtr<Vec>; COUNT] = [const { AtomicPtr::new(core::ptr::nu
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 type Vec = alloc::vec::Vec<Handler>;
 
-/// Silences the legacy 8259 pair: moved off the exception vectors first, since a spurious interrupt of a masked chip
-/// still arrives. Before the local APIC masks its line from them.
+/// Silences the legacy 8259 pair, moving it off the exception vectors first, since a masked chip's spurious interrupt
+/// still arrives. To be called before the local APIC masks its line from them.
 pub(super) fn disable_legacy() {
     const COMMANDS: [u16; 2] = [0x20, 0xa0];
     for (i, &port) in COMMANDS.iter().enumerate() {
@@ -57,7 +57,7 @@ pub fn message(v: u8) -> Message {
     Message { address: 0xfee0_0000 | (apic::id() as u64) << 12, data: v as u32 }
 }
 
-/// A vector of its own with `handler`.
+/// Allocates a vector for `handler` alone.
 pub fn allocate(handler: Handler) -> Result<u8> {
     let i = NEXT.fetch_add(1, Ordering::Relaxed);
     if i >= COUNT {
@@ -89,7 +89,7 @@ fn set(i: usize, list: Vec) {
     HANDLERS[i].store(Box::leak(Box::new(list)), Ordering::Release);
 }
 
-/// Runs what belongs to a vector. Interrupts are off; the controller is acknowledged.
+/// Runs a vector's handlers and acknowledges the controller. Interrupts are off.
 pub(super) fn run(v: u8) {
     let head = percpu::head();
     head.preempt_count.fetch_add(1, Ordering::Relaxed);
@@ -111,14 +111,14 @@ pub(super) fn run(v: u8) {
         vector::DEVICE_FIRST..=vector::DEVICE_LAST => {
             let list = HANDLERS[(v - vector::DEVICE_FIRST) as usize].load(Ordering::Acquire);
             if !list.is_null() {
-                // SAFETY: published lists live for ever.
+                // SAFETY: published lists live forever.
                 for h in unsafe { &*list } {
                     h();
                 }
             }
             apic::acknowledge();
         }
-        // The legacy controllers are masked; what still comes from them is noise.
+        // The legacy controllers are masked; anything that still comes from them is noise.
         _ => {}
     }
     checked.end();

@@ -36,7 +36,7 @@ impl Controller {
     }
 }
 
-/// Adds a controller by its registers and masks its pins; how many it has.
+/// Adds a controller by its registers and masks its pins; returns how many it has.
 pub fn add(base: usize, first_gsi: u32) -> u32 {
     let mut c = Controller { base, first_gsi, pins: 0 };
     c.pins = (c.read(1) >> 16 & 0xff) + 1;

@@ -38,10 +38,10 @@ pub fn reschedule(cpu: usize) {
     send(cpu, vector::RESCHEDULE);
 }
 
-/// The machine is about to end: the other CPUs are to stop where they are.
+/// The machine is about to end: the other CPUs must stop where they are.
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
-/// Stops all other CPUs, whatever they do.
+/// Stops all other CPUs, whatever they are doing.
 pub fn stop_others() {
     STOPPING.store(true, SeqCst);
     apic::send_nmi_to_others();

@@ -4,7 +4,7 @@
 pub const PRESENT: u64 = 1;
 /// Writes are allowed.
 pub const WRITE: u64 = 1 << 1;
-/// Set by the processor; set by us at once, which saves it the locked cycle.
+/// Set by the processor; we set it up front, which saves the processor the locked cycle.
 pub const ACCESSED: u64 = 1 << 5;
 /// As `ACCESSED`.
 pub const DIRTY: u64 = 1 << 6;
@@ -12,7 +12,7 @@ pub const DIRTY: u64 = 1 << 6;
 pub const LARGE: u64 = 1 << 7;
 /// Ours: the frame belongs to this mapping and is freed with it.
 pub const OWNED: u64 = 1 << 9;
-/// Ours: the direct map does not let anybody write to the frame, because it is executable here.
+/// Ours: the direct map maps the frame read-only, because it is executable here.
 pub const SEALED: u64 = 1 << 10;
 /// No instruction fetches.
 pub const NO_EXEC: u64 = 1 << 63;

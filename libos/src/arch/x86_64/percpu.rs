@@ -32,7 +32,7 @@ pub(super) struct PerCpu {
 static BLOCKS: [AtomicPtr<PerCpu>; MAX_CPUS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
 static ONLINE: AtomicUsize = AtomicUsize::new(0);
 
-/// A block that says nothing yet: all zeroes.
+/// A block with nothing filled in: all zeroes.
 const fn empty() -> PerCpu {
     PerCpu {
         head: Head {
@@ -69,7 +69,7 @@ pub(super) unsafe fn boot_block() -> &'static mut PerCpu {
 /// A block for a secondary CPU; `None` when memory is short.
 pub(super) fn new_block(cpu: u32) -> Option<&'static mut PerCpu> {
     // Zeroed in place: by value it would not fit on the boot stack.
-    // SAFETY: the layout is not empty; all zeroes is a valid block (it is what `empty` gives), and it lives for ever.
+    // SAFETY: the layout is not empty; all zeroes is a valid block (it is what `empty` returns), and it lives forever.
     let block = unsafe { alloc::alloc::alloc_zeroed(Layout::new::<PerCpu>()).cast::<PerCpu>().as_mut() }?;
     block.head.cpu = cpu;
     Some(block)
@@ -77,7 +77,7 @@ pub(super) fn new_block(cpu: u32) -> Option<&'static mut PerCpu> {
 
 /// Makes `block` this CPU's: GS, GDT, TSS.
 pub(super) fn install(block: &'static mut PerCpu, apic_id: u32) {
-    // Not to be switched away from until the scheduler runs here.
+    // No switching away until the scheduler runs here.
     block.head.preempt_count.store(1, Ordering::Relaxed);
     block.head.this = block as *const PerCpu as usize;
     block.apic_id = apic_id;
@@ -87,7 +87,7 @@ pub(super) fn install(block: &'static mut PerCpu, apic_id: u32) {
     ONLINE.fetch_add(1, Ordering::AcqRel);
 }
 
-/// How many CPUs run.
+/// The number of running CPUs.
 pub fn count_online() -> usize {
     ONLINE.load(Ordering::Acquire)
 }
@@ -95,14 +95,15 @@ pub fn count_online() -> usize {
 /// Local APIC id of a running CPU.
 pub(super) fn apic_id(cpu: usize) -> Option<u32> {
     let p = BLOCKS[cpu].load(Ordering::Acquire);
-    // SAFETY: blocks live for ever once stored, and `apic_id` is not written after that.
+    // SAFETY: blocks live forever once stored, and `apic_id` is not written after that.
     (!p.is_null()).then(|| unsafe { (*p).apic_id })
 }
 
 /// The head of this CPU's block. Stable only while interrupts or preemption are off.
 pub fn head() -> &'static Head {
     let this: usize;
-    // SAFETY: GS points at the block, whose first word is its address. Blocks live for ever; the head holds atomics and constants.
+    // SAFETY: GS points at the block, whose first word is its address. Blocks live forever; the head holds atomics and
+    // constants.
     unsafe {
         core::arch::asm!("mov {}, gs:[{}]", out(reg) this, const offset::THIS, options(nostack, readonly));
         &*(this as *const Head)
@@ -116,7 +117,7 @@ pub(super) fn set_boot_apic_id(id: u32) {
     unsafe { (*p).apic_id = id };
 }
 
-/// Address of the running thread's structure: one instruction, so always that of the caller.
+/// Address of the running thread's structure, read in one instruction, so always the caller's.
 #[inline(always)]
 pub fn current_thread() -> usize {
     let v: usize;
@@ -144,7 +145,7 @@ pub fn may_switch() -> bool {
     super::cpu::interrupts_enabled() && head().preempt_count.load(Ordering::Relaxed) == 0
 }
 
-/// Runs `f` with the number of this CPU and interrupts off: it has this CPU's own data to itself.
+/// Runs `f` with this CPU's number and interrupts off, so that it has this CPU's own data to itself.
 #[inline]
 pub fn pinned<R>(f: impl FnOnce(usize) -> R) -> R {
     let flags: u64;

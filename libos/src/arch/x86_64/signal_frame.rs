@@ -51,8 +51,8 @@ pub struct Frame {
     pub uc: usize,
 }
 
-/// The vector state of a program that is not interrupted but in a call: only the control words mean something, and the
-/// hardware still has them.
+/// The vector state of a program that is in a call rather than interrupted: only the control words are meaningful, and
+/// the hardware still has them.
 #[repr(C, align(64))]
 struct Fxsave([u8; LEGACY]);
 
@@ -101,7 +101,8 @@ pub fn push(
             let mut f = Fxsave([0; LEGACY]);
             // SAFETY: 512 writable bytes, aligned.
             unsafe { core::arch::asm!("fxsave64 [{}]", in(reg) &mut f.0, options(nostack)) };
-            // The registers hold what the kernel computed with; a call need not preserve them, and no one may see them.
+            // The registers hold leftovers of the kernel; a call need not preserve them, and the program must not see
+            // them.
             f.0[32..].fill(0);
             f.0[2..6].fill(0);
             user::copy_out(fp, &f.0)?;
@@ -155,7 +156,7 @@ pub fn enter(regs: &mut TrapFrame, frame: &Frame, handler: usize, signo: i32) {
     regs.rflags = TrapFrame::program().rflags;
 }
 
-/// What sigreturn finds: registers, mask, alternate stack. `uc` is the address of the ucontext.
+/// Reads back, for sigreturn, the registers, mask and alternate stack. `uc` is the address of the ucontext.
 pub fn pop(uc: usize) -> Result<(TrapFrame, SigSet, StackT, usize)> {
     let c: UContext = user::read(In::new(uc))?;
     let g = &c.regs;
@@ -191,7 +192,7 @@ fn canonical(a: u64) -> bool {
 }
 
 /// Reads the vector state at `fp` into `area` (64-aligned, `fpu::area_size` bytes) in a form that can be loaded without
-/// a fault, whatever the program made of it.
+/// a fault, whatever the program did to it.
 pub fn load_vector_state(fp: usize, area: &mut [u8]) -> Result<()> {
     let mask = fpu::area_mask();
     user::copy_in(&mut area[..LEGACY], fp)?;
@@ -221,8 +222,8 @@ pub fn load_vector_state(fp: usize, area: &mut [u8]) -> Result<()> {
 
 const _: () = assert!(size_of::<Registers>() == 256 && size_of::<UContext>() == 304 && size_of::<Head>() == 312);
 
-// libc's restorer jumps here; the program's stack pointer is then where the handler's return address was popped, at the ucontext.
-// As a Linux process it is the system call it always was.
+// libc's restorer jumps here; the handler's return has popped its address, so the program's stack pointer is at the
+// ucontext. As a Linux process this makes the usual system call.
 core::arch::global_asm!(
     r#"
     .section .text.libos_rt_sigreturn,"ax",@progbits
@@ -249,6 +250,6 @@ libos_rt_sigreturn:
 );
 
 extern "C" fn sigreturn(uc: usize, area: *mut u8) -> ! {
-    // SAFETY: the assembly above set this room aside, aligned, on a stack that nobody returns on.
+    // SAFETY: the assembly above set this room aside, aligned, on a stack that nothing returns on.
     upcall::sigreturn(uc, unsafe { core::slice::from_raw_parts_mut(area, fpu::area_size()) })
 }

@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use drivers::topology::Topology;
 use libos_base::layout::virt_of;
 
-/// Physical page of the trampoline, which must be mapped one to one for the moment in which paging comes on. Boot keeps it out
-/// of free memory.
+/// Physical page of the trampoline, which must be mapped one to one at the moment paging is turned on. Boot keeps it
+/// out of free memory.
 pub const TRAMPOLINE: u64 = 0x1000;
 
 // Copied to TRAMPOLINE. The parameters follow the code: page table root (below 4 GiB), stack, entry, argument.
@@ -84,8 +84,8 @@ unsafe extern "C" {
 /// Numbers of the CPUs that have reached Rust.
 static ARRIVED: AtomicU64 = AtomicU64::new(0);
 
-/// Starts every other CPU, one after another; the page at [`TRAMPOLINE`] is mapped one to one. `prepare` gives the top of the stack for
-/// a number. Returns when all run or were given up on.
+/// Starts every other CPU, one after another; the page at [`TRAMPOLINE`] is mapped one to one. `prepare` returns the
+/// top of the stack for a CPU number. Returns once each CPU is running or was given up on.
 pub fn start_all(topology: &Topology, root: u64, prepare: fn(usize) -> Option<usize>) {
     let me = apic::id();
     for id in topology.cpus.iter().map(|c| c.apic_id).filter(|&id| id != me).take(MAX_CPUS - 1) {

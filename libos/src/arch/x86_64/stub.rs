@@ -1,7 +1,7 @@
-//! The instructions that macros put into the image: `libos_sys_N` stubs and the starts of components.
+//! The instructions that macros emit into the image: `libos_sys_N` stubs and the starts of components.
 
-/// Assembly: `$words` in a table, for as long as the section `.text.$with` is linked. (It is named here first, so that it is there
-/// wherever the assembler meets it.)
+/// Assembly: `$words` in a table, for as long as the section `.text.$with` is linked. (The section is named first, so
+/// that it exists wherever the assembler gets here.)
 #[macro_export]
 macro_rules! kept_with {
     ($table:literal, $with:expr, $words:expr) => {
@@ -18,8 +18,8 @@ macro_rules! kept_with {
     };
 }
 
-/// The symbol of a system call. In a VM it goes to the entry code with the handler's address, as a Linux process to what follows
-/// at 2: the call itself, or a refusal, which gets the caller's address.
+/// The symbol of a system call. In a VM it goes to the entry code with the handler's address; as a Linux process, to
+/// what follows label 2: the call itself, or a refusal, which is passed the caller's address.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! syscall_stub {
@@ -34,7 +34,7 @@ macro_rules! syscall_stub {
     (refused $number:literal $name:ident $handler:ident, $hosted:ident) => {
         $crate::syscall_stub!(@ $number $name $handler ["2: mov rdi, [rsp]", "jmp {hosted}"] hosted = sym $hosted,);
     };
-    // clone makes threads only, as a Linux process too: without CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND and
+    // clone makes only threads, as a Linux process too: without CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND and
     // CLONE_THREAD it is refused, like fork.
     (threads $number:literal $name:ident $handler:ident, $hosted:ident) => {
         $crate::syscall_stub!(@ $number $name $handler [
@@ -90,8 +90,8 @@ macro_rules! syscall_stub {
     };
 }
 
-/// A component's symbol, which goes to `$start`, its entries in the table of initialisers, one for each call or component that wants
-/// it, and its name in the image's note. See `component.rs`.
+/// A component's symbol, which jumps to `$start`; its entries in the table of initialisers, one for each call or
+/// component that wants it; and its name in the image's note. See `component.rs`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! component_stub {
@@ -111,7 +111,7 @@ macro_rules! component_stub {
     (@by $call:ident) => { concat!("libos_call_", stringify!($call)) };
 }
 
-// Takes the place of a component that is left out.
+// Stands in for a component that is left out.
 core::arch::global_asm!(
     ".section .text.libos_no_component,\"ax\",@progbits",
     ".globl libos_no_component",

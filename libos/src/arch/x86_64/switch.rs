@@ -48,7 +48,8 @@ unsafe extern "C" {
     fn libos_thread_start();
 }
 
-/// Lays out a new kernel stack so that the first switch to it calls `start` with `arguments`, interrupts off; its pointer.
+/// Lays out a new kernel stack so that the first switch to it calls `start` with `arguments`, interrupts off; returns
+/// its pointer.
 ///
 /// # Safety
 /// `top` must be the 16-aligned top of an unused, mapped stack.

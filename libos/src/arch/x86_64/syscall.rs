@@ -14,7 +14,7 @@ use libos_base::abi::Out;
 use libos_base::percpu::{Head, offset};
 use libos_base::{Errno, Result, user};
 
-/// The debug kernel looks whether locks are held.
+/// The debug kernel checks that no locks are held.
 #[cfg(debug_assertions)]
 macro_rules! leaving {
     () => {
@@ -119,7 +119,7 @@ extern "C" fn exit_slow(frame: &SyscallFrame, result: i64) -> i64 {
     let r: Result<usize> = errno_of(result).map_or(Ok(result as usize), Err);
     let mut ctx = ExitContext { regs: &mut regs, vectors: None, syscall: Some((frame.nr, frame.args, r)) };
     if upcall::exit_work(&mut ctx) {
-        // Looks at the work word once more with interrupts off: a signal that came just now must not wait.
+        // Checks the work word once more with interrupts off: a signal that came just now must not wait.
         upcall::enter_program(regs)
     }
     regs.rax as i64
@@ -155,9 +155,10 @@ pub(super) fn on_kernel_stack(head: &Head, sp: u64) -> bool {
     sp >= lo && sp <= hi
 }
 
-/// Makes a call that was interrupted happen again: the registers as at the entry of `libos_sys_N`, with the return address on the
-/// stack. libc's cancellation handler relies on this shape: it knows a call that has not happened yet by its return address on
-/// top of the stack (libc-shim, `pthread_cancel.c`). False: the stack is gone, and nothing was changed.
+/// Makes an interrupted call happen again: the registers are as at the entry of `libos_sys_N`, with the return address
+/// on the stack. libc's cancellation handler relies on this shape: it recognises a call that has not happened yet by
+/// its return address on top of the stack (libc-shim, `pthread_cancel.c`). False: the stack is gone, and nothing was
+/// changed.
 pub fn restart(regs: &mut TrapFrame, nr: u64, args: &[u64; 6]) -> bool {
     unsafe extern "C" {
         fn libos_syscall_entry();
@@ -176,7 +177,7 @@ pub fn restart(regs: &mut TrapFrame, nr: u64, args: &[u64; 6]) -> bool {
     true
 }
 
-/// The program goes on with all of `regs`, and with the vector state at `vectors`, if any.
+/// Continues the program with all of `regs`, and with the vector state at `vectors`, if any.
 ///
 /// # Safety
 /// `regs` is a program context with interrupts on and the program's segments; `vectors` a valid save area that lives on this
@@ -186,7 +187,7 @@ pub unsafe fn resume(regs: &TrapFrame, vectors: Option<*mut u8>) -> ! {
     unsafe { libos_resume(regs, vectors.map_or(core::ptr::null(), |p| p)) }
 }
 
-/// write(2, line) as a Linux process does it: there is no kernel of ours below.
+/// write(2, line) made as a Linux process: there is no kernel of ours below.
 pub fn hosted_complaint(line: &str) {
     // SAFETY: Linux reads the bytes and touches nothing else.
     unsafe {

@@ -86,7 +86,7 @@ pub fn init() {
     write_msr(MSR_FMASK, FMASK);
 }
 
-/// A number that is not linked into this image.
+/// Called for a number that is not linked into this image.
 extern "C" fn missing(number: usize) -> isize {
     crate::arch::upcall::not_linked(number);
     -(libos_base::Errno::ENOSYS as isize)

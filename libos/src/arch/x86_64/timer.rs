@@ -5,7 +5,7 @@ use super::{apic, clock};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 static DEADLINE_MODE: AtomicBool = AtomicBool::new(false);
-/// APIC timer ticks a second.
+/// APIC timer ticks per second.
 static APIC_HZ: AtomicU64 = AtomicU64::new(0);
 
 /// Measures the APIC timer against the TSC. Boot CPU, after `clock::init`.

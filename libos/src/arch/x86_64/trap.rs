@@ -133,7 +133,7 @@ extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
             if head().work.load(Ordering::Relaxed) & work::RESCHED != 0 {
                 upcall::preempt_from_interrupt();
             }
-            // On its way out, past the look at the work word: look again.
+            // Interrupted on its way out, past the check of the work word: check again.
             let (check, end) = (&raw const libos_exit_check as u64, &raw const libos_exit_end as u64);
             if regs.rip > check && regs.rip < end {
                 regs.rip = check;
@@ -161,7 +161,7 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool) {
         // General protection: a non-canonical address, or a privileged instruction gone wrong.
         _ => fault(SIGSEGV, 128, 0, idt::name(regs.vector as u8)),
     };
-    // What a copy does to kernel memory is the kernel's own doing.
+    // A copy's fault on kernel memory is the kernel's own bug.
     if let Some(ip) = fixup
         && fault.addr < PROGRAM_END
     {
@@ -176,8 +176,8 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool) {
     super::cpu::disable_interrupts();
 }
 
-/// The C library found the program's memory damaged (libc-shim, die.c) and wants it dead by SIGABRT, after its handler had a
-/// chance. For both the call has returned: what is reported is the program's code.
+/// The C library found the program's memory damaged (libc-shim, die.c) and wants it to die of SIGABRT, after its
+/// handler has had a chance. Handler and report see the call as having returned, so that they show the program's code.
 fn die(regs: &mut TrapFrame) -> Fault {
     const SI_TKILL: i32 = -6;
     const REASONS: [&str; 3] = ["stack smashing detected", "double free", "invalid free"];
@@ -201,7 +201,7 @@ fn by(program: bool, fixup: Option<usize>) -> By {
     }
 }
 
-/// `None`: resolved, go on.
+/// `None`: resolved; continue.
 fn page_fault(regs: &TrapFrame, by: By) -> Option<Fault> {
     let addr = super::cpu::fault_address();
     let can_block = regs.rflags & super::frame::RFLAGS_IF != 0 && head().preempt_count.load(Ordering::Relaxed) == 0;

@@ -1,5 +1,5 @@
-//! Access to program memory that survives a bad address: what [`libos_base::user`] and futexes are built on. Each instruction
-//! that may fault has its entry in the exception table.
+//! Access to program memory that survives a bad address: the basis of [`libos_base::user`] and futexes. Each
+//! instruction that may fault has its entry in the exception table.
 
 use super::extable::fixup;
 use core::arch::global_asm;
@@ -63,7 +63,7 @@ unsafe extern "C" {
     fn libos_user_exchange(addr: usize, old: u32, new: u32) -> u64;
 }
 
-/// Copies to, from, or within program memory; the number of bytes NOT copied.
+/// Copies to, from, or within program memory; returns the number of bytes NOT copied.
 ///
 /// # Safety
 /// The kernel side must be valid for `len`; the program side may be anything that `mm::image::program_range` allows.
@@ -81,7 +81,7 @@ pub unsafe fn load(addr: usize) -> Option<u32> {
     u32::try_from(unsafe { libos_user_load(addr) }).ok()
 }
 
-/// Puts `new` into a word if it is `old`; what was there, `None` when it cannot be written.
+/// Stores `new` in a word if it is `old`; returns what was there, `None` when it cannot be written.
 ///
 /// # Safety
 /// `addr` is anything that `mm::image::program_range` allows.

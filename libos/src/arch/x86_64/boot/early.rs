@@ -113,8 +113,8 @@ fn random() -> u64 {
     )
 }
 
-/// All RAM at `direct_map()`, never executable; for the table window only the upper tables (`mm::table_frames` relies on
-/// them).
+/// Maps all RAM at `direct_map()`, never executable; for the table window, makes only the upper tables
+/// (`mm::table_frames` relies on them).
 fn map_direct(root: u64, boot: &mut BootInfo) {
     map_direct_range(root, boot, 0, LARGE_PAGE);
     for i in 0..boot.regions_len {
@@ -137,7 +137,7 @@ fn map_direct_range(root: u64, boot: &mut BootInfo, start: u64, end: u64) {
 }
 
 /// Takes the image and the page tables out of the direct map: no address shows executable or read-only memory as writable,
-/// and page tables are written through their window only, which has nothing else.
+/// and page tables can be written only through their window, which shows nothing else.
 fn hide_image_and_tables(root: u64, boot: &mut BootInfo) {
     let mut phys = at!(__image_start);
     while phys < at!(__image_end) {
@@ -146,7 +146,7 @@ fn hide_image_and_tables(root: u64, boot: &mut BootInfo) {
         unsafe { *slot = 0 };
         phys += PAGE_SIZE as u64;
     }
-    // The tables that this makes come behind and are reached, too.
+    // Tables made on the way are added at the end, so they are reached too.
     let mut phys = boot.first_table();
     while phys < boot.end_of_tables() {
         let slot = page(root, boot, direct_map() as u64 + phys);
@@ -183,7 +183,7 @@ fn page(root: u64, boot: &mut BootInfo, virt: u64) -> *mut u64 {
     entry(table(slot, boot), virt, 12)
 }
 
-/// The image with its final permissions: nothing is both writable and executable, ever.
+/// Maps the image with its final permissions: nothing is ever both writable and executable.
 fn map_image(root: u64, boot: &mut BootInfo, delta: u64) {
     let executable = [(at!(__text_start), at!(__text_end)), (at!(__ktext_start), at!(__ktext_end))];
     let writable = [(at!(__data_start), at!(__bss_end)), (at!(__kdata_start), at!(__kdata_end))];

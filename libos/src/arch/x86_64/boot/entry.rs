@@ -20,7 +20,7 @@ pub enum Protocol {
     Linux64 = 2,
 }
 
-// AT&T syntax: the assembler takes differences of symbols in addresses only there.
+// AT&T syntax: only there does the assembler accept differences of symbols in addresses.
 global_asm!(
     r#"
     .section .text.libos_boot,"ax",@progbits

@@ -2,7 +2,7 @@
 
 use crate::arch::boot_info::{BootInfo, Range};
 
-/// Takes over what the zero page at `addr` says.
+/// Reads the zero page at `addr`.
 ///
 /// # Safety
 /// `addr` is a zero page in the first GiB, which is mapped one to one.

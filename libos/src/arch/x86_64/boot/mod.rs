@@ -20,7 +20,8 @@ pub fn init_cpu() {
     idt::load();
 }
 
-/// Interrupts of the boot CPU and its timer, once the clock runs; `map` makes device registers reachable. They stay off.
+/// Sets up the boot CPU's interrupts, which stay off, and its timer, once the clock runs; `map` makes device registers
+/// reachable.
 pub fn init_interrupts(map: fn(u64, usize) -> usize) {
     interrupts::disable_legacy();
     apic::init(map);
@@ -43,7 +44,7 @@ fn add_region(boot: &mut BootInfo, start: u64, len: u64, e820_type: u32) {
     boot.add_region(start, len, e820_type == 1);
 }
 
-/// Notes where the NUL-terminated command line is.
+/// Records where the NUL-terminated command line is.
 ///
 /// # Safety
 /// `addr` is such a string in the first GiB, which is mapped one to one.

@@ -2,7 +2,7 @@
 
 use crate::arch::boot_info::{BootInfo, Range};
 
-/// Takes over what the information at `addr` says.
+/// Reads the information at `addr`.
 ///
 /// # Safety
 /// `addr` is a multiboot2 information structure in the first GiB, which is mapped one to one.

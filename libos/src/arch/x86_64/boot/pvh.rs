@@ -35,7 +35,7 @@ struct MemoryEntry {
 
 const MAGIC: u32 = 0x336e_c578;
 
-/// Takes over what the structure at `addr` says.
+/// Reads the start info at `addr`.
 ///
 /// # Safety
 /// `addr` is a start info in the first GiB, which is mapped one to one.
