@@ -13,7 +13,7 @@ use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
 use libos_base::{Errno, Result};
 use libos_fs::openfile::OpenFile;
 
-/// What `f` makes of each mapped piece of `range`; its last argument: how far in the mapping the piece begins.
+/// The results of `f` for each mapped piece of `range`; its last argument is how far into the mapping the piece begins.
 fn pieces<T>(range: Range<usize>, mut f: impl FnMut(Range<usize>, &Vma, usize) -> T) -> Result<Vec<T>> {
     let s = space::lock();
     let n = s.vmas.overlapping(range.clone()).count();
@@ -28,12 +28,12 @@ fn pieces<T>(range: Range<usize>, mut f: impl FnMut(Range<usize>, &Vma, usize) -
     Ok(list)
 }
 
-/// Which pages are dropped: those that the advice is for.
+/// Which pages to drop: those that the advice covers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Discard {
-    /// MADV_DONTNEED: what is private and anonymous reads as zeroes afterwards, what is of a file as the file.
+    /// MADV_DONTNEED: afterwards private anonymous memory reads as zeroes, mapped files as the file.
     All,
-    /// MADV_DONTNEED_LOCKED: also what mlock made present. It stays locked.
+    /// MADV_DONTNEED_LOCKED: also pages that mlock made present. They stay locked.
     AlsoLocked,
     /// MADV_FREE.
     PrivateAnonymous,
@@ -55,7 +55,7 @@ pub fn discard(addr: usize, len: usize, which: Discard) -> Result<()> {
         let image = matches!(v.kind, Kind::Image);
         let refused = which != Discard::AlsoLocked && v.flags.contains(Flags::LOCKED)
             || which == Discard::PrivateAnonymous && !private_anonymous
-            // What may have been written to exists only once.
+            // Pages that may have been written to have no other copy.
             || image && !v.flags.contains(Flags::AS_LINKED);
         if refused {
             return Err(Errno::EINVAL);
@@ -70,7 +70,7 @@ pub fn discard(addr: usize, len: usize, which: Discard) -> Result<()> {
     if hole || at < all.end { Err(Errno::ENOMEM) } else { Ok(()) }
 }
 
-/// MADV_REMOVE: the pages leave the shared memory or file itself, for all who see it.
+/// MADV_REMOVE: the pages leave the shared memory or file itself, for everyone who maps it.
 pub fn remove(addr: usize, len: usize) -> Result<()> {
     const PUNCH: FallocateMode = FallocateMode::PUNCH_HOLE.union(FallocateMode::KEEP_SIZE);
     let all = range(addr, len, Errno::ENOMEM)?;
@@ -92,7 +92,7 @@ pub fn remove(addr: usize, len: usize) -> Result<()> {
         if flags.contains(Flags::LOCKED) {
             return Err(Errno::EINVAL);
         }
-        // As newer versions of Linux: what could be made writable.
+        // As in newer versions of Linux: a mapping that could be made writable will do.
         if !flags.contains(Flags::SHARED) || flags.contains(Flags::READ_ONLY_FILE) {
             return Err(Errno::EACCES);
         }
@@ -100,7 +100,7 @@ pub fn remove(addr: usize, len: usize) -> Result<()> {
             s.discard(piece, flags);
             continue;
         };
-        // The file's pages may have to leave mappings.
+        // The file's pages may have to leave mappings, which takes the lock.
         drop(s);
         let file = file.downcast::<OpenFile>().ok_or(Errno::EINVAL)?;
         file.path.inode().allocate(PUNCH, offset, piece.len() as u64)?;
@@ -114,8 +114,8 @@ pub fn check_mapped(addr: usize, len: usize) -> Result<()> {
     if space::lock().vmas.covers(all) { Ok(()) } else { Err(Errno::ENOMEM) }
 }
 
-/// `msync`: files that are mapped shared are durable afterwards, if `wait`. EBUSY: locked pages are not to be
-/// invalidated. Holes in the range are told at the end.
+/// `msync`: files that are mapped shared are durable afterwards, if `wait`. EBUSY: locked pages cannot be invalidated.
+/// Holes in the range are reported at the end.
 pub fn sync(addr: usize, len: usize, wait: bool, invalidate: bool) -> Result<()> {
     let len = page_up_wrapping(len);
     if len == 0 {
@@ -144,8 +144,8 @@ pub fn sync(addr: usize, len: usize, wait: bool, invalidate: bool) -> Result<()>
     check_mapped(addr, len)
 }
 
-/// Where the page cache is the storage there is no write-back to take the right to write away, and without that the next
-/// write would not move the file's times again (POSIX mmap(): between a write and the `msync` after it).
+/// Where the page cache is the storage, no write-back ever removes write access, and without that the next write would
+/// not update the file's times again (POSIX mmap(): between a write and the `msync` after it).
 fn protect_memory_files(all: Range<usize>) {
     let mut s = space::lock();
     let mut at = all.start;
@@ -163,7 +163,7 @@ fn protect_memory_files(all: Range<usize>) {
     }
 }
 
-/// MADV_WILLNEED: begins to read what files have there. Anonymous memory has nothing to read ahead.
+/// MADV_WILLNEED: starts to read what files have there. Anonymous memory has nothing to read ahead.
 pub fn will_need(addr: usize, len: usize) -> Result<()> {
     check_mapped(addr, len)?;
     let list = pieces(range(addr, len, Errno::ENOMEM)?, |r, v, skipped| match &v.kind {
@@ -178,13 +178,13 @@ pub fn will_need(addr: usize, len: usize) -> Result<()> {
     Ok(())
 }
 
-/// MADV_POPULATE_*: makes the pages present. EINVAL where the program may not touch them so.
+/// MADV_POPULATE_*: makes the pages present. EINVAL where the program may not touch them in this way.
 pub fn populate(addr: usize, len: usize, write: bool) -> Result<()> {
     check_each(addr, len, |v| v.prot.contains(if write { Prot::WRITE } else { Prot::READ }))?;
     fault_in(addr, range(addr, len, Errno::ENOMEM)?.len(), write)
 }
 
-/// One byte a page for `mincore`, at most `out.len()` pages from `addr`.
+/// Writes one byte per page for `mincore`, for at most `out.len()` pages from `addr`.
 pub fn residency(addr: usize, out: &mut [u8]) {
     let mut s = space::lock();
     for (i, o) in out.iter_mut().enumerate() {
@@ -192,12 +192,12 @@ pub fn residency(addr: usize, out: &mut [u8]) {
     }
 }
 
-/// To whole pages, as Linux rounds: what is too large for that comes round to 0.
+/// Rounds up to whole pages, as Linux does: a length too large for that wraps to 0.
 pub fn page_up_wrapping(len: usize) -> usize {
     len.wrapping_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
 }
 
-/// EINVAL when a mapping in the range is not one that `f` picks, ENOMEM when it is not all mapped.
+/// EINVAL when `f` rejects a mapping in the range, ENOMEM when the range is not all mapped.
 pub fn check_each(addr: usize, len: usize, f: impl Fn(&Vma) -> bool) -> Result<()> {
     let all = range(addr, len, Errno::ENOMEM)?;
     if !space::lock().vmas.overlapping(all).all(|(_, v)| f(v)) {
@@ -206,7 +206,7 @@ pub fn check_each(addr: usize, len: usize, f: impl Fn(&Vma) -> bool) -> Result<(
     check_mapped(addr, len)
 }
 
-/// `mlock` and `munlock`. There is no swap: a page that is there stays, so locking means making it present.
+/// `mlock` and `munlock`. There is no swap: a page that is present stays, so locking means making it present.
 pub fn set_locked(addr: usize, len: usize, locked: bool, populate: bool) -> Result<()> {
     let start = page_down(addr);
     let len = page_up_wrapping(len.wrapping_add(addr - start));
@@ -264,17 +264,17 @@ pub fn unlock_all() -> Result<()> {
     change_all(false)
 }
 
-/// The image is there from the start, and stays.
+/// The image is present from the start, and stays.
 fn lockable(v: &Vma) -> bool {
     !matches!(v.kind, Kind::StackGuard | Kind::Kernel | Kind::Image)
 }
 
-/// As Linux takes no notice of what cannot be made present: what lies beyond the end of a file, or has no memory.
+/// Like Linux, ignores what cannot be made present: pages beyond the end of a file, or without memory.
 fn change_all(locked: bool) -> Result<()> {
     let list = pieces(PROGRAM_START..PROGRAM_END, |r, v, _| lockable(v).then_some(r))?;
     for r in list.into_iter().flatten() {
         match set_locked(r.start, r.len(), locked, false) {
-            // Unmapped meanwhile.
+            // Unmapped in the meantime.
             Err(Errno::ENOMEM) if check_mapped(r.start, r.len()).is_err() => {}
             other => other?,
         }

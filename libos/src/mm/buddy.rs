@@ -2,7 +2,7 @@
 //!
 //! Free blocks are powers of two frames, naturally aligned, in LIFO lists whose links live in the free frames
 //! themselves: only the first frame of a free block is ever touched, so a guest with much memory boots without the
-//! host backing it. Beside them there is one byte a frame: the order of the free block that starts there, plus one.
+//! host backing it. Besides, there is one byte per frame: the order of the free block that starts there, plus one.
 
 use libos_base::layout::PAGE_SIZE;
 
@@ -45,11 +45,11 @@ impl Buddy {
         Self { offset: 0, state: core::ptr::null_mut(), frames: 0, heads: [NONE; MAX_ORDER + 1], free: 0 }
     }
 
-    /// Sets up for frames `1 .. frames`; all of them are taken until [`Buddy::release`].
+    /// Sets up for frames `1 .. frames`; all of them count as taken until [`Buddy::release`].
     ///
     /// # Safety
-    /// `state` points at `frames` bytes that are this allocator's alone. Every frame that is released later is
-    /// unused memory, writable at `offset + physical`.
+    /// `state` points at `frames` bytes that only this allocator uses. Every frame that is released later is unused
+    /// memory, writable at `offset + physical`.
     pub unsafe fn init(&mut self, offset: usize, state: *mut u8, frames: usize) {
         // SAFETY: the caller's.
         unsafe { state.write_bytes(0, frames) };

@@ -1,22 +1,23 @@
-//! Commit accounting: what the program may map, measured against the memory there is (vm.overcommit_memory).
+//! Commit accounting: how much the program may map, measured against the memory there is (vm.overcommit_memory).
 //!
 //! Private writable and shared anonymous mappings are counted as *promised* until they are touched.
 //!
-//! - **Guess** (0, the default): a request of more than all memory is refused. Any other is granted while half of memory
-//!   is free or page cache, however much is promised already: stacks and buffers that are never touched cost nothing.
-//!   Beyond that a request must fit into what is free now. So a program that allocates and touches in turn is refused before a
-//!   page fault is: with S kept back and k mappings of L touched in a memory of M, the next is granted without fitting only if
-//!   M - kL >= (M + S)/2 and M - kL - S < L <= M, which no k >= 1 satisfies: not even `realloc`, which copies a block of almost
-//!   half of memory. Of what is promised, an eighth of memory is kept free, because malloc commits in larger pieces than it
-//!   hands out. What malloc gives back it asks for again (`libc-shim/malloc`).
+//! - **Guess** (0, the default): a request for more than all memory is refused. Any other is granted while half of
+//!   memory is free or page cache, however much is already promised: stacks and buffers that are never touched cost
+//!   nothing. Beyond that, a request must fit into what is free now. So a program that allocates and touches in turn is
+//!   refused a request before it is refused a page fault: with S kept back and k mappings of L touched in a memory of
+//!   M, the next is granted without fitting only if M - kL >= (M + S)/2 and M - kL - S < L <= M, which no k >= 1
+//!   satisfies: not even `realloc`, which copies a block of almost half of memory. For what is promised, up to an
+//!   eighth of memory is kept free, because malloc commits in larger pieces than it hands out. Memory that malloc gives
+//!   back is requested again before it is reused (`libc-shim/malloc`).
 //! - **Always** (1): nothing is refused here.
-//! - **Strict** (2): what is promised is there when it is touched. Measured against free memory, not against Linux's share
-//!   of all memory (`overcommit_ratio`), because the kernel's own part is known here.
+//! - **Strict** (2): whatever is promised is there when it is touched. Measured against free memory, not against
+//!   Linux's share of all memory (`overcommit_ratio`), because the kernel's own part is known here.
 //!
-//! PROT_NONE gives a promise of private memory up; mprotect back asks for it again.
+//! PROT_NONE gives up a promise of private memory; mprotect back requests it again.
 //!
 //! MAP_NORESERVE (except in strict mode, as on Linux), PROT_NONE and the main stack are not promised: they take what
-//! there is. When a fault finds nothing, the program ends with a report: `oom.rs`.
+//! is free at the time. When a fault finds nothing, the program ends with a report: `oom.rs`.
 //!
 //! Promises change under the space's lock; the frame allocator only reads.
 
@@ -40,7 +41,7 @@ pub fn mode() -> u8 {
     MODE.load(Relaxed)
 }
 
-/// Sets vm.overcommit_memory; EINVAL for what is no mode. Promises made so far stay as they are.
+/// Sets vm.overcommit_memory; EINVAL for an unknown mode. Promises made so far stay as they are.
 pub fn set_mode(mode: u8) -> Result<()> {
     if mode > STRICT {
         return Err(Errno::EINVAL);
@@ -54,18 +55,18 @@ pub fn promised() -> usize {
     PROMISED.load(Relaxed)
 }
 
-/// With the page tables that so many pages will need; twice that, because mappings do not fill their tables.
+/// Adds the page tables that this many pages will need; twice that, because mappings do not fill their tables.
 fn with_tables(pages: usize) -> usize {
     pages + pages / 256
 }
 
-/// Frames that are kept for promises of `promised` pages.
+/// Frames kept for `promised` pages.
 fn held_for(mode: u8, promised: usize, total: usize) -> usize {
     let likely = if mode == STRICT { promised } else { promised.min(total / 8) };
     with_tables(likely)
 }
 
-/// Frames that are kept for what is promised.
+/// Frames kept for what is promised.
 pub fn held() -> usize {
     held_for(mode(), promised(), frames::total_frames())
 }
@@ -87,7 +88,7 @@ impl Memory {
         2 * self.reserve + held_for(mode, self.promised, self.total) + with_tables(pages)
     }
 
-    /// How many frames must become free for a request of `pages`; ENOMEM if so many cannot.
+    /// How many frames must become free for a request of `pages`; ENOMEM if that many cannot.
     fn missing(&self, mode: u8, pages: usize) -> Result<usize> {
         let (needed, there) = (self.needed(mode, pages), self.free + self.cached);
         let plenty = pages <= self.total && 2 * there >= self.total + (needed - pages);
@@ -120,14 +121,14 @@ pub fn promise(pages: usize) -> Result<()> {
     Ok(())
 }
 
-/// Makes room for a promise of `pages`, as far as that needs files to be written first. To be called without locks.
+/// Makes room for a promise of `pages`, if that takes writing files first. Call it without locks.
 pub fn prepare(pages: usize) {
     if let Ok(n @ 1..) = missing(pages) {
         libos_fs::sync::make_room(n);
     }
 }
 
-/// Pages that were touched and now are only promised again (MADV_DONTNEED).
+/// Pages that had been touched and are now only promised again (MADV_DONTNEED).
 pub fn again(pages: usize) {
     PROMISED.fetch_add(pages, Relaxed);
 }

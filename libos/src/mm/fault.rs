@@ -1,4 +1,4 @@
-//! Page faults: of the program, and of the kernel on program memory.
+//! Page faults: by the program, and by the kernel on program memory.
 
 use super::space;
 use super::vma::{Flags, Kind, Prot, Vma};
@@ -12,7 +12,7 @@ const SEGV_MAPERR: i32 = 1;
 const SEGV_ACCERR: i32 = 2;
 const BUS_ADRERR: i32 = 2;
 
-/// A page that cannot be had.
+/// Why a page cannot be provided.
 #[derive(Clone, Copy, Debug)]
 struct Fault {
     /// SIGSEGV or SIGBUS; SIGKILL without memory.
@@ -48,7 +48,7 @@ pub fn handle(fault: &PageFault) -> Result<(), trap::Fault> {
     }
 }
 
-/// Whether kernel memory may be written by now: this CPU still knows that a frame was sealed (`table_frames::unseal`).
+/// Whether kernel memory is writable by now: this CPU still believes that a frame is sealed (`table_frames::unseal`).
 fn is_stale(fault: &PageFault) -> bool {
     let both = page::PRESENT | page::WRITE;
     fault.present && fault.write && !fault.malformed && super::last_entry(fault.addr) & both == both
@@ -95,14 +95,14 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Fault> {
                 return if there { Ok(()) } else { Err(fault(SIGSEGV, SEGV_MAPERR, "image page is gone")) };
             }
             _ => {
-                // A shared anonymous mapping has no second user: there is no fork.
+                // Nobody else maps a shared anonymous mapping: there is no fork.
                 let r = s.fill_zero(page, &vma, write);
                 drop(s);
                 return r.map_err(|_| no_memory());
             }
         };
-        // The file's own locks come before the space's: fetch the page without it, then look
-        // whether the mapping is still the same.
+        // The file's own locks come before the space's: fetch the page without the space's, then check
+        // that the mapping is still the same.
         drop(s);
         let shared = vma.flags.contains(Flags::SHARED);
         let data = match file.map_page(offset / PAGE_SIZE as u64, write && shared) {
@@ -116,8 +116,8 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Fault> {
             let same_file = matches!(&v.kind, Kind::File(f, o) if alloc::sync::Arc::ptr_eq(f, &file) && *o == offset);
             same_file && v.flags == vma.flags && v.prot == vma.prot
         });
-        // Asked under this lock: truncation and write-back change the file first and come to the mappings after that. So a
-        // page that is cut off now is not mapped any more, and one that is written back now gets dirty again.
+        // Checked under this lock: truncation and write-back change the file first and get to the mappings after that.
+        // So a page that is cut off now is not mapped any more, and one that is written back now gets dirty again.
         if same && file.still_page(offset / PAGE_SIZE as u64, &data, write && shared) {
             let r = s.fill_file(page, &vma, data, write);
             drop(s);

@@ -1,8 +1,8 @@
 //! Physical memory: one buddy allocator, with a small cache of single frames on every CPU.
 //!
-//! Who asks decides how far down it may go. A reserve is left to small kernel objects and page tables, whose
-//! allocation often cannot fail gracefully; and memory that was promised to the program (see `commit.rs`) is left to
-//! its page faults. So large and growable things get ENOMEM long before the kernel is in need.
+//! The level of a request decides how far down it may go. A reserve is left to small kernel objects and page tables,
+//! whose allocation often cannot fail gracefully; and memory that was promised to the program (see `commit.rs`) is left
+//! to its page faults. So large and growable things get ENOMEM long before the kernel runs out.
 //!
 //! The buddy has a lock. The caches have none: interrupts off, own CPU only.
 
@@ -15,17 +15,17 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use libos_base::layout::{DIRECT_MAP_SIZE, PAGE_SIZE, direct_map, virt_of};
 use libos_base::sync::{IrqSpinLock, class};
 
-/// For whom memory is.
+/// What the memory is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Small kernel objects and page tables: everything may go.
+    /// Small kernel objects and page tables: may use everything.
     Kernel,
-    /// Larger kernel objects, whose allocation may still be one that cannot fail: half the reserve stays.
+    /// Larger kernel objects, whose allocation may still have no way to fail: half the reserve stays.
     Heap,
     /// A page fault: all but the reserve.
     Promised,
-    /// Page cache, very large objects, thread stacks, in strict mode faults on what was not promised: neither the
-    /// reserve nor what is kept for promises.
+    /// Page cache, very large objects, thread stacks, in strict mode faults on memory that was not promised: must leave
+    /// the reserve and what is kept for promises.
     Normal,
 }
 
@@ -90,7 +90,7 @@ pub fn free_frames() -> usize {
     FREE.load(Relaxed) + CACHES.iter().map(|c| c.count.load(Relaxed) as usize).sum::<usize>()
 }
 
-/// Whether at least `n` frames are free. Looks into the CPUs' caches only when that decides.
+/// Whether at least `n` frames are free. Looks into the CPUs' caches only when it matters.
 pub fn has_free(n: usize) -> bool {
     FREE.load(Relaxed) >= n || free_frames() >= n
 }
@@ -100,7 +100,7 @@ pub fn reserve() -> usize {
     RESERVE.load(Relaxed)
 }
 
-/// Leaves the reserve to everybody: the program has stopped, and what is left to do is to write its files.
+/// Opens the reserve to everyone: the program has stopped, and all that is left to do is to write its files.
 pub fn open_reserve() {
     RESERVE.store(0, Relaxed);
 }
@@ -168,7 +168,7 @@ pub fn alloc_zeroed(level: Level) -> Option<u64> {
     Some(f)
 }
 
-/// Gives back what [`alloc_for`] gave.
+/// Gives back a block from [`alloc_for`].
 ///
 /// # Safety
 /// The block came from there with the same order, and nothing refers to it any more.
@@ -216,7 +216,7 @@ pub fn alloc_exact(level: Level, pages: usize, align_order: usize) -> Option<u64
     r
 }
 
-/// Gives back what [`alloc_exact`] gave, or a tail of it.
+/// Gives back a block from [`alloc_exact`], or a tail of it.
 ///
 /// # Safety
 /// As for [`free`].

@@ -1,7 +1,7 @@
-//! The kernel heap: size classes in slabs with lists of free objects on every CPU; whole frames for what is larger.
+//! The kernel heap: size classes in slabs with lists of free objects on every CPU; whole frames for larger objects.
 //!
 //! Slabs take frames from the buddy directly, and empty ones go back: kernel and program share one memory, so no
-//! arena may sit between them and keep what it once got. Large sizes are rounded to frames, not to powers of two.
+//! arena may sit between them and keep what it was once given. Large sizes are rounded to frames, not to powers of two.
 //! Everything is physically contiguous and in the direct map, usable for DMA. Works with interrupts off and in
 //! interrupts.
 //!
@@ -36,7 +36,7 @@ type Lists = [List; COUNT];
 /// Made when a CPU first allocates.
 static LISTS: [AtomicPtr<Lists>; MAX_CPUS] = [const { AtomicPtr::new(null_mut()) }; MAX_CPUS];
 
-/// Most objects on a CPU's list: 2 KiB of them, within reason. A table, because this is asked at every free.
+/// Most objects on a CPU's list: 2 KiB of them, within reason. A table, because every free looks it up.
 static LIST_MAX: [u8; COUNT] = {
     let (mut t, mut c) = ([0; COUNT], 0);
     while c < COUNT {

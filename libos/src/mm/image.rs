@@ -1,4 +1,4 @@
-//! Where the image lies, and the kernel's parts of it, which are closed to the program.
+//! Where the image lies, and the parts of it that are the kernel's and closed to the program.
 
 use crate::arch::image::*;
 use core::ops::Range;
@@ -20,7 +20,7 @@ pub fn kernel_parts() -> [Range<usize>; 4] {
     ]
 }
 
-/// Whether `addr .. addr + len` may hold program data: program memory, and no part of the kernel's image.
+/// Whether `addr .. addr + len` may hold program data: it is program memory, and no part of the kernel's image.
 pub fn program_range(addr: usize, len: usize) -> bool {
     let Some(end) = addr.checked_add(len) else { return false };
     if addr < PROGRAM_START || end > PROGRAM_END {

@@ -1,5 +1,5 @@
-//! The kernel half of the address space: stacks and device registers. The direct map and the table window are boot's and
-//! `table_frames`'.
+//! The kernel half of the address space: stacks and device registers. The direct map and the table window belong to
+//! boot and `table_frames`.
 
 use super::table::{Backing, Tables};
 use super::table_frames;
@@ -8,7 +8,7 @@ use core::sync::atomic::AtomicU64;
 use libos_base::layout::{AREA_RANDOM, KSTACK_AREA, MMIO_AREA, table_window};
 use libos_base::sync::{IrqSpinLock, Once, class};
 
-/// Page tables are frames that are seen through the table window only.
+/// Page tables are frames that only the table window shows.
 pub struct Window;
 
 impl Backing for Window {
@@ -40,14 +40,14 @@ pub unsafe fn init(root: u64) {
         // SAFETY: the caller's; the window shows every table.
         IrqSpinLock::new(class::KERNEL_TABLES, unsafe { Tables::new(root) })
     });
-    // The top-level entries exist from now on, whoever maps first.
+    // From now on the top-level entries exist, whoever maps first.
     let mut t = tables().lock();
     for area in [KSTACK_AREA, MMIO_AREA] {
         t.entry_or_make(area).expect("memory for page tables");
     }
 }
 
-/// Where in an area the first mapping goes: `step` bytes or a multiple from its start.
+/// Where in an area the first mapping goes: a multiple of `step` bytes from its start.
 pub fn random_offset(step: usize) -> usize {
     libos_base::random::u64() as usize % (AREA_RANDOM / step) * step
 }

@@ -1,7 +1,7 @@
-//! Kernel stacks: one a thread, with unmapped memory below, so that an overflow faults instead of corrupting.
+//! Kernel stacks: one per thread, with unmapped memory below, so that an overflow faults instead of corrupting.
 //!
 //! A stack that is given back stays mapped and is reused first. Slots are never unmapped: `free` is called where
-//! nothing may wait, and unmapping waits for all CPUs.
+//! waiting is forbidden, and unmapping waits for all CPUs.
 
 use super::frames::{self, Level};
 use super::kernel::{self, DATA};
@@ -12,7 +12,7 @@ use libos_base::{Errno, Result};
 
 /// Usable bytes.
 pub const SIZE: usize = 32 << 10;
-/// Distance of two stacks; what is not stack is guard.
+/// Distance between two stacks; the rest of a slot is guard.
 const SLOT: usize = 64 << 10;
 const _: () = assert!(SLOT >= SIZE + PAGE_SIZE);
 
@@ -36,7 +36,7 @@ struct Slots {
 
 static SLOTS: IrqSpinLock<Slots> = IrqSpinLock::new(class::KERNEL_STACKS, Slots { unused: 0, next: 0, mapped: 0 });
 
-/// A stack; ENOMEM when there is no memory.
+/// Allocates a stack; ENOMEM when there is no memory.
 pub fn alloc() -> Result<KStack> {
     let top = {
         let mut s = SLOTS.lock();
@@ -58,7 +58,8 @@ pub fn alloc() -> Result<KStack> {
     let bottom = top - SIZE;
     for page in (bottom..top).step_by(PAGE_SIZE) {
         if !map(page) {
-            // The slot stays half mapped and is lost: addresses are plenty, and the frames come first next time.
+            // The slot stays half mapped and is lost: there are plenty of addresses, and next time the frames are taken
+            // first.
             for done in (bottom..page).step_by(PAGE_SIZE) {
                 unmap_untouched(done);
             }
@@ -84,7 +85,7 @@ fn map(page: usize) -> bool {
     }
 }
 
-/// Takes back a page of a stack that nobody ever touched, so that no CPU can have its translation.
+/// Takes back a page of a stack that was never touched, so that no CPU can have its translation.
 fn unmap_untouched(page: usize) {
     let frame = match kernel::tables().lock().entry(page) {
         Some(e) => e.swap(0, Relaxed) & crate::arch::page::ADDRESS,
@@ -95,7 +96,7 @@ fn unmap_untouched(page: usize) {
     unsafe { frames::free(frame, 0) };
 }
 
-/// Gives a stack back. Callable anywhere, also with interrupts off; nobody may run on it any more.
+/// Gives a stack back. Callable anywhere, also with interrupts off; nothing may run on it any more.
 pub fn free(stack: KStack) {
     let mut s = SLOTS.lock();
     // SAFETY: the caller gives up a mapped stack.

@@ -1,4 +1,4 @@
-//! Device registers: uncached mappings that stay for ever.
+//! Device registers: uncached mappings that stay forever.
 
 use super::kernel::{self, DATA};
 use crate::arch::page::{LARGE, LARGE_SIZE, UNCACHED};
@@ -7,7 +7,7 @@ use libos_base::layout::{MMIO_AREA, PAGE_SIZE, page_down, page_up};
 use libos_base::sync::{IrqSpinLock, class};
 
 const FLAGS: u64 = DATA | UNCACHED;
-/// Mappings that are remembered, so that asking twice costs nothing (MSI-X tables and queues share a BAR).
+/// Mappings that are remembered, so that mapping one twice costs nothing (MSI-X tables and queues share a BAR).
 const REMEMBERED: usize = 32;
 
 struct Area {
@@ -20,8 +20,8 @@ struct Area {
 static AREA: IrqSpinLock<Area> =
     IrqSpinLock::new(class::MMIO, Area { next: 0, known: [(0, 0, 0); REMEMBERED], count: 0 });
 
-/// Maps `len` bytes of registers at physical address `phys`; the virtual address. Panics without memory for page
-/// tables, which only boot can meet.
+/// Maps `len` bytes of registers at physical address `phys`; returns the virtual address. Panics without memory for
+/// page tables, which can only happen at boot.
 pub fn map(phys: u64, len: usize) -> usize {
     let mut a = AREA.lock();
     let known = a.known[..a.count].iter().find(|k| phys >= k.0 && phys + len as u64 <= k.0 + k.2 as u64);
@@ -30,7 +30,7 @@ pub fn map(phys: u64, len: usize) -> usize {
     }
     let first = page_down(phys as usize) as u64;
     let size = page_up(phys as usize + len) - first as usize;
-    // The same offset in a large page, so that large pages can be used (ECAM is 256 MiB).
+    // At the same offset in a large page, so that large pages can be used (ECAM is 256 MiB).
     if a.next == 0 {
         a.next = MMIO_AREA + kernel::random_offset(LARGE_SIZE);
     }

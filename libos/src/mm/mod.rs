@@ -67,7 +67,7 @@ pub unsafe fn init(usable: &[Region], root: u64) {
     }
 }
 
-/// What `/proc/meminfo` and `sysinfo` tell, in pages.
+/// What `/proc/meminfo` and `sysinfo` report, in pages.
 #[derive(Clone, Copy, Debug)]
 pub struct Stats {
     /// Memory this kernel manages (without the image itself).
@@ -94,13 +94,13 @@ pub fn stats() -> Stats {
     }
 }
 
-/// Whether only the reserve is left: nothing new should be made. See `libos_base::memory`.
+/// Whether only the reserve is left, so nothing new should be made. See `libos_base::memory`.
 pub fn memory_low() -> bool {
     !frames::has_free(frames::reserve() + 1) && reclaim(32) == 0
 }
 
-/// [`frames::alloc_exact`], for which pages of files make place: as many as can be dropped, since what is needed may be a
-/// run.
+/// [`frames::alloc_exact`], with pages of files making way: as many as can be dropped, since the request may be for a
+/// run of frames.
 fn frames_for(level: frames::Level, pages: usize, align_order: usize) -> Option<u64> {
     loop {
         match frames::alloc_exact(level, pages, align_order) {
@@ -110,7 +110,7 @@ fn frames_for(level: frames::Level, pages: usize, align_order: usize) -> Option<
     }
 }
 
-/// Frees about `pages` of the page cache; returns how many. Nothing where no lock may be taken.
+/// Frees about `pages` of the page cache; returns how many. Does nothing where no lock may be taken.
 fn reclaim(pages: usize) -> usize {
     if cpu::may_switch() { libos_base::memory::reclaim(pages) } else { 0 }
 }
@@ -126,7 +126,7 @@ pub fn is_mapped(addr: usize) -> bool {
     valid && last_entry(addr) & page::PRESENT != 0
 }
 
-/// What page table entry decides about `addr` now. Takes no lock.
+/// The page table entry that applies to `addr` now. Takes no lock.
 fn last_entry(addr: usize) -> u64 {
     // SAFETY: only read; a table that is freed meanwhile gives a wrong answer at worst.
     let tables: table::Tables<kernel::Window> = unsafe { table::Tables::new(space::root()) };
@@ -134,7 +134,7 @@ fn last_entry(addr: usize) -> u64 {
 }
 
 /// Maps a physical page below 1 MiB one to one, readable and executable: for the moment in which a secondary CPU
-/// turns paging on. Panics without memory; boot only.
+/// turns on paging. Panics without memory; boot only.
 pub fn map_low_page(phys: u64) {
     assert!(phys < 1 << 20 && phys.is_multiple_of(PAGE_SIZE as u64));
     let mut s = space::lock();

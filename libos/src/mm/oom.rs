@@ -1,21 +1,22 @@
-//! Out of memory: what is done, and said, before the program ends.
+//! Out of memory: what is done and reported before the program ends.
 //!
 //! Linux kills the process that uses most (SIGKILL, status 137), and here that is the program. Nothing can be handled:
-//! a handler would need memory, too. The kernel goes on, from its reserve, until files are written and the report is out.
+//! a handler would need memory, too. The kernel continues, from its reserve, until files are written and the report is
+//! out.
 
 use super::{commit, frames, kstack, space};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START};
 use libos_base::{memory, thread, time};
 
-/// Pages to make room for at once.
+/// Pages to make room for at a time.
 const ROOM: usize = 32;
-/// How often it is tried: others may have the space's lock, or be at writing what is to be dropped.
+/// How often to try: others may hold the space's lock, or be busy writing what is to be dropped.
 const ROUNDS: usize = 16;
 const PAUSE_NS: u64 = 5_000_000;
 
-/// The page at `addr` cannot be had. True: try again. False: the program ends, at its instruction or at the end of the
-/// call that touched it. Without the space's lock.
+/// The page at `addr` cannot be provided. True: try again. False: the program ends, at its instruction or at the end of
+/// the call that touched it. Call it without the space's lock.
 #[cold]
 #[inline(never)]
 pub fn averted(addr: usize, in_call: bool) -> bool {
@@ -26,7 +27,7 @@ pub fn averted(addr: usize, in_call: bool) -> bool {
         if round > 0 && libos_fs::sync::cached() < ROOM {
             break;
         }
-        // In a call a wake-up may be on its way that a pause would use up.
+        // In a call, a pause could use up a wake-up that is on its way.
         let until = time::after(if in_call { 0 } else { PAUSE_NS });
         while time::monotonic_ns() < until {
             thread::park(until, false);
@@ -36,17 +37,17 @@ pub fn averted(addr: usize, in_call: bool) -> bool {
     false
 }
 
-/// Drops pages of files; whether there were any.
+/// Drops pages of files; returns whether there were any.
 fn room(in_call: bool) -> bool {
     if in_call {
-        // It may hold locks of file systems: nothing can be written now.
+        // The call may hold locks of file systems: nothing can be written now.
         memory::unmap_untouched(ROOM);
         return super::reclaim(ROOM) > 0;
     }
     libos_fs::sync::make_room(ROOM)
 }
 
-/// Says once who touched what, who has the memory, and what can be done.
+/// Reports once who touched what, who has the memory, and what can be done.
 fn report(addr: usize) {
     static SAID: AtomicBool = AtomicBool::new(false);
     if SAID.swap(true, Relaxed) {

@@ -13,14 +13,14 @@ use libos_base::file::FileLike;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down, page_up};
 use libos_base::{Errno, Result, random};
 
-/// What the main stack may ever grow to, and what it has at first (Linux's mmap_base() and setup_arg_pages()).
+/// The most that the main stack may ever grow to, and its initial size (Linux's mmap_base() and setup_arg_pages()).
 const STACK_MAX: usize = 128 << 20;
 const STACK_FIRST: usize = 132 << 10;
 
-/// Where a mapping is to go.
+/// Where a mapping should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Anywhere; at this address if it is free (0: no wish).
+    /// Anywhere; at this address if it is free (0: no preference).
     Any(usize),
     /// Anywhere below 2 GiB.
     Low,
@@ -30,7 +30,7 @@ pub enum Place {
     FixedFree(usize),
 }
 
-/// Checked, page-aligned `addr .. addr + len` of program addresses. `wrong`: what it is if it is not.
+/// Checked, page-aligned `addr .. addr + len` of program addresses. `wrong`: the error if it is not.
 pub(super) fn range(addr: usize, len: usize, wrong: Errno) -> Result<Range<usize>> {
     let len = len.checked_next_multiple_of(PAGE_SIZE).ok_or(wrong)?;
     let end = addr.checked_add(len).filter(|&e| e <= PROGRAM_END).ok_or(wrong)?;
@@ -42,7 +42,7 @@ pub fn check_prot(prot: Prot) -> Result<()> {
     if prot.contains(Prot::WRITE | Prot::EXEC) { Err(Errno::EACCES) } else { Ok(()) }
 }
 
-/// Registers a segment of the image, which boot has mapped, as the program's. Parts of the kernel in it stay closed.
+/// Registers a segment of the image, mapped by boot, as the program's. Parts of the kernel in it stay closed.
 pub fn add_image_segment(range: Range<usize>, prot: Prot) {
     let mut s = space::lock();
     let flags = if prot.contains(Prot::WRITE) { Flags::empty() } else { Flags::AS_LINKED };
@@ -62,8 +62,8 @@ fn replace(s: &mut Space, range: Range<usize>, prot: Prot, flags: Flags, kind: K
     }
 }
 
-/// Makes the main stack at a random place near the end of program memory, with room to grow below; its top. New mappings
-/// will go below that, at a random distance. Once, before the program runs.
+/// Makes the main stack at a random place near the end of program memory, with room to grow below; returns its top. New
+/// mappings will go below that, at a random distance. Once, before the program runs.
 pub fn make_stack() -> usize {
     // As Linux (arch_randomize_brk, mmap_base): 22 bits of pages for the stack, 28 for the mappings.
     let top = PROGRAM_END - ((random::u64() as usize & 0x3f_ffff) + 1) * PAGE_SIZE;
@@ -104,7 +104,7 @@ pub fn map(
     }
     rlimit::check_map(&s, range.clone(), rlimit::is_data(prot, flags, &kind), flags.contains(Flags::LOCKED))?;
     if promised {
-        // What is replaced is given up only when the new mapping is certain; so for a moment both are counted.
+        // What is replaced is given up only once the new mapping is certain; so for a moment both are counted.
         commit::promise(len / PAGE_SIZE)?;
         flags |= Flags::PROMISED;
     }
@@ -115,7 +115,7 @@ pub fn map(
     drop(s);
     if (populate || flags.contains(Flags::LOCKED)) && !prot.is_empty() {
         let write = prot.contains(Prot::WRITE);
-        // As on Linux: what cannot be had now is tried again when it is touched.
+        // As on Linux: a page that is unavailable now is tried again when touched.
         let _ = fault_in(start, len, write);
     }
     Ok(start)
@@ -124,11 +124,11 @@ pub fn map(
 fn promised(prot: Prot, flags: Flags, anonymous: bool) -> bool {
     let private_write = prot.contains(Prot::WRITE) && !flags.contains(Flags::SHARED);
     let shared_memory = anonymous && flags.contains(Flags::SHARED);
-    // As Linux, which takes no notice of MAP_NORESERVE when it is strict.
+    // Like Linux, which ignores MAP_NORESERVE in strict mode.
     (private_write || shared_memory) && (!flags.contains(Flags::NORESERVE) || commit::mode() == commit::STRICT)
 }
 
-/// Whether a mapping of `len` bytes may be at `at`. As on Linux the length is looked at first.
+/// Checks whether a mapping of `len` bytes may be at `at`. As on Linux, the length is checked first.
 pub fn check_place(at: usize, len: usize) -> Result<Range<usize>> {
     let r = range(at, len, Errno::ENOMEM)?;
     if !at.is_multiple_of(PAGE_SIZE) {
@@ -183,7 +183,7 @@ pub fn protect(addr: usize, len: usize, prot: Prot) -> Result<()> {
     let mut s = space::lock();
     s.check_room(2)?;
     s.check_not_kernel(all.clone())?;
-    // Linux changes what comes before the first hole and then says ENOMEM.
+    // Linux changes what comes before the first hole and then returns ENOMEM.
     let mut at = all.start;
     while at < all.end {
         let Some((_, v)) = s.vmas.find(at) else { return Err(Errno::ENOMEM) };
@@ -204,7 +204,7 @@ pub fn protect(addr: usize, len: usize, prot: Prot) -> Result<()> {
             let own = s.count_own(piece.clone());
             commit::promise(piece.len() / PAGE_SIZE - own)?;
         }
-        // What may not be touched needs no promise, and asks for one again: malloc gives back so (`libc-shim/malloc`).
+        // Inaccessible memory needs no promise, and requests one again later: so malloc gives back (`libc-shim/malloc`).
         let released = anonymous && prot.is_empty() && flags & (Flags::PROMISED | Flags::SHARED) == Flags::PROMISED;
         if released {
             let own = s.count_own(piece.clone());
@@ -223,7 +223,7 @@ pub fn protect(addr: usize, len: usize, prot: Prot) -> Result<()> {
     Ok(())
 }
 
-/// `brk`: moves the end of the heap and says where it is; unchanged when that is not possible.
+/// `brk`: moves the end of the heap and returns where it is; unchanged when that is not possible.
 pub fn brk(to: usize) -> usize {
     let mut garbage = Garbage::default();
     let mut s = space::lock();
@@ -286,7 +286,7 @@ pub fn describe_maps(f: &mut dyn FnMut(&MapLine)) -> Result<()> {
         list.try_reserve_exact(s.vmas.count())?;
         list.extend(s.vmas.iter().map(|(start, v)| (start, v.clone())));
     }
-    // Nothing of the program's is in the guard.
+    // Nothing in the guard is the program's.
     for (start, v) in list.into_iter().filter(|(_, v)| !matches!(v.kind, Kind::StackGuard)) {
         let (name, offset) = match &v.kind {
             Kind::File(file, offset) => (file.describe(), *offset),
@@ -310,18 +310,18 @@ fn name(k: &Kind) -> &'static str {
     }
 }
 
-/// What the program has, in bytes.
+/// What the program uses, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     /// Address space (VmSize).
     pub mapped: usize,
     /// Memory that is its own (VmRSS).
     pub resident: usize,
-    /// Of the address space, what commit accounting counts, touched or not (Committed_AS).
+    /// The part of the address space that commit accounting counts, touched or not (Committed_AS).
     pub committed: usize,
 }
 
-/// What the program has now.
+/// What the program uses now.
 pub fn usage() -> Usage {
     let mut s = space::lock();
     let mapped = s.vmas.bytes(&|v| !matches!(v.kind, Kind::Kernel | Kind::StackGuard));

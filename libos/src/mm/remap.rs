@@ -10,9 +10,9 @@ use core::ops::Range;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START};
 use libos_base::{Errno, Result};
 
-/// Resizes, and moves if `may_move` (or must, to `to`). Lengths are whole pages; that of the old one may be any, and is looked
-/// at only where something grows or moves: what shrinks is unmapped as by `munmap`, holes and all. The order of the checks is
-/// Linux's (mm/mremap.c).
+/// Resizes, and moves if `may_move` (or must, to `to`). Lengths are whole pages; any old length will do, and it is
+/// checked only where something grows or moves: a shrunk part is unmapped as by `munmap`, holes and all. The order of
+/// the checks is Linux's (mm/mremap.c).
 pub fn remap(old: usize, old_len: usize, new_len: usize, may_move: bool, to: Option<usize>) -> Result<usize> {
     if !old.is_multiple_of(PAGE_SIZE) || new_len == 0 || new_len > PROGRAM_END || to.is_some() && !may_move {
         return Err(Errno::EINVAL);
@@ -32,7 +32,7 @@ pub fn remap(old: usize, old_len: usize, new_len: usize, may_move: bool, to: Opt
         Kind::Kernel => return Err(Errno::EPERM),
         Kind::StackGuard => return Err(Errno::EFAULT),
         Kind::Image | Kind::Stack | Kind::Brk => {
-            // What asks how far the stack goes tries to make pages of it longer.
+            // A program that probes how far the stack goes tries to extend pages of it.
             return Err(if may_move || new_len <= old_len { Errno::EFAULT } else { Errno::ENOMEM });
         }
         Kind::Anon | Kind::File(..) => {}
@@ -89,7 +89,7 @@ pub fn remap(old: usize, old_len: usize, new_len: usize, may_move: bool, to: Opt
     result
 }
 
-/// Whether `grow` more bytes like `vma` are allowed; whether they are to be made present.
+/// Checks that `grow` more bytes like `vma` are allowed; returns whether to make them present.
 fn check_growth(s: &Space, vma: &Vma, grow: usize) -> Result<bool> {
     rlimit::check_size(s, grow, if rlimit::is_data(vma.prot, vma.flags, &vma.kind) { grow } else { 0 })?;
     let locked = grow > 0 && vma.flags.contains(Flags::LOCKED);
@@ -99,7 +99,7 @@ fn check_growth(s: &Space, vma: &Vma, grow: usize) -> Result<bool> {
     Ok(locked)
 }
 
-/// Makes the place that was asked for free.
+/// Frees the place that was asked for.
 fn clear(s: &mut Space, to: usize, len: usize, garbage: &mut Garbage) -> Result<()> {
     if to < PROGRAM_START {
         return Err(Errno::EPERM);
@@ -109,7 +109,7 @@ fn clear(s: &mut Space, to: usize, len: usize, garbage: &mut Garbage) -> Result<
     Ok(())
 }
 
-/// The old length 0: another mapping of the same shared file. Pages of anonymous shared memory belong to one mapping here.
+/// For old length 0: maps the same shared file once more. Pages of anonymous shared memory belong to one mapping here.
 fn duplicate(
     s: &mut Space,
     old: usize,

@@ -1,6 +1,7 @@
-//! Resource limits on memory: RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, and RLIMIT_STACK, to which the main stack grows.
+//! Resource limits on memory: RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK, and RLIMIT_STACK, up to which the main stack
+//! grows.
 //!
-//! What is mapped is counted only where there is a limit, by going through the mappings.
+//! Mapped bytes are counted only where there is a limit, by going through the mappings.
 
 use super::space::Space;
 use super::vma::{Flags, Kind, Prot, Vma};
@@ -9,10 +10,10 @@ use libos_base::cred::{cap, capable};
 use libos_base::limits::{self, INFINITY, Limit};
 use libos_base::{Errno, Result};
 
-/// Below the main stack, always: 1 MiB, as Linux's stack_guard_gap, so that one large local does not jump over it.
+/// Always kept below the main stack: 1 MiB, as Linux's stack_guard_gap, so that one large local does not jump over it.
 pub const STACK_GUARD: usize = 1 << 20;
 
-/// Private writable memory but the stack (Linux's is_data_mapping).
+/// Private writable memory except the stack (Linux's is_data_mapping).
 pub fn is_data(prot: Prot, flags: Flags, kind: &Kind) -> bool {
     prot.contains(Prot::WRITE) && !flags.contains(Flags::SHARED) && !matches!(kind, Kind::Stack)
 }
@@ -22,7 +23,7 @@ fn check(limit: &Limit, more: usize, s: &Space, of: &dyn Fn(&Vma) -> bool, error
     if within { Ok(()) } else { Err(error) }
 }
 
-/// ENOMEM when `more` bytes, and of data so many, are too much.
+/// ENOMEM when `more` bytes, `data` of them data, are too much.
 pub fn check_size(s: &Space, more: usize, data: usize) -> Result<()> {
     if more > 0 {
         check(&limits::AS, more, s, &|v| !matches!(v.kind, Kind::Kernel | Kind::StackGuard), Errno::ENOMEM)?;
@@ -33,7 +34,7 @@ pub fn check_size(s: &Space, more: usize, data: usize) -> Result<()> {
     Ok(())
 }
 
-/// The same for a mapping of `range`, which replaces what is there. EAGAIN when it is to be locked and may not.
+/// The same for a mapping of `range`, which replaces what is there. EAGAIN when it should be locked and may not be.
 #[inline(never)]
 pub fn check_map(s: &Space, range: Range<usize>, data: bool, locked: bool) -> Result<()> {
     if locked {
@@ -46,7 +47,7 @@ pub fn check_map(s: &Space, range: Range<usize>, data: bool, locked: bool) -> Re
     check_size(s, more, if data { more } else { 0 })
 }
 
-/// `error` when `more` locked bytes are too much; EPERM when none are allowed. CAP_IPC_LOCK may lock what it likes.
+/// `error` when `more` locked bytes are too much; EPERM when none are allowed. CAP_IPC_LOCK may lock any amount.
 pub fn check_locked(s: &Space, more: usize, error: Errno) -> Result<()> {
     if capable(cap::IPC_LOCK) {
         return Ok(());
@@ -57,7 +58,7 @@ pub fn check_locked(s: &Space, more: usize, error: Errno) -> Result<()> {
     check(&limits::MEMLOCK, more, s, &|v| v.flags.contains(Flags::LOCKED), error)
 }
 
-/// The main stack grows down to `page` in the guard below it. False: it may not.
+/// Grows the main stack down to `page` in the guard below it. False: it may not grow.
 #[cold]
 #[inline(never)]
 pub fn grow_stack(s: &mut Space, page: usize) -> bool {
@@ -66,7 +67,7 @@ pub fn grow_stack(s: &mut Space, page: usize) -> bool {
     else {
         return false;
     };
-    // What it continues: the program may have changed its rights.
+    // The mapping to extend: the program may have changed its rights.
     let Some(stack) = s.vmas.find(old).filter(|(_, v)| matches!(v.kind, Kind::Stack)).map(|(_, v)| v.clone()) else {
         return false;
     };

@@ -1,6 +1,6 @@
-//! What happens to files and concerns their mappings, which the reverse map leads to. A file that gets shorter: what is behind
-//! the new end leaves every mapping, so that touching it is SIGBUS and a file that grows again shows its new content. Pages that
-//! are written back: they are write-protected first, so that the next write makes them dirty again.
+//! Changes to files that concern their mappings, which the reverse map finds. When a file gets shorter, everything
+//! behind the new end leaves every mapping, so that touching it raises SIGBUS and a file that grows again shows its new
+//! content. Pages that are written back are write-protected first, so that the next write makes them dirty again.
 
 use super::space::{self, Space};
 use super::vma::{Flags, Kind, Vma};
@@ -23,7 +23,7 @@ fn each_place(file: &Mappings, pages: Range<u64>, mut f: impl FnMut(&mut Space, 
     }
 }
 
-/// The file was cut to `len` bytes. Private copies go too, as on Linux.
+/// The file was cut to `len` bytes. Private copies of the rest go too, as on Linux.
 pub fn file_shrunk(file: &Mappings, len: u64) {
     let behind = len.div_ceil(PAGE_SIZE as u64)..u64::MAX;
     each_place(file, behind, |space, place, flags| space.discard(place, flags));
@@ -43,8 +43,8 @@ pub fn write_protect(file: &Mappings, pages: Range<u64>) {
     });
 }
 
-/// Unmaps pages of files that the program did not touch for some time, about `want` of them, so that the page cache can
-/// drop them. Does nothing when the space is locked: it may be by us.
+/// Unmaps pages of files that the program has not touched for some time, about `want` of them, so that the page cache
+/// can drop them. Does nothing when the space is locked, since we may be the ones holding it.
 pub fn unmap_untouched(want: usize) {
     static HAND: AtomicUsize = AtomicUsize::new(0);
     let of_cache = |v: &Vma| match &v.kind {
@@ -56,7 +56,7 @@ pub fn unmap_untouched(want: usize) {
     let Some(mut space) = space::try_lock() else { return };
     let before = space.file_pages();
     let mut rounds = 0;
-    // Once round takes the marks away, once more finds what was not touched since.
+    // One round clears the marks, another finds what has not been touched since.
     while rounds < 3 && before - space.file_pages() < want {
         let next = space.unmap_untouched(HAND.load(Relaxed), want, of_cache);
         HAND.store(next, Relaxed);

@@ -1,9 +1,9 @@
 //! Slabs: objects of one size class in single frames. Pure logic.
 //!
-//! Single frames, because when memory is nearly gone there are no larger frames left, and then small objects must still
-//! be had. Sizes are what a frame divides into, rather than powers of two. Objects are packed against the end of the
+//! Single frames, because when memory is nearly gone no larger ones are left, and small objects must still be
+//! available. Sizes are what a frame divides into, rather than powers of two. Objects are packed against the end of the
 //! frame, so that an object of size 64 is aligned to 64; the header sits in what is left at the start. Objects are
-//! handed out from the end the first time, so a fresh slab is not touched before it is used.
+//! first handed out from the end, so a fresh slab is not touched before it is used.
 
 use core::ptr::null_mut;
 use libos_base::layout::PAGE_SIZE;
@@ -30,7 +30,7 @@ static CLASS_OF: [u8; LARGEST / 16 + 1] = {
     t
 };
 
-/// The class for an object, or `None` when it must be whole frames.
+/// The class for an object, or `None` when it needs whole frames.
 #[inline]
 pub fn class_of(size: usize, align: usize) -> Option<usize> {
     if size > LARGEST {

@@ -1,7 +1,7 @@
 //! The program's address space: its mappings and their page tables under one blocking mutex.
 //!
 //! That mutex is the last of the blocking locks, because any code may touch program memory and fault. So nothing that
-//! takes another blocking lock is done under it: file pages are fetched, and file references dropped, without it.
+//! takes another blocking lock happens under it: file pages are fetched, and file references dropped, without it.
 
 use super::commit;
 use super::cpu;
@@ -65,7 +65,7 @@ fn index(addr: usize) -> u64 {
 #[derive(Default)]
 pub struct Garbage(Vec<Arc<dyn FileLike>>);
 
-/// The smallest range that holds all pages whose rights were taken, in the order of their addresses.
+/// The smallest range that holds all pages whose rights were removed, added in ascending order.
 #[derive(Default)]
 struct Touched(Range<usize>);
 
@@ -81,7 +81,7 @@ pub fn lock() -> MutexGuard<'static, Space> {
     SPACE.lock()
 }
 
-/// The space unless somebody has it: for crash reports.
+/// The space, unless it is locked: for crash reports.
 pub fn try_lock() -> Option<MutexGuard<'static, Space>> {
     SPACE.try_lock()
 }
@@ -112,7 +112,7 @@ pub unsafe fn init(root: u64) {
     }
 }
 
-/// The entry bits that give `prot`. None of them without any right.
+/// The entry bits that give `prot`; none if it is empty.
 fn rights(prot: Prot, write: bool) -> u64 {
     if prot.is_empty() {
         return 0;
@@ -128,7 +128,7 @@ impl Space {
         self.tables.as_mut().expect("mm::init ran")
     }
 
-    /// ENOMEM when `more` mappings are too many, or the kernel has no memory to keep them in.
+    /// ENOMEM when `more` mappings are too many, or the kernel has no memory to record them.
     pub fn check_room(&self, more: usize) -> Result<()> {
         if self.vmas.count() + more > MAX_MAPPINGS { Err(Errno::ENOMEM) } else { libos_base::memory::check() }
     }
@@ -139,8 +139,8 @@ impl Space {
         if self.vmas.overlapping(range).any(|(_, v)| closed(&v.kind)) { Err(Errno::EPERM) } else { Ok(()) }
     }
 
-    /// Drops all pages of the range; how many of them were the mapping's own. Three steps, so that no CPU can write
-    /// to a frame that is already free: forbid, flush, free.
+    /// Drops all pages of the range; returns how many of them were the mapping's own. Three steps, so that no CPU can
+    /// write to a frame that is already free: forbid, flush, free.
     pub fn zap(&mut self, range: Range<usize>) -> usize {
         let t = self.tables();
         let mut touched = Touched::default();
@@ -172,7 +172,7 @@ impl Space {
         }
     }
 
-    /// Drops the pages of one kind of mapping but keeps it mapped (MADV_DONTNEED).
+    /// Drops the pages of a range, all in mappings with `flags`, but keeps it mapped (MADV_DONTNEED).
     pub fn discard(&mut self, range: Range<usize>, flags: Flags) {
         let own = self.zap(range);
         if flags.contains(Flags::PROMISED) {
@@ -199,7 +199,7 @@ impl Space {
         }
     }
 
-    /// Frees the tables that the range needed and nothing else in `limits` does.
+    /// Frees the tables that the range needed and that nothing else in `limits` needs.
     pub fn flush_and_unlink(&mut self, range: Range<usize>, limits: Range<usize>) {
         let list = self.tables().unlink(range.clone(), limits);
         if !list.is_empty() {
@@ -210,7 +210,7 @@ impl Space {
         }
     }
 
-    /// Pages of the range that are its own.
+    /// Counts the pages of the range that are its own.
     pub fn count_own(&mut self, range: Range<usize>) -> usize {
         let mut n = 0;
         self.tables().for_each(range, &mut |_, e| n += (e.load(Relaxed) & OWNED != 0) as usize);
@@ -221,7 +221,7 @@ impl Space {
     /// next write faults and sorts that out.
     pub fn apply_prot(&mut self, range: Range<usize>, vma: &Vma) {
         let image = matches!(vma.kind, Kind::Image);
-        // Pages of a file that become executable in a private mapping are fetched anew, as copies.
+        // Pages of a file that become executable in a private mapping are fetched again, as copies.
         let fetch =
             matches!(vma.kind, Kind::File(..)) && vma.prot.contains(Prot::EXEC) && !vma.flags.contains(Flags::SHARED);
         let mut touched = Touched::default();
@@ -258,7 +258,7 @@ impl Space {
                 return Err(Errno::ENOMEM);
             }
         }
-        // Three steps again: a write through an old translation must not be lost between.
+        // Three steps again: a write through an old translation must not be lost in between.
         let t = self.tables();
         t.for_each(from..from + len, &mut |addr, e| {
             let v = e.swap(0, Relaxed);
@@ -267,7 +267,7 @@ impl Space {
             }
         });
         tlb::flush(from..from + len);
-        // All are put before one is taken: a leaf goes with its last page, and so would room that was made in it.
+        // All are inserted before any is taken: a leaf goes with its last page, and so would room made in it.
         let mut at = from;
         while let Some(addr) = self.next_page(&(at..from + len)) {
             if let Some(p) = self.pages.get(index(addr)).cloned() {
@@ -299,16 +299,17 @@ impl Space {
             commit::settle(1);
         }
         if old & PRESENT != 0 {
-            // Others may still see the zeroes.
+            // Other CPUs may still see the zeroes.
             tlb::flush(addr..addr + PAGE_SIZE);
         }
         Ok(())
     }
 
-    /// Maps a page of a file at `addr` of `vma`: itself, or for a private write a copy of it.
+    /// Maps a page of a file at `addr` of `vma`: the page itself, or for a private write a copy of it.
     pub fn fill_file(&mut self, addr: usize, vma: &Vma, page: Arc<Page>, write: bool) -> Result<()> {
         let shared = vma.flags.contains(Flags::SHARED);
-        // What is executable must not be writable as the file's page: a copy, which no other mapping has.
+        // A page of the file may be writable elsewhere, an executable one must not be: use a copy, which no other
+        // mapping has.
         let copy = !shared && (write || vma.prot.contains(Prot::EXEC));
         let phys = libos_base::layout::phys_of(page.addr() as usize);
         if !copy {
@@ -351,7 +352,7 @@ impl Space {
     fn next_page(&self, range: &Range<usize>) -> Option<usize> {
         self.pages.next(index(range.start)).map(|i| i as usize * PAGE_SIZE).filter(|a| *a < range.end)
     }
-    /// So that a page can be remembered at `addr`.
+    /// Makes sure that a page can be remembered at `addr`.
     fn make_room(&mut self, addr: usize) -> Result<()> {
         if !self.pages.has_leaf(index(addr)) {
             self.pages.add_leaf(index(addr), new_leaf()?)?;
@@ -359,13 +360,13 @@ impl Space {
         Ok(())
     }
 
-    /// Pages of files that are mapped.
+    /// The number of mapped pages of files.
     pub fn file_pages(&self) -> usize {
         self.pages.len()
     }
 
-    /// Unmaps pages of files that were not touched since the last time and that cannot be written through the mapping:
-    /// about `want` of them, from address `from` on. Where to go on the next time, 0 when it came to the end.
+    /// Unmaps pages of files that have not been touched since the last call and cannot be written through the mapping:
+    /// about `want` of them, from address `from` on. Returns where to continue next time, 0 when it reached the end.
     pub fn unmap_untouched(&mut self, from: usize, want: usize, of_cache: impl Fn(&Vma) -> bool) -> usize {
         let mut list = [0; 64];
         let mut n = 0;
@@ -384,7 +385,7 @@ impl Space {
             let Some(e) = self.tables.as_ref().and_then(|t| t.entry(addr)) else { continue };
             if vma.is_some_and(|(_, _, of_cache)| of_cache)
                 && e.load(Relaxed) & (WRITE | OWNED) == 0
-                // A stale translation may be used without the mark being set again: then the page comes back by a fault.
+                // A stale translation may be used without setting the mark again: then a fault brings the page back.
                 && e.fetch_and(!ACCESSED, Relaxed) & ACCESSED == 0
             {
                 list[n] = addr;
@@ -395,7 +396,7 @@ impl Space {
         next
     }
 
-    /// Unmaps the pages of files in the range, but not private copies of them.
+    /// Unmaps the pages of files in the range, but not private copies of such pages.
     pub fn unmap_pages(&mut self, range: Range<usize>) {
         let mut list = [0; 64];
         loop {
@@ -430,7 +431,7 @@ impl Space {
         }
     }
 
-    /// Takes the right to write away from the pages of a shared mapping: the next write faults.
+    /// Removes write access from the pages of a shared mapping: the next write faults.
     pub fn protect_shared(&mut self, range: Range<usize>) {
         let mut touched = Touched::default();
         self.tables().for_each(range, &mut |addr, e| {
@@ -441,13 +442,14 @@ impl Space {
         tlb::flush(touched.0);
     }
 
-    /// Whether the page is there with these rights.
+    /// Whether the page is present with these rights.
     pub fn allows(&mut self, addr: usize, write: bool, exec: bool) -> bool {
         let Some(e) = self.tables().entry(addr).map(|e| e.load(Relaxed)) else { return false };
         e & PRESENT != 0 && (!write || e & WRITE != 0) && (!exec || e & NO_EXEC == 0)
     }
 
-    /// A page of the image that lost its rights for a while (PROT_NONE) gets them back. False when it is gone.
+    /// Gives a page of the image that lost its rights for a while (PROT_NONE) its rights back. False when the page is
+    /// gone.
     pub fn restore(&mut self, addr: usize, vma: &Vma) -> bool {
         match self.tables().entry(addr) {
             Some(e) if e.load(Relaxed) != 0 => {
@@ -460,11 +462,11 @@ impl Space {
     }
 }
 
-/// Of an entry, what a change of rights keeps.
+/// The part of an entry that a change of rights keeps.
 const KEPT: u64 = ADDRESS | OWNED | SEALED;
 
-/// Makes the direct map follow what the program may do with a frame of its own: what is executable nobody may write to.
-/// False when there is no memory for that.
+/// Makes the direct map follow what the program may do with a frame of its own: an executable frame is writable
+/// nowhere. False when there is no memory for that.
 fn follow(entry: &mut u64, prot: Prot) -> bool {
     let frame = *entry & ADDRESS;
     match (prot.contains(Prot::EXEC), *entry & SEALED != 0) {
@@ -483,7 +485,7 @@ fn follow(entry: &mut u64, prot: Prot) -> bool {
     true
 }
 
-/// Gives a page of the mapping's own the rights that it is to have.
+/// Gives one of the mapping's own pages the rights that it should have.
 fn regain(e: &AtomicU64, addr: usize, prot: Prot) -> Result<()> {
     let mut v = e.load(Relaxed);
     let was = v & SEALED;

@@ -1,9 +1,10 @@
-//! Page tables of four levels, over any place that tables can come from. What an entry says is in [`crate::arch::page`].
+//! Page tables of four levels, over any source of tables. The meaning of an entry is in [`crate::arch::page`].
 //!
-//! Who holds which lock: the program half is changed under the space's mutex, the kernel half under
+//! Locks: the program half is changed under the space's mutex, the kernel half under
 //! `kernel_tables()`. They share only the top-level table, in different entries of it.
 //!
-//! Entries are atomics because the processor sets the accessed and dirty bits. An entry that is not zero and not present keeps a page that may not be touched now (PROT_NONE).
+//! Entries are atomics because the processor sets the accessed and dirty bits. An entry that is neither zero nor
+//! present keeps a page that may not be touched now (PROT_NONE).
 
 use core::marker::PhantomData;
 use core::ops::Range;
@@ -12,7 +13,7 @@ use libos_base::layout::PAGE_SIZE;
 
 use crate::arch::page::*;
 
-/// The entry of a table: present, and all rights, which the last level narrows.
+/// The entry for a table: present, with all rights, which the last level narrows.
 pub(super) const TABLE: u64 = PRESENT | WRITE | ACCESSED;
 
 /// Where tables come from.
@@ -40,7 +41,7 @@ pub struct Tables<B> {
 pub struct Unlinked(u64);
 
 impl Unlinked {
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0 == 0
     }
@@ -50,7 +51,7 @@ fn index(addr: usize, level: u32) -> usize {
     addr >> (12 + 9 * (level - 1)) & 511
 }
 
-/// Bytes that an entry of the level maps.
+/// Bytes that an entry of this level maps.
 fn span(level: u32) -> usize {
     PAGE_SIZE << (9 * (level - 1))
 }
@@ -170,7 +171,7 @@ impl<B: Backing> Tables<B> {
             let e = slot.load(Relaxed);
             if e & PRESENT != 0 && e & LARGE == 0 {
                 let child = e & ADDRESS;
-                // The top level's entries stay: a page a 512 GiB, and other CPUs may be walking them.
+                // The top level's entries stay: one page per 512 GiB, and other CPUs may be walking them.
                 let whole = level < 4 && addr >= limits.start && end <= limits.end;
                 if whole {
                     slot.store(0, Relaxed);

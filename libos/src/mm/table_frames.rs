@@ -1,9 +1,10 @@
-//! The memory of page tables, and what else the direct map must not let anybody write to. No other memory may be written to make a page writable, so the frames of tables are absent
-//! from the direct map; they are seen through the table window, at a random address of its own, and only they.
+//! The memory of page tables, and other memory that the direct map must not make writable. Writing any other memory
+//! must not be able to make a page writable, so the frames of tables are absent from the direct map; they, and nothing
+//! else, are seen through the table window, which has a random address of its own.
 //!
 //! They are taken from the buddy allocator a few at a time, because each time the direct map changes: its large page is
-//! split (and stays split), and all CPUs must forget it. A group of frames that holds no table any more goes back, but for
-//! the last ones.
+//! split (and stays split), and all CPUs must forget it. A group of frames that no longer holds any table goes back,
+//! except for the last ones.
 //!
 //! Frames that the program executes stay in the direct map, read-only ([`seal`]).
 //!
@@ -19,9 +20,9 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use libos_base::layout::{PAGE_SIZE, table_window, virt_of};
 use libos_base::sync::{IrqSpinLock, class};
 
-/// Frames that are taken at once: `2^ORDER`.
+/// Frames that are taken at a time: `2^ORDER`.
 const ORDER: usize = 3;
-/// So many free frames are kept, so that a thread that comes and goes does not move a group each time.
+/// How many free frames are kept, so that a thread that comes and goes does not move a group each time.
 const SPARE: usize = 2 << ORDER;
 const GROUP: u64 = (PAGE_SIZE << ORDER) as u64;
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -37,7 +38,7 @@ struct Pool {
 
 static POOL: IrqSpinLock<Pool> = IrqSpinLock::new(class::TABLE_FRAMES, Pool { root: 0, head: 0, free: 0 });
 
-/// Boot CPU, once.
+/// Called once, by the boot CPU.
 ///
 /// # Safety
 /// `root` is the live top-level table, as boot made it.
@@ -116,7 +117,7 @@ pub fn seal(frame: u64) -> bool {
     true
 }
 
-/// Undoes [`seal`]. Who still has the old translation gets a fault, which `fault.rs` finds to be none.
+/// Undoes [`seal`]. A CPU that still has the old translation faults, and `fault.rs` finds that nothing is wrong.
 pub fn unseal(frame: u64) {
     POOL.lock().direct(frame).store(frame | DATA, Relaxed);
 }
@@ -128,11 +129,11 @@ fn word(frame: u64, i: usize) -> *const AtomicU64 {
 
 impl Pool {
     fn tables(&self) -> Tables<Window> {
-        // SAFETY: the live tables; what is changed is this lock's.
+        // SAFETY: the live tables; this lock covers what is changed.
         unsafe { Tables::new(self.root) }
     }
 
-    /// The last-level entry of a frame that is, or was, one of a group: its table exists and stays.
+    /// The last-level entry of a frame that is, or was, in a group: its table exists and stays.
     fn entry(&self, virt: usize) -> &AtomicU64 {
         // SAFETY: as said; entries of live tables.
         unsafe { &*core::ptr::from_ref(self.tables().entry(virt).expect("split when the group was taken")) }
@@ -179,7 +180,7 @@ impl Pool {
         shown && unsafe { (*word(frame, 2)).load(Relaxed) } == FREE
     }
 
-    /// Takes a group of frames, or as many as can be had.
+    /// Takes a group of frames, or as many as are available.
     fn grow(&mut self) -> bool {
         let mut order = ORDER + 1;
         while order > 0 {
@@ -193,7 +194,7 @@ impl Pool {
         false
     }
 
-    /// Moves a block from the direct map to the window; what that needs in tables comes from the block. False: it was too
+    /// Moves a block from the direct map to the window; tables needed for that come from the block. False: it was too
     /// small and was given back.
     fn take(&mut self, block: u64, order: usize) -> bool {
         let end = block + (PAGE << order);
@@ -216,7 +217,7 @@ impl Pool {
         for i in 0..LARGE_SIZE / PAGE_SIZE {
             let f = region + i as u64 * PAGE;
             let ours = f >= block && f < end;
-            // SAFETY: frames of the block, where they are for tables.
+            // SAFETY: frames of the block that are meant for tables.
             unsafe {
                 if split {
                     low.add(i).write(if ours { 0 } else { f | DATA });

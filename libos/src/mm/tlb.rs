@@ -1,22 +1,22 @@
 //! Translations that other CPUs may still hold.
 //!
-//! One shoot-down at a time: the caller holds the space's mutex (or is the only one that runs). It is sent with
-//! interrupts on and no spin lock held, because it waits for the others, who may themselves be waiting for a lock or
-//! for us. A whole range costs one interrupt a CPU. Idle CPUs are left asleep: they flush when they wake.
+//! One shoot-down at a time: the caller holds the space's mutex (or is the only one running). It is sent with
+//! interrupts on and no spin lock held, because it waits for the other CPUs, which may themselves be waiting for a lock
+//! or for us. A whole range costs one interrupt per CPU. Idle CPUs are left asleep: they flush when they wake.
 
 use super::cpu;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use libos_base::layout::PAGE_SIZE;
 
-/// More pages than this are cheaper to forget all at once.
+/// Above this many pages it is cheaper to forget everything at once.
 const SINGLE_MAX: usize = 32;
 
 static START: AtomicUsize = AtomicUsize::new(0);
 static END: AtomicUsize = AtomicUsize::new(0);
 /// CPUs that have not yet flushed.
 static PENDING: AtomicU64 = AtomicU64::new(0);
-/// CPUs that sleep, and CPUs that missed a flush doing so or have to make one soon.
+/// CPUs that are asleep, and CPUs that missed a flush while asleep or have to make one soon.
 static IDLE: AtomicU64 = AtomicU64::new(0);
 static STALE: AtomicU64 = AtomicU64::new(0);
 
@@ -40,7 +40,8 @@ pub fn flush(range: Range<usize>) {
     if others != 0 {
         START.store(range.start, SeqCst);
         END.store(range.end, SeqCst);
-        // Who sleeps is marked, then asked again: a CPU that wakes in between either sees the mark or is interrupted.
+        // Sleeping CPUs are marked, then checked again: one that wakes in between either sees the mark or is
+        // interrupted.
         let asleep = others & IDLE.load(SeqCst);
         STALE.fetch_or(asleep, SeqCst);
         let awake = others & !(asleep & IDLE.load(SeqCst));
@@ -55,8 +56,8 @@ pub fn flush(range: Range<usize>) {
     }
 }
 
-/// Makes every CPU forget all translations, the others soon: for rights that were taken from memory which nobody uses.
-/// Interrupts are off.
+/// Makes every CPU forget all translations, the others soon: for rights that were removed from memory which nobody
+/// uses. Interrupts are off.
 pub fn flush_soon() {
     cpu::invalidate_all();
     let others = others();
@@ -86,7 +87,7 @@ pub fn idle_enter() {
     cpu::pinned(|cpu| IDLE.fetch_or(1 << cpu, SeqCst));
 }
 
-/// This CPU is awake again: before it runs a thread.
+/// This CPU is awake again. To be called before it runs a thread.
 pub fn idle_exit() {
     cpu::pinned(|cpu| {
         let me = 1 << cpu;

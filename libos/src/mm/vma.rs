@@ -24,20 +24,20 @@ bitflags::bitflags! {
 }
 
 bitflags::bitflags! {
-    /// What else there is to know of a mapping.
+    /// Other properties of a mapping.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
     pub struct Flags: u8 {
         /// MAP_SHARED.
         const SHARED = 1;
         /// Its pages are promised (see `commit.rs`).
         const PROMISED = 2;
-        /// MAP_NORESERVE: not to be promised when it becomes writable either.
+        /// MAP_NORESERVE: not promised when it becomes writable, either.
         const NORESERVE = 4;
         /// mlock: populated at once.
         const LOCKED = 8;
         /// A shared mapping of a file that is not open for writing: may not become writable.
         const READ_ONLY_FILE = 16;
-        /// Of the image, and never writable since boot: its pages are what the file says.
+        /// Part of the image, and never writable since boot: its pages are what the file says.
         const AS_LINKED = 32;
     }
 }
@@ -62,7 +62,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether pages come as zeroes.
+    /// Whether its pages start as zeroes.
     pub fn is_zeroed(&self) -> bool {
         matches!(self, Kind::Anon | Kind::Brk | Kind::Stack)
     }
@@ -91,7 +91,7 @@ pub struct Vma {
     pub end: usize,
     /// What the program may do.
     pub prot: Prot,
-    /// More.
+    /// Its other properties.
     pub flags: Flags,
     /// What is behind it.
     pub kind: Kind,
@@ -124,12 +124,12 @@ impl VmaMap {
         self.map.len()
     }
 
-    /// Bytes of those that `f` picks.
+    /// Bytes of the mappings that `f` picks.
     pub fn bytes(&self, f: &dyn Fn(&Vma) -> bool) -> usize {
         self.bytes_in(0..usize::MAX, f)
     }
 
-    /// Bytes in `range` of those that `f` picks.
+    /// Bytes in `range` of the mappings that `f` picks.
     pub fn bytes_in(&self, range: Range<usize>, f: &dyn Fn(&Vma) -> bool) -> usize {
         let picked = self.overlapping(range.clone()).filter(|(_, v)| f(v));
         picked.map(|(start, v)| v.end.min(range.end) - start.max(range.start)).sum()
@@ -168,14 +168,14 @@ impl VmaMap {
         self.overlapping(range).next().is_none()
     }
 
-    /// The unmapped space around `range`, the range included (which must be unmapped): where page tables may go.
+    /// The unmapped space around `range`, including the range (which must be unmapped): where page tables may go.
     pub fn surroundings(&self, range: Range<usize>) -> Range<usize> {
         let below = self.map.range(..range.start).next_back().map_or(0, |(_, n)| n.vma.end);
         let above = self.map.range(range.end..).next().map_or(PROGRAM_END + PAGE_SIZE, |(&s, _)| s);
         below..above
     }
 
-    /// Adds a mapping where nothing is, merging it with its neighbours.
+    /// Adds a mapping where there is none, merging it with its neighbours.
     pub fn insert(&mut self, start: usize, vma: Vma) {
         debug_assert!(start < vma.end && self.is_free(start..vma.end));
         let mut vma = vma;
@@ -201,7 +201,7 @@ impl VmaMap {
         }
     }
 
-    /// Takes out the lowest piece of a mapping that lies in `range`, splitting as needed. Call until `None`.
+    /// Removes and returns the lowest piece of a mapping that lies in `range`, splitting as needed. Call until `None`.
     pub fn take(&mut self, range: Range<usize>) -> Option<(Range<usize>, Vma)> {
         if range.is_empty() {
             return None;

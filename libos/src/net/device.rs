@@ -1,4 +1,4 @@
-//! The virtio network card as the stack wants it.
+//! The virtio network card, with the interface that the stack wants.
 
 use drivers::virtio::net::{self, Gso};
 use libos_net::device::{Caps, NetDevice, TxMeta};
@@ -6,7 +6,7 @@ use libos_net::device::{Caps, NetDevice, TxMeta};
 /// Ethernet header.
 const HEADER: usize = 14;
 
-/// The card. The stack's lock is around every method.
+/// The card. The stack's lock is held around every method.
 pub struct VirtioCard {
     card: net::Net,
     /// The longest frame on the wire.
@@ -16,7 +16,7 @@ pub struct VirtioCard {
 }
 
 impl VirtioCard {
-    /// Takes the driver over.
+    /// Takes over the driver.
     pub fn new(card: net::Net) -> Self {
         let one = HEADER + usize::from(card.info.mtu);
         let longest = if card.info.tso4 { card.info.max_frame } else { one };
@@ -64,7 +64,7 @@ impl NetDevice for VirtioCard {
         self.card.flush();
     }
     fn arm(&mut self, _tx: bool) -> bool {
-        // A full sender has asked for its interrupt already, in `tx_ready`.
+        // A full sender has already asked for its interrupt, in `tx_ready`.
         self.card.enable_rx_interrupt()
     }
     fn link_up(&self) -> bool {

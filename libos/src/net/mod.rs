@@ -22,7 +22,7 @@ use unibody_proto::net as proto;
 
 static NET: Once<Arc<Net>> = Once::new();
 
-/// A program that needs the network at once gets it this long; a server does not miss it.
+/// How long boot waits for DHCP: a program that needs the network at once gets it, and a server does not notice.
 const DHCP_WAIT: u64 = 3 * NS;
 
 crate::component!("net", wanted by [socket], starts init);
@@ -104,7 +104,7 @@ fn take_card() -> Option<Box<dyn NetDevice>> {
     None
 }
 
-/// What the stack tells this kernel.
+/// What the stack calls in this kernel.
 struct Kernel;
 
 impl Hooks for Kernel {

@@ -1,5 +1,5 @@
-//! Pending signals: the state that each thread and the process carry, which `signal` changes and `entry` acts on. It stands below
-//! the scheduler, whose threads have it.
+//! Pending signals: the state that each thread and the process carry, which `signal` changes and `entry` acts on. It
+//! stands below the scheduler, whose threads contain it.
 //! Floor: machine.
 
 mod queue;
@@ -18,19 +18,19 @@ pub const SIG_IGN: usize = 1;
 
 /// Signals of one thread.
 pub struct ThreadSignals {
-    /// Changed by the thread itself only.
+    /// Changed only by the thread itself.
     blocked: AtomicU64,
     pending: IrqSpinLock<Queue>,
     /// `pending.set()`, readable without the lock.
     pending_set: AtomicU64,
-    /// What the thread waits for in sigtimedwait, though blocked.
+    /// The signals the thread waits for in sigtimedwait, though blocked.
     pub waited: AtomicU64,
     /// Alternate stack: base, size, flags. The thread's own.
     altstack: [AtomicUsize; 3],
     /// The mask to go back to after the delivery (sigsuspend, ppoll); valid when `restore` is set. The thread's own.
     saved_mask: AtomicU64,
     restore: AtomicBool,
-    /// Must end at the next chance.
+    /// The thread must end at the next opportunity.
     pub(crate) killed: AtomicBool,
 }
 
@@ -104,7 +104,7 @@ impl ThreadSignals {
         self.pending().without(self.blocked()).0 != 0 || self.killed.load(SeqCst) || self.restore.load(Relaxed)
     }
 
-    /// Whether an interruptible wait must end; for a thread of the program.
+    /// Whether an interruptible wait must end; for threads of the program.
     pub(crate) fn interrupts_park(&self) -> bool {
         self.pending().without(self.blocked()).0 != 0 || self.killed.load(SeqCst)
     }

@@ -1,7 +1,7 @@
 //! Pending signals of a thread or of the process.
 //!
-//! What a program queues is counted against RLIMIT_SIGPENDING, in all queues together. A timer has one entry, which was
-//! counted and made room for when the timer was made: while it is pending, further expiries are counted by the timer.
+//! What a program queues is counted against RLIMIT_SIGPENDING, for all queues together. A timer has one entry, which
+//! was counted and given room when the timer was made: while it is pending, the timer counts further expiries.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -55,7 +55,7 @@ impl Info {
         b[24..32].copy_from_slice(&self.word24.to_le_bytes());
         b
     }
-    /// What a program wrote for rt_sigqueueinfo.
+    /// From what a program wrote for rt_sigqueueinfo.
     pub fn from_bytes(b: &[u8; 128]) -> Self {
         let i = |at: usize| i32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
         let w = |at: usize| (i(at) as u32 as u64) | (i(at + 4) as u32 as u64) << 32;
@@ -65,14 +65,14 @@ impl Info {
 
 /// A timer whose signal is in a queue.
 pub trait Expiry: Send + Sync {
-    /// The signal of setting `number` is being taken: the expiries beyond the first that it stands for; `None`: the timer
-    /// was set anew or deleted since, and the signal is void. No lock is held.
+    /// The signal of setting `number` is being taken: returns the expiries beyond the first that it stands for; `None`:
+    /// the timer was set again or deleted since, and the signal is void. No lock is held.
     fn taken(&self, number: u32) -> Option<i32>;
-    /// The signal was dropped, as it is ignored now. No lock is held.
+    /// The signal was dropped because it is ignored now. No lock is held.
     fn ignored(&self, number: u32);
 }
 
-/// What is pending: a signal, and the timer and the number of its setting if it is a timer's.
+/// A pending signal; if a timer sent it, also the timer and the number of its setting.
 pub struct Entry {
     pub info: Info,
     pub timer: Option<(Arc<dyn Expiry>, u32)>,
@@ -81,16 +81,16 @@ pub struct Entry {
 /// Counted against RLIMIT_SIGPENDING: entries that are not timers', and timers.
 static COUNTED: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts one more: false at the limit, unless it does not hold for this one.
+/// Counts one more: false at the limit, unless `beyond` exempts it.
 fn count(beyond: bool) -> bool {
     let more = |n| (beyond || (n as u64) < SIGPENDING.soft()).then_some(n + 1);
     COUNTED.fetch_update(Relaxed, Relaxed, more).is_ok()
 }
 
-/// Pending signals in the order they came. A standard signal is pending once, besides those of timers.
+/// Pending signals in order of arrival. A standard signal is pending once, not counting those of timers.
 pub struct Queue {
     entries: Vec<Entry>,
-    /// Timers whose signals come here: there is room for one entry of each.
+    /// Timers whose signals come here: there is room for one entry for each.
     timers: usize,
     set: SigSet,
 }
@@ -111,20 +111,20 @@ impl Queue {
         Ok(())
     }
 
-    /// A timer that was added is no more.
+    /// A timer that had been added is gone.
     pub fn remove_timer(&mut self) {
         self.timers -= 1;
         COUNTED.fetch_sub(1, Relaxed);
     }
 
-    /// Adds a timer's signal, or gives the one that is pending the new number.
+    /// Adds a timer's signal, or gives the pending one the new number.
     pub fn push_timer(&mut self, info: Info, timer: Arc<dyn Expiry>, number: u32) {
         let same = |e: &&mut Entry| e.timer.as_ref().is_some_and(|t| Arc::ptr_eq(&t.0, &timer));
         if let Some(e) = self.entries.iter_mut().find(same) {
             e.timer = Some((timer, number));
             return;
         }
-        // Only for a timer that is being deleted there may be no room.
+        // Only for a timer that is being deleted may there be no room.
         if self.entries.try_reserve(1).is_ok() {
             self.entries.push(Entry { info, timer: Some((timer, number)) });
             self.set = self.set.union(SigSet::of(info.signo));
@@ -136,14 +136,14 @@ impl Queue {
         self.set
     }
 
-    /// Adds a signal. EAGAIN: no room for another real-time signal that is more than a number. Other signals are never
+    /// Adds a signal. EAGAIN: no room for another real-time signal with details. Other signals are never
     /// lost: without room they lose their details (Linux's `__send_signal_locked`).
     pub fn push(&mut self, info: Info) -> Result<()> {
         let rt = info.signo >= SIGRTMIN;
         if !rt && self.set.has(info.signo) {
             return Ok(());
         }
-        // From the kernel and from kill, standard signals are not held to the limit.
+        // Standard signals from the kernel and from kill are exempt from the limit.
         let counted = count(!rt && info.code >= 0);
         if counted && self.entries.try_reserve(self.timers + 1).is_ok() {
             self.entries.push(Entry { info, timer: None });
@@ -236,7 +236,8 @@ mod tests {
             q.push_timer(user(SIGUSR1), timers[0].clone(), number);
             q.push_timer(user(40), timers[1].clone(), 7);
         }
-        // A standard signal of a timer is pending besides that of somebody else; but then nobody else's comes on top.
+        // A timer's standard signal is pending besides one from elsewhere; but then no second one from elsewhere is
+        // added.
         q.push(user(SIGUSR1)).unwrap();
         let got: Vec<_> =
             std::iter::from_fn(|| q.take(SigSet(!0))).map(|e| (e.info.signo, e.timer.unwrap().1)).collect();
@@ -247,7 +248,7 @@ mod tests {
         timers.iter().for_each(|_| q.remove_timer());
     }
 
-    /// The limit is everybody's: the only test that reaches it, and it gives everything back.
+    /// The limit is global: this is the only test that reaches it, and it gives everything back.
     #[test]
     fn the_limit_holds_for_all_queues_but_not_for_what_must_not_get_lost() {
         let (mut q, mut other) = (Queue::new(), Queue::new());

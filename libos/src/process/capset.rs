@@ -61,7 +61,7 @@ pub fn keep(c: &mut Credentials, on: usize) -> Result<usize> {
     Ok(0)
 }
 
-/// PR_SET_SECUREBITS: what is locked stays.
+/// PR_SET_SECUREBITS: locked bits stay.
 pub fn secure(c: &mut Credentials, bits: usize) -> Result<usize> {
     let new = u32::try_from(bits).ok().filter(|b| b & !securebit::ALL == 0).ok_or(Errno::EPERM)?;
     let locks = c.securebits & securebit::LOCKS;

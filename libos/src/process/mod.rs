@@ -1,8 +1,8 @@
-//! The one process: what belongs to it, and where that is.
+//! The one process: its parts, and where they are.
 //! Floor: parts.
 //!
-//! Each part lies where those who need it can reach it, and is linked only if something does; [`process`] is the door to all of
-//! them, by which the handlers of system calls go.
+//! Each part lies where its users can reach it, and is linked only if something uses it; the handlers of system calls
+//! reach all of them through [`process`].
 //!
 //! | what | where |
 //! |---|---|
@@ -31,12 +31,12 @@ pub const fn process() -> Process {
 }
 
 impl Process {
-    /// Changes who it is, in one step. From the first change on files are checked for it.
+    /// Changes the credentials in one step. From the first change on, file accesses are checked against them.
     pub fn change_credentials<R>(&self, f: impl FnOnce(&mut Credentials) -> Result<R>) -> Result<R> {
         libos_fs::permission::enforce()?;
         cred::change(f)
     }
-    /// The limit of that number; EINVAL.
+    /// The limit with that number; EINVAL.
     pub fn limit(&self, which: u32) -> Result<&'static Limit> {
         limits::get(which)
     }

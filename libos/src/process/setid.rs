@@ -4,7 +4,7 @@
 use libos_base::cred::{Caps, Credentials, Ids, cap, securebit};
 use libos_base::{Errno, Result};
 
-/// "Leave it."
+/// "Leave it unchanged."
 pub const KEEP: u32 = u32::MAX;
 
 /// Whose IDs.
@@ -25,7 +25,7 @@ fn privileged(c: &Credentials, which: Which) -> bool {
     c.capable(if which == Which::User { cap::SETUID } else { cap::SETGID })
 }
 
-/// Makes `new` the IDs; what follows for capabilities, and for who may look.
+/// Makes `new` the IDs, with the consequences for capabilities and for who may look.
 fn become_these(c: &mut Credentials, which: Which, new: Ids) {
     let (old, before) = (*ids(c, which), c.caps.permitted());
     *ids(c, which) = new;
@@ -54,7 +54,7 @@ fn users_changed(caps: &mut Caps, old: Ids, new: Ids, keep: bool) {
     }
 }
 
-/// `setfsuid`: what has to do with files goes and comes.
+/// `setfsuid`: capabilities that concern files come and go.
 fn files_changed(caps: &mut Caps, old: Ids, new: Ids) {
     const OF_FILES: u64 = 1 << cap::CHOWN
         | 1 << cap::MKNOD
@@ -72,7 +72,7 @@ fn files_changed(caps: &mut Caps, old: Ids, new: Ids) {
     }
 }
 
-/// `setuid`, `setgid`: all of them with privilege, else the effective one.
+/// `setuid`, `setgid`: sets all of them with privilege, otherwise the effective one.
 pub fn set_one(c: &mut Credentials, which: Which, id: u32) -> Result<()> {
     if id == KEEP {
         return Err(Errno::EINVAL);
@@ -108,7 +108,7 @@ pub fn set_two(c: &mut Credentials, which: Which, real: u32, effective: u32) -> 
     Ok(())
 }
 
-/// `setresuid`, `setresgid`: without privilege each to one of the present ones.
+/// `setresuid`, `setresgid`: without privilege, each may become only one of the current ones.
 pub fn set_three(c: &mut Credentials, which: Which, wanted: [u32; 3]) -> Result<()> {
     let (old, any) = (*ids(c, which), privileged(c, which));
     let now = [old.real, old.effective, old.saved];
@@ -120,7 +120,7 @@ pub fn set_three(c: &mut Credentials, which: Which, wanted: [u32; 3]) -> Result<
     Ok(())
 }
 
-/// `setfsuid`, `setfsgid`: to one of the present ones, or any with privilege; what was before, and no other answer.
+/// `setfsuid`, `setfsgid`: to one of the current ones, or any with privilege; returns only what was there before.
 pub fn set_fs(c: &mut Credentials, which: Which, id: u32) -> u32 {
     let old = *ids(c, which);
     if id != KEEP && ([old.real, old.effective, old.saved, old.fs].contains(&id) || privileged(c, which)) {

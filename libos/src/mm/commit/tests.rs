@@ -56,7 +56,7 @@ fn who_touches_what_he_gets_is_refused_before_memory_ends() {
 
 #[test]
 fn a_block_of_almost_half_of_memory_is_not_granted_twice() {
-    // As `realloc` has it: the old block is there until the new one is written. Some memory is always the kernel's.
+    // As with `realloc`: the old block is there until the new one is written. Some memory is always the kernel's.
     for total in [12 * MIB, 47 * MIB, 120 * MIB] {
         for promised in [0, MIB / 4, total / 8, total] {
             for size in 1..total - total / 100 {
@@ -80,7 +80,7 @@ fn pieces_that_malloc_committed_stay_promised_while_others_are_taken() {
         m.free -= 64;
     }
     assert!(m.free >= with_tables(MIB) + 2 * m.reserve);
-    // But no more than an eighth of memory, of what was never touched.
+    // But for what was never touched, no more than an eighth of memory.
     m.promised = 100 * MIB;
     m.free = 6 * MIB;
     assert_eq!(m.missing(GUESS, 64), Ok(0));
@@ -103,7 +103,7 @@ fn the_page_cache_gives_way() {
     let needed = 20 * MIB + 20 * MIB / 256 + 2 * m.reserve;
     assert_eq!(m.missing(GUESS, 20 * MIB), Ok(needed - m.free));
     assert_eq!(m.missing(GUESS, 39 * MIB), Err(Errno::ENOMEM));
-    // Half of memory could be had: nothing is dropped for what may never be touched.
+    // Half of memory is available: nothing is dropped for what may never be touched.
     m.cached = 43 * MIB;
     assert_eq!(m.missing(GUESS, 80 * MIB), Ok(0));
     assert_eq!(m.missing(STRICT, 20 * MIB), Ok(needed - m.free));

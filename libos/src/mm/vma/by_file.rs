@@ -1,7 +1,7 @@
 //! The mappings of each file, as a list: what the reverse map leads to ([`libos_base::rmap`]).
 //!
-//! Mappings come and go only by [`VmaMap::put`] and [`VmaMap::pull`], also where they are split and merged. A neighbour in the
-//! list is known by its address, as it may be made anew at any time.
+//! Mappings come and go only through [`VmaMap::put`] and [`VmaMap::pull`], also where they are split and merged. List
+//! links are addresses, as a neighbour's node may be replaced at any time.
 
 use super::{Kind, Vma, VmaMap};
 use alloc::boxed::Box;
@@ -51,7 +51,7 @@ impl VmaMap {
         self.map.insert(start, node);
     }
 
-    /// Takes the mapping that begins at `start` out.
+    /// Removes the mapping that begins at `start`.
     pub(super) fn pull(&mut self, start: usize) -> Option<Vma> {
         let Node { vma, before, next } = *self.map.remove(&start)?;
         if let Some(file) = vma.mappings() {

@@ -75,7 +75,7 @@ fn gaps_are_found_top_down_and_holes_are_reused() {
     m.take(b..b + 2 * P).unwrap();
     assert_eq!(place(&mut m, 3, Prot::EXEC), BASE - 10 * P, "too large for the hole");
     assert_eq!(place(&mut m, 2, Prot::EXEC), b, "fits the hole");
-    // Below 2 GiB on request, and the memory of the search is not confused by it.
+    // Below 2 GiB on request, which does not confuse the search's memory.
     let low = m.find_gap(P, 1 << 31).unwrap();
     assert_eq!(low, (1 << 31) - P);
     assert_eq!(m.find_gap(P, usize::MAX).unwrap(), BASE - 11 * P);

@@ -10,7 +10,7 @@ use libos_base::{Errno, Result};
 const P: usize = PAGE_SIZE;
 const BASE: usize = 0x7f00_0000_0000;
 
-/// A description of a file; several can be of one.
+/// An open file description; several can be of one file.
 struct Open(Description, Arc<Mappings>);
 
 impl FileLike for Open {
@@ -44,7 +44,7 @@ fn map(m: &mut VmaMap, pages: core::ops::Range<usize>, file: &Arc<dyn FileLike>,
     m.insert(pages.start * P, Vma { end: pages.end * P, prot: Prot::READ, flags: Flags::SHARED, kind });
 }
 
-/// The list, which leads back as it leads on.
+/// The list, checked to lead backwards as it leads forwards.
 fn listed(m: &VmaMap, file: &Mappings) -> Vec<usize> {
     let (mut all, mut at, mut before) = (vec![], file.first(), 0);
     while let Some(n) = m.map.get(&at) {
@@ -71,10 +71,10 @@ fn a_file_knows_its_mappings_whoever_opened_it() {
     map(&mut m, 20..30, &a, 0);
     map(&mut m, 30..40, &b, 10);
     assert_eq!(listed(&m, &file), [20 * P, 30 * P]);
-    // As `munmap` of the middle: three pieces, of which one goes.
+    // Like `munmap` of the middle: three pieces, one of which goes.
     drop(m.take(23 * P..25 * P).unwrap());
     assert_eq!(listed(&m, &file), [20 * P, 25 * P, 30 * P]);
-    // What continues another is one with it.
+    // A mapping that continues another is merged with it.
     map(&mut m, 23..25, &a, 3);
     assert_eq!(listed(&m, &file), [20 * P, 30 * P]);
     while m.take(0..BASE).is_some() {}
