@@ -23,9 +23,9 @@ pub(crate) struct Cpu {
     pub run: IrqSpinLock<Runner>,
     /// Timers that expire on this CPU.
     pub timers: IrqSpinLock<Heap>,
-    /// When the one-shot timer is set to fire; `u64::MAX`: it is not.
+    /// When the one-shot timer is set to fire; `u64::MAX`: it is not set.
     pub armed: AtomicU64,
-    /// When the running thread's slice ends; `u64::MAX`: nobody waits.
+    /// When the running thread's slice ends; `u64::MAX`: nobody is waiting.
     pub slice_end: AtomicU64,
     /// TLS pointer that is loaded here.
     pub tls: AtomicUsize,
@@ -37,9 +37,9 @@ pub(crate) struct Runner {
     pub queue: RunQueue<Arc<Thread>>,
     pub current: Arc<Thread>,
     pub idle: Arc<Thread>,
-    /// Left by the last switch; the thread that runs next lets go of it.
+    /// Left by the last switch; the thread that runs next releases it.
     pub left: Option<Arc<Thread>>,
-    /// `left` is runnable but may not run here: whoever lets go of it enqueues it elsewhere.
+    /// `left` is runnable but may not run here: it is enqueued elsewhere when it is released.
     pub left_moves: bool,
     /// An interrupt that makes this CPU look at its queue is on its way.
     pub kicked: bool,
@@ -72,7 +72,7 @@ impl Runner {
         }
     }
 
-    /// At the end of a slice: whether the first waiter is behind the current thread.
+    /// At the end of a slice: whether the current thread has caught up with the first waiter.
     pub fn slice_is_over(&self, now: u64) -> bool {
         self.queue.first().is_some_and(|first| (self.live_vruntime(now).wrapping_sub(first) as i64) >= 0)
     }
@@ -102,7 +102,7 @@ impl Cpu {
         }
     }
 
-    /// Begins a slice if someone waits and none runs yet. Interrupts off, on this CPU.
+    /// Begins a slice if a thread is waiting and no slice is running yet. Interrupts off, on this CPU.
     pub fn start_slice(&self, now: u64) {
         if self.slice_end.load(Relaxed) == u64::MAX {
             self.slice_end.store(now + SLICE_NS, Relaxed);
@@ -133,7 +133,7 @@ pub(super) fn add(id: usize, idle: Arc<Thread>) -> Result<()> {
     Ok(())
 }
 
-/// This CPU takes part.
+/// Marks this CPU as online.
 #[cfg(unibody_kernel)]
 pub(super) fn set_online(id: usize) {
     ONLINE.fetch_or(1 << id, SeqCst);
@@ -177,7 +177,7 @@ pub(super) fn idle_mask() -> u64 {
     IDLE.load(SeqCst)
 }
 
-/// The CPU for a thread that woke: the last one if idle, else an idle one, else the last one.
+/// The CPU for a thread that woke: its last one if idle, otherwise an idle one, otherwise its last one.
 pub(super) fn choose(last: usize, allowed: u64, idle: u64, online: u64) -> usize {
     let allowed = if allowed & online == 0 { online } else { allowed & online };
     let free = allowed & idle;
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(choose(1, !0, 0b01, 0b11), 0);
         assert_eq!(choose(1, !0, 0, 0b11), 1);
         assert_eq!(choose(1, 0b01, 0b10, 0b11), 0);
-        // A mask without any CPU that is up is ignored, as after CPU removal on Linux.
+        // A mask without any CPU that is up is ignored, as on Linux after a CPU was removed.
         assert_eq!(choose(0, 0b1000, 0b10, 0b11), 1);
     }
 

@@ -30,7 +30,7 @@ pub fn exit_thread() -> ! {
     unreachable!("a dead thread ran")
 }
 
-/// After the last switch away from `t`: nobody stands on its stack any more. Interrupts off.
+/// After the last switch away from `t`: its stack is no longer in use. Interrupts off.
 pub(super) fn bury(t: Arc<Thread>) {
     free_stack(&t);
 }
@@ -47,17 +47,18 @@ pub(super) fn free_stack(t: &Thread) {
     let _ = stack;
 }
 
-/// The running program thread leaves the table of threads; whether it was the last, and nothing else ends the program yet.
+/// Removes the running program thread from the table; returns whether it was the last and nothing else is ending the
+/// program.
 pub fn leave_program() -> bool {
     table::remove(current()) == 0 && begin_exit()
 }
 
-/// The program is ending from now on; false: it was already.
+/// From now on the program is ending; false: it already was.
 pub fn begin_exit() -> bool {
     !EXITING.swap(true, SeqCst)
 }
 
-/// Makes every other program thread end, and waits a moment for it. They run no program code after that, unless they
+/// Makes every other program thread end, and waits a moment for it. After that they run no program code, unless they
 /// are stuck in the kernel.
 pub fn stop_others() {
     let me = current();

@@ -1,11 +1,11 @@
-//! A binary heap whose entries know their place, so that a timer is cancelled in O(log n) without a search.
+//! A binary heap whose entries know their place, so that a timer can be cancelled in O(log n) without a search.
 
 use alloc::vec::Vec;
 use libos_base::Result;
 
 /// What sits in a [`Heap`].
 pub trait Slot: Copy {
-    /// Told on every move; `remove` wants the last value.
+    /// Called on every move with the new place, which `remove` takes.
     fn moved_to(&self, at: usize);
 }
 
@@ -30,13 +30,13 @@ impl<S: Slot> Heap<S> {
         self.entries.first().map(|e| e.0)
     }
 
-    /// Adds an entry; whether it is now the earliest.
+    /// Adds an entry; returns whether it is now the earliest.
     pub fn insert(&mut self, deadline: u64, slot: S) -> bool {
         self.entries.push((deadline, slot));
         self.up(self.entries.len() - 1) == 0
     }
 
-    /// Takes the entry at `at` out.
+    /// Removes the entry at `at`.
     pub fn remove(&mut self, at: usize) -> S {
         let (_, slot) = self.entries.swap_remove(at);
         if at < self.entries.len() {
@@ -46,7 +46,7 @@ impl<S: Slot> Heap<S> {
         slot
     }
 
-    /// Takes the earliest out if its deadline is `now` or before.
+    /// Removes the earliest entry if its deadline is `now` or before.
     pub fn pop_due(&mut self, now: u64) -> Option<S> {
         if self.first()? > now {
             return None;
@@ -54,7 +54,7 @@ impl<S: Slot> Heap<S> {
         Some(self.remove(0))
     }
 
-    /// Moves up as far as due, and tells the place; returns it.
+    /// Moves an entry up as far as needed, and reports its new place; returns it.
     fn up(&mut self, mut i: usize) -> usize {
         while i > 0 {
             let parent = (i - 1) / 2;

@@ -2,11 +2,11 @@
 //! Floor: threads.
 //!
 //! A thread is in exactly one of three places: running (its CPU's `Runner::current`), in one run queue, or parked
-//! (held by the thread table and by whatever will unpark it). Whoever moves its state from parked to runnable
-//! ([`state`]) enqueues it, so it is enqueued once. A thread that still stands on its stack (`on_cpu`) is enqueued
-//! where it stands and is not stolen, so no CPU ever runs a stack that another one has not left.
+//! (held by the thread table and by whatever will unpark it). Whichever party moves its state from parked to runnable
+//! ([`state`]) enqueues it, so it is enqueued once. A thread that is still on its stack (`on_cpu`) is enqueued
+//! on that CPU and is not stolen, so no CPU ever runs a stack that another one has not left.
 //!
-//! Its locks are `IrqSpinLock`s; under them nothing allocates but the heap's own vectors.
+//! All locks here are `IrqSpinLock`s; under them nothing allocates but the heap's own vectors.
 
 mod cpu;
 mod exit;

@@ -27,8 +27,8 @@ pub(crate) fn park(deadline_ns: u64, interruptible: bool) -> Wake {
     }
     let irq = hw::disable_interrupts();
     let wake = if me.state.begin_park(interruptible) {
-        // Signals are posted first and looked for second on their side, as here on ours: one of the two sees it. Our
-        // own exchange back may lose, to whoever enqueued us already.
+        // A sender posts its signal first and looks for a parked thread second; we park first and look for signals
+        // second: one of the two sees it. Our own exchange back may lose to one that has already enqueued us.
         let cancelled = interruptible && me.is_program && me.signals.interrupts_park() && me.state.interrupt();
         if !cancelled {
             if timed {
@@ -47,13 +47,13 @@ pub(crate) fn park(deadline_ns: u64, interruptible: bool) -> Wake {
     wake
 }
 
-/// The thread whose next wait is told: its id, 0 for none.
+/// The id of the thread whose next wait is reported, 0 for none.
 static WATCHED: AtomicU32 = AtomicU32::new(0);
-/// Whom it is told.
+/// What it is reported to.
 static TELL: Provider<fn()> = Provider::new();
 
-/// `tell` is called once, when the running thread is about to wait for something that a signal would interrupt, and has not begun
-/// to: it must not wait, which would use up the wake-up that this thread is waiting for.
+/// Has `tell` called once, when the running thread is about to wait for something that a signal would interrupt, but
+/// has not begun to: `tell` must not wait, which would use up the wake-up that this thread is waiting for.
 pub fn tell_next_wait(tell: &'static fn()) {
     TELL.provide(tell);
     WATCHED.store(current().tid, Relaxed);
@@ -77,7 +77,7 @@ impl Park for Thread {
     }
 }
 
-/// Waking for other reasons than a token.
+/// Waking for reasons other than a token.
 pub trait Unpark {
     /// The deadline of its park passed.
     fn time_out(&self);

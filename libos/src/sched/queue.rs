@@ -1,7 +1,7 @@
-//! The order of one run queue: the least virtual runtime first, first come first served among equals.
+//! The order of a run queue: least virtual runtime first, first come first served among equals.
 //!
-//! Virtual runtime is time run, scaled by the nice weight. A thread that slept gets at most [`SLEEP_CREDIT`] of
-//! lead over those that ran, so that I/O threads run promptly and cannot starve the others by having slept long.
+//! Virtual runtime is time run, scaled by the nice weight. A thread that slept gets a lead of at most [`SLEEP_CREDIT`]
+//! over those that ran, so that I/O threads run promptly and cannot starve the others by having slept long.
 
 use alloc::vec::Vec;
 use libos_base::Result;
@@ -10,7 +10,7 @@ use libos_base::Result;
 pub const SLICE_NS: u64 = 5_000_000;
 /// Lead of a woken thread.
 pub const SLEEP_CREDIT: u64 = 3_000_000;
-/// A woken thread preempts one that is ahead of it by this much.
+/// A woken thread preempts a thread that is ahead of it by this much.
 pub const WAKE_GRANULARITY: u64 = 1_000_000;
 
 struct Entry<T> {
@@ -47,7 +47,7 @@ impl<T> RunQueue<T> {
         Ok(self.heap.try_reserve(n.saturating_sub(self.heap.len()))?)
     }
 
-    /// Threads waiting.
+    /// How many threads wait.
     pub fn len(&self) -> usize {
         self.heap.len()
     }
@@ -57,7 +57,7 @@ impl<T> RunQueue<T> {
         self.min
     }
 
-    /// Moves the queue's "now" up to what the running thread or the first waiter has reached.
+    /// Moves the queue's "now" up to what the running thread and the first waiter have reached.
     pub fn advance(&mut self, running: Option<u64>) {
         let first = self.first();
         let least = match (running, first) {
@@ -76,10 +76,10 @@ impl<T> RunQueue<T> {
         }
     }
 
-    /// Virtual runtime to start with after a sleep.
+    /// The virtual runtime to start with after a sleep.
     pub fn placed(&self, vruntime: u64) -> u64 {
         let floor = self.min.wrapping_sub(SLEEP_CREDIT);
-        // Also bounded above: a thread that comes from a CPU whose clock was ahead is not punished for it.
+        // Also bounded above: a thread from a CPU whose clock was ahead is not punished for it.
         let lead = vruntime.wrapping_sub(floor) as i64;
         if lead < 0 || lead as u64 > SLEEP_CREDIT + 4 * SLICE_NS { floor } else { vruntime }
     }
@@ -97,12 +97,12 @@ impl<T> RunQueue<T> {
         self.up(self.heap.len() - 1);
     }
 
-    /// Takes the first.
+    /// Takes the first thread.
     pub fn pop(&mut self) -> Option<T> {
         if self.heap.is_empty() { None } else { Some(self.remove(0)) }
     }
 
-    /// Takes some thread that `may` accepts, for another CPU: preferably one that would wait long here.
+    /// Takes a thread that `may` accepts, for another CPU: preferably one that would wait long here.
     pub fn steal(&mut self, may: impl Fn(&T) -> bool) -> Option<T> {
         let at = self.heap.iter().rposition(|e| may(&e.item))?;
         Some(self.remove(at))

@@ -17,9 +17,9 @@ pub(super) enum Leaving {
     Preempted,
     /// It lets others go first.
     Yield,
-    /// Its state says parked; who unparks it enqueues it.
+    /// Its state says parked; whatever unparks it enqueues it.
     Parked,
-    /// For ever.
+    /// Forever.
     Dead,
 }
 
@@ -30,8 +30,8 @@ pub(super) fn schedule(why: Leaving) {
     hw::clear_work(RESCHED);
     let now = monotonic_ns();
     let Some((prev, next)) = pick(c, why, now) else { return };
-    // SAFETY: `next` is `Runner::current`, so it is alive; `prev` is alive until `finish` lets go of `Runner::left`.
-    // Both stand on distinct kernel stacks, and nobody else runs `next`: it came out of a queue with `on_cpu` clear.
+    // SAFETY: `next` is `Runner::current`, so it is alive; `prev` is alive until `finish` releases `Runner::left`.
+    // They are on distinct kernel stacks, and nobody else runs `next`: it came out of a queue with `on_cpu` clear.
     unsafe {
         let next = &*next;
         #[cfg(unibody_kernel)]
@@ -49,7 +49,7 @@ pub(super) fn schedule(why: Leaving) {
     finish();
 }
 
-/// Decides; `None` when the running thread goes on.
+/// Chooses the next thread; `None` when the running one continues.
 fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *const Thread)> {
     let mut r = c.run.lock();
     r.charge(now);
@@ -79,7 +79,7 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
         drop(r);
         let stolen = steal(c, others);
         r = c.run.lock();
-        // Something may have come meanwhile, even the thread that is leaving.
+        // Something may have been queued in the meantime, even the thread that is leaving.
         next = take(&mut r, c);
         if let Some(t) = stolen {
             let v = t.vruntime.load(Relaxed).wrapping_add(r.queue.min_vruntime());
@@ -109,8 +109,8 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
     Some(pair)
 }
 
-/// The first thread that may run here. One whose mask changed while it waited is handed on when it leaves the CPU
-/// the next time; that is soon, because it is told to at once.
+/// The first thread that may run here. One whose mask changed while it waited is taken too, and handed on when it next
+/// leaves the CPU; that is soon, because a reschedule is requested at once.
 fn take(r: &mut Runner, c: &Cpu) -> Option<Arc<Thread>> {
     let t = r.queue.pop()?;
     if t.affinity.load(Relaxed) & 1 << c.id == 0 && !Arc::ptr_eq(&t, &r.current) {
@@ -119,7 +119,7 @@ fn take(r: &mut Runner, c: &Cpu) -> Option<Arc<Thread>> {
     Some(t)
 }
 
-/// A waiting thread of one of the `others`, its virtual runtime made relative. Each CPU begins with the one behind it.
+/// A waiting thread of one of the `others`, its virtual runtime made relative. Each CPU begins with the one after it.
 fn steal(c: &Cpu, others: u64) -> Option<Arc<Thread>> {
     let mut left = others.rotate_right(c.id as u32 + 1);
     while left != 0 {
@@ -137,7 +137,7 @@ fn steal(c: &Cpu, others: u64) -> Option<Arc<Thread>> {
     None
 }
 
-/// The second half of a switch, on the new thread's stack: the old one has left its own.
+/// The second half of a switch, on the new thread's stack: the old thread has left its own.
 pub(super) fn finish() {
     let c = this_cpu();
     let (left, moves, more) = {
@@ -145,7 +145,7 @@ pub(super) fn finish() {
         let moves = core::mem::take(&mut r.left_moves);
         (r.left.take(), moves, r.queue.len() > 0)
     };
-    // Pairs with `signal`: it sets the flag, then looks whether the thread is on a CPU; `pick` did the reverse.
+    // Pairs with `signal`: it sets the flag, then checks whether the thread is on a CPU; `pick` did the reverse.
     if current().signals.work_due() {
         hw::set_work(SIGNAL);
     } else {
@@ -160,7 +160,7 @@ pub(super) fn finish() {
             enqueue(t);
         }
     }
-    // What waits here could not be stolen while `left` stood on its stack.
+    // Threads waiting here could not be stolen while `left` was still on its stack.
     let idle = cpu::idle_mask() & !(1 << c.id);
     if more && idle != 0 {
         kick(idle.trailing_zeros() as usize);
@@ -176,7 +176,7 @@ fn kick(id: usize) {
     }
 }
 
-/// Puts a runnable thread on a queue. The caller won its state's exchange, so nobody else does.
+/// Puts a runnable thread on a queue. The caller won the exchange of its state, so nobody else does.
 pub(super) fn enqueue(t: Arc<Thread>) {
     let last = t.last_cpu.load(Relaxed) as usize;
     let at = if t.on_cpu.load(SeqCst) {
@@ -196,7 +196,7 @@ pub(super) fn enqueue(t: Arc<Thread>) {
         return;
     }
     if at == hw::cpu_id() {
-        // Acted on when the lock goes, or at the end of the interrupt.
+        // Acted on when the lock is released, or at the end of the interrupt.
         if switch {
             hw::set_work(RESCHED);
         }
@@ -237,7 +237,7 @@ pub(crate) fn slice_ended(c: &Cpu, now: u64) {
     }
 }
 
-/// Makes the CPU that runs `t` look at its work (`SIGNAL`) soon.
+/// Makes the CPU that runs `t` check its work (`SIGNAL`) soon.
 pub(crate) fn poke(t: &Thread) {
     let irq = hw::disable_interrupts();
     if t.on_cpu.load(SeqCst) {
@@ -253,14 +253,14 @@ pub(crate) fn poke(t: &Thread) {
     hw::restore_interrupts(irq);
 }
 
-/// Returns once every CPU that ran the program at the call has passed a full memory barrier: each answers an interrupt or
-/// has switched threads, and both are one.
+/// Returns once every CPU that was running the program at the time of the call has passed a full memory barrier: each
+/// answers an interrupt or has switched threads, and either is one.
 pub fn barrier_everywhere() {
     core::sync::atomic::fence(SeqCst);
     let me = current();
     let own = me.affinity.load(SeqCst);
     for c in cpu::all().filter(|c| cpu::online_mask() & 1 << c.id != 0) {
-        // Running there is the barrier that needs no answer.
+        // Running there is a barrier that needs no answer.
         me.affinity.store(1 << c.id, SeqCst);
         migrate_now(me);
         core::sync::atomic::fence(SeqCst);
@@ -268,14 +268,14 @@ pub fn barrier_everywhere() {
     me.set_affinity(own);
 }
 
-/// Lets others run first.
+/// Lets other threads run first.
 pub fn yield_now() {
     let irq = hw::disable_interrupts();
     schedule(Leaving::Yield);
     hw::restore_interrupts(irq);
 }
 
-/// After a change of `t`'s mask: moves it off a CPU that it may not use.
+/// After a change of `t`'s mask: moves it off a CPU that it may no longer use.
 pub(crate) fn migrate_now(t: &Thread) {
     if t.affinity() & 1 << t.cpu() != 0 {
         return;
@@ -293,7 +293,7 @@ pub fn preempt_from_interrupt() {
     schedule(Leaving::Preempted);
 }
 
-/// On the way out to the program: lets others run first, if that is due. Interrupts on.
+/// On the way out to the program: lets other threads run first, if that is due. Interrupts on.
 #[cfg(unibody_kernel)]
 pub(crate) fn resched_if_due() {
     if hw::head().work.load(Relaxed) & RESCHED != 0 {
@@ -303,7 +303,7 @@ pub(crate) fn resched_if_due() {
     }
 }
 
-/// `preempt_enable` found a reschedule due.
+/// Called when `preempt_enable` found a reschedule due.
 pub fn preempt() {
     if hw::may_switch() && cpu::is_up() {
         let irq = hw::disable_interrupts();

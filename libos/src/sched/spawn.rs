@@ -1,4 +1,4 @@
-//! New threads, and the idle threads that the CPUs start as.
+//! New threads, and the idle threads as which the CPUs start.
 
 #[cfg(unibody_kernel)]
 use super::cpu;
@@ -22,7 +22,7 @@ fn new_stack() -> Result<(Stack, (usize, usize))> {
     Err(libos_base::Errno::ENOMEM)
 }
 
-/// What a new thread does first, with its argument.
+/// The function that a new thread starts in, with its argument.
 type First = extern "C" fn(usize) -> !;
 
 fn new_thread(tid: u32, is_program: bool, first: First, argument: usize) -> Result<Arc<Thread>> {
@@ -56,15 +56,15 @@ pub fn spawn_kernel(name: &str, f: impl FnOnce() + Send + 'static) -> Result<Arc
             Ok(t)
         }
         Err(e) => {
-            // SAFETY: made above; no thread got it.
+            // SAFETY: made above; no thread received it.
             drop(unsafe { Box::from_raw(argument) });
             Err(e)
         }
     }
 }
 
-/// A new thread of the program, which begins in `first`. It inherits the mask, nice value, affinity and name of the running one;
-/// `prepare` may change it before it runs.
+/// Makes a thread of the program, which begins in `first`. It inherits the mask, nice value, affinity and name of the
+/// running one; `prepare` may change it before it runs.
 pub fn spawn_program(
     tid: Option<u32>,
     first: First,
@@ -82,7 +82,7 @@ pub fn spawn_program(
     }
     let placed = prepare(&t).and_then(|()| table::insert(t.clone()));
     placed.inspect_err(|_| exit::free_stack(&t))?;
-    // One that was cloned while the others are being stopped stops too.
+    // A thread that is cloned while the others are being stopped stops too.
     t.signals.killed.store(exit::exiting(), SeqCst);
     start(&t);
     Ok(t)
@@ -104,8 +104,8 @@ extern "C" fn run_job(argument: usize) -> ! {
     exit::exit_thread()
 }
 
-/// The boot CPU's part, on the boot stack: after this threads can be made; they run once `idle` is called. `stack`: its bottom
-/// and top.
+/// Sets up the boot CPU, on the boot stack: after this, threads can be made; they run once `idle` is called. `stack`:
+/// its bottom and top.
 #[cfg(unibody_kernel)]
 pub fn init(stack: (usize, usize)) -> Result<()> {
     let idle = Thread::new(0, false, None, stack)?;
@@ -115,7 +115,7 @@ pub fn init(stack: (usize, usize)) -> Result<()> {
     Ok(())
 }
 
-/// Prepares a CPU that is about to be started; the top of the stack that it is to start on.
+/// Prepares a CPU that is about to be started; returns the top of the stack to start it on.
 #[cfg(unibody_kernel)]
 pub fn prepare_cpu(id: usize) -> Option<usize> {
     let (stack, range) = new_stack().ok()?;
@@ -126,7 +126,7 @@ pub fn prepare_cpu(id: usize) -> Option<usize> {
     Some(range.1)
 }
 
-/// A started CPU, on the stack from `prepare_cpu`: runs threads for ever.
+/// Runs threads forever on a CPU that was started, on the stack from `prepare_cpu`.
 #[cfg(unibody_kernel)]
 pub fn run_cpu(id: usize) -> ! {
     enter_cpu(id);

@@ -19,7 +19,7 @@ const PARKED_INT: u32 = 3;
 const TIMED_OUT: u32 = 4;
 const INTERRUPTED: u32 = 5;
 
-/// See the module's text.
+/// See the module's documentation.
 pub struct State(AtomicU32);
 
 impl State {
@@ -28,7 +28,7 @@ impl State {
         Self(AtomicU32::new(RUNNING))
     }
 
-    /// Consumes a token, if there is one.
+    /// Consumes a token, if there is one; returns whether there was.
     pub fn take_token(&self) -> bool {
         self.0.compare_exchange(TOKEN, RUNNING, SeqCst, SeqCst).is_ok()
     }
@@ -67,7 +67,7 @@ impl State {
         self.0.compare_exchange(PARKED_INT, INTERRUPTED, SeqCst, SeqCst).is_ok()
     }
 
-    /// For the thread list.
+    /// Whether it is parked, for the thread list.
     pub fn is_parked(&self) -> bool {
         matches!(self.0.load(SeqCst), PARKED | PARKED_INT)
     }
@@ -108,7 +108,7 @@ mod tests {
         assert!(!s.time_out());
         assert!(!s.interrupt());
         assert!(!s.unpark());
-        // The token that came after the time-out counts as the reason, and is not lost.
+        // The token that came after the time-out counts as the reason, so it is not lost.
         assert_eq!(s.end_park(), Wake::Token);
     }
 

@@ -1,4 +1,4 @@
-//! The list of all threads but the idle ones, by number.
+//! The list of all threads except the idle ones, by number.
 
 use super::Thread;
 use super::cpu;
@@ -29,7 +29,7 @@ pub(super) fn capacity() -> usize {
     CAPACITY.load(Relaxed)
 }
 
-/// A number that no thread has.
+/// An unused thread number.
 pub(super) fn new_tid() -> u32 {
     let mut t = TABLE.lock();
     loop {
@@ -41,7 +41,7 @@ pub(super) fn new_tid() -> u32 {
     }
 }
 
-/// Adds a thread, and room for it in every run queue. EAGAIN when memory is short, as clone says it.
+/// Adds a thread, and room for it in every run queue. EAGAIN when memory is short, as for clone.
 pub(super) fn insert(thread: Arc<Thread>) -> Result<()> {
     let count = {
         let mut t = TABLE.lock();
@@ -64,7 +64,7 @@ pub(super) fn insert(thread: Arc<Thread>) -> Result<()> {
     Ok(())
 }
 
-/// Takes a thread off; how many program threads remain.
+/// Removes a thread; returns how many program threads remain.
 pub(super) fn remove(thread: &Thread) -> usize {
     if thread.is_program {
         ENDED_NS.fetch_add(thread.cpu_ns(), Relaxed);

@@ -31,17 +31,17 @@ pub struct Thread {
     /// Belongs to the program: has program registers, signals, TLS.
     pub is_program: bool,
     pub(super) state: State,
-    /// Still stands on its kernel stack (running, or being switched away from).
+    /// Still on its kernel stack (running, or being switched away from).
     pub(super) on_cpu: AtomicBool,
     /// Where it runs or ran last.
     pub(super) last_cpu: AtomicU32,
     pub(super) affinity: AtomicU64,
     pub(super) vruntime: AtomicU64,
-    /// -20 (most) to 19 (least).
+    /// -20 (highest priority) to 19 (lowest).
     pub(super) nice: AtomicI8,
     /// CPU time, up to the last switch.
     pub(super) ran_ns: AtomicU64,
-    /// Times it gave the CPU up by itself / was preempted.
+    /// How often it gave up the CPU by itself / was preempted.
     pub(super) switches: [AtomicU64; 2],
     /// Stack pointer while not running.
     pub(super) saved_sp: UnsafeCell<usize>,
@@ -50,7 +50,7 @@ pub struct Thread {
     pub(super) stack: UnsafeCell<Option<Stack>>,
     /// The program's TLS pointer.
     pub(super) tls: AtomicUsize,
-    /// Its switch has put it on no queue: it ends.
+    /// It is ending: its last switch puts it on no queue.
     pub(super) dead: AtomicBool,
     /// Wakes it at the deadline of a park.
     pub(super) timer: Timer,
@@ -68,17 +68,17 @@ pub struct Thread {
     pub(crate) held: UnsafeCell<libos_base::sync::check::Held>,
 }
 
-// SAFETY: the `UnsafeCell`s have one owner at a time: `held` is the thread's own; `saved_sp` is written by the switch that leaves the thread
-// and read by the one that enters it, ordered by the run queue lock and `on_cpu`; `stack` is set before the thread first
-// runs and taken by the reaper after its last switch.
+// SAFETY: the `UnsafeCell`s have one owner at a time: `held` is the thread's own; `saved_sp` is written by the switch
+// that leaves the thread and read by the one that enters it, ordered by the run queue lock and `on_cpu`; `stack` is set
+// before the thread first runs and taken by the reaper after its last switch.
 unsafe impl Sync for Thread {}
 // SAFETY: as above; everything else is Send.
 unsafe impl Send for Thread {}
 
 impl Thread {
-    /// A thread that does not run yet. `stack` is `None` for idle threads.
+    /// A thread that is not running yet. `stack` is `None` for idle threads.
     pub(super) fn new(tid: u32, is_program: bool, stack: Option<Stack>, range: (usize, usize)) -> Result<Arc<Self>> {
-        // Room for its timer; given back when that is dropped.
+        // Room for its timer; given back when the timer is dropped.
         timer::reserve()?;
         Ok(Arc::new_cyclic(|me| Thread {
             tid,
@@ -112,7 +112,7 @@ impl Thread {
         *self.name.lock()
     }
 
-    /// Names it; what does not fit is cut, as Linux does.
+    /// Names it; a name that is too long is cut, as on Linux.
     pub fn set_name(&self, name: &[u8]) {
         let mut buf = [0; NAME_MAX + 1];
         let n = name.iter().position(|&b| b == 0).unwrap_or(name.len()).min(NAME_MAX);
@@ -151,12 +151,12 @@ impl Thread {
         self.nice.store(v.clamp(-20, 19), Relaxed);
     }
 
-    /// Whether it runs, or would with a processor.
+    /// Whether it is running, or would be if it had a processor.
     pub fn is_runnable(&self) -> bool {
         !self.state.is_parked()
     }
 
-    /// `R`unning or runnable, `S`leeping (a signal wakes it), `D` (none does), as `/proc/*/stat` says it.
+    /// `R`unning or runnable, `S`leeping (a signal wakes it), `D` (none does), as in `/proc/*/stat`.
     pub fn state_letter(&self) -> char {
         match (self.state.is_parked(), self.state.is_interruptible()) {
             (false, _) => 'R',
@@ -193,8 +193,8 @@ impl Thread {
 #[cfg(unibody_kernel)]
 #[inline]
 pub fn current() -> &'static Thread {
-    // SAFETY: set by every switch to the thread that runs here, which lives at least until it is switched away
-    // for the last time.
+    // SAFETY: every switch sets it to the thread that runs here, which lives at least until the last switch away
+    // from it.
     unsafe { &*(hw::current_thread() as *const Thread) }
 }
 
@@ -214,7 +214,7 @@ mod host {
             static NEXT: AtomicU32 = AtomicU32::new(1);
             let t = Thread::new(NEXT.fetch_add(1, Relaxed), true, None, (0, 0)).unwrap();
             super::super::table::insert(t.clone()).unwrap();
-            // SAFETY: leaked, so valid for ever.
+            // SAFETY: leaked, so valid forever.
             unsafe { &*Arc::into_raw(t) }
         };
     }

@@ -1,8 +1,8 @@
-//! Timers: one heap a CPU, one one-shot interrupt a CPU, set only when something is due or a slice must end.
+//! Timers: one heap and one one-shot interrupt per CPU, set only when something is due or a slice must end.
 //!
 //! A timer sits in the heap of the CPU that set it. Expiry of a thread's own timer (the deadline of its park) happens
 //! in the interrupt; every other timer's [`Expire::expire`] runs on a kernel thread, where it may lock and notify
-//! as it likes. Heaps have room for every timer that exists, so setting one never allocates and never fails.
+//! freely. Heaps have room for every timer that exists, so setting one never allocates and never fails.
 
 use super::heap::{self, Slot};
 use super::{MAX_CPUS, Thread, Unpark, cpu, slice_ended, spawn_kernel, this_cpu};
@@ -16,7 +16,7 @@ use libos_base::{Result, time};
 /// Something with a timer.
 pub trait Expire: Send + Sync {
     /// The deadline passed. Runs on a kernel thread with no lock held; two expiries in quick succession may give one
-    /// call, so the owner goes by the clock.
+    /// call, so the owner must check the clock.
     fn expire(&self);
     /// The timer that `expire` belongs to.
     fn timer(&self) -> &Timer;
@@ -29,11 +29,11 @@ enum Action {
 
 const NOWHERE: u32 = u32::MAX;
 
-/// A deadline and what happens then. Of the calls to `set` and `cancel` on one timer only one may run at a time: they
+/// A deadline and what happens then. Calls to `set` and `cancel` on one timer must not run at the same time: they
 /// come from its owner, under the owner's lock.
 pub struct Timer {
     action: Action,
-    /// CPU in whose heap it is.
+    /// The CPU whose heap it is in.
     cpu: AtomicU32,
     /// Its place there; guarded by the heap's lock.
     at: AtomicUsize,
@@ -56,7 +56,7 @@ pub(crate) type Heap = heap::Heap<Entry>;
 
 /// Timers that exist; every heap has room for them.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-/// What the kernel thread must call.
+/// Owners that the kernel thread must call.
 static DUE: IrqSpinLock<Vec<Arc<dyn Expire>>> = IrqSpinLock::new(class::TIMERS_DUE, Vec::new());
 static WORKER: Once<Arc<Thread>> = Once::new();
 
@@ -67,7 +67,7 @@ pub(super) fn reserve() -> Result<()> {
     (0..MAX_CPUS).filter_map(cpu).try_for_each(|c| c.timers.lock().reserve(room))
 }
 
-/// Room that a new CPU's heap must have.
+/// How much room a new CPU's heap must have.
 pub(super) fn room() -> usize {
     COUNT.load(Relaxed).next_power_of_two().max(32)
 }
@@ -93,7 +93,7 @@ fn worker() -> Result<&'static Arc<Thread>> {
     Ok(WORKER.set(|| t))
 }
 
-/// Makes an object that has a timer: `make` gets what makes the timer. ENOMEM.
+/// Makes an object that has a timer: `make` is passed what makes the timer. ENOMEM.
 pub fn owned<T: Expire + 'static>(make: impl FnOnce(Weak<T>, fn(Weak<T>) -> Timer) -> T) -> Result<Arc<T>> {
     worker()?;
     let n = COUNT.load(Relaxed) + 1;
@@ -107,7 +107,7 @@ pub fn owned<T: Expire + 'static>(make: impl FnOnce(Weak<T>, fn(Weak<T>) -> Time
 }
 
 impl Timer {
-    /// Of a thread: wakes it from its park. Room is made by the thread table.
+    /// A thread's timer: wakes it from its park. Room is made by the thread table.
     pub(super) fn for_thread(t: Weak<Thread>) -> Self {
         Self {
             action: Action::Wake(t),
@@ -117,7 +117,7 @@ impl Timer {
         }
     }
 
-    /// Calls `owner`, if it still exists then. Room was made by `owned`.
+    /// Calls `owner`, if it still exists at that time. Room was made by `owned`.
     fn for_owner(owner: Weak<dyn Expire>) -> Self {
         Self {
             action: Action::Call(owner),
@@ -127,10 +127,10 @@ impl Timer {
         }
     }
 
-    /// Sets it to monotonic time `deadline`, instead of what was set before. One in the past expires at once.
+    /// Sets it to monotonic time `deadline`, replacing any earlier setting. One in the past expires at once.
     pub fn set(&self, deadline: u64) {
         self.cancel();
-        // The heap's lock keeps interrupts off; taking it tells which CPU this is.
+        // The heap's lock keeps interrupts off; only once it is held is it certain which CPU this is.
         let mut c = this_cpu();
         let mut heap = loop {
             let heap = c.timers.lock();
@@ -147,13 +147,13 @@ impl Timer {
         }
     }
 
-    /// Unsets it; whether it was set. Once this returns, a thread's timer has no effect any more; `expire` of another
-    /// may still be about to run.
+    /// Unsets it; returns whether it was set. Once this returns, a thread's timer has no effect any more; `expire` of
+    /// another may still be about to run.
     pub fn cancel(&self) -> bool {
         loop {
             let id = self.cpu.load(Acquire);
             if id == NOWHERE {
-                // It may be expiring right now: then the heap's lock is held, and was it ours, `cpu` came last.
+                // It may be expiring right now: then the heap's lock is held, and if it was ours, `cpu` came last.
                 return false;
             }
             let Some(c) = cpu(id as usize) else { return false };
@@ -174,7 +174,7 @@ impl Drop for Timer {
     }
 }
 
-/// This CPU's one-shot interrupt: wakes what is due, ends the slice, sets the next one.
+/// This CPU's one-shot interrupt: wakes threads that are due, ends the slice, sets the next interrupt.
 pub fn on_interrupt() {
     let c = this_cpu();
     let now = time::monotonic_ns();
@@ -187,7 +187,7 @@ pub fn on_interrupt() {
             let t = unsafe { &*t };
             match &t.action {
                 Action::Wake(thread) => {
-                    // The thread is alive: it cancels this timer before it goes on.
+                    // The thread is alive: it cancels this timer before it continues.
                     if let Some(thread) = thread.upgrade() {
                         thread.time_out();
                     }
@@ -197,7 +197,7 @@ pub fn on_interrupt() {
                     let owner = if t.queued.swap(true, SeqCst) { None } else { owner.upgrade() };
                     t.cpu.store(NOWHERE, Release);
                     if let Some(owner) = owner {
-                        // There is room: every timer made some, and is in it once.
+                        // There is room: every timer made room for itself, and is in here once.
                         DUE.lock().push(owner);
                         call = true;
                     }

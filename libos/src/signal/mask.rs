@@ -5,12 +5,12 @@ use crate::sched::{current, poke};
 use libos_base::abi::SigSet;
 use libos_base::{Errno, Result};
 
-/// Sets the mask; the old one. Pending signals that it opens are taken when the call ends.
+/// Sets the mask; returns the old one. Pending signals that it unblocks are taken when the call ends.
 pub fn set_mask(new: SigSet) -> SigSet {
     let s = &current().signals;
     let old = s.blocked();
     s.set_blocked(new);
-    // What was left to this thread and is blocked now, another thread must take.
+    // Signals that were left to this thread and are blocked now must be taken by another thread.
     retarget(s.blocked().without(old));
     if s.work_due() {
         poke(current());
@@ -18,13 +18,13 @@ pub fn set_mask(new: SigSet) -> SigSet {
     old
 }
 
-/// Changes the mask.
+/// Changes the mask; returns the old one.
 pub fn change_mask(f: impl FnOnce(SigSet) -> SigSet) -> SigSet {
     set_mask(f(current().signals.blocked()))
 }
 
 /// Runs a wait under another mask (ppoll, pselect, epoll_pwait, sigsuspend). When a signal ended the wait, the mask
-/// stays until its handler's frame has remembered the old one; else the old one comes back at once.
+/// stays until its handler's frame has recorded the old one; otherwise the old one comes back at once.
 pub fn with_temporary_mask<T>(mask: SigSet, f: impl FnOnce() -> Result<T>) -> Result<T> {
     let old = set_mask(mask);
     let r = f();
@@ -51,7 +51,7 @@ mod tests {
             Err(Errno::EINTR)
         });
         assert_eq!(r, Err(Errno::EINTR));
-        // Still open, to be restored by the delivery.
+        // Still unblocked; the delivery restores the mask.
         assert_eq!(current().signals.blocked(), SigSet::EMPTY);
         assert_eq!(current().signals.take_restore(), Some(all.without(SigSet::UNBLOCKABLE)));
         assert_eq!(take_pending(all).unwrap().signo, SIGUSR1);

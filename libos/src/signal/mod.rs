@@ -1,7 +1,7 @@
 //! Signals inside the one process: sending them, actions, masks, signalfd.
 //! Floor: signals.
 //!
-//! A signal is put into a queue (the thread's or the process's), a thread that does not block it is woken or
+//! A signal is put into a queue (the thread's or the process's); a thread that does not block it is woken or
 //! interrupted, and takes it on its way back to the program (`entry`), when its kernel stack is empty. So a handler
 //! may leave by siglongjmp: there is nothing to clean up.
 //!
@@ -21,7 +21,7 @@ use libos_base::abi::SigAction;
 use libos_base::sync::Provider;
 
 /// What timers do when a signal is no longer ignored, and when SIGALRM is taken. Set by the first timer of the kind, so
-/// that a program without has none of it.
+/// that a program without timers links none of it.
 pub static ON_HEEDED: Provider<fn(i32)> = Provider::new();
 /// See [`ON_HEEDED`].
 pub static ON_ALARM_TAKEN: Provider<fn()> = Provider::new();
@@ -80,7 +80,7 @@ pub fn take_pending(among: SigSet) -> Option<Info> {
             taken();
         }
         let Some((timer, number)) = timer else { return Some(info) };
-        // One that is void is as if it had never been.
+        // A void signal is dropped as if it had never been sent.
         if let Some(overrun) = timer.taken(number) {
             info.word16 = info.word16 as u32 as u64 | (overrun as u64) << 32;
             return Some(info);
@@ -88,7 +88,7 @@ pub fn take_pending(among: SigSet) -> Option<Info> {
     }
 }
 
-/// The queue that a timer's signal comes to: the thread's with that number (`None`: it has ended), or the process's.
+/// The queue for a timer's signal: that of the thread with this number (`None`: it has ended), or the process's.
 pub fn for_timers<R>(tid: Option<u32>, f: impl FnOnce(&mut Queue) -> R) -> Option<R> {
     match tid {
         None => Some(PROCESS.with_pending(f)),

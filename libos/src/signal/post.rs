@@ -50,11 +50,11 @@ pub enum Sent {
     Nowhere,
 }
 
-/// Sends the signal of a timer's setting `number` to a thread, or to the process; `busy`: best to a thread that runs. For
-/// kernel threads.
+/// Sends the signal of a timer's setting `number` to a thread, or to the process; `busy`: preferably to a running
+/// thread. For kernel threads.
 pub fn post_timer(tid: Option<u32>, info: Info, timer: Arc<dyn Expiry>, number: u32, busy: bool) -> Sent {
     let signo = info.signo;
-    // The process's is judged by the main thread, which may have ended before the others.
+    // For the process, the main thread decides, though it may have ended before the others.
     let t = sched::find(tid.unwrap_or(sched::PID));
     match &t {
         Some(t) if dropped(signo, t) => return Sent::Ignored,
@@ -87,11 +87,11 @@ pub fn post_thread(t: &Thread, info: Info) -> Result<()> {
     Ok(())
 }
 
-/// Sends to the process: one of the threads that do not block it takes it. Not for interrupt handlers.
+/// Sends to the process: a thread that does not block the signal takes it. Not for interrupt handlers.
 pub fn post_process_info(info: Info) -> Result<()> {
     post_process_by(info, wake_one)
 }
-/// A standard signal for whoever used up processor time: best one of the threads that run.
+/// Sends a standard signal about used processor time: preferably to a running thread.
 pub fn post_process_busy(info: Info) {
     // A standard signal cannot fail.
     let _ = post_process_by(info, wake_busy);
@@ -128,7 +128,7 @@ pub(super) fn wake_one(signo: i32) {
     }
 }
 
-/// The same, if one of the threads that run will take it: which of them takes turns, as a profiler wants it.
+/// The same, preferring running threads: those that would take it do so in turn, as a profiler wants.
 fn wake_busy(signo: i32) {
     static TURN: AtomicUsize = AtomicUsize::new(0);
     let fits = |t: &Thread| wants(t, signo) && t.is_runnable();
@@ -152,7 +152,7 @@ fn wake_busy(signo: i32) {
     }
 }
 
-/// A signal for the program from outside: the host's `kill`, the power button, the terminal. For kernel threads.
+/// Sends the program a signal from outside: the host's `kill`, the power button, the terminal. For kernel threads.
 pub fn post_process(signo: i32) {
     let mut info = Info::kernel(signo);
     info.code = code::SI_USER;
@@ -162,7 +162,7 @@ pub fn post_process(signo: i32) {
     }
 }
 
-/// A signal from the running thread to itself (SIGPIPE, SIGXFSZ): taken when its call ends.
+/// Sends a signal from the running thread to itself (SIGPIPE, SIGXFSZ): it is taken when its call ends.
 pub fn raise_current(signo: i32) {
     let me = sched::current();
     if me.is_program {
@@ -171,7 +171,7 @@ pub fn raise_current(signo: i32) {
     }
 }
 
-/// `set` was blocked by a thread that may have been chosen for what is pending of it: choose again.
+/// A thread that may have been chosen for pending signals has blocked `set`: choose again.
 pub(crate) fn retarget(set: SigSet) {
     let mut left = SigSet(PROCESS.pending_set.load(SeqCst) & set.0);
     while let Some(signo) = left.first() {

@@ -1,4 +1,4 @@
-//! signalfd: signals as something to read.
+//! signalfd: signals that can be read.
 
 use crate::sched::current;
 use alloc::string::String;
@@ -16,7 +16,7 @@ use libos_base::{Errno, Result};
 /// Size of struct signalfd_siginfo.
 const RECORD: usize = 128;
 
-/// An open signalfd. What it reads is what is pending for the reading thread and the process, as on Linux.
+/// An open signalfd. It reads what is pending for the reading thread and the process, as on Linux.
 pub struct SignalFd {
     mask: AtomicU64,
     description: Description,
@@ -45,7 +45,7 @@ pub(super) fn posted() {
 }
 
 impl SignalFd {
-    /// A new one. ENOMEM.
+    /// Makes a signalfd. ENOMEM.
     pub fn new(mask: SigSet, flags: SignalfdFlags) -> Result<Arc<Self>> {
         let fd = Arc::new(Self {
             mask: AtomicU64::new(mask.without(SigSet::UNBLOCKABLE).0),
@@ -60,7 +60,7 @@ impl SignalFd {
         Ok(fd)
     }
 
-    /// signalfd on an existing descriptor.
+    /// Changes the mask: signalfd on an existing descriptor.
     pub fn set_mask(&self, mask: SigSet) {
         self.mask.store(mask.without(SigSet::UNBLOCKABLE).0, SeqCst);
         self.pollee.notify(Events::IN | Events::RDNORM);

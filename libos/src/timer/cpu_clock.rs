@@ -1,9 +1,9 @@
-//! Clocks of processor time, of the process and of one thread, as what timers and sleeps are set by.
+//! Clocks of processor time, of the process and of one thread, which timers and sleeps can be set by.
 //!
-//! Nothing counts while threads run but what the scheduler counts anyway. Where a time lies on the monotonic clock is where it
-//! would be reached if whoever uses it up ran on from now, on every processor that it can; it is looked at again then. So a
-//! timer is never early, and late by no more than a tick of Linux. A program that waits while such a timer is set wakes the
-//! machine for these looks.
+//! Nothing is counted while threads run beyond what the scheduler counts anyway. A time of such a clock lies on the
+//! monotonic clock where it would be reached if its users ran on from now, on every processor that they can; then the
+//! clock is checked again. So a timer is never early, and late by no more than a tick of Linux. A program that waits
+//! while such a timer is set wakes the machine for these checks.
 
 use super::wall::{Line, When};
 use crate::sched::{self, current};
@@ -13,8 +13,8 @@ use libos_base::time::{NS, monotonic_ns};
 /// How late an expiry may be.
 const GRAIN_NS: u64 = NS / 250;
 
-/// What a clock counts. References to it and not its functions are in [`Line`], so that programs without such timers do not
-/// link them.
+/// What a clock counts. [`Line`] has references to it rather than its functions, so that programs without such timers
+/// do not link them.
 pub struct Source {
     /// Processor time used by now; `None`: the thread is gone.
     used: fn(u32) -> Option<u64>,
@@ -26,20 +26,20 @@ static PROCESS: Source =
     Source { used: |_| Some(sched::process_cpu_ns()), rate: || sched::online_mask().count_ones().into() };
 static THREAD: Source = Source { used: |tid| sched::find(tid).map(|t| t.cpu_ns()), rate: || 1 };
 
-/// The process's.
+/// The process's clock.
 pub fn of_process() -> Line {
     Line::Cpu(&PROCESS, 0)
 }
-/// A thread's.
+/// A thread's clock.
 pub fn of_thread(tid: u32) -> Line {
     Line::Cpu(&THREAD, tid)
 }
-/// The running thread's, which a thread that waits does not use.
+/// Whether it is the running thread's clock, which stands still while the thread waits.
 pub fn is_own(line: Line) -> bool {
     line == of_thread(current().tid)
 }
 
-/// Whether the thread is gone whose time it is.
+/// Whether the clock's thread is gone.
 pub fn is_gone(line: Line) -> bool {
     matches!(line, Line::Cpu(source, who) if (source.used)(who).is_none())
 }
@@ -50,7 +50,7 @@ impl Source {
     }
     pub(super) fn monotonic(&self, who: u32, ns: u64) -> u64 {
         match (self.used)(who) {
-            // Nobody uses time any more.
+            // Nobody uses this time any more.
             None => FOREVER,
             Some(used) => {
                 let left = ns.saturating_sub(used);
@@ -61,7 +61,8 @@ impl Source {
 }
 
 impl Line {
-    /// A time of this line that is `ns` away: of the wall clock too, whatever happens to that, by the monotonic one.
+    /// A time of this line that is `ns` away. For the wall clock too it goes by the monotonic one, whatever happens to
+    /// that.
     pub fn after(self, ns: u64) -> When {
         match self {
             Line::Cpu(..) => When { ns: self.now().saturating_add(ns), line: self },

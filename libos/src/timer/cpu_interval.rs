@@ -1,5 +1,5 @@
 //! setitimer(ITIMER_VIRTUAL) and ITIMER_PROF: SIGVTALRM and SIGPROF for processor time of the process. All of it is counted as
-//! the user's (`getrusage` says so, too), so the two go alike.
+//! the user's (as in `getrusage`), so the two behave alike.
 
 use super::cpu_clock;
 use super::wall::When;
@@ -64,7 +64,7 @@ fn alarm(which: Which) -> Result<&'static Arc<Alarm>> {
     Ok(place.set(|| a))
 }
 
-/// Sets it (0: off); (time left, interval) of before, in nanoseconds. ENOMEM.
+/// Sets it (0: off); returns the (time left, interval) before, in nanoseconds. ENOMEM.
 pub fn set(which: Which, value_ns: u64, interval_ns: u64) -> Result<(u64, u64)> {
     let a = alarm(which)?;
     let first = if value_ns == 0 { When::default() } else { cpu_clock::of_process().after(value_ns) };

@@ -1,6 +1,6 @@
 //! RLIMIT_CPU: SIGXCPU at the soft limit and at every second of processor time after it, SIGKILL at the hard limit.
 //!
-//! A timer goes off when the processors could have used up what is left, if all of them ran the program until then.
+//! A timer expires when the processors could have used up what is left, if all of them ran the program until then.
 
 use super::{Expire, Timer};
 use crate::sched;
@@ -16,7 +16,7 @@ const GRAIN_NS: u64 = NS / 50;
 
 struct Watch {
     timer: Timer,
-    /// The timer is set by one at a time.
+    /// Only one thread at a time may set the timer.
     lock: Mutex<()>,
 }
 
@@ -41,7 +41,7 @@ impl Watch {
             signal::post_process(SIGKILL);
             return;
         }
-        // No time at all would be the end at once; Linux gives a second.
+        // A limit of 0 would end the program at once; Linux gives it a second.
         let mut next = soft.max(1);
         if used / NS >= next {
             signal::post_process(SIGXCPU);

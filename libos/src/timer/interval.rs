@@ -1,6 +1,6 @@
 //! setitimer(ITIMER_REAL) and alarm: the one interval timer of the process that sends SIGALRM.
 //!
-//! As Linux does it: once it has expired it rests until a SIGALRM of the process is taken, so that one that is blocked or
+//! As on Linux: once expired, it rests until a SIGALRM of the process is taken, so that one that is blocked or
 //! ignored costs nothing.
 
 use super::wall::When;
@@ -18,7 +18,7 @@ struct Alarm {
 #[derive(Default)]
 struct State {
     setting: Setting,
-    /// Expired, and no SIGALRM was taken since.
+    /// It expired, and no SIGALRM has been taken since.
     resting: bool,
 }
 
@@ -77,7 +77,7 @@ fn alarm() -> Result<&'static Arc<Alarm>> {
     Ok(ALARM.set(|| a))
 }
 
-/// Sets it (0: off); (time left, interval) of before, in nanoseconds. ENOMEM.
+/// Sets it (0: off); returns the (time left, interval) before, in nanoseconds. ENOMEM.
 pub fn set(value_ns: u64, interval_ns: u64) -> Result<(u64, u64)> {
     let a = alarm()?;
     let mut s = a.state.lock();

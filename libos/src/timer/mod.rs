@@ -1,5 +1,5 @@
-//! The program's timers and times: POSIX and interval timers, timerfd, processor time, the wall clock and who waits for it. They
-//! are set by [`sched::timer`](crate::sched::timer).
+//! The program's timers and times: POSIX and interval timers, timerfd, processor time, the wall clock and waits for it.
+//! They are set by [`sched::timer`](crate::sched::timer).
 //! Floor: time.
 
 pub mod cpu_clock;

@@ -1,6 +1,6 @@
 //! timer_create and its family.
 //!
-//! As Linux does it: a timer has one signal. Once that is pending, a periodic timer rests; when the signal is taken, the
+//! As on Linux, a timer has one signal. Once that is pending, a periodic timer rests; when the signal is taken, the
 //! expiries that have passed meanwhile become its overrun, and the timer is set to the next one. While the signal is
 //! ignored the timer rests as well.
 
@@ -12,25 +12,26 @@ use alloc::vec::Vec;
 use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result};
 
-/// How an expiry is told.
+/// How an expiry is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notify {
     /// SIGEV_NONE.
     Nothing,
-    /// A signal: to a thread (SIGEV_THREAD_ID, of which libc makes SIGEV_THREAD), or to the process (SIGEV_SIGNAL).
+    /// A signal: to a thread (SIGEV_THREAD_ID, which libc also uses for SIGEV_THREAD), or to the process
+    /// (SIGEV_SIGNAL).
     Signal { tid: Option<u32>, signo: i32, value: u64 },
 }
 
 #[derive(Default)]
 struct State {
     setting: Setting,
-    /// Expiries that the signal taken last stood for, beyond the first.
+    /// Expiries beyond the first that the last signal taken stood for.
     overrun: i32,
-    /// Of the setting, and of the time between two signals: a signal with another number is void.
+    /// Changes with each setting and each signal taken: a signal with another number is void.
     number: u32,
-    /// Expired, and the signal is on its way.
+    /// It expired, and its signal is on the way.
     resting: bool,
-    /// Rests because its signal was ignored.
+    /// It rests because its signal was ignored.
     ignored: bool,
     /// Is told of steps of the wall clock.
     watches_steps: bool,
@@ -40,14 +41,14 @@ struct State {
 pub struct PosixTimer {
     me: Weak<Self>,
     timer: Timer,
-    /// What times of the clock that it was made for are.
+    /// The line of the clock that it was made for.
     pub line: Line,
     id: usize,
     notify: Notify,
     state: Mutex<State>,
 }
 
-/// By id.
+/// All timers, by id.
 static ALL: Mutex<Vec<Option<Arc<PosixTimer>>>> = Mutex::new(class::POSIX_TIMERS, Vec::new());
 
 impl State {
@@ -94,7 +95,7 @@ impl Expiry for PosixTimer {
             return Some(0);
         }
         let now = s.setting.line.now();
-        // A clock that was set back since: the expiry has happened all the same.
+        // Even if the clock was set back since, the expiry has happened.
         let expiries = s.setting.take(now).max(1);
         s.overrun = i32::try_from(expiries - 1).unwrap_or(i32::MAX);
         s.number += 1;
@@ -114,7 +115,7 @@ impl OnStep for PosixTimer {
     }
 }
 
-/// A signal is no longer ignored: what came meanwhile is told now.
+/// A signal is no longer ignored: sends what expired in the meantime.
 fn heeded(signo: i32) {
     let mut id = 0;
     loop {
@@ -137,7 +138,7 @@ fn heeded(signo: i32) {
     }
 }
 
-/// Makes a timer; its id. `None`: SIGALRM with the id as its value. EAGAIN when there are too many.
+/// Makes a timer; returns its id. `None`: SIGALRM with the id as its value. EAGAIN when there are too many.
 pub fn create(line: Line, notify: Option<Notify>) -> Result<usize> {
     signal::ON_HEEDED.provide(&(heeded as fn(i32)));
     let mut all = ALL.lock();
@@ -168,7 +169,7 @@ pub fn find(id: usize) -> Result<Arc<PosixTimer>> {
     ALL.lock().get(id).and_then(Clone::clone).ok_or(Errno::EINVAL)
 }
 
-/// Removes it; EINVAL. A signal of it that is pending is void.
+/// Removes it; EINVAL. A pending signal of it becomes void.
 pub fn delete(id: usize) -> Result<()> {
     let gone = ALL.lock().get_mut(id).and_then(Option::take).ok_or(Errno::EINVAL)?;
     gone.set(When::default(), 0)?;
@@ -177,7 +178,7 @@ pub fn delete(id: usize) -> Result<()> {
 }
 
 impl PosixTimer {
-    /// The thread whose queue its signal comes to; `None`: the process's.
+    /// The thread whose queue its signal goes to; `None`: the process's.
     fn target(&self) -> Option<u32> {
         match self.notify {
             Notify::Signal { tid, .. } => tid,
@@ -194,7 +195,7 @@ impl PosixTimer {
         }
     }
 
-    /// Sets it (0: off); (time left, interval) of before. ENOMEM.
+    /// Sets it (0: off); returns the (time left, interval) before. ENOMEM.
     pub fn set(&self, first: When, interval_ns: u64) -> Result<(u64, u64)> {
         let mut s = self.state.lock();
         if first.line == Line::Wall && !s.watches_steps {

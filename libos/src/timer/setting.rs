@@ -2,20 +2,20 @@
 
 use super::wall::{Line, When};
 
-/// What a timer is set to, and how often it expired. Every `now` is a time of its own line.
+/// What a timer is set to, and how often it has expired. Every `now` is a time of the setting's own line.
 #[derive(Clone, Copy, Default)]
 pub struct Setting {
     /// Next expiry; 0: not armed.
     pub deadline: u64,
-    /// 0: once.
+    /// 0: expires once.
     pub interval: u64,
-    /// What `deadline` is a time of.
+    /// The line that `deadline` is a time of.
     pub line: Line,
     expired: u64,
 }
 
 impl Setting {
-    /// Armed for `first` (0: disarmed).
+    /// A setting armed for `first` (0: disarmed).
     pub fn new(first: When, interval: u64) -> Self {
         Self { deadline: first.ns, interval, line: first.line, expired: 0 }
     }
@@ -25,12 +25,12 @@ impl Setting {
         self.deadline != 0
     }
 
-    /// The next expiry on the monotonic clock, as things are now.
+    /// The next expiry on the monotonic clock, as the clocks stand now.
     pub fn monotonic(&self) -> u64 {
         When { ns: self.deadline, line: self.line }.monotonic()
     }
 
-    /// Books the expiries up to `now`; how many.
+    /// Counts the expiries up to `now`; returns how many.
     pub fn advance(&mut self, now: u64) -> u64 {
         if self.deadline == 0 || now < self.deadline {
             return 0;
@@ -56,7 +56,7 @@ impl Setting {
         core::mem::take(&mut self.expired)
     }
 
-    /// Whether `take` would give any.
+    /// Whether `take` would return any.
     pub fn is_due(&self, now: u64) -> bool {
         self.expired > 0 || (self.deadline != 0 && now >= self.deadline)
     }

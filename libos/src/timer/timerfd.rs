@@ -1,4 +1,4 @@
-//! timerfd: expirations as something to read.
+//! timerfd: expirations that can be read.
 
 use super::wall::{self, Line, OnStep, When};
 use super::{Expire, Setting, Timer};
@@ -25,9 +25,9 @@ pub struct TimerFd {
 #[derive(Default)]
 struct State {
     setting: Setting,
-    /// TFD_TIMER_CANCEL_ON_SET: wants to know of steps of the wall clock.
+    /// TFD_TIMER_CANCEL_ON_SET: steps of the wall clock cancel it.
     cancel_on_set: bool,
-    /// There was one.
+    /// There was a step.
     cancelled: bool,
     /// Is told of steps: once it was set to a time of day.
     watches_steps: bool,
@@ -40,7 +40,7 @@ impl State {
 }
 
 impl TimerFd {
-    /// A new one, not set. ENOMEM.
+    /// Makes a timerfd that is not set. ENOMEM.
     pub fn new(clock: ClockId, flags: TimerfdFlags) -> Result<Arc<Self>> {
         super::owned(|me: Weak<Self>, timer| Self {
             timer: timer(me.clone()),
@@ -57,8 +57,8 @@ impl TimerFd {
         self.clock
     }
 
-    /// Sets it (0: off); (time left, interval) of before. ECANCELED: it is set, but the wall clock was as well since the
-    /// last look. ENOMEM.
+    /// Sets it (0: off); returns the (time left, interval) before. ECANCELED: it is set, but so was the wall clock
+    /// since the last read. ENOMEM.
     pub fn set(&self, first: When, interval_ns: u64, cancel_on_set: bool) -> Result<(u64, u64)> {
         let mut s = self.state.lock();
         if first.line == Line::Wall && !s.watches_steps {
@@ -89,7 +89,7 @@ impl OnStep for TimerFd {
         {
             let mut s = self.state.lock();
             s.cancelled |= s.cancel_on_set;
-            // Relative settings do not care; nothing changes for them.
+            // Steps make no difference to relative settings.
             if s.setting.armed() {
                 self.timer.set(s.setting.monotonic());
             }

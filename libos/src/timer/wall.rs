@@ -1,9 +1,9 @@
 //! Times of day, which come earlier or later when the wall clock is set.
 //!
-//! A wait for a time of day is a wait on the monotonic clock to where that time lies now. A step of the wall clock wakes
-//! the threads that wait so, and tells the timers that are set so; each works its deadline out anew. Who begins to wait
-//! says so first and looks at the clock second; a step changes the clock first and looks for waiters second. So none is
-//! missed.
+//! A wait for a time of day is a wait on the monotonic clock until where that time lies now. A step of the wall clock
+//! wakes the threads in such waits, and notifies the timers that are set so; each works out its deadline again. A
+//! waiter announces itself first and reads the clock second; a step changes the clock first and looks for waiters
+//! second. So none is missed.
 
 use super::cpu_clock::Source;
 use crate::sched::{current, for_each_thread};
@@ -15,7 +15,7 @@ use libos_base::sync::{SpinLock, class};
 use libos_base::thread::{self, FOREVER, Park, Wake};
 use libos_base::time::{NS, monotonic_ns, realtime_ns};
 
-/// What a point in time is a time of.
+/// The clock that a point in time refers to.
 #[derive(Clone, Copy, Default)]
 pub enum Line {
     /// Nanoseconds since boot.
@@ -23,7 +23,7 @@ pub enum Line {
     Monotonic,
     /// Nanoseconds since 1970.
     Wall,
-    /// Nanoseconds of processor time, of whom the number says.
+    /// Nanoseconds of processor time, used by the one whom the number identifies.
     Cpu(&'static Source, u32),
 }
 
@@ -53,15 +53,15 @@ impl Line {
 pub struct When {
     /// [`FOREVER`]: never.
     pub ns: u64,
-    /// Of which clock.
+    /// The clock that it is a time of.
     pub line: Line,
 }
 
-/// A wait for a time of day looks so often whether the machine was stopped meanwhile; see `wallclock`.
+/// How often a wait for a time of day checks whether the machine was stopped meanwhile; see `wallclock`.
 const LOOK_NS: u64 = 60 * NS;
 
 impl When {
-    /// It does not come.
+    /// A time that never comes.
     pub const NEVER: Self = Self { ns: FOREVER, line: Line::Monotonic };
 
     /// `ns` from now, whatever happens to the wall clock.
@@ -69,8 +69,8 @@ impl When {
         Self { ns: libos_base::time::after(ns), line: Line::Monotonic }
     }
 
-    /// Where it lies on the monotonic clock, as the wall clock goes now. What is far away is given as nearer, to be
-    /// looked at again.
+    /// Where it lies on the monotonic clock, as the wall clock is set now. A time that is far away is given as nearer,
+    /// so that it is checked again.
     pub fn monotonic(self) -> u64 {
         match self.line {
             _ if self.ns == FOREVER => FOREVER,
@@ -95,19 +95,20 @@ pub fn park(until: When, interruptible: bool) -> Wake {
         }
         Line::Cpu(..) => thread::park(until.monotonic(), interruptible),
     };
-    // Set back in the last moment, or only to look: whether the machine stood still, or how much was used.
+    // The clock was set back at the last moment, or this was only to check whether the machine stood still or how much
+    // was used.
     if wake == Wake::Timeout && until.line.now() < until.ns { Wake::Token } else { wake }
 }
 
-/// What is told of steps of the wall clock.
+/// What is notified of steps of the wall clock.
 pub trait OnStep: Send + Sync {
-    /// The wall clock goes differently now. No lock is held.
+    /// The wall clock was stepped. No lock is held.
     fn stepped(&self);
 }
 
 static STEP_WATCHERS: SpinLock<Vec<Weak<dyn OnStep>>> = SpinLock::new(class::WALL_WATCHERS, Vec::new());
 
-/// Tells `who` of steps from now on, as long as it exists. Once for each object. ENOMEM.
+/// Notifies `who` of steps from now on, as long as it exists. Call once for each object. ENOMEM.
 pub fn tell(who: Weak<dyn OnStep>) -> Result<()> {
     let mut watchers = STEP_WATCHERS.lock();
     watchers.retain(|w| w.strong_count() > 0);

@@ -2,11 +2,11 @@
 //!
 //! At boot it is read from kvmclock, which is exact, or from the CMOS clock, which has whole seconds only (and QEMU's
 //! begins its seconds when QEMU starts, so that it is up to one behind). In the second case the host is asked over the
-//! control port, if somebody listens there; else the clock creeps up on the CMOS clock's seconds as it is looked at.
+//! control port, if anyone listens there; otherwise the clock approaches the CMOS clock's seconds each time it is read.
 //!
-//! A machine that was stopped and goes on, or that was restored from a snapshot, has missed time: its counters stood
-//! still, the machine's clock did not. So asking for the time of day looks there as well, four times a second at most, and so
-//! do waits for a time of day, once a minute. An idle machine is not woken for it otherwise.
+//! A machine that was stopped and continues, or that was restored from a snapshot, has missed time: its counters stood
+//! still, the machine's clock did not. So asking for the time of day checks that clock as well, at most four times a
+//! second, and so do waits for a time of day, once a minute. An idle machine is not woken for it otherwise.
 
 mod track;
 
@@ -20,33 +20,33 @@ use libos_base::{thread, time};
 use track::{Moved, Track};
 
 static TRACK: IrqSpinLock<Track> = IrqSpinLock::new(class::WALL_CLOCK, Track::new());
-/// When the machine's clock is looked at next.
+/// When to check the machine's clock next.
 static NEXT: AtomicU64 = AtomicU64::new(0);
-/// When the host was asked for the time; 0: it was not, or has answered.
+/// When the host was asked for the time; 0: it was not asked, or has answered.
 static ASKED: AtomicU64 = AtomicU64::new(0);
-/// How often it is asked again, and how long the quickest answer took.
+/// How often to ask it again, and how long the quickest answer took.
 static AGAIN: AtomicU64 = AtomicU64::new(0);
 static QUICKEST: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// Asks the host for the time; there once somebody listens on the control port. The answer comes to [`told`].
+/// Asks the host for the time; set once someone listens on the control port. The answer comes to [`told`].
 pub static ASK_HOST: Provider<fn()> = Provider::new();
 
-/// Between two looks, once the clock is known well and before that.
+/// Time between two checks, once the clock is known well and before that.
 const CALM: u64 = NS / 4;
 const SEARCHING: u64 = NS / 50;
-/// Boot waits so long for the host's first answer, and for a better one; what comes later is a step.
+/// How long boot waits for the host's first answer, and for a better one; a later answer makes a step.
 const FIRST: u64 = NS;
 const PATIENCE: u64 = NS / 10;
-/// An answer that took longer is not exact enough, and the host is asked again, so often at most.
+/// If an answer takes longer it is not exact enough, and the host is asked again, at most so many times.
 const QUICK: u64 = NS / 100;
 const TIMES: u64 = 8;
 
-/// What the machine's clock said at boot: not before `ns`, and before `ns + width`.
+/// Sets what the machine's clock read at boot: not before `ns`, and before `ns + width`.
 pub fn init(ns: u64, width: u64) {
     TRACK.lock().start(time::monotonic_ns(), ns, width);
 }
 
-/// Nanoseconds since 1970, for who may wait: no lock is held.
+/// Nanoseconds since 1970, for callers that may wait: no lock is held.
 #[inline]
 pub fn now() -> u64 {
     let now = time::monotonic_ns();
@@ -56,7 +56,7 @@ pub fn now() -> u64 {
     clock::realtime_at(now)
 }
 
-/// Looks at the machine's clock if it is time to. No lock is held.
+/// Checks the machine's clock if that is due. No lock is held.
 pub fn check() {
     now();
 }
@@ -64,7 +64,7 @@ pub fn check() {
 #[cold]
 fn look() {
     let moved = {
-        // One at a time: the clocks are read in several steps.
+        // One thread at a time: the clocks are read in several steps.
         let Some(mut track) = TRACK.try_lock() else { return };
         let now = time::monotonic_ns();
         NEXT.store(now + if track.is_known() { CALM } else { SEARCHING }, Relaxed);
@@ -84,14 +84,14 @@ fn look() {
     wall::stepped();
 }
 
-/// The console's thread is going to [`ask`]: [`settle`] waits for that as well, as it may come first.
+/// The console's thread will [`ask`] later: [`settle`] waits for that as well, as it may run first.
 pub fn expect() {
     if !TRACK.lock().is_exact() {
         ASKED.store(time::monotonic_ns(), SeqCst);
     }
 }
 
-/// Asks the host, if the machine's clock has whole seconds only.
+/// Asks the host, if the machine's clock has only whole seconds.
 pub fn ask() {
     if !TRACK.lock().is_exact() {
         AGAIN.store(TIMES, Relaxed);
@@ -127,7 +127,7 @@ pub fn set_by_host(ns: u64) {
     }
 }
 
-/// Waits a moment for the answer: the program shall start with the right time.
+/// Waits a moment for the answer, so that the program starts with the right time.
 pub fn settle() {
     let begin = time::monotonic_ns();
     let patience = || if QUICKEST.load(Relaxed) == u64::MAX { FIRST } else { PATIENCE };

@@ -3,5 +3,5 @@
 
 mod track;
 
-/// Nothing to look at.
+/// There is nothing to check.
 pub fn check() {}

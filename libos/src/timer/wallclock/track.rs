@@ -1,4 +1,4 @@
-//! How the machine's clock lies against the monotonic one: bounds that every look narrows.
+//! How the machine's clock relates to the monotonic one: bounds that every reading narrows.
 
 use libos_base::time::NS;
 
@@ -6,24 +6,24 @@ use libos_base::time::NS;
 pub struct Track {
     low: i64,
     high: i64,
-    /// Monotonic time of the last look.
+    /// Monotonic time of the last reading.
     at: u64,
-    /// The wall clock was set by somebody who knows; else it is at the lower bound.
+    /// The wall clock was set by the host; otherwise it is at the lower bound.
     exact: bool,
 }
 
-/// What a look found.
+/// What a reading showed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moved {
     /// Nothing new.
     No,
-    /// The lower bound rose by so much.
+    /// The lower bound rose by this much.
     Closer(i64),
-    /// The clocks moved against each other by so much.
+    /// The clocks moved against each other by this much.
     Away(i64),
 }
 
-/// Less is no move: readings are not taken at one moment.
+/// A smaller difference is no move: the two clocks are not read at the same moment.
 const SLACK: i64 = 50_000_000;
 /// The monotonic clock's rate was measured to 1/1024 or better.
 const DRIFT: u32 = 10;
@@ -33,28 +33,28 @@ impl Track {
         Self { low: 0, high: 0, at: 0, exact: false }
     }
 
-    /// The first look: the machine's clock is at `ns` or less than `width` later.
+    /// The first reading: the machine's clock is at `ns` or less than `width` later.
     pub fn start(&mut self, now: u64, ns: u64, width: u64) {
         let low = ns as i64 - now as i64;
         *self = Self { low, high: low + width as i64, at: now, exact: width == 0 };
     }
 
-    /// Whether the machine's clock tells more than seconds.
+    /// Whether the machine's clock is finer than whole seconds.
     pub fn is_exact(&self) -> bool {
         self.exact && self.low == self.high
     }
 
-    /// Somebody who knows has set the wall clock.
+    /// The wall clock was set by the host.
     pub fn is_told(&mut self) {
         self.exact = true;
     }
 
-    /// Whether looking often would not help.
+    /// Whether reading often would not help.
     pub fn is_known(&self) -> bool {
         self.exact || self.high - self.low < NS as i64 / 20
     }
 
-    /// A look at monotonic time `now`.
+    /// Takes a reading made at monotonic time `now`.
     pub fn feed(&mut self, now: u64, ns: u64, width: u64) -> Moved {
         let low = ns as i64 - now as i64;
         let high = low + width as i64;
@@ -66,7 +66,7 @@ impl Track {
             return Moved::Away((low + high) / 2 - (was_low + was_high) / 2);
         }
         (self.low, self.high) = (low.max(was_low), high.min(was_high));
-        // Drifted apart by less than counts: the newer one is right.
+        // They drifted apart by less than counts: the newer reading is right.
         if low > was_high {
             self.high = low;
         } else if high < was_low {
