@@ -1,7 +1,7 @@
 //! The kernel. `docs/ARCHITECTURE.md` says how it fits together; it begins in `boot::start`.
 //!
-//! Its modules stand on floors, listed in `floors.txt` from the top down: a module names only modules on floors below its own, which
-//! `cargo unibody test host/floors` checks.
+//! Its modules stand on floors, listed in `floors.txt` from the top down: a module names only modules on floors below
+//! its own, which `cargo unibody test host/floors` checks.
 #![cfg_attr(unibody_kernel, no_std)]
 #![cfg_attr(not(unibody_kernel), allow(dead_code, unused_imports, reason = "host builds test the logic and never run"))]
 

@@ -1,4 +1,4 @@
-//! What the crates below ask of this one.
+//! The answers to upcalls from the crates below and from `arch`.
 //! Floor: answers.
 
 use crate::arch::fault::{Fault, PageFault};

@@ -23,64 +23,62 @@ fn tell(i: Ids, at: [Out<u32>; 3]) -> Result<usize> {
     Ok(0)
 }
 
-/// `getuid`.
 pub fn getuid() -> Result<usize> {
     Ok(cred::real().0 as usize)
 }
-/// `geteuid`.
+
 pub fn geteuid() -> Result<usize> {
     Ok(cred::with(|c| c.uid.effective) as usize)
 }
-/// `getgid`.
+
 pub fn getgid() -> Result<usize> {
     Ok(cred::real().1 as usize)
 }
-/// `getegid`.
+
 pub fn getegid() -> Result<usize> {
     Ok(cred::with(|c| c.gid.effective) as usize)
 }
-/// `setuid`.
+
 pub fn setuid(id: Id) -> Result<usize> {
     change(|c| setid::set_one(c, Which::User, id.0))
 }
-/// `setgid`.
+
 pub fn setgid(id: Id) -> Result<usize> {
     change(|c| setid::set_one(c, Which::Group, id.0))
 }
-/// `setreuid`.
+
 pub fn setreuid(real: Id, effective: Id) -> Result<usize> {
     change(|c| setid::set_two(c, Which::User, real.0, effective.0))
 }
-/// `setregid`.
+
 pub fn setregid(real: Id, effective: Id) -> Result<usize> {
     change(|c| setid::set_two(c, Which::Group, real.0, effective.0))
 }
-/// `setresuid`.
+
 pub fn setresuid(real: Id, effective: Id, saved: Id) -> Result<usize> {
     change(|c| setid::set_three(c, Which::User, [real.0, effective.0, saved.0]))
 }
-/// `setresgid`.
+
 pub fn setresgid(real: Id, effective: Id, saved: Id) -> Result<usize> {
     change(|c| setid::set_three(c, Which::Group, [real.0, effective.0, saved.0]))
 }
-/// `getresuid`.
+
 pub fn getresuid(real: Out<u32>, effective: Out<u32>, saved: Out<u32>) -> Result<usize> {
     tell(cred::with(|c| c.uid), [real, effective, saved])
 }
-/// `getresgid`.
+
 pub fn getresgid(real: Out<u32>, effective: Out<u32>, saved: Out<u32>) -> Result<usize> {
     tell(cred::with(|c| c.gid), [real, effective, saved])
 }
-/// `setfsuid`.
+
 pub fn setfsuid(id: Id) -> Result<usize> {
     process().change_credentials(|c| Ok(setid::set_fs(c, Which::User, id.0) as usize))
 }
-/// `setfsgid`.
+
 pub fn setfsgid(id: Id) -> Result<usize> {
     process().change_credentials(|c| Ok(setid::set_fs(c, Which::Group, id.0) as usize))
 }
 
-/// `getgroups`.
 pub fn getgroups(size: i32, list: Out<u32>) -> Result<usize> {
     let size = usize::try_from(size).map_err(|_| Errno::EINVAL)?;
     let c = cred::get();
@@ -95,7 +93,7 @@ pub fn getgroups(size: i32, list: Out<u32>) -> Result<usize> {
     }
     Ok(groups.len())
 }
-/// `setgroups`.
+
 pub fn setgroups(size: usize, list: In<u32>) -> Result<usize> {
     if !capable(cap::SETGID) {
         return Err(Errno::EPERM);
@@ -105,7 +103,7 @@ pub fn setgroups(size: usize, list: In<u32>) -> Result<usize> {
     }
     let groups: Vec<u32> = user::read_vec(list, size)?;
     libos_base::memory::check()?;
-    // Sorted by way of a heap: slices' own sorts are large, and every program that sets groups links this.
+    // Sorted through a heap: the sorts of slices are large, and every program that sets groups links this.
     let groups = Arc::new(alloc::collections::BinaryHeap::from(groups).into_sorted_vec());
     change(|c| {
         c.groups = Some(groups);
@@ -118,7 +116,7 @@ const V1: u32 = 0x1998_0330;
 const V2: u32 = 0x2007_1026;
 const V3: u32 = 0x2008_0522;
 
-/// How many words a set has, and the thread that is meant. What is not known is told which version is.
+/// How many words a set has, and which thread is meant. A program with an unknown version is told ours.
 fn header(at: InOut<CapHeader>) -> Result<(usize, i32)> {
     let words = match user::read(at.cast::<u32>())? {
         V1 => 1,
@@ -131,10 +129,9 @@ fn header(at: InOut<CapHeader>) -> Result<(usize, i32)> {
     Ok((words, user::read(at)?.pid))
 }
 
-/// `capget`.
 pub fn capget(at: InOut<CapHeader>, data: Out<CapData>) -> Result<usize> {
     let (words, tid) = match header(at) {
-        // A question for the version.
+        // A query for the version.
         Err(Errno::EINVAL) if data.is_null() => return Ok(0),
         r => r?,
     };
@@ -154,7 +151,7 @@ pub fn capget(at: InOut<CapHeader>, data: Out<CapData>) -> Result<usize> {
     Ok(0)
 }
 
-/// `capset`: of the caller, who is the process.
+/// `capset`: for the caller only, which is the whole process.
 pub fn capset(at: InOut<CapHeader>, data: In<CapData>) -> Result<usize> {
     let (words, tid) = header(at)?;
     if tid != sched::current().tid as i32 && own(tid).is_err() {

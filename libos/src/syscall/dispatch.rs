@@ -1,4 +1,4 @@
-//! Calls by a number that is known only at run time: `syscall(n, ...)`. Referring to this links every call.
+//! Calls by a number that is only known at run time: `syscall(n, ...)`. Referring to this links every call.
 
 use super::table::ALL;
 

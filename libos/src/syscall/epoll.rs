@@ -10,7 +10,7 @@ pub fn epoll_create1(flags: EpollFlags) -> Result<usize> {
     let fd = process().fds.reserve()?;
     Ok(fd.install(Epoll::new(flags)?, flags.contains(EpollFlags::CLOEXEC)).result())
 }
-/// `epoll_create`: the size says nothing, but must be positive.
+/// `epoll_create`: the size has no meaning, but must be positive.
 pub fn epoll_create(size: i32) -> Result<usize> {
     if size <= 0 { Err(Errno::EINVAL) } else { epoll_create1(EpollFlags::empty()) }
 }

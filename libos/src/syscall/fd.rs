@@ -1,4 +1,4 @@
-//! Descriptors: close, dup, fcntl, ioctl, and the calls that make new ones out of nothing.
+//! Descriptors: close, dup, fcntl, ioctl, and the calls that make new ones from nothing.
 
 use super::owner;
 use libos_base::abi::{
@@ -19,7 +19,7 @@ pub fn close(fd: Fd) -> Result<usize> {
 }
 
 pub fn close_range(first: u32, last: u32, flags: CloseRangeFlags) -> Result<usize> {
-    // CLOSE_RANGE_UNSHARE needs a second table.
+    // CLOSE_RANGE_UNSHARE would need a second table.
     if first > last || !CloseRangeFlags::CLOEXEC.contains(flags) {
         return Err(Errno::EINVAL);
     }
@@ -110,7 +110,7 @@ fn is_memfd(file: &dyn FileLike) -> bool {
     file.downcast::<OpenFile>().is_some_and(|o| o.path.dentry.name().starts_with(b"/memfd:"))
 }
 
-/// `ioctl`: the commands that every descriptor has; the others are the file's.
+/// `ioctl`: handles the commands that every descriptor has; the file handles the others.
 pub fn ioctl(fd: Fd, cmd: IoctlCommand, arg: IoctlArgument) -> Result<usize> {
     let fds = &process().fds;
     let file = fds.get(fd)?;
@@ -120,7 +120,7 @@ pub fn ioctl(fd: Fd, cmd: IoctlCommand, arg: IoctlArgument) -> Result<usize> {
             file.description().set_nonblock(user::read::<i32>(arg.to())? != 0);
             Ok(0)
         }
-        // Signals on readiness are not offered; turning them off is.
+        // Signals on readiness are not supported; turning them off is.
         IoctlCommand::FIOASYNC if user::read::<i32>(arg.to())? != 0 => Err(Errno::ENOTTY),
         IoctlCommand::FIOASYNC => Ok(0),
         IoctlCommand::FIONREAD if let Some(n) = file.unread() => {
@@ -131,7 +131,7 @@ pub fn ioctl(fd: Fd, cmd: IoctlCommand, arg: IoctlArgument) -> Result<usize> {
 }
 
 pub fn pipe2(out: Out<[i32; 2]>, flags: DescriptorFlags) -> Result<usize> {
-    // Packets (O_DIRECT) are not offered.
+    // Packet mode (O_DIRECT) is not supported.
     if !(DescriptorFlags::CLOEXEC | DescriptorFlags::NONBLOCK).contains(flags) {
         return Err(Errno::EINVAL);
     }
@@ -162,7 +162,7 @@ pub fn memfd_create(name: Str, flags: MemfdFlags) -> Result<usize> {
     if !MemfdFlags::CLOEXEC.contains(flags) {
         return Err(Errno::EINVAL);
     }
-    // 249 bytes and the NUL; "memfd:" goes in front.
+    // 249 bytes and the NUL; "memfd:" is put in front.
     let name = user::read_string(name, 250).map_err(|e| if e == Errno::ENAMETOOLONG { Errno::EINVAL } else { e })?;
     let fd = process().fds.reserve()?;
     let file = process().memfd(&name)?;

@@ -31,11 +31,11 @@ pub fn pread64(fd: Fd, buf: Out<u8>, count: usize, at: i64) -> Result<usize> {
         .map_err(|e| first(&*f, e, reads_nowhere))?;
     f.read_at(from, &mut dst)
 }
-/// `preadv`. On a 64-bit machine the offset is all in the first word.
+/// On a 64-bit machine the whole offset is in the first word.
 pub fn preadv(fd: Fd, iov: Out<IoVec>, n: usize, at: i64, _high: usize) -> Result<usize> {
     read_vectors(fd, iov, n, Some(offset(at)?), RwFlags::empty())
 }
-/// `preadv2`: offset -1 means the position.
+/// Offset -1 means the file's position.
 pub fn preadv2(fd: Fd, iov: Out<IoVec>, n: usize, at: i64, _high: usize, flags: RwFlags) -> Result<usize> {
     read_vectors(fd, iov, n, offset_or_none(at)?, flags)
 }
@@ -67,7 +67,7 @@ fn read_vectors(fd: Fd, iov: Out<IoVec>, n: usize, at: Option<u64>, flags: RwFla
     }
 }
 
-/// An offset of which -1 means the file's own position.
+/// An offset, where -1 means the file's own position.
 fn offset_or_none(at: i64) -> Result<Option<u64>> {
     if at == -1 { Ok(None) } else { offset(at).map(Some) }
 }
@@ -77,8 +77,8 @@ fn check_span(at: u64, count: usize) -> Result<()> {
     end.map_or(Err(Errno::EINVAL), |_| Ok(()))
 }
 
-/// The file for a transfer, at an offset or at its position. What has no positions is ESPIPE however it is open; this and the
-/// order of all the checks here is Linux's (fs/read_write.c).
+/// The file for a transfer, at an offset or at its position. A file without positions gives ESPIPE however it is open;
+/// this and the order of all the checks here is Linux's (fs/read_write.c).
 fn readable_at(fd: Fd, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
     process().fds.readable(fd).or_else(|e| match at {
         Some(_) => Err(first(&*process().fds.get(fd)?, e, reads_nowhere)),
@@ -94,17 +94,17 @@ fn writable_at(fd: Fd, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
 fn reads_nowhere(f: &dyn FileLike) -> bool {
     f.seek(0, Whence::CUR) == Err(Errno::ESPIPE)
 }
-/// Asked to write nothing: some have positions for reading only.
+/// Tries a write of nothing: some files have positions for reading only.
 fn writes_nowhere(f: &dyn FileLike) -> bool {
     f.write_at(0, &mut Source::kernel(&[])) == Err(Errno::ESPIPE)
 }
-/// The error of a transfer at an offset that fails for another reason: having no positions comes first.
+/// The error of a transfer at an offset that fails for another reason: ESPIPE comes first.
 #[cold]
 fn first(f: &dyn FileLike, e: Errno, nowhere: fn(&dyn FileLike) -> bool) -> Errno {
     if nowhere(f) { Errno::ESPIPE } else { e }
 }
 
-/// Checks of a transfer with a list of pieces. `None`: they are nothing together, and then nothing else is looked at.
+/// Checks of a transfer with a list of pieces. `None`: they are empty together, and then nothing else is checked.
 fn checked<T>(
     f: &dyn FileLike,
     at: Option<u64>,
@@ -118,7 +118,7 @@ fn checked<T>(
         (0, _) => Ok(None),
         (n, at) => {
             at.map_or(Ok(()), |at| check_span(at, n))?;
-            // Polling for completion is a hint: nothing here completes later. Some mean nothing to a read.
+            // Polling for completion is a hint: nothing here completes later. Some flags mean nothing to a read.
             if !RwFlags::all().contains(flags) { Err(Errno::EOPNOTSUPP) } else { Ok(Some(m)) }
         }
     });
@@ -158,15 +158,15 @@ pub fn pwritev2(fd: Fd, iov: In<IoVec>, n: usize, at: i64, _high: usize, flags: 
     };
     let file = f.downcast::<OpenFile>();
     let done = raise_on(match (file, at) {
-        // Files are refused, as by ext4, tmpfs and vfat: a page may have to be read or room to be made first.
+        // Refused for files, as by ext4, tmpfs and vfat: a page may have to be read or room to be made first.
         (Some(_), _) if flags.contains(RwFlags::NOWAIT) => return Err(Errno::EOPNOTSUPP),
         (None, None) if flags.contains(RwFlags::NOWAIT) => return raise_on(f.write_now(&mut src)),
         (Some(file), _) if flags.contains(RwFlags::APPEND) => file.append(&mut src, at.is_none()),
-        // What has no positions appends anyway.
+        // A file without positions appends anyway.
         (_, None) => f.write(&mut src),
         (_, Some(at)) => f.write_at(at, &mut src),
     })?;
-    // For pipes and sockets the flag means nothing.
+    // The flag means nothing to pipes and sockets.
     if flags.intersects(RwFlags::DSYNC | RwFlags::SYNC) && done > 0 && file.is_some() {
         f.sync(!flags.contains(RwFlags::SYNC))?;
     }
@@ -179,13 +179,13 @@ pub fn lseek(fd: Fd, by: i64, whence: Whence) -> Result<usize> {
         return Err(Errno::EINVAL);
     }
     match f.seek(by, whence) {
-        // Objects of no kind (eventfd, epoll) have a position that never moves.
+        // Objects of no type (eventfd, epoll) have a position that never moves.
         Err(Errno::ESPIPE) if f.stat()?.mode & mode::S_IFMT == 0 => Ok(0),
         to => to.map(|to| to as usize),
     }
 }
 
-/// The file as one of a file system; `other` for pipes, sockets and the like.
+/// The file as one of a file system; error `other` for pipes, sockets and the like.
 pub(super) fn open_file(f: &dyn FileLike, other: Errno) -> Result<&OpenFile> {
     f.downcast::<OpenFile>().ok_or(other)
 }
@@ -222,7 +222,7 @@ pub fn fallocate(fd: Fd, how: FallocateMode, at: i64, len: i64) -> Result<usize>
     Ok(0)
 }
 
-/// `fsync`. EINVAL for what cannot be synchronised (pipes, sockets).
+/// `fsync`. EINVAL for files that cannot be synchronised (pipes, sockets).
 pub fn fsync(fd: Fd) -> Result<usize> {
     process().fds.get(fd)?.sync(false).map(|()| 0)
 }
@@ -230,7 +230,7 @@ pub fn fsync(fd: Fd) -> Result<usize> {
 pub fn fdatasync(fd: Fd) -> Result<usize> {
     process().fds.get(fd)?.sync(true).map(|()| 0)
 }
-/// `sync`. Errors are for those who have the files open.
+/// `sync`. Errors go to those who have the files open.
 pub fn sync() -> Result<usize> {
     let _ = libos_fs::sync_all();
     Ok(0)
@@ -243,8 +243,8 @@ pub fn syncfs(fd: Fd) -> Result<usize> {
     }
     Ok(0)
 }
-/// `sync_file_range`. Writing and waiting for it are one here, so any flag does both. As on Linux nothing is durable
-/// afterwards: the device was given the data, no more.
+/// `sync_file_range`. Writing and waiting for it are the same here, so any flag does both. As on Linux nothing is
+/// durable afterwards: the device was only given the data.
 pub fn sync_file_range(fd: Fd, at: i64, len: i64, flags: SyncRangeFlags) -> Result<usize> {
     let f = process().fds.get(fd)?;
     let end = at
@@ -256,7 +256,7 @@ pub fn sync_file_range(fd: Fd, at: i64, len: i64, flags: SyncRangeFlags) -> Resu
     }
     let Some(f) = f.downcast::<OpenFile>() else { return Ok(0) };
     if let Some(pages) = f.path.inode().cache().filter(|_| !flags.is_empty()) {
-        // Errors are told by the description's own count of them.
+        // The description's own count of errors reports them.
         let _ = pages.flush(at as u64..if len == 0 { u64::MAX } else { end as u64 });
         if flags != SyncRangeFlags::WRITE {
             f.check_errors()?;
@@ -264,7 +264,7 @@ pub fn sync_file_range(fd: Fd, at: i64, len: i64, flags: SyncRangeFlags) -> Resu
     }
     Ok(0)
 }
-/// `fadvise64`. Where files are in memory there is nothing to prefetch or drop.
+/// `fadvise64`. Where files live in memory there is nothing to prefetch or drop.
 pub fn fadvise64(fd: Fd, at: i64, len: i64, advice: FileAdvice) -> Result<usize> {
     use libos_fs::inode::Pattern;
     let f = process().fds.get(fd)?;
@@ -283,7 +283,7 @@ pub fn fadvise64(fd: Fd, at: i64, len: i64, advice: FileAdvice) -> Result<usize>
         FileAdvice::SEQUENTIAL => pages.expect(Pattern::Sequential),
         FileAdvice::WILLNEED => pages.will_need(start..end),
         FileAdvice::DONTNEED => {
-            // Errors stay for `fsync`. Pages that the range only touches stay (mm/fadvise.c).
+            // Errors stay for `fsync`. Pages that the range covers only in part stay (mm/fadvise.c).
             let _ = pages.flush(start..end);
             let page = PAGE_SIZE as u64;
             let whole = start.next_multiple_of(page)..if end < u64::MAX { end / page * page } else { end };
@@ -308,20 +308,20 @@ pub fn readahead(fd: Fd, at: i64, len: usize) -> Result<usize> {
     Ok(0)
 }
 
-/// `sendfile`, with what is asked first asked first (do_sendfile() of Linux).
+/// `sendfile`, with the checks in Linux's order (do_sendfile()).
 pub fn sendfile(out: Fd, from: Fd, at: InOut<i64>, count: usize) -> Result<usize> {
     use mode::{S_IFDIR, S_IFIFO, S_IFMT, S_IFSOCK};
     let pos = user::read_opt(at)?;
     let src = process().fds.readable(from)?;
     let kind = src.stat()?.mode & S_IFMT;
-    // Pipes and sockets have no positions, nor has what is of no type.
+    // Pipes and sockets have no positions, nor do objects of no type.
     let flows = matches!(kind, S_IFIFO | S_IFSOCK);
     if !at.is_null() && (flows || kind == 0) {
         return Err(Errno::ESPIPE);
     }
     let mut pos = pos.map(offset).transpose()?;
     let dst = process().fds.writable(out)?;
-    // To a pipe it is a splice, which reads from sockets as well.
+    // To a pipe it is a splice, which can read from sockets as well.
     let pipe = dst.downcast::<PipeEnd>();
     if pipe.is_none() && (flows || dst.flags().contains(libos_base::abi::OpenFlags::APPEND)) {
         return Err(Errno::EINVAL);
@@ -333,7 +333,7 @@ pub fn sendfile(out: Fd, from: Fd, at: InOut<i64>, count: usize) -> Result<usize
         return Err(Errno::EINVAL);
     }
     if pipe.is_none() && !dst.takes_splice() {
-        // Nothing there is noticed before that nothing is taken.
+        // An empty source is noticed before a target that accepts nothing.
         let from = pos.map_or_else(|| src.seek(0, Whence::CUR), Ok)?;
         let more = src.read_at(from, &mut Sink::kernel(&mut [0]))? > 0;
         return if more { Err(Errno::EINVAL) } else { Ok(0) };
@@ -359,7 +359,7 @@ pub fn copy_file_range(
     if flags.0 != 0 {
         return Err(Errno::EINVAL);
     }
-    // What the files are comes before how they are open.
+    // What the files are is checked before how they are open.
     let (src, dst) = (process().fds.get(from)?, process().fds.get(to)?);
     let (src, dst) = (open_file(&*src, Errno::EINVAL)?, open_file(&*dst, Errno::EINVAL)?);
     if src.path.inode().is_dir() || dst.path.inode().is_dir() {
@@ -370,7 +370,7 @@ pub fn copy_file_range(
     }
     let position = |at: InOut<i64>| {
         let Some(pos) = user::read_opt(at)? else { return Ok(None) };
-        // What would go round is told apart (generic_copy_file_checks() of Linux).
+        // An overflow has an error of its own (generic_copy_file_checks() of Linux).
         (pos as u64).checked_add(count as u64).ok_or(Errno::EOVERFLOW)?;
         offset(pos).map(Some)
     };

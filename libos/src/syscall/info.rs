@@ -1,4 +1,4 @@
-//! About the machine and its use.
+//! Information about the machine and its use.
 
 use crate::sched::{self, current};
 use libos_base::abi::{Out, RandomFlags, Rusage, SysInfo, Timeval, Tms, UsageOf, UtsName};
@@ -7,10 +7,9 @@ use libos_base::time::{NS, monotonic_ns};
 use libos_base::{Errno, Result, random, user};
 use libos_fs::kernel_info::{RELEASE, VERSION};
 
-/// Each field of struct utsname.
+/// Size of each field of struct utsname.
 const FIELD: usize = 65;
 
-/// `uname`.
 pub fn uname(out: Out<UtsName>) -> Result<usize> {
     let host = libos_fs::root::hostname();
     let fields: [&[u8]; 6] = [b"Linux", host, RELEASE.as_bytes(), VERSION.as_bytes(), crate::arch::MACHINE, b"(none)"];
@@ -23,7 +22,7 @@ pub fn uname(out: Out<UtsName>) -> Result<usize> {
     Ok(0)
 }
 
-/// `sysinfo`. No load average is kept: 0.
+/// `sysinfo`. No load average is kept, so it is 0.
 pub fn sysinfo(out: Out<SysInfo>) -> Result<usize> {
     let m = crate::mm::stats();
     user::write(
@@ -44,7 +43,7 @@ fn timeval(ns: u64) -> Timeval {
     Timeval { sec: (ns / NS) as i64, usec: (ns % NS / 1000) as i64 }
 }
 
-/// `getrusage`. User and kernel time are not told apart (a system call is a function call): all of it is user time.
+/// `getrusage`. User and kernel time are not distinguished (a system call is a function call): all of it is user time.
 pub fn getrusage(who: UsageOf, out: Out<Rusage>) -> Result<usize> {
     let (ns, (voluntary, not)) = match who {
         UsageOf::SELF => {
@@ -75,7 +74,7 @@ pub fn getrusage(who: UsageOf, out: Out<Rusage>) -> Result<usize> {
     Ok(0)
 }
 
-/// Clock ticks a second that the ABI counts in (USER_HZ).
+/// Clock ticks per second in the ABI (USER_HZ).
 const USER_HZ: u64 = 100;
 
 /// `times`: ticks since boot.

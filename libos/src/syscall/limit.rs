@@ -15,18 +15,15 @@ fn set(which: u32, new: Rlimit) -> Result<()> {
     if which == 0 { crate::timer::cpu_limit::change(set) } else { set() }
 }
 
-/// `getrlimit`.
 pub fn getrlimit(which: Resource, out: Out<Rlimit>) -> Result<usize> {
     user::write(out, &read(which.0)?)?;
     Ok(0)
 }
 
-/// `setrlimit`.
 pub fn setrlimit(which: Resource, new: In<Rlimit>) -> Result<usize> {
     set(which.0, user::read(new)?).map(|()| 0)
 }
 
-/// `prlimit64`.
 pub fn prlimit64(pid: Pid, which: Resource, new: In<Rlimit>, old: Out<Rlimit>) -> Result<usize> {
     let new = user::read_opt(new)?;
     own(pid.0)?;

@@ -6,11 +6,11 @@ use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
 use libos_fs::locks::{self, Lock, Owner};
 
-/// The range from `start` for `len` bytes: 0 is to the end, negative is before `start`.
+/// The range from `start` for `len` bytes: 0 means to the end, negative means before `start`.
 fn range(f: &dyn FileLike, l: &Flock) -> Result<(u64, u64)> {
     let base = match Whence(l.whence as u32) {
         Whence::SET => 0,
-        // What has no position has that of its beginning.
+        // A file without a position counts as being at its beginning.
         Whence::CUR => f.seek(0, Whence::CUR).unwrap_or(0) as i64,
         Whence::END => f.stat()?.size,
         _ => return Err(Errno::EINVAL),

@@ -1,11 +1,11 @@
-//! What a line of the table of calls (`libos/abi/src/table.rs`) expands to in the kernel.
+//! What a line in the table of calls (`libos/abi/src/table.rs`) expands to in the kernel.
 
 /// The symbol, the handler behind it, and the entry of the dispatcher, for each line.
 #[macro_export]
 macro_rules! syscalls {
     ($($number:literal $name:ident($($arg:ident: $type:ty $([$length:ident])?),* $(,)?) $(-> $result:ty)?
         => $($handler:ident)::+ $(, $level:ident)? $($errno:ident)? $($why:literal)?;)*) => {
-        /// The exported symbols, each in a section of its own: what a program does not call is not linked.
+        /// The exported symbols, each in a section of its own: a call that the program does not make is not linked.
         pub mod entries {
             $(pub mod $name {
                 #[allow(unused_imports, reason = "a refused call names no family, and not every call has arguments")]
@@ -14,7 +14,7 @@ macro_rules! syscalls {
             })*
         }
 
-        /// For numbers known only at run time. Refers to every call, so using it links them all.
+        /// For numbers known only at run time. It refers to every call, so using it links them all.
         pub static ALL: &[(usize, $crate::syscall::macros::Stub)] = &[$(($number, entries::$name::stub),)*];
     };
 }
@@ -35,11 +35,11 @@ macro_rules! syscall_handler {
     };
 }
 
-/// One line's symbol.
+/// The symbol for one line.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! syscall_entry {
-    // In the Linux life the refusal is the same, so that configure scripts learn the truth.
+    // As a Linux process the refusal is the same, so that configure scripts learn the truth.
     ($number:literal $name:ident $args:tt refused, $errno:ident $why:literal) => {
         extern "C" fn handler() -> isize {
             refused::in_vm($number, stringify!($name), libos_base::Errno::$errno, $why)

@@ -15,7 +15,7 @@ use libos_fs::openfile::{ON_SHRINK, OnShrink};
 
 /// MAP_UNINITIALIZED, MAP_HUGE_2MB, MAP_HUGE_1GB.
 const HUGE_SIZES: MapFlags = MapFlags::from_bits_retain(0x7c00_0000);
-/// All that MapFlags::SHARED_VALIDATE may be combined with (Linux's LEGACY_MAP_MASK: nothing that is newer than it).
+/// All flags that MapFlags::SHARED_VALIDATE may be combined with (Linux's LEGACY_MAP_MASK: nothing newer than it).
 const KNOWN: MapFlags = MapFlags::TYPE
     .union(MapFlags::FIXED)
     .union(MapFlags::ANONYMOUS)
@@ -37,7 +37,6 @@ fn prot_of(bits: u32) -> Prot {
     Prot::from_bits_truncate(bits as u8)
 }
 
-/// `mmap`.
 pub fn mmap(addr: Address, len: usize, prot: Protection, flags: MapFlags, fd: Fd, offset: Offset) -> Result<usize> {
     // The order of the checks is Linux's (ksys_mmap_pgoff, do_mmap).
     let kind = flags & MapFlags::TYPE;
@@ -49,7 +48,7 @@ pub fn mmap(addr: Address, len: usize, prot: Protection, flags: MapFlags, fd: Fd
         return Err(Errno::EINVAL);
     }
     if flags.contains(MapFlags::HUGETLB) {
-        // What Linux says when its pool is empty.
+        // Linux's error when its pool is empty.
         return Err(Errno::ENOMEM);
     }
     let place = if flags.contains(MapFlags::FIXED_NOREPLACE) {
@@ -83,7 +82,7 @@ pub fn mmap(addr: Address, len: usize, prot: Protection, flags: MapFlags, fd: Fd
     program::map(place, len, prot, f, file, populate)
 }
 
-/// What a mapping of a file needs of it.
+/// Checks that a file can be mapped in this way.
 fn checked(
     file: Arc<dyn FileLike>,
     len: usize,
@@ -107,19 +106,17 @@ fn checked(
         return Err(Errno::EACCES);
     }
     flags.set(Flags::READ_ONLY_FILE, shared && !access.writable());
-    // Says ENODEV for what cannot be mapped at all; everything else is for the fault.
+    // ENODEV if it cannot be mapped at all; any other error is left to the fault.
     if let Err(Errno::ENODEV) = file.map_page(offset as u64 / PAGE_SIZE as u64, false) {
         return Err(Errno::ENODEV);
     }
     Ok((file, offset as u64))
 }
 
-/// `munmap`.
 pub fn munmap(addr: Address, len: usize) -> Result<usize> {
     program::unmap(addr.0, len).map(|()| 0)
 }
 
-/// `mprotect`.
 pub fn mprotect(addr: Address, len: usize, prot: Protection) -> Result<usize> {
     if addr.0.is_multiple_of(PAGE_SIZE) && len == 0 {
         return Ok(0);
@@ -131,12 +128,10 @@ pub fn mprotect(addr: Address, len: usize, prot: Protection) -> Result<usize> {
     program::protect(addr.0, len, prot_of(prot.bits())).map(|()| 0)
 }
 
-/// `brk`.
 pub fn brk(to: Address) -> Result<usize> {
     Ok(program::brk(to.0))
 }
 
-/// `mremap`.
 pub fn mremap(old: Address, old_len: usize, new_len: usize, flags: RemapFlags, to: Address) -> Result<usize> {
     if !(RemapFlags::MAYMOVE | RemapFlags::FIXED).contains(flags) {
         return Err(Errno::EINVAL);
@@ -151,18 +146,16 @@ pub fn mremap(old: Address, old_len: usize, new_len: usize, flags: RemapFlags, t
     )
 }
 
-/// `msync`.
 pub fn msync(addr: Address, len: usize, flags: MsyncFlags) -> Result<usize> {
     let both = flags.contains(MsyncFlags::ASYNC | MsyncFlags::SYNC);
     if !MsyncFlags::all().contains(flags) || both || !addr.0.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
-    // Mappings are the page cache's own pages, so reads of the file see them already; write-back begins by itself
-    // (MS_ASYNC), and waiting is syncing the file, as on Linux.
+    // Mappings are the page cache's own pages, so reads of the file see them already; write-back starts by itself
+    // (MS_ASYNC), and waiting means syncing the file, as on Linux.
     advice::sync(addr.0, len, flags.contains(MsyncFlags::SYNC), flags.contains(MsyncFlags::INVALIDATE)).map(|()| 0)
 }
 
-/// `mincore`.
 pub fn mincore(addr: Address, len: usize, vec: Out<u8>) -> Result<usize> {
     if !addr.0.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
@@ -180,15 +173,14 @@ pub fn mincore(addr: Address, len: usize, vec: Out<u8>) -> Result<usize> {
     Ok(0)
 }
 
-/// `madvise`.
 pub fn madvise(addr: Address, len: usize, advice: MemoryAdvice) -> Result<usize> {
     let end = len.checked_next_multiple_of(PAGE_SIZE).and_then(|len| addr.0.checked_add(len));
     if !addr.0.is_multiple_of(PAGE_SIZE) || end.is_none() {
         return Err(Errno::EINVAL);
     }
     match advice {
-        // Hints that need no action; the forking ones are kept by never forking, and merging is as on a Linux that has it
-        // switched off.
+        // Hints that need no action; those about forking hold because nothing forks, and merging behaves as on a Linux
+        // that has it switched off.
         MemoryAdvice::NORMAL
         | MemoryAdvice::RANDOM
         | MemoryAdvice::SEQUENTIAL
@@ -216,18 +208,16 @@ pub fn madvise(addr: Address, len: usize, advice: MemoryAdvice) -> Result<usize>
         MemoryAdvice::POPULATE_READ => advice::populate(addr.0, len, false),
         MemoryAdvice::POPULATE_WRITE => advice::populate(addr.0, len, true),
         MemoryAdvice::DONTNEED_LOCKED => advice::discard(addr.0, len, Discard::AlsoLocked),
-        // COLLAPSE (there are no huge pages), HWPOISON and SOFT_OFFLINE, and what is not known.
+        // COLLAPSE (there are no huge pages), HWPOISON and SOFT_OFFLINE, and unknown advice.
         _ => Err(Errno::EINVAL),
     }
     .map(|()| 0)
 }
 
-/// `mlock`.
 pub fn mlock(addr: Address, len: usize) -> Result<usize> {
     advice::set_locked(addr.0, len, true, true).map(|()| 0)
 }
 
-/// `mlock2`.
 pub fn mlock2(addr: Address, len: usize, flags: LockFlags) -> Result<usize> {
     if !LockFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
@@ -235,23 +225,20 @@ pub fn mlock2(addr: Address, len: usize, flags: LockFlags) -> Result<usize> {
     advice::set_locked(addr.0, len, true, !flags.contains(LockFlags::ONFAULT)).map(|()| 0)
 }
 
-/// `munlock`.
 pub fn munlock(addr: Address, len: usize) -> Result<usize> {
     advice::set_locked(addr.0, len, false, false).map(|()| 0)
 }
 
-/// `mlockall`.
 pub fn mlockall(flags: LockAllFlags) -> Result<usize> {
     let (current, future) = (flags.contains(LockAllFlags::CURRENT), flags.contains(LockAllFlags::FUTURE));
     if !LockAllFlags::all().contains(flags) || !current && !future {
         return Err(Errno::EINVAL);
     }
-    // With ONFAULT nothing is to be made present; and what is present stays, because there is no swap.
+    // With ONFAULT nothing has to be made present; and present pages stay, because there is no swap.
     let now = !flags.contains(LockAllFlags::ONFAULT);
     advice::lock_all(now && current, now && future).map(|()| 0)
 }
 
-/// `munlockall`.
 pub fn munlockall() -> Result<usize> {
     advice::unlock_all().map(|()| 0)
 }

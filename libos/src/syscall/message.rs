@@ -20,10 +20,9 @@ use libos_net::socket::{Incoming, Msg, Outgoing, Socket};
 const MAX_FDS: usize = 253;
 /// net.core.optmem_max.
 const MAX_CONTROL: usize = 131_072;
-/// Vectors of one sendmmsg or recvmmsg.
+/// The most messages in one sendmmsg or recvmmsg.
 const MAX_MESSAGES: u32 = 1024;
 
-/// `sendto`.
 pub fn sendto(fd: Fd, buf: In<u8>, len: usize, flags: MessageFlags, to: In<Sockaddr>, to_len: u32) -> Result<usize> {
     let s = get(fd)?;
     let mut src = Source::user(buf, len)?;
@@ -33,7 +32,6 @@ pub fn sendto(fd: Fd, buf: In<u8>, len: usize, flags: MessageFlags, to: In<Socka
     sent(&s, flags.contains(Msg::NOSIGNAL), s.send(&mut src, &msg))
 }
 
-/// `recvfrom`.
 pub fn recvfrom(
     fd: Fd,
     buf: Out<u8>,
@@ -51,7 +49,6 @@ pub fn recvfrom(
     Ok(n)
 }
 
-/// `sendmsg`.
 pub fn sendmsg(fd: Fd, at: In<MsgHdr>, flags: MessageFlags) -> Result<usize> {
     let s = get(fd)?;
     send_one(&s, at, Msg::from_bits_truncate(flags.bits()))
@@ -109,7 +106,6 @@ fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `recvmsg`.
 pub fn recvmsg(fd: Fd, at: InOut<MsgHdr>, flags: MessageFlags) -> Result<usize> {
     let s = get(fd)?;
     recv_one(&s, at, Msg::from_bits_truncate(flags.bits()))
@@ -130,7 +126,7 @@ fn recv_one(s: &Socket, at: InOut<MsgHdr>, flags: Msg) -> Result<usize> {
     Ok(n)
 }
 
-/// Control messages of `recvmsg`: how many bytes were written. What does not fit is cut (MSG_CTRUNC).
+/// Control messages of `recvmsg`: returns how many bytes were written. What does not fit is cut (MSG_CTRUNC).
 fn write_control(at: usize, room: usize, flags: Msg, msg: &mut Incoming) -> Result<usize> {
     let room = if at == 0 { 0 } else { room };
     let mut out = 0;
@@ -165,7 +161,7 @@ fn write_control(at: usize, room: usize, flags: Msg, msg: &mut Incoming) -> Resu
     Ok(out)
 }
 
-/// Gives received files descriptors; those without room or number are closed.
+/// Gives received files descriptors; files for which there is no room or no number are closed.
 fn install(files: Vec<Arc<dyn FileLike>>, most: usize, cloexec: bool, cut: &mut bool) -> Vec<u8> {
     let mut out = Vec::new();
     *cut |= files.len() > most;
@@ -181,12 +177,11 @@ fn install(files: Vec<Arc<dyn FileLike>>, most: usize, cloexec: bool, cut: &mut 
     out
 }
 
-/// Where a message's length goes.
+/// Where a message's length is written.
 fn length_of(message: InOut<MmsgHdr>) -> Out<u32> {
     Out::new(message.address() + core::mem::offset_of!(MmsgHdr, len))
 }
 
-/// `sendmmsg`.
 pub fn sendmmsg(fd: Fd, at: InOut<MmsgHdr>, n: u32, flags: MessageFlags) -> Result<usize> {
     let s = get(fd)?;
     let flags = Msg::from_bits_truncate(flags.bits());
@@ -203,10 +198,9 @@ pub fn sendmmsg(fd: Fd, at: InOut<MmsgHdr>, n: u32, flags: MessageFlags) -> Resu
     Ok(done as usize)
 }
 
-/// `recvmmsg`.
 pub fn recvmmsg(fd: Fd, at: InOut<MmsgHdr>, n: u32, flags: MessageFlags, timeout: InOut<Timespec>) -> Result<usize> {
     let s = get(fd)?;
-    // Looked at only between messages, as on Linux.
+    // Checked only between messages, as on Linux.
     let deadline = support::deadline(timeout)?;
     let mut flags = Msg::from_bits_truncate(flags.bits());
     let mut done = 0;

@@ -1,8 +1,9 @@
 //! System calls: the one table, and the handlers by family.
 //! Floor: calls.
 //!
-//! A program's call is a C call to `libos_sys_N`. The stub made from the table picks the life (Linux process or
-//! VM); in a VM it goes through `libos_syscall_entry` (arch) to the handler on the thread's kernel stack.
+//! A program's call is a C call to `libos_sys_N`. The stub made from the table chooses between the call's two lives
+//! (Linux process or VM); in a VM it goes through `libos_syscall_entry` (arch) to the handler on the thread's kernel
+//! stack.
 
 pub mod cred;
 mod dispatch;

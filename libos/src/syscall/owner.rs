@@ -1,12 +1,12 @@
-//! Who is sent signals about a descriptor, as `fcntl` passes it (F_SETOWN(2const)). With O_ASYNC refused no signals are
-//! sent; what was set is kept and shown.
+//! The recipient of signals about a descriptor, as `fcntl` passes it (F_SETOWN(2const)). With O_ASYNC refused no
+//! signals are sent; the setting is kept and shown.
 
 use crate::sched::{self, PID};
 use libos_base::abi::{FileOwner, OwnerType};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result};
 
-/// F_SETOWN: a process, as a negative number a group of processes; nobody with 0.
+/// F_SETOWN: a process; a group of processes as a negative number; nobody for 0.
 pub fn set(f: &dyn FileLike, who: i32) -> Result<usize> {
     let kind = if who < 0 { OwnerType::PGRP } else { OwnerType::PID };
     set_ex(f, FileOwner { kind: kind.0, pid: who.checked_abs().ok_or(Errno::EINVAL)? })
@@ -16,7 +16,7 @@ pub fn get(f: &dyn FileLike) -> i32 {
     let owner = f.description().owner();
     if owner.kind == OwnerType::PGRP.0 { -owner.pid } else { owner.pid }
 }
-/// F_SETOWN_EX. ESRCH: there is none such.
+/// F_SETOWN_EX. ESRCH if there is no such owner.
 pub fn set_ex(f: &dyn FileLike, owner: FileOwner) -> Result<usize> {
     let there = match OwnerType(owner.kind) {
         OwnerType::TID => sched::find(owner.pid as u32).is_some(),

@@ -14,7 +14,7 @@ pub(super) fn fs() -> &'static Process {
 }
 
 pub fn openat(dir: DirFd, path: Path, flags: OpenFlags, mode: CreateMode) -> Result<usize> {
-    // Flags that nobody knows are ignored (open(2)).
+    // Unknown flags are ignored (open(2)).
     let flags = OpenFlags::from_bits_truncate(flags.bits());
     Ok(fs().open_fd(dir, &user::read_path(path)?, flags, mode.0)?.result())
 }
@@ -27,14 +27,14 @@ pub fn creat(path: Path, mode: Mode) -> Result<usize> {
     open(path, OpenFlags::CREAT | OpenFlags::WRONLY | OpenFlags::TRUNC, CreateMode(mode.0))
 }
 
-/// `openat2`: unlike `openat`, what is not known is an error.
+/// `openat2`: unlike for `openat`, an unknown flag is an error.
 pub fn openat2(dir: DirFd, path: Path, how: In<OpenHow>, size: usize) -> Result<usize> {
     const SIZE: usize = core::mem::size_of::<OpenHow>();
     if size < SIZE {
         return Err(Errno::EINVAL);
     }
     if size > SIZE {
-        // A newer structure is fine as long as its news are zero.
+        // A newer structure is fine as long as its new fields are zero.
         if size > 4096 || user::read_vec(how.nth(1).cast::<u8>(), size - SIZE)?.iter().any(|&b| b != 0) {
             return Err(Errno::E2BIG);
         }
@@ -47,7 +47,7 @@ pub fn openat2(dir: DirFd, path: Path, how: In<OpenHow>, size: usize) -> Result<
     {
         return Err(Errno::EINVAL);
     }
-    // Walks read no disks for long: they are what this asks for.
+    // Walks never read disks for long, so they already are what this asks for.
     if rules.contains(ResolveFlags::CACHED) && (creates || flags.contains(OpenFlags::TRUNC)) {
         return Err(Errno::EAGAIN);
     }
@@ -130,7 +130,7 @@ pub fn readlink(path: Path, buf: Out<u8>, size: i32) -> Result<usize> {
     readlinkat(DirFd::CWD, path, buf, size)
 }
 
-/// `getcwd`: the length with its NUL.
+/// `getcwd`: returns the length with its NUL.
 pub fn getcwd(buf: Out<u8>, size: usize) -> Result<usize> {
     let mut text = fs().getcwd()?;
     text.push(0);

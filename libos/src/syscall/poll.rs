@@ -14,7 +14,7 @@ fn poll_until(at: InOut<PollFd>, n: u32, deadline: u64) -> Result<usize> {
     }
     let mut fds: Vec<PollFd> = user::read_vec(at, n as usize)?;
     let ready = libos_fs::poll::poll(process(), &mut fds, deadline)?;
-    // Only the answers are written: another thread may be changing the rest.
+    // Only the results are written: another thread may be changing the rest.
     const REVENTS: usize = core::mem::offset_of!(PollFd, revents);
     for (i, p) in fds.iter().enumerate() {
         user::write(Out::new(at.nth(i).address() + REVENTS), &p.revents)?;
@@ -22,19 +22,17 @@ fn poll_until(at: InOut<PollFd>, n: u32, deadline: u64) -> Result<usize> {
     Ok(ready)
 }
 
-/// `poll`.
 pub fn poll(fds: InOut<PollFd>, n: u32, timeout: i32) -> Result<usize> {
     poll_until(fds, n, deadline_ms(timeout))
 }
 
-/// Tells the program how much of its timeout is left, as Linux does; where it cannot be written, it is not.
+/// Writes back how much of the timeout is left, as Linux does; where that is not writable, it is skipped.
 fn write_left(at: InOut<Timespec>, until: u64) {
     if !at.is_null() && until != FOREVER {
         let _ = user::write(at, &Timespec::from_ns(left(until)));
     }
 }
 
-/// `ppoll`.
 pub fn ppoll(fds: InOut<PollFd>, n: u32, timeout: InOut<Timespec>, mask: In<SigSet>, size: usize) -> Result<usize> {
     let until = deadline(timeout)?;
     let r = masked(mask, size, || poll_until(fds, n, until));
@@ -42,7 +40,7 @@ pub fn ppoll(fds: InOut<PollFd>, n: u32, timeout: InOut<Timespec>, mask: In<SigS
     r
 }
 
-/// Most descriptors a set can hold here.
+/// The most descriptors that a set can hold here.
 const SET_MAX: usize = libos_base::limits::NOFILE_MAX as usize;
 
 fn select_until(n: i32, sets: [InOut<FdSet>; 3], until: u64) -> Result<usize> {
@@ -59,7 +57,6 @@ fn select_until(n: i32, sets: [InOut<FdSet>; 3], until: u64) -> Result<usize> {
     Ok(ready)
 }
 
-/// `select`.
 pub fn select(
     n: i32,
     read: InOut<FdSet>,

@@ -1,4 +1,4 @@
-//! `prctl`: what the process says of itself, and what it gives up.
+//! `prctl`: what the process declares about itself, and what it gives up.
 
 use crate::process::capset;
 use crate::sched::current;
@@ -9,12 +9,11 @@ use libos_base::{Errno, Result, user};
 
 static PDEATHSIG: AtomicI32 = AtomicI32::new(0);
 
-/// `prctl`.
 pub fn prctl(option: PrctlOption, a: PrctlArgument, b: PrctlMore, c: PrctlMore, d: PrctlMore) -> Result<usize> {
     match option {
         PrctlOption::SET_NAME => {
             let mut name = [0u8; 16];
-            // Up to the terminator, which may be the last byte that is mapped.
+            // Up to the terminator, which may be the last mapped byte.
             for (i, slot) in name.iter_mut().enumerate().take(15) {
                 *slot = user::read(a.to::<u8>().nth(i))?;
                 if *slot == 0 {
@@ -27,7 +26,7 @@ pub fn prctl(option: PrctlOption, a: PrctlArgument, b: PrctlMore, c: PrctlMore, 
         // There is no parent to die.
         PrctlOption::SET_PDEATHSIG if a.0 <= 64 => PDEATHSIG.store(a.0 as i32, Relaxed),
         PrctlOption::GET_PDEATHSIG => user::write(a.to(), &PDEATHSIG.load(Relaxed))?,
-        // Nothing of this changes what is allowed now, so that no program links the rules for it.
+        // None of these changes what is allowed now, so no program links the rules because of them.
         _ => return cred::change(|now| of_credentials(now, option, [a.0, b.0, c.0, d.0])),
     }
     Ok(0)
@@ -36,7 +35,8 @@ pub fn prctl(option: PrctlOption, a: PrctlArgument, b: PrctlMore, c: PrctlMore, 
 fn of_credentials(now: &mut Credentials, option: PrctlOption, arguments: [usize; 4]) -> Result<usize> {
     let [a, b, c, d] = arguments;
     match option {
-        // No core is ever written and nobody can attach, whatever this says: it says whose the files of /proc/self are.
+        // Whatever this says, no core is ever written and nobody can attach; it decides who owns the files of
+        // /proc/self.
         PrctlOption::SET_DUMPABLE if a <= 1 => now.undumpable = a == 0,
         PrctlOption::GET_DUMPABLE => return Ok(usize::from(!now.undumpable)),
         // Nothing is ever executed that could gain privileges.

@@ -1,15 +1,14 @@
-//! What a process is to others: its number, its priority, children that do not exist.
+//! The process as others see it: its number, its priority, children that do not exist.
 
 use crate::sched;
 use libos_base::abi::{IdType, Out, Pid, PriorityOf, Rusage, SigInfo, WaitOptions};
 use libos_base::cred::{self, cap, capable};
 use libos_base::{Errno, Result, limits};
 
-/// `getpid`.
 pub fn getpid() -> Result<usize> {
     Ok(sched::PID as usize)
 }
-/// `getppid`: there is no parent; 0, as Linux says of a process whose parent is outside its namespace.
+/// `getppid`: there is no parent; 0, as on Linux for a process whose parent is outside its namespace.
 pub fn getppid() -> Result<usize> {
     Ok(0)
 }
@@ -18,11 +17,11 @@ pub fn getpgid(pid: Pid) -> Result<usize> {
     own(pid.0)?;
     getpid()
 }
-/// `getpgrp`.
+
 pub fn getpgrp() -> Result<usize> {
     getpid()
 }
-/// `getsid`.
+
 pub fn getsid(pid: Pid) -> Result<usize> {
     getpgid(pid)
 }
@@ -41,15 +40,14 @@ pub(super) fn own(pid: i32) -> Result<()> {
     if pid == 0 || pid == sched::PID as i32 { Ok(()) } else { Err(Errno::ESRCH) }
 }
 
-/// What wait4 knows; waitid knows WNOWAIT as well.
+/// The options of wait4; waitid knows WNOWAIT as well.
 const WAIT_OPTIONS: WaitOptions = WaitOptions::all().difference(WaitOptions::WNOWAIT);
 
-/// `wait4`: no child, ever.
+/// `wait4`: there is never a child.
 pub fn wait4(_pid: Pid, _status: Out<i32>, options: WaitOptions, _usage: Out<Rusage>) -> Result<usize> {
     Err(if !WAIT_OPTIONS.contains(options) { Errno::EINVAL } else { Errno::ECHILD })
 }
 
-/// `waitid`.
 pub fn waitid(
     _kind: IdType,
     _id: Pid,
@@ -63,14 +61,14 @@ pub fn waitid(
     Err(if bad { Errno::EINVAL } else { Errno::ECHILD })
 }
 
-/// Whether a thread more is within RLIMIT_NPROC, which does not hold for root (copy_process() of Linux). All threads are the
-/// program's.
+/// Whether one more thread is within RLIMIT_NPROC, from which root is exempt (copy_process() of Linux). All threads are
+/// the program's.
 pub fn may_have_thread() -> bool {
     let within = || (sched::program_threads() as u64) < limits::NPROC.soft();
     cred::real().0 == 0 || capable(cap::SYS_RESOURCE) || capable(cap::SYS_ADMIN) || within()
 }
 
-/// Which thread a priority call means. Group and user are the whole program, which the main thread stands for.
+/// The thread that a priority call means. Group and user are the whole program, represented by the main thread.
 fn priority_target(which: i32, who: i32) -> Result<alloc::sync::Arc<sched::Thread>> {
     let id = u32::try_from(who).map_err(|_| Errno::ESRCH)?;
     match (which, id) {
@@ -82,11 +80,11 @@ fn priority_target(which: i32, who: i32) -> Result<alloc::sync::Arc<sched::Threa
         _ => Err(Errno::EINVAL),
     }
 }
-/// `getpriority`: 20 minus the nice value.
+/// Returns 20 minus the nice value.
 pub fn getpriority(which: PriorityOf, who: Pid) -> Result<usize> {
     Ok((20 - priority_target(which.0, who.0)?.nice() as isize) as usize)
 }
-/// `setpriority`.
+
 pub fn setpriority(which: PriorityOf, who: Pid, nice: i32) -> Result<usize> {
     let t = priority_target(which.0, who.0)?;
     let nice = nice.clamp(-20, 19) as i8;

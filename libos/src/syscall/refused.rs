@@ -1,11 +1,11 @@
-//! Calls that always fail: the same errno in both lives, and one line that says who called.
+//! Calls that always fail: the same errno in both lives, and one line that names the caller.
 
 use crate::arch::image::Address;
 use crate::arch::syscall;
 use core::sync::atomic::{AtomicU64, Ordering};
 use libos_base::Errno;
 
-/// One bit a call number: said already.
+/// One bit per call number: already reported.
 static SAID: [AtomicU64; 8] = [const { AtomicU64::new(0) }; 8];
 
 fn first_time(number: usize) -> bool {
@@ -22,7 +22,7 @@ pub fn in_vm(number: usize, name: &str, errno: Errno, why: &str) -> isize {
     -(errno as isize)
 }
 
-/// As a Linux process: no kernel below, so the line goes straight to standard error.
+/// As a Linux process: there is no kernel of ours below, so the line goes straight to standard error.
 pub fn hosted(number: usize, line: &str, errno: Errno) -> isize {
     if first_time(number) {
         syscall::hosted_complaint(line);
@@ -30,7 +30,7 @@ pub fn hosted(number: usize, line: &str, errno: Errno) -> isize {
     -(errno as isize)
 }
 
-/// A number that is in no table. Runs on the program's stack, in either life: says nothing as a Linux process.
+/// A number that is in no table. Runs on the program's stack, in either life: reports nothing as a Linux process.
 pub fn unknown(number: usize) {
     unsafe extern "C" {
         static libos_hosted: u8;

@@ -9,7 +9,7 @@ use libos_base::file::FileLike;
 use libos_base::thread::{self, FOREVER, Wake};
 use libos_base::{Errno, Result, time, user};
 
-/// The only size of sigset_t that Linux takes.
+/// The only size of sigset_t that Linux accepts.
 const SIGSET_SIZE: usize = 8;
 /// MINSIGSTKSZ of the kernel.
 const MINSIGSTKSZ: usize = 2048;
@@ -86,7 +86,7 @@ pub fn rt_sigtimedwait(set: In<SigSet>, info: Out<SigInfo>, timeout: In<Timespec
         Some(t) => time::after(t.to_ns()?),
     };
     let s = &current().signals;
-    // Said first, looked at second: who posts afterwards unparks us.
+    // Announced first, checked second: a sender that posts afterwards unparks us.
     s.waited.store(wanted.0, SeqCst);
     let got = loop {
         if let Some(i) = signal::take_pending(wanted) {
@@ -129,7 +129,7 @@ pub fn sigaltstack(new: In<StackT>, old: Out<StackT>) -> Result<usize> {
     Ok(0)
 }
 
-/// Sends to one thread of the program; signal 0 only asks whether it is there.
+/// Sends to one thread of the program; signal 0 only asks whether it exists.
 fn send_to(tid: i32, info: Info) -> Result<usize> {
     let t = u32::try_from(tid).ok().and_then(sched::find).filter(|t| t.is_program).ok_or(Errno::ESRCH)?;
     if info.signo != 0 {
@@ -142,12 +142,12 @@ fn check_or_zero(signo: i32) -> Result<()> {
     if signo == 0 { Ok(()) } else { check_signo(signo) }
 }
 
-/// `kill`: the process, its group and "everyone" are all this program.
+/// `kill`: the process, its group and "everyone" all mean this program.
 pub fn kill(pid: Pid, signo: Signo) -> Result<usize> {
     check_or_zero(signo.0)?;
     let me = sched::PID as i32;
     match pid.0 {
-        // -1 is everyone but oneself: nobody.
+        // -1 means everyone except the caller: nobody.
         -1 => return Err(Errno::ESRCH),
         0 => {}
         p if p == me || p == -me => {}
@@ -223,7 +223,7 @@ pub fn signalfd(fd: Fd, mask: In<SigSet>, size: usize) -> Result<usize> {
     signalfd4(fd, mask, size, SignalfdFlags::empty())
 }
 
-/// Whether a wait of the running thread must end for a signal (and not for one that another thread took).
+/// Whether a wait of the running thread must end because of a signal (and not one that another thread took).
 pub fn must_stop(t: &Thread) -> bool {
     t.is_program && t.signals.interrupts_park()
 }

@@ -1,4 +1,4 @@
-//! Sockets: making, naming, connecting, options.
+//! Sockets: creating, naming, connecting, options.
 
 use super::support;
 use alloc::boxed::Box;
@@ -19,7 +19,7 @@ use libos_net::udp::UdpSocket;
 const IPPROTO_TCP: u32 = Protocol::TCP.0;
 const IPPROTO_UDP: u32 = Protocol::UDP.0;
 
-/// Type, and whether nonblocking and close-on-exec. EINVAL.
+/// The type, and whether it is nonblocking and close-on-exec. EINVAL.
 fn kind(ty: SocketType) -> Result<(u32, bool, bool)> {
     let base = ty.bits() & 0xf;
     if base > SocketType::PACKET.bits() || ty.bits() & !0xf & !(SocketType::NONBLOCK | SocketType::CLOEXEC).bits() != 0
@@ -52,7 +52,6 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
     }
 }
 
-/// `socket`.
 pub fn socket(domain: Domain, ty: SocketType, protocol: SocketProtocol) -> Result<usize> {
     let (base, nonblock, cloexec) = kind(ty)?;
     let fd = process().fds.reserve()?;
@@ -60,13 +59,12 @@ pub fn socket(domain: Domain, ty: SocketType, protocol: SocketProtocol) -> Resul
     Ok(fd.install(s, cloexec).result())
 }
 
-/// `socketpair`.
 pub fn socketpair(domain: Domain, ty: SocketType, protocol: SocketProtocol, out: Out<[i32; 2]>) -> Result<usize> {
     let (base, nonblock, cloexec) = kind(ty)?;
     let fds = &process().fds;
     let (fa, fb) = (fds.reserve()?, fds.reserve()?);
     user::write(out, &[fa.fd().0, fb.fd().0])?;
-    // What `socket` refuses comes before what cannot be paired.
+    // The errors of `socket` come before that for sockets that cannot be paired.
     let made = make(domain.0, base, protocol.0)?;
     if made.identity().0 != af::UNIX {
         return Err(Errno::EOPNOTSUPP);
@@ -102,23 +100,22 @@ pub(super) fn write_addr(a: &Addr, at: Out<Sockaddr>, len_at: InOut<u32>) -> Res
     user::write(len_at, &(b.len() as u32))
 }
 
-/// `bind`.
 pub fn bind(fd: Fd, at: In<Sockaddr>, len: u32) -> Result<usize> {
     get(fd)?.ops().bind(read_addr(at, len)?.as_bytes()).map(|()| 0)
 }
-/// `listen`.
+
 pub fn listen(fd: Fd, backlog: i32) -> Result<usize> {
     get(fd)?.ops().listen(backlog).map(|()| 0)
 }
-/// `connect`.
+
 pub fn connect(fd: Fd, at: In<Sockaddr>, len: u32) -> Result<usize> {
     get(fd)?.connect(read_addr(at, len)?.as_bytes()).map(|()| 0)
 }
-/// `accept`.
+
 pub fn accept(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
     accept4(fd, at, len_at, AcceptFlags::empty())
 }
-/// `accept4`.
+
 pub fn accept4(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>, flags: AcceptFlags) -> Result<usize> {
     if !AcceptFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
@@ -129,7 +126,7 @@ pub fn accept4(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>, flags: AcceptFlags
     write_addr(&peer, at, len_at)?;
     Ok(new.install(conn, flags.contains(AcceptFlags::CLOEXEC)).result())
 }
-/// `shutdown`.
+
 pub fn shutdown(fd: Fd, how: ShutdownHow) -> Result<usize> {
     let s = get(fd)?;
     let (rd, wr) = match how {
@@ -140,11 +137,11 @@ pub fn shutdown(fd: Fd, how: ShutdownHow) -> Result<usize> {
     };
     s.ops().shutdown(rd, wr).map(|()| 0)
 }
-/// `getsockname`.
+
 pub fn getsockname(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
     write_name(&get(fd)?.ops().local()?, at, len_at)
 }
-/// `getpeername`.
+
 pub fn getpeername(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
     write_name(&get(fd)?.ops().peer()?, at, len_at)
 }
@@ -154,7 +151,6 @@ fn write_name(a: &Addr, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> 
     if at.is_null() { Err(Errno::EFAULT) } else { write_addr(a, at, len_at).map(|()| 0) }
 }
 
-/// `setsockopt`.
 pub fn setsockopt(fd: Fd, level: SocketLevel, name: OptionName, at: In<OptionValue>, len: i32) -> Result<usize> {
     const MOST: usize = 256;
     let s = get(fd)?;
@@ -164,7 +160,7 @@ pub fn setsockopt(fd: Fd, level: SocketLevel, name: OptionName, at: In<OptionVal
     user::copy_in(b, at.address())?;
     s.set(level.0, name.0, b).map(|()| 0)
 }
-/// `getsockopt`.
+
 pub fn getsockopt(
     fd: Fd,
     level: SocketLevel,
@@ -175,7 +171,7 @@ pub fn getsockopt(
     let s = get(fd)?;
     let room = usize::try_from(user::read(len_at)?).map_err(|_| Errno::EINVAL)?;
     let v = s.get(level.0, name.0)?;
-    // Less than an int is one byte at this level.
+    // At this level a value shorter than an int is one byte.
     let most = if level == SocketLevel::IP && v.len() == 4 && room < 4 { room.min(1) } else { room };
     let n = v.len().min(most);
     user::copy_out(at.address(), &v[..n])?;
@@ -183,7 +179,7 @@ pub fn getsockopt(
     Ok(0)
 }
 
-/// A result of sending: a broken pipe is a signal for streams, unless the caller does not want it.
+/// The result of sending: a broken pipe raises a signal for streams, unless the caller does not want it.
 pub(super) fn sent(s: &Socket, quiet: bool, r: Result<usize>) -> Result<usize> {
     if quiet || !s.ops().is_stream() { r } else { support::raise_on(r) }
 }

@@ -14,7 +14,7 @@ fn is_nonblock(f: &dyn FileLike) -> bool {
     f.flags().contains(OpenFlags::NONBLOCK)
 }
 
-/// What has no bytes to splice: directories, and objects that are not streams.
+/// Rejects files without bytes to splice: directories, and objects that are not streams.
 fn check_source(f: &dyn FileLike) -> Result<()> {
     match f.stat()?.mode & S_IFMT {
         S_IFREG | S_IFCHR | S_IFBLK | S_IFSOCK | S_IFIFO => Ok(()),
@@ -22,7 +22,7 @@ fn check_source(f: &dyn FileLike) -> Result<()> {
     }
 }
 
-/// An offset of the program's, checked: something without positions cannot have one.
+/// The program's offset, checked: a file without positions cannot have one.
 fn position(f: &dyn FileLike, at: Option<i64>) -> Result<Option<u64>> {
     if at.is_some() && f.stat()?.mode & S_IFMT == S_IFSOCK {
         return Err(Errno::EINVAL);
@@ -45,7 +45,7 @@ pub fn splice(
     if !SpliceFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    // In Linux's order: which they are, the offsets, how they are open.
+    // In Linux's order: which files they are, the offsets, how they are open.
     let (src, dst) = (process().fds.get(from)?, process().fds.get(to)?);
     let pipes = (src.downcast::<PipeEnd>(), dst.downcast::<PipeEnd>());
     if pipes.0.is_some() && !from_at.is_null() || pipes.1.is_some() && !to_at.is_null() {
@@ -88,7 +88,6 @@ pub fn splice(
     }
 }
 
-/// `tee`.
 pub fn tee(from: Fd, to: Fd, len: usize, flags: SpliceFlags) -> Result<usize> {
     if !SpliceFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
@@ -104,7 +103,7 @@ pub fn tee(from: Fd, to: Fd, len: usize, flags: SpliceFlags) -> Result<usize> {
     raise_on(a.tee(b, len.min(RW_MAX), flags.contains(SpliceFlags::NONBLOCK) || is_nonblock(a) || is_nonblock(b)))
 }
 
-/// `vmsplice`: the pages of the program are copied, which only their owner could tell by writing to them meanwhile.
+/// `vmsplice`: the program's pages are copied, which only their owner could notice, by writing to them in the meantime.
 pub fn vmsplice(fd: Fd, iov: In<IoVec>, n: usize, flags: SpliceFlags) -> Result<usize> {
     if !SpliceFlags::all().contains(flags) {
         return Err(Errno::EINVAL);

@@ -39,7 +39,7 @@ fn major_minor(dev: u64) -> (u32, u32) {
     (major as u32, minor as u32)
 }
 
-/// `statx`. All fields are given, asked for or not; a mount's number is that of its file system.
+/// `statx`. All fields are filled in, whether asked for or not; a mount's number is that of its file system.
 pub fn statx(dir: DirFd, path: Path, flags: AtFlags, mask: StatxMask, out: Out<Statx>) -> Result<usize> {
     const RESERVED: StatxMask = StatxMask::from_bits_retain(0x8000_0000);
     const SYNC: AtFlags = AtFlags::STATX_FORCE_SYNC.union(AtFlags::STATX_DONT_SYNC);
@@ -79,7 +79,8 @@ pub fn statx(dir: DirFd, path: Path, flags: AtFlags, mask: StatxMask, out: Out<S
     Ok(0)
 }
 
-/// What a call that changes attributes is about: something in a file system, or an open description that lies in none.
+/// The target of a call that changes attributes: something in a file system, or an open description outside of all of
+/// them.
 enum Target {
     Path(libos_fs::Path),
     Loose(Arc<dyn FileLike>),
@@ -90,7 +91,7 @@ impl Target {
         path_of(&*f).cloned().map_or(Self::Loose(f), Self::Path)
     }
 
-    /// Of a path, or where that is empty and may be, of the descriptor.
+    /// The target that a path names, or the descriptor if the path is empty and may be.
     fn find(dir: DirFd, path: Path, flags: AtFlags) -> Result<Self> {
         Self::find_by(dir, path, flags, ResolveFlags::empty())
     }
@@ -166,7 +167,7 @@ pub fn fchown(fd: Fd, uid: Id, gid: Id) -> Result<usize> {
     Target::of(process().fds.get(fd)?).chown(uid.0, gid.0)
 }
 
-/// `faccessat2`: as the real user may, with AT_EACCESS as the program may.
+/// `faccessat2`: checks what the real user may do, or with AT_EACCESS what the program may do.
 pub fn faccessat2(dir: DirFd, path: Path, want: AccessMode, flags: AccessFlags) -> Result<usize> {
     if !AccessMode::all().contains(want) {
         return Err(Errno::EINVAL);
@@ -191,7 +192,7 @@ pub fn access(path: Path, want: AccessMode) -> Result<usize> {
 const UTIME_NOW: i64 = (1 << 30) - 1;
 const UTIME_OMIT: i64 = (1 << 30) - 2;
 
-/// Of a path (see [`Target`]), or where it is null, of the descriptor.
+/// Sets the times of a path (see [`Target`]), or where it is null, of the descriptor.
 fn set_times(dir: DirFd, path: Path, flags: AtFlags, times: [Option<Timespec>; 2], touch: bool) -> Result<usize> {
     let attr = SetAttr { atime: times[0], mtime: times[1], touch, ..SetAttr::default() };
     match dir.fd() {
@@ -209,7 +210,7 @@ fn chosen(t: Timespec) -> Result<Option<Timespec>> {
     }
 }
 
-/// `utimensat`: a null path is the descriptor, null times are now.
+/// `utimensat`: a null path means the descriptor, null times mean now.
 pub fn utimensat(dir: DirFd, path: Path, times: In<[Timespec; 2]>, flags: AtFlags) -> Result<usize> {
     let mut touch = true;
     let all = match user::read_opt(times)? {
@@ -219,7 +220,7 @@ pub fn utimensat(dir: DirFd, path: Path, times: In<[Timespec; 2]>, flags: AtFlag
             [chosen(a)?, chosen(m)?]
         }
     };
-    // Linux does not even look at the path then.
+    // In that case Linux does not even look at the path.
     if all == [None; 2] {
         return Ok(0);
     }
@@ -243,7 +244,7 @@ pub fn futimesat(dir: DirFd, path: Path, times: In<[Timeval; 2]>) -> Result<usiz
 pub fn utimes(path: Path, times: In<[Timeval; 2]>) -> Result<usize> {
     futimesat(DirFd::CWD, path, times)
 }
-/// `utime`: two seconds counts.
+/// `utime`: two times in seconds.
 pub fn utime(path: Path, times: In<Utimbuf>) -> Result<usize> {
     let all = match user::read_opt(times)? {
         None => [Some(libos_fs::time::now()); 2],
@@ -257,7 +258,7 @@ pub fn statfs(path: Path, out: Out<StatFs>) -> Result<usize> {
     user::write(out, &fs().statfs(&p))?;
     Ok(0)
 }
-/// `fstatfs`: objects without a file system have one of their own kind (linux/magic.h).
+/// `fstatfs`: objects without a file system report one of their own kind (linux/magic.h).
 pub fn fstatfs(fd: Fd, out: Out<StatFs>) -> Result<usize> {
     const PIPEFS: i64 = 0x5049_5045;
     const SOCKFS: i64 = 0x534f_434b;

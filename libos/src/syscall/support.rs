@@ -10,7 +10,8 @@ pub fn offset(at: i64) -> Result<u64> {
     u64::try_from(at).map_err(|_| Errno::EINVAL)
 }
 
-/// Raises what comes with an error of a write: SIGPIPE with EPIPE; SIGXFSZ with EFBIG when RLIMIT_FSIZE was the cause.
+/// Raises the signal that goes with an error of a write: SIGPIPE with EPIPE; SIGXFSZ with EFBIG if RLIMIT_FSIZE caused
+/// it.
 pub fn raise_on<T>(r: Result<T>) -> Result<T> {
     match r {
         Err(Errno::EPIPE) => signal::raise_current(signal::SIGPIPE),
@@ -22,7 +23,7 @@ pub fn raise_on<T>(r: Result<T>) -> Result<T> {
     r
 }
 
-/// Deadline of a wait: null is for ever, zero is not at all (0).
+/// Deadline of a wait: null means forever, zero means not at all (0).
 pub fn deadline(timeout: impl Into<In<Timespec>>) -> Result<u64> {
     Ok(match user::read_opt(timeout)? {
         None => FOREVER,
@@ -33,7 +34,7 @@ pub fn deadline(timeout: impl Into<In<Timespec>>) -> Result<u64> {
 pub fn after(ns: u64) -> u64 {
     if ns == 0 { 0 } else { time::after(ns) }
 }
-/// Deadline of a timeout in milliseconds; negative is for ever.
+/// Deadline of a timeout in milliseconds; negative means forever.
 pub fn deadline_ms(ms: i32) -> u64 {
     u64::try_from(ms).map_or(FOREVER, |ms| after(ms * 1_000_000))
 }

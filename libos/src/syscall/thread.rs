@@ -13,7 +13,7 @@ use libos_base::abi::{
 };
 use libos_base::{Errno, Result, user};
 
-/// What makes a thread of this process and not another process.
+/// The flags that make a thread of this process rather than another process.
 const THREAD: CloneFlags =
     CloneFlags::VM.union(CloneFlags::FS).union(CloneFlags::FILES).union(CloneFlags::SIGHAND).union(CloneFlags::THREAD);
 const KNOWN: CloneFlags = THREAD
@@ -62,7 +62,7 @@ pub fn clone(
     entry::clone_thread(None, regs, tls_pointer, prepare).map(|t| t.tid as usize)
 }
 
-/// What the kernel does with program memory when a thread ends, then its end.
+/// Does what the kernel does with program memory when a thread ends, then ends it.
 fn end(status: i32) -> ! {
     let me = current();
     let robust = me.robust_list.swap(0, Relaxed);
@@ -70,44 +70,42 @@ fn end(status: i32) -> ! {
         futex::robust::thread_ends(robust, me.tid);
     }
     let word = me.clear_child_tid.swap(0, Relaxed);
-    // A word that is gone is not waited for.
+    // Nobody waits on a word that is gone.
     if word != 0 && user::write(Out::new(word), &0u32).is_ok() {
         let _ = futex::wake(word, 1, op::ANY);
     }
     exit::thread(status)
 }
 
-/// `exit`: this thread.
+/// Ends this thread.
 pub fn exit(status: i32) -> Result<usize> {
     end(status)
 }
 
-/// `exit_group`: the program.
+/// Ends the program.
 pub fn exit_group(status: i32) -> Result<usize> {
     exit::group(status & 0xff)
 }
 
-/// libc's `__unmapself`: gives up the stack that the caller stood on, and ends.
+/// libc's `__unmapself`: gives up the stack that the caller was on, and ends.
 extern "C" fn unmapself(base: usize, size: usize) -> isize {
-    // If it cannot be unmapped it stays, which harms nobody.
+    // If it cannot be unmapped it stays, which does no harm.
     let _ = super::memory::munmap(Address(base), size);
     end(0)
 }
 
 crate::syscall_stub!(unmapself unmapself);
 
-/// `set_tid_address`.
 pub fn set_tid_address(addr: Address) -> Result<usize> {
     current().clear_child_tid.store(addr.0, Relaxed);
     gettid()
 }
 
-/// `gettid`.
 pub fn gettid() -> Result<usize> {
     Ok(current().tid as usize)
 }
 
-/// The thread that a scheduling call means: 0 is the caller. Kernel threads are not the program's to see.
+/// The thread that a scheduling call means: 0 is the caller. The program cannot see kernel threads.
 fn target(tid: i32) -> Result<Arc<Thread>> {
     match u32::try_from(tid).map_err(|_| Errno::EINVAL)? {
         0 => Ok(sched::current_arc()),
@@ -115,13 +113,11 @@ fn target(tid: i32) -> Result<Arc<Thread>> {
     }
 }
 
-/// `sched_yield`.
 pub fn sched_yield() -> Result<usize> {
     sched::yield_now();
     Ok(0)
 }
 
-/// `sched_setaffinity`.
 pub fn sched_setaffinity(tid: Pid, size: usize, mask: In<CpuSet>) -> Result<usize> {
     let t = target(tid.0)?;
     let mut b = [0u8; 8];
@@ -135,7 +131,7 @@ pub fn sched_setaffinity(tid: Pid, size: usize, mask: In<CpuSet>) -> Result<usiz
     Ok(0)
 }
 
-/// `sched_getaffinity`: how many bytes were written.
+/// `sched_getaffinity`: returns how many bytes were written.
 pub fn sched_getaffinity(tid: Pid, size: usize, mask: Out<CpuSet>) -> Result<usize> {
     let t = target(tid.0)?;
     if size < 8 || !size.is_multiple_of(8) {
@@ -145,7 +141,6 @@ pub fn sched_getaffinity(tid: Pid, size: usize, mask: Out<CpuSet>) -> Result<usi
     Ok(8)
 }
 
-/// `sched_getscheduler`.
 pub fn sched_getscheduler(tid: Pid) -> Result<usize> {
     target(tid.0).map(|_| Policy::OTHER.0 as usize)
 }
@@ -155,13 +150,12 @@ pub fn sched_setscheduler(tid: Pid, policy: Policy, param: In<SchedParam>) -> Re
     target(tid.0)?;
     match (policy, user::read(param)?.priority) {
         (Policy::OTHER, 0) => Ok(0),
-        // They exist on Linux; here a program may not have them.
+        // Linux has these policies; here a program may not have them.
         (Policy::FIFO | Policy::RR | Policy::BATCH | Policy::IDLE, _) => Err(Errno::EPERM),
         _ => Err(Errno::EINVAL),
     }
 }
 
-/// `sched_getparam`.
 pub fn sched_getparam(tid: Pid, param: Out<SchedParam>) -> Result<usize> {
     target(tid.0)?;
     user::write(param, &SchedParam { priority: 0 })?;
@@ -174,7 +168,7 @@ pub fn sched_setparam(tid: Pid, param: In<SchedParam>) -> Result<usize> {
     if user::read(param)?.priority == 0 { Ok(0) } else { Err(Errno::EINVAL) }
 }
 
-/// `sched_get_priority_max` and `_min`: as Linux, for the policies that it knows.
+/// `sched_get_priority_max` and `_min`: as on Linux, for the policies that it knows.
 pub fn sched_get_priority_max(policy: Policy) -> Result<usize> {
     match policy {
         Policy::OTHER | Policy::BATCH | Policy::IDLE | Policy::DEADLINE | Policy::EXT => Ok(0),
@@ -195,7 +189,6 @@ pub fn sched_rr_get_interval(tid: Pid, interval: Out<Timespec>) -> Result<usize>
     Ok(0)
 }
 
-/// `set_robust_list`.
 pub fn set_robust_list(head: Address, size: usize) -> Result<usize> {
     if size != futex::robust::HEAD_SIZE {
         return Err(Errno::EINVAL);
@@ -204,7 +197,6 @@ pub fn set_robust_list(head: Address, size: usize) -> Result<usize> {
     Ok(0)
 }
 
-/// `get_robust_list`.
 pub fn get_robust_list(tid: Pid, head: Out<u64>, size: Out<u64>) -> Result<usize> {
     let t = target(tid.0)?;
     user::write(size, &(futex::robust::HEAD_SIZE as u64))?;
@@ -212,7 +204,7 @@ pub fn get_robust_list(tid: Pid, head: Out<u64>, size: Out<u64>) -> Result<usize
     Ok(0)
 }
 
-/// `futex`. The fourth argument is a time-out or a count, by operation.
+/// The fourth argument is a time-out or a count, depending on the operation.
 pub fn futex(
     addr: Address,
     operation: FutexOperation,
@@ -245,7 +237,7 @@ pub fn futex(
     }
 }
 
-/// `arch_prctl`: FS is the program's; GS is the kernel's.
+/// `arch_prctl`: FS belongs to the program, GS to the kernel.
 pub fn arch_prctl(code: ArchPrctlCode, addr: Address) -> Result<usize> {
     match code {
         ArchPrctlCode::SET_FS if addr.0 < libos_base::layout::PROGRAM_END => current().set_own_tls(addr.0),
@@ -256,7 +248,6 @@ pub fn arch_prctl(code: ArchPrctlCode, addr: Address) -> Result<usize> {
     Ok(0)
 }
 
-/// `getcpu`.
 pub fn getcpu(cpu: Out<u32>, node: Out<u32>, _cache: Address) -> Result<usize> {
     user::write_opt(cpu, &(current().cpu() as u32))?;
     user::write_opt(node, &0u32)?;

@@ -15,8 +15,8 @@ use libos_base::thread::Wake;
 use libos_base::time::{NS, monotonic_ns, realtime_ns};
 use libos_base::{Errno, Result, user};
 
-/// CPU clocks of a process or thread are negative numbers (linux/posix-timers.h): pid or tid, inverted, above three bits of kind.
-/// The kinds (all, the user's, as the scheduler counts) are one here.
+/// CPU clocks of a process or thread are negative numbers (linux/posix-timers.h): pid or tid, inverted, above three
+/// bits of kind. The kinds (all time, user time, time as the scheduler counts it) are one here.
 fn cpu_line(id: i32) -> Result<Line> {
     let who = !(id >> 3) as u32;
     if id & 3 == 3 {
@@ -38,7 +38,7 @@ fn read_clock(id: ClockId) -> Result<u64> {
         | ClockId::MONOTONIC_COARSE
         | ClockId::BOOTTIME
         | ClockId::BOOTTIME_ALARM => monotonic_ns(),
-        // TAI's offset is not known here; Linux's is 0 too until somebody sets it.
+        // TAI's offset is not known here; on Linux it is also 0 until someone sets it.
         ClockId::REALTIME | ClockId::REALTIME_COARSE | ClockId::REALTIME_ALARM | ClockId::TAI => wallclock::now(),
         ClockId::PROCESS_CPUTIME_ID => sched::process_cpu_ns(),
         ClockId::THREAD_CPUTIME_ID => current().cpu_ns(),
@@ -59,7 +59,7 @@ pub fn clock_getres(clock: ClockId, out: Out<Timespec>) -> Result<usize> {
     Ok(0)
 }
 
-/// `clock_settime`: the wall clock.
+/// `clock_settime`: only the wall clock can be set.
 pub fn clock_settime(clock: ClockId, new: In<Timespec>) -> Result<usize> {
     if clock != ClockId::REALTIME {
         return Err(Errno::EINVAL);
@@ -71,7 +71,7 @@ fn set_wall_clock(ns: u64) -> Result<usize> {
     if !capable(cap::SYS_TIME) {
         return Err(Errno::EPERM);
     }
-    // As Linux: what has passed since boot can be told as a time of day.
+    // As on Linux: the time of boot must not come to lie before 1970.
     if ns < monotonic_ns() {
         return Err(Errno::EINVAL);
     }
@@ -102,7 +102,7 @@ pub fn time(out: Out<i64>) -> Result<usize> {
     Ok(s as usize)
 }
 
-/// Sleeps to `deadline`. Only a signal that this thread must take ends it early.
+/// Sleeps until `deadline`. Only a signal that this thread must take ends it early.
 fn sleep_until(deadline: When) -> Result<()> {
     loop {
         match wall::park(deadline, true) {
@@ -125,7 +125,7 @@ pub fn nanosleep(req: In<Timespec>, rem: Out<Timespec>) -> Result<usize> {
     sleep_for(When::after(user::read::<Timespec>(req)?.to_ns()?), rem)
 }
 
-/// What an absolute time of that clock is a time of. EINVAL: no such clock. EOPNOTSUPP: one that nothing can wait for.
+/// The line that an absolute time of this clock is on. EINVAL: no such clock. EOPNOTSUPP: nothing can wait for it.
 fn line_of(clock: ClockId) -> Result<Line> {
     /// The low bits of clocks that are descriptors (linux/posix-timers.h, CLOCKFD), of which there are none here.
     const DESCRIPTOR: i32 = 3;
@@ -143,7 +143,7 @@ fn line_of(clock: ClockId) -> Result<Line> {
 pub fn clock_nanosleep(clock: ClockId, flags: TimerFlags, req: In<Timespec>, rem: Out<Timespec>) -> Result<usize> {
     let line = line_of(clock)?;
     let ns = user::read::<Timespec>(req)?.to_ns()?;
-    // Nobody waits for time that only he himself would use.
+    // A thread cannot wait for time that only it would use up.
     if cpu_clock::is_own(line) {
         return Err(if clock == ClockId::THREAD_CPUTIME_ID { Errno::EOPNOTSUPP } else { Errno::EINVAL });
     }
@@ -160,7 +160,7 @@ fn val_to_ns(t: Timeval) -> Result<u64> {
     Timespec { sec: t.sec, nsec: t.usec * 1000 }.to_ns()
 }
 
-/// Rounded up: what is armed never reads as 0.
+/// Rounded up, so that an armed timer never reads as 0.
 fn ns_to_val(ns: u64) -> Timeval {
     let us = ns.div_ceil(1000);
     Timeval { sec: (us / 1_000_000) as i64, usec: (us % 1_000_000) as i64 }
@@ -194,7 +194,7 @@ pub fn getitimer(which: IntervalTimer, out: Out<ItimerVal>) -> Result<usize> {
     Ok(0)
 }
 
-/// `alarm`: the seconds that were left, rounded as Linux does (never down to 0).
+/// `alarm`: returns the seconds that were left, rounded as Linux does (never down to 0).
 pub fn alarm(seconds: u32) -> Result<usize> {
     let (left, _) = interval::set(seconds as u64 * NS, 0)?;
     let rounded = (left + NS / 2) / NS;
@@ -224,7 +224,7 @@ pub fn timer_create(clock: ClockId, event: In<SigEvent>, out: Out<i32>) -> Resul
     Ok(0)
 }
 
-/// (first expiry, interval) of a setting; 0: off.
+/// (first expiry, interval) for a setting; 0: off.
 fn first_of(line: Line, new: &ItimerSpec, absolute_time: bool) -> Result<(When, u64)> {
     let (value, every) = (new.value.to_ns()?, new.interval.to_ns()?);
     let first = match value {
@@ -306,8 +306,8 @@ const TIME_ERROR: usize = 5;
 const ADJ_SETOFFSET: u32 = 0x100;
 const ADJ_NANO: u32 = 0x2000;
 
-/// `adjtimex`: the clock is not disciplined by anybody, and says so. It can be set to another time (ADJ_SETOFFSET), not
-/// steered.
+/// `adjtimex`: nothing disciplines the clock, and the result says so. The clock can be set to another time
+/// (ADJ_SETOFFSET), but not steered.
 pub fn adjtimex(timex: InOut<Timex>) -> Result<usize> {
     let modes: u32 = user::read(timex.cast())?;
     if modes != 0 && !capable(cap::SYS_TIME) {

@@ -1,4 +1,4 @@
-//! AF_UNIX: what it needs of the file system and the process.
+//! AF_UNIX: what it needs from the file system and the process.
 
 use crate::sched::PID;
 use alloc::boxed::Box;
@@ -53,7 +53,7 @@ impl Host for Kernel {
 pub(super) fn make(kind: u32, protocol: u32) -> Result<Box<dyn Ops>> {
     match kind {
         _ if protocol > 1 => Err(Errno::EPROTONOSUPPORT),
-        // Linux takes a raw one for a datagram one.
+        // Linux treats a raw one as a datagram one.
         sock::RAW => Ok(UnixSocket::open(sock::DGRAM, &Kernel)),
         sock::STREAM | sock::DGRAM | sock::SEQPACKET => Ok(UnixSocket::open(kind, &Kernel)),
         _ => Err(Errno::ESOCKTNOSUPPORT),
