@@ -3,8 +3,8 @@
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::ptr::NonNull;
 
-/// Owned, zeroed, contiguous memory at a fixed address. The device may write to it at any time, so only raw copies
-/// and, where ownership rules allow it, slices are offered.
+/// Owned, zeroed, contiguous memory at a fixed address. The device may write to it at any time, so it offers only raw
+/// copies and, where ownership rules allow it, slices.
 pub struct DmaBuf {
     ptr: NonNull<u8>,
     layout: Layout,
@@ -46,12 +46,12 @@ impl DmaBuf {
         phys_of(self.ptr())
     }
 
-    /// Bytes.
+    /// Size in bytes.
     pub fn len(&self) -> usize {
         self.layout.size()
     }
 
-    /// Never: there is no empty buffer.
+    /// Always false: there is no empty buffer.
     pub fn is_empty(&self) -> bool {
         false
     }
@@ -62,11 +62,11 @@ impl DmaBuf {
     /// No device may own this part of the buffer while the slice lives.
     pub unsafe fn slice(&self, off: usize, len: usize) -> &[u8] {
         assert!(off <= self.len() && len <= self.len() - off);
-        // SAFETY: in range; not written to meanwhile, by the caller's promise.
+        // SAFETY: in range; not written to in the meantime, by the caller's promise.
         unsafe { core::slice::from_raw_parts(self.ptr().add(off), len) }
     }
 
-    /// The bytes `off .. off + len`, to be written. Panics when out of range.
+    /// The bytes `off .. off + len`, for writing. Panics when out of range.
     ///
     /// # Safety
     /// As [`Self::slice`].

@@ -10,7 +10,7 @@ use libos_base::{Errno, Result};
 const SELECTOR: u16 = 0x510;
 const DATA: u16 = 0x511;
 const DMA: u16 = 0x514;
-/// Items that are always there.
+/// Items that are always present.
 const SIGNATURE: u16 = 0;
 const FEATURES: u16 = 1;
 const DIRECTORY: u16 = 0x19;
@@ -21,12 +21,12 @@ const ERROR: u32 = 1;
 const READ: u32 = 2;
 const SKIP: u32 = 4;
 const SELECT: u32 = 8;
-/// A page holds the command and what comes.
+/// A page holds the command and, after it, the data.
 const COMMAND: usize = 16;
-/// Most bytes that one read gives.
+/// The most bytes that one read returns.
 pub const MOST: usize = PAGE_SIZE - COMMAND;
 
-/// The device has one item selected at a time.
+/// The device has only one item selected at a time.
 static DEVICE: SpinLock<()> = SpinLock::new(class::FW_CFG, ());
 
 /// A file of the device.
@@ -37,14 +37,14 @@ pub struct File {
 /// Selects an item and reads its first byte.
 fn first_byte(item: u16) -> u8 {
     let _one = DEVICE.lock();
-    // SAFETY: the configuration device, or a port that nobody answers; neither touches memory.
+    // SAFETY: the configuration device, or a port that nothing answers; neither touches memory.
     unsafe {
         out16(SELECTOR, item);
         in8(DATA)
     }
 }
 
-/// The file of that name. ENODEV: there is no such file, or no such device.
+/// The file of that name. ENODEV: no such file, or no such device.
 pub fn find(name: &[u8]) -> Result<File> {
     /// A directory entry: size (4 bytes), item (2), unused (2), name (56).
     const ENTRY: usize = 64;
@@ -65,7 +65,7 @@ pub fn find(name: &[u8]) -> Result<File> {
 }
 
 impl File {
-    /// Reads `into.len()` bytes, [`MOST`] at most, from `pos` on. What lies behind the end is zeros.
+    /// Reads `into.len()` bytes, [`MOST`] at most, from `pos` on. Bytes past the end are zeros.
     pub fn read(&self, pos: u32, into: &mut [u8]) -> Result<()> {
         let len = into.len().min(MOST);
         let page = Page::new()?;
@@ -77,13 +77,13 @@ impl File {
     }
 }
 
-/// Carries out a command; bytes that are read go behind it in `page`. The device is done when the port was written.
+/// Carries out a command; the bytes read go after it in `page`. The device is done once the port has been written.
 fn command(page: &Page, control: u32, len: u32) -> Result<()> {
     let at = phys_of(page.addr() as usize);
     page.write(0, &control.to_be_bytes());
     page.write(4, &len.to_be_bytes());
     page.write(8, &(at + COMMAND as u64).to_be_bytes());
-    // SAFETY: the device reads the command and writes `len` bytes behind it, which is within the page (or skips them).
+    // SAFETY: the device reads the command and writes `len` bytes after it, which is within the page (or skips them).
     unsafe {
         out32(DMA, ((at >> 32) as u32).to_be());
         out32(DMA + 4, (at as u32).to_be());

@@ -1,4 +1,4 @@
-//! `virtio_drivers::Hal`, for the drivers of that crate which need nothing better (9p, sockets).
+//! `virtio_drivers::Hal`, for drivers of that crate that need nothing better (9p, sockets).
 
 use crate::dma::phys_of;
 use crate::platform;
@@ -6,7 +6,7 @@ use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::ptr::NonNull;
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 
-/// Zero-sized answer to the crate's needs: no IOMMU, no bounce buffers.
+/// Zero-sized implementation of what the crate needs: no IOMMU, no bounce buffers.
 pub struct KernelHal;
 
 fn layout(pages: usize) -> Option<Layout> {
@@ -19,13 +19,13 @@ unsafe impl Hal for KernelHal {
     fn dma_alloc(pages: usize, _direction: BufferDirection) -> (PhysAddr, NonNull<u8>) {
         // SAFETY: `layout` never has size zero.
         let p = layout(pages).and_then(|l| NonNull::new(unsafe { alloc_zeroed(l) }));
-        // The crate reads physical address 0 as failure.
+        // The crate takes physical address 0 for failure.
         p.map_or((0, NonNull::dangling()), |p| (phys_of(p.as_ptr()), p))
     }
 
     unsafe fn dma_dealloc(_paddr: PhysAddr, vaddr: NonNull<u8>, pages: usize) -> i32 {
         let Some(layout) = layout(pages) else { return -1 };
-        // SAFETY: `vaddr` came from `dma_alloc` with as many pages, by the caller's promise.
+        // SAFETY: `vaddr` came from `dma_alloc` with the same number of pages, by the caller's promise.
         unsafe { dealloc(vaddr.as_ptr(), layout) };
         0
     }

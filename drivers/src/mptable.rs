@@ -124,7 +124,7 @@ mod tests {
         for i in 0..200 {
             let mut m = Low(good.0.clone());
             m.0[0x9fc00 + i] ^= 0x55;
-            // A flipped byte breaks one of the two checksums, or lies behind the table.
+            // A flipped byte breaks one of the two checksums, or lies past the table.
             let changed = topology(&m);
             assert!(changed.is_none() || changed == topology(&good), "byte {i}");
         }

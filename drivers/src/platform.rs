@@ -1,4 +1,4 @@
-//! What the drivers ask of the kernel.
+//! What the drivers need from the kernel.
 
 use crate::pci::Bdf;
 use alloc::boxed::Box;
@@ -19,11 +19,11 @@ pub enum Irq {
     },
     /// A PCI interrupt pin: level-triggered, active low, shared.
     IntxPin {
-        /// The interrupt line register: the firmware's (8259) number, 0xff when it set none.
+        /// The interrupt line register: the firmware's (8259) number, 0xff if it set none.
         line: u8,
         /// 1 to 4 for INTA to INTD, as it appears on the root bus after swizzling through bridges.
         pin: u8,
-        /// The device on the root bus whose slot counts for routing (a bridge, when the function is behind one).
+        /// The device on the root bus whose slot counts for routing (a bridge, if the function is behind one).
         root: Bdf,
     },
     /// A global system interrupt of a memory-mapped virtio device: edge-triggered on microvm and Firecracker.
@@ -52,9 +52,9 @@ pub enum Grant {
 
 libos_base::upcalls! {
     ($)
-    /// What the drivers ask of the kernel. On a host there are no machine's registers and interrupts.
+    /// What the drivers need from the kernel. On a host there are no registers or interrupts of a machine.
     trait Platform, defined by define_platform, on the host by Host;
-    /// Maps device registers uncached and returns their virtual address; the same range may be asked for twice.
+    /// Maps device registers uncached and returns their virtual address; the same range may be requested twice.
     /// `phys` need not be page-aligned. `None` when there is no address space left.
     fn map_mmio(phys: u64, len: usize) -> Option<usize>;
     /// Connects an interrupt to a handler. `None`: it cannot be delivered; the driver then tries the next kind.

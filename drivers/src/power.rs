@@ -10,7 +10,7 @@ const SLEEP_ENABLE: u8 = 1 << 5;
 const POWER_BUTTON: u16 = 1 << 8;
 const I8042: u16 = 0x64;
 const I8042_RESET: u8 = 0xfe;
-/// Looks at SCI_EN before ACPI mode is taken for granted.
+/// How often to check SCI_EN before assuming ACPI mode.
 const PATIENCE: u32 = 100_000;
 
 /// A register made ready for use: memory ones are mapped once, at boot, so that nothing has to be mapped in a crash.
@@ -86,7 +86,7 @@ impl Power {
     }
 
     /// Leaves legacy mode, so that events interrupt (ACPI 6.5, 4.8.2.5), and lets the power button do so. The SCI is
-    /// `Fadt::sci`: level-triggered, active low unless an override says otherwise. Whether there is a button.
+    /// `Fadt::sci`: level-triggered, active low unless an override says otherwise. Returns whether there is a button.
     pub fn enable_button(&self, f: &Fadt) -> bool {
         if self.ged.is_some() {
             return true;
@@ -123,13 +123,13 @@ impl Power {
     }
 
     /// Switches off (S5). Returns when the machine has no way to do it, or did not do it at once: the caller waits a
-    /// moment (the monitor may act a little later) and then goes on with [`Self::reset`].
+    /// moment (the monitor may act a little later) and then continues with [`Self::reset`].
     pub fn off(&self) {
         let (a, b) = self.s5.unwrap_or((0, 0));
         if let Some(r) = self.sleep_control
             && self.control[0].is_none()
         {
-            // QEMU's and Cloud Hypervisor's register take S5 = 5 when the DSDT does not say.
+            // QEMU's and Cloud Hypervisor's register takes S5 = 5 when the DSDT does not say.
             let typ = self.s5.map_or(5, |s| s.0);
             r.write8(typ << 2 | SLEEP_ENABLE);
         }

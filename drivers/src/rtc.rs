@@ -33,7 +33,7 @@ fn stable(century: u8, read: &mut dyn FnMut(u8) -> u8) -> Option<Raw> {
         let c = if century == 0 { 0 } else { read(century) };
         Some([read(0), read(2), read(4), read(7), read(8), read(9), c])
     };
-    // Two equal readings: no update fell in between.
+    // Two equal readings: no update came in between.
     let mut last = once(read)?;
     for _ in 0..5 {
         let now = once(read)?;
@@ -71,7 +71,7 @@ fn days_since_epoch(year: u64, month: u64, day: u64) -> Option<u64> {
 
 /// Seconds since the Unix epoch; `None` without a clock. `century` is the FADT's register index (0: assume 20xx).
 pub fn read_unix_seconds(century: u8) -> Option<u64> {
-    // Nothing behind the ports reads as all ones, also where no real clock would.
+    // With nothing behind the ports, reads are all ones, which no real clock returns for these.
     if cmos(STATUS_A) == 0xff && cmos(STATUS_B) == 0xff {
         return None;
     }

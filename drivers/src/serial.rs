@@ -32,7 +32,7 @@ fn present() -> bool {
     s == PRESENT
 }
 
-/// Writes all of it, waiting for the port; a port that never gets ready is given up on.
+/// Writes all of it, waiting for the port; gives up on a port that never gets ready.
 pub fn write(bytes: &[u8]) {
     if !present() {
         return;

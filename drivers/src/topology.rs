@@ -16,12 +16,12 @@ pub struct IoApic {
     pub id: u8,
     /// Physical address of its registers.
     pub address: u64,
-    /// Global system interrupt of its pin 0. In an MP table: as many as the I/O APICs before it have pins, which only
+    /// Global system interrupt of its pin 0. In an MP table: the number of pins of the I/O APICs before it, which only
     /// their registers tell; 0 for the first.
     pub gsi_base: u32,
 }
 
-/// An ISA interrupt that is not what it seems: elsewhere, or of other polarity or trigger.
+/// An ISA interrupt that differs from the default: elsewhere, or of other polarity or trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Override {
     /// ISA interrupt.
@@ -37,7 +37,7 @@ pub struct Override {
 /// Where a PCI pin of the root bus arrives; from the MP table only (ACPI keeps that in AML).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PciRoute {
-    /// Bus as the MP table numbers it: PCI bus 0 is what counts.
+    /// Bus number in the MP table: only PCI bus 0 matters.
     pub bus: u8,
     /// Device.
     pub device: u8,
@@ -62,7 +62,7 @@ pub struct Topology {
     pub pci: Vec<PciRoute>,
 }
 
-/// Lists stop growing here: more entries are a broken table.
+/// Lists stop growing here: a table with more entries is broken.
 const MOST: usize = 4096;
 
 pub(crate) fn push<T>(v: &mut Vec<T>, x: T) {

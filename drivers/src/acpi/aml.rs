@@ -23,7 +23,7 @@ pub fn s5_types(dsdt: &[u8]) -> Option<(u8, u8)> {
         let before = at.checked_sub(1).map(|i| aml[i])?;
         let named = before == NAME_OP || before == b'\\' && at >= 2 && aml[at - 2] == NAME_OP;
         let rest = aml.get(at + 4..).filter(|r| named && r.first() == Some(&PACKAGE_OP))?;
-        // PkgLength takes 1 to 4 bytes, as its first two bits say; then comes the number of elements.
+        // PkgLength takes 1 to 4 bytes, as its first byte's top two bits say; then comes the number of elements.
         let length_bytes = usize::from(rest.get(1)? >> 6) + 1;
         let elements = rest.get(1 + length_bytes + 1..)?;
         let (a, used) = integer(elements)?;
@@ -32,7 +32,7 @@ pub fn s5_types(dsdt: &[u8]) -> Option<(u8, u8)> {
     })
 }
 
-/// Address of bus 0's memory-mapped configuration space, as `_CBA` of a host bridge gives it: a name, or a method that
+/// Address of bus 0's memory-mapped configuration space, as a host bridge's `_CBA` gives it: a name, or a method that
 /// returns a constant. (QEMU's microvm has no MCFG.)
 pub(super) fn ecam_base(dsdt: &[u8]) -> Option<u64> {
     const RETURN_OP: u8 = 0xa4;
@@ -41,7 +41,7 @@ pub(super) fn ecam_base(dsdt: &[u8]) -> Option<u64> {
         let rest = aml.get(at + 4..)?;
         let value = match at.checked_sub(1).map(|i| aml[i]) {
             Some(NAME_OP) => rest,
-            // Behind a method's name come its flags.
+            // A method's name is followed by its flags.
             _ => rest.get(2..).filter(|_| rest[1] == RETURN_OP)?,
         };
         let base = match value.first()? {
@@ -57,13 +57,13 @@ pub(super) fn ecam_base(dsdt: &[u8]) -> Option<u64> {
 pub struct Ged {
     /// Its interrupt.
     pub gsi: u32,
-    /// Physical address of the 32-bit register that tells the pending events and forgets them when read.
+    /// Physical address of the 32-bit register that holds the pending events and clears them when read.
     pub selector: u64,
     /// The power button's bit in it.
     pub power_button: u32,
 }
 
-/// QEMU's generic event device. Which bit means what is in AML code only, hence known for tables that QEMU made
+/// QEMU's generic event device. The meaning of the bits is in AML code only, hence known for tables that QEMU made
 /// (OEM id "BOCHS ") and no others.
 pub(super) fn ged(dsdt: &[u8]) -> Option<Ged> {
     const QEMU_POWER_DOWN: u32 = 2;
@@ -81,7 +81,7 @@ pub(super) fn ged(dsdt: &[u8]) -> Option<Ged> {
     (space == 0 && selector != 0).then_some(Ged { gsi, selector: selector.into(), power_button: QEMU_POWER_DOWN })
 }
 
-/// An integer constant and the bytes that it takes.
+/// An integer constant and the number of bytes that it takes.
 fn integer(b: &[u8]) -> Option<(u32, usize)> {
     Some(match b.first()? {
         0x00 => (0, 1),
@@ -100,7 +100,7 @@ pub fn virtio_mmio(dsdt: &[u8]) -> Vec<MmioSlot> {
     let mut slots = Vec::new();
     let mut hids = positions(aml, HID).take(MOST_DEVICES).peekable();
     while let Some(at) = hids.next() {
-        // A device's resources lie behind its _HID and before the next device's.
+        // A device's resources lie after its _HID and before the next device's.
         let end = hids.peek().copied().unwrap_or(aml.len()).min(at + 512);
         let body = &aml[at + HID.len()..end.max(at + HID.len())];
         let memory = positions(body, &[0x86, 0x09, 0x00])
@@ -120,7 +120,7 @@ pub fn pci_window(dsdt: &[u8]) -> Option<Window> {
     let descriptors = positions(aml, &[0x87, 0x17, 0x00, 0x00]);
     let windows = descriptors.filter_map(|d| {
         let (min, max, len) = (u32_at(aml, d + 10)?, u32_at(aml, d + 14)?, u32_at(aml, d + 22)?);
-        // What looks like a descriptor by chance does not add up.
+        // The numbers of a chance match do not add up.
         let sound = max > min && u64::from(max) - u64::from(min) + 1 == u64::from(len) && min >= 1 << 20;
         sound.then_some(Window { next: min.into(), end: u64::from(max) + 1 })
     });

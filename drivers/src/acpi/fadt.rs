@@ -14,7 +14,7 @@ pub enum Space {
 /// A register (generic address structure).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gas {
-    /// Where.
+    /// The address space.
     pub space: Space,
     /// Address or port.
     pub address: u64,
@@ -36,11 +36,11 @@ impl Gas {
 pub struct PmTimer {
     /// The register.
     pub register: Gas,
-    /// 32 bits wide, else 24.
+    /// 32 bits wide, otherwise 24.
     pub wide: bool,
 }
 
-/// What is needed to switch off, reset, be told of the power button, and measure time.
+/// What is needed to switch off, to reset, to notice the power button, and to measure time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fadt {
     /// No PM1 registers: sleep control and a generic event device instead.
@@ -57,7 +57,7 @@ pub struct Fadt {
     pub event: [Option<Gas>; 2],
     /// Bytes in an event block.
     pub event_len: u8,
-    /// The power button raises PM1 events (else it is a device in AML, or missing).
+    /// The power button raises PM1 events (otherwise it is a device in AML, or missing).
     pub fixed_power_button: bool,
     /// Sleep control register (hardware-reduced).
     pub sleep_control: Option<Gas>,
@@ -77,7 +77,7 @@ impl Fadt {
         let t = tables.find(b"FACP")?;
         let flags = u32_at(t, 112).unwrap_or(0);
         let flag = |bit: u32| flags & 1 << bit != 0;
-        // The 64-bit fields win if they are there and not zero.
+        // The 64-bit fields win if they are present and not zero.
         let block = |narrow: usize, wide: usize| {
             Gas::read(t, wide).or_else(|| {
                 let port = u32_at(t, narrow).filter(|p| (1..=0xffff).contains(p))?;

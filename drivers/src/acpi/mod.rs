@@ -23,7 +23,7 @@ pub(crate) fn u64_at(b: &[u8], off: usize) -> Option<u64> {
     b.get(off..off.checked_add(8)?).and_then(|s| s.try_into().ok()).map(u64::from_le_bytes)
 }
 
-/// Whether the bytes sum up to 0, as those of every table do.
+/// Whether the bytes add up to 0, as those of every table do.
 pub(crate) fn sums_up(b: &[u8]) -> bool {
     b.iter().fold(0u8, |a, &x| a.wrapping_add(x)) == 0
 }

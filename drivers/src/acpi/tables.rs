@@ -3,7 +3,7 @@
 use super::{sums_up, u16_at, u32_at, u64_at};
 use alloc::vec::Vec;
 
-/// Physical memory, to be read.
+/// Physical memory, for reading.
 pub trait PhysMem {
     /// `len` bytes at `phys`; `None` when that is not readable memory.
     fn bytes(&self, phys: u64, len: usize) -> Option<&[u8]>;
@@ -35,8 +35,8 @@ pub struct Tables<'m> {
 }
 
 impl<'m> Tables<'m> {
-    /// From the RSDP's address. The XSDT is preferred (microvm has only that one), else the RSDT (QEMU's pc and q35
-    /// have only that). Tables with a wrong checksum are left out.
+    /// Starts from the RSDP's address. The XSDT is preferred (microvm has only that one), then the RSDT (QEMU's pc and
+    /// q35 have only that). Tables with a wrong checksum are left out.
     pub fn new(mem: &'m dyn PhysMem, rsdp: u64) -> Option<Self> {
         let r = mem.bytes(rsdp, 20).filter(|r| r.starts_with(RSDP_SIGNATURE) && sums_up(r))?;
         let xsdt = (r[15] >= 2)
@@ -89,7 +89,8 @@ pub struct Mcfg {
     pub buses: (u8, u8),
 }
 
-/// Segment 0's range (PCI firmware specification 3.3, 4.1.2 and 4.1.3): from the MCFG table, else from the host bridge.
+/// Segment 0's range (PCI firmware specification 3.3, 4.1.2 and 4.1.3): from the MCFG table, or else from the host
+/// bridge.
 pub fn mcfg(tables: &Tables<'_>) -> Option<Mcfg> {
     from_table(tables).or_else(|| {
         let base = super::aml::ecam_base(tables.dsdt()?)?;

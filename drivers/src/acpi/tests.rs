@@ -210,7 +210,7 @@ fn damage_never_panics() {
             for flip in [0x01, 0x80, 0xff] {
                 let mut m = good.clone();
                 m.0[piece].1[i] ^= flip;
-                // Sealed again, so that the parsers see it.
+                // Sealed again, so that the parsers get to see it.
                 if piece > 1 {
                     seal(&mut m.0[piece].1, 9);
                 }

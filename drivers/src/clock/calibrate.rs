@@ -1,4 +1,4 @@
-//! How fast the TSC runs: asked where somebody knows, else measured against a counter of known rate.
+//! How fast the TSC runs: as reported where possible, otherwise measured against a counter of known rate.
 
 use super::{cpuid, hpet, kvm, pit, pm_timer, rdtsc};
 
@@ -30,17 +30,17 @@ pub struct Sources {
     pub hpet: Option<hpet::Counter>,
 }
 
-/// Slower and faster are measuring errors.
+/// Anything slower or faster is a measuring error.
 const SANE: core::ops::RangeInclusive<u64> = 100_000_000..=20_000_000_000;
 /// Length of one measurement: 1/HZ_PART of a second.
 const PER_SECOND: u64 = 500;
 /// Two measurements agree when they differ by less than 1/AGREE.
 const AGREE: u64 = 1000;
 const TRIES: usize = 6;
-/// Reads of a counter that does not move before it is given up.
+/// Reads of a counter that does not move before giving up on it.
 const DEAD: u32 = 20_000;
 
-/// The TSC's rate in Hz and who said so; takes at most some 12 ms (each measurement 2 ms, two that agree suffice).
+/// The TSC's rate in Hz and its source; takes at most some 12 ms (each measurement 2 ms, two that agree suffice).
 pub fn calibrate_tsc(s: &Sources) -> Option<(u64, Source)> {
     let sane = |hz: Option<u64>, who| hz.filter(|h| SANE.contains(h)).map(|h| (h, who));
     sane(kvm::vcpu_time().and_then(|t| t.tsc_hz()), Source::Kvm)
@@ -61,8 +61,8 @@ pub fn calibrate_tsc(s: &Sources) -> Option<(u64, Source)> {
         .or_else(|| sane(cpuid::nominal_hz(), Source::Nominal))
 }
 
-/// Measures the TSC against a counter of `hz` ticks a second that wraps at `mask`. A host that takes the processor
-/// away in the middle spoils a measurement, so it is repeated until two agree; when none do, the median counts.
+/// Measures the TSC against a counter of `hz` ticks per second that wraps at `mask`. A host that takes the processor
+/// away in the middle spoils a measurement, so it is repeated until two agree; if none do, the median counts.
 /// `None` when the counter stands still.
 pub fn measure(counter: &mut dyn FnMut() -> u64, mask: u64, hz: u64, tsc: &mut dyn FnMut() -> u64) -> Option<u64> {
     let mut seen = [0u64; TRIES];
@@ -80,7 +80,7 @@ pub fn measure(counter: &mut dyn FnMut() -> u64, mask: u64, hz: u64, tsc: &mut d
     seen.iter().find(middle).copied()
 }
 
-/// A count and the TSC at the same moment: of a few readings the one that took the shortest time.
+/// A count and the TSC at the same moment: the quickest of a few readings.
 fn sample(counter: &mut dyn FnMut() -> u64, tsc: &mut dyn FnMut() -> u64) -> (u64, u64) {
     let mut best = (u64::MAX, 0, 0);
     for _ in 0..4 {
@@ -113,7 +113,7 @@ fn once(counter: &mut dyn FnMut() -> u64, mask: u64, hz: u64, tsc: &mut dyn FnMu
     let (c1, t1) = sample(counter, tsc);
     let ticks = c1.wrapping_sub(c0) & mask;
     let tsc_ticks = u128::from(t1.wrapping_sub(t0));
-    // A wrap while the processor was away makes nonsense; the caller compares with another try.
+    // A wrap while the processor was away gives nonsense; the caller compares with another try.
     u64::try_from(tsc_ticks * u128::from(hz) / u128::from(ticks.max(1))).ok()
 }
 
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn stolen_time() {
-        // The host takes 70 ms (longer than the PIT's period) away during the first measurement.
+        // The host takes the processor away for 70 ms (longer than the PIT's period) during the first measurement.
         let jump = |n| if n == 700 { 70_000_000_000 } else { 0 };
         close(world(2_500_000_000, pit::HZ, pit::MASK, jump), 2_500_000_000);
     }

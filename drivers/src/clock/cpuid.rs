@@ -30,7 +30,7 @@ pub fn timing_leaf_hz() -> Option<u64> {
     Some(u64::from(__cpuid(TIMING).eax) * 1000).filter(|&hz| hz != 0)
 }
 
-/// The TSC's rate from leaf 15h: crystal times ratio, when the processor says all three.
+/// The TSC's rate from leaf 15h: crystal times ratio, when the processor reports all three.
 pub fn crystal_hz() -> Option<u64> {
     if __cpuid(0).eax < 0x15 {
         return None;
@@ -42,7 +42,7 @@ pub fn crystal_hz() -> Option<u64> {
     Some(u64::from(r.ecx) * u64::from(r.ebx) / u64::from(r.eax))
 }
 
-/// The nominal rate of leaf 16h, exact to 1 % or so: good to judge a measurement by.
+/// The nominal rate of leaf 16h, exact to 1 % or so: good for judging a measurement.
 pub fn nominal_hz() -> Option<u64> {
     if __cpuid(0).eax < 0x16 {
         return None;

@@ -15,9 +15,9 @@ const FS: u64 = 1_000_000_000_000_000;
 #[derive(Clone, Copy)]
 pub struct Counter {
     regs: Mmio,
-    /// Ticks a second.
+    /// Ticks per second.
     pub hz: u64,
-    /// All bits that it has.
+    /// All the bits that it has.
     pub mask: u64,
 }
 
@@ -35,7 +35,7 @@ impl Counter {
             return None;
         }
         regs.write64(CONFIGURATION, regs.read64(CONFIGURATION) | ENABLE);
-        // 32-bit reads are whole on every implementation.
+        // 32-bit reads are atomic on every implementation.
         Some(Self { regs, hz: FS / period, mask: if caps & WIDE != 0 { u64::MAX } else { 0xffff_ffff } })
     }
 

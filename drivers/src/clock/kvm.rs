@@ -12,13 +12,13 @@ const FEATURE_CLOCK2: u32 = 1 << 3;
 const MSR_WALL_CLOCK: u32 = 0x4b56_4d00;
 const MSR_SYSTEM_TIME: u32 = 0x4b56_4d01;
 
-/// Whether the host offers it.
+/// Whether the host offers kvmclock.
 pub fn present() -> bool {
     hypervisor().is_some_and(|s| s == *SIGNATURE) && __cpuid(FEATURES).eax & FEATURE_CLOCK2 != 0
 }
 
 /// # Safety
-/// The MSR must exist and the value be one that it takes.
+/// The MSR must exist and accept the value.
 unsafe fn wrmsr(msr: u32, v: u64) {
     // SAFETY: the caller's. Not `nomem`: the host writes to memory named by the value.
     unsafe {
@@ -33,7 +33,7 @@ pub struct VcpuTime {
     pub tsc: u64,
     /// Nanoseconds since the host's boot of this machine.
     pub system_time: u64,
-    /// Nanoseconds = (ticks << shift) * mul >> 32.
+    /// Nanoseconds = ((ticks << shift) * mul) >> 32.
     pub mul: u32,
     /// See `mul`; may be negative.
     pub shift: i8,
@@ -71,7 +71,7 @@ fn read_consistent<T>(buf: &DmaBuf, get: impl Fn(*const u8) -> T) -> Option<T> {
     None
 }
 
-/// This processor's time information. The page is registered only for the length of the call. `None` without kvmclock
+/// This processor's time information. The page is registered only for the duration of the call. `None` without kvmclock
 /// or memory.
 pub fn vcpu_time() -> Option<VcpuTime> {
     if !present() {
@@ -90,12 +90,12 @@ pub fn vcpu_time() -> Option<VcpuTime> {
             flags: p.add(29).read_volatile(),
         }
     });
-    // SAFETY: disables; the host writes no more before `buf` goes.
+    // SAFETY: disables; the host writes nothing more by the time `buf` goes.
     unsafe { wrmsr(MSR_SYSTEM_TIME, 0) };
     t
 }
 
-/// Wall clock at the machine's boot in nanoseconds since the Unix epoch: add the `system_time` of now.
+/// The wall clock at the machine's boot, in nanoseconds since the Unix epoch: add the current `system_time`.
 pub fn boot_wall_clock_ns() -> Option<u64> {
     if !present() {
         return None;

@@ -9,7 +9,7 @@ pub mod pm_timer;
 
 pub use calibrate::{Source, Sources, calibrate_tsc, measure};
 
-/// Reads the TSC. Earlier loads are done before it (LFENCE, Intel SDM vol. 2, RDTSC).
+/// Reads the TSC, after all earlier loads (LFENCE, Intel SDM vol. 2, RDTSC).
 #[inline]
 pub fn rdtsc() -> u64 {
     // SAFETY: both instructions exist on every x86-64 processor, and the kernel does not disable RDTSC.

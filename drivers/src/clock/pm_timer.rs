@@ -11,7 +11,7 @@ pub const HZ: u64 = 3_579_545;
 #[derive(Clone, Copy)]
 pub struct Counter {
     reg: Reg,
-    /// All bits that it has.
+    /// All the bits that it has.
     pub mask: u64,
 }
 

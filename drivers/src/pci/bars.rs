@@ -5,9 +5,9 @@ use super::Function;
 /// A decoded base address register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bar {
-    /// Memory, else ports.
+    /// Memory, otherwise ports.
     pub memory: bool,
-    /// Takes two slots.
+    /// Takes up two slots.
     pub wide: bool,
     /// Bus address; 0: not assigned.
     pub address: u64,
@@ -40,7 +40,7 @@ const fn register(i: u8) -> u16 {
 impl Function {
     /// Decodes and sizes BAR `i`; `None` when it is not implemented or is the upper half of another.
     ///
-    /// Decoding is switched off meanwhile: call it before the device is in use.
+    /// Decoding is switched off during the call: call it before the device is in use.
     pub fn bar(&self, i: u8) -> Option<Bar> {
         if i >= self.bar_count() || self.is_upper_half(i) {
             return None;
@@ -85,7 +85,7 @@ impl Function {
         at != i
     }
 
-    /// Gives memory BARs that read 0 an address from the window. Whether all memory BARs have one now.
+    /// Gives memory BARs that read 0 an address from the window. Returns whether all memory BARs have one now.
     pub fn assign_bars(&self, window: &mut Window) -> bool {
         let mut all = true;
         for i in 0..self.bar_count() {

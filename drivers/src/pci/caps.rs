@@ -11,8 +11,8 @@ pub struct Capability {
     pub offset: u16,
 }
 
-/// Walks the list. Ends on a pointer outside of 0x40..0x100 and, as firmware or a device may have made a loop, after
-/// as many capabilities as have room.
+/// Walks the list. Ends at a pointer outside of 0x40..0x100 and, as firmware or a device may have made a loop, after
+/// as many capabilities as there is room for.
 pub struct Capabilities<'a> {
     f: &'a Function,
     next: u8,

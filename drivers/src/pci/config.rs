@@ -66,11 +66,11 @@ impl ConfigAccess for Ports {
     }
 }
 
-/// Memory-mapped configuration space (PCIe 5.0, 7.2.2), mapped one bus at a time as it is needed.
+/// Memory-mapped configuration space (PCIe 5.0, 7.2.2), mapped one bus at a time, on demand.
 pub struct Ecam {
     base: u64,
     buses: core::ops::RangeInclusive<u8>,
-    /// Lock order: nothing is taken under it but what mapping takes.
+    /// Lock order: nothing is taken under it except by mapping.
     maps: IrqSpinLock<Vec<(u8, Mmio)>>,
 }
 

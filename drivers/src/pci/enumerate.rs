@@ -11,7 +11,7 @@ struct Walk<'w> {
     found: Vec<Function>,
 }
 
-/// All functions that can be reached from bus 0, bridges followed through the bus numbers that firmware gave them.
+/// All functions that can be reached from bus 0, following bridges through the bus numbers that firmware gave them.
 /// With a window (machines whose firmware leaves PCI alone), unassigned memory BARs get addresses from it; bridges
 /// without a bus number are then left out.
 pub fn enumerate(access: &'static dyn ConfigAccess, window: Option<&mut Window>) -> Vec<Function> {

@@ -23,7 +23,7 @@ pub struct Function {
     /// Class, subclass, programming interface: 24 bits.
     pub class: u32,
     header: u8,
-    /// For interrupt pins: the device on the root bus, and the device numbers between summed up.
+    /// For interrupt pins: the device on the root bus, and the sum of the device numbers in between.
     pub(super) root: Bdf,
     pub(super) swizzle: u8,
     access: &'static dyn ConfigAccess,
@@ -52,12 +52,12 @@ impl Function {
         self.access.write(self.bdf, offset, value);
     }
 
-    /// Whether the device has more functions than 0.
+    /// Whether the device has functions other than 0.
     pub fn multifunction(&self) -> bool {
         self.header & 0x80 != 0
     }
 
-    /// Whether it is a PCI-to-PCI bridge (a PCIe root port, too).
+    /// Whether it is a PCI-to-PCI bridge (which includes PCIe root ports).
     pub fn is_bridge(&self) -> bool {
         self.header & 0x7f == 1
     }
@@ -77,7 +77,7 @@ impl Function {
         Capabilities::new(self)
     }
 
-    /// Switches memory and I/O decoding to `bits` (of [`IO`] and [`MEMORY`]); what they were.
+    /// Switches memory and I/O decoding to `bits` (of [`IO`] and [`MEMORY`]); returns what they were.
     pub(super) fn set_decoding(&self, bits: u32) -> u32 {
         let old = self.read32(COMMAND) & 0xffff;
         // The upper half is the status register: writing zeros there clears nothing.

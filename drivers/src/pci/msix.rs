@@ -58,7 +58,7 @@ impl<'a> Msix<'a> {
         self.control(ENABLE);
     }
 
-    /// Back to the interrupt pin.
+    /// Switches back to the interrupt pin.
     pub fn disable(&mut self) {
         self.control(0);
     }

@@ -43,7 +43,7 @@ impl Device {
         self.transport.device_id()
     }
 
-    /// Where it is, for the log: a PCI address or an interrupt number.
+    /// Its PCI function, if it has one, for the log.
     pub fn pci(&self) -> Option<&Function> {
         match &self.route {
             Route::Pci(f) => Some(f),
@@ -51,8 +51,8 @@ impl Device {
         }
     }
 
-    /// Connects the interrupt: MSI-X if it works, else a line. Called after feature negotiation; queue vectors are set
-    /// by [`assign_queue`] as queues are made. `on_irq` runs in interrupt context.
+    /// Connects the interrupt: MSI-X if it works, otherwise a line. Called after feature negotiation; queue vectors are
+    /// set by [`assign_queue`] as queues are made. `on_irq` runs in interrupt context.
     pub(super) fn connect(&mut self, on_irq: Arc<dyn Fn(Cause) + Send + Sync>) -> Connected {
         if self.connect_msix(&on_irq) {
             return Connected::Msix;
@@ -105,7 +105,7 @@ impl Device {
         true
     }
 
-    /// Gives a queue its vector, before it is enabled; whether interrupts for it will come.
+    /// Gives a queue its vector, before it is enabled; returns whether interrupts for it will arrive.
     pub(super) fn assign_queue(&mut self, how: Connected, queue: u16) -> bool {
         if how != Connected::Msix {
             return how == Connected::Line;
@@ -169,7 +169,7 @@ pub struct MmioSlot {
     pub gsi: Option<u32>,
 }
 
-/// Looks at each slot; empty ones (device id 0) are normal.
+/// Probes each slot; empty ones (device id 0) are normal.
 ///
 /// # Safety
 /// The slots must not be RAM.

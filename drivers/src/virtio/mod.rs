@@ -38,7 +38,7 @@ pub mod feature {
     pub const EVENT_IDX: u64 = 1 << 29;
     /// Virtio 1.0 or later.
     pub const VERSION_1: u64 = 1 << 32;
-    /// Addresses are those of the platform: physical ones, as no IOMMU is ever switched on here. A device may refuse
+    /// Addresses are the platform's: physical ones, as no IOMMU is ever switched on here. A device may refuse
     /// drivers that do not know this bit.
     pub const ACCESS_PLATFORM: u64 = 1 << 33;
 }

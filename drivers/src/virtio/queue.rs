@@ -1,10 +1,10 @@
 //! The split virtqueue (virtio 1.2, 2.7; legacy layout 2.7.2).
 //!
-//! What makes or breaks it is the order of memory accesses:
+//! Its correctness depends on the order of memory accesses:
 //! * descriptors and the available ring are written before `avail.idx` (release store);
-//! * between publishing `avail.idx` and reading the device's wish (`used.flags` or `avail_event`) stands a full
-//!   fence, and so does one between asking for an interrupt and looking at `used.idx` again: x86 lets a load pass
-//!   an older store, and either missing fence loses a wake-up (2.7.13.4.1, 2.7.14.1);
+//! * between publishing `avail.idx` and reading what the device wants (`used.flags` or `avail_event`) there is a full
+//!   fence, and so is one between asking for an interrupt and checking `used.idx` again: x86 lets a load pass
+//!   an older store, and if either fence is missing a wake-up is lost (2.7.13.4.1, 2.7.14.1);
 //! * used elements are read after `used.idx` (acquire load).
 //!
 //! Nothing that the device writes is trusted: heads are checked against what is outstanding, and chains are walked
@@ -31,7 +31,7 @@ pub struct Segment {
     pub addr: u64,
     /// Bytes.
     pub len: u32,
-    /// Whether the device writes to it (else it reads).
+    /// Whether the device writes to it (otherwise it reads).
     pub device_writes: bool,
 }
 
@@ -55,7 +55,8 @@ pub struct Queue {
     chain: Box<[u16]>,
     free_head: u16,
     free: u16,
-    /// Index behind the last chain added, behind the last one published, and as of the last look at the device's wish.
+    /// Index after the last chain added, after the last one published, and as of the last check of what the device
+    /// wants.
     added: u16,
     published: u16,
     kicked: u16,
@@ -67,10 +68,10 @@ pub struct Queue {
 
 /// Orders all earlier stores before all later loads, as devices see them.
 ///
-/// QEMU before 8.1 translates MFENCE and locked instructions of a guest with one processor to nothing of that kind, as
-/// if its devices did not run in other threads: a store to the ring is then still on its way when the device's wish is
-/// read, and a wake-up is lost for good. POPF ends a translated block and leads through QEMU's own loop, which has a
-/// barrier. A real processor loses some twenty cycles by it.
+/// QEMU before 8.1, for a guest with one processor, translates MFENCE and locked instructions to nothing of the kind,
+/// as if its devices did not run in other threads: a store to the ring is then still on its way when the device's
+/// request for notifications is read, and a wake-up is lost for good. POPF ends a translated block and passes through
+/// QEMU's own loop, which has a barrier. It costs a real processor some twenty cycles.
 #[inline]
 pub(super) fn device_fence() {
     core::sync::atomic::fence(Ordering::SeqCst);
@@ -111,7 +112,7 @@ impl Queue {
         let mem = DmaBuf::new(total, if legacy { LEGACY_ALIGN } else { 64 })?;
         let phys = mem.phys();
         t.queue_set(index, size.into(), phys, phys + avail as u64, phys + used as u64);
-        // The notification register of modern PCI is found by selecting the queue, so after it was set.
+        // Modern PCI finds the notification register by selecting the queue, so this comes after setting it.
         let notifier = t.notifier(index)?;
         Self::over(mem, index, size, legacy, event_idx, notifier)
     }
@@ -165,7 +166,7 @@ impl Queue {
     pub fn free(&self) -> u16 {
         self.free
     }
-    /// Chains that the device has not returned, or that were not popped yet. Only exact with one descriptor a chain.
+    /// Chains that the device has not returned, or that were not popped yet. Only exact with one descriptor per chain.
     pub fn outstanding(&self) -> u16 {
         self.added.wrapping_sub(self.last_used)
     }
@@ -200,7 +201,7 @@ impl Queue {
         self.index_at(self.used + 4 + 8 * usize::from(self.size))
     }
 
-    /// Adds a chain; its head names it at completion. The device sees it at the next [`Self::kick`] (or
+    /// Adds a chain; completions name it by its head. The device sees it at the next [`Self::kick`] (or
     /// [`Self::publish`]). Segments that the device reads come before those it writes (2.7.4.2).
     ///
     /// # Safety
@@ -235,7 +236,7 @@ impl Queue {
         Ok(head)
     }
 
-    /// Lets the device see what was added, without notifying it.
+    /// Shows the device what was added, without notifying it.
     pub fn publish(&mut self) {
         if self.published != self.added {
             self.published = self.added;
@@ -250,15 +251,15 @@ impl Queue {
         }
     }
 
-    /// Publishes; what the caller must notify if the device asks for it. A notification leaves the guest, which is
-    /// better done when no lock is held.
+    /// Publishes; returns what the caller must notify if the device asks for it. A notification leaves the guest, so it
+    /// is better done with no lock held.
     #[must_use]
     pub fn prepare_kick(&mut self) -> Option<Notifier> {
         self.publish();
         if self.kicked == self.published {
             return None;
         }
-        // Orders the store of avail.idx before the load of the device's wish.
+        // Orders the store of avail.idx before the load of what the device wants.
         device_fence();
         let old = core::mem::replace(&mut self.kicked, self.published);
         let wanted = if self.event_idx {
@@ -269,8 +270,8 @@ impl Queue {
         wanted.then_some(self.notifier)
     }
 
-    /// Asks for one interrupt, when all that was added so far is completed. Whether that can be said: it needs
-    /// EVENT_IDX, and the device must have nothing else and not know of any of it yet.
+    /// Asks for a single interrupt when everything added so far is completed. Returns whether that is possible: it
+    /// needs EVENT_IDX, and the device must have nothing else and not know of any of it yet.
     pub fn interrupt_when_all_done(&mut self) -> bool {
         let can = self.event_idx && self.published == self.last_used;
         if can {
@@ -279,7 +280,7 @@ impl Queue {
         can
     }
 
-    /// Whether a completed chain waits.
+    /// Whether a completed chain is waiting.
     #[inline]
     pub fn pending(&self) -> bool {
         !self.broken && self.used_idx().load(Ordering::Acquire) != self.last_used
@@ -315,7 +316,7 @@ impl Queue {
     }
 
     /// Asks for an interrupt after the next completion. Returns whether something is already completed: then no
-    /// interrupt may come and the caller must go on popping.
+    /// interrupt may come and the caller must continue popping.
     #[must_use]
     pub fn enable_interrupt(&mut self) -> bool {
         self.enable_interrupt_after(0)
@@ -332,7 +333,7 @@ impl Queue {
         } else {
             self.avail_flags().store(0, Ordering::Relaxed);
         }
-        // Orders the wish before the look: the device does the reverse, so one of the two sees the other.
+        // Orders the request before the check: the device does the reverse, so one of the two sees the other.
         device_fence();
         self.used_idx().load(Ordering::Acquire).wrapping_sub(self.last_used) > skip
     }
@@ -343,7 +344,7 @@ impl Queue {
             self.avail_flags().store(NO_INTERRUPT, Ordering::Relaxed);
         }
         if self.event_idx {
-            // The place that is passed last: not before 65535 more completions.
+            // The index that is passed last: not before 65535 more completions.
             self.used_event().store(self.last_used.wrapping_sub(1), Ordering::Relaxed);
         }
     }

@@ -108,7 +108,7 @@ fn interrupts_only_when_asked() {
         assert!(!q.enable_interrupt());
         assert!(round(&mut q, 1));
         while q.pop().is_some() {}
-        // After that wake-up nothing was re-armed: with EVENT_IDX no more come by themselves.
+        // After that wake-up nothing was re-armed: with EVENT_IDX no more come on their own.
         assert_eq!(round(&mut q, 1), !event_idx);
         while q.pop().is_some() {}
         assert!(!q.enable_interrupt_after(2));
@@ -116,7 +116,7 @@ fn interrupts_only_when_asked() {
     }
 }
 
-/// Both sides sleep whenever the protocol lets them; nobody may sleep while the other waits for it. The ring's indices
+/// Both sides sleep whenever the protocol lets them; neither may sleep while the other waits for it. The ring's indices
 /// wrap several times.
 fn no_lost_wakeups(event_idx: bool, total: u32, batch: u32) {
     let (mut q, d) = pair(16, false, event_idx);

@@ -21,7 +21,7 @@ pub struct Sim {
     /// Available chains consumed, used elements written.
     pub seen: u16,
     pub done: u16,
-    /// Used index when the driver's wish was last looked at.
+    /// Used index when the driver's request for interrupts was last checked.
     told: u16,
 }
 
@@ -91,7 +91,7 @@ impl Sim {
         self.done = self.done.wrapping_add(1);
     }
 
-    /// Shows the used elements; whether the driver is to be interrupted.
+    /// Shows the used elements; returns whether to interrupt the driver.
     pub fn publish(&mut self) -> bool {
         self.cell(self.used + 2).store(self.done, Ordering::Release);
         fence(Ordering::SeqCst);
@@ -107,7 +107,7 @@ impl Sim {
         }
     }
 
-    /// Goes to sleep: asks for a notification. `false`: something came meanwhile, stay awake.
+    /// Goes to sleep: asks for a notification. `false`: something arrived meanwhile, stay awake.
     pub fn sleep(&mut self) -> bool {
         if self.event_idx {
             self.cell(self.used + 4 + 8 * usize::from(self.size)).store(self.seen, Ordering::Relaxed);
@@ -118,14 +118,14 @@ impl Sim {
         !self.waiting()
     }
 
-    /// Is awake: wants no notifications.
+    /// Stays awake: wants no notifications.
     pub fn wake(&mut self) {
         if !self.event_idx {
             self.cell(self.used).store(1, Ordering::Relaxed);
         }
     }
 
-    /// Completes everything available, each chain with `len` bytes written; whether to interrupt.
+    /// Completes everything available, each chain with `len` bytes written; returns whether to interrupt.
     pub fn complete_all(&mut self, len: u32) -> bool {
         while let Some((head, _)) = self.take() {
             self.give(head.into(), len);

@@ -1,4 +1,4 @@
-//! Requests to chains of descriptors: neighbours merged, what is too long for the device cut.
+//! Turns requests into chains of descriptors: neighbours are merged, and requests too long for the device are cut.
 
 use super::config::Info;
 use crate::dma::phys_of;
@@ -7,18 +7,18 @@ use alloc::vec::Vec;
 use libos_base::block::{Op, Request, SECTOR, Segment};
 use libos_base::{Errno, Result};
 
-/// What the device is asked in one go.
+/// What the device is asked to do in one go.
 pub(super) struct Chain {
     pub op: Op,
     pub sector: u64,
     pub sectors: u64,
     /// Keeps the memory alive.
     pub segments: Vec<Segment>,
-    /// The same as the device sees it: physically adjacent pieces are one.
+    /// The same as the device sees them: physically adjacent pieces are one.
     pub pieces: Vec<queue::Segment>,
 }
 
-/// Most that a chain carries.
+/// The limits of a chain.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     pub pieces: usize,
@@ -28,7 +28,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// With header and status a chain has two descriptors more.
+    /// Header and status take two more descriptors of a chain.
     pub fn new(info: &Info, queue_size: u16) -> Self {
         Self {
             pieces: info.seg_max.min(queue_size.saturating_sub(2)).max(1).into(),
@@ -44,7 +44,7 @@ impl Chain {
         Self { op, sector, sectors: 0, segments: Vec::new(), pieces: Vec::new() }
     }
 
-    /// Whether the sectors that a request goes on with are those behind this chain's.
+    /// Whether a request at `sector` continues where this chain ends.
     fn ends_before(&self, op: Op, sector: u64) -> bool {
         self.op == op && self.sector + self.sectors == sector
     }
@@ -52,7 +52,7 @@ impl Chain {
     /// Takes `s` too; `false` when there is no room for all of it.
     fn push(&mut self, s: &Segment, limits: &Limits) -> Result<bool> {
         let writes = self.op == Op::Read;
-        // Behind `offset` the page still has `len` bytes: `Request::valid`.
+        // After `offset` the page still has `len` bytes: `Request::valid`.
         let mut addr = phys_of(s.page.addr().wrapping_add(s.offset));
         let mut left = s.len as u32;
         let before = (self.pieces.len(), self.pieces.last().map(|p| p.len));
@@ -67,7 +67,7 @@ impl Chain {
         }
         while left > 0 {
             if self.pieces.len() >= limits.pieces {
-                // Undone: a segment goes as a whole.
+                // Undo: a segment goes in as a whole.
                 self.pieces.truncate(before.0);
                 if let (Some(p), Some(len)) = (self.pieces.last_mut(), before.1) {
                     p.len = len;
@@ -87,7 +87,7 @@ impl Chain {
     }
 }
 
-/// Cuts a batch into chains, in its order; `take` gets them one by one.
+/// Cuts a batch into chains, in its order; `take` receives them one by one.
 pub(super) struct Cutter<'a, F: FnMut(Chain)> {
     limits: &'a Limits,
     open: Option<Chain>,
@@ -106,7 +106,7 @@ impl<'a, F: FnMut(Chain)> Cutter<'a, F> {
         }
     }
 
-    /// The next request, a valid one. After an error part of it may have been passed on.
+    /// Adds the next request, a valid one. After an error part of it may have been passed on.
     pub fn add(&mut self, r: &Request) -> Result<()> {
         match r.op {
             Op::Read | Op::Write => self.transfer(r),
@@ -146,7 +146,7 @@ impl<'a, F: FnMut(Chain)> Cutter<'a, F> {
         Ok(())
     }
 
-    /// A segment that does not even fit alone: the device takes few and short pieces.
+    /// A segment that does not fit even alone: the device takes only few and short pieces.
     fn split(&mut self, op: Op, mut at: u64, s: &Segment) -> Result<()> {
         let step = (self.limits.piece_len as usize).saturating_mul(self.limits.pieces);
         let (mut offset, mut left) = (s.offset, s.len);
@@ -164,7 +164,7 @@ impl<'a, F: FnMut(Chain)> Cutter<'a, F> {
         Ok(())
     }
 
-    /// The aligned inside of the range: the rest is a hint that is not followed.
+    /// Discards the aligned inside of the range: the rest is a hint that is not followed.
     fn discard(&mut self, r: &Request) {
         let align = u64::from(self.limits.discard_align);
         let most = u64::from(self.limits.discard);

@@ -29,24 +29,24 @@ mod offset {
     pub const DISCARD_ALIGNMENT: usize = 44;
 }
 
-/// Segments a request when the device does not say how many it takes.
+/// Segments per request when the device does not say how many it takes.
 const SEGMENTS: u32 = 126;
 /// Sectors that byte positions can count.
 const MOST_SECTORS: u64 = (i64::MAX as u64) / SECTOR;
 
-/// How much the driver takes.
+/// How much the driver may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Queues at most: one a processor.
+    /// The most queues: one per processor.
     pub queues: u16,
-    /// Entries a queue, where the device leaves the choice.
+    /// Entries per queue, where the device leaves the choice.
     pub entries: u16,
     /// The processor that runs the caller.
     pub cpu: fn() -> usize,
 }
 
 impl Options {
-    /// Sized for a machine with that much RAM.
+    /// Sized for a machine with this much RAM.
     pub fn for_machine(bytes: u64, cpus: usize, cpu: fn() -> usize) -> Self {
         let (queues, entries) = match bytes >> 20 {
             0..24 => (1, 64),
@@ -76,13 +76,13 @@ pub struct Info {
     pub sectors: u64,
     /// Writes fail.
     pub read_only: bool,
-    /// It has a volatile cache and a command that empties it.
+    /// It has a volatile cache and a command that flushes it.
     pub flush: bool,
-    /// What was written may be in a volatile cache that no command empties.
+    /// Written data may be in a volatile cache that no command flushes.
     pub unsafe_cache: bool,
     /// Bytes that positions and lengths must be multiples of: 512 to 4096.
     pub block_size: u32,
-    /// Longest segment in bytes, and segments a request.
+    /// The longest segment in bytes, and the number of segments per request.
     pub(super) size_max: u32,
     pub(super) seg_max: u16,
     /// Longest discard and its alignment, in sectors; 0: there is none.
@@ -126,7 +126,7 @@ impl Info {
     }
 }
 
-/// The size, which is read in halves: again until it stays the same.
+/// The size, which is read in halves: repeated until it stays the same.
 fn capacity(t: &VirtioTransport) -> Result<u64> {
     let read = || -> Result<u64> {
         let low = t.config_u32(offset::CAPACITY)?;
@@ -143,7 +143,7 @@ fn capacity(t: &VirtioTransport) -> Result<u64> {
     Err(Error::IoError)
 }
 
-/// What the device says of itself, which need not make sense.
+/// What the device reports about itself, which need not make sense.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Raw {
     pub capacity: u64,
@@ -159,7 +159,7 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// `Unsupported` for what this driver cannot work with.
+    /// `Unsupported` for a device that this driver cannot work with.
     pub(super) fn checked(self) -> Result<Info> {
         let block = self.blk_size;
         if !block.is_power_of_two() || block < SECTOR as u32 || block as usize > PAGE_SIZE {
@@ -173,7 +173,7 @@ impl Raw {
         }
         let whole = u64::from(block) / SECTOR;
         let sectors = self.capacity.min(MOST_SECTORS);
-        // 5.2.5.2: without CONFIG_WCE the cache is writeback if there is FLUSH, and else the driver may hope for
+        // 5.2.5.2: without CONFIG_WCE the cache is writeback if there is FLUSH, and otherwise the driver may hope for
         // writethrough at best. With it the device says which.
         Ok(Info {
             sectors: sectors - sectors % whole,

@@ -1,5 +1,5 @@
-//! virtio-blk (virtio 1.2, 5.2): a queue for each processor where the device has as many, many requests under way in
-//! each, neighbours merged, one notification a batch, and completion by interrupt.
+//! virtio-blk (virtio 1.2, 5.2): a queue for each processor where the device has that many, many requests in flight in
+//! each, neighbours merged, one notification per batch, and completion by interrupt.
 
 mod chain;
 mod config;
@@ -33,11 +33,11 @@ pub struct Blk {
     name: String,
     serial: String,
     cpu: fn() -> usize,
-    /// One at a time reads, changes and writes a block.
+    /// Only one thread at a time reads, changes and writes a block.
     changing: Mutex<()>,
 }
 
-/// What interrupts need. It outlives everything: handlers are never taken back.
+/// What interrupts need. It lives forever: handlers are never removed.
 struct Core {
     rings: Once<Vec<Ring>>,
     device: Once<IrqSpinLock<Device>>,
@@ -48,14 +48,14 @@ impl Core {
         self.rings.get().map_or(&[], Vec::as_slice)
     }
 
-    /// In interrupt context, as a rule.
+    /// Usually called in interrupt context.
     fn reap(&self) {
         if !self.rings().iter().fold(true, |sound, r| r.reap() & sound) {
             self.stop();
         }
     }
 
-    /// Gives the device up: all that is and will be asked of it fails.
+    /// Gives up on the device: all current and future requests fail.
     fn stop(&self) {
         self.rings().iter().for_each(Ring::close);
         let stopped = self.device.get().is_none_or(|d| d.lock().transport.reset().is_ok());
@@ -120,7 +120,7 @@ impl Blk {
             });
             match ring {
                 Some(r) => rings.push(r),
-                // One is enough; a queue whose ring is gone must not be known to the device.
+                // One is enough; the device must not know of a queue whose ring is gone.
                 None => return Err(Error::DmaError),
             }
         }
@@ -139,7 +139,7 @@ impl Blk {
         }
     }
 
-    /// Why the device cannot be asked that, or what is done already.
+    /// Why the request cannot be sent to the device, or the result if there is nothing to do.
     fn refused(&self, r: &Request) -> Option<libos_base::Result<()>> {
         if !r.valid(self.info.sectors) {
             return Some(Err(Errno::EIO));
@@ -153,7 +153,7 @@ impl Blk {
     }
 }
 
-/// What the device says of itself, up to the first NUL; nothing that could not be printed.
+/// What the device reports about itself, up to the first NUL; only printable characters.
 fn text(id: &[u8]) -> String {
     let end = id.iter().position(|&b| b == 0).unwrap_or(id.len());
     id[..end].iter().filter(|b| b.is_ascii_graphic() || **b == b' ').map(|&b| char::from(b)).collect()
@@ -183,7 +183,7 @@ impl BlockDevice for Blk {
     }
 
     fn submit(&self, requests: Vec<Request>, done: &Arc<Completion>) {
-        // Counted as one until everything is under way, so that `done` is not idle in between.
+        // Counts as one until everything is in flight, so that `done` is not idle in between.
         done.add(1);
         let mut all = Ok(());
         if let Some(ring) = self.ring() {

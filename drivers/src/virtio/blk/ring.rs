@@ -1,4 +1,4 @@
-//! One queue with what is under way in it.
+//! One queue and the requests in flight in it.
 
 use super::chain::Chain;
 use crate::dma::DmaBuf;
@@ -21,10 +21,10 @@ mod kind {
 
 const OK: u8 = 0;
 const UNSUPPORTED: u8 = 2;
-/// What no device answers.
+/// A status that no device returns.
 const NO_ANSWER: u8 = 0xff;
 
-/// What the device reads and writes beside the data, a cache line a request.
+/// What the device reads and writes besides the data: a cache line per request.
 mod line {
     /// Type, reserved, sector.
     pub const HEADER: usize = 0;
@@ -39,7 +39,7 @@ mod line {
     pub const LEN: usize = 64;
 }
 
-/// A request that the device has.
+/// A request that is with the device.
 struct Slot {
     chain: Chain,
     done: Arc<Completion>,
@@ -53,15 +53,15 @@ struct State {
     /// By head: the slot.
     owner: Vec<u16>,
     scratch: Vec<Segment>,
-    /// Somebody found no room.
+    /// A thread found no room.
     starving: bool,
-    /// The next interrupt comes only when all that is under way is done.
+    /// The next interrupt comes only when everything in flight is done.
     late: bool,
-    /// The device is given up.
+    /// The device was given up on.
     dead: bool,
 }
 
-/// A queue, its requests, and those who wait for room in it.
+/// A queue, its requests, and the threads that wait for room in it.
 pub(super) struct Ring {
     state: IrqSpinLock<State>,
     room: WaitQueue,
@@ -89,12 +89,12 @@ impl Ring {
         Some(Self { state: IrqSpinLock::new(class::DISK_RING, state), room: WaitQueue::new() })
     }
 
-    /// Asks for interrupts from now on.
+    /// Requests interrupts from now on.
     pub fn start(&self) {
         let _ = self.state.lock().queue.enable_interrupt();
     }
 
-    /// Puts a chain into the queue; waits while there is no room. The device may not know before [`Self::kick`].
+    /// Puts a chain into the queue; waits while there is no room. The device may not see it before [`Self::kick`].
     pub fn add(&self, chain: Chain, done: &Arc<Completion>) {
         done.add(1);
         let mut slot = Some(Slot { chain, done: done.clone() });
@@ -106,7 +106,7 @@ impl Ring {
             if s.add(&mut slot) {
                 return Some(());
             }
-            // What waits in the ring is what makes room.
+            // Only requests that the device finishes make room.
             s.starving = true;
             let bell = s.queue.prepare_kick();
             drop(s);
@@ -115,14 +115,14 @@ impl Ring {
         });
     }
 
-    /// Lets the device know of the last `batch` chains, if it sleeps. When it has nothing else to do, one interrupt
-    /// tells that it did all of them. `true`: something is done already, and the caller must [`Self::reap`].
+    /// Notifies the device of the last `batch` chains, if it sleeps. When it has nothing else to do, one interrupt
+    /// reports that all of them are done. `true`: something is done already, and the caller must [`Self::reap`].
     #[must_use]
     pub fn kick(&self, batch: u16) -> bool {
         let mut s = self.state.lock();
         let mut missed = false;
         if s.late {
-            // Who asks now does not wait for the whole of an earlier batch.
+            // A new request must not wait for the whole of an earlier batch.
             s.late = false;
             missed = s.queue.enable_interrupt();
         } else if batch > 1 && s.queue.outstanding() == batch {
@@ -160,13 +160,13 @@ impl Ring {
         self.state.lock().dead = true;
     }
 
-    /// Fails everything under way, after [`Self::close`]. `stopped`: the device no longer touches memory.
+    /// Fails everything in flight, after [`Self::close`]. `stopped`: the device no longer touches memory.
     pub fn fail(&self, stopped: bool) {
         loop {
             let slot = self.state.lock().slots.iter_mut().find_map(Option::take);
             let Some(Slot { chain, done }) = slot else { break };
             if !stopped {
-                // Memory that a device may write to for ever belongs to nobody else.
+                // Memory that a device may write to forever can never be reused.
                 core::mem::forget(chain);
             }
             done.done(Err(Errno::EIO));
@@ -174,7 +174,7 @@ impl Ring {
         self.room.wake_all();
     }
 
-    /// What the host calls the device.
+    /// The host's name for the device.
     pub fn id(&self) -> Result<[u8; line::ID_LEN]> {
         let done = Completion::new()?;
         done.add(1);
@@ -197,8 +197,8 @@ impl Ring {
         }
         done.wait()?;
         let s = self.state.lock();
-        // SAFETY: the request is done, and the first slot taken after it is this one: nothing was since `done`, because
-        // nobody else knows of the device yet.
+        // SAFETY: the request is done, and the first slot taken after it is this one: none was taken since `done`,
+        // because nobody else knows of the device yet.
         Ok(core::array::from_fn(|i| unsafe {
             s.lines.slice(usize::from(slot) * line::LEN + line::ID, line::ID_LEN)[i]
         }))
@@ -237,7 +237,7 @@ impl State {
         l[line::STATUS] = NO_ANSWER;
     }
 
-    /// Whether there was room; then `slot` is taken.
+    /// Returns whether there was room; then `slot` is taken.
     fn add(&mut self, slot: &mut Option<Slot>) -> bool {
         let Some(Slot { chain, .. }) = slot else { return true };
         let data = if chain.op == Op::Discard { 1 } else { chain.pieces.len() };
@@ -267,7 +267,7 @@ impl State {
         }
         self.scratch.push(status_of(base));
         let Some(slot) = slot.take() else { return true };
-        // There is room, so this fails only when the queue is broken: `Ring::fail` comes then.
+        // There is room, so this fails only when the queue is broken: then `Ring::fail` follows.
         let _ = self.give(number, slot);
         true
     }
@@ -275,7 +275,7 @@ impl State {
     /// Hands `scratch` to the device.
     fn give(&mut self, number: u16, slot: Slot) -> Result<()> {
         self.slots[usize::from(number)] = Some(slot);
-        // SAFETY: the pages live in the slot, the line in `self`, until `pop` returned the chain; the ring is never
+        // SAFETY: the pages live in the slot, the line in `self`, until `pop` returns the chain; the ring is never
         // dropped while the device runs.
         match unsafe { self.queue.add(&self.scratch) } {
             Ok(head) => {
@@ -290,7 +290,7 @@ impl State {
         let number = self.owner[usize::from(head)];
         let Some(slot) = self.slots[usize::from(number)].take() else { return };
         self.free.push(number);
-        // SAFETY: `pop` returned the chain, so the device is through with the line.
+        // SAFETY: `pop` returned the chain, so the device is done with the line.
         let status = unsafe { self.lines.slice(usize::from(number) * line::LEN + line::STATUS, 1)[0] };
         let result = match status {
             OK => Ok(()),
@@ -298,7 +298,7 @@ impl State {
             _ => Err(Errno::EIO),
         };
         let Slot { chain, done } = slot;
-        // The pages first: who is woken may count who holds them.
+        // The pages first: a woken thread may count their owners.
         drop(chain);
         done.done(result);
     }

@@ -21,7 +21,7 @@ const PLAIN: Raw = Raw {
     discard_align: 8,
 };
 
-/// What a disk calls itself: 20 bytes.
+/// A disk's serial number: 20 bytes.
 const SERIAL: [u8; 20] = *b"disk0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
 fn disk(raw: Raw, size: u16, event_idx: bool) -> (Blk, Sim) {
@@ -35,7 +35,7 @@ fn disk(raw: Raw, size: u16, event_idx: bool) -> (Blk, Sim) {
     (Blk { core, info, limits, name, serial: String::new(), cpu: || 0, changing }, sim)
 }
 
-/// What a chain asks: type, sector, data pieces.
+/// The parts of a chain: type, sector, data pieces.
 fn parts(chain: &[(u64, u32, bool)]) -> (u32, u64, &[(u64, u32, bool)], u64) {
     let [(header, 16, false), data @ .., (status, 1, true)] = chain else { panic!("{chain:?}") };
     // SAFETY: the driver's memory.
@@ -49,7 +49,7 @@ fn answer(status_at: u64, status: u8) {
     unsafe { (status_at as *mut u8).write_volatile(status) };
 }
 
-/// Does what chains ask, with blocks as the device has them.
+/// Does what chains ask for, with blocks of the device's size.
 struct Server {
     image: Vec<u8>,
     block: u32,

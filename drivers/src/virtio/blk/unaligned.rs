@@ -9,7 +9,7 @@ use libos_base::block::{Completion, Op, Request, SECTOR, Segment};
 use libos_base::page::Page;
 
 impl Blk {
-    /// A read or write that does not begin or end with a block. Done when this returns.
+    /// A read or write that does not begin or end at a block boundary. It is done when this returns.
     pub(super) fn unaligned(&self, ring: &Ring, r: &Request) -> Result<()> {
         let block = u64::from(self.info.block_size);
         let page = Page::new()?;

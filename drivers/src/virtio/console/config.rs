@@ -8,7 +8,7 @@ pub(super) mod feature {
 /// `max_nr_ports`.
 pub(super) const MAX_PORTS_OFFSET: usize = 4;
 
-/// How much memory the driver takes.
+/// How much memory the driver may use.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Ports with numbers from here on are declined. Each costs two rings even when unused.

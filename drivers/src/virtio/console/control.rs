@@ -11,7 +11,7 @@ const BUFFERS: u16 = 32;
 /// A message is 8 bytes and maybe a name.
 const RX_LEN: usize = 128;
 const HEADER: usize = 8;
-/// Looks at the ring while a full control queue is waited for.
+/// How often to check the ring while waiting for room in a full control queue.
 const PATIENCE: u32 = 1_000_000;
 
 const DEVICE_READY: u16 = 0;
@@ -22,7 +22,7 @@ const CONSOLE_PORT: u16 = 4;
 pub(super) const PORT_OPEN: u16 = 6;
 const PORT_NAME: u16 = 7;
 
-/// A port's name as it came.
+/// A port's name as it arrived.
 pub(super) struct Name {
     bytes: [u8; RX_LEN - HEADER],
     len: usize,
@@ -48,7 +48,7 @@ impl Event {
         *p
     }
 
-    /// `None` for what is not understood, and for answers that carry nothing (RESIZE).
+    /// `None` for messages that are not understood, and for those that change nothing (RESIZE).
     fn parse(m: &[u8]) -> Option<Self> {
         let id = u32::from_le_bytes(m.get(..4)?.try_into().ok()?);
         let event = u16::from_le_bytes(m.get(4..6)?.try_into().ok()?);
@@ -60,7 +60,7 @@ impl Event {
             PORT_OPEN => Event::Open(id, value != 0),
             PORT_NAME => {
                 let text = &m[HEADER..];
-                // Some hosts count a final NUL in, some do not.
+                // Some hosts include a final NUL, some do not.
                 let len = text.iter().position(|&b| b == 0).unwrap_or(text.len()).min(RX_LEN - HEADER);
                 let mut name = Name { bytes: [0; RX_LEN - HEADER], len };
                 name.bytes[..len].copy_from_slice(&text[..len]);
@@ -124,7 +124,7 @@ impl Control {
         }
     }
 
-    /// The next thing the device said.
+    /// The next message from the device.
     pub(super) fn next(&mut self) -> Option<Event> {
         loop {
             let (head, written) = self.rx.pop()?;

@@ -1,8 +1,8 @@
 //! virtio-console (virtio 1.2, 5.3): one port, or several that are found by name (F_MULTIPORT).
 //!
 //! Everything here is non-blocking and expects one caller at a time (the kernel's lock). The callback given to
-//! [`Console::new`] runs in interrupt context and only wakes whoever then calls [`Console::poll`] and looks at the
-//! ports. [`Console::poll`] and [`Console::open`] may allocate; the other calls do not.
+//! [`Console::new`] runs in interrupt context and only wakes the thread that then calls [`Console::poll`] and checks
+//! the ports. [`Console::poll`] and [`Console::open`] may allocate; the other calls do not.
 
 mod config;
 mod control;
@@ -26,7 +26,7 @@ pub type PortId = u32;
 
 /// A console device.
 pub struct Console {
-    /// By number; those the device never announced are not `present`.
+    /// By number; a port that the device never announced is not `present`.
     ports: Vec<Port>,
     control: Option<Control>,
     device: Device,
@@ -80,12 +80,12 @@ impl Console {
         Ok((ports, control, irq))
     }
 
-    /// Whether interrupts come; else the kernel must poll.
+    /// Whether interrupts arrive; if not, the kernel must poll.
     pub fn interrupts(&self) -> bool {
         self.irq != Connected::Polled
     }
 
-    /// Handles what the device said about its ports. Whether there was anything.
+    /// Handles what the device said about its ports. Returns whether there was anything.
     pub fn poll(&mut self) -> bool {
         let Some(control) = &mut self.control else { return false };
         let mut any = false;
@@ -132,7 +132,8 @@ impl Console {
         self.ports.get(id as usize).filter(|p| p.present)
     }
 
-    /// Polls until all of `names` are there and open on the host's side, or `patience_ns` passed. Whether they are.
+    /// Polls until all of `names` are there and open on the host's side, or `patience_ns` passed. Returns whether they
+    /// are.
     pub fn wait_for(&mut self, names: &[&[u8]], patience_ns: u64) -> bool {
         let deadline = time::after(patience_ns);
         loop {
@@ -158,24 +159,24 @@ impl Console {
         Ok(())
     }
 
-    /// Takes as much of `bytes` as there is room for, and sends it. Less than all: an interrupt comes when there is
-    /// room. 0 for a port that is not open.
+    /// Takes as much of `bytes` as there is room for, and sends it. If that is not all, an interrupt comes when there
+    /// is room. 0 for a port that is not open.
     pub fn write(&mut self, id: PortId, bytes: &[u8]) -> usize {
         self.ports.get_mut(id as usize).map_or(0, |p| p.write(bytes))
     }
 
-    /// Copies out what arrived; 0: nothing now.
+    /// Copies out what arrived; 0: nothing at the moment.
     pub fn read(&mut self, id: PortId, buf: &mut [u8]) -> usize {
         self.ports.get_mut(id as usize).map_or(0, |p| p.read(buf))
     }
 
-    /// Whether the device took everything written. If not, an interrupt comes when it did.
+    /// Whether the device has taken everything written. If not, an interrupt comes when it has.
     pub fn drained(&mut self, id: PortId) -> bool {
         self.ports.get_mut(id as usize).is_none_or(Port::drained)
     }
 
-    /// For the crash path: sends and waits for the device by spinning, `patience` looks at most for each piece; no
-    /// allocation, no interrupts needed. How many bytes were sent.
+    /// For the crash path: sends and waits for the device by spinning, at most `patience` checks per piece; needs
+    /// neither allocation nor interrupts. Returns how many bytes were sent.
     pub fn write_polled(&mut self, id: PortId, bytes: &[u8], patience: u32) -> usize {
         self.ports.get_mut(id as usize).map_or(0, |p| p.write_polled(bytes, patience))
     }
@@ -183,7 +184,7 @@ impl Console {
 
 impl Drop for Console {
     fn drop(&mut self) {
-        // Before the buffers go: the device stops all DMA once the reset is through.
+        // Before the buffers are freed: the device stops all DMA once the reset is complete.
         let _ = self.device.transport.reset();
     }
 }

@@ -22,7 +22,7 @@ struct Buffers {
     tx_owner: Vec<u8>,
     /// Bit n: slot n is free.
     tx_free: u8,
-    /// The slot being read, what was read of it, and where its data end.
+    /// The slot being read, how much of it was read, and where its data ends.
     current: Option<(u8, usize, usize)>,
 }
 
@@ -77,7 +77,7 @@ impl Port {
     pub fn name(&self) -> &[u8] {
         &self.name[..self.name_len]
     }
-    /// Whether somebody on the host has it open. QEMU throws away what is written meanwhile.
+    /// Whether someone on the host has it open. QEMU throws away data written while nobody has.
     pub fn host_open(&self) -> bool {
         self.host_open
     }
@@ -105,7 +105,7 @@ impl Port {
         self.prepare().map(|_| ())
     }
 
-    /// Allocates the buffers and gives the device those to receive into. `false`: they were there already.
+    /// Allocates the buffers and gives the device those to receive into. `false`: that was already done.
     pub(super) fn prepare(&mut self) -> Result<bool> {
         if self.buffers.is_some() {
             return Ok(false);
@@ -139,7 +139,7 @@ impl Port {
                 },
             };
             let n = (end - from).min(buf.len() - done);
-            // SAFETY: the slot was popped and not given back, so the device is through with it.
+            // SAFETY: the slot was popped and not given back, so the device is done with it.
             buf[done..done + n].copy_from_slice(unsafe { b.rx.slice(usize::from(slot) * RX_LEN + from, n) });
             done += n;
             if from + n == end {
@@ -163,7 +163,7 @@ impl Port {
         }
     }
 
-    /// Copies into free slots and kicks once.
+    /// Copies into free slots and notifies once.
     fn push(&mut self, bytes: &[u8]) -> usize {
         self.reclaim();
         let Some(b) = &mut self.buffers else { return 0 };
@@ -189,7 +189,7 @@ impl Port {
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
         let mut done = self.push(bytes);
-        // Full: ask for an interrupt, and look again in case room came meanwhile.
+        // Full: ask for an interrupt, and check again in case room became free meanwhile.
         while done < bytes.len() && self.buffers.is_some() && self.tx.enable_interrupt() {
             match self.push(&bytes[done..]) {
                 0 => break,

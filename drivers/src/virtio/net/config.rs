@@ -26,7 +26,7 @@ const ETHERNET_MTU: u16 = 1500;
 /// Destination, source, type, and one 802.1Q tag.
 pub(super) const ETHERNET_HEADER: usize = 18;
 
-/// How much memory the driver takes and what it asks for.
+/// How much memory the driver may use, and which features it asks for.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Receive buffers (2 KiB each with the usual MTU).
@@ -60,7 +60,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Sized for a machine with that much RAM: at most about 1/64 of it.
+    /// Sized for a machine with this much RAM: at most about 1/64 of it.
     pub fn for_memory(bytes: u64) -> Self {
         let (rx_buffers, tx_buffers, tx_large, large_size) = match bytes >> 20 {
             0..12 => (32, 16, 2, 16 << 10),
@@ -119,7 +119,7 @@ pub struct Info {
     pub mtu: u16,
     /// Frames may be sent with `csum_start` and `csum_offset`.
     pub tx_csum: bool,
-    /// Received frames may say that their checksum is good.
+    /// Received frames may carry the information that their checksum is good.
     pub rx_csum: bool,
     /// TCP over IPv4 may be sent in one piece of up to `max_frame` bytes.
     pub tso4: bool,

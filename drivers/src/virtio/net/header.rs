@@ -9,7 +9,7 @@ pub(super) const MAX: usize = 12;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Gso {
-    /// It does not.
+    /// Not at all.
     #[default]
     None = 0,
     /// TCP over IPv4.
@@ -18,14 +18,14 @@ pub enum Gso {
     Tcp6 = 4,
 }
 
-/// What the device is to do with a frame. The checksum field must hold the pseudo-header's sum.
+/// What the device should do with a frame. The checksum field must hold the pseudo-header's sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TxMeta {
     /// `Some((start, offset))`: sum the bytes from `start` on and store the result at `start + offset`.
     pub csum: Option<(u16, u16)>,
     /// Segmentation; needs `csum`.
     pub gso: Gso,
-    /// TCP payload bytes a segment.
+    /// TCP payload bytes per segment.
     pub gso_size: u16,
     /// Ethernet, IP and TCP headers together.
     pub header_len: u16,
@@ -48,8 +48,8 @@ impl TxMeta {
     }
 }
 
-/// Whether the checksum of a received frame need not be verified: the device did, or the frame never left the host
-/// and only its pseudo-header was summed.
+/// Whether the checksum of a received frame need not be verified: either the device did, or the frame never left the
+/// host and only its pseudo-header was summed.
 pub(super) fn checksum_good(flags: u8) -> bool {
     flags & (NEEDS_CSUM | DATA_VALID) != 0
 }

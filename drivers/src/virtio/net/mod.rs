@@ -1,8 +1,9 @@
 //! virtio-net (virtio 1.2, 5.1): one queue pair, checksum and segmentation offload, mergeable buffers, event index.
 //!
-//! The receiver and the sender share nothing, so they can sit under two locks ([`Net::rx`], [`Net::tx`] are public).
-//! The kernel's loop is: `receive` until `None`; [`Rx::enable_interrupt`]; if that says that more came, go on, else
-//! sleep until the callback given to [`Net::new`] ran. The callback runs in interrupt context and only wakes.
+//! The receiver and the sender share nothing, so they can be under two locks ([`Net::rx`], [`Net::tx`] are public).
+//! The kernel's loop is: `receive` until `None`; [`Rx::enable_interrupt`]; if that says that more came, repeat,
+//! otherwise sleep until the callback given to [`Net::new`] has run. The callback runs in interrupt context and only
+//! wakes.
 
 mod config;
 mod header;
@@ -84,12 +85,12 @@ impl Net {
         Ok((info, rx, tx, irq))
     }
 
-    /// Whether interrupts come; else the kernel must poll.
+    /// Whether interrupts arrive; if not, the kernel must poll.
     pub fn interrupts(&self) -> bool {
         self.irq != Connected::Polled
     }
 
-    /// Whether the cable is in, as far as the device tells.
+    /// Whether the cable is plugged in, as far as the device says.
     pub fn link_up(&self) -> bool {
         !self.info.agreed.has(feature::STATUS)
             || self.device.transport.config_u16(config::STATUS_OFFSET).map_or(true, |s| s & 1 != 0)
@@ -130,7 +131,7 @@ impl Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        // Before the buffers go: the device stops all DMA once the reset is through.
+        // Before the buffers are freed: the device stops all DMA once the reset is complete.
         let _ = self.device.transport.reset();
     }
 }

@@ -6,9 +6,9 @@ use crate::dma::{DmaBuf, phys_of};
 use crate::virtio::queue::{Queue, Segment};
 use alloc::vec::Vec;
 
-/// Buffers an allocation: large enough to waste nothing, small enough to be found in fragmented memory.
+/// Buffers per allocation: enough to waste nothing, few enough to be found in fragmented memory.
 const CHUNK: usize = 8;
-/// Buffers handed back before the device is told.
+/// Buffers given back before the device is notified.
 const BATCH: u16 = 16;
 /// Longest frame that merged buffers may make: a 64 KiB IP packet and its Ethernet header.
 const MAX_MERGED: usize = 65535 + ETHERNET_HEADER;
@@ -24,7 +24,7 @@ pub struct Rx {
     mergeable: bool,
     /// By head: the buffer it names.
     owner: Vec<u16>,
-    /// Buffers added since the device was told.
+    /// Buffers added since the device was notified.
     batched: u16,
     /// A frame that spans several buffers, and how many of them are still to come.
     merged: Vec<u8>,
@@ -39,7 +39,7 @@ pub struct RxFrame<'a> {
     rx: &'a mut Rx,
     /// The buffer and the frame's length in it; `None`: the frame is in `rx.merged`.
     buffer: Option<(u16, usize)>,
-    /// The checksums inside need no verifying.
+    /// The checksums inside need not be verified.
     pub checksum_good: bool,
 }
 
@@ -85,7 +85,7 @@ impl Rx {
         Some(rx)
     }
 
-    /// Lets the device see the buffers.
+    /// Shows the buffers to the device.
     pub(super) fn start(&mut self) {
         self.batched = 0;
         self.queue.kick();
@@ -145,7 +145,7 @@ impl Rx {
                 self.give(buffer);
                 continue;
             }
-            // SAFETY: `pop` returned the buffer, so the device is through with it.
+            // SAFETY: `pop` returned the buffer, so the device is done with it.
             let h = unsafe { core::slice::from_raw_parts(self.at(buffer), header::MAX) };
             let (flags, count) = (h[0], if self.mergeable { u16::from_le_bytes([h[10], h[11]]) } else { 1 });
             if count > 1 {
@@ -169,14 +169,14 @@ impl Rx {
             let bytes = unsafe { core::slice::from_raw_parts(self.at(buffer).add(from), to - from) };
             self.merged.extend_from_slice(bytes);
         } else {
-            // Marked as lost: a frame is never delivered with a hole.
+            // Mark it as lost: a frame is never delivered with a hole.
             self.merged.clear();
             self.merged_flags = 0xff;
         }
         self.give(buffer);
     }
 
-    /// `Some(checksum is good)` if the merged frame is whole.
+    /// `Some(checksum is good)` if the merged frame is complete.
     fn merged_done(&mut self) -> Option<bool> {
         if self.merged_flags == 0xff {
             self.dropped += 1;
@@ -185,8 +185,8 @@ impl Rx {
         Some(checksum_good(self.merged_flags))
     }
 
-    /// Asks for an interrupt when the next frame arrives. `true`: frames are already there, no interrupt may come for
-    /// them, go on receiving. After `false`, the next frame interrupts.
+    /// Asks for an interrupt when the next frame arrives. `true`: frames are already there, and as they may never cause
+    /// an interrupt, the caller must continue receiving. After `false`, the next frame interrupts.
     #[must_use]
     pub fn enable_interrupt(&mut self) -> bool {
         if self.batched > 0 {
@@ -200,7 +200,7 @@ impl Rx {
         self.queue.disable_interrupt();
     }
 
-    /// Whether a frame waits.
+    /// Whether a frame is waiting.
     pub fn pending(&self) -> bool {
         self.queue.pending()
     }
@@ -215,7 +215,7 @@ impl RxFrame<'_> {
     /// The frame, Ethernet header first.
     pub fn bytes(&self) -> &[u8] {
         match self.buffer {
-            // SAFETY: the device is through with the buffer, and it is given back only on drop.
+            // SAFETY: the device is done with the buffer, and it is given back only on drop.
             Some((b, len)) => unsafe { core::slice::from_raw_parts(self.rx.at(b).add(self.rx.header_len), len) },
             None => &self.rx.merged,
         }

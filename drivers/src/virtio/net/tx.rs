@@ -15,7 +15,7 @@ pub enum TxError {
     TooLong,
 }
 
-/// Smallest size of the large buffers that is worth having.
+/// Smallest size of the large buffers that is worthwhile.
 const LEAST_LARGE: usize = 8 << 10;
 
 /// Buffers of one size.
@@ -75,7 +75,7 @@ impl Tx {
         Some(Self { queue, small, large, header_len, split_header: agreed.split_header(), owner, waiting: false })
     }
 
-    /// Contiguous 64 KiB may not be found: smaller ones still save work.
+    /// There may be no contiguous 64 KiB: smaller ones still save work.
     fn large_pool(count: u16, mut len: usize, first: u16) -> Option<Pool> {
         while count > 0 && len >= LEAST_LARGE {
             if let Some(p) = Pool::new(count, len, first) {
@@ -102,7 +102,7 @@ impl Tx {
         }
     }
 
-    /// Takes back the buffers that the device is through with.
+    /// Takes back the buffers that the device is done with.
     fn reclaim(&mut self) {
         while let Some((head, _)) = self.queue.pop() {
             let b = self.owner[usize::from(head)];
@@ -112,14 +112,14 @@ impl Tx {
     }
 
     /// Whether a frame of `len` bytes would be taken now. If not, what was added so far is on its way and an interrupt
-    /// comes when there may be room. (A length that is never taken gives `false` without an interrupt.)
+    /// comes when there may be room. (For a length that is never taken it returns `false` without an interrupt.)
     pub fn ready(&mut self, len: usize) -> bool {
         let Some(pool) = self.pool(len) else { return false };
         if !pool.free.is_empty() {
             return true;
         }
         self.reclaim();
-        // A loop for a device that completes while we look; each turn empties the ring.
+        // Loops in case the device completes chains meanwhile; each turn empties the ring.
         loop {
             if self.pool(len).is_some_and(|p| !p.free.is_empty()) {
                 if core::mem::replace(&mut self.waiting, false) {
@@ -133,7 +133,7 @@ impl Tx {
             // The device completes only what it knows of.
             self.queue.kick();
             self.waiting = true;
-            // Half of the ring at once is enough of a reason to wake up.
+            // Half of the ring is a good enough reason to wake up.
             if !self.queue.enable_interrupt_after(self.queue.outstanding() / 2) {
                 return false;
             }
@@ -142,7 +142,7 @@ impl Tx {
     }
 
     /// Queues a frame of `len` bytes (Ethernet header included) that `fill` writes in place; never waits. The device is
-    /// told at [`Self::flush`].
+    /// notified at [`Self::flush`].
     pub fn transmit(&mut self, len: usize, meta: &TxMeta, fill: impl FnOnce(&mut [u8])) -> Result<(), TxError> {
         self.transmit_with(len, |b| {
             fill(b);
@@ -150,7 +150,7 @@ impl Tx {
         })
     }
 
-    /// [`Self::transmit`] of a frame that is only known, and with it what to do about it, when it is written.
+    /// [`Self::transmit`] for a frame whose content, and with it the metadata, is known only when it is written.
     pub fn transmit_with(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> TxMeta) -> Result<(), TxError> {
         if self.pool(len).is_none() {
             return Err(TxError::TooLong);
@@ -162,7 +162,7 @@ impl Tx {
         let pool = self.pool(len).ok_or(TxError::TooLong)?;
         let buffer = pool.free.pop().ok_or(TxError::Full)?;
         let at = pool.at(buffer);
-        // SAFETY: the buffer was free, so no device access; `h + len` fits, as `pool` checked.
+        // SAFETY: the buffer was free, so the device does not access it; `h + len` fits, as `pool` checked.
         let bytes = unsafe { core::slice::from_raw_parts_mut(at, h + len) };
         let meta = fill(&mut bytes[h..]);
         bytes[..h].copy_from_slice(&meta.encode()[..h]);
@@ -189,7 +189,7 @@ impl Tx {
         }
     }
 
-    /// [`Self::transmit`] of bytes that lie in several places.
+    /// [`Self::transmit`] of bytes that are in several places.
     pub fn transmit_parts(&mut self, parts: &[&[u8]], meta: &TxMeta) -> Result<(), TxError> {
         let len = parts.iter().map(|p| p.len()).sum();
         self.transmit(len, meta, |mut to| {
@@ -201,7 +201,7 @@ impl Tx {
         })
     }
 
-    /// Tells the device about everything queued: one notification, or none while the device is awake anyway.
+    /// Notifies the device of everything queued: once, or not at all while the device is awake anyway.
     pub fn flush(&mut self) {
         self.queue.kick();
     }

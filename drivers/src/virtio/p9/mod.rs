@@ -1,7 +1,7 @@
 //! virtio-9p (Linux: include/uapi/linux/virtio_9p.h): messages of the 9P protocol, each with its reply in one chain.
 //!
 //! Several threads may call at the same time; each waits parked, and the interrupt wakes the one whose reply came. File
-//! content goes between the device and page-cache pages without a copy: it is the end of its chain.
+//! content goes between the device and page-cache pages without a copy: the pages are the end of the chain.
 
 mod ring;
 #[cfg(test)]
@@ -28,17 +28,17 @@ const MOUNT_TAG: u64 = 1 << 0;
 const ENTRIES: u16 = 128;
 /// Size, kind and tag of a message.
 const HEADER: usize = 7;
-/// Where no interrupt comes, this often somebody looks.
+/// How often a waiting thread checks where no interrupt comes.
 const LOOK_NS: u64 = 1_000_000;
 
 /// File content that goes with a message.
 #[derive(Clone, Copy)]
 pub enum Payload<'a> {
-    /// None: the reply is all there is.
+    /// None: the reply is everything.
     None,
     /// The first bytes of these pages follow the request.
     Out(&'a [Arc<Page>], usize),
-    /// What follows the reply's first bytes (as many as the caller's buffer holds) goes into these pages.
+    /// Whatever follows the reply's first bytes (as many as the caller's buffer holds) goes into these pages.
     In(&'a [Arc<Page>], usize),
 }
 
@@ -54,7 +54,7 @@ impl Shared {
         Arc::new(Self { ring: IrqSpinLock::new(class::P9_RING, None), room: WaitQueue::new() })
     }
 
-    /// Takes replies from the device and wakes whom they are for.
+    /// Takes replies from the device and wakes the threads that they are for.
     fn interrupt(&self) {
         let freed = self.ring.lock().as_mut().map_or(0, Ring::complete);
         if freed > 0 {
@@ -111,7 +111,7 @@ impl P9 {
         Ok((tag, max_pages, irq == Connected::Polled))
     }
 
-    /// Over a queue that a test serves.
+    /// For tests: over a queue that the test serves.
     #[cfg(test)]
     fn over(queue: Queue) -> Self {
         let (shared, max_pages) = (Shared::new(), max_pages(&queue));
@@ -119,13 +119,13 @@ impl P9 {
         Self { tag: Vec::new(), shared, device: None, polled: false, max_pages }
     }
 
-    /// Most pages that one message takes.
+    /// The most pages that one message takes.
     pub fn max_pages(&self) -> usize {
         self.max_pages
     }
 
-    /// Sends a request and waits for its reply; how many bytes the device says it wrote (no more than there was room
-    /// for). The tag of the request is set here, but for NOTAG. EIO: the device does not work.
+    /// Sends a request and waits for its reply; returns how many bytes the device says it wrote (no more than there was
+    /// room for). The tag of the request is set here, except for NOTAG. EIO: the device does not work.
     pub fn call(&self, request: &[u8], payload: Payload<'_>, reply: &mut [u8]) -> core::result::Result<usize, Errno> {
         let (pages, len, inward) = match payload {
             Payload::None => (&[][..], 0, false),
@@ -155,7 +155,7 @@ impl P9 {
                     return Ok(n.min(reply.len() + if inward { len } else { 0 }));
                 }
                 Reply::Broken => {
-                    // The device may write to the pages of this call as long as it runs.
+                    // As long as the device runs, it may write to the pages of this call.
                     if let Some(d) = &self.device {
                         let _ = d.lock().transport.reset();
                     }
@@ -189,7 +189,7 @@ impl P9 {
             let mut ring = self.shared.ring.lock();
             match (ring.as_mut(), slot) {
                 (Some(r), Some(s)) => r.add_slot(s),
-                // Others will be free again.
+                // Slots in use will be free again.
                 (Some(r), None) if r.has_slots() => {}
                 _ => return Err(Errno::ENOMEM),
             }
@@ -200,7 +200,7 @@ impl P9 {
 
 impl Drop for P9 {
     fn drop(&mut self) {
-        // Before the ring goes.
+        // Before the ring is freed.
         if let Some(d) = &self.device {
             let _ = d.lock().transport.reset();
         }
@@ -209,13 +209,13 @@ impl Drop for P9 {
     }
 }
 
-/// One entry for the request, one for the reply's beginning; room for a second message of that kind.
+/// One entry for the request, one for the start of the reply; room for a second message of the kind.
 fn max_pages(queue: &Queue) -> usize {
     usize::from(queue.size() / 2).saturating_sub(2).max(1)
 }
 
-/// A chain with room for the message's own entries, and which of them the reply is: behind what the device reads, before
-/// what else it writes. Pages that are neighbours in memory become one entry.
+/// A chain with room for the message's own entries, and which of them the reply is: after those that the device reads,
+/// before the others that it writes. Pages that are adjacent in memory become one entry.
 fn chain(pages: &[Arc<Page>], mut len: usize, inward: bool) -> core::result::Result<(Vec<Segment>, usize), Errno> {
     let own = Segment { addr: 0, len: 0, device_writes: false };
     let mut all: Vec<Segment> = Vec::new();

@@ -1,4 +1,4 @@
-//! The ring with its slots: a slot holds one message and its reply. Everything here is under one lock.
+//! The ring with its slots: a slot holds one message and its reply. All of it is under one lock.
 
 use crate::dma::DmaBuf;
 use crate::virtio::queue::{Queue, Segment};
@@ -11,7 +11,7 @@ use libos_base::thread::Park;
 pub(super) const REQUEST: usize = 4080;
 /// Room for a reply without payload: the longest is the text of a symbolic link.
 pub(super) const REPLY: usize = 8192 - REQUEST;
-/// Messages under way; more wait. A slot's number is its message's tag.
+/// Messages in flight; more have to wait. A slot's number is its message's tag.
 const SLOTS: usize = 16;
 /// Tag of the message that begins a session.
 const NOTAG: [u8; 2] = [0xff; 2];
@@ -24,9 +24,9 @@ pub(super) struct Slot {
 
 enum State {
     Free,
-    /// With the device; whom to wake, if anybody waits.
+    /// With the device; the thread to wake, if one waits.
     Sent(Option<Arc<dyn Park>>),
-    /// The reply has so many bytes.
+    /// The reply has this many bytes.
     Done(usize),
 }
 
@@ -37,10 +37,10 @@ impl Slot {
     }
 }
 
-/// How a call stands.
+/// The state of a call.
 pub(super) enum Reply {
     Waiting,
-    /// The reply was copied; its length, payload included, as the device says it.
+    /// The reply was copied; its length, payload included, as the device reports it.
     Here(usize),
     /// There will be none.
     Broken,
@@ -85,8 +85,8 @@ impl Ring {
         }
     }
 
-    /// Sends a message; its slot, or `None` when there is no room now. The chain's ends are filled in here: its first
-    /// entry for the request, entry `answer` for the reply, of which at most `room` bytes go there.
+    /// Sends a message; returns its slot, or `None` when there is no room now. The chain's ends are filled in here: its
+    /// first entry for the request, entry `answer` for the reply, of which at most `room` bytes go there.
     pub(super) fn send(
         &mut self,
         request: &[u8],
@@ -100,7 +100,7 @@ impl Ring {
             return None;
         }
         let slot = &mut self.slots[n];
-        // SAFETY: the slot is free: the device has nothing of it.
+        // SAFETY: the slot is free: none of it is with the device.
         let bytes = unsafe { slot.buf.slice_mut(0, request.len()) };
         bytes.copy_from_slice(request);
         if bytes[5..7] != NOTAG {
@@ -109,8 +109,8 @@ impl Ring {
         let at = slot.buf.phys();
         chain[0] = Segment { addr: at, len: request.len() as u32, device_writes: false };
         chain[answer] = Segment { addr: at + REQUEST as u64, len: room.min(REPLY) as u32, device_writes: true };
-        // SAFETY: the slot's memory lives as long as the ring. The payload's pages are held by the caller, who waits for
-        // the reply, or resets the device.
+        // SAFETY: the slot's memory lives as long as the ring. The caller holds the payload's pages until the reply
+        // comes, or resets the device.
         let head = unsafe { self.queue.add(chain) }.ok()?;
         self.owner[usize::from(head)] = n as u8;
         slot.state = State::Sent(waiter);
@@ -118,7 +118,7 @@ impl Ring {
         Some(n)
     }
 
-    /// Takes replies from the device; how many slots became free.
+    /// Takes replies from the device; returns how many slots became free.
     pub(super) fn complete(&mut self) -> usize {
         let mut freed = 0;
         loop {
@@ -134,7 +134,7 @@ impl Ring {
                 }
             }
             if self.queue.broken() {
-                // Nobody gets an answer any more.
+                // No reply will come any more.
                 for s in &self.slots {
                     if let State::Sent(Some(t)) = &s.state {
                         t.unpark();

@@ -3,7 +3,7 @@ use crate::virtio::sim::{Sim, pair};
 use alloc::vec;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A server that answers with what it was asked, to `serve` chains at a time, the last first.
+/// A server that makes its answers from the requests, to `serve` chains at a time, the last first.
 struct Server {
     stop: AtomicBool,
 }
@@ -13,7 +13,8 @@ fn bytes(piece: (u64, u32, bool)) -> &'static mut [u8] {
     unsafe { core::slice::from_raw_parts_mut(piece.0 as *mut u8, piece.1 as usize) }
 }
 
-/// The answer to a message: its own bytes, kind counted up, then what it carries; a `T` with payload is given `fill`.
+/// The answer to a message: its header with the kind incremented, then the sum of what it carries; what room is left is
+/// filled with its first byte.
 fn answer(sim: &mut Sim, head: u16, chain: &[(u64, u32, bool)]) {
     let asked: Vec<u8> = chain.iter().filter(|p| !p.2).flat_map(|p| bytes(*p).to_vec()).collect();
     let mut reply = asked.clone();
@@ -136,7 +137,7 @@ fn a_device_that_lies_gives_errors() {
     sim.publish();
     p9.shared.interrupt();
     assert_eq!(caller.join().unwrap(), Ok(16));
-    // A chain that it does not have: everybody hears of it, also those who come later.
+    // It returns a chain that it does not have: every caller gets an error, later ones too.
     let callers: Vec<_> = (0..3)
         .map(|_| {
             let p9 = p9.clone();

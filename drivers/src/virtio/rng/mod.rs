@@ -7,7 +7,7 @@ use libos_base::time;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{Error, Result};
 
-/// Bytes asked for at once.
+/// Bytes requested at a time.
 const PIECE: usize = 64;
 
 /// An entropy source.
@@ -30,7 +30,7 @@ impl Rng {
         Ok(Self { device, queue, buf, outstanding: false })
     }
 
-    /// Fills as much of `out` as the device delivers within `patience_ns`; how many bytes.
+    /// Fills as much of `out` as the device delivers within `patience_ns`; returns how many bytes.
     pub fn fill(&mut self, out: &mut [u8], patience_ns: u64) -> usize {
         let deadline = time::after(patience_ns);
         let mut done = 0;
@@ -58,7 +58,7 @@ impl Rng {
             }
             // SAFETY: `pop` returned the buffer.
             out[done..done + n].copy_from_slice(unsafe { self.buf.slice(0, n) });
-            // SAFETY: as above; the next output must not be known from this one if the device fails to write.
+            // SAFETY: as above; this output must not reveal the next one if the device fails to write.
             unsafe { self.buf.slice_mut(0, PIECE) }.fill(0);
             done += n;
         }
@@ -68,7 +68,7 @@ impl Rng {
 
 impl Drop for Rng {
     fn drop(&mut self) {
-        // Before the buffer goes.
+        // Before the buffer is freed.
         let _ = self.device.transport.reset();
     }
 }

@@ -30,7 +30,7 @@ mod reg {
 }
 
 const MAGIC: u32 = u32::from_le_bytes(*b"virt");
-/// Bytes that a device's registers take at least: config space follows.
+/// The minimum size of a device's registers: config space follows.
 pub const REGISTERS: usize = reg::CONFIG;
 
 /// One device.

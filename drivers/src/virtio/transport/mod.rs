@@ -1,6 +1,6 @@
-//! The three ways to a virtio device, behind the `Transport` trait of the virtio-drivers crate (so that its drivers
-//! work on them too), with what that trait lacks: MSI-X vectors, and notification and interrupt handles that do not
-//! need the transport itself.
+//! The three ways to reach a virtio device, behind the `Transport` trait of the virtio-drivers crate (so that its
+//! drivers work on them too), with what that trait lacks: MSI-X vectors, and notification and interrupt handles that do
+//! not need the transport itself.
 
 mod mmio;
 mod notify;
@@ -18,7 +18,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// Alignment of a legacy ring and of its used part (virtio 1.2, 2.7.2).
 pub const LEGACY_ALIGN: usize = 4096;
-/// Reads of a register after which a device that does not answer is given up.
+/// Reads of a register before giving up on a device that does not answer.
 const PATIENCE: u32 = 100_000;
 
 /// Physical addresses of a ring's parts.
@@ -82,7 +82,7 @@ impl VirtioTransport {
         }
     }
 
-    /// Sends configuration changes to an MSI-X table entry; whether the device took it.
+    /// Sends configuration changes to an MSI-X table entry; returns whether the device accepted it.
     pub fn set_config_vector(&mut self, entry: u16) -> bool {
         match self {
             VirtioTransport::Mmio(_) => false,
@@ -91,7 +91,7 @@ impl VirtioTransport {
         }
     }
 
-    /// Sends a queue's interrupts to an MSI-X table entry; whether the device took it.
+    /// Sends a queue's interrupts to an MSI-X table entry; returns whether the device accepted it.
     pub fn set_queue_vector(&mut self, queue: u16, entry: u16) -> bool {
         match self {
             VirtioTransport::Mmio(_) => false,
@@ -105,8 +105,8 @@ impl VirtioTransport {
         !matches!(self, Legacy(_))
     }
 
-    /// Resets the device, agrees on features (of `wanted`, and of what all drivers know, those that are offered) and leaves it before DRIVER_OK.
-    /// `Unsupported` when a modern device does not accept the set.
+    /// Resets the device, agrees on features (those offered of `wanted` and of the ones all drivers know) and stops
+    /// before DRIVER_OK. `Unsupported` when a modern device does not accept the set.
     pub fn negotiate(&mut self, wanted: u64) -> Result<u64> {
         self.reset()?;
         self.set_status(DeviceStatus::ACKNOWLEDGE);
@@ -126,7 +126,7 @@ impl VirtioTransport {
         Ok(agreed)
     }
 
-    /// Resets the device and waits until it says so (4.1.4.3.2).
+    /// Resets the device and waits until it confirms (4.1.4.3.2).
     pub fn reset(&mut self) -> Result<()> {
         self.set_status(DeviceStatus::empty());
         for _ in 0..PATIENCE {
@@ -187,7 +187,7 @@ impl VirtioTransport {
 
 impl Transport for VirtioTransport {
     fn device_type(&self) -> DeviceType {
-        // Devices are built from ids that were checked first; an unknown one is never handed to the crate.
+        // Devices are only built from ids that were checked; an unknown one is never handed to the crate.
         DeviceType::try_from(self.device_id()).unwrap_or(DeviceType::IoMemory)
     }
     fn read_device_features(&mut self) -> u64 {
@@ -273,8 +273,8 @@ impl Transport for VirtioTransport {
     }
 }
 
-/// For the tests of PCI: what [`pci_modern::structures`] finds, as (bar, offset) of common, notify, isr; the
-/// multiplier; the device's own.
+/// For the PCI tests: what [`pci_modern::structures`] finds, as (bar, offset) of common, notify, isr; the
+/// multiplier; the device-specific structure.
 #[cfg(test)]
 #[expect(clippy::type_complexity, reason = "a test's tuple")]
 pub(crate) fn structures_of(f: &crate::pci::Function) -> Option<([(u8, u32); 3], u32, Option<(u8, u32)>)> {

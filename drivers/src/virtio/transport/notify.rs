@@ -16,7 +16,7 @@ pub enum Notifier {
 }
 
 impl Notifier {
-    /// Notifies. This leaves the guest: call it once a batch.
+    /// Notifies. This leaves the guest: call it once per batch.
     pub fn notify(&self) {
         match *self {
             Notifier::Mmio32(r, queue) => r.write32(0, queue.into()),
@@ -38,7 +38,7 @@ bitflags! {
     }
 }
 
-/// Reads of the status register before a device that never stops is left to its next interrupt.
+/// Reads of the status register before leaving a device that never stops to its next interrupt.
 const ROUNDS: u32 = 16;
 
 /// Reads and clears the interrupt status. Not used with MSI-X.
@@ -60,7 +60,7 @@ impl Isr {
         Cause::from_bits_truncate(match *self {
             Isr::Mmio(r) => {
                 // Until it reads 0: the interrupt may be edge-triggered, and a cause that came between the read and the
-                // acknowledgement would hold the line up, so that no edge ever followed.
+                // acknowledgement would hold the line up, so that no edge would ever follow.
                 let mut all = 0;
                 for _ in 0..ROUNDS {
                     let s = r.read32(0);

@@ -98,7 +98,7 @@ impl PciLegacy {
     pub(super) fn isr_port(&self) -> u16 {
         self.base + reg::ISR
     }
-    /// From now on the vector registers exist and config space is 4 bytes further.
+    /// From now on the vector registers exist, and config space starts 4 bytes later.
     pub(super) fn msix_enabled(&mut self) {
         self.msix = true;
     }

@@ -47,7 +47,7 @@ pub(crate) struct Structures {
     pub device: Option<Location>,
 }
 
-/// Reads the vendor capabilities; `None` for a device that has no modern interface. The first of each type counts.
+/// Reads the vendor capabilities; `None` for a device without a modern interface. The first of each type counts.
 pub(crate) fn structures(f: &Function) -> Option<Structures> {
     let (mut common, mut notify, mut isr, mut device, mut multiplier) = (None, None, None, None, 0);
     for cap in f.capabilities().filter(|c| c.id == CAP_VENDOR) {
