@@ -1,5 +1,5 @@
 /*
- * From the entry to musl. Runs before relocation in the Linux life: no stack protector, no calls outside this file
+ * From the entry to musl. As a Linux process it runs before relocation: no stack protector, no calls outside this file
  * before relocate(), no data that holds an address.
  */
 #include <elf.h>
@@ -17,7 +17,7 @@ extern HIDDEN const char __image_start[];
 extern HIDDEN const Elf64_Rela __rela_start[], __rela_end[];
 extern HIDDEN const uint64_t __relr_start[], __relr_end[];
 extern HIDDEN char __relro_start[], __relro_end[], __krelro_start[], __krelro_end[];
-/* In the kernel's data: its system call stubs look here. */
+/* In the kernel's data, because its system call stubs check it. */
 extern HIDDEN unsigned char libos_hosted;
 
 HIDDEN _Noreturn void __unibody_libc_start(long *stack)
@@ -62,7 +62,7 @@ static void relocate(void)
 	}
 }
 
-/* A Linux kernel seals nothing of a static program. Failure leaves the pages writable, as everywhere else. */
+/* Linux seals nothing in a static program. If this fails the pages stay writable, as everywhere else. */
 static void seal(char *start, char *end)
 {
 	long result = 10; /* mprotect */

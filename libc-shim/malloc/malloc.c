@@ -1,10 +1,10 @@
 /*
- * mimalloc, and what it does not look at: whether what is freed is a block.
+ * mimalloc, and what it does not check: whether a freed pointer is a block.
  *
- * mimalloc believes every pointer. A block that is freed twice makes its free list a ring, on which it then runs for ever.
- * Its own checks (MI_SECURE=4) look at what is in the block, so they miss one that was written to after it was freed, and
- * cost more. Here each segment (32 MiB) has a bit for every 16 bytes of it: a block that the program holds begins there.
- * The bits live and die with the segment.
+ * mimalloc trusts every pointer. A block that is freed twice turns its free list into a ring, on which it then loops
+ * forever. Its own checks (MI_SECURE=4) look at the contents of the block, so they miss one that was written to after
+ * it was freed, and cost more. Here each segment (32 MiB) has a bit for every 16 bytes: it is set if a block that the
+ * program holds begins there. The bits live and die with the segment.
  */
 #include "prelude.h"
 #include <stdint.h>
@@ -12,17 +12,17 @@
 /* The bits of one slice of a segment (64 KiB). */
 typedef struct { uintptr_t word[64]; } live_bits;
 
-/* mimalloc's declaration of a segment ends with an entry a slice; it gets a second array as long as that. */
+/* mimalloc's declaration of a segment ends with one entry per slice; this adds a second array of the same length. */
 #define slices slices[MI_SLICES_PER_SEGMENT + 1]; live_bits live
 #include "mimalloc/types.h"
 #undef slices
 
-/* As mimalloc's static.c, but for its segment map, which knows only a part of the address space. */
+/* Like mimalloc's static.c, except for its segment map, which covers only part of the address space. */
 #include "mimalloc.h"
 #include "mimalloc/internal.h"
-/* So that the check before it needs no stack frame. */
+/* Out of line, so that the check before it needs no stack frame. */
 __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
-/* Where it would say something, it says nothing: what it would say needs a printf of its own and 8 KiB. */
+/* mimalloc's messages are left out: they need a printf of their own and 8 KiB. */
 #include "options.c"
 #define _mi_error_message(...) ((void)0)
 #define _mi_message(...) ((void)0)
@@ -51,8 +51,8 @@ __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
 #include "segments.h"
 
 /*
- * mimalloc takes memory that it gave back without asking. Here it asks: then malloc, and not the first touch, finds that there is
- * none, and what is given back is free for whoever asks first.
+ * mimalloc reuses memory that it gave back without asking. Here it asks: so malloc, rather than the first touch, finds
+ * that there is none, and memory that was given back is free for whatever asks first.
  */
 int _mi_prim_decommit(void *start, size_t size, bool *needs_recommit)
 {
@@ -65,21 +65,21 @@ int _mi_prim_decommit(void *start, size_t size, bool *needs_recommit)
 _Static_assert(MI_SEGMENT_SLICE_SIZE / GRANULE == 8 * sizeof(live_bits), "a bit a granule");
 
 /*
- * A block that begins at `p` has bit `live_number(p)` of its segment's, counted from the end of the 16 bytes before it: a block
- * that begins right behind a segment (large alignments) is that segment's.
+ * A block that begins at `p` has bit `live_number(p)` of its segment's, counted from the end of the 16 bytes before it:
+ * a block that begins right after a segment (large alignments) belongs to that segment.
  */
 static inline uintptr_t live_number(const void *p)
 {
 	return ((uintptr_t)p - 1) / GRANULE % (MI_SEGMENT_SIZE / GRANULE);
 }
 
-/* Ends the program. Not declared so: then it can be reached by a jump, and the check needs no stack frame. */
+/* Ends the program. Not declared noreturn: so it can be reached by a jump, and the check needs no stack frame. */
 static mi_decl_noinline mi_decl_cold void wrong(const void *p)
 {
 	mi_segment_t *s = segment_base(p);
 
 	if (mi_is_in_heap_region(p) && (uint8_t *)p - (uint8_t *)s >= (ptrdiff_t)mi_segment_info_size(s)) {
-		/* Freed before: one of the blocks of a page that still is one. */
+		/* Freed before: it is one of the blocks of a page that is still in use. */
 		mi_page_t *page = _mi_segment_page_of(s, p);
 		size_t size = page->block_size, from = (uint8_t *)p - page->page_start;
 		if (size && from % size == 0 && from / size < page->reserved)
@@ -99,7 +99,7 @@ void *__live_begin(void *p, int threads)
 	return p;
 }
 
-/* Of two threads that free a block at once, one is told. */
+/* If two threads free a block at the same time, only one of them is reported. */
 static inline void end(void *p, uintptr_t *bits, int threads)
 {
 	uintptr_t n = live_number(p), *w = bits + n / 64;

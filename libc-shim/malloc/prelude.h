@@ -1,5 +1,5 @@
 /*
- * Included before mimalloc's source. It makes a few system calls by number, which would link the whole table
+ * Included before mimalloc's source. That makes a few system calls by number, which would link the whole table
  * (musl's syscall() takes run-time numbers). The names are pasted, not expanded, so each gets an answer here.
  */
 #include <fcntl.h>
@@ -10,8 +10,8 @@
 #define syscall(number, ...) malloc_##number(__VA_ARGS__)
 
 /*
- * What it would read is /proc/sys/vm/overcommit_memory: "2", no overcommit. Memory is then charged when it is committed,
- * so that malloc returns NULL when there is none, in place of a fault at the first touch.
+ * It would read /proc/sys/vm/overcommit_memory: the answer is "2", no overcommit. Memory is then charged when it is
+ * committed, so that malloc returns NULL when there is none, rather than faulting at the first touch.
  */
 #define malloc_SYS_open(...) (1000)
 #define malloc_SYS_read(fd, buffer, length) (*(char *)(buffer) = '2', 1)

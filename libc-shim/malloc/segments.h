@@ -1,16 +1,16 @@
 /*
- * Where a segment's bits are: for each 32 MiB of the program's addresses a pointer, in parts that are made when they are needed.
- * In place of mimalloc's segment-map.c.
+ * Where the bits of each segment are: a pointer for each 32 MiB of the program's addresses, in parts that are allocated
+ * on demand. Replaces mimalloc's segment-map.c.
  */
 #define ADDRESS_BITS 47
-#define PART_BITS 13 /* segments that a part tells of */
+#define PART_BITS 13 /* segments that a part covers */
 
 typedef uintptr_t *segment_part[1 << PART_BITS];
 static segment_part *segment_parts[1 << (ADDRESS_BITS - MI_SEGMENT_SHIFT - PART_BITS)];
-/* There was no memory for a part: then the segment's own cookie must do. */
+/* There was no memory for a part: then the segment's own cookie has to do. */
 static bool segments_unknown;
 
-/* A block may begin right behind its segment (large alignments), but none does where one begins. */
+/* A block may begin right after its segment (large alignments), but none begins at a segment's start. */
 static inline mi_segment_t *segment_base(const void *p)
 {
 	return (mi_segment_t *)(((uintptr_t)p - 1) & ~(uintptr_t)MI_SEGMENT_MASK);
@@ -47,7 +47,7 @@ void _mi_segment_map_freed_at(const mi_segment_t *s)
 		__atomic_store_n(&(**segment_slot(n))[n % (1 << PART_BITS)], NULL, __ATOMIC_RELEASE);
 }
 
-/* The bits of the segment whose first 32 MiB, where every block begins, `p` is in; NULL if there is none. */
+/* The bits of the segment in whose first 32 MiB, where every block begins, `p` lies; NULL if there is none. */
 static inline __attribute__((__always_inline__)) uintptr_t *segment_bits(const void *p)
 {
 	uintptr_t n = ((uintptr_t)p - 1) >> MI_SEGMENT_SHIFT;

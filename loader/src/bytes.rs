@@ -1,4 +1,4 @@
-//! Reading little-endian structures out of a file that may say anything.
+//! Reading little-endian structures out of a file that may contain anything.
 
 use goblin::elf64::header::Header;
 use goblin::elf64::program_header::{ProgramHeader, SIZEOF_PHDR};

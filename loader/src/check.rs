@@ -1,4 +1,4 @@
-//! The rules, in the order in which a loader would fall over them.
+//! The rules, in the order in which a loader would run into them.
 
 use crate::bytes::{contents, header, program_headers, u32_at, u64_at};
 use core::fmt;
@@ -10,15 +10,15 @@ use goblin::elf64::program_header::{PF_W, PF_X, PT_DYNAMIC, PT_LOAD, PT_NOTE, Pr
 pub enum Fault {
     /// Not ELF, 64-bit, little-endian, x86-64, executable.
     NotX86Executable,
-    /// Linux tells the program where its headers are (AT_PHDR): they must be loaded.
+    /// Linux tells the program where its headers are (AT_PHDR), so they must be loaded.
     HeadersNotLoaded,
-    /// Firecracker and Cloud Hypervisor refuse an entry below 1 MiB, and there is the BIOS.
+    /// Firecracker and Cloud Hypervisor refuse an entry below 1 MiB, where the BIOS is.
     LoadsBelow1MiB,
     /// Loaders place segments by p_paddr and the boot code runs there first.
     PhysicalDiffersFromVirtual,
     /// A page would need the permissions of two segments.
     SegmentsShareAPage,
-    /// A segment that may be written and executed.
+    /// A segment that is both writable and executable.
     WritableAndExecutable,
     /// The entry point is not in code.
     EntryNotExecutable,
@@ -59,11 +59,11 @@ const R_X86_64_RELATIVE: u32 = 8;
 const DT_RELA: u64 = 7;
 const DT_RELASZ: u64 = 8;
 
-/// Whether an image can be started by every loader.
+/// Checks that every loader can start an image.
 pub fn check(file: &[u8]) -> Result<(), Fault> {
     const CLASS_64_LITTLE: [u8; 2] = [2, 1];
     let h = header(file).ok_or(Fault::NotX86Executable)?;
-    // Some linkers call a position-independent file with a load address of its own ET_EXEC.
+    // Some linkers label a position-independent file with a load address of its own ET_EXEC.
     if h.e_ident[4..6] != CLASS_64_LITTLE || h.e_machine != EM_X86_64 || !matches!(h.e_type, ET_DYN | ET_EXEC) {
         return Err(Fault::NotX86Executable);
     }

@@ -1,19 +1,19 @@
 /*
  * Reloading the configuration (SIGHUP) with "master_process off".
  *
- * nginx's single-process cycle makes a new ngx_cycle_t when it is told to reconfigure, but nobody gives that cycle what a
- * new worker process would get: connections, and accept events for its listening sockets. This module does, through the
- * hooks that every module has; nginx itself stays as it is.
+ * nginx's single-process cycle makes a new ngx_cycle_t when it is told to reconfigure, but nothing gives that cycle
+ * what a new worker process would get: connections, and accept events for its listening sockets. This module does,
+ * through the hooks that every module has; nginx itself stays as it is.
  *
- * Connections that are busy end with the configuration they began with; idle ones are closed, as a worker that shuts down
- * closes them. Their old cycle, and its log files, live until the last of them has ended.
+ * Busy connections finish with the configuration they began with; idle ones are closed, as a worker closes them when it
+ * shuts down. Their old cycle, and its log files, live until the last of them has ended.
  */
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include <ngx_http.h>
 
-/* How often old connections are looked at, in ms. */
+/* How often old connections are checked, in ms. */
 #define NGX_SINGLE_RELOAD_LOOK  500
 
 typedef struct ngx_single_reload_old_s  ngx_single_reload_old_t;
@@ -22,7 +22,7 @@ typedef struct ngx_single_reload_old_s  ngx_single_reload_old_t;
 struct ngx_single_reload_old_s {
     ngx_cycle_t              *cycle;
     ngx_uint_t                n;
-    /* Connections that were open, and the serial numbers by which they are known again. */
+    /* Connections that were open, and the serial numbers that identify them later. */
     ngx_connection_t        **open;
     ngx_atomic_uint_t        *number;
     /* Descriptors of its log files. */
@@ -32,7 +32,7 @@ struct ngx_single_reload_old_s {
 };
 
 static ngx_single_reload_old_t  *ngx_single_reload_olds;
-/* The one whose files must be given back once ngx_init_cycle() has closed what it closes. */
+/* The cycle whose files must be shown again once ngx_init_cycle() has closed what it closes. */
 static ngx_single_reload_old_t  *ngx_single_reload_hidden;
 static ngx_event_t               ngx_single_reload_event;
 static ngx_connection_t          ngx_single_reload_dumb;
@@ -54,7 +54,7 @@ ngx_single_reload_file(ngx_cycle_t *cycle, ngx_uint_t wanted)
 }
 
 
-/* ngx_init_cycle() closes the old cycle's files. Hidden before, and shown again after, they stay open. */
+/* ngx_init_cycle() closes the old cycle's files. If hidden before, and shown again after, they stay open. */
 static ngx_int_t
 ngx_single_reload_hide_files(ngx_single_reload_old_t *old)
 {
@@ -99,7 +99,7 @@ ngx_single_reload_show_files(void *data)
 }
 
 
-/* The pool of a configuration run is destroyed right after the old cycle's files were closed. */
+/* The temporary pool of a configuration run is destroyed right after the old cycle's files were closed. */
 static ngx_int_t
 ngx_single_reload_postconfiguration(ngx_conf_t *cf)
 {
@@ -116,7 +116,7 @@ ngx_single_reload_postconfiguration(ngx_conf_t *cf)
 }
 
 
-/* Whether connection i of an old cycle is open still; an idle one is closed. */
+/* Whether connection i of an old cycle is still open; closes an idle one. */
 static ngx_uint_t
 ngx_single_reload_live(ngx_single_reload_old_t *old, ngx_uint_t i)
 {
@@ -182,7 +182,7 @@ ngx_single_reload_look(ngx_event_t *ev)
 }
 
 
-/* Takes the old cycle's accept events out, and gives their connections back. */
+/* Removes the old cycle's accept events, and frees their connections. */
 static ngx_int_t
 ngx_single_reload_stop_listening(ngx_cycle_t *old)
 {

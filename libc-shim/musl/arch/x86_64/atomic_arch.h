@@ -1,7 +1,7 @@
 /*
- * musl's own atomics (the build keeps the original beside this file), except for the crash. musl's is `hlt`, which in
- * ring 0 only waits for the next interrupt and carries on. A load from a non-canonical address faults in both lives and
- * arrives as SIGSEGV.
+ * musl's own atomics (the build keeps the original beside this file), except for the crash. musl uses `hlt`, which in
+ * ring 0 only waits for the next interrupt and then continues. A load from a non-canonical address faults in both lives
+ * and arrives as SIGSEGV.
  */
 #include "atomic_arch.musl.h"
 

@@ -10,10 +10,10 @@
 #define __SYSCALL_LL_E(x) (x)
 #define __SYSCALL_LL_O(x) (x)
 
-/* __LIBOS_NUMBERS(K): K(n) for every number of the kernel's table (libos/abi), made when musl is built. */
+/* __LIBOS_NUMBERS(K): K(n) for every number of the kernel's table (libos/abi), generated when musl is built. */
 #include "libos_numbers.h"
 
-/* Declared without a prototype: each call site casts to the arity it has, which is compatible. */
+/* Declared without a prototype: each call site casts to the arity it uses, which is compatible. */
 #define __LIBOS_DECLARE(n) __attribute__((__visibility__("hidden"))) long libos_sys_##n();
 __LIBOS_NUMBERS(__LIBOS_DECLARE)
 #undef __LIBOS_DECLARE
@@ -83,7 +83,7 @@ __LIBOS_INLINE long __syscall6(long n, long a, long b, long c, long d, long e, l
 
 /*
  * Cancellation points: the address of the call goes to __libos_cp, which checks for cancellation around it.
- * close() is apart: it is never retried and never cancelled after the fact (see pthread_cancel.c).
+ * close() is separate: it is never retried and never cancelled after the fact (see pthread_cancel.c).
  * internal/syscall.h declares this function again, without `static`: it keeps the internal linkage given here.
  */
 typedef long (*__libos_call)(long, long, long, long, long, long);

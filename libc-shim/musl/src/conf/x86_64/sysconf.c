@@ -1,6 +1,6 @@
 /*
- * musl's answers, but for what both lives of an image refuse: other processes (fork, spawn, a shell, job control, message
- * queues, System V memory), real-time policies, raw sockets.
+ * musl's answers, except for what an image refuses in both lives: other processes (fork, spawn, a shell, job control,
+ * message queues, System V memory), real-time policies, raw sockets.
  */
 #define sysconf __sysconf_of_musl
 #include "../sysconf.c"
@@ -9,7 +9,7 @@
 long sysconf(int name)
 {
 	switch (name) {
-	/* This process, and no other. */
+	/* This process and no others. */
 	case _SC_CHILD_MAX:
 		return 1;
 	case _SC_JOB_CONTROL:

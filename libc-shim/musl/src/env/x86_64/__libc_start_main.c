@@ -1,6 +1,6 @@
 /*
- * musl's start, without its reference to open(): that call would put the whole file system into every image. It is
- * needed only for set-id programs, which exist in the Linux life alone, so there it is made directly.
+ * musl's start, without its reference to open(): that call would pull the whole file system into every image. It is
+ * needed only for set-id programs, which exist only as Linux processes, so in that case it is made directly.
  */
 #include <elf.h>
 #include <fcntl.h>
@@ -38,7 +38,7 @@ static void guard_standard_descriptors(void)
 
 #define AUX_KNOWN 38
 
-/* Out of line, so that its frame does not lie on the stack for the program's lifetime. */
+/* Out of line, so that its frame does not stay on the stack for the program's lifetime. */
 __attribute__((__noinline__)) void __init_libc(char **envp, char *name)
 {
 	size_t aux[AUX_KNOWN] = { 0 };
@@ -91,6 +91,6 @@ int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv,
 
 	(void)init, (void)fini, (void)ldso_fini;
 	__init_libc(argv + argc + 1, argv[0]);
-	/* Through a volatile pointer: nothing that uses the thread pointer or the canary may move before the above. */
+	/* Through a volatile pointer: nothing that uses the thread pointer or the canary may be moved ahead of the above. */
 	return next(main, argc, argv);
 }

@@ -1,4 +1,4 @@
-/* The canary, and the end of a program that overwrote one: musl's only crashes. */
+/* The canary, and the end of a program that overwrote it: musl's only crashes. */
 #include <stdint.h>
 #include "pthread_impl.h"
 #include "../../exit/x86_64/die.h"
@@ -9,8 +9,8 @@ void __init_ssp(void *entropy)
 {
 	uintptr_t guard = entropy ? *(uintptr_t *)entropy : (uintptr_t)&__stack_chk_guard * 1103515245;
 
-	/* One byte is zero, so that no string function can read or write the canary; the second, so that a string's end that is
-	 * written one too far is seen. */
+	/* One byte is zero, so that no string function can read or write the canary; it is the second, so that a string's
+	 * terminator written one byte too far is noticed. */
 	__stack_chk_guard = guard & ~(uintptr_t)0xff00;
 	__pthread_self()->canary = __stack_chk_guard;
 }

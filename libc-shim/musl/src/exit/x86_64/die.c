@@ -1,7 +1,7 @@
 /*
  * The end of a program whose memory is damaged. abort() would link signal handling into programs that have none, so the
- * signal is raised without it: hosted by system calls made here, in a VM by a trap that the kernel takes for SIGABRT, which
- * also gives the crash report its reason.
+ * signal is raised without it: as a Linux process by system calls made here, in a VM by a trap that the kernel takes
+ * for SIGABRT, which also gives the crash report its reason.
  */
 #include <signal.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@
 extern hidden unsigned char libos_hosted;
 extern hidden const char __image_start[];
 
-/* The kernel's: the first time a handler may run, `last` ends the program. */
+/* In the kernel. The first time, a handler may run; `last` ends the program. */
 hidden void libos_die(enum die_reason, const void *, int last);
 
 static long linux_call(long number, long a, long b, long c, long d)
@@ -46,7 +46,7 @@ void __libos_die(enum die_reason reason, const void *where)
 	char digits[16], *d = digits + sizeof digits;
 	struct iovec line[3] = { { (void *)said[reason], 0 } };
 
-	/* Code has the address that it has in the ELF file, as in the kernel's reports: linked at 2 MiB (unibody.ld). */
+	/* Code addresses are those in the ELF file, as in the kernel's reports: linked at 2 MiB (unibody.ld). */
 	if (reason == DIE_STACK)
 		n -= (uintptr_t)__image_start - 0x200000;
 	do

@@ -1,2 +1,2 @@
-/* calloc is in libc_calloc.c: this only takes the place of the file of that name. */
+/* calloc is in libc_calloc.c: this file only replaces musl's file of the same name. */
 typedef int calloc_is_elsewhere;

@@ -1,4 +1,4 @@
-/* malloc is mimalloc's. The public names are weak and one to a file, so that a program may bring its own. */
+/* malloc is mimalloc's. The public names are weak and each is in its own file, so that a program may bring its own. */
 #include <stdlib.h>
 #include <errno.h>
 #include "libc.h"

@@ -1,6 +1,6 @@
 /*
- * What musl's malloc functions call: mimalloc, with a check of what is freed (libc-shim/malloc). `threads`: whether the program
- * ever made a thread. Before it does, nothing can come between.
+ * What musl's malloc functions call: mimalloc, with a check of the pointers that are freed (libc-shim/malloc).
+ * `threads`: whether the program ever made a thread. Until it does, nothing can run in between.
  */
 #ifndef LIBOS_LIVE_H
 #define LIBOS_LIVE_H
@@ -8,17 +8,17 @@
 #include <stddef.h>
 #include "../../exit/x86_64/die.h"
 
-/* Blocks begin at multiples of this, also those of a program that asks for less. */
+/* Blocks begin at multiples of this, even in a program that asks for less. */
 #define GRANULE 16
 #define AT_LEAST_A_GRANULE(n) ((n) < GRANULE ? GRANULE : (n))
 
 #define LIVE_HIDDEN __attribute__((__visibility__("hidden")))
 
-/* mimalloc gave this to the program. */
+/* Marks a block that mimalloc gave to the program. */
 LIVE_HIDDEN void *__live_begin(void *, int threads);
-/* The program gives it back; what is no block ends the program. */
+/* Takes a block back from the program; a pointer that is not a block ends the program. */
 LIVE_HIDDEN void __live_free(void *, int threads);
-/* Usable bytes of a block; what is none ends the program. */
+/* Usable bytes of a block; a pointer that is not a block ends the program. */
 LIVE_HIDDEN size_t __live_size(const void *);
 
 #endif

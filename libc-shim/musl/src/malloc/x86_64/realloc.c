@@ -13,7 +13,7 @@ void *__libc_realloc(void *p, size_t n)
 	if (!p)
 		return __libc_malloc(n);
 	old = __live_size(p);
-	/* A block that would be less than half full gives way to a smaller one. */
+	/* A block that would be less than half full is replaced by a smaller one. */
 	if (n <= old && n >= old / 2)
 		return p;
 	q = __libc_malloc(n);

@@ -1,4 +1,4 @@
-/* syscall(2): the number is known only at run time, so this links the whole table. */
+/* syscall(2): the number is only known at run time, so this links the whole table. */
 #define _BSD_SOURCE
 #include <stdarg.h>
 #include <unistd.h>

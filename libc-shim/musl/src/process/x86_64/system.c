@@ -1,6 +1,6 @@
 /*
- * system(3). There is no second process and so no command processor: no command means 0 (C11 7.22.4.8), and a command fails
- * as fork does.
+ * system(3). There is no second process and so no command processor: no command gives 0 (C11 7.22.4.8), and a
+ * command fails as fork does.
  */
 #include <stdlib.h>
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /*
- * Waiting with a deadline, under every pthread_*timed*, sem_timedwait and their like.
+ * Waits with a deadline: what every pthread_*timed*, sem_timedwait and the like are built on.
  *
- * The deadline goes to the kernel as the time that it is. As a length from now, a wait for a time of day would outlast a
- * clock that is set past it, which POSIX forbids (clock_settime: absolute time services of CLOCK_REALTIME).
+ * The deadline is passed to the kernel as it is. If it were turned into a duration, a wait for a time of day would
+ * outlast a clock that is set past it, which POSIX forbids (clock_settime: absolute time services of CLOCK_REALTIME).
  */
 #include <errno.h>
 #include <time.h>
@@ -10,7 +10,7 @@
 #include "pthread_impl.h"
 #include "syscall.h"
 
-/* sigaction.c has the real one: whether some handler may interrupt a wait. */
+/* The real one is in sigaction.c: whether a handler may interrupt a wait. */
 static volatile int never = 0;
 weak_alias(never, __eintr_valid_flag);
 
@@ -30,7 +30,7 @@ int __timedwait_cp(volatile int *addr, int val, clockid_t clk, const struct time
 			op = FUTEX_WAIT_BITSET;
 			break;
 		default:
-			/* Futexes know no other clock. */
+			/* Futexes support no other clock. */
 			if (__clock_gettime(clk, &rest)) return EINVAL;
 			rest.tv_sec = at->tv_sec - rest.tv_sec;
 			rest.tv_nsec = at->tv_nsec - rest.tv_nsec;

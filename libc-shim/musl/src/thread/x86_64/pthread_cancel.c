@@ -1,11 +1,11 @@
 /*
  * Cancellation when system calls are function calls.
  *
- * A cancellation point calls through __libos_cp_asm. The SIGCANCEL handler may act only where the call has had no effect
- * yet: between __cp_begin and __cp_end, or inside the callee before it entered the kernel. The second place is
- * recognised by its return address: the stub pushes nothing, so __cp_end on top of the stack means that the stub runs,
- * and its `ret` means that the call is over. This holds on Linux, where the interrupted program counter is at the stub's
- * `syscall` instruction, and in the VM, where a restarted call is presented at the stub's first instruction.
+ * A cancellation point calls through __libos_cp_asm. The SIGCANCEL handler may act only where the call has had no
+ * effect yet: between __cp_begin and __cp_end, or inside the callee before it enters the kernel. The second place is
+ * recognised by its return address: the stub pushes nothing, so __cp_end on top of the stack means that the stub is
+ * running, and its `ret` means that the call is over. This holds on Linux, where the interrupted program counter is at
+ * the stub's `syscall` instruction, and in the VM, where a restarted call is presented at the stub's first instruction.
  */
 #define _GNU_SOURCE
 #include <string.h>
@@ -69,7 +69,7 @@ static void cancel_handler(int sig, siginfo_t *si, void *context)
 		regs[REG_RSP] = (uintptr_t)(sp + 1);
 		regs[REG_RIP] = (uintptr_t)__cp_cancel;
 	} else if (self->cancelasync) {
-		/* Anywhere: keep clear of the red zone, and give __cp_cancel the stack that it expects. */
+		/* Anywhere else: stay clear of the red zone, and give __cp_cancel the stack that it expects. */
 		regs[REG_RSP] = (((uintptr_t)sp - 128) & -16UL);
 		regs[REG_RIP] = (uintptr_t)__cp_cancel;
 	} else {

@@ -1,4 +1,4 @@
-/* setuid() and its family. The numbers arrive at run time, but only these do. */
+/* setuid() and its family. Their numbers arrive at run time, but only these numbers do. */
 #include <unistd.h>
 #include <signal.h>
 #include "syscall.h"
@@ -31,7 +31,7 @@ static void each_thread(void *argument)
 		return;
 	result = change(r);
 	if (result && !r->result) {
-		/* Some threads have the new identity and this one cannot: carrying on would be a security hole. */
+		/* Some threads have the new identity and this one cannot get it: continuing would be a security hole. */
 		__block_all_sigs(0);
 		__syscall(SYS_kill, __syscall(SYS_getpid), SIGKILL);
 	}
