@@ -19,7 +19,7 @@ fn positions<'a>(aml: &'a [u8], what: &'a [u8]) -> impl Iterator<Item = usize> +
 pub fn s5_types(dsdt: &[u8]) -> Option<(u8, u8)> {
     let aml = dsdt.get(HEADER..)?;
     positions(aml, b"_S5_").find_map(|at| {
-        // Also as an absolute name.
+        // It may be an absolute name, too.
         let before = at.checked_sub(1).map(|i| aml[i])?;
         let named = before == NAME_OP || before == b'\\' && at >= 2 && aml[at - 2] == NAME_OP;
         let rest = aml.get(at + 4..).filter(|r| named && r.first() == Some(&PACKAGE_OP))?;

@@ -17,7 +17,7 @@ pub struct Counter {
     regs: Mmio,
     /// Ticks per second.
     pub hz: u64,
-    /// All the bits that it has.
+    /// A mask of its bits.
     pub mask: u64,
 }
 

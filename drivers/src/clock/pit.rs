@@ -4,7 +4,7 @@ use crate::port;
 
 /// Its frequency in Hz.
 pub const HZ: u64 = 1_193_182;
-/// The bits that it has.
+/// A mask of its bits.
 pub const MASK: u64 = 0xffff;
 
 const CHANNEL2: u16 = 0x42;

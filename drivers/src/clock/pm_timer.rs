@@ -11,7 +11,7 @@ pub const HZ: u64 = 3_579_545;
 #[derive(Clone, Copy)]
 pub struct Counter {
     reg: Reg,
-    /// All the bits that it has.
+    /// A mask of its bits.
     pub mask: u64,
 }
 

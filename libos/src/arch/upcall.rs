@@ -46,7 +46,7 @@ libos_base::upcalls! {
     fn exit_work(context: &mut crate::arch::upcall::ExitContext<'_>) -> bool;
     /// Continues the program with `regs`, after any pending work.
     fn enter_program(regs: crate::arch::TrapFrame) -> !;
-    /// A handler returned: the context at `uc` goes on. `area` has room for the vector state.
+    /// A handler returned: the context at `uc` continues. `area` has room for the vector state.
     fn sigreturn(uc: usize, area: &'static mut [u8]) -> !;
     /// A call by a number that is not linked into this image.
     fn not_linked(number: usize);

@@ -161,7 +161,7 @@ pub fn write_control(bytes: &[u8]) {
 pub fn write_control_polled(bytes: &[u8]) {
     const LOOKS: u32 = 10_000_000;
     let Some(&id) = CONTROL.get() else { return };
-    // SAFETY: the other CPUs have stopped, so whoever held the lock never goes on.
+    // SAFETY: the other CPUs have stopped, so whatever held the lock never continues.
     unsafe { CONSOLE.force_unlock() };
     with(|c| c.write_polled(id, bytes, LOOKS));
 }

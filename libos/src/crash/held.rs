@@ -10,7 +10,7 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use libos_base::sync::check::{self, Entry, Held, LockCheck};
 
-/// The set of a CPU on which the scheduler does not run yet.
+/// The set of a CPU where the scheduler is not running yet.
 struct Early(UnsafeCell<Held>);
 // SAFETY: used by its CPU alone, with interrupts off.
 unsafe impl Sync for Early {}

@@ -26,7 +26,7 @@ pub struct Machine {
     pub mmio: Vec<MmioSlot>,
     /// How to switch off.
     pub power: Power,
-    /// Ticks a second of the processor's counter.
+    /// Ticks per second of the processor's counter.
     pub counter_hz: u64,
     /// Register of the century in the CMOS clock; 0: none.
     century: u8,

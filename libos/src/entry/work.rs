@@ -9,7 +9,7 @@ use libos_base::percpu::work::SIGNAL;
 use libos_base::sync::check;
 
 /// Reschedules, ends the thread, delivers signals, restarts the call. Interrupts on, on the thread's kernel stack with
-/// nothing below. True: the program goes on with `ctx.regs` (all of them), not with a plain return.
+/// nothing below. True: the program continues with `ctx.regs` (all of them), not with a plain return.
 pub fn exit_work(ctx: &mut ExitContext<'_>) -> bool {
     let me = current();
     let mut changed = false;

@@ -103,7 +103,7 @@ fn missing(pages: usize) -> Result<usize> {
     let mut m =
         Memory { total: frames::total_frames(), reserve: frames::reserve(), promised: promised(), free: 0, cached: 0 };
     let mode = mode();
-    // Counting what is free looks into every CPU's cache.
+    // Counting free frames looks into every CPU's cache.
     if frames::has_free(m.needed(mode, pages)) {
         return Ok(0);
     }

@@ -76,7 +76,7 @@ pub struct Stats {
     pub free: usize,
     /// Free and neither in reserve nor kept for promises.
     pub available: usize,
-    /// Free, and could be promised in strict mode if nothing was yet.
+    /// Free, and could be promised in strict mode if nothing had been.
     pub strict: usize,
     /// Promised to the program and not touched yet.
     pub promised: usize,
@@ -133,7 +133,7 @@ fn last_entry(addr: usize) -> u64 {
     tables.last(addr)
 }
 
-/// Maps a physical page below 1 MiB one to one, readable and executable: for the moment in which a secondary CPU
+/// Maps a physical page below 1 MiB one to one, readable and executable: for the moment when a secondary CPU
 /// turns on paging. Panics without memory; boot only.
 pub fn map_low_page(phys: u64) {
     assert!(phys < 1 << 20 && phys.is_multiple_of(PAGE_SIZE as u64));

@@ -1,8 +1,8 @@
 //! Out of memory: what is done and reported before the program ends.
 //!
-//! Linux kills the process that uses most (SIGKILL, status 137), and here that is the program. Nothing can be handled:
-//! a handler would need memory, too. The kernel continues, from its reserve, until files are written and the report is
-//! out.
+//! Linux kills the process that uses the most (SIGKILL, status 137), and here that is the program. Nothing can be
+//! handled: a handler would need memory, too. The kernel continues, from its reserve, until files are written and the
+//! report is out.
 
 use super::{commit, frames, kstack, space};
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};

@@ -65,7 +65,7 @@ fn replace(s: &mut Space, range: Range<usize>, prot: Prot, flags: Flags, kind: K
 /// Makes the main stack at a random place near the end of program memory, with room to grow below; returns its top. New
 /// mappings will go below that, at a random distance. Once, before the program runs.
 pub fn make_stack() -> usize {
-    // As Linux (arch_randomize_brk, mmap_base): 22 bits of pages for the stack, 28 for the mappings.
+    // As on Linux (arch_randomize_brk, mmap_base): 22 bits of pages for the stack, 28 for the mappings.
     let top = PROGRAM_END - ((random::u64() as usize & 0x3f_ffff) + 1) * PAGE_SIZE;
     let bottom = top - STACK_FIRST;
     let guard = top - STACK_MAX - STACK_GUARD;
@@ -204,7 +204,7 @@ pub fn protect(addr: usize, len: usize, prot: Prot) -> Result<()> {
             let own = s.count_own(piece.clone());
             commit::promise(piece.len() / PAGE_SIZE - own)?;
         }
-        // Inaccessible memory needs no promise, and requests one again later: so malloc gives back (`libc-shim/malloc`).
+        // Inaccessible memory needs no promise and asks for one later: malloc gives back this way (`libc-shim/malloc`).
         let released = anonymous && prot.is_empty() && flags & (Flags::PROMISED | Flags::SHARED) == Flags::PROMISED;
         if released {
             let own = s.count_own(piece.clone());
@@ -230,7 +230,7 @@ pub fn brk(to: usize) -> usize {
     if s.brk.start == 0 {
         let after =
             s.vmas.iter().filter(|(_, v)| matches!(v.kind, Kind::Image | Kind::Kernel)).map(|(_, v)| v.end).max();
-        // 13 bits of pages, as Linux's arch_randomize_brk.
+        // 13 bits of pages, like Linux's arch_randomize_brk.
         let start = after.unwrap_or(PROGRAM_START) + ((random::u64() as usize & 0x1fff) + 1) * PAGE_SIZE;
         s.brk = start..start;
     }
@@ -315,7 +315,7 @@ fn name(k: &Kind) -> &'static str {
 pub struct Usage {
     /// Address space (VmSize).
     pub mapped: usize,
-    /// Memory that is its own (VmRSS).
+    /// Memory of its own (VmRSS).
     pub resident: usize,
     /// The part of the address space that commit accounting counts, touched or not (Committed_AS).
     pub committed: usize,

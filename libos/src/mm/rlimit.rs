@@ -10,7 +10,7 @@ use libos_base::cred::{cap, capable};
 use libos_base::limits::{self, INFINITY, Limit};
 use libos_base::{Errno, Result};
 
-/// Always kept below the main stack: 1 MiB, as Linux's stack_guard_gap, so that one large local does not jump over it.
+/// Kept below the main stack: 1 MiB, like Linux's stack_guard_gap, so that one large local does not jump over it.
 pub const STACK_GUARD: usize = 1 << 20;
 
 /// Private writable memory except the stack (Linux's is_data_mapping).

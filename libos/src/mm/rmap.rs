@@ -1,5 +1,5 @@
 //! Changes to files that concern their mappings, which the reverse map finds. When a file gets shorter, everything
-//! behind the new end leaves every mapping, so that touching it raises SIGBUS and a file that grows again shows its new
+//! past the new end leaves every mapping, so that touching it raises SIGBUS and a file that grows again shows its new
 //! content. Pages that are written back are write-protected first, so that the next write makes them dirty again.
 
 use super::space::{self, Space};

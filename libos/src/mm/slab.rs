@@ -94,7 +94,7 @@ impl Class {
         Self { partial: null_mut(), empty: null_mut() }
     }
 
-    /// An object of class `c`; `frame` gives a frame.
+    /// An object of class `c`; `frame` supplies a frame.
     pub fn alloc(&mut self, c: usize, frame: impl FnOnce() -> Option<*mut u8>) -> Option<*mut Free> {
         if self.partial.is_null() {
             let s = if self.empty.is_null() { Self::make(c, frame()?) } else { self.empty };

@@ -82,8 +82,8 @@ pub unsafe fn free(frame: u64) {
     }
 }
 
-/// Makes a frame that becomes executable read-only in the direct map; false when there is no memory for a page table. The
-/// caller flushes.
+/// Makes a frame that becomes executable read-only in the direct map; false when there is no memory for a page table.
+/// The caller flushes.
 pub fn seal(frame: u64) -> bool {
     let mut table = None;
     loop {

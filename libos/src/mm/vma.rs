@@ -42,7 +42,7 @@ bitflags::bitflags! {
     }
 }
 
-/// What is behind a mapping.
+/// What backs a mapping.
 #[derive(Clone)]
 pub enum Kind {
     /// Zeroes until written.
@@ -93,7 +93,7 @@ pub struct Vma {
     pub prot: Prot,
     /// Its other properties.
     pub flags: Flags,
-    /// What is behind it.
+    /// What backs it.
     pub kind: Kind,
 }
 
@@ -146,7 +146,7 @@ impl VmaMap {
         self.map.range(first..range.end.max(first)).map(|(&s, n)| (s, &n.vma))
     }
 
-    /// All, in order.
+    /// All mappings, in order.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Vma)> {
         self.map.iter().map(|(&s, n)| (s, &n.vma))
     }
@@ -253,7 +253,7 @@ impl VmaMap {
     }
 }
 
-/// Whether `b` may be merged behind `a`, which starts at `start`.
+/// Whether `b` may be merged after `a`, which starts at `start`.
 fn alike(start: usize, a: &Vma, b: &Vma) -> bool {
     a.prot == b.prot && a.flags == b.flags && a.kind.continues(a.end - start, &b.kind)
 }

@@ -22,7 +22,7 @@ use unibody_proto::net as proto;
 
 static NET: Once<Arc<Net>> = Once::new();
 
-/// How long boot waits for DHCP: a program that needs the network at once gets it, and a server does not notice.
+/// How long boot waits for DHCP: enough for a program that needs the network at once, and unnoticed by a server.
 const DHCP_WAIT: u64 = 3 * NS;
 
 crate::component!("net", wanted by [socket], starts init);

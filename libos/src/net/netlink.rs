@@ -1,4 +1,4 @@
-//! Netlink sockets, which few programs make.
+//! Netlink sockets, which few programs use.
 
 use alloc::boxed::Box;
 use libos_base::Result;

@@ -99,7 +99,7 @@ impl ThreadSignals {
         SigSet(self.pending_set.load(SeqCst) | PROCESS.pending_set.load(SeqCst))
     }
 
-    /// Whether something must be done before the program goes on.
+    /// Whether something must be done before the program continues.
     pub(crate) fn work_due(&self) -> bool {
         self.pending().without(self.blocked()).0 != 0 || self.killed.load(SeqCst) || self.restore.load(Relaxed)
     }

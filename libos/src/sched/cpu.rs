@@ -59,7 +59,7 @@ impl Runner {
         t.vruntime.load(Relaxed).wrapping_add(weighted(now.saturating_sub(self.since), t.nice.load(Relaxed)))
     }
 
-    /// Books the time that `current` ran since `since`.
+    /// Accounts for the time that `current` has run since `since`.
     pub fn charge(&mut self, now: u64) {
         let delta = now.saturating_sub(self.since);
         self.since = now;

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use libos_base::sync::{IrqSpinLock, class};
 use libos_base::{Errno, Result};
 
-/// As Linux's default kernel.pid_max on 64-bit.
+/// Linux's default kernel.pid_max on 64-bit.
 const TID_MAX: u32 = 1 << 22;
 
 struct Table {

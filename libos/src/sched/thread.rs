@@ -21,7 +21,7 @@ pub(super) type Stack = ();
 /// A set of CPUs: bit n is CPU n.
 pub type Affinity = u64;
 
-/// Longest name, as Linux (TASK_COMM_LEN without the NUL).
+/// Longest name, as on Linux (TASK_COMM_LEN without the NUL).
 pub const NAME_MAX: usize = 15;
 
 /// One thread, of the program or of the kernel.

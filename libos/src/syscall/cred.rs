@@ -111,7 +111,7 @@ pub fn setgroups(size: usize, list: In<u32>) -> Result<usize> {
     })
 }
 
-/// Versions of the interface (linux/capability.h): the first has one word a set, the others two.
+/// Versions of the interface (linux/capability.h): the first has one word per set, the others two.
 const V1: u32 = 0x1998_0330;
 const V2: u32 = 0x2007_1026;
 const V3: u32 = 0x2008_0522;

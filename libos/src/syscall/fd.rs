@@ -94,7 +94,7 @@ pub fn fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> Result<usize> {
         }
         FcntlCommand::GETPIPE_SZ => Ok(pipe_end(&*fds.get(fd)?)?.capacity()),
         FcntlCommand::SETPIPE_SZ => pipe_end(&*fds.get(fd)?)?.set_capacity(arg.0 as u32 as usize),
-        // A memfd that was not made for sealing is sealed against seals (F_SEAL_SEAL); others have none.
+        // A memfd not made for sealing has F_SEAL_SEAL alone, which forbids other seals; other files have none.
         FcntlCommand::GET_SEALS if is_memfd(&*fds.get(fd)?) => Ok(1),
         _ => {
             fds.get(fd)?;

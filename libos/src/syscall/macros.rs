@@ -22,8 +22,8 @@ macro_rules! syscalls {
 /// A `libos_sys_N` symbol.
 pub type Stub = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> isize;
 
-/// Calls a handler with what its row says that the registers hold: a handler that takes anything else, more or less does
-/// not compile.
+/// Calls a handler with the arguments that its row says the registers hold: one that takes any others, or more or
+/// fewer, does not compile.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! syscall_handler {

@@ -50,7 +50,7 @@ pub fn clone(
         if flags.contains(CloneFlags::CHILD_CLEARTID) {
             t.clear_child_tid.store(child_tid.address(), Relaxed);
         }
-        // Both words are in the one address space, and must be there before either side runs on.
+        // Both words are in the one address space, and must be there before either thread continues.
         if flags.contains(CloneFlags::PARENT_SETTID) {
             user::write(parent_tid, &(t.tid as i32))?;
         }

@@ -18,7 +18,7 @@ const GRAIN_NS: u64 = NS / 250;
 pub struct Source {
     /// Processor time used by now; `None`: the thread is gone.
     used: fn(u32) -> Option<u64>,
-    /// How many times faster than the monotonic clock it may go.
+    /// How many times faster than the monotonic clock it may run.
     rate: fn() -> u64,
 }
 

@@ -37,7 +37,7 @@ const SEARCHING: u64 = NS / 50;
 /// How long boot waits for the host's first answer, and for a better one; a later answer makes a step.
 const FIRST: u64 = NS;
 const PATIENCE: u64 = NS / 10;
-/// If an answer takes longer it is not exact enough, and the host is asked again, at most so many times.
+/// If an answer takes longer it is not exact enough, and the host is asked again, at most this many times.
 const QUICK: u64 = NS / 100;
 const TIMES: u64 = 8;
 

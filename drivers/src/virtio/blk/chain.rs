@@ -49,7 +49,7 @@ impl Chain {
         self.op == op && self.sector + self.sectors == sector
     }
 
-    /// Takes `s` too; `false` when there is no room for all of it.
+    /// Adds `s`; `false` when there is no room for all of it.
     fn push(&mut self, s: &Segment, limits: &Limits) -> Result<bool> {
         let writes = self.op == Op::Read;
         // After `offset` the page still has `len` bytes: `Request::valid`.

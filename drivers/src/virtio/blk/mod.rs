@@ -27,7 +27,7 @@ use virtio_drivers::{Error, Result};
 /// A disk.
 pub struct Blk {
     core: Arc<Core>,
-    /// What was agreed.
+    /// What was negotiated.
     pub info: Info,
     limits: Limits,
     name: String,

@@ -30,7 +30,7 @@ const TX: u16 = 1;
 
 /// A network card.
 pub struct Net {
-    /// What was agreed.
+    /// What was negotiated.
     pub info: Info,
     /// The receiver.
     pub rx: Rx,
@@ -96,7 +96,7 @@ impl Net {
             || self.device.transport.config_u16(config::STATUS_OFFSET).map_or(true, |s| s & 1 != 0)
     }
 
-    /// The PCI function, if it is one: for the log.
+    /// The device, for the log.
     pub fn device(&self) -> &Device {
         &self.device
     }

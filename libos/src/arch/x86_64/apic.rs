@@ -100,12 +100,12 @@ pub fn send_nmi_to_others() {
     }
 }
 
-/// INIT.
+/// Sends INIT.
 pub fn send_init(apic_id: u32) {
     command(apic_id, 0xc500);
 }
 
-/// Start-up at physical page `page`.
+/// Sends start-up at physical page `page`.
 pub fn send_startup(apic_id: u32, page: u8) {
     command(apic_id, 0x4600 | page as u32);
 }

@@ -10,7 +10,7 @@ static HZ: AtomicU64 = AtomicU64::new(0);
 /// Wall time minus monotonic time, ns.
 static WALL_OFFSET: AtomicU64 = AtomicU64::new(0);
 
-/// Starts the clock. `hz`: ticks of the counter a second; `wall_ns`: nanoseconds since 1970 now.
+/// Starts the clock. `hz`: ticks of the counter per second; `wall_ns`: nanoseconds since 1970 now.
 pub fn init(hz: u64, wall_ns: u64) {
     START.store(rdtsc(), Ordering::Relaxed);
     HZ.store(hz, Ordering::Relaxed);
@@ -46,7 +46,7 @@ pub fn step_realtime_ns(by: i64) {
     WALL_OFFSET.fetch_add(by as u64, Ordering::SeqCst);
 }
 
-/// Ticks a second.
+/// Ticks per second.
 pub fn hz() -> u64 {
     HZ.load(Ordering::Relaxed)
 }

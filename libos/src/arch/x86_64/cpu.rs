@@ -27,7 +27,7 @@ const CR4_SMEP: u64 = 1 << 20;
 const CR4_PAE: u64 = 1 << 5;
 const CR4_PGE: u64 = 1 << 7;
 
-/// CPUID.
+/// Runs CPUID.
 pub(super) fn cpuid(leaf: u32, sub: u32) -> CpuidResult {
     __cpuid_count(leaf, sub)
 }
@@ -81,7 +81,7 @@ pub(super) fn write_msr(msr: u32, v: u64) {
     unsafe { asm!("wrmsr", in("ecx") msr, in("eax") v as u32, in("edx") (v >> 32) as u32, options(nostack)) };
 }
 
-/// The running thread's TLS pointer.
+/// Sets the running thread's TLS pointer.
 pub fn set_tls(v: usize) {
     write_msr(MSR_FS_BASE, v as u64);
 }
@@ -179,7 +179,7 @@ pub fn stop() -> ! {
     }
 }
 
-/// Time stamp counter.
+/// Reads the time stamp counter.
 #[inline]
 pub(super) fn rdtsc() -> u64 {
     // SAFETY: reads a counter.

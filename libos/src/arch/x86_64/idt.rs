@@ -1,4 +1,4 @@
-//! The interrupt descriptor table: one stub a vector, shared by all CPUs.
+//! The interrupt descriptor table: one stub per vector, shared by all CPUs.
 
 use super::gdt::{CODE, Ist};
 use core::arch::global_asm;

@@ -67,7 +67,7 @@ pub fn allocate(handler: Handler) -> Result<u8> {
     Ok(vector::DEVICE_FIRST + i as u8)
 }
 
-/// Adds a handler to a vector that [`allocate`] gave. At boot only: the old list is not freed, since a CPU may be
+/// Adds a handler to a vector from [`allocate`]. At boot only: the old list is not freed, since a CPU may be
 /// walking it.
 pub fn share(v: u8, handler: Handler) {
     let i = (v - vector::DEVICE_FIRST) as usize;

@@ -1,4 +1,4 @@
-//! The frame on the program's stack, laid out as Linux does (arch/x86/include/uapi/asm/sigcontext.h, ucontext.h).
+//! The frame on the program's stack, laid out as on Linux (arch/x86/include/uapi/asm/sigcontext.h, ucontext.h).
 
 use super::{TrapFrame, fpu};
 use crate::arch::upcall;
@@ -145,7 +145,7 @@ pub fn push(
     Ok(Frame { sp, info: sp + size_of::<Head>(), uc: sp + 8 })
 }
 
-/// Makes the program go on in a handler, on a frame from [`push`].
+/// Makes the program continue in a handler, on a frame from [`push`].
 pub fn enter(regs: &mut TrapFrame, frame: &Frame, handler: usize, signo: i32) {
     regs.rdi = signo as u64;
     regs.rsi = frame.info as u64;

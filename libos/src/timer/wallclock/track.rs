@@ -114,7 +114,7 @@ mod tests {
         let mut t = Track::new();
         t.start(0, seconds(0, ahead), S);
         t.is_told();
-        // A tenth of a per mille too slow, for an hour.
+        // 0.01 % too slow, for an hour.
         for i in 1..3600u64 {
             let now = i * S;
             assert_eq!(t.feed(now, seconds(now, ahead + now / 10_000), S), Moved::No);

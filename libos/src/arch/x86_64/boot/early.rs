@@ -98,7 +98,7 @@ extern "C" fn stage2(boot: &'static mut BootInfo) -> ! {
     upcall::start(boot)
 }
 
-/// Random bits, of which the lower ones are used.
+/// Random bits; callers use the lower ones.
 fn random() -> u64 {
     cpu::hardware_random().map_or_else(
         || {
