@@ -14,7 +14,7 @@ use std::process::Command;
 /// A project's file.
 const FILE: &str = "unibody.toml";
 
-/// `unibody.toml`: either sources that the tool compiles, or a command that does.
+/// `unibody.toml`: either sources that the tool compiles, or a command that builds them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Project {
@@ -32,7 +32,7 @@ struct Project {
     /// Instead of `sources`: a command, run with `CC` set to the wrapper.
     #[serde(default)]
     make: Vec<String>,
-    /// What `make` leaves.
+    /// The image that `make` produces.
     image: Option<PathBuf>,
     /// The folder that becomes the root file system.
     rootfs: Option<PathBuf>,
@@ -132,7 +132,7 @@ fn link(project: &Project, dir: &Path, output: &Path, options: &Options) -> Resu
         .current_dir(dir)
         .env(wrapper::ROOTFS, &root)
         .env(wrapper::DEBUG, if options.sysroot.debug { "1" } else { "0" });
-    // The compiler speaks for itself: its messages have colours and positions.
+    // The compiler prints to the terminal itself: its messages have colours and positions.
     let status = command.status().with_context(|| format!("cannot run {}", command::line(&command)))?;
     if !status.success() {
         bail!("{} failed ({status})", command::line(&command));

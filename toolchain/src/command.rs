@@ -1,4 +1,4 @@
-//! Other programs: run them, and when they fail say what they said.
+//! Running other programs, and showing their output when they fail.
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 /// Lines of output that a failure shows.
 const TAIL: usize = 40;
 
-/// Runs to the end; output goes to `log` when given. A failure shows the last lines, and where the rest is.
+/// Runs to the end; output goes to `log` if given. A failure shows the last lines, and where the rest is.
 pub fn run(command: &mut Command, log: Option<&Path>) -> Result<Vec<u8>> {
     let output = capture(command)?;
     if let Some(log) = log {
@@ -32,7 +32,7 @@ pub fn run(command: &mut Command, log: Option<&Path>) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// Runs to the end and gives everything back, whatever the status.
+/// Runs to the end and returns everything, whatever the status.
 pub fn capture(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null());
     let name = command.get_program().to_string_lossy().into_owned();
@@ -52,7 +52,7 @@ pub fn line(command: &Command) -> String {
     std::iter::once(command.get_program()).chain(command.get_args()).map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// Where a program is, looked for in `$PATH`.
+/// Finds a program in `$PATH`.
 pub fn find(name: &str) -> Option<std::path::PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     std::env::split_paths(&std::env::var_os("PATH")?)

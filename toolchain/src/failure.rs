@@ -1,4 +1,4 @@
-//! How a command fails: exit status 2 says that it was called wrongly, 1 that it could not do what was asked.
+//! How a command fails: exit status 2 means that it was called wrongly, 1 that it could not do what was asked.
 
 use std::fmt;
 

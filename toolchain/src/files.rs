@@ -1,4 +1,4 @@
-//! Folders: copying, and replacing without a moment in which nothing is there.
+//! Folders: copying them, and replacing them so that one is there at every moment.
 
 use anyhow::{Context, Result};
 use std::fs;
@@ -57,7 +57,7 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Makes the folder `path` by filling an unfinished one beside it: either all of it is there or nothing.
+/// Creates the folder `path` by filling a temporary one beside it: either all of it is there or nothing.
 pub fn build_dir(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let unfinished = beside(path, "unfinished");
     remove(&unfinished)?;
@@ -67,7 +67,7 @@ pub fn build_dir(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<
     fs::rename(&unfinished, path).with_context(|| format!("cannot make {}", path.display()))
 }
 
-/// Writes a file so that it is either the old one or the new one.
+/// Writes a file atomically: readers see either the old or the new contents.
 pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
     let unfinished = beside(path, "unfinished");
     fs::write(&unfinished, contents).with_context(|| format!("cannot write {}", unfinished.display()))?;

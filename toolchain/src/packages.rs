@@ -1,14 +1,14 @@
-//! Programs that must be on this machine, and the Debian packages that bring them.
+//! Programs that must be on this machine, and the Debian packages that contain them.
 
 use crate::command;
 use anyhow::{Context, Result, bail};
 use std::io::{IsTerminal, Write};
 use std::process::Command;
 
-/// A program, or a file with its whole path, and the package that has it.
+/// A program, or a file with its full path, and the package that contains it.
 pub type Program<'a> = (&'a str, &'a str);
 
-/// The programs that the tool needs, where the package has another name.
+/// Programs that the tool needs whose package has a different name.
 const PACKAGES: [Program; 8] = [
     ("cc", "gcc"),
     ("ld", "binutils"),
@@ -36,13 +36,13 @@ fn names(programs: &[Program]) -> String {
     programs.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether this runs in CI, where nobody can be asked and nothing is left out.
+/// Whether this runs in CI, where there is no user to ask and nothing is skipped.
 pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|v| v == "true")
 }
 
-/// Makes sure that the programs are there: installs their packages, after asking on a terminal. `yes` or `CI=true`
-/// does not ask.
+/// Makes sure that the programs are installed: installs their packages, after asking on a terminal (unless `yes` or
+/// `CI=true`).
 pub fn ensure(programs: &[&str], yes: bool) -> Result<()> {
     ensure_these(&programs.iter().map(|program| (*program, package_of(program))).collect::<Vec<_>>(), yes)
 }
@@ -76,7 +76,7 @@ pub fn ensure_these(programs: &[Program], yes: bool) -> Result<()> {
     if !unasked && !confirmed()? {
         bail!("nothing was installed");
     }
-    // Indexes of a fresh machine are empty or old; a failure shows in the installation.
+    // A fresh machine's indexes are empty or old; a failure here shows up in the installation.
     let _ = apt(root).arg("update").arg("-q").stdout(std::io::stderr()).status();
     let mut command = apt(root);
     command.args(["install", "--yes", "--no-install-recommends"]).args(&packages).stdout(std::io::stderr());

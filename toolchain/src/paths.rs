@@ -1,9 +1,9 @@
-//! Where things lie: the cache, the sysroot, the sources of this project.
+//! Where things are: the cache, the sysroot, the sources of this project.
 
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 
-/// `$XDG_CACHE_HOME/unibody`, or `~/.cache/unibody`. Everything in it can be made again.
+/// `$XDG_CACHE_HOME/unibody`, or `~/.cache/unibody`. Everything in it can be rebuilt.
 pub fn cache() -> Result<PathBuf> {
     let base = match std::env::var_os("XDG_CACHE_HOME").filter(|v| Path::new(v).is_absolute()) {
         Some(dir) => PathBuf::from(dir),
@@ -15,7 +15,7 @@ pub fn cache() -> Result<PathBuf> {
     Ok(base.join("unibody"))
 }
 
-/// The sysroot that commands use when no `--prefix` is given.
+/// The sysroot that commands use without `--prefix`.
 pub fn default_sysroot() -> Result<PathBuf> {
     Ok(cache()?.join("sysroot"))
 }

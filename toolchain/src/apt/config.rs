@@ -1,5 +1,5 @@
-//! The machine's apt configuration, turned into one of our own: the same mirrors, keys, proxies and credentials, but one kind
-//! of package (`deb` or `deb-src`), private folders, and none of the hooks that need root.
+//! The machine's apt configuration, turned into one of our own: the same mirrors, keys, proxies and credentials, but
+//! one kind of package (`deb` or `deb-src`), private folders, and no hooks that need root.
 
 /// Entries of a one-line list, as `kind`.
 pub fn one_line(text: &str, kind: &str) -> Vec<String> {
@@ -45,7 +45,7 @@ fn stanza(lines: &[&str], kind: &str) -> Option<String> {
     Some(std::iter::once(types.as_str()).chain(rest.copied()).collect::<Vec<_>>().join("\n"))
 }
 
-/// What `apt-config dump` printed, without hooks and without places that only root may write.
+/// The output of `apt-config dump`, without hooks and without paths that only root may write to.
 pub fn without_hooks(dump: &str) -> String {
     const LEFT_OUT: [&str; 9] = [
         "APT::Update::",

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Indexes are fetched again after this.
+/// Indexes older than this are fetched again.
 const FRESH: Duration = Duration::from_secs(3600);
 
-/// Source packages and binary ones have folders of their own: the indexes of either are of no use for the other.
+/// Source and binary packages have separate state folders: neither can use the other's indexes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `apt-get source`.
@@ -25,7 +25,7 @@ struct Apt {
     kind: Kind,
 }
 
-/// Downloads the newest version that can be had into `to`, and names it.
+/// Downloads the newest available version into `to` and returns its number.
 pub fn download(package: &str, kind: Kind, to: &Path) -> Result<String> {
     let apt = Apt::new(kind)?;
     apt.update()?;
@@ -94,7 +94,7 @@ impl Apt {
         Ok(apt)
     }
 
-    /// The system's sources, for our kind of package, in a folder of ours.
+    /// Writes the system's sources, for our kind of package, into our own folder.
     fn write_sources(&self) -> Result<()> {
         let kind = if self.kind == Kind::Source { "deb-src" } else { "deb" };
         let (mut lists, mut stanzas) = (BTreeSet::new(), BTreeSet::new());
@@ -131,7 +131,7 @@ impl Apt {
         if age.is_some_and(|a| a < FRESH) {
             return Ok(());
         }
-        // Some mirrors failing is no failure yet: the package may come from another.
+        // Some failing mirrors are not an error yet: another may have the package.
         let output = command::capture(self.command("apt-get").args(["-q", "-o", "Acquire::Retries=2", "update"]))?;
         if output.status.success() {
             files::write(&stamp, "")?;
@@ -148,7 +148,8 @@ impl Apt {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let distinct: BTreeSet<_> =
             text.lines().filter_map(|l| Some(l.strip_prefix("Version:")?.trim().to_owned())).collect();
-        // Insertion by hand: dpkg's answer is no total order when it fails, and there are two or three versions.
+        // Insertion sort by hand: dpkg's answers are not a total order when it fails, and there are only two or three
+        // versions.
         let mut versions: Vec<String> = Vec::new();
         for version in distinct {
             let at = versions.iter().position(|v| older(v, &version)).unwrap_or(versions.len());

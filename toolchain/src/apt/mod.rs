@@ -1,7 +1,7 @@
 //! Packages of the distribution, through the machine's own apt configuration and without root.
 //!
-//! apt checks the chain: signed Release, Sources index, files. What was fetched stays in the cache, so that a second
-//! build needs no network.
+//! apt checks the chain: signed Release, Sources index, files. Fetched packages stay in the cache, so a second build
+//! needs no network.
 
 mod config;
 mod fetch;
@@ -21,7 +21,7 @@ pub struct Source {
     pub version: String,
 }
 
-/// The tools that this needs.
+/// Programs needed for this.
 const TOOLS: [&str; 3] = ["apt-get", "apt-config", "dpkg-source"];
 
 /// The newest version that apt's mirrors serve, or the one in the cache.
@@ -63,7 +63,7 @@ pub fn source(package: &str) -> Result<Source> {
     source(&dir).with_context(|| format!("the source of {package} vanished from {}", dir.display()))
 }
 
-/// A binary package, unpacked in the cache and never installed: the folder, and the version.
+/// A binary package, unpacked in the cache and never installed: its folder and version.
 pub fn binary(package: &str) -> Result<(PathBuf, String)> {
     let dir = paths::cache()?.join("packages").join(package);
     let found = |dir: &Path| {
@@ -102,7 +102,7 @@ pub fn local(dir: &Path) -> Result<Source> {
     Ok(Source { tree: dir.canonicalize()?, version: "local".into() })
 }
 
-/// The version in the cache, if any: asks nobody.
+/// The version in the cache, if any; does not ask apt.
 pub fn cached_version(package: &str) -> Option<String> {
     let file = paths::cache().ok()?.join("sources").join(package).join("version");
     Some(std::fs::read_to_string(file).ok()?.trim().to_owned())

@@ -18,7 +18,7 @@ pub struct Build {
     /// The image; NAME.img here by default
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Take the kernel that checks lock order and assertions
+    /// Use the kernel that checks lock order and assertions
     #[arg(long)]
     debug: bool,
     /// The port's unpacked source, instead of the distribution's source package

@@ -18,7 +18,7 @@ impl Clean {
     pub fn run(self) -> Result<u8> {
         let cache = paths::cache()?;
         if cache.is_dir() {
-            // Not under the feet of a build.
+            // Not while a build is running.
             let _lock = lock::exclusive(&cache.join("lock"))?;
             if self.all { files::remove(&cache)? } else { ports::clean()? }
         }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// Show what is in an image, or what is known of a VM and what is in its image
+/// Show what is in an image, or what is known about a VM and what is in its image
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  unibody inspect ./hello.img\n  unibody inspect --security nginx.img\n  \
     unibody inspect --json web")]
@@ -39,7 +39,7 @@ impl Inspect {
     pub fn run(self) -> Result<u8> {
         let vm = self.vm()?;
         let image = match &vm {
-            // The image of an ended VM may be gone by now; what is known of the VM is shown all the same.
+            // The image of an ended VM may be gone by now; the VM's record is shown all the same.
             Some(entry) => Image::open(Path::new(&entry.record.image)).and_then(|image| report(&image)).ok(),
             None => Some(report(&Image::open(&resolve::image(&self.what, Vec::new(), false)?)?)?),
         };

@@ -23,7 +23,7 @@ pub struct Kill {
 impl Kill {
     /// Runs it.
     pub fn run(self) -> Result<u8> {
-        // A killed process leaves nothing behind; here that is the VM. It works on a guest that hangs, too.
+        // A killed process leaves nothing behind, so here the whole VM ends. This works for a hanging guest, too.
         let killed = self.signal == Signal::SIGKILL as u8;
         let request = if killed { Request::End } else { Request::Signal(self.signal) };
         for name in &self.names {

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub struct Logs {
     /// Name of the VM
     name: String,
-    /// Go on showing what is added, until the VM ends
+    /// Keep showing new output until the VM ends
     #[arg(short, long)]
     follow: bool,
     /// Only the last N lines
@@ -44,17 +44,17 @@ impl Logs {
     }
 }
 
-/// Prints what is added to the log, also over a rotation, until its VM has ended.
+/// Prints what is added to the log, also across a rotation, until its VM has ended.
 fn follow(name: &str, path: &Path, mut file: File) -> Result<()> {
     loop {
-        // Asked first: what was written before the end is then read afterwards.
+        // Checked before reading, so that everything written before the end is still read.
         let running = state::open(name).is_ok_and(|entry| entry.running);
         let mut more = Vec::new();
         file.read_to_end(&mut more)?;
         output::bytes(&more)?;
         let rotated = path.metadata().is_ok_and(|new| file.metadata().is_ok_and(|old| old.ino() != new.ino()));
         if rotated {
-            // Between the read and the rename some may have been added to the old file.
+            // Output may have been added to the old file between the read and the rename.
             let mut rest = Vec::new();
             file.read_to_end(&mut rest)?;
             output::bytes(&rest)?;

@@ -1,4 +1,4 @@
-//! The command line that users see: one file a command.
+//! The command line that users see: one file per command.
 
 mod build;
 mod clean;
@@ -37,12 +37,12 @@ struct Cli<C: Subcommand> {
     command: C,
 }
 
-/// What a program of this command line offers: the user's has [`Command`], the developer's more.
+/// A set of commands: the user's program has [`Command`], the developer's has more.
 pub trait Commands: Subcommand {
-    /// How it is called.
+    /// The program's name on the command line.
     const CALLED: &str;
 
-    /// Runs the one that was given; its exit status. `yes`: without asking.
+    /// Runs the given command and returns its exit status. `yes`: without asking.
     fn run(self, yes: bool) -> Result<u8>;
 }
 
@@ -101,7 +101,7 @@ impl Commands for Command {
             Self::Doctor(command) => command.run(),
             Self::Clean(command) => command.run(),
             Self::Uninstall(command) => command.run(yes),
-            // For the command that is installed, whichever program prints them.
+            // For the installed command, whichever program prints them.
             Self::Completions(command) => command.run::<Cli<Self>>(),
         }
     }
@@ -118,7 +118,7 @@ pub fn check<C: Commands>() {
     }
 }
 
-/// Commands by which this program starts itself. Their arguments are not for clap: they may look like anything.
+/// Commands with which this program starts itself. clap does not parse their arguments, which may look like anything.
 fn hidden() -> Option<Result<u8>> {
     let mut args = std::env::args_os().skip(1);
     let command = args.next()?;
@@ -169,7 +169,7 @@ mod tests {
             &["run", "x", "--ip", "10.0.0.1"],
             &["run", "x", "stray"],
             &["strace", "x"],
-            // The developer's.
+            // A developer's command.
             &["test"],
             &["bench"],
             &[],

@@ -9,7 +9,7 @@ use serde::Serialize;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  unibody ps\n  unibody ps --running --json")]
 pub struct Ps {
-    /// Ended VMs, too: the default, for fingers that know it from elsewhere
+    /// Show ended VMs, too: the default; accepted for those used to other tools
     #[arg(short, long, conflicts_with = "running")]
     all: bool,
     /// Only running VMs

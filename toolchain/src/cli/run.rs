@@ -10,7 +10,7 @@ use crate::{command, hosted, packages, state, vmm};
 use anyhow::Result;
 use std::io::{IsTerminal, Write};
 
-/// Start an image, or a port that is built first when need be
+/// Start an image, or a port, which is built first if necessary
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     unibody run nginx -p 8080:80 -v ./site:/usr/share/nginx/html:ro\n  \
@@ -45,7 +45,7 @@ impl RunCommand {
         if args.hosted {
             return hosted::run(args, &image);
         }
-        // Here and not later: somebody can be asked here, and a detached VM's supervisor has nobody.
+        // Here and not later: here the user can be asked, in a detached VM's supervisor not.
         packages::ensure(vmm::needs(&args.vmm).as_slice(), yes)?;
         if args.detach {
             return detach::detached(args, std::path::absolute(&path)?);
@@ -56,7 +56,7 @@ impl RunCommand {
     }
 }
 
-/// `--dry-run`: the parameters are kept, so that the line works when it is pasted.
+/// `--dry-run`: the parameter file is kept, so that the line works when pasted.
 fn print_line(vm: &prepare::Prepared) -> Result<u8> {
     let folder = state::folder()?.join("dry-run");
     state::make_private(&folder)?;

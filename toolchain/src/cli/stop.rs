@@ -15,7 +15,7 @@ pub struct Stop {
     /// Names of the VMs
     #[arg(required = true)]
     names: Vec<String>,
-    /// Seconds that the program has [default: those of `run --stop-timeout`, 10]
+    /// Seconds given to the program [default: those of `run --stop-timeout`, 10]
     #[arg(short = 't', long, value_name = "SECONDS")]
     time: Option<u64>,
 }

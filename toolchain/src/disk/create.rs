@@ -12,12 +12,12 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// Below this there is no room for a FAT volume worth the name.
+/// Anything smaller has no room for a useful FAT volume.
 const LEAST_SIZE: u64 = 128 << 10;
 /// FAT counts sectors of 512 bytes with 32 bits.
 const MOST_SIZE: u64 = 512 * u32::MAX as u64;
 
-/// Makes a disk: sparse, formatted, and there only when it is whole.
+/// Creates a disk: sparse, formatted, and visible only once it is complete.
 pub fn create(path: &Path, size: u64) -> Result<()> {
     check_size(size)?;
     let fail = || format!("cannot make the disk {}", path.display());
@@ -30,13 +30,13 @@ pub fn create(path: &Path, size: u64) -> Result<()> {
     format(new.file()).with_context(fail)?;
     new.file().sync_all().with_context(fail)?;
     match new.appear(path) {
-        // Somebody else made it in between: theirs is taken.
+        // Another process created it in between: that one is used.
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
         other => other.with_context(fail),
     }
 }
 
-/// A file without a name, where the file system has such; a process that is ended then leaves nothing behind.
+/// A file without a name, if the file system supports that, so a killed process leaves nothing behind.
 pub enum Unnamed {
     /// Nowhere yet.
     Hidden(File, PathBuf),
@@ -48,7 +48,7 @@ const PREFIX: &str = ".unibody-disk-";
 
 /// A new file in this folder.
 pub fn unnamed(folder: &Path) -> std::io::Result<Unnamed> {
-    // As any new file: what umask leaves of rw-rw-rw-.
+    // As for any new file: rw-rw-rw- minus the umask.
     const MODE: u32 = 0o666;
     let mut options = File::options();
     options.read(true).write(true).mode(MODE).custom_flags(OFlag::O_TMPFILE.bits());
@@ -94,7 +94,7 @@ fn link(file: &File, path: &Path) -> std::io::Result<()> {
     Ok(nix::unistd::linkat(AT_FDCWD, from.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)?)
 }
 
-/// Refuses what FAT cannot be.
+/// Refuses sizes that FAT cannot have.
 pub fn check_size(size: u64) -> Result<()> {
     if !size.is_multiple_of(512) || !(LEAST_SIZE..=MOST_SIZE).contains(&size) {
         return Err(usage(format!(
@@ -109,7 +109,7 @@ pub fn format(mut file: &File) -> Result<()> {
     let mut id = [0; 4];
     File::open("/dev/urandom")?.read_exact(&mut id)?;
     let mut options = FormatVolumeOptions::new().volume_label(*b"UNIBODY    ").volume_id(u32::from_le_bytes(id));
-    // Clusters as long as a page where FAT16 allows it: half the allocations of the usual 2 KiB.
+    // Clusters the size of a page where FAT16 allows it: half as many allocations as with the usual 2 KiB.
     if (16 << 20..256 << 20).contains(&file.metadata()?.len()) {
         options = options.bytes_per_cluster(4096);
     }

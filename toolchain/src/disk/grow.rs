@@ -16,7 +16,7 @@ use std::path::Path;
 type Reader = FileSystem<StdIoWrapper<OnlyRead>>;
 type Writer<'a> = FileSystem<StdIoWrapper<&'a File>>;
 
-/// What a grown disk is.
+/// The result of growing a disk.
 pub struct Grown {
     /// Files and folders on it.
     pub entries: usize,
@@ -24,7 +24,7 @@ pub struct Grown {
     pub before: u64,
 }
 
-/// Gives the disk `path` this size. Its files, their times and attributes stay.
+/// Grows the disk `path` to this size. Its files, their times and attributes stay.
 pub fn grow(path: &Path, size: u64) -> Result<Grown> {
     check_size(size)?;
     let shown = path.display();
@@ -55,7 +55,7 @@ pub fn grow(path: &Path, size: u64) -> Result<Grown> {
     restore(&old, new.file()).with_context(fail)?;
     volume::count_free(new.file()).with_context(fail)?;
     new.file().set_permissions(Permissions::from_mode(meta.mode() & 0o7777)).with_context(fail)?;
-    // Only root can give a file away; for everybody else it is theirs already.
+    // Only root can give a file away; for other users the new file has the right owner already.
     let _ = std::os::unix::fs::fchown(new.file(), Some(meta.uid()), Some(meta.gid()));
     new.file().sync_all().with_context(fail)?;
     new.replace(&real).with_context(fail)?;
@@ -100,7 +100,7 @@ fn copy_folder(
     Ok(())
 }
 
-/// Gives the copies the times and attributes of what they are copies of: the crate sets neither attributes nor all times.
+/// Gives the copies the times and attributes of the originals: the crate sets neither attributes nor all times.
 fn restore(old: &[Entry], new: &File) -> Result<()> {
     let copies = volume::walk(new)?;
     let same = |(a, b): (&Entry, &Entry)| (a.is_dir(), a.size()) == (b.is_dir(), b.size());
@@ -129,7 +129,7 @@ fn reopen(file: &File) -> Result<File> {
     Ok(OpenOptions::new().read(true).open(format!("/proc/self/fd/{}", file.as_raw_fd()))?)
 }
 
-/// A volume that is only looked at: the crate notes on it that it was mounted, and when files were read.
+/// A volume that is only read: the crate would record on it that it was mounted and when files were read.
 struct OnlyRead(BufReader<File>);
 
 impl Read for OnlyRead {
@@ -144,7 +144,7 @@ impl Seek for OnlyRead {
 }
 impl Write for OnlyRead {
     fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
-        // What the crate reads back of that is nothing that matters here.
+        // Discarded: whatever the crate reads back of it does not matter here.
         self.0.seek_relative(buf.len() as i64)?;
         Ok(buf.len())
     }
@@ -194,7 +194,7 @@ mod tests {
         create(&path, 4 * MIB).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         fill(&path, 60);
-        // A file that may not be written, of long ago.
+        // An old, read-only file.
         let file = File::options().read(true).write(true).open(&path).unwrap();
         let old = volume::walk(&file).unwrap();
         let mut raw = old[5].raw;
@@ -231,7 +231,7 @@ mod tests {
         drop(held);
         let before = std::fs::read(&path).unwrap();
         let file = File::options().write(true).open(&path).unwrap();
-        // The first copy of the table and no other.
+        // Only the first copy of the table.
         file.write_all_at(&[0x77], 512 + 9).unwrap();
         assert!(why(8 * MIB).contains("the copies of the allocation table differ"), "{}", why(8 * MIB));
         file.write_all_at(&before, 0).unwrap();
@@ -241,7 +241,7 @@ mod tests {
         file.write_all_at(&[0x0c], 450).unwrap();
         assert!(why(8 * MIB).contains("it has partitions"), "{}", why(8 * MIB));
         file.write_all_at(&before, 0).unwrap();
-        // As FAT32 has it: no length of a 16-bit table, one of 32 bits.
+        // As in FAT32: the 16-bit table length is zero, the 32-bit one is set.
         file.write_all_at(&[0, 0], 22).unwrap();
         file.write_all_at(&[9, 0, 0, 0], 36).unwrap();
         assert!(why(8 * MIB).contains("it is FAT32 with only"), "{}", why(8 * MIB));

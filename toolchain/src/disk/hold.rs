@@ -7,17 +7,17 @@ use nix::libc;
 use std::fs::File;
 use std::path::Path;
 
-/// A disk's file that nobody else uses: other commands of ours see the lock, and a VMM's own was looked for.
+/// A disk's file that no other process uses: our other commands see this lock, and a VMM's own lock was checked for.
 pub struct Hold(Flock<File>);
 
 impl Hold {
-    /// Takes the file for this process alone (a file that was opened for reading: together with other readers).
+    /// Takes the file for this process alone (or, if it was opened for reading, shared with other readers).
     pub fn take(file: File, shown: &Path) -> Result<Self> {
         let path = std::fs::canonicalize(shown)?;
         let writes = fcntl(&file, FcntlArg::F_GETFL)? & OFlag::O_ACCMODE.bits() == OFlag::O_RDWR.bits();
         let how = if writes { FlockArg::LockExclusiveNonblock } else { FlockArg::LockSharedNonblock };
         let held = Flock::lock(file, how).map_err(|(_, _)| in_use(shown, &path))?;
-        // A QEMU that was started by hand locks bytes of the file for as long as it has it open.
+        // A QEMU started by hand locks bytes of the file for as long as it has it open.
         let kind = if writes { libc::F_WRLCK } else { libc::F_RDLCK } as libc::c_short;
         let mut other = libc::flock { l_type: kind, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 };
         let asked = fcntl(&*held, FcntlArg::F_OFD_GETLK(&mut other));
@@ -33,7 +33,7 @@ impl Hold {
     }
 }
 
-/// The failure for a disk that another process holds, with the VM's name where it is one of ours.
+/// The failure for a disk that another process holds, with the VM's name if it is one of ours.
 fn in_use(file: &Path, path: &Path) -> anyhow::Error {
     let holds = |record: &Record| record.disks.iter().any(|disk| Path::new(disk) == path);
     let others = state::list().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Disks: files that a VM takes for disks, with a FAT volume. Made, locked, opened for a VM, made larger.
+//! Disks: files with a FAT volume that a VM uses as disks; creating, locking, opening and growing them.
 
 mod create;
 pub mod grow;
@@ -16,7 +16,7 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    /// Nothing is wrong with a disk, says who judges on Linux. Only CI has to have that judge.
+    /// Linux's fsck finds nothing wrong with the disk. Only CI must have it installed.
     pub fn check(disk: &Path) {
         match Command::new("/usr/sbin/fsck.vfat").arg("-n").arg(disk).output() {
             Ok(out) => {

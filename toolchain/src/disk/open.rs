@@ -1,4 +1,4 @@
-//! Opening the disks of a VM; those that are not there are made.
+//! Opening the disks of a VM; those that do not exist are created.
 
 use super::create::create;
 use super::hold::Hold;
@@ -10,23 +10,23 @@ use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
-/// Size of a disk that is made when `--disk-size` says nothing.
+/// Size of a new disk without `--disk-size`.
 const DEFAULT_SIZE: u64 = 64 << 20;
 
 /// A disk that can be attached. It is locked for as long as this lives.
 pub struct Disk {
     /// The file, absolute.
     pub file: PathBuf,
-    /// The serial number by which the guest finds it.
+    /// The serial number with which the guest finds it.
     pub serial: String,
-    /// Only reading is possible.
+    /// Whether it is read-only.
     pub read_only: bool,
-    /// What the guest is told: `SERIAL:PATH:FS[:ro][:partition=N]`.
+    /// The guest's boot parameter: `SERIAL:PATH:FS[:ro][:partition=N]`.
     pub parameter: String,
     _held: Hold,
 }
 
-/// Opens, or makes, all disks.
+/// Opens or creates all disks.
 pub fn open_all(wanted: &[Wanted], size: Option<u64>, say: &mut dyn FnMut(&str)) -> Result<Vec<Disk>> {
     for (number, one) in wanted.iter().enumerate() {
         if let Some(other) = wanted[..number].iter().find(|other| other.path == one.path) {
@@ -55,7 +55,7 @@ fn open(wanted: &Wanted, number: usize, size: Option<u64>, say: &mut dyn FnMut(&
         say(&format!("made {shown}: {} MiB, FAT", size.unwrap_or(DEFAULT_SIZE) >> 20));
     }
     let (file, read_only) = match File::options().read(true).write(true).open(&wanted.file) {
-        // Root may write to everything; what says that it is not to be written is left alone all the same.
+        // Root may write to anything; a file marked read-only is respected all the same.
         Ok(file) if !file.metadata()?.permissions().readonly() => (file, false),
         Ok(_) => {
             say(&format!("{shown} is read-only: the guest can only read it"));

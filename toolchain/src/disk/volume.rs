@@ -8,13 +8,13 @@ use std::os::unix::fs::FileExt;
 pub const ENTRY: usize = 32;
 const DIRECTORY: u8 = 0x10;
 const LABEL: u8 = 0x08;
-/// Folders in folders that are followed.
+/// How deep nested folders are followed.
 const DEPTH: usize = 100;
 
 /// A file or folder.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Where its (short) directory entry is in the file.
+    /// Offset of its (short) directory entry in the file.
     pub offset: u64,
     /// The entry.
     pub raw: [u8; ENTRY],
@@ -47,14 +47,14 @@ struct Volume<'a> {
     root: u64,
     root_len: u64,
     root_cluster: u32,
-    /// Where a FAT32 volume keeps numbers like that of free clusters; 0: nowhere.
+    /// Offset of the FSInfo sector, in which a FAT32 volume keeps the number of free clusters; 0: none.
     info: u64,
-    /// Clusters that belong to something.
+    /// Clusters that are in use.
     used: Vec<bool>,
 }
 
-/// All files and folders, a folder before what is in it, in the order in which they are on the disk. Fails when anything
-/// is wrong with the volume but lost clusters.
+/// All files and folders, a folder before its contents, in the order in which they are on the disk. Fails if anything
+/// is wrong with the volume except lost clusters.
 pub fn walk(file: &File) -> Result<Vec<Entry>> {
     let mut volume = Volume::open(file)?;
     let mut found = Vec::new();
@@ -66,7 +66,7 @@ pub fn walk(file: &File) -> Result<Vec<Entry>> {
     Ok(found)
 }
 
-/// Refuses disks that are sound, but that [`walk`] and the crate do not know.
+/// Refuses disks that are sound but of a kind that [`walk`] and the crate do not support.
 pub fn check_kind(file: &File) -> Result<()> {
     let mut b = [0; 512];
     file.read_exact_at(&mut b, 0).context("no boot sector")?;
@@ -86,7 +86,7 @@ pub fn check_kind(file: &File) -> Result<()> {
     Ok(())
 }
 
-/// Writes down how many clusters are free, which FAT32 has a place for: what formats and copies leaves it open.
+/// Records how many clusters are free, for which FAT32 has a field: formatting and copying leave it unset.
 pub fn count_free(file: &File) -> Result<()> {
     let volume = Volume::open(file)?;
     if volume.info == 0 {
@@ -144,7 +144,7 @@ impl<'a> Volume<'a> {
         let root_cluster = n32(44) as u32;
         let info = if bits == 32 && n16(48) < reserved { n16(48) * sector } else { 0 };
         let volume = Self { info, file, bits, fat, clusters, cluster_len, data, root, root_len, root_cluster, used };
-        // Cleared by systems that mark a volume they have mounted or that failed.
+        // Cleared by systems to mark a volume that is mounted or had errors.
         let flags = match bits {
             16 => volume.entry(1) >> 14,
             32 => volume.entry(1) >> 26,

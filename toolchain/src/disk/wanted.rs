@@ -14,7 +14,7 @@ pub struct Wanted {
     pub path: String,
     /// What is on it.
     pub fs: Fs,
-    /// Its partition with that on it, if that was said.
+    /// The partition to mount, if given.
     pub partition: Option<u32>,
 }
 

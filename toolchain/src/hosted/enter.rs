@@ -1,5 +1,5 @@
-//! The process that becomes the program: it makes the namespaces, enters the root and executes the image. It runs alone
-//! in a fresh process, because a user namespace can only be made by a process with one thread.
+//! The process that becomes the program: it creates the namespaces, enters the root and executes the image. It has a
+//! fresh process to itself, because only a process with a single thread can create a user namespace.
 
 use crate::run::share::{Share, mount_point};
 use anyhow::{Context, Result, bail};
@@ -14,16 +14,16 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
-/// Name of the hidden command: `ROOT IMAGE CWD SHARES [DIR PATH ro|rw]... ARGV0 [ARGS...]`, with the program's environment as
-/// its own. SHARES is a number.
+/// Name of the hidden command: `ROOT IMAGE CWD SHARES [DIR PATH ro|rw]... ARGV0 [ARGS...]`, run with the program's
+/// environment. SHARES is a number.
 pub const COMMAND: &str = "enter-root";
 
-/// Name of the hidden command that only tries whether namespaces can be made.
+/// Name of the hidden command that only tests whether namespaces can be created.
 pub const PROBE: &str = "probe-namespaces";
 
 const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
-/// Reads the arguments, enters and executes; returns only on failure. `None`: they are not what they should be.
+/// Reads the arguments, enters and executes; returns only on failure. `None`: the arguments are malformed.
 pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<Result<u8>> {
     let [root, image, cwd, count] = [args.next()?, args.next()?, args.next()?, args.next()?];
     let mut shares = Vec::new();
@@ -34,7 +34,7 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<Result<u8>> {
 }
 
 fn enter(root: &Path, image: &Path, cwd: &Path, shares: &[Share], argv: Vec<OsString>) -> Result<u8> {
-    // Opened before the root changes; its own file need not be reachable afterwards.
+    // Opened before the root changes; the file need not be reachable afterwards.
     let program = File::open(image).with_context(|| format!("{}", image.display()))?;
     make_namespaces()?;
     populate(root).with_context(|| format!("cannot prepare {}", root.display()))?;
@@ -44,7 +44,7 @@ fn enter(root: &Path, image: &Path, cwd: &Path, shares: &[Share], argv: Vec<OsSt
     let own_name = show_program(image, root, argv.first().map_or("".as_ref(), OsString::as_os_str));
     let into = || -> nix::Result<()> {
         chdir(root)?;
-        // pivot_root(2): stacked on the new root, the old one can be taken away at once.
+        // pivot_root(2): the old root is stacked on the new one, so it can be unmounted at once.
         pivot_root(".", ".")?;
         umount2(".", MntFlags::MNT_DETACH)
     };
@@ -54,7 +54,7 @@ fn enter(root: &Path, image: &Path, cwd: &Path, shares: &[Share], argv: Vec<OsSt
     let argv = argv.into_iter().map(text).collect::<Result<Vec<_>>>()?;
     let env = std::env::vars_os().map(|(name, value)| text([name, value].join("=".as_ref())));
     let env = env.collect::<Result<Vec<_>>>()?;
-    // By the name that it has inside, so that /proc/self/exe says it.
+    // Opened by its name inside the root, so that /proc/self/exe shows that name.
     let program = own_name.and_then(|name| File::open(name).ok()).unwrap_or(program);
     let Err(error) = fexecve(&program, &argv, &env);
     if error == Errno::EACCES {
@@ -63,7 +63,7 @@ fn enter(root: &Path, image: &Path, cwd: &Path, shares: &[Share], argv: Vec<OsSt
     Err(error).with_context(|| format!("cannot execute {}", image.display()))
 }
 
-/// A mount namespace of our own; who is not root needs a user namespace to have one.
+/// A private mount namespace; without root that requires a user namespace, too.
 pub fn make_namespaces() -> Result<()> {
     let (uid, gid) = (getuid(), getgid());
     if !uid.is_root() || unshare(CloneFlags::CLONE_NEWNS).is_err() {
@@ -101,8 +101,8 @@ fn populate(root: &Path) -> Result<()> {
     bind(&PathBuf::from("/proc"), &root.join("proc"), MsFlags::MS_REC)
 }
 
-/// Shows the image's file inside the root under the name that the kernel gives it in a VM, unless there is something of that
-/// name: the name inside.
+/// Shows the image's file inside the root under the name that the kernel gives it in a VM, unless that name is taken;
+/// returns the name.
 fn show_program(image: &Path, root: &Path, argv0: &OsStr) -> Option<PathBuf> {
     let plain = |part: &Component| matches!(part, Component::Normal(_));
     let name: PathBuf = Path::new(argv0).components().filter(plain).collect();
@@ -121,7 +121,7 @@ fn show(share: &Share, root: &Path) -> Result<()> {
     let target = mount_point(root, share.at.as_ref())?;
     bind(share.dir.as_ref(), &target, MsFlags::MS_REC)?;
     if share.read_only {
-        // In a user namespace the flags of the mount below must stay (mount_namespaces(7)).
+        // In a user namespace a remount must keep the underlying mount's flags (mount_namespaces(7)).
         let has = statvfs(&target)?.flags();
         let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
         for (fs, mount) in [

@@ -1,5 +1,5 @@
-//! `run --hosted`: the same image as a Linux process. Its own root is unpacked into a private folder, entered in a mount
-//! namespace (and a user namespace where the user is not root), and removed when the program has ended.
+//! `run --hosted`: the same image as a Linux process. Its own root is unpacked into a private folder, entered in a
+//! mount namespace (and a user namespace if the user is not root), and removed when the program has ended.
 
 pub mod enter;
 pub mod unpack;
@@ -26,7 +26,7 @@ use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use unibody_proto::params::key;
 
-/// Runs the image so; the program's exit status is the result.
+/// Runs the image as a Linux process; returns the program's exit status.
 pub fn run(args: &RunArgs, image: &Image) -> Result<u8> {
     share::check(&args.volume)?;
     let root = tempfile::Builder::new().prefix("unibody-root-").tempdir().context("cannot make a private folder")?;
@@ -74,7 +74,7 @@ pub fn run(args: &RunArgs, image: &Image) -> Result<u8> {
     let pid = Pid::from_raw(child.id() as i32);
     std::thread::spawn(move || {
         for origin in signals.forever() {
-            // What the terminal sends reaches the program by itself.
+            // Signals that the terminal sends reach the program directly.
             if origin.process.is_some()
                 && let Ok(signal) = Signal::try_from(origin.signal)
             {
@@ -93,17 +93,17 @@ pub fn run(args: &RunArgs, image: &Image) -> Result<u8> {
     })
 }
 
-/// Whether the program can open /dev/stdout or /dev/stderr. It cannot when that is a socket, or a pipe that belongs to
-/// somebody else (`su`); in the VM it always can. It then gets a pipe of its own.
+/// Whether the program can open /dev/stdout or /dev/stderr. It cannot if that is a socket, or a pipe of another user
+/// (`su`); in a VM it always can. In those cases it gets a pipe of its own.
 fn reopens(descriptor: i32) -> bool {
     std::fs::OpenOptions::new().append(true).open(format!("/proc/self/fd/{descriptor}")).is_ok()
 }
 
-/// Carries everything from the program to our own descriptor.
+/// Copies everything from the program to our own descriptor.
 fn carry(mut from: impl Read + Send + 'static, to: impl AsFd) -> JoinHandle<()> {
     let to = to.as_fd().try_clone_to_owned().map(File::from);
     std::thread::spawn(move || {
-        // When the reader went away, dropping `from` tells the program as the reader would have.
+        // If the reader went away, dropping `from` tells the program, as the reader's own closing would have.
         if let Ok(mut to) = to {
             let _ = std::io::copy(&mut from, &mut to);
         }
@@ -151,7 +151,7 @@ fn fill(root: &Path, args: &RunArgs, image: &Image) -> Result<()> {
             std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
         }
     }
-    // The network is this machine's, so names and resolvers are, too, unless the image brings its own.
+    // The network is this machine's, so its host names and resolvers are used, too, unless the image has its own.
     for file in ["hosts", "resolv.conf", "services", "protocols", "passwd", "group", "localtime"] {
         let target = root.join("etc").join(file);
         if target.symlink_metadata().is_err()

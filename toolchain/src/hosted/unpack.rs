@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 use unibody_proto::cpio;
 
-/// Unpacks files, folders and symbolic links; device nodes need privileges and are given by other means.
+/// Unpacks files, folders and symbolic links; device nodes need privileges and are provided by other means.
 pub fn unpack(archive: &[u8], root: &Path) -> Result<()> {
     // Modes and times of folders come last: a read-only one could not be filled, and filling one changes its time.
     let mut folders = Vec::new();
@@ -40,7 +40,7 @@ pub fn unpack(archive: &[u8], root: &Path) -> Result<()> {
                     && let Some(first) = links.get(&key)
                 {
                     fs::hard_link(first, &path).with_context(shown)?;
-                    // Without data the first name's contents stand.
+                    // An entry without data keeps the contents written under the first name.
                     if entry.data.is_empty() {
                         continue;
                     }
@@ -60,7 +60,7 @@ pub fn unpack(archive: &[u8], root: &Path) -> Result<()> {
         }
     }
     for (path, mode, times) in folders {
-        // Ours must stay writable for the removal at the end.
+        // The unpacked folder must stay writable so that it can be removed at the end.
         fs::set_permissions(&path, Permissions::from_mode(mode.mode() | 0o700))?;
         File::open(&path)?.set_times(times)?;
     }
@@ -90,7 +90,7 @@ fn remove_file(path: &Path, old: Option<&fs::Metadata>) {
     }
 }
 
-/// Where a path lies inside the root; makes missing folders on the way and never follows a symbolic link.
+/// Where a path lies inside the root; creates missing folders on the way and never follows a symbolic link.
 fn parent_within(root: &Path, relative: &Path) -> Result<PathBuf> {
     let mut path = root.to_owned();
     for part in relative.parent().into_iter().flat_map(Path::components) {

@@ -30,8 +30,8 @@ pub fn between<'a>(elf: &Elf, bytes: &'a [u8], start: u64, end: u64) -> Option<&
     bytes.get(at..at.checked_add(usize::try_from(end - start).ok()?)?)
 }
 
-/// The embedded root archive: by its section, by its symbols, or, when both were stripped, by being a read-only segment
-/// of its own that begins with an archive's magic.
+/// The embedded root archive: by its section, by its symbols, or, if both were stripped, as a separate read-only
+/// segment that begins with an archive's magic.
 pub fn root<'a>(elf: &Elf, bytes: &'a [u8]) -> Option<&'a [u8]> {
     if let Some(range) = section(elf, ".rootfs") {
         return bytes.get(range);

@@ -10,11 +10,11 @@ use serde::Serialize;
 /// One property.
 #[derive(Serialize)]
 pub struct Check {
-    /// What.
+    /// Its name.
     pub property: &'static str,
-    /// Whether it holds; unknown where only the stripped symbols could tell.
+    /// Whether it holds; unknown if only symbols could tell and they were stripped.
     pub holds: Option<bool>,
-    /// What that means.
+    /// What it means for the image.
     pub meaning: &'static str,
 }
 

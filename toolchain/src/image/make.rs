@@ -1,4 +1,4 @@
-//! What is done to every image that is made, of a port or of the user's own program.
+//! Steps common to every image, of a port or of the user's own program.
 
 use crate::command;
 use anyhow::{Context, Result, bail};
@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Writes an image's own parameters into its root file system; none, no file.
+/// Writes an image's own parameters into its root file system; without any, there is no file.
 pub fn write_params(root: &Path, records: &[u8]) -> Result<()> {
     if records.is_empty() {
         return Ok(());
@@ -16,7 +16,7 @@ pub fn write_params(root: &Path, records: &[u8]) -> Result<()> {
     fs::write(&file, records).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Hands an image over: DWARF goes to `OUTPUT.debug` (matched by build-id), the symbol table stays for backtraces.
+/// Delivers an image: DWARF goes to `OUTPUT.debug` (matched by build-id), the symbol table stays for backtraces.
 pub fn deliver(image: &Path, output: &Path) -> Result<()> {
     if output.is_dir() {
         bail!("{} is a folder: give a file with -o", output.display());
@@ -31,7 +31,7 @@ pub fn deliver(image: &Path, output: &Path) -> Result<()> {
     command::run(Command::new("objcopy").arg("--strip-debug").arg(image).arg(&plain), None)?;
     let mut debug = output.as_os_str().to_owned();
     debug.push(".debug");
-    // The image last: where it is, its debug file is.
+    // The image comes last, so that its debug file is there whenever it is.
     fs::rename(&dwarf, &debug).with_context(|| format!("cannot write {}", Path::new(&debug).display()))?;
     fs::rename(&plain, output).with_context(|| format!("cannot write {}", output.display()))
 }

@@ -1,4 +1,4 @@
-//! Images: is this file one, what does it need, what is in it.
+//! Images: whether a file is one, what it needs, and what is in it.
 
 pub mod elf;
 pub mod hardening;
@@ -12,7 +12,7 @@ use goblin::elf::program_header::PT_NOTE;
 use std::path::{Path, PathBuf};
 use unibody_proto::{cpio, note, params};
 
-/// An image file that was read and found to be ours.
+/// An image file, read and checked.
 pub struct Image {
     /// Where it was found.
     pub path: PathBuf,
@@ -51,7 +51,7 @@ impl Image {
                 note::SECTION
             );
         };
-        // Some linkers call a position-independent file with a load address of its own ET_EXEC.
+        // Some linkers mark a position-independent file that has a load address as ET_EXEC.
         if !elf.is_64 || header.e_machine != EM_X86_64 || !matches!(header.e_type, ET_DYN | ET_EXEC) {
             bail!("{shown} is not an x86-64 executable, so it is not an image that can be started");
         }
@@ -73,7 +73,7 @@ impl Image {
         self.components.iter().any(|c| c == component)
     }
 
-    /// Its ELF structure. Cannot fail after [`Image::open`], but the types cannot say so.
+    /// Its ELF structure. Cannot fail after [`Image::open`], but the types cannot express that.
     pub fn elf(&self) -> Result<Elf<'_>> {
         Elf::parse(&self.bytes).with_context(|| format!("{} is a damaged ELF file", self.path.display()))
     }
@@ -106,7 +106,7 @@ pub fn damaged(path: &Path, error: cpio::Error) -> anyhow::Error {
     anyhow::anyhow!("{}: its root file system is damaged ({error:?})", path.display())
 }
 
-/// Whether a file exists and is ELF: a bare word that is one is meant as a file, not as a port.
+/// Whether a file exists and is ELF: a bare word that names one means the file, not a port.
 pub fn looks_like_elf(path: &Path) -> bool {
     let mut magic = [0; 4];
     let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));

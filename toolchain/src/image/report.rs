@@ -1,4 +1,4 @@
-//! What `inspect` shows of an image.
+//! What `inspect` shows about an image.
 
 use super::{Image, damaged, elf, hardening};
 use anyhow::Result;
@@ -8,7 +8,7 @@ use goblin::elf::section_header::{SHF_ALLOC, SHT_NOBITS};
 use serde::Serialize;
 use unibody_proto::{cpio, params};
 
-/// Everything.
+/// The whole report.
 #[derive(Serialize)]
 pub struct Report {
     /// The file.
@@ -27,7 +27,7 @@ pub struct Report {
     pub segments: Vec<Segment>,
     /// Bytes by component.
     pub sizes: Vec<Size>,
-    /// System calls that are linked; none when the symbols were stripped.
+    /// System calls that are linked; none if the symbols were stripped.
     pub system_calls: Option<Vec<Call>>,
     /// Whether the program makes calls by numbers known only at run time, which links them all.
     pub any_system_call: bool,
@@ -42,7 +42,7 @@ pub struct Report {
 /// An entry point.
 #[derive(Serialize)]
 pub struct Entry {
-    /// Who enters there.
+    /// The boot protocol, or Linux.
     pub protocol: &'static str,
     /// Where.
     pub address: u64,
@@ -66,7 +66,7 @@ pub struct Segment {
 /// One component's size.
 #[derive(Serialize)]
 pub struct Size {
-    /// Which.
+    /// The component's name.
     pub component: &'static str,
     /// Bytes in the file.
     pub file: u64,
@@ -96,7 +96,7 @@ pub struct File {
     pub size: usize,
 }
 
-/// Looks at an image.
+/// Examines an image.
 pub fn report(image: &Image) -> Result<Report> {
     let elf = image.elf()?;
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -178,8 +178,9 @@ fn segments(elf: &Elf) -> Vec<Segment> {
         .collect()
 }
 
-/// Kernel sections begin with `.k` (see the linker script). The C library is told from the program by its object files'
-/// names, which the symbol table keeps for what is local to them, so its share is left with the program.
+/// Kernel sections begin with `.k` (see the linker script). The C library could be told from the program only by the
+/// names of its object files, which the symbol table keeps only for local symbols, so its share is counted as the
+/// program's.
 fn sizes(elf: &Elf) -> Vec<Size> {
     let mut sizes = [
         Size { component: "program and C library", file: 0, memory: 0 },

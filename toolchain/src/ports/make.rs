@@ -1,7 +1,7 @@
 //! Carrying out a recipe.
 //!
-//! A build folder belongs to what decides its object code: recipe, source, libraries, musl. When only the kernel or the root
-//! file system changes, the program is linked again and nothing is compiled.
+//! A build folder is keyed by whatever determines its object code: recipe, source, libraries, musl. When only the
+//! kernel or the root file system changes, the program is linked again and nothing is compiled.
 
 use super::recipe::{Recipe, Rootfs, Target};
 use crate::fingerprint::Fingerprint;
@@ -15,13 +15,13 @@ use std::process::Command;
 pub struct Build<'a> {
     pub project: &'a Path,
     pub sysroot: &'a Path,
-    /// Components of the kernel that are linked although the recipe leaves them out.
+    /// Kernel components that are linked although the recipe leaves them out.
     pub with: &'a [String],
     pub debug: bool,
     pub yes: bool,
 }
 
-/// A library port that was built for another port: its name, and its folder in the cache.
+/// A library port built for another port: its name, and its folder in the cache.
 type Library = (String, PathBuf);
 
 /// A port's tree, configured.
@@ -33,7 +33,7 @@ struct Tree<'a> {
     libraries: Vec<Library>,
 }
 
-/// The path in the cache of the image that `target` makes; `artefact` is what its command leaves.
+/// The path in the cache of the image that `target` makes; `artefact` is the file that its command produces.
 pub fn image(
     build: &Build,
     recipe: &Recipe,
@@ -115,7 +115,7 @@ fn libraries(build: &Build, names: &[String]) -> Result<Vec<Library>> {
     names.iter().map(compiled).collect()
 }
 
-/// A configured tree of the port, in a folder that is its alone.
+/// A configured tree of the port, in a folder of its own.
 fn configure<'a>(build: &Build, recipe: &'a Recipe, source: Option<&Path>) -> Result<Tree<'a>> {
     let source = match source {
         Some(dir) => apt::local(dir)?,
@@ -126,7 +126,7 @@ fn configure<'a>(build: &Build, recipe: &'a Recipe, source: Option<&Path>) -> Re
     for (_, dir) in &libraries {
         print.text(&dir.to_string_lossy());
     }
-    // Not the whole file: words for people and what goes into the root file system change no object code.
+    // Not the whole file: descriptions and the contents of the root file system do not affect object code.
     print
         .text(&sysroot::code_stamp(build.sysroot)?)
         .text(&source.version)
@@ -145,7 +145,7 @@ fn configure<'a>(build: &Build, recipe: &'a Recipe, source: Option<&Path>) -> Re
         return Ok(tree);
     }
     packages::ensure(&recipe.build.tools.iter().map(String::as_str).collect::<Vec<_>>(), build.yes)?;
-    // The folder's name stays the same all along: libtool and configure write it into files.
+    // The folder keeps its name throughout: libtool and configure write it into files.
     files::remove(&tree.dir)?;
     fs::create_dir_all(&tree.dir).with_context(|| format!("cannot make {}", tree.dir.display()))?;
     // cp keeps the times of files: generated files must stay newer than what they are generated from.
@@ -161,7 +161,7 @@ fn configure<'a>(build: &Build, recipe: &'a Recipe, source: Option<&Path>) -> Re
 }
 
 impl Tree<'_> {
-    /// For people: what is done to what.
+    /// A message for people: what is being done to which target.
     fn what(&self, doing: &str, target: &Target) -> String {
         let colon = if target.name.is_empty() { "" } else { ":" };
         format!("{doing} {}{colon}{} {}", self.recipe.name, target.name, self.source.version)
@@ -213,7 +213,7 @@ impl Tree<'_> {
     }
 }
 
-/// Puts the image's root file system together.
+/// Assembles the image's root file system.
 fn fill_root(tree: &Tree, rootfs: &Rootfs, root: &Path) -> Result<()> {
     if let Some(folder) = &rootfs.folder {
         files::copy_tree(&tree.recipe.dir.join(folder), root)?;
@@ -237,7 +237,7 @@ fn fill_root(tree: &Tree, rootfs: &Rootfs, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds of other versions of this port are of no use any more.
+/// Removes builds of other versions of this port, which are no longer of use.
 fn discard_old(recipe: &Recipe, keep: &Path) {
     let Some(all) = keep.parent() else { return };
     for entry in fs::read_dir(all).into_iter().flatten().flatten() {

@@ -17,9 +17,9 @@ pub struct Options {
     pub output: Option<PathBuf>,
     /// The program's unpacked source, instead of the distribution's.
     pub source: Option<PathBuf>,
-    /// Components of the kernel that are linked although the recipe leaves them out.
+    /// Kernel components that are linked although the recipe leaves them out.
     pub with: Vec<String>,
-    /// Which sysroot, and how to make it.
+    /// Which sysroot to use, and how to build it.
     pub sysroot: sysroot::Options,
 }
 
@@ -30,13 +30,13 @@ pub struct Listed {
     pub name: String,
     /// What it is.
     pub description: String,
-    /// The version in the cache: what was, or would be, built. `None` before the first build.
+    /// The version in the cache, which was built or would be. `None` before the first build.
     pub version: Option<String>,
     /// Licence.
     pub licence: String,
-    /// What was tested.
+    /// What was tested with it.
     pub tested: String,
-    /// Whether it makes an image (or else is a library).
+    /// Whether it makes an image; otherwise it is a library.
     pub image: bool,
 }
 
@@ -76,7 +76,7 @@ fn split(name: &str) -> (&str, Option<&str>) {
     name.split_once(':').map_or((name, None), |(port, program)| (port, Some(program)))
 }
 
-/// Whether there is a port of this name, whatever program of it is meant.
+/// Whether there is a port of this name, whichever of its programs is meant.
 pub fn exists(project: Option<&Path>, name: &str) -> bool {
     let (port, _) = split(name);
     let plain = !port.is_empty() && !name.contains('/') && !port.starts_with('.');
@@ -92,7 +92,7 @@ pub fn build(name: &str, options: &Options) -> Result<PathBuf> {
     Ok(output)
 }
 
-/// Builds a port's image in the cache, unless it is there and up to date.
+/// Builds a port's image in the cache, unless an up-to-date one is there.
 pub fn cached_image(name: &str, options: &Options) -> Result<PathBuf> {
     let project = paths::project(options.sysroot.kernel_source.as_deref())?;
     let (port, program) = split(name);

@@ -16,11 +16,11 @@ pub struct Recipe {
     pub name: String,
     /// What it is.
     pub description: String,
-    /// SPDX.
+    /// SPDX expression.
     pub licence: String,
     /// What was tested.
     pub tested: String,
-    /// Ports of libraries that it is built with.
+    /// Library ports that it is built with.
     #[serde(default)]
     pub depends: Vec<String>,
     /// Where the source comes from.
@@ -30,10 +30,10 @@ pub struct Recipe {
     /// More programs of the same source, each built when it is asked for as `PORT:PROGRAM`.
     #[serde(default)]
     pub programs: BTreeMap<String, Program>,
-    /// What is in the image's root file system.
+    /// Contents of the image's root file system.
     #[serde(default)]
     pub rootfs: Rootfs,
-    /// Defaults of running it.
+    /// Defaults for running it.
     #[serde(default)]
     pub run: Run,
     /// The folder of the recipe.
@@ -96,15 +96,15 @@ pub struct Program {
     /// Components of the kernel that the image does without.
     #[serde(default)]
     pub without: Vec<String>,
-    /// What is in the image's root file system.
+    /// Contents of the image's root file system.
     #[serde(default)]
     pub rootfs: Rootfs,
-    /// Defaults of running it.
+    /// Defaults for running it.
     #[serde(default)]
     pub run: Run,
 }
 
-/// What is in the root file system.
+/// Contents of the root file system.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rootfs {
@@ -119,7 +119,7 @@ pub struct Rootfs {
     pub copy: BTreeMap<PathBuf, PathBuf>,
 }
 
-/// Defaults of running it.
+/// Defaults for running it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
@@ -149,7 +149,7 @@ pub struct Target<'a> {
     pub without: &'a [String],
     /// The root file system.
     pub rootfs: &'a Rootfs,
-    /// Defaults of running it.
+    /// Defaults for running it.
     pub run: &'a Run,
 }
 
