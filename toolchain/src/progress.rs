@@ -1,4 +1,4 @@
-//! What long work shows: a spinner with the elapsed time on a terminal, plain lines otherwise. All on standard error.
+//! Progress of long work: a spinner with the elapsed time on a terminal, plain lines otherwise. All on standard error.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;

@@ -5,7 +5,7 @@ mod common;
 use common::World;
 use std::time::Duration;
 
-/// Says what it is told, and ends when told so by `kill 15`.
+/// Echoes its control messages, and ends on `kill 15`.
 const SERVER: &str = "echo 'hello 1 fake' >&5; echo started >&3; echo 'listen tcp 0.0.0.0 80' >&5
 while read -u 5 line; do echo \"got $line\" >&3; if [ \"$line\" = 'kill 15' ]; then echo 'exit 0' >&5; exit; fi; done";
 
@@ -83,7 +83,7 @@ fn stop_ends_what_does_not_listen() {
     assert_eq!(world.text(&["kill", "fake"]), (0, "fake\n".into(), String::new()));
     assert_eq!(world.text(&["run", "-d", "fake.img", "--net", "none", "--name", "x"]).1, "x\n");
     assert_eq!(world.text(&["rm", "-f", "x", "fake"]).0, 0);
-    // Without -t it is the time that the VM was started with.
+    // Without -t, the timeout that the VM was started with applies.
     world.text(&["run", "-d", "fake.img", "--net", "none", "--stop-timeout", "1"]);
     assert!(world.text(&["stop", "fake"]).2.contains("within 1 s of SIGTERM"));
     assert_eq!(world.text(&["rm", "fake"]).0, 0);

@@ -100,7 +100,7 @@ fn interrupt_is_sigterm_and_a_second_one_ends_the_vm() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
-/// The command in the background, with its standard error.
+/// Starts the command in the background, with its standard error piped.
 fn start(world: &World, options: &[&str], output: Stdio) -> Child {
     let mut command = world.unibody(&[&["run", "fake.img"], options].concat());
     let child = command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped()).spawn().unwrap();
@@ -110,7 +110,7 @@ fn start(world: &World, options: &[&str], output: Stdio) -> Child {
 
 #[test]
 fn a_guest_that_does_not_end_is_ended_with_what_is_known_of_it() {
-    // The monitor answers as QEMU does, with events and empty answers between.
+    // The monitor answers as QEMU does, with events and empty answers in between.
     let registers = r#"{"return": "\r\nCPU#0\r\nRIP=0000000000001234 RFL=00000002 [-------] HLT=0\r\n"}"#;
     let deaf = format!(
         "trap '' TERM; {HELLO}; touch $XDG_RUNTIME_DIR/up; while read -u 7 line; do case $line in *registers*) \
@@ -121,7 +121,7 @@ fn a_guest_that_does_not_end_is_ended_with_what_is_known_of_it() {
         let child = start(&world, &["--stop-timeout", "2"], Stdio::null());
         let begin = Instant::now();
         signal(&child, number);
-        // As `timeout` does it: once to its child, once to the whole group.
+        // As `timeout` does: once to its child, once to the whole group.
         std::thread::sleep(Duration::from_millis(20));
         signal(&child, number);
         let output = child.wait_with_output().unwrap();
@@ -132,7 +132,7 @@ fn a_guest_that_does_not_end_is_ended_with_what_is_known_of_it() {
         assert!(errors.contains("fake did not end within 2 s of SIGTERM"), "{errors}");
         assert!(errors.contains("processor 0 runs with interrupts off, in 0x1234"), "{errors}");
     }
-    // One whose kernel never said anything, and a VMM that does not either.
+    // A VM whose kernel never sent anything, and a VMM that does not either.
     let world = World::new("trap '' TERM; touch $XDG_RUNTIME_DIR/up; exec sleep 60");
     let child = start(&world, &["--stop-timeout", "0"], Stdio::null());
     signal(&child, Signal::SIGTERM);
@@ -147,7 +147,7 @@ fn output_that_nobody_reads_does_not_keep_a_vm_that_was_told_to_end() {
     let flood = "yes >&3 2>/dev/null & touch $XDG_RUNTIME_DIR/up; exec sleep 60";
     let world = World::new(&format!("trap '' TERM; {HELLO}; {flood}"));
     let mut child = start(&world, &["--stop-timeout", "1"], Stdio::piped());
-    // It stays open and unread.
+    // Kept open and unread.
     let pipe = child.stdout.take();
     signal(&child, Signal::SIGTERM);
     let output = child.wait_with_output().unwrap();

@@ -49,15 +49,15 @@ pub struct Source {
     pub package: String,
 }
 
-/// How it is built. In commands, `{prefix}` is where a library installs itself, `{cflags}` and `{ldflags}` point to the
+/// How it is built. In commands, `{prefix}` is where a library is installed, `{cflags}` and `{ldflags}` point to the
 /// libraries that it depends on.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
-    /// Programs that building needs on this machine.
+    /// Programs of this machine that the build needs.
     #[serde(default)]
     pub tools: Vec<String>,
-    /// Files and folders of the port that go into the program, for example a module: `{port}` is where they are.
+    /// Files and folders of the port that go into the program, for example a module; `{port}` is their folder.
     #[serde(default)]
     pub inputs: Vec<PathBuf>,
     /// Environment variables.
@@ -66,19 +66,19 @@ pub struct Build {
     /// Run once.
     #[serde(default)]
     pub configure: Vec<String>,
-    /// Compiles and links; run again when the kernel changes, so it must link anew when its result is gone.
+    /// Compiles and links; run again when the kernel changes, so it must relink when its result has been removed.
     pub make: Vec<String>,
     /// A library: installs to `{prefix}`.
     #[serde(default)]
     pub install: Vec<String>,
-    /// Components of the kernel that the image does without, to be smaller.
+    /// Kernel components left out of the image to make it smaller.
     #[serde(default)]
     pub without: Vec<String>,
-    /// A program: what `make` leaves.
+    /// A program: the image that `make` produces.
     pub image: Option<PathBuf>,
 }
 
-/// A further program: built in the port's tree, as it was configured for the port.
+/// A further program, built in the port's configured tree.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
@@ -89,11 +89,11 @@ pub struct Program {
     /// Ports of libraries that this program needs beyond the port's own.
     #[serde(default)]
     pub depends: Vec<String>,
-    /// Compiles and links, as the port's own.
+    /// Compiles and links, like the port's own command.
     pub make: Vec<String>,
     /// What `make` leaves.
     pub image: PathBuf,
-    /// Components of the kernel that the image does without.
+    /// Kernel components left out of the image.
     #[serde(default)]
     pub without: Vec<String>,
     /// Contents of the image's root file system.
@@ -110,11 +110,11 @@ pub struct Program {
 pub struct Rootfs {
     /// A folder of the recipe, copied whole.
     pub folder: Option<PathBuf>,
-    /// Folders that are made.
+    /// Folders to create.
     #[serde(default)]
     pub directories: Vec<PathBuf>,
-    /// Files and folders copied from the source tree: target = source. A source that begins with `{NAME}` is one that
-    /// the library port NAME has installed.
+    /// Files and folders copied from the source tree: target = source. A source that begins with `{NAME}` comes from
+    /// the files that the library port NAME installed.
     #[serde(default)]
     pub copy: BTreeMap<PathBuf, PathBuf>,
 }
@@ -129,7 +129,7 @@ pub struct Run {
     /// Ports that `unibody run` forwards, as `-p` spells them.
     #[serde(default)]
     pub publish: Vec<String>,
-    /// Arguments as a Linux process, instead.
+    /// Arguments to use instead when run as a Linux process.
     #[serde(default)]
     pub hosted_args: Vec<String>,
 }
@@ -143,9 +143,9 @@ pub struct Target<'a> {
     pub depends: &'a [String],
     /// The command.
     pub make: &'a [String],
-    /// What it leaves; nothing when it is a library.
+    /// The image that it produces; none for a library.
     pub image: Option<&'a Path>,
-    /// Components of the kernel that stay out.
+    /// Kernel components left out.
     pub without: &'a [String],
     /// The root file system.
     pub rootfs: &'a Rootfs,
@@ -163,7 +163,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// What is to be built: the port's own program or library, or one of the further programs.
+    /// The target to build: the port's own program or library, or one of the further programs.
     pub fn target(&self, program: Option<&str>) -> Result<Target<'_>> {
         let Some(name) = program else {
             let Build { make, image, without, .. } = &self.build;

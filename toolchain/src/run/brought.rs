@@ -1,5 +1,5 @@
-//! Files that the kernel would make by the user's options, where the user brought one: those are never written to, and an
-//! option that then changes less than it says is told.
+//! Files that the kernel would create from the user's options but that the user supplied: they are never written to,
+//! and options that therefore have no effect on them are reported.
 
 use super::options::RunArgs;
 use crate::image::Image;
@@ -7,7 +7,7 @@ use anyhow::Result;
 use std::path::Path;
 use unibody_proto::{cpio, note};
 
-/// One line for each option that does not reach its file.
+/// One line for each option that has no effect on its file.
 pub fn left_alone(args: &RunArgs, image: &Image) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for (given, option, file) in [

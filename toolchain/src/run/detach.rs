@@ -18,17 +18,17 @@ use std::time::Duration;
 
 /// Name of the hidden command that the second process runs.
 pub const COMMAND: &str = "supervise";
-/// After this long a VM that is still starting is left alone.
+/// How long the first process waits for a VM that is still starting.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the second process is told on its standard input.
+/// What the second process reads from its standard input.
 #[derive(Serialize, Deserialize)]
 struct Order {
     args: RunArgs,
     image: PathBuf,
 }
 
-/// What it says on its standard output, a line each.
+/// What it writes to its standard output, one line each.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Report {
@@ -73,7 +73,7 @@ pub fn detached(args: &RunArgs, image: PathBuf) -> Result<u8> {
 
 /// The second process.
 pub fn supervise() -> Result<u8> {
-    // Nobody can be told of a failure here but the first process, and it may be gone: then there is nobody.
+    // Ignored: a failure could be reported only to the first process, and that may be gone.
     let _ = nix::unistd::setsid();
     let reports = Reports(Arc::new(Mutex::new(Some(std::io::stdout()))));
     match supervised(&reports) {
@@ -111,7 +111,7 @@ fn supervised(reports: &Reports) -> Result<u8> {
     let (outcome, errors) = match result {
         Ok(ended) => ended,
         Err(error) => {
-            // It never came to life: there is no log to keep.
+            // It never started, so there is no log to keep.
             let _ = claim.remove();
             return Err(error);
         }
@@ -124,7 +124,7 @@ fn supervised(reports: &Reports) -> Result<u8> {
         }
         Err(error) => {
             note(&format!("{error:#}"));
-            // If nobody was told that it is up, the reason goes to the terminal and the entry goes away.
+            // If it was never reported as up, the reason goes to the terminal and the entry is removed.
             let told = reports.last(&Report::Failed(format!("{error:#}"), 1));
             if told && matches!(outcome, Outcome::Lost(_)) {
                 let _ = claim.remove();
@@ -134,7 +134,7 @@ fn supervised(reports: &Reports) -> Result<u8> {
     }
 }
 
-/// The line to the first process, until the last report.
+/// The channel to the first process, until the last report.
 #[derive(Clone)]
 struct Reports(Arc<Mutex<Option<std::io::Stdout>>>);
 
@@ -147,12 +147,12 @@ impl Reports {
         }
     }
 
-    /// Sends a report and lets go of terminal and pipe; `false` when that was done before.
+    /// Sends a report and closes terminal and pipe; `false` if that was done before.
     fn last(&self, report: &Report) -> bool {
         let Ok(mut out) = self.0.lock() else { return false };
         let Some(mut out) = out.take() else { return false };
         write(&mut out, report);
-        // From here on nobody holds the first process's descriptors open; all talk goes to the log.
+        // From here on the first process's descriptors are no longer held open; all messages go to the log.
         if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
             let _ = nix::unistd::dup2_stdin(&null);
             let _ = nix::unistd::dup2_stdout(&null);

@@ -42,7 +42,7 @@ fn add(env: &mut Vec<Vec<u8>>, text: &[u8]) -> Result<()> {
     let entry = if text.len() > name.len() {
         text.to_vec()
     } else {
-        // A name alone takes the value from here, and is nothing when unset here, as with docker.
+        // A bare name takes its value from our environment and is dropped if unset there, as with docker.
         match std::env::var_os(OsStr::from_bytes(name)) {
             Some(value) => [name, b"=", &value.into_vec()].concat(),
             None => return Ok(()),

@@ -1,4 +1,4 @@
-//! What the threads of a run tell its [`super::supervisor`].
+//! What the threads of a run report to its [`super::supervisor`].
 
 use super::terminal::Key;
 use crate::state::client::Request;
@@ -10,18 +10,18 @@ use std::process::ExitStatus;
 pub enum Event {
     /// This process got a signal.
     Signal(i32),
-    /// A key that is not for the program alone.
+    /// A key that matters to the tool, too.
     Key(Key),
     /// The guest sent a line.
     Guest(Vec<u8>),
     /// The control port was closed.
     ControlClosed,
-    /// The machine was stopped: what its processors do.
+    /// The machine was stopped: what its processors are doing.
     Stopped(Vec<Processor>),
     /// All output has been passed on.
     Delivered,
     /// The VMM ended.
     VmmEnded(std::io::Result<ExitStatus>),
-    /// Another command wants something.
+    /// A request from another command.
     Request(Request, UnixStream),
 }

@@ -1,4 +1,4 @@
-//! What the guest is given beside the image: parameters and overlaid files, as one archive.
+//! What the guest gets besides the image: parameters and overlaid files, as one archive.
 
 use super::brought;
 use super::env;
@@ -53,12 +53,12 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
     }
     if let Some(terminal) = &args.terminal {
         push(key::TTY, terminal.as_bytes())?;
-        // Settings without the kind of terminal would be of little use.
+        // The settings are of little use without the type of terminal.
         if let Some(kind) = std::env::var_os("TERM").filter(|_| env::value(env, "TERM").is_none()) {
             push(key::ENV, &[b"TERM=", kind.as_bytes()].concat())?;
         }
     }
-    // What a detached VM writes goes to its log, and of the line that is printed nobody knows where it will run.
+    // Not for a detached VM, whose output goes to its log, nor for a printed line, which may be run anywhere.
     if !args.detach && !args.dry_run {
         for (stream, fd) in [(1, std::io::stdout().as_fd()), (2, std::io::stderr().as_fd())] {
             if let Some(errno) = pump::unwritable(fd) {
@@ -85,7 +85,7 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
         let user = matches!(net, Net::User { .. });
         let ip = args.ip.as_deref().unwrap_or(if user { USER_IP } else { "dhcp" });
         push(key::IP, ip.as_bytes())?;
-        // With a network of the user's choice, the VMM's IPv6 prefix stays what it is.
+        // Even if the user chose the network, the VMM's IPv6 prefix is unchanged.
         push(key::IP6, args.ip6.as_deref().unwrap_or(if user { USER_IP6 } else { "auto" }).as_bytes())?;
         for server in &args.dns {
             push(key::DNS, server.to_string().as_bytes())?;
@@ -97,15 +97,15 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
             push(key::DNS, USER_DNS.as_bytes())?;
         }
     }
-    // Whoever starts the printed line does not listen, and the guest would wait for somebody who does.
+    // When the printed line is run by hand nothing listens on the control port, and the guest would wait for that.
     if !args.dry_run {
         push(key::CONTROL, b"1")?;
     }
     Ok(params.finish())
 }
 
-/// `TZ=Area/City` needs that zone's file, unless the user brought one. A POSIX rule (`CET-1CEST`) needs none, and whether
-/// that or a name was meant is not ours to judge, so a zone that this machine lacks is left out without a word.
+/// `TZ=Area/City` needs that zone's file, unless the user supplied one. A POSIX rule (`CET-1CEST`) needs none, and we
+/// cannot tell which was meant, so a zone that this machine lacks is silently left out.
 fn add_zone(tree: &mut Tree, zone: &OsStr, from: &Path, brought: impl Fn(&str) -> Result<bool>) -> Result<()> {
     let Some(zone) = zone.to_str().map(|zone| zone.trim_start_matches(':')) else { return Ok(()) };
     let plain = |part: &str| !part.is_empty() && !part.starts_with('.');

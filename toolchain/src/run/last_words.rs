@@ -1,14 +1,14 @@
-//! What the processors of a guest do that does not answer: what the VMM tells of them, for people.
+//! What the processors of an unresponsive guest are doing: the VMM's report, made readable.
 
 use super::symbols::Symbols;
 use crate::vmm::Processor;
 use goblin::elf::Elf;
 
-/// The kernel's interrupt descriptor table. Every processor has its address in a register, and so tells where the image
-/// runs.
+/// The kernel's interrupt descriptor table. Every processor has its address in a register, which shows where the image
+/// was loaded.
 const TABLE: &str = "libos::arch::x86_64::idt::TABLE";
 
-/// One line a processor.
+/// One line per processor.
 pub fn lines(processors: &[Processor], image: &[u8]) -> Vec<String> {
     let symbols = Symbols::read(image);
     let table = linked_address(image, TABLE);

@@ -1,4 +1,4 @@
-//! The log of a detached VM: what program and kernel said, in the order it came. Two files of at most 10 MiB.
+//! The log of a detached VM: the output of program and kernel, in order of arrival. Two files of at most 10 MiB.
 
 use crate::state::private_file;
 use std::fs::File;
@@ -6,10 +6,10 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// Size at which a new file is begun.
+/// Size at which a new file is started.
 const LIMIT: u64 = 10 << 20;
 
-/// Name of the current file; the one before has `.1` behind it.
+/// Name of the current file; the previous one has `.1` appended.
 pub const NAME: &str = "log";
 
 /// An open log. Several streams write to it at once.

@@ -14,19 +14,19 @@ use unibody_proto::net::Ip4;
 /// `--net`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Net {
-    /// The VMM's own, without privileges. The guest's address where it is not the usual one, with the network.
+    /// The VMM's own network, without privileges.
     User {
-        /// Own address, prefix and gateway.
+        /// The guest's address, prefix and gateway, if not the usual ones.
         guest: Option<(Ipv4Addr, u8, Option<Ipv4Addr>)>,
     },
-    /// A TAP device of the host, and the guest's address where it is fixed.
+    /// A TAP device of the host, and the guest's address if it is fixed.
     Tap(String, Option<Ipv4Addr>),
     /// No network card.
     None,
 }
 
 impl Net {
-    /// Parses `--net`, looks after `--ip`, and checks that a TAP device exists.
+    /// Parses `--net`, takes `--ip` into account, and checks that a TAP device exists.
     pub fn new(text: &str, ip: &Ip4) -> Result<Self> {
         match (text, text.strip_prefix("tap=")) {
             ("user", _) => Ok(Self::User {
@@ -41,7 +41,7 @@ impl Net {
                 if name.is_empty() || name.len() > 15 || !name.bytes().all(good) || matches!(name, "." | "..") {
                     return Err(usage(format!("--net tap={name}: that cannot be the name of a TAP device")));
                 }
-                // Not /sys/class/net, which may show another network namespace than the one that we are in.
+                // Not /sys/class/net, which may show a network namespace other than ours.
                 let devices = std::fs::read_to_string("/proc/net/dev").unwrap_or_default();
                 if !devices.lines().any(|line| line.trim_start().strip_prefix(name).is_some_and(|l| l.starts_with(':')))
                 {
@@ -82,7 +82,7 @@ impl fmt::Display for Net {
     }
 }
 
-/// Whether the user network by itself serves this address, and forwards to it without being told.
+/// Whether the user network serves this address, and forwards to it, by default.
 fn is_usual(addr: Ipv4Addr, prefix: u8) -> bool {
     addr == Ipv4Addr::new(10, 0, 2, 15) && prefix == 24
 }
@@ -149,8 +149,8 @@ impl From<Publish> for String {
 }
 
 impl Publish {
-    /// Makes sure that the host's port is free; fills in a free one for port 0. Between this and the VMM's own bind
-    /// another process may take it: then the VMM's message says so.
+    /// Makes sure that the host's port is free; fills in a free one for port 0. Another process may take it before the
+    /// VMM binds it; then the VMM's message says so.
     pub fn reserve(&mut self) -> std::io::Result<()> {
         let addr = match self.transport {
             Transport::Tcp => TcpListener::bind(self.host)?.local_addr()?,
@@ -167,7 +167,7 @@ impl Publish {
     }
 }
 
-/// An address for people: a URL where the guest's port is one that speaks HTTP as a rule.
+/// An address for people: a URL if the guest's port usually speaks HTTP.
 pub fn url(transport: Transport, host: &str, port: u16, guest: u16) -> String {
     match (transport, guest) {
         (Transport::Tcp, 80 | 3000 | 5000 | 8000..=8442 | 8444..=8999) => format!("http://{host}:{port}/"),
@@ -176,7 +176,7 @@ pub fn url(transport: Transport, host: &str, port: u16, guest: u16) -> String {
     }
 }
 
-/// A MAC address of the range for virtual machines that no other VM has, as far as chance goes.
+/// A random MAC address from the range for virtual machines, most likely unique.
 pub fn random_mac() -> Result<String> {
     let mut bytes = [0; 3];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use unibody_proto::net::{Ip4, Ip6};
 use unibody_proto::note;
 
-/// Options of `unibody run`. They can be handed to another process, which a detached VM needs.
+/// Options of `unibody run`. They can be serialized for another process, which a detached VM needs.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 pub struct RunArgs {
     /// Image file, or name of a port (a word with '/' is always a file)
@@ -66,11 +66,11 @@ pub struct RunArgs {
         value_parser = TypedValueParser::try_map(OsStringValueParser::new(), Share::parse))]
     pub volume: Vec<Share>,
 
-    /// Persistent disk: the file FILE, mounted at /path; made (sparse) and formatted when absent (repeatable)
+    /// Persistent disk: the file FILE, mounted at /path; created (sparse) and formatted if absent (repeatable)
     #[arg(long, value_name = "FILE:/path[:fat][:partition=N]")]
     pub disk: Vec<disk::Wanted>,
 
-    /// Size of a disk that is made: 64M, 1G; a plain number means MiB [default: 64M]
+    /// Size of a new disk: 64M, 1G; a plain number means MiB [default: 64M]
     #[arg(long, value_name = "SIZE", value_parser = size::parse, requires = "disk")]
     pub disk_size: Option<u64>,
 
@@ -78,7 +78,7 @@ pub struct RunArgs {
     #[arg(short = 'e', long = "env", value_name = "KEY=VALUE")]
     pub env: Vec<OsString>,
 
-    /// File with one environment variable a line
+    /// File with one environment variable per line
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
 
@@ -86,7 +86,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
 
-    /// Kernel setting, as in /proc/sys; vm.overcommit_memory is the one that is known (repeatable)
+    /// Kernel setting, as in /proc/sys; only vm.overcommit_memory is known (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = sysctl)]
     pub sysctl: Vec<String>,
 
@@ -94,15 +94,15 @@ pub struct RunArgs {
     #[arg(short = 'w', long, value_name = "DIR")]
     pub workdir: Option<PathBuf>,
 
-    /// Machine type: q35, pc or microvm, with QEMU properties behind commas (microvm,acpi=off)
+    /// Machine type: q35, pc or microvm, with QEMU properties after commas (microvm,acpi=off)
     #[arg(long, value_name = "TYPE", default_value = "q35")]
     pub machine: Board,
 
-    /// Accelerator: auto takes KVM when it really works
+    /// Accelerator: auto uses KVM if it really works
     #[arg(long, value_name = "auto|kvm|tcg", value_enum, default_value_t = Wanted::Auto, hide_possible_values = true)]
     pub accel: Wanted,
 
-    /// Virtual machine monitor: QEMU is the one that is known
+    /// Virtual machine monitor: only QEMU is known
     #[arg(long, value_name = "qemu", value_parser = vmm::NAMES, default_value = "qemu", hide_possible_values = true)]
     pub vmm: String,
 
@@ -110,7 +110,7 @@ pub struct RunArgs {
     #[arg(short = 'd', long, conflicts_with_all = ["dry_run", "hosted"])]
     pub detach: bool,
 
-    /// Seconds that the program has after it was asked to end (SIGTERM here, `unibody stop`); then its VM is ended
+    /// Seconds given to the program once it was asked to end (SIGTERM here, `unibody stop`); then its VM is ended
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub stop_timeout: u64,
 
@@ -127,7 +127,7 @@ pub struct RunArgs {
         "accel", "vmm", "name", "hostname", "stop_timeout", "sysctl"])]
     pub hosted: bool,
 
-    /// What the guest is told of the terminal that its streams are.
+    /// The guest's parameter that describes the terminal, if its streams are one.
     #[arg(skip)]
     pub terminal: Option<String>,
 
@@ -137,7 +137,7 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
-    /// The components of the kernel that these options need.
+    /// The kernel components that these options need.
     pub fn components(&self) -> Vec<String> {
         let needed = [(note::DISK, !self.disk.is_empty()), (note::SHARE, !self.hosted && !self.volume.is_empty())];
         needed.into_iter().filter(|(_, needed)| *needed).map(|(name, _)| name.to_owned()).collect()

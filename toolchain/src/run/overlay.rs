@@ -17,7 +17,7 @@ pub struct Tree(BTreeMap<Vec<u8>, (Meta, Content)>);
 enum Content {
     Bytes(Vec<u8>),
     File(PathBuf),
-    /// One of several names of a file of the host: its device and number there.
+    /// One of several names of a host file, with its device and inode number there.
     Linked(PathBuf, (u64, u64)),
 }
 
@@ -32,7 +32,7 @@ impl Tree {
         self.0.insert(path.into(), (meta, Content::Bytes(bytes)));
     }
 
-    /// Adds all that is in a folder, with modes, times, links and device nodes; all belong to root.
+    /// Adds everything in a folder, with modes, times, links and device nodes; all belong to root.
     pub fn folder(&mut self, dir: &Path) -> Result<()> {
         if !dir.is_dir() {
             bail!("--rootfs {}: there is no such folder", dir.display());
@@ -47,7 +47,7 @@ impl Tree {
             let metadata = path.symlink_metadata().with_context(|| format!("--rootfs: {}", path.display()))?;
             let name = path.file_name().unwrap_or_default().as_bytes();
             let inner = if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() };
-            // Parameters come from options; a folder that was unpacked from an image must not change them.
+            // Parameters come from options; a folder unpacked from an image must not change them.
             if inner == b".unibody" {
                 continue;
             }
@@ -76,7 +76,7 @@ impl Tree {
         let mut writer = Writer::new(out);
         let read =
             |file: &Path| std::fs::read(file).with_context(|| format!("--rootfs: cannot read {}", file.display()));
-        // Names that are here of each file with several, and how many of them were written.
+        // For each file with several names: how many are in this tree, and how many of them were written.
         let mut names = BTreeMap::new();
         for (_, content) in self.0.values() {
             if let Content::Linked(_, file) = content {

@@ -1,4 +1,4 @@
-//! From options to everything that starting a VM needs, with all the refusals that can be made beforehand.
+//! From options to everything needed to start a VM, with every check that can be made beforehand.
 
 use super::brought;
 use super::initrd;
@@ -20,9 +20,9 @@ use unibody_proto::{IMAGE_FILE, note, port};
 
 /// A VM that can be started.
 pub struct Prepared {
-    /// What to write down of it; the name may still be empty.
+    /// Its record; the name may still be empty.
     pub record: Record,
-    /// A name is made of this when none was given.
+    /// The base of a generated name, if none was given.
     pub stem: String,
     /// Contents of the initrd.
     pub initrd: Vec<u8>,
@@ -37,11 +37,11 @@ pub struct Prepared {
     /// The image's file.
     pub image: PathBuf,
     args: RunArgs,
-    /// Locked while this lives.
+    /// Locked for as long as this lives.
     disks: Vec<Disk>,
 }
 
-/// Checks and works out everything. `say` is told what the user should know.
+/// Checks and computes everything. `say` gets messages for the user.
 pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Result<Prepared> {
     let vmm = vmm::find(&args.vmm)?;
     let ip = args.ip.as_deref().unwrap_or(if args.net == "user" { USER_IP } else { "dhcp" });
@@ -95,7 +95,7 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
         started: record::now(),
         ended: None,
     };
-    // As the user calls it: a port's image has some name in the cache.
+    // The name that the user typed: a port's image has some other name in the cache.
     let stem = args.image.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Prepared { record, stem, initrd, net, publish, vmm, accel, mac, image: path, args: args.clone(), disks })
 }
@@ -106,12 +106,12 @@ impl Prepared {
         self.args.terminal.is_some()
     }
 
-    /// How long the program may take to end when it is asked to.
+    /// How long the program may take to end when asked to.
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.args.stop_timeout)
     }
 
-    /// The machine, once the name and the place of the initrd are known.
+    /// The machine, once the name and the initrd's path are known.
     pub fn machine(&self, initrd: &Path) -> Machine {
         let name = if self.record.name.is_empty() { &self.stem } else { &self.record.name };
         let port = |name, stream| Port { name: Some(name), stream };
@@ -132,7 +132,7 @@ impl Prepared {
             kernel: self.image.clone(),
             initrd: initrd.to_owned(),
             command_line: String::new(),
-            // For the program to read: of the kernel it gets the segments only.
+            // So that the program can read the file: only its segments are loaded as the kernel.
             firmware: vec![(IMAGE_FILE.to_owned(), self.image.clone())],
             ports: vec![
                 port(port::STDIO, Stream::Stdio),
@@ -146,10 +146,10 @@ impl Prepared {
     }
 }
 
-/// Refuses what would hang or die silently inside the VMM.
+/// Refuses sizes with which the VMM would hang or die silently.
 fn check_memory(memory: u64, image: &Image, shown: &Path, initrd: u64) -> Result<()> {
     const MIB: u64 = 1 << 20;
-    // Parameters alone fit the note's slack; a big overlay comes on top.
+    // Parameters alone fit into the note's slack; a big overlay is added.
     let overlay = initrd.div_ceil(MIB).saturating_sub(1) * MIB;
     let needed = image.min_memory.saturating_add(overlay);
     if memory < needed {
@@ -162,7 +162,7 @@ fn check_memory(memory: u64, image: &Image, shown: &Path, initrd: u64) -> Result
     Ok(())
 }
 
-/// The forwarded ports, made sure to be free. Those that the image itself asks for give way to another free port.
+/// The forwarded ports, checked to be free. Those that the image itself asks for are replaced by a free port if taken.
 fn reserve(args: &RunArgs, image: &Image, net: &Net, say: &mut dyn FnMut(&str)) -> Result<Vec<Publish>> {
     let mut publish = args.publish.clone();
     for (number, one) in publish.iter_mut().enumerate() {
@@ -191,7 +191,7 @@ fn reserve(args: &RunArgs, image: &Image, net: &Net, say: &mut dyn FnMut(&str)) 
     Ok(publish)
 }
 
-/// Whether another VM of ours has this port: one that is just starting does not listen yet.
+/// The VM of ours that has this port, if any: one that is just starting does not listen yet.
 fn held_by(publish: &Publish) -> Option<String> {
     let others = state::list().unwrap_or_default().into_iter().filter(|entry| entry.running);
     let holds = |other: &str| {
@@ -215,7 +215,7 @@ fn take(publish: &mut Publish) -> Result<()> {
     publish.reserve().map_err(|error| busy(publish, &error))
 }
 
-/// The failure for a port that cannot be had, with the holder's name where it is known.
+/// The failure for a port that is taken, with the holder's name if known.
 fn busy(publish: &Publish, error: &std::io::Error) -> anyhow::Error {
     let port = publish.host.port();
     match error.kind() {

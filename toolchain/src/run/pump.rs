@@ -18,13 +18,13 @@ use unibody_proto::control::FromHost;
 
 /// Where a stream ends up.
 pub enum Sink {
-    /// One of our own descriptors, written past any buffer.
+    /// One of our own descriptors, written without buffering.
     Fd(File),
     /// Standard error, for whole lines: the terminal may be raw.
     Lines(File),
     /// The log of a detached VM.
     Log(Arc<Log>),
-    /// Another one, after the kernel's log lines got the names of what they point at.
+    /// Another sink, after symbol names were added to the kernel's log lines.
     Annotated(Annotator, Box<Sink>),
 }
 
@@ -51,17 +51,17 @@ impl Sink {
         }
     }
 
-    /// The stream is over: gives what was kept back.
+    /// The stream is over: writes whatever was held back.
     fn finish(&mut self) {
         if let Self::Annotated(annotator, inner) = self {
             let rest = annotator.finish();
-            // The reader is gone or it is not: nothing more to say either way.
+            // Whether the reader is gone no longer matters.
             let _ = inner.write(&rest);
         }
     }
 }
 
-/// Writes everything, also to a descriptor that somebody else made non-blocking.
+/// Writes everything, even to a descriptor that another process made non-blocking.
 fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write(bytes) {
@@ -77,13 +77,13 @@ fn write_all(file: &mut File, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until a descriptor is ready; whether it is.
+/// Waits until a descriptor is ready; returns whether it is.
 pub fn wait(fd: BorrowedFd, what: PollFlags, timeout: PollTimeout) -> bool {
     poll(&mut [PollFd::new(fd, what)], timeout).is_ok_and(|ready| ready > 0)
 }
 
-/// Why nothing can be written to a descriptor, where that is known beforehand: it is a pipe without a reader, or a write of
-/// nothing already fails (/dev/full).
+/// Why nothing can be written to a descriptor, if that is known beforehand: it is a pipe without a reader, or even an
+/// empty write fails (/dev/full).
 pub fn unwritable(fd: BorrowedFd) -> Option<u8> {
     if reader_gone(fd) {
         return Some(Errno::EPIPE as u8);
@@ -100,16 +100,16 @@ fn says(fd: &PollFd, what: PollFlags) -> bool {
     fd.revents().is_some_and(|events| events.contains(what))
 }
 
-/// Waits until the VM wrote something; false: the reader of `to` went away first.
+/// Waits until the VM has written something; false: the reader of `to` went away first.
 fn wait_for_output(from: &UnixStream, to: Option<&File>) -> bool {
     let Some(to) = to else { return true };
     let mut both = [PollFd::new(from.as_fd(), PollFlags::POLLIN), PollFd::new(to.as_fd(), PollFlags::empty())];
-    // What a signal interrupted is seen by the read.
+    // If a signal interrupted this, the read will wait.
     poll(&mut both, PollTimeout::NONE).is_err() || !says(&both[1], PollFlags::POLLERR)
 }
 
-/// Carries a stream of the VM to a sink until the VM closes it. When the sink fails, `failed` is called once with the reason
-/// (an errno) and the rest is thrown away, so that the program inside does not hang on it.
+/// Copies a stream of the VM to a sink until the VM closes it. When the sink fails, `failed` is called once with the
+/// reason (an errno) and the rest is discarded, so that the program does not block on it.
 pub fn outward(mut from: UnixStream, mut sink: Sink, failed: impl FnOnce(u8) + Send + 'static) -> JoinHandle<()> {
     std::thread::spawn(move || {
         let mut failed = Some(failed);
@@ -136,15 +136,15 @@ pub fn outward(mut from: UnixStream, mut sink: Sink, failed: impl FnOnce(u8) + S
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The VMM was killed with bytes of ours unread.
+                // The VMM was killed while bytes that we sent were unread.
                 Err(_) => return,
             }
         }
     })
 }
 
-/// Carries our standard input to the program and tells it where the input ends. Never joined: a read may block forever.
-/// `keys`: the input is the program's terminal, and keys that matter to us, too, are reported there.
+/// Copies our standard input to the program and tells it where the input ends. Never joined: a read may block forever.
+/// `keys`: the input is the program's terminal, and keys that matter to us, too, are reported here.
 pub fn inward(mut to: UnixStream, control: Control, keys: Option<Sender<Event>>) {
     std::thread::spawn(move || {
         let stdin = io::stdin();
@@ -156,7 +156,7 @@ pub fn inward(mut to: UnixStream, control: Control, keys: Option<Sender<Event>>)
         let mut buffer = vec![0; 64 << 10];
         let mut watch = Keys::default();
         loop {
-            // A read from a terminal by a background job would stop the whole job.
+            // Reading from a terminal in a background job would stop the whole job.
             if terminal && !in_foreground(stdin.as_fd()) {
                 std::thread::sleep(Duration::from_millis(200));
                 continue;
@@ -194,7 +194,7 @@ impl Control {
         Self(Arc::new(Mutex::new(stream)))
     }
 
-    /// Sends a line. A VM that is gone needs no more lines, so failures are passed over.
+    /// Sends a line. A VM that is gone needs no more lines, so failures are ignored.
     pub fn send(&self, message: FromHost) {
         if let Ok(mut stream) = self.0.lock() {
             let _ = stream.write_all(message.encode().as_bytes());

@@ -21,7 +21,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Reads what `-v` was given. The last `:/` divides, so that DIR may have colons.
+    /// Parses the value of `-v`, splitting at the last `:/` so that DIR may contain colons.
     pub fn parse(text: OsString) -> Result<Self, String> {
         const WANTED: &str = "expected DIR:/path[:ro]";
         let bytes = text.as_bytes();
@@ -49,7 +49,7 @@ impl Share {
         Ok(Self { dir: dir.into(), at: at.into(), read_only })
     }
 
-    /// The name by which the guest finds the device: the place in the list of all.
+    /// The name with which the guest finds the device: its position in the list.
     pub fn tag(number: usize) -> String {
         format!("share{number}")
     }
@@ -65,14 +65,14 @@ impl Share {
     }
 }
 
-/// With their numbers, in the order in which they are mounted: what lies in another one's place comes after it.
+/// With their numbers, in mount order: a share mounted inside another comes after it.
 pub fn in_order(shares: &[Share]) -> Vec<(usize, &Share)> {
     let mut all: Vec<_> = shares.iter().enumerate().collect();
     all.sort_by_key(|(_, share)| Path::new(&share.at).components().count());
     all
 }
 
-/// Makes sure that the folders are there.
+/// Makes sure that the folders exist.
 pub fn check(shares: &[Share]) -> Result<()> {
     for (number, share) in shares.iter().enumerate() {
         if shares[..number].iter().any(|other| other.at == share.at) {
@@ -91,7 +91,7 @@ pub fn check(shares: &[Share]) -> Result<()> {
     Ok(())
 }
 
-/// A disk and a folder cannot have the same place.
+/// Refuses a disk and a folder at the same path.
 pub fn check_disks(shares: &[Share], disks: &[Wanted]) -> Result<()> {
     for disk in disks {
         if let Some(share) = shares.iter().find(|share| Path::new(&share.at) == Path::new(&disk.path)) {
@@ -101,7 +101,7 @@ pub fn check_disks(shares: &[Share], disks: &[Wanted]) -> Result<()> {
     Ok(())
 }
 
-/// Where `at` lies inside `root`; missing folders are made. Symbolic links lead where they do for whom `root` is `/`.
+/// Where `at` lies inside `root`; missing folders are created. Symbolic links are resolved as if `root` were `/`.
 pub fn mount_point(root: &Path, at: &Path) -> Result<PathBuf> {
     const LINKS_MAX: usize = 40;
     let mut todo: Vec<OsString> = names(at).collect();

@@ -5,7 +5,8 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::iterator::Signals;
 
-/// Signals that ask a command to end and that the parent does not want ignored (`nohup`, background jobs of scripts).
+/// Signals that ask a command to end, except those that our parent set to be ignored (`nohup`, background jobs of
+/// scripts).
 fn asked_for() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -20,8 +21,8 @@ pub fn forward(event: impl Fn(i32) + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the terminal right while the VM has it: its window's size, and what stopping and going on do to it. Calls
-/// `window` when the size may have changed.
+/// Keeps the terminal's state right while the VM has it, across stops and continues. Calls `window` when the window's
+/// size may have changed.
 pub fn watch_terminal(window: impl Fn() + Send + 'static) -> Result<()> {
     let mut signals = Signals::new([SIGWINCH, SIGTSTP, SIGCONT]).context("cannot handle signals")?;
     std::thread::spawn(move || {

@@ -22,10 +22,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use unibody_proto::control::{FromHost, LineReader};
 
-/// Prints a message of the tool.
+/// Prints a message from the tool.
 pub fn say(text: &str) {
-    // Not eprintln: a closed standard error is no reason to die.
-    // Nor is one that nobody reads a reason to wait: a VM would outlive what should end it.
+    // Not eprintln: a closed standard error is no reason to die. Nor does one that is not being read justify waiting: a
+    // VM would outlive the limit that should end it.
     if pump::wait(io::stderr().as_fd(), PollFlags::POLLOUT, PollTimeout::from(1000u16)) {
         let _ = io::Write::write_all(&mut io::stderr(), &terminal::lines(format!("unibody: {text}\n").as_bytes()));
     }
@@ -50,7 +50,7 @@ pub fn foreground(mut vm: Prepared) -> Result<u8> {
     status(&vm.record.name, &outcome, &errors, &mut |text| say(text))
 }
 
-/// The exit status for an outcome, with a word about it where the status alone does not tell.
+/// The exit status for an outcome, with a message if the status alone does not say enough.
 pub fn status(name: &str, outcome: &Outcome, errors: &str, say: &mut dyn FnMut(&str)) -> Result<u8> {
     match outcome {
         Outcome::Exit(status) => Ok(*status),
@@ -66,7 +66,7 @@ pub fn status(name: &str, outcome: &Outcome, errors: &str, say: &mut dyn FnMut(&
     }
 }
 
-/// Runs a claimed VM to its end: what happened, and what the VMM itself had to say.
+/// Runs a claimed VM to its end; returns the outcome and the VMM's own error output.
 pub fn run(
     vm: &mut Prepared,
     claim: &Claim,
@@ -126,7 +126,7 @@ pub fn run(
     let mut child = vmm.child;
     let ended = events.clone();
     std::thread::spawn(move || drop(ended.send(Event::VmmEnded(child.wait()))));
-    // Every byte that the VM wrote is in our sockets when it ends; it is delivered before anybody hears of the end.
+    // When the VM ends, every byte that it wrote is in our sockets; it is delivered before the end is reported.
     std::thread::spawn(move || {
         pumps.into_iter().for_each(|pump| drop(pump.join()));
         events.send(Event::Delivered)
@@ -174,7 +174,7 @@ fn reason(outcome: &Outcome) -> String {
     }
 }
 
-/// Keeps the last part of what the VMM itself says: it matters only when it fails.
+/// Keeps the last part of the VMM's own error output, which matters only if it fails.
 fn keep_errors(from: Option<std::process::ChildStderr>, into: Arc<Mutex<String>>) -> std::thread::JoinHandle<()> {
     const KEEP: usize = 64;
     std::thread::spawn(move || {
@@ -215,7 +215,7 @@ fn serve(folder: &Path, events: Sender<Event>) -> Result<()> {
             let events = events.clone();
             std::thread::spawn(move || {
                 let mut line = String::new();
-                // A request is short; whoever sends more is not one of ours.
+                // Requests are short; anything longer does not come from our commands.
                 let read = stream.try_clone().map(|reader| BufReader::new(reader.take(4096)).read_line(&mut line));
                 if let (Ok(Ok(_)), Ok(request)) = (read, serde_json::from_str(&line)) {
                     let _ = events.send(Event::Request(request, stream));

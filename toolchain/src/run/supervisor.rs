@@ -20,12 +20,12 @@ const SIGINT: i32 = 2;
 const SIGKILL: u8 = 9;
 /// How long a VM may take to power off after its program has ended.
 const POWER_OFF: Duration = Duration::from_secs(5);
-/// How long the output of a VM that was ended by force may take to whoever reads it.
+/// How long delivering the output may take once a VM was ended by force.
 const DELIVERY: Duration = Duration::from_secs(1);
-/// A program that listens and has not waited for so long never does: it polls.
+/// A program that listens and has not waited for this long never will: it polls.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// So many Ctrl-C in so short a time mean that they do not do what the user wants.
+/// This many Ctrl-C within this time mean that they do not do what the user wants.
 const INSISTING: (usize, Duration) = (3, Duration::from_secs(3));
 
 /// How a VM ended.
@@ -59,9 +59,9 @@ pub struct Supervisor<'a> {
     pub patience: Duration,
     /// How the VM was ended, if the program did not end when it was asked to.
     pub forced: Option<String>,
-    /// Reads the image, for the names of what processors do.
+    /// Reads the image, to name the functions that processors are in.
     pub image: Box<dyn Fn() -> Vec<u8> + 'a>,
-    /// Tells the user something.
+    /// Prints a message for the user.
     pub say: Box<dyn FnMut(&str) + 'a>,
     /// Called once when the program is up: it listens on all forwarded TCP ports, or, without any, it runs.
     pub ready: Option<Box<dyn FnOnce() + 'a>>,
@@ -84,7 +84,7 @@ pub struct Supervisor<'a> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deadline {
-    /// With the time that is left then.
+    /// Tells the user how much time is left.
     Remind(Duration),
     PowerDown,
     GiveUp(Duration, u8),
@@ -94,7 +94,7 @@ enum Deadline {
 }
 
 impl<'a> Supervisor<'a> {
-    /// For a VMM that was just started.
+    /// Supervises a VMM that was just started.
     pub fn new(
         name: &'a str,
         vmm: u32,
@@ -132,9 +132,10 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Runs until the VM has ended. Whoever waits for the end is answered by [`Supervisor::answer_all`] later.
+    /// Runs until the VM has ended. [`Supervisor::answer_all`] later answers the commands that wait for this.
     pub fn run(&mut self, events: &Receiver<Event>) -> Outcome {
-        // All of them: what the guest said last may be read after the VMM was reaped, and passed on later still.
+        // Wait for all three: the guest's last message may be read after the VMM was reaped, and its output delivered
+        // even later.
         while self.vmm_ended.is_none() || !self.control_closed || !self.delivered {
             let next = self.deadlines.iter().map(|(at, _)| *at).min();
             let event = match next {
@@ -150,7 +151,7 @@ impl<'a> Supervisor<'a> {
         self.outcome.take().unwrap_or_else(|| Outcome::Lost(self.vmm_ended.take().unwrap_or_default()))
     }
 
-    /// Tells all commands that wait for the end. Their streams stay open until this process has ended, which is what
+    /// Answers all commands that wait for the end. Their streams stay open until this process has ended, which is what
     /// they wait for: only then is the entry free.
     pub fn answer_all(&mut self) {
         for stream in self.waiting.drain(..) {
@@ -165,7 +166,7 @@ impl<'a> Supervisor<'a> {
         match event {
             Event::Signal(number) => self.signal(number),
             Event::Key(Key::Escape) => self.kill(128 + SIGINT as u8),
-            // Before the program runs nobody in the guest hears it.
+            // Nothing in the guest handles it before the program runs.
             Event::Key(Key::Interrupt) if !self.hello => self.signal(SIGINT),
             Event::Key(Key::Interrupt) => self.interrupt(),
             Event::Guest(line) => self.guest(&line),
@@ -183,7 +184,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Ctrl-C went to the program's terminal, where it means what the program makes of it.
+    /// Ctrl-C went to the program's terminal; what it does is up to the program.
     fn interrupt(&mut self) {
         let now = Instant::now();
         self.interrupts.retain(|at| now.duration_since(*at) < INSISTING.1);
@@ -235,13 +236,13 @@ impl<'a> Supervisor<'a> {
             Some(FromGuest::Crash { signal, reason }) => {
                 self.finished(Outcome::Crash(signal, String::from_utf8_lossy(reason).into_owned()));
             }
-            // A newer guest may say more than we know.
+            // A newer guest may send messages that we do not know.
             None => {}
         }
     }
 
     fn finished(&mut self, outcome: Outcome) {
-        // A crash line is followed by the exit of the machine, perhaps with a status: the crash says more.
+        // After a crash line the machine exits, perhaps with a status, but the crash says more.
         if !matches!(self.outcome, Some(Outcome::Crash(..))) {
             self.outcome = Some(outcome);
         }
@@ -249,7 +250,7 @@ impl<'a> Supervisor<'a> {
         self.deadlines.push((Instant::now() + POWER_OFF, Deadline::Kill(0)));
     }
 
-    /// The program listens, and has come to where it answers.
+    /// The program listens and is ready to answer.
     fn serves(&mut self) {
         self.deadlines.retain(|(_, what)| *what != Deadline::Waits);
         for (transport, addr, port) in std::mem::take(&mut self.listens) {
@@ -257,7 +258,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Says how the program is reached.
+    /// Reports how to reach the program.
     fn listening(&mut self, transport: Transport, addr: IpAddr, port: u16) {
         if let Net::Tap(_, fixed) = self.net {
             let addr = if addr.is_unspecified() { fixed.map(IpAddr::V4) } else { Some(addr) };
@@ -277,8 +278,8 @@ impl<'a> Supervisor<'a> {
                  let it listen on 0.0.0.0"
             ));
         }
-        // slirp forwards to the guest's IPv4 address, which a listener on `::` takes as well, unless it is IPV6_V6ONLY:
-        // that the line does not tell.
+        // slirp forwards to the guest's IPv4 address, which a listener on `::` accepts as well unless it is
+        // IPV6_V6ONLY, which the line does not say.
         if addr.is_ipv6() && !addr.is_unspecified() {
             return;
         }
@@ -301,7 +302,7 @@ fn host(addr: IpAddr) -> String {
 }
 
 fn answer(mut stream: UnixStream, answer: &Answer) {
-    // Whoever asked may have gone away.
+    // The asking command may have gone away.
     if let Ok(mut line) = serde_json::to_vec(answer) {
         line.push(b'\n');
         let _ = stream.write_all(&line);

@@ -1,5 +1,5 @@
-//! Names beside the addresses in the kernel's log. The guest prints `<0xADDR>`, an address in the ELF file (it runs at a
-//! random one); the image's symbol table, which stays on the host, says what is there.
+//! Symbol names for the addresses in the kernel's log. The guest prints `<0xADDR>`, an address in the ELF file (it runs
+//! at a random one); the image's symbol table, which stays on the host, says what is there.
 
 use goblin::elf::Elf;
 use goblin::elf::sym::STT_FUNC;
@@ -12,13 +12,13 @@ use std::io::Read;
 pub struct Symbols(Vec<(u64, u64, String)>);
 
 impl Symbols {
-    /// From an image. A stripped one has none; a file that is no ELF neither.
+    /// Reads an image's symbols. A stripped image has none, nor has a file that is not ELF.
     pub fn read(image: &[u8]) -> Self {
         let Ok(elf) = Elf::parse(image) else { return Self::default() };
         let mut list: Vec<_> = elf
             .syms
             .iter()
-            // Assembly routines have no size and often no type; those without a name say nothing.
+            // Assembly routines have no size and often no type; those without a name are useless.
             .filter(|s| s.st_value != 0 && (s.st_type() == STT_FUNC || s.st_type() == 0))
             .filter_map(|s| {
                 let name = elf.strtab.get_at(s.st_name).filter(|n| !n.is_empty())?;
@@ -42,7 +42,7 @@ impl Symbols {
         (*size == 0 || addr <= start + size).then(|| format!("{name}+{:#x}", addr - start))
     }
 
-    /// A line with the names put in.
+    /// The line with names added.
     fn annotate<'a>(&self, line: &'a str) -> Cow<'a, str> {
         let mut out = String::new();
         let mut rest = line;
@@ -60,24 +60,25 @@ impl Symbols {
     }
 }
 
-/// Takes the log's bytes as they come and gives whole lines, with names and without the serial port's carriage returns.
+/// Takes the log's bytes as they arrive and returns whole lines, with names and without the serial port's carriage
+/// returns.
 pub struct Annotator {
-    /// The image, open so that it stays the one that was started. Read when the first address comes: seldom, ever.
+    /// The image, held open so that it is the one that was started. Read only when the first address appears, if ever.
     image: Option<File>,
     symbols: Symbols,
     partial: Vec<u8>,
 }
 
-/// A line that gets longer than this is passed on in pieces.
+/// A line longer than this is passed on in pieces.
 const LONGEST: usize = 4096;
 
 impl Annotator {
-    /// With the symbols of this image; without a file nothing is named.
+    /// Uses the symbols of this image; without a file nothing is named.
     pub fn new(image: Option<File>) -> Self {
         Self { image, symbols: Symbols::default(), partial: Vec::new() }
     }
 
-    /// What can be shown after `bytes` came.
+    /// Takes `bytes` and returns what can be shown so far.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for &b in bytes {

@@ -1,5 +1,5 @@
-//! The terminal that the user sits at: raw while a VM has it, because line editing, echo and Ctrl-C are the matter of the
-//! guest's own line discipline then; and as it was before, whatever happens.
+//! The user's terminal: raw while a VM has it, because the guest's own line discipline then handles line editing, echo
+//! and Ctrl-C; and restored afterwards, whatever happens.
 
 use rustix::termios::{InputModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use std::borrow::Cow;
@@ -10,12 +10,12 @@ use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 use unibody_proto::terminal::Terminal;
 
-/// How the terminal was before; `None` when nothing has to be put back.
+/// The terminal's settings before; `None` if there is nothing to restore.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 /// Whether it is raw now.
 static RAW: AtomicBool = AtomicBool::new(false);
 
-/// Whether the user sits at a terminal with both hands: standard input and standard output, in the foreground.
+/// Whether the user is at a terminal: standard input and standard output are one, and we are in the foreground.
 fn present() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && in_foreground(io::stdin())
 }
@@ -25,7 +25,7 @@ pub fn in_foreground(terminal: impl AsFd) -> bool {
     nix::unistd::tcgetpgrp(terminal).is_ok_and(|group| group == nix::unistd::getpgrp())
 }
 
-/// What the guest is told of the user's terminal, if there is one.
+/// The description of the user's terminal for the guest, if there is one.
 pub fn of_user() -> Option<Terminal> {
     if !present() {
         return None;
@@ -37,7 +37,7 @@ pub fn of_user() -> Option<Terminal> {
         rows,
         cols,
         utf8: settings.input_modes.contains(InputModes::IUTF8),
-        // Zero: it has none.
+        // Zero means none.
         erase: (erase != 0x7f && erase != 0).then_some(erase),
         apart: !io::stderr().is_terminal(),
     })
@@ -49,7 +49,7 @@ pub fn window() -> Option<(u16, u16)> {
     Some((size.ws_row, size.ws_col))
 }
 
-/// The terminal is the VM's as long as this lives.
+/// The terminal belongs to the VM for as long as this lives.
 pub struct Seat(());
 
 impl Seat {
@@ -80,7 +80,7 @@ fn before() -> std::sync::MutexGuard<'static, Option<Termios>> {
     BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes the terminal raw, if it is ours and in our hands.
+/// Makes the terminal raw, if we took it and are in the foreground.
 fn enter() -> io::Result<()> {
     let before = before();
     if let Some(settings) = &*before
@@ -94,7 +94,7 @@ fn enter() -> io::Result<()> {
     Ok(())
 }
 
-/// Puts the settings back. In the background they are somebody else's, and trying would stop this process.
+/// Restores the settings. In the background the terminal is another job's, and trying would stop this process.
 fn leave() {
     let before = before();
     if let Some(settings) = &*before
@@ -105,18 +105,18 @@ fn leave() {
     }
 }
 
-/// SIGTSTP: stops this process with the terminal as the shell expects it. The VM goes on.
+/// SIGTSTP: stops this process, leaving the terminal as the shell expects it. The VM keeps running.
 pub fn stop() {
     leave();
     let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);
 }
 
-/// SIGCONT.
+/// SIGCONT: makes the terminal raw again.
 pub fn go_on() {
     let _ = enter();
 }
 
-/// Lines of ours for standard error, with the carriage returns that a raw terminal needs.
+/// Our lines for standard error, with the carriage returns that a raw terminal needs.
 pub fn lines(text: &[u8]) -> Cow<'_, [u8]> {
     if !RAW.load(Ordering::SeqCst) || !io::stderr().is_terminal() {
         return Cow::Borrowed(text);
@@ -131,19 +131,19 @@ pub fn lines(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(all)
 }
 
-/// What a user types that is not for the program alone.
+/// Keys that matter to the tool, not only to the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// Ctrl-C.
     Interrupt,
-    /// Ctrl-] three times within a second, as systemd-nspawn has it: the end of the VM.
+    /// Ctrl-] three times within a second, as in systemd-nspawn: ends the VM.
     Escape,
 }
 
-/// Finds keys in what is typed. All of it goes to the program nevertheless.
+/// Finds keys in the input. All of it still goes to the program.
 #[derive(Default)]
 pub struct Keys {
-    /// When Ctrl-] came, the last two times.
+    /// When Ctrl-] was last typed, twice.
     times: [Option<Instant>; 2],
 }
 
@@ -161,7 +161,7 @@ impl Keys {
                     }
                     self.times = [second, Some(now)];
                 }
-                // Three in a row: another key begins anew.
+                // They must be in a row: another key resets the count.
                 _ => self.times = [None; 2],
             }
         }

@@ -1,4 +1,4 @@
-//! Asking a VM's supervisor for something: one line of JSON there, one line of JSON back.
+//! Requests to a VM's supervisor: one line of JSON there, one line of JSON back.
 
 use super::entry::Entry;
 use anyhow::{Context, Result, bail};
@@ -15,7 +15,7 @@ pub const SOCKET: &str = "control";
 pub enum Request {
     /// Send the program a signal; answered at once.
     Signal(u8),
-    /// Ask the program to end, end the VM after this many seconds, else after those that it was started with; answered
+    /// Ask the program to end, and end the VM after this many seconds (by default those it was started with); answered
     /// when the VM has ended.
     Stop(Option<u64>),
     /// End the VM now; answered when it has ended.
@@ -28,13 +28,13 @@ pub enum Request {
 pub enum Answer {
     /// Done.
     Done,
-    /// Done, but not as it should be.
+    /// Done, but not gracefully.
     Forced(String),
     /// It could not be done.
     Failed(String),
 }
 
-/// Sends a request and waits for its answer: what the user should know, if anything.
+/// Sends a request and waits for the answer; returns a message for the user, if any.
 pub fn ask(entry: &Entry, request: Request) -> Result<Option<String>> {
     let name = &entry.record.name;
     if !entry.running {
@@ -45,10 +45,10 @@ pub fn ask(entry: &Entry, request: Request) -> Result<Option<String>> {
         let mut line = serde_json::to_vec(&request)?;
         line.push(b'\n');
         stream.write_all(&line)?;
-        // To the end: a supervisor that ends closes the stream when its entry is free for others.
+        // Until end of file: an ending supervisor closes the stream once its entry is free.
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
-        // A supervisor that has ended in between closes without an answer; its VM has ended, too.
+        // A supervisor that ended in the meantime closes without an answer; its VM has ended, too.
         if answer.is_empty() { Ok(Answer::Done) } else { Ok(serde_json::from_str(&answer)?) }
     };
     match talk().with_context(|| format!("the supervisor of '{name}' does not answer"))? {

@@ -1,4 +1,4 @@
-//! Making, finding and removing entries.
+//! Creating, finding and removing entries.
 
 use super::record::now;
 use super::{Ended, Record, check_name, folder, private_file};
@@ -16,15 +16,15 @@ pub struct Claim {
 
 /// An entry as others see it.
 pub struct Entry {
-    /// What is known.
+    /// Its record.
     pub record: Record,
     /// Its folder.
     pub folder: PathBuf,
-    /// Whether its supervisor lives.
+    /// Whether its supervisor is alive.
     pub running: bool,
 }
 
-/// Takes the name in `record`, or if that is empty a free one made of `stem`, and writes the record down.
+/// Takes the name in `record` or, if that is empty, a free one based on `stem`, and saves the record.
 pub fn claim(record: &mut Record, stem: &str) -> Result<Claim> {
     let base = folder()?;
     let _claims = claims_lock(&base)?;
@@ -109,7 +109,7 @@ fn claims_lock(base: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Reads an entry; `None` when there is none, or none that is worth keeping. `.claims` is held.
+/// Reads an entry; `None` if there is none, or none worth keeping. `.claims` is held.
 fn read(folder: &Path) -> Result<Option<Entry>> {
     if !folder.exists() {
         return Ok(None);

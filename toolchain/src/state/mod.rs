@@ -1,8 +1,8 @@
-//! What is known of running and ended VMs: one folder each under the state folder, readable by the user alone.
+//! What is known about running and ended VMs: one folder each under the state folder, readable by the user alone.
 //!
-//! `NAME/lock` is held (flock) by the supervising process for as long as it lives, so that a stale entry is told from a
+//! `NAME/lock` is held (flock) by the supervising process for as long as it lives, so a stale entry can be told from a
 //! live one without trusting process numbers. `NAME/state.json` is the [`Record`], `NAME/control` the supervisor's
-//! socket, `NAME/log` and `NAME/log.1` a detached VM's output. The lock `.claims` guards making and removing entries;
+//! socket, `NAME/log` and `NAME/log.1` a detached VM's output. The lock `.claims` guards creating and removing entries;
 //! it is always taken before an entry's own lock.
 
 pub mod client;
@@ -17,7 +17,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The state folder, made if need be.
+/// The state folder, created if necessary.
 pub fn folder() -> Result<PathBuf> {
     let uid = nix::unistd::getuid();
     let system = PathBuf::from(format!("/run/user/{uid}"));
@@ -30,7 +30,7 @@ pub fn folder() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Makes a folder with mode 0700, or checks that an existing one is ours alone: others may write to its parent.
+/// Creates a folder with mode 0700, or checks that an existing one is ours alone: others may write to its parent.
 pub fn make_private(path: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("cannot make the state folder {}", path.display()))?;
@@ -41,12 +41,12 @@ pub fn make_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens a file for locking or writing, made with mode 0600.
+/// Opens a file for locking or writing; a new one gets mode 0600.
 pub fn private_file(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().create(true).read(true).write(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Whether a text can name a VM.
+/// Checks that a text can be a VM's name.
 pub fn check_name(name: &str) -> Result<()> {
     let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     let first = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());

@@ -1,4 +1,4 @@
-//! What is written down of one VM.
+//! What is recorded about one VM.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ pub struct Record {
 pub struct Ended {
     /// When, seconds since 1970.
     pub at: u64,
-    /// Exit status as a shell shows it; none when the supervisor itself vanished.
+    /// Exit status as a shell shows it; none if the supervisor itself vanished.
     pub status: Option<u8>,
     /// More about it, for people.
     pub reason: String,

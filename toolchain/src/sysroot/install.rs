@@ -1,4 +1,4 @@
-//! Putting the parts together, with the wrappers and what build systems want to be told.
+//! Assembling the parts, with the wrappers and the files that build systems need.
 
 use super::{Part, stamp_path};
 use crate::{files, wrapper};
@@ -10,14 +10,14 @@ use std::path::Path;
 /// The wrappers' suffixes.
 pub const WRAPPERS: [&str; 12] =
     ["gcc", "cc", "g++", "c++", "cpp", "ar", "ranlib", "ld", "nm", "objcopy", "strip", "pkg-config"];
-/// Host programs that take the place of a wrapper unchanged, named for build systems that derive them from the triple.
+/// Host programs that serve as wrappers unchanged, named for build systems that derive their names from the triple.
 const TRIPLE: &str = wrapper::PREFIX;
 
 pub fn install(prefix: &Path, parts: &[Part], stamp: &str) -> Result<()> {
     let parent = prefix.parent().context("the sysroot cannot be the root folder")?;
     fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     let name = prefix.file_name().unwrap_or_default().to_string_lossy();
-    // Beside the sysroot, so that moving into place is a rename.
+    // Beside the sysroot, so that moving it into place is a rename.
     let new = tempfile::Builder::new()
         .prefix(&format!(".{name}-"))
         .tempdir_in(parent)

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// A static-PIE link takes only position-independent code; signals and traps share stacks, so no red zone; backtraces walk
-/// frame pointers.
+/// A static PIE needs position-independent code; signals and traps share stacks, so no red zone; backtraces walk frame
+/// pointers.
 const FLAGS: [&str; 4] =
     ["--cfg=unibody_kernel", "-Crelocation-model=pie", "-Cno-redzone=yes", "-Cforce-frame-pointers=yes"];
-/// What the kernel is made of.
+/// The kernel's sources.
 const SOURCES: [&str; 7] =
     ["Cargo.toml", "Cargo.lock", "libos", "drivers", "loader", "libc-shim/Cargo.toml", "libc-shim/src"];
 
@@ -27,7 +27,7 @@ pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
     }
     let rustc = command::run(Command::new("rustc").arg("-V"), None)?;
     print.bytes(&rustc).text(&FLAGS.join(" "));
-    // What is done to the object afterwards.
+    // How the object is processed afterwards.
     print.text(include_str!("kernel.rs")).text(include_str!("split.rs"));
     let (name, what) =
         if debug { ("kernel-debug", "building the kernel with checks") } else { ("kernel", "building the kernel") };
@@ -37,9 +37,9 @@ pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
         if debug {
             flags.extend(["-Cdebug-assertions=yes", "-Coverflow-checks=yes"].map(str::to_owned));
         }
-        // The sources' folder must not show in the image.
+        // The path of the sources must not appear in the image.
         flags.push(format!("--remap-path-prefix={}=unibody", project.display()));
-        // Nor the user's: panic messages of libraries name their files.
+        // Nor the user's: panic messages of libraries contain file names.
         flags.extend(registries().iter().map(|r| format!("--remap-path-prefix={}/=", r.display())));
         let mut cargo = cargo();
         cargo.args([
@@ -58,7 +58,7 @@ pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
         command::run(&mut cargo, None)?;
         let built = target_dir.join(TARGET).join("kernel/liblibunibody.a");
         let built = if built.is_file() { built } else { built.with_file_name("libunibody.a") };
-        // The linker script knows the kernel by its archive's name, so the other one lies in a folder of its own.
+        // The linker script identifies the kernel by its archive's name, so the debug one is in a separate folder.
         let lib = out.join(if debug { "lib/debug" } else { "lib" });
         fs::create_dir_all(&lib)?;
         let optional = keep_only_exports(&built, &lib.join("libunibody.a"), cache)?;
@@ -71,7 +71,8 @@ pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
     })
 }
 
-/// What of the kernel a program's image refers to, besides system calls: entry points, and what the C library does by hand.
+/// Kernel symbols that an image refers to besides system calls: entry points, and functions that the C library calls
+/// directly.
 const ENTRIES: [&str; 9] = [
     "unibody_pvh_start",
     "unibody_mb2_start",
@@ -84,8 +85,8 @@ const ENTRIES: [&str; 9] = [
     "libos_no_component",
 ];
 
-/// The names that stay global: the entries, the system calls of the kernel's table, and the components that can be left out,
-/// whose names are the second list.
+/// The names that stay global: the entries, the system calls of the kernel's table, and the components that can be left
+/// out, whose names form the second list.
 fn exports(object: &[u8]) -> Result<(Vec<String>, Vec<String>)> {
     let elf = Elf::parse(object).context("cannot read the kernel's object")?;
     let global = elf.syms.iter().filter(|s| s.st_bind() != STB_LOCAL && s.st_shndx != 0);
@@ -100,10 +101,11 @@ fn exports(object: &[u8]) -> Result<(Vec<String>, Vec<String>)> {
     Ok((names, optional))
 }
 
-/// Only [`exports`] stay global. Everything else (the kernel's own memcpy, for one) becomes local, so that it neither clashes with a
-/// program's function of that name nor is used by one. Fat LTO left the whole kernel in one object, so nothing that it refers
-/// to is lost with the archive's other members, the prebuilt objects. The object that remains is cut up further, for the
-/// linker to choose from. Returns the names of the components that can be left out.
+/// Only [`exports`] stay global. Everything else (the kernel's own memcpy, for one) becomes local, so that it neither
+/// clashes with a program's function of that name nor is used in its place. Fat LTO left the whole kernel in one
+/// object, so nothing that it refers to is lost with the archive's other members, the prebuilt objects. The remaining
+/// object is split further, so that the linker can drop parts of it. Returns the names of the components that can be
+/// left out.
 fn keep_only_exports(built: &Path, to: &Path, cache: &Path) -> Result<Vec<String>> {
     let work = tempfile::Builder::new().prefix("kernel-").tempdir_in(cache)?;
     let members = command::run(Command::new("ar").arg("t").arg(built), None)?;
@@ -118,7 +120,7 @@ fn keep_only_exports(built: &Path, to: &Path, cache: &Path) -> Result<Vec<String
     fs::write(&list, exports.join("\n"))?;
     let mut objcopy = Command::new("objcopy");
     objcopy.arg("--keep-global-symbols").arg(&list);
-    // Nothing unwinds in an image: the linker script has no place for the tables, and only they need a group of sections.
+    // Nothing unwinds in an image: the linker script has no place for the tables, and only they need section groups.
     objcopy.args(["--remove-section=.eh_frame", "--remove-section=.rela.eh_frame", "--remove-section=.group"]);
     objcopy.arg(&object);
     command::run(&mut objcopy, None)?;
@@ -140,7 +142,7 @@ fn registries() -> Vec<PathBuf> {
     found.into_iter().flatten().flatten().map(|e| e.path()).collect()
 }
 
-/// cargo, without what an outer cargo run has put into the environment.
+/// cargo, without the variables that an outer cargo run put into the environment.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for name in [

@@ -1,5 +1,6 @@
-//! `libmimalloc.a`: mimalloc's C source, as the crate libmimalloc-sys bundles it, with our check of what is freed
-//! (`libc-shim/malloc`). musl's malloc functions (in the overlay) call it; a program that allocates nothing does not link it.
+//! `libmimalloc.a`: mimalloc's C source, as the crate libmimalloc-sys bundles it, with our checks on free
+//! (`libc-shim/malloc`). musl's malloc functions (in the overlay) call it; a program that allocates nothing does not
+//! link it.
 
 use super::{Part, compiler};
 use crate::command;
@@ -62,7 +63,7 @@ fn locked_version(lock: &str) -> String {
     entry.unwrap_or_default().trim().to_owned()
 }
 
-/// Where cargo keeps the crate's source; fetched when it is not there yet.
+/// Where cargo keeps the crate's source; fetched if it is not there yet.
 fn bundled_source(project: &Path) -> Result<PathBuf> {
     let mut cargo = super::kernel::cargo();
     cargo.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(project.join("Cargo.toml"));

@@ -1,7 +1,8 @@
 //! The sysroot: musl with our overlay, mimalloc, startup code, the kernel, and the compiler wrappers.
 //!
-//! Each part is built once per fingerprint of its inputs and kept in the cache; the sysroot is put together from the parts.
-//! A stamp file says which parts it holds. It is removed first and written last, so an interrupted build is just stale.
+//! Each part is built once per fingerprint of its inputs and kept in the cache; the sysroot is assembled from the
+//! parts. A stamp file says which parts it holds. It is removed first and written last, so an interrupted build only
+//! counts as stale.
 
 mod crt;
 mod install;
@@ -21,23 +22,23 @@ pub use install::WRAPPERS;
 pub struct Options {
     /// Where to; the cache's `sysroot` by default.
     pub prefix: Option<PathBuf>,
-    /// Where this project's sources are; by default where the tool was built.
+    /// This project's sources; by default those that the tool was built from.
     pub kernel_source: Option<PathBuf>,
     /// musl's unpacked source, instead of the distribution's.
     pub musl_source: Option<PathBuf>,
-    /// A kernel with lock-order and assertion checks as well.
+    /// Also build the kernel with lock-order and assertion checks.
     pub debug: bool,
     /// Install missing packages without asking.
     pub yes: bool,
 }
 
-/// One part: its name, and the folder in the cache that holds it once it is built.
+/// One part: its name, and the folder in the cache that holds it once built.
 struct Part {
     name: &'static str,
     dir: PathBuf,
 }
 
-/// Tools that building the sysroot needs.
+/// Tools needed to build the sysroot.
 const TOOLS: [&str; 5] = ["gcc", "ld", "ar", "objcopy", "make"];
 
 /// Builds what is missing or stale and returns the sysroot's folder. Its wrappers are in `bin`.
@@ -48,7 +49,7 @@ pub fn ensure(options: &Options) -> Result<PathBuf> {
     };
     let project = match paths::project(options.kernel_source.as_deref()) {
         Ok(project) => project,
-        // The clone is gone, the sysroot is whole: good enough to build programs with.
+        // The clone is gone but the sysroot is complete: good enough to build programs with.
         Err(_) if options.kernel_source.is_none() && !options.debug && stamp_path(&prefix).is_file() => {
             return Ok(prefix);
         }
@@ -56,7 +57,7 @@ pub fn ensure(options: &Options) -> Result<PathBuf> {
     };
     refuse_foreign(&prefix)?;
     packages::ensure(&TOOLS, options.yes)?;
-    // Without apt, fetching says what to do instead.
+    // Without apt, the fetching step says what to do instead.
     if options.musl_source.is_none() && command::find("apt-get").is_some() {
         packages::ensure(&["dpkg-source"], options.yes)?;
     }
@@ -85,7 +86,7 @@ pub fn ensure(options: &Options) -> Result<PathBuf> {
     Ok(prefix)
 }
 
-/// Identifies a sysroot's parts that decide object code, but not the kernel: what a library port depends on.
+/// Identifies the parts of a sysroot that determine object code, without the kernel: what a library port depends on.
 pub fn code_stamp(sysroot: &Path) -> Result<String> {
     let stamp = std::fs::read_to_string(stamp_path(sysroot)).context("the sysroot has no stamp")?;
     Ok(stamp.lines().filter(|l| l.starts_with("musl ")).collect())
@@ -105,7 +106,7 @@ fn stamp_path(prefix: &Path) -> PathBuf {
     prefix.join("share/unibody/stamp")
 }
 
-/// A folder that is not a sysroot is not ours to fill.
+/// Refuses to fill a folder that is not a sysroot.
 fn refuse_foreign(prefix: &Path) -> Result<()> {
     let occupied = std::fs::read_dir(prefix).is_ok_and(|mut d| d.next().is_some());
     if occupied && !prefix.join("share/unibody").is_dir() {
@@ -139,7 +140,7 @@ fn changed(old: &str, new: &str) -> String {
     new.lines().filter(|l| !old.lines().any(|o| o == *l)).map(name).collect::<Vec<_>>().join(", ")
 }
 
-/// Parts of earlier builds are of no use. Failing to remove one costs only space.
+/// Removes parts of earlier builds. Failing to remove one costs only space.
 fn discard_old_parts(cache: &Path, parts: &[Part]) {
     for entry in std::fs::read_dir(cache.join("parts")).into_iter().flatten().flatten() {
         let same_kind = |p: &&Part| entry.file_name().to_string_lossy().starts_with(&format!("{}-", p.name));
@@ -150,7 +151,8 @@ fn discard_old_parts(cache: &Path, parts: &[Part]) {
 }
 
 impl Part {
-    /// The part of this name and fingerprint; built by `fill` (into the folder it is given) unless the cache has it.
+    /// The part of this name and fingerprint; built by `fill` (into the folder that it is passed) unless the cache has
+    /// it.
     fn get(
         cache: &Path,
         name: &'static str,
@@ -168,7 +170,7 @@ impl Part {
     }
 }
 
-/// What the host compiler calls itself: another one makes other code.
+/// The host compiler's version line: another compiler generates other code.
 fn compiler() -> Result<String> {
     let said = command::run(std::process::Command::new("gcc").arg("--version"), None)?;
     Ok(String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned())

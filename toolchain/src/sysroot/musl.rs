@@ -40,14 +40,14 @@ pub fn build(project: &Path, cache: &Path, options: &Options) -> Result<Part> {
         files::remove(&log)?;
         let mut configure = Command::new("./configure");
         configure.current_dir(&tree).args(CONFIGURE);
-        // Optimisation is musl's own choice: -Os, and -O3 where speed counts.
+        // musl chooses the optimisation itself: -Os, and -O3 where speed counts.
         configure.arg(format!("CFLAGS={}", CODE_FLAGS.join(" ")));
         command::run(quiet(&mut configure), Some(&log))?;
         let mut make = Command::new("make");
         make.current_dir(&tree).arg(command::jobs()).args(MAKE);
         make.arg(format!("DESTDIR={}", out.display()));
         command::run(quiet(&mut make), Some(&log))?;
-        // The startup code is ours (crt.rs).
+        // We have our own startup code (crt.rs).
         for object in ["crt1.o", "Scrt1.o", "rcrt1.o"] {
             files::remove(&out.join("lib").join(object))?;
         }
@@ -65,7 +65,7 @@ fn numbers() -> String {
     format!("#define __LIBOS_NUMBERS(K) {}\n", numbers.join(" "))
 }
 
-/// Variables that would change what musl's build does.
+/// Removes variables that would affect musl's build.
 fn quiet(command: &mut Command) -> &mut Command {
     for name in ["CC", "CFLAGS", "CPPFLAGS", "LDFLAGS", "CROSS_COMPILE", "MAKEFLAGS", "MAKELEVEL", "DESTDIR"] {
         command.env_remove(name);
@@ -73,7 +73,7 @@ fn quiet(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Copies the overlay over the tree. A header that it replaces stays as `NAME.musl.h`, so that ours can include it.
+/// Copies the overlay over the tree. A replaced header is kept as `NAME.musl.h`, so that ours can include it.
 fn lay_over(overlay: &Path, tree: &Path) -> Result<()> {
     for entry in fs::read_dir(overlay).with_context(|| format!("cannot read {}", overlay.display()))? {
         let entry = entry?;

@@ -1,21 +1,22 @@
-//! Gives each string and constant of the kernel a section of its own, so that the linker drops those that an image does
+//! Gives each string and constant of the kernel its own section, so that the linker can drop those that an image does
 //! not use.
 //!
-//! Functions and statics have their own sections from the compiler. What ends in a zero byte (names of source files, templates
-//! of messages) and short constants it puts together in a few sections of which the linker merges equal parts (SHF_MERGE):
-//! one reference keeps all of such a section. The linker still merges what is left of them.
+//! The compiler already gives functions and statics their own sections. Zero-terminated strings (names of source files,
+//! templates of messages) and short constants it collects in a few sections whose equal parts the linker merges
+//! (SHF_MERGE), and one reference keeps such a section whole. The linker still merges what is left of them.
 //!
-//! Which part does a reference mean? The address alone does not tell: it may be biased, as in a displacement that counts from
-//! the end of an instruction, or lie past the part's end, as the end of an iterator does. Linkers that merge have the same
-//! question, hence the rule that compilers keep to (`shouldRelocateWithSymbol` in LLVM's `ELFObjectWriter.cpp`,
-//! `_bfd_elf_rela_local_sym` in binutils): a symbol means the part that it lies in, whatever is added to it; a reference by the
-//! section's own symbol means the part at the addend. Here both must lie at a part's very start, or the section stays whole.
+//! Which part does a reference mean? The address alone does not say: it may be biased, like a displacement relative to
+//! the end of an instruction, or lie past the part's end, like the end of an iterator. Linkers that merge face the same
+//! question, hence the rule that compilers follow (`shouldRelocateWithSymbol` in LLVM's `ELFObjectWriter.cpp`,
+//! `_bfd_elf_rela_local_sym` in binutils): a symbol means the part that it lies in, whatever is added to it; a
+//! reference through the section's own symbol means the part at the addend. Here both must be exactly at the start of a
+//! part, or the section stays whole.
 
 use anyhow::{Context, Result, bail, ensure};
 use object::build::elf::{Builder, Relocation, Section, SectionData, SectionId, Symbol, SymbolId, Symbols};
 use object::elf::{R_X86_64_64, R_X86_64_PC32, SHF_GROUP, SHF_MERGE, SHF_STRINGS, SHT_REL, STB_LOCAL, STT_SECTION};
 
-/// A mergeable section, and the parts that it is to be split into.
+/// A mergeable section, and the parts to split it into.
 struct Plan {
     whole: SectionId,
     name: String,
@@ -23,8 +24,8 @@ struct Plan {
     parts: Vec<(u64, u64)>,
 }
 
-/// The relocatable object with its mergeable sections split, and what should be known about sections that stayed whole: it
-/// holds something that is not understood here. The linker understands it, so the kernel is larger and works.
+/// The relocatable object with its mergeable sections split, and a message for each section that stayed whole because
+/// it holds something not understood here. The linker understands it, so the kernel is larger but works.
 pub fn split(object: &[u8]) -> (Vec<u8>, Vec<String>) {
     match split_what_is_understood(object) {
         Ok(done) => done,
@@ -57,7 +58,7 @@ fn split_what_is_understood(object: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
     Ok((out, faults))
 }
 
-/// Where the parts of a section begin and end.
+/// Finds the parts of a section.
 fn plan(section: &Section) -> Result<Plan> {
     ensure!(!section.sh_flags.contains(SHF_GROUP), "it belongs to a group");
     let SectionData::Data(bytes) = &section.data else { bail!("it holds no data") };
@@ -69,7 +70,7 @@ fn plan(section: &Section) -> Result<Plan> {
     Ok(Plan { whole: section.id(), name: section.name.to_string(), parts })
 }
 
-/// Tells what stands against each plan.
+/// Reports what rules out each plan.
 fn check(elf: &Builder, plans: &[Plan], fault: &mut dyn FnMut(usize, anyhow::Error)) -> Result<()> {
     let plan_of = |id: Option<SectionId>| plans.iter().position(|plan| Some(plan.whole) == id);
     for symbol in &elf.symbols {
@@ -98,7 +99,7 @@ fn check(elf: &Builder, plans: &[Plan], fault: &mut dyn FnMut(usize, anyhow::Err
     Ok(())
 }
 
-/// Start and length of each string with its terminator. Between strings there may be zeros up to the alignment.
+/// Start and length of each string with its terminator. Strings may be padded with zeros up to the alignment.
 fn strings(bytes: &[u8], entry: usize, align: usize) -> Option<Vec<(usize, usize)>> {
     let zero = |at: usize| bytes.get(at..at + entry).map(|e| e.iter().all(|b| *b == 0));
     let (mut found, mut start) = (Vec::new(), 0);
@@ -127,7 +128,7 @@ impl Plan {
         self.parts.binary_search_by_key(&start, |part| part.0).ok()
     }
 
-    /// The part that a symbol names; none if it is the section's own, which can mean any.
+    /// The part that a symbol names; none for the section's own symbol, which can mean any.
     fn of_symbol(&self, symbol: &Symbol) -> Result<Option<usize>> {
         if symbol.st_type() == STT_SECTION {
             ensure!(symbol.st_value == 0, "its symbol is not at its start");
@@ -137,7 +138,7 @@ impl Plan {
         Ok(Some(part.with_context(|| format!("{} at {:#x} is not one of its parts", symbol.name, symbol.st_value))?))
     }
 
-    /// The part that a reference by the section's own symbol means.
+    /// The part meant by a reference through the section's own symbol.
     fn of_reference(&self, relocation: &Relocation) -> Result<usize> {
         let part = u64::try_from(relocation.r_addend).ok().and_then(|addend| self.part_at(addend));
         part.filter(|_| [R_X86_64_64, R_X86_64_PC32].contains(&relocation.r_type)).with_context(|| {
@@ -147,7 +148,7 @@ impl Plan {
     }
 }
 
-/// Copies each part into a section of its own and aims symbols and references at it.
+/// Copies each part into its own section and redirects symbols and references to it.
 fn carry_out(elf: &mut Builder, plan: &Plan) -> Result<()> {
     let whole = elf.sections.get_mut(plan.whole);
     let SectionData::Data(bytes) = &whole.data else { bail!("{} holds no data", plan.name) };
@@ -173,7 +174,7 @@ fn carry_out(elf: &mut Builder, plan: &Plan) -> Result<()> {
             }
         }
     }
-    // The parts' own symbols, once something refers to them.
+    // The parts' section symbols, created once something refers to them.
     let mut symbols = vec![None; sections.len()];
     for section in &mut elf.sections {
         let SectionData::Relocation(relocations) = &mut section.data else { continue };
@@ -201,7 +202,7 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    /// Assembles and gives the object.
+    /// Assembles `source` and returns the object.
     fn assemble(dir: &Path, source: &str) -> Vec<u8> {
         let (from, to) = (dir.join("a.s"), dir.join("a.o"));
         std::fs::write(&from, source).unwrap();
@@ -209,7 +210,7 @@ mod tests {
         std::fs::read(to).unwrap()
     }
 
-    /// Links what is used, runs it, and gives the program and its output.
+    /// Links what is used, runs it, and returns the program and its output.
     fn run(dir: &Path, object: &[u8]) -> (Vec<u8>, String) {
         let (from, to) = (dir.join("b.o"), dir.join("b"));
         std::fs::write(&from, object).unwrap();
@@ -224,7 +225,7 @@ mod tests {
         haystack.windows(needle.len()).filter(|w| *w == needle.as_bytes()).count()
     }
 
-    /// A program that prints strings which it reaches in all the ways that compilers use.
+    /// A program that prints strings that it reaches in every way that compilers use.
     const PROGRAM: &str = r#"
         .section .rodata.str1.1,"aMS",@progbits,1
         .asciz "unused 1;"
@@ -340,10 +341,10 @@ print:  mov     %rdi, %rdx              # from rsi to rdi
         assert_eq!(strings(b"ab\0\0c\0", 1, 1).unwrap(), [(0, 3), (3, 1), (4, 2)]);
         assert_eq!(strings(b"", 1, 1).unwrap(), []);
         assert_eq!(strings(b"ab", 1, 1), None);
-        // Wide characters: a zero byte does not end them.
+        // Wide characters: a single zero byte does not end a string.
         assert_eq!(strings(b"a\0\0b\0\0c\0\0\0", 2, 2).unwrap(), [(0, 6), (6, 4)]);
         assert_eq!(strings(b"a\0\0b\0\0c", 2, 2), None);
-        // Aligned: zeros between them are no strings.
+        // Aligned: the zeros between strings are not strings.
         assert_eq!(strings(b"a\0\0\0bcd\0\0\0", 1, 4).unwrap(), [(0, 2), (4, 4), (8, 1)]);
         assert_eq!(strings(b"a\0b\0", 1, 4), None);
         assert_eq!(strings(b"a\0", 0, 1), None);

@@ -1,4 +1,4 @@
-//! Which accelerator: KVM when it really works, else QEMU's translator (TCG).
+//! Which accelerator: KVM if it really works, else QEMU's translator (TCG).
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// `--accel`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum Wanted {
-    /// KVM when it really works, else TCG with one line saying so.
+    /// KVM if it really works, else TCG with one line saying so.
     Auto,
     /// KVM or nothing.
     Kvm,
@@ -15,7 +15,7 @@ pub enum Wanted {
     Tcg,
 }
 
-/// What is used.
+/// The accelerator in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accel {
     /// Hardware virtualisation.
@@ -34,7 +34,7 @@ impl Accel {
     }
 }
 
-/// Chooses; the text, if any, is to be told to the user.
+/// Chooses; the text, if any, is a message for the user.
 pub fn choose(wanted: Wanted) -> Result<(Accel, Option<String>)> {
     match wanted {
         Wanted::Tcg => Ok((Accel::Tcg, None)),
@@ -51,8 +51,8 @@ pub fn choose(wanted: Wanted) -> Result<(Accel, Option<String>)> {
 
 /// Whether KVM works; if not, why.
 pub fn probe() -> Result<(), String> {
-    // A /dev/kvm on a processor that shows neither Intel's nor AMD's virtualisation is a stand-in of some sandbox: it
-    // may create VMs and then run them wrongly. Hardware KVM never comes without the flag.
+    // A /dev/kvm on a processor that shows neither Intel's nor AMD's virtualisation is some sandbox's stand-in: it may
+    // create VMs and then run them wrongly. Hardware KVM never comes without the flag.
     let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     if !std::path::Path::new("/dev/kvm").exists() {
         return Err("/dev/kvm does not exist".to_owned());
@@ -60,7 +60,7 @@ pub fn probe() -> Result<(), String> {
     if !has_virtualisation(&cpuinfo) {
         return Err("the processor shows neither vmx nor svm".to_owned());
     }
-    // The node is often there and the module refuses: only a VM with a processor proves it.
+    // Often the node exists but the module refuses: only a VM with a processor proves that it works.
     let attempt = || kvm_ioctls::Kvm::new()?.create_vm()?.create_vcpu(0).map(drop);
     attempt().map_err(|error| match error.errno() {
         nix::libc::EACCES | nix::libc::EPERM => "no permission to use /dev/kvm".to_owned(),

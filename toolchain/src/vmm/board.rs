@@ -12,7 +12,7 @@ pub enum Bus {
     Mmio,
 }
 
-/// `--machine`: a type that is known to boot, with any of QEMU's properties behind a comma (`microvm,acpi=off`).
+/// `--machine`: a type that is known to boot, with any of QEMU's properties after commas (`microvm,acpi=off`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Board(pub String);
 

@@ -1,4 +1,4 @@
-//! The description of a machine: all that a back-end has to know.
+//! The description of a machine: everything that a back-end has to know.
 
 use super::Board;
 use super::accel::Accel;
@@ -9,13 +9,13 @@ use unibody_proto::control::Transport;
 
 /// A machine that can be started.
 pub struct Machine {
-    /// What it is called in lists of processes.
+    /// Its name in process lists.
     pub name: String,
     /// Its kind.
     pub board: Board,
-    /// How its processors are made.
+    /// How its processors are executed.
     pub accel: Accel,
-    /// Features of the processor that it hides.
+    /// Processor features that it hides.
     pub without: &'static [&'static str],
     /// Number of processors.
     pub processors: u32,
@@ -27,7 +27,7 @@ pub struct Machine {
     pub initrd: PathBuf,
     /// The kernel's command line.
     pub command_line: String,
-    /// Values of the firmware, by name: files.
+    /// Files passed through the firmware interface, by name.
     pub firmware: Vec<(String, PathBuf)>,
     /// Ports of its virtio console. The kernel log has a serial line.
     pub ports: Vec<Port>,
@@ -35,14 +35,14 @@ pub struct Machine {
     pub disks: Vec<Disk>,
     /// The network card.
     pub card: Option<Card>,
-    /// Folders of this computer.
+    /// Shared folders of this computer.
     pub shares: Vec<Share>,
 }
 
 /// A port of the virtio console.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Port {
-    /// The name by which the guest finds it; none for the console proper.
+    /// The name with which the guest finds it; none for the console proper.
     pub name: Option<&'static str>,
     /// What goes through it.
     pub stream: Stream,
@@ -61,9 +61,9 @@ pub enum Stream {
 
 /// A disk.
 pub struct Disk {
-    /// The file that is one.
+    /// The file that backs it.
     pub file: PathBuf,
-    /// The serial number by which the guest finds it.
+    /// The serial number with which the guest finds it.
     pub serial: String,
     /// Only reading is possible.
     pub read_only: bool,
@@ -82,23 +82,23 @@ pub struct Card {
 pub enum Network {
     /// One that the VMM makes for this machine, without privileges.
     User {
-        /// The guest's address, prefix and gateway where they are not the usual ones.
+        /// The guest's address, prefix and gateway, if not the usual ones.
         guest: Option<(Ipv4Addr, u8, Option<Ipv4Addr>)>,
-        /// Ports of this computer that lead to the guest's.
+        /// Ports of this computer forwarded to the guest.
         forwards: Vec<Forward>,
     },
     /// A TAP device of this computer.
     Tap(String),
 }
 
-/// The static addresses of the user network; given without being asked for, because DHCP costs time.
+/// The static addresses of the user network; assigned by default, because DHCP costs time.
 pub const USER_IP: &str = "10.0.2.15/24,gw=10.0.2.2";
 /// Its name server.
 pub const USER_DNS: &str = "10.0.2.3";
 /// The same for IPv6.
 pub const USER_IP6: &str = "fec0::15/64,gw=fec0::2";
 
-/// A port of this computer that leads to the guest's.
+/// A port of this computer forwarded to the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forward {
     /// TCP or UDP.
@@ -113,7 +113,7 @@ pub struct Forward {
 pub struct Share {
     /// The folder, absolute.
     pub dir: OsString,
-    /// The name by which the guest finds it.
+    /// The name with which the guest finds it.
     pub tag: String,
     /// Only reading is possible.
     pub read_only: bool,

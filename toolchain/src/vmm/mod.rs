@@ -16,9 +16,9 @@ use std::{io, os::unix::net::UnixStream};
 /// Names of the back-ends, as `--vmm` takes them.
 pub const NAMES: [&str; 1] = ["qemu"];
 
-/// A VMM that was found on this computer.
+/// A VMM found on this computer.
 pub trait Backend {
-    /// Starts the machine with its streams on sockets of ours. It ends when the calling thread does, so call this from the
+    /// Starts the machine with its streams on our sockets. It ends when the calling thread does, so call this from the
     /// main thread.
     fn start(&self, machine: &Machine) -> Result<Running>;
 
@@ -34,7 +34,7 @@ pub fn find(name: &str) -> Result<Box<dyn Backend>> {
     }
 }
 
-/// The program that has to be installed for the VMM of this name, unless the user named another.
+/// The program that must be installed for the VMM of this name, unless the user named another.
 pub fn needs(name: &str) -> Option<&'static str> {
     (name == "qemu" && !qemu::chosen_by_hand()).then_some(qemu::NAME)
 }
@@ -53,28 +53,29 @@ pub struct Running<M = Box<dyn Monitor>> {
     pub log: UnixStream,
     /// The VMM itself.
     pub monitor: M,
-    /// Called when the guest speaks for the first time: the VMM is ready then.
+    /// Called when the guest first sends something: then the VMM is ready.
     pub awake: Option<Box<dyn FnOnce() + Send>>,
 }
 
-/// Talk with the VMM itself. One that does not listen is about to end anyway, so nothing here fails.
+/// Communication with the VMM itself. One that does not listen is about to end anyway, so nothing here fails.
 pub trait Monitor: Send {
     /// Presses the power button.
     fn power_down(&mut self);
 
-    /// Stops the machine, so that what its processors show is no older than this, and asks for it.
+    /// Stops the machine, so that the state of its processors is current, and asks for that state.
     fn ask_processors(&mut self);
 
-    /// Gives the answers to `told`, in a thread of its own, until the VMM ends. A VMM may wait for its words to be read.
+    /// Passes the answers to `told`, in a separate thread, until the VMM ends. A VMM may block until its output is
+    /// read.
     fn listen(&self, told: Box<dyn FnMut(Vec<Processor>) + Send>) -> io::Result<()>;
 }
 
-/// What a processor of a stopped machine does.
+/// The state of a processor of a stopped machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Processor {
     /// Counted from 0.
     pub number: u32,
-    /// Where it is.
+    /// Its instruction pointer.
     pub instruction: u64,
     /// Whether it takes interrupts.
     pub interrupts: bool,

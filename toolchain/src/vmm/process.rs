@@ -1,5 +1,5 @@
-//! VMMs as processes: started with their streams on inherited sockets, so that nobody else can connect to them, no path is too
-//! long, and no byte is lost between the VMM's start and a connection.
+//! VMMs as processes: started with their streams on inherited sockets, so that no other process can connect to them, no
+//! path is too long, and no byte is lost between the VMM's start and a connection.
 
 use anyhow::{Context, Result};
 use command_fds::{CommandFdExt, FdMapping};
@@ -22,13 +22,13 @@ pub fn spawn<const N: usize>(program: &Path, args: &[OsString], fds: [i32; N]) -
         ours.push(one);
     }
     let mut command = Command::new(program);
-    // Its own process group: Ctrl-C is for us, who turn it into a signal for the program inside.
+    // Its own process group: Ctrl-C is for us, and we turn it into a signal for the program inside.
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
     command.fd_mappings(mappings).context("two streams on one descriptor")?;
     let us = nix::unistd::getpid();
     let die_with_us = move || {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // We may have died before it was asked for.
+        // We may have died before that took effect.
         if nix::unistd::getppid() == us { Ok(()) } else { Err(std::io::ErrorKind::Interrupted.into()) }
     };
     // SAFETY: between fork and exec the closure makes two system calls; it neither allocates nor takes a lock.
@@ -38,8 +38,8 @@ pub fn spawn<const N: usize>(program: &Path, args: &[OsString], fds: [i32; N]) -
     Ok((child, ours))
 }
 
-/// Ends a VMM that was not waited for yet, by its process number.
+/// Kills a VMM that was not yet waited for, by its process number.
 pub fn end(number: u32) {
-    // Its group: the program that the user named may have started the VMM.
+    // The whole group, since the program that the user named may have started the VMM as a child.
     let _ = killpg(Pid::from_raw(number as i32), Signal::SIGKILL);
 }

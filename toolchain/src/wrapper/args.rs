@@ -1,8 +1,8 @@
-//! gcc's command line, as far as it decides between compiling and linking.
+//! gcc's command line, as far as needed to tell compiling from linking.
 
 use std::ffi::OsString;
 
-/// What a call asks for.
+/// What the call should do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// `-c`, `-S`, `-E`, `-M`: anything that ends before the linker.
@@ -18,9 +18,9 @@ pub enum Action {
 /// A parsed command line.
 #[derive(Debug)]
 pub struct Args {
-    /// What is asked for.
+    /// What it should do.
     pub action: Action,
-    /// Arguments for gcc, in order: without those that would make something else than a static PIE, and without libraries.
+    /// Arguments for gcc, in order: without those that would make anything but a static PIE, and without libraries.
     pub rest: Vec<Arg>,
     /// `-o`.
     pub output: Option<OsString>,
@@ -34,16 +34,16 @@ pub struct Args {
     pub refused: Option<String>,
 }
 
-/// One argument that stays.
+/// One argument that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arg {
-    /// As it is.
+    /// Passed as it is.
     Plain(OsString),
     /// `-lNAME`: to be looked for in our folders only.
     Library(String),
 }
 
-/// Options whose value is the next argument when it is not attached.
+/// Options whose value, if not attached, is the next argument.
 const WITH_VALUE: [&str; 25] = [
     "-x",
     "-I",
@@ -71,9 +71,9 @@ const WITH_VALUE: [&str; 25] = [
     "--param",
     "-B",
 ];
-/// An image is always a static PIE without red zone: asking for it is needless, asking for another form is not honoured
-/// (build systems add these without meaning it). Exporting names would keep every function in the image, and nobody could
-/// look them up.
+/// An image is always a static PIE without a red zone: asking for that is redundant, and asking for another form is
+/// ignored (build systems add these without meaning it). Exporting names would keep every function in the image, and
+/// nothing could look them up.
 const DROPPED: [&str; 18] = [
     "-static",
     "-static-pie",

@@ -1,13 +1,13 @@
-//! Components of the kernel that an image can do without: the kernel tells their names.
+//! Kernel components that an image can do without: the kernel provides their names.
 
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// What the kernel calls the symbols of those components, before their names.
+/// Prefix of the symbols of those components.
 pub const SYMBOL: &str = "libos_component_";
-/// Where the sysroot holds their names.
+/// The file in the sysroot with their names.
 pub const LIST: &str = "share/unibody/components";
-/// The components that an image does without, separated by commas.
+/// Names the components to leave out, separated by commas.
 pub const WITHOUT: &str = "UNIBODY_WITHOUT";
 
 /// Their names.
@@ -16,7 +16,7 @@ pub fn optional(sysroot: &Path) -> Result<Vec<String>> {
     Ok(names.lines().map(str::to_owned).collect())
 }
 
-/// Tells the linker what [`WITHOUT`] leaves out.
+/// Linker arguments that leave out what [`WITHOUT`] names.
 pub fn absent(sysroot: &Path) -> Result<Vec<String>> {
     let named = std::env::var(WITHOUT).unwrap_or_default();
     let known = optional(sysroot)?;

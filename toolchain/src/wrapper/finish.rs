@@ -1,4 +1,4 @@
-//! What the linker leaves to be put right in an image.
+//! Corrections to what the linker produces.
 
 use anyhow::{Context, Result, bail};
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::io::Result as IoResult;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// `e_type` in the ELF header, and the two values of interest.
+/// `e_type` in the ELF header, and its two relevant values.
 const E_TYPE: u64 = 16;
 const ET_EXEC: u16 = 2;
 const ET_DYN: u16 = 3;
@@ -20,8 +20,8 @@ const SHT_RELA: u8 = 4;
 
 /// Finishes a linked image in place.
 ///
-/// The linker calls a PIE that has a load address of its own ET_EXEC, and Linux would put it there each time: called
-/// ET_DYN, it gets a random address. And with packed relocations it leaves an empty section of unpacked ones: GRUB
+/// The linker marks a PIE with a load address as ET_EXEC, and Linux would load it there each time; marked ET_DYN, it
+/// gets a random address. And with packed relocations the linker leaves an empty section of unpacked ones, and GRUB
 /// refuses files with a section of that type.
 pub fn finish(image: &Path) -> Result<()> {
     let fail = || format!("cannot finish {}", image.display());
@@ -45,7 +45,7 @@ fn drop_empty_relocations(file: &File) -> IoResult<()> {
     for offset in (0..count).map(|i| table + i * HEADER as u64) {
         let header: [u8; HEADER] = at(file, offset)?;
         if header[SH_TYPE..SH_TYPE + 4] == [SHT_RELA, 0, 0, 0] && header[SH_SIZE..SH_SIZE + 8] == [0; 8] {
-            // All zero: an entry that is not in use, like the first. The numbers of the others stay.
+            // All zero: an unused entry, like the first. The other sections keep their numbers.
             file.write_all_at(&[0; HEADER], offset)?;
         }
     }

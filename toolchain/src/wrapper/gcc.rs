@@ -1,4 +1,4 @@
-//! The compiler driver: host gcc, musl's headers, and at link time everything that makes an image.
+//! The compiler driver: host gcc, musl's headers, and at link time everything that an image needs.
 
 use super::args::{Action, Arg, Args, parse};
 use super::flags::{CODE_FLAGS, header_flags};
@@ -31,7 +31,7 @@ pub fn run(sysroot: &Path, name: &str, args: Vec<OsString>, cxx: bool) -> Result
     }
 }
 
-/// gcc with our headers and code flags, the user's arguments and output. The user's flags come later and win.
+/// gcc with our headers and code flags, and the user's arguments and output. The user's flags come later and win.
 fn compiler(sysroot: &Path, host: &str, args: &Args) -> Result<Command> {
     let mut gcc = Command::new(host);
     gcc.args(CODE_FLAGS).arg("-fstack-protector-strong");
@@ -91,7 +91,7 @@ fn link(sysroot: &Path, name: &str, host: &str, args: &Args) -> Result<ExitCode>
     }
     let image = args.output.clone().unwrap_or_else(|| "a.out".into());
     gcc.arg("-o").arg(&image);
-    // The linker's sentences are read below.
+    // The linker's messages are parsed below.
     gcc.env("LC_ALL", "C").stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::piped());
     let output = gcc
         .spawn()
@@ -100,10 +100,10 @@ fn link(sysroot: &Path, name: &str, host: &str, args: &Args) -> Result<ExitCode>
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
         eprint!("{said}");
-        // A probe may link to /dev/null.
+        // A configure probe may link to /dev/null.
         if !args.no_start && Path::new(&image).is_file() {
             super::finish::finish(Path::new(&image))?;
-            // Better said here than by a machine that stays silent.
+            // Better reported here than by a machine that stays silent.
             let bytes = std::fs::read(&image)?;
             loader::check(&bytes).map_err(|fault| {
                 anyhow::anyhow!("{} could not be started everywhere: {fault}", image.to_string_lossy())
@@ -119,13 +119,13 @@ fn link(sysroot: &Path, name: &str, host: &str, args: &Args) -> Result<ExitCode>
     Ok(ExitCode::FAILURE)
 }
 
-/// What autoconf tries out needs no root file system.
+/// autoconf's probes need no root file system.
 fn is_probe(args: &Args) -> bool {
     let output = args.output.as_ref().map(|o| o.to_string_lossy().into_owned()).unwrap_or_default();
     output.rsplit('/').next().is_some_and(|n| n.starts_with("conftest"))
 }
 
-/// Questions: about the target we answer, the rest is the host compiler's.
+/// Queries: we answer those about the target, the host compiler the rest.
 fn ask(sysroot: &Path, host: &str, args: &Args) -> Result<ExitCode> {
     for arg in &args.rest {
         let Arg::Plain(arg) = arg else { continue };

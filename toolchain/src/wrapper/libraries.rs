@@ -1,4 +1,4 @@
-//! Finding `-lNAME`. Only the user's `-L` folders and the sysroot are looked at: a library of the host, built against
+//! Finding `-lNAME`. Only the user's `-L` folders and the sysroot are searched: a library of the host, built against
 //! another libc, would be found by gcc and break the image or, worse, a configure script's judgement.
 
 use super::args::{Arg, Args};
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The arguments with every library replaced by its file.
+/// The arguments, with every library replaced by its file.
 pub fn resolve(sysroot: &Path, args: &Args) -> Result<Vec<OsString>> {
     let mut folders: Vec<PathBuf> = args.folders.iter().map(PathBuf::from).collect();
     folders.push(sysroot.join("lib"));

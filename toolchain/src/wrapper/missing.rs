@@ -1,8 +1,8 @@
-//! Functions that do not exist, told in one message instead of one line a use.
+//! Undefined symbols, reported in one message instead of one line per use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Splits what the linker said: names that are missing (with who uses them), and everything else.
+/// Splits the linker's output into missing names (with their users) and everything else.
 pub fn split(said: &str) -> (BTreeMap<String, BTreeSet<String>>, String) {
     let mut missing: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let (mut function, mut rest) = (String::new(), String::new());

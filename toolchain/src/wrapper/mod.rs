@@ -17,9 +17,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// What the names of all wrappers begin with.
+/// Prefix of all wrappers' names.
 pub const PREFIX: &str = "x86_64-unikernel-";
-/// What `-dumpmachine` says. `config.sub` knows no `unikernel`.
+/// What `-dumpmachine` prints. `config.sub` does not know `unikernel`.
 pub const TRIPLE: &str = "x86_64-linux-musl";
 
 /// Acts as the wrapper that this process was started as; `None` when it was started as `unibody`.
@@ -47,7 +47,7 @@ pub fn as_invoked() -> Option<ExitCode> {
     }))
 }
 
-/// The sysroot is where this program lies: links are followed.
+/// The sysroot that this program is in: links are followed.
 fn sysroot() -> anyhow::Result<PathBuf> {
     let exe = std::env::current_exe()?;
     let root = exe.parent().and_then(Path::parent).filter(|r| r.join("lib/unibody.ld").is_file());
@@ -61,7 +61,7 @@ fn replace(command: &mut Command) -> anyhow::Result<ExitCode> {
     Err(anyhow::anyhow!("cannot run {}: {error}", command.get_program().to_string_lossy()))
 }
 
-/// The host's libraries must not be found; what `PKG_CONFIG_PATH` names is.
+/// The host's libraries must not be found; those that `PKG_CONFIG_PATH` names are.
 fn pkg_config(sysroot: &Path, args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let mut command = Command::new("pkg-config");
     command.env("PKG_CONFIG_LIBDIR", sysroot.join("lib/pkgconfig")).env_remove("PKG_CONFIG_SYSROOT_DIR");

@@ -1,9 +1,9 @@
-//! A hand-made image: small enough to be read here, good enough for every check of the tool and for Linux to run.
+//! A hand-made image: small enough to read here, good enough for every check of the tool and for Linux to run.
 
 use unibody_proto::cpio_writer::{Meta, Writer};
 use unibody_proto::note::{LEN, Note, TYPE};
 
-/// Prints the file /etc/marker of its own root on standard output and ends with status 5.
+/// Prints /etc/marker of its own root to standard output and exits with status 5.
 const PROGRAM: [u8; 58] = [
     0xb8, 2, 0, 0, 0, // mov eax, 2 (open)
     0x48, 0x8d, 0x3d, 46, 0, 0, 0, // lea rdi, [rip + path]

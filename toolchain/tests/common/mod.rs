@@ -35,8 +35,8 @@ impl World {
         std::fs::write(self.dir.path().join(name), format!("#!/bin/bash\n{body}\n")).unwrap();
     }
 
-    /// The `unibody` command in this world. It leaves signals alone that its parent wants ignored, and whoever runs the
-    /// tests may have been started by `nohup`.
+    /// The `unibody` command in this world. It does not handle signals that its parent ignores, and the tests may have
+    /// been started with `nohup`.
     pub fn unibody(&self, args: &[&str]) -> Command {
         let mut command = Command::new("/usr/bin/env");
         command.args(["--default-signal", env!("CARGO_BIN_EXE_unibody")]).args(args).current_dir(self.dir.path());

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use unibody_proto::control::FromHost;
 
 const SIGTERM: u8 = 15;
-/// A signal that comes again so soon is the same request: `timeout` signals its child, and then the group that both are in.
+/// A signal repeated within this time is the same request: `timeout` signals its child, and then their process group.
 const ONE_REQUEST: Duration = Duration::from_millis(250);
-/// How long the VMM has to tell what a guest does that does not end.
+/// How long the VMM has to report what a guest that does not end is doing.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
 impl Supervisor<'_> {
@@ -25,7 +25,7 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Asks the program to end and ends the VM after `limit`; half-way something else may be tried.
+    /// Asks the program to end and ends the VM after `limit`; at half that time `half_way` is tried.
     pub(super) fn ask_to_end(&mut self, limit: Duration, half_way: Deadline, status: u8) {
         if self.vmm_ended.is_some() {
             return self.kill(status);
@@ -33,12 +33,12 @@ impl Supervisor<'_> {
         self.end_program();
         let now = Instant::now();
         for (after, what) in [(limit / 2, half_way), (limit, Deadline::GiveUp(limit, status))] {
-            // A time beyond what the clock can say never comes.
+            // A time beyond the clock's range never comes.
             self.deadlines.extend(now.checked_add(after).map(|at| (at, what)));
         }
     }
 
-    /// The program did not end: the VMM is asked what its processors do, and the VM is ended.
+    /// The program did not end: asks the VMM what its processors are doing, then ends the VM.
     fn give_up(&mut self, limit: Duration, status: u8) {
         let begun = if self.hello { "" } else { "; the kernel never said that it has started the program" };
         self.forced = Some(format!(
@@ -52,7 +52,7 @@ impl Supervisor<'_> {
         self.deadlines.push((Instant::now() + LAST_WORDS, Deadline::Kill(status)));
     }
 
-    /// What the processors of a guest do that is given up.
+    /// Records what the processors of a guest that is given up on are doing.
     pub(super) fn last_words(&mut self, processors: &[Processor]) {
         self.end_vmm();
         self.deadlines.clear();
@@ -100,12 +100,12 @@ impl Supervisor<'_> {
     pub(super) fn kill(&mut self, status: u8) {
         self.outcome.get_or_insert(Outcome::Ended(status));
         self.end_vmm();
-        // What keeps us when it has ended is whoever does not read the output.
+        // Once it has ended, all that could hold us up is a reader that does not read the output.
         self.delivered |= self.vmm_ended.is_some();
     }
 
     fn end_vmm(&self) {
-        // Once it was reaped, its number may belong to somebody else.
+        // Once it was reaped, its number may belong to another process.
         if self.vmm_ended.is_none() {
             process::end(self.vmm);
         }

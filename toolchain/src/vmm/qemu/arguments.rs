@@ -11,8 +11,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 pub enum Streams {
     /// To sockets that QEMU inherits with the numbers of [`fd`].
     Inherited,
-    /// Where a command line that people start has its own. QEMU closes its standard streams, output included, at the end
-    /// of its input; so what has no terminal to read from gets no input at all.
+    /// To the standard streams of a command line that people start by hand. QEMU closes these, output included, at the
+    /// end of its input, so without a terminal to read from it gets no input at all.
     ByHand {
         /// Whether the input is a terminal.
         input: bool,
@@ -57,7 +57,7 @@ pub fn arguments(machine: &Machine, streams: Streams) -> Vec<OsString> {
         add(&disk(board, one).each_ref().map(String::as_str));
     }
     if let Some(card) = &machine.card {
-        // Without a ROM the firmware does not spend time on booting from the network.
+        // Without a ROM the firmware spends no time trying to boot from the network.
         let rom = if board.bus() == Bus::Pci { ",romfile=" } else { "" };
         add(&["-netdev", &netdev(&card.network)]);
         add(&["-device", &format!("{},netdev=net,mac={}{rom}", virtio(board, "net"), card.mac)]);
@@ -81,7 +81,7 @@ pub fn arguments(machine: &Machine, streams: Streams) -> Vec<OsString> {
     args
 }
 
-/// Everything that the accelerator can do, but for what is left out.
+/// Every feature of the accelerator except those left out.
 fn processor(machine: &Machine) -> String {
     machine.without.iter().fold("max".to_owned(), |text, feature| format!("{text},-{feature}"))
 }
@@ -121,7 +121,7 @@ fn disk(board: &Board, disk: &Disk) -> [String; 4] {
     let ro = if disk.read_only { ",read-only=on" } else { "" };
     let node =
         format!("driver=raw,node-name={id},discard=unmap{ro},file.driver=file,file.discard=unmap,file.filename={file}");
-    // Otherwise QEMU stops a machine without a word when this one's disk is full.
+    // Otherwise QEMU silently stops the machine when the host's disk is full.
     let errors = "werror=report,rerror=report";
     let device = format!("{},drive={id},serial={id},{errors}", virtio(board, "blk"));
     ["-blockdev".to_owned(), node, "-device".to_owned(), device]
@@ -136,7 +136,7 @@ fn netdev(network: &Network) -> String {
     let mut target = String::new();
     if let Some((addr, prefix, gateway)) = *guest {
         text += &format!(",net={addr}/{prefix}");
-        // QEMU's own end of the network answers as the gateway that the guest was told.
+        // QEMU's own end of the network answers as the guest's configured gateway.
         text += &gateway.map(|gateway| format!(",host={gateway}")).unwrap_or_default();
         target = addr.to_string();
     }
@@ -147,8 +147,8 @@ fn netdev(network: &Network) -> String {
 }
 
 /// `security_model=none`: files here are what they are in the guest (modes, links, names), with this user's rights;
-/// nothing is hidden in extended attributes, and no privilege is needed. `multidevs=remap`: numbers of files stay
-/// apart when other file systems are mounted below the folder.
+/// nothing is hidden in extended attributes, and no privilege is needed. `multidevs=remap`: inode numbers stay distinct
+/// when other file systems are mounted below the folder.
 fn fsdev(share: &Share) -> OsString {
     let mut text = format!("local,id={},path=", share.tag).into_bytes();
     text.extend_from_slice(&value(&share.dir));
@@ -159,7 +159,7 @@ fn fsdev(share: &Share) -> OsString {
     OsString::from_vec(text)
 }
 
-/// The text as the value of an option with several: QEMU's parser takes a doubled comma for one.
+/// The text escaped as one of an option's values: QEMU's parser takes a doubled comma for a literal one.
 fn value(text: &OsStr) -> Vec<u8> {
     let mut value = Vec::new();
     for &byte in text.as_bytes() {

@@ -1,6 +1,6 @@
-//! QEMU's user network listens on forwarded ports with a backlog of 1: when many clients connect at once, the host drops
-//! most of their SYNs, and they come back after one, three and seven seconds. `listen` on a socket that already listens
-//! changes its backlog, and since Linux 5.6 a parent may have a copy of a descriptor of its child.
+//! QEMU's user network listens on forwarded ports with a backlog of 1: when many clients connect at once, the host
+//! drops most of their SYNs, which are resent after one, three and seven seconds. `listen` on a socket that already
+//! listens changes its backlog, and since Linux 5.6 a parent can get a copy of its child's descriptor.
 
 use crate::vmm::Network;
 use nix::sys::socket::{Backlog, listen};
@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use unibody_proto::control::Transport;
 
-/// A running VMM and the addresses on which it listens for us.
+/// A running VMM and the addresses on which it listens.
 pub struct Listeners {
     vmm: OwnedFd,
     number: u32,
@@ -17,7 +17,7 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// For a VMM that was not waited for yet. `None`: it has no such port, or the system does not know such descriptors.
+    /// For a VMM that was not yet waited for. `None`: it has no such port, or the system has no pidfds.
     pub fn of(number: u32, network: &Network) -> Option<Self> {
         let Network::User { forwards, .. } = network else { return None };
         let tcp = forwards.iter().filter(|one| one.transport == Transport::Tcp);
@@ -29,8 +29,8 @@ impl Listeners {
         Some(Self { vmm, number, addresses })
     }
 
-    /// Gives its listening sockets the longest backlog that the system allows. A sandbox may forbid it; then clients that come in
-    /// crowds wait as they do with QEMU alone.
+    /// Gives its listening sockets the longest backlog that the system allows. A sandbox may forbid it; then crowds of
+    /// clients wait as they do with QEMU alone.
     pub fn widen(&self) {
         self.widened();
     }
@@ -49,7 +49,7 @@ impl Listeners {
         }
         let socket = TcpListener::from(pidfd_getfd(&self.vmm, descriptor, PidfdGetfdFlags::empty()).ok()?);
         let listens = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::AcceptConn).ok()?;
-        // A connection that came through the port has its address, too.
+        // A connection accepted on the port has that address, too.
         if !listens || !self.addresses.contains(&socket.local_addr().ok()?) {
             return None;
         }
@@ -75,7 +75,7 @@ mod tests {
         let (tcp, udp) = (forward(Transport::Tcp, &listening), forward(Transport::Udp, &other));
         let listeners = |forwards| Listeners::of(std::process::id(), &Network::User { guest: None, forwards });
         assert!(listeners(vec![udp]).is_none());
-        // Old systems and sandboxes have no such call.
+        // Old systems and sandboxes lack the system call.
         if let Some(listeners) = listeners(vec![tcp, udp]) {
             assert!(listeners.widened() <= 1);
         }

@@ -14,9 +14,9 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Its name.
+/// The program's name.
 pub const NAME: &str = "qemu-system-x86_64";
-/// Names another program to start in its place.
+/// Names another program to start instead.
 const VARIABLE: &str = "UNIBODY_QEMU";
 
 /// Whether the user named the program to start.
@@ -24,14 +24,14 @@ pub fn chosen_by_hand() -> bool {
     std::env::var_os(VARIABLE).is_some_and(|path| !path.is_empty())
 }
 
-/// QEMU, or what stands in for it.
+/// QEMU, or a stand-in.
 pub struct Qemu {
     /// The program.
     pub program: PathBuf,
 }
 
 impl Qemu {
-    /// Finds it: `UNIBODY_QEMU`, else in `PATH`.
+    /// Finds the program: `UNIBODY_QEMU`, else in `PATH`.
     pub fn find() -> Result<Self> {
         let named = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
         match named.or_else(|| crate::command::find(NAME)) {
@@ -45,7 +45,7 @@ impl Qemu {
         arguments(machine, Streams::Inherited)
     }
 
-    /// Starts it with these arguments: the monitor speaks QMP.
+    /// Starts it with these arguments; the monitor speaks QMP.
     pub fn spawn(&self, args: &[OsString]) -> Result<Running<UnixStream>> {
         let (child, sockets) = process::spawn(&self.program, args, fd::ALL)?;
         let [stdio, stderr, control, log, monitor] = sockets;

@@ -1,10 +1,10 @@
-//! QEMU's monitor: QMP, a line of JSON a message.
+//! QEMU's monitor: QMP, one line of JSON per message.
 
 use crate::vmm::{self, Processor};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
-/// The monitor's socket. It takes several lines at once, also before its greeting was read.
+/// The monitor's socket. It accepts several lines at once, even before its greeting was read.
 pub struct Monitor(pub UnixStream);
 
 const POWER_DOWN: &[u8] = b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"system_powerdown\"}\n";
@@ -41,7 +41,7 @@ fn processors(registers: &str) -> Vec<Processor> {
     registers.split("CPU#").skip(1).filter_map(processor).collect()
 }
 
-/// `text`: what stands behind `CPU#`.
+/// `text`: whatever follows `CPU#`.
 fn processor(text: &str) -> Option<Processor> {
     Some(Processor {
         number: text.split_whitespace().next()?.parse().ok()?,
