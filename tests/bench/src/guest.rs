@@ -1,7 +1,7 @@
 //! One guest from its start to its end, with counters read at the two moments that its program announces.
 //!
-//! The program prints `bench: begin` and `bench: end` and waits for a line after each, so that what is read in between belongs
-//! to that very moment: the clock, the disks' counters and, with `-icount`, executed instructions.
+//! The program prints `bench: begin` and `bench: end` and waits for a line after each, so that the clock, the disks'
+//! counters and, with `-icount`, executed instructions are read at exactly that moment.
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -14,15 +14,16 @@ use std::time::{Duration, Instant};
 use unibody::vmm::Running;
 use unibody::vmm::qemu::Qemu;
 
-/// What lines for the bench begin with.
+/// Prefix of the lines for the bench.
 const MARK: &str = "bench: ";
-/// How long a VMM may take to end after its guest's last word.
+/// How long a VMM may take to end after its guest's last line.
 const POWER_OFF: Duration = Duration::from_secs(20);
-/// What is kept of the streams that only matter when something fails.
+/// Bytes kept of streams that matter only when something fails.
 const KEPT: usize = 8 << 10;
 
-/// QEMU's arguments that make it count instructions. Recording is what makes it tell the number (`query-replay`); the record
-/// itself is thrown away. Idle time is in no count. (With `sleep=off`, which skips it, a recorded Linux guest gets no input.)
+/// QEMU's arguments that make it count instructions. It reports the number (`query-replay`) only while recording; the
+/// recording itself is discarded. Idle time is not counted. (With `sleep=off`, which skips it, a recorded Linux guest
+/// gets no input.)
 pub const COUNT: [&str; 6] =
     ["-icount", "shift=0,rr=record,rrfile=/dev/null", "-rtc", "clock=vm,base=2024-01-01", "-seed", "1"];
 
@@ -36,7 +37,7 @@ pub struct Guest {
     pub counts: bool,
 }
 
-/// What the disks were asked for.
+/// Requests to the disks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Disk {
     /// Write requests.
@@ -54,13 +55,13 @@ pub struct Disk {
 pub struct Sample {
     /// When, by this machine's clock.
     pub at: Instant,
-    /// Instructions since the start; 0 when they are not counted.
+    /// Instructions since the start; 0 if they are not counted.
     pub instructions: u64,
-    /// The disks.
+    /// The disks' counters.
     pub disk: Disk,
 }
 
-/// A guest's whole life.
+/// A guest's whole run.
 pub struct Transcript {
     /// What the program printed.
     pub lines: Vec<String>,
@@ -73,7 +74,7 @@ impl Guest {
     pub fn run(&self, limit: Duration) -> Result<Transcript> {
         let mut vmm = self.qemu.spawn(&self.args)?;
         let result = self.follow(&mut vmm, Instant::now() + limit);
-        // However it went, nothing is left running.
+        // Whatever the result, nothing is left running.
         let _ = vmm.child.kill();
         let _ = vmm.child.wait();
         result
@@ -103,7 +104,7 @@ impl Guest {
                     if matches!(mark, Some("begin" | "end")) {
                         let end = Instant::now();
                         let mut sample = monitor.sample(self.counts).with_context(|| said(&transcript))?;
-                        // The work lies between the answer to `begin` and the word `end`.
+                        // The work is done between our answer to `begin` and the line `end`.
                         sample.at = if mark == Some("end") { end } else { Instant::now() };
                         transcript.samples.push(sample);
                         input.write_all(b"\n")?;
@@ -128,7 +129,7 @@ impl Guest {
     }
 }
 
-/// Cuts a stream into lines, in a thread of its own.
+/// Splits a stream into lines, in a separate thread.
 fn lines(stream: UnixStream) -> Receiver<String> {
     let (sender, inbox) = channel();
     std::thread::spawn(move || {
@@ -185,7 +186,7 @@ impl Monitor {
             if let Some(error) = answer.get("error") {
                 bail!("{what}: {error}");
             }
-            // Greetings and events come in between.
+            // The greeting and events come in between.
             if answer.get("return").is_some() {
                 return Ok(answer["return"].take());
             }
@@ -217,7 +218,7 @@ fn disk(answer: &Value) -> Disk {
 }
 
 impl Disk {
-    /// What came since `earlier`.
+    /// The difference since `earlier`.
     pub fn since(self, earlier: Self) -> Self {
         Self {
             writes: self.writes.saturating_sub(earlier.writes),
@@ -249,7 +250,7 @@ mod tests {
             args: ["-c", script].map(OsString::from).to_vec(),
             counts: false,
         };
-        // It answers the monitor's greeting and goes.
+        // It completes the monitor's handshake and exits.
         let script = "read x <&7; echo '{\"return\":{}}' >&7; echo hello >&3";
         let error = guest(script).run(Duration::from_secs(20)).err().unwrap().to_string();
         assert!(error.contains("before its work was done") && error.contains("hello"), "{error}");

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use unibody::failure::usage;
 use unibody::output;
 
-/// What there is to measure.
+/// The available benches.
 const BENCHES: [&str; 1] = ["sqlite"];
 
-/// Measure, if wanted beside a Linux guest on the same virtual machine
+/// Measure, optionally compared with a Linux guest on the same virtual machine
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo unibody bench sqlite --against linux\n  cargo unibody bench sqlite --rounds 1 --only ramfs\n  \
@@ -27,7 +27,7 @@ const BENCHES: [&str; 1] = ["sqlite"];
 pub struct Bench {
     /// Which bench; all of them by default
     name: Option<String>,
-    /// Measure this beside ours
+    /// Compare with this
     #[arg(long, value_name = "linux", value_enum, hide_possible_values = true)]
     pub(crate) against: Option<Against>,
     /// How many times everything is measured
@@ -36,7 +36,8 @@ pub struct Bench {
     /// Only runs whose description contains this
     #[arg(long, value_name = "TEXT")]
     pub(crate) only: Option<String>,
-    /// Where the guests' disks lie: /dev/shm by default, because this machine's own flushes would be most of what is measured
+    /// Folder for the guests' disks: /dev/shm by default, because this machine's own flushes would dominate the
+    /// measurement
     #[arg(long, value_name = "DIR")]
     pub(crate) disks: Option<PathBuf>,
     /// Print JSON

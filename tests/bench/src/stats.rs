@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// What several rounds gave: all values in their order, and the middle.
+/// The results of several rounds: all values in order, and their median.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Series {
     /// The median.
@@ -11,12 +11,12 @@ pub struct Series {
     pub min: f64,
     /// The largest.
     pub max: f64,
-    /// One value a round.
+    /// One value per round.
     pub values: Vec<f64>,
 }
 
 impl Series {
-    /// Of at least one value.
+    /// `None` without values.
     pub fn new(values: Vec<f64>) -> Option<Self> {
         let mut sorted = values.clone();
         sorted.sort_by(f64::total_cmp);
@@ -25,7 +25,7 @@ impl Series {
     }
 }
 
-/// The middle of sorted values; between the two middle ones of an even number.
+/// The median of sorted values; the mean of the two middle ones if their number is even.
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
     if sorted.len().is_multiple_of(2) { f64::midpoint(sorted[middle - 1], sorted[middle]) } else { sorted[middle] }

@@ -1,4 +1,4 @@
-//! `cargo unibody bench`: it runs, it fails on a wrong answer, and the goals that are counted, not timed, are met.
+//! `cargo unibody bench`: it runs, it fails on a wrong answer, and it meets the goals that are counts, not times.
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// Ours alone always; beside Linux, whose packages must be fetched, in the long form.
+/// Always ours alone; in the long form compared with Linux, whose packages must be fetched.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     all.push(Case::new("bench/durable-commit", durable_commit).limit(600).needs(&[
         Need::Toolchain,
@@ -20,7 +20,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     }
 }
 
-/// What `--json` prints, as far as it is looked at here.
+/// The part of `--json`'s output that is used here.
 #[derive(Deserialize)]
 struct Report {
     results: Vec<Row>,
@@ -46,7 +46,7 @@ fn bench(context: &Context, words: &[&str], limit: Duration) -> Result<Report> {
     serde_json::from_str(&said.out()).with_context(|| format!("strange JSON: {}", said.out()))
 }
 
-/// The goals that count instructions; times on a machine that does other work say nothing.
+/// The goals that count instructions; times on a busy machine mean nothing.
 fn counted(report: &Report) -> Result<String> {
     let counted: Vec<_> = report.goals.iter().filter(|goal| goal.goal.starts_with("instructions")).collect();
     ensure!(!counted.is_empty(), "the bench had no goal that counts instructions");

@@ -1,4 +1,5 @@
-//! What the user brought stays as it is: the kernel makes files of `/etc` only where nobody did, and never through a mount.
+//! Files that the user supplied stay as they are: the kernel creates files of `/etc` only where there are none, and
+//! never through a mount.
 
 use super::case::{Case, Tally};
 use super::context::Context;
@@ -19,7 +20,7 @@ pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("brought/without-sockets", without_sockets));
 }
 
-/// The content of these files of `/etc` in a VM with the user network, as `share.c` prints it, and what the tool said.
+/// The content of these files of `/etc` in a VM with the user network, as `share.c` prints it, and the tool's messages.
 fn etc(context: &Context, image: &Path, options: &[&OsStr], files: &[&str]) -> Result<Finished> {
     let mut command = context.unibody(["run", "--accel", "tcg", "-m", "64M"]);
     command.args(options).arg(image).arg("--");
@@ -36,7 +37,7 @@ fn same(done: &Finished, text: &str) -> Result<()> {
 
 const RESOLVED: &str = "nameserver 192.0.2.1\noptions ndots:3\n";
 
-/// Nobody brought anything: the files say what the options do.
+/// With no files supplied, their contents follow the options.
 fn nothing(context: &Context) -> Result<Tally> {
     let image = context.program("share")?;
     let all = ["/etc/resolv.conf", "/etc/hostname"];
@@ -49,7 +50,7 @@ fn nothing(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// A folder of this machine over `/etc`, with and without the files: nothing changes and nothing comes in it.
+/// A folder of this machine over `/etc`, with and without the files: nothing in it is changed or added.
 fn volume(context: &Context) -> Result<Tally> {
     let (image, dir) = (context.program("share")?, context.scratch("etc")?);
     let volume = format!("{}:/etc", dir.display());
@@ -76,7 +77,7 @@ fn volume(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// Files that `--rootfs` brings win over all that the tool and the kernel would make, links that lead nowhere among them.
+/// Files from `--rootfs`, dangling links included, take precedence over all that the tool and the kernel would create.
 fn rootfs(context: &Context) -> Result<Tally> {
     let (image, dir) = (context.program("share")?, context.scratch("root")?);
     fs::create_dir_all(dir.join("etc"))?;
@@ -96,7 +97,7 @@ fn rootfs(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// A program that opens no sockets is not told of name servers, and who names some hears that.
+/// A program that opens no sockets gets no name servers, and a user who names some is told so.
 fn without_sockets(context: &Context) -> Result<Tally> {
     let dir = context.scratch("plain")?;
     let (source, image) = (dir.join("plain.c"), dir.join("plain.img"));

@@ -1,15 +1,15 @@
-//! One thing that passes, fails or is skipped.
+//! A test case: it passes, fails or is skipped.
 
 use super::context::Context;
 use anyhow::Result;
 use std::time::Duration;
 
-/// What a case may run beside.
+/// What may run at the same time as a case.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lane {
     /// Other shared cases.
     Shared,
-    /// Nothing: it takes all processors, or measures.
+    /// Nothing: it uses all processors, or measures.
     Alone,
 }
 
@@ -24,17 +24,17 @@ pub enum Need {
     Grub,
     /// wrk and a network namespace.
     Load,
-    /// Tools that make and check disk images.
+    /// Tools that create and check disk images.
     Disk,
     /// The sqlite image.
     Sqlite,
     /// This machine's own sqlite3.
     LinuxSqlite,
-    /// A program that gives privileges up.
+    /// A program that gives up privileges.
     Setpriv,
 }
 
-/// How many passed, failed, were skipped: a case may stand for many.
+/// How many passed, failed or were skipped: a case may stand for many tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Passed.
@@ -70,9 +70,9 @@ pub struct Case {
     pub lane: Lane,
     /// What it needs.
     pub needs: Vec<Need>,
-    /// Bodies bound their own steps; this bounds the whole.
+    /// The body limits its own steps; this limits the whole case.
     pub limit: Duration,
-    /// What it does.
+    /// Runs it.
     pub body: Body,
 }
 

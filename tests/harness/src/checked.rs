@@ -1,4 +1,4 @@
-//! The debug kernel: what programs, disks and nginx do on it as they do on the other, and that it catches what is planted.
+//! The debug kernel: programs, disks and nginx behave as on the release kernel, and planted faults are caught.
 
 use super::case::{Case, Tally};
 use super::context::Context;
@@ -7,10 +7,10 @@ use anyhow::{Result, ensure};
 use std::path::Path;
 use std::time::Duration;
 
-/// Names of these cases begin so.
+/// Prefix of these cases' names.
 pub const PREFIX: &str = "checked/";
 
-/// What runs without `--full`: something of each subsystem, and nothing that takes long.
+/// Cases that run without `--full`: some for each subsystem, none that takes long.
 const SHORT: &[&str] = &[
     "program/disk_direct",
     "program/disk_mmap",
@@ -34,7 +34,7 @@ const SHORT: &[&str] = &[
     "nginx/unix-sockets",
 ];
 
-/// Cases of other groups once more, and the planted faults.
+/// Cases of other groups again, and the planted faults.
 pub fn cases(all: &mut Vec<Case>, full: bool) -> Result<()> {
     let mut again = Vec::new();
     programs::cases(&mut again)?;
@@ -60,9 +60,9 @@ pub fn cases(all: &mut Vec<Case>, full: bool) -> Result<()> {
 /// A fault that the debug kernel commits on request (`libos/src/crash/plant.rs`).
 struct Plant {
     name: &'static str,
-    /// What is said.
+    /// The message.
     says: &'static str,
-    /// A function on the stack on which the lock that is held was taken, and one on that of the fault.
+    /// A function on the stack where the held lock was taken, and one on the stack of the fault.
     stacks: [&'static str; 2],
 }
 
@@ -75,7 +75,7 @@ const PLANTS: &[Plant] = &[
     Plant { name: "interrupt", says: "POLLEE is taken in an interrupt", stacks: ["hold_in_interrupt", "dispatch"] },
 ];
 
-/// Caught, with both stacks, on any number of processors; where nothing is planted, nothing is caught.
+/// The fault is caught, with both stacks, on any number of processors; without one, nothing is reported.
 fn planted(context: &Context, plant: &Plant) -> Result<Tally> {
     let folder = context.scratch(plant.name)?;
     let body = format!("exec qemu-system-x86_64 \"$@\" -append plant={}\n", plant.name);

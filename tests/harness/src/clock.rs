@@ -1,5 +1,5 @@
-//! The clock against the host's, and what a machine that was stopped, or restored from a snapshot, has missed.
-//! `clock_now` answers each line with nanoseconds of the wall clock and of the monotonic one, and with random bytes.
+//! The clock compared with the host's, also after a machine was stopped or restored from a snapshot. `clock_now`
+//! answers each line with nanoseconds of the wall clock and of the monotonic one, and with random bytes.
 
 use super::case::{Case, Tally};
 use super::context::Context;
@@ -24,16 +24,16 @@ pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("clock/snapshot-restored-twice", restored_twice));
 }
 
-/// How far the clock may be off, beyond what the host's own clock says at both ends of a question.
+/// How far the clock may be off, beyond the interval between the host's times before and after asking.
 const OFF: i64 = 50_000_000;
-/// Within this time a machine that goes on has looked at the clock.
+/// Within this time a machine that was continued has checked the clock.
 const NOTICED: Duration = Duration::from_millis(300);
 
 fn host_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64
 }
 
-/// A VM that is asked for the time.
+/// A VM that can be asked for the time.
 struct Asked {
     child: Child,
     input: ChildStdin,
@@ -43,7 +43,7 @@ struct Asked {
 
 /// One answer.
 struct Answer {
-    /// By how much the clock is wrong for certain: 0 when it is between the host's times before and after.
+    /// By how much the clock is certainly wrong: 0 if it is between the host's times before and after.
     wrong: i64,
     monotonic: i64,
     /// How far the wall clock is ahead of the monotonic one.
@@ -71,7 +71,7 @@ impl Asked {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Waits for the program. How far the wall clock was ahead of the monotonic one at its start.
+    /// Waits for the program; returns how far the wall clock was ahead of the monotonic one at its start.
     fn ready(&mut self) -> Result<i64> {
         let line = self.line()?;
         let words: Vec<_> = line.split(' ').collect();
@@ -91,7 +91,7 @@ impl Asked {
         Ok(Answer { wrong, monotonic, ahead: wall - monotonic, random: random.to_owned() })
     }
 
-    /// Carries commands of QEMU's monitor out, one after the other.
+    /// Runs commands of QEMU's monitor, one after the other.
     fn monitor(&self, commands: &[&str]) -> Result<Vec<String>> {
         let mut stream = process::eventually(Duration::from_secs(10), || Ok(UnixStream::connect(&self.qmp)?))?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -114,7 +114,7 @@ impl Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        // QEMU ends with it.
+        // QEMU ends with the tool.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -125,13 +125,13 @@ fn right(answer: &Answer, when: &str) -> Result<()> {
     Ok(())
 }
 
-/// The first thing that the program sees is the right time, and the clock goes at the right rate.
+/// The program sees the right time from its first moment, and the clock runs at the right rate.
 fn boot(context: &Context, machine: &str, smp: &str) -> Result<Tally> {
     let options = ["--machine", machine, "--smp", smp];
     let mut vm = Asked::start(context, &context.scratch("clock")?, "qemu", &options, "")?;
     let begin = vm.ready()?;
     let first = vm.ask()?;
-    // A clock that was put right only now has made a step. The host's answer is off by half of what it took.
+    // A clock corrected only now would have made a step. The host's answer is off by half of the time that it took.
     let step = first.ahead - begin;
     ensure!(step.abs() <= 2 * OFF, "the clock was {} ms off at the program's start", step / 1_000_000);
     right(&first, "at boot")?;
@@ -150,14 +150,14 @@ fn stopped(context: &Context) -> Result<Tally> {
     let late = vm.ask()?;
     ensure!(late.monotonic > first.monotonic, "the monotonic clock went back");
     std::thread::sleep(NOTICED);
-    // The first look finds the pause, to the second; the host then tells the rest.
+    // The first check notices the pause, to the second; the host then provides the exact time.
     vm.ask()?;
     std::thread::sleep(NOTICED);
     right(&vm.ask()?, "after a pause")?;
     Ok(Tally::pass(""))
 }
 
-/// Two machines that go on from one snapshot do not draw the same random bytes, and have the right time.
+/// Two machines restored from the same snapshot draw different random bytes and have the right time.
 fn restored_twice(context: &Context) -> Result<Tally> {
     let folder = context.scratch("snapshot")?;
     let file = folder.join("snapshot");
@@ -173,12 +173,12 @@ fn restored_twice(context: &Context) -> Result<Tally> {
         if state.contains("\"completed\"") { Ok(()) } else { bail!("no snapshot: {state}") }
     })?;
     drop(first);
-    // Less than a second is noticed only when the machine's clock, which has whole seconds, gives it away.
+    // A pause of less than a second is noticed only once the machine's clock, which has whole seconds, shows it.
     std::thread::sleep(Duration::from_secs(2));
     let mut random = Vec::new();
     for name in ["second", "third"] {
         let mut vm = Asked::start(context, &folder, name, &[], &format!("-incoming 'exec:cat {}'", file.display()))?;
-        // It was stopped before, so it waits for this.
+        // It was saved while stopped, so it waits for this.
         process::eventually(Duration::from_secs(30), || {
             let state = vm.monitor(&["{'execute': 'query-status'}"])?.pop().unwrap_or_default();
             if state.contains("inmigrate") { bail!("still being restored") } else { Ok(()) }

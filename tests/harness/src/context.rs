@@ -1,4 +1,4 @@
-//! What cases share: the tool, the toolchain, images that are built once, a folder that goes away at the end.
+//! What cases share: the tool, the toolchain, images that are built once, a folder that is removed at the end.
 
 use super::case::{Case, Need};
 use super::process::{self, Finished};
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use unibody::{packages, paths, progress, wrapper};
 
-/// Built once; the error is text, because every case that needs it shows it.
+/// Built once; an error is kept as text, because every case that needs the result shows it.
 type Built = Arc<OnceLock<Result<PathBuf, String>>>;
 
 /// See the module.
@@ -26,17 +26,17 @@ pub struct Context {
     pub full: bool,
     yes: bool,
     bin: OnceLock<Result<PathBuf, String>>,
-    /// Needs whose programs cannot be had, and why.
+    /// Needs whose programs are unavailable, and why.
     lacking: OnceLock<Vec<(Need, String)>>,
     images: Mutex<HashMap<String, Built>>,
     counter: AtomicUsize,
-    /// Images have the debug kernel.
+    /// Whether images have the debug kernel.
     debug: bool,
     checked: OnceLock<Result<Box<Self>, String>>,
 }
 
 impl Context {
-    /// For one run of the tests.
+    /// Creates the context for one run of the tests.
     pub fn new(yes: bool, full: bool) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("unibody-test-").tempdir().context("no temporary folder")?.keep();
         Self::within(folder, yes, full, false)
@@ -72,12 +72,12 @@ impl Context {
         made.as_deref().map_err(|text| anyhow!(text.clone()))
     }
 
-    /// Installs and builds, with progress shown, what the chosen cases need: once, before they start.
+    /// Installs and builds what the chosen cases need, showing progress: once, before they start.
     pub fn prepare(&self, cases: &[Case]) -> Result<()> {
         let needed = |need| cases.iter().any(|case| case.needs.contains(&need));
         if needed(Need::Toolchain) {
             packages::ensure(&["qemu-system-x86_64", "curl"], self.yes)?;
-            // Whoever needs both kernels gets them now: a sysroot is not changed while it is used.
+            // If both kernels are needed, build them now: a sysroot is not changed while in use.
             let debug = self.debug || cases.iter().any(|case| case.name.starts_with(super::checked::PREFIX));
             let built = progress::step("building the toolchain and its sysroot", || self.toolchain(debug));
             let _ = self.bin.set(built.map_err(|error| format!("{error:#}")));
@@ -128,7 +128,7 @@ impl Context {
             .map_err(|text| anyhow!(text))
     }
 
-    /// This tool, with state of its own.
+    /// This tool, with its own state folder.
     pub fn unibody<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.tool);
         command.args(words).env("XDG_RUNTIME_DIR", self.folder.join("run")).env("NO_COLOR", "1");
@@ -166,7 +166,7 @@ impl Context {
         self.image_of("tests/disk", name)
     }
 
-    /// The image of `tests/net/NAME.c`: the two ends of hostile traffic.
+    /// The image of `tests/net/NAME.c`: either end of hostile traffic.
     pub fn net_program(&self, name: &str) -> Result<PathBuf> {
         self.image_of("tests/net", name)
     }
@@ -216,7 +216,7 @@ impl Context {
         })
     }
 
-    /// Removes everything; a case that failed has shown what it had.
+    /// Removes everything; a failed case has already shown its output.
     pub fn remove(&self) {
         let _ = unibody::files::remove(&self.folder);
     }

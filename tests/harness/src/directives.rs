@@ -1,8 +1,8 @@
-//! What a test program's source says about how it is run: lines that begin with `//@`.
+//! How to run a test program, as its source says in lines that begin with `//@`.
 
 use anyhow::{Context, Result, bail};
 
-/// Everything that can be said.
+/// All directives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directives {
     /// `args one "two words"`: arguments.
@@ -21,17 +21,17 @@ pub struct Directives {
     pub timeout: u64,
     /// `cflags -O1`: added to the compiler's options.
     pub cflags: Vec<String>,
-    /// `hosted no`: the fact exists only in a VM.
+    /// `hosted no`: what is tested exists only in a VM.
     pub hosted: bool,
-    /// `disk 64M`: the VM has a fresh FAT disk of that size, on which the program works: `enter_scratch` goes there. It
-    /// must be sound afterwards.
+    /// `disk 64M`: the VM has a fresh FAT disk of that size, and `enter_scratch` goes there. It must be sound
+    /// afterwards.
     pub disk: Option<String>,
-    /// `again ARGS`: afterwards the program is started once more on the same disk, with these arguments, and must end with
-    /// status 0: what was written is there, however the first run ended. Its files are in the folder TEST_SCRATCH.
+    /// `again ARGS`: afterwards the program is started again on the same disk, with these arguments, and must exit with
+    /// status 0: written data is there, however the first run ended. Its files are in the folder TEST_SCRATCH.
     pub again: Option<Vec<String>>,
-    /// `tool run`: the hosted life is `unibody run --hosted`, with the image's own root.
+    /// `tool run`: as a Linux process it runs under `unibody run --hosted`, with the image's own root.
     pub own_root: bool,
-    /// `user root`: the Linux process gives rights up, so it must have some.
+    /// `user root`: the Linux process gives up privileges, so it must start with some.
     pub root: bool,
 }
 
@@ -75,7 +75,7 @@ pub fn parse(source: &str) -> Result<Directives> {
             "again" => found.again = Some(words(rest)?),
             "user" => found.root = rest.trim() == "root",
             "tool" => found.own_root = rest.trim() == "run",
-            // For people who compile it with the compiler of their machine: its facts are this project's own.
+            // For people who compile it with their machine's compiler: what it tests is specific to this project.
             "native" => {}
             _ => bail!("unknown directive '{line}'"),
         }

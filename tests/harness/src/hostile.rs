@@ -1,4 +1,5 @@
-//! Traffic that no decent peer makes, compared with Linux and survived: forged frames on a TAP device in a namespace.
+//! Traffic that no well-behaved peer sends, answered as Linux does and survived: forged frames on a TAP device in a
+//! namespace.
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
@@ -35,7 +36,7 @@ fn start<'a>(context: &'a Context, netns: &Netns, options: &[&str]) -> Result<Vm
     Vm::start_with(context, words, |command| *command = netns.inside(command))
 }
 
-/// The same frames to Linux and to the VM: the same answers, and the same silence.
+/// The same frames go to Linux and to the VM: the answers must be the same, and so must silence.
 fn answers(context: &Context, smp: &str) -> Result<Tally> {
     let netns = match Netns::new() {
         Ok(netns) => netns,
@@ -60,7 +61,7 @@ fn answers(context: &Context, smp: &str) -> Result<Tally> {
     Ok(Tally::pass(format!("{} answers as Linux's", here.lines().count())))
 }
 
-/// A program that ends without closing anything: its peers hear of it as they do on Linux, and get what was sent.
+/// A program that ends without closing anything: its peers see that as they do on Linux, and get what was sent.
 fn farewell(context: &Context) -> Result<Tally> {
     let netns = match Netns::new() {
         Ok(netns) => netns,
@@ -89,7 +90,7 @@ fn farewell(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("{} peers", linux.lines().count() - 1)))
 }
 
-/// A SYN flood, a UDP flood and forged ARP frames at 16 MiB: whoever connects is served, during and after.
+/// A SYN flood, a UDP flood and forged ARP frames at 16 MiB: clients are served, during and after.
 fn floods(context: &Context) -> Result<Tally> {
     let netns = match Netns::new() {
         Ok(netns) => netns,

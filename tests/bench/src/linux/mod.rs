@@ -1,5 +1,5 @@
-//! The Linux guest: the distribution's kernel for virtual machines and its own build of the library under test, with an init of
-//! ours. Packages are unpacked in the cache and never installed.
+//! The Linux guest: the distribution's kernel for virtual machines and its own build of the library under test, with
+//! our own init. Packages are unpacked in the cache and never installed.
 
 mod modules;
 
@@ -9,10 +9,10 @@ use std::process::Command;
 use unibody::run::overlay::Tree;
 use unibody::{apt, command, files};
 
-/// Packages that stand for the newest kernel, the leanest first.
+/// Metapackages for the newest kernel, the leanest first.
 const KERNELS: [&str; 3] = ["linux-image-cloud-amd64", "linux-image-virtual", "linux-image-amd64"];
 
-/// Kernel parameters that leave out what costs time and is of no use here: everything in the guest's favour.
+/// Kernel parameters that leave out whatever costs time without being of use here: everything in the guest's favour.
 pub const PARAMETERS: &str = "console=ttyS0 panic=-1 quiet loglevel=0 tsc=reliable no_timer_check noreplace-smp mitigations=off \
     nokaslr random.trust_cpu=on cryptomgr.notests lpj=4000000 pci=lastbus=1 ipv6.disable=1 audit=0";
 
@@ -38,7 +38,7 @@ pub fn kernel() -> Result<Kernel> {
 }
 
 fn kernel_of(meta: &str) -> Result<Kernel> {
-    // What was fetched once stays: two runs of a bench compare with the same kernel.
+    // A fetched kernel is kept, so that two runs of a bench compare with the same one.
     let note = unibody::paths::cache()?.join("packages").join(format!("{meta}.names"));
     let names: Vec<String> = match std::fs::read_to_string(&note) {
         Ok(text) => text.lines().map(str::to_owned).collect(),
@@ -64,7 +64,7 @@ fn kernel_of(meta: &str) -> Result<Kernel> {
     Ok(Kernel { image, version, modules: modules.context("the packages hold no modules")? })
 }
 
-/// The dependency that is a kernel and not another name for one: its version follows the prefix.
+/// The dependency that is a kernel, not another metapackage: its version follows the prefix.
 fn real(depends: &[String], prefix: &str) -> Option<String> {
     let versioned =
         |name: &&String| name.strip_prefix(prefix).is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()));
@@ -81,7 +81,7 @@ fn entry(dir: &Path, prefix: &str) -> Result<PathBuf> {
     bail!("there is no {prefix} in {}", dir.display())
 }
 
-/// What is in the guest's memory beside the kernel.
+/// What the guest's memory holds besides the kernel.
 pub struct Contents<'a> {
     /// Source of the init.
     pub init: &'a Path,
@@ -115,7 +115,7 @@ pub fn initramfs(kernel: &Kernel, contents: &Contents, to: &Path) -> Result<()> 
     files::write(to, archive)
 }
 
-/// Adds what an ELF file is linked with, and what those are linked with; the dynamic loader to the place that it is asked for at.
+/// Adds the libraries of an ELF file, and theirs; the dynamic loader goes to the path that the file names.
 fn libraries(elf: &[u8], from: &[PathBuf], tree: &mut Tree, done: &mut Vec<String>) -> Result<()> {
     let parsed = goblin::elf::Elf::parse(elf)?;
     let loader = parsed.interpreter.map(|path| path.trim_start_matches('/').to_owned());

@@ -1,5 +1,5 @@
-//! Kernel modules: which ones, and in which order. The package has no list of dependencies (it is made at installation), but each
-//! module names what it needs.
+//! Kernel modules: which ones, and in which order. The package has no dependency list (that is created on
+//! installation), but each module names what it needs.
 
 use anyhow::{Context, Result, bail};
 use goblin::elf::Elf;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use unibody::command;
 
-/// What a guest with a disk needs. What is not a module here is in the kernel itself.
+/// Modules that a guest with a disk needs. Any that the package lacks is built into the kernel.
 pub const WANTED: [&str; 11] = [
     "virtio_pci",
     "virtio_mmio",
@@ -23,7 +23,7 @@ pub const WANTED: [&str; 11] = [
     "nls_utf8",
 ];
 
-/// The wanted modules' contents, each behind those that it depends on.
+/// The wanted modules' contents, each after those that it depends on.
 pub fn collect(tree: &Path, wanted: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = BTreeMap::new();
     find(tree, &mut files)?;

@@ -21,7 +21,7 @@ const MEMORY: &str = "512M";
 /// The machine of both.
 const MACHINE: &str = "q35";
 
-/// What stays the same from run to run.
+/// What is the same for all runs.
 pub struct Machine {
     /// The accelerator for times.
     pub accel: Accel,
@@ -44,10 +44,11 @@ struct Words {
 }
 
 impl Machine {
-    /// What the processors lack. `rep` costs an instruction a byte under emulation, which would make Linux's copies look dear.
+    /// Features hidden from the processors. Under emulation `rep` costs an instruction per byte, which would make
+    /// Linux's copies look expensive.
     fn without(&self, counts: bool) -> &'static [&'static str] {
         match (counts, self.accel) {
-            // Nothing random from the processor, so that two runs execute the same.
+            // No random numbers from the processor, so that two runs execute the same instructions.
             (true, _) => &["erms", "fsrm", "rdrand", "rdseed"],
             (false, Accel::Tcg) => &["erms", "fsrm"],
             (false, Accel::Kvm) => &[],
@@ -93,7 +94,7 @@ impl Machine {
     ) -> Result<Guest> {
         let command =
             [&[storage.linux().to_owned(), linux::PROGRAM.to_owned()], &work.args("/data/bench.db")[..]].concat();
-        // What `--disk` makes of a file.
+        // The same as `--disk` makes of a file.
         let disk = |file: &Path| Disk { file: file.to_owned(), serial: "disk0".to_owned(), read_only: false };
         let machine = vmm::Machine {
             name: "linux".to_owned(),

@@ -1,4 +1,4 @@
-//! SQLite: speedtest1 and durable commits, beside a Linux guest on the same machine and the same kind of disk.
+//! SQLite: speedtest1 and durable commits, compared with a Linux guest on the same machine and the same kind of disk.
 
 mod machine;
 mod program;
@@ -42,19 +42,19 @@ enum Side {
     Linux,
 }
 
-/// What one kind of run gave.
+/// The results of one kind of run.
 #[derive(Clone, Debug)]
 struct Measured {
     side: Side,
     work: Work,
     storage: Storage,
-    /// Seconds for speedtest1, microseconds a commit.
+    /// Seconds for speedtest1, microseconds per commit.
     time: Series,
-    /// What one commit costs, or all of speedtest1.
+    /// The cost of one commit, or of all of speedtest1.
     cost: Cost,
 }
 
-/// What a unit of work costs.
+/// The cost of a unit of work.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 struct Cost {
     /// Instructions that the guest executed.
@@ -69,22 +69,22 @@ struct Cost {
     reads: f64,
 }
 
-/// All that the runs share.
+/// State shared by all runs.
 struct Runs {
     machine: Machine,
     programs: Programs,
     linux: Option<LinuxGuest>,
     dir: PathBuf,
-    /// The first speedtest1's hash: every other one must be the same.
+    /// The first speedtest1's hash, which all others must equal.
     hash: Option<String>,
     /// Options of the two builds.
     options: Vec<(Side, BTreeSet<String>)>,
-    /// What was strange, but not wrong.
+    /// Oddities that are not errors.
     notes: Vec<String>,
 }
 
-/// Where disks lie by default: in memory, if there is such a folder with room. On a real disk a flush takes the host longer than
-/// the guest needs for all its work, and from moment to moment a different time.
+/// Where disks are by default: in memory, if there is such a folder with enough room. On a real disk a flush takes the
+/// host longer than all of the guest's work, and the time varies from moment to moment.
 fn memory(otherwise: &Path) -> PathBuf {
     let shm = Path::new("/dev/shm");
     let room = nix::sys::statvfs::statvfs(shm).is_ok_and(|s| s.blocks_available() * s.fragment_size() > 4 * DISK);
@@ -165,7 +165,7 @@ impl Runs {
         let mut times = vec![Vec::new(); kinds.len()];
         let mut disks = vec![Disk::default(); kinds.len()];
         for round in 1..=options.rounds {
-            // Turn about, so that neither guest always has the colder or the warmer machine.
+            // In alternating order, so that neither guest always has the colder or the warmer machine.
             let order: Vec<usize> =
                 if round % 2 == 1 { (0..kinds.len()).collect() } else { (0..kinds.len()).rev().collect() };
             for at in order {
@@ -190,7 +190,7 @@ impl Runs {
         Ok(all)
     }
 
-    /// One guest's life, its answer checked.
+    /// Runs one guest and checks its answer.
     fn one(&mut self, side: Side, work: Work, storage: Storage, counts: bool) -> Result<(f64, Disk, u64)> {
         let disk = self.disk(storage)?;
         let guest = self.guest(side, work, storage, disk.as_deref(), counts)?;
@@ -219,7 +219,7 @@ impl Runs {
         }
     }
 
-    /// All guests must say the same where the answer is not known beforehand.
+    /// Where the answer is not known beforehand, all guests must give the same one.
     fn compare(&mut self, answer: &Answer) -> Result<()> {
         if let Some(hash) = &answer.hash {
             let first = self.hash.get_or_insert_with(|| hash.clone());
@@ -240,7 +240,7 @@ impl Runs {
         }
         let clean = self.dir.join(format!("{}.clean", storage.linux()));
         if !clean.exists() && storage == Storage::Fat {
-            // Both guests get what `--disk` makes.
+            // Both guests get a disk as `--disk` creates it.
             disk::create(&clean, DISK)?;
         } else if !clean.exists() {
             let file = std::fs::File::create(&clean).with_context(|| format!("cannot make {}", clean.display()))?;
@@ -275,8 +275,8 @@ impl Cost {
     }
 }
 
-/// Times are taken by this machine's clock. A guest's own must agree but for what the way of a line takes; on a busy machine a
-/// guest may have measured its clock's rate wrongly, which is worth telling.
+/// Times are taken from this machine's clock. The guest's own must agree except for the time that a line takes to
+/// arrive; on a busy machine a guest may have measured its clock's rate wrongly, which is worth reporting.
 fn clock_off(guest: f64, seen: f64) -> Option<String> {
     let agrees = guest < seen * 1.05 + 0.05 && guest > seen * 0.95 - 0.3;
     (!agrees).then(|| format!("{guest:.3} s, this machine's {seen:.3} s"))

@@ -8,7 +8,7 @@ use unibody::fingerprint::Fingerprint;
 use unibody::packages::Program;
 use unibody::{apt, command, files, lock, paths, progress, sysroot, wrapper};
 
-/// What the measurement needs to be installed.
+/// Programs that must be installed for the measurement.
 pub const TOOLS: [Program; 6] = [
     ("gcc", "gcc"),
     ("make", "make"),
@@ -18,12 +18,12 @@ pub const TOOLS: [Program; 6] = [
     ("xz", "xz-utils"),
 ];
 
-/// The distribution's packages that the Linux program runs with.
+/// The distribution's packages that the Linux program needs.
 const LIBRARIES: [&str; 2] = ["libsqlite3-0", "libc6"];
 
 /// Where everything is.
 pub struct Programs {
-    /// A folder of this bench in the cache.
+    /// This bench's folder in the cache.
     pub dir: PathBuf,
     /// Our image.
     pub image: PathBuf,
@@ -71,7 +71,7 @@ pub fn ours(project: &Path, sysroot: &Path) -> Result<Programs> {
         progress::step("linking the image of the bench", || {
             let mut link = Command::new(&gcc);
             link.args(["-o", "image", "driver.o", "speedtest1.o", "sqlite3.o", "-lm"]).current_dir(&dir);
-            // Parameters and files come with the initrd.
+            // Parameters and files come in the initrd.
             command::run(link.env_remove(wrapper::ROOTFS).env(wrapper::DEBUG, "0"), None)?;
             files::write(&dir.join("stamp"), stamp)
         })?;
@@ -79,7 +79,7 @@ pub fn ours(project: &Path, sysroot: &Path) -> Result<Programs> {
     Ok(Programs { dir, image, version: source.version, driver, source: speedtest })
 }
 
-/// What the Linux guest gets.
+/// The files for the Linux guest.
 pub struct ForLinux {
     /// The program.
     pub program: PathBuf,
@@ -126,7 +126,8 @@ fn objects(gcc: &Path, prefix: &str, driver: &Path, speedtest: &Path, dir: &Path
     Ok(())
 }
 
-/// Makes `sqlite3.c` and `sqlite3.h`, as the source's own makefile does: some options decide what the parser is made of.
+/// Makes `sqlite3.c` and `sqlite3.h`, as the source's own makefile does: some options affect how the parser is
+/// generated.
 fn amalgamation(tree: &Path, to: &Path, options: &[String]) -> Result<()> {
     let build = to.join("build");
     command::run(Command::new("cp").arg("-a").arg(tree).arg(&build), None)?;
@@ -158,7 +159,7 @@ fn options(rules: &str) -> Vec<String> {
             found.push(option.to_owned());
         }
     }
-    // On in every build by this source's own configure.
+    // The source's configure turns these on in every build.
     for default in ["-DSQLITE_ENABLE_MATH_FUNCTIONS", "-DSQLITE_THREADSAFE=1"] {
         if !found.iter().any(|one| one == default) {
             found.push(default.to_owned());

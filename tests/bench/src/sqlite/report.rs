@@ -1,4 +1,4 @@
-//! What is printed at the end.
+//! The report printed at the end.
 
 use super::work::{Storage, Work};
 use super::{Measured, Side};
@@ -13,7 +13,7 @@ use unibody::{command, vmm::qemu::Qemu};
 const INSTRUCTIONS: f64 = 260_000.0;
 const TIMES: f64 = 2.0;
 
-/// All figures, and what they were taken with.
+/// All figures, and the setup they were measured with.
 #[derive(Serialize)]
 pub struct Report {
     bench: &'static str,
@@ -60,7 +60,7 @@ struct Comparison {
     linux: &'static str,
     /// How many times faster ours is.
     speedup: f64,
-    /// Linux's instructions by ours.
+    /// Linux's instructions divided by ours.
     instructions: f64,
 }
 
@@ -101,7 +101,7 @@ impl Report {
         self.notes = notes.to_vec();
     }
 
-    /// Adds what one kind of run gave, and what follows from it.
+    /// Adds the results of one kind of run, and the conclusions from them.
     pub(super) fn add(&mut self, measured: Measured) {
         self.results.push(Row {
             guest: measured.side,
@@ -190,7 +190,7 @@ fn number(value: f64, unit: &str) -> String {
     if unit == "s" { format!("{value:.2} s") } else { format!("{value:.0} us") }
 }
 
-/// Every Linux figure against ours, and the goals.
+/// Compares every Linux figure with ours, and checks the goals.
 fn conclude(all: &[Measured]) -> (Vec<Comparison>, Vec<Goal>) {
     let (mut comparisons, mut goals) = (Vec::new(), Vec::new());
     for linux in all.iter().filter(|m| m.side == Side::Linux) {

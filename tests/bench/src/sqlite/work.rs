@@ -1,4 +1,4 @@
-//! What is measured, and the check of what a guest answers.
+//! The work that is measured, and the check of a guest's answers.
 
 use crate::guest::Transcript;
 use anyhow::{Context, Result, bail};
@@ -28,7 +28,7 @@ pub enum Storage {
 }
 
 impl Work {
-    /// In how many parts its cost is told.
+    /// The number of units by which its cost is divided.
     pub const fn units(self) -> u32 {
         match self {
             Self::Speedtest(_) => 1,
@@ -57,7 +57,7 @@ impl fmt::Display for Work {
 }
 
 impl Storage {
-    /// What Linux calls it: the type for mount(2).
+    /// Linux's name for it: the type for mount(2).
     pub const fn linux(self) -> &'static str {
         match self {
             Self::Memory => "tmpfs",
@@ -66,7 +66,7 @@ impl Storage {
         }
     }
 
-    /// What it is for our guest.
+    /// Our guest's name for it.
     pub const fn ours(self) -> &'static str {
         match self {
             Self::Memory => "ramfs",
@@ -82,17 +82,17 @@ pub struct Answer {
     pub seconds: f64,
     /// SQLite's version.
     pub version: String,
-    /// The options that SQLite was compiled with and that change what it does.
+    /// The compile-time options of SQLite that affect its behaviour.
     pub options: BTreeSet<String>,
     /// speedtest1's hash over all results; nothing for commits, whose answer is known beforehand.
     pub hash: Option<String>,
 }
 
-/// Options that tell of the compiler or of what no measurement uses.
+/// Options that only describe the compiler or that no measurement uses.
 const IRRELEVANT: [&str; 5] =
     ["COMPILER=", "HAVE_ISNAN", "OMIT_LOAD_EXTENSION", "ENABLE_LOAD_EXTENSION", "ATOMIC_INTRINSICS"];
 
-/// Checks everything that the program read back and said of itself.
+/// Checks everything that the program read back and reported about itself.
 pub fn check(work: Work, transcript: &Transcript) -> Result<Answer> {
     let lines = &transcript.lines;
     let values = |key: &str| {

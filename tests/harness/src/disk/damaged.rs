@@ -12,9 +12,9 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-/// Bits of the FAT, megabytes, sectors in a cluster.
+/// Bits of the FAT, megabytes, sectors per cluster.
 const VOLUMES: [(u32, u64, u32); 3] = [(12, 2, 2), (16, 8, 1), (32, 40, 1)];
-/// Volumes between two notes of how far it got.
+/// Volumes between two saves of the progress.
 const PART: u64 = 20;
 
 /// One case; its long form has a thousand seeds.
@@ -68,7 +68,7 @@ fn flipped(context: &Context, seeds: u64) -> Result<Tally> {
     Ok(Tally { passed: seeds as usize, note, ..Tally::default() })
 }
 
-/// A volume with files of many sizes, long names and folders, made by the guest itself.
+/// A volume with files of many sizes, long names and folders, created by the guest itself.
 fn fill(context: &Context, file: &Path, bits: u32, megabytes: u64, cluster: u32) -> Result<()> {
     image::make(file, megabytes << 20, bits, cluster)?;
     let mut command = context.unibody(["run", "--accel", "tcg", "--net", "none", "--disk", &disk(file, "/data")]);
@@ -90,7 +90,7 @@ fn regions(bytes: &[u8]) -> [Range<usize>; 4] {
     [0..reserved.min(1024), reserved..root, root..data, data..(data + (256 << 10)).min(bytes.len())]
 }
 
-/// Flips a few bits. Most files of a volume are near its beginning, and so is what its FAT says about them.
+/// Flips a few bits. Most files of a volume are near its beginning, and so are their FAT entries.
 fn flip(bytes: &[u8], regions: &[Range<usize>; 4], seed: u64) -> Vec<u8> {
     let mut random = Random::new(seed);
     let mut disk = bytes.to_vec();

@@ -1,4 +1,4 @@
-//! Disk devices of every kind: old and new, with long blocks, short queues, few segments; odd sizes, none at all.
+//! Disk devices of every kind: old and new, with long blocks, short queues, few segments; odd sizes; none at all.
 
 use super::image;
 use super::work::{self, Work};
@@ -14,7 +14,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(90);
 const SIZE: u64 = 16 << 20;
 
-/// Devices as QEMU's properties make them, with the options of `run` that go with them.
+/// Devices, made with QEMU's properties, and the options of `run` that go with them.
 const KINDS: &[(&str, &str, &[&str])] = &[
     ("processors", "", &["--smp", "4"]),
     ("microvm", "", &["--machine", "microvm"]),
@@ -50,7 +50,7 @@ pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("disk/odd-disks", odd).needs(NEEDS).limit(300));
 }
 
-/// QEMU with more arguments in front.
+/// A script that runs QEMU with more arguments in front.
 fn script(folder: &Path, name: &str, extra: &str) -> Result<PathBuf> {
     qemu::write_script(folder, name, &format!("exec qemu-system-x86_64 {extra} \"$@\"\n"))
 }
@@ -73,7 +73,7 @@ fn kinds(context: &Context) -> Result<Tally> {
             let done = done.expect(0).with_context(|| (*name).to_owned())?;
             ensure!(work::acked(&done.out()) == STEPS, "{name}\n{}", done.report());
             image::clean(&disk).with_context(|| (*name).to_owned())?;
-            // What is on the disk is what was written, as a plain device reads it.
+            // A plain device reads back what was written.
             for verdict in Work::Files.check(context, &[(disk.clone(), STEPS)])? {
                 ensure!(verdict.is_none(), "{name}: {}", verdict.unwrap_or_default());
             }
@@ -97,7 +97,7 @@ fn with(mut command: std::process::Command, script: &Path, options: &[&str]) -> 
     command
 }
 
-/// What cannot be a disk is said, and ends in no hang; what can, works.
+/// A device that cannot be a disk is reported and does not hang; the others work.
 fn odd(context: &Context) -> Result<Tally> {
     let folder = context.scratch("odd")?;
     let disk = folder.join("disk.img");
@@ -118,17 +118,17 @@ fn odd(context: &Context) -> Result<Tally> {
     refused("node-name=disk0,driver=null-co,size=0,read-zeroes=on", "cannot mount")?;
     refused("node-name=disk0,driver=null-co,size=512,read-zeroes=on", "cannot mount")?;
     refused("node-name=disk0,driver=null-co,size=16777216,read-zeroes=on", "cannot mount")?;
-    // A disk that ends before its file system, at an odd place.
+    // A disk that ends before its file system does, at an odd offset.
     let file = std::fs::File::options().write(true).open(&disk)?;
     file.set_len(SIZE - 5000)?;
     refused("", "larger than the disk")?;
-    // A disk that goes on behind it.
+    // A disk that extends beyond it.
     image::make(&disk, SIZE, 16, 4)?;
     std::fs::File::options().write(true).open(&disk)?.set_len(SIZE + 5000)?;
     let done = run("")?.expect(0)?;
     ensure!(work::acked(&done.out()) == 10, "{}", done.report());
     image::clean(&disk)?;
-    // One that may not be written: not a byte of it changes.
+    // A read-only one: not a byte of it changes.
     image::make(&disk, SIZE, 16, 4)?;
     std::fs::set_permissions(&disk, Permissions::from_mode(0o444))?;
     let before = std::fs::read(&disk)?;
@@ -142,7 +142,7 @@ fn odd(context: &Context) -> Result<Tally> {
     let (mut command, _) = Work::Files.alone(context, &disk, 10)?;
     let done = process::run(command.env("UNIBODY_QEMU", script(&folder, "long", long)?), b"", LIMIT)?.expect(127)?;
     ensure!(done.err().contains("blocks of 8192 bytes are not supported"), "{}", done.report());
-    // Parameters that name a disk which is not there.
+    // Parameters that name a disk that is not there.
     let gone = qemu::rewrite("*drive=disk0,*) set -- \"$@\" virtio-rng-pci ;;");
     let script = qemu::write_script(&folder, "qemu", &gone)?;
     let (mut command, _) = Work::Files.alone(context, &disk, 10)?;

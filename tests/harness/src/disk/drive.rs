@@ -21,7 +21,7 @@ pub enum Io {
 pub enum Special<'a> {
     /// Nothing; but QEMU's process id becomes known (see `process_file`).
     Nothing,
-    /// Every write and flush is logged in this file (see `write_log`).
+    /// Every write and flush is logged to this file (see `write_log`).
     Logged(&'a Path),
     /// The nth request of a kind fails with EIO; with `forever`, so do all of its kind that follow.
     Failing {
@@ -29,10 +29,10 @@ pub enum Special<'a> {
         io: Io,
         /// Counted from 1.
         n: u32,
-        /// Not only once.
+        /// Whether later requests fail, too.
         forever: bool,
     },
-    /// So many requests a second.
+    /// This many requests per second.
     Slow(u32),
     /// Without a write cache, and so without flushes.
     WriteThrough,
@@ -42,12 +42,12 @@ pub enum Special<'a> {
 pub fn script(folder: &Path, image: &Path, special: &Special) -> Result<PathBuf> {
     let name = |path: &Path| path.display().to_string().replace(',', ",,");
     let file = name(image);
-    // What the guest flushes is what counts: this machine need not wait for its own disk.
+    // Only the guest's flushes count: this machine need not wait for its own disk.
     let plain = format!("file.driver=file,file.cache.no-flush=on,file.filename={file}");
     let (mut device, mut object) = ("", String::new());
     let drive = match special {
         Special::Nothing => format!("driver=raw,{plain}"),
-        // A write takes its time, a flush does not: one that does not wait for its writes overtakes them.
+        // Writes take time, flushes do not: a flush that does not wait for its writes overtakes them.
         Special::Logged(log) => {
             object = "throttle-group,id=slow,x-iops-write=2000,x-iops-write-max=2000".to_owned();
             format!(
@@ -84,7 +84,7 @@ pub fn script(folder: &Path, image: &Path, special: &Special) -> Result<PathBuf>
     qemu::write_script(folder, "qemu-disk", &body.replace("exec qemu-system-x86_64 ", &start))
 }
 
-/// Where a started script leaves the process id that QEMU then has.
+/// Where a started script stores the process id, which QEMU then has.
 pub fn process_file(script: &Path) -> PathBuf {
     script.with_extension("pid")
 }

@@ -1,5 +1,5 @@
-//! The nth read, write or flush fails: the program hears of it, nothing hangs, nothing that was promised is lost, and the disk
-//! is good again when the fault is gone.
+//! The nth read, write or flush fails: the program gets the error, nothing hangs, nothing that was promised is lost,
+//! and the disk is usable again once the fault is gone.
 
 use super::drive::{self, Io, Special};
 use super::image;
@@ -18,10 +18,10 @@ const WORKS: [Work; 4] = [
     Work::Sqlite { journal: "DELETE", synchronous: "EXTRA" },
     Work::Sqlite { journal: "PERSIST", synchronous: "FULL" },
 ];
-/// Images that one VM checks.
+/// Images checked by one VM.
 const TOGETHER: usize = 10;
 
-/// One case a kind of request.
+/// One case for each kind of request.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     for (name, io) in [("reads", Io::Read), ("writes", Io::Write), ("flushes", Io::Flush)] {
         let body = move |context: &Context| nth(context, name, io, full);
@@ -82,7 +82,7 @@ fn prepare(context: &Context, work: Work, base: &Path) -> Result<()> {
     process::run(&mut command, stdin.as_bytes(), Duration::from_secs(60))?.expect(0).map(drop)
 }
 
-/// Runs the workload by itself: how many steps it finished, and whether it was told of the fault.
+/// Runs the workload by itself; returns how many steps it finished, and whether it saw the fault.
 fn one(context: &Context, folder: &Path, disk: &Path, work: Work, special: &Special) -> Result<(usize, bool)> {
     let script = drive::script(folder, disk, special)?;
     let (mut command, stdin) = work.alone(context, disk, 25)?;

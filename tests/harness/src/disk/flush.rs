@@ -1,4 +1,4 @@
-//! fsync reaches the device: counted there.
+//! fsync reaches the device: its flushes are counted there.
 
 use super::work::{self, Work};
 use super::{drive, image, power_cut};
@@ -15,8 +15,8 @@ pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("disk/no-write-cache", without).needs(NEEDS));
 }
 
-/// The least number of flushes that a step of `tests/disk/files.c` needs: of file and folder after a rename, of a leaf and its
-/// folders; a folder in which nothing changed needs none.
+/// The minimum number of flushes for each step of `tests/disk/files.c`: of file and folder after a rename, of a leaf
+/// and its folders; an unchanged folder needs none.
 const LEAST: [usize; 7] = [1, 2, 2, 1, 1, 1, 0];
 
 fn counted(context: &Context) -> Result<Tally> {
@@ -34,7 +34,7 @@ fn counted(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("flushes/writes of each kind of step: {}", table.join(" "))))
 }
 
-/// A disk without a write cache has no flush command: said once, and everything works.
+/// A disk without a write cache has no flush command: the log says so once, and everything works.
 fn without(context: &Context) -> Result<Tally> {
     let folder = context.scratch("through")?;
     let disk = folder.join("disk.img");

@@ -8,12 +8,12 @@ use crate::process;
 use anyhow::{Result, ensure};
 use std::time::Duration;
 
-/// Where the files lie.
+/// Where the files are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The root, in memory.
     Memory,
-    /// A disk with a FAT of so many bits, so many megabytes, clusters of so many sectors.
+    /// A disk: bits of its FAT, megabytes, sectors per cluster.
     Disk(u32, u64, u32),
     /// A folder of this machine.
     Share,
@@ -26,10 +26,10 @@ const PLACES: [(&str, Place); 4] = [
     ("9p", Place::Share),
 ];
 
-/// One case a file system and number of threads.
+/// One case for each file system and number of threads.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     for (name, place) in PLACES {
-        // A message to the host for every step takes its time.
+        // Sending the host a message for every step takes time.
         let (seeds, operations) = match (full, place) {
             (true, _) => (10, 100_000),
             (false, Place::Share) => (2, 1500),
@@ -43,7 +43,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     }
 }
 
-/// The files at the end are those that the same image leaves as a Linux process.
+/// The files at the end are the same as those that the image leaves as a Linux process.
 fn fsx(context: &Context, place: Place, threads: u32, seeds: u32, operations: u32) -> Result<Tally> {
     let image = context.program("fsx")?;
     let folder = context.scratch("fsx")?;

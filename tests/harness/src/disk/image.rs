@@ -1,4 +1,4 @@
-//! Disk images on this machine: made, filled, read and checked by the tools that everybody uses (dosfstools, mtools).
+//! Disk images on this machine: created, filled, read and checked with the usual tools (dosfstools, mtools).
 
 use crate::process::{self, Finished};
 use anyhow::{Context as _, Result, bail};
@@ -9,21 +9,22 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A command with the folders of administrators' programs in its path.
+/// A command with the sbin folders in its path.
 fn tool<S: AsRef<OsStr>>(program: &str, words: impl IntoIterator<Item = S>) -> Command {
     let mut command = process::command(program, words);
     let path = std::env::var("PATH").unwrap_or_default();
-    // mtools refuse volumes whose size is no multiple of a track.
+    // mtools refuse volumes whose size is not a multiple of a track.
     command.env("PATH", format!("{path}:/usr/sbin:/sbin")).env("MTOOLS_SKIP_CHECK", "1").env("LC_ALL", "C.UTF-8");
     command
 }
 
-/// An empty volume over the whole file, `size` bytes long, with a FAT of `bits` (12, 16, 32) and clusters of so many sectors.
+/// An empty volume over the whole file, `size` bytes long, with a FAT of `bits` (12, 16, 32) and clusters of `cluster`
+/// sectors.
 pub fn make(file: &Path, size: u64, bits: u32, cluster: u32) -> Result<()> {
     let image = std::fs::File::create(file).with_context(|| format!("cannot make {}", file.display()))?;
     image.set_len(size)?;
     let (bits, cluster) = (bits.to_string(), cluster.to_string());
-    // The id does not depend on the time: what a seed makes is always the same.
+    // The id must not depend on the time, so that a seed always gives the same volume.
     let mut mkfs = tool("mkfs.vfat", ["-F", &bits, "-s", &cluster, "-i", "11d15c00", "-n", "TEST"]);
     process::run(mkfs.arg(file), b"", LIMIT)?.expect(0).map(drop)
 }
@@ -42,12 +43,12 @@ pub fn get(image: &Path, name: &str, file: &Path) -> Result<()> {
     process::run(&mut mcopy, b"", LIMIT)?.expect(0).map(drop)
 }
 
-/// What `fsck.vfat -n` says.
+/// Runs `fsck.vfat -n`.
 fn check(image: &Path) -> Result<Finished> {
     process::run(tool("fsck.vfat", ["-n"]).arg(image), b"", LIMIT)
 }
 
-/// The image has no fault of any kind: fsck.vfat prints its name and the number of files, nothing else.
+/// Checks that the image has no fault of any kind: fsck.vfat prints its name and the number of files, nothing else.
 pub fn clean(image: &Path) -> Result<()> {
     let done = check(image)?.expect(0)?;
     match remarks(&done.out()).next() {
@@ -56,8 +57,8 @@ pub fn clean(image: &Path) -> Result<()> {
     }
 }
 
-/// The image is as docs/DISKS.md allows until the next mount: there may be lost clusters, the free count is not current, and
-/// the second FAT may lag behind.
+/// Checks that the image is as docs/DISKS.md allows until the next mount: there may be lost clusters, the free count is
+/// not current, and the second FAT may lag behind.
 pub fn sound(image: &Path) -> Result<()> {
     let done = check(image)?;
     if done.timed_out || done.status > 1 {
@@ -69,12 +70,12 @@ pub fn sound(image: &Path) -> Result<()> {
     }
 }
 
-/// The lines that tell of a fault.
+/// The lines that report a fault.
 fn remarks(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| !line.is_empty() && !line.starts_with("fsck.fat ") && !line.ends_with(" clusters"))
 }
 
-/// The first line that tells of a fault that no cut may leave.
+/// The first line that reports a fault that no power cut may leave.
 fn serious(text: &str) -> Option<&str> {
     const ALLOWED: &[&str] = &[
         "Free cluster summary",

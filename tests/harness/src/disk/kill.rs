@@ -1,4 +1,5 @@
-//! QEMU is killed while a database commits: what the host got stays, so this shows the order of what is written, not flushes.
+//! QEMU is killed while a database commits: the host keeps what it received, so this tests the order of writes, not
+//! flushes.
 
 use super::random::Random;
 use super::resume::Resume;
@@ -24,7 +25,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     );
 }
 
-/// The same disk over and over.
+/// Kills on the same disk, over and over.
 fn rounds_of(context: &Context, rounds: usize) -> Result<Tally> {
     let folder = context.scratch("killed")?;
     let disk = folder.join("disk.img");
@@ -52,7 +53,7 @@ fn rounds_of(context: &Context, rounds: usize) -> Result<Tally> {
         let here = || format!("round {} ({journal}), killed after step {acked}", resume.done);
         image::sound(&disk).with_context(here)?;
         lost += usize::from(image::clean(&disk).is_err());
-        // The transaction in flight is there or not: the next round goes on from what the database says.
+        // The transaction in flight may be there or not: the next round continues from the database's state.
         let checked = work.check(context, &[(disk.clone(), acked)])?;
         if let Some(fault) = checked.into_iter().next().flatten() {
             bail!("{}: {fault}", here());

@@ -1,4 +1,4 @@
-//! Disks: what fsync promises holds when the power goes, when the disk is full, slow, failing or damaged.
+//! Disks: fsync's promises hold when power is lost, and when the disk is full, slow, failing or damaged.
 
 mod damaged;
 mod device;

@@ -1,4 +1,4 @@
-//! Disks with a partition table, as installers and SD cards have them.
+//! Disks with a partition table, as installers create them and SD cards have them.
 
 use super::image;
 use super::work::{self, Work};
@@ -20,7 +20,7 @@ pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("disk/partitions", partitions).needs(&[Need::Toolchain, Need::Disk]).limit(300));
 }
 
-/// A disk with an MBR; `types` of its partitions, each with a small FAT32 volume.
+/// A disk with an MBR and partitions of these `types`, each with a small FAT32 volume.
 fn make(folder: &Path, types: &[u8]) -> Result<Vec<u8>> {
     let volume = folder.join("volume.img");
     image::make(&volume, (LENGTH * SECTOR) as u64, 32, 1)?;
@@ -73,7 +73,7 @@ fn partitions(context: &Context) -> Result<Tally> {
         let part = folder.join("part.img");
         std::fs::write(&part, &after[place..end])?;
         image::clean(&part)?;
-        // What is in the partition is what was written, as a disk without a table reads it.
+        // Read as a disk without a table, the partition holds what was written.
         for verdict in Work::Files.check(context, &[(part.clone(), STEPS)])? {
             ensure!(verdict.is_none(), "{said}: {}", verdict.unwrap_or_default());
         }

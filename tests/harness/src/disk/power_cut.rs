@@ -1,7 +1,9 @@
-//! The power goes at any moment: what was not flushed is lost or not, whole or in part. What was promised is there afterwards.
+//! Power is lost at any moment: unflushed data is lost or not, whole or in part. Whatever was promised is there
+//! afterwards.
 //!
-//! A step counts as promised at a cut if the log (see `write_log`) had no entry behind the cut when the program's word for it
-//! arrived here. The program waits for us before it goes on, so the log's length at that time tells it exactly.
+//! A step counts as promised at a cut if the log (see `write_log`) had no entry beyond the cut when the program's
+//! message about the step arrived here. The program waits for us before it continues, so the log's length at that time
+//! is exact.
 
 use super::resume::Resume;
 use super::work::Work;
@@ -15,10 +17,10 @@ use std::path::{Path, PathBuf};
 
 const SQLITE: &[Need] = &[Need::Toolchain, Need::Disk, Need::Sqlite];
 const PLAIN: &[Need] = &[Need::Toolchain, Need::Disk];
-/// Disks that one VM checks.
+/// Disks checked by one VM.
 const TOGETHER: usize = 12;
 
-/// Name, workload, bits of the FAT, megabytes, sectors in a cluster.
+/// Name, workload, bits of the FAT, megabytes, sectors per cluster.
 pub type Row = (&'static str, Work, u32, u64, u32);
 
 const fn sqlite(journal: &'static str, synchronous: &'static str) -> Work {
@@ -35,7 +37,7 @@ const ROWS: &[Row] = &[
     ("files-fat32", Work::Files, 32, 40, 1),
 ];
 
-/// One case a workload, and one that shows that a loss would be seen.
+/// One case for each workload, and one that shows that a loss would be noticed.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     for row in ROWS {
         let (rounds, cuts) = if full { (6, 60) } else { (1, 24) };
@@ -48,13 +50,13 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
 /// A workload that ran on a logged disk.
 pub struct Ran {
     base: Vec<u8>,
-    /// Everything that the disk was asked.
+    /// All requests to the disk.
     pub log: Log,
-    /// Entries of the log when step 0 (ready), 1, 2, ... was promised.
+    /// The log's number of entries when step 0 (ready), 1, 2, ... was promised.
     pub marks: Vec<usize>,
 }
 
-/// Runs so many steps.
+/// Runs this many steps.
 pub fn run(context: &Context, row: &Row, folder: &Path, steps: usize) -> Result<Ran> {
     let (_, work, bits, megabytes, cluster) = *row;
     let (disk, log) = (folder.join("disk.img"), folder.join("log"));
@@ -74,7 +76,7 @@ pub fn run(context: &Context, row: &Row, folder: &Path, steps: usize) -> Result<
     work.end(talk)?;
     let log = Log::parse(std::fs::read(log)?)?;
     ensure!(log.flushes() > 0, "nothing was ever flushed");
-    // The log has all that there is: replayed, it gives the disk.
+    // The log is complete: replaying it gives the disk.
     let mut replayed = base.clone();
     log.replay(&mut replayed, 0..log.entries.len())?;
     ensure!(replayed == std::fs::read(&disk)?, "the write log does not lead to the disk's contents");
@@ -107,14 +109,15 @@ fn power_cut(context: &Context, row: &Row, rounds: usize, cuts: usize) -> Result
     Ok(Tally { passed: rounds * cuts, note, ..Tally::default() })
 }
 
-/// A disk that was found wrong stays, to be looked at.
+/// Keeps a faulty disk for inspection.
 fn keep(name: &str, number: usize, image: &Path) {
     let folder = std::env::temp_dir().join("unibody-failed");
     let _ = std::fs::create_dir_all(&folder);
     let _ = std::fs::copy(image, folder.join(format!("{name}-{number}.img")));
 }
 
-/// Makes the disks of these cuts, boots with them, and tells `found` what is wrong: the number of the cut, its disk, the fault.
+/// Creates the disks of these cuts, boots with them, and reports faults to `found`: the number of the cut, its disk,
+/// the fault.
 fn look(
     context: &Context,
     work: Work,
@@ -140,7 +143,7 @@ fn look(
             disks.push((file, acked));
         }
         for (i, verdict) in verdicts(context, work, &disks)?.into_iter().enumerate() {
-            // What the mount repaired, and a clean shutdown, leave nothing to complain of.
+            // After the mount's repair and a clean shutdown, no fault may be left.
             let fault =
                 verdict.or_else(|| image::clean(&disks[i].0).err().map(|error| format!("after the check: {error:#}")));
             if let Some(fault) = fault {
@@ -152,7 +155,7 @@ fn look(
     Ok(())
 }
 
-/// When the VM does not run with all of them, one at a time tells which is at fault.
+/// If the VM does not run with all of them, trying one at a time shows which is at fault.
 fn verdicts(context: &Context, work: Work, disks: &[(PathBuf, usize)]) -> Result<Vec<Option<String>>> {
     match work.check(context, disks) {
         Ok(all) => Ok(all),
@@ -167,7 +170,8 @@ fn verdicts(context: &Context, work: Work, disks: &[(PathBuf, usize)]) -> Result
     }
 }
 
-/// The judges are judged: a database that is not synced loses commits, and a disk that ignores flushes damages files.
+/// Tests the checks themselves: a database that is not synced loses commits, and a disk that ignores flushes damages
+/// files.
 fn noticed(context: &Context) -> Result<Tally> {
     let mut note = Vec::new();
     for (name, work, ignored) in [

@@ -1,4 +1,4 @@
-//! Long cases go on where they were interrupted: how far one got is a line in the cache.
+//! Long cases continue where they were interrupted: a line in the cache records how far one got.
 
 use anyhow::{Context as _, Result};
 use std::path::PathBuf;
@@ -7,12 +7,12 @@ use unibody::paths;
 /// How far a case got.
 pub struct Resume {
     file: Option<PathBuf>,
-    /// So many parts are done.
+    /// The number of parts that are done.
     pub done: usize,
 }
 
 impl Resume {
-    /// `kept`: only what takes long is worth it. What was done with other `total` does not count.
+    /// `kept`: whether the case takes long enough to be worth it. Progress with a different `total` does not count.
     pub fn open(name: &str, total: usize, kept: bool) -> Result<Self> {
         if !kept {
             return Ok(Self { file: None, done: 0 });

@@ -1,4 +1,4 @@
-//! A slow disk stops nobody else, and a file larger than memory leaves memory for others.
+//! A slow disk blocks no other thread, and a file larger than memory leaves memory for others.
 
 use super::work::disk;
 use super::{drive, image};
@@ -21,7 +21,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     }
 }
 
-/// Ten requests a second: timers and the network go on.
+/// Ten requests per second: timers and the network keep working.
 fn slow(context: &Context) -> Result<Tally> {
     let folder = context.scratch("slow")?;
     let file = folder.join("disk.img");

@@ -1,4 +1,4 @@
-//! A program that is talked to: it prints a line, the test does something, and answers.
+//! A dialogue with a program: it prints a line, the test does something and answers.
 
 use crate::process;
 use anyhow::{Context as _, Result, bail};
@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// See the module. It is ended when this goes away.
+/// See the module. The program is killed when this is dropped.
 pub struct Talk {
     child: Child,
     stdin: Option<ChildStdin>,
     out: Arc<Mutex<Vec<u8>>>,
     err: Arc<Mutex<Vec<u8>>>,
     readers: Vec<JoinHandle<()>>,
-    /// How much of the output was looked at.
+    /// How much of the output was examined.
     seen: usize,
     line: String,
 }
@@ -47,7 +47,7 @@ impl Talk {
         Ok(Self { child, stdin, out, err, readers: readers.into_iter().flatten().collect(), seen: 0, line })
     }
 
-    /// Says something.
+    /// Sends a line.
     pub fn say(&mut self, text: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().context("its input was closed")?;
         stdin
@@ -56,7 +56,7 @@ impl Talk {
             .with_context(|| format!("it takes no input\n{}", self.report()))
     }
 
-    /// The next whole line that ends with `word`; what is before it is passed over.
+    /// The next whole line that ends with `word`; anything before it is skipped.
     pub fn line_with(&mut self, word: &str, limit: Duration) -> Result<String> {
         let end = Instant::now() + limit;
         loop {
@@ -89,7 +89,7 @@ impl Talk {
         Ok(self.child.try_wait()?.map(process::shell_status))
     }
 
-    /// Ends its input and waits for its end: the status and all of its output.
+    /// Closes its input and waits for it to end; returns the status and all of its output.
     pub fn finish(mut self, limit: Duration) -> Result<(i32, String, String)> {
         self.stdin = None;
         let end = Instant::now() + limit;
@@ -117,7 +117,7 @@ impl Talk {
         String::from_utf8_lossy(&self.err.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
-    /// For a failure.
+    /// Its output, for a failure message.
     pub fn report(&self) -> String {
         let tail = |text: String| {
             let lines: Vec<_> = text.lines().collect();

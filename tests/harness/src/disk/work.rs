@@ -1,4 +1,4 @@
-//! What runs when the power goes, and how to tell whether all is there that was promised.
+//! The workloads that run when power is lost, and how to check that everything promised is there.
 
 use super::talk::Talk;
 use crate::context::Context;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Steps one after the other, each of which is durable once the program says so.
+/// A series of steps, each of which is durable once the program says so.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
     /// SQLite with this journal mode and `synchronous`.
@@ -27,7 +27,7 @@ pub enum Work {
 const MOUNT: &str = "/data";
 /// How long one answer of a guest may take.
 const ANSWER: Duration = Duration::from_secs(60);
-/// Rows that the database keeps.
+/// Rows kept in the database.
 const ROWS: usize = 20;
 
 impl Work {
@@ -74,7 +74,7 @@ impl Work {
         done.out().trim().parse().with_context(|| format!("no number\n{}", done.report()))
     }
 
-    /// Waits until the program can do its first step.
+    /// Waits until the program is ready for its first step.
     pub fn begin(self, talk: &mut Talk) -> Result<()> {
         if let Self::Sqlite { journal, synchronous } = self {
             talk.say(&opening(journal, synchronous))?;
@@ -83,7 +83,7 @@ impl Work {
         Ok(())
     }
 
-    /// One step; when this is back, it was promised to be durable.
+    /// One step; when this returns, it was promised to be durable.
     pub fn step(self, talk: &mut Talk, n: usize) -> Result<()> {
         match self {
             Self::Sqlite { .. } => {
@@ -98,7 +98,7 @@ impl Work {
         Ok(())
     }
 
-    /// After what `step` asked for was noted.
+    /// Lets the program continue after the step was recorded.
     pub fn go_on(self, talk: &mut Talk) -> Result<()> {
         match self {
             Self::Sqlite { .. } => Ok(()),
@@ -106,7 +106,7 @@ impl Work {
         }
     }
 
-    /// Lets the program end by itself: its status, and what it said on standard error.
+    /// Lets the program end by itself and checks its status.
     pub fn end(self, mut talk: Talk) -> Result<()> {
         if let Self::Sqlite { .. } = self {
             talk.say(".quit\n")?;
@@ -117,13 +117,13 @@ impl Work {
         Ok(())
     }
 
-    /// Boots once with all these disks, which were cut after so many acknowledged steps: what is wrong with each.
+    /// Boots once with all these disks, each cut after that many acknowledged steps; returns what is wrong with each.
     pub fn check(self, context: &Context, disks: &[(PathBuf, usize)]) -> Result<Vec<Option<String>>> {
         self.check_as(context, disks, "check")
     }
 
-    /// The same for disks on which a request failed. As on Linux, what could not be written counts as clean once the program
-    /// has heard of it, so that what the unfinished step wrote may be missing.
+    /// The same for disks on which a request failed. As on Linux, data that could not be written counts as clean once
+    /// the program got the error, so the data of the unfinished step may be missing.
     pub fn check_failed(self, context: &Context, disks: &[(PathBuf, usize)]) -> Result<Vec<Option<String>>> {
         self.check_as(context, disks, "check-failed")
     }
@@ -176,7 +176,7 @@ pub fn disk(image: &Path, mount: &str) -> String {
     format!("{}:{mount}", image.display())
 }
 
-/// Statements that make the database and say when they are done.
+/// Statements that create the database and print when they are done.
 pub fn opening(journal: &str, synchronous: &str) -> String {
     format!(
         "PRAGMA journal_mode={journal};\nPRAGMA synchronous={synchronous};\nPRAGMA wal_autocheckpoint=30;\n\
@@ -187,10 +187,10 @@ pub fn opening(journal: &str, synchronous: &str) -> String {
     )
 }
 
-/// What row `n` holds: 4 to 2800 characters.
+/// The contents of row `n`: 4 to 2800 characters.
 const BODY: &str = "replace(hex(zeroblob(n*37%700+1)), '00', printf('%04d', n%10000))";
 
-/// A transaction that inserts, updates and deletes, and says when it is committed.
+/// A transaction that inserts, updates and deletes, and prints when it is committed.
 pub fn transaction(n: usize) -> String {
     let body = BODY.replace("n*37", &format!("{n}*37")).replace("n%10000", &format!("{n}%10000"));
     let mut text = format!("BEGIN;\nINSERT INTO rows VALUES({n}, length({body}), {body});\n");
@@ -213,7 +213,7 @@ fn lines_about(out: &str, word: &str) -> String {
     out.lines().filter(|line| line.contains(word)).take(10).collect::<Vec<_>>().join("\n")
 }
 
-/// What the shell's answers to `question` say about a disk: nothing if all is well.
+/// What the shell's answers to `question` say is wrong with a disk; `None` if all is well.
 fn judge(out: &str, i: usize, acked: usize) -> Option<String> {
     let (start, end) = (format!("d{i} integrity\n"), format!("d{i} end\n"));
     let Some(part) = out.split_once(&start).and_then(|(_, rest)| rest.split_once(&end)).map(|(part, _)| part) else {

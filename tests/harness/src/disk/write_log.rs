@@ -1,9 +1,9 @@
-//! The log that QEMU's `blklogwrites` driver keeps of a disk (the format of Linux's dm-log-writes), and the disks that a power cut
-//! can leave behind.
+//! The log that QEMU's `blklogwrites` driver keeps of a disk (in the format of Linux's dm-log-writes), and the disks
+//! that a power cut can leave behind.
 //!
-//! QEMU adds an entry when the file below has done the request, before the guest hears of it. So whatever a guest was told is
-//! done stands in the log, and a flush covers at most what stands before it. To see a driver that flushes before its writes have
-//! arrived, the file is throttled: then such writes stand behind the flush.
+//! QEMU adds an entry when the underlying file has completed the request, before the guest learns of it. So whatever
+//! the guest was told is done is in the log, and a flush covers at most the entries before it. To catch a driver that
+//! flushes before its writes have completed, the file is throttled: then such writes come after the flush.
 
 use super::random::Random;
 use anyhow::{Context as _, Result, ensure};
@@ -15,14 +15,14 @@ const FLUSH: u64 = 1;
 const FUA: u64 = 2;
 const DISCARD: u64 = 4;
 
-/// What was asked of the disk.
+/// A request to the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
-    /// These bytes of the log were written.
+    /// Some bytes of the log were written.
     Write {
         /// The first sector.
         sector: u64,
-        /// Where the data are in the log.
+        /// Where the data is in the log.
         data: Range<usize>,
         /// Durable by itself.
         fua: bool,
@@ -43,7 +43,7 @@ pub enum What {
 pub struct Entry {
     /// Where it begins in the file.
     pub position: usize,
-    /// What it says.
+    /// The request.
     pub what: What,
 }
 
@@ -60,8 +60,8 @@ fn word(bytes: &[u8], at: usize) -> Result<u64> {
 }
 
 impl Log {
-    /// Reads a log. The count in its header is not current when QEMU was killed: entries are read to the end of the file, and
-    /// one that is not whole there was never reported to the guest.
+    /// Reads a log. The count in its header is not current if QEMU was killed: entries are read to the end of the file,
+    /// and an incomplete last one was never reported to the guest.
     pub fn parse(bytes: Vec<u8>) -> Result<Self> {
         ensure!(word(&bytes, 0)? == MAGIC && word(&bytes, 8)? == 1, "this is no write log of version 1");
         let unit = usize::try_from(word(&bytes, 24)? & 0xffff_ffff)?;
@@ -105,13 +105,13 @@ impl Log {
         self.entries.partition_point(|entry| (entry.position as u64) < length)
     }
 
-    /// A disk whose cache is lost with every cut: as if no flush had been asked for.
+    /// The log of a disk that loses its cache with every cut, as if no flush had been requested.
     pub fn without_flushes(mut self) -> Self {
         self.entries.retain(|entry| entry.what != What::Flush);
         self
     }
 
-    /// The entry after the last flush among the first `at`.
+    /// The index after the last flush among the first `at` entries.
     fn durable(&self, at: usize) -> usize {
         self.entries[..at].iter().rposition(|entry| entry.what == What::Flush).map_or(0, |i| i + 1)
     }
@@ -134,13 +134,13 @@ impl Log {
         Ok(())
     }
 
-    /// Applies entries whole.
+    /// Applies whole entries.
     pub fn replay(&self, disk: &mut [u8], range: Range<usize>) -> Result<()> {
         self.entries[range].iter().try_for_each(|entry| self.apply(disk, &entry.what, |_| true))
     }
 
-    /// The disk after a power cut that came when `at` entries were done: what was flushed is there, of the rest a random part.
-    /// `base` is the disk at entry `from`, which is moved on to the last flush.
+    /// The disk after a power cut that came when `at` entries were done: everything flushed is there, and a random part
+    /// of the rest. `base` is the disk at entry `from`; both are advanced to the last flush.
     pub fn cut(&self, base: &mut [u8], from: &mut usize, at: usize, seed: u64) -> Result<Vec<u8>> {
         let durable = self.durable(at);
         if durable > *from {
@@ -149,7 +149,7 @@ impl Log {
         }
         let mut disk = base.to_vec();
         let mut random = Random::new(seed);
-        // One in so many is lost; 0: none, 1: all.
+        // One in this many is lost; 0: none, 1: all.
         let lost = [0, 1, 2, 2, 2, 4, 8][random.below(7)];
         let torn = random.below(2) == 1;
         for entry in &self.entries[*from..at] {
@@ -158,7 +158,7 @@ impl Log {
             if fua || lost == 0 {
                 self.apply(&mut disk, &entry.what, |_| true)?;
             } else if torn && random.below(2) == 1 {
-                // Up to 64 sectors fall independently of each other, longer requests in that pattern.
+                // Up to 64 sectors are lost independently of each other; longer requests repeat that pattern.
                 self.apply(&mut disk, &entry.what, |i| bits >> (i % 64) & 1 == 1)?;
             } else if random.below(lost) != 0 {
                 self.apply(&mut disk, &entry.what, |_| true)?;
@@ -167,7 +167,7 @@ impl Log {
         Ok(disk)
     }
 
-    /// Cut points: right after every place in `marks` as far as they go, before flushes, and anywhere.
+    /// Cut points: right after the positions in `marks` as far as they go, before flushes, and anywhere.
     pub fn cuts(&self, first: usize, count: usize, marks: &[usize], seed: u64) -> Vec<usize> {
         let mut random = Random::new(seed);
         let flushes: Vec<usize> =
@@ -227,7 +227,7 @@ mod tests {
         let mut disk = vec![9; 4 * SECTOR];
         all.replay(&mut disk, 0..4).unwrap();
         assert_eq!(first_bytes(&disk), [1, 0, 9, 4]);
-        // The last entry is not whole.
+        // The last entry is incomplete.
         assert_eq!(Log::parse(bytes[..bytes.len() - 1].to_vec()).unwrap().entries.len(), 3);
         assert!(Log::parse(vec![0; 4096]).is_err());
         assert!(Log::parse(log(&[(0, 0, 64)])).is_err());
@@ -243,7 +243,7 @@ mod tests {
             seen.insert(first_bytes(&all.cut(&mut base, &mut from, 4, seed).unwrap()));
             assert_eq!((from, first_bytes(&base)), (2, vec![1, 0, 0, 0]));
         }
-        // The first write is durable; the next is there or not; the third may be torn.
+        // The first write is durable; the second is there or not; the third may be torn.
         let expected: std::collections::BTreeSet<_> = [[1, 0], [3, 0]]
             .iter()
             .flat_map(|a| [[0, 0], [4, 0], [0, 4], [4, 4]].map(|b| vec![a[0], b[0], b[1], 0]))
@@ -252,7 +252,7 @@ mod tests {
         let (mut base, mut from) = (vec![0; 4 * SECTOR], 0);
         let whole = all.cut(&mut base, &mut from, 5, 1).unwrap();
         assert_eq!(first_bytes(&whole), [3, 4, 4, 0]);
-        // Without flushes nothing is sure.
+        // Without flushes nothing is certain.
         let none = all.without_flushes();
         let lost = (0..50).filter(|seed| none.cut(&mut vec![0; 4 * SECTOR], &mut 0, 4, *seed).unwrap()[0] == 0);
         assert!(lost.count() > 5);

@@ -1,4 +1,4 @@
-//! What is the processor's stays in `arch`, and `CONTRACT.md` lists what that is.
+//! Processor-specific code stays in `arch`, and `CONTRACT.md` lists what that offers.
 
 use super::source;
 use crate::case::Tally;
@@ -8,10 +8,10 @@ use std::fs;
 use std::path::Path;
 
 const CONTRACT: &str = "libos/src/arch/CONTRACT.md";
-/// The kernel's folders, and those in them that are an architecture's, or the ABI of one.
+/// The kernel's folders, and those in them that belong to an architecture or its ABI.
 const KERNEL: &[&str] = &["libos", "libc-shim/src"];
 const ITS_OWN: &[&str] = &["libos/src/arch", "libos/base/src/arch", "libos/abi"];
-/// What only an architecture's code has, whatever stands before and behind it.
+/// Strings that only an architecture's code contains, whatever precedes or follows them.
 const PARTS: &str = "asm! x86_ x86- rdtsc rdrand cpuid apic xsave fxsave fsbase fs_base gs_base pvh multiboot e820 invlpg swapgs iretq pml4";
 /// Whole words.
 const NAMES: &str = "cr0 cr2 cr3 cr4 rip rsp rbp rax rdi rsi msr rflags gdt idt tss lapic";
@@ -29,7 +29,7 @@ pub fn check() -> Result<Tally> {
     Ok(Tally::pass(format!("{} names", given.len())))
 }
 
-/// Lines outside of `arch` that speak of a processor.
+/// Lines outside `arch` that name something of a processor.
 fn strangers(project: &Path) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for folder in KERNEL {
@@ -74,7 +74,7 @@ fn promised(contract: &str) -> BTreeSet<String> {
     rows.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// What x86-64 offers: public items of its public modules, methods of the frame, macros.
+/// What the x86-64 code offers: public items of its public modules, methods of the frame, macros.
 fn given(project: &Path) -> Result<BTreeSet<String>> {
     let dir = project.join("libos/src/arch/x86_64");
     let mut all = BTreeSet::new();
@@ -98,7 +98,7 @@ fn given(project: &Path) -> Result<BTreeSet<String>> {
     Ok(all)
 }
 
-/// The names of items whose lines begin so.
+/// The names of items whose lines begin with one of these.
 fn items(code: &str, begins: &[&str]) -> Vec<String> {
     let mut all = Vec::new();
     for line in code.lines() {

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The one list, from the top down: a floor's name, its modules, what they are.
+/// The only list, from the top down: a floor's name, its modules, what they do.
 const LIST: &str = "libos/src/floors.txt";
-/// Where the list is shown, between this line and the end of the block.
+/// The document that shows the list, between this line and the end of the block.
 const DOCUMENT: &str = "docs/ARCHITECTURE.md";
 const PICTURE: &str = "libos/src, the top floor first\n";
 
-/// Checks the code against the list, and the list against what is said about it.
+/// Checks the code against the list, and the list against the document.
 pub fn check() -> Result<Tally> {
     let project = unibody::paths::project(None)?;
     let list = fs::read_to_string(project.join(LIST)).with_context(|| format!("cannot read {LIST}"))?;
@@ -39,7 +39,7 @@ pub fn check() -> Result<Tally> {
     Ok(Tally::pass(format!("{} modules, {} arrows down", house.of.len(), arrows.len())))
 }
 
-/// Which module stands on which floor.
+/// Which module is on which floor.
 struct House {
     names: Vec<String>,
     /// The floor's number by module, 0 at the top.
@@ -64,20 +64,21 @@ impl House {
                 }
             }
         }
-        // What the list does not have (a component, in a file of its own) may name everything, and nobody names it.
+        // A module that is not in the list (a component in a file of its own) may name everything, and none may name
+        // it.
         for module in modules {
             house.of.entry(module.clone()).or_insert(0);
         }
         Ok(house)
     }
 
-    /// From the ground: a higher number is higher up.
+    /// Counted from the ground: a higher number is higher up.
     fn floor(&self, module: &str) -> usize {
         self.names.len() - self.of[module]
     }
 }
 
-/// The modules of the crate's root, by their files.
+/// The modules of the crate's root, found by their files.
 fn modules(src: &Path) -> Result<BTreeSet<String>> {
     let files = source::files(src)?;
     Ok(files.iter().map(|file| module(src, file)).filter(|name| name != "lib").collect())
@@ -91,7 +92,7 @@ fn module(src: &Path, file: &Path) -> String {
 
 type Arrows = BTreeMap<(String, String), Vec<String>>;
 
-/// Who names whom, and where.
+/// Which module names which, and where.
 fn arrows(src: &Path, house: &House) -> Result<Arrows> {
     let mut all = Arrows::new();
     for file in source::files(src)? {
@@ -111,7 +112,7 @@ fn arrows(src: &Path, house: &House) -> Result<Arrows> {
     Ok(all)
 }
 
-/// Groups of modules each of which leads to every other.
+/// Groups of modules that all reach each other.
 fn circles(arrows: &Arrows) -> Vec<String> {
     let reached = |from: &str| {
         let (mut seen, mut todo) = (BTreeSet::new(), vec![from.to_owned()]);
@@ -134,7 +135,7 @@ fn circles(arrows: &Arrows) -> Vec<String> {
     groups.into_iter().collect()
 }
 
-/// The first lines of a module say its floor.
+/// Checks that the first lines of each module say its floor.
 fn headers(src: &Path, house: &House) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for (module, number) in &house.of {
@@ -143,7 +144,7 @@ fn headers(src: &Path, house: &House) -> Result<Vec<String>> {
         let text = fs::read_to_string(src.join(&file))?;
         let header: Vec<&str> = text.lines().take_while(|line| line.starts_with("//!")).collect();
         let says = format!("Floor: {}.", house.names[*number]);
-        // A component in a file of its own need not.
+        // A component in a file of its own need not say one.
         if !header.iter().any(|line| line.contains(&says)) && !text.contains("crate::component!(") {
             wrong.push(format!("libos/src/{file}: its first lines do not say \"{says}\""));
         }
@@ -151,7 +152,7 @@ fn headers(src: &Path, house: &House) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-/// The document shows the list. `UPDATE_DOCS=1` writes it there.
+/// Checks that the document shows the list. `UPDATE_DOCS=1` writes it there.
 fn picture(document: &Path, list: &str) -> Result<()> {
     let text = fs::read_to_string(document)?;
     let begin = text.find(PICTURE).with_context(|| format!("{DOCUMENT} has no picture of the floors"))? + PICTURE.len();

@@ -1,5 +1,5 @@
-//! Host unit tests: `cargo test` package by package, each of their tests counted; and what is read off the source: dependencies,
-//! floors, what is an architecture's.
+//! Host unit tests: `cargo test` package by package, counting each test; and checks of the source: dependencies,
+//! floors, processor-specific code.
 
 mod architecture;
 mod floors;
@@ -13,7 +13,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// One case a package of the workspace.
+/// One case for each package of the workspace.
 pub fn cases(all: &mut Vec<Case>) -> Result<()> {
     for package in packages()? {
         let name = format!("host/{package}");
@@ -31,7 +31,7 @@ fn dependencies() -> Result<Tally> {
     for package in metadata()? {
         let manifest = Path::new(package["manifest_path"].as_str().context("a package has no manifest")?);
         let code = code(manifest.parent().context("a manifest lies nowhere")?)?;
-        // What is compiled for no target is there for its files.
+        // A dependency compiled for no target is there for its files.
         let compiled = |dependency: &&serde_json::Value| dependency["target"] != "cfg(any())";
         for dependency in package["dependencies"].as_array().into_iter().flatten().filter(compiled) {
             let declared = dependency["rename"].as_str().or(dependency["name"].as_str()).unwrap_or_default();
@@ -63,7 +63,7 @@ fn code(dir: &Path) -> Result<String> {
     Ok(all)
 }
 
-/// Whether `words` stand there and are not the end of a longer name.
+/// Whether the code contains `words`, not as the end of a longer name.
 fn has_word(code: &str, words: &str) -> bool {
     code.match_indices(words).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
@@ -78,7 +78,7 @@ fn metadata() -> Result<Vec<serde_json::Value>> {
 }
 
 fn packages() -> Result<Vec<String>> {
-    // libunibody is the kernel as an archive: all of it is tested in the packages that it is made of.
+    // libunibody is the kernel as an archive: the packages that it consists of have the tests.
     let tested = |package: &&serde_json::Value| {
         package["targets"].as_array().is_some_and(|all| all.iter().any(|target| target["test"] == true))
     };
@@ -98,7 +98,7 @@ fn test(context: &Context, package: &str) -> Result<Tally> {
     Ok(tally)
 }
 
-/// Adds up the result lines of all test binaries. Ignored tests are skipped ones; their reason is the attribute's.
+/// Adds up the result lines of all test binaries. Ignored tests count as skipped, with the attribute's reason.
 fn count(output: &str) -> Tally {
     let mut tally = Tally::default();
     for line in output.lines() {

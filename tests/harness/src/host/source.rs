@@ -1,4 +1,4 @@
-//! Rust source as these checks read it: without comments, the paths that it names.
+//! Rust source for these checks: the code without comments, and the paths that it names.
 
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -49,7 +49,7 @@ pub fn code(text: &str) -> String {
     out
 }
 
-/// How long the string or character is that begins here.
+/// The length of the string or character literal that begins here.
 fn literal(text: &str) -> Option<usize> {
     if let Some(raw) = text.strip_prefix('r') {
         let hashes = raw.len() - raw.trim_start_matches('#').len();
@@ -85,7 +85,7 @@ pub fn named(path: &Path, code: &str) -> Vec<(String, usize)> {
                 continue;
             }
             let after = at + start.len();
-            // A longer way up leaves the crate, or begins in a module inside the file.
+            // A longer chain of `super` leaves the crate, or begins in a module inside the file.
             for (name, offset) in heads(&code[after..]).into_iter().filter(|(name, _)| name != "super") {
                 all.push((name, code[..after + offset].matches('\n').count() + 1));
             }
@@ -94,7 +94,7 @@ pub fn named(path: &Path, code: &str) -> Vec<(String, usize)> {
     all
 }
 
-/// The first names of a path or of a group of paths; macros are none.
+/// The first names of a path or of a group of paths, except macros.
 fn heads(text: &str) -> Vec<(String, usize)> {
     let word = |at: usize| text[at..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     if !text.starts_with('{') {
