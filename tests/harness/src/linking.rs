@@ -1,4 +1,4 @@
-//! What is in an image and what is not: components of the kernel, and names of the kernel.
+//! What is in an image and what is not: kernel components, and kernel symbols.
 
 use crate::case::{Case, Tally};
 use crate::context::Context;
@@ -17,15 +17,15 @@ pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("link/exception-table", exception_table));
 }
 
-/// Compiles a program of `tests/programs`, or one whose text is given, with components left out.
+/// Compiles `source` with the given components left out.
 fn link(context: &Context, source: &Path, image: &Path, without: &str, flags: &[&str]) -> Result<Finished> {
     let mut gcc = process::command(context.bin()?.join("x86_64-unikernel-gcc"), flags);
     gcc.arg("-o").arg(image).arg(source).env(wrapper::WITHOUT, without);
     process::run(&mut gcc, b"", Duration::from_secs(120))
 }
 
-/// An image has the components that its program's calls want, less those that were left out, with what only they need; its
-/// note says so, whatever was stripped.
+/// An image has the components that its program's calls need, minus those left out and whatever only they need; its
+/// note lists them even if the image is stripped.
 fn components(context: &Context) -> Result<Tally> {
     let folder = context.scratch("components")?;
     let source = |name: &str| PathBuf::from("tests/programs").join(format!("{name}.c"));
@@ -59,7 +59,7 @@ fn components(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("{} images", known.len())))
 }
 
-/// A program may call functions as the kernel calls its own, and cannot call the kernel's.
+/// A program's functions may have the same names as the kernel's, and it cannot call the kernel's.
 fn exports(context: &Context) -> Result<Tally> {
     let folder = context.scratch("exports")?;
     let (source, image) = (folder.join("program.c"), folder.join("image"));

@@ -1,7 +1,7 @@
-//! The developer's command: what users have, and the tests and benches. `cargo unibody` starts it.
+//! The developer's command: the user's commands, and the tests and benches. `cargo unibody` starts it.
 //!
-//! Cases use this very command (`unibody build`, `unibody run`, ...), as users do; what an image prints as a Linux process is what
-//! it must print as a VM.
+//! Cases use this very command (`unibody build`, `unibody run`, ...), as users do; an image must print the same as a VM
+//! as it does as a Linux process.
 
 mod bench;
 mod brought;

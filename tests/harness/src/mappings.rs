@@ -1,7 +1,8 @@
-//! What a booted guest maps, read from outside: QEMU stops, writes its memory to a file, and the page tables are walked here.
+//! What a booted guest maps, read from outside: QEMU stops and writes its memory to a file, and the page tables are
+//! walked here.
 //!
-//! checks.md M4 as a whole: not only no page is writable and executable, but no frame is executable or read-only by one
-//! address and writable by another; and page tables are writable nowhere but in their window.
+//! No page may be writable and executable, no frame may be executable or read-only at one address and writable at
+//! another, and page tables may be writable only in their window.
 
 use super::case::{Case, Tally};
 use super::context::Context;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 const PAGE: u64 = 4096;
 const MEMORY: u64 = 64 << 20;
-/// Where the direct map always was, once.
+/// Where the direct map was before it got a random address.
 const OLD_DIRECT_MAP: u64 = 0xffff_8000_0000_0000;
 
 /// The case.
@@ -61,7 +62,7 @@ struct Seen {
     window: u64,
 }
 
-/// A boot, and what must hold of it.
+/// Boots once and checks the mappings.
 fn look(context: &Context, smp: &str) -> Result<Seen> {
     let folder = context.scratch("mappings")?;
     let (socket, dump) = (folder.join("monitor"), folder.join("memory"));
@@ -176,7 +177,7 @@ impl Seen {
                 )?;
             }
         }
-        // Linked where it lies in physical memory.
+        // Its linked address is its physical address.
         let bytes = std::fs::read(image)?;
         let elf = goblin::elf::Elf::parse(&bytes)?;
         let fixed = elf

@@ -35,7 +35,7 @@ const ROWS: &[Row] = &[
     ("grub-uefi", "q35", "256M", 2, Some(Change::GrubUefi)),
 ];
 
-/// One case a row, and some about memory.
+/// One case for each row, and some about memory.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     for row in ROWS {
         let grub = matches!(row.4, Some(Change::GrubBios | Change::GrubUefi));
@@ -75,7 +75,7 @@ fn boot(context: &Context, row: &Row) -> Result<Tally> {
     Ok(Tally::pass(took.join(", ")))
 }
 
-/// Entered at `e_entry` in long mode with a zero page, by a small loader of ours that QEMU starts in the image's place.
+/// Entered at `e_entry` in long mode with a zero page, by our small loader, which QEMU starts instead of the image.
 fn linux64(context: &Context) -> Result<Tally> {
     let loader = context.scratch("linux64")?.join("linux64");
     let mut gcc =
@@ -96,7 +96,7 @@ fn linux64(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// The image says what it needs: with that it boots, with less it is refused before QEMU starts.
+/// The image says how much memory it needs: with that it boots, with less it is refused before QEMU starts.
 fn least_memory(context: &Context) -> Result<Tally> {
     let image = context.program("hello")?;
     let refused =

@@ -1,4 +1,4 @@
-//! A network namespace with a TAP device, made without privileges where the system allows it.
+//! A network namespace with a TAP device, created without privileges if the system allows it.
 
 use super::process::{self, Running};
 use anyhow::{Context as _, Result, bail};
@@ -17,14 +17,14 @@ pub const GUEST4: &str = "10.77.0.2/24";
 /// See [`HOST4`].
 pub const GUEST6: &str = "fd77::2/64";
 
-/// A namespace; it goes away with its holder.
+/// A namespace; it exists as long as its holder process.
 pub struct Netns {
     holder: Running,
     user: bool,
 }
 
 impl Netns {
-    /// Makes one. An error says what this machine does not allow.
+    /// Creates one. An error says what this machine does not allow.
     pub fn new() -> Result<Self> {
         if !std::path::Path::new("/dev/net/tun").exists() {
             bail!("there is no /dev/net/tun here");
@@ -38,7 +38,7 @@ impl Netns {
             "ip link set lo up && ip tuntap add {TAP} mode tap && ip addr add {HOST4} dev {TAP} && \
              ip addr add {HOST6} dev {TAP} nodad && ip link set {TAP} up"
         );
-        // Until `unshare` is done, the holder is still in our own namespace: nothing may be set up there.
+        // Until `unshare` is done the holder is still in our own namespace, where nothing may be set up.
         let own = std::fs::read_link("/proc/self/ns/net").context("no network namespaces here")?;
         process::eventually(Duration::from_secs(5), || {
             let its = std::fs::read_link(format!("/proc/{}/ns/net", netns.holder.id()))
@@ -70,7 +70,7 @@ impl Netns {
         command
     }
 
-    /// The same for a command that was made already.
+    /// The same for an existing command.
     pub fn inside(&self, command: &Command) -> Command {
         let mut entered = self.command(command.get_program(), command.get_args());
         for (key, value) in command.get_envs() {

@@ -1,4 +1,4 @@
-//! Output that nobody takes.
+//! Output that cannot be delivered.
 
 use super::case::Tally;
 use super::context::Context;
@@ -6,12 +6,12 @@ use super::process::{self, Finished};
 use anyhow::{Result, ensure};
 use std::time::Duration;
 
-/// A program learns that its output cannot be delivered as it would as a Linux process: ENOSPC at once from /dev/full, EPIPE and
-/// SIGPIPE from a pipe whose reader is gone.
+/// A program learns that its output cannot be delivered, just as a Linux process would: ENOSPC at once from /dev/full,
+/// EPIPE and SIGPIPE from a pipe whose reader is gone.
 pub fn output_fails(context: &Context) -> Result<Tally> {
     const FULL: &str = r#"exec "$@" > /dev/full"#;
     const READER_LEAVES: &str = r#"{ "$@"; echo "status $?" >&2; } | head -c 10 > /dev/null"#;
-    // While the program waits, and before it begins.
+    // The reader leaves while the program waits, or before it starts.
     const LATER: &str = r#"{ "$@"; echo "status $?" >&2; } | sleep 2"#;
     const BEFORE: &str = r#"{ sleep 1; "$@"; echo "status $?" >&2; } | true"#;
     let image = context.program("output_fails")?.to_string_lossy().into_owned();

@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What became of a case.
+/// The result of a case.
 pub struct Done {
     /// Its name.
     pub name: String,
@@ -19,7 +19,7 @@ pub struct Done {
     pub took: Duration,
 }
 
-/// Runs them all: first those that must be alone and come first, then the shared ones, then the rest.
+/// Runs them all: in order, consecutive shared ones at the same time.
 pub fn run(context: &Arc<Context>, cases: Vec<Case>) -> Vec<Done> {
     let mut results = Vec::new();
     let progress = report::Progress::new(cases.len());

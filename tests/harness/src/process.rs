@@ -1,4 +1,4 @@
-//! Running a program to its end or its limit, with everything it said.
+//! Running a program to its end or its time limit, capturing all of its output.
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, killpg};
@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 static INTERRUPTED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 thread_local! {
-    /// When the case that this thread runs must be over.
+    /// The deadline of the case that this thread runs.
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// From now on Ctrl-C ends what runs, and then this program.
+/// From now on Ctrl-C ends the running programs, and then this one.
 pub fn watch_for_interrupts() -> Result<()> {
     let flag = INTERRUPTED.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM] {
@@ -35,12 +35,12 @@ pub fn interrupted() -> bool {
     INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
-/// The case that this thread begins must end in `limit`.
+/// The case that this thread starts must end within `limit`.
 pub fn set_limit(limit: Duration) {
     DEADLINE.set(Some(Instant::now() + limit));
 }
 
-/// How long a step may take that wants `wanted`.
+/// The deadline of a step that asks for `wanted`.
 fn allowed(wanted: Duration) -> Instant {
     let end = Instant::now() + wanted;
     DEADLINE.get().map_or(end, |deadline| deadline.min(end))
@@ -55,9 +55,9 @@ pub struct Finished {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
-    /// The command, to be pasted.
+    /// The command line, for pasting.
     pub line: String,
-    /// Ended by us because it took too long.
+    /// Whether we killed it because it took too long.
     pub timed_out: bool,
     /// How long it took.
     pub took: Duration,
@@ -74,7 +74,7 @@ impl Finished {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
-    /// All of it, for a failure.
+    /// All of it, for a failure message.
     pub fn report(&self) -> String {
         let end = if self.timed_out { "took too long and was ended".into() } else { format!("status {}", self.status) };
         let part = |name: &str, bytes: &[u8]| {
@@ -106,7 +106,7 @@ pub fn shell_status(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(-1)
 }
 
-/// A running program; it is ended when this goes away.
+/// A running program; it is killed when this is dropped.
 pub struct Running {
     child: Child,
     out: Option<JoinHandle<Vec<u8>>>,
@@ -126,15 +126,15 @@ fn reader(pipe: Option<impl Read + Send + 'static>) -> Option<JoinHandle<Vec<u8>
     })
 }
 
-/// Descriptors that this process was started with do not reach the programs under test: they count theirs.
+/// Keeps descriptors that this process inherited from the programs under test, which count their own.
 pub fn keep_descriptors_to_ourselves() {
     const CLOSE_RANGE_CLOEXEC: std::ffi::c_uint = 4;
-    // SAFETY: the call changes one flag of descriptors that nothing here uses. A Linux without it (before 5.11) says so,
-    // and the worst is that a case sees a number that it does not expect.
+    // SAFETY: the call changes one flag of descriptors that nothing here uses. A Linux without it (before 5.11) returns
+    // an error, and at worst a case sees an unexpected number.
     unsafe { nix::libc::syscall(nix::libc::SYS_close_range, 3, u32::MAX, CLOSE_RANGE_CLOEXEC) };
 }
 
-/// Starts it in a session of its own, without a terminal.
+/// Starts it in a new session, without a terminal.
 pub fn start(command: &mut Command, stdin: &[u8]) -> Result<Running> {
     let line = unibody::command::line(command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -155,7 +155,7 @@ impl Running {
         self.child.id()
     }
 
-    /// Whether it has not ended.
+    /// Whether it is still running.
     pub fn alive(&mut self) -> bool {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().ok().flatten();
@@ -179,7 +179,7 @@ impl Running {
         }
     }
 
-    /// Waits for its end; after `limit` it is ended.
+    /// Waits for it to end; kills it after `limit`.
     pub fn wait(mut self, limit: Duration) -> Result<Finished> {
         let end = allowed(limit);
         let mut timed_out = false;
@@ -226,7 +226,7 @@ pub fn command<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, words: impl IntoIter
     command
 }
 
-/// Tries again until it works or `limit` is over; the last error is the result.
+/// Retries until it succeeds or `limit` is over; then returns the last error.
 pub fn eventually<T>(limit: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let end = allowed(limit);
     loop {

@@ -1,4 +1,5 @@
-//! Oracle cases: a program is compiled once, runs as a Linux process and as a VM, and must do the same in both lives.
+//! Oracle cases: a program is compiled once, runs as a Linux process and as a VM, and must behave the same in both
+//! lives.
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
@@ -8,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use std::path::Path;
 use std::time::Duration;
 
-/// One case a file in `tests/programs`.
+/// One case for each file in `tests/programs`.
 pub fn cases(all: &mut Vec<Case>) -> Result<()> {
     let folder = unibody::paths::project(None)?.join("tests/programs");
     let mut names = Vec::new();
@@ -45,7 +46,8 @@ fn both(context: &Context, name: &str) -> Result<Tally> {
     Ok(Tally::pass(format!("VM {:.2} s", took.as_secs_f32())))
 }
 
-/// One run in each life; how long the VM took. `place`: a folder for the disk and for what the Linux process has instead.
+/// Runs it once in each life; returns how long the VM took. `place`: a folder for the disk and for the Linux process's
+/// files in its stead.
 fn compare(context: &Context, image: &Path, directives: &Directives, place: Option<&Path>) -> Result<Duration> {
     let hosted = if directives.hosted { Some(hosted(context, image, directives, place)?) } else { None };
     let vm = vm(context, image, directives, place)?;
@@ -104,7 +106,7 @@ fn vm(context: &Context, image: &Path, directives: &Directives, place: Option<&P
     Ok(done)
 }
 
-/// Byte for byte; the first line that differs is shown.
+/// Compares byte for byte; shows the first line that differs.
 fn agree(hosted: &Finished, vm: &Finished) -> Result<()> {
     if hosted.timed_out {
         bail!("the Linux process did not end\n{}", hosted.report());

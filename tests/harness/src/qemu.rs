@@ -1,4 +1,4 @@
-//! Other machines around the same command line: scripts that stand in for QEMU, change its arguments, and start it.
+//! Other machines from the same command line: scripts that stand in for QEMU, change its arguments, and start it.
 
 use super::tools::FIRMWARE;
 use anyhow::{Context as _, Result};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A change of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Every virtio device behind a PCI Express root port of its own, modern only: as libvirt does it.
+    /// Every virtio device behind its own PCI Express root port, modern only, as libvirt does.
     RootPorts,
     /// virtio-mmio devices of version 1.
     LegacyMmio,
@@ -15,9 +15,9 @@ pub enum Change {
     LegacyPci,
     /// A network device without event index.
     NoEventIndex,
-    /// GRUB loads the image by multiboot2 from a CD, started by the BIOS.
+    /// GRUB, started by the BIOS, loads the image from a CD with multiboot2.
     GrubBios,
-    /// The same started by UEFI.
+    /// The same, started by UEFI.
     GrubUefi,
     /// No random number device and a processor without RDRAND.
     NoEntropy,
@@ -44,7 +44,7 @@ pub fn script(folder: &Path, change: Change) -> Result<PathBuf> {
     write_script(folder, &format!("qemu-{change:?}"), &body)
 }
 
-/// Writes a script that does this.
+/// Writes a script with this body.
 pub fn write_script(folder: &Path, name: &str, body: &str) -> Result<PathBuf> {
     let path = folder.join(name);
     let text = format!("#!/bin/sh\n# Stands in for QEMU: changes the arguments, then starts it.\n{body}");
@@ -61,7 +61,7 @@ pub fn rewrite(patterns: &str) -> String {
     )
 }
 
-/// Takes `-kernel` and `-initrd` out of the arguments and puts both files onto a CD that starts GRUB.
+/// Removes `-kernel` and `-initrd` from the arguments and puts both files onto a CD that starts GRUB.
 fn grub(firmware: &str) -> String {
     format!(
         r#"here=$(dirname "$0")/cd.$$
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// Runs the script with an `echo` in QEMU's place.
+    /// Runs the script with `echo` instead of QEMU.
     fn rewritten(change: Change, words: &[&str]) -> String {
         let dir = tempfile::tempdir().unwrap();
         let script = script(dir.path(), change).unwrap();

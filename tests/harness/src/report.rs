@@ -1,4 +1,4 @@
-//! What the tests print: one line a case, failures with their output, the count at the end.
+//! What the tests print: one line per case, failures with their output, the totals at the end.
 
 use super::pool::Done;
 use super::process;
@@ -13,12 +13,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For so many cases.
+    /// For this many cases.
     pub fn new(total: usize) -> Self {
         Self { total, finished: AtomicUsize::new(0) }
     }
 
-    /// Prints the lines of one that has ended; a failure shows everything at once, so that a watcher need not wait.
+    /// Prints the lines of a case that has ended; a failure is shown in full at once, so that nobody watching need
+    /// wait.
     pub fn done(&self, done: &Done) {
         let n = self.finished.fetch_add(1, Ordering::Relaxed) + 1;
         let word = match &done.result {
@@ -43,19 +44,20 @@ impl Progress {
     }
 }
 
-/// A failure's text: what happened, and how to see it again.
+/// A failure's text: what happened, and how to reproduce it.
 pub fn failure(name: &str, error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
     let indented: String = text.trim_end().lines().map(|line| format!("    {line}\n")).collect();
     format!("{indented}    again: cargo unibody test {name}")
 }
 
-/// One write a text: lines of cases that end together do not mix. A closed standard output is no reason to stop testing.
+/// One write per text, so that lines of cases that end together do not mix. A closed standard output is no reason to
+/// stop testing.
 fn write(text: &str) {
     let _ = std::io::stdout().lock().write_all(format!("{text}\n").as_bytes());
 }
 
-/// Names the failures again and counts; the exit status.
+/// Lists the failures again, prints the totals, and returns the exit status.
 pub fn summary(results: &[Done]) -> Result<u8> {
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     let mut broken = Vec::new();

@@ -1,4 +1,4 @@
-//! The command line as people use and misuse it: what each command says, and its exit status.
+//! The command line as people use and misuse it: each command's messages and exit status.
 
 use super::case::{Case, Tally};
 use super::context::Context;
@@ -35,14 +35,14 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("plain-commands", plain_commands),
 ];
 
-/// One case a scenario.
+/// One case for each scenario.
 pub fn cases(all: &mut Vec<Case>) {
     for (name, scenario) in SCENARIOS {
         all.push(Case::new(format!("cli/{name}"), scenario));
     }
 }
 
-/// A refusal: the status, and words that must be in the message. No panic, nothing on standard output.
+/// Checks a refusal: the status, and words that must be in the message. No panic, nothing on standard output.
 fn refused(done: Finished, status: i32, words: &[&str]) -> Result<()> {
     let done = done.expect(status)?;
     let text = done.err();
@@ -125,7 +125,7 @@ fn no_qemu(context: &Context) -> Result<Tally> {
 fn too_little_memory(context: &Context) -> Result<Tally> {
     let image = context.program("hello")?;
     let mut command = context.unibody(["run", "-m", "2M"]);
-    // A VMM that fails the test when it is started.
+    // A VMM that makes the test fail if it is started.
     command.env("UNIBODY_QEMU", "/bin/false");
     refused(process::run(command.arg(image), b"", Duration::from_secs(30))?, 1, &["2M", "at least"])?;
     Ok(Tally::pass(""))
@@ -141,7 +141,7 @@ fn dry_run(context: &Context) -> Result<Tally> {
         "one QEMU line was expected\n{}",
         printed.report()
     );
-    // The line works when it is pasted.
+    // The line works when pasted.
     let pasted = process::run(&mut process::command("sh", ["-c", out.trim()]), b"", Duration::from_secs(60))?;
     ensure!(
         pasted.out().contains("argv[1] 3 bytes: 61 20 62  a b"),
@@ -189,7 +189,7 @@ fn arguments_unchanged(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("{total} bytes")))
 }
 
-/// Standard output is the program's and nothing else, whatever the kernel says.
+/// Standard output is the program's and nothing else, whatever the kernel logs.
 fn streams_apart(context: &Context) -> Result<Tally> {
     let image = context.program("refused")?;
     let done = process::run(context.unibody(["run", "--accel", "tcg"]).arg(&image), b"", Duration::from_secs(60))?
@@ -251,13 +251,13 @@ fn udp_forwarding(context: &Context) -> Result<Tally> {
     let mut answer = [0; 2000];
     for size in [1, 100, 1400] {
         let message = vec![size as u8; size];
-        // A message may be lost before the program is there: UDP.
+        // UDP: a message may be lost before the program is up.
         let n = process::eventually(Duration::from_secs(20), || {
             socket.send(&message)?;
             socket.recv(&mut answer).with_context(|| format!("no answer to {size} bytes\n{}", vm.logs()))
         })?;
         ensure!(answer[..n] == message, "{n} other bytes came back");
-        // Answers to what was sent twice.
+        // Discard answers to messages that were sent twice.
         while socket.recv(&mut answer).is_ok() {}
     }
     socket.send(b"end")?;
@@ -294,14 +294,14 @@ fn stop_and_signals(context: &Context) -> Result<Tally> {
         let status = vm.status(Duration::from_secs(5))?;
         ensure!(status == 0, "exit status {status} on {machine}: {}", vm.logs());
         ensure!(vm.logs().contains("SIGTERM"), "{}", vm.logs());
-        // The foreground: Ctrl-C is SIGTERM to the program, and its exit status is the command's.
+        // In the foreground Ctrl-C is SIGTERM to the program, and its exit status is the command's.
         let mut run = context.unibody(["run", "--accel", "tcg", "--machine", machine]);
         let running = process::start(run.arg(&image), b"")?;
         std::thread::sleep(Duration::from_secs(2));
         let done = running.terminate(Duration::from_secs(10))?.expect(0)?;
         ensure!(done.out().contains("SIGTERM"), "no SIGTERM on {machine}\n{}", done.report());
     }
-    // Nothing catches it: the status says so.
+    // The program does not catch it, and the status says so.
     let vm = Vm::start(context, [context.program("sleeper")?])?;
     process::eventually(Duration::from_secs(20), || {
         if vm.logs().contains("sleeping") { Ok(()) } else { bail!("not ready: {}", vm.logs()) }
@@ -322,7 +322,7 @@ fn rootfs_overlay(context: &Context) -> Result<Tally> {
     std::fs::set_permissions(folder.join("data/large"), std::fs::Permissions::from_mode(0o644))?;
     symlink("deep/file", folder.join("data/link"))?;
     std::fs::hard_link(folder.join("data/deep/file"), folder.join("data/hard"))?;
-    // Another of its names is not in the folder: what has one name there has one in the guest.
+    // Its second name is outside the folder: a file with one name in the folder has one in the guest.
     std::fs::hard_link(folder.join("data/large"), folder.with_extension("outside"))?;
     let sparse = std::fs::File::create(folder.join("data/sparse"))?;
     sparse.set_len(1 << 20)?;
@@ -352,7 +352,7 @@ fn rootfs_overlay(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// What is appended to an image (an archive, say) is there for the program to read, on every machine and in every life.
+/// What is appended to an image (an archive, say) can be read by the program, on every machine and in both lives.
 fn own_file(context: &Context) -> Result<Tally> {
     let image = context.scratch("own, file")?.join("image,1");
     let mut bytes = std::fs::read(context.program("own_file")?)?;
@@ -372,7 +372,7 @@ fn own_file(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// Missing functions are an error of the link, all in one message.
+/// Missing functions are a link error, all in one message.
 fn link_errors(context: &Context) -> Result<Tally> {
     let folder = context.scratch("link")?;
     let source = folder.join("missing.c");
@@ -388,7 +388,7 @@ fn link_errors(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// A program somewhere else, made as configure scripts and makefiles make one: objects, an archive, a link.
+/// A program outside the clone, built as configure scripts and makefiles do: objects, an archive, a link.
 fn outside_the_clone(context: &Context) -> Result<Tally> {
     let folder = context.scratch("elsewhere")?;
     std::fs::write(folder.join("part.c"), "#include <math.h>\ndouble part(double x) { return sqrt(x); }\n")?;

@@ -1,4 +1,4 @@
-//! Folders of this machine (`-v`): what the guest does there, what this machine does there, and that both agree.
+//! Folders of this machine (`-v`): what the guest does there, what this machine does there, and whether both agree.
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
@@ -88,7 +88,7 @@ fn program(context: &Context, name: &str) -> Result<Tally> {
     Ok(Tally::pass(format!("VM {:.2} s", vm.took.as_secs_f32())))
 }
 
-/// As `sum` in share.c.
+/// The same as `sum` in share.c.
 fn sum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(2_166_136_261, |h, &b| (h ^ u32::from(b)).wrapping_mul(16_777_619))
 }
@@ -97,7 +97,7 @@ fn shown(bytes: &[u8]) -> String {
     format!("{} bytes {:08x} mapped too\n", bytes.len(), sum(bytes))
 }
 
-/// Either side writes and the other reads, also by mappings, in two lives.
+/// Either side writes and the other reads, also through mappings, in two runs.
 fn both_ways(context: &Context) -> Result<Tally> {
     let dir = context.scratch("share")?;
     let data = content(3_000_001);
@@ -115,7 +115,7 @@ fn both_ways(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("{:.2} s", done.took.as_secs_f32())))
 }
 
-/// 10,000 entries: each once, places stay valid, and all can be removed while they are read.
+/// 10,000 entries: each is listed once, positions stay valid, and all can be removed while they are read.
 fn large_folder(context: &Context) -> Result<Tally> {
     let dir = context.scratch("large")?;
     let many = dir.join("many");
@@ -128,7 +128,7 @@ fn large_folder(context: &Context) -> Result<Tally> {
     }
     let line = format!("10000 names {total:08x}, 0 wrong\n");
     let done = share(context, &dir, "", &["list", "/data/many", "remove", "/data/many"])?;
-    // 3,000 of 10,000 and the two dots are in front of the place, wherever the dots come.
+    // 3,000 of 10,000 and the two dot entries precede the position, wherever the dots come.
     let out = done.out();
     let behind = (7000..=7002).any(|n| out == format!("{line}{n} behind\n10002 again\n{line}"));
     ensure!(behind, "expected {line}\n{}", done.report());
@@ -136,7 +136,7 @@ fn large_folder(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("{:.2} s", done.took.as_secs_f32())))
 }
 
-/// What this machine writes, replaces and removes is seen at the next open.
+/// Whatever this machine writes, replaces and removes is seen at the next open.
 fn changes(context: &Context) -> Result<Tally> {
     let dir = context.scratch("changes")?;
     let file = dir.join("f");
@@ -171,7 +171,7 @@ fn changes(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// This machine takes the name of a file away to which the guest appends: its lines stay what they are.
+/// This machine removes the name of a file to which the guest appends: its lines are kept.
 fn removed(context: &Context) -> Result<Tally> {
     let dir = context.scratch("removed")?;
     let image = context.program("share")?;
@@ -196,7 +196,7 @@ fn removed(context: &Context) -> Result<Tally> {
         if name == "f" {
             fs::remove_file(&file)?;
         } else {
-            // As a log is rotated.
+            // As in log rotation.
             fs::rename(&file, dir.join("g.1"))?;
             fs::write(&file, "another file")?;
         }
@@ -208,7 +208,7 @@ fn removed(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// Nothing is changed, and every attempt is EROFS; QEMU does not allow it either.
+/// Nothing changes, and every attempt is EROFS; QEMU does not allow it either.
 fn read_only(context: &Context) -> Result<Tally> {
     let dir = context.scratch("ro")?;
     fs::write(dir.join("f"), "as it was")?;
@@ -227,7 +227,7 @@ fn read_only(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// Without the superuser's privileges the host's errors arrive. Whoever is root gives them up for QEMU.
+/// Without root's privileges the host's errors reach the program. If we are root, QEMU gives them up.
 fn rights(context: &Context) -> Result<Tally> {
     let dir = context.scratch("rights")?;
     for folder in ["closed", "locked"] {
@@ -256,7 +256,7 @@ fn rights(context: &Context) -> Result<Tally> {
         command.env("UNIBODY_QEMU", script);
     }
     let done = process::run(&mut command, b"", Duration::from_secs(60))?;
-    // So that everything can be removed.
+    // Make everything removable.
     for folder in ["closed", "locked"] {
         fs::set_permissions(dir.join(folder), fs::Permissions::from_mode(0o755))?;
     }
@@ -281,7 +281,7 @@ fn rights(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// Folders with odd names, relative ones, one inside the other, behind a link; file names of any bytes.
+/// Folders with odd names, relative ones, one inside the other, reached through a link; file names of any bytes.
 fn places(context: &Context) -> Result<Tally> {
     let base = context.scratch("places")?;
     let odd = base.join("odd, name:with 'quotes' ü=");
@@ -298,14 +298,14 @@ fn places(context: &Context) -> Result<Tally> {
     command.arg(context.program("share")?).args(["--", "list", "/run/deep", "show", "/run/deep/er/i"]);
     let done = process::run(command.current_dir(&base), b"", Duration::from_secs(60))?.expect(0)?;
     let both = sum(name.as_bytes()).wrapping_add(sum(b"er"));
-    // The number of a mount point is that of the folder below it, as everywhere, so one may be "wrong".
+    // A mount point is listed with the inode number of the folder below it, as everywhere, so one may be "wrong".
     let out = done.out();
     let right = out.starts_with(&format!("2 names {both:08x}, ")) && out.ends_with(&shown(b"inner"));
     ensure!(right, "something else is there\n{}", done.report());
     Ok(Tally::pass(""))
 }
 
-/// However the device is attached.
+/// With every way to attach the device.
 fn machines(context: &Context) -> Result<Tally> {
     let dir = context.scratch("machines")?;
     let data = content(3_000_001);
@@ -323,7 +323,7 @@ fn machines(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("{} machines", MACHINES.len())))
 }
 
-/// What `write` returned for is here, although the VM is killed.
+/// Data for which `write` returned is on this machine even if the VM is killed.
 fn killed(context: &Context) -> Result<Tally> {
     let dir = context.scratch("killed")?;
     fs::write(dir.join("w"), "on")?;
@@ -342,7 +342,7 @@ fn ensure_contains(text: &str, part: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is refused before a VM starts.
+/// Options that are refused before a VM starts.
 fn usage(context: &Context) -> Result<Tally> {
     let image = context.program("share")?;
     let image = image.to_string_lossy();
@@ -366,7 +366,7 @@ fn usage(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("{} lines", rows.len())))
 }
 
-/// A site that is edited while it is served.
+/// A site edited while it is being served.
 fn nginx(context: &Context) -> Result<Tally> {
     let site = Site::new(context)?;
     let dir = context.scratch("html")?;

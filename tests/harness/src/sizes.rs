@@ -1,4 +1,4 @@
-//! Sizes that the project promises, of images as `strip` leaves them.
+//! Sizes that the project promises, for stripped images.
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
@@ -28,7 +28,7 @@ fn size(context: &Context, image: &Path, most: u64) -> Result<Tally> {
     if bytes >= most {
         bail!("{bytes} bytes stripped, {most} or more is too much ({})", image.display());
     }
-    // Smaller, and the same image still.
+    // Smaller, but still the same image.
     if image.file_name().is_some_and(|name| name == "hello.img") {
         let mut command = context.unibody(["run", "--accel", "tcg", "--net", "none"]);
         process::run(command.arg(&stripped), b"", Duration::from_secs(60))?.expect(0)?;

@@ -32,7 +32,7 @@ pub struct Test {
 }
 
 impl Test {
-    /// Runs it: exit status 0 when nothing failed.
+    /// Runs it: exit status 0 if nothing failed.
     pub fn run(self, yes: bool) -> Result<u8> {
         let mut cases = all(self.full)?;
         if let Some(filter) = &self.filter {

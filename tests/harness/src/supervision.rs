@@ -1,4 +1,4 @@
-//! What `run` knows of its guest: when it is ready, that it does not answer, and that it never outlives the tool.
+//! What `run` knows about its guest: when it is ready and when it does not answer; and that it never outlives the tool.
 
 use super::case::{Case, Tally};
 use super::context::Context;
@@ -15,8 +15,8 @@ pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("cli/interrupts-off", interrupts_off));
 }
 
-/// As many servers do it: what the handler notes is looked at after the next event. Between listening and waiting lies
-/// a second of work.
+/// Like many servers, it checks the flag that its handler sets only after the next event. It works for a second between
+/// listening and waiting.
 const SERVER: &str = "#include <poll.h>\n#include <signal.h>\n#include <stdio.h>\n#include <sys/socket.h>\n\
     #include <netinet/in.h>\n#include <time.h>\n\
     static volatile sig_atomic_t noted;\n\
@@ -39,7 +39,7 @@ const SERVER: &str = "#include <poll.h>\n#include <signal.h>\n#include <stdio.h>
         }\n\
     }\n";
 
-/// A signal right after `run -d` has come back reaches a program that waits for one.
+/// A signal sent right after `run -d` returned reaches a program that waits for one.
 fn ready_when_it_waits(context: &Context) -> Result<Tally> {
     let folder = context.scratch("server")?;
     let (source, image) = (folder.join("server.c"), folder.join("server.img"));
@@ -54,9 +54,9 @@ fn ready_when_it_waits(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// Only ever runs in a VM: elsewhere the instruction is one that crashes it, and it says so instead. Signals are blocked, since
-/// one may come when the file is there and the loop not yet. The file is removed once it has something in it: before that
-/// `open` may still look for what it has made.
+/// Runs only in a VM: elsewhere `cli` would crash it, so it exits instead. Signals are blocked, since one may come
+/// between the file's creation and the loop. The file is removed once it has contents: before that `open` may still be
+/// looking up what it created.
 const SPIN: &str = "#include <fcntl.h>\n#include <signal.h>\n#include <unistd.h>\n\
     int main(void) {\n\
         unsigned short cs;\n\
@@ -70,11 +70,11 @@ const SPIN: &str = "#include <fcntl.h>\n#include <signal.h>\n#include <unistd.h>
         __asm__ volatile(\"cli\\n1: jmp 1b\");\n\
     }\n";
 
-/// How long the guest is given here, and what a slow machine may take on top of it.
+/// How long the guest is given here, and what a slow machine may take on top of that.
 const GIVEN: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_secs(10);
 
-/// A processor that takes no interrupts hears no signal.
+/// A processor that takes no interrupts gets no signal.
 fn interrupts_off(context: &Context) -> Result<Tally> {
     let folder = context.scratch("spin")?;
     let (source, image) = (folder.join("spin.c"), folder.join("spin.img"));
@@ -112,7 +112,7 @@ fn interrupts_off(context: &Context) -> Result<Tally> {
     let done = running.terminate(GIVEN + SLACK)?.expect(143)?;
     said(&done.err(), start.elapsed())?;
     gone(vmm)?;
-    // A second signal does not wait. Another one than the first: two of a kind may be seen as one.
+    // A second signal ends it without waiting. It differs from the first, as two of the same kind may count as one.
     let (running, vmm) = begin()?;
     signal(&running, Signal::SIGINT)?;
     signal(&running, Signal::SIGTERM)?;
@@ -126,7 +126,7 @@ fn interrupts_off(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// What is said of the forced end, and when.
+/// Checks the message about the forced end, and its time.
 fn said(text: &str, took: Duration) -> Result<()> {
     ensure!(took >= GIVEN && took < GIVEN + SLACK, "it took {took:?}");
     for part in ["did not end within 2 s of SIGTERM", "runs with interrupts off, in main+0x"] {
@@ -144,7 +144,7 @@ fn vmm(context: &Context, supervisor: u32) -> Result<u32> {
     Ok(u32::try_from(entry["vmm"].as_u64().context("`unibody ps --json` names no VMM")?)?)
 }
 
-/// The process ends, within a second or two.
+/// Checks that the process ends within a second or two.
 fn gone(process: u32) -> Result<()> {
     process::eventually(Duration::from_secs(5), || match std::fs::read_to_string(format!("/proc/{process}/stat")) {
         Ok(stat) if !stat.contains(") Z ") => bail!("the VMM, process {process}, outlives what started it"),

@@ -1,5 +1,5 @@
-//! Sessions at a terminal: somebody types into a pseudo terminal at which the image runs, first as a Linux process and then
-//! as a VM. What the terminal shows must be the same, byte for byte, and its settings must be as before in the end.
+//! Terminal sessions: input is typed into a pseudo terminal on which the image runs, first as a Linux process and then
+//! as a VM. The terminal must show the same, byte for byte, and its settings must be restored at the end.
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
@@ -37,13 +37,13 @@ pub fn cases(all: &mut Vec<Case>) {
 /// What the user does.
 #[derive(Clone, Copy)]
 enum Step {
-    /// Waits until this was shown, behind what was waited for before.
+    /// Waits until this is shown, after the text that was last waited for.
     See(&'static str),
     /// Types this.
     Type(&'static str),
-    /// Makes the window this many rows and columns large.
+    /// Resizes the window to this many rows and columns.
     Resize(u16, u16),
-    /// Does nothing for so many milliseconds: what is waited for does not show.
+    /// Does nothing for this many milliseconds, where there is no output to wait for.
     Pause(u64),
 }
 use Step::{Pause, Resize, See, Type};
@@ -56,10 +56,10 @@ const EDITING: &[Step] = &[
     See("> "),
     Type("one two_2\x17\x17\x17three\ttab\x7f\x7f\x7f\x7f\x12x\r"),
     See("> "),
-    // Characters of several bytes go as a whole.
+    // Multi-byte characters are erased as a whole.
     Type("äöü日本\x7f\x7f\x7f\r"),
     See("> "),
-    // Literal control characters, and what cannot be erased further.
+    // Literal control characters, and erasing beyond the start of the line.
     Type("\x16\x03\x16\x04\x7f\x7f\x7f\x7f\x7fa\x01b\r"),
     See("> "),
     Type("\x04"),
@@ -83,7 +83,7 @@ const WINDOW: &[Step] = &[
     See("> "),
     Resize(50, 132),
     See("window 50 132\r\n> "),
-    // The same again is no news.
+    // The same size again is not a change.
     Resize(50, 132),
     Resize(20, 70),
     See("window 20 70\r\n> "),
@@ -116,20 +116,20 @@ const RAW: &[Step] = &[
 const INTERRUPT: &[Step] =
     &[See("keys\r\n"), Type("q"), See("three\r\n"), Type("123"), See("lines again\r\n"), Type("half\x03")];
 
-/// A pseudo terminal with somebody in front of it.
+/// A pseudo terminal with a simulated user.
 struct Terminal {
     hands: File,
     settings: Termios,
     screen: File,
     shown: Arc<Mutex<Vec<u8>>>,
-    /// How far the user has looked.
+    /// How much of the output the user has seen.
     looked: usize,
     child: Child,
     line: String,
 }
 
 impl Terminal {
-    /// Starts a command at a new terminal.
+    /// Starts a command on a new terminal.
     fn start(command: &mut Command) -> Result<Self> {
         let line = unibody::command::line(command);
         let master: PtyMaster =
@@ -217,7 +217,7 @@ impl Terminal {
             && now.control_modes == self.settings.control_modes)
     }
 
-    /// Waits for the end: the status, and everything that was shown. The settings must be as before.
+    /// Waits for the end; returns the status and everything that was shown. The settings must be restored.
     fn end(mut self) -> Result<(i32, String)> {
         let limit = Instant::now() + Duration::from_secs(60);
         let status = loop {
@@ -230,7 +230,7 @@ impl Terminal {
         if !self.is_restored()? {
             bail!("the terminal was not put back\n{}", self.report());
         }
-        // A mark behind everything, so that the last of it has been seen.
+        // A mark at the very end, so that all output has been read.
         self.screen.write_all(b"#END#")?;
         self.see("#END#")?;
         let text = self.transcript().replace("#END#", "");
@@ -280,7 +280,7 @@ fn both(context: &Context, word: &str, status: i32, steps: &[Step]) -> Result<Ta
     Ok(Tally::pass(""))
 }
 
-/// SIGQUIT, which is a crash: its report reaches the raw terminal in whole lines. The program reads nothing.
+/// SIGQUIT is a crash, whose report reaches the raw terminal in whole lines. The program reads nothing.
 fn quit(context: &Context) -> Result<Tally> {
     let image = context.program("terminal")?;
     let mut terminal = Terminal::start(&mut vm(context, &image, &["busy"]))?;
@@ -292,7 +292,7 @@ fn quit(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// A program that listens to nothing is ended all the same.
+/// A program that ignores everything is ended all the same.
 fn escape(context: &Context) -> Result<Tally> {
     let image = context.program("terminal")?;
     let mut terminal = Terminal::start(&mut vm(context, &image, &["stubborn"]))?;
@@ -311,7 +311,7 @@ fn escape(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// SIGTERM to the tool: the program's end, and the terminal as before.
+/// SIGTERM to the tool ends the program and restores the terminal.
 fn ended(context: &Context) -> Result<Tally> {
     let image = context.program("terminal")?;
     let mut terminal = Terminal::start(&mut vm(context, &image, &["shell"]))?;
@@ -324,7 +324,7 @@ fn ended(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// Stopped by a signal, the tool leaves the terminal as it was; going on, it takes it again.
+/// When stopped by a signal, the tool restores the terminal; when continued, it makes it raw again.
 fn stopped(context: &Context) -> Result<Tally> {
     use nix::sys::signal::{Signal, kill};
     let image = context.program("terminal")?;
@@ -348,7 +348,7 @@ fn stopped(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// More than anything on the way holds.
+/// A paste larger than any buffer on the way.
 fn paste(context: &Context) -> Result<Tally> {
     const LINES: usize = 3000;
     let image = context.program("terminal")?;
@@ -367,7 +367,7 @@ fn paste(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("{LINES} lines, status {status}")))
 }
 
-/// Without a virtio-console COM1 is the terminal, here with QEMU's own raw mode in front.
+/// Without a virtio-console COM1 is the terminal, here through QEMU's own raw mode.
 fn serial(context: &Context) -> Result<Tally> {
     let image = context.program("terminal")?;
     let mut qemu = process::command("qemu-system-x86_64", ["-accel", "tcg", "-cpu", "max", "-nodefaults"]);
@@ -400,7 +400,7 @@ fn sqlite(context: &Context) -> Result<Tally> {
         Type("wrong;\r"),
         See("syntax error\r\n"),
         See("sqlite> "),
-        // An endless query stops at Ctrl-C, and the shell goes on.
+        // Ctrl-C stops an endless query, and the shell keeps running.
         Type("with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n;\r"),
         See(";\r\n"),
         Pause(2000),

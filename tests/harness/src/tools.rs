@@ -1,4 +1,4 @@
-//! Programs of this machine that cases need, and the Debian packages that bring them.
+//! Programs of this machine that cases need, and the Debian packages that contain them.
 
 use super::case::Need;
 use unibody::packages::{self, Program};
@@ -18,7 +18,7 @@ const DISK: &[Program] =
 /// UEFI firmware for QEMU.
 pub const FIRMWARE: &str = "/usr/share/OVMF/OVMF_CODE.fd";
 
-/// The programs behind a need.
+/// The programs for a need.
 fn of(need: Need) -> &'static [Program<'static>] {
     match need {
         Need::Grub => GRUB,
@@ -30,13 +30,14 @@ fn of(need: Need) -> &'static [Program<'static>] {
     }
 }
 
-/// Installs what these needs ask for. Those whose programs cannot be had, and why.
+/// Installs what these needs require. Returns those whose programs are unavailable, and why.
 pub fn ensure(needs: &[Need], yes: bool) -> Vec<(Need, String)> {
     let lacking = |need: &Need| Some((*need, format!("{:#}", packages::ensure_these(of(*need), yes).err()?)));
     needs.iter().filter_map(lacking).collect()
 }
 
-/// What becomes of a case whose programs cannot be had: `Ok` skips it, `Err` fails it. CI must not turn green by testing less.
+/// The result of a case whose programs are unavailable: `Ok` skips it, `Err` fails it. CI must not turn green by
+/// testing less.
 pub fn absent(reason: &str, ci: bool) -> Result<String, String> {
     if ci { Err(reason.to_owned()) } else { Ok(reason.to_owned()) }
 }

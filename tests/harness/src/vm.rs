@@ -1,4 +1,4 @@
-//! A VM in the background, as `unibody run -d` makes it; it ends with its case.
+//! A VM in the background, as `unibody run -d` starts it; it ends with its case.
 
 use super::context::Context;
 use super::process::{self, Finished};
@@ -23,7 +23,7 @@ impl<'a> Vm<'a> {
         Self::start_with(context, words, |_| {})
     }
 
-    /// The same with a change of the command, its environment for example.
+    /// The same with a change to the command, for example its environment.
     pub fn start_with<S: AsRef<OsStr>>(
         context: &'a Context,
         words: impl IntoIterator<Item = S>,
@@ -38,7 +38,7 @@ impl<'a> Vm<'a> {
         Ok(vm)
     }
 
-    /// What it printed so far.
+    /// Its output so far.
     pub fn logs(&self) -> String {
         self.context.tool(["logs", &self.name]).map(|done| done.out() + &done.err()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Configurations beyond a static site: what each directive does is what it does in the same image on Linux.
+//! Configurations beyond a static site: each directive has the same effect as in the same image on Linux.
 
 use super::super::case::Tally;
 use super::super::context::Context;
@@ -6,8 +6,8 @@ use super::http;
 use super::site::Site;
 use anyhow::{Context as _, Result, bail};
 
-/// `@LISTEN@` is how it is reached from outside, `@SELF@` its own port. Nothing in an answer depends on the client's address,
-/// which is another one in a VM.
+/// `@LISTEN@` is its address for outside clients, `@SELF@` its own port. No answer depends on the client's address,
+/// which differs in a VM.
 const SERVER: &str = r#"
 daemon off;
 master_process off;
@@ -175,7 +175,7 @@ const UPLOADS: &[(&str, usize, u16)] = &[
     ("/stream/length", 50_000, 200),
 ];
 
-/// All of them, in the same order in both lives, which have state.
+/// All of them, in the same order in both lives, since the server keeps state.
 pub fn compare(context: &Context) -> Result<Tally> {
     let site = Site::new(context)?;
     std::os::unix::fs::symlink("index.html", site.root.join("usr/share/nginx/html/link"))?;

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
-/// nginx writes the body of a request to `/add` into a file that its configuration includes: so a test can change the
-/// configuration of a running VM.
+/// nginx writes the body of a request to `/add` into a file that its configuration includes: so that a test can change
+/// the configuration of a running VM.
 fn add(address: SocketAddr, text: &str) -> Result<()> {
     let request =
         format!("POST /add HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}", text.len());
@@ -24,7 +24,7 @@ fn as_host(address: SocketAddr, host: &str) -> Result<String> {
     Ok(String::from_utf8_lossy(&http::exchange(address, request.as_bytes())?.body).into_owned())
 }
 
-/// HUP loads a changed configuration and keeps the old one when the new is invalid; USR1 reopens logs.
+/// HUP loads a changed configuration and keeps the old one if the new one is invalid; USR1 reopens logs.
 pub fn reload(context: &Context) -> Result<Tally> {
     let site = Site::new(context)?;
     let (vm, address) = site.vm(context, &[], |_| {})?;
@@ -65,14 +65,14 @@ pub fn reload(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// `run -d` says ready when nginx waits for events: a signal that comes before would stay a flag that it looks at after the
-/// first of them, and here there never is one.
+/// `run -d` reports readiness when nginx waits for events: an earlier signal would only set a flag that it checks after
+/// the first event, and here there never is one.
 pub fn signal_at_once(context: &Context) -> Result<Tally> {
     const TIMES: usize = 6;
     let site = Site::new(context)?;
-    // Slow to copy into the guest, and nothing here asks for it.
+    // The large file is slow to copy into the guest, and nothing here requests it.
     std::fs::write(site.root.join("usr/share/nginx/html/large"), "small here\n")?;
-    // Tables for these are made between listening and waiting.
+    // Their tables are created between listening and waiting.
     let configuration = site.root.join("etc/nginx/test.conf");
     let text = std::fs::read_to_string(&configuration)?;
     std::fs::write(&configuration, text.replace("worker_connections 1024", "worker_connections 60000"))?;
@@ -81,7 +81,7 @@ pub fn signal_at_once(context: &Context) -> Result<Tally> {
         let vm = site.start(context, &["--smp", smp, "-m", "256M", "-p", "0:80"], |_| {})?;
         if time % 2 == 0 {
             vm.kill("HUP")?;
-            // Not the line of its signal handler, which has more words.
+            // Not its signal handler's line, which is longer.
             process::eventually(Duration::from_secs(10), || {
                 ensure!(vm.logs().contains("0: reconfiguring\n"), "start {time}: HUP is not handled\n{}", vm.logs());
                 Ok(())
@@ -114,7 +114,7 @@ pub fn stop(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("slowest {:.2} s", slowest.as_secs_f32())))
 }
 
-/// nginx's own message, exit status 1, in both lives.
+/// nginx's own message, exit status 1, as a VM and as a process.
 pub fn bad_configuration(context: &Context) -> Result<Tally> {
     let site = Site::new(context)?;
     let image = context.nginx()?;
@@ -158,7 +158,7 @@ pub fn direct_start(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// `unibody ports` prints the version that was built, and nginx says the same.
+/// `unibody ports` prints the version that was built, and nginx reports the same.
 pub fn version(context: &Context) -> Result<Tally> {
     let ports = context.tool(["ports"])?.expect(0)?.out();
     let line = ports.lines().find(|line| line.starts_with("nginx ")).unwrap_or_default();

@@ -8,9 +8,9 @@ use std::time::Duration;
 /// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
-    /// Its number.
+    /// The status code.
     pub status: u16,
-    /// Status line and header, as they came.
+    /// Status line and header, unchanged.
     pub head: String,
     /// The body, without the framing of chunks.
     pub body: Vec<u8>,
@@ -27,14 +27,14 @@ impl Response {
             .map(|(_, v)| v)
     }
 
-    /// Without what no two servers have in common.
+    /// Without parts that differ between any two servers.
     pub fn comparable(&self) -> (String, &[u8]) {
         let lines: Vec<_> = self.head.lines().filter(|line| !line.starts_with("Date: ")).collect();
         (lines.join("\n"), &self.body)
     }
 }
 
-/// A connection that keeps what it read too much.
+/// A connection that buffers bytes read past a response.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -46,7 +46,7 @@ impl Connection {
         Self::patient(address, Duration::from_secs(15))
     }
 
-    /// Connects, and waits this long for each part of an answer.
+    /// Connects; later waits this long for each part of an answer.
     pub fn patient(address: SocketAddr, patience: Duration) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).context("cannot connect")?;
         stream.set_read_timeout(Some(patience))?;
@@ -123,7 +123,7 @@ impl Connection {
     }
 }
 
-/// Sends one request on a connection of its own.
+/// Sends one request on a new connection.
 pub fn exchange(address: SocketAddr, request: &[u8]) -> Result<Response> {
     let mut connection = Connection::open(address)?;
     connection.send(request)?;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Rounds of wrk on one boot.
 const ROUNDS: usize = 10;
-/// What the last rounds must keep of the first ones' speed: the rest is the noise of a shared machine.
+/// The fraction of the first rounds' speed that the last ones must keep: the rest is the noise of a shared machine.
 const KEEPS: f64 = 0.6;
 
 /// Over user networking and over TAP, with and without event index.
@@ -33,7 +33,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     }
 }
 
-/// Seconds of a round.
+/// Seconds per round.
 fn seconds(context: &Context) -> u32 {
     if context.full { 20 } else { 1 }
 }
@@ -41,17 +41,17 @@ fn seconds(context: &Context) -> u32 {
 /// What was measured in a round.
 #[derive(Clone, Copy)]
 struct Round {
-    /// Requests a second.
+    /// Requests per second.
     rate: f64,
-    /// Ticks of processor time that the VM took for a request.
+    /// Ticks of processor time that the VM used per request.
     cost: f64,
-    /// How much of this machine's processor time nobody wanted, 0 to 1.
+    /// The idle fraction of this machine's processor time, 0 to 1.
     idle: f64,
     /// How fast this machine was, before and after.
     speed: f64,
 }
 
-/// How much work of one kind a processor does in a moment: on a shared machine that is twice as much at one time as at another.
+/// How much of a fixed kind of work a processor gets done: on a shared machine this can vary by a factor of two.
 fn speed() -> f64 {
     let (start, mut steps, mut x) = (Instant::now(), 0u32, 1u64);
     while start.elapsed() < Duration::from_millis(30) {
@@ -109,8 +109,8 @@ fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// Whether the last rounds are as good as the first, measured by what the machine could do at the time. Where it has no
-/// time left the rate says how busy it is with other things; then the processor time of a request tells.
+/// Whether the last rounds are as good as the first, measured by what the machine could do at the time. If it has no
+/// idle time left, the rate only shows how busy it is with other things; then the processor time per request counts.
 fn kept(rounds: &[Round]) -> bool {
     let (first, last) = (&rounds[..3], &rounds[rounds.len() - 3..]);
     let fast = median(last, |r| r.rate / r.speed) > KEEPS * median(first, |r| r.rate / r.speed);
@@ -118,7 +118,7 @@ fn kept(rounds: &[Round]) -> bool {
     fast || (busy && median(last, |r| r.cost * r.speed) * KEEPS < median(first, |r| r.cost * r.speed))
 }
 
-/// All pages and modes on one server; `wrk` makes the command from its last arguments.
+/// All pages and modes on one server; `wrk` builds the command from its last arguments.
 fn rounds(seconds: u32, url: &str, pid: u32, wrk: impl Fn(&[String]) -> Command) -> Result<String> {
     let mut notes = Vec::new();
     for page in ["/", "/64k"] {
@@ -227,7 +227,7 @@ pub fn first_answer(context: &Context) -> Result<Tally> {
         let mut running = process::start(&mut run, b"")?;
         process::eventually(Duration::from_secs(20), || {
             ensure!(running.alive(), "it has ended");
-            // QEMU takes connections before the guest is there, and asks it again only seconds later.
+            // QEMU accepts connections before the guest is up, and retries only seconds later.
             let mut connection = http::Connection::patient(address, Duration::from_millis(50))?;
             connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")?;
             ensure!(connection.receive(true)?.status == 200, "no page");
@@ -236,7 +236,7 @@ pub fn first_answer(context: &Context) -> Result<Tally> {
         best = best.min(start.elapsed());
         running.terminate(Duration::from_secs(5))?.expect(0)?;
     }
-    // The goal is 0.25 s on an idle machine; this bound only finds what has gone wrong.
+    // The goal is 0.25 s on an idle machine; this limit only catches real problems.
     ensure!(best < Duration::from_secs(2), "the first page took {best:?}");
     Ok(Tally::pass(format!("best of five: {:.3} s", best.as_secs_f32())))
 }

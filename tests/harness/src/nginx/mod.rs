@@ -1,4 +1,4 @@
-//! nginx in a VM: what it answers is what the same image answers as a Linux process; signals; load.
+//! nginx in a VM: it answers as the same image does as a Linux process; signals; load.
 
 mod configurations;
 mod control;

@@ -1,4 +1,4 @@
-//! HTTP semantics: every answer of the VM equals that of the same image as a Linux process.
+//! HTTP semantics: every answer of the VM equals the answer of the same image as a Linux process.
 
 use super::super::case::Tally;
 use super::super::context::Context;
@@ -50,7 +50,7 @@ pub fn compare(context: &Context) -> Result<Tally> {
 /// In little memory on the smallest machine.
 pub fn small(context: &Context) -> Result<Tally> {
     let site = Site::new(context)?;
-    // The large file alone has 10 MiB, and it lies in memory.
+    // The large file alone is 10 MiB, held in memory.
     std::fs::write(site.root.join("usr/share/nginx/html/large"), "small here\n")?;
     let (vm, guest) = site.vm(context, &["--machine", "microvm", "-m", "16M"], |_| {})?;
     for _ in 0..50 {
@@ -143,7 +143,7 @@ fn kept_alive(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// Three at once, every byte looked at.
+/// Three at once, checking every byte.
 fn downloads(address: SocketAddr) -> Result<()> {
     let expected = content(LARGE);
     std::thread::scope(|scope| {

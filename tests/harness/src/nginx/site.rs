@@ -21,7 +21,7 @@ pub struct Site {
     pub hosted_port: u16,
 }
 
-/// Content that a wrong byte anywhere would change.
+/// Content in which a misplaced byte shows.
 pub fn content(size: usize) -> Vec<u8> {
     let mut state = 0x1234_5678_u32;
     let mut next = || {
@@ -31,7 +31,7 @@ pub fn content(size: usize) -> Vec<u8> {
     (0..size).map(|_| next()).collect()
 }
 
-/// `port`: where it reaches itself.
+/// `port`: the port on which it reaches itself.
 fn configuration(listen: &str, port: u16) -> String {
     format!(
         "daemon off;\nmaster_process off;\nerror_log stderr notice;\npid /run/nginx.pid;\nevents {{ worker_connections 1024; }}\n\
@@ -48,7 +48,7 @@ fn configuration(listen: &str, port: u16) -> String {
 }
 
 impl Site {
-    /// Makes the folder.
+    /// Creates the folder.
     pub fn new(context: &Context) -> Result<Self> {
         let root = context.scratch("site")?;
         let html = root.join("usr/share/nginx/html");
@@ -76,7 +76,7 @@ impl Site {
         Ok(Self { root, hosted_port })
     }
 
-    /// Takes another configuration: `@LISTEN@` stands for the directives that listen, `@SELF@` for the port.
+    /// Sets another configuration: `@LISTEN@` stands for the `listen` directives, `@SELF@` for the port.
     pub fn configure(&self, text: &str) -> Result<()> {
         let etc = self.root.join("etc/nginx");
         let hosted = format!("listen 127.0.0.1:{};", self.hosted_port);
@@ -86,7 +86,7 @@ impl Site {
         Ok(())
     }
 
-    /// nginx in a VM; its address on this machine.
+    /// Starts nginx in a VM; returns it and its address on this machine.
     pub fn vm<'a>(
         &self,
         context: &'a Context,
@@ -104,14 +104,14 @@ impl Site {
         Ok((vm, address))
     }
 
-    /// nginx in a VM, not waited for.
+    /// Starts nginx in a VM without waiting for it.
     pub fn start<'a>(
         &self,
         context: &'a Context,
         options: &[&str],
         change: impl FnOnce(&mut Command),
     ) -> Result<Vm<'a>> {
-        // The port's image has no folders of this machine: the tool links one that has, when it is called by name.
+        // The port's image leaves out host folders; called by name, the tool links one that has them.
         let image = if options.contains(&"-v") { "nginx".into() } else { context.nginx()? };
         let (root, image) = (self.root.to_string_lossy(), image.to_string_lossy());
         let mut words = options.to_vec();

@@ -1,4 +1,4 @@
-//! SQLite in a VM: its shell, its own test programs and its own test suite do what the same images do as Linux processes.
+//! SQLite in a VM: its shell, its test programs and its test suite behave as the same images do as Linux processes.
 
 mod programs;
 mod shell;
@@ -37,7 +37,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     }
 }
 
-/// A run of an image in one of its lives.
+/// How to run an image in either life.
 struct Life<'a> {
     context: &'a Context,
     image: &'a Path,
@@ -54,7 +54,7 @@ impl<'a> Life<'a> {
         Self { context, image, both: Vec::new(), vm, limit: Duration::from_secs(240) }
     }
 
-    /// With more options for the VM; memory replaces what is given otherwise.
+    /// With more options for the VM; memory replaces the default.
     fn vm(mut self, options: &[&str]) -> Self {
         if options.contains(&"-m") {
             self.vm.truncate(4);

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use std::time::Duration;
 use unibody::apt;
 
-/// Lines without what depends on the speed of the machine: whatever follows a run of dots or is a duration or a rate.
+/// Lines without parts that depend on the machine's speed: whatever follows a run of dots or is a duration or a rate.
 fn timeless(text: &str) -> Vec<String> {
     const TIMES: [&str; 6] =
         ["TOTAL....", "Total elapsed time", "Microseconds per", "Content read rate", "Content write rate", "-- "];
@@ -16,7 +16,8 @@ fn timeless(text: &str) -> Vec<String> {
     kept.map(|line| line.split("....").next().unwrap_or(line).trim_end().to_owned()).collect()
 }
 
-/// Both lives, with the same arguments: same status, same lines but for the times. The VM's run is the result.
+/// Runs both lives with the same arguments: the status and the lines must be the same except for times. Returns the
+/// VM's run.
 fn both(life: &Life, args: &[&str]) -> Result<Finished> {
     let hosted = life.as_process(args, b"")?.expect(0)?;
     let vm = life.as_machine(args, b"")?.expect(0)?;
@@ -46,7 +47,7 @@ pub fn speedtest1(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("VM {seconds:.1} s")))
 }
 
-/// Blobs in a database and in a pile of files, which the Linux process makes for both.
+/// Blobs in a database and in many files, which the Linux process creates for both.
 pub fn kvtest(context: &Context) -> Result<Tally> {
     let image = context.port("sqlite:kvtest")?;
     let life = Life::new(context, &image);
@@ -83,7 +84,8 @@ pub fn kvtest(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// Runs it until it ends well, at most so many times more, and only while what it said is known to happen on Linux, too.
+/// Runs it until it succeeds, at most `more` further times, and only while its failure is known to happen on Linux,
+/// too.
 fn as_machine_again(life: &Life, args: &[&str], more: usize, known: impl Fn(&str) -> bool) -> Result<Finished> {
     let mut done = life.as_machine(args, b"")?;
     for _ in 0..more {
@@ -100,21 +102,21 @@ fn threadtest3_of(context: &Context, tests: &[&str]) -> Result<Tally> {
     // One of the tests lets a database in memory grow as fast as it can.
     let mut life = Life::new(context, &image).vm(&["--smp", "2", "-m", "1G"]);
     life.limit = Duration::from_secs(1200);
-    // When the last connection of a shared cache closes while the next is opened, two pagers have the file for a moment, and
-    // `PRAGMA journal_mode` asks for it alone without waiting (`pagerExclusiveLock` in pager.c): "database is locked". A
-    // run with nothing but that is done again.
+    // When the last connection of a shared cache closes while the next is opened, two pagers have the file open for a
+    // moment, and `PRAGMA journal_mode` asks for an exclusive lock without waiting (`pagerExclusiveLock` in pager.c):
+    // "database is locked". A run with no other failure is repeated.
     let done = as_machine_again(&life, tests, 2, |text| {
         let mut errors = text.lines().filter(|line| line.trim_start().starts_with("Error:")).peekable();
         errors.peek().is_some() && errors.all(|error| error.contains("(5) \"database is locked\""))
     })?;
-    // How often a thread came round depends on the machine; what counts is that nothing went wrong.
+    // How many rounds a thread did depends on the machine; all that counts is that nothing went wrong.
     let text = done.out() + &done.err();
     let last = text.lines().rfind(|line| line.contains("errors out of")).context("no summary")?.to_owned();
     ensure!(last.starts_with("0 errors out of"), "{last}\n{}", done.report());
     Ok(Tally::pass(last))
 }
 
-/// Threads that share files: some of its tests, which take fixed times.
+/// Threads that share files: some of its tests, whose duration is fixed.
 pub fn threadtest3(context: &Context) -> Result<Tally> {
     threadtest3_of(context, &["stress2", "lookaside1"])
 }
@@ -124,8 +126,8 @@ pub fn threadtest3_all(context: &Context) -> Result<Tally> {
     threadtest3_of(context, &[])
 }
 
-/// A connection a thread, with both journals. On Linux, too, about every second run ends early, with a deadlock or a
-/// locked schema that the shared cache reports: one whole run out of several is asked for.
+/// One connection per thread, with both journals. On Linux, too, about every second run ends early with a deadlock or a
+/// locked schema reported by the shared cache: one complete run out of several is required.
 pub fn threadtest4(context: &Context) -> Result<Tally> {
     let image = context.port("sqlite:threadtest4")?;
     let life = Life::new(context, &image).vm(&["--smp", "2", "-m", "256M"]);
@@ -167,7 +169,7 @@ fn fuzzcheck_of(context: &Context, numbers: &[u32]) -> Result<Tally> {
     Ok(tally)
 }
 
-/// What fuzzers once found: the smaller collections.
+/// Inputs that fuzzers once found: the smaller collections.
 pub fn fuzzcheck(context: &Context) -> Result<Tally> {
     fuzzcheck_of(context, &[4, 6])
 }

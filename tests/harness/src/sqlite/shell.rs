@@ -1,4 +1,4 @@
-//! The command-line shell: scripts, databases on disks that Linux reads and wrote, errors.
+//! The command-line shell: scripts, databases on disks that Linux reads or has written, errors.
 
 use super::super::case::Tally;
 use super::super::context::Context;
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a table of the disk tests holds; the same words in each world must find the same.
+/// Fills a table for the disk tests; the same queries must give the same results everywhere.
 const FILL: &str = "PRAGMA journal_mode = wal;
 CREATE TABLE t(id INTEGER PRIMARY KEY, word TEXT, data BLOB);
 CREATE INDEX by_word ON t(word);
@@ -53,7 +53,7 @@ pub fn script(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(format!("VM {:.1} s", took.as_secs_f32())))
 }
 
-/// What `.dump` writes builds the same database again, inside one VM, and is the same text in both lives.
+/// The output of `.dump` rebuilds the same database, inside one VM, and is the same text in both lives.
 pub fn dump(context: &Context) -> Result<Tally> {
     let image = context.sqlite()?;
     let life = Life::new(context, &image);
@@ -80,7 +80,7 @@ SELECT count(*), sum(readfile('/data/one.sql') = readfile('/data/two.sql')), len
     Ok(Tally::pass(format!("{} bytes", vm.stdout.len())))
 }
 
-/// Statuses and messages of what cannot work.
+/// Statuses and messages of errors.
 pub fn errors(context: &Context) -> Result<Tally> {
     let image = context.sqlite()?;
     let life = Life::new(context, &image);
@@ -134,7 +134,8 @@ impl Disk {
     }
 }
 
-/// A database that the VM made on a new disk, read by the machine's own sqlite3 through mtools; the disk has no fault.
+/// A database that the VM created on a new disk, read by this machine's own sqlite3 through mtools; the disk has no
+/// fault.
 pub fn disk_to_linux(context: &Context) -> Result<Tally> {
     let shell = context.sqlite()?;
     let disk = Disk::new(context)?;
@@ -149,7 +150,7 @@ pub fn disk_to_linux(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// The other way round: Linux makes volume and database, the VM reads and changes them, Linux reads again.
+/// The other way round: Linux creates volume and database, the VM reads and changes them, Linux reads them again.
 pub fn disk_from_linux(context: &Context) -> Result<Tally> {
     let shell = context.sqlite()?;
     let disk = Disk::new(context)?;

@@ -1,9 +1,9 @@
 //! SQLite's own test suite, in Tcl: `testfixture` runs the same files in both lives, and each file must end the same way:
 //! as many tests, the same names of failed tests, the same last error.
 //!
-//! `tests/sqlite/suite.toml` names the files, and those that are left out with their reasons. Many files share one boot;
-//! the driver in Tcl says where it is. A file that ends the program, or says nothing for too long, is taken down, and
-//! the rest goes on in a new boot. The long form keeps what it found in the cache, so that it can be interrupted.
+//! `tests/sqlite/suite.toml` names the files, and those left out with the reasons. Many files share one boot; the Tcl
+//! driver reports its progress. If a file ends the program, or prints nothing for too long, that boot is ended and the
+//! rest continues in a new one. The long form keeps its results in the cache, so that it can be interrupted.
 
 use super::super::case::Tally;
 use super::super::context::Context;
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use unibody::fingerprint::Fingerprint;
 use unibody::{apt, files, lock, paths};
 
-/// Files of one boot.
+/// Files per boot.
 const BATCH: usize = 24;
 /// One file may take this long.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -36,13 +36,13 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct List {
-    /// In every `cargo unibody test`.
+    /// Run by every `cargo unibody test`.
     short: Vec<String>,
-    /// In the long form, with the short ones.
+    /// Run in the long form, with the short ones.
     full: Vec<String>,
-    /// Reason = files.
+    /// Files that are left out: reason = files.
     left_out: BTreeMap<String, Vec<String>>,
-    /// What cannot be the same on a disk: reason = files.
+    /// Files whose results cannot be the same on a disk: reason = files.
     not_on_fat: BTreeMap<String, Vec<String>>,
 }
 
@@ -54,7 +54,7 @@ impl List {
     }
 }
 
-/// What the driver says about a file, or how the program went down in it.
+/// The driver's line about a file, or how the program died in it.
 type Outcome = String;
 
 /// A few files of each kind.
@@ -75,7 +75,7 @@ pub fn disk(context: &Context) -> Result<Tally> {
     Ok(tally)
 }
 
-/// Everything that can run.
+/// All files that can run.
 pub fn full(context: &Context) -> Result<Tally> {
     let list = List::read(&context.project)?;
     let all: Vec<_> = list.short.iter().chain(&list.full).cloned().collect();
@@ -118,7 +118,7 @@ impl<'a> Suite<'a> {
         Ok(Self { context, image, folder, work, options })
     }
 
-    /// Runs the files in both lives; an error lists those that end differently.
+    /// Runs the files in both lives; the error lists those that end differently.
     fn compare(&self, all: &[String], memory: Option<&Path>) -> Result<Tally> {
         for file in all {
             ensure!(self.folder.join("suite/test").join(file).is_file(), "suite.toml names {file}, which is no file");
@@ -172,8 +172,8 @@ impl<'a> Suite<'a> {
         Ok(Tally { passed: all.len(), note: format!("{} files", all.len()), ..Tally::default() })
     }
 
-    /// How the two lives of a file differ. A count may depend on the files before it (how often an allocation can fail
-    /// depends on what is cached), and those on each other: what differs runs again, alone, and that counts.
+    /// How a file's results differ between the two lives. A count may depend on the files before it (how often an
+    /// allocation can fail depends on what is cached), so a file that differs runs again alone, and that result counts.
     fn difference(&self, file: &String, hosted: Option<&Outcome>, vm: Option<&Outcome>) -> Result<Option<String>> {
         if matches!((hosted, vm), (Some(hosted), Some(vm)) if same(hosted, vm)) {
             return Ok(None);
@@ -189,7 +189,7 @@ impl<'a> Suite<'a> {
         Ok((!same(&hosted, &vm)).then(|| format!("{file}\n  Linux: {hosted}\n  VM:    {vm}")))
     }
 
-    /// Runs files in one life, in as many boots as it takes.
+    /// Runs files in one life, in as many boots as needed.
     fn run(&self, batch: &[String], hosted: bool) -> Result<BTreeMap<String, Outcome>> {
         let mut results = BTreeMap::new();
         let mut rest = batch;
@@ -201,7 +201,7 @@ impl<'a> Suite<'a> {
         Ok(results)
     }
 
-    /// One boot. What is left of the files is the result.
+    /// One boot. Returns the files that are left.
     fn boot<'f>(
         &self,
         batch: &'f [String],
@@ -248,7 +248,7 @@ impl<'a> Suite<'a> {
     }
 }
 
-/// The same but for the time: `FILE TESTS ERRORS MILLISECONDS {NAMES} {MESSAGE}`.
+/// The same except for the time: `FILE TESTS ERRORS MILLISECONDS {NAMES} {MESSAGE}`.
 fn same(one: &str, two: &str) -> bool {
     let without = |text: &str| {
         let mut words: Vec<_> = text.split(' ').map(str::to_owned).collect();
@@ -275,7 +275,7 @@ fn scripts(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A program whose lines are read while it runs. It ends with this.
+/// A program whose lines are read while it runs. It is killed when this is dropped.
 struct Talking(Child);
 
 impl Talking {
@@ -295,7 +295,7 @@ impl Talking {
         Ok((Self(child), lines))
     }
 
-    /// Its status; it is taken down when it still runs.
+    /// Its status; it is killed if it is still running.
     fn end(mut self) -> i32 {
         self.stop()
     }
@@ -307,7 +307,7 @@ impl Talking {
             match self.0.try_wait() {
                 Ok(Some(status)) => return process::shell_status(status),
                 Ok(None) if Instant::now() < grace => {
-                    // One that closed its output is about to end by itself.
+                    // A program that closed its output is about to end by itself.
                     if !asked && Instant::now() + Duration::from_secs(1) > grace {
                         asked = killpg(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGTERM).is_ok();
                     }
@@ -328,7 +328,7 @@ impl Drop for Talking {
     }
 }
 
-/// Files that were the same in both lives, kept for the next time.
+/// Files that gave the same result in both lives, remembered for the next run.
 struct Memory {
     file: Mutex<fs::File>,
     known: Vec<String>,
