@@ -1,5 +1,5 @@
-/* The init of the Linux guest: loads the modules that lie beside it in the order of their names, mounts on /data what the
- * argument behind `bench` names, runs the rest of its arguments as a program, and turns the machine off. Linked statically. */
+/* The init of the Linux guest: loads the modules beside it in the order of their names, mounts the file system named
+ * after `bench` on /data, runs the remaining arguments as a program, and turns the machine off. Linked statically. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -77,10 +77,10 @@ int main(int argc, char **argv)
         return 1;
     console("/dev/console");
     modules();
-    /* As in our own guests: the program talks through virtio, the kernel through the serial port. */
+    /* As in our own guests: the program uses virtio, the kernel the serial port. */
     await("/dev/hvc0");
     console("/dev/hvc0");
-    /* Parameters that the kernel itself does not know come first. */
+    /* Parameters unknown to the kernel come first. */
     while (argc > 1 && strcmp(*argv, "bench"))
         argc--, argv++;
     if (argc < 3)

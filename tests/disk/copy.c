@@ -1,4 +1,4 @@
-// Makes a file larger than memory, copies it, and compares: memory stays bounded, and what else needs memory gets it.
+// Writes a file larger than memory, copies it, and compares: memory use stays bounded, and other allocations succeed.
 // copy DIR MEGABYTES
 #include "../programs/test.h"
 #include <sys/mman.h>
@@ -22,7 +22,7 @@ static void look(void)
     long available = meminfo("MemAvailable:");
     if (available < 0) available = meminfo("MemFree:");
     if (least < 0 || available < least) least = available;
-    /* Another part of the program wants memory meanwhile. */
+    /* Meanwhile another part of the program needs memory. */
     char *other = malloc(2 << 20);
     if (!other) { puts("no memory for others"); exit(1); }
     memset(other, 1, 2 << 20);

@@ -1,9 +1,9 @@
 // Files and what fsync promises, for power cuts and failing disks (tests/harness/src/disk).
 // files work DIR STEPS [alone]   does the steps; prints "acked N" after each and, unless alone, waits for a line of input
-// files check DIR ACKED ...      for each DIR: whether it is as ACKED finished steps, and perhaps a part of the next, leave it
-// files check-failed DIR ACKED ...  the same after the disk had failed, and the program heard of it: what the unfinished step
-//                                wrote may be zeros, too
-// The kind of step N is N % KINDS. What a step writes depends on N only.
+// files check DIR ACKED ...      for each DIR: whether its state is that after ACKED steps and perhaps part of the next
+// files check-failed DIR ACKED ...  the same after a disk error that the program saw: what the unfinished step wrote may be
+//                                zeros, too
+// The kind of step N is N % KINDS. What a step writes depends only on N.
 #include "../programs/test.h"
 #include <dirent.h>
 
@@ -35,7 +35,7 @@ static long length_of(int n) { return 100 + n % 11 * 700; }
 
 static long resized(int n) { return n * 977L % 50000; }
 
-/* A step fails as a whole: which call it was is printed. */
+/* A failing call fails the whole step; prints which call it was. */
 #define TRY(expr) do { if ((long)(expr) < 0) { printf("error %d %s %s\n", n, errname(errno), #expr); return false; } } while (0)
 
 static bool sync_folder(int n, const char *path)
@@ -129,7 +129,7 @@ __attribute__((format(printf, 1, 2))) static void fault(const char *format, ...)
     faults++;
 }
 
-/* The whole of a file; -1 if it is not there. */
+/* Reads a whole file; -1 if it does not exist. */
 static long whole(const char *path, char **to)
 {
     static char buffer[4 << 20];
@@ -155,7 +155,7 @@ static bool equal(const char *data, int n, long length)
 
 static bool zeros_too;
 
-/* What an unfinished step left. */
+/* Whether this can be what an unfinished step left. */
 static bool left(const char *data, int n, long length)
 {
     for (long i = 0; i < length; i++)
@@ -163,7 +163,7 @@ static bool left(const char *data, int n, long length)
     return true;
 }
 
-/* Records of one kind, one after the other; behind the promised ones at most a part of the one that was being written. */
+/* Records of one kind, one after the other; after the promised ones at most part of the one being written. */
 static void check_records(const char *file, int kind, int acked)
 {
     char *data;

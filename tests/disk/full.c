@@ -1,10 +1,10 @@
-// A disk that gets full: ENOSPC, what was there before stays, deleting makes room. full DIR
+// A disk that fills up: ENOSPC, earlier data is kept, deleting makes room. full DIR
 #include "../programs/test.h"
 #include <sys/statvfs.h>
 
 static char block[65536];
 
-/* Whether a file holds what `fill` put there. */
+/* Whether a file holds what `fill` wrote. */
 static bool intact(const char *name, char with, long length)
 {
     int fd = (int)MUST(open(name, O_RDONLY));
@@ -58,7 +58,7 @@ int main(int argc, char **argv)
         IS(after.f_bavail == 0);
         IS(mkdir("directory", 0755) == -1 && errno == ENOSPC);
         IS(access("directory", F_OK) == -1);
-        /* What needs no room goes on. */
+        /* Operations that need no room still work. */
         int fd = (int)MUST(open("early", O_RDWR));
         IS(pwrite(fd, "E", 1, 1000) == 1 && fsync(fd) == 0);
         IS(fallocate(fd, 0, 0, 1 << 20) == -1 && errno == ENOSPC);
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
         IS(intact("early", 'E', 500000));
         IS(rename("early", "renamed") == 0 && rename("renamed", "early") == 0);
         if (round % 2) {
-            /* Half of it goes by truncation; an open file keeps its room until it is closed. */
+            /* Half of it is freed by truncation; an open file keeps its room until it is closed. */
             IS(truncate("big", size / 2) == 0);
             IS(intact("big", 'b', size / 2));
             fd = (int)MUST(open("big", O_RDONLY));

@@ -1,5 +1,5 @@
-// A slow disk does not stop the others: one thread writes and syncs, one sleeps in short steps and says how late it woke,
-// one answers on TCP port 7000. slow DIR SECONDS
+// A slow disk does not block other threads: one writes and syncs, one sleeps in short steps and prints how late it
+// woke, one answers on TCP port 7000. slow DIR SECONDS
 #include "../programs/test.h"
 #include <arpa/inet.h>
 #include <pthread.h>

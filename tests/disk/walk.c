@@ -1,5 +1,5 @@
 // Walks a volume that may be damaged, reads all of it, and tries to change it. walk DIR [WRITES]
-// Whatever the disk holds: every call comes back with an answer or an error, and there is an end.
+// Whatever the disk holds, every call returns a result or an error, and the walk ends.
 #include "../programs/test.h"
 #include <dirent.h>
 #include <sys/mman.h>
@@ -74,7 +74,7 @@ static void change(void)
     printf("mkdir %s\n", answer(mkdir("new folder", 0755)));
     printf("create in it %s\n", answer(close(open("new folder/x", O_WRONLY | O_CREAT, 0644))));
     printf("unlink %s\n", answer(unlink("other")));
-    /* What was there before. */
+    /* Files that were there before. */
     DIR *dir = opendir(".");
     int n = 0;
     for (struct dirent *entry; dir && (entry = readdir(dir)) && n < 50;) {

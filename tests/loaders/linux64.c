@@ -1,6 +1,6 @@
-// A loader that does what Firecracker did before it knew PVH: it puts an image's segments where they belong and enters it
-// at e_entry by the Linux 64-bit boot protocol (Documentation/arch/x86/boot.rst). It is itself started by PVH, with the image
-// as its initrd: qemu-system-x86_64 -kernel linux64 -initrd IMAGE -append "ARGUMENTS".
+// A loader that does what Firecracker did before it supported PVH: it loads an image's segments and enters it at
+// e_entry with the Linux 64-bit boot protocol (Documentation/arch/x86/boot.rst). It is itself started via PVH, with the
+// image as its initrd: qemu-system-x86_64 -kernel linux64 -initrd IMAGE -append "ARGUMENTS".
 #include <elf.h>
 #include <stdint.h>
 
@@ -12,7 +12,8 @@ struct start_info {
 struct module { uint64_t start, size, cmdline, reserved; };
 struct memory { uint64_t start, size; uint32_t type, reserved; };
 
-// Linked at 64 MiB, out of the way of the image; paging as the protocol has it, one to one, for the first GiB only.
+// Linked at 64 MiB, out of the way of the image; paging as the protocol requires, identity-mapped, for the first GiB
+// only.
 __asm__(
     ".section .note.Xen,\"a\",@note\n .long 4, 4, 18\n .asciz \"Xen\"\n .long start32\n"
     ".text\n .code32\n .globl start32\n start32: cli\n mov $stack_end, %esp\n mov %ebx, %edi\n"

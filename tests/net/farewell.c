@@ -1,4 +1,5 @@
-/* How a process that ends leaves its peers. `farewell` hears, `farewell ADDRESS` connects there and ends with all sockets open. */
+/* What peers see when a process ends. `farewell` listens, `farewell ADDRESS` connects there and ends with all sockets
+   open. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -11,7 +12,7 @@
 
 enum { HEARS = 7090, QUEUES = 7091, MUCH = 1000000 };
 
-/* What each connection is for; its letter is the first byte that is sent. */
+/* The kinds of connections; each letter is the first byte that is sent. */
 static const char kinds[] = "iwurhce";
 #define KINDS (int)(sizeof kinds - 1)
 

@@ -1,5 +1,5 @@
 /* Floods a guest from addresses that do not exist, forges the host's own Ethernet address, and meanwhile connects to it
-   as anybody would:  flood IFACE ADDRESS MAC. Prints the slowest connection, in ms; the exit status tells. */
+   like any client: flood IFACE ADDRESS MAC. Prints the slowest connection, in ms; the exit status shows success. */
 #include "raw.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static void *floods(void *unused)
 			ip4(from, target, 6, b, 24, 0);
 		else if (kind == 2)
 			datagram(from, target, 7082, "nobody reads this, and it is not short either, so that it takes memory", 0);
-		/* The host's address is somewhere else now, it says. */
+		/* Claims that the host's address has moved. */
 		uint8_t a[42] = {0};
 		memcpy(a, mac, 6);
 		memcpy(a + 6, mine, 6);
@@ -73,7 +73,7 @@ int main(int argc, char **argv)
 	static const char *const names[] = {"", "SYN flood", "UDP flood", "after both"};
 	for (; kind < 4; kind++) {
 		int worst = 0;
-		/* A flood needs a second or two to fill what can be filled. */
+		/* A flood needs a second or two to fill everything. */
 		usleep(kind < 3 ? 2000000 : 0);
 		for (int i = 0; i < 8; i++) {
 			int took = served(7080 + i % 2);

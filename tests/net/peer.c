@@ -6,7 +6,7 @@
 
 static uint16_t port = 20000;
 
-/* What came as an answer: its flags, and whether it says where the other side is. */
+/* Prints the answer's flags, and whether it carries the other side's position. */
 static void answer(const char *what, uint32_t snd, uint32_t rcv)
 {
 	struct seen s[4];
@@ -29,7 +29,7 @@ static struct seen say(uint16_t to, int flags, uint32_t seq, uint32_t ack, const
 	return s;
 }
 
-/* A connection; our next sequence number and theirs. */
+/* Opens a connection; returns our next sequence number and theirs. */
 static void open_connection(uint32_t *seq, uint32_t *ack)
 {
 	port++;
@@ -43,7 +43,7 @@ static void open_connection(uint32_t *seq, uint32_t *ack)
 	settle();
 }
 
-/* Challenges are rationed to one in half a second. */
+/* Challenge ACKs are limited to one per half second. */
 static void probe(const char *what, int flags, uint32_t seq, uint32_t ack, const char *data, uint32_t snd, uint32_t rcv)
 {
 	usleep(700000);
@@ -89,7 +89,7 @@ static void established(void)
 	tcp(ME, port, 7080, ACK, seq, ack, "");
 	settle();
 	forget();
-	/* Exact: gone; what comes then is for nobody. */
+	/* Exact number: the connection is gone, and what comes then is for none. */
 	s = say(7080, RST, seq, 0, "");
 	printf("exact RST: %s\n", s.flags ? "answered" : "silence");
 	forget();
@@ -98,7 +98,7 @@ static void established(void)
 	forget();
 }
 
-/* The RST of a client and its next SYN in one go. */
+/* A client's RST and its next SYN back to back. */
 static void again(void)
 {
 	int good = 0, refused = 0;
@@ -114,7 +114,7 @@ static void again(void)
 		settle();
 		forget();
 	}
-	/* A frame may be late on a busy machine, on either side; what the fault refused was every other SYN. */
+	/* On a busy machine a frame may be late on either side; the bug refused every other SYN. */
 	printf("SYN right after RST: %s, %d refused\n", good >= 90 ? "accepted" : "half of them", refused);
 }
 
@@ -196,7 +196,7 @@ int main(int argc, char **argv)
 	if (argc != 5 || !attach(argv[1][0] == 't', argv[2], argv[3], argv[4]))
 		return 2;
 	setvbuf(stdout, 0, _IOLBF, 0);
-	/* Until it listens. */
+	/* Wait until it listens. */
 	for (int i = 0; i < 100; i++) {
 		port++;
 		tcp(ME, port, 7080, SYN, 1, 0, "");

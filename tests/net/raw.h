@@ -1,4 +1,4 @@
-/* Frames by hand, on a TAP device from either side. */
+/* Hand-made frames, on a TAP device from either side. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +41,7 @@ static uint32_t get32(const uint8_t *p) { return (uint32_t)get16(p) << 16 | get1
 
 static void out(const uint8_t *f, int n)
 {
-	/* A full queue on the way is for waiting, not for losing. */
+	/* If a queue on the way is full, wait instead of losing frames. */
 	while (write(fd, f, n) < 0 && (errno == ENOBUFS || errno == EAGAIN))
 		usleep(1000);
 }
@@ -151,7 +151,7 @@ static inline void ping6(const char *from, const char *to)
 	icmp6(a, b, 64, e, 12, b[0] == 255 ? group : mac);
 }
 
-/* Asks for the target's Ethernet address, as one does before the first packet. */
+/* Asks for the target's Ethernet address, as is usual before the first packet. */
 static inline void solicit6(void)
 {
 	uint8_t a[16], b[16], e[32] = {135};
@@ -163,7 +163,7 @@ static inline void solicit6(void)
 	icmp6(a, b, 255, e, 32, mac);
 }
 
-/* Whoever asks for our addresses is told. */
+/* Answers requests for our addresses. */
 static int neighbor(const uint8_t *f, int n)
 {
 	if (n >= 42 && get16(f + 12) == 0x806) {
@@ -196,7 +196,7 @@ static int neighbor(const uint8_t *f, int n)
 
 static unsigned echoed;
 
-/* Takes in what comes within `ms`; returns at the first frame after which `echoed` is `until`. */
+/* Receives for `ms`; returns at the first frame after which `echoed` is `until`. */
 static void pump_until(int ms, unsigned until)
 {
 	struct timespec a, b;
@@ -217,7 +217,7 @@ static void pump_until(int ms, unsigned until)
 				return;
 			continue;
 		}
-		/* Not what the target says by itself, to others. */
+		/* Ignore what the target sends to others on its own. */
 		int for_me = get16(f + 12) == 0x86dd || !memcmp(f + 30, &ME, 4);
 		if (!for_me && !everything)
 			continue;
@@ -236,7 +236,7 @@ static void pump_until(int ms, unsigned until)
 
 static inline void pump(int ms) { pump_until(ms, 0); }
 
-/* Until everything sent so far was dealt with: two pings, one after the other, are answered. */
+/* Waits until everything sent so far was processed: two consecutive pings are answered. */
 static inline void settle(void)
 {
 	static unsigned id = 1000;

@@ -1,4 +1,4 @@
-/* What `peer.c` and `flood.c` have to do with: two listening ports that echo, and a datagram socket that nobody reads. */
+/* The target of `peer.c` and `flood.c`: two listening ports that echo, and a datagram socket that is never read. */
 #include <arpa/inet.h>
 #include <poll.h>
 #include <stdio.h>

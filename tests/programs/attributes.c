@@ -1,4 +1,5 @@
-// fchmod, fchown, futimens, chmod and friends on what lies in no file system: pipes, sockets, eventfds, epolls, inotify.
+// fchmod, fchown, futimens, chmod and friends on objects outside any file system: pipes, sockets, eventfds, epolls,
+// inotify.
 #include "test.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

@@ -1,4 +1,5 @@
-// Tells the time of day, at its start and for each line of input, and then random bytes: scenarios compare it with the host's clock.
+// Prints the time of day, at its start and for each line of input, and then random bytes: tests compare it with the
+// host's clock.
 //@ hosted no
 #include "test.h"
 #include <sys/random.h>

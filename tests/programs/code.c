@@ -1,4 +1,5 @@
-// Code that a program makes, moves, remakes and loads from a file. With an argument it then stays, for who looks at its memory.
+// Code that a program makes, moves, remakes and loads from a file. With an argument it then keeps running, so that its
+// memory can be examined.
 #include "test.h"
 #include <pthread.h>
 #include <signal.h>

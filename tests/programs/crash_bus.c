@@ -1,4 +1,4 @@
-// Touching a mapping behind the end of its file ends with SIGBUS.
+// Touching a mapping past the end of its file ends with SIGBUS.
 //@ status 135
 #include "test.h"
 #include <sys/mman.h>

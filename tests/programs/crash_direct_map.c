@@ -6,7 +6,7 @@ extern const char __image_start[];
 
 int main(void)
 {
-    /* The image is linked, and lies in physical memory, at 2 MiB. */
+    /* The image is linked at 2 MiB and also loaded there in physical memory. */
     uintptr_t linked = (uintptr_t)main - (uintptr_t)__image_start + 0x200000;
     printf("before\n");
     *(volatile char *)(0xffff800000000000 + linked) = 0;

@@ -1,4 +1,4 @@
-// A block that is freed twice ends the program with SIGABRT, in place of a loop without end.
+// Freeing a block twice ends the program with SIGABRT instead of looping forever.
 //@ status 134
 //@ cflags -fno-builtin -Wno-use-after-free
 #include "test.h"

@@ -1,4 +1,4 @@
-// The last byte of page zero is not there either.
+// The last byte of page zero is not mapped either.
 //@ status 139
 #include "test.h"
 

@@ -1,4 +1,4 @@
-/* Programs that are somebody else for a while. The saved user stays root, so that they come back. */
+/* For programs that take on another identity for a while. The saved user stays root, so that they can return. */
 #ifndef CRED_H
 #define CRED_H
 

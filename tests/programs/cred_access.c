@@ -1,5 +1,5 @@
 //@ user root
-/* access() asks for the real user, AT_EACCESS for the effective one. */
+/* access() checks the real user, with AT_EACCESS the effective one. */
 #include "cred.h"
 
 static void ask(const char *name)

@@ -1,6 +1,6 @@
 //@ user root
-/* Capabilities: what follows users, what programs give up, what prctl says. Sets are printed as relations: a Linux process may
- * have begun with fewer. */
+/* Capabilities: how they follow the user, giving them up, prctl. Sets are printed as relations: a Linux process may
+ * have started with fewer. */
 #include "cred.h"
 #include <sys/prctl.h>
 

@@ -1,5 +1,5 @@
 //@ user root
-/* Who may read, write, enter and make what. */
+/* Who may read, write, enter and create what. */
 #include "cred.h"
 #include <dirent.h>
 #include <sys/inotify.h>

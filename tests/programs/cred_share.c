@@ -1,5 +1,6 @@
 //@ user root
-/* Whose files are: what a program makes is its own and what is another's is checked, also in a folder of the host. */
+/* Ownership of files: a program owns those it creates, and access to others' is checked, also in a folder of the host.
+   */
 #include "cred.h"
 
 static void tell(const char *name)

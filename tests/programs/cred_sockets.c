@@ -1,5 +1,5 @@
 //@ user root
-/* Sockets of programs without rights: ports, options, who is at the other end. */
+/* Sockets of unprivileged programs: ports, options, who is at the other end. */
 #include "cred.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -101,7 +101,7 @@ int main(void)
     MUST(write(v[0], "x", 1));
     sender(v[1]);
     be(WWW, WWW);
-    /* Messages tell the real user. */
+    /* Messages carry the real user. */
     MUST(write(v[0], "x", 1));
     sender(v[1]);
     SHOW(claim(v[0], getpid(), WWW, WWW));

@@ -1,5 +1,6 @@
 //@ user root
-/* What else is root's: limits, priorities, clocks, the root directory. Everything here runs without rights: it is refused. */
+/* What else only root may do: limits, priorities, clocks, the root directory. Everything here runs unprivileged and is
+   refused. */
 #include "cred.h"
 #include <sched.h>
 #include <signal.h>
@@ -95,7 +96,7 @@ int main(void)
         for (int i = 0; i < 6; i++) {
             char name[64];
             snprintf(name, sizeof name, "/proc/self%s", names[i]);
-            /* The link itself is not meant. */
+            /* Follow the link itself. */
             if (!*names[i]) strcat(name, "/");
             MUST(stat(name, &s));
             int fd = open(name, O_RDONLY);

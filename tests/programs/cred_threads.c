@@ -1,6 +1,6 @@
 //@ user root
 //@ smp 2
-/* The C library makes all threads somebody else. */
+/* The C library changes the user of all threads. */
 #include "cred.h"
 #include <pthread.h>
 

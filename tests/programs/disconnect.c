@@ -1,4 +1,4 @@
-// Sockets without a connection: shutdown() shuts them all the same, and connect() to AF_UNSPEC gives back what the kernel
+// Sockets without a connection: shutdown() still shuts them down, and connect() to AF_UNSPEC releases what the kernel
 // chose, not what bind() asked for.
 #include "net.h"
 #include <poll.h>
@@ -15,7 +15,7 @@ static int revents(int s)
     return p.revents;
 }
 
-/* Address and port as they are now, told without numbers. */
+/* Prints the current address and port, without numbers. */
 static void name(const char *when, int s, int port)
 {
     address a = { 0 };
@@ -269,7 +269,7 @@ static void ports(int family, int type)
     close(l);
 }
 
-/* A datagram that is being put together when its socket is shut. */
+/* A socket is shut down while a datagram is being assembled. */
 static void corked(int family, int how)
 {
     address a = loopback(family, 0);

@@ -1,4 +1,4 @@
-// A program that dies of a signal, with another thread busy, has written what it wrote, as on Linux.
+// When a signal kills a program with a busy thread, its writes reach the disk, as on Linux.
 //@ disk 16M
 //@ smp 2
 //@ args die

@@ -45,7 +45,7 @@ int main(void)
     SHOW(pread(fd, c, 100, 1));
     SHOW(fcntl(fd, F_SETFL, O_DIRECT));
     SHOW(pread(fd, c, 100, 1));
-    // Through a mapping as the buffer.
+    // With a mapping as the buffer.
     char *m = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     SHOW(pread(fd, m, 4096, 0));
     IS(m[0] == 'a');

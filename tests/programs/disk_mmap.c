@@ -1,4 +1,5 @@
-// Mappings and reads and writes of one file see the same bytes, also while it is written back, cut and grown. On a disk.
+// Mappings, reads and writes of one file see the same bytes, also while it is written back, truncated and grown. On a
+// disk.
 //@ disk 64M
 //@ smp 2
 //@ timeout 120
@@ -19,7 +20,7 @@ static void on_bus(int signo, siginfo_t *i, void *uc)
     siglongjmp(jump, 1);
 }
 
-// Whether touching it is SIGBUS.
+// Whether touching it raises SIGBUS.
 static bool bus(volatile char *p)
 {
     if (sigsetjmp(jump, 1)) return sig_code == BUS_ADRERR;
@@ -117,7 +118,7 @@ int main(void)
     struct stat st;
     MUST(fstat(fd, &st));
     SHOW(st.st_size - 2 * page);
-    // What a mapping wrote behind the end is nobody's.
+    // Bytes written through a mapping past the end belong to no file.
     MUST(ftruncate(fd, 3 * page));
     IS(at(fd, 2 * page + 99) == 'a' && at(fd, 2 * page + 100) == 0 && at(fd, 3 * page - 1) == 0);
     IS(all(m + 2 * page + 100, 0, page - 100));

@@ -1,4 +1,5 @@
-// Two files are mapped, split, moved and unmapped by some threads, cut and grown by another, and written back by a third. On a disk.
+// Some threads map, split, move and unmap two files; another truncates and grows them, and a third writes them back. On
+// a disk.
 //@ disk 64M
 //@ smp 4
 //@ timeout 120
@@ -15,7 +16,7 @@ static atomic_bool stop;
 static _Thread_local sigjmp_buf back;
 static void handler(int s) { siglongjmp(back, s); }
 
-// Writes to a page, which may be behind the end by now; never anything but its letter.
+// Writes its letter, and nothing else, to a page, which may be past the end by now.
 static void touch(char *page, int index)
 {
     if (!sigsetjmp(back, 1)) *(volatile char *)(page + 7) = (char)('a' + index);
@@ -77,7 +78,7 @@ int main(void)
     stop = true;
     for (int i = 3; i < 5; i++) pthread_join(t[i], 0);
 
-    // Every page has its letter or nothing, and nobody maps what is cut now.
+    // Every page has its letter or nothing, and no mapping shows what is truncated now.
     bool ok = true;
     for (int i = 0; i < 2; i++) {
         for (int page = 0; page < PAGES; page++) {

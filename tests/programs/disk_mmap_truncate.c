@@ -1,4 +1,4 @@
-// The same on a disk.
+// mmap_truncate.c on a disk.
 //@ disk 64M
 //@ smp 2
 #include "mmap_truncate.c"

@@ -1,4 +1,5 @@
-// More names than there is memory for objects: they go and come again, and what was written is there. On a disk.
+// More names than there is memory for objects: these are dropped and recreated, and written data is still there. On a
+// disk.
 //@ disk 96M
 //@ memory 32M
 //@ timeout 180
@@ -54,7 +55,7 @@ int main(int argc, char **argv)
         flat(path, i);
         make(path, i);
     }
-    /* In use all the time. */
+    /* Open all the time. */
     int kept = (int)MUST(open("flat/000007", O_RDONLY));
     for (int d = 0; d < DIRS; d++) {
         sprintf(path, "deep%d", d);

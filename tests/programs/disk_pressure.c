@@ -1,5 +1,5 @@
-// More file than memory, written through a shared mapping, by write and by read of each other, while the program's own
-// memory comes and goes: nothing is lost, nobody is refused memory. On a disk.
+// Files larger than memory, written through a shared mapping and with write, and read back, while the program allocates
+// and frees memory: nothing is lost, and no allocation fails. On a disk.
 //@ disk 96M
 //@ memory 32M
 //@ smp 2
@@ -16,7 +16,7 @@ static volatile bool stop;
 
 static uint64_t word(uint64_t page, uint64_t round) { return (page + 1) * 0x9e3779b97f4a7c15 + round; }
 
-/* Every page of the file, in an order that jumps about, through the mapping. */
+/* Visits every page of the file through the mapping, in a scattered order. */
 static void *mapper(void *arg)
 {
     long *wrong = arg;

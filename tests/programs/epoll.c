@@ -165,6 +165,6 @@ int main(void)
         int n = epoll_wait(ep, few, 4, 0);
         for (int i = 0; i < n; i++) distinct += !seen[few[i].data.u32 - 1000]++;
     }
-    IS(distinct == 10); /* a short event list goes round, it starves none */
+    IS(distinct == 10); /* a short event list rotates and starves none */
     return done();
 }

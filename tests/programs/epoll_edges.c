@@ -1,4 +1,4 @@
-// Edges that epoll sees: after each step on pipes, AF_UNIX, UDP and TCP sockets, what EPOLLET tells about both ends.
+// Edges that epoll sees: after each step on pipes, AF_UNIX, UDP and TCP sockets, what EPOLLET reports for both ends.
 #include "net.h"
 #include <stddef.h>
 #include <sys/epoll.h>
@@ -23,7 +23,7 @@ static int by_data(const void *a, const void *b)
     return ((const struct epoll_event *)a)->data.u32 > ((const struct epoll_event *)b)->data.u32 ? 1 : -1;
 }
 
-/* What was told since the last time. Over the network some of it comes a moment later: all of it counts, together. */
+/* What was reported since the last call. Over the network some of it comes a moment later, so it is accumulated. */
 static void edges(const char *what, long result)
 {
     struct epoll_event ev[16];

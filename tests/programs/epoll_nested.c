@@ -25,7 +25,7 @@ static int p[2];
 static void put(void) { MUST(write(p[1], "a", 1)); }
 static void drain(void) { char b[16]; MUST(read(p[0], b, sizeof b)); }
 
-/* Rounds of one event each: what the outer epoll and the inner one say, before and after bytes were taken. */
+/* Rounds of one event each: what the outer and the inner epoll report, before and after bytes were read. */
 static void rounds(const char *name, uint32_t out, uint32_t in, bool collect, bool take)
 {
     int outer = (int)MUST(epoll_create1(0)), inner = (int)MUST(epoll_create1(0));
@@ -54,7 +54,7 @@ static void *waits(void *ep)
     return (void *)(intptr_t)epoll_wait((int)(intptr_t)ep, &e, 1, 10000);
 }
 
-/* Two events on something of each kind that nobody reads between: two edges. */
+/* Two events on a descriptor of each kind without a read in between: two edges. */
 static void edges(const char *name, int fd, void (*event)(int), int arg)
 {
     int ep = (int)MUST(epoll_create1(0)), outer = (int)MUST(epoll_create1(0));
@@ -149,7 +149,7 @@ int main(void)
     SHOW(ready(outer));
     SHOW(ctl(inner, EPOLL_CTL_ADD, p[0], EPOLLIN));
     SHOW(ready(outer));
-    /* An event that the inner epoll does not look for is none. */
+    /* An event that the inner epoll does not watch for does not count. */
     MUST(ctl(inner, EPOLL_CTL_MOD, p[0], EPOLLPRI));
     put();
     SHOW(ready(outer));

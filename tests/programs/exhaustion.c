@@ -1,4 +1,4 @@
-// Everything that memory is needed for, until there is no more of it: an error, and the program goes on.
+// Everything that needs memory, until there is none left: an error, and the program continues.
 //@ memory 16M
 //@ hosted no
 //@ smp 2
@@ -9,7 +9,7 @@
 
 #define MIB (1ul << 20)
 
-/* Blocks of `size`, all of them written, until malloc says no; bytes. */
+/* Allocates and writes blocks of `size` until malloc fails; returns the bytes. */
 static size_t blocks(size_t size)
 {
     void *head = 0;

@@ -1,4 +1,4 @@
-// abort() ends with 128 + SIGABRT, also when SIGABRT is blocked or has a handler that returns.
+// abort() ends with 128 + SIGABRT, even if SIGABRT is blocked or has a handler that returns.
 //@ status 134
 #include "test.h"
 #include <signal.h>

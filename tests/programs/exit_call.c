@@ -1,4 +1,5 @@
-// exit() from deep inside: handlers run in reverse order, destructors after them, stdio is flushed, the status is cut to eight bits.
+// exit() from a nested call: handlers run in reverse order, then destructors, stdio is flushed, the status is truncated
+// to eight bits.
 //@ status 8
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// exit() in a thread ends the whole process while others run and sleep.
+// exit() in a thread ends the whole process while other threads run and sleep.
 //@ status 5
 //@ smp 2
 #include "test.h"

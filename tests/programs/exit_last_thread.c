@@ -1,4 +1,4 @@
-// main ends by pthread_exit; the process lives until the last thread has ended, and then exits with 0 and flushes.
+// main ends with pthread_exit; the process lives until the last thread has ended, then flushes and exits with 0.
 #include "test.h"
 #include <pthread.h>
 

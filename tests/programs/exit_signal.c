@@ -1,4 +1,4 @@
-// Killing oneself with a signal that nothing catches gives 128 + the signal.
+// A program that kills itself with an uncaught signal ends with 128 + the signal.
 //@ status 143
 #include "test.h"
 #include <signal.h>

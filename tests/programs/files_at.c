@@ -1,4 +1,4 @@
-// The *at calls: relative to a directory, to the current one, with flags.
+// The *at calls: relative to a directory, to the current directory, with flags.
 #include "test.h"
 
 int main(void)

@@ -1,5 +1,5 @@
-// What every open file description has and answers, for each kind of them: attributes, its name in /proc/self/fd, status flags,
-// who is told by signals, positions, and calls that mean nothing to some.
+// The common properties of open file descriptions of every kind: attributes, the name in /proc/self/fd, status flags,
+// the owner for signals, positions, and calls that do not apply to some.
 //@ user root
 #include "test.h"
 #include <signal.h>
@@ -20,14 +20,14 @@
 static int sockets[2], datagrams[2], pipes[2];
 
 enum {
-    OWN = 1,     // made here: the machine's devices and files keep their attributes
-    FILE_ = 2,   // has content: file systems differ in what more it has
-    DIRECT = 4,  // may take O_DIRECT, as file systems like
+    OWN = 1,     // created here: the machine's devices and files must keep their attributes
+    FILE_ = 2,   // has content: file systems differ in what else it has
+    DIRECT = 4,  // whether it takes O_DIRECT depends on the file system
     SIGNALS = 8, // Linux sends signals with O_ASYNC
-    NO_MAP = 16, // mapping it means nothing
+    NO_MAP = 16, // cannot be mapped
 };
 
-// The first anonymous inode that was met: all have the same.
+// The first anonymous inode seen: all share the same one.
 static struct stat anonymous;
 
 static void attributes(int fd)
@@ -221,7 +221,7 @@ static void kind(const char *name, int fd, int what)
     rest(fd, what);
 }
 
-// What it was opened with and F_GETFL shows.
+// Flags that it was opened with and that F_GETFL shows.
 static void created(void)
 {
     sigset_t none;

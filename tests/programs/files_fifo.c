@@ -1,4 +1,4 @@
-// FIFOs and other nodes, umask, and a directory that is read while it changes.
+// FIFOs and other nodes, umask, and reading a directory while it changes.
 #include "test.h"
 #include <dirent.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-// A full root file system gives ENOSPC and keeps what it holds; removing files makes room.
+// A full root file system gives ENOSPC and keeps its contents; removing files makes room.
 //@ hosted no
 //@ native no
 //@ memory 32M

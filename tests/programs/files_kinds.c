@@ -1,4 +1,4 @@
-// Locks, modes, owners, times and lengths of what has no place in a file system, or one in /proc or /dev.
+// Locks, modes, owners, times and lengths of objects outside any file system, or in /proc or /dev.
 #include "test.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -36,7 +36,7 @@ static void locks(const char *name, int a, int b)
     SHOW(fcntl(b, F_OFD_SETLK, &l));
     SHOW(fcntl(b, F_OFD_GETLK, &l));
     printf("  %d from %ld for %ld\n", l.l_type, (long)l.l_start, (long)l.l_len);
-    // The end of a description ends its locks.
+    // Its locks end with the description.
     int other = (int)MUST(dup(a));
     MUST(close(a));
     l = range(F_WRLCK, 5, 1);

@@ -1,4 +1,4 @@
-// What comes at a limit: descriptors for every call that makes one, sizes of files.
+// Limits: on descriptors, for every call that creates one, and on file sizes.
 //@ smp 2
 #include "test.h"
 #include <pthread.h>
@@ -21,7 +21,7 @@
 static volatile int signals;
 static void on_signal(int signo) { signals += signo == SIGXFSZ; }
 
-/* Closes what `call` may have made, and says whether it was refused. */
+/* Closes the descriptor that the call may have created, and prints whether it was refused. */
 static void refused(const char *text, long fd)
 {
     show_call(text, fd);
@@ -76,17 +76,17 @@ int main(void)
     REFUSED(signalfd(-1, &set, 0));
     REFUSED(memfd_create("m", 0));
     SHOW(access("made", F_OK));
-    // One is free: calls that need two keep neither.
+    // One number is free: calls that need two keep neither.
     close(TOP - 1);
     REFUSED(pipe(p));
     REFUSED(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
     REFUSED(dup(0));
-    // The connections that were not accepted wait.
+    // The connections that were not accepted still wait.
     SHOW(accept(listener, NULL, NULL));
     REFUSED(accept(listener, NULL, NULL));
     close(TOP - 1);
     SHOW(accept(listener, NULL, NULL));
-    // A descriptor that comes by message is lost when there is no number for it, and the receiver is told.
+    // A descriptor received in a message is lost if there is no number for it, and the receiver is told.
     union { struct cmsghdr h; char space[CMSG_SPACE(sizeof(int))]; } control = { 0 };
     char byte = 'x';
     struct iovec iov = { &byte, 1 };
@@ -102,7 +102,7 @@ int main(void)
     SHOW(dup(0));
     limit.rlim_cur = 5;
     SHOW(setrlimit(RLIMIT_NOFILE, &limit));
-    // Those above the limit stay open.
+    // Descriptors above the limit stay open.
     SHOW(fcntl(TOP, F_GETFD));
     REFUSED(dup(TOP));
     limit.rlim_cur = TOP + 1;
@@ -114,7 +114,7 @@ int main(void)
     MUST(ftruncate(big, 5000));
     sigaction(SIGXFSZ, &(struct sigaction){ .sa_handler = on_signal }, NULL);
     limit = (struct rlimit){ 1000, RLIM_INFINITY };
-    // Standard output may be a file, too: nothing is printed while the limit holds.
+    // Standard output may be a file, too: print nothing while the limit is in force.
     static char data[3000];
     struct { long result; int error, signals; } found[20];
     int n = 0;

@@ -1,4 +1,4 @@
-// Record locks, locks of open descriptions, flock: who keeps whom out, waiting, and what ends a lock.
+// Record locks, locks of open descriptions, flock: which conflict, waiting, and what ends a lock.
 #include "test.h"
 #include <pthread.h>
 #include <signal.h>
@@ -72,7 +72,7 @@ int main(void)
     int c = (int)MUST(dup(a));
     l = range(F_WRLCK, 0, 5);
     SHOW(fcntl(b, F_OFD_SETLK, &l));
-    // Any close of the file by the process ends its locks, but not those of descriptions.
+    // Any close of the file by the process ends the process's locks, but not those of descriptions.
     MUST(close(c));
     SHOW(fcntl(b, F_OFD_SETLK, &l));
     c = (int)MUST(dup(b)), MUST(close(b));

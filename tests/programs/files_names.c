@@ -1,4 +1,4 @@
-// Names: how long, how many links, slashes behind them, dots; what rename refuses; one root after chroot.
+// Names: length, number of links, trailing slashes, dots; what rename refuses; the root after chroot.
 #include "test.h"
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -191,7 +191,7 @@ int main(void)
     SHOW(chroot("none"));
     SHOW(chroot("d/e"));
     SHOW(chroot("jail"));
-    // The working directory stays, and is outside now.
+    // The working directory does not change, and is outside the root now.
     errno = 0;
     char *cwd = getcwd(buf, sizeof buf);
     printf("getcwd: %s %s\n", cwd ? cwd : "none", errname(errno));

@@ -1,4 +1,4 @@
-// RWF_NOWAIT: what is there now, or EAGAIN, on pipes, sockets, eventfds and devices; what refuses it.
+// RWF_NOWAIT: available data or EAGAIN, on pipes, sockets, eventfds and devices; what refuses it.
 #include "test.h"
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -35,7 +35,7 @@ static void stream(const char *name, int from, int to)
     while ((n = out(to, big, sizeof big, -1)) > 0) sum += n;
     show_call("one more", n);
     IS(sum >= 4096);
-    // The description stays as it was.
+    // The description's flags are unchanged.
     IS((fcntl(from, F_GETFL) & O_NONBLOCK) == 0 && (fcntl(to, F_GETFL) & O_NONBLOCK) == 0);
     MUST(close(to));
     while ((n = in(from, sizeof buf, -1)) > 0) sum -= n;

@@ -1,4 +1,4 @@
-// Positions: holes and data, places in directories that change, offsets of copies, times that are left or refused.
+// Positions: holes and data, positions in changing directories, offsets of copies, times that are kept or refused.
 #include "test.h"
 #include <dirent.h>
 #include <sys/sendfile.h>
@@ -66,7 +66,7 @@ static void directories(void)
     for (struct dirent *e; (places[n % 60] = telldir(d), e = readdir(d));)
         if (*e->d_name != '.') strcpy(names[n++], e->d_name);
     IS(n == 60);
-    // Places stay what they were while names before and behind them go and come.
+    // Positions stay valid while names before and after them are removed and added.
     for (int i = 0; i < 60; i += 2) snprintf(name, sizeof name, "d/%.290s", names[i]), MUST(unlink(name));
     for (int i = 0; i < 20; i++) snprintf(name, sizeof name, "d/new%d", i), MUST(close(open(name, O_CREAT | O_WRONLY, 0644)));
     int right = 0, wrong = 0;
@@ -78,9 +78,9 @@ static void directories(void)
     }
     IS(right == 29);
     rewinddir(d);
-    // Each name that was there all the time comes exactly once, in small buffers too.
+    // Each name that was there throughout is listed exactly once, with small buffers, too.
     int fd = (int)MUST(open("d", O_RDONLY));
-    char *buf = malloc(sizeof(struct dirent)); // Only 80 bytes of it are offered.
+    char *buf = malloc(sizeof(struct dirent)); // Only 80 bytes of it are passed.
     long got;
     while ((got = syscall(SYS_getdents64, fd, buf, 80L)) > 0) {
         for (long at = 0; at < got;) {
@@ -88,7 +88,7 @@ static void directories(void)
             for (int i = 1; i < 60; i += 2) if (!strcmp(names[i], e->d_name)) seen[i]++;
             if (!*first && *e->d_name != '.' && strncmp(e->d_name, "new", 3)) {
                 strcpy(first, e->d_name);
-                // Gone, and another made, between two calls.
+                // Remove one and add another between two calls.
                 snprintf(name, sizeof name, "d/%s", first), MUST(unlink(name));
                 MUST(close(open("d/meanwhile", O_CREAT | O_WRONLY, 0644)));
             }
@@ -178,7 +178,7 @@ static void times(void)
     }
     MUST(fstat(fd, &st));
     printf("%ld.%09ld %ld.%09ld\n", (long)st.st_atime, st.st_atim.tv_nsec, (long)st.st_mtime, st.st_mtim.tv_nsec);
-    // Seconds mean nothing beside UTIME_NOW and UTIME_OMIT.
+    // Seconds are ignored with UTIME_NOW and UTIME_OMIT.
     t[0] = (struct timespec){ -77, UTIME_OMIT }, t[1] = (struct timespec){ -77, UTIME_NOW };
     SHOW(futimens(fd, t));
     MUST(fstat(fd, &st));
@@ -199,7 +199,7 @@ static void times(void)
     SHOW(utimensat(path, "", t, AT_EMPTY_PATH));
 }
 
-/* The descriptor is looked at first, then the arguments, then what the file is. */
+/* The descriptor is checked first, then the arguments, then the kind of file. */
 static void order(void)
 {
     int p[2];
@@ -213,7 +213,7 @@ static void order(void)
     SHOW(fallocate(p[1], 0, 0, 0));
     SHOW(fallocate(p[0], 0, 0, 0));
     SHOW(fallocate(p[0], 0, 0, 1));
-    /* The group of a set-group-ID directory goes down. */
+    /* The group of a set-group-ID directory is inherited. */
     struct stat st, sub;
     MUST(mkdir("group", 0755));
     MUST(chmod("group", 02755));

@@ -105,7 +105,7 @@ int main(void)
     SHOW(sendfile(p[0], f, NULL, 1));
     from = -1;
     SHOW(sendfile(p[1], f, &from, 4));
-    // Both descriptions have a position: they may be one, and two may be each other's.
+    // Both descriptors have a position: they may be the same file or even the same description.
     MUST(lseek(f, 0, SEEK_SET));
     SHOW(sendfile(f, f, NULL, 5));
     SHOW(lseek(f, 0, SEEK_CUR));
@@ -116,7 +116,7 @@ int main(void)
     IS(!pthread_join(other, NULL));
 
     section("limits");
-    // Standard output may be a file, too: nothing is printed while the limit holds.
+    // Standard output may be a file, too: print nothing while the limit is in force.
     struct rlimit limit = { 1000, RLIM_INFINITY };
     long found[6];
     MUST(ftruncate(g, 0)), MUST(setrlimit(RLIMIT_FSIZE, &limit));

@@ -1,4 +1,4 @@
-// What stat, chmod, access, statvfs and the times say.
+// stat, chmod, access, statvfs and file times.
 #include "test.h"
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -52,7 +52,7 @@ int main(void)
     SHOW(chmod("f", 04751));
     MUST(stat("f", &st));
     printf("mode %o\n", st.st_mode);
-    /* Who has CAP_FSETID keeps the bits when he writes; chown takes them from everybody's executables. */
+    /* With CAP_FSETID the bits survive a write; chown always clears them on executables. */
     bool root = geteuid() == 0;
 #define KEEPS(expr) do { MUST(chmod("f", 06755)); MUST(expr); MUST(stat("f", &st)); IS((st.st_mode & 07777) == (root ? 06755u : 0755u)); } while (0)
 #define LEFT(expr, mode) do { MUST(chmod("f", mode)); MUST(expr); MUST(stat("f", &st)); printf("%s: %o\n", #expr, st.st_mode & 07777); } while (0)

@@ -103,7 +103,7 @@ int main(void)
     SHOW(write(od, "three", 5));
     IS((fcntl(os, F_GETFL) & O_SYNC) == O_SYNC);
     IS((fcntl(od, F_GETFL) & O_SYNC) == O_DSYNC);
-    // Not among what F_SETFL changes.
+    // Not one of the flags that F_SETFL changes.
     SHOW(fcntl(od, F_SETFL, O_SYNC));
     IS((fcntl(od, F_GETFL) & (O_SYNC | O_APPEND)) == O_DSYNC);
 

@@ -1,5 +1,5 @@
-// More open files than the system allows: ENFILE, and everything goes on when some are closed. Linux lets root go beyond its limit,
-// and a test must not lower that of the machine it runs on.
+// More open files than the system allows: ENFILE, and everything works again once some are closed. Linux lets root
+// exceed its limit, and a test must not lower that of the machine it runs on.
 //@ hosted no
 //@ memory 16M
 #include "test.h"
@@ -26,10 +26,10 @@ int main(void)
 {
     int fd, last = -1, pair[2];
     long most = number("/proc/sys/fs/file-max", ""), made = 0;
-    /* One for each KiB of memory: a limit that was computed before memory was known would be the least, 1024. */
+    /* One for each KiB of memory: a limit computed before memory was known would be the minimum, 1024. */
     IS(most == number("/proc/meminfo", "MemTotal:"));
     IS(most > 8192 && most < 65536);
-    IS(number("/proc/sys/fs/file-nr", "") == 4); /* the standard streams, and itself */
+    IS(number("/proc/sys/fs/file-nr", "") == 4); /* the standard streams, and this file itself */
     IS(number("/proc/sys/fs/file-nr", "\t0\t") == most);
     struct rlimit limit = { 65536, 65536 };
     MUST(setrlimit(RLIMIT_NOFILE, &limit));
@@ -46,7 +46,7 @@ int main(void)
     REFUSED(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
     REFUSED(epoll_create1(0));
     REFUSED(inotify_init1(0));
-    /* No new file: only the process' limit counts. */
+    /* Not a new open file: only the process's limit counts. */
     IS(dup(0) == last + 1);
 
     close(last + 1);

@@ -1,5 +1,5 @@
-// What is looked at first: descriptor, flags, offset, the list of pieces, access. Every call of the read and write families with
-// every kind of descriptor. And lseek to data and holes.
+// The order of checks: descriptor, flags, offset, the iovec array, access. Every call of the read and write families
+// with every kind of descriptor. Also lseek to data and holes.
 //@ env TEST_SCRATCH=/dev/shm
 #include "test.h"
 #include <sys/eventfd.h>
@@ -22,16 +22,16 @@ static void word(const char *name, long r)
     printf(r == -1 ? " %s %s" : " %s %s%ld", name, r == -1 ? errname(errno) : "", r);
 }
 
-// Every flag that all versions of Linux know, and one that none does.
+// Flags: none, one that all versions of Linux know, and one that none does.
 static const int flags[] = { 0, 1, 0x10000 };
 
-// Not `all`: what can be read is not the same everywhere, nor what is beyond every position.
+// Without `all`: what can be read differs between systems, as do positions out of range.
 static void calls_to(const char *kind, int fd, bool all)
 {
     static const long at[] = { 0, 3, -1, -2, LONG_MAX };
     section(kind);
     for (int w = !all; w < 2; w++) {
-        // The position is where it was for the next one.
+        // Restore the position for the next call.
         printf("%s:", w ? "write" : "read");
         word("", syscall(w ? SYS_write : SYS_read, fd, buf, 4L));
         word("nothing", syscall(w ? SYS_write : SYS_read, fd, buf, 0L));

@@ -1,4 +1,4 @@
-// Floating point state belongs to a thread: rounding mode, exception flags, SSE and AVX registers.
+// Each thread has its own floating point state: rounding mode, exception flags, SSE and AVX registers.
 //@ smp 2
 #include "test.h"
 #include <fenv.h>

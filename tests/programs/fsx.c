@@ -1,7 +1,7 @@
-// Random file operations against a model in memory, after the idea of Apple's fsx: every byte that comes back is compared.
+// Random file operations checked against a model in memory, like Apple's fsx: every byte that is read is compared.
 // fsx [-d DIR] [-s SEED] [-r RUNS] [-n OPERATIONS] [-t THREADS] [-l LONGEST FILE] [-v]
-// With several threads, each has files of its own, and all of them write stripes of one shared file. The operations of a
-// seed do not depend on timing or file system, so what is printed at the end is the same wherever it is right.
+// With several threads, each has its own files, and all write stripes of one shared file. A seed's operations do not depend
+// on timing or file system, so the final output is the same on every correct system.
 //@ args -s 1 -r 2 -n 5000 -t 1 -- -s 3 -r 2 -n 5000 -t 2
 //@ smp 2
 //@ timeout 120
@@ -24,10 +24,10 @@
 struct file {
     int fd, flags;
     bool orphan;         /* unlinked, still open */
-    char name[2][24];    /* the present name, and the one that the next rename gives */
+    char name[2][24];    /* the current name, and the one for the next rename */
     long size;
-    uint8_t *good;       /* what it must hold; zeros behind the end */
-    uint8_t *map;        /* a mapping that stays over many operations, or null */
+    uint8_t *good;       /* its expected contents; zeros past the end */
+    uint8_t *map;        /* a mapping kept over many operations, or null */
 };
 
 struct worker {
@@ -56,7 +56,7 @@ static uint64_t next(uint64_t *state)
 
 static long below(struct worker *w, long limit) { return limit > 0 ? (long)(next(&w->random) % (uint64_t)limit) : 0; }
 
-/* Offsets and lengths near page and sector borders find more than evenly spread ones. */
+/* Offsets and lengths near page and sector boundaries find more bugs than evenly spread ones. */
 static long place(struct worker *w, long limit)
 {
     long at = below(w, limit), step = below(w, 2) ? page : 512;
@@ -205,7 +205,7 @@ static void do_read(struct worker *w, struct file *f)
         if (w->buffer[i] != 0xa5) fail(w, "a read of %ld bytes wrote byte %ld", done, i);
 }
 
-/* The mapping that stays covers the longest file, of which only what is in front of the end may be touched. */
+/* The kept mapping is as long as the longest file; only the part before the end may be touched. */
 static uint8_t *keep_map(struct worker *w, struct file *f)
 {
     if (!f->map) f->map = mmap(0, (size_t)longest, PROT_READ | PROT_WRITE, MAP_SHARED, f->fd, 0);
@@ -242,7 +242,7 @@ static void do_truncate(struct worker *w, struct file *f)
     resized(f, size);
 }
 
-/* What a file system does not support is done by hand, so that a seed means the same everywhere. */
+/* If the file system does not support it, it is done by hand, so that a seed gives the same results everywhere. */
 static void do_allocate(struct worker *w, struct file *f)
 {
     static const int modes[] = { 0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE };
@@ -293,7 +293,7 @@ static void do_copy(struct worker *w, struct file *from, struct file *to, bool s
     if (dest + n > to->size) to->size = dest + n;
 }
 
-/* Past the cache: whole blocks. File systems without O_DIRECT refuse the flag, as Linux does. */
+/* Bypasses the cache, with whole blocks. File systems without O_DIRECT refuse the flag, as on Linux. */
 static void do_direct(struct worker *w, struct file *f)
 {
     long at = below(w, longest) / 4096 * 4096, n = (1 + below(w, 8)) * 4096;
@@ -395,7 +395,8 @@ static void whole(struct worker *w, struct file *f)
     if (f->size) compare(w, "mapping of all of", f, keep_map(w, f), 0, f->size);
 }
 
-/* One operation on this thread's stripes of the shared file: neighbours in the same page and sector are another's. */
+/* One operation on this thread's stripes of the shared file: neighbouring bytes in the same page and sector belong to
+   other threads. */
 static void on_stripe(struct worker *w)
 {
     struct file *f = &shared;
@@ -416,7 +417,7 @@ static void on_stripe(struct worker *w)
     else if (kind < 98 ? fdatasync(f->fd) : msync(f->map + at / page * page, (size_t)page, MS_SYNC)) fail(w, "fdatasync or msync");
 }
 
-/* Between two rounds, when the others wait: all of it is compared, and its size and name change. */
+/* Between two rounds, while the other threads wait: compares all of it and changes its size and name. */
 static void between(struct worker *w)
 {
     whole(w, &shared);

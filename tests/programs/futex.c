@@ -27,7 +27,7 @@ static pthread_mutex_t mutex;
 static pthread_cond_t cond;
 static int turn;
 
-/* Waits again as soon as it is woken. */
+/* Waits again as soon as woken. */
 static void *again(void *unused)
 {
     (void)unused;
@@ -37,7 +37,7 @@ static void *again(void *unused)
     return 0;
 }
 
-/* A requeue to the same word moves nobody and counts. */
+/* A requeue to the same word moves no waiter and returns their number. */
 static int count(uint32_t *w) { return futex(w, REQUEUE | PRIVATE, 0, (void *)INT_MAX, w, 0); }
 
 static void settle(int on_word, int on_other)
@@ -56,7 +56,7 @@ static void *in_turn(void *unused)
     return 0;
 }
 
-/* More waiters than any batch: each wake-up is for those that waited when it began. */
+/* More waiters than any batch: each wake-up is for those already waiting when it began. */
 static void many(void)
 {
     pthread_t t[MANY];
@@ -100,7 +100,7 @@ static void many(void)
         all = waiting == MANY;
         pthread_mutex_unlock(&mutex);
     }
-    /* Nobody's turn: they wait again. */
+    /* Their condition is not met: they wait again. */
     SHOWE(pthread_cond_broadcast(&cond));
     pthread_mutex_lock(&mutex);
     turn = 1;

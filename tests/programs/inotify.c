@@ -1,4 +1,4 @@
-// inotify: which events come for what, in which order, and what becomes of watches.
+// inotify: which events occur when, in which order, and what happens to watches.
 #include "test.h"
 #include <dirent.h>
 #include <poll.h>
@@ -149,7 +149,7 @@ int main(void)
     MUST(write(fd, "a", 1)), MUST(unlink("d/x")), MUST(write(fd, "b", 1)), MUST(close(fd));
     happened("not when unlinked");
 
-    // The directory goes.
+    // The directory is removed.
     MUST(unlink("d/w"));
     SHOW(inotify_add_watch(in, "d", IN_ALL_EVENTS));
     MUST(rename("d", "e"));
@@ -183,7 +183,7 @@ int main(void)
     for (int i = 0; i < 100; i++) MUST(mkdir("q/many", 0755)), MUST(rmdir("q/many"));
     MUST(ioctl(in, FIONREAD, &n));
     printf("bytes %d\n", n);
-    // A queue that is full says so once, and goes on when it was read.
+    // A full queue reports an overflow once, and works again after it was read.
     static char all[1 << 20] __attribute__((aligned(8)));
     while (read(in, all, sizeof all) > 0) {}
     int limit = open("/proc/sys/fs/inotify/max_queued_events", O_RDONLY);
@@ -202,7 +202,7 @@ int main(void)
     IS(events == most + 1 && lost == 1 && last);
     MUST(mkdir("q/after", 0755));
     happened("after the overflow");
-    // Watched directories that move: the watch goes along.
+    // Watched directories that are moved: the watch moves along.
     MUST(mkdir("q/a", 0755)), MUST(mkdir("q/b", 0755)), MUST(mkdir("q/a/w", 0755)), MUST(mkdir("q/b/old", 0755));
     happened("made");
     SHOW(inotify_add_watch(in, "q/a/w", IN_ALL_EVENTS));

@@ -68,7 +68,7 @@ static void file(const char *name, int fd)
     printf("%s\n", look(other, 6));
     SHOW(madvise(p, 0, MADV_REMOVE));
     SHOW(madvise(p + 1, PAGE, MADV_REMOVE));
-    // What is dropped from a mapping comes back from the file.
+    // Pages dropped from a mapping come back from the file.
     fill(other, 6);
     SHOW(madvise(other, 6 * PAGE, MADV_DONTNEED));
     SHOW(madvise(copy, 6 * PAGE, MADV_DONTNEED));

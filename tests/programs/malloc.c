@@ -58,7 +58,7 @@ int main(void)
     SHOW(misaligned);
     for (int s = 0; s < SLOTS; s++) free(slot[s].p);
 
-    /* A volatile size keeps the compiler from answering these itself. */
+    /* A volatile size keeps the compiler from evaluating these itself. */
     volatile size_t huge = SIZE_MAX / 2, many = SIZE_MAX / 4 + 1;
     errno = 0;
     IS(malloc(huge) == 0 && errno == ENOMEM);
@@ -87,7 +87,7 @@ int main(void)
     IS(p && (uintptr_t)p % 256 == 0);
     free(p);
 
-    /* 20 MiB again and again only fits when it is given back or reused. */
+    /* Repeated allocations of 20 MiB fit only if memory is given back or reused. */
     for (int i = 0; i < 50; i++) {
         char *big = malloc(20 << 20);
         if (!big) { printf("big %d failed\n", i); break; }

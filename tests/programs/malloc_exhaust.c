@@ -1,4 +1,4 @@
-// Memory runs out: ENOMEM, the program goes on, and what it frees can be had again.
+// Memory runs out: ENOMEM, the program continues, and freed memory can be allocated again.
 //@ hosted no
 //@ memory 32M
 //@ native no
@@ -15,7 +15,7 @@ static int fill(char **p, int max, size_t n)
     return i;
 }
 
-/* Bytes in blocks of `size` until malloc says no, all of them written. */
+/* Allocates and writes blocks of `size` until malloc fails; returns the bytes. */
 static size_t small(size_t size)
 {
     void *head = 0;
@@ -35,7 +35,7 @@ static size_t small(size_t size)
 
 int main(void)
 {
-    /* What blocks of one size gave back is there for blocks of others. */
+    /* Memory freed from blocks of one size is available to blocks of other sizes. */
     const size_t sizes[] = { 100, 5000, 70000, 3000000, 16, 100 };
     for (int i = 0; i < 6; i++) IS(small(sizes[i]) > 20 << 20);
     static char *p[1000];

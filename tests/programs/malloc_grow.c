@@ -1,4 +1,4 @@
-// A block that grows step by step, and is copied each time, until memory is full: realloc says no, and the block is there.
+// A block grows step by step, copied each time, until memory is full: realloc fails, and the block is intact.
 //@ hosted no
 //@ memory 48M
 //@ native no

@@ -1,4 +1,4 @@
-// Every double or invalid free ends at once with SIGABRT; a handler may go on behind it, and malloc still works.
+// Every double or invalid free raises SIGABRT at once; a handler may jump out of it, and malloc still works.
 //@ smp 2
 //@ memory 256M
 //@ cflags -fno-builtin -Wno-free-nonheap-object -Wno-use-after-free
@@ -62,7 +62,7 @@ static void *in_thread(void *(*f)(void *), void *p)
     return result;
 }
 
-/* Lets the pages of freed blocks go, and fills the lists again. */
+/* Releases the pages of freed blocks, and refills the lists. */
 static void churn(void)
 {
     void *all[300];
@@ -96,7 +96,7 @@ int main(void)
     }
     IS(good == SIZES);
     good = 0;
-    /* What is written to a freed block must not hide it. */
+    /* Writing to a freed block must not hide the double free. */
     for (size_t i = 1; i < SIZES - 4; i++) {
         char *volatile p = block(sizes[i]);
         free(p);

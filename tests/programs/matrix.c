@@ -1,4 +1,5 @@
-// What a machine must give to a program, in one program: threads on all processors, timers, entropy, files, sockets, memory.
+// Everything that a machine must provide, in one program: threads on all processors, timers, entropy, files, sockets,
+// memory.
 #include "net.h"
 #include <sched.h>
 #include <sys/mman.h>
@@ -16,7 +17,8 @@ static void need(bool ok, const char *what)
 static pthread_barrier_t barrier;
 static unsigned long cpus;
 
-/* All of them wait for each other without sleeping, and until every processor was seen: they must really run, or be preempted. */
+/* They all wait for each other without sleeping, and until every processor was seen: so they must really run in
+   parallel or be preempted. */
 static volatile int here;
 static int wanted = 1;
 static void *meet(void *arg)

@@ -1,4 +1,4 @@
-// What mmap and its family refuse, and in which order they look.
+// What mmap and related calls refuse, and the order of their checks.
 #include "test.h"
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -6,7 +6,7 @@
 
 #define PAGE 4096ul
 #define RW (PROT_READ | PROT_WRITE)
-/* The calls themselves: musl's wrapper looks at some arguments first. */
+/* The raw calls: musl's wrapper checks some arguments first. */
 #define MAP(...) SHOW(syscall(SYS_mmap, __VA_ARGS__) > 0 ? 1 : -1)
 
 static int rw, ro, wo, dir, pipes[2];
@@ -14,7 +14,7 @@ static int rw, ro, wo, dir, pipes[2];
 static void order(void)
 {
     section("mmap");
-    /* The offset, then the descriptor, then the length, the place, the file. */
+    /* The offset, then the descriptor, then the length, the address, the file. */
     MAP(0, 0, PROT_READ, MAP_PRIVATE, 99, 1);
     MAP(0, 0, PROT_READ, MAP_PRIVATE, 99, 0);
     MAP(0, 0, PROT_READ, 0, -1, 0);
@@ -75,7 +75,7 @@ static void order(void)
     IS(mremap(m, PAGE, 0, MREMAP_MAYMOVE) == MAP_FAILED && errno == EINVAL);
     IS(mremap((void *)0x200000, PAGE, 2 * PAGE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT);
     IS(mremap(m, PAGE, 2 * PAGE, 0) == MAP_FAILED && errno == ENOMEM);
-    /* The stack: how pthread_getattr_np finds out how large it is. */
+    /* The stack: this is how pthread_getattr_np determines its size. */
     char *here = (char *)((uintptr_t)&m & -PAGE);
     IS(mremap(here - PAGE, PAGE, 2 * PAGE, 0) == MAP_FAILED && errno == ENOMEM);
 }

@@ -1,4 +1,5 @@
-// A file that gets shorter leaves all its mappings, however they were made, split, moved and joined; one that grows shows zeros.
+// The end of a truncated file disappears from all its mappings, however they were created, split, moved and merged; a
+// file that grows shows zeros.
 #include "test.h"
 #include <setjmp.h>
 #include <signal.h>
@@ -81,7 +82,7 @@ int main(void)
     munmap(whole, 2 * PAGE);
     munmap(p, 8 * PAGE);
     munmap(q, 4 * PAGE);
-    // Nobody maps it any more.
+    // It is no longer mapped.
     SHOW(ftruncate(fd, 0));
     close(fd);
     close(other);
@@ -127,7 +128,7 @@ int main(void)
 
     section("moved by a few pages");
     fd = make("f", 40);
-    // From a place whose address is the same on each run in its last 20 bits.
+    // At an address whose last 20 bits are the same on each run.
     char *base = mmap(0, 2 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     base = (char *)(((uintptr_t)base + (1 << 20) - 1) & -(uintptr_t)(1 << 20));
     const struct { int from, to, pages; } moves[] = { { 0, 8, 1 }, { 20, 4, 8 }, { 100, 36, 40 }, { 50, 60, 10 }, { 36, 100, 40 } };
@@ -166,7 +167,7 @@ int main(void)
     fd = make("f", 6);
     other = make("g", 6);
     p = map(fd, 6, RW, MAP_SHARED, 0);
-    // The middle of it shows another file, and between them is a page of nothing.
+    // The middle shows another file, and between the two is an unmapped page.
     IS(mmap(p + 2 * PAGE, 2 * PAGE, RW, MAP_SHARED | MAP_FIXED, other, 4 * PAGE) == p + 2 * PAGE);
     SHOW(munmap(p + PAGE, PAGE));
     printf("%s\n", row(p, 6));

@@ -1,4 +1,4 @@
-// mremap: what is looked at first, and what shrinks.
+// mremap: the order of its checks, and shrinking.
 #include "test.h"
 #include <sys/mman.h>
 
@@ -13,7 +13,7 @@ static char *map(size_t pages, int prot, int flags)
 }
 static char *fresh(size_t pages) { return map(pages, PROT_READ | PROT_WRITE, MAP_PRIVATE); }
 
-// Where the result lies in relation to `p`, or the error.
+// Where the result is relative to `p`, or the error.
 static const char *at(char *p, void *r)
 {
     static char text[32];
@@ -47,7 +47,7 @@ int main(void)
     for (size_t o = 1; o < sizeof sizes / sizeof *sizes; o++) {
         printf("old %zd:", (ssize_t)sizes[o]);
         for (size_t n = 0; n < sizeof sizes / sizeof *sizes; n++) {
-            // Neither may succeed and move it.
+            // These might succeed and move it.
             if (sizes[n] == 1 || sizes[n] == PAGE || sizes[n] == 8 * PAGE || sizes[n] == 9 * PAGE) continue;
             for (size_t f = 0; f < sizeof flags / sizeof *flags; f++)
                 printf(" %s", at(p, mremap(p, sizes[o], sizes[n], flags[f], to)));

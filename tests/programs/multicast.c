@@ -1,4 +1,4 @@
-// Multicast on the loopback interface, and what control messages tell of the header: TTL, TOS, hop limit, address.
+// Multicast on the loopback interface, and what control messages report of the header: TTL, TOS, hop limit, address.
 #include "net.h"
 #include <net/if.h>
 
@@ -27,7 +27,7 @@ static long to(int s, const char *group, int port)
     return sendto(s, "hello", 5, 0, &a.any, sizeof a.v4);
 }
 
-/* What recvmsg tells beside the data. */
+/* What recvmsg reports besides the data. */
 static void told(int s)
 {
     _Alignas(8) char control[400];
@@ -83,7 +83,7 @@ static void groups(void)
     SHOW(to(out, GROUP, port));
     SHOW(recv(any, buf, 99, MSG_DONTWAIT));
     SHOW(recv(any, buf, 99, MSG_DONTWAIT));
-    SHOW(recv(second, buf, 99, MSG_DONTWAIT)); /* no member, but IP_MULTICAST_ALL */
+    SHOW(recv(second, buf, 99, MSG_DONTWAIT)); /* not a member, but IP_MULTICAST_ALL */
     SHOW(recv(at, buf, 99, MSG_DONTWAIT));
     SHOW(option(second, IPPROTO_IP, 49 /* IP_MULTICAST_ALL */, 0));
     SHOW(to(out, OTHER, port));
@@ -92,9 +92,9 @@ static void groups(void)
     SHOW(recv(any, buf, 99, MSG_DONTWAIT));
     SHOW(recv(second, buf, 99, MSG_DONTWAIT));
     SHOW(recv(at, buf, 99, MSG_DONTWAIT));
-    SHOW(to(out, "127.0.0.1", port)); /* not for who is bound to the group */
+    SHOW(to(out, "127.0.0.1", port)); /* not for a socket bound to the group */
     SHOW(recv(at, buf, 99, MSG_DONTWAIT));
-    SHOW(option(out, IPPROTO_IP, IP_MULTICAST_LOOP, 0)); /* the loopback interface is no echo */
+    SHOW(option(out, IPPROTO_IP, IP_MULTICAST_LOOP, 0)); /* over the loopback interface it is not an echo */
     SHOW(to(out, GROUP, port));
     SHOW(recv(at, buf, 99, MSG_DONTWAIT));
     SHOW(setsockopt(any, IPPROTO_IP, IP_DROP_MEMBERSHIP, &by_address, sizeof by_address));
@@ -155,7 +155,7 @@ static void groups(void)
     told(second);
     *(int *)CMSG_DATA(CMSG_FIRSTHDR(&m)) = 256;
     SHOW(sendmsg(out, &m, 0));
-    CMSG_FIRSTHDR(&m)->cmsg_level = 999; /* nobody's: ignored */
+    CMSG_FIRSTHDR(&m)->cmsg_level = 999; /* unknown level: ignored */
     SHOW(sendmsg(out, &m, 0));
     told(second);
 }
@@ -186,7 +186,7 @@ static void six(void)
     SHOW(option(out, IPPROTO_IPV6, IPV6_TCLASS, 0x28));
     SHOW(sendto(out, "uni", 3, 0, &a.any, sizeof a.v6));
     told(s);
-    /* Whether the loopback interface takes IPv6 multicasts depends on routes that Linux has or not. */
+    /* Whether the loopback interface takes IPv6 multicasts depends on Linux's routes. */
     SHOW(setsockopt(s, IPPROTO_IPV6, IPV6_LEAVE_GROUP, &r, sizeof r));
     SHOW(setsockopt(s, IPPROTO_IPV6, IPV6_LEAVE_GROUP, &r, sizeof r));
     r.ipv6mr_multiaddr = in6addr_loopback;

@@ -1,4 +1,4 @@
-/* What the TCP and UDP programs share: everything goes over the loopback interface. */
+/* Shared by the TCP and UDP programs: everything goes over the loopback interface. */
 #ifndef NET_H
 #define NET_H
 
@@ -61,7 +61,7 @@ static UNUSED void tcp_pair(int family, int pair[2])
     close(l);
 }
 
-/* Waits until poll says one of the events, at most five seconds. */
+/* Waits until poll reports one of the events, at most five seconds. */
 static UNUSED int wait_for(int fd, int events)
 {
     struct pollfd f = { fd, (short)events, 0 };

@@ -29,7 +29,7 @@ static struct name of(int s)
 
 static int member(int s, int option, int group) { return setsockopt(s, SOL_NETLINK, option, &group, sizeof group); }
 
-/* Asks for everything of a kind: whether each message is one of these, and the last is the end. */
+/* Dumps everything of a kind: prints whether each message is of that kind, and the last one the end. */
 static void dump(int s, int family, uint16_t kind)
 {
     static char buf[65536];

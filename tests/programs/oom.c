@@ -1,4 +1,4 @@
-// Memory runs out at a touch: the program ends as Linux's OOM killer would have it, whatever it handles, and the files
+// Memory runs out at a touch: the program ends as with Linux's OOM killer, whatever signals it handles, and the files
 // that it wrote are on the disk.
 //@ memory 64M
 //@ hosted no

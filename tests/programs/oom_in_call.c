@@ -1,4 +1,5 @@
-// Memory runs out where the kernel writes for the program: the call ends, then the program, and never the kernel.
+// Memory runs out where the kernel writes to the program's memory: the call ends, then the program, but never the
+// kernel.
 //@ memory 32M
 //@ hosted no
 //@ status 137

@@ -1,5 +1,5 @@
-// Standard output that cannot be written to (tests/harness/src/scenarios.rs), told on standard error.
-// Without arguments there is no difference to any other output.
+// Standard output that cannot be written to (tests/harness/src/output.rs); reports on standard error. Without arguments
+// it behaves like any other program.
 #include "test.h"
 #include <poll.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-// Memory counts when it is touched: many roomy stacks and large mappings in 128 MiB; what is obviously too much is refused.
+// Memory counts once it is touched: many large stacks and mappings fit into 128 MiB; obvious overcommits are refused.
 //@ memory 128M
 #include "test.h"
 #include <pthread.h>

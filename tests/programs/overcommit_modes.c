@@ -1,4 +1,4 @@
-// vm.overcommit_memory is what /proc says, and can be changed there: guess, always, strict.
+// /proc shows vm.overcommit_memory and can change it: guess, always, strict.
 //@ memory 128M
 //@ hosted no
 #include "test.h"
@@ -35,7 +35,7 @@ static int get(void)
     return b[1] == '\n' && !b[2] ? b[0] - '0' : -1;
 }
 
-/* Without malloc, whose memory counts. */
+/* Without malloc, whose own memory would count. */
 static long meminfo(const char *name)
 {
     static char text[4096];
@@ -84,7 +84,7 @@ int main(void)
     IS(n > 90 && n < 128);
     IS(map(MIB, MAP_PRIVATE | MAP_NORESERVE) == MAP_FAILED && errno == ENOMEM);
     IS(meminfo("CommitLimit:") - meminfo("Committed_AS:") < 2 << 10);
-    /* A promise is kept. */
+    /* Granted memory is there. */
     for (int i = 0; i < n; i++)
         for (size_t k = 0; k < MIB; k += 4096) m[i][k] = 1;
     for (int i = 0; i < n; i++) MUST(munmap(m[i], MIB));

@@ -1,4 +1,4 @@
-// Says what it finds of some files in its working directory.
+// Prints what it finds of some files in its working directory.
 #include "test.h"
 
 int main(void)

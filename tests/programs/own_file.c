@@ -1,4 +1,4 @@
-// The program's own file: /proc/self/exe and argv[0] name it, it is the image byte by byte, and nobody may write it.
+// The program's own file: /proc/self/exe and argv[0] name it, it is the image byte for byte, and cannot be written to.
 #include "test.h"
 #include <sys/mman.h>
 

@@ -1,4 +1,4 @@
-// The program's own name, for one that opens nothing: only readlink asks.
+// The program's own name, in a program that opens no files and uses only readlink.
 #include "test.h"
 
 int main(int argc, char **argv)

@@ -42,7 +42,7 @@ int main(void)
     SHOW(read(p[1], buf, 1));
     SHOW(write(p[0], buf, 1));
     SHOW(lseek(p[0], 0, SEEK_SET));
-    /* What has no positions says so before it says how it is open; a bad offset comes before both. */
+    /* The error for lacking positions comes before that for the access mode; a bad offset comes before both. */
     SHOW(pread(p[0], buf, 1, 0));
     SHOW(pread(p[1], buf, 1, 0));
     SHOW(pwrite(p[0], buf, 1, 0));

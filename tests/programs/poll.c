@@ -94,7 +94,7 @@ int main(void)
     tv = (struct timeval){ 0, 30000 };
     SHOW(select(p[0] + 1, &r, 0, 0, &tv));
     SHOW(FD_ISSET(p[0], &r) != 0);
-    // Below 64: Linux looks no further than its table of descriptors, which has 64 places unless an ancestor opened more.
+    // Below 64: Linux checks no further than its descriptor table, which has 64 entries unless an ancestor opened more.
     close(60);
     FD_ZERO(&r); FD_SET(60, &r);
     tv = (struct timeval){ 0, 0 };

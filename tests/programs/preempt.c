@@ -1,4 +1,4 @@
-// A thread that never makes a system call must not starve the others, on one processor as on more.
+// A thread that never makes a system call must not starve the others, on one processor or on several.
 //@ smp 1
 #include "test.h"
 #include <pthread.h>

@@ -1,4 +1,4 @@
-// Formatting, scanning, mathematics, sorting, locale, wide characters: the C library works as a whole.
+// Formatting, scanning, mathematics, sorting, locale, wide characters: a tour of the C library.
 #include "test.h"
 #include <complex.h>
 #include <ctype.h>

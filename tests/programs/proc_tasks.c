@@ -1,4 +1,4 @@
-// Threads in /proc: each one's number, name, state and time; names that are written; what an open file there shows.
+// Threads in /proc: number, name, state and time of each; writing names; what an open file there shows.
 //@ smp 2
 #include "test.h"
 #include <dirent.h>
@@ -102,7 +102,7 @@ int main(void)
     MUST0(pthread_create(&t[0], NULL, sleeper, NULL));
     MUST0(pthread_create(&t[1], NULL, spinner, NULL));
     MUST(read(ready[0], &c, 1)), MUST(read(ready[0], &c, 1));
-    // The sleeper has said that it is ready before it sleeps, and the spinner needs time that can be seen.
+    // The sleeper reports ready before it sleeps, and the spinner must run for a measurable time.
     for (int i = 0; i < 500 && (state(of(sleep_tid, "stat")) != 'S' || field(of(spin_tid, "stat"), 14) < 10); i++) sleep_ms(10);
 
     section("threads");
@@ -166,7 +166,7 @@ int main(void)
     SHOW(write(other, "x", 1) == -1);
 
     section("an open file");
-    // From the beginning there is news; from elsewhere the rest of what was read.
+    // Reading from the start gives new content; from elsewhere, the rest of the old.
     MUST(prctl(PR_SET_NAME, "first"));
     fd = (int)MUST(open("/proc/self/comm", O_RDONLY));
     SHOW(read(fd, buf, 2));
@@ -191,7 +191,7 @@ int main(void)
     stop = true;
     MUST(write(leave[1], "x", 1));
     pthread_join(t[0], NULL), pthread_join(t[1], NULL);
-    // Joined is not yet gone.
+    // A joined thread may not be gone yet.
     for (int i = 0; i < 500 && access(path, F_OK) == 0; i++) sleep_ms(10);
     SHOW(access(path, F_OK));
     SHOW(read(fd, buf, sizeof buf));

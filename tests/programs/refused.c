@@ -1,4 +1,4 @@
-// One process: making another one is refused with -1 and ENOSYS, and there are no children to wait for.
+// One process: creating another is refused with -1 and ENOSYS, and there are no children to wait for.
 //@ native no
 #include "test.h"
 #include <sched.h>
@@ -28,7 +28,7 @@ int main(void)
     SHOW(clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, 0));
     SHOWE(posix_spawn(&pid, "/bin/true", 0, 0, argv, environ));
     SHOW(system("true"));
-    IS(system(NULL) == 0); /* no command processor, as the line before says */
+    IS(system(NULL) == 0); /* no command processor, consistent with the line before */
     errno = 0;
     FILE *f = popen("true", "r");
     printf("popen: %s %s\n", f ? "works" : "null", errname(errno));

@@ -1,4 +1,4 @@
-// Resource limits hold: address space, data, the main stack, locked memory, threads; and are read back as set.
+// Resource limits are enforced (address space, data, the main stack, locked memory, threads) and read back as set.
 //@ memory 128M
 //@ native no
 #include "test.h"
@@ -77,7 +77,7 @@ static void address_space(void)
     IS(fails(mremap(small, 4 * MIB, 28 * MIB, MREMAP_MAYMOVE)));
     char *now = (char *)syscall(SYS_brk, 0);
     IS((char *)syscall(SYS_brk, now + 24 * MIB) == now);
-    /* What is replaced does not count. */
+    /* Replaced mappings do not count. */
     char *m = map(16 * MIB, PROT_READ, MAP_PRIVATE);
     IS(m != MAP_FAILED);
     IS(mmap(m, 16 * MIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == m);
@@ -132,7 +132,7 @@ __attribute__((noinline)) static void descend(size_t bytes)
     b[1] = 1;
 }
 
-/* How deep the stack goes below here, at most `bytes`. */
+/* How far the stack can grow below here, at most `bytes`. */
 static size_t depth(size_t bytes)
 {
     char here;
@@ -156,7 +156,7 @@ static void main_stack(void)
     MUST(set(RLIMIT_STACK, 4 * MIB));
     d = depth(8 * MIB);
     IS(d > 3 * MIB && d <= 4 * MIB && code == SEGV_MAPERR);
-    /* It may grow beyond what it was when the program began. */
+    /* It may exceed the limit at the program's start. */
     MUST(set(RLIMIT_STACK, 40 * MIB));
     IS(depth(24 * MIB) >= 23 * MIB && code == 0);
     pthread_attr_t attr;
@@ -165,7 +165,7 @@ static void main_stack(void)
     MUST0(pthread_getattr_np(pthread_self(), &attr));
     MUST0(pthread_attr_getstack(&attr, &low, &size));
     IS(size >= 24 * MIB && size <= 40 * MIB && (char *)low <= deepest);
-    /* The address space is a limit for it, too. */
+    /* RLIMIT_AS limits it, too. */
     MUST(set(RLIMIT_AS, mapped() + MIB));
     IS(depth(30 * MIB) < 26 * MIB && code == SEGV_MAPERR);
     MUST(set(RLIMIT_AS, RLIM_INFINITY));
@@ -182,7 +182,7 @@ static int thread(void)
     return r;
 }
 
-/* What root may exceed. */
+/* Limits that root may exceed. */
 static void unprivileged(void)
 {
     section("not root");
@@ -209,7 +209,7 @@ static void unprivileged(void)
     SHOW(mlock(m, 4096));
     SHOW(mlockall(MCL_FUTURE));
     SHOW(munlock(m, 4096));
-    /* musl's mmap says ENOMEM for EPERM. */
+    /* musl's mmap turns EPERM into ENOMEM. */
     SHOW(syscall(SYS_mmap, 0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_LOCKED, -1, 0));
     r = (struct rlimit){ 0, 0 };
     MUST(setrlimit(RLIMIT_NICE, &r));

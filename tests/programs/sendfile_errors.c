@@ -1,4 +1,5 @@
-// sendfile and splice: what is said first, over all kinds of sources and targets, with and without an offset, also of nothing.
+// sendfile and splice: which error comes first, for all kinds of sources and targets, with and without an offset, also
+// for zero bytes.
 #include "test.h"
 #include <poll.h>
 #include <signal.h>
@@ -17,7 +18,7 @@ static void add(const char *name, int fd)
     all[n].name = name, all[n++].fd = fd;
 }
 
-/* Everything is as before each call: positions, content of pipes and sockets. */
+/* Resets everything before each call: positions, content of pipes and sockets. */
 static void prepare(void)
 {
     char buf[4096];

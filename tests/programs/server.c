@@ -1,4 +1,5 @@
-// An echo server on port 7000 that says which signals reach it and ends at SIGTERM; without a network it only waits for them.
+// An echo server on port 7000 that prints the signals it receives and ends on SIGTERM; without a network it only waits
+// for them.
 //@ args once
 #include "net.h"
 

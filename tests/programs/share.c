@@ -1,4 +1,5 @@
-// Commands on files, for folders that the host shares (tests/harness/src/shares.rs); without a command, a round of its own.
+// Commands on files, for folders shared by the host (tests/harness/src/shares.rs); without a command, a self-contained
+// test.
 #include "test.h"
 #include <dirent.h>
 #include <sys/mman.h>
@@ -36,7 +37,7 @@ static void fill(const char *path, size_t n)
     MUST(close(fd));
 }
 
-/* By read and by mapping. */
+/* Prints it, by read and through a mapping. */
 static void show(const char *path)
 {
     int fd = open(path, O_RDONLY);
@@ -69,7 +70,7 @@ static void text(const char *path)
 
 static int hidden(const char *name) { return !strcmp(name, ".") || !strcmp(name, ".."); }
 
-/* Names may come in any order: their sums are added. */
+/* Names may come in any order, so their sums are added. */
 static void list(const char *path, bool remove)
 {
     DIR *d = opendir(path);
@@ -100,7 +101,7 @@ static void list(const char *path, bool remove)
     closedir(d);
 }
 
-/* Opens again and again until the content is "end". */
+/* Reopens the file until its content is "end". */
 static void watch(const char *path)
 {
     char last[100] = "", now[100];
@@ -133,7 +134,7 @@ static void refused(const char *path)
     show("f");
 }
 
-/* What the rights of the user on the host do not allow, and what no such folder has. */
+/* What the host user's rights do not allow, and what no shared folder supports. */
 static void rights(const char *path)
 {
     MUST(chdir(path));
@@ -150,7 +151,7 @@ static void rights(const char *path)
     SHOW(bind(s, (void *)&a, sizeof a));
     SHOW(open("pipe", O_RDONLY | O_NONBLOCK));
     SHOW(setxattr("fixed", "user.a", "b", 1, 0));
-    /* A file that nobody may open again is its creator's while it is open. */
+    /* A file that cannot be opened again stays usable to its creator while open. */
     int fd = (int)MUST(open("mine", O_CREAT | O_RDWR, 0));
     SHOW(write(fd, "x", 1));
     SHOW(open("mine", O_RDONLY));
@@ -158,7 +159,7 @@ static void rights(const char *path)
     SHOW(open("mine", O_RDONLY) >= 0);
 }
 
-/* Appends lines at once behind each other, also when the file loses its name on the other side, which then makes NAME.gone. */
+/* Appends lines in quick succession, even when the host removes the file's name; the host then creates NAME.gone. */
 static void append(const char *path)
 {
     char gone[300], line[9], got[8];

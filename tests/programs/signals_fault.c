@@ -1,4 +1,5 @@
-// Faults become signals that a program can catch, look into and leave: SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGBUS; alternative stack.
+// Faults become signals that a program can catch, inspect and jump out of: SIGSEGV, SIGFPE, SIGILL, SIGTRAP, SIGBUS;
+// alternative stack.
 #include "test.h"
 #include <setjmp.h>
 #include <signal.h>

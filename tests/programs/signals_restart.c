@@ -1,4 +1,4 @@
-// SA_RESTART restarts what Linux restarts; the rest gives EINTR; nanosleep says what is left.
+// SA_RESTART restarts the calls that Linux restarts; others give EINTR; nanosleep returns the remaining time.
 //@ smp 2
 #include "test.h"
 #include <poll.h>

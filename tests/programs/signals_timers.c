@@ -11,7 +11,7 @@ static void handler(int s) { (void)s; count++; }
 static void detailed(int s, siginfo_t *i, void *u) { (void)s, (void)u; value = i->si_value.sival_int; count += i->si_code == SI_TIMER; }
 static void notify(union sigval v) { value = v.sival_int; count++; }
 
-/* One signal a timer, however often it expires. */
+/* One signal per timer, however often it expires. */
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
@@ -24,7 +24,7 @@ static void set(timer_t t, long ms, long every)
     MUST(timer_settime(t, 0, &i, 0));
 }
 
-/* What comes after it is no longer of this setting. */
+/* Later signals no longer belong to this setting. */
 static void first(int s, siginfo_t *i, void *u)
 {
     (void)s, (void)u;
@@ -70,7 +70,7 @@ static void *elsewhere(void *s)
     return (void *)(long)pending((int)(long)s);
 }
 
-/* At least so long, and until the timer came: its thread may be late on a machine that has much else to do. */
+/* Sleeps at least that long, and until the timer fired: its thread may be late on a busy machine. */
 static void sleep_until_pending(long ms, int s)
 {
     sleep_ms(ms);

@@ -1,4 +1,4 @@
-// Socket options are honoured or refused; what is set is read back.
+// Socket options are honoured or refused; values that are set are read back.
 #include "net.h"
 #include <sys/ioctl.h>
 
@@ -14,7 +14,7 @@ static void flag(int s, int level, int option, const char *name, int value)
 
 #define FLAG(s, level, option, value) flag(s, level, option, #option, value)
 
-/* Sets and reads back; with each length that is too short, too. */
+/* Sets and reads back; also with every length that is too short. */
 static void row(int s, int level, int option, int value)
 {
     int got = 0, r = setsockopt(s, level, option, &value, sizeof value), e = errno;
@@ -38,7 +38,8 @@ static const struct { const char *name; int family, type; } kinds[] = {
 #define LOCAL 0xf0
 #define END -12345
 
-/* Which kinds, level, option, values. Only what needs no privilege, and the same on any Linux of today. */
+/* Kinds of sockets, level, option, values. Only options that need no privilege and behave the same on any current
+   Linux. */
 static const struct { int kinds, level, option, values[8]; } rows[] = {
     { EVERY, SOL_SOCKET, SO_REUSEADDR, { 1, 0, -1, END } },
     { EVERY, SOL_SOCKET, SO_REUSEPORT, { 0, 1, END } },
@@ -61,7 +62,7 @@ static const struct { int kinds, level, option, values[8]; } rows[] = {
     { EVERY, SOL_SOCKET, SO_PROTOCOL, { 1, END } },
     { EVERY, SOL_SOCKET, SO_ERROR, { 0, END } },
     { EVERY, SOL_SOCKET, SO_ACCEPTCONN, { 0, END } },
-    /* As they are. */
+    /* Accepted only with their current value. */
     { EVERY, SOL_SOCKET, SO_NO_CHECK, { 0, END } },
     { EVERY, SOL_SOCKET, SO_RXQ_OVFL, { 0, END } },
     { EVERY, SOL_SOCKET, SO_BUSY_POLL, { 0, END } },
@@ -141,7 +142,7 @@ static void every_kind(void)
     }
 }
 
-/* What an accepted connection has from its listener. */
+/* What an accepted connection inherits from its listener. */
 static void inherited(void)
 {
     section("inherited");
@@ -300,7 +301,7 @@ int main(void)
     SHOW(bind(t, &a.any, sizeof a.v4));
     SHOW(bind(t, &a.any, 4));
     b = a;
-    b.v4.sin_addr.s_addr = inet_addr("192.0.2.77"); /* documentation address: nobody's */
+    b.v4.sin_addr.s_addr = inet_addr("192.0.2.77"); /* documentation address: assigned to no host */
     SHOW(bind(t, &b.any, sizeof b.v4));
     b = loopback(AF_INET6, 0);
     SHOW(bind(t, &b.any, sizeof b.v6));

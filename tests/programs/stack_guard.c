@@ -1,5 +1,5 @@
-// A large local, a variable-length array or alloca() near the end of a stack faults in the guard: it never jumps over it into
-// what lies below. Threads and the main stack.
+// A large local, a variable-length array or alloca() near the end of a stack faults in the guard instead of jumping
+// over it into memory below. For threads and the main stack.
 //@ cflags -O1 -Wno-alloca
 #include "test.h"
 #include <alloca.h>
@@ -24,7 +24,7 @@ static void handler(int s, siginfo_t *i, void *u)
     siglongjmp(back, 1);
 }
 
-/* Each writes only to the far end of what it takes. */
+/* Each writes only to the far end of its allocation. */
 __attribute__((noinline)) static int fixed(int n)
 {
     volatile char fill[64 << 10];
@@ -98,7 +98,7 @@ int main(void)
         fault = 0;
         if (!sigsetjmp(back, 1)) kinds[k](0);
         char here, *limit_at = &here - (8 << 20);
-        /* At its end, and not in what lies below the gap. */
+        /* At the stack's end, not below the gap. */
         IS(fault < limit_at + (1 << 20) && fault > limit_at - (256 << 10));
         IS(depth > 10 && depth < 1000);
     }

@@ -1,4 +1,4 @@
-// Standard input arrives unchanged and ends.
+// Standard input arrives unchanged, followed by end of file.
 //@ stdin "first line\nsecond  line\n\tthird without an end"
 #include "test.h"
 

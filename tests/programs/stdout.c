@@ -1,4 +1,4 @@
-// A long output arrives whole and in order, from several threads too; standard error stays apart.
+// Long output arrives complete and in order, also from several threads; standard error stays separate.
 //@ smp 2
 #include "test.h"
 #include <pthread.h>

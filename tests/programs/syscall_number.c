@@ -1,4 +1,4 @@
-// System calls by a number that only run time knows; unknown numbers are ENOSYS.
+// System calls by a number known only at run time; unknown numbers are ENOSYS.
 #include "test.h"
 #include <sys/syscall.h>
 

@@ -1,4 +1,4 @@
-// What sysconf claims holds: for every option that it reports, what the option promises is tried.
+// sysconf's claims are true: for every option that it reports, the promised feature is tried.
 #include "test.h"
 #include <aio.h>
 #include <mqueue.h>
@@ -19,7 +19,7 @@
 
 extern char **environ;
 
-/* Claimed: must work. Not claimed: may work nevertheless, so nothing is said. */
+/* If claimed, it must work. If not, it may still work, so nothing is printed. */
 #define CLAIM(name, works) IS(sysconf(name) == -1 || (works))
 
 static void *nothing(void *x) { return x; }

@@ -24,8 +24,8 @@ static void *pour(void *arg)
     return 0;
 }
 
-/* A reader that comes late opens its window, and the rest has to follow at once: waiting for the writer's probes takes
- * seconds. `half`: the reader's own side has ended, and so has the writer's by then. */
+/* A late reader opens its window, and the rest must follow at once: waiting for the writer's probes takes seconds.
+ * `half`: the reader has shut down its own side, and by then so has the writer. */
 static void late_reader(int f, bool half)
 {
     static char buf[65536];

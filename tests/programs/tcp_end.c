@@ -1,4 +1,4 @@
-// The end of a TCP connection: data for a socket that nobody reads any more, shutdown in every state, connecting again.
+// The end of a TCP connection: data for a closed socket, shutdown in every state, connecting again.
 //@ smp 2
 #include "net.h"
 #include <sys/ioctl.h>
@@ -34,7 +34,7 @@ static bool over(int s)
     return state(s) == 7;
 }
 
-/* A pair whose first end takes little. */
+/* A pair whose first end has small buffers. */
 static void narrow_pair(int family, int p[2])
 {
     address a;
@@ -46,7 +46,7 @@ static void narrow_pair(int family, int p[2])
     close(l);
 }
 
-/* Writes until nothing more is taken. */
+/* Writes until nothing more is accepted. */
 static long fill(int s)
 {
     long total = 0, n;
@@ -257,7 +257,7 @@ static void lingering(int family)
     IS(over(p[0]));
     printf("error %s\n", pending(p[0]));
     close(p[0]);
-    /* Nothing is read: the time is up, and the rest goes all the same. */
+    /* Nothing is read: the linger time passes, and the rest is still sent. */
     narrow_pair(family, p);
     MUST(setsockopt(p[1], SOL_SOCKET, SO_LINGER, &lin, sizeof lin));
     long total = fill(p[1]), n;
@@ -348,7 +348,7 @@ static void again(int family)
     close(s);
 }
 
-/* connect() to AF_UNSPEC, and what is asked of a socket that has no connection. */
+/* connect() to AF_UNSPEC, and calls on a socket without a connection. */
 static void disconnected(int family)
 {
     struct sockaddr none = { .sa_family = AF_UNSPEC };
@@ -417,7 +417,7 @@ static void *write_much(void *q)
 
 static void *read_much(void *q) { return recv(blocked, much, sizeof much, MSG_WAITALL) == 1000 ? q : 0; }
 
-/* A reset while a call waits that has done a part: the next one hears of it. */
+/* A reset while a call that did part of its work is waiting: the next call gets the error. */
 static void reset_in_a_call(int family)
 {
     section("a reset in the middle of a call");

@@ -1,5 +1,5 @@
-// TCP Fast Open without a cookie, which is what a Linux server that was not told otherwise leaves its clients with: the
-// options are there, and every handshake is an ordinary one.
+// TCP Fast Open without a cookie, as with a Linux server in its default configuration: the options are there, and every
+// handshake is an ordinary one.
 #include "net.h"
 
 static void option(const char *what, int s, int name, int value)
@@ -69,7 +69,7 @@ static void connections(int family)
     SHOW(send(c, "then", 4, 0));
     talk(c, l);
     close(c);
-    /* Without waiting: nothing of it is sent yet. */
+    /* Non-blocking: none of it is sent yet. */
     c = (int)MUST(socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0));
     SHOW(sendto(c, "early", 5, MSG_FASTOPEN, &a.any, length(&a)));
     IS(wait_for(c, POLLOUT) & POLLOUT);

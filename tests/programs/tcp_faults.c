@@ -1,4 +1,4 @@
-// TCP and UDP with memory that is not there yet, or never will be: first touches, files, EFAULT.
+// TCP and UDP with memory that is not present yet, or never will be: first touches, files, EFAULT.
 //@ smp 2
 #include "net.h"
 #include <sys/mman.h>

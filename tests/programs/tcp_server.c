@@ -1,4 +1,4 @@
-// What a server does with its options: cork, no delay, deferred accept, sendfile, vectors, waiting for everything.
+// Options that servers use: cork, no delay, deferred accept, sendfile, vectors, MSG_WAITALL.
 //@ smp 2
 #include "net.h"
 #include <sys/sendfile.h>
@@ -79,7 +79,7 @@ int main(void)
     on = 1;
     MUST(setsockopt(p[0], IPPROTO_TCP, TCP_CORK, &on, sizeof on));
     MUST(write(p[0], "c", 1));
-    SHOW(poll(&f, 1, 5000)); /* and lets them go by itself after that */
+    SHOW(poll(&f, 1, 5000)); /* and releases them by itself after that */
     SHOW(recv(p[1], got, 10, 0));
     SHOW(send(p[0], "d", 1, MSG_MORE));
     on = 0;

@@ -1,5 +1,5 @@
-// Terminals: what a program sees of one, and of pipes in its place. Without arguments it runs as other programs do, on
-// pipes; `cargo unibody test terminal` gives it a terminal and an argument, types, and compares what is shown in both lives.
+// Terminals: what a program sees of one, or of pipes instead. Without arguments it runs on pipes, like other programs;
+// `cargo unibody test terminal` gives it a terminal and an argument, types, and compares what both lives show.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -58,7 +58,7 @@ static void facts(void) {
     printf("window %d %d\n", w.ws_row, w.ws_col);
     printf("pgrp %d sid %d\n", tcgetpgrp(0) == getpgrp(), tcgetsid(0) == getsid(0));
     printf("tcsetpgrp %s\n", result(tcsetpgrp(0, getpgrp())));
-    // What a descriptor says of itself and what its name says are the same object.
+    // fstat on the descriptor and stat on its name give the same object.
     char *path = ttyname(0);
     fstat(0, &a);
     stat(path ? path : "", &b);
@@ -123,7 +123,7 @@ static void shell(void) {
     printf("end\n");
 }
 
-/// Reads without lines: keys, and times.
+/// Reads in raw mode: keys, and timeouts.
 static void raw(void) {
     struct termios before, t;
     char buf[64];

@@ -1,4 +1,4 @@
-// Many threads at once and many one after the other: nothing may leak.
+// Many threads at once, and many one after another: nothing may leak.
 //@ smp 2
 //@ memory 64M
 #include "test.h"

@@ -25,7 +25,7 @@ static void *die_with(void *m) { pthread_mutex_lock(m); return 0; }
 static void *timed(void *m)
 {
     struct timespec t;
-    // Before the time of day is read: what passes between the two is part of the wait.
+    // Taken before the time of day is read: the time between the two is part of the wait.
     int64_t start = now_ns();
     clock_gettime(CLOCK_REALTIME, &t);
     t.tv_nsec += 30000000;

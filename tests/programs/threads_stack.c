@@ -1,4 +1,4 @@
-// Stack sizes and stacks of the program's own; a thread may use all of what it asked for.
+// Stack sizes, and stacks that the program supplies; a thread may use all of what it asked for.
 #include "test.h"
 #include <pthread.h>
 #include <sys/mman.h>

@@ -54,7 +54,7 @@ int main(void)
     SHOWE(clock_nanosleep(99, 0, &t, 0));
 
     section("clocks that there are not, and what cannot wait for a clock");
-    /* Of its own thread in a kind that does not exist; a descriptor that is none. */
+    /* Among them a nonexistent kind of thread clock, and a descriptor that is not a clock. */
     static const clockid_t strange[] = { CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, 10, 12, 15, 99, -1, -5 };
     for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
         struct sigevent ev = { .sigev_notify = SIGEV_NONE };
@@ -68,7 +68,7 @@ int main(void)
         SHOW(timerfd_create(strange[i], 0));
         SHOW(clock_settime(strange[i], &a));
     }
-    /* An invalid time is not looked at when there is no such clock. */
+    /* An invalid time is not checked if there is no such clock. */
     t.tv_nsec = -1;
     SHOWE(clock_nanosleep(99, 0, &t, 0));
     SHOWE(clock_nanosleep(CLOCK_MONOTONIC, 0, &t, 0));

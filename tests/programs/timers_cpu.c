@@ -74,7 +74,7 @@ int main(void)
     timer_t t = timer(CLOCK_PROCESS_CPUTIME_ID, SIGUSR1);
     set(t, 60, 0, 0);
     sleep_ms(150);
-    // Nobody used any time.
+    // No processor time was used.
     IS(count == 0 && left_ms(t) > 30);
     int64_t before = used(CLOCK_PROCESS_CPUTIME_ID);
     while (!count) {}
@@ -186,10 +186,10 @@ int main(void)
     MUST0(pthread_getcpuclockid(th, &c));
     d = (struct timespec){ 0, 40 * MS };
     SHOW(syscall(SYS_clock_nanosleep, c, 0, &d, &rem));
-    // Ended by a signal: what was left is told.
+    // Interrupted by a signal: the remaining time is returned.
     t = timer(CLOCK_MONOTONIC, SIGUSR1);
     d = (struct timespec){ 1000, 0 };
-    // Again and again: the first may come before the sleep begins.
+    // Repeating: the first signal may come before the sleep begins.
     set(t, 50, 50, 0);
     SHOW(syscall(SYS_clock_nanosleep, CLOCK_PROCESS_CPUTIME_ID, 0, &d, &rem));
     set(t, 0, 0, 0);

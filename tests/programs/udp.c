@@ -72,7 +72,7 @@ static void family(int f)
     close(s), close(other);
 }
 
-/* Several calls, one datagram. */
+/* Several calls make one datagram. */
 static void corked(int f)
 {
     static char buf[70000];
@@ -82,7 +82,7 @@ static void corked(int f)
     SHOW(sendto(s, "ab", 2, MSG_MORE, &b.any, length(&b)));
     SHOW(recv(t, buf, 99, MSG_DONTWAIT));
     SHOW(send(s, "cd", 2, MSG_MORE));
-    SHOW(sendto(s, "e", 1, 0, &a.any, length(&a))); /* where the first part goes */
+    SHOW(sendto(s, "e", 1, 0, &a.any, length(&a))); /* goes where the first part goes */
     SHOW(recv(t, buf, 99, MSG_DONTWAIT));
     IS(!memcmp(buf, "abcde", 5));
     SHOW(setsockopt(s, IPPROTO_UDP, 1 /* UDP_CORK */, &one, sizeof one));
@@ -123,7 +123,7 @@ static void ended(void)
     char buf[99];
     address a, b;
     int s = bound(AF_INET, &a), t = bound(AF_INET, &b);
-    SHOW(shutdown(s, SHUT_RD)); /* not connected: an error, and shut all the same */
+    SHOW(shutdown(s, SHUT_RD)); /* not connected: an error, but shut down all the same */
     SHOW(wait_for(s, POLLIN | POLLOUT | POLLRDHUP) == (POLLIN | POLLOUT | POLLRDHUP));
     SHOW(recv(s, buf, 9, MSG_DONTWAIT));
     SHOW(recv(s, buf, 9, 0));

@@ -1,4 +1,4 @@
-// Answers every message on UDP port 7000 with the same message, until one says "end"; started with an argument it sends that itself.
+// Echoes every message on UDP port 7000 until one says "end"; started with an argument, it sends that itself.
 //@ args once
 #include "net.h"
 

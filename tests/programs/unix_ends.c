@@ -1,4 +1,4 @@
-// AF_UNIX: what waits to be read or was not read yet (SIOCINQ, SIOCOUTQ), receivers that have gone, empty packets.
+// AF_UNIX: bytes waiting to be read here or at the peer (SIOCINQ, SIOCOUTQ), receivers that have gone, empty packets.
 #include "test.h"
 #include <poll.h>
 #include <signal.h>

@@ -130,7 +130,7 @@ static long send_descriptor(int s, int fd)
     return sendmsg(s, &m, MSG_DONTWAIT);
 }
 
-/* Descriptors that nobody receives are closed with the socket that they wait in, whatever they are. */
+/* Descriptors of any kind that are never received are closed with the socket that they wait in. */
 static void unreceived(void)
 {
     section("unreceived descriptors");
@@ -150,7 +150,7 @@ static void unreceived(void)
     close(p[1]);
     SHOW(read(q[0], &c, 1));
     close(p[0]);
-    /* One inside the other; kernels may say how deep. */
+    /* Nested in each other; kernels may limit the depth. */
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, p));
     MUST(pipe(q));
     MUST(send_descriptor(p[0], q[1]));

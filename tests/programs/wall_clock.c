@@ -1,5 +1,5 @@
-// What waits for a time of day ends when the clock is set past it, and goes on when it is set back.
-// It sets the clock, so it refuses to run anywhere but in a VM: as a process of root it would set the host's.
+// Waits for a time of day end when the clock is set past it, and continue when it is set back. The program sets the
+// clock, so it refuses to run outside a VM: run by root as a process, it would set the host's.
 //@ hosted no
 //@ args sets-the-clock
 //@ smp 2
@@ -88,7 +88,7 @@ static void *waiter(void *n)
     return (void *)r;
 }
 
-/* In turn by every call that there is for it. */
+/* Uses each of the calls for setting the clock in turn. */
 static void step(long seconds)
 {
     static int turn;
@@ -142,7 +142,7 @@ static void *relative(void *unused)
 
 int main(int argc, char **argv)
 {
-    /* In the VM there is no parent. */
+    /* In a VM there is no parent. */
     if (argc != 2 || strcmp(argv[1], "sets-the-clock") || getppid() != 0) {
         printf("this sets the clock: only for a VM\n");
         return 2;

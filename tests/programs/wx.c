@@ -1,4 +1,5 @@
-// No memory is writable and executable at once, and code can still be made: write first, then change to executable.
+// No memory is writable and executable at once, but code can still be generated: write it first, then make it
+// executable.
 #include "test.h"
 #include <sys/mman.h>
 
