@@ -1,8 +1,8 @@
 // Files and what fsync promises, for power cuts and failing disks (tests/harness/src/disk).
 // files work DIR STEPS [alone]   does the steps; prints "acked N" after each and, unless alone, waits for a line of input
 // files check DIR ACKED ...      for each DIR: whether its state is that after ACKED steps and perhaps part of the next
-// files check-failed DIR ACKED ...  the same after a disk error that the program saw: what the unfinished step wrote may be
-//                                zeros, too
+// files check-failed DIR ACKED ...  the same after a disk error that the program saw: what the unfinished step
+//                                wrote may be zeros, too
 // The kind of step N is N % KINDS. What a step writes depends only on N.
 #include "../programs/test.h"
 #include <dirent.h>

@@ -89,7 +89,7 @@ static void established(void)
 	tcp(ME, port, 7080, ACK, seq, ack, "");
 	settle();
 	forget();
-	/* Exact number: the connection is gone, and what comes then is for none. */
+	/* Exact number: the connection is gone, and what comes then belongs to none. */
 	s = say(7080, RST, seq, 0, "");
 	printf("exact RST: %s\n", s.flags ? "answered" : "silence");
 	forget();

@@ -1,7 +1,7 @@
 // Random file operations checked against a model in memory, like Apple's fsx: every byte that is read is compared.
 // fsx [-d DIR] [-s SEED] [-r RUNS] [-n OPERATIONS] [-t THREADS] [-l LONGEST FILE] [-v]
-// With several threads, each has its own files, and all write stripes of one shared file. A seed's operations do not depend
-// on timing or file system, so the final output is the same on every correct system.
+// With several threads, each has its own files, and all write stripes of one shared file. A seed's operations do not
+// depend on timing or file system, so the final output is the same on every correct system.
 //@ args -s 1 -r 2 -n 5000 -t 1 -- -s 3 -r 2 -n 5000 -t 2
 //@ smp 2
 //@ timeout 120

@@ -31,7 +31,6 @@ pub const COUNT: [&str; 6] =
 pub struct Guest {
     /// The VMM.
     pub qemu: Qemu,
-    /// Its arguments.
     pub args: Vec<OsString>,
     /// Whether [`COUNT`] is among the arguments.
     pub counts: bool,
@@ -44,7 +43,6 @@ pub struct Disk {
     pub writes: u64,
     /// Bytes in them.
     pub written: u64,
-    /// Flushes.
     pub flushes: u64,
     /// Read requests.
     pub reads: u64,

@@ -5,11 +5,8 @@ use serde::Serialize;
 /// The results of several rounds: all values in order, and their median.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Series {
-    /// The median.
     pub median: f64,
-    /// The smallest.
     pub min: f64,
-    /// The largest.
     pub max: f64,
     /// One value per round.
     pub values: Vec<f64>,

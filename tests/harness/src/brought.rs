@@ -11,7 +11,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-/// Adds the cases.
 pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("brought/nothing", nothing));
     all.push(Case::new("brought/volume", volume));

@@ -37,9 +37,7 @@ pub enum Need {
 /// How many passed, failed or were skipped: a case may stand for many tests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Passed.
     pub passed: usize,
-    /// Failed.
     pub failed: usize,
     /// Skipped, each with its reason.
     pub skipped: Vec<String>,
@@ -62,7 +60,6 @@ impl Tally {
 /// The body of a case: an error is a failure, and its text is shown.
 pub type Body = Box<dyn FnOnce(&Context) -> Result<Tally> + Send>;
 
-/// A case.
 pub struct Case {
     /// `group/name`, unique.
     pub name: String,
@@ -72,7 +69,6 @@ pub struct Case {
     pub needs: Vec<Need>,
     /// The body limits its own steps; this limits the whole case.
     pub limit: Duration,
-    /// Runs it.
     pub body: Body,
 }
 

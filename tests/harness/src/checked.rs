@@ -60,7 +60,6 @@ pub fn cases(all: &mut Vec<Case>, full: bool) -> Result<()> {
 /// A fault that the debug kernel commits on request (`libos/src/crash/plant.rs`).
 struct Plant {
     name: &'static str,
-    /// The message.
     says: &'static str,
     /// A function on the stack where the held lock was taken, and one on the stack of the fault.
     stacks: [&'static str; 2],

@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The cases.
 pub fn cases(all: &mut Vec<Case>) {
     for machine in ["q35", "pc", "microvm"] {
         all.push(Case::new(format!("clock/boot-{machine}"), move |context| boot(context, machine, "1")));

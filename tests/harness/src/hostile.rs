@@ -11,7 +11,6 @@ use std::time::Duration;
 
 const MAC: &str = "02:00:00:00:00:77";
 
-/// All of them.
 pub fn cases(all: &mut Vec<Case>) {
     for smp in ["1", "2", "4"] {
         all.push(

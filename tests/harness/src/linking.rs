@@ -10,7 +10,6 @@ use std::time::Duration;
 use unibody::image::Image;
 use unibody::wrapper;
 
-/// The cases.
 pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("link/components", components));
     all.push(Case::new("link/exports", exports));

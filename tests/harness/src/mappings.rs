@@ -23,7 +23,6 @@ const MEMORY: u64 = 64 << 20;
 /// Where the direct map was before it got a random address.
 const OLD_DIRECT_MAP: u64 = 0xffff_8000_0000_0000;
 
-/// The case.
 pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("boot/mappings", mappings));
 }

@@ -10,11 +10,8 @@ use std::time::Duration;
 pub const TAP: &str = "tap0";
 /// The namespace's own addresses, as `ip` takes them, and the guest's, as `unibody run` takes them.
 pub const HOST4: &str = "10.77.0.1/24";
-/// See [`HOST4`].
 pub const HOST6: &str = "fd77::1/64";
-/// See [`HOST4`].
 pub const GUEST4: &str = "10.77.0.2/24";
-/// See [`HOST4`].
 pub const GUEST6: &str = "fd77::2/64";
 
 /// A namespace; it exists as long as its holder process.

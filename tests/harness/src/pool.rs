@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 /// The result of a case.
 pub struct Done {
-    /// Its name.
     pub name: String,
     /// What it counted, or why it failed.
     pub result: Result<Tally>,

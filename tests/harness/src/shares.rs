@@ -39,7 +39,6 @@ const MACHINES: &[(&str, Option<Change>)] = &[
     ("q35", Some(Change::RootPorts)),
 ];
 
-/// All of them.
 pub fn cases(all: &mut Vec<Case>) {
     for name in PROGRAMS {
         all.push(Case::new(format!("shares/program-{name}"), move |context| program(context, name)));

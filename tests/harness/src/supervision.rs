@@ -9,7 +9,6 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
-/// All of them.
 pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("cli/ready-when-it-waits", ready_when_it_waits));
     all.push(Case::new("cli/interrupts-off", interrupts_off));

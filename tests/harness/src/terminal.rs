@@ -17,7 +17,6 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// All of them.
 pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("terminal/facts", |context| both(context, "facts", 0, &[])));
     all.push(Case::new("terminal/line-editing", |context| both(context, "shell", 0, EDITING)));

@@ -30,7 +30,6 @@ pub struct Build {
 }
 
 impl Build {
-    /// Runs it.
     pub fn run(self, yes: bool) -> Result<u8> {
         let sysroot = sysroot::Options { debug: self.debug, yes, ..sysroot::Options::default() };
         let options = ports::Options { with: self.with, output: self.output, source: self.source, sysroot };

@@ -14,7 +14,6 @@ pub struct Clean {
 }
 
 impl Clean {
-    /// Runs it.
     pub fn run(self) -> Result<u8> {
         let cache = paths::cache()?;
         if cache.is_dir() {

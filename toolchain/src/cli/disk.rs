@@ -29,7 +29,6 @@ enum Command {
 }
 
 impl Disk {
-    /// Runs it.
     pub fn run(self) -> Result<u8> {
         let Command::Grow { file, size } = self.command;
         let grown = grow::grow(&file, size)?;

@@ -30,7 +30,6 @@ struct Finding {
 }
 
 impl Doctor {
-    /// Runs it.
     pub fn run(self) -> Result<u8> {
         let findings = findings();
         if self.json {

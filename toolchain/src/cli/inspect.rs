@@ -35,7 +35,6 @@ struct Shown<'a> {
 }
 
 impl Inspect {
-    /// Runs it.
     pub fn run(self) -> Result<u8> {
         let vm = self.vm()?;
         let image = match &vm {

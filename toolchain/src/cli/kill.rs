@@ -21,7 +21,6 @@ pub struct Kill {
 }
 
 impl Kill {
-    /// Runs it.
     pub fn run(self) -> Result<u8> {
         // A killed process leaves nothing behind, so here the whole VM ends. This works for a hanging guest, too.
         let killed = self.signal == Signal::SIGKILL as u8;

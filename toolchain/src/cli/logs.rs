@@ -26,7 +26,6 @@ pub struct Logs {
 }
 
 impl Logs {
-    /// Runs it.
     pub fn run(self) -> Result<u8> {
         let entry = state::open(&self.name)?;
         if !entry.record.detached {

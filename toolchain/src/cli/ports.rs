@@ -14,7 +14,6 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Runs it.
     pub fn run(self) -> Result<u8> {
         let ports = ports::list(None)?;
         if self.json {

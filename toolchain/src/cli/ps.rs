@@ -28,7 +28,6 @@ struct Shown<'a> {
 }
 
 impl Ps {
-    /// Runs it.
     pub fn run(self) -> Result<u8> {
         let entries: Vec<_> = state::list()?.into_iter().filter(|entry| entry.running || !self.running).collect();
         if self.json {

@@ -18,7 +18,6 @@ pub struct Rm {
 }
 
 impl Rm {
-    /// Runs it.
     pub fn run(self) -> Result<u8> {
         for name in &self.names {
             let mut entry = state::open(name)?;

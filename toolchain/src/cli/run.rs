@@ -26,7 +26,6 @@ pub struct RunCommand {
 }
 
 impl RunCommand {
-    /// Runs it.
     pub fn run(mut self, yes: bool) -> Result<u8> {
         if !self.args.detach && !self.args.hosted {
             self.args.terminal = terminal::of_user().map(|terminal| terminal.to_string());

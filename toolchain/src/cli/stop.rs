@@ -21,7 +21,6 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Runs it.
     pub fn run(self) -> Result<u8> {
         for name in &self.names {
             let entry = state::open(name)?;

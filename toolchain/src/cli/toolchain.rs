@@ -26,7 +26,6 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Runs it.
     pub fn run(self, yes: bool) -> Result<u8> {
         let Self { prefix, source: musl_source, kernel_source, debug } = self;
         let sysroot = sysroot::ensure(&sysroot::Options { prefix, kernel_source, musl_source, debug, yes })?;

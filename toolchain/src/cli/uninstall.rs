@@ -13,7 +13,6 @@ use std::path::PathBuf;
 pub struct Uninstall {}
 
 impl Uninstall {
-    /// Runs it.
     pub fn run(self, yes: bool) -> Result<u8> {
         let running: Vec<_> = state::list()?.into_iter().filter(|entry| entry.running).collect();
         if let Some(entry) = running.first() {

@@ -60,7 +60,6 @@ pub fn unnamed(folder: &Path) -> std::io::Result<Unnamed> {
 }
 
 impl Unnamed {
-    /// The file.
     pub fn file(&self) -> &File {
         match self {
             Self::Hidden(file, _) => file,

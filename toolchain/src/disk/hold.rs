@@ -27,7 +27,6 @@ impl Hold {
         Ok(Self(held))
     }
 
-    /// The file.
     pub fn file(&self) -> &File {
         &self.0
     }

@@ -10,7 +10,6 @@ use serde::Serialize;
 /// One property.
 #[derive(Serialize)]
 pub struct Check {
-    /// Its name.
     pub property: &'static str,
     /// Whether it holds; unknown if only symbols could tell and they were stripped.
     pub holds: Option<bool>,

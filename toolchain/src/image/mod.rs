@@ -78,7 +78,7 @@ impl Image {
         Elf::parse(&self.bytes).with_context(|| format!("{} is a damaged ELF file", self.path.display()))
     }
 
-    /// The archive of its own root file system; empty when it has none.
+    /// The archive of its own root file system; empty if it has none.
     pub fn root(&self) -> Result<&[u8]> {
         Ok(elf::root(&self.elf()?, &self.bytes).unwrap_or(b""))
     }

@@ -11,9 +11,7 @@ use unibody_proto::{cpio, params};
 /// The whole report.
 #[derive(Serialize)]
 pub struct Report {
-    /// The file.
     pub image: String,
-    /// Its size.
     pub file_size: usize,
     /// Build-id, in hexadecimal.
     pub build_id: Option<String>,
@@ -44,7 +42,6 @@ pub struct Report {
 pub struct Entry {
     /// The boot protocol, or Linux.
     pub protocol: &'static str,
-    /// Where.
     pub address: u64,
 }
 
@@ -79,7 +76,6 @@ pub struct Size {
 pub struct Call {
     /// Linux number.
     pub number: usize,
-    /// Name.
     pub name: String,
     /// Support level.
     pub support: String,
@@ -88,11 +84,9 @@ pub struct Call {
 /// A file of the root.
 #[derive(Serialize)]
 pub struct File {
-    /// Path.
     pub path: String,
     /// Type and permissions, in octal.
     pub mode: String,
-    /// Bytes.
     pub size: usize,
 }
 

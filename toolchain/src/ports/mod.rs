@@ -26,13 +26,11 @@ pub struct Options {
 /// A line of `unibody ports`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Listed {
-    /// Name.
     pub name: String,
     /// What it is.
     pub description: String,
     /// The version in the cache, which was built or would be. `None` before the first build.
     pub version: Option<String>,
-    /// Licence.
     pub licence: String,
     /// What was tested with it.
     pub tested: String,

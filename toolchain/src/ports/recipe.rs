@@ -141,7 +141,6 @@ pub struct Target<'a> {
     pub name: &'a str,
     /// Library ports beyond the recipe's.
     pub depends: &'a [String],
-    /// The command.
     pub make: &'a [String],
     /// The image that it produces; none for a library.
     pub image: Option<&'a Path>,

@@ -26,9 +26,7 @@ pub struct Prepared {
     pub stem: String,
     /// Contents of the initrd.
     pub initrd: Vec<u8>,
-    /// The network.
     pub net: Net,
-    /// Forwarded ports.
     pub publish: Vec<Publish>,
     /// The VMM.
     pub vmm: Box<dyn Backend>,

@@ -51,7 +51,6 @@ pub struct Supervisor<'a> {
     pub control: Control,
     /// To the VMM itself.
     pub monitor: Box<dyn Monitor>,
-    /// The network.
     pub net: &'a Net,
     /// Forwarded ports whose listening was not yet reported.
     pub publish: Vec<Publish>,

@@ -22,11 +22,9 @@ pub enum Request {
     End,
 }
 
-/// The answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// Done.
     Done,
     /// Done, but not gracefully.
     Forced(String),

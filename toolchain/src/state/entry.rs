@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 /// An entry that this process supervises, until dropped.
 pub struct Claim {
-    /// Its folder.
     pub folder: PathBuf,
     /// Held for its lock.
     _lock: File,
@@ -16,9 +15,7 @@ pub struct Claim {
 
 /// An entry as others see it.
 pub struct Entry {
-    /// Its record.
     pub record: Record,
-    /// Its folder.
     pub folder: PathBuf,
     /// Whether its supervisor is alive.
     pub running: bool,

@@ -9,7 +9,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// One VM, as `ps --json` and `inspect --json` show it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// Its name.
     pub name: String,
     /// The image that runs.
     pub image: String,
@@ -21,7 +20,6 @@ pub struct Record {
     pub accel: String,
     /// Bytes of memory.
     pub memory: u64,
-    /// Number of processors.
     pub smp: u32,
     /// `user`, `tap=NAME` or `none`.
     pub net: String,

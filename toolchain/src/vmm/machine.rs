@@ -11,13 +11,11 @@ use unibody_proto::control::Transport;
 pub struct Machine {
     /// Its name in process lists.
     pub name: String,
-    /// Its kind.
     pub board: Board,
     /// How its processors are executed.
     pub accel: Accel,
     /// Processor features that it hides.
     pub without: &'static [&'static str],
-    /// Number of processors.
     pub processors: u32,
     /// Bytes of memory.
     pub memory: u64,
@@ -31,7 +29,6 @@ pub struct Machine {
     pub firmware: Vec<(String, PathBuf)>,
     /// Ports of its virtio console. The kernel log has a serial line.
     pub ports: Vec<Port>,
-    /// Disks.
     pub disks: Vec<Disk>,
     /// The network card.
     pub card: Option<Card>,

@@ -31,7 +31,6 @@ pub fn split(said: &str) -> (BTreeMap<String, BTreeSet<String>>, String) {
     (missing, rest)
 }
 
-/// The message.
 pub fn describe(missing: &BTreeMap<String, BTreeSet<String>>) -> String {
     let mut text = match missing.len() {
         1 => "1 name is used and exists nowhere:".to_owned(),

@@ -31,7 +31,6 @@ pub struct Machine {
 
 /// The Linux guest's files.
 pub struct LinuxGuest {
-    /// The kernel.
     pub kernel: Kernel,
     /// Its root.
     pub initramfs: PathBuf,

@@ -92,7 +92,6 @@ fn memory(otherwise: &Path) -> PathBuf {
     if room && ours { shm.to_owned() } else { otherwise.to_owned() }
 }
 
-/// Measures.
 pub fn run(options: &Bench, yes: bool) -> Result<Report> {
     packages::ensure(vmm::needs("qemu").as_slice(), yes)?;
     packages::ensure_these(&program::TOOLS, yes)?;

@@ -81,7 +81,6 @@ pub fn ours(project: &Path, sysroot: &Path) -> Result<Programs> {
 
 /// The files for the Linux guest.
 pub struct ForLinux {
-    /// The program.
     pub program: PathBuf,
     /// Unpacked packages with its libraries.
     pub libraries: Vec<PathBuf>,

@@ -43,7 +43,6 @@ const KINDS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// Two cases.
 pub fn cases(all: &mut Vec<Case>) {
     const NEEDS: &[Need] = &[Need::Toolchain, Need::Disk];
     all.push(Case::new("disk/device-kinds", kinds).needs(NEEDS).limit(600));

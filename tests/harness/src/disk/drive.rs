@@ -9,11 +9,8 @@ use std::path::{Path, PathBuf};
 /// One of the three kinds of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Io {
-    /// Reads.
     Read,
-    /// Writes.
     Write,
-    /// Flushes.
     Flush,
 }
 

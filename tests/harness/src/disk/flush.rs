@@ -8,7 +8,6 @@ use crate::process;
 use anyhow::{Result, ensure};
 use std::time::Duration;
 
-/// Two cases.
 pub fn cases(all: &mut Vec<Case>) {
     const NEEDS: &[Need] = &[Need::Toolchain, Need::Disk];
     all.push(Case::new("disk/flush-for-every-fsync", counted).needs(NEEDS));

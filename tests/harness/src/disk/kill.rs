@@ -14,7 +14,6 @@ use std::time::Duration;
 
 const MODES: [(&str, &str); 4] = [("WAL", "FULL"), ("TRUNCATE", "FULL"), ("PERSIST", "FULL"), ("DELETE", "EXTRA")];
 
-/// One case.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     let rounds = if full { 100 } else { 5 };
     let body = move |context: &Context| rounds_of(context, rounds);

@@ -22,7 +22,6 @@ pub use image::clean;
 
 use super::case::Case;
 
-/// All of them.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     fsx::cases(all, full);
     device::cases(all);

@@ -15,7 +15,6 @@ const SECTOR: usize = 512;
 const PLACES: [usize; 2] = [2048, 40_000];
 const LENGTH: usize = 32_768;
 
-/// One case.
 pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("disk/partitions", partitions).needs(&[Need::Toolchain, Need::Disk]).limit(300));
 }

@@ -10,7 +10,6 @@ use anyhow::{Context as _, Result, ensure};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-/// Two cases.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     const NEEDS: &[Need] = &[Need::Toolchain, Need::Disk];
     all.push(Case::new("disk/slow", slow).needs(NEEDS));

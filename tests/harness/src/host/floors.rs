@@ -64,8 +64,8 @@ impl House {
                 }
             }
         }
-        // A module that is not in the list (a component in a file of its own) may name everything, and none may name
-        // it.
+        // A module that is not in the list (a component in a file of its own) may name everything, and no module may
+        // name it.
         for module in modules {
             house.of.entry(module.clone()).or_insert(0);
         }

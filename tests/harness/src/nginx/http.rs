@@ -41,7 +41,6 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects.
     pub fn open(address: SocketAddr) -> Result<Self> {
         Self::patient(address, Duration::from_secs(15))
     }

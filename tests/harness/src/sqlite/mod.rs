@@ -12,7 +12,6 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// All of them.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
     // The first case that needs one of the further images builds it.
     const BUILD: u64 = 1500;

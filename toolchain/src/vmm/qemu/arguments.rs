@@ -146,7 +146,7 @@ fn netdev(network: &Network) -> String {
     text
 }
 
-/// `security_model=none`: files here are what they are in the guest (modes, links, names), with this user's rights;
+/// `security_model=none`: files here have the same modes, links and names as in the guest, with this user's rights;
 /// nothing is hidden in extended attributes, and no privilege is needed. `multidevs=remap`: inode numbers stay distinct
 /// when other file systems are mounted below the folder.
 fn fsdev(share: &Share) -> OsString {

@@ -26,7 +26,6 @@ pub fn chosen_by_hand() -> bool {
 
 /// QEMU, or a stand-in.
 pub struct Qemu {
-    /// The program.
     pub program: PathBuf,
 }
 
