@@ -124,11 +124,17 @@ static UNUSED void enter_scratch(void)
     }
 }
 
+// Whether this is the VM and not the Linux process.
+static UNUSED int in_vm(void)
+{
+    struct utsname u;
+    return !uname(&u) && strstr(u.version, "unibody");
+}
+
 /* Ends a program that would use up the memory of a Linux machine, or change its settings. */
 static UNUSED void only_in_vm(void)
 {
-    struct utsname u;
-    if (uname(&u) || !strstr(u.version, "unibody")) {
+    if (!in_vm()) {
         puts("only in a VM");
         _exit(99);
     }
