@@ -37,7 +37,7 @@ pub(super) fn max_leaf() -> u32 {
     cpuid(0, 0).eax
 }
 
-/// Sets the control registers as this kernel wants them (checks.md M11: WP, SMEP, UMIP, NXE).
+/// Sets the control registers as this kernel wants them: WP, SMEP, UMIP, NXE.
 pub(super) fn setup_control_registers() {
     let leaf1 = cpuid(1, 0);
     let leaf7 = if max_leaf() >= 7 { cpuid(7, 0) } else { cpuid(0x8000_0000, 0) };
