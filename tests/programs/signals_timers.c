@@ -77,6 +77,14 @@ static void sleep_until_pending(long ms, int s)
     for (int n = 0; n < 2000 && !pending(s); n++) sleep_ms(5);
 }
 
+/* The same for a signal behind one of an earlier setting, which counts as pending but is never taken. */
+static int take_in_time(int s, siginfo_t *i)
+{
+    int r = take(s, i);
+    for (int n = 0; n < 2000 && r != s; n++) sleep_ms(5), r = take(s, i);
+    return r;
+}
+
 static void overruns(void)
 {
     struct sigaction a = { .sa_sigaction = first, .sa_flags = SA_SIGINFO };
@@ -103,8 +111,7 @@ static void overruns(void)
         IS(take(s, &i) == s);
         IS(i.si_code == SI_TIMER && i.si_overrun >= 4 && i.si_overrun == timer_getoverrun(once) && i.si_value.sival_int == 5);
         set(once, 10, 0);
-        sleep_until_pending(30, s);
-        IS(take(s, &i) == s);
+        IS(take_in_time(s, &i) == s);
         IS(i.si_overrun == 0 && timer_getoverrun(once) == 0);
         SHOW(take(s, &i));
         section("set anew, or deleted: the signal is void");
@@ -117,8 +124,7 @@ static void overruns(void)
         set(once, 10, 10);
         sleep_ms(30);
         set(once, 10, 0);
-        sleep_until_pending(30, s);
-        IS(take(s, &i) == s);
+        IS(take_in_time(s, &i) == s);
         IS(i.si_overrun == 0);
         SHOW(take(s, &i));
         section("besides one of kill");
@@ -126,7 +132,7 @@ static void overruns(void)
         set(once, 10, 0);
         sleep_ms(30);
         IS(take(s, &i) == s && i.si_code == SI_USER);
-        IS(take(s, &i) == s && i.si_code == SI_TIMER);
+        IS(take_in_time(s, &i) == s && i.si_code == SI_TIMER);
         SHOW(take(s, &i));
         set(once, 10, 0);
         sleep_until_pending(30, s);
@@ -213,7 +219,7 @@ static void overruns(void)
     struct itimerval it = { { 5, 0 }, { 0, 10000 } }, now;
     mask(SIG_BLOCK, SIGALRM);
     MUST(setitimer(ITIMER_REAL, &it, 0));
-    sleep_ms(30);
+    sleep_until_pending(30, SIGALRM);
     getitimer(ITIMER_REAL, &now);
     IS(now.it_value.tv_sec == 0 && now.it_value.tv_usec == 0 && now.it_interval.tv_sec == 5);
     IS(take(SIGALRM, &i) == SIGALRM);
