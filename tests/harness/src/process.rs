@@ -138,8 +138,13 @@ pub fn keep_descriptors_to_ourselves() {
 pub fn start(command: &mut Command, stdin: &[u8]) -> Result<Running> {
     let line = unibody::command::line(command);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A command that is started again has this closure once more: then the session is new already (EPERM).
+    let new_session = || {
+        let _ = nix::unistd::setsid();
+        Ok(())
+    };
     // SAFETY: between fork and exec the closure makes one system call; it neither allocates nor takes a lock.
-    unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(Into::into)) };
+    unsafe { command.pre_exec(new_session) };
     let mut child = command.spawn().with_context(|| format!("cannot start {line}"))?;
     if let Some(mut pipe) = child.stdin.take() {
         let bytes = stdin.to_vec();
