@@ -5,10 +5,24 @@
 
 use crate::sync::Provider;
 use crate::{Errno, Result, upcall};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 /// ENOMEM when only the reserve is left.
 pub fn check() -> Result<()> {
     if upcall::memory_low() { Err(Errno::ENOMEM) } else { Ok(()) }
+}
+
+/// ENOMEM unless `bytes` more can be allocated now. Stable `Arc` and `Box` abort when memory runs out; asking first
+/// leaves only a race, which the heap's reserve covers.
+pub fn room_for(bytes: usize) -> Result<()> {
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| Errno::ENOMEM)
+}
+
+/// `Box::new` that fails with ENOMEM.
+pub fn try_box<T>(value: T) -> Result<Box<T>> {
+    room_for(size_of::<T>())?;
+    Ok(Box::new(value))
 }
 
 /// Pages that are free, neither kept in reserve nor promised.

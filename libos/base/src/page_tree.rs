@@ -3,11 +3,11 @@
 //! A radix tree, as high as its greatest index asks for. One type serves both uses, not generic, so that an image carries its
 //! code once; B-trees of the standard library cost 5 KB for each type they are of.
 
+use crate::Result;
+use crate::memory::try_box;
 use crate::page::Page;
-use crate::{Errno, Result};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 /// What a node has room for, and how many bits of an index that is.
 const FAN: usize = 1 << BITS;
@@ -37,15 +37,9 @@ pub struct PageTree {
     held: usize,
 }
 
-/// `Box::new` aborts without memory: asking first leaves only a race that the heap's reserve covers.
-fn boxed<T>(value: T) -> Result<Box<T>> {
-    Vec::<u8>::new().try_reserve_exact(size_of::<T>()).map_err(|_| Errno::ENOMEM)?;
-    Ok(Box::new(value))
-}
-
 /// A leaf, to be allocated before a spin lock is taken. ENOMEM when memory is short.
 pub fn new_leaf() -> Result<Box<Leaf>> {
-    boxed(Leaf { pages: [const { None }; FAN], held: 0 })
+    try_box(Leaf { pages: [const { None }; FAN], held: 0 })
 }
 
 /// The place of `index` in a node that has `level` levels below it.
@@ -105,7 +99,7 @@ impl PageTree {
     pub fn add_leaf(&mut self, index: u64, leaf: Box<Leaf>) -> Result<()> {
         while self.beyond(index) {
             if self.root.is_some() {
-                let mut below = boxed([const { None }; FAN])?;
+                let mut below = try_box([const { None }; FAN])?;
                 below[0] = self.root.take();
                 self.root = Some(Node::Inner(below));
             }
@@ -114,7 +108,7 @@ impl PageTree {
         let (mut slot, mut level) = (&mut self.root, self.height);
         while level > 0 {
             if slot.is_none() {
-                *slot = Some(Node::Inner(boxed([const { None }; FAN])?));
+                *slot = Some(Node::Inner(try_box([const { None }; FAN])?));
             }
             let Some(Node::Inner(below)) = slot else { unreachable!("a leaf above the leaves") };
             slot = &mut below[place(index, level)];
@@ -209,6 +203,7 @@ impl Default for PageTree {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     fn tree(indices: &[u64]) -> PageTree {
         let mut t = PageTree::new();

@@ -1,26 +1,14 @@
 //! Small helpers: allocations that may fail, and decimal text without `core::fmt`.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use libos_base::{Errno, Result};
-
-/// ENOMEM unless `bytes` more can be allocated now. Stable `Arc` and `Box` abort when memory runs out; asking first
-/// leaves only a race, which the heap's reserve covers.
-pub fn room_for(bytes: usize) -> Result<()> {
-    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| Errno::ENOMEM)
-}
+use libos_base::Result;
+pub use libos_base::memory::{room_for, try_box};
 
 /// `Arc::new` that fails with ENOMEM.
 pub fn try_arc<T>(value: T) -> Result<Arc<T>> {
     room_for(size_of::<T>() + 16)?;
     Ok(Arc::new(value))
-}
-
-/// `Box::new` that fails with ENOMEM.
-pub fn try_box<T>(value: T) -> Result<Box<T>> {
-    room_for(size_of::<T>())?;
-    Ok(Box::new(value))
 }
 
 /// A copy of `bytes`.

@@ -2,9 +2,8 @@
 
 use crate::sync::WaitQueue;
 use crate::thread::FOREVER;
-use crate::{Errno, Result};
+use crate::{Errno, Result, memory};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 
 /// Counts the outstanding requests of a batch and keeps the first error.
@@ -19,7 +18,7 @@ impl Completion {
     /// A completion with nothing outstanding. ENOMEM.
     pub fn new() -> Result<Arc<Self>> {
         // `Arc::new` aborts when memory runs out, so ask first.
-        Vec::<u8>::new().try_reserve_exact(size_of::<Self>() + 16)?;
+        memory::room_for(size_of::<Self>() + 16)?;
         Ok(Arc::new(Self { left: AtomicUsize::new(0), error: AtomicU16::new(0), waiters: WaitQueue::new() }))
     }
 
