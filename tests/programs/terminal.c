@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -17,6 +18,8 @@ static const char *name(int error) {
     return error == ENOTTY ? "ENOTTY" : error == EINVAL ? "EINVAL" : error == ENXIO ? "ENXIO" : error == EAGAIN ? "EAGAIN"
          : error == EINTR ? "EINTR" : error == 0 ? "0" : strerror(error);
 }
+
+static void on_alarm(int signo) { (void)signo; }
 
 static const char *result(int value) { return value == 0 ? "0" : name(errno); }
 
@@ -78,6 +81,14 @@ static void facts(void) {
     printf("nothing typed: %zd", read(0, buf, 8));
     printf(" %s\n", name(errno));
     fcntl(0, F_SETFL, flags);
+    // A timer that goes on, since the first expiry may come before the read.
+    struct sigaction alarm = {.sa_handler = on_alarm};
+    struct itimerval often = {{0, 20000}, {0, 20000}}, never = {{0, 0}, {0, 0}};
+    sigaction(SIGALRM, &alarm, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    printf("interrupted: %zd", read(0, buf, 8));
+    printf(" %s\n", name(errno));
+    setitimer(ITIMER_REAL, &never, NULL);
     int bad = 99;
     printf("TIOCGETD %s %d, ", result(ioctl(0, TIOCGETD, &bad)), bad);
     printf("tcflush %s, ", result(tcflush(0, TCIFLUSH)));
@@ -96,17 +107,25 @@ static volatile sig_atomic_t interrupted, resized;
 static void on_interrupt(int signo) { (void)signo; interrupted++; }
 static void on_resize(int signo) { (void)signo; resized++; }
 
-/// Reads lines at a prompt, as a shell does.
+/// Reads lines at a prompt, as a shell does. Signals arrive only while it waits: one between the prompt and a `read` would
+/// be lost.
 static void shell(void) {
     struct sigaction sa = {.sa_handler = on_interrupt};
+    struct pollfd typed = {.fd = 0, .events = POLLIN};
+    sigset_t block, waiting;
     char buf[256];
+    sigemptyset(&block);
+    sigaddset(&block, SIGINT);
+    sigaddset(&block, SIGWINCH);
+    sigprocmask(SIG_BLOCK, &block, &waiting);
     sigaction(SIGINT, &sa, NULL);
     sa.sa_handler = on_resize;
     sigaction(SIGWINCH, &sa, NULL);
     for (;;) {
         printf("> ");
         fflush(stdout);
-        ssize_t n = read(0, buf, sizeof buf);
+        ssize_t n = ppoll(&typed, 1, NULL, &waiting);
+        if (n > 0) n = read(0, buf, sizeof buf);
         if (n < 0 && errno == EINTR) {
             if (interrupted) printf("\ninterrupted\n");
             if (resized) {
