@@ -37,8 +37,10 @@ static void *worker(void *ms)
     work((long)ms);
     return 0;
 }
+static volatile pid_t spinner_tid;
 static void *spinner(void *x)
 {
+    spinner_tid = syscall(SYS_gettid);
     while (!stop) {}
     return x;
 }
@@ -144,6 +146,8 @@ int main(void)
     IS(!it.it_interval.tv_usec && !it.it_value.tv_usec);
     stop = true;
     MUST0(pthread_join(th, 0));
+    // Linux tells the joining thread first, and lets the thread go a moment later.
+    while (syscall(SYS_tgkill, getpid(), spinner_tid, 0) == 0) sleep_ms(1);
     struct itimerspec none_left = { 0 };
     SHOW(timer_settime(t, 0, &none_left, 0));
     SHOW(left_ms(t));
