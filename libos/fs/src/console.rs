@@ -7,7 +7,7 @@
 
 use crate::dentry::Path;
 use crate::device::makedev;
-use crate::process::Process;
+use crate::files::Files;
 use crate::util::try_arc;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -128,7 +128,7 @@ pub enum OnTerminal {
 
 /// Gives the process its descriptors 0, 1 and 2. `/dev/console` is the terminal, or else the error stream.
 pub fn attach(
-    process: &Process,
+    files: &Files,
     input: Arc<dyn Stream>,
     output: Arc<dyn Stream>,
     errors: Arc<dyn Stream>,
@@ -143,7 +143,7 @@ pub fn attach(
         (2, output, of_stdio, if of_stdio { both } else { OpenFlags::WRONLY }),
         (3, errors, of_errors, if of_errors { both } else { OpenFlags::WRONLY }),
     ] {
-        process.fds.add(ConsoleFile::new(stream, flags, if terminal { TERMINAL } else { number })?, false)?;
+        files.fds.add(ConsoleFile::new(stream, flags, if terminal { TERMINAL } else { number })?, false)?;
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use crate::console;
 use crate::device::makedev;
+use crate::files::Files;
 use crate::inode::{Inode, New};
-use crate::process::Process;
 use crate::ramfs::RamFs;
 use crate::ramfs::populate::make_dirs;
 use crate::root::{self, or_exists};
@@ -59,17 +59,17 @@ submissions\t465/tcp\tsmtps\nsyslog\t514/udp\nsubmission\t587/tcp\nldaps\t636/tc
 ms-sql-s\t1433/tcp\nmqtt\t1883/tcp\nnfs\t2049/tcp\nmysql\t3306/tcp\npostgresql\t5432/tcp\tpostgres\nredis\t6379/tcp\n\
 http-alt\t8080/tcp\twebcache\nmemcached\t11211/tcp\n";
 
-fn dir(p: &Process, path: &[u8], mode: u32) -> Result<()> {
-    if p.lookup(DirFd::CWD, path, true).is_ok() {
+fn dir(files: &Files, path: &[u8], mode: u32) -> Result<()> {
+    if files.lookup(DirFd::CWD, path, true).is_ok() {
         return Ok(());
     }
-    make_dirs(p, path)?;
-    p.chmod(&p.lookup(DirFd::CWD, path, true)?, mode)
+    make_dirs(files, path)?;
+    files.chmod(&files.lookup(DirFd::CWD, path, true)?, mode)
 }
 
 /// Creates a file unless the name exists. Returns whether it did.
-fn file(p: &Process, path: &[u8], content: &'static [u8]) -> Result<bool> {
-    match p.make_node(DirFd::CWD, path, New { mode: S_IFREG | 0o644, rdev: 0, target: &[] }) {
+fn file(files: &Files, path: &[u8], content: &'static [u8]) -> Result<bool> {
+    match files.make_node(DirFd::CWD, path, New { mode: S_IFREG | 0o644, rdev: 0, target: &[] }) {
         Ok(i) => {
             if let Some(i) = i.downcast::<crate::ramfs::RamInode>() {
                 i.set_base(content);
@@ -82,27 +82,27 @@ fn file(p: &Process, path: &[u8], content: &'static [u8]) -> Result<bool> {
 }
 
 /// Fills in what the archives did not contain.
-pub(crate) fn fill(p: &Process) -> Result<()> {
+pub(crate) fn fill(files: &Files) -> Result<()> {
     for (path, mode) in DIRS {
-        dir(p, path, *mode)?;
+        dir(files, path, *mode)?;
     }
-    or_exists(p.symlink(b"/run", DirFd::CWD, b"/var/run"))?;
+    or_exists(files.symlink(b"/run", DirFd::CWD, b"/var/run"))?;
     for (path, content) in FILES {
-        file(p, path, content)?;
+        file(files, path, content)?;
     }
     // An odd program name is no reason not to start.
-    let _ = crate::program_file::make(p);
+    let _ = crate::program_file::make(files);
     let resolv_conf = b"/etc/resolv.conf";
-    if crate::resolv_conf::is_expected() && file(p, resolv_conf, b"")? {
-        crate::resolv_conf::made(p.lookup(DirFd::CWD, resolv_conf, false)?)?;
+    if crate::resolv_conf::is_expected() && file(files, resolv_conf, b"")? {
+        crate::resolv_conf::made(files.lookup(DirFd::CWD, resolv_conf, false)?)?;
     }
     let name = root::hostname();
-    if p.lookup(DirFd::CWD, b"/etc/hostname", false).is_err() {
-        p.write_file(b"/etc/hostname", &Text::new().s(name).s("\n").0)?;
+    if files.lookup(DirFd::CWD, b"/etc/hostname", false).is_err() {
+        files.write_file(b"/etc/hostname", &Text::new().s(name).s("\n").0)?;
     }
-    if p.lookup(DirFd::CWD, b"/etc/hosts", false).is_err() {
+    if files.lookup(DirFd::CWD, b"/etc/hosts", false).is_err() {
         let hosts = Text::new().s("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t").s(name).s("\n");
-        p.write_file(b"/etc/hosts", &hosts.0)?;
+        files.write_file(b"/etc/hosts", &hosts.0)?;
     }
     Ok(())
 }
@@ -114,7 +114,7 @@ pub(crate) fn devices() -> Result<Arc<dyn Inode>> {
 }
 
 /// The nodes of `/dev`.
-pub(crate) fn fill_dev(p: &Process) -> Result<()> {
+pub(crate) fn fill_dev(files: &Files) -> Result<()> {
     const NODES: &[(&[u8], u64, u64, u32)] = &[
         // First, because its inode number is known in advance.
         (b"/dev/console", 5, 1, 0o600),
@@ -126,9 +126,9 @@ pub(crate) fn fill_dev(p: &Process) -> Result<()> {
         (b"/dev/tty", 5, 0, 0o666),
     ];
     for &(path, major, minor, mode) in NODES {
-        p.make_node(DirFd::CWD, path, New { mode: S_IFCHR | mode, rdev: makedev(major, minor), target: &[] })?;
+        files.make_node(DirFd::CWD, path, New { mode: S_IFCHR | mode, rdev: makedev(major, minor), target: &[] })?;
     }
-    console::set_node(p.lookup(DirFd::CWD, b"/dev/console", false)?);
+    console::set_node(files.lookup(DirFd::CWD, b"/dev/console", false)?);
     const LINKS: &[(&[u8], &[u8])] = &[
         (b"/proc/self/fd", b"/dev/fd"),
         (b"/proc/self/fd/0", b"/dev/stdin"),
@@ -136,7 +136,7 @@ pub(crate) fn fill_dev(p: &Process) -> Result<()> {
         (b"/proc/self/fd/2", b"/dev/stderr"),
     ];
     for (target, path) in LINKS {
-        p.symlink(target, DirFd::CWD, path)?;
+        files.symlink(target, DirFd::CWD, path)?;
     }
-    dir(p, b"/dev/shm", 0o1777)
+    dir(files, b"/dev/shm", 0o1777)
 }

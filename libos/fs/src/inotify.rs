@@ -1,8 +1,8 @@
 //! inotify(7): watches on objects, and queues of what happened to them.
 
+use crate::files::Files;
 use crate::inode::Inode;
 use crate::notify::{self, Event};
-use crate::process::Process;
 use crate::util::try_vec;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -85,12 +85,12 @@ impl Inotify {
     }
 
     /// `inotify_add_watch`; returns the watch's number.
-    pub fn add(&self, process: &Process, path: &[u8], mask: InotifyMask) -> Result<i32> {
+    pub fn add(&self, files: &Files, path: &[u8], mask: InotifyMask) -> Result<i32> {
         let both = InotifyMask::MASK_ADD | InotifyMask::MASK_CREATE;
         if !mask.intersects(InotifyMask::all()) || mask.contains(both) {
             return Err(Errno::EINVAL);
         }
-        let at = process.lookup(DirFd::CWD, path, !mask.contains(InotifyMask::DONT_FOLLOW))?;
+        let at = files.lookup(DirFd::CWD, path, !mask.contains(InotifyMask::DONT_FOLLOW))?;
         if mask.contains(InotifyMask::ONLYDIR) && !at.inode().is_dir() {
             return Err(Errno::ENOTDIR);
         }

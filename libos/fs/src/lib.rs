@@ -1,10 +1,10 @@
 //! Files: everything behind a file descriptor that is not a socket.
 //!
-//! The parts, top down: [`Process`] holds what POSIX calls the process's file state (descriptors, working directory,
-//! umask) and offers the path operations, which consult [`permission`] first; [`walk`](process) turns bytes into
-//! [`Path`]s over [`Dentry`](dentry::Dentry) trees joined by mounts; [`Inode`](inode::Inode) is what a file system
-//! implements; [`OpenFile`](openfile::OpenFile), pipes, eventfds and epolls are the
-//! [`FileLike`](libos_base::file::FileLike) objects that descriptors refer to.
+//! The parts, top down: [`Files`] is the process's file state (descriptors, root, working directory, umask) and offers
+//! the path operations, which consult [`permission`] first; [`walk`](files) turns bytes into [`Path`]s over
+//! [`Dentry`](dentry::Dentry) trees joined by mounts; [`Inode`](inode::Inode) is what a file system implements;
+//! [`OpenFile`](openfile::OpenFile), pipes, eventfds and epolls are the [`FileLike`](libos_base::file::FileLike)
+//! objects that descriptors refer to.
 //!
 //! From boot, only the descriptor table and the console are reachable: the root file system is built on the first call
 //! that names a path ([`root`]), so a program that opens nothing does not link it.
@@ -26,6 +26,7 @@ mod dirents;
 pub mod epoll;
 pub mod eventfd;
 pub mod fdtable;
+pub mod files;
 pub mod filesystem;
 pub mod inode;
 pub mod inotify;
@@ -37,7 +38,6 @@ pub mod openfile;
 pub mod permission;
 pub mod pipe;
 pub mod poll;
-pub mod process;
 pub mod procfs;
 mod program_file;
 pub mod ramfs;
@@ -51,7 +51,7 @@ pub mod tty;
 pub mod util;
 
 pub use dentry::Path;
-pub use process::{Process, process};
+pub use files::{Files, files};
 pub use sync::sync_all;
 
 #[cfg(test)]

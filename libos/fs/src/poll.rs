@@ -1,6 +1,6 @@
 //! poll(2) and select(2): scans a list of descriptors until one is ready.
 
-use crate::process::Process;
+use crate::files::Files;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::Fd;
@@ -11,11 +11,11 @@ use libos_base::thread::{self, Wake};
 use libos_base::{Errno, Result};
 
 /// Fills in `revents`; returns how many are not zero. Waits until `deadline_ns`; EINTR if a signal comes first.
-pub fn poll(process: &Process, fds: &mut [PollFd], deadline_ns: u64) -> Result<usize> {
-    let mut files: Vec<Option<Arc<dyn FileLike>>> = Vec::new();
-    files.try_reserve_exact(fds.len())?;
-    files.extend(fds.iter().map(|p| process.fds.get(Fd(p.fd)).ok()));
-    let n = scan(fds, &files, None);
+pub fn poll(files: &Files, fds: &mut [PollFd], deadline_ns: u64) -> Result<usize> {
+    let mut open: Vec<Option<Arc<dyn FileLike>>> = Vec::new();
+    open.try_reserve_exact(fds.len())?;
+    open.extend(fds.iter().map(|p| files.fds.get(Fd(p.fd)).ok()));
+    let n = scan(fds, &open, None);
     if n > 0 || deadline_ns == 0 {
         return Ok(n);
     }
@@ -24,7 +24,7 @@ pub fn poll(process: &Process, fds: &mut [PollFd], deadline_ns: u64) -> Result<u
     let mut watcher = Some(&w);
     let r = loop {
         me.take();
-        let n = scan(fds, &files, watcher.take());
+        let n = scan(fds, &open, watcher.take());
         if n > 0 {
             break Ok(n);
         }
@@ -34,20 +34,20 @@ pub fn poll(process: &Process, fds: &mut [PollFd], deadline_ns: u64) -> Result<u
             wake = thread::park(deadline_ns, true);
         }
         if wake != Wake::Token {
-            let n = scan(fds, &files, None);
+            let n = scan(fds, &open, None);
             break if n > 0 || wake == Wake::Timeout { Ok(n) } else { Err(Errno::EINTR) };
         }
     };
-    for f in files.iter().flatten() {
+    for f in open.iter().flatten() {
         f.unwatch(&w);
     }
     r
 }
 
 /// Checks all of them, registering the watcher on the way until one is found ready.
-fn scan(fds: &mut [PollFd], files: &[Option<Arc<dyn FileLike>>], watcher: Option<&Arc<dyn Watcher>>) -> usize {
+fn scan(fds: &mut [PollFd], open: &[Option<Arc<dyn FileLike>>], watcher: Option<&Arc<dyn Watcher>>) -> usize {
     let mut n = 0;
-    for (p, f) in fds.iter_mut().zip(files) {
+    for (p, f) in fds.iter_mut().zip(open) {
         let now = match f {
             _ if p.fd < 0 => Events::empty(),
             None => Events::NVAL,
@@ -78,7 +78,7 @@ const SETS: [(Events, Events); 3] = [
 
 /// `select`: leaves the ready descriptors in the sets; returns the number of bits. EBADF: a set names a closed
 /// descriptor.
-pub fn select(process: &Process, n: usize, sets: &mut Sets, deadline_ns: u64) -> Result<usize> {
+pub fn select(files: &Files, n: usize, sets: &mut Sets, deadline_ns: u64) -> Result<usize> {
     let has = |s: &Option<Vec<u64>>, fd: usize| s.as_ref().is_some_and(|s| s[fd / 64] >> (fd % 64) & 1 != 0);
     let mut fds: Vec<PollFd> = Vec::new();
     for fd in 0..n {
@@ -89,12 +89,12 @@ pub fn select(process: &Process, n: usize, sets: &mut Sets, deadline_ns: u64) ->
             }
         }
         if !events.is_empty() {
-            process.fds.get(Fd(fd as i32))?;
+            files.fds.get(Fd(fd as i32))?;
             fds.try_reserve(1)?;
             fds.push(PollFd { fd: fd as i32, events: events.bits() as u16, revents: 0 });
         }
     }
-    poll(process, &mut fds, deadline_ns)?;
+    poll(files, &mut fds, deadline_ns)?;
     let mut count = 0;
     for (set, (counts, _)) in [&mut sets.read, &mut sets.write, &mut sets.except].into_iter().zip(&SETS) {
         let Some(set) = set else { continue };

@@ -1,9 +1,9 @@
 //! The program's own file: what `/proc/self/exe` and `argv[0]` name. In memory the image has been relocated and
 //! modified, so the file's bytes come from whoever loaded it.
 
+use crate::files::Files;
 use crate::inode::New;
 use crate::kernel_info::{exe, exe_size, read_exe};
-use crate::process::Process;
 use crate::ramfs::populate::make_dirs;
 use alloc::sync::Arc;
 use libos_base::Result;
@@ -59,12 +59,12 @@ pub(crate) fn size() -> u64 {
 const MARK: &[u8] = b"program";
 
 /// Puts it into the namespace, unless an archive has something by that name.
-pub(crate) fn make(p: &Process) -> Result<()> {
+pub(crate) fn make(files: &Files) -> Result<()> {
     let path = &exe()[..];
-    if exe_size().is_none() || p.lookup(DirFd::CWD, path, false).is_ok() {
+    if exe_size().is_none() || files.lookup(DirFd::CWD, path, false).is_ok() {
         return Ok(());
     }
     let end = path.iter().rposition(|&c| c == b'/').unwrap_or(0);
-    make_dirs(p, &path[..end])?;
-    p.make_node(DirFd::CWD, path, New { mode: S_IFREG | 0o755, rdev: 0, target: MARK }).map(|_| ())
+    make_dirs(files, &path[..end])?;
+    files.make_node(DirFd::CWD, path, New { mode: S_IFREG | 0o755, rdev: 0, target: MARK }).map(|_| ())
 }

@@ -77,12 +77,12 @@ pub(crate) fn made(path: Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::Process;
+    use crate::files::Files;
     use libos_base::abi::DirFd;
 
     const NAME: &[u8] = b"/resolv.conf";
 
-    fn ours() -> (Process, State) {
+    fn ours() -> (Files, State) {
         let p = crate::tests::small(1 << 20).0;
         p.write_file(NAME, b"").unwrap();
         let mut s = State { text: b"early\n".to_vec(), file: None };

@@ -1,9 +1,9 @@
 //! The root of the namespace: built from the image's archive and the initrd when the first path is used.
 
 use crate::dentry::Path;
+use crate::files::Files;
 use crate::inode::Inode;
 use crate::mount::{self, Mount};
-use crate::process::Process;
 use crate::ramfs::{RamFs, populate};
 use crate::{defaults, procfs};
 use alloc::sync::Arc;
@@ -79,24 +79,24 @@ pub fn anonymous() -> Result<Arc<Mount>> {
 pub(crate) fn build() -> Result<Path> {
     let m = Mount::new_root(new_ramfs("ramfs", 0o755)?, "rootfs")?;
     let root = Path { dentry: m.root.clone(), mount: m };
-    let p = Process::with_root(root.clone());
+    let files = Files::with_root(root.clone());
     for archive in [config().image, config().initrd] {
-        populate::unpack(&p, archive)?;
+        populate::unpack(&files, archive)?;
     }
-    defaults::fill(&p)?;
-    let dev = p.lookup(DirFd::CWD, b"/dev", true)?;
+    defaults::fill(&files)?;
+    let dev = files.lookup(DirFd::CWD, b"/dev", true)?;
     mount::mount(dev, defaults::devices()?, "devtmpfs", false)?;
-    defaults::fill_dev(&p)?;
-    let proc = p.lookup(DirFd::CWD, b"/proc", true)?;
+    defaults::fill_dev(&files)?;
+    let proc = files.lookup(DirFd::CWD, b"/proc", true)?;
     mount::mount(proc, procfs::root()?, "proc", false)?;
     Ok(root)
 }
 
 /// Mounts a file system at `path` of the process, where a directory is created if there is none.
 pub fn mount(path: &[u8], root: Arc<dyn Inode>, source: &str, read_only: bool) -> Result<()> {
-    let p = crate::process();
-    populate::make_dirs(p, path)?;
-    let on = p.lookup(DirFd::CWD, path, true)?;
+    let files = crate::files();
+    populate::make_dirs(files, path)?;
+    let on = files.lookup(DirFd::CWD, path, true)?;
     mount::mount(on, root, source, read_only).map(|_| ())
 }
 
@@ -107,18 +107,18 @@ static MOUNTING: AtomicBool = AtomicBool::new(false);
 pub fn mounting(now: bool) {
     MOUNTING.store(now, Ordering::Relaxed);
     if !now {
-        enter(crate::process());
+        enter(crate::files());
     }
 }
 
 /// Changes to the working directory that boot asked for.
-pub(crate) fn enter(p: &Process) {
+pub(crate) fn enter(files: &Files) {
     if MOUNTING.load(Ordering::Relaxed) {
         return;
     }
     let cwd = &config().cwd;
     if !cwd.is_empty()
-        && let Err(e) = p.chdir(cwd)
+        && let Err(e) = files.chdir(cwd)
     {
         libos_base::warn!("working directory {}: {e}; staying in /", libos_base::user::lossy(cwd));
     }

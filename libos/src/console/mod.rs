@@ -68,5 +68,5 @@ pub fn init<C: Control>(params: &Params) -> Result<()> {
     };
     let [rows, cols] = terminal::window(tty.unwrap_or_default());
     console::set_window([rows, cols, 0, 0]);
-    console::attach(libos_fs::process(), stdio.clone(), stdio, stderr, terminal)
+    console::attach(libos_fs::files(), stdio.clone(), stdio, stderr, terminal)
 }

@@ -37,7 +37,7 @@ crate::component!("terminal", optional, wanted by [read, readv], starts install_
 extern "C" fn install_line_discipline() {
     let Some(stream) = console::terminal() else { return };
     let terminal = crate::params::parameters().tty.as_deref().and_then(Terminal::parse).unwrap_or_default();
-    if let Err(e) = libos_fs::tty::install(libos_fs::process(), stream.clone(), &terminal, signal::post_process) {
+    if let Err(e) = libos_fs::tty::install(libos_fs::files(), stream.clone(), &terminal, signal::post_process) {
         libos_base::warn!("the terminal works without line editing: {e}");
     }
 }

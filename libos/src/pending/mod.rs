@@ -35,13 +35,13 @@ pub struct ThreadSignals {
 }
 
 /// Signals of the process.
-pub(crate) struct Process {
+pub(crate) struct ProcessSignals {
     pub pending: IrqSpinLock<Queue>,
     pub pending_set: AtomicU64,
 }
 
-pub(crate) static PROCESS: Process =
-    Process { pending: IrqSpinLock::new(class::SIGNALS, Queue::new()), pending_set: AtomicU64::new(0) };
+pub(crate) static PROCESS: ProcessSignals =
+    ProcessSignals { pending: IrqSpinLock::new(class::SIGNALS, Queue::new()), pending_set: AtomicU64::new(0) };
 
 /// What is done about each signal. All zeros at first: apart from [`PROCESS`], it lies in `.bss`.
 pub(crate) static ACTIONS: IrqSpinLock<[SigAction; 64]> =
@@ -135,7 +135,7 @@ impl Default for ThreadSignals {
     }
 }
 
-impl Process {
+impl ProcessSignals {
     /// Changes the process's queue.
     pub fn with_pending<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
         let mut q = self.pending.lock();

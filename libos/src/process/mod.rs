@@ -1,14 +1,14 @@
 //! The one process: its parts, and where they are.
 //! Floor: parts.
 //!
-//! Each part lies where its users can reach it, and is linked only if something uses it; the handlers of system calls
-//! reach all of them through [`process`].
+//! Each part lies where its users can reach it, and is linked only if something uses it; what the handlers of
+//! system calls change in several of them, they change through [`process`].
 //!
 //! | what | where |
 //! |---|---|
 //! | credentials | [`libos_base::cred`]; how they change: [`setid`], [`capset`] |
 //! | resource limits | [`libos_base::limits`] |
-//! | descriptors, working directory, root, umask | [`libos_fs::Process`] |
+//! | descriptors, working directory, root, umask | [`libos_fs::files`] |
 //! | actions and pending signals | [`crate::signal`] |
 //! | image: arguments, environment, auxiliary vector | [`image`] |
 
@@ -39,10 +39,6 @@ impl Process {
     /// The limit with that number; EINVAL.
     pub fn limit(&self, which: u32) -> Result<&'static Limit> {
         limits::get(which)
-    }
-    /// Descriptors, working directory, root, umask.
-    pub fn files(&self) -> &'static libos_fs::Process {
-        libos_fs::process()
     }
     /// What is done about a signal, and what shall be from now on.
     pub fn set_action(&self, signo: i32, new: Option<SigAction>) -> SigAction {

@@ -4,10 +4,10 @@ use super::support::{deadline, deadline_ms, masked};
 use libos_base::abi::{EpollEvent, EpollFlags, EpollOperation, Fd, In, Out, SigSet, Timespec};
 use libos_base::{Errno, Result, user};
 use libos_fs::epoll::{self, Epoll};
-use libos_fs::process;
+use libos_fs::files;
 
 pub fn epoll_create1(flags: EpollFlags) -> Result<usize> {
-    let fd = process().fds.reserve()?;
+    let fd = files().fds.reserve()?;
     Ok(fd.install(Epoll::new(flags)?, flags.contains(EpollFlags::CLOEXEC)).result())
 }
 /// `epoll_create`: the size has no meaning, but must be positive.
@@ -17,14 +17,14 @@ pub fn epoll_create(size: i32) -> Result<usize> {
 
 pub fn epoll_ctl(ep: Fd, operation: EpollOperation, fd: Fd, event: In<EpollEvent>) -> Result<usize> {
     let event = if operation == EpollOperation::DEL { EpollEvent::default() } else { user::read(event)? };
-    let ep = process().fds.get(ep)?;
-    let file = process().fds.get(fd)?;
+    let ep = files().fds.get(ep)?;
+    let file = files().fds.get(fd)?;
     epoll::from_file(ep)?.ctl(operation, fd.0, &file, event)?;
     Ok(0)
 }
 
 fn wait(ep: Fd, events: Out<EpollEvent>, max: i32, deadline: u64) -> Result<usize> {
-    let file = process().fds.get(ep)?;
+    let file = files().fds.get(ep)?;
     const SIZE: usize = size_of::<EpollEvent>();
     let max = usize::try_from(max).ok().filter(|&m| m > 0 && m <= i32::MAX as usize / SIZE).ok_or(Errno::EINVAL)?;
     user::check(events.address(), max * SIZE)?;

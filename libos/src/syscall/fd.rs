@@ -8,14 +8,14 @@ use libos_base::abi::{
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
 use libos_fs::eventfd::EventFd;
+use libos_fs::files;
 use libos_fs::inotify::Inotify;
 use libos_fs::openfile::OpenFile;
 use libos_fs::permission;
 use libos_fs::pipe::{self, PipeEnd};
-use libos_fs::process;
 
 pub fn close(fd: Fd) -> Result<usize> {
-    process().fds.close(fd).map(|()| 0)
+    files().fds.close(fd).map(|()| 0)
 }
 
 pub fn close_range(first: u32, last: u32, flags: CloseRangeFlags) -> Result<usize> {
@@ -23,13 +23,13 @@ pub fn close_range(first: u32, last: u32, flags: CloseRangeFlags) -> Result<usiz
     if first > last || !CloseRangeFlags::CLOEXEC.contains(flags) {
         return Err(Errno::EINVAL);
     }
-    process().fds.close_range(first, last, flags.contains(CloseRangeFlags::CLOEXEC));
+    files().fds.close_range(first, last, flags.contains(CloseRangeFlags::CLOEXEC));
     Ok(0)
 }
 
 fn dup_from(fd: Fd, min: usize, cloexec: bool) -> Result<usize> {
-    let f = process().fds.get_any(fd)?;
-    Ok(process().fds.reserve_from(min)?.install(f, cloexec).result())
+    let f = files().fds.get_any(fd)?;
+    Ok(files().fds.reserve_from(min)?.install(f, cloexec).result())
 }
 
 pub fn dup(fd: Fd) -> Result<usize> {
@@ -38,21 +38,21 @@ pub fn dup(fd: Fd) -> Result<usize> {
 
 pub fn dup2(from: Fd, to: Fd) -> Result<usize> {
     if from == to {
-        process().fds.get_any(from)?;
+        files().fds.get_any(from)?;
         return Ok(to.result());
     }
-    Ok(process().fds.dup_to(from, to, false)?.result())
+    Ok(files().fds.dup_to(from, to, false)?.result())
 }
 
 pub fn dup3(from: Fd, to: Fd, flags: DescriptorFlags) -> Result<usize> {
     if from == to || !DescriptorFlags::CLOEXEC.contains(flags) {
         return Err(Errno::EINVAL);
     }
-    Ok(process().fds.dup_to(from, to, !flags.is_empty())?.result())
+    Ok(files().fds.dup_to(from, to, !flags.is_empty())?.result())
 }
 
 pub fn fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> Result<usize> {
-    let fds = &process().fds;
+    let fds = &files().fds;
     match cmd {
         FcntlCommand::DUPFD | FcntlCommand::DUPFD_CLOEXEC => {
             if arg.0 as i32 as i64 != arg.0 as i64 || arg.0 as u64 >= libos_base::limits::NOFILE.soft() {
@@ -112,7 +112,7 @@ fn is_memfd(file: &dyn FileLike) -> bool {
 
 /// `ioctl`: handles the commands that every descriptor has; the file handles the others.
 pub fn ioctl(fd: Fd, cmd: IoctlCommand, arg: IoctlArgument) -> Result<usize> {
-    let fds = &process().fds;
+    let fds = &files().fds;
     let file = fds.get(fd)?;
     match cmd {
         IoctlCommand::FIOCLEX | IoctlCommand::FIONCLEX => fds.set_cloexec(fd, cmd == IoctlCommand::FIOCLEX).map(|()| 0),
@@ -137,7 +137,7 @@ pub fn pipe2(out: Out<[i32; 2]>, flags: DescriptorFlags) -> Result<usize> {
     }
     let (r, w) = pipe::pipe(flags.contains(DescriptorFlags::NONBLOCK))?;
     let cloexec = flags.contains(DescriptorFlags::CLOEXEC);
-    let (a, b) = (process().fds.reserve()?, process().fds.reserve()?);
+    let (a, b) = (files().fds.reserve()?, files().fds.reserve()?);
     user::write(out, &[a.fd().0, b.fd().0])?;
     a.install(r, cloexec);
     b.install(w, cloexec);
@@ -149,7 +149,7 @@ pub fn pipe(out: Out<[i32; 2]>) -> Result<usize> {
 }
 
 pub fn eventfd2(initial: u32, flags: EventfdFlags) -> Result<usize> {
-    let fd = process().fds.reserve()?;
+    let fd = files().fds.reserve()?;
     Ok(fd.install(EventFd::new(initial, flags)?, flags.contains(EventfdFlags::CLOEXEC)).result())
 }
 
@@ -164,13 +164,13 @@ pub fn memfd_create(name: Str, flags: MemfdFlags) -> Result<usize> {
     }
     // 249 bytes and the NUL; "memfd:" is put in front.
     let name = user::read_string(name, 250).map_err(|e| if e == Errno::ENAMETOOLONG { Errno::EINVAL } else { e })?;
-    let fd = process().fds.reserve()?;
-    let file = process().memfd(&name)?;
+    let fd = files().fds.reserve()?;
+    let file = files().memfd(&name)?;
     Ok(fd.install(file, flags.contains(MemfdFlags::CLOEXEC)).result())
 }
 
 pub fn inotify_init1(flags: InotifyFlags) -> Result<usize> {
-    let fd = process().fds.reserve()?;
+    let fd = files().fds.reserve()?;
     Ok(fd.install(Inotify::new(flags)?, flags.contains(InotifyFlags::CLOEXEC)).result())
 }
 
@@ -179,12 +179,12 @@ pub fn inotify_init() -> Result<usize> {
 }
 
 pub fn inotify_add_watch(fd: Fd, path: Path, mask: InotifyMask) -> Result<usize> {
-    let file = process().fds.get(fd)?;
+    let file = files().fds.get(fd)?;
     let watcher = file.downcast::<Inotify>().ok_or(Errno::EINVAL)?;
-    Ok(watcher.add(process(), &user::read_path(path)?, mask)? as usize)
+    Ok(watcher.add(files(), &user::read_path(path)?, mask)? as usize)
 }
 
 pub fn inotify_rm_watch(fd: Fd, wd: i32) -> Result<usize> {
-    let file = process().fds.get(fd)?;
+    let file = files().fds.get(fd)?;
     file.downcast::<Inotify>().ok_or(Errno::EINVAL)?.remove(wd).map(|()| 0)
 }

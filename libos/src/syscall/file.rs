@@ -9,14 +9,14 @@ use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result, user};
+use libos_fs::files;
 use libos_fs::openfile::{OpenFile, path_of, resize};
 use libos_fs::pipe::PipeEnd;
-use libos_fs::process;
 use libos_fs::splice;
 use libos_fs::transfer::{self, Position};
 
 pub fn read(fd: Fd, buf: Out<u8>, count: usize) -> Result<usize> {
-    process().fds.readable(fd)?.read(&mut Sink::user(buf, count)?)
+    files().fds.readable(fd)?.read(&mut Sink::user(buf, count)?)
 }
 
 pub fn readv(fd: Fd, iov: Out<IoVec>, n: usize) -> Result<usize> {
@@ -80,14 +80,14 @@ fn check_span(at: u64, count: usize) -> Result<()> {
 /// The file for a transfer, at an offset or at its position. A file without positions gives ESPIPE however it is open;
 /// this and the order of all the checks here is Linux's (fs/read_write.c).
 fn readable_at(fd: Fd, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
-    process().fds.readable(fd).or_else(|e| match at {
-        Some(_) => Err(first(&*process().fds.get(fd)?, e, reads_nowhere)),
+    files().fds.readable(fd).or_else(|e| match at {
+        Some(_) => Err(first(&*files().fds.get(fd)?, e, reads_nowhere)),
         None => Err(e),
     })
 }
 fn writable_at(fd: Fd, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
-    process().fds.writable(fd).or_else(|e| match at {
-        Some(_) => Err(first(&*process().fds.get(fd)?, e, writes_nowhere)),
+    files().fds.writable(fd).or_else(|e| match at {
+        Some(_) => Err(first(&*files().fds.get(fd)?, e, writes_nowhere)),
         None => Err(e),
     })
 }
@@ -126,12 +126,12 @@ fn checked<T>(
 }
 
 pub fn write(fd: Fd, buf: In<u8>, count: usize) -> Result<usize> {
-    let f = process().fds.writable(fd)?;
+    let f = files().fds.writable(fd)?;
     raise_on(f.write(&mut Source::user(buf, count)?))
 }
 
 pub fn writev(fd: Fd, iov: In<IoVec>, n: usize) -> Result<usize> {
-    let f = process().fds.writable(fd)?;
+    let f = files().fds.writable(fd)?;
     let src = checked(&*f, None, Source::user_vecs(iov, n), Source::left, RwFlags::empty(), writes_nowhere)?;
     src.map_or(Ok(0), |mut src| raise_on(f.write(&mut src)))
 }
@@ -174,7 +174,7 @@ pub fn pwritev2(fd: Fd, iov: In<IoVec>, n: usize, at: i64, _high: usize, flags: 
 }
 
 pub fn lseek(fd: Fd, by: i64, whence: Whence) -> Result<usize> {
-    let f = process().fds.get(fd)?;
+    let f = files().fds.get(fd)?;
     if whence.0 > Whence::HOLE.0 {
         return Err(Errno::EINVAL);
     }
@@ -192,22 +192,22 @@ pub(super) fn open_file(f: &dyn FileLike, other: Errno) -> Result<&OpenFile> {
 
 pub fn ftruncate(fd: Fd, len: i64) -> Result<usize> {
     let len = offset(len)?;
-    process().fds.get(fd)?;
-    let f = process().fds.writable(fd).map_err(|_| Errno::EINVAL)?;
+    files().fds.get(fd)?;
+    let f = files().fds.writable(fd).map_err(|_| Errno::EINVAL)?;
     raise_on(resize(path_of(&*f).ok_or(Errno::EINVAL)?, len)).map(|()| 0)
 }
 
 pub fn truncate(path: Path, len: i64) -> Result<usize> {
     let len = offset(len)?;
-    raise_on(process().truncate(&user::read_path(path)?, len)).map(|()| 0)
+    raise_on(files().truncate(&user::read_path(path)?, len)).map(|()| 0)
 }
 
 pub fn fallocate(fd: Fd, how: FallocateMode, at: i64, len: i64) -> Result<usize> {
-    process().fds.get(fd)?;
+    files().fds.get(fd)?;
     if at < 0 || len <= 0 {
         return Err(Errno::EINVAL);
     }
-    let f = process().fds.writable(fd)?;
+    let f = files().fds.writable(fd)?;
     let path = match f.stat()?.mode & mode::S_IFMT {
         mode::S_IFIFO => return Err(Errno::ESPIPE),
         mode::S_IFREG | mode::S_IFDIR => path_of(&*f).ok_or(Errno::ENODEV)?,
@@ -224,11 +224,11 @@ pub fn fallocate(fd: Fd, how: FallocateMode, at: i64, len: i64) -> Result<usize>
 
 /// `fsync`. EINVAL for files that cannot be synchronised (pipes, sockets).
 pub fn fsync(fd: Fd) -> Result<usize> {
-    process().fds.get(fd)?.sync(false).map(|()| 0)
+    files().fds.get(fd)?.sync(false).map(|()| 0)
 }
 
 pub fn fdatasync(fd: Fd) -> Result<usize> {
-    process().fds.get(fd)?.sync(true).map(|()| 0)
+    files().fds.get(fd)?.sync(true).map(|()| 0)
 }
 /// `sync`. Errors go to those who have the files open.
 pub fn sync() -> Result<usize> {
@@ -237,7 +237,7 @@ pub fn sync() -> Result<usize> {
 }
 
 pub fn syncfs(fd: Fd) -> Result<usize> {
-    let f = process().fds.get(fd)?;
+    let f = files().fds.get(fd)?;
     if let Some(f) = f.downcast::<OpenFile>() {
         f.sync_fs()?;
     }
@@ -246,7 +246,7 @@ pub fn syncfs(fd: Fd) -> Result<usize> {
 /// `sync_file_range`. Writing and waiting for it are the same here, so any flag does both. As on Linux nothing is
 /// durable afterwards: the device was only given the data.
 pub fn sync_file_range(fd: Fd, at: i64, len: i64, flags: SyncRangeFlags) -> Result<usize> {
-    let f = process().fds.get(fd)?;
+    let f = files().fds.get(fd)?;
     let end = at
         .checked_add(len)
         .filter(|_| at >= 0 && len >= 0 && SyncRangeFlags::all().contains(flags))
@@ -267,7 +267,7 @@ pub fn sync_file_range(fd: Fd, at: i64, len: i64, flags: SyncRangeFlags) -> Resu
 /// `fadvise64`. Where files live in memory there is nothing to prefetch or drop.
 pub fn fadvise64(fd: Fd, at: i64, len: i64, advice: FileAdvice) -> Result<usize> {
     use libos_fs::inode::Pattern;
-    let f = process().fds.get(fd)?;
+    let f = files().fds.get(fd)?;
     if f.stat()?.mode & mode::S_IFMT == mode::S_IFIFO {
         return Err(Errno::ESPIPE);
     }
@@ -297,7 +297,7 @@ pub fn fadvise64(fd: Fd, at: i64, len: i64, advice: FileAdvice) -> Result<usize>
 }
 
 pub fn readahead(fd: Fd, at: i64, len: usize) -> Result<usize> {
-    let f = process().fds.readable(fd)?;
+    let f = files().fds.readable(fd)?;
     if f.stat()?.mode & mode::S_IFMT != mode::S_IFREG {
         return Err(Errno::EINVAL);
     }
@@ -312,7 +312,7 @@ pub fn readahead(fd: Fd, at: i64, len: usize) -> Result<usize> {
 pub fn sendfile(out: Fd, from: Fd, at: InOut<i64>, count: usize) -> Result<usize> {
     use mode::{S_IFDIR, S_IFIFO, S_IFMT, S_IFSOCK};
     let pos = user::read_opt(at)?;
-    let src = process().fds.readable(from)?;
+    let src = files().fds.readable(from)?;
     let kind = src.stat()?.mode & S_IFMT;
     // Pipes and sockets have no positions, nor do objects of no type.
     let flows = matches!(kind, S_IFIFO | S_IFSOCK);
@@ -320,7 +320,7 @@ pub fn sendfile(out: Fd, from: Fd, at: InOut<i64>, count: usize) -> Result<usize
         return Err(Errno::ESPIPE);
     }
     let mut pos = pos.map(offset).transpose()?;
-    let dst = process().fds.writable(out)?;
+    let dst = files().fds.writable(out)?;
     // To a pipe it is a splice, which can read from sockets as well.
     let pipe = dst.downcast::<PipeEnd>();
     if pipe.is_none() && (flows || dst.flags().contains(libos_base::abi::OpenFlags::APPEND)) {
@@ -360,7 +360,7 @@ pub fn copy_file_range(
         return Err(Errno::EINVAL);
     }
     // What the files are is checked before how they are open.
-    let (src, dst) = (process().fds.get(from)?, process().fds.get(to)?);
+    let (src, dst) = (files().fds.get(from)?, files().fds.get(to)?);
     let (src, dst) = (open_file(&*src, Errno::EINVAL)?, open_file(&*dst, Errno::EINVAL)?);
     if src.path.inode().is_dir() || dst.path.inode().is_dir() {
         return Err(Errno::EISDIR);

@@ -78,6 +78,6 @@ pub fn flock(fd: Fd, op: FlockOperation) -> Result<usize> {
         FlockOperation::UN => None,
         _ => return Err(Errno::EINVAL),
     };
-    locks::flock(&*libos_fs::process().fds.get(fd)?, exclusive, !op.contains(FlockOperation::NB))?;
+    locks::flock(&*libos_fs::files().fds.get(fd)?, exclusive, !op.contains(FlockOperation::NB))?;
     Ok(0)
 }

@@ -43,7 +43,7 @@ pub fn mmap(addr: Address, len: usize, prot: Protection, flags: MapFlags, fd: Fd
     if offset.0 as usize & (PAGE_SIZE - 1) != 0 {
         return Err(Errno::EINVAL);
     }
-    let file = if flags.contains(MapFlags::ANONYMOUS) { None } else { Some(libos_fs::process().fds.get(fd)?) };
+    let file = if flags.contains(MapFlags::ANONYMOUS) { None } else { Some(libos_fs::files().fds.get(fd)?) };
     if len == 0 || file.is_some() && flags.contains(MapFlags::HUGETLB) {
         return Err(Errno::EINVAL);
     }

@@ -12,7 +12,7 @@ use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::zerocopy::{FromBytes, IntoBytes};
 use libos_base::{Errno, Result, time, user};
-use libos_fs::process;
+use libos_fs::files;
 use libos_net::addr::Addr;
 use libos_net::socket::{Incoming, Msg, Outgoing, Socket};
 
@@ -91,7 +91,7 @@ fn read_control(at: usize, len: usize, msg: &mut Outgoing<'_>) -> Result<()> {
                 for fd in data.chunks_exact(4) {
                     let fd = i32::from_le_bytes([fd[0], fd[1], fd[2], fd[3]]);
                     msg.files.try_reserve(1)?;
-                    msg.files.push(process().fds.get_any(Fd(fd))?);
+                    msg.files.push(files().fds.get_any(Fd(fd))?);
                 }
             }
             (sol::SOCKET, ControlMessage::CREDENTIALS) if data.len() == 12 => {
@@ -147,10 +147,10 @@ fn write_control(at: usize, room: usize, flags: Msg, msg: &mut Incoming) -> Resu
     if let Some(c) = msg.creds {
         cut |= !put(&mut out, sol::SOCKET, ControlMessage::CREDENTIALS.0, c.as_bytes())?;
     }
-    let files = core::mem::take(&mut msg.files);
-    if !files.is_empty() {
+    let received = core::mem::take(&mut msg.files);
+    if !received.is_empty() {
         let space = room.saturating_sub(out + size_of::<CmsgHdr>()) / 4;
-        let fds = install(files, space, flags.contains(Msg::CMSG_CLOEXEC), &mut cut);
+        let fds = install(received, space, flags.contains(Msg::CMSG_CLOEXEC), &mut cut);
         if !fds.is_empty() {
             put(&mut out, sol::SOCKET, ControlMessage::RIGHTS.0, &fds)?;
         }
@@ -162,11 +162,11 @@ fn write_control(at: usize, room: usize, flags: Msg, msg: &mut Incoming) -> Resu
 }
 
 /// Gives received files descriptors; files for which there is no room or no number are closed.
-fn install(files: Vec<Arc<dyn FileLike>>, most: usize, cloexec: bool, cut: &mut bool) -> Vec<u8> {
+fn install(received: Vec<Arc<dyn FileLike>>, most: usize, cloexec: bool, cut: &mut bool) -> Vec<u8> {
     let mut out = Vec::new();
-    *cut |= files.len() > most;
-    for f in files.into_iter().take(most) {
-        match process().fds.add(f, cloexec) {
+    *cut |= received.len() > most;
+    for f in received.into_iter().take(most) {
+        match files().fds.add(f, cloexec) {
             Ok(fd) => out.extend_from_slice(&fd.0.to_le_bytes()),
             Err(_) => {
                 *cut = true;

@@ -5,18 +5,13 @@ use libos_base::abi::{
     ResolveFlags, UnlinkFlags,
 };
 use libos_base::{Errno, Result, user};
+use libos_fs::files;
 use libos_fs::openfile::OpenFile;
-use libos_fs::{Process, process};
-
-/// The process's files, for calls that take a path.
-pub(super) fn fs() -> &'static Process {
-    crate::process::process().files()
-}
 
 pub fn openat(dir: DirFd, path: Path, flags: OpenFlags, mode: CreateMode) -> Result<usize> {
     // Unknown flags are ignored (open(2)).
     let flags = OpenFlags::from_bits_truncate(flags.bits());
-    Ok(fs().open_fd(dir, &user::read_path(path)?, flags, mode.0)?.result())
+    Ok(files().open_fd(dir, &user::read_path(path)?, flags, mode.0)?.result())
 }
 
 pub fn open(path: Path, flags: OpenFlags, mode: CreateMode) -> Result<usize> {
@@ -51,11 +46,11 @@ pub fn openat2(dir: DirFd, path: Path, how: In<OpenHow>, size: usize) -> Result<
     if rules.contains(ResolveFlags::CACHED) && (creates || flags.contains(OpenFlags::TRUNC)) {
         return Err(Errno::EAGAIN);
     }
-    Ok(fs().open_fd_by(dir, &user::read_path(path)?, flags, h.mode as u32, rules)?.result())
+    Ok(files().open_fd_by(dir, &user::read_path(path)?, flags, h.mode as u32, rules)?.result())
 }
 
 pub fn mkdirat(dir: DirFd, path: Path, mode: Mode) -> Result<usize> {
-    fs().mkdir(dir, &user::read_path(path)?, mode.0).map(|()| 0)
+    files().mkdir(dir, &user::read_path(path)?, mode.0).map(|()| 0)
 }
 
 pub fn mkdir(path: Path, mode: Mode) -> Result<usize> {
@@ -63,7 +58,7 @@ pub fn mkdir(path: Path, mode: Mode) -> Result<usize> {
 }
 
 pub fn mknodat(dir: DirFd, path: Path, mode: FileMode, dev: Device) -> Result<usize> {
-    fs().mknod(dir, &user::read_path(path)?, mode.0, dev.0).map(|()| 0)
+    files().mknod(dir, &user::read_path(path)?, mode.0, dev.0).map(|()| 0)
 }
 
 pub fn mknod(path: Path, mode: FileMode, dev: Device) -> Result<usize> {
@@ -71,7 +66,7 @@ pub fn mknod(path: Path, mode: FileMode, dev: Device) -> Result<usize> {
 }
 
 pub fn symlinkat(target: Path, dir: DirFd, path: Path) -> Result<usize> {
-    fs().symlink(&user::read_path(target)?, dir, &user::read_path(path)?).map(|()| 0)
+    files().symlink(&user::read_path(target)?, dir, &user::read_path(path)?).map(|()| 0)
 }
 
 pub fn symlink(target: Path, path: Path) -> Result<usize> {
@@ -83,8 +78,8 @@ pub fn linkat(from_dir: DirFd, from: Path, dir: DirFd, path: Path, flags: AtFlag
         return Err(Errno::EINVAL);
     }
     let (follow, empty) = (flags.contains(AtFlags::SYMLINK_FOLLOW), flags.contains(AtFlags::EMPTY_PATH));
-    let from = fs().lookup_at(from_dir, &user::read_path(from)?, follow, empty)?;
-    fs().link(from, dir, &user::read_path(path)?).map(|()| 0)
+    let from = files().lookup_at(from_dir, &user::read_path(from)?, follow, empty)?;
+    files().link(from, dir, &user::read_path(path)?).map(|()| 0)
 }
 
 pub fn link(from: Path, path: Path) -> Result<usize> {
@@ -95,7 +90,7 @@ pub fn unlinkat(dir: DirFd, path: Path, flags: UnlinkFlags) -> Result<usize> {
     if !UnlinkFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    fs().unlink(dir, &user::read_path(path)?, flags.contains(UnlinkFlags::REMOVEDIR)).map(|()| 0)
+    files().unlink(dir, &user::read_path(path)?, flags.contains(UnlinkFlags::REMOVEDIR)).map(|()| 0)
 }
 
 pub fn unlink(path: Path) -> Result<usize> {
@@ -107,7 +102,7 @@ pub fn rmdir(path: Path) -> Result<usize> {
 }
 
 pub fn renameat2(from_dir: DirFd, from: Path, to_dir: DirFd, to: Path, flags: RenameFlags) -> Result<usize> {
-    fs().rename(from_dir, &user::read_path(from)?, to_dir, &user::read_path(to)?, flags).map(|()| 0)
+    files().rename(from_dir, &user::read_path(from)?, to_dir, &user::read_path(to)?, flags).map(|()| 0)
 }
 
 pub fn renameat(from_dir: DirFd, from: Path, to_dir: DirFd, to: Path) -> Result<usize> {
@@ -120,7 +115,7 @@ pub fn rename(from: Path, to: Path) -> Result<usize> {
 
 pub fn readlinkat(dir: DirFd, path: Path, buf: Out<u8>, size: i32) -> Result<usize> {
     let size = usize::try_from(size).ok().filter(|&s| s > 0).ok_or(Errno::EINVAL)?;
-    let text = fs().readlink(dir, &user::read_path(path)?)?;
+    let text = files().readlink(dir, &user::read_path(path)?)?;
     let n = text.len().min(size);
     user::copy_out(buf.address(), &text[..n])?;
     Ok(n)
@@ -132,7 +127,7 @@ pub fn readlink(path: Path, buf: Out<u8>, size: i32) -> Result<usize> {
 
 /// `getcwd`: returns the length with its NUL.
 pub fn getcwd(buf: Out<u8>, size: usize) -> Result<usize> {
-    let mut text = fs().getcwd()?;
+    let mut text = files().getcwd()?;
     text.push(0);
     if size < text.len() {
         return Err(Errno::ERANGE);
@@ -142,24 +137,24 @@ pub fn getcwd(buf: Out<u8>, size: usize) -> Result<usize> {
 }
 
 pub fn chdir(path: Path) -> Result<usize> {
-    fs().chdir(&user::read_path(path)?).map(|()| 0)
+    files().chdir(&user::read_path(path)?).map(|()| 0)
 }
 
 pub fn fchdir(fd: Fd) -> Result<usize> {
-    fs().fchdir(fd).map(|()| 0)
+    files().fchdir(fd).map(|()| 0)
 }
 
 pub fn chroot(path: Path) -> Result<usize> {
-    fs().chroot(&user::read_path(path)?).map(|()| 0)
+    files().chroot(&user::read_path(path)?).map(|()| 0)
 }
 
 pub fn umask(mask: Mode) -> Result<usize> {
-    Ok(process().set_umask(mask.0) as usize)
+    Ok(files().set_umask(mask.0) as usize)
 }
 
 pub fn getdents64(fd: Fd, buf: Out<u8>, count: u32) -> Result<usize> {
     let count = count as usize;
-    let f = process().fds.get(fd)?;
+    let f = files().fds.get(fd)?;
     user::check(buf.address(), count)?;
     let records = f.downcast::<OpenFile>().ok_or(Errno::ENOTDIR)?.read_dir(count)?;
     user::copy_out(buf.address(), &records)?;

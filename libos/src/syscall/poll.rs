@@ -5,15 +5,15 @@ use alloc::vec::Vec;
 use libos_base::abi::{Address, FdSet, In, InOut, Out, PollFd, SigSet, Timespec, Timeval};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, user};
+use libos_fs::files;
 use libos_fs::poll::Sets;
-use libos_fs::process;
 
 fn poll_until(at: InOut<PollFd>, n: u32, deadline: u64) -> Result<usize> {
     if u64::from(n) > libos_base::limits::NOFILE.soft() {
         return Err(Errno::EINVAL);
     }
     let mut fds: Vec<PollFd> = user::read_vec(at, n as usize)?;
-    let ready = libos_fs::poll::poll(process(), &mut fds, deadline)?;
+    let ready = libos_fs::poll::poll(files(), &mut fds, deadline)?;
     // Only the results are written: another thread may be changing the rest.
     const REVENTS: usize = core::mem::offset_of!(PollFd, revents);
     for (i, p) in fds.iter().enumerate() {
@@ -48,7 +48,7 @@ fn select_until(n: i32, sets: [InOut<FdSet>; 3], until: u64) -> Result<usize> {
     let words = n.div_ceil(64);
     let get = |at: InOut<FdSet>| at.given().map(|at| user::read_vec::<u64>(at.cast(), words)).transpose();
     let mut s = Sets { read: get(sets[0])?, write: get(sets[1])?, except: get(sets[2])? };
-    let ready = libos_fs::poll::select(process(), n, &mut s, until)?;
+    let ready = libos_fs::poll::select(files(), n, &mut s, until)?;
     for (at, set) in sets.into_iter().zip([s.read, s.write, s.except]) {
         for (i, word) in set.iter().flatten().enumerate() {
             user::write(at.cast().nth(i), word)?;

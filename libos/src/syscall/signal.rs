@@ -209,7 +209,7 @@ pub fn signalfd4(fd: Fd, mask: In<SigSet>, size: usize, flags: SignalfdFlags) ->
         return Err(Errno::EINVAL);
     }
     let mask = user::read(mask)?;
-    let fds = &libos_fs::process().fds;
+    let fds = &libos_fs::files().fds;
     if fd == Fd(-1) {
         return fds.add(SignalFd::new(mask, flags)?, flags.contains(SignalfdFlags::CLOEXEC)).map(Fd::result);
     }

@@ -10,7 +10,7 @@ use libos_base::abi::{
 use libos_base::cred::{cap, capable};
 use libos_base::file::downcast_arc;
 use libos_base::{Errno, Result, user};
-use libos_fs::process;
+use libos_fs::files;
 use libos_net::addr::{self, Addr};
 use libos_net::socket::{Ops, Socket};
 use libos_net::tcp::TcpSocket;
@@ -54,14 +54,14 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
 
 pub fn socket(domain: Domain, ty: SocketType, protocol: SocketProtocol) -> Result<usize> {
     let (base, nonblock, cloexec) = kind(ty)?;
-    let fd = process().fds.reserve()?;
+    let fd = files().fds.reserve()?;
     let s = Socket::new(make(domain.0, base, protocol.0)?, nonblock);
     Ok(fd.install(s, cloexec).result())
 }
 
 pub fn socketpair(domain: Domain, ty: SocketType, protocol: SocketProtocol, out: Out<[i32; 2]>) -> Result<usize> {
     let (base, nonblock, cloexec) = kind(ty)?;
-    let fds = &process().fds;
+    let fds = &files().fds;
     let (fa, fb) = (fds.reserve()?, fds.reserve()?);
     user::write(out, &[fa.fd().0, fb.fd().0])?;
     // The errors of `socket` come before that for sockets that cannot be paired.
@@ -77,7 +77,7 @@ pub fn socketpair(domain: Domain, ty: SocketType, protocol: SocketProtocol, out:
 
 /// The socket behind a descriptor. EBADF, ENOTSOCK.
 pub(super) fn get(fd: Fd) -> Result<Arc<Socket>> {
-    downcast_arc(process().fds.get(fd)?).ok_or(Errno::ENOTSOCK)
+    downcast_arc(files().fds.get(fd)?).ok_or(Errno::ENOTSOCK)
 }
 
 /// Reads an address argument.
@@ -121,7 +121,7 @@ pub fn accept4(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>, flags: AcceptFlags
         return Err(Errno::EINVAL);
     }
     let s = get(fd)?;
-    let new = process().fds.reserve()?;
+    let new = files().fds.reserve()?;
     let (conn, peer) = s.accept(flags.contains(AcceptFlags::NONBLOCK))?;
     write_addr(&peer, at, len_at)?;
     Ok(new.install(conn, flags.contains(AcceptFlags::CLOEXEC)).result())

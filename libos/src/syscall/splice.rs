@@ -5,8 +5,8 @@ use libos_base::abi::{Fd, In, InOut, IoVec, OpenFlags, Out, SpliceFlags, mode::*
 use libos_base::file::FileLike;
 use libos_base::io::{RW_MAX, Sink, Source};
 use libos_base::{Errno, Result, user};
+use libos_fs::files;
 use libos_fs::pipe::PipeEnd;
-use libos_fs::process;
 use libos_fs::splice;
 use libos_fs::transfer::Position;
 
@@ -46,7 +46,7 @@ pub fn splice(
         return Err(Errno::EINVAL);
     }
     // In Linux's order: which files they are, the offsets, how they are open.
-    let (src, dst) = (process().fds.get(from)?, process().fds.get(to)?);
+    let (src, dst) = (files().fds.get(from)?, files().fds.get(to)?);
     let pipes = (src.downcast::<PipeEnd>(), dst.downcast::<PipeEnd>());
     if pipes.0.is_some() && !from_at.is_null() || pipes.1.is_some() && !to_at.is_null() {
         return Err(Errno::ESPIPE);
@@ -95,7 +95,7 @@ pub fn tee(from: Fd, to: Fd, len: usize, flags: SpliceFlags) -> Result<usize> {
     if len == 0 {
         return Ok(0);
     }
-    let (src, dst) = (process().fds.readable(from)?, process().fds.writable(to)?);
+    let (src, dst) = (files().fds.readable(from)?, files().fds.writable(to)?);
     let (Some(a), Some(b)) = (src.downcast::<PipeEnd>(), dst.downcast::<PipeEnd>()) else { return Err(Errno::EINVAL) };
     if a.is_same(b) {
         return Err(Errno::EINVAL);
@@ -108,7 +108,7 @@ pub fn vmsplice(fd: Fd, iov: In<IoVec>, n: usize, flags: SpliceFlags) -> Result<
     if !SpliceFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    let file = process().fds.get(fd)?;
+    let file = files().fds.get(fd)?;
     let pipe = file.downcast::<PipeEnd>().ok_or(Errno::EBADF)?;
     if file.flags().writable() {
         let mut src = Source::user_vecs(iov, n)?;

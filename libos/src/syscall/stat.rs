@@ -1,6 +1,5 @@
 //! Attributes: stat, chmod, chown, times, access, statfs.
 
-use super::path::fs;
 use alloc::sync::Arc;
 use libos_base::abi::{
     AccessFlags, AccessMode, AtFlags, DirFd, Fd, Id, In, Mode, Out, Path, ResolveFlags, Stat, StatFs, Statx, StatxMask,
@@ -8,14 +7,13 @@ use libos_base::abi::{
 };
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result, user};
+use libos_fs::files::{REAL, StatAt, files, new_owner};
 use libos_fs::inode::SetAttr;
 use libos_fs::openfile::{OpenFile, path_of};
 use libos_fs::permission::{self, Who};
-use libos_fs::process;
-use libos_fs::process::{REAL, StatAt, new_owner};
 
 pub fn newfstatat(dir: DirFd, path: Path, out: Out<Stat>, flags: AtFlags) -> Result<usize> {
-    let s = fs().stat(dir, &user::read_path(path)?, flags)?;
+    let s = files().stat(dir, &user::read_path(path)?, flags)?;
     user::write(out, &s.stat)?;
     Ok(0)
 }
@@ -29,7 +27,7 @@ pub fn lstat(path: Path, out: Out<Stat>) -> Result<usize> {
 }
 
 pub fn fstat(fd: Fd, out: Out<Stat>) -> Result<usize> {
-    user::write(out, &process().fds.get_any(fd)?.stat()?)?;
+    user::write(out, &files().fds.get_any(fd)?.stat()?)?;
     Ok(0)
 }
 
@@ -47,7 +45,7 @@ pub fn statx(dir: DirFd, path: Path, flags: AtFlags, mask: StatxMask, out: Out<S
     if mask.contains(RESERVED) || flags.contains(SYNC) {
         return Err(Errno::EINVAL);
     }
-    let StatAt { stat: s, mount_root, born } = fs().stat(dir, &user::read_path(path)?, flags)?;
+    let StatAt { stat: s, mount_root, born } = files().stat(dir, &user::read_path(path)?, flags)?;
     let mut mask = StatxMask::BASIC_STATS | StatxMask::MNT_ID;
     mask.set(StatxMask::BTIME, born.is_some());
     let (rdev_major, rdev_minor) = major_minor(s.rdev);
@@ -104,14 +102,14 @@ impl Target {
             && path.is_empty()
             && let Some(fd) = dir.fd()
         {
-            return Ok(Self::of(process().fds.get_any(fd)?));
+            return Ok(Self::of(files().fds.get_any(fd)?));
         }
-        fs().lookup_by(dir, &path, !flags.contains(AtFlags::SYMLINK_NOFOLLOW), empty, rules).map(Self::Path)
+        files().lookup_by(dir, &path, !flags.contains(AtFlags::SYMLINK_NOFOLLOW), empty, rules).map(Self::Path)
     }
 
     fn set(self, attr: &SetAttr) -> Result<usize> {
         match self {
-            Self::Path(p) => fs().set_attr(&p, attr)?,
+            Self::Path(p) => files().set_attr(&p, attr)?,
             Self::Loose(f) => f.set_attr(&permission::of_loose(&*f, attr)?)?,
         }
         Ok(0)
@@ -119,14 +117,14 @@ impl Target {
 
     fn chmod(self, mode: u32) -> Result<usize> {
         match self {
-            Self::Path(p) => fs().chmod(&p, mode).map(|()| 0),
+            Self::Path(p) => files().chmod(&p, mode).map(|()| 0),
             loose => loose.set(&SetAttr { mode: Some(mode & 0o7777), ..SetAttr::default() }),
         }
     }
 
     fn chown(self, uid: u32, gid: u32) -> Result<usize> {
         match &self {
-            Self::Path(p) => fs().chown(p, uid, gid).map(|()| 0),
+            Self::Path(p) => files().chown(p, uid, gid).map(|()| 0),
             Self::Loose(f) => {
                 let attr = new_owner(&f.stat()?, uid, gid);
                 self.set(&attr)
@@ -148,7 +146,7 @@ pub fn chmod(path: Path, mode: Mode) -> Result<usize> {
 }
 
 pub fn fchmod(fd: Fd, mode: Mode) -> Result<usize> {
-    Target::of(process().fds.get(fd)?).chmod(mode.0)
+    Target::of(files().fds.get(fd)?).chmod(mode.0)
 }
 
 pub fn fchownat(dir: DirFd, path: Path, uid: Id, gid: Id, flags: AtFlags) -> Result<usize> {
@@ -164,7 +162,7 @@ pub fn lchown(path: Path, uid: Id, gid: Id) -> Result<usize> {
 }
 
 pub fn fchown(fd: Fd, uid: Id, gid: Id) -> Result<usize> {
-    Target::of(process().fds.get(fd)?).chown(uid.0, gid.0)
+    Target::of(files().fds.get(fd)?).chown(uid.0, gid.0)
 }
 
 /// `faccessat2`: checks what the real user may do, or with AT_EACCESS what the program may do.
@@ -176,7 +174,7 @@ pub fn faccessat2(dir: DirFd, path: Path, want: AccessMode, flags: AccessFlags) 
     let (who, rules) = if effective { (Who::Fs, ResolveFlags::empty()) } else { (Who::Real, REAL) };
     let flags = AtFlags::from_bits_retain((flags - AccessFlags::EACCESS).bits());
     match Target::find_by(dir, path, flags, rules)? {
-        Target::Path(p) => fs().access(&p, want.bits(), who).map(|()| 0),
+        Target::Path(p) => files().access(&p, want.bits(), who).map(|()| 0),
         Target::Loose(_) => Err(Errno::ENOTDIR),
     }
 }
@@ -197,7 +195,7 @@ fn set_times(dir: DirFd, path: Path, flags: AtFlags, times: [Option<Timespec>; 2
     let attr = SetAttr { atime: times[0], mtime: times[1], touch, ..SetAttr::default() };
     match dir.fd() {
         Some(_) if path.0 == 0 && !flags.is_empty() => Err(Errno::EINVAL),
-        Some(fd) if path.0 == 0 => Target::of(process().fds.get(fd)?).set(&attr),
+        Some(fd) if path.0 == 0 => Target::of(files().fds.get(fd)?).set(&attr),
         _ => Target::find(dir, path, flags)?.set(&attr),
     }
 }
@@ -254,8 +252,8 @@ pub fn utime(path: Path, times: In<Utimbuf>) -> Result<usize> {
 }
 
 pub fn statfs(path: Path, out: Out<StatFs>) -> Result<usize> {
-    let p = fs().lookup(DirFd::CWD, &user::read_path(path)?, true)?;
-    user::write(out, &fs().statfs(&p))?;
+    let p = files().lookup(DirFd::CWD, &user::read_path(path)?, true)?;
+    user::write(out, &files().statfs(&p))?;
     Ok(0)
 }
 /// `fstatfs`: objects without a file system report one of their own kind (linux/magic.h).
@@ -263,9 +261,9 @@ pub fn fstatfs(fd: Fd, out: Out<StatFs>) -> Result<usize> {
     const PIPEFS: i64 = 0x5049_5045;
     const SOCKFS: i64 = 0x534f_434b;
     const ANON_INODE_FS: i64 = 0x0904_1934;
-    let f = process().fds.get_any(fd)?;
+    let f = files().fds.get_any(fd)?;
     let s = match f.downcast::<OpenFile>() {
-        Some(o) => fs().statfs(&o.path),
+        Some(o) => files().statfs(&o.path),
         None => {
             let kind = match f.stat()?.mode & S_IFMT {
                 S_IFIFO => PIPEFS,

@@ -272,11 +272,11 @@ pub fn timerfd_create(clock: ClockId, flags: TimerfdFlags) -> Result<usize> {
     if !TimerfdFlags::all().contains(flags) {
         return Err(Errno::EINVAL);
     }
-    libos_fs::process().fds.add(TimerFd::new(clock, flags)?, flags.contains(TimerfdFlags::CLOEXEC)).map(Fd::result)
+    libos_fs::files().fds.add(TimerFd::new(clock, flags)?, flags.contains(TimerfdFlags::CLOEXEC)).map(Fd::result)
 }
 
 fn with_timerfd<R>(fd: Fd, f: impl FnOnce(&TimerFd) -> Result<R>) -> Result<R> {
-    let file = libos_fs::process().fds.get(fd)?;
+    let file = libos_fs::files().fds.get(fd)?;
     f(<dyn FileLike>::downcast(&*file).ok_or(Errno::EINVAL)?)
 }
 

@@ -7,7 +7,7 @@ use core::any::Any;
 use libos_base::abi::{Ucred, sock};
 use libos_base::cred::{self, Ids, cap, capable};
 use libos_base::{Errno, Result};
-use libos_fs::process;
+use libos_fs::files;
 use libos_net::socket::Ops;
 use libos_net::unix::{Host, UnixSocket};
 
@@ -15,10 +15,10 @@ struct Kernel;
 
 impl Host for Kernel {
     fn bind(&self, path: &[u8], socket: Arc<dyn Any + Send + Sync>) -> Result<()> {
-        process().bind_socket(path, socket)
+        files().bind_socket(path, socket)
     }
     fn find(&self, path: &[u8]) -> Result<Arc<dyn Any + Send + Sync>> {
-        process().bound_socket(path)
+        files().bound_socket(path)
     }
     fn creds(&self) -> Ucred {
         let (uid, gid) = cred::with(|c| (c.uid.effective, c.gid.effective));

@@ -16,7 +16,7 @@ use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_fs::inode::Inode;
 use libos_fs::mount::Mount;
-use libos_fs::{Path, Process};
+use libos_fs::{Files, Path};
 use std::sync::Arc;
 
 /// splitmix64.
@@ -93,12 +93,12 @@ pub fn format(shape: &Shape) -> Vec<u8> {
 pub struct Fs {
     pub disk: Arc<MemDisk>,
     pub vol: Arc<Volume>,
-    pub p: Process,
+    pub p: Files,
 }
 
-pub fn mount_root(root: Arc<FatInode>) -> Process {
+pub fn mount_root(root: Arc<FatInode>) -> Files {
     let mount = Mount::new_root(root, "/dev/vda").unwrap();
-    Process::with_root(Path { dentry: mount.root.clone(), mount })
+    Files::with_root(Path { dentry: mount.root.clone(), mount })
 }
 
 impl Fs {

@@ -51,7 +51,7 @@ static RULES: Once<&'static dyn Rules> = Once::new();
 /// From now on the rules apply. Builds the namespace first: what boot puts there is root's.
 pub fn enforce() -> Result<()> {
     if RULES.get().is_none() {
-        crate::process().root()?;
+        crate::files().root()?;
         RULES.set(|| &rules::Enforced);
     }
     Ok(())

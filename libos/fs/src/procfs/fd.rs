@@ -2,10 +2,10 @@
 
 use crate::console::ConsoleFile;
 use crate::dentry::{Dentry, Path};
+use crate::files::files;
 use crate::inode::{FileSystem, Inode, SetAttr};
 use crate::openfile::path_of;
 use crate::pipe::PipeEnd;
-use crate::process::process;
 use crate::root;
 use crate::util::try_arc;
 use alloc::sync::Arc;
@@ -15,7 +15,7 @@ use libos_base::{Errno, Result};
 
 /// The object behind a descriptor.
 pub fn follow(n: Fd) -> Result<Path> {
-    let file = process().fds.get_any(n).map_err(|_| Errno::ENOENT)?;
+    let file = files().fds.get_any(n).map_err(|_| Errno::ENOENT)?;
     if let Some(path) = path_of(&*file) {
         return Ok(path.clone());
     }

@@ -10,9 +10,9 @@ mod system;
 mod tree;
 
 use crate::dentry::Path;
+use crate::files::files;
 use crate::inode::{DirEntry, FileSystem, Follow, Inode, New, SetAttr, StatFs};
 use crate::kernel_info::{self, ThreadInfo};
-use crate::process::process;
 use crate::ramfs::anonymous_dev;
 use crate::time;
 use crate::util::{Text, parse_u64, try_arc};
@@ -106,7 +106,7 @@ impl ProcInode {
     fn numbers(&self, from: u64) -> Option<u64> {
         match self.node {
             Node::Root => Some(u64::from(kernel_info::PID)).filter(|&p| p >= from),
-            Node::Fds => process().fds.next(from as usize).map(|fd| fd.0 as u64),
+            Node::Fds => files().fds.next(from as usize).map(|fd| fd.0 as u64),
             Node::Tasks => kernel_info::threads().iter().map(|t| u64::from(t.tid)).filter(|&t| t >= from).min(),
             _ => None,
         }
@@ -241,7 +241,7 @@ impl Inode for ProcInode {
         match self.node {
             Node::Link(f) => Ok(f()),
             Node::Object(f) => f().map(|p| crate::openfile::describe(&p).into_bytes()),
-            Node::Fd(n) => Ok(process().fds.get_any(n).map_err(|_| Errno::ENOENT)?.describe().into_bytes()),
+            Node::Fd(n) => Ok(files().fds.get_any(n).map_err(|_| Errno::ENOENT)?.describe().into_bytes()),
             _ => Err(Errno::EINVAL),
         }
     }

@@ -1,8 +1,8 @@
 //! Files of `/proc/self`.
 
 use super::system::ticks;
+use crate::files::files;
 use crate::kernel_info::{self, ThreadInfo};
-use crate::process::process;
 use crate::util::Text;
 use alloc::vec::Vec;
 use libos_base::cred::{self, Ids};
@@ -68,10 +68,10 @@ pub(super) fn statm() -> Vec<u8> {
 
 pub(super) fn status(of: &ThreadInfo) -> Vec<u8> {
     let (pid, m) = (u64::from(kernel_info::PID), kernel_info::memory());
-    let mask = process().umask();
+    let mask = files().umask();
     let octal = [b'0', b'0' + (mask >> 6) as u8, b'0' + (mask >> 3 & 7) as u8, b'0' + (mask & 7) as u8];
     let mut fds = 0;
-    while let Some(fd) = process().fds.next(fds) {
+    while let Some(fd) = files().fds.next(fds) {
         fds = fd.0 as usize + 1;
     }
     let state = match of.state {

@@ -2,9 +2,9 @@
 
 use crate::dentry::Path;
 use crate::fdtable;
+use crate::files::files;
 use crate::kernel_info;
 use crate::mount;
-use crate::process::process;
 use crate::util::Text;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -76,7 +76,7 @@ pub(super) fn meminfo() -> Vec<u8> {
 
 /// The root first, then the others in the order they were made.
 pub(super) fn mounts() -> Vec<u8> {
-    let root = process().root().ok().map(|r| r.mount);
+    let root = files().root().ok().map(|r| r.mount);
     root.into_iter()
         .chain(mount::list())
         .fold(Text::new(), |t, m| {
@@ -127,7 +127,7 @@ pub(super) fn file_max() -> Vec<u8> {
 }
 /// Used, free (always 0, as on Linux), and the maximum.
 pub(super) fn file_nr() -> Vec<u8> {
-    Text::new().n(process().fds.used() as u64).s("\t0\t").n(fdtable::file_max()).s("\n").0
+    Text::new().n(files().fds.used() as u64).s("\t0\t").n(fdtable::file_max()).s("\n").0
 }
 pub(super) fn nr_open() -> Vec<u8> {
     number(limits::NOFILE_MAX as usize)

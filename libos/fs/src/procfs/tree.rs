@@ -2,8 +2,8 @@
 
 use super::Node::{self, *};
 use super::{process as p, system as s};
+use crate::files::files;
 use crate::kernel_info;
-use crate::process::process;
 use libos_base::cred::cap;
 
 pub(super) const ROOT: &[(&str, Node)] = &[
@@ -75,14 +75,14 @@ const SYS: &[(&str, Node)] = &[
 pub(super) const PROCESS: &[(&str, Node)] = &[
     ("cmdline", File(p::cmdline)),
     ("comm", Comm),
-    ("cwd", Object(|| process().cwd())),
+    ("cwd", Object(|| files().cwd())),
     ("environ", Private(p::environ)),
     ("exe", Link(p::exe)),
     ("fd", Fds),
     ("limits", File(p::limits)),
     ("maps", File(p::maps)),
     ("mounts", File(s::mounts)),
-    ("root", Object(|| process().root())),
+    ("root", Object(|| files().root())),
     ("stat", Thread(p::stat)),
     ("statm", File(p::statm)),
     ("status", Thread(p::status)),

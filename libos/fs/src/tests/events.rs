@@ -90,7 +90,7 @@ fn hang_up_needs_no_asking() {
 
 #[test]
 fn what_cannot_be_added() {
-    let p = process();
+    let p = files();
     let e = Epoll::new(EpollFlags::empty()).unwrap();
     for path in ["/etc/passwd", "/etc", "/dev/null"] {
         let f = open(&p, path, RD).unwrap();
@@ -237,7 +237,7 @@ fn many_threads_lose_no_event() {
 
 #[test]
 fn poll_reports_and_waits() {
-    let p = Arc::new(process());
+    let p = Arc::new(files());
     let (r, w) = pipe(false).unwrap();
     let (r, w) = (p.fds.add(r, false).unwrap(), p.fds.add(w, false).unwrap());
     let fd = |fd, events| PollFd { fd, events, revents: 0xff };
@@ -258,7 +258,7 @@ fn poll_reports_and_waits() {
 
 #[test]
 fn select_keeps_what_is_ready() {
-    let p = process();
+    let p = files();
     let (r, w) = pipe(false).unwrap();
     let (r, w) = (p.fds.add(r, false).unwrap(), p.fds.add(w, false).unwrap());
     let bits = |fds: &[i32]| Some(vec![fds.iter().fold(0u64, |m, fd| m | 1 << fd)]);

@@ -9,7 +9,7 @@ use libos_base::layout::PAGE_SIZE;
 
 #[test]
 fn positions_append_and_sparse_files() {
-    let p = process();
+    let p = files();
     let f = open(&p, "/f", create()).unwrap();
     write(&f, b"hello").unwrap();
     assert_eq!(f.seek(10_000, Whence::SET).unwrap(), 10_000);
@@ -31,7 +31,7 @@ fn positions_append_and_sparse_files() {
 
 #[test]
 fn seek_data_and_hole() {
-    let p = process();
+    let p = files();
     let f = open(&p, "/f", create()).unwrap();
     let page = PAGE_SIZE as u64;
     for at in [10, 200] {
@@ -95,7 +95,7 @@ fn a_full_file_system_is_enospc_and_recovers() {
 
 #[test]
 fn pages_of_a_mapping_are_the_files() {
-    let p = process();
+    let p = files();
     let f = open(&p, "/f", create()).unwrap();
     write(&f, b"abc").unwrap();
     let page = f.map_page(0, true).unwrap().unwrap();
@@ -134,7 +134,7 @@ fn punched_pages_are_free_unless_mapped() {
 
 #[test]
 fn sendfile_and_copy_file_range() {
-    let p = process();
+    let p = files();
     let data: Vec<u8> = (0..200_000u32).map(|i| (i * 7 % 251) as u8).collect();
     let src = open(&p, "/src", create()).unwrap();
     src.write_at(0, &mut Source::kernel(&data)).unwrap();
@@ -167,7 +167,7 @@ fn sendfile_and_copy_file_range() {
 
 #[test]
 fn random_operations_agree_with_a_model() {
-    let p = process();
+    let p = files();
     for seed in 1..=8u64 {
         let f = open(&p, &format!("/fsx{seed}"), create()).unwrap();
         let file = f.downcast::<OpenFile>().unwrap();
@@ -213,7 +213,7 @@ fn random_operations_agree_with_a_model() {
 
 #[test]
 fn devices() {
-    let p = process();
+    let p = files();
     let dev = |n: &str| open(&p, &format!("/dev/{n}"), RW).unwrap();
     assert_eq!(read(&dev("null"), 5).unwrap(), b"");
     assert_eq!(write(&dev("null"), b"gone").unwrap(), 4);
@@ -231,7 +231,7 @@ fn devices() {
 
 #[test]
 fn attributes() {
-    let p = process();
+    let p = files();
     put(&p, "/f", "x");
     let at = p.lookup(DirFd::CWD, b"/f", true).unwrap();
     p.chmod(&at, 0o6755).unwrap();

@@ -9,8 +9,8 @@ mod proc;
 mod tty;
 mod walk;
 
+use crate::files::Files;
 use crate::inode::FileSystem;
-use crate::process::Process;
 use crate::ramfs::RamFs;
 use crate::{Path, inode, mount, root};
 use libos_base::abi::{AtFlags, DirFd, OpenFlags, RenameFlags, Stat, mode::S_IFDIR};
@@ -20,16 +20,16 @@ use libos_base::{Errno, Result};
 use std::sync::Arc;
 
 /// A process with a standard root.
-fn process() -> Process {
-    Process::with_root(root::build().unwrap())
+fn files() -> Files {
+    Files::with_root(root::build().unwrap())
 }
 
 /// A process with an empty root that holds `bytes`.
-pub(crate) fn small(bytes: usize) -> (Process, Arc<RamFs>) {
+pub(crate) fn small(bytes: usize) -> (Files, Arc<RamFs>) {
     let fs = RamFs::new("ramfs", bytes).unwrap();
     let dir = fs.make(inode::New { mode: S_IFDIR | 0o755, rdev: 0, target: &[] }).unwrap();
     let m = mount::Mount::new_root(dir, "rootfs").unwrap();
-    (Process::with_root(Path { dentry: m.root.clone(), mount: m }), fs)
+    (Files::with_root(Path { dentry: m.root.clone(), mount: m }), fs)
 }
 
 fn free_pages(fs: &RamFs) -> u64 {
@@ -45,31 +45,31 @@ const NONE: RenameFlags = RenameFlags::empty();
 fn create() -> OpenFlags {
     OpenFlags::RDWR | OpenFlags::CREAT
 }
-fn open(p: &Process, path: &str, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
+fn open(p: &Files, path: &str, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
     p.open(DirFd::CWD, path.as_bytes(), flags, 0o666)
 }
-fn mkdir(p: &Process, path: &str) {
+fn mkdir(p: &Files, path: &str) {
     p.mkdir(DirFd::CWD, path.as_bytes(), 0o777).unwrap();
 }
-fn put(p: &Process, path: &str, text: &str) {
+fn put(p: &Files, path: &str, text: &str) {
     p.write_file(path.as_bytes(), text.as_bytes()).unwrap();
 }
-fn get(p: &Process, path: &str) -> Result<String> {
+fn get(p: &Files, path: &str) -> Result<String> {
     p.read_file(path.as_bytes()).map(|b| String::from_utf8(b).unwrap())
 }
-fn stat(p: &Process, path: &str) -> Result<Stat> {
+fn stat(p: &Files, path: &str) -> Result<Stat> {
     p.stat(DirFd::CWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).map(|s| s.stat)
 }
-fn symlink(p: &Process, target: &str, path: &str) {
+fn symlink(p: &Files, target: &str, path: &str) {
     p.symlink(target.as_bytes(), DirFd::CWD, path.as_bytes()).unwrap();
 }
-fn rename(p: &Process, from: &str, to: &str, flags: RenameFlags) -> Result<()> {
+fn rename(p: &Files, from: &str, to: &str, flags: RenameFlags) -> Result<()> {
     p.rename(DirFd::CWD, from.as_bytes(), DirFd::CWD, to.as_bytes(), flags)
 }
-fn unlink(p: &Process, path: &str) -> Result<()> {
+fn unlink(p: &Files, path: &str) -> Result<()> {
     p.unlink(DirFd::CWD, path.as_bytes(), false)
 }
-fn rmdir(p: &Process, path: &str) -> Result<()> {
+fn rmdir(p: &Files, path: &str) -> Result<()> {
     p.unlink(DirFd::CWD, path.as_bytes(), true)
 }
 fn read(f: &Arc<dyn FileLike>, n: usize) -> Result<Vec<u8>> {
@@ -91,7 +91,7 @@ fn err<T>(r: Result<T>) -> Errno {
     r.err().expect("an error")
 }
 /// Names in a directory, as `getdents64` returns them with a buffer of `room` bytes.
-fn list(p: &Process, path: &str, room: usize) -> Vec<String> {
+fn list(p: &Files, path: &str, room: usize) -> Vec<String> {
     let f = open(p, path, RD).unwrap();
     let dir = f.downcast::<crate::openfile::OpenFile>().unwrap();
     let mut names = Vec::new();

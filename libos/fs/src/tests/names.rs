@@ -5,7 +5,7 @@ use libos_base::abi::DirFd;
 
 #[test]
 fn links_count() {
-    let p = process();
+    let p = files();
     put(&p, "/f", "shared");
     let from = p.lookup(DirFd::CWD, b"/f", false).unwrap();
     p.link(from.clone(), DirFd::CWD, b"/g").unwrap();
@@ -40,7 +40,7 @@ fn unlink_of_an_open_file() {
 
 #[test]
 fn errors_of_unlink_and_rmdir() {
-    let p = process();
+    let p = files();
     mkdir(&p, "/d");
     put(&p, "/d/f", "");
     assert_eq!(err(unlink(&p, "/d")), Errno::EISDIR);
@@ -59,7 +59,7 @@ fn errors_of_unlink_and_rmdir() {
 
 #[test]
 fn rename_of_files() {
-    let p = process();
+    let p = files();
     put(&p, "/a", "a");
     put(&p, "/b", "b");
     let open_b = open(&p, "/b", RD).unwrap();
@@ -85,7 +85,7 @@ fn rename_of_files() {
 
 #[test]
 fn rename_of_directories() {
-    let p = process();
+    let p = files();
     for d in ["/x", "/x/y", "/x/y/z", "/e", "/full"] {
         mkdir(&p, d);
     }
@@ -115,7 +115,7 @@ fn rename_of_directories() {
 
 #[test]
 fn directory_offsets_are_stable() {
-    let p = process();
+    let p = files();
     mkdir(&p, "/d");
     for i in 0..300 {
         put(&p, &format!("/d/{i}"), "");
@@ -152,7 +152,7 @@ fn directory_offsets_are_stable() {
 
 #[test]
 fn renames_and_removals_race_without_deadlock() {
-    let p = Arc::new(process());
+    let p = Arc::new(files());
     mkdir(&p, "/r");
     for d in ["/r/a", "/r/b", "/r/a/c"] {
         mkdir(&p, d);

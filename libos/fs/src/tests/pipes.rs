@@ -95,7 +95,7 @@ fn capacity() {
 
 #[test]
 fn fifos_wait_for_each_other() {
-    let p = Arc::new(process());
+    let p = Arc::new(files());
     p.mknod(DirFd::CWD, b"/fifo", 0o010644, 0).unwrap();
     assert_eq!(err(open(&p, "/fifo", OpenFlags::WRONLY | OpenFlags::NONBLOCK)), Errno::ENXIO);
     let early = open(&p, "/fifo", OpenFlags::NONBLOCK).unwrap();
@@ -135,7 +135,7 @@ fn eventfd_counts() {
 
 #[test]
 fn record_locks_and_the_close_rule() {
-    let p = process();
+    let p = files();
     let a = open(&p, "/locked", create()).unwrap();
     let b = open(&p, "/locked", RW).unwrap();
     let (fa, fb) = (a.downcast::<OpenFile>().unwrap(), b.downcast::<OpenFile>().unwrap());
@@ -157,7 +157,7 @@ fn record_locks_and_the_close_rule() {
 
 #[test]
 fn flock_waits_for_the_other_description() {
-    let p = process();
+    let p = files();
     let a = open(&p, "/fl", create()).unwrap();
     let b = open(&p, "/fl", RD).unwrap();
     let file = |f: &File| f.clone();

@@ -36,7 +36,7 @@ fn host(text: &str) -> Arc<Host> {
 
 #[test]
 fn standard_streams_and_proc_self() {
-    let p = crate::process();
+    let p = crate::files();
     let (input, output, errors) = (host("typed"), host(""), host(""));
     attach(p, input, output.clone(), errors, OnTerminal::None).unwrap();
     assert_eq!(read(&p.fds.readable(Fd(0)).unwrap(), 100).unwrap(), b"typed");
@@ -78,7 +78,7 @@ fn standard_streams_and_proc_self() {
 
 #[test]
 fn system_files() {
-    let p = process();
+    let p = files();
     let root = list(&p, "/proc", 100);
     for name in ["1", "self", "meminfo", "sys", "mounts", "cpuinfo"] {
         assert!(root.contains(&name.to_string()), "{name}: {root:?}");
@@ -102,7 +102,7 @@ fn system_files() {
 
 #[test]
 fn defaults_are_there() {
-    let p = process();
+    let p = files();
     for f in ["passwd", "group", "hosts", "resolv.conf", "services", "protocols", "hostname"] {
         get(&p, &format!("/etc/{f}")).unwrap();
     }
@@ -116,7 +116,7 @@ fn defaults_are_there() {
 
 #[test]
 fn unix_socket_nodes() {
-    let p = process();
+    let p = files();
     p.bind_socket(b"/run/s", Arc::new(7u32)).unwrap();
     assert_eq!(err(p.bind_socket(b"/run/s", Arc::new(8u32))), Errno::EADDRINUSE);
     assert_eq!(p.bound_socket(b"/run/s").unwrap().downcast_ref::<u32>(), Some(&7));

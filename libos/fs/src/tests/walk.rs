@@ -5,7 +5,7 @@ use libos_base::abi::DirFd;
 
 #[test]
 fn dots_slashes_and_missing_things() {
-    let p = process();
+    let p = files();
     mkdir(&p, "/a");
     mkdir(&p, "/a/b");
     put(&p, "/a/f", "x");
@@ -29,7 +29,7 @@ fn dots_slashes_and_missing_things() {
 
 #[test]
 fn removed_working_directory() {
-    let p = process();
+    let p = files();
     mkdir(&p, "/gone");
     p.chdir(b"/gone").unwrap();
     rmdir(&p, "/gone").unwrap();
@@ -42,7 +42,7 @@ fn removed_working_directory() {
 
 #[test]
 fn symbolic_links() {
-    let p = process();
+    let p = files();
     mkdir(&p, "/d");
     put(&p, "/d/f", "deep");
     symlink(&p, "d", "/rel");
@@ -77,7 +77,7 @@ fn symbolic_links() {
 
 #[test]
 fn open_flags() {
-    let p = process();
+    let p = files();
     mkdir(&p, "/d");
     put(&p, "/f", "text");
     assert_eq!(err(open(&p, "/d", RW)), Errno::EISDIR);
@@ -110,7 +110,7 @@ fn open_flags() {
 
 #[test]
 fn temporary_files() {
-    let p = process();
+    let p = files();
     let f = open(&p, "/tmp", RW | OpenFlags::TMPFILE).unwrap();
     write(&f, b"unnamed").unwrap();
     assert_eq!(f.stat().unwrap().nlink, 0);
@@ -126,7 +126,7 @@ fn temporary_files() {
 
 #[test]
 fn mounts_and_chroot() {
-    let p = process();
+    let p = files();
     let dev = |path: &str| stat(&p, path).unwrap().dev;
     assert_ne!(dev("/dev"), dev("/"));
     assert_eq!(dev("/dev/.."), dev("/"));

@@ -11,7 +11,7 @@ pub mod output;
 pub mod termios;
 
 use crate::console::{self, Stream};
-use crate::process::Process;
+use crate::files::Files;
 use crate::util::try_arc;
 use alloc::sync::Arc;
 use file::TtyFile;
@@ -53,17 +53,17 @@ pub struct Tty {
 static TTY: Once<Arc<Tty>> = Once::new();
 
 /// Puts the discipline between `stream` and the descriptors that are the terminal.
-pub fn install(process: &Process, stream: Arc<dyn Stream>, terminal: &Terminal, signal: fn(i32)) -> Result<()> {
+pub fn install(files: &Files, stream: Arc<dyn Stream>, terminal: &Terminal, signal: fn(i32)) -> Result<()> {
     if TTY.get().is_some() {
         return Ok(());
     }
     let tty = Tty::new(stream, terminal, signal)?;
     let tty = TTY.set(|| tty);
-    let opened = process.fds.add(TtyFile::new(tty.clone(), None, libos_base::abi::OpenFlags::RDWR)?, false)?;
+    let opened = files.fds.add(TtyFile::new(tty.clone(), None, libos_base::abi::OpenFlags::RDWR)?, false)?;
     for fd in if terminal.apart { 0..2 } else { 0..3 } {
-        process.fds.dup_to(opened, Fd(fd), false)?;
+        files.fds.dup_to(opened, Fd(fd), false)?;
     }
-    process.fds.close(opened)?;
+    files.fds.close(opened)?;
     console::DISCIPLINE.provide(&console::Discipline {
         look: || TTY.get().is_none_or(|t| t.look()),
         open: |path, flags| {

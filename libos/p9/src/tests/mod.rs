@@ -11,9 +11,9 @@ use libos_base::abi::{AtFlags, DirFd, OpenFlags, RenameFlags, Stat};
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::{Errno, Result};
+use libos_fs::files::Files;
 use libos_fs::mount::Mount;
 use libos_fs::openfile::OpenFile;
-use libos_fs::process::Process;
 use server::Server;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// A process whose root is a folder of the host.
 struct Guest {
-    p: Process,
+    p: Files,
     host: PathBuf,
     server: Arc<Server>,
 }
@@ -39,7 +39,7 @@ impl Guest {
     fn over(host: PathBuf) -> Self {
         let server = Arc::new(Server::new(&host));
         let m = Mount::new_root(attach(server.clone()).unwrap(), "share").unwrap();
-        let p = Process::with_root(libos_fs::Path { dentry: m.root.clone(), mount: m });
+        let p = Files::with_root(libos_fs::Path { dentry: m.root.clone(), mount: m });
         Self { p, host, server }
     }
     fn at(&self, name: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-//! The process's view of files: descriptors, root, working directory, umask.
+//! The files of the process: descriptors, root, working directory, umask.
 
 mod attrs;
 mod names;
@@ -22,7 +22,7 @@ pub use attrs::{StatAt, new_owner};
 pub use walk::REAL;
 
 /// File state that all threads share.
-pub struct Process {
+pub struct Files {
     pub fds: FdTable,
     places: SpinLock<Option<Places>>,
     /// Held while the root is built, so that it is built only once.
@@ -36,20 +36,20 @@ struct Places {
     cwd: Path,
 }
 
-static PROCESS: Process = Process::new();
+static FILES: Files = Files::new();
 
-/// The one process of this kernel.
-pub fn process() -> &'static Process {
-    &PROCESS
+/// Those of the program.
+pub fn files() -> &'static Files {
+    &FILES
 }
 
-impl Default for Process {
+impl Default for Files {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Process {
+impl Files {
     /// No descriptors; the root is built with the first path.
     pub const fn new() -> Self {
         Self {

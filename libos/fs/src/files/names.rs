@@ -2,7 +2,7 @@
 //!
 //! Only renames change which directory is above which, and they hold the rename lock.
 
-use super::Process;
+use super::Files;
 use super::open::entry_name;
 use super::walk::{Last, owned};
 use crate::dentry::{Children, Dentry, Name, Path};
@@ -52,7 +52,7 @@ struct Entry {
     slash: bool,
 }
 
-impl Process {
+impl Files {
     /// The directory and name that an operation works on; `here` is the error for `/`, `.` and `..`.
     fn entry(&self, dirfd: DirFd, path: &[u8], here: Errno) -> Result<Entry> {
         let mut w = self.walk(dirfd, path)?;

@@ -1,6 +1,6 @@
 //! `open` and its relatives.
 
-use super::Process;
+use super::Files;
 use super::walk::Last;
 use crate::dentry::{self, Dentry, Path};
 use crate::inode::New;
@@ -15,7 +15,7 @@ use libos_base::{Errno, Result};
 /// O_TMPFILE without the O_DIRECTORY it contains.
 const TMPFILE_BIT: u32 = OpenFlags::TMPFILE.bits() & !OpenFlags::DIRECTORY.bits();
 
-impl Process {
+impl Files {
     /// `openat`: returns the new description, without a descriptor.
     pub fn open(&self, dirfd: DirFd, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
         self.open_by(dirfd, path, flags, mode, ResolveFlags::empty())

@@ -1,7 +1,7 @@
 //! From a path to a place: components, `..`, symbolic links, mounts, trailing slashes
 //! (POSIX.1-2017 4.13 Pathname Resolution; path_resolution(7)).
 
-use super::Process;
+use super::Files;
 use crate::dentry::{Dentry, Path};
 use crate::inode::Follow;
 use crate::permission::{self, Who};
@@ -43,7 +43,7 @@ pub const REAL: ResolveFlags = ResolveFlags::from_bits_retain(1 << 63);
 /// The rules that keep a walk below the directory it starts at.
 const APART: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::IN_ROOT);
 
-impl Process {
+impl Files {
     /// Starts a walk. ENOENT for the empty path.
     pub fn walk<'a>(&self, dirfd: DirFd, path: &'a [u8]) -> Result<Walk<'a>> {
         self.walk_by(dirfd, path, ResolveFlags::empty())

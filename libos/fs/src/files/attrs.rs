@@ -1,6 +1,6 @@
 //! Attributes by path: stat, chmod, chown, utimensat, access, truncate, readlink, statfs.
 
-use super::Process;
+use super::Files;
 use crate::dentry::Path;
 use crate::inode::{SetAttr, StatFs};
 use crate::permission::{self, Who};
@@ -18,7 +18,7 @@ pub struct StatAt {
     pub born: Option<Timespec>,
 }
 
-impl Process {
+impl Files {
     /// The attributes of an object, as `newfstatat` and `statx` return them.
     pub fn stat(&self, dirfd: DirFd, path: &[u8], flags: AtFlags) -> Result<StatAt> {
         const KNOWN: AtFlags = AtFlags::SYMLINK_NOFOLLOW
