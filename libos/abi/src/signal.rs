@@ -22,7 +22,7 @@ names! {
     /// rt_sigprocmask(2).
     MaskHow: i32, "SIG_" { BLOCK = 0, UNBLOCK = 1, SETMASK = 2, }
     /// struct siginfo, `si_code`: who sent it.
-    SignalCode: i32, "SI_" {
+    SignalCode: i32, mod code: i32, "SI_" {
         USER = 0, KERNEL = 0x80, QUEUE = -1, TIMER = -2, MESGQ = -3, ASYNCIO = -4, SIGIO = -5, TKILL = -6,
     }
 }

@@ -4,10 +4,10 @@ use super::restart;
 use crate::arch::fault::Fault;
 use crate::arch::signal_frame as frame;
 use crate::arch::upcall::ExitContext;
-use crate::pending::{ACTIONS, Info, SIG_DFL, SIG_IGN, code};
+use crate::pending::{ACTIONS, Info, SIG_DFL, SIG_IGN};
 use crate::sched::current;
 use crate::{crash, exit, signal};
-use libos_base::abi::signal::{DefaultAction as Act, SIGSEGV, SigSet, default_action, name};
+use libos_base::abi::signal::{DefaultAction as Act, SIGSEGV, SigSet, code, default_action, name};
 use libos_base::abi::{ActionFlags, SigAction, StackFlags, StackT};
 
 /// Takes every signal that is pending and not blocked: sets up handlers' frames, or ends the program. Then handles the
@@ -102,7 +102,7 @@ pub fn fault(ctx: &mut ExitContext<'_>, fault: Fault) {
     let blocked = current().signals.blocked().has(signo);
     match handler_for(signo) {
         Some(action) if !blocked => {
-            let info = Info::fault(signo, si_code, if si_code == code::SI_KERNEL { 0 } else { addr });
+            let info = Info::fault(signo, si_code, if si_code == code::KERNEL { 0 } else { addr });
             run_handler(ctx, &info, &action, addr as u64);
         }
         _ => crash::fatal_signal(signo, ctx.regs, what, addr),

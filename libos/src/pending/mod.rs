@@ -4,7 +4,7 @@
 
 mod queue;
 
-pub use queue::{Entry, Expiry, Info, Queue, code};
+pub use queue::{Entry, Expiry, Info, Queue};
 
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use libos_base::abi::signal::{DefaultAction as Act, SigSet, default_action};
@@ -20,9 +20,8 @@ pub const SIG_IGN: usize = 1;
 pub struct ThreadSignals {
     /// Changed only by the thread itself.
     blocked: AtomicU64,
-    pending: IrqSpinLock<Queue>,
-    /// `pending.set()`, readable without the lock.
-    pending_set: AtomicU64,
+    /// Pending for this thread alone.
+    pub(crate) own: Pending,
     /// The signals the thread waits for in sigtimedwait, though blocked.
     pub waited: AtomicU64,
     /// Alternate stack: base, size, flags. The thread's own.
@@ -34,14 +33,14 @@ pub struct ThreadSignals {
     pub(crate) killed: AtomicBool,
 }
 
-/// Signals of the process.
-pub(crate) struct ProcessSignals {
-    pub pending: IrqSpinLock<Queue>,
-    pub pending_set: AtomicU64,
+/// A queue, and which signals are in it, readable without the lock.
+pub(crate) struct Pending {
+    queue: IrqSpinLock<Queue>,
+    set: AtomicU64,
 }
 
-pub(crate) static PROCESS: ProcessSignals =
-    ProcessSignals { pending: IrqSpinLock::new(class::SIGNALS, Queue::new()), pending_set: AtomicU64::new(0) };
+/// Pending for the process.
+pub(crate) static PROCESS: Pending = Pending::new();
 
 /// What is done about each signal. All zeros at first: apart from [`PROCESS`], it lies in `.bss`.
 pub(crate) static ACTIONS: IrqSpinLock<[SigAction; 64]> =
@@ -62,8 +61,7 @@ impl ThreadSignals {
     pub const fn new() -> Self {
         Self {
             blocked: AtomicU64::new(0),
-            pending: IrqSpinLock::new(class::SIGNALS, Queue::new()),
-            pending_set: AtomicU64::new(0),
+            own: Pending::new(),
             waited: AtomicU64::new(0),
             altstack: [AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(StackFlags::DISABLE.bits() as usize)],
             saved_mask: AtomicU64::new(0),
@@ -96,7 +94,7 @@ impl ThreadSignals {
 
     /// Pending for this thread or for the process.
     pub fn pending(&self) -> SigSet {
-        SigSet(self.pending_set.load(SeqCst) | PROCESS.pending_set.load(SeqCst))
+        self.own.set().union(PROCESS.set())
     }
 
     /// Whether something must be done before the program continues.
@@ -107,14 +105,6 @@ impl ThreadSignals {
     /// Whether an interruptible wait must end; for threads of the program.
     pub(crate) fn interrupts_park(&self) -> bool {
         self.pending().without(self.blocked()).0 != 0 || self.killed.load(SeqCst)
-    }
-
-    /// Changes the thread's own queue.
-    pub(crate) fn with_pending<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
-        let mut q = self.pending.lock();
-        let r = f(&mut q);
-        self.pending_set.store(q.set().0, SeqCst);
-        r
     }
 
     /// Remembers the mask to restore after the next delivery.
@@ -135,12 +125,19 @@ impl Default for ThreadSignals {
     }
 }
 
-impl ProcessSignals {
-    /// Changes the process's queue.
-    pub fn with_pending<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
-        let mut q = self.pending.lock();
+impl Pending {
+    const fn new() -> Self {
+        Self { queue: IrqSpinLock::new(class::SIGNALS, Queue::new()), set: AtomicU64::new(0) }
+    }
+    /// The signals in it.
+    pub fn set(&self) -> SigSet {
+        SigSet(self.set.load(SeqCst))
+    }
+    /// Changes the queue.
+    pub fn with<R>(&self, f: impl FnOnce(&mut Queue) -> R) -> R {
+        let mut q = self.queue.lock();
         let r = f(&mut q);
-        self.pending_set.store(q.set().0, SeqCst);
+        self.set.store(q.set().0, SeqCst);
         r
     }
 }

@@ -6,17 +6,9 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering::*};
-use libos_base::abi::signal::{SIGRTMIN, SigSet};
+use libos_base::abi::signal::{SIGRTMIN, SigSet, code};
 use libos_base::limits::SIGPENDING;
 use libos_base::{Errno, Result};
-
-/// `si_code` values.
-pub mod code {
-    pub const SI_USER: i32 = 0;
-    pub const SI_KERNEL: i32 = 0x80;
-    pub const SI_TIMER: i32 = -2;
-    pub const SI_TKILL: i32 = -6;
-}
 
 /// A siginfo_t: all variants that this kernel makes fit the first words of the union.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -33,7 +25,7 @@ pub struct Info {
 impl Info {
     /// From the kernel itself.
     pub fn kernel(signo: i32) -> Self {
-        Self { signo, code: code::SI_KERNEL, ..Self::default() }
+        Self { signo, code: code::KERNEL, ..Self::default() }
     }
     /// From a program thread, by kill (`SI_USER`) or tkill.
     pub fn user(signo: i32, code: i32) -> Self {
@@ -151,7 +143,7 @@ impl Queue {
             if counted {
                 COUNTED.fetch_sub(1, Relaxed);
             }
-            if rt && info.code != code::SI_USER && info.code != code::SI_KERNEL {
+            if rt && info.code != code::USER && info.code != code::KERNEL {
                 return Err(Errno::EAGAIN);
             }
         }

@@ -11,7 +11,7 @@ mod mask;
 mod post;
 pub mod signalfd;
 
-pub use crate::pending::{Entry, Expiry, Info, Queue, SIG_IGN, code};
+pub use crate::pending::{Entry, Expiry, Info, Queue, SIG_IGN};
 pub use libos_base::abi::signal::*;
 pub use mask::{change_mask, set_mask, with_temporary_mask};
 pub use post::{Sent, post_process, post_process_busy, post_process_info, post_thread, post_timer, raise_current};
@@ -48,8 +48,8 @@ pub fn set_action(signo: i32, new: Option<SigAction>) -> SigAction {
             }
         };
         let set = SigSet::of(signo);
-        drop_all(&|| PROCESS.with_pending(|q| q.take(set)));
-        crate::sched::for_each_thread(|t| drop_all(&|| t.signals.with_pending(|q| q.take(set))));
+        drop_all(&|| PROCESS.with(|q| q.take(set)));
+        crate::sched::for_each_thread(|t| drop_all(&|| t.signals.own.with(|q| q.take(set))));
     } else if old.handler == SIG_IGN
         && let Some(heeded) = ON_HEEDED.get()
     {
@@ -70,9 +70,9 @@ pub fn take_pending(among: SigSet) -> Option<Info> {
         return None;
     }
     loop {
-        let own = s.with_pending(|q| q.take(among));
+        let own = s.own.with(|q| q.take(among));
         let of_process = own.is_none();
-        let Entry { mut info, timer } = own.or_else(|| PROCESS.with_pending(|q| q.take(among)))?;
+        let Entry { mut info, timer } = own.or_else(|| PROCESS.with(|q| q.take(among)))?;
         if of_process
             && info.signo == SIGALRM
             && let Some(taken) = ON_ALARM_TAKEN.get()
@@ -91,7 +91,7 @@ pub fn take_pending(among: SigSet) -> Option<Info> {
 /// The queue for a timer's signal: that of the thread with this number (`None`: it has ended), or the process's.
 pub fn for_timers<R>(tid: Option<u32>, f: impl FnOnce(&mut Queue) -> R) -> Option<R> {
     match tid {
-        None => Some(PROCESS.with_pending(f)),
-        Some(tid) => crate::sched::find(tid).map(|t| t.signals.with_pending(f)),
+        None => Some(PROCESS.with(f)),
+        Some(tid) => crate::sched::find(tid).map(|t| t.signals.own.with(f)),
     }
 }

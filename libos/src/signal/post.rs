@@ -1,11 +1,11 @@
 //! Sending signals.
 
-use crate::pending::{Expiry, Info, PROCESS, SIG_DFL, action, code, ignored};
+use crate::pending::{Expiry, Info, PROCESS, SIG_DFL, action, ignored};
 use crate::sched::{self, Thread, Unpark};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use libos_base::Result;
-use libos_base::abi::signal::{DefaultAction as Act, SigSet, default_action, name};
+use libos_base::abi::signal::{DefaultAction as Act, SigSet, code, default_action, name};
 use libos_base::thread::Park;
 
 /// Whether `t` would take `signo` now.
@@ -63,12 +63,12 @@ pub fn post_timer(tid: Option<u32>, info: Info, timer: Arc<dyn Expiry>, number: 
     }
     match t.filter(|_| tid.is_some()) {
         Some(t) => {
-            t.signals.with_pending(|q| q.push_timer(info, timer, number));
+            t.signals.own.with(|q| q.push_timer(info, timer, number));
             super::signalfd::posted();
             notify(&t, signo);
         }
         None => {
-            PROCESS.with_pending(|q| q.push_timer(info, timer, number));
+            PROCESS.with(|q| q.push_timer(info, timer, number));
             super::signalfd::posted();
             if busy { wake_busy(signo) } else { wake_one(signo) }
         }
@@ -81,7 +81,7 @@ pub fn post_thread(t: &Thread, info: Info) -> Result<()> {
     if dropped(info.signo, t) {
         return Ok(());
     }
-    t.signals.with_pending(|q| q.push(info))?;
+    t.signals.own.with(|q| q.push(info))?;
     super::signalfd::posted();
     notify(t, info.signo);
     Ok(())
@@ -106,7 +106,7 @@ fn post_process_by(info: Info, wake: fn(i32)) -> Result<()> {
     {
         return Ok(());
     }
-    PROCESS.with_pending(|q| q.push(info))?;
+    PROCESS.with(|q| q.push(info))?;
     super::signalfd::posted();
     wake(signo);
     Ok(())
@@ -155,7 +155,7 @@ fn wake_busy(signo: i32) {
 /// Sends the program a signal from outside: the host's `kill`, the power button, the terminal. For kernel threads.
 pub fn post_process(signo: i32) {
     let mut info = Info::kernel(signo);
-    info.code = code::SI_USER;
+    info.code = code::USER;
     // A standard signal cannot fail; a real-time one that finds the queue full is lost, as with any sender.
     if post_process_info(info).is_err() {
         libos_base::warn!("{} lost: too many are pending", name(signo));
@@ -167,13 +167,13 @@ pub fn raise_current(signo: i32) {
     let me = sched::current();
     if me.is_program {
         // Standard signals cannot fail.
-        let _ = post_thread(me, Info::user(signo, code::SI_USER));
+        let _ = post_thread(me, Info::user(signo, code::USER));
     }
 }
 
 /// A thread that may have been chosen for pending signals has blocked `set`: choose again.
 pub(crate) fn retarget(set: SigSet) {
-    let mut left = SigSet(PROCESS.pending_set.load(SeqCst) & set.0);
+    let mut left = SigSet(PROCESS.set().0 & set.0);
     while let Some(signo) = left.first() {
         wake_one(signo);
         left = left.without(SigSet::of(signo));

@@ -76,7 +76,7 @@ fn record(i: &super::Info) -> [u8; RECORD] {
     b[0..4].copy_from_slice(&i.signo.to_le_bytes());
     b[4..8].copy_from_slice(&i.errno.to_le_bytes());
     b[8..12].copy_from_slice(&i.code.to_le_bytes());
-    if i.code == super::code::SI_TIMER {
+    if i.code == super::code::TIMER {
         // ssi_tid at 24, ssi_overrun at 32.
         b[24..28].copy_from_slice(&(i.word16 as u32).to_le_bytes());
         b[32..36].copy_from_slice(&((i.word16 >> 32) as u32).to_le_bytes());

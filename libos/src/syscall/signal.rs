@@ -154,7 +154,7 @@ pub fn kill(pid: Pid, signo: Signo) -> Result<usize> {
         _ => return Err(Errno::ESRCH),
     }
     if signo.0 != 0 {
-        signal::post_process_info(Info::user(signo.0, code::SI_USER))?;
+        signal::post_process_info(Info::user(signo.0, code::USER))?;
     }
     Ok(0)
 }
@@ -164,7 +164,7 @@ pub fn tkill(tid: Pid, signo: Signo) -> Result<usize> {
     if tid.0 <= 0 {
         return Err(Errno::EINVAL);
     }
-    send_to(tid.0, Info::user(signo.0, code::SI_TKILL))
+    send_to(tid.0, Info::user(signo.0, code::TKILL))
 }
 
 pub fn tgkill(pid: Pid, tid: Pid, signo: Signo) -> Result<usize> {

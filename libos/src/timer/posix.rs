@@ -188,7 +188,7 @@ impl PosixTimer {
 
     fn send(&self, number: u32) {
         let (Notify::Signal { tid, signo, value }, Some(me)) = (self.notify, self.me.upgrade()) else { return };
-        let info = Info { signo, code: code::SI_TIMER, word16: self.id as u64, word24: value, ..Info::default() };
+        let info = Info { signo, code: code::TIMER, word16: self.id as u64, word24: value, ..Info::default() };
         let busy = matches!(self.line, Line::Cpu(..));
         if signal::post_timer(tid, info, me, number, busy) == Sent::Ignored {
             self.ignored(number);
