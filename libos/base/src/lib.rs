@@ -19,6 +19,7 @@ pub mod layout;
 pub mod limits;
 pub mod log;
 pub mod memory;
+pub mod p9;
 pub mod page;
 pub mod page_tree;
 pub mod percpu;

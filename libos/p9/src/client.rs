@@ -1,13 +1,13 @@
 //! One function for each message used, and the numbers (fids) by which client and server name objects.
 
 use crate::wire::{self, Field, HEADER, Qid, Reader, kind};
-use crate::{Payload, Transport};
 use Field::{Text, U16, U32, U64};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::{Stat, Timespec};
 use libos_base::layout::PAGE_SIZE;
+use libos_base::p9::{Payload, Transport};
 use libos_base::page::Page;
 use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};

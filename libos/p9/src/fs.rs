@@ -1,6 +1,5 @@
 //! The file system: its objects by number.
 
-use crate::Transport;
 use crate::client::{Client, Fid};
 use crate::inode::P9Inode;
 use crate::wire::Qid;
@@ -9,6 +8,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicBool;
 use hashbrown::HashMap;
 use libos_base::abi::mode::{S_IFDIR, S_IFLNK, S_IFMT};
+use libos_base::p9::Transport;
 use libos_base::sync::{SpinLock, class};
 use libos_base::{Errno, Result};
 use libos_fs::cache::ErrorSeq;

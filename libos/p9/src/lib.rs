@@ -42,29 +42,3 @@ mod tests;
 mod wire;
 
 pub use fs::attach;
-
-use alloc::sync::Arc;
-use libos_base::Result;
-use libos_base::page::Page;
-
-/// File content that goes with a message.
-#[derive(Clone, Copy)]
-pub enum Payload<'a> {
-    /// None: the reply is everything.
-    None,
-    /// The first bytes of these pages follow the request.
-    Out(&'a [Arc<Page>], usize),
-    /// What follows the beginning of the reply (as many bytes as the caller's buffer holds) goes into these pages.
-    In(&'a [Arc<Page>], usize),
-}
-
-/// The connection to the server.
-pub trait Transport: Send + Sync {
-    /// Most pages that can go with one message.
-    fn max_pages(&self) -> usize;
-    /// Sends a request and waits for its reply; returns the reply's length, payload included. The transport chooses the
-    /// tag, unless it is NOTAG. Several threads may call this at the same time.
-    fn call(&self, request: &[u8], payload: Payload<'_>, reply: &mut [u8]) -> Result<usize>;
-    /// Sends a request whose reply nobody wants; false: not possible without waiting.
-    fn post(&self, request: &[u8]) -> bool;
-}

@@ -2,31 +2,11 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use drivers::virtio::{id, p9};
+use drivers::virtio::id;
+use drivers::virtio::p9::P9;
 use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result, user};
 use libos_fs::filesystem::{FileSystem, Opened, Request};
-use libos_p9::{Payload, Transport};
-
-/// A device, with the interface that the protocol wants.
-struct Link(p9::P9);
-
-impl Transport for Link {
-    fn max_pages(&self) -> usize {
-        self.0.max_pages()
-    }
-    fn call(&self, request: &[u8], payload: Payload<'_>, reply: &mut [u8]) -> Result<usize> {
-        let payload = match payload {
-            Payload::None => p9::Payload::None,
-            Payload::Out(pages, n) => p9::Payload::Out(pages, n),
-            Payload::In(pages, n) => p9::Payload::In(pages, n),
-        };
-        self.0.call(request, payload, reply)
-    }
-    fn post(&self, request: &[u8]) -> bool {
-        self.0.post(request)
-    }
-}
 
 crate::component!("share", optional, wanted by [open, openat, openat2], starts start);
 
@@ -40,10 +20,10 @@ extern "C" fn start() {
 
 /// The folder with the tag that `request` names. ENODEV if there is none.
 fn open(request: &Request<'_>) -> Result<Opened> {
-    static DEVICES: Mutex<Vec<p9::P9>> = Mutex::new(class::HOST_FOLDERS, Vec::new());
+    static DEVICES: Mutex<Vec<P9>> = Mutex::new(class::HOST_FOLDERS, Vec::new());
     let mut devices = DEVICES.lock();
     while let Some(device) = crate::devices::take_device(id::P9) {
-        match p9::P9::new(device) {
+        match P9::new(device) {
             Ok(d) => devices.push(d),
             Err(_) => libos_base::warn!("a virtio-9p device does not work"),
         }
@@ -52,6 +32,6 @@ fn open(request: &Request<'_>) -> Result<Opened> {
     let device = devices.swap_remove(at);
     drop(devices);
     libos_fs::sync::close_at_end();
-    let root = libos_p9::attach(Arc::new(Link(device)))?;
+    let root = libos_p9::attach(Arc::new(device))?;
     Ok(Opened { root, source: user::lossy(request.source), read_only: request.read_only })
 }

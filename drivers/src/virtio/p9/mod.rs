@@ -14,6 +14,7 @@ use crate::dma::phys_of;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::layout::PAGE_SIZE;
+use libos_base::p9::{self, Payload};
 use libos_base::page::Page;
 use libos_base::sync::{IrqSpinLock, Mutex, WaitQueue, class};
 use libos_base::thread::{self, FOREVER};
@@ -30,17 +31,6 @@ const ENTRIES: u16 = 128;
 const HEADER: usize = 7;
 /// How often a waiting thread checks where no interrupt comes.
 const LOOK_NS: u64 = 1_000_000;
-
-/// File content that goes with a message.
-#[derive(Clone, Copy)]
-pub enum Payload<'a> {
-    /// None: the reply is everything.
-    None,
-    /// The first bytes of these pages follow the request.
-    Out(&'a [Arc<Page>], usize),
-    /// Whatever follows the reply's first bytes (as many as the caller's buffer holds) goes into these pages.
-    In(&'a [Arc<Page>], usize),
-}
 
 /// What the interrupt needs.
 struct Shared {
@@ -119,14 +109,28 @@ impl P9 {
         Self { tag: Vec::new(), shared, device: None, polled: false, max_pages }
     }
 
-    /// The most pages that one message takes.
-    pub fn max_pages(&self) -> usize {
+    /// Makes another slot when all are in use.
+    fn make_room(&self) -> core::result::Result<(), Errno> {
+        if self.shared.ring.lock().as_ref().is_some_and(Ring::wants_slot) {
+            let slot = Slot::new();
+            let mut ring = self.shared.ring.lock();
+            match (ring.as_mut(), slot) {
+                (Some(r), Some(s)) => r.add_slot(s),
+                // Slots in use will be free again.
+                (Some(r), None) if r.has_slots() => {}
+                _ => return Err(Errno::ENOMEM),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl p9::Transport for P9 {
+    fn max_pages(&self) -> usize {
         self.max_pages
     }
 
-    /// Sends a request and waits for its reply; returns how many bytes the device says it wrote (no more than there was
-    /// room for). The tag of the request is set here, except for NOTAG. EIO: the device does not work.
-    pub fn call(&self, request: &[u8], payload: Payload<'_>, reply: &mut [u8]) -> core::result::Result<usize, Errno> {
+    fn call(&self, request: &[u8], payload: Payload<'_>, reply: &mut [u8]) -> core::result::Result<usize, Errno> {
         let (pages, len, inward) = match payload {
             Payload::None => (&[][..], 0, false),
             Payload::Out(p, n) => (p, n, false),
@@ -172,29 +176,13 @@ impl P9 {
         }
     }
 
-    /// Sends a request whose reply nobody wants, if that is possible without waiting.
-    pub fn post(&self, request: &[u8]) -> bool {
+    fn post(&self, request: &[u8]) -> bool {
         let mut chain = [Segment { addr: 0, len: 0, device_writes: false }; 2];
         let mut ring = self.shared.ring.lock();
         let Some(r) = ring.as_mut().filter(|r| !r.broken() && (HEADER..=REQUEST).contains(&request.len())) else {
             return false;
         };
         r.send(request, &mut chain, 1, REPLY, None).is_some()
-    }
-
-    /// Makes another slot when all are in use.
-    fn make_room(&self) -> core::result::Result<(), Errno> {
-        if self.shared.ring.lock().as_ref().is_some_and(Ring::wants_slot) {
-            let slot = Slot::new();
-            let mut ring = self.shared.ring.lock();
-            match (ring.as_mut(), slot) {
-                (Some(r), Some(s)) => r.add_slot(s),
-                // Slots in use will be free again.
-                (Some(r), None) if r.has_slots() => {}
-                _ => return Err(Errno::ENOMEM),
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 use super::*;
 use crate::virtio::sim::{Sim, pair};
 use alloc::vec;
+use libos_base::p9::Transport as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A server that makes its answers from the requests, to `serve` chains at a time, the last first.

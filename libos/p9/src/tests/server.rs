@@ -2,8 +2,8 @@
 //! made through it.
 
 use crate::wire::{HEADER, Reader, kind};
-use crate::{Payload, Transport};
 use libos_base::layout::PAGE_SIZE;
+use libos_base::p9::{Payload, Transport};
 use libos_base::{Errno, Result};
 use std::collections::HashMap;
 use std::ffi::OsStr;
