@@ -19,6 +19,7 @@ pub mod pci;
 pub mod platform;
 pub mod port;
 pub mod power;
+mod register;
 pub mod rtc;
 pub mod serial;
 pub mod topology;

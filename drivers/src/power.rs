@@ -1,8 +1,9 @@
 //! Switching off, resetting, and the power button.
 
-use crate::acpi::{Fadt, Gas, Ged, Space};
+use crate::acpi::{Fadt, Gas, Ged};
 use crate::mmio::Mmio;
 use crate::port;
+use crate::register::Reg;
 
 const SCI_EN: u16 = 1;
 const SLP_EN: u16 = 1 << 13;
@@ -12,48 +13,6 @@ const I8042: u16 = 0x64;
 const I8042_RESET: u8 = 0xfe;
 /// How often to check SCI_EN before assuming ACPI mode.
 const PATIENCE: u32 = 100_000;
-
-/// A register made ready for use: memory ones are mapped once, at boot, so that nothing has to be mapped in a crash.
-#[derive(Clone, Copy)]
-enum Reg {
-    Port(u16),
-    Memory(Mmio),
-}
-
-impl Reg {
-    fn new(g: Gas) -> Option<Self> {
-        match g.space {
-            Space::Port => Some(Reg::Port(g.address as u16)),
-            // SAFETY: firmware names it a register.
-            Space::Memory => unsafe { Mmio::map(g.address, 4) }.map(Reg::Memory),
-        }
-    }
-    fn read16(self, off: u16) -> u16 {
-        match self {
-            // SAFETY: a power management register; reading has no effect.
-            Reg::Port(p) => unsafe { port::in16(p + off) },
-            Reg::Memory(m) => m.part(off.into(), 2).map_or(0, |m| m.read16(0)),
-        }
-    }
-    fn write16(self, off: u16, v: u16) {
-        match self {
-            // SAFETY: a power management register.
-            Reg::Port(p) => unsafe { port::out16(p + off, v) },
-            Reg::Memory(m) => {
-                if let Some(m) = m.part(off.into(), 2) {
-                    m.write16(0, v);
-                }
-            }
-        }
-    }
-    fn write8(self, v: u8) {
-        match self {
-            // SAFETY: a power management register.
-            Reg::Port(p) => unsafe { port::out8(p, v) },
-            Reg::Memory(m) => m.write8(0, v),
-        }
-    }
-}
 
 /// The machine's power controls.
 #[derive(Clone, Copy, Default)]

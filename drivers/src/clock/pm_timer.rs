@@ -1,8 +1,7 @@
 //! The ACPI power management timer (ACPI 6.5, 4.8.2.1).
 
-use crate::acpi::{PmTimer, Space};
-use crate::mmio::Mmio;
-use crate::port;
+use crate::acpi::PmTimer;
+use crate::register::Reg;
 
 /// Its frequency in Hz.
 pub const HZ: u64 = 3_579_545;
@@ -15,30 +14,14 @@ pub struct Counter {
     pub mask: u64,
 }
 
-#[derive(Clone, Copy)]
-enum Reg {
-    Port(u16),
-    Memory(Mmio),
-}
-
 impl Counter {
     /// The timer that the FADT names.
     pub fn new(t: &PmTimer) -> Option<Self> {
-        let reg = match t.register.space {
-            Space::Port => Reg::Port(t.register.address as u16),
-            // SAFETY: firmware names it a register.
-            Space::Memory => Reg::Memory(unsafe { Mmio::map(t.register.address, 4) }?),
-        };
-        Some(Self { reg, mask: if t.wide { 0xffff_ffff } else { 0xff_ffff } })
+        Some(Self { reg: Reg::new(t.register)?, mask: if t.wide { 0xffff_ffff } else { 0xff_ffff } })
     }
 
     /// The count.
     pub fn read(&self) -> u64 {
-        let v = match self.reg {
-            // SAFETY: reading the timer has no effect.
-            Reg::Port(p) => unsafe { port::in32(p) },
-            Reg::Memory(m) => m.read32(0),
-        };
-        u64::from(v) & self.mask
+        u64::from(self.reg.read32()) & self.mask
     }
 }
