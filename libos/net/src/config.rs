@@ -2,30 +2,8 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// Where the IPv4 address comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Ip4 {
-    #[default]
-    Dhcp,
-    /// A fixed address.
-    Static { addr: Ipv4Addr, prefix: u8, gateway: Option<Ipv4Addr> },
-    /// No IPv4.
-    None,
-}
-
-/// Where the IPv6 addresses come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Ip6 {
-    /// Link-local, and router advertisements.
-    #[default]
-    Auto,
-    /// Link-local and this one.
-    Static { addr: Ipv6Addr, prefix: u8, gateway: Option<Ipv6Addr> },
-    /// No IPv6 on the card.
-    None,
-}
+use core::net::IpAddr;
+pub use unibody_proto::net::{Ip4, Ip6};
 
 /// The configuration of the card.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

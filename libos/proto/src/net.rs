@@ -1,11 +1,13 @@
 //! Addresses as parameters spell them, so that the tool refuses what the guest would not understand.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
+use core::str::FromStr;
 
 /// The value of `ip=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Ip4 {
     /// Ask a DHCP server.
+    #[default]
     Dhcp,
     /// No IPv4.
     None,
@@ -24,27 +26,22 @@ impl Ip4 {
     /// Parses `dhcp`, `none` or `A.B.C.D/N[,gw=X]`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
-            "dhcp" => return Some(Self::Dhcp),
-            "none" => return Some(Self::None),
-            _ => {}
+            "dhcp" => Some(Self::Dhcp),
+            "none" => Some(Self::None),
+            _ => fixed(text, 32).map(|(addr, prefix, gateway)| Self::Static { addr, prefix, gateway }),
         }
-        let (addr, prefix, gateway) = parts(text)?;
-        let gateway = match gateway {
-            Some(gateway) => Some(gateway.parse().ok()?),
-            None => None,
-        };
-        (prefix <= 32).then_some(Self::Static { addr: addr.parse().ok()?, prefix, gateway })
     }
 }
 
 /// The value of `ip6=`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Ip6 {
-    /// Router advertisements.
+    /// Link-local, and router advertisements.
+    #[default]
     Auto,
-    /// No IPv6.
+    /// No IPv6 on the card.
     None,
-    /// A fixed address.
+    /// Link-local, and a fixed address.
     Static {
         /// Own address.
         addr: Ipv6Addr,
@@ -59,27 +56,22 @@ impl Ip6 {
     /// Parses `auto`, `none` or `ADDR/N[,gw=X]`.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
-            "auto" => return Some(Self::Auto),
-            "none" => return Some(Self::None),
-            _ => {}
+            "auto" => Some(Self::Auto),
+            "none" => Some(Self::None),
+            _ => fixed(text, 128).map(|(addr, prefix, gateway)| Self::Static { addr, prefix, gateway }),
         }
-        let (addr, prefix, gateway) = parts(text)?;
-        let gateway = match gateway {
-            Some(gateway) => Some(gateway.parse().ok()?),
-            None => None,
-        };
-        (prefix <= 128).then_some(Self::Static { addr: addr.parse().ok()?, prefix, gateway })
     }
 }
 
-/// Splits `ADDR/N[,gw=X]` into its parts.
-fn parts(text: &str) -> Option<(&str, u8, Option<&str>)> {
+/// Parses `ADDR/N[,gw=X]`, with an N of at most `most`.
+fn fixed<A: FromStr>(text: &str, most: u8) -> Option<(A, u8, Option<A>)> {
     let (net, gateway) = match text.split_once(',') {
-        Some((net, rest)) => (net, Some(rest.strip_prefix("gw=")?)),
+        Some((net, rest)) => (net, Some(rest.strip_prefix("gw=")?.parse().ok()?)),
         None => (text, None),
     };
     let (addr, prefix) = net.split_once('/')?;
-    Some((addr, u8::try_from(crate::number::decimal(prefix.as_bytes())?).ok()?, gateway))
+    let prefix = u8::try_from(crate::number::decimal(prefix.as_bytes())?).ok()?;
+    (prefix <= most).then_some((addr.parse().ok()?, prefix, gateway))
 }
 
 #[cfg(test)]

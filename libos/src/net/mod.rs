@@ -18,7 +18,6 @@ use libos_net::config::{Hooks, Ip4, Ip6, NetConfig};
 use libos_net::device::NetDevice;
 use libos_net::net::Net;
 use unibody_proto::control::{FromGuest, Transport};
-use unibody_proto::net as proto;
 
 static NET: Once<Arc<Net>> = Once::new();
 
@@ -62,24 +61,14 @@ fn config() -> NetConfig {
     fn text(v: &Option<alloc::vec::Vec<u8>>) -> Option<&str> {
         v.as_deref().and_then(|b| core::str::from_utf8(b).ok().map(str::trim))
     }
-    let ip4 = match text(&p.ip).map(proto::Ip4::parse) {
-        None | Some(Some(proto::Ip4::Dhcp)) => Ip4::Dhcp,
-        Some(Some(proto::Ip4::None)) => Ip4::None,
-        Some(Some(proto::Ip4::Static { addr, prefix, gateway })) => Ip4::Static { addr, prefix, gateway },
-        Some(None) => {
-            libos_base::error!("net: ip= is neither dhcp, none nor A.B.C.D/N[,gw=X]; trying DHCP");
-            Ip4::Dhcp
-        }
-    };
-    let ip6 = match text(&p.ip6).map(proto::Ip6::parse) {
-        None | Some(Some(proto::Ip6::Auto)) => Ip6::Auto,
-        Some(Some(proto::Ip6::None)) => Ip6::None,
-        Some(Some(proto::Ip6::Static { addr, prefix, gateway })) => Ip6::Static { addr, prefix, gateway },
-        Some(None) => {
-            libos_base::error!("net: ip6= is neither auto, none nor ADDR/N[,gw=X]");
-            Ip6::Auto
-        }
-    };
+    let ip4 = text(&p.ip).map_or(Some(Ip4::Dhcp), Ip4::parse).unwrap_or_else(|| {
+        libos_base::error!("net: ip= is neither dhcp, none nor A.B.C.D/N[,gw=X]; trying DHCP");
+        Ip4::Dhcp
+    });
+    let ip6 = text(&p.ip6).map_or(Some(Ip6::Auto), Ip6::parse).unwrap_or_else(|| {
+        libos_base::error!("net: ip6= is neither auto, none nor ADDR/N[,gw=X]");
+        Ip6::Auto
+    });
     let dns = p.dns.iter().filter_map(|d| core::str::from_utf8(d).ok()?.parse::<IpAddr>().ok()).collect();
     NetConfig { ip4, ip6, dns, search: user::lossy(&p.dns_search.join(&b' ')), memory: memory() }
 }
