@@ -124,7 +124,7 @@ fn init_thread() {
     }
     devices::probe(command_line(boot)).into_iter().for_each(hand_out);
     entropy::warn_if_weak();
-    files::root_archive::init(embedded_root(), initrd, &params);
+    files::configure(embedded_root(), initrd, &params);
     params.output_failed.iter().for_each(|&failed| control::carry_out(Some(failed)));
     let started = console::init::<control::Protocol>(&params).and_then(|()| {
         let params = params::set(params);

@@ -24,7 +24,7 @@ pub fn kernel_fault(regs: &TrapFrame, what: &str, addr: usize) -> ! {
     report(regs);
     #[cfg(debug_assertions)]
     held::report_all();
-    finish(139, 11, what)
+    exit::after_crash(139, 11, what)
 }
 
 /// The program died of a signal (fault, abort, unhandled signal). `regs`: its registers.
@@ -36,7 +36,7 @@ pub fn fatal_signal(signo: i32, regs: &TrapFrame, what: &str, addr: usize) -> ! 
     begin();
     libos_base::error!("program killed by {}: {what} at {addr:#x}", name(signo));
     report(regs);
-    finish(128 + signo, signo, what)
+    exit::after_crash(128 + signo, signo, what)
 }
 
 /// Only one CPU reports; the others stop.
@@ -64,10 +64,6 @@ fn report(regs: &TrapFrame) {
     backtrace::walk(regs.fp(), mm::is_mapped, |addr| line(addr as usize));
 }
 
-fn finish(status: i32, signo: i32, what: &str) -> ! {
-    exit::after_crash(status, signo, what)
-}
-
 /// Reports a lock used against the rules: first where `held` was taken, then where this happened.
 #[cfg(debug_assertions)]
 fn lock_fault(what: core::fmt::Arguments<'_>, held: &libos_base::sync::check::Entry) -> ! {
@@ -75,7 +71,7 @@ fn lock_fault(what: core::fmt::Arguments<'_>, held: &libos_base::sync::check::En
     libos_base::error!("kernel panic: {what}");
     held::report(held);
     report(&cpu::here(panic as *const () as usize));
-    finish(134, 6, "kernel panic")
+    exit::after_crash(134, 6, "kernel panic")
 }
 
 #[panic_handler]
@@ -88,7 +84,7 @@ fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     report(&cpu::here(panic as *const () as usize));
     #[cfg(debug_assertions)]
     held::report_all();
-    finish(134, 6, "kernel panic")
+    exit::after_crash(134, 6, "kernel panic")
 }
 
 // The prebuilt `core` and `alloc` carry unwind tables that refer to these; panics abort, so they never run.

@@ -5,11 +5,10 @@
 mod disk;
 mod fat;
 pub mod program_file;
-pub mod root_archive;
 mod share;
 
 use crate::exit;
-use crate::params::parameters;
+use crate::params::{Params, parameters};
 use alloc::vec::Vec;
 use libos_base::sync::Provider;
 use libos_base::{Errno, Result, user};
@@ -18,6 +17,17 @@ use libos_fs::root;
 
 /// Mounts all that; set once there is a file system.
 static MOUNT: Provider<fn()> = Provider::new();
+
+/// Hands the root archives and what boot knows to the root file system, which is built when the first path is used.
+pub fn configure(image: &'static [u8], initrd: &'static [u8], params: &Params) {
+    root::configure(root::Config {
+        image,
+        initrd,
+        hostname: params.hostname.clone().unwrap_or_default(),
+        cwd: params.cwd.clone().unwrap_or_default(),
+        memory: crate::mm::stats().total * libos_base::layout::PAGE_SIZE,
+    });
+}
 
 /// Registers a component's file system, which boot parameters can then name.
 pub fn offer(kind: &'static FileSystem) {
