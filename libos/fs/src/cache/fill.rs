@@ -159,15 +159,7 @@ impl FileCache {
             return Ok(());
         }
         let result = backing.read_pages(index, &pages);
-        for (i, p) in pages.iter().enumerate() {
-            let mut t = self.tree.lock();
-            let gone = t.read_done(index + i as u64, p, result.is_ok());
-            drop(t);
-            if gone.is_some() {
-                global::count_held(-1);
-            }
-        }
-        self.filled.wake_all();
+        self.read_done(index, &pages, result.is_ok());
         result
     }
 
@@ -188,7 +180,7 @@ impl FileCache {
         };
         let added = self.put_page(at, &page, true, wants).inspect_err(|_| {
             if !pages.is_empty() {
-                self.abandon(at - pages.len() as u64, pages);
+                self.read_done(at - pages.len() as u64, pages, false);
             }
         })?;
         if added {
@@ -197,10 +189,11 @@ impl FileCache {
         Ok(added)
     }
 
-    /// Removes pages whose read will not happen.
-    fn abandon(&self, first: u64, pages: &mut Vec<Arc<Page>>) {
-        for (i, p) in pages.drain(..).enumerate() {
-            if self.tree.lock().read_done(first + i as u64, &p, false).is_some() {
+    /// Pages have been read, or else are removed: their read failed or will not happen.
+    fn read_done(&self, first: u64, pages: &[Arc<Page>], ok: bool) {
+        for (i, p) in pages.iter().enumerate() {
+            let gone = self.tree.lock().read_done(first + i as u64, p, ok);
+            if gone.is_some() {
                 global::count_held(-1);
             }
         }

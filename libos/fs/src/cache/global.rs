@@ -75,9 +75,9 @@ pub(super) fn dropped(id: u64, held: usize, dirty: usize) {
     drop(gone);
 }
 
-/// `n` pages of `c` became dirty. May be called under the lock of the address space.
-pub(super) fn dirtied(c: &FileCache, n: usize) {
-    DIRTY.fetch_add(n, Relaxed);
+/// A page of `c` became dirty. May be called under the lock of the address space.
+pub(super) fn dirtied(c: &FileCache) {
+    DIRTY.fetch_add(1, Relaxed);
     if c.listed.load(Relaxed) {
         return;
     }

@@ -193,14 +193,9 @@ impl FileCache {
     fn mark(&self, index: u64, page: &Arc<Page>) -> bool {
         let (is, fresh) = self.tree.lock().mark(index, page, libos_base::time::monotonic_ns);
         if fresh {
-            self.became_dirty(1);
+            global::dirtied(self);
         }
         is
-    }
-
-    /// `n` more pages are dirty.
-    fn became_dirty(&self, n: usize) {
-        global::dirtied(self, n);
     }
 }
 

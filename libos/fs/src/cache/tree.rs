@@ -133,12 +133,9 @@ impl Tree {
     pub fn has_leaf(&self, index: u64) -> bool {
         self.leaves.contains_key(&(index / FAN))
     }
-    /// Adds a leaf for `index` unless there is one, in which case `leaf` is returned.
-    pub fn add_leaf(&mut self, index: u64, leaf: Box<Leaf>) -> Option<Box<Leaf>> {
-        if self.has_leaf(index) {
-            return Some(leaf);
-        }
-        self.leaves.insert(index / FAN, leaf)
+    /// Adds a leaf for `index`, where there is none.
+    pub fn add_leaf(&mut self, index: u64, leaf: Box<Leaf>) {
+        self.leaves.insert(index / FAN, leaf);
     }
 
     /// Puts a page where there is none. The leaf must exist.

@@ -112,7 +112,7 @@ impl FileCache {
             fresh
         };
         if fresh {
-            self.became_dirty(1);
+            global::dirtied(self);
         }
         self.filled.wake_all();
         Ok(true)
@@ -132,7 +132,7 @@ impl FileCache {
             r
         };
         if fresh {
-            self.became_dirty(1);
+            global::dirtied(self);
         }
         // Otherwise it was dropped as a clean page while the bytes arrived.
         if is { Ok(()) } else { self.copy_over(may, pos, n, &page) }
