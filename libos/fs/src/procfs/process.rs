@@ -15,18 +15,6 @@ pub(super) fn self_link() -> Vec<u8> {
 pub(super) fn thread_self_link() -> Vec<u8> {
     Text(self_link()).s("/task/").n(u64::from(kernel_info::tid())).0
 }
-pub(super) fn cmdline() -> Vec<u8> {
-    kernel_info::command_line()
-}
-pub(super) fn environ() -> Vec<u8> {
-    kernel_info::environment()
-}
-pub(super) fn exe() -> Vec<u8> {
-    kernel_info::exe()
-}
-pub(super) fn maps() -> Vec<u8> {
-    kernel_info::maps()
-}
 
 /// The thread with this number, or the main one, whose name is the program's unless it was changed.
 pub(super) fn thread(tid: Option<u32>) -> Option<ThreadInfo> {

@@ -8,7 +8,6 @@ use crate::mount;
 use crate::util::Text;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use libos_base::limits;
 use libos_base::time::{NS, monotonic_ns};
 
 pub(super) fn cmdline() -> Vec<u8> {
@@ -113,27 +112,12 @@ pub(super) fn uptime() -> Vec<u8> {
 pub(super) fn version() -> Vec<u8> {
     Text::new().s("Linux version ").s(kernel_info::RELEASE).s(" (unibody) ").s(kernel_info::VERSION).s("\n").0
 }
-pub(super) fn kernel_version() -> Vec<u8> {
-    Text::new().s(kernel_info::VERSION).s("\n").0
-}
-pub(super) fn osrelease() -> Vec<u8> {
-    Text::new().s(kernel_info::RELEASE).s("\n").0
-}
-pub(super) fn hostname() -> Vec<u8> {
-    Text::new().s(crate::root::hostname()).s("\n").0
-}
-pub(super) fn file_max() -> Vec<u8> {
-    number(fdtable::file_max() as usize)
+pub(super) fn line(text: impl AsRef<[u8]>) -> Vec<u8> {
+    Text::new().s(text).s("\n").0
 }
 /// Used, free (always 0, as on Linux), and the maximum.
 pub(super) fn file_nr() -> Vec<u8> {
     Text::new().n(files().fds.used() as u64).s("\t0\t").n(fdtable::file_max()).s("\n").0
-}
-pub(super) fn nr_open() -> Vec<u8> {
-    number(limits::NOFILE_MAX as usize)
-}
-pub(super) fn pipe_max_size() -> Vec<u8> {
-    number(crate::pipe::MAX_SIZE)
 }
 pub(super) fn number(n: usize) -> Vec<u8> {
     Text::new().n(n as u64).s("\n").0

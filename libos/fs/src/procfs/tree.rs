@@ -3,8 +3,9 @@
 use super::Node::{self, *};
 use super::{process as p, system as s};
 use crate::files::files;
-use crate::kernel_info;
+use crate::{fdtable, kernel_info, root};
 use libos_base::cred::cap;
+use libos_base::limits::NOFILE_MAX;
 
 pub(super) const ROOT: &[(&str, Node)] = &[
     ("cmdline", File(s::cmdline)),
@@ -25,7 +26,7 @@ const SYS: &[(&str, Node)] = &[
     (
         "fs",
         Dir(&[
-            ("file-max", File(s::file_max)),
+            ("file-max", File(|| s::number(fdtable::file_max() as usize))),
             ("file-nr", File(s::file_nr)),
             (
                 "inotify",
@@ -34,8 +35,8 @@ const SYS: &[(&str, Node)] = &[
                     ("max_user_watches", File(|| s::number(crate::inotify::MAX_WATCHES))),
                 ]),
             ),
-            ("nr_open", File(s::nr_open)),
-            ("pipe-max-size", File(s::pipe_max_size)),
+            ("nr_open", File(|| s::number(NOFILE_MAX as usize))),
+            ("pipe-max-size", File(|| s::number(crate::pipe::MAX_SIZE))),
             // The rules of `permission`.
             ("protected_fifos", File(|| s::number(0))),
             ("protected_hardlinks", File(|| s::number(1))),
@@ -47,13 +48,13 @@ const SYS: &[(&str, Node)] = &[
         "kernel",
         Dir(&[
             ("cap_last_cap", File(|| s::number(cap::LAST as usize))),
-            ("hostname", File(s::hostname)),
-            ("osrelease", File(s::osrelease)),
+            ("hostname", File(|| s::line(root::hostname()))),
+            ("osrelease", File(|| s::line(kernel_info::RELEASE))),
             ("ngroups_max", File(|| b"65536\n".to_vec())),
             ("ostype", File(|| b"Linux\n".to_vec())),
             ("pid_max", File(|| b"4194304\n".to_vec())),
             ("random", Dir(&[("boot_id", File(s::boot_id)), ("uuid", File(s::uuid))])),
-            ("version", File(s::kernel_version)),
+            ("version", File(|| s::line(kernel_info::VERSION))),
         ]),
     ),
     (
@@ -73,14 +74,14 @@ const SYS: &[(&str, Node)] = &[
 ];
 
 pub(super) const PROCESS: &[(&str, Node)] = &[
-    ("cmdline", File(p::cmdline)),
+    ("cmdline", File(kernel_info::command_line)),
     ("comm", Comm),
     ("cwd", Object(|| files().cwd())),
-    ("environ", Private(p::environ)),
-    ("exe", Link(p::exe)),
+    ("environ", Private(kernel_info::environment)),
+    ("exe", Link(kernel_info::exe)),
     ("fd", Fds),
     ("limits", File(p::limits)),
-    ("maps", File(p::maps)),
+    ("maps", File(kernel_info::maps)),
     ("mounts", File(s::mounts)),
     ("root", Object(|| files().root())),
     ("stat", Thread(p::stat)),
@@ -89,5 +90,10 @@ pub(super) const PROCESS: &[(&str, Node)] = &[
     ("task", Tasks),
 ];
 
-pub(super) const TASK: &[(&str, Node)] =
-    &[("comm", Comm), ("fd", Fds), ("maps", File(p::maps)), ("stat", Thread(p::stat)), ("status", Thread(p::status))];
+pub(super) const TASK: &[(&str, Node)] = &[
+    ("comm", Comm),
+    ("fd", Fds),
+    ("maps", File(kernel_info::maps)),
+    ("stat", Thread(p::stat)),
+    ("status", Thread(p::status)),
+];
