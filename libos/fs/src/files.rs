@@ -9,16 +9,15 @@ use crate::dentry::Path;
 use crate::fdtable::FdTable;
 use crate::permission::{self, Who};
 use crate::root;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::{DirFd, Fd};
 use libos_base::cred::cap;
-use libos_base::file::FileLike;
 use libos_base::sync::{Mutex, SpinLock, class};
 use libos_base::{Errno, Result};
 
 pub use attrs::{StatAt, new_owner};
+pub use open::How;
 pub use walk::REAL;
 
 /// File state that all threads share.
@@ -147,9 +146,5 @@ impl Files {
     pub fn path_of(&self, fd: Fd) -> Result<Path> {
         let f = self.fds.get_any(fd)?;
         f.downcast::<crate::openfile::OpenFile>().map(|o| o.path.clone()).ok_or(Errno::ENOTDIR)
-    }
-    /// A file by its number, for handlers.
-    pub fn file(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
-        self.fds.get(fd)
     }
 }

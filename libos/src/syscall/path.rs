@@ -5,13 +5,15 @@ use libos_base::abi::{
     ResolveFlags, UnlinkFlags,
 };
 use libos_base::{Errno, Result, user};
-use libos_fs::files;
+use libos_fs::files::{How, files};
 use libos_fs::openfile::OpenFile;
 
 pub fn openat(dir: DirFd, path: Path, flags: OpenFlags, mode: CreateMode) -> Result<usize> {
     // Unknown flags are ignored (open(2)).
     let flags = OpenFlags::from_bits_truncate(flags.bits());
-    Ok(files().open_fd(dir, &user::read_path(path)?, flags, mode.0)?.result())
+    Ok(files()
+        .open_fd(dir, &user::read_path(path)?, How { flags, mode: mode.0, rules: ResolveFlags::empty() })?
+        .result())
 }
 
 pub fn open(path: Path, flags: OpenFlags, mode: CreateMode) -> Result<usize> {
@@ -46,7 +48,7 @@ pub fn openat2(dir: DirFd, path: Path, how: In<OpenHow>, size: usize) -> Result<
     if rules.contains(ResolveFlags::CACHED) && (creates || flags.contains(OpenFlags::TRUNC)) {
         return Err(Errno::EAGAIN);
     }
-    Ok(files().open_fd_by(dir, &user::read_path(path)?, flags, h.mode as u32, rules)?.result())
+    Ok(files().open_fd(dir, &user::read_path(path)?, How { flags, mode: h.mode as u32, rules })?.result())
 }
 
 pub fn mkdirat(dir: DirFd, path: Path, mode: Mode) -> Result<usize> {

@@ -3,9 +3,8 @@
 //! Only renames change which directory is above which, and they hold the rename lock.
 
 use super::Files;
-use super::open::entry_name;
 use super::walk::{Last, owned};
-use crate::dentry::{Children, Dentry, Name, Path};
+use crate::dentry::{self, Children, Dentry, Name, Path};
 use crate::inode::{Inode, New, Rename};
 use crate::notify;
 use crate::permission;
@@ -30,7 +29,7 @@ pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -
     if matches!(mode & S_IFMT, S_IFBLK | S_IFCHR) && new.rdev != 0 {
         permission::needs(cap::MKNOD)?;
     }
-    let name = entry_name(name)?;
+    let name = dentry::name(name)?;
     dir.dentry.reserve(names)?;
     let inode = dir.inode().create(&name, New { mode, ..new })?;
     let name = real_name(dir, name)?;
@@ -42,7 +41,7 @@ pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -
 
 /// The name under which a directory keeps the object that it was just given as `name`.
 fn real_name(dir: &Path, name: Name) -> Result<Name> {
-    dir.inode().real_name(&name).map_or(Ok(name), |n| entry_name(&n))
+    dir.inode().real_name(&name).map_or(Ok(name), |n| dentry::name(&n))
 }
 
 /// A parent directory and the last component under it.
@@ -119,7 +118,7 @@ impl Files {
         if from.inode().is_dir() {
             return Err(Errno::EPERM);
         }
-        let name = entry_name(&e.name)?;
+        let name = dentry::name(&e.name)?;
         e.dir.dentry.reserve(&mut names)?;
         let d = Dentry::new(Some(e.dir.dentry.clone()), name.clone(), from.inode().clone())?;
         e.dir.inode().link(&name, from.inode())?;
@@ -313,7 +312,7 @@ fn rename_locked(
             _ => {}
         }
     }
-    let new_name = entry_name(&new.name)?;
+    let new_name = dentry::name(&new.name)?;
     to.as_deref_mut().unwrap_or(from).reserve()?;
     old.dir.inode().rename(&Rename {
         old_name: &old.name,

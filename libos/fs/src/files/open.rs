@@ -2,7 +2,7 @@
 
 use super::Files;
 use super::walk::Last;
-use crate::dentry::{self, Dentry, Path};
+use crate::dentry::{Dentry, Path};
 use crate::inode::New;
 use crate::notify;
 use crate::openfile::OpenFile;
@@ -12,24 +12,25 @@ use libos_base::abi::{DirFd, Fd, InotifyMask, OpenFlags, ResolveFlags, mode::*};
 use libos_base::file::FileLike;
 use libos_base::{Errno, Result};
 
+/// How to open a file.
+#[derive(Clone, Copy)]
+pub struct How {
+    pub flags: OpenFlags,
+    /// Of a file that is created.
+    pub mode: u32,
+    pub rules: ResolveFlags,
+}
+
 /// O_TMPFILE without the O_DIRECTORY it contains.
 const TMPFILE_BIT: u32 = OpenFlags::TMPFILE.bits() & !OpenFlags::DIRECTORY.bits();
 
 impl Files {
     /// `openat`: returns the new description, without a descriptor.
     pub fn open(&self, dirfd: DirFd, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Arc<dyn FileLike>> {
-        self.open_by(dirfd, path, flags, mode, ResolveFlags::empty())
+        self.open_by(dirfd, path, How { flags, mode, rules: ResolveFlags::empty() })
     }
-    /// `openat2`: under these rules.
-    fn open_by(
-        &self,
-        dirfd: DirFd,
-        path: &[u8],
-        flags: OpenFlags,
-        mode: u32,
-        rules: ResolveFlags,
-    ) -> Result<Arc<dyn FileLike>> {
-        let mut flags = flags;
+    fn open_by(&self, dirfd: DirFd, path: &[u8], how: How) -> Result<Arc<dyn FileLike>> {
+        let How { mut flags, mode, rules } = how;
         if flags.contains(OpenFlags::PATH) {
             // All other flags are ignored (open(2)).
             flags &= OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
@@ -158,21 +159,10 @@ impl Files {
     }
 
     /// Opens and assigns a descriptor. The descriptor is reserved first, so that at the limit nothing is created.
-    pub fn open_fd(&self, dirfd: DirFd, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Fd> {
-        self.open_fd_by(dirfd, path, flags, mode, ResolveFlags::empty())
-    }
-    /// The same under these rules.
-    pub fn open_fd_by(
-        &self,
-        dirfd: DirFd,
-        path: &[u8],
-        flags: OpenFlags,
-        mode: u32,
-        rules: ResolveFlags,
-    ) -> Result<Fd> {
+    pub fn open_fd(&self, dirfd: DirFd, path: &[u8], how: How) -> Result<Fd> {
         let fd = self.fds.reserve()?;
-        let file = self.open_by(dirfd, path, flags, mode, rules)?;
-        Ok(fd.install(file, flags.contains(OpenFlags::CLOEXEC)))
+        let file = self.open_by(dirfd, path, how)?;
+        Ok(fd.install(file, how.flags.contains(OpenFlags::CLOEXEC)))
     }
 
     /// `memfd_create`: a regular file without a name.
@@ -221,9 +211,4 @@ impl Files {
         permission::check(at.inode(), permission::WRITE)?;
         at.inode().downcast::<crate::ramfs::RamInode>().and_then(|n| n.socket()).ok_or(Errno::ECONNREFUSED)
     }
-}
-
-/// A name for a new entry.
-pub(super) fn entry_name(n: &[u8]) -> Result<dentry::Name> {
-    dentry::name(n)
 }

@@ -250,7 +250,7 @@ fn poll_reports_and_waits() {
     thread::sleep(Duration::from_millis(20));
     write(&p.fds.get(w).unwrap(), b"x").unwrap();
     assert_eq!(t.join().unwrap(), Ok(1));
-    let file = p.open_fd(DirFd::CWD, b"/etc/passwd", RD, 0).unwrap();
+    let file = p.open_fd(DirFd::CWD, b"/etc/passwd", how(RD)).unwrap();
     let mut fds = [fd(file.0, 5)];
     assert_eq!(crate::poll::poll(&p, &mut fds, FOREVER), Ok(1));
     assert_eq!(fds[0].revents, 5);

@@ -48,6 +48,9 @@ fn create() -> OpenFlags {
 fn open(p: &Files, path: &str, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
     p.open(DirFd::CWD, path.as_bytes(), flags, 0o666)
 }
+fn how(flags: OpenFlags) -> crate::files::How {
+    crate::files::How { flags, mode: 0, rules: libos_base::abi::ResolveFlags::empty() }
+}
 fn mkdir(p: &Files, path: &str) {
     p.mkdir(DirFd::CWD, path.as_bytes(), 0o777).unwrap();
 }

@@ -51,7 +51,7 @@ fn standard_streams_and_proc_self() {
 
     assert_eq!(p.readlink(DirFd::CWD, b"/proc/self").unwrap(), b"1");
     assert_eq!(p.readlink(DirFd::CWD, b"/dev/fd/1").unwrap(), b"pipe:[2]");
-    let fd = p.open_fd(DirFd::CWD, b"/etc/hosts", RD, 0).unwrap();
+    let fd = p.open_fd(DirFd::CWD, b"/etc/hosts", how(RD)).unwrap();
     let link = format!("/proc/self/fd/{}", fd.0);
     assert_eq!(p.readlink(DirFd::CWD, link.as_bytes()).unwrap(), b"/etc/hosts");
     assert_eq!(get(p, &link).unwrap(), get(p, "/etc/hosts").unwrap());

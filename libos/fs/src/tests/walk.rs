@@ -93,17 +93,17 @@ fn open_flags() {
     open(&p, "/m", create()).unwrap();
     assert_eq!(stat(&p, "/m").unwrap().mode, 0o100640);
     // The access mode belongs to the descriptor.
-    let fd = p.open_fd(DirFd::CWD, b"/f", OpenFlags::WRONLY, 0).unwrap();
+    let fd = p.open_fd(DirFd::CWD, b"/f", how(OpenFlags::WRONLY)).unwrap();
     assert_eq!(err(p.fds.readable(fd)), Errno::EBADF);
     p.fds.writable(fd).unwrap();
     // O_PATH: fstat works, nothing else does.
-    let fd = p.open_fd(DirFd::CWD, b"/d", OpenFlags::PATH, 0).unwrap();
+    let fd = p.open_fd(DirFd::CWD, b"/d", how(OpenFlags::PATH)).unwrap();
     assert_eq!(err(p.fds.get(fd)), Errno::EBADF);
     assert_eq!(p.fds.get_any(fd).unwrap().stat().unwrap().mode & 0o170000, S_IFDIR);
     put(&p, "/d/x", "below");
     let f = p.open(fd.into(), b"x", RD, 0).unwrap();
     assert_eq!(read(&f, 10).unwrap(), b"below");
-    let file = p.open_fd(DirFd::CWD, b"/f", RD, 0).unwrap();
+    let file = p.open_fd(DirFd::CWD, b"/f", how(RD)).unwrap();
     assert_eq!(err(p.open(file.into(), b"x", RD, 0)), Errno::ENOTDIR);
     assert_eq!(err(p.open(DirFd(99), b"x", RD, 0)), Errno::EBADF);
 }
