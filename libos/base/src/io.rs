@@ -102,6 +102,15 @@ impl<'a> Cursor<'a> {
         self.place.done += n;
         self.place.behind += n;
     }
+    /// Takes back what `moves` did unless it returns true.
+    fn whole(&mut self, moves: impl FnOnce(&mut Self) -> bool) -> bool {
+        let before = self.place;
+        let whole = moves(self);
+        if !whole {
+            self.place = before;
+        }
+        whole
+    }
     /// Puts as much as fits, or until `copy` copies less than asked.
     fn put(&mut self, mut src: &[u8], copy: impl Fn(usize, &[u8]) -> usize) -> usize {
         let mut total = 0;
@@ -153,6 +162,46 @@ impl<'a> Cursor<'a> {
     }
 }
 
+macro_rules! both {
+    ($($name:ident),*) => { $(impl $name<'_> {
+        /// The OR of the addresses and lengths of the program's ranges (O_DIRECT requires multiples of 512).
+        pub fn alignment(&self) -> usize {
+            self.0.alignment()
+        }
+        /// Bytes still to be moved.
+        pub fn left(&self) -> usize {
+            self.0.place.left
+        }
+        /// Bytes moved so far.
+        pub fn done(&self) -> usize {
+            self.0.place.done
+        }
+        /// Limits what is still to be moved to at most `n` bytes.
+        pub fn limit(&mut self, n: usize) {
+            self.0.place.left = self.0.place.left.min(n);
+        }
+        /// Moves piece after piece, until nothing is left or `piece` returns false; returns how much in all. An error
+        /// counts only if it comes before the first byte.
+        #[inline]
+        pub fn pieces(&mut self, mut piece: impl FnMut(&mut Self) -> Result<bool>) -> Result<usize> {
+            let start = self.done();
+            while self.left() > 0 {
+                match piece(self) {
+                    Ok(true) => {}
+                    Err(e) if self.done() == start => return Err(e),
+                    _ => break,
+                }
+            }
+            Ok(self.done() - start)
+        }
+    })* };
+}
+both!(Sink, Source);
+
+fn copy_in(to: &mut [u8], from: usize) -> bool {
+    user::copy_in(to, from).is_ok()
+}
+
 impl<'a> Sink<'a> {
     /// One program range; EFAULT when it cannot be program memory.
     pub fn user(buf: Out<u8>, len: usize) -> Result<Sink<'static>> {
@@ -167,22 +216,6 @@ impl<'a> Sink<'a> {
         let left = buf.len();
         Sink(Cursor::new(Mem::KernelMut(buf), left))
     }
-    /// The OR of the addresses and lengths of the program's ranges (O_DIRECT requires multiples of 512).
-    pub fn alignment(&self) -> usize {
-        self.0.alignment()
-    }
-    /// Bytes that still fit.
-    pub fn left(&self) -> usize {
-        self.0.place.left
-    }
-    /// Bytes put so far.
-    pub fn done(&self) -> usize {
-        self.0.place.done
-    }
-    /// Narrows what still fits to at most `n` bytes.
-    pub fn limit(&mut self, n: usize) {
-        self.0.place.left = self.0.place.left.min(n);
-    }
     /// Puts as much of `src` as fits and returns how much. EFAULT only if not a single byte could be put.
     pub fn put(&mut self, src: &[u8]) -> Result<usize> {
         let wanted = src.len().min(self.left());
@@ -193,22 +226,13 @@ impl<'a> Sink<'a> {
     }
     /// Puts all of `src`, for which there must be room. On EFAULT nothing was put.
     pub fn put_whole(&mut self, src: &[u8]) -> Result<()> {
-        let before = self.0.place;
-        if self.put(src)? < src.len() {
-            self.0.place = before;
-            return Err(Errno::EFAULT);
-        }
-        Ok(())
+        let whole = self.0.whole(|c| c.put(src, user::copy_out_partial) == src.len());
+        if whole { Ok(()) } else { Err(Errno::EFAULT) }
     }
     /// Like [`Sink::put_whole`], but does not fault ([`user::copy_out_present`]). Returns whether all pages were
     /// present.
     pub fn put_present(&mut self, src: &[u8]) -> bool {
-        let before = self.0.place;
-        let whole = self.0.put(src, user::copy_out_present) == src.len();
-        if !whole {
-            self.0.place = before;
-        }
-        whole
+        self.0.whole(|c| c.put(src, user::copy_out_present) == src.len())
     }
     /// Puts `len` bytes of a page, from `off`, or as many as fit: [`Sink::put`] without a bounce buffer.
     pub fn put_page(&mut self, page: &Page, mut off: usize, len: usize) -> Result<usize> {
@@ -267,49 +291,24 @@ impl<'a> Source<'a> {
         assert!(off <= PAGE_SIZE && off + len <= pages.len() * PAGE_SIZE);
         Source(Cursor::new(Mem::Pages(pages, off), len))
     }
-    /// The OR of the addresses and lengths of the program's ranges (O_DIRECT requires multiples of 512).
-    pub fn alignment(&self) -> usize {
-        self.0.alignment()
-    }
-    /// Bytes still to take.
-    pub fn left(&self) -> usize {
-        self.0.place.left
-    }
-    /// Bytes taken so far.
-    pub fn done(&self) -> usize {
-        self.0.place.done
-    }
-    /// Limits what is still to be taken to at most `n` bytes.
-    pub fn limit(&mut self, n: usize) {
-        self.0.place.left = self.0.place.left.min(n);
-    }
     /// Takes bytes until `dst` is full or the source is empty; returns how many. EFAULT only if not a single byte could
     /// be taken.
     pub fn take(&mut self, dst: &mut [u8]) -> Result<usize> {
         let wanted = dst.len().min(self.left());
-        match self.0.take(dst, |to, from| user::copy_in(to, from).is_ok()) {
+        match self.0.take(dst, copy_in) {
             0 if wanted > 0 => Err(Errno::EFAULT),
             n => Ok(n),
         }
     }
     /// Fills all of `dst`, for which there must be enough bytes. On EFAULT nothing was taken.
     pub fn take_whole(&mut self, dst: &mut [u8]) -> Result<()> {
-        let before = self.0.place;
-        if self.take(dst)? < dst.len() {
-            self.0.place = before;
-            return Err(Errno::EFAULT);
-        }
-        Ok(())
+        let whole = self.0.whole(|c| c.take(dst, copy_in) == dst.len());
+        if whole { Ok(()) } else { Err(Errno::EFAULT) }
     }
     /// Like [`Source::take_whole`], but does not fault ([`user::copy_in_present`]). Returns whether all pages were
     /// present.
     pub fn take_present(&mut self, dst: &mut [u8]) -> bool {
-        let before = self.0.place;
-        let whole = self.0.take(dst, |to, from| user::copy_in_present(to, from) == to.len()) == dst.len();
-        if !whole {
-            self.0.place = before;
-        }
-        whole
+        self.0.whole(|c| c.take(dst, |to, from| user::copy_in_present(to, from) == to.len()) == dst.len())
     }
     /// Takes up to `len` bytes into a page, at `off`: [`Source::take`] without a bounce buffer.
     pub fn take_page(&mut self, page: &Page, mut off: usize, len: usize) -> Result<usize> {

@@ -69,18 +69,12 @@ impl FileLike for DeviceFile {
             Kind::Null => Ok(0),
             Kind::Zero | Kind::Full => dst.put_zeros(dst.left()),
             Kind::Random | Kind::Urandom => {
-                let start = dst.done();
                 let mut buf = [0; 256];
-                while dst.left() > 0 {
+                dst.pieces(|dst| {
                     let n = dst.left().min(buf.len());
                     random::fill(&mut buf[..n]);
-                    match dst.put(&buf[..n]) {
-                        Ok(k) if k == n => {}
-                        Err(e) if dst.done() == start => return Err(e),
-                        _ => break,
-                    }
-                }
-                Ok(dst.done() - start)
+                    Ok(dst.put(&buf[..n])? == n)
+                })
             }
         }
     }

@@ -15,22 +15,17 @@ use libos_base::page::Page;
 
 /// The bytes from `pos` on, as far as `dst` has room.
 pub(crate) fn read(mut pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
-    let start = dst.done();
     let mut buf = [0; 1024];
-    loop {
-        let left = size().saturating_sub(pos).min(dst.left().min(buf.len()) as u64) as usize;
-        let put = if left == 0 { Ok(0) } else { read_exe(pos, &mut buf[..left]).and_then(|()| dst.put(&buf[..left])) };
-        match put {
-            Ok(n) => {
-                pos += n as u64;
-                if n == 0 || n < left {
-                    return Ok(dst.done() - start);
-                }
-            }
-            Err(e) if dst.done() == start => return Err(e),
-            Err(_) => return Ok(dst.done() - start),
+    dst.pieces(|dst| {
+        let n = size().saturating_sub(pos).min(dst.left().min(buf.len()) as u64) as usize;
+        if n == 0 {
+            return Ok(false);
         }
-    }
+        read_exe(pos, &mut buf[..n])?;
+        let put = dst.put(&buf[..n])?;
+        pos += put as u64;
+        Ok(put == n)
+    })
 }
 
 /// A page for a mapping.

@@ -81,32 +81,16 @@ impl FileCache {
     /// Reads from `pos`, up to the end of the file.
     pub fn read(&self, mut pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         let may = &mut level::filling();
-        let start = dst.done();
-        while dst.left() > 0 {
+        dst.pieces(|dst| {
             let off = (pos % PAGE) as usize;
             let wanted = ((off + dst.left()).div_ceil(PAGE_SIZE)).min(BATCH);
-            let put = self.get_sized(may, pos / PAGE, wanted as u32).and_then(|(page, size)| {
-                let n = (dst.left() as u64).min(size.saturating_sub(pos)) as usize;
-                match page {
-                    Some(p) if n > 0 => {
-                        let asked = n.min(PAGE_SIZE - off);
-                        dst.put_page(&p, off, asked).map(|k| (k, k < asked))
-                    }
-                    _ => Ok((0, true)),
-                }
-            });
-            match put {
-                Ok((k, end)) => {
-                    pos += k as u64;
-                    if end {
-                        break;
-                    }
-                }
-                Err(e) if dst.done() == start => return Err(e),
-                Err(_) => break,
-            }
-        }
-        Ok(dst.done() - start)
+            let (page, size) = self.get_sized(may, pos / PAGE, wanted as u32)?;
+            let n = dst.left().min(PAGE_SIZE - off).min(size.saturating_sub(pos) as usize);
+            let Some(page) = page.filter(|_| n > 0) else { return Ok(false) };
+            let put = dst.put_page(&page, off, n)?;
+            pos += put as u64;
+            Ok(put == n)
+        })
     }
 
     /// The page at `index`, read if necessary; `wanted` pages from there on will be needed. `None`: past the end.

@@ -19,26 +19,16 @@ impl FileCache {
         let mut may = May::<Free>::begin();
         let (_w, mut may) = self.writer.lock(&mut may);
         let may = &mut may.to();
-        let start = src.done();
         if src.left() > 0 && pos > self.size() {
             self.extend(may, pos)?;
         }
-        while src.left() > 0 {
-            let off = (pos % PAGE) as usize;
-            let n = src.left().min(PAGE_SIZE - off);
-            match self.write_piece(may, pos, n, src) {
-                Ok(k) => {
-                    pos += k as u64;
-                    self.throttle(may);
-                    if k < n {
-                        break;
-                    }
-                }
-                Err(e) if src.done() == start => return Err(e),
-                Err(_) => break,
-            }
-        }
-        Ok(src.done() - start)
+        src.pieces(|src| {
+            let n = src.left().min(PAGE_SIZE - (pos % PAGE) as usize);
+            let k = self.write_piece(may, pos, n, src)?;
+            pos += k as u64;
+            self.throttle(may);
+            Ok(k == n)
+        })
     }
 
     /// Writes `n` bytes within one page.

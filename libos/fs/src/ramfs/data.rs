@@ -96,35 +96,25 @@ impl Data {
 
     /// Reads from `pos`.
     pub fn read(&self, mut pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
-        let start = dst.done();
-        loop {
+        dst.pieces(|dst| {
             let (under, n) = {
                 let i = self.inner.lock();
                 let n = (dst.left() as u64).min(i.len.saturating_sub(pos)) as usize;
                 if n == 0 {
-                    break;
+                    return Ok(false);
                 }
                 (i.under(pos, n), n)
             };
             let in_page = (pos % PAGE) as usize;
             let to_page_end = n.min(PAGE_SIZE - in_page);
             let (asked, put) = match &under {
-                Under::Page(p) => (to_page_end, dst.put_page(p, in_page, to_page_end)),
-                Under::Base(b) => (b.len(), dst.put(b)),
-                Under::Hole => (to_page_end, dst.put_zeros(to_page_end)),
+                Under::Page(p) => (to_page_end, dst.put_page(p, in_page, to_page_end)?),
+                Under::Base(b) => (b.len(), dst.put(b)?),
+                Under::Hole => (to_page_end, dst.put_zeros(to_page_end)?),
             };
-            match put {
-                Ok(k) => {
-                    pos += k as u64;
-                    if k < asked {
-                        break;
-                    }
-                }
-                Err(e) if dst.done() == start => return Err(e),
-                Err(_) => break,
-            }
-        }
-        Ok(dst.done() - start)
+            pos += put as u64;
+            Ok(put == asked)
+        })
     }
 
     /// Content in memory.
@@ -174,7 +164,6 @@ impl Data {
     /// Writes; returns how much, and the position after it.
     pub fn write(&self, at: At, src: &mut Source<'_>, limit: u64) -> Result<(usize, u64)> {
         let _w = self.writer.lock();
-        let start = src.done();
         let mut pos = match at {
             At::Pos(p) => p,
             At::End => self.size(),
@@ -187,29 +176,18 @@ impl Data {
             return Err(Errno::EFBIG);
         }
         src.limit(usize::try_from(max - pos).unwrap_or(usize::MAX));
-        while src.left() > 0 {
+        let done = src.pieces(|src| {
             let off = (pos % PAGE) as usize;
             // To a writer, lack of memory is a full file system.
-            let took = self.page(pos / PAGE).map_err(|e| if e == Errno::ENOMEM { Errno::ENOSPC } else { e }).and_then(
-                |page| {
-                    let asked = src.left().min(PAGE_SIZE - off);
-                    src.take_page(&page, off, asked).map(|k| (k, k < asked))
-                },
-            );
-            match took {
-                Ok((k, short)) => {
-                    pos += k as u64;
-                    let mut i = self.inner.lock();
-                    i.len = i.len.max(pos);
-                    if short {
-                        break;
-                    }
-                }
-                Err(e) if src.done() == start => return Err(e),
-                Err(_) => break,
-            }
-        }
-        Ok((src.done() - start, pos))
+            let page = self.page(pos / PAGE).map_err(|e| if e == Errno::ENOMEM { Errno::ENOSPC } else { e })?;
+            let asked = src.left().min(PAGE_SIZE - off);
+            let took = src.take_page(&page, off, asked)?;
+            pos += took as u64;
+            let mut i = self.inner.lock();
+            i.len = i.len.max(pos);
+            Ok(took == asked)
+        })?;
+        Ok((done, pos))
     }
 
     /// Truncates or extends with a hole.
