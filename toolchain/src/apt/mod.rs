@@ -9,6 +9,7 @@ mod fetch;
 use crate::{command, files, paths, progress};
 use anyhow::{Context, Result, bail};
 use fetch::Kind;
+pub use fetch::depends;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,72 +27,57 @@ const TOOLS: [&str; 3] = ["apt-get", "apt-config", "dpkg-source"];
 
 /// The newest version that apt's mirrors serve, or the one in the cache.
 pub fn source(package: &str) -> Result<Source> {
-    let dir = paths::cache()?.join("sources").join(package);
-    let source = |dir: &Path| -> Option<Source> {
-        let version = std::fs::read_to_string(dir.join("version")).ok()?;
-        dir.join("tree").is_dir().then(|| Source { tree: dir.join("tree"), version: version.trim().to_owned() })
-    };
-    if let Some(found) = source(&dir) {
-        return Ok(found);
-    }
-    let missing: Vec<_> = TOOLS.into_iter().filter(|t| command::find(t).is_none()).collect();
-    if !missing.is_empty() {
-        bail!(
-            "cannot fetch the source of {package}: {} not found here. On Debian and Ubuntu, install apt and dpkg-dev; \
-             elsewhere unpack the source yourself and give its folder with --source DIR",
-            missing.join(", ")
-        );
-    }
-    if let Some(parent) = dir.parent() {
-        std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    }
-    progress::step(&format!("fetching the source of {package}"), || {
-        files::build_dir(&dir, |new| {
-            let download = new.join("files");
-            std::fs::create_dir(&download)?;
-            let version = fetch::download(package, Kind::Source, &download)?;
-            let dsc = one_with_suffix(&download, ".dsc")?;
-            // The files were checked against the signed index already; the maintainer's own key is rarely at hand.
-            command::run(
-                Command::new("dpkg-source").args(["--no-check", "--no-copy", "-x"]).arg(&dsc).arg(new.join("tree")),
-                None,
-            )?;
-            std::fs::write(new.join("version"), version)?;
-            Ok(())
-        })
+    let (tree, version) = cached("sources", package, "the source of", |new| {
+        let missing: Vec<_> = TOOLS.into_iter().filter(|t| command::find(t).is_none()).collect();
+        if !missing.is_empty() {
+            bail!(
+                "cannot fetch the source of {package}: {} not found here. On Debian and Ubuntu, install apt and \
+                 dpkg-dev; elsewhere unpack the source yourself and give its folder with --source DIR",
+                missing.join(", ")
+            );
+        }
+        let download = new.join("files");
+        std::fs::create_dir(&download)?;
+        let version = fetch::download(package, Kind::Source, &download)?;
+        let dsc = one_with_suffix(&download, ".dsc")?;
+        // The files were checked against the signed index already; the maintainer's own key is rarely at hand.
+        let mut unpack = Command::new("dpkg-source");
+        command::run(unpack.args(["--no-check", "--no-copy", "-x"]).arg(&dsc).arg(new.join("tree")), None)?;
+        Ok(version)
     })?;
-    source(&dir).with_context(|| format!("the source of {package} vanished from {}", dir.display()))
+    Ok(Source { tree, version })
 }
 
 /// A binary package, unpacked in the cache and never installed: its folder and version.
 pub fn binary(package: &str) -> Result<(PathBuf, String)> {
-    let dir = paths::cache()?.join("packages").join(package);
-    let found = |dir: &Path| {
-        let version = std::fs::read_to_string(dir.join("version")).ok()?;
-        Some((dir.join("tree"), version.trim().to_owned()))
-    };
-    if let Some(found) = found(&dir) {
-        return Ok(found);
-    }
-    if let Some(parent) = dir.parent() {
-        std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    }
-    progress::step(&format!("fetching the package {package}"), || {
-        files::build_dir(&dir, |new| {
-            let version = fetch::download(package, Kind::Binary, new)?;
-            let file = one_with_suffix(new, ".deb")?;
-            command::run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(new.join("tree")), None)?;
-            files::remove(&file)?;
-            std::fs::write(new.join("version"), version)?;
-            Ok(())
-        })
-    })?;
-    found(&dir).with_context(|| format!("the package {package} vanished from {}", dir.display()))
+    cached("packages", package, "the package", |new| {
+        let version = fetch::download(package, Kind::Binary, new)?;
+        let file = one_with_suffix(new, ".deb")?;
+        command::run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(new.join("tree")), None)?;
+        files::remove(&file)?;
+        Ok(version)
+    })
 }
 
-/// What a binary package depends on.
-pub fn depends(package: &str) -> Result<Vec<String>> {
-    fetch::depends(package)
+/// A package's unpacked tree in the cache, and its version. If it is not there, `fetch` puts `tree` into a folder.
+fn cached(
+    kind: &str,
+    package: &str,
+    what: &str,
+    fetch: impl FnOnce(&Path) -> Result<String>,
+) -> Result<(PathBuf, String)> {
+    let dir = paths::cache()?.join(kind).join(package);
+    let found = || {
+        let version = std::fs::read_to_string(dir.join("version")).ok()?;
+        Some((dir.join("tree"), version.trim().to_owned())).filter(|(tree, _)| tree.is_dir())
+    };
+    if let Some(found) = found() {
+        return Ok(found);
+    }
+    progress::step(&format!("fetching {what} {package}"), || {
+        files::build_dir(&dir, |new| Ok(std::fs::write(new.join("version"), fetch(new)?)?))
+    })?;
+    found().with_context(|| format!("{what} {package} vanished from {}", dir.display()))
 }
 
 /// A source tree given by the user.
