@@ -10,12 +10,13 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use unibody_proto::params::key;
 
 /// A project's file.
 const FILE: &str = "unibody.toml";
 
 /// `unibody.toml`: either sources that the tool compiles, or a command that builds them.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Project {
     /// The image's name; the folder's by default.
@@ -63,16 +64,9 @@ pub fn build(what: &str, options: &Options) -> Result<PathBuf> {
             .clone()
             .unwrap_or_else(|| PathBuf::from(path.with_extension("img").file_name().unwrap_or_default()));
         let alone = Project {
-            name: None,
             sources: vec![std::path::absolute(path)?],
             cflags: vec!["-O2".into(), "-g".into()],
-            ldflags: vec![],
-            make: vec![],
-            image: None,
-            rootfs: None,
-            args: vec![],
-            env: BTreeMap::new(),
-            publish: vec![],
+            ..Project::default()
         };
         return link(&alone, Path::new("."), &output, options);
     }
@@ -109,7 +103,8 @@ fn link(project: &Project, dir: &Path, output: &Path, options: &Options) -> Resu
     if let Some(folder) = &project.rootfs {
         files::copy_tree(&dir.join(folder), &root)?;
     }
-    make::write_params(&root, &project.params())?;
+    let env: Vec<_> = project.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    make::write_params(&root, &[(key::ARG, &project.args), (key::ENV, &env), (key::TOOL_PUBLISH, &project.publish)])?;
     let gcc = sysroot.join("bin").join(format!("{}gcc", wrapper::PREFIX));
     let built = match &project.image {
         Some(image) => dir.join(image),
@@ -141,20 +136,6 @@ fn link(project: &Project, dir: &Path, output: &Path, options: &Options) -> Resu
     Ok(output.to_owned())
 }
 
-impl Project {
-    fn params(&self) -> Vec<u8> {
-        use unibody_proto::params::key;
-        let mut out = Vec::new();
-        let env: Vec<_> = self.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        for (key, values) in [(key::ARG, &self.args), (key::ENV, &env), (key::TOOL_PUBLISH, &self.publish)] {
-            for value in values {
-                out.extend([key, b"=", value.as_bytes(), b"\0"].concat());
-            }
-        }
-        out
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +143,7 @@ mod tests {
     #[test]
     fn project_files() {
         let p: Project = toml::from_str("sources = [\"a.c\"]\nargs = [\"x y\"]\n[env]\nA = \"1\"\n").unwrap();
-        assert_eq!(p.params(), b"arg=x y\0env=A=1\0");
+        assert_eq!((p.args, p.env["A"].as_str()), (vec!["x y".to_owned()], "1"));
         assert!(toml::from_str::<Project>("surces = []").is_err());
     }
 

@@ -6,8 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Writes an image's own parameters into its root file system; without any, there is no file.
-pub fn write_params(root: &Path, records: &[u8]) -> Result<()> {
+/// Writes an image's own parameters, lists of values by key, into its root file system; without any, there is no file.
+pub fn write_params(root: &Path, lists: &[(&[u8], &[String])]) -> Result<()> {
+    let mut records = Vec::new();
+    for (key, value) in lists.iter().flat_map(|&(key, values)| values.iter().map(move |value| (key, value))) {
+        records.extend([key, b"=", value.as_bytes(), b"\0"].concat());
+    }
     if records.is_empty() {
         return Ok(());
     }
@@ -34,4 +38,21 @@ pub fn deliver(image: &Path, output: &Path) -> Result<()> {
     // The image comes last, so that its debug file is there whenever it is.
     fs::rename(&dwarf, &debug).with_context(|| format!("cannot write {}", Path::new(&debug).display()))?;
     fs::rename(&plain, output).with_context(|| format!("cannot write {}", output.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unibody_proto::params::{FILE, key};
+
+    #[test]
+    fn parameters() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join(FILE);
+        write_params(root.path(), &[(key::ARG, &[])]).unwrap();
+        assert!(!file.exists());
+        let (args, ports) = (["-a b".to_owned()], ["8080:80".to_owned()]);
+        write_params(root.path(), &[(key::ARG, &args), (key::TOOL_PUBLISH, &ports)]).unwrap();
+        assert_eq!(fs::read(file).unwrap(), b"arg=-a b\0tool.publish=8080:80\0");
+    }
 }

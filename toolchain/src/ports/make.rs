@@ -3,13 +3,14 @@
 //! A build folder is keyed by whatever determines its object code: recipe, source, libraries, musl. When only the
 //! kernel or the root file system changes, the program is linked again and nothing is compiled.
 
-use super::recipe::{Recipe, Rootfs, Target};
+use super::recipe::{Recipe, Rootfs, Run, Target};
 use crate::fingerprint::Fingerprint;
 use crate::{apt, command, files, image, lock, packages, paths, progress, sysroot, wrapper};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use unibody_proto::params::key;
 
 /// What all ports of one build share.
 pub struct Build<'a> {
@@ -49,7 +50,11 @@ pub fn image(
     files::remove(&root)?;
     fs::create_dir(&root)?;
     fill_root(&tree, target.rootfs, &root)?;
-    image::make::write_params(&root, &target.run.params())?;
+    let Run { args, publish, hosted_args } = target.run;
+    image::make::write_params(
+        &root,
+        &[(key::ARG, args), (key::TOOL_PUBLISH, publish), (key::TOOL_HOSTED_ARG, hosted_args)],
+    )?;
     let (with, without): (Vec<_>, Vec<_>) =
         target.without.iter().map(String::as_str).partition(|name| build.with.iter().any(|with| with == name));
     let known = wrapper::components::optional(build.sysroot)?;

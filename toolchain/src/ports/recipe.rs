@@ -184,25 +184,6 @@ impl Recipe {
     }
 }
 
-impl Run {
-    /// The image's own parameters, as records (see `unibody_proto::params`).
-    pub fn params(&self) -> Vec<u8> {
-        use unibody_proto::params::key;
-        let mut out = Vec::new();
-        for (key, values) in
-            [(key::ARG, &self.args), (key::TOOL_PUBLISH, &self.publish), (key::TOOL_HOSTED_ARG, &self.hosted_args)]
-        {
-            for value in values {
-                out.extend_from_slice(key);
-                out.push(b'=');
-                out.extend_from_slice(value.as_bytes());
-                out.push(0);
-            }
-        }
-        out
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,11 +210,5 @@ mod tests {
         assert_eq!(recipe.target(None).unwrap().image, Some(Path::new("a")));
         assert_eq!(recipe.target(Some("b")).unwrap().image, Some(Path::new("out/b")));
         assert!(recipe.target(Some("c")).is_err());
-    }
-
-    #[test]
-    fn parameters() {
-        let run = Run { args: vec!["-a b".into()], publish: vec!["8080:80".into()], hosted_args: vec![] };
-        assert_eq!(run.params(), b"arg=-a b\0tool.publish=8080:80\0");
     }
 }
