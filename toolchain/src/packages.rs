@@ -73,7 +73,7 @@ pub fn ensure_these(programs: &[Program], yes: bool) -> Result<()> {
         bail!("these programs are needed and not installed: {names}. Run this, or give --yes:\n  {shown}");
     }
     eprintln!("{names}: not installed. This installs what is missing:\n  {shown}");
-    if !unasked && !confirmed()? {
+    if !unasked && !confirmed("Continue? [Y/n]", &["", "y", "yes"])? {
         bail!("nothing was installed");
     }
     // A fresh machine's indexes are empty or old; a failure here shows up in the installation.
@@ -100,12 +100,13 @@ fn apt(root: bool) -> Command {
     command
 }
 
-fn confirmed() -> Result<bool> {
-    eprint!("Continue? [Y/n] ");
+/// Asks the user; returns whether the line typed is one of these.
+pub fn confirmed(question: &str, yes: &[&str]) -> Result<bool> {
+    eprint!("{question} ");
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "" | "y" | "yes") && !answer.is_empty())
+    Ok(!answer.is_empty() && yes.contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! `unibody uninstall`.
 
 use crate::output;
-use crate::{files, paths, state};
+use crate::{files, packages, paths, state};
 use anyhow::{Result, bail};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 /// Remove everything that unibody keeps on this machine; disks and images stay
@@ -45,9 +45,5 @@ fn confirmed() -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!("nobody can be asked here: give --yes to remove these");
     }
-    eprint!("Remove all of this? [y/N] ");
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    packages::confirmed("Remove all of this? [y/N]", &["y", "yes"])
 }

@@ -34,14 +34,14 @@ pub fn run(args: &RunArgs, image: &Image) -> Result<u8> {
     for (_, share) in share::in_order(&args.volume) {
         share::mount_point(root.path(), share.at.as_ref())?;
     }
-    let mut env = list(image, key::ENV)?;
+    let mut env = image.default_list(key::ENV)?;
     env.extend(env::collect(&args.env_file, &args.env)?);
-    let arguments = match list(image, key::TOOL_HOSTED_ARG)? {
+    let arguments = match image.default_list(key::TOOL_HOSTED_ARG)? {
         _ if !args.args.is_empty() => args.args.clone(),
         own if !own.is_empty() => own.into_iter().map(OsString::from_vec).collect(),
-        _ => list(image, key::ARG)?.into_iter().map(OsString::from_vec).collect(),
+        _ => image.default_list(key::ARG)?.into_iter().map(OsString::from_vec).collect(),
     };
-    let last = |key| -> Result<_> { Ok(list(image, key)?.pop().map(OsString::from_vec)) };
+    let last = |key| -> Result<_> { Ok(image.default_list(key)?.pop().map(OsString::from_vec)) };
     let argv0 = last(key::ARGV0)?.unwrap_or_else(|| args.image.clone().into());
     let cwd = match &args.workdir {
         Some(dir) => dir.clone().into(),
@@ -108,11 +108,6 @@ fn carry(mut from: impl Read + Send + 'static, to: impl AsFd) -> JoinHandle<()> 
             let _ = std::io::copy(&mut from, &mut to);
         }
     })
-}
-
-/// Values of a repeated parameter of the image.
-fn list(image: &Image, key: &[u8]) -> Result<Vec<Vec<u8>>> {
-    image.default_list(key)
 }
 
 /// What the kernel puts into every root (`libos/fs/src/defaults.rs`), parents first.
