@@ -12,7 +12,6 @@ pub mod acpi;
 pub mod clock;
 pub mod dma;
 pub mod fw_cfg;
-pub mod hal;
 pub mod mmio;
 pub mod mptable;
 pub mod pci;

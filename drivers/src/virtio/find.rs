@@ -184,46 +184,9 @@ pub unsafe fn find_mmio(slots: &[MmioSlot]) -> Vec<Device> {
     found
 }
 
-/// Parses the value of Linux's `virtio_mmio.device=` parameter: `SIZE@BASE:IRQ[:ID]`, sizes with K, M, G, numbers
-/// decimal or 0x.
-pub fn parse_mmio_param(value: &[u8]) -> Option<MmioSlot> {
-    let text = core::str::from_utf8(value).ok()?;
-    let (size, rest) = text.split_once('@')?;
-    let mut parts = rest.split(':');
-    let base = number(parts.next()?)?;
-    let gsi = number(parts.next()?)?;
-    Some(MmioSlot { base, size: number(size)?, gsi: u32::try_from(gsi).ok() })
-}
-
-fn number(s: &str) -> Option<u64> {
-    let (digits, shift) = match s.as_bytes().last()? {
-        b'K' | b'k' => (&s[..s.len() - 1], 10),
-        b'M' | b'm' => (&s[..s.len() - 1], 20),
-        b'G' | b'g' => (&s[..s.len() - 1], 30),
-        _ => (s, 0),
-    };
-    let v = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        Some(hex) => u64::from_str_radix(hex, 16).ok()?,
-        None => digits.parse().ok()?,
-    };
-    v.checked_mul(1 << shift)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parameters() {
-        let s = |base, size, gsi| Some(MmioSlot { base, size, gsi: Some(gsi) });
-        assert_eq!(parse_mmio_param(b"512@0xfeb00e00:12"), s(0xfeb0_0e00, 512, 12));
-        assert_eq!(parse_mmio_param(b"4K@0xc0001000:5"), s(0xc000_1000, 4096, 5));
-        assert_eq!(parse_mmio_param(b"0x200@4273995776:7:3"), s(0xfec0_0000, 512, 7));
-        for bad in [&b""[..], b"@", b"512", b"512@", b"512@0x:1", b"512@1", b"K@1:1", b"99999999999G@1:1", b"\xff@1:1"]
-        {
-            assert_eq!(parse_mmio_param(bad), None, "{bad:?}");
-        }
-    }
 
     #[test]
     fn ids() {

@@ -11,7 +11,7 @@ pub mod rng;
 mod sim;
 pub mod transport;
 
-pub use find::{Device, MmioSlot, find_mmio, find_pci, parse_mmio_param};
+pub use find::{Device, MmioSlot, find_mmio, find_pci};
 pub use transport::{Cause, VirtioTransport};
 
 /// Device ids (virtio 1.2, 5).
@@ -24,8 +24,6 @@ pub mod id {
     pub const CONSOLE: u32 = 3;
     /// Entropy source.
     pub const RNG: u32 = 4;
-    /// Memory balloon.
-    pub const BALLOON: u32 = 5;
     /// 9P.
     pub const P9: u32 = 9;
 }

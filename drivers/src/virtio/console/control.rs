@@ -18,7 +18,6 @@ const DEVICE_READY: u16 = 0;
 const PORT_ADD: u16 = 1;
 const PORT_REMOVE: u16 = 2;
 pub(super) const PORT_READY: u16 = 3;
-const CONSOLE_PORT: u16 = 4;
 pub(super) const PORT_OPEN: u16 = 6;
 const PORT_NAME: u16 = 7;
 
@@ -37,18 +36,17 @@ impl Name {
 pub(super) enum Event {
     Add(u32),
     Remove(u32),
-    Console(u32),
     Open(u32, bool),
     Name(u32, Name),
 }
 
 impl Event {
     pub(super) fn port(&self) -> u32 {
-        let (Event::Add(p) | Event::Remove(p) | Event::Console(p) | Event::Open(p, _) | Event::Name(p, _)) = self;
+        let (Event::Add(p) | Event::Remove(p) | Event::Open(p, _) | Event::Name(p, _)) = self;
         *p
     }
 
-    /// `None` for messages that are not understood, and for those that change nothing (RESIZE).
+    /// `None` for messages that are not understood, and for those that change nothing (CONSOLE_PORT, RESIZE).
     fn parse(m: &[u8]) -> Option<Self> {
         let id = u32::from_le_bytes(m.get(..4)?.try_into().ok()?);
         let event = u16::from_le_bytes(m.get(4..6)?.try_into().ok()?);
@@ -56,7 +54,6 @@ impl Event {
         Some(match event {
             PORT_ADD => Event::Add(id),
             PORT_REMOVE => Event::Remove(id),
-            CONSOLE_PORT if value != 0 => Event::Console(id),
             PORT_OPEN => Event::Open(id, value != 0),
             PORT_NAME => {
                 let text = &m[HEADER..];

@@ -108,7 +108,6 @@ impl Console {
                     port.present = false;
                     port.host_open = false;
                 }
-                Event::Console(_) => port.console = true,
                 Event::Open(_, open) => port.host_open = open,
                 Event::Name(_, name) => port.set_name(name.bytes()),
             }

@@ -36,7 +36,6 @@ pub struct Port {
     name_len: usize,
     pub(super) present: bool,
     pub(super) host_open: bool,
-    pub(super) console: bool,
 }
 
 fn owners(n: u16) -> Result<Vec<u8>> {
@@ -56,17 +55,7 @@ impl Port {
         let rx = Queue::new(&mut device.transport, first, RX_SLOTS, false)?;
         let mut tx = Queue::new(&mut device.transport, first + 1, TX_SLOTS, false)?;
         tx.disable_interrupt();
-        Some(Self {
-            id,
-            rx,
-            tx,
-            buffers: None,
-            name: [0; NAME],
-            name_len: 0,
-            present: false,
-            host_open: false,
-            console: false,
-        })
+        Some(Self { id, rx, tx, buffers: None, name: [0; NAME], name_len: 0, present: false, host_open: false })
     }
 
     /// Its number.
@@ -80,10 +69,6 @@ impl Port {
     /// Whether someone on the host has it open. QEMU throws away data written while nobody has.
     pub fn host_open(&self) -> bool {
         self.host_open
-    }
-    /// Whether the host says that it is for a terminal.
-    pub fn is_console(&self) -> bool {
-        self.console
     }
     /// Whether [`super::Console::read`] would return bytes.
     pub fn readable(&self) -> bool {
@@ -101,7 +86,7 @@ impl Port {
 
     /// The only port of a device without F_MULTIPORT.
     pub(super) fn single(&mut self) -> Result<()> {
-        (self.present, self.host_open, self.console) = (true, true, true);
+        (self.present, self.host_open) = (true, true);
         self.prepare().map(|_| ())
     }
 
