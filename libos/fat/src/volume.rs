@@ -14,7 +14,7 @@ use libos_base::block::{BlockDevice, SECTOR};
 use libos_base::sync::{Mutex, SpinLock, class};
 use libos_base::{Errno, Result, thread, time};
 use libos_fs::cache::ErrorSeq;
-use libos_fs::inode::{FileSystem, Inode, StatFs};
+use libos_fs::inode::{FileSystem, StatFs};
 
 /// `f_type` (linux/magic.h).
 const MAGIC: i64 = 0x4d44;
@@ -432,9 +432,4 @@ impl Volume {
         m.marked = true;
         Ok(())
     }
-}
-
-/// The root as the rest of the kernel knows it.
-pub fn as_inode(root: Arc<FatInode>) -> Arc<dyn Inode> {
-    root
 }

@@ -33,11 +33,6 @@ pub trait FileSystem: Send + Sync {
     fn errors(&self) -> Option<&ErrorSeq> {
         None
     }
-    /// Makes changes durable that have waited for a few seconds: called by the write-back thread after
-    /// [`cache::commit_later`](crate::cache::commit_later) asked for it.
-    fn commit(&self) -> Result<()> {
-        Ok(())
-    }
     /// The last call before the machine stops or the file system is unmounted: makes everything durable and leaves the
     /// volume cleanly closed. Nothing is written afterwards.
     fn unmount(&self) -> Result<()> {

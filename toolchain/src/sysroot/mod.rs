@@ -97,11 +97,6 @@ pub fn stamp(sysroot: &Path) -> Result<String> {
     std::fs::read_to_string(stamp_path(sysroot)).context("the sysroot has no stamp")
 }
 
-/// The version of musl that was built.
-pub fn musl_version(sysroot: &Path) -> Option<String> {
-    Some(std::fs::read_to_string(sysroot.join("share/unibody/musl-version")).ok()?.trim().to_owned())
-}
-
 fn stamp_path(prefix: &Path) -> PathBuf {
     prefix.join("share/unibody/stamp")
 }

@@ -52,7 +52,6 @@ pub fn build(project: &Path, cache: &Path, options: &Options) -> Result<Part> {
             files::remove(&out.join("lib").join(object))?;
         }
         fs::create_dir_all(out.join("share/unibody"))?;
-        fs::write(out.join("share/unibody/musl-version"), format!("{}\n", source.version))?;
         let licence = out.join("share/unibody/musl-COPYRIGHT");
         fs::copy(tree.join("COPYRIGHT"), licence).context("musl's source has no COPYRIGHT")?;
         Ok(())

@@ -33,7 +33,6 @@ mod write;
 
 pub use errors::ErrorSeq;
 pub use global::{available, cached_pages, dirty_pages, make_room, reclaim, write_back_all};
-pub use thread::commit_later;
 
 use crate::inode::{Cached, Extent, Pattern};
 use alloc::sync::{Arc, Weak};

@@ -17,17 +17,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 static IDLE: AtomicBool = AtomicBool::new(false);
 /// It should check now.
 static NOW: AtomicBool = AtomicBool::new(false);
-/// A file system has changes for its `commit` to write.
-static LATER: AtomicBool = AtomicBool::new(false);
 static WAKE: WaitQueue = WaitQueue::new();
-
-/// A file system has changes, other than file pages, that are not durable yet: its `commit` is called within a few
-/// seconds.
-pub fn commit_later() {
-    if !LATER.swap(true, Relaxed) {
-        wake(false);
-    }
-}
 
 /// Makes sure that the thread exists and will check in time; `now`: at once.
 pub fn wake(now: bool) {
@@ -45,12 +35,12 @@ pub fn wake(now: bool) {
 
 fn run() {
     loop {
-        let deadline = if global::any_dirty() || LATER.load(Relaxed) {
+        let deadline = if global::any_dirty() {
             time::after(PERIOD_NS)
         } else {
             IDLE.store(true, Relaxed);
             // Was something dirtied before it could see that we are idle?
-            if global::any_dirty() || LATER.load(Relaxed) { time::after(PERIOD_NS) } else { FOREVER }
+            if global::any_dirty() { time::after(PERIOD_NS) } else { FOREVER }
         };
         let _ = WAKE.wait(deadline, false, || NOW.swap(false, Relaxed).then_some(()));
         if IDLE.swap(false, Relaxed) && deadline == FOREVER {
@@ -71,12 +61,5 @@ fn look() {
     for file in global::dirty_files(|c| much || !c.is_orphan() && old(c)) {
         // Errors are reported through the file's error sequence.
         let _ = file.cache.flush(0..u64::MAX);
-    }
-    if LATER.swap(false, Relaxed) {
-        for m in crate::mount::list() {
-            if let Err(e) = m.fs.commit() {
-                libos_base::warn!("{}: {e} while changes were written", m.fs.name());
-            }
-        }
     }
 }
