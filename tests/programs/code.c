@@ -79,6 +79,13 @@ int main(int argc, char **argv)
     SHOW(run(b));
     char *zero = map(PAGE, RX, -1);
     SHOW(zero[0]);
+    section("among much data");
+    char *much = map(4096 * PAGE, RW, -1);
+    for (int i = 0; i < 4096; i++) put(much + i * PAGE, i % 100);
+    for (int i = 100; i < 4096; i += 300) MUST0(mprotect(much + i * PAGE, PAGE, RX));
+    sum = 0;
+    for (int i = 100; i < 4096; i += 300) sum += run(much + i * PAGE);
+    SHOW(sum);
     printf("made\n");
     if (argc > 1) {
         pthread_t t;

@@ -7,7 +7,6 @@ use super::space;
 use super::vma::{Flags, Kind, Prot, Vma};
 use alloc::vec::Vec;
 use core::ops::Range;
-use core::sync::atomic::Ordering::Relaxed;
 use libos_base::abi::FallocateMode;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down};
 use libos_base::{Errno, Result};
@@ -188,7 +187,7 @@ pub fn populate(addr: usize, len: usize, write: bool) -> Result<()> {
 pub fn residency(addr: usize, out: &mut [u8]) {
     let mut s = space::lock();
     for (i, o) in out.iter_mut().enumerate() {
-        *o = s.tables().entry(addr + i * PAGE_SIZE).is_some_and(|e| e.load(Relaxed) != 0) as u8;
+        *o = (s.tables().last(addr + i * PAGE_SIZE) != 0) as u8;
     }
 }
 

@@ -40,7 +40,7 @@ pub fn handle(fault: &PageFault) -> Result<(), trap::Fault> {
     } else if !fault.can_block {
         bad("page fault where nothing may wait")
     } else {
-        resolve(addr, fault.write, fault.fetch)
+        resolve(addr, fault.write, fault.fetch, 0)
     };
     match result {
         Err(f) if f.signo == SIGKILL && super::oom::averted(addr, by == By::Call) => Ok(()),
@@ -65,11 +65,12 @@ fn beyond(addr: usize) -> Fault {
     fault(SIGSEGV, if addr >= KERNEL_HALF { SEGV_ACCERR } else { SEGV_MAPERR }, what)
 }
 
-fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Fault> {
+/// All that lies before `sure` is going to be touched, too.
+fn resolve(addr: usize, write: bool, exec: bool, sure: usize) -> Result<(), Fault> {
     let page = page_down(addr);
     loop {
         let mut s = space::lock();
-        let vma = match s.vmas.find(addr) {
+        let (start, vma) = match s.vmas.find(addr) {
             Some((start, v)) => {
                 if let Err(f) = allowed(v, write, exec) {
                     let f = explain(&s, v, f);
@@ -78,7 +79,7 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Fault> {
                     }
                     return Err(f);
                 }
-                at(start, v, page)
+                (start, at(start, v, page))
             }
             None if addr < PROGRAM_START => return Err(fault(SIGSEGV, SEGV_MAPERR, "null pointer")),
             None => return Err(fault(SIGSEGV, SEGV_MAPERR, "nothing is mapped there")),
@@ -96,7 +97,7 @@ fn resolve(addr: usize, write: bool, exec: bool) -> Result<(), Fault> {
             }
             _ => {
                 // Nobody else maps a shared anonymous mapping: there is no fork.
-                let r = s.fill_zero(page, &vma, write);
+                let r = s.fill_zero(page, start, &vma, write, sure);
                 drop(s);
                 return r.map_err(|_| no_memory());
             }
@@ -168,7 +169,7 @@ pub fn fault_in(addr: usize, len: usize, write: bool) -> Result<(), Errno> {
     let end = addr + len;
     let mut page = page_down(addr);
     while page < end {
-        resolve(page, write, false).map_err(|f| if f.signo == SIGKILL { Errno::ENOMEM } else { Errno::EFAULT })?;
+        resolve(page, write, false, end).map_err(|f| if f.signo == SIGKILL { Errno::ENOMEM } else { Errno::EFAULT })?;
         page += PAGE_SIZE;
     }
     Ok(())

@@ -3,6 +3,11 @@
 //! That mutex is the last of the blocking locks, because any code may touch program memory and fault. So nothing that
 //! takes another blocking lock happens under it: file pages are fetched, and file references dropped, without it.
 
+mod file_pages;
+mod runs;
+mod zeroed;
+
+use self::runs::Runs;
 use super::commit;
 use super::cpu;
 use super::frames::{self, Level};
@@ -17,9 +22,8 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use libos_base::file::FileLike;
-use libos_base::layout::{PAGE_SIZE, PROGRAM_END, virt_of};
-use libos_base::page::Page;
-use libos_base::page_tree::{PageTree, new_leaf};
+use libos_base::layout::{PAGE_SIZE, PROGRAM_END};
+use libos_base::page_tree::PageTree;
 use libos_base::sync::{Mutex, MutexGuard, class};
 use libos_base::{Errno, Result};
 
@@ -31,6 +35,7 @@ pub struct Space {
     /// The mappings.
     pub vmas: VmaMap,
     tables: Option<Tables<Window>>,
+    large_tables: zeroed::Tables,
     /// Page-cache pages that are mapped, by address over [`PAGE_SIZE`].
     pages: PageTree,
     /// Where the `brk` heap starts and ends; 0 before the first call.
@@ -49,6 +54,7 @@ static SPACE: Mutex<Space> = Mutex::new(
     Space {
         vmas: VmaMap::new(PROGRAM_END - (1 << 30)),
         tables: None,
+        large_tables: zeroed::Tables::new(),
         pages: PageTree::new(),
         brk: 0..0,
         stack_top: 0,
@@ -70,9 +76,14 @@ pub struct Garbage(Vec<Arc<dyn FileLike>>);
 struct Touched(Range<usize>);
 
 impl Touched {
-    fn add(&mut self, page: usize) {
+    fn add(&mut self, page: usize, size: usize) {
         let start = if self.0.is_empty() { page } else { self.0.start };
-        self.0 = start..page + PAGE_SIZE;
+        self.0 = start..page + size;
+    }
+
+    /// Flushes it, and starts again.
+    fn flush(&mut self) {
+        tlb::flush(core::mem::take(&mut self.0));
     }
 }
 
@@ -142,28 +153,39 @@ impl Space {
     /// Drops all pages of the range; returns how many of them were the mapping's own. Three steps, so that no CPU can
     /// write to a frame that is already free: forbid, flush, free.
     pub fn zap(&mut self, range: Range<usize>) -> usize {
-        let t = self.tables();
-        let mut touched = Touched::default();
-        t.for_each(range.clone(), &mut |addr, e| {
-            if e.fetch_and(!PRESENT, Relaxed) & PRESENT != 0 {
-                touched.add(addr);
+        self.split_edges(&range);
+        let (mut touched, mut runs, mut large) = (Touched::default(), Runs::new(), 0);
+        for leaf in self.tables().leaves(range.clone()) {
+            let mut addr = leaf.start;
+            for e in leaf.entries {
+                let v = e.load(Relaxed);
+                if v != 0 {
+                    e.store(0, Relaxed);
+                    if v & PRESENT != 0 {
+                        touched.add(addr, leaf.size);
+                    }
+                    if v & OWNED != 0 {
+                        // A large page's frames are as many as fill the longest run.
+                        runs.add(v, leaf.size / PAGE_SIZE);
+                    }
+                    if runs.is_full() {
+                        touched.flush();
+                        // SAFETY: owned frames are mapped once; no CPU has a translation any more.
+                        unsafe { runs.free() };
+                    }
+                }
+                addr += leaf.size;
             }
-        });
-        tlb::flush(touched.0);
-        let mut own = 0;
-        t.for_each(range.clone(), &mut |_, e| {
-            let v = e.swap(0, Relaxed);
-            if v & SEALED != 0 {
-                unseal(v & ADDRESS);
-            }
-            if v & OWNED != 0 {
-                // SAFETY: owned frames are mapped once; no CPU has a translation any more.
-                unsafe { frames::free(v & ADDRESS, 0) };
-                own += 1;
-            }
-        });
+            large += usize::from(leaf.size > PAGE_SIZE);
+        }
+        touched.flush();
+        // SAFETY: as above.
+        unsafe { runs.free() };
+        for _ in 0..large {
+            self.drop_large_table();
+        }
         self.forget_pages(range);
-        own
+        runs.frames()
     }
 
     fn forget_pages(&mut self, range: Range<usize>) {
@@ -213,7 +235,11 @@ impl Space {
     /// Counts the pages of the range that are its own.
     pub fn count_own(&mut self, range: Range<usize>) -> usize {
         let mut n = 0;
-        self.tables().for_each(range, &mut |_, e| n += (e.load(Relaxed) & OWNED != 0) as usize);
+        for leaf in self.tables().leaves(range.clone()) {
+            let owned = leaf.entries.iter().filter(|e| e.load(Relaxed) & OWNED != 0).count();
+            let inside = range.end.min(leaf.start + leaf.size) - range.start.max(leaf.start);
+            n += owned * if leaf.size > PAGE_SIZE { inside / PAGE_SIZE } else { 1 };
+        }
         n
     }
 
@@ -226,7 +252,12 @@ impl Space {
             matches!(vma.kind, Kind::File(..)) && vma.prot.contains(Prot::EXEC) && !vma.flags.contains(Flags::SHARED);
         let mut touched = Touched::default();
         let mut sealed = false;
-        self.tables().for_each(range, &mut |addr, e| {
+        if vma.prot.contains(Prot::EXEC) {
+            self.split_all(&range);
+        } else {
+            self.split_edges(&range);
+        }
+        self.tables().for_each(range, &mut |addr, size, e| {
             let mut old = e.load(Relaxed);
             let was = old & SEALED;
             let whole = follow(&mut old, vma.prot) && !(fetch && old & OWNED == 0);
@@ -236,10 +267,10 @@ impl Space {
             e.store(new, Relaxed);
             let lost = old & PRESENT & !new != 0 || old & WRITE & !new != 0 || new & NO_EXEC & !old != 0;
             if lost && old & PRESENT != 0 {
-                touched.add(addr);
+                touched.add(addr, size);
             }
         });
-        tlb::flush(touched.0);
+        touched.flush();
         if sealed {
             cpu::pinned(|_| tlb::flush_soon());
         }
@@ -247,6 +278,7 @@ impl Space {
 
     /// Moves pages to another place, both `len` long. ENOMEM: nothing was moved.
     pub fn move_pages(&mut self, from: usize, to: usize, len: usize) -> Result<()> {
+        self.split_all(&(from..from + len));
         // Tables first: after that nothing can fail.
         for part in (0..len).step_by(PAGE_SIZE) {
             if self.tables().entry(from + part).is_some_and(|e| e.load(Relaxed) != 0)
@@ -260,7 +292,7 @@ impl Space {
         }
         // Three steps again: a write through an old translation must not be lost in between.
         let t = self.tables();
-        t.for_each(from..from + len, &mut |addr, e| {
+        t.for_each(from..from + len, &mut |addr, _, e| {
             let v = e.swap(0, Relaxed);
             if let Some(new) = t.entry(addr - from + to) {
                 new.store(v, Relaxed);
@@ -279,172 +311,9 @@ impl Space {
         Ok(())
     }
 
-    /// Maps zeroes at `addr` of `vma`: the shared frame for reading, a frame of its own for writing.
-    pub fn fill_zero(&mut self, addr: usize, vma: &Vma, write: bool) -> Result<()> {
-        let zero = ZERO.load(Relaxed);
-        let e = self.tables().entry_or_make(addr).ok_or(Errno::ENOMEM)?;
-        let old = e.load(Relaxed);
-        if old & OWNED != 0 {
-            return regain(e, addr, vma.prot);
-        }
-        if !write {
-            e.store(zero | rights(vma.prot, false), Relaxed);
-            return Ok(());
-        }
-        let frame = frame(level(vma))?;
-        // SAFETY: the frame is ours and in the direct map.
-        unsafe { (virt_of(frame) as *mut u8).write_bytes(0, PAGE_SIZE) };
-        e.store(frame | OWNED | rights(vma.prot, true), Relaxed);
-        if vma.flags.contains(Flags::PROMISED) {
-            commit::settle(1);
-        }
-        if old & PRESENT != 0 {
-            // Other CPUs may still see the zeroes.
-            tlb::flush(addr..addr + PAGE_SIZE);
-        }
-        Ok(())
-    }
-
-    /// Maps a page of a file at `addr` of `vma`: the page itself, or for a private write a copy of it.
-    pub fn fill_file(&mut self, addr: usize, vma: &Vma, page: Arc<Page>, write: bool) -> Result<()> {
-        let shared = vma.flags.contains(Flags::SHARED);
-        // A page of the file may be writable elsewhere, an executable one must not be: use a copy, which no other
-        // mapping has.
-        let copy = !shared && (write || vma.prot.contains(Prot::EXEC));
-        let phys = libos_base::layout::phys_of(page.addr() as usize);
-        if !copy {
-            self.make_room(addr)?;
-        }
-        let e = self.tables().entry_or_make(addr).ok_or(Errno::ENOMEM)?;
-        let old = e.load(Relaxed);
-        if old & OWNED != 0 {
-            return regain(e, addr, vma.prot);
-        }
-        if copy {
-            let frame = frame(level(vma))?;
-            // SAFETY: a fresh frame of ours, as long as the page.
-            page.read(0, unsafe { core::slice::from_raw_parts_mut(virt_of(frame) as *mut u8, PAGE_SIZE) });
-            let mut v = frame | OWNED;
-            let sealed = follow(&mut v, vma.prot);
-            e.store(v | if sealed { rights(vma.prot, true) } else { 0 }, Relaxed);
-            if v & SEALED != 0 {
-                cpu::pinned(|_| tlb::flush_soon());
-            }
-            if vma.flags.contains(Flags::PROMISED) {
-                commit::settle(1);
-            }
-        } else {
-            e.store(phys | rights(vma.prot, write), Relaxed);
-        }
-        if old & PRESENT != 0 {
-            tlb::flush(addr..addr + PAGE_SIZE);
-        }
-        // The old page, if any, is dropped after the flush.
-        if copy {
-            self.pages.take(index(addr));
-        } else {
-            self.pages.insert(index(addr), page);
-        }
-        Ok(())
-    }
-
-    /// The first address in `range` where a page of a file is mapped.
-    fn next_page(&self, range: &Range<usize>) -> Option<usize> {
-        self.pages.next(index(range.start)).map(|i| i as usize * PAGE_SIZE).filter(|a| *a < range.end)
-    }
-    /// Makes sure that a page can be remembered at `addr`.
-    fn make_room(&mut self, addr: usize) -> Result<()> {
-        if !self.pages.has_leaf(index(addr)) {
-            self.pages.add_leaf(index(addr), new_leaf()?)?;
-        }
-        Ok(())
-    }
-
-    /// The number of mapped pages of files.
-    pub fn file_pages(&self) -> usize {
-        self.pages.len()
-    }
-
-    /// Unmaps pages of files that have not been touched since the last call and cannot be written through the mapping:
-    /// about `want` of them, from address `from` on. Returns where to continue next time, 0 when it reached the end.
-    pub fn unmap_untouched(&mut self, from: usize, want: usize, of_cache: impl Fn(&Vma) -> bool) -> usize {
-        let mut list = [0; 64];
-        let mut n = 0;
-        let mut next = 0;
-        let mut vma: Option<(usize, usize, bool)> = None;
-        for addr in core::iter::successors(self.next_page(&(from..usize::MAX)), |a| {
-            self.next_page(&(a + PAGE_SIZE..usize::MAX))
-        }) {
-            if n == list.len().min(want) {
-                next = addr;
-                break;
-            }
-            if !vma.as_ref().is_some_and(|(start, end, _)| (*start..*end).contains(&addr)) {
-                vma = self.vmas.find(addr).map(|(start, v)| (start, v.end, of_cache(v)));
-            }
-            let Some(e) = self.tables.as_ref().and_then(|t| t.entry(addr)) else { continue };
-            if vma.is_some_and(|(_, _, of_cache)| of_cache)
-                && e.load(Relaxed) & (WRITE | OWNED) == 0
-                // A stale translation may be used without setting the mark again: then a fault brings the page back.
-                && e.fetch_and(!ACCESSED, Relaxed) & ACCESSED == 0
-            {
-                list[n] = addr;
-                n += 1;
-            }
-        }
-        self.unmap_list(&list[..n]);
-        next
-    }
-
-    /// Unmaps the pages of files in the range, but not private copies of such pages.
-    pub fn unmap_pages(&mut self, range: Range<usize>) {
-        let mut list = [0; 64];
-        loop {
-            let mut n = 0;
-            let mut from = range.start;
-            while n < list.len()
-                && let Some(addr) = self.next_page(&(from..range.end))
-            {
-                list[n] = addr;
-                n += 1;
-                from = addr + PAGE_SIZE;
-            }
-            if n == 0 {
-                return;
-            }
-            self.unmap_list(&list[..n]);
-        }
-    }
-
-    /// Unmaps pages of files, at ascending addresses.
-    fn unmap_list(&mut self, list: &[usize]) {
-        let mut touched = Touched::default();
-        for &addr in list {
-            if let Some(e) = self.tables().entry(addr) {
-                e.store(0, Relaxed);
-                touched.add(addr);
-            }
-        }
-        tlb::flush(touched.0);
-        for addr in list {
-            self.pages.take(index(*addr));
-        }
-    }
-
-    /// Removes write access from the pages of a shared mapping: the next write faults.
-    pub fn protect_shared(&mut self, range: Range<usize>) {
-        let mut touched = Touched::default();
-        self.tables().for_each(range, &mut |addr, e| {
-            if e.fetch_and(!(WRITE | DIRTY), Relaxed) & WRITE != 0 {
-                touched.add(addr);
-            }
-        });
-        tlb::flush(touched.0);
-    }
-
     /// Whether the page is present with these rights.
     pub fn allows(&mut self, addr: usize, write: bool, exec: bool) -> bool {
-        let Some(e) = self.tables().entry(addr).map(|e| e.load(Relaxed)) else { return false };
+        let e = self.tables().last(addr);
         e & PRESENT != 0 && (!write || e & WRITE != 0) && (!exec || e & NO_EXEC == 0)
     }
 
@@ -463,7 +332,7 @@ impl Space {
 }
 
 /// The part of an entry that a change of rights keeps.
-const KEPT: u64 = ADDRESS | OWNED | SEALED;
+const KEPT: u64 = ADDRESS | LARGE | OWNED | SEALED;
 
 /// Makes the direct map follow what the program may do with a frame of its own: an executable frame is writable
 /// nowhere. False when there is no memory for that.

@@ -4,7 +4,7 @@
 //! `kernel_tables()`. They share only the top-level table, in different entries of it.
 //!
 //! Entries are atomics because the processor sets the accessed and dirty bits. An entry that is neither zero nor
-//! present keeps a page that may not be touched now (PROT_NONE).
+//! present keeps a page that may not be touched now (PROT_NONE), whatever its size.
 
 use core::marker::PhantomData;
 use core::ops::Range;
@@ -33,6 +33,53 @@ pub trait Backing {
 pub struct Tables<B> {
     root: u64,
     backing: PhantomData<B>,
+}
+
+/// See [`Tables::leaves`].
+pub struct Leaves<'a, B> {
+    tables: &'a Tables<B>,
+    range: Range<usize>,
+}
+
+/// Neighbouring entries for pages of one size.
+pub struct Leaf<'a> {
+    /// The address of the first page.
+    pub start: usize,
+    /// Bytes of each page.
+    pub size: usize,
+    /// All are in one table.
+    pub entries: &'a [AtomicU64],
+}
+
+impl<'a, B: Backing> Iterator for Leaves<'a, B> {
+    type Item = Leaf<'a>;
+
+    fn next(&mut self) -> Option<Leaf<'a>> {
+        'next: while self.range.start < self.range.end {
+            let addr = self.range.start;
+            let mut table = self.tables.root;
+            for level in [4, 3, 2] {
+                let slot = self.tables.slot(table, addr, level);
+                let e = slot.load(Relaxed);
+                if e & PRESENT == 0 || e & LARGE != 0 {
+                    let start = addr & !(span(level) - 1);
+                    self.range.start = start.checked_add(span(level)).unwrap_or(self.range.end);
+                    if level == 2 && e & LARGE != 0 {
+                        return Some(Leaf { start, size: LARGE_SIZE, entries: core::slice::from_ref(slot) });
+                    }
+                    continue 'next;
+                }
+                table = e & ADDRESS;
+            }
+            let first = index(addr, 1);
+            let n = (512 - first).min((self.range.end - addr).div_ceil(PAGE_SIZE));
+            self.range.start = addr + n * PAGE_SIZE;
+            // SAFETY: as in `slot`.
+            let entries = unsafe { &(&*B::at(table))[first..first + n] };
+            return Some(Leaf { start: addr, size: PAGE_SIZE, entries });
+        }
+        None
+    }
 }
 
 /// Tables that were unlinked and wait for the processors to forget them; linked through their first entry, whose
@@ -72,15 +119,24 @@ impl<B: Backing> Tables<B> {
 
     /// The entry of the page at `addr`, if its table exists.
     pub fn entry(&self, addr: usize) -> Option<&AtomicU64> {
+        self.find(addr, 1)
+    }
+
+    /// The second-level entry at `addr`, if its table exists.
+    pub fn large_entry(&self, addr: usize) -> Option<&AtomicU64> {
+        self.find(addr, 2)
+    }
+
+    fn find(&self, addr: usize, last: u32) -> Option<&AtomicU64> {
         let mut table = self.root;
-        for level in [4, 3, 2] {
+        for level in (last + 1..=4).rev() {
             let e = self.slot(table, addr, level).load(Relaxed);
             if e & PRESENT == 0 || e & LARGE != 0 {
                 return None;
             }
             table = e & ADDRESS;
         }
-        Some(self.slot(table, addr, 1))
+        Some(self.slot(table, addr, last))
     }
 
     /// The entry that ends the walk for `addr`: a page of any size, or one that is not present.
@@ -99,57 +155,53 @@ impl<B: Backing> Tables<B> {
 
     /// The entry of the page at `addr`, making tables as needed; `None` when there is no memory.
     pub fn entry_or_make(&mut self, addr: usize) -> Option<&AtomicU64> {
-        self.make(addr, 1)
+        self.table_or_make(addr).map(|t| &t[index(addr, 1)])
+    }
+
+    /// The table of the page at `addr`, made as needed; `None` when there is no memory.
+    pub fn table_or_make(&mut self, addr: usize) -> Option<&[AtomicU64; 512]> {
+        let table = Self::below(self.large_entry_or_make(addr)?)?;
+        // SAFETY: as in `slot`.
+        Some(unsafe { &*B::at(table) })
     }
 
     /// The second-level entry at `addr`, for a page of [`LARGE_SIZE`]. `None` when there is no memory.
     pub fn large_entry_or_make(&mut self, addr: usize) -> Option<&AtomicU64> {
-        self.make(addr, 2)
-    }
-
-    fn make(&mut self, addr: usize, last: u32) -> Option<&AtomicU64> {
         let mut table = self.root;
-        for level in (last + 1..=4).rev() {
-            let slot = self.slot(table, addr, level);
-            let mut e = slot.load(Relaxed);
-            if e & PRESENT == 0 {
-                e = B::alloc()? | TABLE;
-                slot.store(e, Relaxed);
-            }
-            debug_assert!(e & LARGE == 0, "a large page is in the way");
-            table = e & ADDRESS;
+        for level in [4, 3] {
+            table = Self::below(self.slot(table, addr, level))?;
         }
-        Some(self.slot(table, addr, last))
+        Some(self.slot(table, addr, 2))
     }
 
-    /// Calls `f` with every last-level entry that is not zero in the range, in order.
-    pub fn for_each(&self, range: Range<usize>, f: &mut dyn FnMut(usize, &AtomicU64)) {
-        let mut addr = range.start;
-        'next: while addr < range.end {
-            let mut table = self.root;
-            for level in [4, 3, 2] {
-                let e = self.slot(table, addr, level).load(Relaxed);
-                if e & PRESENT == 0 || e & LARGE != 0 {
-                    match (addr & !(span(level) - 1)).checked_add(span(level)) {
-                        Some(a) => addr = a,
-                        None => return,
-                    }
-                    continue 'next;
-                }
-                table = e & ADDRESS;
-            }
-            let stop = ((addr & !(LARGE_SIZE - 1)) + LARGE_SIZE).min(range.end);
-            while addr < stop {
-                let slot = self.slot(table, addr, 1);
-                if slot.load(Relaxed) != 0 {
-                    f(addr, slot);
-                }
-                addr += PAGE_SIZE;
+    /// The table that an entry leads to, made as needed.
+    fn below(slot: &AtomicU64) -> Option<u64> {
+        let mut e = slot.load(Relaxed);
+        if e & PRESENT == 0 {
+            e = B::alloc()? | TABLE;
+            slot.store(e, Relaxed);
+        }
+        debug_assert!(e & LARGE == 0, "a large page is in the way");
+        Some(e & ADDRESS)
+    }
+
+    /// The entries of the pages in the range, in order, as far as there are tables. A large page that lies in it only
+    /// in part is included.
+    pub fn leaves(&self, range: Range<usize>) -> Leaves<'_, B> {
+        Leaves { tables: self, range }
+    }
+
+    /// Calls `f` with every entry in the range that is not zero, its address and the size of its page, in order.
+    pub fn for_each(&self, range: Range<usize>, f: &mut dyn FnMut(usize, usize, &AtomicU64)) {
+        for leaves in self.leaves(range) {
+            for (i, e) in leaves.entries.iter().enumerate().filter(|(_, e)| e.load(Relaxed) != 0) {
+                f(leaves.start + i * leaves.size, leaves.size, e);
             }
         }
     }
 
-    /// Unlinks the tables that `range` touches and whose whole span lies in `limits`, where nothing is mapped.
+    /// Unlinks the tables that `range` touches and whose whole span lies in `limits`, where nothing is mapped. As this
+    /// is done whenever something is unmapped, no others are left there.
     pub fn unlink(&mut self, range: Range<usize>, limits: Range<usize>) -> Unlinked {
         let mut list = Unlinked(0);
         self.unlink_below(self.root, 4, range, &limits, &mut list);
@@ -177,8 +229,7 @@ impl<B: Backing> Tables<B> {
                     slot.store(0, Relaxed);
                 }
                 if level > 2 {
-                    let below = if whole { addr..end } else { addr.max(range.start)..end.min(range.end) };
-                    self.unlink_below(child, level - 1, below, limits, list);
+                    self.unlink_below(child, level - 1, addr.max(range.start)..end.min(range.end), limits, list);
                 }
                 if whole {
                     // SAFETY: reachable; a walk that still passes sees entries that are not present.
@@ -249,7 +300,8 @@ mod tests {
         let present = [base, base + 2 * PAGE_SIZE, base + LARGE_SIZE].map(|a| t.last(a) & PRESENT != 0);
         assert_eq!(present, [true, false, false]);
         let mut seen = vec![];
-        t.for_each(0x1_0000..0x7fff_ffff_f000, &mut |a, e| {
+        t.for_each(0x1_0000..0x7fff_ffff_f000, &mut |a, size, e| {
+            assert_eq!(size, PAGE_SIZE);
             assert_eq!(e.load(Relaxed) & ADDRESS, (seen.len() as u64 + 1) << 12);
             seen.push(a);
             e.store(0, Relaxed);

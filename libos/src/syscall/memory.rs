@@ -208,7 +208,7 @@ pub fn madvise(addr: Address, len: usize, advice: MemoryAdvice) -> Result<usize>
         MemoryAdvice::POPULATE_READ => advice::populate(addr.0, len, false),
         MemoryAdvice::POPULATE_WRITE => advice::populate(addr.0, len, true),
         MemoryAdvice::DONTNEED_LOCKED => advice::discard(addr.0, len, Discard::AlsoLocked),
-        // COLLAPSE (there are no huge pages), HWPOISON and SOFT_OFFLINE, and unknown advice.
+        // COLLAPSE, HWPOISON and SOFT_OFFLINE, and unknown advice.
         _ => Err(Errno::EINVAL),
     }
     .map(|()| 0)

@@ -21,6 +21,7 @@ const SHORT: &[&str] = &[
     "program/files_space",
     "program/futex",
     "program/mmap_file",
+    "program/mmap_large",
     "program/mmap_truncate",
     "program/netlink",
     "program/pipes",
