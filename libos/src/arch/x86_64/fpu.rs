@@ -6,12 +6,17 @@ use core::arch::asm;
 /// State components that are saved: x87, SSE, AVX, and AVX-512's three.
 const WANTED: u64 = 0b1110_0111;
 const LEGACY_SIZE: u64 = 512;
+/// AVX's component.
+const AVX: u64 = 1 << 2;
 
 /// Read by the assembly that saves and restores: bytes of the save area (a multiple of 64), and the XSAVE mask (0: FXSAVE).
 #[unsafe(no_mangle)]
 static mut LIBOS_XSAVE_SIZE: u64 = LEGACY_SIZE;
 #[unsafe(no_mangle)]
 static mut LIBOS_XSAVE_MASK: u64 = 0;
+/// Read by the assembly that copies and fills: whether AVX's registers may be used.
+#[unsafe(no_mangle)]
+static mut LIBOS_AVX: bool = false;
 
 /// Assembly: saves the vector state at the stack pointer, which is a multiple of 64, or loads it from there. Clobbers
 /// RAX and RDX. The header must be clean: XSAVE only sets bits in it.
@@ -55,16 +60,18 @@ pub(super) use {restore_vectors, save_vectors};
 
 /// Enables the state components this CPU has. Once on each CPU, before any interrupt.
 pub fn init() {
-    if cpuid(1, 0).ecx & 1 << 26 == 0 {
+    let features = cpuid(1, 0).ecx;
+    if features & 1 << 26 == 0 {
         return;
     }
     let leaf = cpuid(13, 0);
     let mask = ((leaf.edx as u64) << 32 | leaf.eax as u64) & WANTED;
-    // SAFETY: CPUID reports XSAVE and these components. All CPUs write the same two values.
+    // SAFETY: CPUID reports XSAVE and these components. All CPUs write the same values.
     unsafe {
         asm!("xsetbv", in("ecx") 0, in("eax") mask as u32, in("edx") (mask >> 32) as u32, options(nostack));
         LIBOS_XSAVE_SIZE = (cpuid(13, 0).ebx as u64).next_multiple_of(64);
         LIBOS_XSAVE_MASK = mask;
+        LIBOS_AVX = mask & AVX != 0 && features & 1 << 28 != 0;
     }
 }
 

@@ -1,8 +1,8 @@
 //! memcpy and friends for the kernel: compiler_builtins exports none on this target.
 //!
-//! SSE moves in a loop rather than `rep movsb`: under emulation every repetition costs a whole instruction, and on
-//! hardware the start-up of `rep` costs more than most kernel copies. Interrupts save vector state, so this is safe
-//! anywhere.
+//! Vector moves in a loop rather than `rep movsb`: under emulation every repetition costs a whole instruction, and on
+//! hardware the start-up of `rep` costs more than most kernel copies. AVX's from half a KiB on, where there is AVX.
+//! Interrupts save vector state, so this is safe anywhere.
 
 use core::arch::global_asm;
 
@@ -29,7 +29,9 @@ memcpy:
     movups [rdi], xmm0
     movups [rdi + rdx - 16], xmm1
     ret
-1:  movups xmm4, [rsi + rdx - 16]     # the tail, before anything is overwritten
+1:  cmp rdx, 512
+    jae 50f
+51: movups xmm4, [rsi + rdx - 16]     # the tail, before anything is overwritten
     lea r8, [rdi + rdx - 16]
     sub rdx, 64
     jb 3f
@@ -86,6 +88,32 @@ memcpy:
     mov [rdi + 1], cl
     mov [rdi + rdx - 1], r8b
 9:  ret
+50: cmp byte ptr [rip + LIBOS_AVX], 0
+    je 51b
+    vmovups ymm8, [rsi + rdx - 32]     # as above
+    lea r8, [rdi + rdx - 32]
+    sub rdx, 256
+52: .irp i, 0, 1, 2, 3, 4, 5, 6, 7
+    vmovups ymm\i, [rsi + 32 * \i]
+    .endr
+    .irp i, 0, 1, 2, 3, 4, 5, 6, 7
+    vmovups [rdi + 32 * \i], ymm\i
+    .endr
+    add rsi, 256
+    add rdi, 256
+    sub rdx, 256
+    jae 52b
+    add rdx, 256 - 32
+    jle 54f
+53: vmovups ymm0, [rsi]
+    vmovups [rdi], ymm0
+    add rsi, 32
+    add rdi, 32
+    sub rdx, 32
+    ja 53b
+54: vmovups [r8], ymm8
+    vzeroupper
+    ret
 20: mov rax, rdi
     cmp rdx, 16
     jb 25f
@@ -114,7 +142,9 @@ memset:
     jb 3f
     movq xmm0, rcx
     punpcklqdq xmm0, xmm0
-    lea r8, [rdi + rdx - 16]
+    cmp rdx, 512
+    jae 8f
+9:  lea r8, [rdi + rdx - 16]
     sub rdx, 64
     jb 2f
 1:  movups [rdi], xmm0
@@ -147,6 +177,26 @@ memset:
     dec edx
     jne 6b
 7:  ret
+8:  cmp byte ptr [rip + LIBOS_AVX], 0
+    je 9b
+    vinsertf128 ymm0, ymm0, xmm0, 1
+    lea r8, [rdi + rdx - 32]
+    sub rdx, 512
+52: .irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vmovups [rdi + 32 * \i], ymm0
+    .endr
+    add rdi, 512
+    sub rdx, 512
+    jae 52b
+    add rdx, 512 - 32
+    jle 54f
+53: vmovups [rdi], ymm0
+    add rdi, 32
+    sub rdx, 32
+    ja 53b
+54: vmovups [r8], ymm0
+    vzeroupper
+    ret
 
     .globl bcmp
     .globl memcmp

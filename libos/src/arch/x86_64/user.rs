@@ -6,6 +6,7 @@ use core::arch::global_asm;
 
 // Eight bytes at a time, then the rest. A fault in the first loop goes to the byte-wise loop for what is left, which
 // stops exactly at the first byte that cannot be copied; a fault there ends the copy. RCX always counts what is left.
+// Long copies begin with blocks in AVX's registers; a block that faults is copied again in the other way.
 global_asm!(
     r#"
     .section .text.libos_user_copy,"ax",@progbits
@@ -13,6 +14,9 @@ global_asm!(
     .globl libos_user_copy
     .hidden libos_user_copy
 libos_user_copy:
+    cmp rdx, 256
+    jae .Lcopy_long
+.Lcopy_short:
     mov rcx, rdx
     shr rcx, 3
     and edx, 7
@@ -27,6 +31,38 @@ libos_user_copy:
 .Lcopy_rest:
     lea rcx, [rdx + 8 * rcx]
     jmp .Lcopy_bytes
+.Lcopy_long:
+    cmp byte ptr [rip + LIBOS_AVX], 0
+    je .Lcopy_short
+    mov rcx, rdx
+    and rcx, -256
+    neg rcx
+    sub rsi, rcx
+    sub rdi, rcx
+    add rdx, rcx
+.Lcopy_block:
+    .irp i, 0, 1, 2, 3, 4, 5, 6, 7
+.Lcopy_load\i:
+    vmovups ymm\i, [rsi + rcx + 32 * \i]
+"#,
+    fixup!("libos_user_copy", ".Lcopy_load\\i", ".Lcopy_blocks_end"),
+    r#"
+    .endr
+    .irp i, 0, 1, 2, 3, 4, 5, 6, 7
+.Lcopy_store\i:
+    vmovups [rdi + rcx + 32 * \i], ymm\i
+"#,
+    fixup!("libos_user_copy", ".Lcopy_store\\i", ".Lcopy_blocks_end"),
+    r#"
+    .endr
+    add rcx, 256
+    jnz .Lcopy_block
+.Lcopy_blocks_end:
+    vzeroupper
+    add rsi, rcx
+    add rdi, rcx
+    sub rdx, rcx
+    jmp .Lcopy_short
 "#,
     fixup!("libos_user_copy", ".Lcopy_words", ".Lcopy_rest"),
     fixup!("libos_user_copy", ".Lcopy_bytes", ".Lcopy_end"),
