@@ -15,7 +15,7 @@ use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use hashbrown::HashTable;
 use libos_base::abi::{EpollEvent, EpollFlags, EpollOperation, OpenFlags};
-use libos_base::file::{Description, FileLike, downcast_arc};
+use libos_base::file::{Description, FileLike};
 use libos_base::poll::{Events, Pollee, Watcher};
 use libos_base::sync::{DEEPER, Mutex, SpinLock, WaitQueue, class};
 use libos_base::{Errno, Result};
@@ -329,6 +329,28 @@ impl Epoll {
         }
     }
 
+    /// Passes up to `max` events to `emit` in batches, of no more than `budget` items.
+    #[inline(never)]
+    fn collect_all(
+        &self,
+        max: usize,
+        mut budget: usize,
+        emit: &mut dyn FnMut(usize, &[EpollEvent]) -> Result<()>,
+    ) -> Result<usize> {
+        let mut batch = [EpollEvent::default(); 32];
+        let mut total = 0;
+        while total < max {
+            let room = (max - total).min(batch.len());
+            let n = self.collect(&mut batch[..room], &mut budget);
+            if n == 0 {
+                break;
+            }
+            emit(total, &batch[..n]).or_else(|e| if total > 0 { Ok(()) } else { Err(e) })?;
+            total += n;
+        }
+        Ok(total)
+    }
+
     /// `epoll_wait`: passes events to `emit` in batches; returns how many. Stops at `max`. EINTR: a signal came first.
     pub fn wait(
         &self,
@@ -336,19 +358,9 @@ impl Epoll {
         deadline_ns: u64,
         mut emit: impl FnMut(usize, &[EpollEvent]) -> Result<()>,
     ) -> Result<usize> {
-        let mut batch = [EpollEvent::default(); 32];
         loop {
-            let mut total = 0;
-            let mut budget = self.shared.ready_len.load(Ordering::SeqCst);
-            while total < max {
-                let room = (max - total).min(batch.len());
-                let n = self.collect(&mut batch[..room], &mut budget);
-                if n == 0 {
-                    break;
-                }
-                emit(total, &batch[..n]).or_else(|e| if total > 0 { Ok(()) } else { Err(e) })?;
-                total += n;
-            }
+            let ready = self.shared.ready_len.load(Ordering::SeqCst);
+            let total = if ready > 0 { self.collect_all(max, ready, &mut emit)? } else { 0 };
             if total > 0 {
                 if self.shared.any() {
                     // More than one thread may have work.
@@ -381,8 +393,8 @@ fn want_edges(file: &Arc<dyn FileLike>, events: Events) {
 }
 
 /// The epoll behind a descriptor. EINVAL: it is something else.
-pub fn from_file(file: Arc<dyn FileLike>) -> Result<Arc<Epoll>> {
-    downcast_arc::<Epoll>(file).ok_or(Errno::EINVAL)
+pub fn of_file(file: &dyn FileLike) -> Result<&Epoll> {
+    file.downcast::<Epoll>().ok_or(Errno::EINVAL)
 }
 
 impl FileLike for Epoll {

@@ -19,7 +19,7 @@ pub fn epoll_ctl(ep: Fd, operation: EpollOperation, fd: Fd, event: In<EpollEvent
     let event = if operation == EpollOperation::DEL { EpollEvent::default() } else { user::read(event)? };
     let ep = files().fds.get(ep)?;
     let file = files().fds.get(fd)?;
-    epoll::from_file(ep)?.ctl(operation, fd.0, &file, event)?;
+    epoll::of_file(&*ep)?.ctl(operation, fd.0, &file, event)?;
     Ok(0)
 }
 
@@ -28,8 +28,7 @@ fn wait(ep: Fd, events: Out<EpollEvent>, max: i32, deadline: u64) -> Result<usiz
     const SIZE: usize = size_of::<EpollEvent>();
     let max = usize::try_from(max).ok().filter(|&m| m > 0 && m <= i32::MAX as usize / SIZE).ok_or(Errno::EINVAL)?;
     user::check(events.address(), max * SIZE)?;
-    let ep = epoll::from_file(file)?;
-    ep.wait(max, deadline, |first, batch| {
+    epoll::of_file(&*file)?.wait(max, deadline, |first, batch| {
         batch.iter().enumerate().try_for_each(|(i, event)| user::write(events.nth(first + i), event))
     })
 }
