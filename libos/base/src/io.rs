@@ -89,6 +89,14 @@ impl<'a> Cursor<'a> {
             _ => unreachable!("kernel memory has no program range"),
         }
     }
+    /// The common case: all of `max` bytes, or what is left, in one program range. `None`: something else.
+    #[inline(always)]
+    fn one_range(&self, max: usize) -> Option<(usize, usize)> {
+        match self.mem {
+            Mem::One { addr } => Some((addr + self.place.done, self.place.left.min(max))),
+            _ => None,
+        }
+    }
     fn alignment(&self) -> usize {
         let p = &self.place;
         match &self.mem {
@@ -217,7 +225,16 @@ impl<'a> Sink<'a> {
         Sink(Cursor::new(Mem::KernelMut(buf), left))
     }
     /// Puts as much of `src` as fits and returns how much. EFAULT only if not a single byte could be put.
+    #[inline]
     pub fn put(&mut self, src: &[u8]) -> Result<usize> {
+        if let Some((addr, n @ 1..)) = self.0.one_range(src.len()) {
+            let copied = user::copy_out_partial(addr, &src[..n]);
+            self.0.advance(copied);
+            return if copied > 0 { Ok(copied) } else { Err(Errno::EFAULT) };
+        }
+        self.put_pieces(src)
+    }
+    fn put_pieces(&mut self, src: &[u8]) -> Result<usize> {
         let wanted = src.len().min(self.left());
         match self.0.put(src, user::copy_out_partial) {
             0 if wanted > 0 => Err(Errno::EFAULT),
@@ -293,7 +310,16 @@ impl<'a> Source<'a> {
     }
     /// Takes bytes until `dst` is full or the source is empty; returns how many. EFAULT only if not a single byte could
     /// be taken.
+    #[inline]
     pub fn take(&mut self, dst: &mut [u8]) -> Result<usize> {
+        if let Some((addr, n @ 1..)) = self.0.one_range(dst.len()) {
+            user::copy_in(&mut dst[..n], addr)?;
+            self.0.advance(n);
+            return Ok(n);
+        }
+        self.take_pieces(dst)
+    }
+    fn take_pieces(&mut self, dst: &mut [u8]) -> Result<usize> {
         let wanted = dst.len().min(self.left());
         match self.0.take(dst, copy_in) {
             0 if wanted > 0 => Err(Errno::EFAULT),

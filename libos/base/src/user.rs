@@ -149,17 +149,66 @@ pub fn read_vec<T: Pod>(from: impl Into<In<T>>, n: usize) -> Result<Vec<T>> {
 /// Longest path, with its NUL (PATH_MAX).
 pub const PATH_MAX: usize = 4096;
 
+/// A string of the program. A short one takes no memory of its own.
+pub struct Text {
+    short: [u8; Text::SHORT],
+    len: usize,
+    long: Vec<u8>,
+}
+
+impl Text {
+    const SHORT: usize = 96;
+}
+
+impl core::ops::Deref for Text {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        if self.long.is_empty() { &self.short[..self.len] } else { &self.long }
+    }
+}
+
+/// Where the first NUL is.
+#[inline]
+fn find_nul(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let (words, _) = bytes.as_chunks::<8>();
+    for (i, w) in words.iter().enumerate() {
+        let w = u64::from_le_bytes(*w);
+        // The lowest bit set is that of the first zero byte.
+        let zeros = w.wrapping_sub(ONES) & !w & ONES << 7;
+        if zeros != 0 {
+            return Some(8 * i + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    let rest = words.len() * 8;
+    bytes[rest..].iter().position(|&b| b == 0).map(|at| rest + at)
+}
+
 /// Reads a string of at most `max` bytes, its NUL included: ENAMETOOLONG if there is no NUL.
-pub fn read_string(string: Str, max: usize) -> Result<Vec<u8>> {
+pub fn read_string(string: Str, max: usize) -> Result<Text> {
+    let mut text = Text { short: [0; Text::SHORT], len: 0, long: Vec::new() };
+    // Never past the end of the page, which may be the last one mapped.
+    let n = (PAGE_SIZE - string.0 % PAGE_SIZE).min(max).min(Text::SHORT);
+    copy_in(&mut text.short[..n], string.0)?;
+    match find_nul(&text.short[..n]) {
+        Some(end) => text.len = end,
+        None => text.long = read_rest(string.0 + n, &text.short[..n], max)?,
+    }
+    Ok(text)
+}
+
+#[cold]
+fn read_rest(mut at: usize, begin: &[u8], max: usize) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    let mut at = string.0;
+    out.try_reserve(2 * begin.len())?;
+    out.extend_from_slice(begin);
     while out.len() < max {
-        // Never past the end of the page, which may be the last one mapped.
         let n = (PAGE_SIZE - at % PAGE_SIZE).min(max - out.len()).min(256);
         let mut chunk = [0; 256];
         copy_in(&mut chunk[..n], at)?;
         out.try_reserve(n)?;
-        match chunk[..n].iter().position(|&b| b == 0) {
+        match find_nul(&chunk[..n]) {
             Some(end) => {
                 out.extend_from_slice(&chunk[..end]);
                 return Ok(out);
@@ -172,11 +221,28 @@ pub fn read_string(string: Str, max: usize) -> Result<Vec<u8>> {
 }
 
 /// Reads a path argument. Paths are bytes; this kernel requires UTF-8 only where it prints them.
-pub fn read_path(path: Path) -> Result<Vec<u8>> {
+pub fn read_path(path: Path) -> Result<Text> {
     read_string(Str(path.0), PATH_MAX)
 }
 
 /// For log lines.
 pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_of_any_length() {
+        for len in (0..300).chain([PATH_MAX - 1]) {
+            let mut bytes: Vec<u8> = (0..len).map(|i| 1 + (i % 255) as u8).collect();
+            bytes.push(0);
+            let text = read_string(Str(bytes.as_ptr() as usize), PATH_MAX).unwrap();
+            assert_eq!(&text[..], &bytes[..len]);
+            let short = read_string(Str(bytes.as_ptr() as usize), len);
+            assert!(matches!(short, Err(Errno::ENAMETOOLONG)));
+        }
+    }
 }
