@@ -18,6 +18,8 @@ pub const LIMIT: usize = crate::sockopts::BUF_DEFAULT as usize;
 pub const OVERHEAD: usize = 64;
 /// Stream data is gathered in pieces of this size.
 const PIECE: usize = 16 << 10;
+/// Memory of this size is kept for the next packet.
+const SPARE: usize = 1024;
 
 /// Data in flight.
 pub struct Packet {
@@ -58,6 +60,8 @@ pub struct State {
     pub peer_name: Option<Vec<u8>>,
     pub was_connected: bool,
     pub inbox: VecDeque<Packet>,
+    /// The memory of a small packet that was taken, for the next one.
+    pub spare: Vec<u8>,
     pub bytes: usize,
     pub backlog: Option<Backlog>,
     pub rx_shut: bool,
@@ -89,6 +93,14 @@ impl State {
         let peer = self.peer.as_ref().filter(|p| p.upgrade().is_some_and(|p| self.bytes * 4 <= p.limit()))?;
         self.peer_waits = false;
         Some(peer.clone())
+    }
+
+    /// Keeps the memory of a packet that was taken, if it is small.
+    pub fn keep_spare(&mut self, packet: &mut Packet) {
+        if packet.data.capacity() <= SPARE {
+            self.spare = core::mem::take(&mut packet.data);
+            self.spare.clear();
+        }
     }
 
     /// Whether `c` is the peer.
@@ -195,7 +207,7 @@ impl Core {
         let append = stream
             && files.is_empty()
             && s.inbox.back().is_some_and(|p| p.files.is_empty() && p.data.len() + n <= PIECE && p.creds == creds);
-        let mut fresh = Vec::new();
+        let mut fresh = if append { Vec::new() } else { core::mem::take(&mut s.spare) };
         let (data, old) = if append {
             let p = s.inbox.back_mut()?;
             let old = p.data.len();

@@ -161,6 +161,9 @@ impl UnixSocket {
             } else if left == 0 || !stream {
                 s.bytes = s.bytes.saturating_sub(p.left() + OVERHEAD);
                 *gone = s.inbox.pop_front();
+                if let Some(packet) = gone {
+                    s.keep_spare(packet);
+                }
                 whole = true;
             } else {
                 p.at += n;
