@@ -30,7 +30,21 @@ __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
 #define _mi_verbose_message(...) ((void)0)
 #define _mi_warning_message(...) ((void)0)
 #define mi_stats_print(...) ((void)0)
+
+/*
+ * A page whose last block is freed stays for a while if it is the only one of its size, which mimalloc finds out each time.
+ * If it was found out before and nothing has changed, there is nothing to do.
+ */
+static inline void retire(mi_page_t *page)
+{
+	if (mi_likely(page->retire_expire && !page->next && !page->prev && !mi_page_is_in_full(page)))
+		mi_page_set_has_aligned(page, false);
+	else
+		_mi_page_retire(page);
+}
+#define _mi_page_retire(page) retire(page)
 #include "alloc.c"
+#undef _mi_page_retire
 #include "alloc-aligned.c"
 #include "arena.c"
 #include "bitmap.c"
