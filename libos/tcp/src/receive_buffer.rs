@@ -1,0 +1,109 @@
+//! Data that has arrived and was not read, with holes where something is missing.
+
+use crate::chunk::{Chunk, Pool, SIZE};
+use alloc::collections::VecDeque;
+
+/// See the module.
+#[derive(Default)]
+pub struct ReceiveBuffer {
+    /// `None`: nothing has arrived for this chunk.
+    chunks: VecDeque<Option<Chunk>>,
+    /// Where in the first chunk the data begins.
+    head: usize,
+    /// Bytes without a hole from there.
+    ready: usize,
+}
+
+impl ReceiveBuffer {
+    /// Bytes that can be read.
+    pub fn ready(&self) -> usize {
+        self.ready
+    }
+
+    /// Stores data that belongs `offset` bytes behind what can be read. Returns how much of it found memory.
+    pub fn store(&mut self, pool: &mut Pool, offset: usize, mut data: &[u8]) -> usize {
+        let mut at = self.head + self.ready + offset;
+        let mut stored = 0;
+        while !data.is_empty() {
+            let index = at / SIZE;
+            while self.chunks.len() <= index {
+                if self.chunks.try_reserve(1).is_err() {
+                    return stored;
+                }
+                self.chunks.push_back(None);
+            }
+            let slot = &mut self.chunks[index];
+            if slot.is_none() {
+                *slot = pool.take(self.ready == 0 && offset == 0 && stored == 0);
+            }
+            let Some(chunk) = slot else { return stored };
+            let to = &mut chunk[at % SIZE..];
+            let n = to.len().min(data.len());
+            to[..n].copy_from_slice(&data[..n]);
+            data = &data[n..];
+            at += n;
+            stored += n;
+        }
+        stored
+    }
+
+    /// The next `n` bytes have no hole any more.
+    pub fn advance(&mut self, n: usize) {
+        self.ready += n;
+    }
+
+    /// Passes what can be read to `take`, piece by piece, until it does not take the whole of one. `gaps`: something is
+    /// stored behind a hole. Returns the number of bytes taken.
+    pub fn read(&mut self, pool: &mut Pool, gaps: bool, mut take: impl FnMut(&[u8]) -> usize) -> usize {
+        let mut total = 0;
+        while self.ready > 0 {
+            let Some(Some(chunk)) = self.chunks.front() else { break };
+            let piece = &chunk[self.head..SIZE.min(self.head + self.ready)];
+            let n = take(piece).min(piece.len());
+            let whole = n == piece.len();
+            self.head += n;
+            self.ready -= n;
+            total += n;
+            if self.head == SIZE {
+                self.head = 0;
+                if let Some(Some(chunk)) = self.chunks.pop_front() {
+                    pool.give(chunk);
+                }
+            }
+            if !whole {
+                break;
+            }
+        }
+        if self.ready == 0 && !gaps {
+            self.clear(pool);
+        }
+        total
+    }
+
+    /// Copies the first bytes without consuming them.
+    pub fn peek(&self, to: &mut [u8]) -> usize {
+        let most = to.len().min(self.ready);
+        let mut done = 0;
+        for (i, chunk) in self.chunks.iter().enumerate() {
+            let Some(chunk) = chunk.as_ref().filter(|_| done < most) else { break };
+            let from = &chunk[if i == 0 { self.head } else { 0 }..];
+            let n = from.len().min(most - done);
+            to[done..done + n].copy_from_slice(&from[..n]);
+            done += n;
+        }
+        done
+    }
+
+    /// Drops everything.
+    pub fn clear(&mut self, pool: &mut Pool) {
+        (self.head, self.ready) = (0, 0);
+        while let Some(chunk) = self.chunks.pop_back() {
+            if let Some(chunk) = chunk {
+                pool.give(chunk);
+            }
+        }
+        if self.chunks.capacity() > 8 {
+            self.chunks = VecDeque::new();
+        }
+    }
+}
