@@ -1,6 +1,7 @@
 //! A first look at a frame: enough to find the connection it belongs to. Trusts nothing: every length is checked, and
 //! what does not parse is `None`, and is dropped or left to smoltcp.
 
+use libos_tcp::{Segment, Seq};
 use smoltcp::wire::{
     EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
 };
@@ -30,20 +31,11 @@ impl Tuple {
     }
 }
 
-/// TCP header fields.
+/// A TCP segment and whose it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Tcp {
+pub struct Tcp<'a> {
     pub tuple: Tuple,
-    pub seq: u32,
-    pub ack: u32,
-    pub syn: bool,
-    pub fin: bool,
-    pub rst: bool,
-    pub has_ack: bool,
-    /// Bytes of data.
-    pub len: usize,
-    /// The MSS option of a SYN.
-    pub mss: Option<u16>,
+    pub segment: Segment<'a>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +51,7 @@ pub struct Udp<'a> {
 /// What a frame is.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind<'a> {
-    Tcp(Tcp),
+    Tcp(Tcp<'a>),
     Udp(Udp<'a>),
     /// One fragment of an IPv4 datagram.
     Fragment,
@@ -68,6 +60,8 @@ pub enum Kind<'a> {
         v6: bool,
         kind: u8,
         code: u8,
+        /// The rest of its header: an MTU, if one was exceeded.
+        info: u32,
         about: &'a [u8],
     },
     /// Anything else: for smoltcp.
@@ -139,17 +133,16 @@ fn parse_transport(
             if t.src_port() == 0 || t.dst_port() == 0 || !(csum_ok || t.verify_checksum(&src, &dst)) {
                 return None;
             }
-            Kind::Tcp(Tcp {
-                tuple: tuple(t.src_port(), t.dst_port()),
-                seq: t.seq_number().0 as u32,
-                ack: t.ack_number().0 as u32,
-                syn: t.syn(),
-                fin: t.fin(),
-                rst: t.rst(),
-                has_ack: t.ack(),
-                len: body.len() - t.header_len() as usize,
-                mss: if t.syn() { mss_option(t.options()) } else { None },
-            })
+            let (header, data) = body.split_at(t.header_len() as usize);
+            let segment = Segment {
+                seq: Seq(t.seq_number().0 as u32),
+                ack: Seq(t.ack_number().0 as u32),
+                flags: header[13],
+                window: t.window_len(),
+                options: &header[20..],
+                data,
+            };
+            Kind::Tcp(Tcp { tuple: tuple(t.src_port(), t.dst_port()), segment })
         }
         IpProtocol::Udp => {
             let u = UdpPacket::new_checked(body).ok()?;
@@ -163,26 +156,15 @@ fn parse_transport(
             Kind::Udp(Udp { tuple: tuple(u.src_port(), u.dst_port()), data: &body[8..u.len() as usize], ttl, tos })
         }
         IpProtocol::Icmp | IpProtocol::Icmpv6 if body.len() >= 8 => {
-            Kind::Icmp { v6: proto == IpProtocol::Icmpv6, kind: body[0], code: body[1], about: &body[8..] }
+            let info = u32::from_be_bytes([body[4], body[5], body[6], body[7]]);
+            Kind::Icmp { v6: proto == IpProtocol::Icmpv6, kind: body[0], code: body[1], info, about: &body[8..] }
         }
         _ => Kind::Other,
     })
 }
 
-fn mss_option(mut o: &[u8]) -> Option<u16> {
-    loop {
-        match *o {
-            [2, 4, a, b, ..] => return Some(u16::from_be_bytes([a, b])),
-            [0, ..] | [] => return None,
-            [1, ..] => o = &o[1..],
-            [_, n, ..] if n >= 2 && o.len() > n as usize => o = &o[n as usize..],
-            _ => return None,
-        }
-    }
-}
-
 /// Protocol, addresses and ports, and TCP sequence number of a packet of ours that an ICMP error quotes.
-pub fn parse_quoted(p: &[u8]) -> Option<(u8, Tuple, u32)> {
+pub fn parse_quoted(p: &[u8]) -> Option<(u8, Tuple, Seq)> {
     let (proto, src, dst, body) = match p.first()? >> 4 {
         4 => {
             let ihl = (p[0] & 15) as usize * 4;
@@ -203,53 +185,6 @@ pub fn parse_quoted(p: &[u8]) -> Option<(u8, Tuple, u32)> {
         _ => return None,
     };
     let port = |o: usize| u16::from_be_bytes([body[o], body[o + 1]]);
-    let seq = u32::from_be_bytes([body[4], body[5], body[6], body[7]]);
+    let seq = Seq(u32::from_be_bytes([body[4], body[5], body[6], body[7]]));
     Some((proto, Tuple { local: src, lport: port(0), remote: dst, rport: port(2) }, seq))
 }
-
-/// Fields of one of our own TCP frames; the caller knows that the frame is well formed.
-#[derive(Clone, Copy, Debug)]
-pub struct Sent {
-    pub seq: u32,
-    pub ack: u32,
-    pub flags: u8,
-    pub window: u16,
-    pub len: usize,
-    /// Offset of the TCP header in the frame.
-    pub tcp_at: usize,
-    /// TCP header length.
-    pub header: usize,
-}
-
-/// Reads a frame that smoltcp emitted, whose IP header is at `at`.
-pub fn sent(frame: &[u8], at: usize) -> Option<Sent> {
-    let (tcp_at, total) = match frame.get(at)? >> 4 {
-        4 if *frame.get(at + 9)? == 6 => {
-            // The length field of an oversized offload frame may be 0; the frame's own length counts then.
-            let ihl = (frame[at] & 15) as usize * 4;
-            (at + ihl, frame.len())
-        }
-        6 if *frame.get(at + 6)? == 6 => (at + 40, frame.len()),
-        _ => return None,
-    };
-    let t = frame.get(tcp_at..)?;
-    if t.len() < 20 {
-        return None;
-    }
-    let header = (t[12] >> 4) as usize * 4;
-    let u32_at = |o: usize| u32::from_be_bytes([t[o], t[o + 1], t[o + 2], t[o + 3]]);
-    Some(Sent {
-        seq: u32_at(4),
-        ack: u32_at(8),
-        flags: t[13],
-        window: u16::from_be_bytes([t[14], t[15]]),
-        len: total.checked_sub(tcp_at + header)?,
-        tcp_at,
-        header,
-    })
-}
-
-pub const FIN: u8 = 1;
-pub const SYN: u8 = 2;
-pub const RST: u8 = 4;
-pub const ACK: u8 = 16;

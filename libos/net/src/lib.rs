@@ -1,5 +1,5 @@
-//! Sockets: smoltcp behind a front whose packet cost does not depend on the number of connections, UDP, AF_UNIX,
-//! DHCP, loopback.
+//! Sockets, and a stack whose packet cost does not depend on the number of connections: addresses, routes, neighbors,
+//! TCP's listening sockets and connections, UDP, AF_UNIX, DHCP, loopback.
 #![cfg_attr(unibody_kernel, no_std)]
 #![forbid(unsafe_code)]
 

@@ -13,7 +13,8 @@ use libos_base::abi::{ipv6_option, so, sol, tcp_option, udp_option};
 use libos_base::cred::{cap, capable};
 use libos_base::poll::Events;
 use libos_base::{Errno, Result};
-use smoltcp::socket::tcp::State;
+use libos_tcp::State;
+use libos_tcp::congestion::Algorithm;
 
 /// The int at the start of an option value. EINVAL if the value is shorter.
 pub fn int(v: &[u8]) -> Result<i32> {
@@ -49,9 +50,6 @@ fn push_down(st: &mut Stack, sid: u32) {
     let Some(opts) = st.sockets.get(sid).map(|s| s.opts) else { return };
     if let Some((id, c)) = conn_of(st, sid) {
         c.opts = opts;
-        if !opts.keepalive {
-            c.stop_probing();
-        }
         c.apply();
         st.connections.touch(id);
     }
@@ -122,12 +120,12 @@ static DEVICES: [&[u8]; 3] = [b"", b"lo\0", b"eth0\0"];
 
 /// SO_RCVBUF and SO_SNDBUF, bounded by the available memory.
 fn set_buffer(st: &mut Stack, sid: u32, receive: bool, n: usize) -> Result<()> {
-    let n = n.min(st.memory.budget / 4);
-    // smoltcp's buffers keep their initial size, so an open connection has to do with the ones it has; only the part
-    // used for sending can be limited.
+    let n = n.min(st.memory.budget() / 4);
     if let Some((_, c)) = conn_of(st, sid) {
-        if !receive {
-            c.send.set_limit(n);
+        if receive {
+            c.tcp_mut().set_recv_capacity(n);
+        } else {
+            c.tcp_mut().set_send_capacity(n);
         }
         return Ok(());
     }
@@ -143,8 +141,7 @@ fn set_buffer(st: &mut Stack, sid: u32, receive: bool, n: usize) -> Result<()> {
 
 fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<()>> {
     if name == tcp_option::CONGESTION {
-        let text = value.split(|&b| b == 0).next().unwrap_or(&[]);
-        return Some(if text == b"reno" { Ok(()) } else { Err(Errno::ENOENT) });
+        return Some(set_congestion(st, sid, value));
     }
     let n = match int(value) {
         Ok(n) => n,
@@ -191,10 +188,21 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
         && !on
         && let Some((id, c)) = conn_of(st, sid)
     {
-        c.uncork();
+        c.tcp_mut().push();
         st.connections.touch(id);
     }
     Some(Ok(()))
+}
+
+/// TCP_CONGESTION: the name of an algorithm.
+fn set_congestion(st: &mut Stack, sid: u32, value: &[u8]) -> Result<()> {
+    let name = value.split(|&b| b == 0).next().unwrap_or(&[]);
+    let algorithm = Algorithm::by_name(name).ok_or(if name.is_empty() { Errno::EINVAL } else { Errno::ENOENT })?;
+    st.sock(sid)?.opts.congestion = algorithm.name();
+    if let Some((_, c)) = conn_of(st, sid) {
+        c.tcp_mut().set_algorithm(algorithm);
+    }
+    Ok(())
 }
 
 /// TCP_DEFER_ACCEPT counts in SYN retransmissions: the time of the fewest whose total reaches the requested seconds.
@@ -238,7 +246,7 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
         return Some(Ok(tcp_info(st, sid)));
     }
     let (rcv, snd) = st.memory.sizes();
-    let conn = conn_of(st, sid).map(|(_, c)| (c.send.mss(), c.tcp().recv_capacity(), c.send_capacity()));
+    let conn = conn_of(st, sid).map(|(_, c)| (c.tcp().mss(), c.tcp().recv_capacity(), c.tcp().send_capacity()));
     let s = st.sockets.get_mut(sid)?;
     let udp = s.proto == Proto::Udp;
     let or = |asked: usize, usual: usize| if asked > 0 { asked } else { usual };
@@ -267,7 +275,11 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
         (sol::TCP, tcp_option::USER_TIMEOUT) => o.user_timeout,
         (sol::TCP, tcp_option::FASTOPEN) => o.fastopen.into(),
         (sol::TCP, tcp_option::FASTOPEN_CONNECT) => o.fastopen_connect.into(),
-        (sol::TCP, tcp_option::CONGESTION) => return Some(Ok(b"reno\0\0\0\0\0\0\0\0\0\0\0\0".to_vec())),
+        (sol::TCP, tcp_option::CONGESTION) => {
+            let mut name = o.congestion.as_bytes().to_vec();
+            name.resize(16, 0);
+            return Some(Ok(name));
+        }
         (sol::UDP, udp_option::CORK) if udp => corked.into(),
         (sol::IPV6, ipv6_option::V6ONLY) if s.v6 => s.v6only.into(),
         (sol::IP | sol::IPV6, _) => match ipopts::get(s, udp, level, name) {
@@ -297,18 +309,27 @@ fn tcp_info(st: &mut Stack, sid: u32) -> Vec<u8> {
         State::FinWait2 => 5,
         // TIME-WAIT belongs to the tuple, not to the socket.
         State::TimeWait | State::Closed => 7,
-        State::CloseWait if !c.send.fin_due() => 8,
-        State::CloseWait | State::LastAck => 9,
-        State::Listen => 10,
+        State::CloseWait => 8,
+        State::LastAck => 9,
         State::Closing => 11,
     };
-    v[3] = c.patience.probes().min(255) as u8;
+    let (tcp, us) = (c.tcp(), |ns: u64| u32::try_from(ns / 1000).unwrap_or(u32::MAX));
+    v[3] = tcp.probes().min(255) as u8;
+    v[4] = tcp.backoff();
     let mut put = |at: usize, n: u32| v[at..at + 4].copy_from_slice(&n.to_le_bytes());
-    put(16, c.send.mss() as u32); // snd_mss
-    put(20, c.send.mss() as u32); // rcv_mss
-    put(24, (c.tcp().send_queue().div_ceil(c.send.mss().max(1))) as u32); // unacked
-    put(52, ((now - c.patience.heard_at()) / 1_000_000) as u32); // last_data_recv
-    put(100, c.send.retransmits()); // total_retrans
+    let (rtt, variation) = tcp.round_trip().unwrap_or((0, 0));
+    let (mss, window) = (tcp.mss() as u32, tcp.congestion_window());
+    put(8, us(tcp.retransmission_timeout())); // rto
+    put(16, mss); // snd_mss
+    put(20, mss); // rcv_mss
+    put(24, (tcp.send_queue() as u32).div_ceil(mss)); // unacked
+    put(52, us(now - tcp.heard_at()) / 1000); // last_data_recv
+    put(68, us(rtt)); // rtt
+    put(72, us(variation)); // rttvar
+    put(76, window.threshold / mss); // snd_ssthresh
+    put(80, window.size / mss); // snd_cwnd
+    put(84, mss); // advmss
+    put(100, tcp.resent()); // total_retrans
     v
 }
 

@@ -1,12 +1,11 @@
 //! The device that smoltcp sees: at most one received frame, and a sink for what it emits. Every emitted frame is
-//! inspected on its way out, which is how the front learns sequence numbers that smoltcp keeps to itself.
+//! inspected on its way out: for neighbors that are asked for, and for what smoltcp does not fill in.
 
 use crate::device::{NetDevice, TxMeta};
-use crate::frame::{self, Sent};
 use alloc::collections::VecDeque;
 use alloc::vec;
 use alloc::vec::Vec;
-use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, PacketMeta, RxToken, TxToken};
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 use smoltcp::wire::{IpAddress, Ipv4Packet, checksum};
 
@@ -118,18 +117,6 @@ pub struct Report {
     pub frames: u32,
     /// The address that the last ARP request or neighbor solicitation among them asks for.
     pub asked: Option<IpAddress>,
-    /// The last TCP segment.
-    pub last: Option<Sent>,
-    /// End (sequence number) of the last segment with less than a full load of data.
-    pub small_end: Option<u32>,
-    /// A segment started below `high`: something was retransmitted.
-    pub resent: bool,
-    /// Highest sequence number sent (the caller sets it before the poll).
-    pub high: Option<u32>,
-    /// Sequence number of the SYN sent.
-    pub isn: Option<u32>,
-    /// Full load of a segment (the caller sets it).
-    pub mss: usize,
     /// The type of service or traffic class for the headers (the caller sets it).
     pub tos: u8,
     /// The sink was full.
@@ -152,13 +139,8 @@ impl Link {
         let mut c = DeviceCapabilities::default();
         c.medium = self.medium;
         c.max_transmission_unit = self.mtu + self.ip_at();
-        let transport = if self.tx_checksum { Checksum::None } else { Checksum::Tx };
-        c.checksum.tcp = transport;
-        c.checksum.udp = transport;
+        c.checksum.udp = if self.tx_checksum { Checksum::None } else { Checksum::Tx };
         c.checksum.ipv4 = Checksum::Tx;
-        if self.tx_checksum {
-            c.segmentation.tcpv4 = self.tso4.and_then(core::num::NonZeroUsize::new);
-        }
         c
     }
     /// Offset of the IP header in a frame.
@@ -187,14 +169,14 @@ impl Device for OneSlot<'_> {
 
     fn receive(&mut self, _: Instant) -> Option<(Rx<'_>, Tx<'_>)> {
         let rx = self.rx.take()?;
-        Some((Rx(rx), Tx { link: self.link, sink: self.sink, report: &mut self.report, gso: 0 }))
+        Some((Rx(rx), Tx { link: self.link, sink: self.sink, report: &mut self.report }))
     }
     fn transmit(&mut self, _: Instant) -> Option<Tx<'_>> {
         if !self.sink.ready() {
             self.report.blocked = true;
             return None;
         }
-        Some(Tx { link: self.link, sink: self.sink, report: &mut self.report, gso: 0 })
+        Some(Tx { link: self.link, sink: self.sink, report: &mut self.report })
     }
     fn capabilities(&self) -> DeviceCapabilities {
         self.link.caps()
@@ -215,27 +197,21 @@ pub struct Tx<'a> {
     link: Link,
     sink: &'a mut dyn FrameSink,
     report: &'a mut Report,
-    gso: u16,
 }
 
 impl TxToken for Tx<'_> {
-    fn set_meta(&mut self, meta: PacketMeta) {
-        self.gso = meta.segmentation_offload_size.map_or(0, |n| n.get());
-    }
-
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        let Tx { link, sink, report, gso } = self;
+        let Tx { link, sink, report } = self;
         let mut f = Some(f);
         let mut result = None;
         let mut fill = |buf: &mut [u8]| {
             let Some(f) = f.take() else { return TxMeta::default() };
             result = Some(f(buf));
             report.frames += 1;
-            finish(buf, link, gso, report)
+            finish(buf, link, report)
         };
         if !sink.send(len, &mut fill) {
-            // No room, although the sink was ready or for a reply: the frame is lost, as on any wire, and TCP's timers
-            // repair that a second later.
+            // No room, although the sink was ready or for a reply: the frame is lost, as on any wire.
             lose(len, &mut fill);
             report.blocked = true;
         }
@@ -255,8 +231,8 @@ fn lose(len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) {
     };
 }
 
-/// Records what the frame says, and prepares checksum and segmentation offload.
-fn finish(buf: &mut [u8], link: Link, gso: u16, report: &mut Report) -> TxMeta {
+/// Records what the frame says, and prepares checksum offload.
+fn finish(buf: &mut [u8], link: Link, report: &mut Report) -> TxMeta {
     let at = link.ip_at();
     let mut meta = TxMeta::default();
     if at == 14 && buf.get(12..14) == Some(&[0x08, 0x06]) {
@@ -264,21 +240,6 @@ fn finish(buf: &mut [u8], link: Link, gso: u16, report: &mut Report) -> TxMeta {
         // Requests only.
         if buf.get(21) == Some(&1) {
             report.asked = buf.get(38..42).map(target);
-        }
-        return meta;
-    }
-    if let Some(s) = frame::sent(buf, at) {
-        note(s, report);
-        mark(buf, at, report.tos);
-        if link.tx_checksum {
-            meta.csum_start = s.tcp_at as u16;
-            meta.csum_offset = 16;
-            let sum = pseudo(buf, at, buf.len() - s.tcp_at, s.tcp_at);
-            buf[s.tcp_at + 16..s.tcp_at + 18].copy_from_slice(&sum.to_be_bytes());
-        }
-        if gso != 0 {
-            meta.gso_size = gso;
-            meta.header_len = (s.tcp_at + s.header) as u16;
         }
         return meta;
     }
@@ -324,32 +285,6 @@ fn mark(buf: &mut [u8], at: usize, tos: u8) {
         buf[at] |= tos >> 4;
         buf[at + 1] |= tos << 4;
     }
-}
-
-fn note(s: Sent, report: &mut Report) {
-    let end = s.seq.wrapping_add(s.len as u32).wrapping_add(u32::from(s.flags & (frame::SYN | frame::FIN) != 0));
-    if s.flags & frame::SYN != 0 {
-        report.isn = Some(s.seq);
-    }
-    if let Some(high) = report.high
-        && end != s.seq
-        // The byte of a window probe is sent again together with what follows it.
-        && before(s.seq.wrapping_add(1), high)
-    {
-        report.resent = true;
-    }
-    if report.high.is_none_or(|h| before(h, end)) {
-        report.high = Some(end);
-    }
-    if s.len > 0 && report.mss > 0 && !s.len.is_multiple_of(report.mss) {
-        report.small_end = Some(s.seq.wrapping_add(s.len as u32));
-    }
-    report.last = Some(s);
-}
-
-/// Sequence number order (RFC 9293 section 3.4).
-pub fn before(a: u32, b: u32) -> bool {
-    (a.wrapping_sub(b) as i32) < 0
 }
 
 /// Sum over the pseudo header, not complemented.

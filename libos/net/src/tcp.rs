@@ -17,7 +17,7 @@ use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::thread::FOREVER;
 use libos_base::time::{self, NS};
 use libos_base::{Errno, Result, user};
-use smoltcp::socket::tcp::State;
+use libos_tcp::State;
 
 /// A TCP socket of AF_INET or AF_INET6.
 pub struct TcpSocket {
@@ -239,11 +239,10 @@ impl Ops for TcpSocket {
                 }
                 _ => {}
             }
-            c.receive.shut |= rd;
-            c.send.shut |= wr;
-            // It may have been shut down before it was connected, which sent no FIN.
-            if wr && !c.send.fin_due() && matches!(state, State::SynReceived | State::Established | State::CloseWait) {
-                c.finish(now);
+            c.shut_read |= rd;
+            c.shut_write |= wr;
+            if wr {
+                c.tcp_mut().finish(now);
             }
             st.connections.touch(id);
             Ok(())
@@ -271,7 +270,7 @@ impl Ops for TcpSocket {
             };
             match cmd {
                 ioctl::FIONREAD => Ok(c.tcp().recv_queue()),
-                ioctl::TIOCOUTQ => Ok(c.tcp().send_queue() + c.send.held()),
+                ioctl::TIOCOUTQ => Ok(c.tcp().send_queue()),
                 _ => Err(Errno::ENOTTY),
             }
         });
@@ -290,7 +289,7 @@ impl Ops for TcpSocket {
                 let Some(c) = st.connections.get_mut(id) else { return Events::HUP };
                 let e = c.events();
                 // Whoever saw "not writable" is waiting for room.
-                c.send.want_room |= !e.contains(Events::OUT);
+                c.want_room |= !e.contains(Events::OUT);
                 e
             }
             Some((_, e)) => {
@@ -317,9 +316,9 @@ impl Ops for TcpSocket {
         let _ = block_on(&self.shared.pollee, false, deadline, Errno::ETIMEDOUT, || {
             self.net.with(|st| {
                 let Some((_, c)) = conn_of(st, self.id) else { return Some(Ok(())) };
-                c.send.want_room = true;
+                c.want_room = true;
                 let ends = matches!(c.tcp().state(), State::FinWait1 | State::Closing | State::LastAck);
-                (!ends && !c.send.fin_due()).then_some(Ok(()))
+                (!ends).then_some(Ok(()))
             })
         });
     }

@@ -1,4 +1,4 @@
-//! TCP data between the program's memory and smoltcp's buffers.
+//! TCP data between the program's memory and the connection's buffers.
 //!
 //! Bytes are copied once, under the stack's lock, since only there do they stay in place. But no page fault may happen
 //! there, as it can take as long as a disk: where a page of the program is not present, the copy stops, and the next
@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use libos_base::io::{Sink, Source};
 use libos_base::sync::{Mutex, MutexGuard, class};
 use libos_base::{Errno, Result};
-use smoltcp::socket::tcp::State;
+use libos_tcp::State;
 
 /// Most bytes of one detour. Linux, too, moves all of that many, or nothing if there is no memory for them.
 const DETOUR: usize = 32 << 10;
@@ -75,17 +75,13 @@ impl TcpSocket {
         dst.put_whole(&held)?;
         let bytes = held.len();
         let left = self.net.with(|st| {
-            let Some((id, c)) = conn_of(st, self.id) else { return 0 };
             let mut due = bytes;
-            let read = c.read(|data| {
+            let take = |data: &[u8]| {
                 let n = data.len().min(due);
                 due -= n;
                 n
-            });
-            if read.opened {
-                st.connections.touch(id);
-            }
-            read.left
+            };
+            conn_of(st, self.id).map(|(id, _)| id).map_or(0, |id| consume(st, id, take))
         });
         Ok(Moved { bytes, stopped: left > 0 && dst.left() > 0 })
     }
@@ -94,7 +90,7 @@ impl TcpSocket {
     #[cold]
     #[inline(never)]
     fn send_absent(&self, src: &mut Source<'_>, more: bool, begun: bool) -> Result<Moved> {
-        let room = self.net.with(|st| conn_of(st, self.id).map_or(0, |(_, c)| c.room()));
+        let room = self.net.with(|st| conn_of(st, self.id).map_or(0, |(_, c)| c.tcp().room()));
         let n = room.min(src.left()).min(DETOUR);
         let mut held = Vec::new();
         held.try_reserve_exact(n).map_err(|_| Errno::ENOBUFS)?;
@@ -140,7 +136,7 @@ fn first(c: &mut Conn, most: usize) -> Result<Vec<u8>> {
     let n = most.min(c.tcp().recv_queue());
     held.try_reserve_exact(n)?;
     held.resize(n, 0);
-    let n = c.tcp_mut().peek_slice(&mut held).unwrap_or(0);
+    let n = c.tcp().peek(&mut held);
     held.truncate(n);
     Ok(held)
 }
@@ -178,9 +174,9 @@ fn readable(st: &mut Stack, sid: u32, begun: bool) -> core::result::Result<u32, 
         return Err(Some(Err(e)));
     }
     Err(match state {
-        _ if c.receive.shut => Some(Ok(0)),
+        _ if c.shut_read => Some(Ok(0)),
         State::SynSent | State::SynReceived => None,
-        _ if c.rx_ended() => Some(Ok(0)),
+        _ if c.tcp().ended() => Some(Ok(0)),
         _ => None,
     })
 }
@@ -194,9 +190,8 @@ fn recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, skip: bool, begun: bool) -
     if dst.left() == 0 {
         return Some(Ok(Moved::default()));
     }
-    let c = st.connections.get_mut(id)?;
     let (mut bytes, mut stopped) = (0, false);
-    let read = c.read(|data| {
+    consume(st, id, |data| {
         let most = data.len().min(dst.left());
         if skip {
             dst.limit(dst.left() - most);
@@ -207,10 +202,19 @@ fn recv(st: &mut Stack, sid: u32, dst: &mut Sink<'_>, skip: bool, begun: bool) -
         bytes += most;
         most
     });
-    if read.opened {
+    Some(Ok(Moved { bytes, stopped }))
+}
+
+/// Passes received data to `take`, and tells the peer if that has opened its window. Returns the bytes left.
+fn consume(st: &mut Stack, id: u32, take: impl FnMut(&[u8]) -> usize) -> usize {
+    let (now, memory) = (st.now, &mut st.memory);
+    let Some(c) = st.connections.get_mut(id) else { return 0 };
+    let opened = c.read(now, memory, take);
+    let left = c.tcp().recv_queue();
+    if opened {
         st.connections.touch(id);
     }
-    Some(Ok(Moved { bytes, stopped }))
+    left
 }
 
 /// Moves as much data as there is room for.
@@ -227,25 +231,28 @@ fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool, begun: bool)
     let tcp = c.tcp();
     match tcp.state() {
         State::SynSent | State::SynReceived => {
-            c.send.want_room = true;
+            c.want_room = true;
             return None;
         }
-        _ if c.send.shut || !tcp.may_send() => return Some(Err(Errno::EPIPE)),
+        _ if c.shut_write || !tcp.may_send() => return Some(Err(Errno::EPIPE)),
         _ => {}
     }
     if src.left() == 0 {
         return Some(Ok(Moved::default()));
     }
-    c.owes_from(now);
-    let room = c.room();
+    let room = c.tcp().room();
     if room == 0 {
-        c.send.want_room = true;
+        c.want_room = true;
         return None;
     }
-    let r = c.write(src, room, now, more);
-    if src.left() > 0 {
-        c.send.want_room = true;
+    let memory = &mut st.memory;
+    let Some(c) = st.connections.get_mut(id) else { return Some(Err(Errno::EPIPE)) };
+    let moved = c.write(src, room, now, more, memory);
+    c.want_room |= src.left() > 0;
+    if moved.bytes == 0 && !moved.stopped {
+        // No memory. With something in flight, there will be some.
+        return if c.tcp().send_queue() > 0 { None } else { Some(Err(Errno::ENOBUFS)) };
     }
     st.connections.touch(id);
-    Some(r)
+    Some(Ok(moved))
 }

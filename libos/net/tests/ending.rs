@@ -115,7 +115,7 @@ fn an_orphan_does_not_wait_for_ever() {
         assert!(p.run_until(now() + 1000 * S, || conns(p).1 == 0), "{why}: still there");
         let took = (now() - start) / S;
         assert!((from..to).contains(&took), "{why}: {took} s");
-        p.b.with(|st| assert_eq!(st.memory.used, 0));
+        p.b.with(|st| assert_eq!(st.memory.used(), 0));
     };
     // The peer's window stays closed.
     let p = Pair::new();
@@ -243,7 +243,7 @@ fn loopback_without_memory_fails_at_once() {
     assert_eq!(now(), start);
     drop((open, l));
     p.run(200 * S);
-    p.a.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
+    p.a.with(|st| assert_eq!((st.connections.len(), st.memory.used()), (0, 0)));
 }
 
 /// Turns a genuine ACK into one that acknowledges nothing, with a window of zero.

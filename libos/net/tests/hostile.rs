@@ -261,7 +261,7 @@ fn a_syn_flood_leaves_room_for_others() {
             transfer(&p, &c0, &s0, &noise(5000), 5 * S);
         }
     }
-    p.b.with(|st| assert!(st.connections.len() < 1200 && st.memory.used <= st.memory.budget));
+    p.b.with(|st| assert!(st.connections.len() < 1200 && st.memory.used() <= st.memory.budget()));
     p.run(200 * S);
     p.b.with(|st| {
         assert!(st.connections.len() < 20, "{} left", st.connections.len());
@@ -299,7 +299,7 @@ fn floods_of_one_port_starve_no_other() {
     served(&p, &l, 80, 100 * MS);
     drop((l, other, sinks));
     p.run(100 * S);
-    p.b.with(|st| assert_eq!((st.memory.used, st.memory.half, st.connections.len()), (0, 0, 0)));
+    p.b.with(|st| assert_eq!((st.memory.used(), st.memory.half, st.connections.len()), (0, 0, 0)));
 }
 
 #[test]
@@ -419,7 +419,7 @@ fn closed_ports_answer_with_reset() {
     p.run(10 * MS);
     let resets = p.ba.lock().unwrap().tap.take().unwrap().iter().filter(|f| f.len() >= 54 && f[47] & 4 != 0).count();
     assert!(resets >= 1990, "{resets}");
-    p.b.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
+    p.b.with(|st| assert_eq!((st.connections.len(), st.memory.used()), (0, 0)));
 }
 
 #[test]

@@ -266,7 +266,7 @@ fn a_closing_listener_forgets_whoever_was_reset_before() {
     p.run(10 * MS);
     drop(l);
     p.run(10 * MS);
-    p.b.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
+    p.b.with(|st| assert_eq!((st.connections.len(), st.memory.used()), (0, 0)));
 }
 
 #[test]

@@ -172,7 +172,10 @@ fn options_are_honoured_or_refused() {
         assert_eq!(s.set(l, n, &1i32.to_le_bytes()), Err(Errno::ENOPROTOOPT), "level {l} option {n}");
     }
     assert_eq!(s.set(6, 1, &[1]), Err(Errno::EINVAL));
-    assert_eq!(s.set(6, 13, b"cubic\0").err(), Some(Errno::ENOENT));
+    assert_eq!(s.get(6, 13).unwrap(), b"cubic\0\0\0\0\0\0\0\0\0\0\0");
+    s.set(6, 13, b"reno\0").unwrap();
+    assert_eq!(s.get(6, 13).unwrap()[..5], *b"reno\0");
+    assert_eq!(s.set(6, 13, b"vegas\0").err(), Some(Errno::ENOENT));
     // A receive timeout comes back as it was set.
     let mut tv = 2i64.to_le_bytes().to_vec();
     tv.extend(500_000i64.to_le_bytes());

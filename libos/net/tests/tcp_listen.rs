@@ -82,7 +82,7 @@ fn a_thousand_connections_and_churn_leak_nothing() {
     for n in [&p.a, &p.b] {
         n.with(|st| {
             assert_eq!(
-                (st.connections.len(), st.connections.named(), st.memory.used, st.connections.waiting()),
+                (st.connections.len(), st.connections.named(), st.memory.used(), st.connections.waiting()),
                 (0, 0, 0, 0)
             );
             assert!(!(0..=u16::MAX).any(|p| st.ports.any_connection(p)));
@@ -113,7 +113,7 @@ fn many_short_connections() {
         assert_eq!(recv(&c, 1000).unwrap().len(), 800);
     }
     p.run(5 * S);
-    p.b.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
+    p.b.with(|st| assert_eq!((st.connections.len(), st.memory.used()), (0, 0)));
     assert!(p.b.with(|st| st.connections.waiting()) <= 8192);
 }
 
@@ -182,14 +182,14 @@ fn memory_runs_out_gracefully_and_comes_back() {
         servers.push(s);
     }
     assert!(servers.len() > 30, "{} accepted", servers.len());
-    p.b.with(|st| assert!(st.memory.used <= st.memory.budget));
+    p.b.with(|st| assert!(st.memory.used() <= st.memory.budget()));
     send(&clients[0], b"still here").unwrap();
     p.run(10 * MS);
     assert!(servers.iter().any(|s| recv(s, 100).is_ok_and(|d| d == b"still here")));
     drop((clients, servers, l));
     p.run(200 * S);
     for n in [&p.a, &p.b] {
-        n.with(|st| assert_eq!((st.connections.len(), st.memory.used), (0, 0)));
+        n.with(|st| assert_eq!((st.connections.len(), st.memory.used()), (0, 0)));
     }
 }
 

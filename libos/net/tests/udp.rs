@@ -108,9 +108,9 @@ fn the_queue_is_bounded() {
         n += 1;
     }
     assert!((5..12).contains(&n), "{n}");
-    p.b.with(|st| assert_eq!(st.memory.used, 0));
+    p.b.with(|st| assert_eq!(st.memory.used(), 0));
     drop((s, c));
-    p.a.with(|st| assert_eq!(st.memory.used, 0));
+    p.a.with(|st| assert_eq!(st.memory.used(), 0));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! (memory, ports, listening sockets, neighbors) is not in here.
 
 use super::Stack;
-use super::conn::{Conn, Owner};
+use super::conn::{COST, Conn, Owner};
 use super::timewait::TimeWait;
 use crate::frame::Tuple;
 use crate::table::{Keyed, Map, Slab, Timers};
@@ -203,14 +203,14 @@ impl Connections {
 }
 
 impl Stack {
-    /// Adds a connection to the tables.
+    /// Adds a connection, which was charged for, to the tables.
     pub fn add_conn(&mut self, c: Conn) -> Result<u32> {
-        let (port, charged) = (c.tuple.lport, c.charged);
+        let port = c.tuple.lport;
         let counted = self.ports.connected(port).and_then(|()| {
             let added = self.connections.insert(c);
             added.inspect_err(|_| self.ports.disconnected(port))
         });
-        counted.inspect_err(|_| self.memory.release(charged))
+        counted.inspect_err(|_| self.memory.release(COST))
     }
 
     /// Removes the tuple from the table, and moves it to TIME-WAIT if `time_wait`.
@@ -220,7 +220,7 @@ impl Stack {
         if core::mem::replace(&mut c.detached, true) {
             return;
         }
-        let (t, snd, rcv) = (c.tuple, c.send.last_seq(), c.receive.acknowledged());
+        let (t, snd, rcv) = (c.tuple, c.tcp().next().0, c.tcp().next().1);
         self.connections.forget_tuple(id, &t);
         if time_wait {
             self.connections.time_wait(&t).insert(t, snd, rcv, now);
@@ -228,12 +228,12 @@ impl Stack {
         self.ports.disconnected(t.lport);
     }
 
-    /// Removes a connection and takes its buffers back.
+    /// Removes a connection and takes its memory back.
     pub fn remove_conn(&mut self, id: u32) {
         self.detach(id, false);
         self.leave_half(id, Owner::Orphan);
-        let Some(c) = self.connections.remove(id) else { return };
-        let charged = c.charged;
-        self.memory.put_back(c.into_pooled(), charged);
+        let Some(mut c) = self.connections.remove(id) else { return };
+        c.tcp_mut().release(&mut self.memory.pool);
+        self.memory.release(COST);
     }
 }

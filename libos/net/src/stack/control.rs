@@ -152,7 +152,10 @@ impl Stack {
         if let Some(own) = &mut self.control.slaac {
             own.poll_maintenance(now);
             own.poll_egress(now, &mut slot, &mut eth.empty);
-            self.control.news |= copy_advertised(own, &mut eth.smoltcp);
+            if copy_advertised(own, &mut eth.smoltcp) {
+                self.control.news = true;
+                self.neighbors.rerouted();
+            }
             // A time in the past only means that smoltcp is waiting for an advertisement.
             let at = own.poll_at(now, &eth.empty).filter(|&t| t > now);
             again = again.into_iter().chain(at).min();

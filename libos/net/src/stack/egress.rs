@@ -1,14 +1,14 @@
 //! Frames out, timers, and what follows when a connection's state has changed.
 
+use super::Stack;
 use super::conn::{Change, Owner};
 use super::connections::SHARDS;
 use super::interface::InterfaceId;
-use super::{Stack, instant};
+use super::transmit::Way;
 use crate::device::NetDevice;
-use crate::phy::{Card, FrameSink, Nowhere, OneSlot};
+use crate::phy::{Card, FrameSink, Nowhere};
 use libos_base::time::NS;
-use smoltcp::iface::PollResult;
-use smoltcp::socket::tcp::State;
+use libos_tcp::State;
 
 /// Frames taken from the card before connections are polled: one batch, one round of wake-ups.
 const BATCH: usize = 128;
@@ -130,91 +130,78 @@ impl Stack {
     /// Sends what a connection has to send, and acts on its new state. Returns whether it found no room.
     pub fn poll_conn(&mut self, id: u32, dev: Option<&mut (dyn NetDevice + 'static)>) -> bool {
         let now = self.now;
-        let Some(c) = self.connections.get_mut(id) else { return false };
-        let state = c.progress(now);
-        if c.detached && state == State::TimeWait {
-            // The tuple waits in a table of its own. smoltcp's timer would discard data not read within 10 s.
-            self.connections.wake_at(id, u64::MAX, now);
+        let Self { connections, interfaces, neighbors, memory, stats, .. } = self;
+        let Some(c) = connections.get_mut(id) else { return false };
+        if c.detached && c.tcp().state() == State::TimeWait {
+            // The tuple waits in a table of its own.
+            connections.wake_at(id, u64::MAX, now);
             return false;
         }
-        c.drop_if_too_late(now, state);
-        let (interface, card);
-        let mut nowhere = Nowhere;
-        let mut card_sink;
-        let sink: &mut dyn FrameSink = match (c.ifc, dev) {
+        c.on_timer(now, memory);
+        let (mut nowhere, mut card);
+        let mut way = match (c.ifc, dev) {
             (InterfaceId::Lo, _) => {
-                interface = (&mut self.interfaces.lo.smoltcp, self.interfaces.lo.link);
-                &mut self.interfaces.lo.queue
+                Some(Way { link: interfaces.lo.link, sink: &mut interfaces.lo.queue, ethernet: None })
             }
-            (InterfaceId::Eth, d) => {
-                let Some(eth) = &mut self.interfaces.eth else { return false };
-                interface = (&mut eth.smoltcp, eth.link);
-                card = d;
-                match card {
+            (InterfaceId::Eth, dev) => {
+                let hop = neighbors.way(&mut c.route, interfaces, &c.tuple.remote);
+                let sink: &mut dyn FrameSink = match dev {
                     Some(d) => {
-                        card_sink = Card(d);
-                        &mut card_sink
+                        card = Card(d);
+                        &mut card
                     }
-                    None => &mut nowhere,
-                }
+                    None => {
+                        nowhere = Nowhere;
+                        &mut nowhere
+                    }
+                };
+                let (Some(eth), Some(me)) = (&interfaces.eth, interfaces.mac()) else { return false };
+                hop.map(|hop| Way { link: eth.link, sink, ethernet: Some((me, hop)) })
             }
         };
-        let (smoltcp, link) = interface;
-        let mut dev = OneSlot { link, rx: None, sink, report: c.send.report() };
-        loop {
-            c.uncork_in_time(now);
-            c.finish_when_sent();
-            c.decide_nagle();
-            let sent = smoltcp.poll_egress(instant(now), &mut dev, c.set());
-            let report = dev.report;
-            c.note(&report);
-            if sent == PollResult::None && !c.finish_when_sent() {
+        let (mut blocked, mut waits, mut again) = (false, false, false);
+        while c.tcp().pending(now) {
+            let Some(way) = &mut way else {
+                waits = true;
+                break;
+            };
+            if !way.sink.ready() {
+                blocked = true;
                 break;
             }
+            let most = way.most(c);
+            let Some(t) = c.tcp_mut().transmit(now, most) else { break };
+            let sent = way.send(c, &t);
+            blocked |= sent == 0;
+            again |= t.again;
+            stats.tx += 1;
+            stats.tx_bytes += sent as u64;
+            stats.retransmits += u64::from(t.again);
         }
-        let report = dev.report;
-        self.stats.tx += u64::from(report.frames);
-        if report.resent {
-            self.stats.retransmits += 1;
-            c.resent();
-        }
-        let mut poll_at = smoltcp.poll_at(instant(now), c.set());
-        if poll_at.is_none() && c.ask_for_window(now) {
-            poll_at = Some(instant(now));
-        }
-        let waits = report.asked.is_some()
-            || (c.ifc == InterfaceId::Eth
-                && !report.blocked
-                && poll_at.is_some_and(|t| t > instant(now))
-                && report.frames == 0
-                && c.unsent());
-        let suspect = (report.resent && c.ifc == InterfaceId::Eth).then_some(c.tuple.remote);
-        let ask = waits.then_some((c.tuple.remote, report.asked.is_some()));
+        let at = match (blocked, waits) {
+            (true, _) => u64::MAX,
+            // It asks again.
+            (_, true) => c.next_timer().max(now + NS),
+            _ => c.next_timer().max(now + 1),
+        };
+        let peer = (c.ifc == InterfaceId::Eth && (again || waits)).then_some(c.tuple.remote);
         if waits {
-            self.neighbors.wait(id);
+            neighbors.wait(id);
         }
-        let next = poll_at.map_or(u64::MAX, |t| (t.total_micros() as u64).saturating_mul(1000));
-        let next = if report.blocked { u64::MAX } else { next.max(now + 1) };
-        if let Some(to) = suspect {
-            self.neighbor_suspect(&to);
+        if let Some(peer) = peer {
+            if waits { self.neighbor_needed(&peer, false) } else { self.neighbor_suspect(&peer) }
         }
-        if let Some((to, asked)) = ask {
-            self.neighbor_needed(&to, asked);
-        }
-        self.settle(id, next);
-        report.blocked
+        self.settle(id, if waits { at.min(now + NS) } else { at });
+        blocked
     }
 
     /// After a poll: transitions, wake-ups, the timer.
-    fn settle(&mut self, id: u32, next: u64) {
+    fn settle(&mut self, id: u32, at: u64) {
         let now = self.now;
         let Some(c) = self.connections.get_mut(id) else { return };
         let state = c.tcp().state();
         if c.fin_waits(state) {
-            // The ACK of the peer's FIN is delayed, or the card has no room: TIME-WAIT begins once it is out.
-            if next != u64::MAX {
-                self.connections.wake_at(id, next, now);
-            }
+            // The card has no room for the ACK of the peer's FIN: TIME-WAIT begins once it is out.
             return;
         }
         let change = c.change(state);
@@ -232,12 +219,11 @@ impl Stack {
                 return;
             }
             (Change::TimeWait, _) => self.detach(id, true),
-            (_, Owner::Half(_)) if !matches!(state, State::SynReceived | State::Listen) => self.established(id),
+            (_, Owner::Half(_)) if state != State::SynReceived => self.established(id),
             _ => {}
         }
         let Some(c) = self.connections.get_mut(id) else { return };
-        let events = c.news(change, now);
-        let at = c.next_timer(next);
+        let events = c.news(change);
         let shared = if events.is_empty() { None } else { c.shared.clone() };
         self.connections.wake_at(id, at, now);
         if let Some(s) = shared {

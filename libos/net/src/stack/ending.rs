@@ -4,7 +4,6 @@ use super::Stack;
 use super::conn::{Conn, Owner};
 use super::sock::Kind;
 use libos_base::Errno;
-use smoltcp::socket::tcp::State;
 
 impl Stack {
     /// Ends a connection because of data that nobody can read. Returns true if the segment now belongs to no connection
@@ -13,7 +12,7 @@ impl Stack {
     pub fn refuse_data(&mut self, id: u32) -> bool {
         match self.connections.get_mut(id) {
             Some(c) if c.owner != Owner::Orphan => {
-                c.abort(Some(Errno::ECONNRESET));
+                c.abort(Some(Errno::ECONNRESET), &mut self.memory);
                 self.connections.touch(id);
                 false
             }
@@ -28,17 +27,16 @@ impl Stack {
     pub fn close_conn(&mut self, id: u32, linger: Option<u32>) {
         let now = self.now;
         let Some(c) = self.connections.get_mut(id) else { return };
-        c.owner = Owner::Orphan;
-        c.shared = None;
-        if c.detached || c.tcp().state() == State::Closed && c.tcp().remote_endpoint().is_none() {
+        c.orphan(now);
+        if c.detached {
             self.remove_conn(id);
             return;
         }
         // Unread data means that the peer's words are lost, and it must learn that (RFC 2525 section 2.17).
         if linger == Some(0) || c.tcp().recv_queue() > 0 {
-            c.abort(None);
+            c.abort(None, &mut self.memory);
         } else {
-            c.finish(now);
+            c.tcp_mut().finish(now);
         }
         self.connections.touch(id);
     }
@@ -62,7 +60,7 @@ impl Stack {
     pub fn abort_all(&mut self) {
         for id in 0..self.connections.end() {
             let Some(c) = self.connections.get_mut(id).filter(|c| c.undelivered() > 0) else { continue };
-            c.abort(None);
+            c.abort(None, &mut self.memory);
             self.connections.touch(id);
         }
     }

@@ -1,14 +1,14 @@
-//! Frames in: finds the connection, and has smoltcp process the frame for it alone.
+//! Frames in: what they are, and the connection that they belong to.
 
-use super::conn::Fate;
 use super::interface::{Interface, InterfaceId};
-use super::reply::Segment;
+use super::reply::Reply;
 use super::timewait::Verdict;
+use super::transmit::headers;
 use super::{Stack, instant};
 use crate::frame::{self, Kind, Parsed, Tcp};
 use crate::phy::{OneSlot, Report};
 use libos_base::Errno;
-use smoltcp::socket::tcp::State;
+use libos_tcp::{self as tcp, RST, State};
 use smoltcp::wire::{EthernetFrame, IpAddress};
 
 impl Stack {
@@ -41,11 +41,11 @@ impl Stack {
             return;
         }
         match p.kind {
-            Kind::Tcp(t) => self.tcp_in(ifc, raw, p.ip, &t),
+            Kind::Tcp(t) => self.tcp_in(ifc, raw, &t),
             Kind::Udp(u) => self.udp_in(ifc, raw, &u),
             Kind::Fragment => self.fragment_in(ifc, raw, p.ip),
-            Kind::Icmp { v6, kind, code, about } => {
-                self.icmp_error(v6, kind, code, about);
+            Kind::Icmp { v6, kind, code, info, about } => {
+                self.icmp_error(v6, kind, code, info, about);
                 match (v6 && ifc == InterfaceId::Eth, kind) {
                     (true, 134) => {
                         self.advertisement(raw);
@@ -71,67 +71,54 @@ impl Stack {
         }
     }
 
-    fn tcp_in(&mut self, ifc: InterfaceId, raw: &[u8], ip: &[u8], t: &Tcp) {
+    fn tcp_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
         if !self.plausible(ifc, raw, &t.tuple.local, &t.tuple.remote) {
             self.stats.bad += 1;
             return;
         }
-        if let Some(id) = self.connections.find(&t.tuple) {
-            match self.connections.get_mut(id).map_or(Fate::Stale, |c| c.judge(t)) {
-                Fate::Take => return self.feed(id, raw, t),
-                Fate::Drop => return,
-                Fate::Challenge => {
-                    let now = self.now;
-                    if let Some(segment) = self.connections.get_mut(id).and_then(|c| c.challenge(now)) {
-                        self.answer(ifc, raw, &t.tuple, segment);
-                    }
-                    return;
-                }
-                Fate::Refuse if !self.refuse_data(id) => return,
-                Fate::Refuse => {}
-                Fate::Stale => self.detach(id, false),
-            }
+        if let Some(id) = self.connections.find(&t.tuple)
+            && self.feed(id, ifc, raw, t)
+        {
+            return;
         }
         match self.connections.time_wait(&t.tuple).segment(t, self.now) {
             Verdict::NotMine | Verdict::Reopen => {}
             Verdict::Ignore => return,
             Verdict::Ack(seq, ack) => {
                 // Nothing will come; but some peers take a closed window as a reason to ask again at once.
-                self.answer(ifc, raw, &t.tuple, Segment::ack(seq, ack, 8192));
+                self.answer(ifc, raw, &t.tuple, Reply::ack(seq, ack, 8192));
                 return;
             }
         }
-        if self.listener_in(ifc, raw, ip, t) || t.rst {
+        if self.listener_in(ifc, raw, t) || t.segment.has(RST) {
             return;
         }
-        self.answer(ifc, raw, &t.tuple, Segment::reset(t));
+        self.answer(ifc, raw, &t.tuple, Reply::reset(t));
     }
 
-    /// Has smoltcp process a segment for a connection.
-    pub fn feed(&mut self, id: u32, raw: &[u8], t: &Tcp) {
+    /// Passes a segment to its connection. Returns false if it belongs to none after all.
+    pub fn feed(&mut self, id: u32, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) -> bool {
         let now = self.now;
-        let Some(c) = self.connections.get_mut(id) else { return };
-        let Some(interface) = self.interfaces.get_mut(c.ifc) else { return };
-        if let Some(m) = t.mss
-            && t.has_ack
-        {
-            c.set_mss(interface.link.mtu, Some(m));
-        }
-        c.heard(now);
-        let mut dev =
-            OneSlot { link: interface.link, rx: Some(raw), sink: &mut interface.queue, report: c.send.report() };
-        let socket = c.tcp();
-        let (before, queued) = (socket.state(), socket.recv_queue());
-        interface.smoltcp.poll_ingress_single(instant(now), &mut dev, c.set());
-        let report = dev.report;
-        c.note(&report);
-        let state = c.took(t, before, queued);
-        if matches!(state, State::Closed | State::Listen) {
+        let Some(c) = self.connections.get_mut(id) else { return false };
+        let unread = c.unread();
+        match c.tcp_mut().on_segment(now, &t.segment, unread, &mut self.memory.pool) {
             // It is over with nothing left to send, so its tuple is free for a SYN in the same batch of frames.
-            self.poll_conn(id, None);
-        } else {
-            self.connections.touch(id);
+            tcp::Verdict::Taken if c.tcp().state() == State::Closed => {
+                self.poll_conn(id, None);
+            }
+            tcp::Verdict::Taken => self.connections.touch(id),
+            tcp::Verdict::Challenge => {
+                let (seq, ack, window) = c.tcp_mut().position();
+                self.answer(ifc, raw, &t.tuple, Reply::ack(seq, ack, window));
+            }
+            tcp::Verdict::Reset => self.answer(ifc, raw, &t.tuple, Reply::reset(t)),
+            tcp::Verdict::Stale => {
+                self.detach(id, false);
+                return false;
+            }
+            tcp::Verdict::Unwanted => return !self.refuse_data(id),
         }
+        true
     }
 
     /// Passes on ICMP and everything else that no connection takes.
@@ -164,11 +151,12 @@ impl Stack {
     }
 
     /// An ICMP error about something we sent (RFC 5927: believed only if it quotes what is really in flight).
-    fn icmp_error(&mut self, v6: bool, kind: u8, code: u8, about: &[u8]) {
+    fn icmp_error(&mut self, v6: bool, kind: u8, code: u8, info: u32, about: &[u8]) {
         let error = match (v6, kind, code) {
             (false, 3, 0) | (true, 1, 0) => Errno::ENETUNREACH,
             (false, 3, 1) | (true, 1, 3) => Errno::EHOSTUNREACH,
             (false, 3, 2 | 3) | (true, 1, 4) => Errno::ECONNREFUSED,
+            (false, 3, 4) | (true, 2, 0) => return self.packet_too_big(v6, info, about),
             (false, 3, 9..=13) | (true, 1, 1) => Errno::EACCES,
             _ => return,
         };
@@ -178,13 +166,24 @@ impl Stack {
                 let Some(id) = self.connections.find(&tuple) else { return };
                 let Some(c) = self.connections.get_mut(id) else { return };
                 // Established connections survive soft errors; a connection attempt fails at once, as on Linux.
-                if c.tcp().state() == State::SynSent && seq == c.send.isn() {
-                    c.abort(Some(error));
+                if c.tcp().state() == State::SynSent && seq == c.tcp().isn() {
+                    c.abort(Some(error), &mut self.memory);
                     self.connections.touch(id);
                 }
             }
             17 => self.udp_error(&tuple, error),
             _ => {}
+        }
+    }
+    /// A router's link is too narrow for a packet of ours: segments become smaller (RFC 1191, RFC 8201).
+    fn packet_too_big(&mut self, v6: bool, info: u32, about: &[u8]) {
+        let Some((6, tuple, seq)) = frame::parse_quoted(about) else { return };
+        let mtu = if v6 { info.max(1280) } else { (info & 0xffff).max(552) };
+        if let Some(id) = self.connections.find(&tuple)
+            && let Some(c) = self.connections.get_mut(id)
+            && c.tcp_mut().path_narrows(seq, mtu - headers(&tuple.local) as u32)
+        {
+            self.connections.touch(id);
         }
     }
 }

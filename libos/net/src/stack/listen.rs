@@ -1,18 +1,18 @@
 //! Listening sockets: backlog, SYN to connection, accept.
 
-use super::conn::{Conn, Owner, TcpOpts};
+use super::Stack;
+use super::conn::{COST, Conn, Owner, TcpOpts};
 use super::interface::InterfaceId;
-use super::sequence::seeded;
 use super::sock::Kind;
-use super::{Stack, instant};
+use super::transmit::headers;
 use crate::frame::{Tcp, Tuple};
-use crate::phy::{FrameQueue, Link, OneSlot, Report};
 use alloc::collections::VecDeque;
 use libos_base::poll::Events;
 use libos_base::time::NS;
 use libos_base::{Errno, Result};
-use smoltcp::phy::Medium;
-use smoltcp::socket::tcp::{self, State};
+use libos_tcp::congestion::Algorithm;
+use libos_tcp::{ACK, Config, Connection, FIN, RST, SYN, Seq};
+use smoltcp::wire::IpAddress;
 
 /// net.core.somaxconn.
 pub const SOMAXCONN: usize = 4096;
@@ -52,23 +52,23 @@ impl Stack {
     /// Handles a segment that matches no connection. Returns true if a listening socket dealt with it. As in Linux's
     /// LISTEN (tcp_rcv_state_process), only a pure SYN opens, an ACK is refused unless it brings a cookie back, and the
     /// rest is ignored: FIN, null and Christmas tree scans learn nothing.
-    pub fn listener_in(&mut self, ifc: InterfaceId, raw: &[u8], ip: &[u8], t: &Tcp) -> bool {
+    pub fn listener_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) -> bool {
         let suits = |b: &super::ports::Bound| b.listening && self.on_device(b.sock, ifc);
         let Some(sid) = self.ports.best(&t.tuple, suits) else { return false };
-        if t.has_ack {
+        if t.segment.has(ACK) {
             return self.cookie_in(sid, ifc, raw, t);
         }
-        if t.syn && !t.fin && !t.rst {
-            self.syn_in(sid, ifc, raw, ip, t);
+        if t.segment.has(SYN) && !t.segment.has(FIN | RST) {
+            self.syn_in(sid, ifc, raw, t);
         }
         true
     }
 
-    fn syn_in(&mut self, sid: u32, ifc: InterfaceId, raw: &[u8], ip: &[u8], t: &Tcp) {
+    fn syn_in(&mut self, sid: u32, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
         let now = self.now;
         let Some(Kind::Listen(l)) = self.sockets.get_mut(sid).map(|s| &mut s.kind) else { return };
-        // Handshakes already have buffers: those of all listening sockets together must leave room for connections.
-        let full = l.half_len >= l.backlog.max(8) * 2 || self.memory.half > self.memory.budget / 2;
+        // Those of all listening sockets together must leave room for connections.
+        let full = l.half_len >= l.backlog.max(8) * 2 || self.memory.half > self.memory.budget() / 2;
         match (full, l.full_since) {
             (false, _) => l.full_since = 0,
             (true, 0) => l.full_since = now,
@@ -82,7 +82,7 @@ impl Stack {
             self.stats.syn_dropped += 1;
         } else if cookie {
             self.send_cookie(sid, ifc, raw, t);
-        } else if let Err(why) = self.open_half(sid, ifc, ip, t, None) {
+        } else if let Err(why) = self.open_half(sid, ifc, t, None) {
             self.stats.syn_dropped += 1;
             self.tell_loopback(ifc, t, why);
         }
@@ -90,58 +90,35 @@ impl Stack {
 
     /// There is no memory for the SYN `t`. A peer retries later; over loopback that would need this same memory again,
     /// for two minutes, so the connecting socket fails at once.
-    fn tell_loopback(&mut self, ifc: InterfaceId, t: &Tcp, why: Errno) {
+    fn tell_loopback(&mut self, ifc: InterfaceId, t: &Tcp<'_>, why: Errno) {
         let back = Tuple { local: t.tuple.remote, lport: t.tuple.rport, remote: t.tuple.local, rport: t.tuple.lport };
         if ifc == InterfaceId::Lo
             && matches!(why, Errno::ENOBUFS | Errno::ENOMEM)
             && let Some(id) = self.connections.find(&back)
             && let Some(c) = self.connections.get_mut(id)
         {
-            c.abort(Some(Errno::ENOBUFS));
+            c.abort(Some(Errno::ENOBUFS), &mut self.memory);
             self.connections.touch(id);
         }
     }
 
-    /// Makes a connection in the handshake from the SYN `t` in packet `ip`. `cookie`: the initial sequence number with
-    /// which the SYN was answered before.
-    pub fn open_half(&mut self, sid: u32, ifc: InterfaceId, ip: &[u8], t: &Tcp, cookie: Option<u32>) -> Result<u32> {
+    /// Makes a connection in the handshake from the SYN `t`. `cookie`: the initial sequence number with which the SYN was
+    /// answered before.
+    pub fn open_half(&mut self, sid: u32, ifc: InterfaceId, t: &Tcp<'_>, cookie: Option<Seq>) -> Result<u32> {
         let opts = self.sock(sid)?.opts;
         let now = self.now;
         self.connections.reserve(&t.tuple)?;
-        let ((mut set, handle), charged) = self.memory.socket(self.sizes(&opts))?;
-        let s = set.get_mut::<tcp::Socket>(handle);
-        let mtu = self.interfaces.mtu(ifc);
-        s.abort();
-        s.set_congestion_control(tcp::CongestionControl::None);
+        self.memory.charge(COST)?;
         let isn = cookie.unwrap_or_else(|| self.sequence.isn(&t.tuple, now));
-        let mut own = seeded(isn, t.tuple.local, mtu, now);
-        let mut ok = s.listen((t.tuple.local, t.tuple.lport)).is_ok();
-        let mut report = Report::default();
-        if ok && let Ok(own) = &mut own {
-            // The SYN is processed on an interface of its own: see `seeded`.
-            let link = Link { medium: Medium::Ip, mtu, tx_checksum: true, tso4: None };
-            let mut dev = OneSlot { link, rx: Some(ip), sink: &mut FrameQueue::default(), report };
-            own[0].poll_ingress_single(instant(now), &mut dev, &mut set);
-            ok = set.get::<tcp::Socket>(handle).state() == State::SynReceived;
-            if cookie.is_some() {
-                // smoltcp's answer is already out.
-                own[0].poll_egress(instant(now), &mut dev, &mut set);
-                report = dev.report;
-            }
+        let mut tcp = Connection::accept(isn, &self.config(&opts, ifc, &t.tuple.local), &t.segment, now);
+        if cookie.is_some() {
+            // The answer is already out.
+            tcp.transmit(now, 0);
         }
-        if !ok || own.is_err() {
-            self.memory.put_back((set, handle), charged);
-            return Err(own.err().unwrap_or(Errno::EINVAL));
-        }
-        let mut c = Conn::new((set, handle), t.tuple, ifc, Owner::Half(sid), opts, now);
-        c.charged = charged;
-        c.receive.begins_at(t.seq.wrapping_add(1));
-        c.patience.set_deadline(now + HANDSHAKE);
-        c.set_mss(mtu, t.mss);
-        c.note(&report);
-        c.apply();
+        let mut c = Conn::new(tcp, t.tuple, ifc, Owner::Half(sid), opts, now);
+        c.set_deadline(now + HANDSHAKE);
         let id = self.add_conn(c)?;
-        self.memory.half += charged;
+        self.memory.half += COST;
         if let Some(Kind::Listen(l)) = self.sockets.get_mut(sid).map(|s| &mut s.kind) {
             l.half_len += 1;
         }
@@ -153,7 +130,7 @@ impl Stack {
     pub fn leave_half(&mut self, id: u32, owner: Owner) {
         let Some(c) = self.connections.get_mut(id) else { return };
         let Owner::Half(sid) = core::mem::replace(&mut c.owner, owner) else { return };
-        self.memory.half -= c.charged;
+        self.memory.half -= COST;
         if let Some(Kind::Listen(l)) = self.sockets.get_mut(sid).map(|s| &mut s.kind) {
             l.half_len -= 1;
         }
@@ -163,15 +140,15 @@ impl Stack {
     pub fn established(&mut self, id: u32) {
         let Some(c) = self.connections.get_mut(id) else { return };
         let Owner::Half(sid) = c.owner else { return };
-        let has_data = c.tcp().recv_queue() > 0 || c.rx_ended();
+        let has_data = c.tcp().recv_queue() > 0 || c.tcp().ended();
         if c.opts.defer > 0 && !has_data {
-            let until = c.patience.made_at() + u64::from(c.opts.defer) * NS;
+            let until = c.made_at() + u64::from(c.opts.defer) * NS;
             if self.now < until {
-                c.patience.set_deadline(until);
+                c.set_deadline(until);
                 return;
             }
         }
-        c.patience.set_deadline(0);
+        c.set_deadline(0);
         self.leave_half(id, Owner::Queued(sid));
         let Some(sock) = self.sockets.get_mut(sid) else { return };
         let shared = sock.shared.clone();
@@ -209,16 +186,29 @@ impl Stack {
                 // Its peer has already reset it.
                 self.remove_conn(id);
             } else {
-                c.abort(None);
+                c.abort(None, &mut self.memory);
                 self.leave_half(id, Owner::Orphan);
                 self.connections.touch(id);
             }
         }
     }
 
-    /// Buffer sizes for a connection with these options.
-    pub fn sizes(&self, opts: &TcpOpts) -> (usize, usize) {
-        let (r, s) = self.memory.sizes();
-        (if opts.rcvbuf > 0 { opts.rcvbuf } else { r }, if opts.sndbuf > 0 { opts.sndbuf } else { s })
+    /// The largest segment that reaches us over an interface.
+    pub fn mss(&self, ifc: InterfaceId, local: &IpAddress) -> u16 {
+        (self.interfaces.mtu(ifc) - headers(local)) as u16
+    }
+
+    /// What a connection with these options starts with.
+    pub fn config(&self, opts: &TcpOpts, ifc: InterfaceId, local: &IpAddress) -> Config {
+        let (receive, send) = self.memory.sizes();
+        let most = self.memory.most();
+        let sizes = |asked: usize, usual: usize| if asked > 0 { (asked, asked) } else { (usual, most.max(usual)) };
+        Config {
+            mss: self.mss(ifc, local),
+            receive: sizes(opts.rcvbuf, receive),
+            send: sizes(opts.sndbuf, send),
+            ack_delay: opts.ack_delay(ifc),
+            algorithm: Algorithm::by_name(opts.congestion.as_bytes()).unwrap_or_default(),
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The front over smoltcp. A packet finds its connection in a hash map, and only that connection is polled; whatever
-//! else connections need is driven by a list of dirty ones and a timer heap. Nothing here walks all connections.
+//! The stack. A packet finds its connection in a hash map, and only that connection is polled; whatever else
+//! connections need is driven by a list of dirty ones and a timer heap. Nothing here walks all connections.
 //!
 //! One blocking lock ([`crate::net::Net`]) is held around every method.
 
@@ -21,6 +21,7 @@ mod sequence;
 pub mod sock;
 mod solicit;
 pub mod timewait;
+mod transmit;
 pub mod udp;
 pub mod udp_send;
 mod wakes;

@@ -5,6 +5,7 @@
 //! limit, so that one that does not answer delays nobody who wants another.
 
 use super::Stack;
+use super::interface::Interfaces;
 use super::solicit::Mac;
 use alloc::vec::Vec;
 use libos_base::time::NS;
@@ -29,16 +30,26 @@ const TRUST: u64 = NS;
 struct Known {
     ip: IpAddress,
     mac: Mac,
-    /// Unanswered requests to `mac`; 0: it is believed.
+    /// Unanswered requests to `mac`; 0: it is believed. More than [`PROBES`]: whoever answers the request to all will be.
     probes: u8,
     /// When the next request is due, or the earliest time for the first one.
     at: u64,
+}
+
+/// The way to a peer as last looked up.
+#[derive(Clone, Copy, Default)]
+pub struct Route {
+    /// The version of the table that said so.
+    version: u32,
+    mac: Option<Mac>,
 }
 
 /// The neighbor table.
 #[derive(Default)]
 pub struct Neighbors {
     known: Vec<Known>,
+    /// How often routes or neighbors have changed.
+    version: u32,
     /// Whom we asked for, and when.
     asked: Vec<(IpAddress, u64)>,
     /// The entry of `asked` that was last reused.
@@ -50,7 +61,7 @@ pub struct Neighbors {
 }
 
 impl Neighbors {
-    /// Records that a connection is waiting for its next hop. Without memory it waits for smoltcp's timer.
+    /// Records that a connection is waiting for its next hop. Without memory it asks again in a second.
     pub fn wait(&mut self, id: u32) {
         if self.waiting.try_reserve(1).is_ok() && self.waiting.len() < WAITING {
             self.waiting.push(id);
@@ -60,6 +71,22 @@ impl Neighbors {
     /// Forgets everything after our own address changed: it may be another network.
     pub fn forget(&mut self) {
         self.known.clear();
+        self.rerouted();
+    }
+
+    /// Routes have changed: connections look theirs up again.
+    pub fn rerouted(&mut self) {
+        self.version = self.version.wrapping_add(1);
+    }
+
+    /// The Ethernet address to which packets for `to` go, if it is known. `route`: what the last look-up gave.
+    pub fn way(&self, route: &mut Route, interfaces: &Interfaces, to: &IpAddress) -> Option<Mac> {
+        if route.version != self.version || route.mac.is_none() {
+            let hop = interfaces.next_hop(to);
+            let known = hop.and_then(|hop| self.known.iter().find(|k| k.ip == hop));
+            *route = Route { version: self.version, mac: known.map(|k| k.mac) };
+        }
+        route.mac
     }
 
     /// When [`Stack::run_neighbors`] is due.
@@ -108,7 +135,7 @@ impl Stack {
                     (k.probes, k.at) = (0, now + TRUST);
                 }
             }
-            Some(k) => {
+            Some(k) if k.probes <= PROBES => {
                 if k.probes == 0 && now >= k.at {
                     (k.probes, k.at) = (1, now + PROBE);
                     *next_at = self.now;
@@ -117,8 +144,17 @@ impl Stack {
                 }
                 return;
             }
-            None => {
+            gone => {
                 let welcome = asked.iter().any(|a| a.0 == ip && a.1 + WELCOME > now);
+                if let Some(k) = gone {
+                    if !(welcome || teaches) {
+                        return;
+                    }
+                    *k = Known { ip, mac, probes: 0, at: now + TRUST };
+                    self.neighbors.rerouted();
+                    self.tell_smoltcp(&ip, mac);
+                    return self.neighbors_changed();
+                }
                 if !(welcome || teaches && known.len() < TAUGHT) || known.try_reserve(1).is_err() {
                     return;
                 }
@@ -128,6 +164,7 @@ impl Stack {
                     self.neighbors.known.remove(oldest);
                 }
                 self.neighbors.known.push(Known { ip, mac, probes: 0, at: 0 });
+                self.neighbors.rerouted();
             }
         }
         self.tell_smoltcp(&ip, mac);
@@ -138,7 +175,8 @@ impl Stack {
     pub fn neighbor_suspect(&mut self, to: &IpAddress) {
         let Some(hop) = self.interfaces.next_hop(to) else { return };
         let now = self.now;
-        let Some(k) = self.neighbors.known.iter_mut().find(|k| k.ip == hop) else {
+        let known = self.neighbors.known.iter_mut().find(|k| k.ip == hop);
+        let Some(k) = known.filter(|k| k.probes <= PROBES) else {
             self.neighbor_needed(&hop, false);
             return;
         };
@@ -164,25 +202,22 @@ impl Stack {
         if now < self.neighbors.next() {
             return;
         }
-        let mut i = 0;
-        while let Some(k) = self.neighbors.known.get_mut(i) {
-            i += 1;
-            if k.probes == 0 || k.at > now {
+        for i in 0..self.neighbors.known.len() {
+            let k = &mut self.neighbors.known[i];
+            if !(1..=PROBES).contains(&k.probes) || k.at > now {
                 continue;
             }
             let (ip, mac) = (k.ip, k.mac);
-            if k.probes < PROBES {
-                k.probes += 1;
-                k.at = now + PROBE;
+            (k.probes, k.at) = (k.probes + 1, now + PROBE);
+            if k.probes <= PROBES {
                 self.ask(&ip, Some(mac));
             } else {
-                i -= 1;
-                self.neighbors.known.remove(i);
+                // The old address is used until there is a new one.
                 self.neighbor_asked(Some(ip));
                 self.ask(&ip, None);
             }
         }
-        let due = self.neighbors.known.iter().filter(|k| k.probes > 0).map(|k| k.at).min();
+        let due = self.neighbors.known.iter().filter(|k| (1..=PROBES).contains(&k.probes)).map(|k| k.at).min();
         self.neighbors.next_at = due.unwrap_or(0);
     }
 }

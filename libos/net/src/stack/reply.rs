@@ -4,31 +4,32 @@
 use super::Stack;
 use super::interface::InterfaceId;
 use crate::build::Frame;
-use crate::frame::{ACK, RST, SYN, Tcp, Tuple};
+use crate::frame::{Tcp, Tuple};
+use libos_tcp::{ACK, RST, SYN, Seq};
 
 /// A segment sent as a reply.
 #[derive(Clone, Copy, Debug)]
-pub struct Segment {
+pub struct Reply {
     pub flags: u8,
-    pub seq: u32,
-    pub ack: u32,
+    pub seq: Seq,
+    pub ack: Seq,
     pub window: u16,
     /// The MSS option; 0: none.
     pub mss: u16,
 }
 
-impl Segment {
-    pub fn ack(seq: u32, ack: u32, window: u16) -> Self {
+impl Reply {
+    pub fn ack(seq: Seq, ack: Seq, window: u16) -> Self {
         Self { flags: ACK, seq, ack, window, mss: 0 }
     }
 
     /// The answer to a segment without a connection (RFC 9293 section 3.10.7.1).
-    pub fn reset(t: &Tcp) -> Self {
-        if t.has_ack {
-            return Self { flags: RST, seq: t.ack, ack: 0, window: 0, mss: 0 };
+    pub fn reset(t: &Tcp<'_>) -> Self {
+        let s = &t.segment;
+        if s.has(ACK) {
+            return Self { flags: RST, seq: s.ack, ack: Seq(0), window: 0, mss: 0 };
         }
-        let len = t.len as u32 + u32::from(t.syn) + u32::from(t.fin);
-        Self { flags: RST | ACK, seq: 0, ack: t.seq.wrapping_add(len), window: 0, mss: 0 }
+        Self { flags: RST | ACK, seq: Seq(0), ack: s.seq + s.len(), window: 0, mss: 0 }
     }
 
     /// Appends the IP packet that carries it to the remote end of `t`.
@@ -37,7 +38,7 @@ impl Segment {
         let header = if self.flags & SYN != 0 { 24 } else { 20 };
         frame.ip(&t.local, &t.remote, 6, 64, header);
         frame.put(&t.lport.to_be_bytes()).put(&t.rport.to_be_bytes());
-        frame.put(&self.seq.to_be_bytes()).put(&self.ack.to_be_bytes());
+        frame.put(&self.seq.0.to_be_bytes()).put(&self.ack.0.to_be_bytes());
         frame.put(&[(header as u8) << 2, self.flags]).put(&self.window.to_be_bytes()).put(&[0; 4]);
         if header == 24 {
             frame.put(&[2, 4]).put(&self.mss.to_be_bytes());
@@ -48,12 +49,12 @@ impl Segment {
 
 impl Stack {
     /// Answers the frame `raw` of connection `t`.
-    pub fn answer(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tuple, segment: Segment) {
+    pub fn answer(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tuple, reply: Reply) {
         let mut frame = Frame::new();
         if ifc == InterfaceId::Eth {
             frame.put(&raw[6..12]).put(&raw[..6]).put(&raw[12..14]);
         }
-        segment.write(&mut frame, t);
+        reply.write(&mut frame, t);
         self.reply(ifc, &frame);
     }
 

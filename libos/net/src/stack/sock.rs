@@ -1,18 +1,16 @@
 //! The objects behind socket descriptors, and the calls on them that need the stack's tables.
 
-use super::conn::{Conn, Owner, TcpOpts};
+use super::conn::{COST, Conn, Owner, TcpOpts, patience};
 use super::interface::InterfaceId;
 use super::listen::{Listener, limit};
 use super::ports::{Bound, Local, Proto};
-use super::sequence::seeded;
 use super::udp::Udp;
 use super::{Shared, Stack};
 use crate::frame::Tuple;
 use alloc::sync::Arc;
 use libos_base::cred::{cap, capable};
-use libos_base::time::NS;
 use libos_base::{Errno, Result};
-use smoltcp::socket::tcp;
+use libos_tcp::{Connection, State};
 use smoltcp::wire::IpAddress;
 
 /// What the socket has become.
@@ -234,30 +232,15 @@ impl Stack {
     }
 
     fn open(&mut self, sid: u32, ifc: InterfaceId, t: Tuple, opts: TcpOpts) -> Result<u32> {
-        let (now, mtu) = (self.now, self.interfaces.mtu(ifc));
+        let now = self.now;
         self.connections.reserve(&t)?;
-        let sizes = self.sizes(&opts);
-        let ((mut set, handle), charged) = self.memory.socket(sizes)?;
-        let s = set.get_mut::<tcp::Socket>(handle);
-        s.abort();
-        s.set_congestion_control(tcp::CongestionControl::None);
-        let begun = seeded(self.sequence.isn(&t, now), t.local, mtu, now).and_then(|mut own| {
-            let to = (t.remote, t.rport);
-            s.connect(own[0].context(), to, (t.local, t.lport)).map_err(|_| Errno::EADDRNOTAVAIL)
-        });
-        if let Err(e) = begun {
-            self.memory.put_back((set, handle), charged);
-            return Err(e);
-        }
-        let mut c = Conn::new((set, handle), t, ifc, Owner::Sock(sid), opts, now);
-        c.charged = charged;
-        // tcp_syn_retries 6: 1 + 2 + 4 + ... + 64 seconds.
-        c.patience.set_deadline(now + NS * ((1u64 << (u64::from(opts.syn_count) + 1).min(20)) - 1));
+        self.memory.charge(COST)?;
+        let tcp = Connection::connect(self.sequence.isn(&t, now), &self.config(&opts, ifc, &t.local), now);
+        let mut c = Conn::new(tcp, t, ifc, Owner::Sock(sid), opts, now);
+        c.set_deadline(now + patience(opts.syn_count));
         let s = self.sock(sid)?;
         c.shared = Some(s.shared.clone());
-        (c.receive.shut, c.send.shut) = s.shut;
-        c.set_mss(mtu, None);
-        c.apply();
+        (c.shut_read, c.shut_write) = s.shut;
         let id = self.add_conn(c)?;
         let s = self.sock(sid)?;
         s.kind = Kind::Conn(id);
@@ -330,7 +313,7 @@ impl Stack {
             Kind::Conn(id) => {
                 let c = self.connections.get(*id).ok_or(Errno::ENOTCONN)?;
                 match c.tcp().state() {
-                    tcp::State::SynSent | tcp::State::Closed | tcp::State::TimeWait => Err(Errno::ENOTCONN),
+                    State::SynSent | State::Closed | State::TimeWait => Err(Errno::ENOTCONN),
                     _ => Ok((c.tuple.remote, c.tuple.rport)),
                 }
             }

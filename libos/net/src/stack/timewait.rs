@@ -1,10 +1,9 @@
 //! TIME-WAIT: a tuple and two sequence numbers, no buffers (RFC 9293 section 3.10.7.4, RFC 6191).
 
-use super::conn::PAUSE;
 use crate::frame::{Tcp, Tuple};
-use crate::phy::before;
 use crate::table::{Map, PortCounts, Slab};
 use alloc::collections::VecDeque;
+use libos_tcp::{ACK, FIN, PAUSE, RST, SYN, Seq};
 
 /// 60 seconds, as on Linux.
 const TIME: u64 = 60 * libos_base::time::NS;
@@ -14,9 +13,9 @@ const MOST: usize = 8192;
 #[derive(Clone, Copy)]
 struct Entry {
     /// Our next sequence number.
-    snd: u32,
+    snd: Seq,
     /// The next sequence number we expect.
-    rcv: u32,
+    rcv: Seq,
     until: u64,
     /// When it was last answered.
     said: u64,
@@ -28,7 +27,7 @@ pub enum Verdict {
     /// Not in the table, or no longer.
     NotMine,
     /// Answer with an ACK of these numbers (sequence, acknowledgment).
-    Ack(u32, u32),
+    Ack(Seq, Seq),
     /// Say nothing.
     Ignore,
     /// A new connection may take over the tuple.
@@ -52,7 +51,7 @@ impl TimeWait {
     }
 
     /// Adds a tuple. If memory is short it is simply forgotten: the peer then gets an RST instead of an ACK.
-    pub fn insert(&mut self, t: Tuple, snd: u32, rcv: u32, now: u64) {
+    pub fn insert(&mut self, t: Tuple, snd: Seq, rcv: Seq, now: u64) {
         while self.order.len() >= MOST {
             if let Some(old) = self.order.pop_front() {
                 self.remove(&old);
@@ -90,30 +89,31 @@ impl TimeWait {
     }
 
     /// Judges a segment.
-    pub fn segment(&mut self, t: &Tcp, now: u64) -> Verdict {
+    pub fn segment(&mut self, t: &Tcp<'_>, now: u64) -> Verdict {
+        let s = &t.segment;
         let place = self.places.get(&t.tuple).copied();
         let Some(e) = place.and_then(|place| self.entries.get_mut(place)) else { return Verdict::NotMine };
         if e.until <= now {
             self.remove(&t.tuple);
             return Verdict::NotMine;
         }
-        if t.rst {
+        if s.has(RST) {
             // As on Linux unless net.ipv4.tcp_rfc1337 is set: an RST with the exact number ends it.
-            if t.seq == e.rcv {
+            if s.seq == e.rcv {
                 self.remove(&t.tuple);
             }
             return Verdict::Ignore;
         }
-        if t.syn && !t.has_ack && before(e.rcv, t.seq) {
+        if s.has(SYN) && !s.has(ACK) && s.seq.after(e.rcv) {
             self.remove(&t.tuple);
             return Verdict::Reopen;
         }
-        if t.fin {
+        if s.has(FIN) {
             e.until = now + TIME;
-        } else if !t.syn && t.len == 0 && t.seq == e.rcv {
+        } else if !s.has(SYN) && s.data.is_empty() && s.seq == e.rcv {
             return Verdict::Ignore;
         }
-        if t.len == 0 && !t.fin {
+        if s.data.is_empty() && !s.has(FIN) {
             // Not something that a peer repeats until it is acknowledged: answered no more often than by a live
             // connection.
             if e.said != 0 && now < e.said + PAUSE {

@@ -206,7 +206,7 @@ impl Stack {
         let o = slot.as_mut().ok_or(Errno::ENOBUFS)?;
         o.marks = marks;
         o.set.get_mut::<udp::Socket>(o.handle).set_hop_limit(Some(hops.max(1)));
-        self.memory.used += grew;
+        self.memory.add(grew);
         Ok(Some(way))
     }
 

@@ -1,27 +1,22 @@
-//! One TCP connection: a smoltcp socket alone in its set, and what Linux keeps in addition to the protocol.
+//! One TCP connection: the protocol's state machine ([`libos_tcp`]), and what belongs to it on this host: who owns it,
+//! whom to wake, the errors of its calls.
 
+mod data;
 mod options;
-mod patience;
-mod receive;
-mod send;
-mod validate;
 
+pub use data::Moved;
 pub use options::TcpOpts;
-pub use validate::{Fate, PAUSE};
 
 use super::Shared;
 use super::interface::InterfaceId;
-use super::memory::Pooled;
+use super::memory::Memory;
+use super::neighbor::Route;
 use crate::frame::Tuple;
-use crate::phy::Report;
 use alloc::sync::Arc;
 use libos_base::poll::Events;
+use libos_base::time::NS;
 use libos_base::{Errno, Result};
-use patience::Patience;
-use receive::{Receiver, ended};
-use send::Sender;
-use smoltcp::iface::{SocketHandle, SocketSet};
-use smoltcp::socket::tcp::{self, State};
+use libos_tcp::{Connection, End, State};
 
 /// Who owns a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,37 +33,38 @@ pub enum Owner {
 
 /// See the module.
 pub struct Conn {
-    set: SocketSet<'static>,
-    handle: SocketHandle,
+    tcp: Connection,
     pub tuple: Tuple,
     pub ifc: InterfaceId,
     pub owner: Owner,
     /// Whom to wake; for a connection in a backlog, the listener's watchers.
     pub shared: Option<Arc<Shared>>,
     pub opts: TcpOpts,
-    pub send: Sender,
-    pub receive: Receiver,
-    pub patience: Patience,
+    /// shutdown(SHUT_RD) and shutdown(SHUT_WR).
+    pub shut_read: bool,
+    pub shut_write: bool,
+    /// A writer found no room: notify when a third is free.
+    pub want_room: bool,
     pub error: Option<Errno>,
-    /// Bytes charged to the socket memory budget.
-    pub charged: usize,
     /// Already on the list of connections to poll.
     pub dirty: bool,
     /// The peer or the protocol ended it; the table no longer has the tuple.
     pub detached: bool,
+    /// The way to the peer, as last looked up.
+    pub route: Route,
+    /// When a bounded state ends: handshake, deferred accept. 0: none.
+    deadline: u64,
+    made_at: u64,
     /// State after the last poll.
     prev: State,
-    /// When a segment was last challenged.
-    challenged_at: u64,
+    /// Bytes received but not read as of the last poll.
+    seen: usize,
+    /// The watchers know that the peer has ended.
+    fin_told: bool,
 }
 
-/// What a read or a write moved.
-#[derive(Clone, Copy, Default)]
-pub struct Moved {
-    pub bytes: usize,
-    /// There would be more, but the program's page is not present.
-    pub stopped: bool,
-}
+/// What a connection costs besides its data: itself, and its place in the tables.
+pub const COST: usize = size_of::<Conn>() + 256;
 
 /// The outcome of a poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,59 +79,56 @@ pub enum Change {
 }
 
 impl Conn {
-    /// A connection around a socket that is connecting, or has just taken a SYN.
-    pub fn new((set, handle): Pooled, tuple: Tuple, ifc: InterfaceId, owner: Owner, opts: TcpOpts, now: u64) -> Self {
-        let prev = set.get::<tcp::Socket>(handle).state();
-        Self {
-            set,
-            handle,
+    /// A connection that is connecting, or has just taken a SYN.
+    pub fn new(tcp: Connection, tuple: Tuple, ifc: InterfaceId, owner: Owner, opts: TcpOpts, now: u64) -> Self {
+        let prev = tcp.state();
+        let mut new = Self {
+            tcp,
             tuple,
             ifc,
             owner,
             shared: None,
             opts,
-            send: Sender::new(),
-            receive: Receiver::default(),
-            patience: Patience::new(now),
+            shut_read: false,
+            shut_write: false,
+            want_room: false,
             error: None,
-            charged: 0,
             dirty: false,
             detached: false,
+            route: Route::default(),
+            deadline: 0,
+            made_at: now,
             prev,
-            challenged_at: 0,
-        }
+            seen: 0,
+            fin_told: false,
+        };
+        new.apply();
+        new
     }
 
-    /// The smoltcp socket.
-    pub fn tcp(&self) -> &tcp::Socket<'static> {
-        self.set.get(self.handle)
+    /// The protocol's part.
+    pub fn tcp(&self) -> &Connection {
+        &self.tcp
     }
-    pub fn tcp_mut(&mut self) -> &mut tcp::Socket<'static> {
-        self.set.get_mut(self.handle)
-    }
-
-    /// The socket in its set, as smoltcp polls it.
-    pub fn set(&mut self) -> &mut SocketSet<'static> {
-        &mut self.set
-    }
-    /// The parts that another connection can reuse.
-    pub fn into_pooled(self) -> Pooled {
-        (self.set, self.handle)
+    pub fn tcp_mut(&mut self) -> &mut Connection {
+        &mut self.tcp
     }
 
-    /// Takes note of what a poll sent.
-    pub fn note(&mut self, r: &Report) {
-        self.send.note(r);
-        self.receive.note(r);
+    /// Sets when the present state ends; 0: not by itself.
+    pub fn set_deadline(&mut self, at: u64) {
+        self.deadline = at;
+    }
+    /// When the connection was created.
+    pub fn made_at(&self) -> u64 {
+        self.made_at
     }
 
     /// Poll bits of a socket that is or was connected: Linux's `tcp_poll`.
     pub fn events(&self) -> Events {
         let mut e = Events::empty();
-        let tcp = self.tcp();
-        let state = tcp.state();
-        let rx_done = self.receive.shut || ended(state);
-        let tx_done = self.send.shut || state == State::Closed;
+        let state = self.tcp.state();
+        let rx_done = self.shut_read || self.tcp.ended();
+        let tx_done = self.shut_write || state == State::Closed;
         if (rx_done && tx_done) || state == State::Closed {
             e |= Events::HUP;
         }
@@ -143,10 +136,10 @@ impl Conn {
             e |= Events::IN | Events::RDNORM | Events::RDHUP;
         }
         if !matches!(state, State::SynSent | State::SynReceived) {
-            if tcp.recv_queue() >= self.opts.rcvlowat.max(1) as usize {
+            if self.tcp.recv_queue() >= self.opts.rcvlowat.max(1) as usize {
                 e |= Events::IN | Events::RDNORM;
             }
-            if tx_done || self.send.writable(tcp) {
+            if tx_done || self.writable() {
                 e |= Events::OUT | Events::WRNORM;
             }
         }
@@ -156,6 +149,26 @@ impl Conn {
         e
     }
 
+    /// Does what is due by the clock.
+    pub fn on_timer(&mut self, now: u64, memory: &mut Memory) {
+        let state = self.tcp.state();
+        if self.deadline != 0 && now >= self.deadline && state != State::Closed {
+            match self.owner {
+                // `established` hands out a deferred accept whose time is up.
+                Owner::Half(_) if state != State::SynReceived => self.deadline = 0,
+                _ => self.tcp.expire(&mut memory.pool),
+            }
+        }
+        if now >= self.tcp.next_deadline() {
+            self.tcp.on_timer(now, &mut memory.pool);
+        }
+    }
+    /// When [`on_timer`](Self::on_timer) is due.
+    pub fn next_timer(&self) -> u64 {
+        let at = self.tcp.next_deadline();
+        if self.deadline != 0 { at.min(self.deadline) } else { at }
+    }
+
     /// What follows from the state that a poll led to.
     pub fn change(&mut self, state: State) -> Change {
         let prev = core::mem::replace(&mut self.prev, state);
@@ -163,58 +176,52 @@ impl Conn {
             return Change::None;
         }
         match state {
-            State::Listen => Change::Over,
             State::TimeWait => Change::TimeWait,
             State::Closed => {
                 if self.error.is_none() && !self.detached {
-                    self.error = match prev {
-                        State::SynSent | State::SynReceived => Some(Errno::ECONNREFUSED),
-                        State::LastAck | State::TimeWait => None,
-                        State::CloseWait if !self.send.shut => Some(Errno::EPIPE),
-                        _ => Some(Errno::ECONNRESET),
+                    self.error = match (self.tcp.end(), prev) {
+                        (End::Normal | End::Aborted, _) => None,
+                        (End::TimedOut, _) => Some(Errno::ETIMEDOUT),
+                        (End::Reset, State::SynSent | State::SynReceived) => Some(Errno::ECONNREFUSED),
+                        (End::Reset, State::CloseWait) if !self.shut_write => Some(Errno::EPIPE),
+                        (End::Reset, _) => Some(Errno::ECONNRESET),
                     };
                 }
                 Change::Over
             }
             State::SynSent | State::SynReceived => Change::None,
-            _ if matches!(prev, State::SynSent | State::SynReceived | State::Listen) => Change::Established,
+            _ if matches!(prev, State::SynSent | State::SynReceived) => Change::Established,
             _ => Change::None,
         }
     }
 
     /// What its watchers should be notified of after a poll.
-    pub fn news(&mut self, change: Change, now: u64) -> Events {
+    pub fn news(&mut self, change: Change) -> Events {
         let mut changed = false;
         if change != Change::None {
             if change == Change::Established && matches!(self.owner, Owner::Sock(_)) {
-                self.patience.set_deadline(0);
+                self.deadline = 0;
             }
-            self.patience.progressed(now);
             changed = true;
         }
         changed |= self.arrived();
-        if self.send.want_room && self.send.writable(self.tcp()) {
-            self.send.want_room = false;
+        if self.want_room && self.writable() {
+            self.want_room = false;
             changed = true;
         }
         if changed { self.events() } else { Events::empty() }
     }
 
     /// Whether TIME-WAIT has not begun because the ACK of the peer's FIN is not out.
-    pub fn fin_waits(&mut self, state: State) -> bool {
-        let waits = state == State::TimeWait && !self.receive.fin_acked();
-        if waits {
-            self.prev = State::FinWait2;
-        }
-        waits
+    pub fn fin_waits(&self, state: State) -> bool {
+        state == State::TimeWait && self.tcp.ack_waits()
     }
 
     /// Ends it with an error, and an RST to the peer.
-    pub fn abort(&mut self, why: Option<Errno>) {
-        if self.tcp().state() != State::Closed {
+    pub fn abort(&mut self, why: Option<Errno>, memory: &mut Memory) {
+        if self.tcp.state() != State::Closed {
             self.error = why;
-            self.send.drop_corked();
-            self.tcp_mut().abort();
+            self.tcp.abort(&mut memory.pool);
         }
     }
 
@@ -222,4 +229,25 @@ impl Conn {
     pub fn take_error(&mut self) -> Result<()> {
         self.error.take().map_or(Ok(()), Err)
     }
+
+    /// The program has closed it.
+    pub fn orphan(&mut self, now: u64) {
+        self.owner = Owner::Orphan;
+        self.shared = None;
+        self.apply();
+        self.tcp.fin_waits(now);
+    }
+
+    /// Bytes that a peer beyond the card has not received or not acknowledged; a FIN and a reset count as one.
+    pub fn undelivered(&self) -> usize {
+        if self.ifc != InterfaceId::Eth || self.detached {
+            return 0;
+        }
+        self.tcp.send_queue() + usize::from(self.dirty || self.tcp.owed() && self.tcp.state() != State::Closed)
+    }
+}
+
+/// The longest handshake of a client with this number of repetitions: 1 + 2 + 4 + ... seconds.
+pub fn patience(repetitions: u8) -> u64 {
+    NS * ((1u64 << (u64::from(repetitions) + 1).min(20)) - 1)
 }

@@ -1,8 +1,11 @@
 //! Options of a TCP socket.
 
-use super::Conn;
+use super::{Conn, Owner};
 use crate::ipopts;
 use crate::stack::interface::InterfaceId;
+use libos_base::time::NS;
+use libos_tcp::Limits;
+use libos_tcp::congestion::Algorithm;
 use smoltcp::wire::IpAddress;
 
 /// Socket options that outlive the switch from listening to accepted: the child inherits them, as on Linux.
@@ -33,6 +36,8 @@ pub struct TcpOpts {
     pub fastopen_connect: bool,
     /// SO_RCVLOWAT.
     pub rcvlowat: u32,
+    /// TCP_CONGESTION.
+    pub congestion: &'static str,
 }
 
 impl Default for TcpOpts {
@@ -55,25 +60,43 @@ impl Default for TcpOpts {
             fastopen: 0,
             fastopen_connect: false,
             rcvlowat: 1,
+            congestion: Algorithm::NAMES[0],
+        }
+    }
+}
+
+/// How long an acknowledgment may wait for an answer to go with: with TCP_QUICKACK and without.
+const DELAY: [u64; 2] = [NS / 100, NS / 25];
+
+impl TcpOpts {
+    /// How long an acknowledgment may wait. On loopback it costs nothing, and waiting for it does.
+    pub fn ack_delay(&self, ifc: InterfaceId) -> u64 {
+        match ifc {
+            InterfaceId::Lo => 0,
+            InterfaceId::Eth => DELAY[usize::from(!self.quickack)],
         }
     }
 }
 
 impl Conn {
-    /// Applies the options that smoltcp implements.
+    /// Applies the options that the protocol implements.
     pub fn apply(&mut self) {
+        let o = &self.opts;
+        let seconds = |n: u32| u64::from(n) * NS;
+        let limits = Limits {
+            user_timeout: u64::from(o.user_timeout) * (NS / 1000),
+            keep_alive: o.keepalive.then_some((seconds(o.keep_idle), seconds(o.keep_intvl), o.keep_cnt)),
+            orphan: self.owner == Owner::Orphan,
+        };
+        self.tcp.set_limits(limits);
+        self.tcp.set_nodelay(o.nodelay);
+        self.tcp.set_ack_delay(o.ack_delay(self.ifc));
+    }
+
+    /// Hop limit and type of service of its packets.
+    pub fn marks(&self) -> (u8, u8) {
         let v6 = matches!(self.tuple.local, IpAddress::Ipv6(_));
         let (hops, tos) = if v6 { (ipopts::HOPS, ipopts::TCLASS) } else { (ipopts::TTL, ipopts::TOS) };
-        let hops = self.opts.ip[hops];
-        let tos = self.opts.ip[tos];
-        self.send.set_tos(tos);
-        self.tcp_mut().set_hop_limit(Some(hops.max(1)));
-        // On loopback an ACK costs nothing and waiting for one does.
-        let delay = match (self.ifc, self.opts.quickack) {
-            (InterfaceId::Lo, _) => None,
-            (_, true) => Some(10),
-            (_, false) => Some(40),
-        };
-        self.tcp_mut().set_ack_delay(delay.map(smoltcp::time::Duration::from_millis));
+        (self.opts.ip[hops].max(1), self.opts.ip[tos])
     }
 }
