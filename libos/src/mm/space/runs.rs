@@ -74,9 +74,9 @@ mod tests {
     fn consecutive_frames_are_one_run() {
         let mut r = Runs::new();
         for i in 0..600 {
-            r.add(0x20_0000 + (i << 12) | 0x223, 1);
+            r.add((0x20_0000 + (i << 12)) | 0x223, 1);
         }
-        assert_eq!(r.list[..r.len], [0x20_0000 | 511, 0x20_0000 + (512 << 12) | 87]);
+        assert_eq!(r.list[..r.len], [0x20_0000 | 511, (0x20_0000 + (512 << 12)) | 87]);
         // A frame that is sealed stays alone, and so does one before it.
         r.add(0x80_0000 | SEALED, 1);
         r.add(0x80_1000, 1);

@@ -87,7 +87,7 @@ impl Space {
         };
         clear(frame, count);
         for (i, e) in table[first..first + count].iter().enumerate() {
-            e.store(frame + (i * PAGE_SIZE) as u64 | bits, Relaxed);
+            e.store((frame + (i * PAGE_SIZE) as u64) | bits, Relaxed);
         }
         if vma.flags.contains(Flags::PROMISED) {
             commit::settle(count);
