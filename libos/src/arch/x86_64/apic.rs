@@ -110,9 +110,13 @@ pub fn send_startup(apic_id: u32, page: u8) {
     command(apic_id, 0x4600 | page as u32);
 }
 
-/// One-shot timer with the TIMER vector after `ticks` (0 stops it).
-pub fn start_timer(ticks: u32) {
+/// One-shot mode with the TIMER vector.
+pub fn use_one_shot_mode() {
     write(LVT_TIMER, vector::TIMER as u32);
+}
+
+/// Interrupts after `ticks` (0: never).
+pub fn start_timer(ticks: u32) {
     write(TIMER_INITIAL, ticks);
 }
 

@@ -31,6 +31,9 @@ pub(super) fn calibrate() {
 pub(super) fn init_cpu() {
     if DEADLINE_MODE.load(Ordering::Relaxed) {
         apic::use_deadline_mode();
+    } else {
+        apic::start_timer(0);
+        apic::use_one_shot_mode();
     }
 }
 
