@@ -39,15 +39,13 @@ libos_hosted: .byte 0
     .globl libos_syscall_entry
     .type libos_syscall_entry,@function
 libos_syscall_entry:
-    mov r10, rsp
+    lea r10, [rsp + 8]
     mov rsp, gs:[{kstack_top}]
     push rax                             # pad: keeps the frame 16-aligned
-    lea rax, [r10 + 8]
-    push rax
+    push r10
 .Lentry_return:
-    push [r10]
+    push [r10 - 8]
 .Lentry_frame:
-    mov rax, [rsp + 16]
     push r11
     push r9
     push r8
@@ -65,7 +63,7 @@ libos_syscall_entry:
 "#,
     leaving!(),
     r#"
-    # An interrupt between this look and the jump out would leave its work undone: `trap.rs` sends such a
+    # An interrupt between this look and the return would leave its work undone: `trap.rs` sends such a
     # thread back to this label.
     .globl libos_exit_check
 libos_exit_check:
@@ -74,11 +72,11 @@ libos_exit_check:
     lea rcx, [rax + 516]                 # an internal restart code (512..516) must not leave
     cmp rcx, 4
     jbe 1f
-    mov rcx, [rsp + {rip}]
-    mov rsp, [rsp + {rsp_}]
+    mov rcx, [rsp + {rsp_}]
+    lea rsp, [rcx - 8]
     .globl libos_exit_end
 libos_exit_end:
-    jmp rcx
+    ret                                  # the call's own: processors predict returns by counting calls
 1:  mov rdi, rsp
     mov rsi, rax
     call {slow}
@@ -103,7 +101,6 @@ libos_resume:
     ".text",
     kstack_top = const offset::KSTACK_TOP,
     work = const offset::WORK,
-    rip = const offset_of!(SyscallFrame, rip),
     rsp_ = const offset_of!(SyscallFrame, rsp),
     slow = sym exit_slow,
 );
