@@ -200,6 +200,15 @@ int main(void)
     IS(rem.tv_sec < 1000 && rem.tv_sec > 900);
     stop = true;
     MUST0(pthread_join(th, 0));
+    section("a thread that has ended");
+    before = used(CLOCK_PROCESS_CPUTIME_ID);
+    int64_t begin = now_ns();
+    MUST0(pthread_create(&th, 0, worker, (void *)100));
+    MUST0(pthread_join(th, 0));
+    int64_t both = used(CLOCK_PROCESS_CPUTIME_ID) - before;
+    IS(both >= 100 * MS);
+    // Only one of the two was running at a time: its time counts once.
+    IS(both <= now_ns() - begin + 20 * MS);
     section("clocks that are not");
     struct sigevent none = { .sigev_notify = SIGEV_NONE };
     SHOW(syscall(SYS_timer_create, ~(1 << 28) << 3 | 2, &none, &t));

@@ -66,13 +66,12 @@ pub(super) fn insert(thread: Arc<Thread>) -> Result<()> {
 
 /// Removes a thread; returns how many program threads remain.
 pub(super) fn remove(thread: &Thread) -> usize {
-    if thread.is_program {
-        ENDED_NS.fetch_add(thread.cpu_ns(), Relaxed);
-    }
     let mut t = TABLE.lock();
     let gone = t.threads.binary_search_by_key(&thread.tid, |t| t.tid).ok().map(|at| t.threads.remove(at));
     if gone.is_some() && thread.is_program {
         t.program -= 1;
+        // Once: a program thread leaves the table before the rest of it ends.
+        ENDED_NS.fetch_add(thread.cpu_ns(), Relaxed);
     }
     let left = t.program;
     drop(t);
