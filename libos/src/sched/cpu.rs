@@ -59,6 +59,11 @@ impl Runner {
         t.vruntime.load(Relaxed).wrapping_add(weighted(now.saturating_sub(self.since), t.nice.load(Relaxed)))
     }
 
+    /// How far threads have come here.
+    pub fn reached(&self, now: u64) -> u64 {
+        if self.is_idle() { self.queue.min_vruntime() } else { self.live_vruntime(now) }
+    }
+
     /// Accounts for the time that `current` has run since `since`.
     pub fn charge(&mut self, now: u64) {
         let delta = now.saturating_sub(self.since);

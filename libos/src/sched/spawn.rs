@@ -2,12 +2,14 @@
 
 #[cfg(unibody_kernel)]
 use super::cpu;
+use super::this_cpu;
 use super::thread::{Stack, Thread};
 use super::{exit, hw, run, table};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::*;
 use libos_base::Result;
+use libos_base::time::monotonic_ns;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -34,11 +36,15 @@ fn new_thread(tid: u32, is_program: bool, first: First, argument: usize) -> Resu
 }
 
 fn start(t: &Arc<Thread>) {
-    if let Some(me) = super::try_current() {
-        t.vruntime.store(me.vruntime.load(Relaxed), Relaxed);
+    if super::try_current().is_some() {
+        let irq = hw::disable_interrupts();
+        t.vruntime.store(this_cpu().run.lock().reached(monotonic_ns()), Relaxed);
+        hw::restore_interrupts(irq);
     }
     t.last_cpu.store(hw::cpu_id() as u32, Relaxed);
     run::enqueue(t.clone());
+/// It begins with the virtual runtime that its creator has reached by now: with less, it would run until it has caught up
+/// with that, before its creator goes on.
 }
 
 /// Starts a kernel thread. ENOMEM, EAGAIN.
