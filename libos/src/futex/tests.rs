@@ -1,5 +1,5 @@
 use super::*;
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 use std::time::Duration;
 
 fn at(w: &AtomicU32) -> usize {

@@ -108,7 +108,6 @@ classes! {
     }
     Spin "futexes" {
         FUTEX "threads that wait on words of one hash; the word is read under it, without a fault";
-        FUTEX_LINK "who is next in a list of threads taken off a bucket";
     }
     Spin "data" {
         CACHE_LISTS "files with cached and dirty pages";

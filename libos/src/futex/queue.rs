@@ -1,0 +1,206 @@
+//! Waiters and their queues. A waiter is part of its thread's stack while it waits, and is linked into the queue of its
+//! bucket, so that waiting allocates nothing.
+
+use super::{Key, bucket_of};
+use alloc::sync::Arc;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering::*};
+use libos_base::thread::{self, FOREVER, Park};
+
+/// In the queue that its key leads to.
+const QUEUED: u8 = 0;
+/// On its way to another queue.
+const MOVING: u8 = 1;
+/// In the hands of a thread that is about to wake it.
+const TAKEN: u8 = 2;
+/// Nobody refers to it any more.
+const WOKEN: u8 = 3;
+
+/// A thread in [`super::wait`]. It stays where it is until it is `WOKEN`, or has left its queue by itself.
+pub struct Waiter {
+    thread: Arc<dyn Park>,
+    /// Requeueing changes it, under the locks of both buckets in turn; see `requeue`.
+    pub key: AtomicU64,
+    pub bitset: u32,
+    state: AtomicU8,
+    /// Its neighbours in the queue; `next` also links those that were taken off together.
+    next: AtomicPtr<Waiter>,
+    prev: AtomicPtr<Waiter>,
+}
+
+impl Waiter {
+    /// The running thread, not queued yet.
+    pub fn new(key: Key, bitset: u32) -> Self {
+        Self {
+            thread: thread::current(),
+            key: AtomicU64::new(key),
+            bitset,
+            state: AtomicU8::new(MOVING),
+            next: AtomicPtr::new(null_mut()),
+            prev: AtomicPtr::new(null_mut()),
+        }
+    }
+
+    /// Whether its wait was ended by another thread.
+    pub fn is_woken(&self) -> bool {
+        self.state.load(Acquire) == WOKEN
+    }
+
+    /// Leaves the queue, if it is still there; returns whether it was woken instead. It may have been requeued meanwhile.
+    pub fn leave(&self) -> bool {
+        loop {
+            let key = self.key.load(SeqCst);
+            let mut queue = bucket_of(key).lock();
+            match self.state.load(Acquire) {
+                WOKEN => return true,
+                TAKEN => {
+                    drop(queue);
+                    thread::park(FOREVER, false);
+                }
+                QUEUED if self.key.load(Relaxed) == key => {
+                    queue.unlink(self);
+                    return false;
+                }
+                _ => {
+                    drop(queue);
+                    core::hint::spin_loop();
+                }
+            }
+        }
+    }
+}
+
+/// The waiters of a bucket, in the order in which they came. All zeros when empty.
+pub struct Queue {
+    first: *mut Waiter,
+    last: *mut Waiter,
+}
+
+// SAFETY: the pointers are followed only under the bucket's lock, and waiters may be used from any thread.
+unsafe impl Send for Queue {}
+
+fn pointer(w: &Waiter) -> *mut Waiter {
+    (&raw const *w).cast_mut()
+}
+
+impl Queue {
+    pub const fn new() -> Self {
+        Self { first: null_mut(), last: null_mut() }
+    }
+
+    /// Adds a waiter, which is in no queue.
+    pub fn push(&mut self, w: &Waiter) {
+        w.next.store(null_mut(), Relaxed);
+        w.prev.store(self.last, Relaxed);
+        // SAFETY: whoever is in the queue stays where it is; see `Waiter`.
+        match unsafe { self.last.as_ref() } {
+            Some(last) => last.next.store(pointer(w), Relaxed),
+            None => self.first = pointer(w),
+        }
+        self.last = pointer(w);
+        w.state.store(QUEUED, Release);
+    }
+
+    /// Takes a waiter off, which is in this queue.
+    fn unlink(&mut self, w: &Waiter) {
+        let (prev, next) = (w.prev.load(Relaxed), w.next.load(Relaxed));
+        // SAFETY: as in `push`, for both neighbours.
+        match unsafe { prev.as_ref() } {
+            Some(prev) => prev.next.store(next, Relaxed),
+            None => self.first = next,
+        }
+        // SAFETY: as above.
+        match unsafe { next.as_ref() } {
+            Some(next) => next.prev.store(prev, Relaxed),
+            None => self.last = prev,
+        }
+    }
+
+    /// The waiters.
+    #[cfg(test)]
+    pub fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        let mut at = self.first;
+        core::iter::from_fn(move || {
+            // SAFETY: as in `push`; the lock is held as long as the queue is borrowed.
+            let w = unsafe { at.as_ref() }?;
+            at = w.next.load(Relaxed);
+            Some(w)
+        })
+    }
+
+    /// Takes off up to `n` waiters for which `fits` holds, in the order in which they came.
+    fn take(&mut self, n: usize, state: u8, fits: impl Fn(&Waiter) -> bool) -> Taken {
+        let mut taken = Taken { first: null_mut(), last: null_mut(), count: 0 };
+        let mut at = self.first;
+        while taken.count < n {
+            // SAFETY: as in `push`.
+            let Some(w) = (unsafe { at.as_ref() }) else { break };
+            at = w.next.load(Relaxed);
+            if fits(w) {
+                self.unlink(w);
+                w.state.store(state, Release);
+                taken.push(w);
+            }
+        }
+        taken
+    }
+
+    /// Takes off up to `n` waiters of `key` whose bitset fits. The caller wakes them.
+    pub fn take_woken(&mut self, key: Key, n: usize, bitset: u32) -> Taken {
+        self.take(n, TAKEN, |w| w.key.load(Relaxed) == key && w.bitset & bitset != 0)
+    }
+
+    /// Takes off up to `n` waiters of `key`, whose key is `to` from now on. The caller queues them there.
+    pub fn take_moving(&mut self, key: Key, n: usize, to: Key) -> Taken {
+        self.take(n, MOVING, |w| w.key.compare_exchange(key, to, SeqCst, Relaxed).is_ok())
+    }
+}
+
+/// Waiters that were taken off a queue. Linked through themselves, so that any number can be taken off under one hold
+/// of the bucket's lock without allocating: a thread that then waits on the same word again is not among them.
+#[must_use]
+pub struct Taken {
+    first: *mut Waiter,
+    last: *mut Waiter,
+    pub count: usize,
+}
+
+impl Taken {
+    fn push(&mut self, w: &Waiter) {
+        w.next.store(null_mut(), Relaxed);
+        // SAFETY: taken waiters stay where they are until they are woken or queued.
+        match unsafe { self.last.as_ref() } {
+            Some(last) => last.next.store(pointer(w), Relaxed),
+            None => self.first = pointer(w),
+        }
+        self.last = pointer(w);
+        self.count += 1;
+    }
+
+    /// The first one, which is let go.
+    fn pop(&mut self) -> Option<&Waiter> {
+        // SAFETY: as in `push`.
+        let w = unsafe { self.first.as_ref() }?;
+        self.first = w.next.load(Relaxed);
+        Some(w)
+    }
+
+    /// Ends the waits; returns how many. With no bucket locked.
+    pub fn wake(mut self) -> usize {
+        while let Some(w) = self.pop() {
+            let thread = w.thread.clone();
+            // From here on it may be gone.
+            w.state.store(WOKEN, Release);
+            thread.unpark();
+        }
+        self.count
+    }
+
+    /// Adds them to the queue of their new key; returns how many.
+    pub fn queue(mut self, queue: &mut Queue) -> usize {
+        while let Some(w) = self.pop() {
+            queue.push(w);
+        }
+        self.count
+    }
+}
