@@ -24,6 +24,8 @@ pub struct Head {
     pub in_interrupt: AtomicU32,
     /// The running thread (`*const libos::sched::Thread`).
     pub current: AtomicUsize,
+    /// This CPU's part of the scheduler (`*const libos::sched::Cpu`); 0 before it has one.
+    pub scheduler: AtomicUsize,
 }
 
 /// Byte offsets in [`Head`].
@@ -46,6 +48,8 @@ pub mod offset {
     pub const IN_INTERRUPT: usize = offset_of!(Head, in_interrupt);
     /// [`Head::current`]
     pub const CURRENT: usize = offset_of!(Head, current);
+    /// [`Head::scheduler`]
+    pub const SCHEDULER: usize = offset_of!(Head, scheduler);
 }
 
 /// Bits of [`Head::work`].

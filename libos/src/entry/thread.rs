@@ -2,7 +2,6 @@
 
 use crate::arch::TrapFrame;
 use crate::sched::{self, Thread};
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use libos_base::{Errno, Result};
 
@@ -13,12 +12,8 @@ pub fn clone_thread(
     tls: usize,
     prepare: impl FnOnce(&Thread) -> Result<()>,
 ) -> Result<Arc<Thread>> {
-    let argument = Box::into_raw(Box::new(regs));
-    sched::spawn_program(tid, begin, argument as usize, tls, prepare).map_err(|e| {
-        // SAFETY: made above; no thread received it.
-        drop(unsafe { Box::from_raw(argument) });
-        if e == Errno::ENOMEM { Errno::EAGAIN } else { e }
-    })
+    let made = sched::spawn_program(tid, begin, regs, tls, prepare);
+    made.map_err(|e| if e == Errno::ENOMEM { Errno::EAGAIN } else { e })
 }
 
 /// Starts the program's main thread at `entry` with stack pointer `sp`, as the kernel's ELF loader would.
@@ -31,7 +26,7 @@ pub fn start_main(entry: usize, sp: usize) -> Result<()> {
 }
 
 extern "C" fn begin(argument: usize) -> ! {
-    // SAFETY: made by `clone_thread` for this thread alone.
-    let regs = *unsafe { Box::from_raw(argument as *mut TrapFrame) };
+    // SAFETY: the registers that `clone_thread` passed, for this thread alone.
+    let regs = unsafe { (argument as *const TrapFrame).read() };
     super::enter_program(regs, None)
 }

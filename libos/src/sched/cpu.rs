@@ -69,7 +69,7 @@ impl Runner {
         let delta = now.saturating_sub(self.since);
         self.since = now;
         let t = &self.current;
-        t.ran_ns.fetch_add(delta, Relaxed);
+        t.ran_ns.store(t.ran_ns.load(Relaxed) + delta, Relaxed);
         if !self.is_idle() {
             let v = t.vruntime.load(Relaxed).wrapping_add(weighted(delta, t.nice.load(Relaxed)));
             t.vruntime.store(v, Relaxed);
@@ -138,10 +138,11 @@ pub(super) fn add(id: usize, idle: Arc<Thread>) -> Result<()> {
     Ok(())
 }
 
-/// Marks this CPU as online.
+/// Makes `c` this CPU's part, and marks it as online.
 #[cfg(unibody_kernel)]
-pub(super) fn set_online(id: usize) {
-    ONLINE.fetch_or(1 << id, SeqCst);
+pub(super) fn enter(c: &'static Cpu) {
+    hw::head().scheduler.store(c as *const Cpu as usize, Relaxed);
+    ONLINE.fetch_or(1 << c.id, SeqCst);
 }
 
 /// A CPU by number, if it is up.
@@ -150,14 +151,27 @@ pub(crate) fn cpu(id: usize) -> Option<&'static Cpu> {
     unsafe { CPUS.get(id)?.load(Acquire).as_ref() }
 }
 
+/// This CPU, if the scheduler runs on it. Stable only while interrupts or preemption are off.
+#[inline]
+fn try_this_cpu() -> Option<&'static Cpu> {
+    #[cfg(unibody_kernel)]
+    {
+        // SAFETY: null, or a leaked box (`enter`).
+        unsafe { (hw::scheduler() as *const Cpu).as_ref() }
+    }
+    #[cfg(not(unibody_kernel))]
+    cpu(0)
+}
+
 /// This CPU. Stable only while interrupts or preemption are off.
+#[inline]
 pub(crate) fn this_cpu() -> &'static Cpu {
-    cpu(hw::cpu_id()).expect("the scheduler runs on this CPU")
+    try_this_cpu().expect("the scheduler runs on this CPU")
 }
 
 /// Whether the scheduler runs on this CPU.
 pub(super) fn is_up() -> bool {
-    cpu(hw::cpu_id()).is_some()
+    try_this_cpu().is_some()
 }
 
 /// All CPUs that are up.

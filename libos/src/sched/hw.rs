@@ -4,7 +4,7 @@
 mod imp {
     pub use crate::arch::cpu::{disable_interrupts, halt_until_interrupt, id as cpu_id, restore_interrupts, set_tls};
     pub use crate::arch::ipi::reschedule as send_reschedule;
-    pub use crate::arch::percpu::{clear_work, current_thread, head, may_switch, set_work};
+    pub use crate::arch::percpu::{clear_work, current_thread, head, may_switch, scheduler, set_work};
     pub use crate::arch::switch::{libos_switch, prepare};
     pub use crate::arch::timer::set_deadline;
 }

@@ -22,7 +22,6 @@ mod table;
 mod thread;
 pub mod timer;
 
-pub use crate::arch::MAX_CPUS;
 pub use cpu::{cpu_times, online_mask};
 pub use exit::{begin_exit, exit_thread, leave_program, stop_others};
 pub use idle::idle;

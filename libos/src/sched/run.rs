@@ -55,9 +55,11 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
     r.charge(now);
     r.kicked = false;
     if !r.is_idle() {
-        let me = r.current.clone();
-        me.switches[(why == Leaving::Preempted) as usize].fetch_add(1, Relaxed);
+        // Only its own CPU writes these, under the lock.
+        let switches = &r.current.switches[(why == Leaving::Preempted) as usize];
+        switches.store(switches.load(Relaxed) + 1, Relaxed);
         if matches!(why, Leaving::Preempted | Leaving::Yield) {
+            let me = r.current.clone();
             if me.affinity.load(Relaxed) & 1 << c.id == 0 && cpu::online_mask() & me.affinity.load(Relaxed) != 0 {
                 r.left_moves = true;
             } else {

@@ -27,14 +27,22 @@ fn new_stack() -> Result<(Stack, (usize, usize))> {
 /// The function that a new thread starts in, with its argument.
 type First = extern "C" fn(usize) -> !;
 
-fn new_thread(tid: u32, is_program: bool, first: First, argument: usize) -> Result<Arc<Thread>> {
-    let (stack, range) = new_stack()?;
-    let t = Thread::new(tid, is_program, Some(stack), range)?;
+/// `argument` lies at the top of its stack; it is passed the address.
+fn new_thread<A>(tid: u32, is_program: bool, first: First, argument: A) -> Result<Arc<Thread>> {
+    const { assert!(size_of::<A>().is_multiple_of(16)) };
+    let (stack, (bottom, top)) = new_stack()?;
+    let t = Thread::new(tid, is_program, Some(stack), (bottom, top))?;
+    let at = top - size_of::<A>();
     // SAFETY: a fresh stack that only this thread will use.
-    unsafe { *t.saved_sp.get() = hw::prepare(range.1, first_run, [first as usize, argument]) };
+    unsafe {
+        (at as *mut A).write(argument);
+        *t.saved_sp.get() = hw::prepare(at, first_run, [first as usize, at]);
+    }
     Ok(t)
 }
 
+/// It begins with the virtual runtime that its creator has reached by now: with less, it would run until it has caught up
+/// with that, before its creator goes on.
 fn start(t: &Arc<Thread>) {
     if super::try_current().is_some() {
         let irq = hw::disable_interrupts();
@@ -43,38 +51,24 @@ fn start(t: &Arc<Thread>) {
     }
     t.last_cpu.store(hw::cpu_id() as u32, Relaxed);
     run::enqueue(t.clone());
-/// It begins with the virtual runtime that its creator has reached by now: with less, it would run until it has caught up
-/// with that, before its creator goes on.
 }
 
 /// Starts a kernel thread. ENOMEM, EAGAIN.
 pub fn spawn_kernel(name: &str, f: impl FnOnce() + Send + 'static) -> Result<Arc<Thread>> {
     let job: Job = Box::new(f);
-    let argument = Box::into_raw(Box::new(job));
-    let made = new_thread(table::new_tid(), false, run_job, argument as usize).and_then(|t| {
-        t.set_name(name.as_bytes());
-        table::insert(t.clone()).inspect_err(|_| exit::free_stack(&t))?;
-        Ok(t)
-    });
-    match made {
-        Ok(t) => {
-            start(&t);
-            Ok(t)
-        }
-        Err(e) => {
-            // SAFETY: made above; no thread received it.
-            drop(unsafe { Box::from_raw(argument) });
-            Err(e)
-        }
-    }
+    let t = new_thread(table::new_tid(), false, run_job, job)?;
+    t.set_name(name.as_bytes());
+    table::insert(t.clone()).inspect_err(|_| exit::free_stack(&t))?;
+    start(&t);
+    Ok(t)
 }
 
-/// Makes a thread of the program, which begins in `first`. It inherits the mask, nice value, affinity and name of the
+/// Makes a thread of the program, which begins in `first` with the address of `argument`. It inherits the mask, nice value, affinity and name of the
 /// running one; `prepare` may change it before it runs.
-pub fn spawn_program(
+pub fn spawn_program<A>(
     tid: Option<u32>,
     first: First,
-    argument: usize,
+    argument: A,
     tls: usize,
     prepare: impl FnOnce(&Thread) -> Result<()>,
 ) -> Result<Arc<Thread>> {
@@ -104,8 +98,8 @@ extern "C" fn first_run(first: usize, argument: usize) -> ! {
 }
 
 extern "C" fn run_job(argument: usize) -> ! {
-    // SAFETY: made by `spawn_kernel` for this thread alone.
-    let job = *unsafe { Box::from_raw(argument as *mut Job) };
+    // SAFETY: `new_thread` put it there for this thread alone.
+    let job = unsafe { (argument as *mut Job).read() };
     job();
     exit::exit_thread()
 }
@@ -142,12 +136,13 @@ pub fn run_cpu(id: usize) -> ! {
 /// Makes the caller this CPU's idle thread.
 #[cfg(unibody_kernel)]
 fn enter_cpu(id: usize) {
-    let idle = super::cpu(id).expect("added").run.lock().idle.clone();
+    let cpu = super::cpu(id).expect("added");
+    let idle = cpu.run.lock().idle.clone();
     idle.on_cpu.store(true, SeqCst);
     let head = hw::head();
     head.kstack_bottom.store(idle.stack_range.0, Relaxed);
     head.kstack_top.store(idle.stack_range.1, Relaxed);
     // The run queue keeps it alive.
     head.current.store(Arc::as_ptr(&idle) as usize, Relaxed);
-    cpu::set_online(id);
+    cpu::enter(cpu);
 }

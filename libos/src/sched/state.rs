@@ -30,7 +30,8 @@ impl State {
 
     /// Consumes a token, if there is one; returns whether there was.
     pub fn take_token(&self) -> bool {
-        self.0.compare_exchange(TOKEN, RUNNING, SeqCst, SeqCst).is_ok()
+        // The thread itself is the only one to take it.
+        self.0.load(SeqCst) == TOKEN && self.0.compare_exchange(TOKEN, RUNNING, SeqCst, SeqCst).is_ok()
     }
 
     /// Goes to sleep; false when a token arrived first (it is consumed).

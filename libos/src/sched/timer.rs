@@ -5,7 +5,8 @@
 //! freely. Heaps have room for every timer that exists, so setting one never allocates and never fails.
 
 use super::heap::{self, Slot};
-use super::{MAX_CPUS, Thread, Unpark, cpu, slice_ended, spawn_kernel, this_cpu};
+use super::cpu::all;
+use super::{Thread, Unpark, cpu, slice_ended, spawn_kernel, this_cpu};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
@@ -56,6 +57,8 @@ pub(crate) type Heap = heap::Heap<Entry>;
 
 /// Timers that exist; every heap has room for them.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Timers that every heap has room for.
+static ROOM: AtomicUsize = AtomicUsize::new(32);
 /// Owners that the kernel thread must call.
 static DUE: IrqSpinLock<Vec<Arc<dyn Expire>>> = IrqSpinLock::new(class::TIMERS_DUE, Vec::new());
 static WORKER: Once<Arc<Thread>> = Once::new();
@@ -63,13 +66,21 @@ static WORKER: Once<Arc<Thread>> = Once::new();
 /// Makes room for one more timer in every heap. ENOMEM.
 pub(super) fn reserve() -> Result<()> {
     let n = COUNT.fetch_add(1, Relaxed) + 1;
-    let room = n.next_power_of_two().max(32);
-    (0..MAX_CPUS).filter_map(cpu).try_for_each(|c| c.timers.lock().reserve(room))
+    if n <= room() {
+        return Ok(());
+    }
+    let room = n.next_power_of_two();
+    let made = all().try_for_each(|c| c.timers.lock().reserve(room));
+    match made {
+        Ok(()) => ROOM.fetch_max(room, Relaxed),
+        Err(_) => COUNT.fetch_sub(1, Relaxed),
+    };
+    made
 }
 
 /// How much room a new CPU's heap must have.
 pub(super) fn room() -> usize {
-    COUNT.load(Relaxed).next_power_of_two().max(32)
+    ROOM.load(Relaxed)
 }
 
 fn worker() -> Result<&'static Arc<Thread>> {

@@ -44,6 +44,7 @@ const fn empty() -> PerCpu {
             cpu: 0,
             in_interrupt: AtomicU32::new(0),
             current: AtomicUsize::new(0),
+            scheduler: AtomicUsize::new(0),
         },
         tss: Tss::new(),
         gdt: [0; 5],
@@ -123,6 +124,15 @@ pub fn current_thread() -> usize {
     let v: usize;
     // SAFETY: reads this CPU's word.
     unsafe { core::arch::asm!("mov {}, gs:[{}]", out(reg) v, const offset::CURRENT, options(nostack, readonly)) };
+    v
+}
+
+/// Address of this CPU's part of the scheduler; 0 before it has one. Stable only while interrupts or preemption are off.
+#[inline(always)]
+pub fn scheduler() -> usize {
+    let v: usize;
+    // SAFETY: reads this CPU's word.
+    unsafe { core::arch::asm!("mov {}, gs:[{}]", out(reg) v, const offset::SCHEDULER, options(nostack, readonly)) };
     v
 }
 
