@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! 0 read(fd: Fd, buf: Out<u8>[count], count: usize) => file::read, full;
+//! 39 getpid() leaf => process::getpid, full;
 //! 61 wait4(...) => process::wait4, partial "what is missing";
 //! 57 fork() => refused ENOSYS "why, and what to do";
 //! 9 mmap(...) -> Address => memory::mmap, full;
 //! ```
 //! An argument's type is what the handler takes (`arg`, `constants`); `[count]` names the argument that gives the
-//! length of the memory. `->` says what a result means, if it is not a plain number. [`calls!`](crate::calls) passes
-//! the lines to a macro: the kernel derives from them its entry symbols, its dispatcher and the check against the
-//! handlers, and here they become [`CALLS`]. A number that is not listed is ENOSYS.
+//! length of the memory. A call with `leaf` is tried as a plain function first, without entering the kernel
+//! (`libos/src/syscall/leaf.rs`). `->` says what a result means, if it is not a plain number. [`calls!`](crate::calls)
+//! passes the lines to a macro: the kernel derives from them its entry symbols, its dispatcher and the check against
+//! the handlers, and here they become [`CALLS`]. A number that is not listed is ENOSYS.
 
 use crate::arg::*;
 use crate::call::{Arg, Call, Support};
@@ -21,7 +23,7 @@ use crate::layout::*;
 pub const END: usize = CALLS[CALLS.len() - 1].number + 1;
 
 macro_rules! rows {
-    ($($number:literal $name:ident($($arg:ident: $type:ty $([$length:ident])?),* $(,)?) $(-> $result:ty)?
+    ($($number:literal $name:ident($($arg:ident: $type:ty $([$length:ident])?),* $(,)?) $($leaf:ident)? $(-> $result:ty)?
         => $($handler:ident)::+ $(, $level:ident)? $($errno:ident)? $($why:literal)?;)*) => {
         /// Every call, by number.
         pub const CALLS: &[Call] = &[$(Call {
@@ -70,7 +72,7 @@ macro_rules! calls {
             21 access(path: Path, mode: AccessMode) => stat::access, full;
             22 pipe(fds: Out<[i32; 2]>) => fd::pipe, full;
             23 select(nfds: i32, readfds: InOut<FdSet>, writefds: InOut<FdSet>, exceptfds: InOut<FdSet>, timeout: InOut<Timeval>) => poll::select, full;
-            24 sched_yield() => thread::sched_yield, full;
+            24 sched_yield() leaf => thread::sched_yield, full;
             25 mremap(old: Address, old_length: usize, new_length: usize, flags: RemapFlags, new: Address) -> Address => memory::mremap, partial "no MREMAP_DONTUNMAP, no second mapping of anonymous shared memory (old length 0); what grows or moves lies within one mapping";
             26 msync(addr: Address, length: usize, flags: MsyncFlags) => memory::msync, full;
             27 mincore(addr: Address, length: usize, vec: Out<u8>) => memory::mincore, full;
@@ -85,7 +87,7 @@ macro_rules! calls {
             36 getitimer(which: IntervalTimer, value: Out<ItimerVal>) => time::getitimer, partial "ITIMER_VIRTUAL counts all processor time, as getrusage does";
             37 alarm(seconds: u32) => time::alarm, full;
             38 setitimer(which: IntervalTimer, new: In<ItimerVal>, old: Out<ItimerVal>) => time::setitimer, partial "ITIMER_VIRTUAL counts all processor time, as getrusage does";
-            39 getpid() => process::getpid, full;
+            39 getpid() leaf => process::getpid, full;
             40 sendfile(out_fd: Fd, in_fd: Fd, offset: InOut<i64>, count: usize) => file::sendfile, full;
             41 socket(domain: Domain, kind: SocketType, protocol: SocketProtocol) -> Fd => socket::socket, partial "AF_INET, AF_INET6, AF_UNIX, and AF_NETLINK for NETLINK_ROUTE; docs/SOCKETS.md; no raw sockets (EPROTONOSUPPORT, without CAP_NET_RAW EPERM)";
             42 connect(fd: Fd, addr: In<Sockaddr>[addrlen], addrlen: u32) => socket::connect, full;
@@ -142,22 +144,22 @@ macro_rules! calls {
             93 fchown(fd: Fd, uid: Id, gid: Id) => stat::fchown, full;
             94 lchown(path: Path, uid: Id, gid: Id) => stat::lchown, full;
             95 umask(mask: Mode) -> Mode => path::umask, full;
-            96 gettimeofday(tv: Out<Timeval>, tz: Out<Timezone>) => time::gettimeofday, full;
+            96 gettimeofday(tv: Out<Timeval>, tz: Out<Timezone>) leaf => time::gettimeofday, full;
             97 getrlimit(resource: Resource, limit: Out<Rlimit>) => limit::getrlimit, full;
             98 getrusage(who: UsageOf, usage: Out<Rusage>) => info::getrusage, partial "user and kernel time are not told apart; fault and I/O counts are 0";
             99 sysinfo(info: Out<SysInfo>) => info::sysinfo, partial "load averages are 0";
             100 times(buf: Out<Tms>) => info::times, partial "user and kernel time are not told apart";
             101 ptrace(request: i32, pid: Pid, addr: Address, data: Address) => refused ENOSYS "one process: attach gdb to the machine";
-            102 getuid() => cred::getuid, full;
+            102 getuid() leaf => cred::getuid, full;
             103 syslog(kind: i32, buf: Out<u8>[len], len: i32) => refused EPERM "the kernel log goes to the host";
-            104 getgid() => cred::getgid, full;
+            104 getgid() leaf => cred::getgid, full;
             105 setuid(uid: Id) => cred::setuid, partial "for the process, as C libraries have it, where Linux's raw call is for one thread";
             106 setgid(gid: Id) => cred::setgid, partial "for the process, as C libraries have it, where Linux's raw call is for one thread";
-            107 geteuid() => cred::geteuid, full;
-            108 getegid() => cred::getegid, full;
+            107 geteuid() leaf => cred::geteuid, full;
+            108 getegid() leaf => cred::getegid, full;
             109 setpgid(pid: Pid, group: Pid) => process::setpgid, partial "always EPERM: the program leads the only session";
-            110 getppid() => process::getppid, full;
-            111 getpgrp() => process::getpgrp, full;
+            110 getppid() leaf => process::getppid, full;
+            111 getpgrp() leaf => process::getpgrp, full;
             112 setsid() => process::setsid, partial "always EPERM: the program leads the only session";
             113 setreuid(ruid: Id, euid: Id) => cred::setreuid, partial "for the process, as C libraries have it, where Linux's raw call is for one thread";
             114 setregid(rgid: Id, egid: Id) => cred::setregid, partial "for the process, as C libraries have it, where Linux's raw call is for one thread";
@@ -232,7 +234,7 @@ macro_rules! calls {
             183 afs_syscall(a: Address, b: Address, c: Address, d: Address, e: Address) => refused ENOSYS "not built; no program that was ported asks for it";
             184 tuxcall(a: Address, b: Address, c: Address) => refused ENOSYS "not built; no program that was ported asks for it";
             185 security(a: Address, b: Address, c: Address) => refused ENOSYS "not built; no program that was ported asks for it";
-            186 gettid() => thread::gettid, full;
+            186 gettid() leaf => thread::gettid, full;
             187 readahead(fd: Fd, offset: i64, count: usize) => file::readahead, full;
             188 setxattr(path: Path, name: Str, value: In<u8>[size], size: usize, flags: XattrFlags) => refused EOPNOTSUPP "no extended attributes";
             189 lsetxattr(path: Path, name: Str, value: In<u8>[size], size: usize, flags: XattrFlags) => refused EOPNOTSUPP "no extended attributes";
@@ -247,7 +249,7 @@ macro_rules! calls {
             198 lremovexattr(path: Path, name: Str) => refused EOPNOTSUPP "no extended attributes";
             199 fremovexattr(fd: Fd, name: Str) => refused EOPNOTSUPP "no extended attributes";
             200 tkill(tid: Pid, sig: Signo) => signal::tkill, full;
-            201 time(out: Out<i64>) => time::time, full;
+            201 time(out: Out<i64>) leaf => time::time, full;
             202 futex(addr: Address, op: FutexOperation, val: u32, timeout: FutexArgument, addr2: Address, val3: Bits) => thread::futex, partial "no priority inheritance (ENOSYS); shared memory mapped at two addresses is two futexes";
             203 sched_setaffinity(tid: Pid, size: usize, mask: In<CpuSet>[size]) => thread::sched_setaffinity, full;
             204 sched_getaffinity(tid: Pid, size: usize, mask: Out<CpuSet>[size]) => thread::sched_getaffinity, full;
@@ -274,7 +276,7 @@ macro_rules! calls {
             225 timer_getoverrun(id: i32) => time::timer_getoverrun, full;
             226 timer_delete(id: i32) => time::timer_delete, full;
             227 clock_settime(clock: ClockId, time: In<Timespec>) => time::clock_settime, full;
-            228 clock_gettime(clock: ClockId, time: Out<Timespec>) => time::clock_gettime, full;
+            228 clock_gettime(clock: ClockId, time: Out<Timespec>) leaf => time::clock_gettime, full;
             229 clock_getres(clock: ClockId, res: Out<Timespec>) => time::clock_getres, full;
             230 clock_nanosleep(clock: ClockId, flags: TimerFlags, req: In<Timespec>, rem: Out<Timespec>) => time::clock_nanosleep, full;
             231 exit_group(status: i32) => thread::exit_group, full;
@@ -355,7 +357,7 @@ macro_rules! calls {
             306 syncfs(fd: Fd) => file::syncfs, full;
             307 sendmmsg(fd: Fd, msgvec: InOut<MmsgHdr>[vlen], vlen: u32, flags: MessageFlags) => message::sendmmsg, partial "as sendmsg";
             308 setns(fd: Fd, kind: CloneFlags) => refused EPERM "no namespaces";
-            309 getcpu(cpu: Out<u32>, node: Out<u32>, cache: Address) => thread::getcpu, full;
+            309 getcpu(cpu: Out<u32>, node: Out<u32>, cache: Address) leaf => thread::getcpu, full;
             310 process_vm_readv(pid: Pid, local: Out<IoVec>[nlocal], nlocal: usize, remote: Address, nremote: usize, flags: Bits) => refused ENOSYS "one process";
             311 process_vm_writev(pid: Pid, local: In<IoVec>[nlocal], nlocal: usize, remote: Address, nremote: usize, flags: Bits) => refused ENOSYS "one process";
             312 kcmp(pid1: Pid, pid2: Pid, kind: i32, a: Address, b: Address) => refused ENOSYS "one process";

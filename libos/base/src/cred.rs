@@ -145,6 +145,7 @@ static NOW: SpinLock<Credentials> = SpinLock::new(class::CREDENTIALS, Credential
 /// Read often, so kept outside the lock: the missing capabilities, and pairs of user and group.
 static MISSING: AtomicU64 = AtomicU64::new(0);
 static REAL: AtomicU64 = AtomicU64::new(0);
+static EFFECTIVE: AtomicU64 = AtomicU64::new(0);
 static FS: AtomicU64 = AtomicU64::new(0);
 
 /// Whether the program has this capability.
@@ -159,6 +160,11 @@ fn pair(v: u64) -> (u32, u32) {
 /// Real user and group.
 pub fn real() -> (u32, u32) {
     pair(REAL.load(Relaxed))
+}
+
+/// Effective user and group.
+pub fn effective() -> (u32, u32) {
+    pair(EFFECTIVE.load(Relaxed))
 }
 
 /// User and group that own what the program creates.
@@ -184,6 +190,7 @@ pub fn change<R>(f: impl FnOnce(&mut Credentials) -> crate::Result<R>) -> crate:
     let pair = |uid: u32, gid: u32| u64::from(uid) | u64::from(gid) << 32;
     MISSING.store(new.caps.not_effective, Relaxed);
     REAL.store(pair(new.uid.real, new.gid.real), Relaxed);
+    EFFECTIVE.store(pair(new.uid.effective, new.gid.effective), Relaxed);
     FS.store(pair(new.uid.fs, new.gid.fs), Relaxed);
     let old = core::mem::replace(&mut *now, new);
     drop(now);

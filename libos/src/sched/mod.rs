@@ -28,7 +28,7 @@ pub use idle::idle;
 pub use libos_base::thread::PID;
 pub use park::Unpark;
 pub use queue::SLICE_NS;
-pub use run::{barrier_everywhere, on_reschedule_ipi, preempt, preempt_from_interrupt, yield_now};
+pub use run::{barrier_everywhere, is_wanted, on_reschedule_ipi, preempt, preempt_from_interrupt, yield_now};
 #[cfg(unibody_kernel)]
 pub use spawn::{init, prepare_cpu, run_cpu};
 pub use spawn::{spawn_kernel, spawn_program};

@@ -270,6 +270,11 @@ pub fn barrier_everywhere() {
     me.set_affinity(own);
 }
 
+/// Whether a thread waits for the CPU that this one runs on.
+pub fn is_wanted() -> bool {
+    this_cpu().slice_end.load(Relaxed) != u64::MAX
+}
+
 /// Lets other threads run first.
 pub fn yield_now() {
     let irq = hw::disable_interrupts();

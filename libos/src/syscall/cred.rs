@@ -28,7 +28,7 @@ pub fn getuid() -> Result<usize> {
 }
 
 pub fn geteuid() -> Result<usize> {
-    Ok(cred::with(|c| c.uid.effective) as usize)
+    Ok(cred::effective().0 as usize)
 }
 
 pub fn getgid() -> Result<usize> {
@@ -36,7 +36,7 @@ pub fn getgid() -> Result<usize> {
 }
 
 pub fn getegid() -> Result<usize> {
-    Ok(cred::with(|c| c.gid.effective) as usize)
+    Ok(cred::effective().1 as usize)
 }
 
 pub fn setuid(id: Id) -> Result<usize> {

@@ -3,24 +3,20 @@
 /// The symbol, the handler behind it, and the entry of the dispatcher, for each line.
 #[macro_export]
 macro_rules! syscalls {
-    ($($number:literal $name:ident($($arg:ident: $type:ty $([$length:ident])?),* $(,)?) $(-> $result:ty)?
+    ($($number:literal $name:ident($($arg:ident: $type:ty $([$length:ident])?),* $(,)?) $($leaf:ident)? $(-> $result:ty)?
         => $($handler:ident)::+ $(, $level:ident)? $($errno:ident)? $($why:literal)?;)*) => {
         /// The exported symbols, each in a section of its own: a call that the program does not make is not linked.
         pub mod entries {
             $(pub mod $name {
                 #[allow(unused_imports, reason = "a refused call names no family, and not every call has arguments")]
                 use {$crate::syscall::*, libos_base::prelude::*};
-                $crate::syscall_entry!($number $name [$($arg: $type),*] $($handler)::+, $($errno)? $($why)?);
+                $crate::syscall_entry!($number $name [$($arg: $type),*] $($leaf)? $($handler)::+, $($errno)? $($why)?);
             })*
         }
 
-        /// For numbers known only at run time. It refers to every call, so using it links them all.
-        pub static ALL: &[(usize, $crate::syscall::macros::Stub)] = &[$(($number, entries::$name::stub),)*];
+        $crate::syscall_numbers!($($number)*);
     };
 }
-
-/// A `libos_sys_N` symbol.
-pub type Stub = unsafe extern "C" fn(usize, usize, usize, usize, usize, usize) -> isize;
 
 /// Calls a handler with the arguments that its row says the registers hold: one that takes any others, or more or
 /// fewer, does not compile.
@@ -49,7 +45,6 @@ macro_rules! syscall_entry {
                 libos_base::Errno::$errno)
         }
         $crate::syscall_stub!(refused $number $name handler, hosted);
-        $crate::syscall_entry!(@symbol $number);
     };
     ($number:literal clone $args:tt $($handler:ident)::+, $($why:literal)?) => {
         $crate::syscall_handler!(clone $args $($handler)::+);
@@ -57,17 +52,31 @@ macro_rules! syscall_entry {
             refused::hosted($number, "unibody: clone is refused: it makes threads only\n", libos_base::Errno::ENOSYS)
         }
         $crate::syscall_stub!(threads $number clone clone, hosted);
-        $crate::syscall_entry!(@symbol $number);
+    };
+    // The one that programs make most is assembly, which falls back on the leaf.
+    ($number:literal clock_gettime $args:tt leaf $($handler:ident)::+, $($why:literal)?) => {
+        $crate::syscall_entry!(@leaf $number clock_gettime $args $($handler)::+);
+        use $crate::arch::clock::gettime;
+        $crate::syscall_stub!(leaf $number clock_gettime clock_gettime, gettime);
+    };
+    ($number:literal $name:ident $args:tt leaf $($handler:ident)::+, $($why:literal)?) => {
+        $crate::syscall_entry!(@leaf $number $name $args $($handler)::+);
+        $crate::syscall_stub!(leaf $number $name $name, leaf);
+    };
+    (@leaf $number:literal $name:ident [$($arg:ident: $type:ty),*] $($handler:ident)::+) => {
+        $crate::syscall_handler!($name [$($arg: $type),*] $($handler)::+);
+        unsafe extern "C" {
+            #[link_name = concat!("libos_enter_", $number)]
+            fn enter($($arg: usize),*) -> isize;
+        }
+        #[unsafe(export_name = concat!("libos_leaf_", $number))]
+        extern "C" fn leaf($($arg: usize),*) -> isize {
+            // SAFETY: the call itself, with the arguments that it was made with.
+            leaf::$name($(<$type as Argument>::from_register($arg)),*).unwrap_or_else(|| unsafe { enter($($arg),*) })
+        }
     };
     ($number:literal $name:ident $args:tt $($handler:ident)::+, $($why:literal)?) => {
         $crate::syscall_handler!($name $args $($handler)::+);
         $crate::syscall_stub!(call $number $name $name);
-        $crate::syscall_entry!(@symbol $number);
-    };
-    (@symbol $number:literal) => {
-        unsafe extern "C" {
-            #[link_name = concat!("libos_sys_", $number)]
-            pub fn stub(a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> isize;
-        }
     };
 }

@@ -3,14 +3,14 @@
 //!
 //! A program's call is a C call to `libos_sys_N`. The stub made from the table chooses between the call's two lives
 //! (Linux process or VM); in a VM it goes through `libos_syscall_entry` (arch) to the handler on the thread's kernel
-//! stack.
+//! stack, unless it is a [`leaf`].
 
 pub mod cred;
-mod dispatch;
 pub mod epoll;
 pub mod fd;
 pub mod file;
 pub mod info;
+pub mod leaf;
 mod limit;
 pub mod lock;
 mod macros;

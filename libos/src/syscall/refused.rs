@@ -30,13 +30,9 @@ pub fn hosted(number: usize, line: &str, errno: Errno) -> isize {
     -(errno as isize)
 }
 
-/// A number that is in no table. Runs on the program's stack, in either life: reports nothing as a Linux process.
+/// A number that is in no table, or whose call is not in this image.
 pub fn unknown(number: usize) {
-    unsafe extern "C" {
-        static libos_hosted: u8;
-    }
-    // SAFETY: written once, before the program starts.
-    if unsafe { libos_hosted } == 0 && first_time(number) {
+    if first_time(number) {
         libos_base::warn!("system call {number} is not in this image (ENOSYS)");
     }
 }

@@ -20,8 +20,6 @@ use libos_base::{thread, time};
 use track::{Moved, Track};
 
 static TRACK: IrqSpinLock<Track> = IrqSpinLock::new(class::WALL_CLOCK, Track::new());
-/// When to check the machine's clock next.
-static NEXT: AtomicU64 = AtomicU64::new(0);
 /// When the host was asked for the time; 0: it was not asked, or has answered.
 static ASKED: AtomicU64 = AtomicU64::new(0);
 /// How often to ask it again, and how long the quickest answer took.
@@ -49,11 +47,17 @@ pub fn init(ns: u64, width: u64) {
 /// Nanoseconds since 1970, for callers that may wait: no lock is held.
 #[inline]
 pub fn now() -> u64 {
-    let now = time::monotonic_ns();
-    if now >= NEXT.load(Relaxed) {
+    now_if_known().unwrap_or_else(|| {
         look();
-    }
-    clock::realtime_at(now)
+        clock::realtime_ns()
+    })
+}
+
+/// The same for callers that may not wait; `None` when the machine's clock is to be checked.
+#[inline]
+pub fn now_if_known() -> Option<u64> {
+    let now = time::monotonic_ns();
+    (now < clock::checked_until()).then(|| clock::realtime_at(now))
 }
 
 /// Checks the machine's clock if that is due. No lock is held.
@@ -67,7 +71,7 @@ fn look() {
         // One thread at a time: the clocks are read in several steps.
         let Some(mut track) = TRACK.try_lock() else { return };
         let now = time::monotonic_ns();
-        NEXT.store(now + if track.is_known() { CALM } else { SEARCHING }, Relaxed);
+        clock::set_checked_until(now + if track.is_known() { CALM } else { SEARCHING });
         let Some((ns, width)) = devices::read_wall_clock() else { return };
         track.feed(now, ns, width)
     };

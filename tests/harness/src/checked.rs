@@ -20,6 +20,7 @@ const SHORT: &[&str] = &[
     "program/files_names",
     "program/files_space",
     "program/futex",
+    "program/leaf_calls",
     "program/mmap_file",
     "program/mmap_large",
     "program/mmap_truncate",

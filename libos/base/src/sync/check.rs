@@ -120,6 +120,7 @@ impl Order {
     /// Records that the lock is taken.
     #[track_caller]
     pub fn taken(&self, step: u8) -> Token {
+        assert!(OFF.load(Ordering::Relaxed) || context::in_kernel(), "{} is taken on a program's stack", self.0);
         let entry = Entry {
             class: self.0,
             step,
@@ -269,6 +270,13 @@ mod context {
         arch::interrupt_depth() != 0
     }
 
+    /// Whether this is a kernel stack, as far as there are threads yet.
+    #[inline(always)]
+    pub fn in_kernel() -> bool {
+        let (frame, bottom, top) = arch::frame_and_stack();
+        top == 0 || (bottom..top).contains(&frame)
+    }
+
     pub fn interrupt(begin: bool) {
         arch::interrupt_depth_add(if begin { 1 } else { -1 });
     }
@@ -319,6 +327,9 @@ mod context {
     }
     pub fn in_interrupt() -> bool {
         false
+    }
+    pub fn in_kernel() -> bool {
+        true
     }
     pub fn interrupt(_: bool) {}
 }

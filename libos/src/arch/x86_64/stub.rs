@@ -19,25 +19,39 @@ macro_rules! kept_with {
 }
 
 /// The symbol of a system call. In a VM it goes to the entry code with the handler's address; as a Linux process, to
-/// what follows label 2: the call itself, or a refusal, which is passed the caller's address.
+/// what follows label 2: the call itself, or a refusal, which is passed the caller's address. A leaf is jumped to on
+/// the program's stack, and may still enter the kernel, at `libos_enter_N`; while calls are traced, they all do.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! syscall_stub {
     (call $number:literal $name:ident $handler:ident) => {
-        $crate::syscall_stub!(@ $number $name $handler [
+        $crate::syscall_stub!(@ $number $name $handler [] [
             concat!("2: mov eax, ", $number),
             "mov r10, rcx",
             "syscall",
             "ret"
         ]);
     };
+    (leaf $number:literal $name:ident $handler:ident, $leaf:ident) => {
+        $crate::syscall_stub!(@ $number $name $handler [
+            "cmp word ptr [rip + libos_hosted], 0",
+            "je {leaf}",
+            concat!(".globl libos_enter_", $number),
+            concat!("libos_enter_", $number, ":"),
+        ] [
+            concat!("2: mov eax, ", $number),
+            "mov r10, rcx",
+            "syscall",
+            "ret"
+        ] leaf = sym $leaf,);
+    };
     (refused $number:literal $name:ident $handler:ident, $hosted:ident) => {
-        $crate::syscall_stub!(@ $number $name $handler ["2: mov rdi, [rsp]", "jmp {hosted}"] hosted = sym $hosted,);
+        $crate::syscall_stub!(@ $number $name $handler [] ["2: mov rdi, [rsp]", "jmp {hosted}"] hosted = sym $hosted,);
     };
     // clone makes only threads, as a Linux process too: without CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND and
     // CLONE_THREAD it is refused, like fork.
     (threads $number:literal $name:ident $handler:ident, $hosted:ident) => {
-        $crate::syscall_stub!(@ $number $name $handler [
+        $crate::syscall_stub!(@ $number $name $handler [] [
             "2: mov eax, edi",
             "not eax",
             "test eax, 0x10f00",
@@ -50,11 +64,12 @@ macro_rules! syscall_stub {
             "jmp {hosted}"
         ] hosted = sym $hosted,);
     };
-    (@ $number:literal $name:ident $handler:ident [$($hosted:tt)*] $($operands:tt)*) => {
+    (@ $number:literal $name:ident $handler:ident [$($leaf:tt)*] [$($hosted:tt)*] $($operands:tt)*) => {
         core::arch::global_asm!(
             concat!(".section .text.libos_call_", stringify!($name), ",\"ax\",@progbits"),
             concat!(".globl libos_sys_", $number),
             concat!("libos_sys_", $number, ":"),
+            $($leaf)*
             "cmp byte ptr [rip + libos_hosted], 0",
             "jne 2f",
             "lea rax, [rip + {handler}]",
@@ -86,6 +101,43 @@ macro_rules! syscall_stub {
             "ud2",
             ".text",
             handler = sym $handler,
+        );
+    };
+}
+
+/// Calls by a number that is only known at run time, in RAX: an offset for each number, 0 if there is no such call.
+/// Referring to this links every call.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! syscall_numbers {
+    ($($number:literal)*) => {
+        core::arch::global_asm!(
+            ".section .rodata.libos_syscall_numbers,\"a\",@progbits",
+            ".balign 4",
+            "libos_syscall_numbers:",
+            $(
+                concat!(".org libos_syscall_numbers + 4 * ", $number),
+                concat!(".long libos_sys_", $number, " - libos_syscall_numbers"),
+            )*
+            ".section .text.libos_syscall_dispatch,\"ax\",@progbits",
+            ".globl libos_syscall_dispatch",
+            "libos_syscall_dispatch:",
+            "cmp rax, {end}",
+            "jae 1f",
+            "lea r10, [rip + libos_syscall_numbers]",
+            "movsxd r11, dword ptr [r10 + 4 * rax]",
+            "test r11, r11",
+            "je 1f",
+            "add r10, r11",
+            "jmp r10",
+            "1: mov rdi, rax",
+            "jmp libos_syscall_missing",
+            ".text",
+            end = const {
+                let mut last = 0;
+                $(last = if $number > last { $number } else { last };)*
+                last + 1
+            },
         );
     };
 }

@@ -30,10 +30,13 @@ macro_rules! leaving {
 
 global_asm!(
     r#"
-    # 1 as a Linux process: set by the startup code, read by every stub.
+    # Two bytes that the stubs of leaf calls test together. 1 as a Linux process: set by the startup code, read by every
+    # stub. Not 0 while calls are traced: then leaf calls enter the kernel like all others.
     .section .data.libos_hosted,"aw",@progbits
+    .balign 2
     .globl libos_hosted
 libos_hosted: .byte 0
+libos_traced: .byte 0
 
     .section .text.libos_syscall_entry,"ax",@progbits
     .globl libos_syscall_entry
@@ -96,6 +99,18 @@ libos_resume:
 .Lentry_lost:
     push 0
     jmp .Lentry_frame
+
+    # A call of a number that is in no table or not in this image. The number is in RDI.
+    .section .text.libos_syscall_missing,"ax",@progbits
+    .globl libos_syscall_missing
+libos_syscall_missing:
+    mov rax, -{enosys}
+    cmp byte ptr [rip + libos_hosted], 0
+    jne 2f
+    mov r11d, edi
+    lea rax, [rip + {missing}]
+    jmp libos_syscall_entry
+2:  ret
 "#,
     fixup!("libos_syscall_entry", ".Lentry_return", ".Lentry_lost"),
     ".text",
@@ -103,7 +118,14 @@ libos_resume:
     work = const offset::WORK,
     rsp_ = const offset_of!(SyscallFrame, rsp),
     slow = sym exit_slow,
+    missing = sym missing,
+    enosys = const Errno::ENOSYS as i32,
 );
+
+extern "C" fn missing(number: usize) -> isize {
+    upcall::not_linked(number);
+    -(Errno::ENOSYS as isize)
+}
 
 unsafe extern "C" {
     /// Loads every register from `regs` (and the vector state from `vectors` unless null) and continues there.

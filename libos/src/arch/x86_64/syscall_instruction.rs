@@ -51,7 +51,7 @@ libos_syscall_instruction:
 4:  call [rax + 8]
     jmp 6f
 5:  mov rdi, r11
-    call {missing}
+    call libos_syscall_missing
 6:  mov rcx, rax
 "#,
     restore_vectors!(),
@@ -71,7 +71,6 @@ libos_syscall_instruction:
     jmp rcx
     .text
 "#,
-    missing = sym missing,
 );
 
 unsafe extern "C" {
@@ -84,10 +83,4 @@ pub fn init() {
     write_msr(MSR_STAR, (CODE as u64) << 32);
     write_msr(MSR_LSTAR, &raw const libos_syscall_instruction as u64);
     write_msr(MSR_FMASK, FMASK);
-}
-
-/// Called for a number that is not linked into this image.
-extern "C" fn missing(number: usize) -> isize {
-    crate::arch::upcall::not_linked(number);
-    -(libos_base::Errno::ENOSYS as isize)
 }

@@ -19,8 +19,8 @@ use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use libos_base::abi::In;
-use libos_base::abi::signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGTRAP};
-use libos_base::layout::PROGRAM_END;
+use libos_base::abi::signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP};
+use libos_base::layout::{PAGE_SIZE, PROGRAM_END};
 use libos_base::percpu::{offset, work};
 use libos_base::sync::check;
 use libos_base::user;
@@ -143,7 +143,9 @@ extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
 }
 
 fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool) {
-    let fixup = if from_program { None } else { extable::find(regs.ip()) };
+    // Program code, or a leaf call, which runs on the program's stack.
+    let kernel_text = in_kernel_text(regs.ip());
+    let fixup = if from_program && !kernel_text { None } else { extable::find(regs.ip()) };
     let fault = |signo, code, addr, what| Fault { signo, code, addr, what };
     let ip = regs.ip();
     let fault = match regs.vector as u8 {
@@ -161,14 +163,17 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool) {
         // General protection: a non-canonical address, or a privileged instruction gone wrong.
         _ => fault(SIGSEGV, 128, 0, idt::name(regs.vector as u8)),
     };
-    // A copy's fault on kernel memory is the kernel's own bug.
+    // A copy's fault on kernel memory is the kernel's own bug. Without memory, a call ends first, as it may hold locks; a
+    // leaf holds none, and the program ends at once.
     if let Some(ip) = fixup
         && fault.addr < PROGRAM_END
+        && !(from_program && fault.signo == SIGKILL)
     {
         regs.rip = ip as u64;
         return;
     }
-    if !from_program || in_kernel_text(regs.ip()) {
+    let stack_overflow = from_program && fault.addr.abs_diff(regs.sp()) < PAGE_SIZE;
+    if !from_program || kernel_text && fixup.is_none() && !stack_overflow {
         upcall::kernel_fault(regs, fault.what, fault.addr);
     }
     super::cpu::enable_interrupts();

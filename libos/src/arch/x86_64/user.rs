@@ -69,6 +69,33 @@ libos_user_copy:
     ".text",
 );
 
+// A word, or two of eight bytes. 0, or -EFAULT.
+global_asm!(
+    r#"
+    .section .text.libos_user_store,"ax",@progbits
+    .globl libos_user_store, libos_user_store_pair
+    .hidden libos_user_store, libos_user_store_pair
+libos_user_store:
+    mov [rdi], esi
+    xor eax, eax
+    ret
+libos_user_store_pair:
+    mov [rdi], rsi
+.Lstore_second:
+    mov [rdi + 8], rdx
+    xor eax, eax
+    ret
+.Lstore_fault:
+    mov rax, -{efault}
+    ret
+"#,
+    fixup!("libos_user_store", "libos_user_store", ".Lstore_fault"),
+    fixup!("libos_user_store", "libos_user_store_pair", ".Lstore_fault"),
+    fixup!("libos_user_store", ".Lstore_second", ".Lstore_fault"),
+    ".text",
+    efault = const libos_base::Errno::EFAULT as i32,
+);
+
 // The word as it was in EAX, or all ones in RAX.
 global_asm!(
     r#"
@@ -95,6 +122,8 @@ libos_user_exchange:
 
 unsafe extern "C" {
     fn libos_user_copy(dst: *mut u8, src: *const u8, len: usize) -> usize;
+    fn libos_user_store(addr: usize, word: u32) -> isize;
+    fn libos_user_store_pair(addr: usize, first: u64, second: u64) -> isize;
     fn libos_user_load(addr: usize) -> u64;
     fn libos_user_exchange(addr: usize, old: u32, new: u32) -> u64;
 }
@@ -106,6 +135,24 @@ unsafe extern "C" {
 pub unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) -> usize {
     // SAFETY: the caller's; faults on the program side are fixed up.
     unsafe { libos_user_copy(dst, src, len) }
+}
+
+/// Stores a word; returns what a call returns: 0, or EFAULT's number, negative. Needs no stack.
+///
+/// # Safety
+/// `addr` is anything that `mm::image::program_range` allows.
+pub unsafe fn store(addr: usize, word: u32) -> isize {
+    // SAFETY: the caller's; a fault is fixed up.
+    unsafe { libos_user_store(addr, word) }
+}
+
+/// The same for two words of eight bytes.
+///
+/// # Safety
+/// As for [`store`], for all 16 bytes.
+pub unsafe fn store_pair(addr: usize, first: u64, second: u64) -> isize {
+    // SAFETY: the caller's; faults are fixed up.
+    unsafe { libos_user_store_pair(addr, first, second) }
 }
 
 /// Loads a word; `None` when it cannot be read.
