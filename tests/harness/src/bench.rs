@@ -3,7 +3,8 @@
 use super::case::{Case, Need, Tally};
 use super::context::Context;
 use super::process;
-use anyhow::{Context as _, Result, ensure};
+use super::qemu::write_script;
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -14,10 +15,45 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
         Need::Disk,
         Need::Sqlite,
     ]));
+    all.push(Case::new("bench/calls", calls));
     if full {
         let case = Case::new("bench/sqlite-against-linux", against_linux).limit(3600).alone();
         all.push(case.needs(&[Need::Toolchain, Need::Disk, Need::Sqlite]));
     }
+}
+
+/// The most instructions that an operation of `tests/bench/calls.c` may take, with the library's part of it. Whoever makes
+/// one cheaper lowers its limit; the margin is for what the compiler does differently next time.
+const LIMITS: [(&str, u64); 8] = [
+    ("getppid", 40),
+    ("gettid", 40),
+    ("clock_gettime", 60),
+    ("clock_gettime-realtime", 60),
+    ("sched_yield", 60),
+    ("entry", 200),
+    ("thread", 8000),
+    ("condition", 3000),
+];
+
+/// Every operation within its limit. The machine's time is its instructions: one a nanosecond.
+fn calls(context: &Context) -> Result<Tally> {
+    let folder = context.scratch("calls")?;
+    let body = "exec qemu-system-x86_64 \"$@\" -icount shift=0,sleep=off\n";
+    let script = write_script(&folder, "qemu-counting", body)?;
+    let mut command = context.unibody(["run", "--accel", "tcg", "--net", "none", "--smp", "1"]);
+    command.arg(context.bench_program("calls")?).env("UNIBODY_QEMU", script);
+    let said = process::run(&mut command, b"", Duration::from_secs(120))?.expect(0)?.out();
+    let mut over = Vec::new();
+    for (name, limit) in LIMITS {
+        let count = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<u64>().ok());
+        match count {
+            None => bail!("no count of {name}: {said}"),
+            Some(count) if count > limit => over.push(format!("{name}: {count} instructions, limit {limit}")),
+            Some(_) => {}
+        }
+    }
+    ensure!(over.is_empty(), "{}", over.join("\n"));
+    Ok(Tally::pass(said.lines().collect::<Vec<_>>().join(", ")))
 }
 
 /// The part of `--json`'s output that is used here.
