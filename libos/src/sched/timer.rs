@@ -4,8 +4,8 @@
 //! in the interrupt; every other timer's [`Expire::expire`] runs on a kernel thread, where it may lock and notify
 //! freely. Heaps have room for every timer that exists, so setting one never allocates and never fails.
 
-use super::heap::{self, Slot};
 use super::cpu::all;
+use super::heap::{self, Slot};
 use super::{Thread, Unpark, cpu, slice_ended, spawn_kernel, this_cpu};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
