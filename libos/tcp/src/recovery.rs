@@ -56,7 +56,6 @@ impl Connection {
             let high = self.send.next;
             let r = &mut self.recovery;
             (r.phase, r.delivered, r.sent, r.start) = (Phase::Recovery { high }, 0, 0, outstanding.max(1));
-            // The first one goes out at once.
             self.window.size = self.flight.pipe(outstanding) + self.window.mss;
         }
     }
@@ -108,7 +107,9 @@ impl Connection {
             let most = r.delivered.saturating_sub(r.sent).max(u64::from(delivered)) + extra;
             most.min(u64::from(threshold - pipe))
         };
-        self.window.size = pipe.saturating_add(more as u32).max(self.window.mss);
+        // The first one goes out at once.
+        let least = if r.sent == 0 { u64::from(self.window.mss) } else { 0 };
+        self.window.size = pipe.saturating_add(more.max(least) as u32).max(self.window.mss);
     }
 
     /// The peer reports that it received something twice. If that is so for all that was sent again, nothing was lost.

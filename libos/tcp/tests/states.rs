@@ -167,3 +167,24 @@ fn a_larger_window_is_found_out_by_reading_fast() {
     w.run(S);
     assert_eq!((w.hosts[0].pool.used(), w.hosts[1].pool.used()), (0, 0), "idle connections hold nothing");
 }
+
+#[test]
+fn a_narrower_path_makes_segments_smaller_if_the_report_is_genuine() {
+    let mut w = World::connected(Weather { delay: 10 * MS, ..Weather::default() });
+    let data = noise(100_000);
+    w.write(0, &data);
+    w.pump();
+    let (next, window) = (w.hosts[0].c.next().0, w.hosts[0].c.congestion_window().size);
+    assert!(!w.hosts[0].c.path_narrows(next, 960), "it was never sent");
+    let c = &mut w.hosts[0].c;
+    assert!(c.path_narrows(c.isn() + 1, 960) && c.mss() == 960);
+    assert!(!c.path_narrows(c.isn() + 1, 1460), "wider");
+    let before = w.hosts[0].sent.len();
+    let mut got = Vec::new();
+    assert!(w.until(S, |w| {
+        got.extend(w.read(1));
+        got.len() == data.len()
+    }));
+    assert!(got == data && w.hosts[0].sent[before..].iter().all(|s| s.data.len() <= 960));
+    assert!(w.hosts[0].c.congestion_window().size >= window, "nothing was congested");
+}
