@@ -1,13 +1,14 @@
 //! A first look at a frame: enough to find the connection it belongs to. Trusts nothing: every length is checked, and
 //! what does not parse is `None`, and is dropped or left to smoltcp.
 
+use core::hash::{Hash, Hasher};
 use libos_tcp::{Segment, Seq};
 use smoltcp::wire::{
     EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
 };
 
 /// The connection of a segment, as seen from here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuple {
     pub local: IpAddress,
     pub lport: u16,
@@ -15,8 +16,28 @@ pub struct Tuple {
     pub rport: u16,
 }
 
+/// In words, since every packet is looked up: two for IPv4.
+impl Hash for Tuple {
+    fn hash<H: Hasher>(&self, h: &mut H) {
+        match (self.local, self.remote) {
+            (IpAddress::Ipv4(local), IpAddress::Ipv4(remote)) => {
+                h.write_u64(u64::from(local.to_bits()) << 32 | u64::from(remote.to_bits()));
+            }
+            (local, remote) => {
+                for a in [local, remote] {
+                    if let IpAddress::Ipv6(a) = a {
+                        h.write_u64((a.to_bits() >> 64) as u64);
+                        h.write_u64(a.to_bits() as u64);
+                    }
+                }
+            }
+        }
+        h.write_u32(u32::from(self.lport) << 16 | u32::from(self.rport));
+    }
+}
+
 impl Tuple {
-    /// As bytes, for hashing.
+    /// As bytes, for a keyed hash.
     pub fn bytes(&self) -> [u8; 36] {
         let wide = |a: &IpAddress| match a {
             IpAddress::Ipv4(a) => a.to_ipv6_mapped().octets(),

@@ -29,10 +29,24 @@ impl FrameSink for Card<'_> {
     }
 }
 
+/// A frame in a queue.
+pub struct Waiting {
+    /// At least as long as the frame: a used buffer keeps its length, so that it need not be zeroed again.
+    buf: Vec<u8>,
+    len: usize,
+    pub meta: TxMeta,
+}
+
+impl Waiting {
+    pub fn bytes(&self) -> &[u8] {
+        &self.buf[..self.len]
+    }
+}
+
 /// A bounded queue of frames: the loopback wire, and replies made while the card is busy passing us a frame.
 #[derive(Default)]
 pub struct FrameQueue {
-    frames: VecDeque<(Vec<u8>, TxMeta)>,
+    frames: VecDeque<Waiting>,
     bytes: usize,
     spare: Vec<Vec<u8>>,
     /// For one frame of any size, in case memory runs out.
@@ -55,9 +69,9 @@ impl FrameQueue {
             && (self.reserve.capacity() >= self.longest || self.reserve.try_reserve_exact(self.longest).is_ok())
     }
     /// Takes the oldest frame.
-    pub fn pop(&mut self) -> Option<(Vec<u8>, TxMeta)> {
+    pub fn pop(&mut self) -> Option<Waiting> {
         let f = self.frames.pop_front()?;
-        self.bytes -= f.0.len();
+        self.bytes -= f.len;
         Some(f)
     }
     /// Whether no frames are waiting.
@@ -65,9 +79,9 @@ impl FrameQueue {
         self.frames.is_empty()
     }
     /// Keeps a used buffer for the next frame.
-    pub fn recycle(&mut self, buf: Vec<u8>) {
+    pub fn recycle(&mut self, frame: Waiting) {
         if self.spare.len() < 16 && self.spare.try_reserve(1).is_ok() {
-            self.spare.push(buf);
+            self.spare.push(frame.buf);
         }
     }
 }
@@ -83,17 +97,18 @@ impl FrameSink for FrameQueue {
             return false;
         }
         let mut buf = self.spare.pop().unwrap_or_default();
-        buf.clear();
-        if buf.try_reserve_exact(len).is_err() {
-            if self.reserve.capacity() < len {
-                return false;
+        if buf.len() < len {
+            if buf.try_reserve_exact(len - buf.len()).is_err() {
+                if self.reserve.capacity() < len {
+                    return false;
+                }
+                buf = core::mem::take(&mut self.reserve);
             }
-            buf = core::mem::take(&mut self.reserve);
+            buf.resize(len, 0);
         }
-        buf.resize(len, 0);
-        let meta = fill(&mut buf);
+        let meta = fill(&mut buf[..len]);
         self.bytes += len;
-        self.frames.push_back((buf, meta));
+        self.frames.push_back(Waiting { buf, len, meta });
         true
     }
 }

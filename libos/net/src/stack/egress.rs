@@ -41,8 +41,8 @@ impl Stack {
         // On loopback, what was sent arrives, is answered, and the answer arrives. Bounded, so that the lock is
         // released now and then.
         let mut n = 0;
-        while let Some((frame, meta)) = self.interfaces.lo.queue.pop() {
-            self.ingress(InterfaceId::Lo, &frame, meta.csum_start != 0);
+        while let Some(frame) = self.interfaces.lo.queue.pop() {
+            self.ingress(InterfaceId::Lo, frame.bytes(), frame.meta.csum_start != 0);
             self.interfaces.lo.queue.recycle(frame);
             n += 1;
             if self.interfaces.lo.queue.is_empty() || n % BATCH == 0 {
@@ -115,13 +115,14 @@ impl Stack {
     fn drain_replies(&mut self, dev: Option<&mut (dyn NetDevice + 'static)>) {
         let (Some(d), Some(eth)) = (dev, &mut self.interfaces.eth) else { return };
         while !eth.queue.is_empty() && d.tx_ready() {
-            let Some((frame, meta)) = eth.queue.pop() else { break };
-            d.transmit(frame.len(), &mut |b| {
-                b.copy_from_slice(&frame);
-                meta
+            let Some(frame) = eth.queue.pop() else { break };
+            let bytes = frame.bytes();
+            d.transmit(bytes.len(), &mut |b| {
+                b.copy_from_slice(bytes);
+                frame.meta
             });
             self.stats.tx += 1;
-            self.stats.tx_bytes += frame.len() as u64;
+            self.stats.tx_bytes += bytes.len() as u64;
             eth.queue.recycle(frame);
         }
         self.egress.full |= !eth.queue.is_empty();
@@ -201,7 +202,8 @@ impl Stack {
         let Some(c) = self.connections.get_mut(id) else { return };
         let state = c.tcp().state();
         if c.fin_waits(state) {
-            // The card has no room for the ACK of the peer's FIN: TIME-WAIT begins once it is out.
+            // There is no room or no way for the ACK of the peer's FIN: TIME-WAIT begins once it is out.
+            self.connections.wake_at(id, at, now);
             return;
         }
         let change = c.change(state);

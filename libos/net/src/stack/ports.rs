@@ -1,8 +1,9 @@
 //! Local ports: who is bound where, conflicts, ephemeral ports.
 
 use crate::frame::Tuple;
-use crate::table::{Keyed, Map, PortCounts};
+use crate::table::{Keyed, Map, PortCounts, sip};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::hash::BuildHasher;
 use libos_base::{Errno, Result, random};
 use smoltcp::wire::IpAddress;
@@ -66,6 +67,10 @@ pub struct Ports {
     connections: PortCounts,
     /// Distributes peers among sockets that share a port.
     spread: Keyed,
+    /// Ports are drawn by a keyed hash (RFC 6056) of how many were: a random number each time would cost as much as the
+    /// rest of a connection's beginning.
+    key: [u64; 2],
+    drawn: Cell<u64>,
 }
 
 /// Linux's net.ipv4.ip_local_port_range.
@@ -74,7 +79,8 @@ const EPHEMERAL: core::ops::RangeInclusive<u16> = 32768..=60999;
 impl Ports {
     /// No sockets bound.
     pub fn new() -> Self {
-        Self { bound: Map::default(), connections: PortCounts::default(), spread: Keyed::new() }
+        let (key, drawn) = ([random::u64(), random::u64()], Cell::new(0));
+        Self { bound: Map::default(), connections: PortCounts::default(), spread: Keyed::new(), key, drawn }
     }
 
     fn conflicts(&self, proto: Proto, port: u16, new: &Bound) -> bool {
@@ -121,7 +127,8 @@ impl Ports {
     /// A random ephemeral port that `suits`.
     pub fn pick(&self, suits: impl Fn(u16) -> bool) -> Option<u16> {
         let n = u32::from(EPHEMERAL.end() - EPHEMERAL.start()) + 1;
-        let start = (random::u64() % u64::from(n)) as u32;
+        self.drawn.set(self.drawn.get() + 1);
+        let start = (sip(self.key, &self.drawn.get().to_le_bytes()) % u64::from(n)) as u32;
         (0..n).map(|i| EPHEMERAL.start() + ((start + i) % n) as u16).find(|&p| suits(p))
     }
 
