@@ -286,10 +286,11 @@ impl Ops for TcpSocket {
             Some((Kind::Listen(_), _)) => Events::IN | Events::RDNORM,
             Some((Kind::Conn(id), _)) => {
                 let id = *id;
-                let Some(c) = st.connections.get_mut(id) else { return Events::HUP };
-                let e = c.events();
-                // Whoever saw "not writable" is waiting for room.
-                c.want_room |= !e.contains(Events::OUT);
+                let Some(e) = st.connections.get(id).map(Conn::events) else { return Events::HUP };
+                if !e.contains(Events::OUT) {
+                    // Whoever saw "not writable" is waiting for room.
+                    st.want_room(id);
+                }
                 e
             }
             Some((_, e)) => {
@@ -315,9 +316,9 @@ impl Ops for TcpSocket {
         let deadline = time::after(u64::from(seconds) * NS);
         let _ = block_on(&self.shared.pollee, false, deadline, Errno::ETIMEDOUT, || {
             self.net.with(|st| {
-                let Some((_, c)) = conn_of(st, self.id) else { return Some(Ok(())) };
-                c.want_room = true;
+                let Some((id, c)) = conn_of(st, self.id) else { return Some(Ok(())) };
                 let ends = matches!(c.tcp().state(), State::FinWait1 | State::Closing | State::LastAck);
+                st.want_room(id);
                 (!ends).then_some(Ok(()))
             })
         });

@@ -231,7 +231,7 @@ fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool, begun: bool)
     let tcp = c.tcp();
     match tcp.state() {
         State::SynSent | State::SynReceived => {
-            c.want_room = true;
+            st.want_room(id);
             return None;
         }
         _ if c.shut_write || !tcp.may_send() => return Some(Err(Errno::EPIPE)),
@@ -242,16 +242,19 @@ fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool, begun: bool)
     }
     let room = c.tcp().room();
     if room == 0 {
-        c.want_room = true;
+        st.want_room(id);
         return None;
     }
     let memory = &mut st.memory;
     let Some(c) = st.connections.get_mut(id) else { return Some(Err(Errno::EPIPE)) };
     let moved = c.write(src, room, now, more, memory);
-    c.want_room |= src.left() > 0;
+    let queued = c.tcp().send_queue() > 0;
+    if src.left() > 0 {
+        st.want_room(id);
+    }
     if moved.bytes == 0 && !moved.stopped {
         // No memory. With something in flight, there will be some.
-        return if c.tcp().send_queue() > 0 { None } else { Some(Err(Errno::ENOBUFS)) };
+        return if queued { None } else { Some(Err(Errno::ENOBUFS)) };
     }
     st.connections.touch(id);
     Some(Ok(moved))

@@ -54,6 +54,8 @@ fn a_thousand_connections_and_churn_leak_nothing() {
     }
     let n = p.b.with(|st| (st.connections.len(), st.connections.named()));
     assert_eq!(n, (1200, 1200));
+    let idle = p.b.with(|st| st.memory.used()) / 1200;
+    assert!(idle < 2048, "{idle} bytes for an idle connection");
     // Every one still works.
     for (clients, servers) in &all {
         for c in clients {

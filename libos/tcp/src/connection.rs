@@ -215,6 +215,12 @@ impl Connection {
     pub fn window_opened(&self) -> bool {
         self.receive.ack_now()
     }
+    /// Sends an acknowledgment that waits for something to go with.
+    pub fn hurry(&mut self) {
+        if self.receive.ack_waits() {
+            self.receive.acknowledge();
+        }
+    }
     /// Whether there is something to send, as far as this side alone decides.
     pub fn pending(&self, now: u64) -> bool {
         let first = self.send.next == self.send.isn;

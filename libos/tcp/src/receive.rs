@@ -160,10 +160,10 @@ impl Receiver {
         false
     }
 
-    /// An acknowledgment is due: at once for every second full segment, and as long as the peer is getting to know the
+    /// An acknowledgment is due: at once for more than a full segment, and as long as the peer is getting to know the
     /// network; otherwise soon, so that it can go with an answer.
     fn due(&mut self, now: u64, len: u32) {
-        if self.next - self.acked >= 2 * self.segment || self.delay == 0 {
+        if self.next - self.acked > self.segment || self.delay == 0 {
             self.now = true;
         } else if self.quick > 0 && len >= self.segment && len > SMALL {
             self.quick -= 1;

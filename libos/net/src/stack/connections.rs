@@ -6,11 +6,14 @@
 
 use super::Stack;
 use super::conn::{COST, Conn, Owner};
+use super::interface::InterfaceId;
 use super::timewait::TimeWait;
 use crate::frame::Tuple;
 use crate::table::{Keyed, Map, Slab, Timers};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
+use libos_base::memory::try_box;
 use libos_base::{Errno, Result};
 
 /// Number of shards. The lowest bits of a connection's number are its shard.
@@ -27,7 +30,8 @@ pub struct Connections {
 
 /// A part of the connections that knows nothing of the others.
 struct Shard {
-    conns: Slab<Conn>,
+    /// In memory of their own: tables grow by moving.
+    conns: Slab<Box<Conn>>,
     by_tuple: Map<Tuple, u32>,
     timers: Timers,
     /// Connections to poll. Each is listed once, and its slot is reserved from the beginning.
@@ -78,10 +82,10 @@ impl Connections {
     }
     /// The connection with this number.
     pub fn get(&self, id: u32) -> Option<&Conn> {
-        self.shards[shard_of(id)].conns.get(place(id))
+        self.shards[shard_of(id)].conns.get(place(id)).map(|c| &**c)
     }
     pub fn get_mut(&mut self, id: u32) -> Option<&mut Conn> {
-        self.shards[shard_of(id)].conns.get_mut(place(id))
+        self.shards[shard_of(id)].conns.get_mut(place(id)).map(|c| &mut **c)
     }
     /// All connections.
     pub fn all(&self) -> impl Iterator<Item = &Conn> {
@@ -114,7 +118,7 @@ impl Connections {
         let tuple = c.tuple;
         let at = self.shard_for(&tuple);
         let shard = &mut self.shards[at];
-        let place = shard.conns.insert(c)?;
+        let place = shard.conns.insert(try_box(c)?)?;
         shard.timers.reserve(place).inspect_err(|_| drop(shard.conns.remove(place)))?;
         let id = number(at, place);
         shard.by_tuple.insert(tuple, id);
@@ -122,7 +126,7 @@ impl Connections {
     }
 
     /// Removes a connection.
-    fn remove(&mut self, id: u32) -> Option<Conn> {
+    fn remove(&mut self, id: u32) -> Option<Box<Conn>> {
         let shard = &mut self.shards[shard_of(id)];
         shard.timers.clear(place(id));
         shard.conns.remove(place(id))
@@ -235,5 +239,20 @@ impl Stack {
         let Some(mut c) = self.connections.remove(id) else { return };
         c.tcp_mut().release(&mut self.memory.pool);
         self.memory.release(COST);
+    }
+    /// A program waits for room in a send buffer. On loopback the peer's acknowledgment, which waits for an answer to go
+    /// with, comes at once.
+    pub fn want_room(&mut self, id: u32) {
+        let Some(c) = self.connections.get_mut(id) else { return };
+        c.want_room = true;
+        let t = c.tuple;
+        let back = Tuple { local: t.remote, lport: t.rport, remote: t.local, rport: t.lport };
+        if c.ifc == InterfaceId::Lo
+            && let Some(peer) = self.connections.find(&back)
+            && let Some(c) = self.connections.get_mut(peer)
+        {
+            c.tcp_mut().hurry();
+            self.connections.touch(peer);
+        }
     }
 }

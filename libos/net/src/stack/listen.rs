@@ -207,7 +207,7 @@ impl Stack {
             mss: self.mss(ifc, local),
             receive: sizes(opts.rcvbuf, receive),
             send: sizes(opts.sndbuf, send),
-            ack_delay: opts.ack_delay(ifc),
+            ack_delay: opts.ack_delay(),
             algorithm: Algorithm::by_name(opts.congestion.as_bytes()).unwrap_or_default(),
         }
     }

@@ -69,12 +69,9 @@ impl Default for TcpOpts {
 const DELAY: [u64; 2] = [NS / 100, NS / 25];
 
 impl TcpOpts {
-    /// How long an acknowledgment may wait. On loopback it costs nothing, and waiting for it does.
-    pub fn ack_delay(&self, ifc: InterfaceId) -> u64 {
-        match ifc {
-            InterfaceId::Lo => 0,
-            InterfaceId::Eth => DELAY[usize::from(!self.quickack)],
-        }
+    /// How long an acknowledgment may wait.
+    pub fn ack_delay(&self) -> u64 {
+        DELAY[usize::from(!self.quickack)]
     }
 }
 
@@ -89,8 +86,9 @@ impl Conn {
             orphan: self.owner == Owner::Orphan,
         };
         self.tcp.set_limits(limits);
-        self.tcp.set_nodelay(o.nodelay);
-        self.tcp.set_ack_delay(o.ack_delay(self.ifc));
+        // On loopback there is nothing to be gained from waiting.
+        self.tcp.set_nodelay(o.nodelay || self.ifc == InterfaceId::Lo);
+        self.tcp.set_ack_delay(o.ack_delay());
     }
 
     /// Hop limit and type of service of its packets.
