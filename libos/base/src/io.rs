@@ -252,7 +252,16 @@ impl<'a> Sink<'a> {
         self.0.whole(|c| c.put(src, user::copy_out_present) == src.len())
     }
     /// Puts `len` bytes of a page, from `off`, or as many as fit: [`Sink::put`] without a bounce buffer.
-    pub fn put_page(&mut self, page: &Page, mut off: usize, len: usize) -> Result<usize> {
+    #[inline]
+    pub fn put_page(&mut self, page: &Page, off: usize, len: usize) -> Result<usize> {
+        if let Some((addr, n @ 1..)) = self.0.one_range(len.min(PAGE_SIZE - off)) {
+            let copied = user::copy_out_page(addr, page, off, n);
+            self.0.advance(copied);
+            return if copied > 0 { Ok(copied) } else { Err(Errno::EFAULT) };
+        }
+        self.put_page_in_pieces(page, off, len)
+    }
+    fn put_page_in_pieces(&mut self, page: &Page, mut off: usize, len: usize) -> Result<usize> {
         let mut len = len.min(PAGE_SIZE - off).min(self.0.place.left);
         let c = &mut self.0;
         let mut total = 0;
@@ -337,7 +346,16 @@ impl<'a> Source<'a> {
         self.0.whole(|c| c.take(dst, |to, from| user::copy_in_present(to, from) == to.len()) == dst.len())
     }
     /// Takes up to `len` bytes into a page, at `off`: [`Source::take`] without a bounce buffer.
-    pub fn take_page(&mut self, page: &Page, mut off: usize, len: usize) -> Result<usize> {
+    #[inline]
+    pub fn take_page(&mut self, page: &Page, off: usize, len: usize) -> Result<usize> {
+        if let Some((addr, n @ 1..)) = self.0.one_range(len.min(PAGE_SIZE - off)) {
+            user::copy_in_page(page, off, addr, n)?;
+            self.0.advance(n);
+            return Ok(n);
+        }
+        self.take_page_in_pieces(page, off, len)
+    }
+    fn take_page_in_pieces(&mut self, page: &Page, mut off: usize, len: usize) -> Result<usize> {
         let mut len = len.min(PAGE_SIZE - off).min(self.0.place.left);
         let mut total = 0;
         while len > 0 {

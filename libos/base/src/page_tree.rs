@@ -63,10 +63,12 @@ impl PageTree {
     }
 
     /// Whether an index is beyond what the tree is high enough for.
+    #[inline]
     fn beyond(&self, index: u64) -> bool {
         index.checked_shr(BITS * (self.height + 1)).is_some_and(|rest| rest != 0)
     }
 
+    #[inline]
     fn leaf(&self, index: u64) -> Option<&Leaf> {
         if self.beyond(index) {
             return None;
@@ -82,6 +84,7 @@ impl PageTree {
     }
 
     /// The page at `index`.
+    #[inline]
     pub fn get(&self, index: u64) -> Option<&Arc<Page>> {
         self.leaf(index)?.pages[place(index, 0)].as_ref()
     }

@@ -149,16 +149,24 @@ impl Data {
     /// Returns the page, and whether it is new.
     fn insert_page(&self, index: u64) -> Result<(Arc<Page>, bool)> {
         let page = Page::new()?;
-        let leaf = new_leaf()?;
         let base = self.inner.lock().base_from(index * PAGE, PAGE_SIZE);
         page.write(0, base);
-        let mut i = self.inner.lock();
-        if let Some(p) = i.pages.get(index) {
-            return Ok((p.clone(), false));
+        let mut leaf = None;
+        loop {
+            let mut i = self.inner.lock();
+            if let Some(p) = i.pages.get(index) {
+                return Ok((p.clone(), false));
+            }
+            if let Some(leaf) = leaf {
+                i.pages.add_leaf(index, leaf)?;
+            }
+            if i.pages.has_leaf(index) {
+                i.pages.insert(index, page.clone());
+                return Ok((page, true));
+            }
+            drop(i);
+            leaf = Some(new_leaf()?);
         }
-        i.pages.add_leaf(index, leaf)?;
-        i.pages.insert(index, page.clone());
-        Ok((page, true))
     }
 
     /// Writes; returns how much, and the position after it.
