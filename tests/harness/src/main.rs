@@ -17,11 +17,9 @@ mod junit;
 mod linking;
 mod mappings;
 mod matrix;
-mod netns;
 mod nginx;
 mod output;
 mod pool;
-mod process;
 mod programs;
 mod qemu;
 mod report;
@@ -41,6 +39,7 @@ use std::process::ExitCode;
 use suite::Test;
 use unibody::{cli, wrapper};
 use unibody_bench::Bench;
+use unibody_support::{netns, process};
 
 /// The commands for developers.
 #[derive(Subcommand)]

@@ -7,10 +7,11 @@ use super::super::process;
 use super::super::qemu::{self, Change};
 use super::http;
 use super::site::Site;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
+use unibody_support::{usage, wrk};
 
 /// Rounds of wrk on one boot.
 const ROUNDS: usize = 10;
@@ -43,7 +44,7 @@ fn seconds(context: &Context) -> u32 {
 struct Round {
     /// Requests per second.
     rate: f64,
-    /// Ticks of processor time that the VM used per request.
+    /// Seconds of processor time that the VM used per request.
     cost: f64,
     /// The idle fraction of this machine's processor time, 0 to 1.
     idle: f64,
@@ -63,15 +64,6 @@ fn speed() -> f64 {
     f64::from(steps) / start.elapsed().as_secs_f64()
 }
 
-/// Ticks that a process has used.
-fn ticks(pid: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the VM has ended")?;
-    // The name, in brackets, may hold anything; user and system time are the 12th and 13th field after it.
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let number = |i: usize| fields.get(i).and_then(|field| field.parse::<f64>().ok()).context("/proc/PID/stat is odd");
-    Ok(number(11)? + number(12)?)
-}
-
 /// Ticks of all processors: idle ones, and all.
 fn machine() -> Result<(f64, f64)> {
     let stat = std::fs::read_to_string("/proc/stat")?;
@@ -83,24 +75,11 @@ fn machine() -> Result<(f64, f64)> {
 
 fn measure(wrk: &mut Command, pid: u32) -> Result<Round> {
     let before = speed();
-    let (used, (idle, all)) = (ticks(pid)?, machine()?);
-    let done = process::run(wrk, b"", Duration::from_secs(90))?.expect(0)?;
-    let (used, (idle_after, all_after)) = (ticks(pid)? - used, machine()?);
-    let text = done.out();
-    if text.contains("Socket errors") || text.contains("Non-2xx") {
-        bail!("requests failed\n{}", done.report());
-    }
-    let rate = text
-        .lines()
-        .find_map(|line| line.strip_prefix("Requests/sec:"))
-        .context("wrk printed no rate")?
-        .trim()
-        .parse()?;
-    let requests = text.split(" requests in").next().and_then(|before| before.split_whitespace().last());
-    let requests: f64 = requests.and_then(|word| word.parse().ok()).context("wrk printed no number of requests")?;
-    ensure!(requests > 0.0, "not one request was answered\n{}", done.report());
+    let (used, (idle, all)) = (usage::seconds(pid)?, machine()?);
+    let load = wrk::run(wrk)?;
+    let (used, (idle_after, all_after)) = (usage::seconds(pid)? - used, machine()?);
     let idle = (idle_after - idle) / (all_after - all).max(1.0);
-    Ok(Round { rate, cost: used / requests, idle, speed: (before + speed()) / 2.0 })
+    Ok(Round { rate: load.rate, cost: used / load.requests, idle, speed: (before + speed()) / 2.0 })
 }
 
 fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
@@ -118,20 +97,16 @@ fn kept(rounds: &[Round]) -> bool {
     fast || (busy && median(last, |r| r.cost * r.speed) * KEEPS < median(first, |r| r.cost * r.speed))
 }
 
-/// All pages and modes on one server; `wrk` builds the command from its last arguments.
-fn rounds(seconds: u32, url: &str, pid: u32, wrk: impl Fn(&[String]) -> Command) -> Result<String> {
+/// All pages and modes on one server; `command` builds wrk's from its last arguments.
+fn rounds(seconds: u32, url: &str, pid: u32, command: impl Fn(&[String]) -> Command) -> Result<String> {
     let mut notes = Vec::new();
     for page in ["/", "/64k"] {
         for close in [false, true] {
-            let mut words = vec!["-t1".to_owned(), "-c64".to_owned(), format!("-d{seconds}s")];
-            if close {
-                words.extend(["-H".to_owned(), "Connection: close".to_owned()]);
-            }
-            words.push(format!("{url}{page}"));
+            let words = wrk::words(64, seconds, close, &[], &format!("{url}{page}"));
             let name = if close { "close" } else { "keep-alive" };
             let mut all: Vec<Round> = Vec::new();
             while all.len() < ROUNDS || (all.len() < ROUNDS + 6 && !kept(&all)) {
-                let measured = measure(&mut wrk(&words), pid);
+                let measured = measure(&mut command(&words), pid);
                 all.push(measured.with_context(|| format!("{page} {name}, round {}", all.len() + 1))?);
             }
             let rates: Vec<f64> = all.iter().map(|round| round.rate).collect();

@@ -1,0 +1,6 @@
+//! What the tests and the benches share: programs with a time limit, network namespaces, the load that wrk makes.
+
+pub mod netns;
+pub mod process;
+pub mod usage;
+pub mod wrk;
