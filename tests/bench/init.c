@@ -1,14 +1,19 @@
-/* The init of the Linux guest: loads the modules beside it in the order of their names, mounts the file system named
- * after `bench` on /data, runs the remaining arguments as a program, and turns the machine off. Linked statically. */
+/* The init of the Linux guest: loads the modules beside it in the order of their names, sets up the network (the card
+ * if the environment has an `address`, which is then eth0's), mounts the file system named after `bench` on /data, runs
+ * the remaining arguments as a program, and turns the machine off. Linked statically. */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -50,8 +55,34 @@ static void modules(void)
 /* A driver finds its device some time after its module was loaded. */
 static void await(const char *path)
 {
-    for (int i = 0; access(path, F_OK) && i < 500; i++)
-        usleep(10000);
+    for (int i = 0; access(path, F_OK) && i < 5000; i++)
+        usleep(1000);
+}
+
+/* Switches an interface on, with an address in a network of 24 bits if one is given. */
+static void up(const char *name, const char *address)
+{
+    struct ifreq r = {0};
+    struct sockaddr_in *a = (void *)&r.ifr_addr;
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+    strcpy(r.ifr_name, name);
+    for (int i = 0; ioctl(s, SIOCGIFINDEX, &r) && i < 5000; i++)
+        usleep(1000);
+    if (address) {
+        memset(a, 0, sizeof *a);
+        a->sin_family = AF_INET;
+        if (!inet_aton(address, &a->sin_addr) || ioctl(s, SIOCSIFADDR, &r))
+            fail(address);
+        inet_aton("255.255.255.0", &a->sin_addr);
+        if (ioctl(s, SIOCSIFNETMASK, &r))
+            fail(address);
+    }
+    if (ioctl(s, SIOCGIFFLAGS, &r))
+        fail(name);
+    r.ifr_flags |= IFF_UP;
+    if (ioctl(s, SIOCSIFFLAGS, &r))
+        fail(name);
+    close(s);
 }
 
 static void console(const char *path)
@@ -80,6 +111,9 @@ int main(int argc, char **argv)
     /* As in our own guests: the program uses virtio, the kernel the serial port. */
     await("/dev/hvc0");
     console("/dev/hvc0");
+    up("lo", 0);
+    if (getenv("address"))
+        up("eth0", getenv("address"));
     /* Parameters unknown to the kernel come first. */
     while (argc > 1 && strcmp(*argv, "bench"))
         argc--, argv++;

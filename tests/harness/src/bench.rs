@@ -6,7 +6,29 @@ use super::process;
 use super::qemu::write_script;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use std::time::Duration;
+
+/// Instructions that a service of the operating system may take, as `bench os` counts them.
+const MOST: [(&str, f64); 17] = [
+    ("getppid", 240.0),
+    ("clock_gettime", 185.0),
+    ("sched_yield", 410.0),
+    ("thread create join", 35_000.0),
+    ("mutex lock unlock", 58.0),
+    ("condvar round", 5_100.0),
+    ("pipe 1 byte", 1_320.0),
+    ("socketpair 1 byte", 2_350.0),
+    ("pwrite 4 KiB", 1_490.0),
+    ("pread 4 KiB", 1_470.0),
+    ("open close", 3_510.0),
+    ("mmap 1 MiB touch munmap", 700_000.0),
+    ("epoll_wait nothing ready", 615.0),
+    ("malloc free", 226.0),
+    ("TCP 128 B 612 B", 34_300.0),
+    ("TCP 128 B 64 KiB", 124_000.0),
+    ("TCP connect exchange close", 160_000.0),
+];
 
 /// Always ours alone; in the long form compared with Linux, whose packages must be fetched.
 pub fn cases(all: &mut Vec<Case>, full: bool) {
@@ -16,6 +38,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
         Need::Sqlite,
     ]));
     all.push(Case::new("bench/calls", calls));
+    all.push(Case::new("bench/os", os).limit(600));
     if full {
         let case = Case::new("bench/sqlite-against-linux", against_linux).limit(3600).alone();
         all.push(case.needs(&[Need::Toolchain, Need::Disk, Need::Sqlite]));
@@ -76,8 +99,26 @@ struct Goal {
     met: bool,
 }
 
-fn bench(context: &Context, words: &[&str], limit: Duration) -> Result<Report> {
-    let mut command = context.unibody(["bench", "sqlite", "--yes", "--json", "--rounds", "1"]);
+/// A report of the benches that compare figures.
+#[derive(Deserialize)]
+struct Figures {
+    figures: Vec<Figure>,
+}
+
+#[derive(Deserialize)]
+struct Figure {
+    table: String,
+    name: String,
+    unibody: Series,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    median: f64,
+}
+
+fn bench<T: DeserializeOwned>(context: &Context, words: &[&str], limit: Duration) -> Result<T> {
+    let mut command = context.unibody(["bench", "--yes", "--json", "--rounds", "1"]);
     let said = process::run(command.args(words), b"", limit)?.expect(0)?;
     serde_json::from_str(&said.out()).with_context(|| format!("strange JSON: {}", said.out()))
 }
@@ -93,13 +134,28 @@ fn counted(report: &Report) -> Result<String> {
 }
 
 fn durable_commit(context: &Context) -> Result<Tally> {
-    let report = bench(context, &["--only", "commits, DELETE, FAT"], Duration::from_secs(550))?;
+    let report: Report = bench(context, &["sqlite", "--only", "commits, DELETE, FAT"], Duration::from_secs(550))?;
     ensure!(report.results.len() == 1, "{} results, one was expected", report.results.len());
     Ok(Tally::pass(format!("{} instructions", counted(&report)?)))
 }
 
+/// No service takes more instructions than it is allowed.
+fn os(context: &Context) -> Result<Tally> {
+    let report: Figures = bench(context, &["os"], Duration::from_secs(550))?;
+    let mut over = Vec::new();
+    for (name, most) in MOST {
+        let counted = |figure: &&Figure| figure.table == "instructions" && figure.name == name;
+        let figure = report.figures.iter().find(counted).with_context(|| format!("{name} was not counted"))?;
+        if figure.unibody.median > most {
+            over.push(format!("{name}: {:.0}, not at most {most}", figure.unibody.median));
+        }
+    }
+    ensure!(over.is_empty(), "more instructions than allowed\n{}", over.join("\n"));
+    Ok(Tally::pass(format!("{} services", MOST.len())))
+}
+
 fn against_linux(context: &Context) -> Result<Tally> {
-    let report = bench(context, &["--against", "linux"], Duration::from_secs(3500))?;
+    let report: Report = bench(context, &["sqlite", "--against", "linux"], Duration::from_secs(3500))?;
     for guest in ["unibody", "linux"] {
         let speedtest = |row: &&Row| row.guest == guest && row.work.starts_with("speedtest1");
         ensure!(report.results.iter().any(|row| speedtest(&row)), "no speedtest1 of {guest}");

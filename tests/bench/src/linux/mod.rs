@@ -1,13 +1,13 @@
-//! The Linux guest: the distribution's kernel for virtual machines and its own build of the library under test, with
-//! our own init. Packages are unpacked in the cache and never installed.
+//! The Linux guest: the distribution's kernel for virtual machines and its own build of what is under test, with our own
+//! init. Packages are unpacked in the cache and never installed.
 
-mod modules;
+pub mod modules;
 
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use unibody::run::overlay::Tree;
-use unibody::{apt, command, files};
+use unibody::{apt, command, files, progress};
 
 /// Metapackages for the newest kernel, the leanest first.
 const KERNELS: [&str; 3] = ["linux-image-cloud-amd64", "linux-image-virtual", "linux-image-amd64"];
@@ -15,6 +15,13 @@ const KERNELS: [&str; 3] = ["linux-image-cloud-amd64", "linux-image-virtual", "l
 /// Kernel parameters that leave out whatever costs time without being of use here: everything in the guest's favour.
 pub const PARAMETERS: &str = "console=ttyS0 panic=-1 quiet loglevel=0 tsc=reliable no_timer_check noreplace-smp mitigations=off \
     nokaslr random.trust_cpu=on cryptomgr.notests lpj=4000000 pci=lastbus=1 ipv6.disable=1 audit=0";
+
+/// The guest's files.
+pub struct LinuxGuest {
+    pub kernel: Kernel,
+    /// Its root.
+    pub initramfs: PathBuf,
+}
 
 /// A kernel and its modules.
 pub struct Kernel {
@@ -26,7 +33,7 @@ pub struct Kernel {
 }
 
 /// Gets the distribution's kernel.
-pub fn kernel() -> Result<Kernel> {
+fn kernel() -> Result<Kernel> {
     let mut said = Vec::new();
     for meta in KERNELS {
         match kernel_of(meta) {
@@ -38,16 +45,11 @@ pub fn kernel() -> Result<Kernel> {
 }
 
 fn kernel_of(meta: &str) -> Result<Kernel> {
-    // A fetched kernel is kept, so that two runs of a bench compare with the same one.
-    let note = unibody::paths::cache()?.join("packages").join(format!("{meta}.names"));
-    let names: Vec<String> = match std::fs::read_to_string(&note) {
-        Ok(text) => text.lines().map(str::to_owned).collect(),
-        Err(_) => {
-            let image = real(&apt::depends(meta)?, "linux-image-").context("it names no kernel")?;
-            let modules = real(&apt::depends(&image)?, "linux-modules-");
-            std::iter::once(image).chain(modules).collect()
-        }
-    };
+    let names = kept(meta, || {
+        let image = real(&apt::depends(meta)?, "linux-image-").context("it names no kernel")?;
+        let modules = real(&apt::depends(&image)?, "linux-modules-");
+        Ok(std::iter::once(image).chain(modules).collect())
+    })?;
     let mut trees = Vec::new();
     let mut version = String::new();
     for name in &names {
@@ -57,11 +59,21 @@ fn kernel_of(meta: &str) -> Result<Kernel> {
         }
         trees.push(tree);
     }
-    files::write(&note, names.join("\n"))?;
     let boot = trees.first().context("no package")?.join("boot");
     let image = entry(&boot, "vmlinuz-")?;
     let modules = trees.iter().flat_map(|t| [t.join("lib/modules"), t.join("usr/lib/modules")]).find(|d| d.is_dir());
     Ok(Kernel { image, version, modules: modules.context("the packages hold no modules")? })
+}
+
+/// Names of packages, kept in the cache: two runs of a bench compare with the same ones.
+fn kept(meta: &str, find: impl FnOnce() -> Result<Vec<String>>) -> Result<Vec<String>> {
+    let note = unibody::paths::cache()?.join("packages").join(format!("{meta}.names"));
+    if let Ok(text) = std::fs::read_to_string(&note) {
+        return Ok(text.lines().map(str::to_owned).collect());
+    }
+    let names = find()?;
+    files::write(&note, names.join("\n"))?;
+    Ok(names)
 }
 
 /// The dependency that is a kernel, not another metapackage: its version follows the prefix.
@@ -83,29 +95,46 @@ fn entry(dir: &Path, prefix: &str) -> Result<PathBuf> {
 
 /// What the guest's memory holds besides the kernel.
 pub struct Contents<'a> {
-    /// Source of the init.
-    pub init: &'a Path,
+    /// The clone, which has the init's source.
+    pub project: &'a Path,
     /// The program, a dynamic executable.
     pub program: &'a Path,
+    /// Its path in the guest.
+    pub place: &'a str,
     /// Unpacked packages with its libraries.
     pub libraries: &'a [PathBuf],
+    /// A folder that is laid over the root.
+    pub files: Option<&'a Path>,
+    /// Kernel modules besides those that every guest needs.
+    pub modules: &'a [&'a str],
     /// A folder to work in.
     pub work: &'a Path,
 }
 
-/// Path of the program in the guest.
+/// Usual path of a program in the guest.
 pub const PROGRAM: &str = "/bench";
 
-/// Writes the archive that the kernel unpacks as its root.
-pub fn initramfs(kernel: &Kernel, contents: &Contents, to: &Path) -> Result<()> {
+/// Makes the guest: the kernel, and the archive that it unpacks as its root.
+pub fn guest(contents: &Contents) -> Result<LinuxGuest> {
+    let kernel = kernel()?;
+    let initramfs = contents.work.join("initramfs");
+    progress::step("making the Linux guest", || archive(&kernel, contents, &initramfs))?;
+    Ok(LinuxGuest { kernel, initramfs })
+}
+
+fn archive(kernel: &Kernel, contents: &Contents, to: &Path) -> Result<()> {
     let init = contents.work.join("init");
     let mut gcc = Command::new("gcc");
-    command::run(gcc.args(["-O2", "-static", "-o"]).arg(&init).arg(contents.init), None)?;
+    gcc.args(["-O2", "-static", "-o"]).arg(&init).arg(contents.project.join("tests/bench/init.c"));
+    command::run(&mut gcc, None)?;
     let mut tree = Tree::default();
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     tree.file("init", 0o755, read(&init)?);
-    tree.file(PROGRAM.trim_start_matches('/'), 0o755, read(contents.program)?);
-    for (number, (name, bytes)) in modules::collect(&kernel.modules, &modules::WANTED)?.into_iter().enumerate() {
+    if let Some(files) = contents.files {
+        tree.folder(files)?;
+    }
+    tree.file(contents.place.trim_start_matches('/'), 0o755, read(contents.program)?);
+    for (number, (name, bytes)) in modules::collect(&kernel.modules, contents.modules)?.into_iter().enumerate() {
         tree.file(&format!("modules/{number:02}-{name}.ko"), 0o644, bytes);
     }
     let mut done = Vec::new();

@@ -8,27 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use unibody::command;
 
-/// Modules that a guest with a disk needs. Any that the package lacks is built into the kernel.
-pub const WANTED: [&str; 11] = [
-    "virtio_pci",
-    "virtio_mmio",
-    "virtio_console",
-    "virtio_blk",
-    "virtio_rng",
-    "ext4",
-    "vfat",
-    "nls_cp437",
-    "nls_ascii",
-    "nls_iso8859-1",
-    "nls_utf8",
-];
+/// What every guest needs. Any module that the package lacks is built into the kernel.
+const ALWAYS: [&str; 4] = ["virtio_pci", "virtio_mmio", "virtio_console", "virtio_rng"];
+/// For a disk with a file system.
+pub const DISK: &[&str] = &["virtio_blk", "ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"];
 
-/// The wanted modules' contents, each after those that it depends on.
-pub fn collect(tree: &Path, wanted: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
+/// The modules' contents, each after those that it depends on; `more` comes after what every guest needs.
+pub fn collect(tree: &Path, more: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = BTreeMap::new();
     find(tree, &mut files)?;
     let mut out = Vec::new();
-    for name in wanted {
+    for name in ALWAYS.iter().chain(more) {
         add(&files, &name.replace('-', "_"), &mut out, 0)?;
     }
     Ok(out)

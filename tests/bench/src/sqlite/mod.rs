@@ -1,46 +1,45 @@
 //! SQLite: speedtest1 and durable commits, compared with a Linux guest on the same machine and the same kind of disk.
 
-mod machine;
 mod program;
 mod report;
 mod work;
 
 use super::Bench;
-use super::guest::{Disk, Guest};
-use super::linux::{self, Contents};
+use super::guest::{Guest, Side};
+use super::linux::{self, Contents, LinuxGuest};
+use super::machine::{self, Machine};
+use super::monitor::Disk;
+use super::setup::Setup;
 use super::stats::Series;
+use super::transcript::clock_off;
 use anyhow::{Context, Result, bail};
-use machine::{LinuxGuest, Machine};
 use program::Programs;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use unibody::vmm::accel;
 use unibody::{command, disk, packages, paths, progress, sysroot, vmm};
 use work::{Answer, Storage, Work};
 
-pub use report::Report;
+use report::Report;
 
+/// How many times everything is measured by default.
+const ROUNDS: u32 = 3;
 /// Size of speedtest1's work, in per cent.
 const SIZE: u32 = 50;
 /// Transactions in one run.
 const COMMITS: u32 = 300;
 /// Size of the disks.
 const DISK: u64 = 128 << 20;
+/// Memory of both guests.
+const MEMORY: u64 = 512 << 20;
 /// The longest that one guest may take.
 const LIMIT: Duration = Duration::from_secs(900);
 
 const WORKS: [Work; 3] = [Work::Speedtest(SIZE), Work::Commits(COMMITS, "delete"), Work::Commits(COMMITS, "wal")];
-
-/// Which guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Side {
-    Unibody,
-    Linux,
-}
 
 /// The results of one kind of run.
 #[derive(Clone, Debug)]
@@ -92,13 +91,10 @@ fn memory(otherwise: &Path) -> PathBuf {
     if room && ours { shm.to_owned() } else { otherwise.to_owned() }
 }
 
-pub fn run(options: &Bench, yes: bool) -> Result<Report> {
+pub fn run(options: &Bench, yes: bool) -> Result<(Value, String)> {
     packages::ensure(vmm::needs("qemu").as_slice(), yes)?;
     packages::ensure_these(&program::TOOLS, yes)?;
-    let (accel, note) = accel::choose(accel::Wanted::Auto)?;
-    if let Some(note) = note {
-        eprintln!("unibody: {note}");
-    }
+    let accel = machine::accelerator()?;
     let sysroot_options = sysroot::Options { yes, ..sysroot::Options::default() };
     let sysroot = sysroot::ensure(&sysroot_options)?;
     let project = paths::project(None)?;
@@ -108,21 +104,25 @@ pub fn run(options: &Bench, yes: bool) -> Result<Report> {
         .prefix("unibody-bench-")
         .tempdir_in(&place)
         .with_context(|| format!("cannot put disks in {}", place.display()))?;
-    let mut report = Report::new(accel.name(), &programs.version, options.rounds)?;
+    let machine = Machine { accel, board: options.machine.clone(), memory: MEMORY, work: dir.path().to_owned() };
+    let rounds = options.rounds.unwrap_or(ROUNDS);
+    let mut report = Report::new(Setup::new(&machine, rounds)?, &programs.version);
     let linux = if options.against.is_some() {
         let program = program::linux(&programs)?;
-        let kernel = linux::kernel()?;
-        let initramfs = programs.dir.join("initramfs");
-        let init = project.join("tests/bench/init.c");
-        let contents =
-            Contents { init: &init, program: &program.program, libraries: &program.libraries, work: dir.path() };
-        progress::step("making the Linux guest", || linux::initramfs(&kernel, &contents, &initramfs))?;
-        report.linux(&kernel.version, &program.version);
-        Some(LinuxGuest { kernel, initramfs })
+        let guest = linux::guest(&Contents {
+            project: &project,
+            program: &program.program,
+            place: linux::PROGRAM,
+            libraries: &program.libraries,
+            files: None,
+            modules: linux::modules::DISK,
+            work: dir.path(),
+        })?;
+        report.linux(&guest.kernel.version, &program.version);
+        Some(guest)
     } else {
         None
     };
-    let machine = Machine { accel, work: dir.path().to_owned() };
     let mut runs = Runs {
         machine,
         programs,
@@ -132,16 +132,16 @@ pub fn run(options: &Bench, yes: bool) -> Result<Report> {
         options: Vec::new(),
         notes: Vec::new(),
     };
-    for measured in runs.all(options)? {
+    for measured in runs.all(options, rounds)? {
         report.add(measured);
     }
     report.remark(&runs.difference(), &runs.notes);
-    Ok(report)
+    Ok((serde_json::to_value(&report)?, report.text()))
 }
 
 impl Runs {
     /// Every kind of run: rounds in which the guests take turns, then the runs that count instructions.
-    fn all(&mut self, options: &Bench) -> Result<Vec<Measured>> {
+    fn all(&mut self, options: &Bench, rounds: u32) -> Result<Vec<Measured>> {
         let mut kinds: Vec<(Side, Work, Storage)> = Vec::new();
         for work in WORKS {
             for (side, storage) in [
@@ -163,13 +163,13 @@ impl Runs {
         }
         let mut times = vec![Vec::new(); kinds.len()];
         let mut disks = vec![Disk::default(); kinds.len()];
-        for round in 1..=options.rounds {
+        for round in 1..=rounds {
             // In alternating order, so that neither guest always has the colder or the warmer machine.
             let order: Vec<usize> =
                 if round % 2 == 1 { (0..kinds.len()).collect() } else { (0..kinds.len()).rev().collect() };
             for at in order {
                 let (side, work, storage) = kinds[at];
-                let what = format!("round {round} of {}: {}", options.rounds, said(side, work, storage));
+                let what = format!("round {round} of {rounds}: {}", said(side, work, storage));
                 let (seconds, disk, _) = progress::step(&what, || self.one(side, work, storage, false))?;
                 times[at].push(match work {
                     Work::Speedtest(_) => seconds,
@@ -201,7 +201,7 @@ impl Runs {
             self.options.push((side, answer.options.clone()));
         }
         let (begin, end) = (transcript.samples[0], transcript.samples[1]);
-        let seconds = end.at.duration_since(begin.at).as_secs_f64();
+        let seconds = transcript.seconds();
         if !counts && let Some(off) = clock_off(answer.seconds, seconds) {
             let note = format!("{}: the guest's clock says {off}", said(side, work, storage));
             eprintln!("unibody: {note}");
@@ -211,11 +211,25 @@ impl Runs {
     }
 
     fn guest(&self, side: Side, work: Work, storage: Storage, disk: Option<&Path>, counts: bool) -> Result<Guest> {
-        match (side, &self.linux) {
-            (Side::Unibody, _) => self.machine.ours(&self.programs, work, disk, counts),
-            (Side::Linux, Some(linux)) => self.machine.linux(linux, work, storage, disk, counts),
+        let machine = match (side, &self.linux) {
+            (Side::Unibody, _) => {
+                let mut volume = disk.unwrap_or(Path::new("")).as_os_str().to_owned();
+                volume.push(":/data");
+                let (more, path) = if disk.is_some() { (2, "/data/bench.db") } else { (0, "/bench.db") };
+                let options = [OsStr::new("--net"), OsStr::new("none"), OsStr::new("--disk"), &volume];
+                self.machine.ours(&self.programs.image, &options[..2 + more], &work.args(path), counts)?
+            }
+            (Side::Linux, Some(linux)) => {
+                let command = [&[linux::PROGRAM.to_owned()], &work.args("/data/bench.db")[..]].concat();
+                let machine = self.machine.linux(linux, "", storage.linux(), &command, counts)?;
+                // The same as `--disk` makes of a file.
+                let attached =
+                    |file: &Path| vmm::Disk { file: file.to_owned(), serial: "disk0".to_owned(), read_only: false };
+                vmm::Machine { disks: disk.map(attached).into_iter().collect(), ..machine }
+            }
             (Side::Linux, None) => bail!("there is no Linux guest"),
-        }
+        };
+        self.machine.guest(machine, counts)
     }
 
     /// Where the answer is not known beforehand, all guests must give the same one.
@@ -274,13 +288,6 @@ impl Cost {
     }
 }
 
-/// Times are taken from this machine's clock. The guest's own must agree except for the time that a line takes to
-/// arrive; on a busy machine a guest may have measured its clock's rate wrongly, which is worth reporting.
-fn clock_off(guest: f64, seen: f64) -> Option<String> {
-    let agrees = guest < seen * 1.05 + 0.05 && guest > seen * 0.95 - 0.3;
-    (!agrees).then(|| format!("{guest:.3} s, this machine's {seen:.3} s"))
-}
-
 fn said(side: Side, work: Work, storage: Storage) -> String {
     match side {
         Side::Unibody => format!("unibody, {work}, {}", storage.ours()),
@@ -291,14 +298,6 @@ fn said(side: Side, work: Work, storage: Storage) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn clocks() {
-        assert_eq!(clock_off(10.0, 10.1), None);
-        assert_eq!(clock_off(0.05, 0.1), None);
-        assert!(clock_off(12.0, 10.0).is_some());
-        assert!(clock_off(5.0, 10.0).is_some());
-    }
 
     #[test]
     fn a_commit() {

@@ -1,13 +1,12 @@
 //! The report printed at the end.
 
+use super::Measured;
 use super::work::{Storage, Work};
-use super::{Measured, Side};
+use crate::guest::Side;
+use crate::setup::Setup;
 use crate::stats::{Series, speedup};
-use anyhow::Result;
 use serde::Serialize;
-use std::process::Command;
 use unibody::output;
-use unibody::{command, vmm::qemu::Qemu};
 
 /// The goals: instructions of a durable commit on a disk, and how many times faster than ext4 it is.
 const INSTRUCTIONS: f64 = 260_000.0;
@@ -17,10 +16,8 @@ const TIMES: f64 = 2.0;
 #[derive(Serialize)]
 pub struct Report {
     bench: &'static str,
-    qemu: String,
-    accelerator: &'static str,
-    processors: usize,
-    rounds: u32,
+    #[serde(flatten)]
+    setup: Setup,
     sqlite: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     linux: Option<Linux>,
@@ -73,14 +70,10 @@ struct Goal {
 
 impl Report {
     /// Without figures yet.
-    pub fn new(accelerator: &'static str, sqlite: &str, rounds: u32) -> Result<Self> {
-        let version = command::run(Command::new(Qemu::find()?.program).arg("--version"), None)?;
-        Ok(Self {
+    pub fn new(setup: Setup, sqlite: &str) -> Self {
+        Self {
             bench: "sqlite",
-            qemu: String::from_utf8_lossy(&version).lines().next().unwrap_or_default().to_owned(),
-            accelerator,
-            processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            rounds,
+            setup,
             sqlite: sqlite.to_owned(),
             linux: None,
             options_differ: Vec::new(),
@@ -89,7 +82,7 @@ impl Report {
             comparisons: Vec::new(),
             goals: Vec::new(),
             measured: Vec::new(),
-        })
+        }
     }
 
     pub(super) fn linux(&mut self, kernel: &str, library: &str) {
@@ -117,7 +110,8 @@ impl Report {
 
     /// For people.
     pub fn text(&self) -> String {
-        let mut text = format!("{}, {}, SQLite {}, {} rounds\n", self.qemu, self.accelerator, self.sqlite, self.rounds);
+        let Setup { qemu, accelerator, rounds, .. } = &self.setup;
+        let mut text = format!("{qemu}, {accelerator}, SQLite {}, {rounds} rounds\n", self.sqlite);
         if let Some(linux) = &self.linux {
             text += &format!("Linux guest: {}, libsqlite3-0 {}\n", linux.kernel, linux.libsqlite3);
         }
@@ -131,7 +125,7 @@ impl Report {
                 .to_vec(),
         ];
         for row in &self.results {
-            let guest = if row.guest == Side::Linux { "Linux" } else { "unibody" };
+            let guest = row.guest.name();
             let time = |value: f64| number(value, row.unit);
             rows.push(vec![
                 guest.to_owned(),
@@ -238,7 +232,7 @@ fn on_same(ours: Storage, linux: Storage) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::Disk;
+    use crate::monitor::Disk;
 
     fn measured(side: Side, work: Work, storage: Storage, time: f64, instructions: u64) -> Measured {
         let cost = super::super::Cost::new(1, instructions, Disk::default());

@@ -1,6 +1,6 @@
 //! The work that is measured, and the check of a guest's answers.
 
-use crate::guest::Transcript;
+use crate::transcript::Transcript;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -94,31 +94,17 @@ const IRRELEVANT: [&str; 5] =
 
 /// Checks everything that the program read back and reported about itself.
 pub fn check(work: Work, transcript: &Transcript) -> Result<Answer> {
-    let lines = &transcript.lines;
-    let values = |key: &str| {
-        let prefix = format!("bench: {key}=");
-        lines.iter().filter_map(move |line| line.strip_prefix(&prefix).map(str::to_owned)).collect::<Vec<_>>()
-    };
-    if let Some(error) = values("error").first() {
-        bail!("the program failed: {error}");
-    }
-    let one = |key: &str| match &values(key)[..] {
-        [value] => Ok(value.clone()),
-        all => bail!("the program said {} times what {key} is", all.len()),
-    };
+    transcript.ended_well()?;
     let expect = |key: &str, wanted: &str| {
-        let value = one(key)?;
+        let value = transcript.one(key)?;
         if value == wanted { Ok(()) } else { bail!("wrong answer: {key} is {value}, not {wanted}") }
     };
-    if !lines.iter().any(|line| line == "bench: done") {
-        bail!("the program did not end well");
-    }
     expect("integrity", "ok")?;
     let mut hash = None;
     match work {
         Work::Speedtest(_) => {
             expect("status", "0")?;
-            let said = lines.iter().find_map(|line| line.strip_prefix("Verification Hash: "));
+            let said = transcript.lines.iter().find_map(|line| line.strip_prefix("Verification Hash: "));
             hash = Some(said.context("speedtest1 printed no verification hash")?.trim().to_owned());
         }
         Work::Commits(count, journal) => {
@@ -128,10 +114,10 @@ pub fn check(work: Work, transcript: &Transcript) -> Result<Answer> {
             expect("sum", &(u64::from(count) * (u64::from(count) + 1) / 2 * 7919).to_string())?;
         }
     }
-    let ns: u64 = one("ns")?.parse().context("strange time")?;
-    let relevant = |option: &String| !IRRELEVANT.iter().any(|prefix| option.starts_with(prefix));
-    let options = values("option").into_iter().filter(relevant).collect();
-    Ok(Answer { seconds: ns as f64 / 1e9, version: one("version")?, options, hash })
+    let ns: u64 = transcript.one("ns")?.parse().context("strange time")?;
+    let relevant = |option: &&str| !IRRELEVANT.iter().any(|prefix| option.starts_with(prefix));
+    let options = transcript.values("option").into_iter().filter(relevant).map(str::to_owned).collect();
+    Ok(Answer { seconds: ns as f64 / 1e9, version: transcript.one("version")?.to_owned(), options, hash })
 }
 
 #[cfg(test)]
