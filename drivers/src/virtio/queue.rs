@@ -326,15 +326,19 @@ impl Queue {
     /// Returns whether that is already so.
     #[must_use]
     pub fn enable_interrupt_after(&mut self, skip: u16) -> bool {
-        self.interrupts = true;
         let skip = if self.event_idx { skip } else { 0 };
-        if self.event_idx {
-            self.used_event().store(self.last_used.wrapping_add(skip), Ordering::Relaxed);
-        } else {
-            self.avail_flags().store(0, Ordering::Relaxed);
+        let at = self.last_used.wrapping_add(skip);
+        if !self.interrupts || self.event_idx && self.used_event().load(Ordering::Relaxed) != at {
+            self.interrupts = true;
+            if self.event_idx {
+                self.used_event().store(at, Ordering::Relaxed);
+            } else {
+                self.avail_flags().store(0, Ordering::Relaxed);
+            }
+            // Orders the request before the check: the device does the reverse, so one of the two sees the other. A
+            // request that still stands was ordered before this check when it was made.
+            device_fence();
         }
-        // Orders the request before the check: the device does the reverse, so one of the two sees the other.
-        device_fence();
         self.used_idx().load(Ordering::Acquire).wrapping_sub(self.last_used) > skip
     }
 

@@ -4,7 +4,7 @@
 //! events, so that nothing is lost in between. `notify` is called after every change that may make an operation
 //! possible.
 
-use crate::sync::{SpinLock, class};
+use crate::sync::{Provider, SpinLock, class};
 use crate::{Errno, Result, thread};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -115,13 +115,50 @@ impl Watcher for ThreadWatcher {
     }
 }
 
+/// The network, where it is linked. A thread that waits for readiness serves it before it sleeps, so that under load
+/// no other thread stands between the card and the reader.
+pub trait Front: Sync {
+    /// Takes in what has arrived.
+    fn look(&self);
+    /// [`thread::park`], interruptibly, by a thread that also wakes and looks when something arrives.
+    fn park(&self, deadline_ns: u64) -> thread::Wake;
+}
+
+/// Filled by the network.
+pub static FRONT: Provider<&dyn Front> = Provider::new();
+
+/// For a thread that has found nothing ready and is about to wait: takes in what has arrived.
+pub fn look() {
+    if let Some(front) = FRONT.get() {
+        front.look();
+    }
+}
+
+/// Waits for a watcher's notification: [`thread::park`], interruptibly, with the network being served.
+pub fn park(deadline_ns: u64) -> thread::Wake {
+    match FRONT.get() {
+        Some(front) => front.park(deadline_ns),
+        None => thread::park(deadline_ns, true),
+    }
+}
+
 /// Blocks the running thread until `attempt` returns `Some`, watching `pollee`. Otherwise EAGAIN if `nonblock`,
-/// `timeout` at the deadline, ERESTARTSYS on a signal. This is the one loop behind every blocking read, write, accept
-/// and connect.
+/// `timeout` at the deadline, ERESTARTSYS on a signal.
 pub fn block_on<T>(
     pollee: &Pollee,
     nonblock: bool,
     deadline_ns: u64,
+    timeout: Errno,
+    attempt: impl FnMut() -> Option<Result<T>>,
+) -> Result<T> {
+    block_by(|| thread::park(deadline_ns, true), pollee, nonblock, timeout, attempt)
+}
+
+/// [`block_on`] with another way to park. This is the one loop behind every blocking read, write, accept and connect.
+pub fn block_by<T>(
+    mut park: impl FnMut() -> thread::Wake,
+    pollee: &Pollee,
+    nonblock: bool,
     timeout: Errno,
     mut attempt: impl FnMut() -> Option<Result<T>>,
 ) -> Result<T> {
@@ -138,7 +175,7 @@ pub fn block_on<T>(
         if let Some(r) = attempt() {
             break r;
         }
-        match thread::park(deadline_ns, true) {
+        match park() {
             thread::Wake::Token => {}
             thread::Wake::Timeout => break attempt().unwrap_or(Err(timeout)),
             thread::Wake::Interrupted => break attempt().unwrap_or(Err(Errno::ERESTARTSYS)),

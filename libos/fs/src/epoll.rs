@@ -16,7 +16,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering
 use hashbrown::HashTable;
 use libos_base::abi::{EpollEvent, EpollFlags, EpollOperation, OpenFlags};
 use libos_base::file::{Description, FileLike};
-use libos_base::poll::{Events, Pollee, Watcher};
+use libos_base::poll::{self, Events, Pollee, Watcher};
 use libos_base::sync::{DEEPER, Mutex, SpinLock, WaitQueue, class};
 use libos_base::{Errno, Result};
 
@@ -371,7 +371,11 @@ impl Epoll {
             if deadline_ns == 0 {
                 return Ok(0);
             }
-            match self.shared.waiters.wait(deadline_ns, true, || self.shared.any().then_some(())) {
+            poll::look();
+            if self.shared.any() {
+                continue;
+            }
+            match self.shared.waiters.wait_by(|| poll::park(deadline_ns), || self.shared.any().then_some(())) {
                 Ok(()) => {}
                 Err(Errno::ETIMEDOUT) => return Ok(0),
                 Err(_) => return Err(Errno::EINTR),

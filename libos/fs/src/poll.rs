@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use libos_base::abi::Fd;
 pub use libos_base::abi::PollFd;
 use libos_base::file::FileLike;
-use libos_base::poll::{Events, ThreadWatcher, Watcher};
-use libos_base::thread::{self, Wake};
+use libos_base::poll::{self, Events, ThreadWatcher, Watcher};
+use libos_base::thread::Wake;
 use libos_base::{Errno, Result};
 
 /// Fills in `revents`; returns how many are not zero. Waits until `deadline_ns`; EINTR if a signal comes first.
@@ -19,6 +19,7 @@ pub fn poll(files: &Files, fds: &mut [PollFd], deadline_ns: u64) -> Result<usize
     if n > 0 || deadline_ns == 0 {
         return Ok(n);
     }
+    poll::look();
     let me = ThreadWatcher::new();
     let w: Arc<dyn Watcher> = me.clone();
     let mut watcher = Some(&w);
@@ -31,7 +32,7 @@ pub fn poll(files: &Files, fds: &mut [PollFd], deadline_ns: u64) -> Result<usize
         let mut wake = Wake::Token;
         // The token may be an old one: only our watcher says that something happened.
         while wake == Wake::Token && !me.take() {
-            wake = thread::park(deadline_ns, true);
+            wake = poll::park(deadline_ns);
         }
         if wake != Wake::Token {
             let n = scan(fds, &open, None);

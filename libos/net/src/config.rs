@@ -25,6 +25,12 @@ pub trait Hooks: Send + Sync {
     /// Addresses or name servers changed; `resolv_conf` is the new `/etc/resolv.conf`, if that changed. Called by the
     /// network thread.
     fn configured(&self, _resolv_conf: Option<&str>) {}
+    /// The card has interrupted, and no thread waits that would look at it: has [`overdue`](crate::net::Net::overdue)
+    /// called after this many nanoseconds, or sooner. False if a processor has nothing to do, so that there is no
+    /// reason to put it off. Called in interrupts, too.
+    fn later(&self, _ns: u64) -> bool {
+        false
+    }
 }
 
 /// For tests, and for kernels without a host to report to.

@@ -43,6 +43,8 @@ pub trait NetDevice: Send {
     /// Asks for an interrupt at the next received frame and, with `tx`, also when there is room to transmit. True if
     /// there is something already: call again after polling.
     fn arm(&mut self, tx: bool) -> bool;
+    /// An interrupt has come: asks for no more of them until [`arm`](Self::arm).
+    fn disarm(&mut self) {}
     /// Whether the cable is plugged in.
     fn link_up(&self) -> bool {
         true

@@ -3,6 +3,7 @@
 use crate::config::{Hooks, NetConfig};
 use crate::device::NetDevice;
 use crate::rtnetlink::Monitor;
+use crate::sleeper::Watch;
 use crate::socket::Wait;
 use crate::stack::{Stack, instant};
 use alloc::boxed::Box;
@@ -28,6 +29,8 @@ struct Inner {
 pub struct Net {
     inner: Mutex<Inner>,
     worker: Once<Arc<dyn Park>>,
+    pub(crate) has_card: bool,
+    pub(crate) watch: Watch,
     /// When the network thread will look on its own. Written under the lock.
     sleeps_until: AtomicU64,
     /// The card has reported a change other than in its queues: the link.
@@ -52,6 +55,7 @@ impl Net {
         clock: fn() -> u64,
     ) -> Arc<Self> {
         let mut stack = Stack::new(config.memory, clock());
+        let has_card = dev.is_some();
         if let Some(d) = &dev {
             stack.interfaces.attach(&**d, instant(stack.now));
             stack.configure(config);
@@ -59,6 +63,8 @@ impl Net {
         Arc::new(Self {
             inner: Mutex::new(class::NET_STACK, Inner { stack, dev }),
             worker: Once::new(),
+            has_card,
+            watch: Watch::new(),
             sleeps_until: AtomicU64::new(0),
             link_news: AtomicBool::new(false),
             hooks,
@@ -100,7 +106,7 @@ impl Net {
         drop(inner);
         wakes.tell();
         if early {
-            self.interrupt();
+            self.wake_worker();
         }
     }
 
@@ -113,6 +119,9 @@ impl Net {
         if self.link_news.load(Ordering::Relaxed) && self.link_news.swap(false, Ordering::Acquire) {
             let up = dev.as_ref().is_some_and(|d| d.link_up());
             stack.control.news |= up != core::mem::replace(&mut stack.interfaces.cable, up);
+        }
+        if let Some(d) = dev.as_deref_mut().filter(|_| self.watch.interrupted.swap(false, Ordering::Acquire)) {
+            d.disarm();
         }
         let next = stack.pump(dev.as_deref_mut(), true);
         let changed = core::mem::take(&mut stack.control.news);
@@ -131,30 +140,30 @@ impl Net {
             self.configured.notify(Events::IN);
         }
         if early {
-            self.interrupt();
+            self.wake_worker();
         }
         next
     }
 
-    /// Takes in what the card has and does everything that is due. Returns when to come again. Anybody may call it: a
-    /// thread about to wait for the network saves itself two switches.
+    /// Takes in what the card has and does everything that is due. Returns when to come again. Anybody may call it.
     pub fn poll(&self) -> u64 {
+        self.watch.looked();
         self.round(false)
     }
 
-    /// Blocks until `attempt` succeeds. Polls the card once before it sleeps, and tries again after that.
+    /// Blocks until `attempt` succeeds, and looks at the card before it sleeps.
     pub fn wait<T>(&self, wait: Wait, pollee: &Pollee, mut attempt: impl FnMut() -> Option<Result<T>>) -> Result<T> {
         if !wait.nonblock {
             if let Some(r) = attempt() {
                 return r;
             }
-            self.poll();
+            self.look();
         }
-        wait.block(pollee, attempt)
+        wait.block_by(|| self.park(wait.deadline), pollee, attempt)
     }
 
-    /// For the card's interrupt, or a timer that became earlier: makes the network thread look again.
-    pub fn interrupt(&self) {
+    /// A timer became earlier, or there is nobody else to look at the card: has the network thread do so.
+    pub fn wake_worker(&self) {
         if let Some(w) = self.worker.get() {
             w.unpark();
         }
@@ -177,7 +186,8 @@ impl Net {
     pub fn step(&self) {
         let next = self.round(true);
         self.tell();
-        if next <= (self.clock)() || self.arm() {
+        // An interrupt up to here may have been put off, as this thread was not asleep.
+        if next <= (self.clock)() || self.arm() || self.watch.interrupted.load(Ordering::Acquire) {
             return;
         }
         thread::park(next, false);
@@ -211,9 +221,11 @@ impl Net {
     }
 
     /// Enables interrupts; true if something came in before that.
-    fn arm(&self) -> bool {
+    pub(crate) fn arm(&self) -> bool {
         let mut inner = self.inner.lock();
         let Inner { stack, dev } = &mut *inner;
+        // An interrupt of before must not take back what is asked for now.
+        self.watch.interrupted.store(false, Ordering::Relaxed);
         dev.as_mut().is_some_and(|d| d.arm(stack.egress.full))
     }
 

@@ -13,9 +13,9 @@ use libos_base::abi::{IoctlArgument, OpenFlags, Stat, Ucred, mode};
 use libos_base::abi::{af, ip_option, sol};
 use libos_base::file::{Description, FileLike, SetAttr, next_ino};
 use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Pollee, block_on};
+use libos_base::poll::{Events, Pollee, block_by};
 use libos_base::sync::{Mutex, class};
-use libos_base::thread::FOREVER;
+use libos_base::thread::{self, FOREVER};
 use libos_base::{Errno, Result, time};
 
 /// MSG_* flags.
@@ -33,9 +33,19 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// The one loop behind every blocking call. With a timeout set, a signal gives EINTR, never a restart.
+    /// Blocks until `attempt` succeeds. With a timeout set, a signal gives EINTR, never a restart.
     pub fn block<T>(&self, p: &Pollee, attempt: impl FnMut() -> Option<Result<T>>) -> Result<T> {
-        block_on(p, self.nonblock, self.deadline, Errno::EAGAIN, attempt).map_err(|e| match e {
+        self.block_by(|| thread::park(self.deadline, true), p, attempt)
+    }
+
+    /// [`block`](Self::block) with another way to park.
+    pub fn block_by<T>(
+        &self,
+        park: impl FnMut() -> thread::Wake,
+        p: &Pollee,
+        attempt: impl FnMut() -> Option<Result<T>>,
+    ) -> Result<T> {
+        block_by(park, p, self.nonblock, Errno::EAGAIN, attempt).map_err(|e| match e {
             Errno::ERESTARTSYS if self.deadline != FOREVER => Errno::EINTR,
             e => e,
         })

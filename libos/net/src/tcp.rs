@@ -13,7 +13,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::{IoctlArgument, af, ioctl, sock};
 use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Pollee, block_on};
+use libos_base::poll::{Events, Pollee, block_by, block_on};
 use libos_base::thread::FOREVER;
 use libos_base::time::{self, NS};
 use libos_base::{Errno, Result, user};
@@ -111,7 +111,8 @@ impl Ops for TcpSocket {
         if begun && wait.nonblock {
             return Err(Errno::EINPROGRESS);
         }
-        let r = block_on(&self.shared.pollee, wait.nonblock, wait.deadline, Errno::EINPROGRESS, || {
+        let park = || self.net.park(wait.deadline);
+        let r = block_by(park, &self.shared.pollee, wait.nonblock, Errno::EINPROGRESS, || {
             self.net.with(|st| {
                 let Some((id, c)) = conn_of(st, self.id) else {
                     let shut = st.sock(self.id).ok().and_then(|s| s.error.take());
@@ -169,7 +170,8 @@ impl Ops for TcpSocket {
         }
         let mut total = 0;
         loop {
-            let r = wait.block(&self.shared.pollee, || self.try_send(src, msg.flags.contains(Msg::MORE), total > 0));
+            let more = msg.flags.contains(Msg::MORE);
+            let r = self.net.wait(wait, &self.shared.pollee, || self.try_send(src, more, total > 0));
             match r {
                 Ok(n) => {
                     total += n;

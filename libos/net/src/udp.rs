@@ -159,7 +159,7 @@ impl Ops for UdpSocket {
         while read.is_ok() && at < data.len() {
             read = src.take(&mut data[at..]).map(|n| at += n.max(1));
         }
-        wait.block(&self.shared.pollee, || {
+        self.net.wait(wait, &self.shared.pollee, || {
             self.net.with(|st| {
                 let r = self.attempt(st, &mut to, &mut header, &mut data, msg.flags.contains(Msg::MORE), read);
                 // An error discards the datagram being assembled, as on Linux.

@@ -3,21 +3,37 @@ mod common;
 use common::*;
 use libos_base::file::FileLike;
 use libos_base::poll::Events;
-use libos_net::config::{Ip4, Ip6, NetConfig, NoHooks};
+use libos_net::config::{Hooks, Ip4, Ip6, NetConfig, NoHooks};
 use libos_net::device::Caps;
 use libos_net::net::Net;
+use libos_net::socket::Socket;
 use smoltcp::wire::Ipv4Address;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Uses the machine's clock: the network thread really sleeps.
-fn host(n: u8, rx: &Half, tx: &Half) -> Arc<Net> {
+/// Uses the machine's clock: threads really sleep.
+fn host(n: u8, rx: &Half, tx: &Half, hooks: Arc<dyn Hooks>) -> Arc<Net> {
     let (caps, kicks) = (Caps::default(), Arc::default());
     let card = Wire { mac: [2, 0, 0, 0, 0, n], rx: rx.clone(), tx: tx.clone(), caps, kicks };
     let ip4 = Ip4::Static { addr: Ipv4Address::new(10, 0, 0, n), prefix: 24, gateway: None };
     let config = NetConfig { ip4, ip6: Ip6::None, memory: 64 << 20, ..NetConfig::default() };
-    Net::new(&config, Some(Box::new(card)), Arc::new(NoHooks))
+    Net::new(&config, Some(Box::new(card)), hooks)
+}
+
+/// Two hosts, and a listening socket on the second with which a socket of the first has connected.
+fn connected(hooks: Arc<dyn Hooks>) -> (Arc<Net>, Arc<Net>, Arc<Socket>, Arc<Socket>) {
+    let wire = || Arc::new(Mutex::new(Direction::default()));
+    let (ab, ba): (Half, Half) = (wire(), wire());
+    let (a, b) = (host(1, &ba, &ab, Arc::new(NoHooks)), host(2, &ab, &ba, hooks));
+    let (l, c) = (listen(&b, 80, 4), tcp(&a));
+    let _ = c.connect(&v4(B, 80));
+    assert!(within(Duration::from_secs(20), || {
+        a.poll();
+        b.poll();
+        l.poll(None).contains(Events::IN) && c.poll(None).contains(Events::OUT)
+    }));
+    (a, b, c, l)
 }
 
 fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
@@ -33,16 +49,7 @@ fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
 
 #[test]
 fn a_timer_that_another_thread_starts_wakes_the_network_thread() {
-    let wire = || Arc::new(Mutex::new(Direction::default()));
-    let (ab, ba): (Half, Half) = (wire(), wire());
-    let (a, b) = (host(1, &ba, &ab), host(2, &ab, &ba));
-    let (l, c) = (listen(&b, 80, 4), tcp(&a));
-    let _ = c.connect(&v4(B, 80));
-    assert!(within(Duration::from_secs(20), || {
-        a.poll();
-        b.poll();
-        l.poll(None).contains(Events::IN) && c.poll(None).contains(Events::OUT)
-    }));
+    let (a, b, c, _l) = connected(Arc::new(NoHooks));
     let stop = Arc::new(AtomicBool::new(false));
     let worker = {
         let (b, stop) = (b.clone(), stop.clone());
@@ -63,7 +70,56 @@ fn a_timer_that_another_thread_starts_wakes_the_network_thread() {
         a.with(|st| st.connections.all().next().is_some_and(|c| c.tcp().send_queue() == 0))
     });
     stop.store(true, Ordering::SeqCst);
-    b.interrupt();
+    b.wake_worker();
     worker.join().unwrap();
     assert!(acknowledged, "nobody looked at the timer of the delayed ACK");
+}
+
+#[test]
+fn the_card_wakes_a_thread_that_waits_for_it() {
+    let (_a, b, c, l) = connected(Arc::new(NoHooks));
+    let s = l.accept(false).unwrap().0;
+    let reader = std::thread::spawn(move || recv(&s, 100));
+    // There is no network thread: the reader has to look at the card itself. It has done so, in vain, and sleeps.
+    std::thread::sleep(Duration::from_millis(300));
+    send(&c, b"for whoever sleeps").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(!reader.is_finished(), "nothing has told it yet");
+    b.interrupt();
+    assert!(within(Duration::from_secs(5), || reader.is_finished()));
+    assert_eq!(reader.join().unwrap(), Ok(b"for whoever sleeps".to_vec()));
+}
+
+/// All processors are busy, always.
+#[derive(Default)]
+struct Busy(AtomicU64);
+
+impl Hooks for Busy {
+    fn later(&self, ns: u64) -> bool {
+        self.0.store(ns, Ordering::SeqCst);
+        true
+    }
+}
+
+#[test]
+fn an_interrupt_that_nobody_waits_for_is_put_off_but_not_forgotten() {
+    let busy = Arc::new(Busy::default());
+    let (_a, b, c, l) = connected(busy.clone());
+    let s = l.accept(true).unwrap().0;
+    let asked = || busy.0.swap(0, Ordering::SeqCst);
+    b.overdue();
+    asked();
+    send(&c, b"while all compute").unwrap();
+    b.interrupt();
+    let first = asked();
+    assert!(first > 0 && !s.poll(None).contains(Events::IN), "put off");
+    b.overdue();
+    assert!(s.poll(None).contains(Events::IN), "nobody has looked meanwhile");
+    assert_eq!(asked(), 0, "the next frame interrupts again");
+    // If threads look by themselves there is less of a hurry.
+    b.interrupt();
+    b.poll();
+    asked();
+    b.overdue();
+    assert!(asked() > first);
 }

@@ -67,6 +67,9 @@ impl NetDevice for VirtioCard {
         // A full sender has already asked for its interrupt, in `tx_ready`.
         self.card.enable_rx_interrupt()
     }
+    fn disarm(&mut self) {
+        self.card.disable_rx_interrupt();
+    }
     fn link_up(&self) -> bool {
         self.card.link_up()
     }

@@ -2,6 +2,7 @@
 //! Floor: parts.
 
 mod device;
+mod later;
 pub mod netlink;
 
 use crate::params::parameters;
@@ -11,7 +12,9 @@ use core::net::IpAddr;
 use device::VirtioCard;
 use drivers::virtio::{Cause, net as card};
 use libos_base::layout::PAGE_SIZE;
+use libos_base::poll::{FRONT, Front};
 use libos_base::sync::Once;
+use libos_base::thread::Wake;
 use libos_base::time::{self, NS};
 use libos_base::user;
 use libos_net::config::{Hooks, Ip4, Ip6, NetConfig};
@@ -45,6 +48,10 @@ extern "C" fn init() {
     if crate::sched::spawn_kernel("net", || net.run()).is_err() {
         libos_base::error!("net: no memory for the network thread");
         return;
+    }
+    if present {
+        later::init();
+        FRONT.provide(&(&Kernel as &dyn Front));
     }
     crate::exit::CLOSE_SOCKETS.provide(&(close as fn(u64)));
     if present && !net.wait_configured(time::after(DHCP_WAIT)) {
@@ -101,11 +108,23 @@ impl Hooks for Kernel {
         let transport = if udp { Transport::Udp } else { Transport::Tcp };
         crate::console::control::listens(&FromGuest::Listen { transport, addr, port });
     }
+    fn later(&self, ns: u64) -> bool {
+        later::later(ns)
+    }
     fn configured(&self, resolv_conf: Option<&str>) {
         if let Some(text) = resolv_conf
             && let Err(e) = libos_fs::resolv_conf::set(text.as_bytes())
         {
             libos_base::warn!("net: /etc/resolv.conf cannot be written: {e}");
         }
+    }
+}
+
+impl Front for Kernel {
+    fn look(&self) {
+        net().look();
+    }
+    fn park(&self, deadline_ns: u64) -> Wake {
+        net().park(deadline_ns)
     }
 }

@@ -192,7 +192,7 @@ pub(super) fn set_idle(id: usize, idle: bool) {
     }
 }
 
-pub(super) fn idle_mask() -> u64 {
+pub(crate) fn idle_mask() -> u64 {
     IDLE.load(SeqCst)
 }
 

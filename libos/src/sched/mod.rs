@@ -35,7 +35,7 @@ pub use spawn::{spawn_kernel, spawn_program};
 pub use table::{find, for_each_thread, process_cpu_ns, program_threads};
 pub use thread::{Thread, current, current_arc, describe_current, try_current};
 
-pub(crate) use cpu::{cpu, this_cpu};
+pub(crate) use cpu::{cpu, idle_mask, this_cpu};
 #[cfg(unibody_kernel)]
 pub(crate) use run::resched_if_due;
 pub(crate) use run::{migrate_now, poke, slice_ended};

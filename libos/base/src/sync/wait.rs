@@ -25,7 +25,12 @@ impl WaitQueue {
 
     /// Blocks until `ready` returns a value. `ready` runs without our locks. ETIMEDOUT at the deadline; ERESTARTSYS if
     /// `interruptible` and a signal interrupts.
-    pub fn wait<T>(&self, deadline_ns: u64, interruptible: bool, mut ready: impl FnMut() -> Option<T>) -> Result<T> {
+    pub fn wait<T>(&self, deadline_ns: u64, interruptible: bool, ready: impl FnMut() -> Option<T>) -> Result<T> {
+        self.wait_by(|| thread::park(deadline_ns, interruptible), ready)
+    }
+
+    /// [`wait`](Self::wait) with another way to park.
+    pub fn wait_by<T>(&self, mut park: impl FnMut() -> Wake, mut ready: impl FnMut() -> Option<T>) -> Result<T> {
         loop {
             if let Some(v) = ready() {
                 return Ok(v);
@@ -35,7 +40,7 @@ impl WaitQueue {
             // Registering first and asking second means a wake-up between the two is not lost.
             let mut result = ready().map(Ok);
             while result.is_none() && !me.woken.load(Ordering::Acquire) {
-                result = match thread::park(deadline_ns, interruptible) {
+                result = match park() {
                     Wake::Token => None,
                     Wake::Timeout => Some(ready().ok_or(Errno::ETIMEDOUT)),
                     Wake::Interrupted => Some(ready().ok_or(Errno::ERESTARTSYS)),

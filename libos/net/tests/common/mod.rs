@@ -129,7 +129,7 @@ impl NetDevice for Wire {
         *self.kicks.lock().unwrap() += 1;
     }
     fn arm(&mut self, _: bool) -> bool {
-        false
+        self.rx.lock().unwrap().next() <= now()
     }
     fn link_up(&self) -> bool {
         !self.rx.lock().unwrap().down

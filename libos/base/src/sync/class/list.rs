@@ -133,6 +133,7 @@ classes! {
         SIGNALS "signals that wait, of the process or of a thread";
         DISK_RING "a queue of a disk";
         P9_RING "the queue of a host folder";
+        NET_SLEEPER "the thread that the network card's interrupt wakes";
         IRQ_CHIPS "interrupt controllers";
         MMIO "addresses given to device registers";
         WALL_CLOCK "what the machine's clock said";
