@@ -122,10 +122,46 @@ pub trait Front: Sync {
     fn look(&self);
     /// [`thread::park`], interruptibly, by a thread that also wakes and looks when something arrives.
     fn park(&self, deadline_ns: u64) -> thread::Wake;
+    /// The running thread is given this many ready files, and will wait again when it has served them.
+    fn serve(&self, ready: usize);
+    /// Whether the running thread is serving so many that a notification of a device may wait for [`settle`], which
+    /// then comes when it waits, and soon in any case.
+    fn holds(&self) -> bool;
+    /// Sends the notifications that were held back.
+    fn settle(&self);
 }
 
 /// Filled by the network.
 pub static FRONT: Provider<&dyn Front> = Provider::new();
+/// A notification is held back.
+static HELD: AtomicBool = AtomicBool::new(false);
+
+/// See [`Front::serve`].
+pub fn serve(ready: usize) {
+    if let Some(front) = FRONT.get() {
+        front.serve(ready);
+    }
+}
+
+/// See [`Front::holds`].
+pub fn holds() -> bool {
+    let holds = FRONT.get().is_some_and(|front| front.holds());
+    if holds {
+        HELD.store(true, Ordering::Release);
+    }
+    holds
+}
+
+/// See [`Front::settle`].
+#[inline]
+pub fn settle() {
+    if HELD.load(Ordering::Relaxed)
+        && HELD.swap(false, Ordering::Acquire)
+        && let Some(front) = FRONT.get()
+    {
+        front.settle();
+    }
+}
 
 /// For a thread that has found nothing ready and is about to wait: takes in what has arrived.
 pub fn look() {

@@ -40,6 +40,9 @@ pub fn current() -> Arc<dyn Park> {
 /// Blocks until unparked, until the monotonic clock reaches `deadline_ns` ([`FOREVER`]: never), or, if
 /// `interruptible`, until a signal is pending. Must not be called with a spin lock held.
 pub fn park(deadline_ns: u64, interruptible: bool) -> Wake {
+    if interruptible {
+        crate::poll::settle();
+    }
     upcall::park(deadline_ns, interruptible)
 }
 

@@ -358,10 +358,12 @@ impl Epoll {
         deadline_ns: u64,
         mut emit: impl FnMut(usize, &[EpollEvent]) -> Result<()>,
     ) -> Result<usize> {
+        poll::settle();
         loop {
             let ready = self.shared.ready_len.load(Ordering::SeqCst);
             let total = if ready > 0 { self.collect_all(max, ready, &mut emit)? } else { 0 };
             if total > 0 {
+                poll::serve(total);
                 if self.shared.any() {
                     // More than one thread may have work.
                     self.shared.waiters.wake(1);

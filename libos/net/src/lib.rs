@@ -6,6 +6,7 @@
 extern crate alloc;
 
 pub mod addr;
+mod batch;
 mod build;
 pub mod config;
 pub mod device;

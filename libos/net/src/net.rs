@@ -1,5 +1,6 @@
 //! The stack behind its lock, and the thread that serves it.
 
+use crate::batch::Batch;
 use crate::config::{Hooks, NetConfig};
 use crate::device::NetDevice;
 use crate::rtnetlink::Monitor;
@@ -31,6 +32,7 @@ pub struct Net {
     worker: Once<Arc<dyn Park>>,
     pub(crate) has_card: bool,
     pub(crate) watch: Watch,
+    pub(crate) batch: Batch,
     /// When the network thread will look on its own. Written under the lock.
     sleeps_until: AtomicU64,
     /// The card has reported a change other than in its queues: the link.
@@ -65,6 +67,7 @@ impl Net {
             worker: Once::new(),
             has_card,
             watch: Watch::new(),
+            batch: Batch::new(),
             sleeps_until: AtomicU64::new(0),
             link_news: AtomicBool::new(false),
             hooks,
@@ -100,7 +103,11 @@ impl Net {
             return;
         }
         let Inner { stack, dev } = &mut *inner;
+        let before = stack.stats.tx;
         let next = stack.pump(dev.as_deref_mut(), false);
+        if let Some(d) = dev {
+            self.tell_card(&mut **d, stack.stats.tx != before);
+        }
         let early = next < self.sleeps_until.load(Ordering::Relaxed) || stack.control.news;
         let wakes = stack.wakes.take();
         drop(inner);
@@ -124,6 +131,9 @@ impl Net {
             d.disarm();
         }
         let next = stack.pump(dev.as_deref_mut(), true);
+        if let Some(d) = dev {
+            d.flush();
+        }
         let changed = core::mem::take(&mut stack.control.news);
         let news = changed || stack.control.resolv.is_some();
         let early = !worker && (news || next < self.sleeps_until.load(Ordering::Relaxed));
@@ -226,7 +236,17 @@ impl Net {
         let Inner { stack, dev } = &mut *inner;
         // An interrupt of before must not take back what is asked for now.
         self.watch.interrupted.store(false, Ordering::Relaxed);
-        dev.as_mut().is_some_and(|d| d.arm(stack.egress.full))
+        dev.as_mut().is_some_and(|d| {
+            d.flush();
+            d.arm(stack.egress.full)
+        })
+    }
+
+    /// Notifies the card of all that was sent.
+    pub fn settle(&self) {
+        if let Some(d) = &mut self.inner.lock().dev {
+            d.flush();
+        }
     }
 
     /// Reports addresses and name servers to the kernel, outside the lock.

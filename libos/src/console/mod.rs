@@ -7,7 +7,7 @@ mod ports;
 mod serial_stream;
 mod tty;
 
-pub use ports::{add_device, drain, end_stdin_after, output_failed, wake, write_control, write_control_polled};
+pub use ports::{add_device, drain, end_stdin_after, output_failed, settle, wake, write_control, write_control_polled};
 pub use tty::set_window;
 
 use crate::params::Params;

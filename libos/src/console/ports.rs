@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use drivers::virtio::Device;
 use drivers::virtio::console::{Console, Options, PortId};
-use libos_base::poll::{Events, Pollee};
+use libos_base::poll::{self, Events, Pollee};
 use libos_base::sync::{IrqSpinLock, Once, WaitQueue, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, thread, time};
@@ -163,11 +163,18 @@ pub fn write_control_polled(bytes: &[u8]) {
     let Some(&id) = CONTROL.get() else { return };
     // SAFETY: the other CPUs have stopped, so whatever held the lock never continues.
     unsafe { CONSOLE.force_unlock() };
+    settle();
     with(|c| c.write_polled(id, bytes, LOOKS));
+}
+
+/// Notifies the device of what it was not told of at once.
+pub fn settle() {
+    with(Console::notify);
 }
 
 /// Waits until the host has taken everything, or until `deadline`.
 pub fn drain(deadline: u64) {
+    settle();
     loop {
         let handed_over = super::tty::look();
         let done = with(|c| {
@@ -212,10 +219,11 @@ impl Stream for PortStream {
 
     fn write(&self, buf: &[u8]) -> Result<usize> {
         self.failed()?;
-        match with(|c| c.write(self.id, buf)) {
-            None | Some(0) => Err(Errno::EAGAIN),
-            Some(n) => Ok(n),
-        }
+        let wrote = match poll::holds() {
+            true => with(|c| c.write_unnotified(self.id, buf)),
+            false => with(|c| c.write(self.id, buf)),
+        };
+        wrote.filter(|&n| n > 0).ok_or(Errno::EAGAIN)
     }
 
     fn ready(&self) -> Events {

@@ -63,6 +63,9 @@ impl NetDevice for VirtioCard {
     fn flush(&mut self) {
         self.card.flush();
     }
+    fn show(&mut self) {
+        self.card.tx.show();
+    }
     fn arm(&mut self, _tx: bool) -> bool {
         // A full sender has already asked for its interrupt, in `tx_ready`.
         self.card.enable_rx_interrupt()

@@ -19,6 +19,7 @@ static LATER: Once<Arc<Later>> = Once::new();
 impl Expire for Later {
     fn expire(&self) {
         self.set.store(false, Ordering::Release);
+        libos_base::poll::settle();
         net().overdue();
     }
     fn timer(&self) -> &Timer {

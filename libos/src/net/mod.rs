@@ -127,4 +127,14 @@ impl Front for Kernel {
     fn park(&self, deadline_ns: u64) -> Wake {
         net().park(deadline_ns)
     }
+    fn serve(&self, ready: usize) {
+        net().serve(ready);
+    }
+    fn holds(&self) -> bool {
+        net().holds()
+    }
+    fn settle(&self) {
+        net().settle();
+        crate::console::settle();
+    }
 }

@@ -161,7 +161,19 @@ impl Console {
     /// Takes as much of `bytes` as there is room for, and sends it. If that is not all, an interrupt comes when there
     /// is room. 0 for a port that is not open.
     pub fn write(&mut self, id: PortId, bytes: &[u8]) -> usize {
+        let done = self.write_unnotified(id, bytes);
+        self.notify();
+        done
+    }
+
+    /// [`Self::write`] of something that may wait for [`Self::notify`]. If not all of it fits, it does not wait.
+    pub fn write_unnotified(&mut self, id: PortId, bytes: &[u8]) -> usize {
         self.ports.get_mut(id as usize).map_or(0, |p| p.write(bytes))
+    }
+
+    /// Notifies the device of what was written, if it has to be.
+    pub fn notify(&mut self) {
+        self.ports.iter_mut().for_each(Port::notify);
     }
 
     /// Copies out what arrived; 0: nothing at the moment.

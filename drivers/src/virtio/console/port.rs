@@ -148,7 +148,7 @@ impl Port {
         }
     }
 
-    /// Copies into free slots and notifies once.
+    /// Copies into free slots, for the device to see at the next [`Self::notify`].
     fn push(&mut self, bytes: &[u8]) -> usize {
         self.reclaim();
         let Some(b) = &mut self.buffers else { return 0 };
@@ -168,14 +168,22 @@ impl Port {
             b.tx_free &= !(1 << slot);
             done += piece.len();
         }
-        self.tx.kick();
+        self.tx.publish();
         done
+    }
+
+    /// Notifies the device of what was pushed, if it has to be.
+    pub(super) fn notify(&mut self) {
+        self.tx.kick();
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> usize {
         let mut done = self.push(bytes);
         // Full: ask for an interrupt, and check again in case room became free meanwhile.
-        while done < bytes.len() && self.buffers.is_some() && self.tx.enable_interrupt() {
+        while done < bytes.len() && self.buffers.is_some() && {
+            self.notify();
+            self.tx.enable_interrupt()
+        } {
             match self.push(&bytes[done..]) {
                 0 => break,
                 n => done += n,
@@ -207,6 +215,7 @@ impl Port {
                 0 => core::hint::spin_loop(),
                 n => done += n,
             }
+            self.notify();
             if done == bytes.len() {
                 break;
             }

@@ -25,8 +25,8 @@ pub struct Egress {
 }
 
 impl Stack {
-    /// Does everything that can be done now: frames in (if `receive`), timers, frames out, one notification to the
-    /// card. Returns when it must be called again ([`u64::MAX`]: when something arrives; at or before `now`: at once).
+    /// Does everything that can be done now: frames in (if `receive`), timers, frames out. The caller notifies the card
+    /// of what was sent. Returns when it must be called again ([`u64::MAX`]: when something arrives; at or before `now`: at once).
     pub fn pump(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>, receive: bool) -> u64 {
         let mut more = false;
         if receive && let Some(d) = dev.as_deref_mut() {
@@ -52,9 +52,6 @@ impl Stack {
                 more = true;
                 break;
             }
-        }
-        if let Some(d) = dev {
-            d.flush();
         }
         if more || !self.interfaces.lo.queue.is_empty() || self.connections.any_dirty() && !self.egress.full {
             return self.now;
