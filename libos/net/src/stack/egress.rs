@@ -176,12 +176,6 @@ impl Stack {
             stats.tx_bytes += sent as u64;
             stats.retransmits += u64::from(t.again);
         }
-        let at = match (blocked, waits) {
-            (true, _) => u64::MAX,
-            // It asks again.
-            (_, true) => c.next_timer().max(now + NS),
-            _ => c.next_timer().max(now + 1),
-        };
         let peer = (c.ifc == InterfaceId::Eth && (again || waits)).then_some(c.tuple.remote);
         if waits {
             neighbors.wait(id);
@@ -189,18 +183,24 @@ impl Stack {
         if let Some(peer) = peer {
             if waits { self.neighbor_needed(&peer, false) } else { self.neighbor_suspect(&peer) }
         }
-        self.settle(id, if waits { at.min(now + NS) } else { at });
+        let least = match (blocked, waits) {
+            (true, _) => u64::MAX,
+            // It asks again.
+            (_, true) => now + NS,
+            _ => now + 1,
+        };
+        self.settle(id, least, waits);
         blocked
     }
 
-    /// After a poll: transitions, wake-ups, the timer.
-    fn settle(&mut self, id: u32, at: u64) {
+    /// After a poll: transitions, wake-ups, the timer, which is not due before `least`, or (`exactly`) at that time.
+    fn settle(&mut self, id: u32, least: u64, exactly: bool) {
         let now = self.now;
         let Some(c) = self.connections.get_mut(id) else { return };
         let state = c.tcp().state();
         if c.fin_waits(state) {
             // There is no room or no way for the ACK of the peer's FIN: TIME-WAIT begins once it is out.
-            self.connections.wake_at(id, at, now);
+            self.connections.wake_at(id, least, now);
             return;
         }
         let change = c.change(state);
@@ -223,6 +223,8 @@ impl Stack {
         }
         let Some(c) = self.connections.get_mut(id) else { return };
         let events = c.news(change);
+        let due = c.rest();
+        let at = if exactly { least } else { due.max(least) };
         let shared = if events.is_empty() { None } else { c.shared.clone() };
         self.connections.wake_at(id, at, now);
         if let Some(s) = shared {

@@ -5,21 +5,26 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::poll::Events;
 
-/// The list. Empty most of the time, and then it uses no memory.
+/// The list. Most of the time there is nobody, or one socket's watchers, and then it uses no memory.
 #[derive(Default)]
-pub struct Wakes(Vec<(Arc<Shared>, Events)>);
+pub struct Wakes {
+    first: Option<(Arc<Shared>, Events)>,
+    more: Vec<(Arc<Shared>, Events)>,
+}
 
 impl Wakes {
     /// Adds the watchers of a socket.
     pub fn add(&mut self, shared: &Arc<Shared>, events: Events) {
-        if let Some(last) = self.0.last_mut()
+        if let Some(last) = self.more.last_mut().or(self.first.as_mut())
             && Arc::ptr_eq(&last.0, shared)
         {
             last.1 |= events;
             return;
         }
-        if self.0.try_reserve(1).is_ok() {
-            self.0.push((shared.clone(), events));
+        if self.first.is_none() {
+            self.first = Some((shared.clone(), events));
+        } else if self.more.try_reserve(1).is_ok() {
+            self.more.push((shared.clone(), events));
         } else {
             shared.pollee.notify(events);
         }
@@ -27,7 +32,7 @@ impl Wakes {
 
     /// Whether there is nobody to wake.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.first.is_none()
     }
 
     /// Takes what was added since the last time.
@@ -37,7 +42,7 @@ impl Wakes {
 
     /// Wakes them, without the lock.
     pub fn tell(self) {
-        for (shared, events) in self.0 {
+        for (shared, events) in self.first.into_iter().chain(self.more) {
             shared.pollee.notify(events);
         }
     }

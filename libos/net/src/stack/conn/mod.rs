@@ -55,6 +55,8 @@ pub struct Conn {
     /// When a bounded state ends: handshake, deferred accept. 0: none.
     deadline: u64,
     made_at: u64,
+    /// When [`on_timer`](Self::on_timer) has something to do.
+    due: u64,
     /// State after the last poll.
     prev: State,
     /// Bytes received but not read as of the last poll.
@@ -98,6 +100,7 @@ impl Conn {
             route: Route::default(),
             deadline: 0,
             made_at: now,
+            due: now,
             prev,
             seen: 0,
             fin_told: false,
@@ -151,6 +154,9 @@ impl Conn {
 
     /// Does what is due by the clock.
     pub fn on_timer(&mut self, now: u64, memory: &mut Memory) {
+        if now < self.due {
+            return;
+        }
         let state = self.tcp.state();
         if self.deadline != 0 && now >= self.deadline && state != State::Closed {
             match self.owner {
@@ -159,14 +165,13 @@ impl Conn {
                 _ => self.tcp.expire(&mut memory.pool),
             }
         }
-        if now >= self.tcp.next_deadline() {
-            self.tcp.on_timer(now, &mut memory.pool);
-        }
+        self.tcp.on_timer(now, &mut memory.pool);
     }
-    /// When [`on_timer`](Self::on_timer) is due.
-    pub fn next_timer(&self) -> u64 {
+    /// There is nothing more to do now. Returns when there will be.
+    pub fn rest(&mut self) -> u64 {
         let at = self.tcp.next_deadline();
-        if self.deadline != 0 { at.min(self.deadline) } else { at }
+        self.due = if self.deadline != 0 { at.min(self.deadline) } else { at };
+        self.due
     }
 
     /// What follows from the state that a poll led to.
