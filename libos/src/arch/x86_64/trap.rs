@@ -173,7 +173,8 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool) {
         return;
     }
     let stack_overflow = from_program && fault.addr.abs_diff(regs.sp()) < PAGE_SIZE;
-    if !from_program || kernel_text && fixup.is_none() && !stack_overflow {
+    // Asked again: `die` has turned its trap into the program's.
+    if !from_program || in_kernel_text(regs.ip()) && fixup.is_none() && !stack_overflow {
         upcall::kernel_fault(regs, fault.what, fault.addr);
     }
     super::cpu::enable_interrupts();

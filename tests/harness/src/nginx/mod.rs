@@ -2,6 +2,7 @@
 
 mod configurations;
 mod control;
+mod exits;
 mod http;
 mod load;
 mod semantics;
@@ -27,5 +28,6 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     all.push(Case::new("nginx/bad-configuration", control::bad_configuration).needs(NEEDS));
     all.push(Case::new("nginx/direct-start", control::direct_start).needs(NEEDS));
     all.push(Case::new("nginx/first-answer", load::first_answer).needs(NEEDS).alone());
+    exits::cases(all);
     load::cases(all, full);
 }
