@@ -56,7 +56,7 @@ macro_rules! syscall_entry {
     // The one that programs make most is assembly, which falls back on the leaf.
     ($number:literal clock_gettime $args:tt leaf $($handler:ident)::+, $($why:literal)?) => {
         $crate::syscall_entry!(@leaf $number clock_gettime $args $($handler)::+);
-        use $crate::arch::clock::gettime;
+        use $crate::arch::clock::libos_clock_gettime as gettime;
         $crate::syscall_stub!(leaf $number clock_gettime clock_gettime, gettime);
     };
     ($number:literal $name:ident $args:tt leaf $($handler:ident)::+, $($why:literal)?) => {

@@ -84,8 +84,7 @@ libos_clock_gettime:
 
 unsafe extern "C" {
     /// The leaf call, in assembly.
-    #[link_name = "libos_clock_gettime"]
-    pub fn gettime();
+    pub fn libos_clock_gettime();
 }
 
 /// Monotonic time until which the wall clock needs no check.
