@@ -1,8 +1,8 @@
 //! A guest: how it is started, and what it says while it runs.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use unibody::vmm::Running;
 use unibody::vmm::qemu::Qemu;
+use unibody_support::netns::Netns;
 
 /// Bytes kept of streams that matter only when something fails.
 const KEPT: usize = 8 << 10;
@@ -64,6 +65,15 @@ pub struct Live {
 }
 
 impl Guest {
+    /// The same with its VMM in a network namespace.
+    pub fn inside(self, netns: &Netns) -> Self {
+        // Entering the namespace of an ordinary user undoes that the VMM ends with us.
+        let first = ["--pdeathsig", "KILL"].map(OsStr::new).into_iter().chain([self.qemu.program.as_os_str()]);
+        let command = netns.command("setpriv", first.chain(self.args.iter().map(OsString::as_os_str)));
+        let args = command.get_args().map(OsString::from).collect();
+        Self { qemu: Qemu { program: command.get_program().into() }, args, counts: self.counts }
+    }
+
     /// Starts it.
     pub fn start(&self) -> Result<Live> {
         let mut vmm = self.qemu.spawn(&self.args)?;
@@ -100,6 +110,19 @@ impl Live {
         let last = last.into_iter().rev().collect::<Vec<_>>().join("\n");
         let aside = self.aside.lock().map(|text| text.clone()).unwrap_or_default();
         format!("its last lines:\n{last}\n{}", aside.trim_end())
+    }
+
+    /// The process id of its VMM.
+    pub fn pid(&self) -> u32 {
+        self.vmm.child.id()
+    }
+
+    /// Fails if the VMM has ended.
+    pub fn alive(&mut self) -> Result<()> {
+        match self.vmm.child.try_wait().context("the VMM is gone")? {
+            None => Ok(()),
+            Some(status) => bail!("the VMM has ended ({status}); {}", self.said()),
+        }
     }
 }
 

@@ -1,9 +1,13 @@
 //! `cargo unibody bench`: measurements that check every answer and print medians.
 
+mod client;
+mod counters;
 mod guest;
 mod linux;
 mod machine;
 mod monitor;
+mod network;
+mod nginx;
 mod os;
 mod program;
 mod report;
@@ -22,14 +26,15 @@ use unibody::output;
 type Run = fn(&Bench, bool) -> Result<(Value, String)>;
 
 /// The available benches.
-const BENCHES: [(&str, Run); 2] = [("sqlite", sqlite::run), ("os", os::run)];
+const BENCHES: [(&str, Run); 3] = [("sqlite", sqlite::run), ("os", os::run), ("nginx", nginx::run)];
 
 /// Measure, optionally compared with a Linux guest on the same virtual machine
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  cargo unibody bench sqlite --against linux\n  cargo unibody bench sqlite --rounds 1 --only ramfs\n  \
     cargo unibody bench os --against linux --json > figures.json\n\n\
-    Benches: sqlite (speedtest1, and durable commits), os (system calls, threads, memory, loopback).\n\
+    Benches: sqlite (speedtest1, and durable commits), os (system calls, threads, memory, loopback),\n\
+    nginx (requests over TAP).\n\
     The guests take turns, every answer is checked, and a wrong one ends the bench with 1. The Linux guest\n\
     is made of the distribution's own kernel and programs, fetched through apt and unpacked in the cache.\n\
     docs/benchmarks.md tells what is measured and how."

@@ -20,6 +20,7 @@ pub const COUNT: [&str; 6] =
     ["-icount", "shift=0,rr=record,rrfile=/dev/null", "-rtc", "clock=vm,base=2024-01-01", "-seed", "1"];
 
 /// What is the same for all runs.
+#[derive(Clone)]
 pub struct Machine {
     /// The accelerator for times.
     pub accel: Accel,
@@ -37,16 +38,16 @@ struct Words {
     run: RunArgs,
 }
 
-/// The accelerator for times, with a word to the user if it is not the one hoped for.
-pub fn accelerator() -> Result<Accel> {
-    let (accel, note) = accel::choose(accel::Wanted::Auto)?;
-    if let Some(note) = note {
-        eprintln!("unibody: {note}");
-    }
-    Ok(accel)
-}
-
 impl Machine {
+    /// With the best accelerator, and a word to the user if it is not the one hoped for.
+    pub fn new(board: &str, memory: u64, work: &Path) -> Result<Self> {
+        let (accel, note) = accel::choose(accel::Wanted::Auto)?;
+        if let Some(note) = note {
+            eprintln!("unibody: {note}");
+        }
+        Ok(Self { accel, board: board.to_owned(), memory, work: work.to_owned() })
+    }
+
     /// Features hidden from the processors. Under emulation `rep` costs an instruction per byte, which would make
     /// Linux's copies look expensive.
     fn without(&self, counts: bool) -> &'static [&'static str] {

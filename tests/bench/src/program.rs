@@ -1,5 +1,7 @@
 //! A program of our own in one C file, for both guests, and for this computer.
 
+use crate::linux::{self, Contents, LinuxGuest};
+use crate::report::Report;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -40,10 +42,20 @@ fn compile(gcc: &Path, name: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The distribution's C library for the Linux guest: unpacked, and its version.
-pub fn library() -> Result<(Vec<PathBuf>, String)> {
-    let (tree, version) = apt::binary("libc6")?;
-    Ok((vec![tree], format!("libc6 {version}")))
+/// The Linux guest that runs it, with the distribution's C library.
+pub fn linux_guest(program: &Program, modules: &[&str], work: &Path, report: &mut Report) -> Result<LinuxGuest> {
+    let (library, version) = apt::binary("libc6")?;
+    let guest = linux::guest(&Contents {
+        project: &paths::project(None)?,
+        program: &program.native,
+        place: linux::PROGRAM,
+        libraries: &[library],
+        files: None,
+        modules,
+        work,
+    })?;
+    report.versions.extend([guest.kernel.version.clone(), format!("libc6 {version}")]);
+    Ok(guest)
 }
 
 /// The sysroot that our images are linked with.

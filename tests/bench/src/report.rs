@@ -1,9 +1,12 @@
 //! Figures of the two guests side by side, as a Markdown table.
 
+use crate::Bench;
 use crate::guest::Side;
 use crate::setup::Setup;
 use crate::stats::Series;
+use anyhow::{Result, bail};
 use serde::Serialize;
+use serde_json::Value;
 use std::fmt::Write;
 
 /// Something that is measured.
@@ -22,6 +25,11 @@ impl What {
     /// A cost: less is better.
     pub fn cost(table: &'static str, name: impl Into<String>, unit: &'static str) -> Self {
         Self { table, name: name.into(), unit, more_is_better: false }
+    }
+
+    /// A rate: more is better.
+    pub fn rate(table: &'static str, name: impl Into<String>, unit: &'static str) -> Self {
+        Self { table, name: name.into(), unit, more_is_better: true }
     }
 }
 
@@ -74,8 +82,12 @@ impl Report {
         };
     }
 
-    pub fn has_figures(&self) -> bool {
-        !self.figures.is_empty()
+    /// As JSON and for people; fails if nothing was measured, which is `--only`'s doing.
+    pub fn finish(&self, options: &Bench) -> Result<(Value, String)> {
+        if self.figures.is_empty() {
+            bail!("--only {} matches nothing", options.only.as_deref().unwrap_or_default());
+        }
+        Ok((serde_json::to_value(self)?, self.text()))
     }
 
     /// Remarks that something is odd.
@@ -85,7 +97,7 @@ impl Report {
     }
 
     /// For people, and for docs/benchmarks.md: medians.
-    pub fn text(&self) -> String {
+    fn text(&self) -> String {
         let Setup { qemu, accelerator, machine, rounds, .. } = &self.setup;
         let mut text = format!("{qemu}, {accelerator}, {machine}; {}", self.versions.join("; "));
         let _ = writeln!(text, "; medians of rounds: {rounds}");
@@ -162,8 +174,8 @@ mod tests {
             report.add(Side::Linux, What::cost("calls", "getppid", "ns"), theirs);
         }
         report.add(Side::Unibody, What::cost("calls", "getpid", ""), 7.0);
-        report.add(Side::Linux, What { more_is_better: true, ..What::cost("rates", "requests", "1/s") }, 1234.0);
-        report.add(Side::Unibody, What { more_is_better: true, ..What::cost("rates", "requests", "1/s") }, 2468.0);
+        report.add(Side::Linux, What::rate("rates", "requests", "1/s"), 1234.0);
+        report.add(Side::Unibody, What::rate("rates", "requests", "1/s"), 2468.0);
         report.add(Side::Unibody, What::cost("calls", "getuid", "ns"), 8.0);
         let text = report.text();
         assert!(text.contains("| calls | unibody | Linux | times better |\n|---|---|---|---|\n"), "{text}");

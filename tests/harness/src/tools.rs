@@ -2,6 +2,7 @@
 
 use super::case::Need;
 use unibody::packages::{self, Program};
+use unibody_support::{netns, wrk};
 
 const GRUB: &[Program] = &[
     ("grub-mkrescue", "grub-common"),
@@ -11,7 +12,7 @@ const GRUB: &[Program] = &[
     ("/usr/lib/grub/x86_64-efi/multiboot2.mod", "grub-efi-amd64-bin"),
     (FIRMWARE, "ovmf"),
 ];
-const LOAD: &[Program] = &[("wrk", "wrk"), ("ip", "iproute2"), ("unshare", "util-linux"), ("nsenter", "util-linux")];
+const LOAD: &[Program] = &[wrk::TOOL, netns::TOOLS[0], netns::TOOLS[1], netns::TOOLS[2], netns::TOOLS[3]];
 const DISK: &[Program] =
     &[("/usr/sbin/mkfs.vfat", "dosfstools"), ("/usr/sbin/fsck.vfat", "dosfstools"), ("mcopy", "mtools")];
 

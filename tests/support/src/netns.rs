@@ -5,6 +5,11 @@ use anyhow::{Context as _, Result, bail};
 use std::ffi::OsStr;
 use std::process::Command;
 use std::time::Duration;
+use unibody::packages::Program;
+
+/// Programs that this needs, and their packages.
+pub const TOOLS: [Program; 4] =
+    [("ip", "iproute2"), ("unshare", "util-linux"), ("nsenter", "util-linux"), ("setpriv", "util-linux")];
 
 /// The TAP device inside.
 pub const TAP: &str = "tap0";
@@ -29,7 +34,8 @@ impl Netns {
         let user = !nix::unistd::geteuid().is_root();
         let options: &[&str] = if user { &["--user", "--map-root-user", "--net"] } else { &["--net"] };
         let mut unshare = process::command("unshare", options);
-        let holder = process::start(unshare.args(["sleep", "100000"]), b"")?;
+        // It ends with us, even if we are killed.
+        let holder = process::start(unshare.args(["setpriv", "--pdeathsig", "KILL", "sleep", "100000"]), b"")?;
         let netns = Self { holder, user };
         let addresses = format!(
             "ip link set lo up && ip tuntap add {TAP} mode tap && ip addr add {HOST4} dev {TAP} && \
@@ -54,6 +60,12 @@ impl Netns {
             bail!("{}", made.err().trim().replace('\n', "; "));
         }
         Ok(netns)
+    }
+
+    /// Fixes the guest's Ethernet address: whoever asks for it before the guest is up asks again only after a second.
+    pub fn pin(&self, address: &str, mac: &str) -> Result<()> {
+        let words = ["neigh", "replace", address, "lladdr", mac, "dev", TAP, "nud", "permanent"];
+        process::run(&mut self.command("ip", words), b"", Duration::from_secs(10))?.expect(0).map(drop)
     }
 
     /// A command that runs inside.

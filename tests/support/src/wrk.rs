@@ -4,6 +4,10 @@ use super::process;
 use anyhow::{Context as _, Result, bail, ensure};
 use std::process::Command;
 use std::time::Duration;
+use unibody::packages::Program;
+
+/// The program, and its package.
+pub const TOOL: Program = ("wrk", "wrk");
 
 /// What wrk reports.
 #[derive(Clone, Debug, PartialEq)]

@@ -76,6 +76,18 @@ fn kept(meta: &str, find: impl FnOnce() -> Result<Vec<String>>) -> Result<Vec<St
     Ok(names)
 }
 
+/// A package with the libraries that it names, unpacked, and its version.
+pub fn with_libraries(package: &str) -> Result<(Vec<PathBuf>, String)> {
+    let library = |name: &String| name.starts_with("lib") || name.starts_with("zlib");
+    let names = kept(package, || Ok(apt::depends(package)?.into_iter().filter(library).collect()))?;
+    let (tree, version) = apt::binary(package)?;
+    let mut trees = vec![tree];
+    for name in names {
+        trees.push(apt::binary(&name)?.0);
+    }
+    Ok((trees, version))
+}
+
 /// The dependency that is a kernel, not another metapackage: its version follows the prefix.
 fn real(depends: &[String], prefix: &str) -> Option<String> {
     let versioned =

@@ -12,6 +12,8 @@ use unibody::command;
 const ALWAYS: [&str; 4] = ["virtio_pci", "virtio_mmio", "virtio_console", "virtio_rng"];
 /// For a disk with a file system.
 pub const DISK: &[&str] = &["virtio_blk", "ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8"];
+/// For a network card.
+pub const NET: &[&str] = &["virtio_net"];
 
 /// The modules' contents, each after those that it depends on; `more` comes after what every guest needs.
 pub fn collect(tree: &Path, more: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {

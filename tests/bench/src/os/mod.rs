@@ -4,8 +4,8 @@ mod services;
 
 use super::Bench;
 use super::guest::{Guest, Side, turns};
-use super::linux::{self, Contents, LinuxGuest};
-use super::machine::{self, Machine};
+use super::linux::{self, LinuxGuest};
+use super::machine::Machine;
 use super::program::{self, Program};
 use super::report::{Report, What};
 use super::setup::Setup;
@@ -16,7 +16,7 @@ use services::Service;
 use std::ffi::OsStr;
 use std::time::Duration;
 use unibody::packages::Program as Tool;
-use unibody::{packages, paths, progress, vmm};
+use unibody::{packages, progress, vmm};
 
 const ROUNDS: u32 = 3;
 const MEMORY: u64 = 256 << 20;
@@ -35,28 +35,12 @@ pub fn run(options: &Bench, yes: bool) -> Result<(Value, String)> {
     packages::ensure(vmm::needs("qemu").as_slice(), yes)?;
     packages::ensure_these(&TOOLS, yes)?;
     let dir = tempfile::Builder::new().prefix("unibody-bench-").tempdir()?;
-    let machine = Machine {
-        accel: machine::accelerator()?,
-        board: options.machine.clone(),
-        memory: MEMORY,
-        work: dir.path().to_owned(),
-    };
+    let machine = Machine::new(&options.machine, MEMORY, dir.path())?;
     let program = program::build("os", &program::sysroot(yes)?, dir.path())?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let mut report = Report::new("os", Setup::new(&machine, rounds)?);
     let linux = if options.against.is_some() {
-        let (libraries, version) = program::library()?;
-        let guest = linux::guest(&Contents {
-            project: &paths::project(None)?,
-            program: &program.native,
-            place: linux::PROGRAM,
-            libraries: &libraries,
-            files: None,
-            modules: &[],
-            work: dir.path(),
-        })?;
-        report.versions.extend([guest.kernel.version.clone(), version]);
-        Some(guest)
+        Some(program::linux_guest(&program, &[], dir.path(), &mut report)?)
     } else {
         None
     };
@@ -80,10 +64,7 @@ pub fn run(options: &Bench, yes: bool) -> Result<(Value, String)> {
             }
         }
     }
-    if only.is_empty() || runs.report.has_figures() {
-        return Ok((serde_json::to_value(&runs.report)?, runs.report.text()));
-    }
-    bail!("--only {only} matches no service")
+    runs.report.finish(options)
 }
 
 impl Runs {

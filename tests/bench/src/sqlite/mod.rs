@@ -7,7 +7,7 @@ mod work;
 use super::Bench;
 use super::guest::{Guest, Side};
 use super::linux::{self, Contents, LinuxGuest};
-use super::machine::{self, Machine};
+use super::machine::Machine;
 use super::monitor::Disk;
 use super::setup::Setup;
 use super::stats::Series;
@@ -94,7 +94,6 @@ fn memory(otherwise: &Path) -> PathBuf {
 pub fn run(options: &Bench, yes: bool) -> Result<(Value, String)> {
     packages::ensure(vmm::needs("qemu").as_slice(), yes)?;
     packages::ensure_these(&program::TOOLS, yes)?;
-    let accel = machine::accelerator()?;
     let sysroot_options = sysroot::Options { yes, ..sysroot::Options::default() };
     let sysroot = sysroot::ensure(&sysroot_options)?;
     let project = paths::project(None)?;
@@ -104,7 +103,7 @@ pub fn run(options: &Bench, yes: bool) -> Result<(Value, String)> {
         .prefix("unibody-bench-")
         .tempdir_in(&place)
         .with_context(|| format!("cannot put disks in {}", place.display()))?;
-    let machine = Machine { accel, board: options.machine.clone(), memory: MEMORY, work: dir.path().to_owned() };
+    let machine = Machine::new(&options.machine, MEMORY, dir.path())?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let mut report = Report::new(Setup::new(&machine, rounds)?, &programs.version);
     let linux = if options.against.is_some() {
