@@ -99,7 +99,8 @@ impl Report {
     /// For people, and for docs/benchmarks.md: medians.
     fn text(&self) -> String {
         let Setup { qemu, accelerator, machine, rounds, .. } = &self.setup;
-        let mut text = format!("{qemu}, {accelerator}, {machine}; {}", self.versions.join("; "));
+        let mut text = format!("{qemu}, {accelerator}, {machine}");
+        self.versions.iter().for_each(|version| text += &format!("; {version}"));
         let _ = writeln!(text, "; medians of rounds: {rounds}");
         let mut tables: Vec<&str> = Vec::new();
         for figure in &self.figures {
