@@ -10,24 +10,19 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// Instructions that a service of the operating system may take, as `bench os` counts them.
-const MOST: [(&str, f64); 17] = [
-    ("getppid", 240.0),
-    ("clock_gettime", 185.0),
-    ("sched_yield", 410.0),
-    ("thread create join", 35_000.0),
-    ("mutex lock unlock", 58.0),
-    ("condvar round", 5_100.0),
-    ("pipe 1 byte", 1_320.0),
-    ("socketpair 1 byte", 2_350.0),
-    ("pwrite 4 KiB", 1_490.0),
-    ("pread 4 KiB", 1_470.0),
-    ("open close", 3_510.0),
-    ("mmap 1 MiB touch munmap", 700_000.0),
-    ("epoll_wait nothing ready", 615.0),
-    ("malloc free", 226.0),
-    ("TCP 128 B 612 B", 34_300.0),
-    ("TCP 128 B 64 KiB", 124_000.0),
-    ("TCP connect exchange close", 160_000.0),
+const MOST: [(&str, f64); 12] = [
+    ("mutex lock unlock", 55.0),
+    ("pipe 1 byte", 1_150.0),
+    ("socketpair 1 byte", 2_000.0),
+    ("pwrite 4 KiB", 1_090.0),
+    ("pread 4 KiB", 1_090.0),
+    ("open close", 2_680.0),
+    ("mmap 1 MiB touch munmap", 105_000.0),
+    ("epoll_wait nothing ready", 305.0),
+    ("malloc free", 176.0),
+    ("TCP 128 B 612 B", 15_300.0),
+    ("TCP 128 B 64 KiB", 67_000.0),
+    ("TCP connect exchange close", 76_000.0),
 ];
 
 /// Always ours alone; in the long form compared with Linux, whose packages must be fetched.
@@ -48,14 +43,14 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
 /// The most instructions that an operation of `tests/bench/calls.c` may take, with the library's part of it. Whoever makes
 /// one cheaper lowers its limit; the margin is for what the compiler does differently next time.
 const LIMITS: [(&str, u64); 8] = [
-    ("getppid", 40),
-    ("gettid", 40),
-    ("clock_gettime", 60),
-    ("clock_gettime-realtime", 60),
-    ("sched_yield", 60),
-    ("entry", 200),
-    ("thread", 8000),
-    ("condition", 3000),
+    ("getppid", 36),
+    ("gettid", 8),
+    ("clock_gettime", 42),
+    ("clock_gettime-realtime", 48),
+    ("sched_yield", 18),
+    ("entry", 122),
+    ("thread", 5250),
+    ("condition", 3050),
 ];
 
 /// Every operation within its limit. The machine's time is its instructions: one a nanosecond.
