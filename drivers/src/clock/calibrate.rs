@@ -37,8 +37,10 @@ const PER_SECOND: u64 = 500;
 /// Two measurements agree when they differ by less than 1/AGREE.
 const AGREE: u64 = 1000;
 const TRIES: usize = 6;
-/// Reads of a counter that does not move before giving up on it.
-const DEAD: u32 = 20_000;
+/// TSC ticks before a counter is read for the first time: 1 to 160 us.
+const FIRST_WAIT: u64 = 1 << 14;
+/// A counter that did not move for so many TSC ticks (0.2 ms of the fastest one) stands still.
+const DEAD: u64 = 1 << 22;
 
 /// The TSC's rate in Hz and its source; takes at most some 12 ms (each measurement 2 ms, two that agree suffice).
 pub fn calibrate_tsc(s: &Sources) -> Option<(u64, Source)> {
@@ -97,18 +99,28 @@ fn sample(counter: &mut dyn FnMut() -> u64, tsc: &mut dyn FnMut() -> u64) -> (u6
 fn once(counter: &mut dyn FnMut() -> u64, mask: u64, hz: u64, tsc: &mut dyn FnMut() -> u64) -> Option<u64> {
     let window = hz / PER_SECOND;
     let (c0, t0) = sample(counter, tsc);
-    let (mut last, mut still) = (c0, 0);
+    // Reading a counter leaves the virtual machine, reading the TSC does not. So the TSC is watched, and each reading of the
+    // counter tells how much longer it takes.
+    let mut wait = FIRST_WAIT;
     loop {
-        let c = counter();
-        if c.wrapping_sub(c0) & mask >= window {
+        let begin = tsc();
+        while tsc().wrapping_sub(begin) < wait {
+            core::hint::spin_loop();
+        }
+        let counted = counter().wrapping_sub(c0) & mask;
+        if counted >= window {
             break;
         }
-        still = if c == last { still + 1 } else { 0 };
-        if still > DEAD {
+        wait = if counted == 0 {
+            wait * 2
+        } else {
+            let passed = u128::from(tsc().wrapping_sub(t0));
+            // At most twice as long as so far: the first ticks may have been cut short.
+            (passed * u128::from(window - counted) / u128::from(counted)).min(passed * 2) as u64 + 1
+        };
+        if counted == 0 && wait > DEAD {
             return None;
         }
-        last = c;
-        core::hint::spin_loop();
     }
     let (c1, t1) = sample(counter, tsc);
     let ticks = c1.wrapping_sub(c0) & mask;
@@ -155,6 +167,30 @@ mod tests {
 
     #[test]
     fn dead_counter() {
-        assert_eq!(measure(&mut || 0xffff, 0xffff, 1_000_000, &mut || 1), None);
+        let mut now = 0;
+        let tsc = &mut || {
+            now += 100;
+            now
+        };
+        assert_eq!(measure(&mut || 0xffff, 0xffff, 1_000_000, tsc), None);
+    }
+
+    #[test]
+    fn few_readings() {
+        for hz in [pit::HZ, pm_timer::HZ, 100_000_000] {
+            let (now, readings) = (Cell::new(0u64), Cell::new(0));
+            let rate = |hz: u64| (u128::from(now.get()) * u128::from(hz) / 1_000_000_000) as u64;
+            let counter = &mut || {
+                readings.set(readings.get() + 1);
+                now.set(now.get() + 1000);
+                rate(hz)
+            };
+            let tsc = &mut || {
+                now.set(now.get() + 20);
+                rate(2_000_000_000)
+            };
+            close(measure(counter, u64::MAX, hz, tsc), 2_000_000_000);
+            assert!(readings.get() < 50, "{} readings at {hz} Hz", readings.get());
+        }
     }
 }
