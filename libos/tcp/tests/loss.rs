@@ -3,7 +3,7 @@ mod common;
 use common::*;
 
 /// What a connection can do with a loss rate and a round trip, in ms for `bytes` (Padhye et al., SIGCOMM 1998, with a
-/// timeout 200 ms above the round trip, as Linux has it). Measured Linux connections are within a fifth of it.
+/// timeout 200 ms above the round trip, as Linux has it).
 fn model(bytes: f64, loss: f64, rtt: f64) -> u64 {
     let (rtt, rto) = (rtt / 1000.0, rtt / 1000.0 + 0.2);
     let timeouts = rto * (3.0 * (3.0 * loss / 8.0).sqrt()).min(1.0) * loss * (1.0 + 32.0 * loss * loss);
