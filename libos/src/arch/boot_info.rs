@@ -106,7 +106,7 @@ impl BootInfo {
         }
     }
 
-    /// Picks free memory in the first GiB, after the image, for page tables.
+    /// Picks free memory in the first GiB, after the image, for page tables, and for what lies where it cannot stay.
     pub fn choose_bump(&mut self) {
         self.reserve(self.image_phys.start, self.image_phys.end - self.image_phys.start);
         self.bump = Range::EMPTY;
@@ -143,7 +143,36 @@ impl BootInfo {
             j += 1;
         }
         self.bump = Range { start, end: limit };
-        self.first_table = start;
+        self.move_out_of_image();
+        self.first_table = self.bump.start;
+    }
+
+    /// A loader may put what it hands over between two of the image's segments (GRUB does, if it fits), whose pages
+    /// leave the direct map.
+    fn move_out_of_image(&mut self) {
+        const RSDP_SIZE: u64 = 36;
+        self.initrd = self.initrd.map(|r| self.moved(r));
+        self.command_line = self.command_line.map(|r| self.moved(r));
+        self.rsdp = self.rsdp.map(|at| self.moved(Range::at(at, RSDP_SIZE)).start);
+    }
+
+    fn moved(&mut self, from: Range) -> Range {
+        let image = self.image_phys;
+        if from.start >= image.end.next_multiple_of(PAGE_SIZE as u64)
+            || from.end <= image.start
+            || from.start == from.end
+        {
+            return from;
+        }
+        let to = self.bump_page();
+        while self.bump.start - to < from.end - from.start {
+            self.bump_page();
+        }
+        for i in 0..from.end - from.start {
+            // SAFETY: a loader's data and free memory, both in the first GiB, which is mapped one to one.
+            unsafe { ((to + i) as *mut u8).write_volatile(((from.start + i) as *const u8).read_volatile()) };
+        }
+        Range::at(to, from.end - from.start)
     }
 
     /// The first page that [`Self::bump_page`] returned.
