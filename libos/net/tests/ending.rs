@@ -319,3 +319,22 @@ fn what_a_peer_does_not_take_is_reset_in_the_end() {
     assert_eq!((p.a.with(|st| st.undelivered()), error_of(&reader)), (0, Errno::ECONNRESET as i32));
     drop(wordy);
 }
+
+#[test]
+fn a_socket_that_is_closed_while_it_connects_leaves_nothing() {
+    // The peer's answer is on its way, or never comes.
+    for cut in [false, true] {
+        let p = Pair::new();
+        let l = listen(&p.b, 80, 16);
+        let (used, c) = (p.a.with(|st| st.memory.used()), tcp(&p.a));
+        assert_eq!(c.connect(&v4(B, 80)), Err(Errno::EINPROGRESS));
+        p.ab.lock().unwrap().cut = cut;
+        drop(c);
+        p.run(20 * MS);
+        assert_eq!((p.a.with(|st| st.connections.len()), p.a.with(|st| st.memory.used())), (0, used));
+        p.ab.lock().unwrap().cut = false;
+        p.run(10 * S);
+        assert!(l.accept(true).is_err(), "nobody is there any more");
+        assert_eq!(conns(&p), (0, 0));
+    }
+}

@@ -4,6 +4,7 @@ use super::Stack;
 use super::conn::{Conn, Owner};
 use super::sock::Kind;
 use libos_base::Errno;
+use libos_tcp::State;
 
 impl Stack {
     /// Ends a connection because of data that nobody can read. Returns true if the segment now belongs to no connection
@@ -32,8 +33,9 @@ impl Stack {
             self.remove_conn(id);
             return;
         }
-        // Unread data means that the peer's words are lost, and it must learn that (RFC 2525 section 2.17).
-        if linger == Some(0) || c.tcp().recv_queue() > 0 {
+        // Unread data means that the peer's words are lost, and it must learn that (RFC 2525 section 2.17). A connection that
+        // the peer has not answered ends without a word (RFC 9293 section 3.10.4).
+        if linger == Some(0) || c.tcp().recv_queue() > 0 || c.tcp().state() == State::SynSent {
             c.abort(None, &mut self.memory);
         } else {
             c.tcp_mut().finish(now);
