@@ -88,8 +88,9 @@ impl Connection {
         }
         if !self.receive.acceptable(s.seq, s.len()) {
             self.heard(now);
-            // What is repeated until it is acknowledged is acknowledged; other things as often as a challenge.
-            return if s.is_empty() {
+            // What is repeated until it is acknowledged is acknowledged; other things as often as a challenge, and so is
+            // everything in a handshake, which has no acknowledgments but that of the SYN.
+            return if s.is_empty() || self.state == State::SynReceived {
                 self.challenge(now)
             } else {
                 self.repeated(s);

@@ -198,7 +198,9 @@ impl World {
             if let Some(a) = self.air.peek() {
                 next = next.min(a.0.0.0);
             }
-            assert!(next > self.now || self.air.peek().is_some_and(|a| a.0.0.0 <= self.now), "a deadline has passed");
+            let arrives = self.air.peek().is_some_and(|a| a.0.0.0 <= self.now);
+            let states = self.hosts.each_ref().map(|h| h.c.state());
+            assert!(next > self.now || arrives, "a deadline has passed: {states:?}");
             if next > end {
                 self.now = end;
                 return done(self);
