@@ -93,7 +93,8 @@ impl Connection {
         {
             return Some(t);
         }
-        if self.timers.tail_probe {
+        // There may have been no way to send it before everything was acknowledged.
+        if core::mem::take(&mut self.timers.tail_probe) && !self.flight.is_empty() {
             return self.probe_tail(now);
         }
         let unsent = self.send.unsent();
@@ -193,7 +194,6 @@ impl Connection {
 
     /// The probe of a flight's tail: new data if there is any, otherwise the last segment again.
     fn probe_tail(&mut self, now: u64) -> Option<Transmit> {
-        self.timers.tail_probe = false;
         let n = self.send.unsent().min(self.send.mss).min(self.send.admitted());
         if n > 0 {
             let fin = self.send.fin && n == self.send.unsent();

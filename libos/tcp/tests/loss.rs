@@ -100,3 +100,24 @@ fn segmentation_by_the_card_changes_nothing() {
     assert!(time / MS < model(4e6, 0.02, 20.0) * 6 / 5);
     w.finish();
 }
+
+/// No way to the peer, or no room in the card.
+#[test]
+fn a_probe_that_could_not_be_sent_does_not_hold_up_what_follows() {
+    let mut w = World::connected(Weather { delay: 10 * MS, ..Weather::default() });
+    w.transfer(0, &noise(1000), S);
+    w.run(S);
+    w.write(0, &noise(4000));
+    w.pump();
+    w.now = w.hosts[0].c.next_deadline();
+    let (now, expected) = (w.now, w.hosts[0].c.next());
+    let Host { c, pool, .. } = &mut w.hosts[0];
+    c.on_timer(now, pool);
+    assert!(c.pending(now), "the probe");
+    let (seq, ack, options, data) = (expected.1.0, expected.0.0, Vec::new(), Vec::new());
+    let acknowledgment = Wire { seq, ack, flags: libos_tcp::ACK, window: 1000, options, data };
+    c.on_segment(now, &segment(&acknowledgment), false, pool);
+    c.finish(now);
+    w.pump();
+    assert_eq!(w.hosts[0].sent.last().unwrap().flags & libos_tcp::FIN, libos_tcp::FIN);
+}
