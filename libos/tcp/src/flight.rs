@@ -48,9 +48,11 @@ impl Flight {
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
-    /// Whether there is room to send: memory for an entry.
+    /// Whether there is room to send: memory for an entry, or a last one that more can be added to.
     pub fn ready(&mut self) -> bool {
-        self.list.len() < self.list.capacity() || self.list.try_reserve(1).is_ok() || !self.list.is_empty()
+        self.list.len() < self.list.capacity()
+            || self.list.try_reserve(1).is_ok()
+            || self.list.back().is_some_and(|last| last.flags == 0)
     }
     pub fn sacked(&self) -> u32 {
         self.sacked

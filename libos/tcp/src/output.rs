@@ -64,7 +64,7 @@ impl Connection {
 
     fn handshake(&mut self, now: u64) -> Option<Transmit> {
         let first = self.send.next == self.send.isn;
-        if !self.flight.ready() {
+        if first && !self.flight.ready() {
             return None;
         }
         if first {
@@ -99,7 +99,12 @@ impl Connection {
         }
         let unsent = self.send.unsent();
         let fin = self.send.fin && !self.send.fin_sent;
-        if unsent == 0 && !fin || !self.flight.ready() {
+        if unsent == 0 && !fin {
+            return None;
+        }
+        if !self.flight.ready() {
+            // As little can be sent as into a closed window, and it is tried again as often.
+            self.timers.closed(now);
             return None;
         }
         self.restart_after_idle(now);
@@ -195,7 +200,7 @@ impl Connection {
     /// The probe of a flight's tail: new data if there is any, otherwise the last segment again.
     fn probe_tail(&mut self, now: u64) -> Option<Transmit> {
         let n = self.send.unsent().min(self.send.mss).min(self.send.admitted());
-        if n > 0 {
+        if n > 0 && self.flight.ready() {
             let fin = self.send.fin && n == self.send.unsent();
             let t = self.fresh(now, n, fin);
             self.timers.tail = Some((self.send.next, false));
