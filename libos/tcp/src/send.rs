@@ -90,10 +90,11 @@ impl Sender {
         self.take_window(seq, ack, field, 0);
     }
 
-    /// Takes a window from a segment, unless it is older than the last one (RFC 9293 section 3.10.7.4). Returns whether
-    /// it has grown.
+    /// Takes a window from a segment, unless it is older than the last one (RFC 9293 section 3.10.7.4). One that
+    /// acknowledges more is not, although its number may be lower: the peer has sent it again. Returns whether it has grown.
     pub fn take_window(&mut self, seq: Seq, ack: Seq, field: u16, scale: u8) -> bool {
-        if self.wl1.after(seq) || self.wl1 == seq && self.wl2.after(ack) {
+        let older = self.wl1.after(seq) || self.wl1 == seq && self.wl2.after(ack);
+        if older && !ack.after(self.una) {
             return false;
         }
         (self.wl1, self.wl2) = (seq, ack);

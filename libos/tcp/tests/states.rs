@@ -188,3 +188,26 @@ fn a_narrower_path_makes_segments_smaller_if_the_report_is_genuine() {
     assert!(got == data && w.hosts[0].sent[before..].iter().all(|s| s.data.len() <= 960));
     assert!(w.hosts[0].c.congestion_window().size >= window, "nothing was congested");
 }
+
+/// What the peer repeats has a lower number than what it sent before, and may be the only one to say that its window has
+/// opened.
+#[test]
+fn a_window_in_a_repeated_segment_counts() {
+    let mut w = World::connected(Weather { delay: 10 * MS, ..Weather::default() });
+    w.write(0, &noise(1_000));
+    w.pump();
+    let (next, expected) = w.hosts[0].c.next();
+    let mut hear = |seq: u32, ack: u32, window: u16| {
+        let data = vec![1; 100];
+        let s = Wire { seq, ack, flags: ACK, window, options: Vec::new(), data };
+        let Host { c, pool, .. } = &mut w.hosts[0];
+        c.on_segment(w.now, &segment(&s), false, pool);
+    };
+    // The first of two is lost, the second says that the window is closed.
+    hear(expected.0.wrapping_add(100), next.0.wrapping_sub(1_000), 0);
+    hear(expected.0, next.0, 1000);
+    let before = w.hosts[0].sent.len();
+    w.write(0, &noise(1_000));
+    w.pump();
+    assert!(w.hosts[0].sent[before..].iter().any(|s| s.data.len() == 1_000), "it waits for a closed window");
+}
