@@ -27,6 +27,11 @@ impl Ranges {
         self.list.is_empty()
     }
 
+    /// Whether anything from `end` on has arrived.
+    pub fn reach_beyond(&self, end: Seq) -> bool {
+        self.list.last().is_some_and(|r| r.end.after(end))
+    }
+
     /// Adds a range. False: there is no room.
     pub fn add(&mut self, mut start: Seq, mut end: Seq) -> bool {
         let first = self.list.iter().position(|r| !r.end.before(start)).unwrap_or(self.list.len());

@@ -110,8 +110,13 @@ impl Receiver {
 
     /// Stores data from inside the window, and the FIN behind it. Returns whether that is everything that the peer sends.
     pub fn store(&mut self, pool: &mut Pool, now: u64, mut seq: Seq, mut data: &[u8], fin: bool) -> bool {
+        // Nothing follows a FIN, whatever came first.
+        if let Some(at) = self.fin {
+            let most = if at.after(seq) { (at - seq) as usize } else { 0 };
+            data = &data[..most.min(data.len())];
+        }
         let end = seq + data.len() as u32;
-        let mut whole = true;
+        let mut whole = self.fin.is_none() && !self.ranges.reach_beyond(end);
         self.segment = self.segment.max(data.len() as u32);
         if seq.before(self.next) {
             let old = (self.next - seq) as usize;
@@ -127,7 +132,7 @@ impl Receiver {
         }
         if seq == self.next {
             let stored = self.buffer.store(pool, 0, data);
-            whole &= stored == data.len();
+            let all = stored == data.len();
             self.buffer.advance(stored);
             self.next += stored as u32;
             if !self.ranges.is_empty() {
@@ -136,7 +141,8 @@ impl Receiver {
                 self.next = next;
                 self.now = true;
             }
-            self.now |= !whole;
+            self.now |= !all;
+            whole &= all;
         } else if !data.is_empty() {
             let stored = self.buffer.store(pool, (seq - self.next) as usize, data);
             whole &= stored == data.len();
@@ -145,8 +151,8 @@ impl Receiver {
             }
             self.now = true;
         }
-        if fin && whole {
-            self.fin = Some(end);
+        if fin {
+            self.fin = if whole { Some(end) } else { self.fin };
             self.now |= end != self.next;
         }
         if self.fin == Some(self.next) {

@@ -211,3 +211,19 @@ fn a_window_in_a_repeated_segment_counts() {
     w.pump();
     assert!(w.hosts[0].sent[before..].iter().any(|s| s.data.len() == 1_000), "it waits for a closed window");
 }
+
+#[test]
+fn nothing_follows_a_fin_that_arrived_early() {
+    let mut w = World::connected(Weather { delay: 10 * MS, ..Weather::default() });
+    let (next, expected) = w.hosts[0].c.next();
+    let hear = |w: &mut World, at: u32, flags: u8, n: usize| {
+        let (seq, data) = (expected.0.wrapping_add(at), vec![1; n]);
+        let s = Wire { seq, ack: next.0, flags, window: 1000, options: Vec::new(), data };
+        let Host { c, pool, .. } = &mut w.hosts[0];
+        c.on_segment(w.now, &segment(&s), false, pool);
+    };
+    hear(&mut w, 100, ACK | FIN, 0);
+    hear(&mut w, 0, ACK, 200);
+    assert_eq!((w.hosts[0].c.state(), w.hosts[0].c.ended()), (State::CloseWait, true));
+    assert_eq!(w.read(0).len(), 100);
+}
