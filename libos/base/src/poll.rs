@@ -145,18 +145,16 @@ pub fn serve(ready: usize) {
 
 /// See [`Front::holds`].
 pub fn holds() -> bool {
-    let holds = FRONT.get().is_some_and(|front| front.holds());
-    if holds {
-        HELD.store(true, Ordering::Release);
-    }
-    holds
+    let Some(front) = FRONT.get() else { return false };
+    // Asked again once it is known that something is held: who was going to settle that may just have found nothing.
+    front.holds() && (HELD.swap(true, Ordering::SeqCst) || front.holds())
 }
 
 /// See [`Front::settle`].
 #[inline]
 pub fn settle() {
-    if HELD.load(Ordering::Relaxed)
-        && HELD.swap(false, Ordering::Acquire)
+    if HELD.load(Ordering::SeqCst)
+        && HELD.swap(false, Ordering::SeqCst)
         && let Some(front) = FRONT.get()
     {
         front.settle();
@@ -258,6 +256,32 @@ mod tests {
         let before = second.1.load(Ordering::SeqCst);
         q.notify(Events::IN);
         assert!(second.1.load(Ordering::SeqCst) > before);
+    }
+
+    /// The timer that was to settle expires just before it is known that something is held.
+    struct Expiring(AtomicUsize);
+    impl Front for Expiring {
+        fn look(&self) {}
+        fn park(&self, deadline_ns: u64) -> thread::Wake {
+            thread::park(deadline_ns, true)
+        }
+        fn serve(&self, _: usize) {}
+        fn holds(&self) -> bool {
+            if self.0.fetch_add(1, Ordering::SeqCst) == 0 {
+                settle();
+            }
+            true
+        }
+        fn settle(&self) {}
+    }
+
+    #[test]
+    fn nothing_is_held_without_someone_to_settle_it() {
+        static EXPIRING: Expiring = Expiring(AtomicUsize::new(0));
+        static IT: &dyn Front = &EXPIRING;
+        FRONT.provide(&IT);
+        assert!(holds());
+        assert_eq!(EXPIRING.0.load(Ordering::SeqCst), 2, "asked again: the timer is set again");
     }
 
     #[test]

@@ -18,7 +18,8 @@ static LATER: Once<Arc<Later>> = Once::new();
 
 impl Expire for Later {
     fn expire(&self) {
-        self.set.store(false, Ordering::Release);
+        // Before the question what is held: see `poll::holds`.
+        self.set.swap(false, Ordering::SeqCst);
         libos_base::poll::settle();
         net().overdue();
     }
