@@ -32,6 +32,11 @@ impl Ranges {
         self.list.last().is_some_and(|r| r.end.after(end))
     }
 
+    /// Whether all of it is here.
+    pub fn contains(&self, start: Seq, end: Seq) -> bool {
+        self.list.iter().any(|r| !r.start.after(start) && !end.after(r.end))
+    }
+
     /// Adds a range. False: there is no room.
     pub fn add(&mut self, mut start: Seq, mut end: Seq) -> bool {
         let first = self.list.iter().position(|r| !r.end.before(start)).unwrap_or(self.list.len());
@@ -97,6 +102,8 @@ mod tests {
         let mut b = [(Seq(0), Seq(0)); 3];
         assert_eq!(r.blocks(&mut b), 3);
         assert_eq!(b, [(seq(10), seq(25)), (seq(50), seq(60)), (seq(30), seq(40))]);
+        assert!(r.contains(seq(30), seq(40)) && r.contains(seq(12), seq(25)));
+        assert!(!r.contains(seq(20), seq(30)) && !r.contains(seq(40), seq(41)));
         assert!(r.add(seq(24), seq(55)));
         assert_eq!((r.blocks(&mut b), b[0]), (1, (seq(10), seq(60))));
         assert_eq!((r.join(seq(5)), r.join(seq(10))), (seq(5), seq(60)));

@@ -144,6 +144,10 @@ impl Receiver {
             self.now |= !all;
             whole &= all;
         } else if !data.is_empty() {
+            let repeated = (seq, seq + data.len() as u32);
+            if self.ranges.contains(repeated.0, repeated.1) {
+                self.twice = Some(repeated);
+            }
             let stored = self.buffer.store(pool, (seq - self.next) as usize, data);
             whole &= stored == data.len();
             if stored > 0 && !self.ranges.add(seq, seq + stored as u32) {
