@@ -28,11 +28,11 @@ impl Connection {
         if advanced {
             flight.acknowledge(s.ack, &mut arrived);
         }
-        let mut twice = false;
+        let mut twice = None;
         if self.sack {
             let blocks = o.blocks();
             twice = reported_twice(blocks, s.ack);
-            for &(start, end) in &blocks[usize::from(twice)..] {
+            for &(start, end) in &blocks[usize::from(twice.is_some())..] {
                 if start.before(end) && !start.before(una) && !end.after(self.send.next) {
                     flight.sack(start, end, self.send.mss, &mut arrived);
                 }
@@ -51,10 +51,10 @@ impl Connection {
             self.duplicates = self.duplicates.saturating_add(1);
             delivered = self.send.mss.min(outstanding);
         }
-        if twice {
-            self.needless();
+        if let Some((start, end)) = twice {
+            self.received_twice(start, end);
         }
-        self.probed_tail(s.ack, advanced, twice, bare && delivered == 0);
+        self.probed_tail(s.ack, advanced, twice.is_some(), bare && delivered == 0);
         let lost = self.find_lost_after(now, advanced, outstanding);
         self.steer(now, delivered, outstanding, advanced, lost);
     }
@@ -125,11 +125,11 @@ impl Connection {
     }
 }
 
-/// Whether the first block reports something that arrived twice (RFC 2883).
-fn reported_twice(blocks: &[(Seq, Seq)], ack: Seq) -> bool {
-    match blocks {
-        [(_, end), ..] if !end.after(ack) => true,
-        [(start, end), (from, to), ..] => !start.before(*from) && !end.after(*to),
-        _ => false,
+/// What arrived twice, if the first block reports that (RFC 2883).
+fn reported_twice(blocks: &[(Seq, Seq)], ack: Seq) -> Option<(Seq, Seq)> {
+    match *blocks {
+        [first, ..] if !first.1.after(ack) => Some(first),
+        [first, whole, ..] if !first.0.before(whole.0) && !first.1.after(whole.1) => Some(first),
+        _ => None,
     }
 }

@@ -118,6 +118,9 @@ impl Connection {
                 self.acknowledged(now, s, &o, bare, pool);
                 self.follow_fin(now, pool);
             }
+        } else if self.sack && self.outstanding() > 0 {
+            // Overtaken by a newer one, but nothing else may tell what it reports.
+            self.acknowledged(now, s, &o, false, pool);
         }
         self.take_data(now, s, pool)
     }

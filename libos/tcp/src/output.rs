@@ -154,7 +154,7 @@ impl Connection {
         }
         let len = n + u32::from(fin);
         self.flight.push(seq, len, now, mss);
-        self.recovery.sent(len, false);
+        self.recovery.sent(len);
         self.send.next += len;
         self.send.fin_sent |= fin;
         self.send.sent_at = now;
@@ -192,7 +192,7 @@ impl Connection {
             t.flags |= PSH;
         }
         self.resent += 1;
-        self.recovery.sent(len, true);
+        self.recovery.sent_again(seq, len);
         self.timers.restarted = now;
         t
     }

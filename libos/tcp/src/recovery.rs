@@ -24,20 +24,35 @@ pub struct Recovery {
     delivered: u64,
     sent: u64,
     start: u32,
-    /// Segments sent again since it began that were not reported as needless.
+    /// Segments sent again since it began that were not reported as needless, and where they are.
     again: u32,
+    where_again: (Seq, Seq),
     /// What the window was.
     before: Option<(Window, Algorithm)>,
 }
 
 impl Recovery {
     pub const fn new() -> Self {
-        Self { phase: Phase::Open, delivered: 0, sent: 0, start: 0, again: 0, before: None }
+        Self {
+            phase: Phase::Open,
+            delivered: 0,
+            sent: 0,
+            start: 0,
+            again: 0,
+            where_again: (Seq(0), Seq(0)),
+            before: None,
+        }
     }
     /// Something was sent.
-    pub fn sent(&mut self, bytes: u32, again: bool) {
-        self.again += u32::from(again);
+    pub fn sent(&mut self, bytes: u32) {
         self.sent += u64::from(bytes);
+    }
+    /// A segment was sent again.
+    pub fn sent_again(&mut self, seq: Seq, len: u32) {
+        let (start, end) = if self.again == 0 { (seq, seq) } else { self.where_again };
+        self.where_again = (start.min(seq), end.max(seq + len));
+        self.again += 1;
+        self.sent(len);
     }
 }
 
@@ -113,20 +128,24 @@ impl Connection {
     }
 
     /// The peer reports that it received something twice. If that is so for all that was sent again, nothing was lost.
-    pub(crate) fn needless(&mut self) {
-        self.rack.needless(self.send.una, self.send.next);
+    /// The network makes copies, too: those tell nothing.
+    pub(crate) fn received_twice(&mut self, start: Seq, end: Seq) {
         let r = &mut self.recovery;
-        if r.again > 0 {
-            r.again -= 1;
-            if r.again == 0
-                && let Some((window, algorithm)) = r.before.take()
-            {
-                r.phase = Phase::Open;
-                self.window.size = self.window.size.max(window.size);
-                self.window.threshold = window.threshold;
-                self.algorithm = algorithm;
-            }
+        let sent_again = r.again > 0 && !start.before(r.where_again.0) && !end.after(r.where_again.1);
+        if !sent_again || !start.before(end) {
+            return;
         }
+        // The peer may have joined several.
+        r.again = r.again.saturating_sub((end - start).div_ceil(self.send.mss));
+        if r.again == 0
+            && let Some((window, algorithm)) = r.before.take()
+        {
+            r.phase = Phase::Open;
+            self.window.size = self.window.size.max(window.size);
+            self.window.threshold = window.threshold;
+            self.algorithm = algorithm;
+        }
+        self.rack.needless(self.send.una, self.send.next);
     }
 
     /// A router on the way reports that a segment with this number is too large: what is in flight is sent again in
