@@ -54,7 +54,7 @@ impl Connection {
         if let Some((start, end)) = twice {
             self.received_twice(start, end);
         }
-        self.probed_tail(s.ack, advanced, twice.is_some(), bare && delivered == 0);
+        self.probed_tail(now, s.ack, advanced, twice.is_some(), bare && delivered == 0);
         let lost = self.find_lost_after(now, advanced, outstanding);
         self.steer(now, delivered, outstanding, advanced, lost);
     }
@@ -89,7 +89,7 @@ impl Connection {
             },
         };
         if lost > 0 {
-            self.recover(outstanding);
+            self.recover(now, outstanding);
         }
         lost
     }
@@ -100,13 +100,13 @@ impl Connection {
         let (least, smoothed) = (self.rtt.least(), self.rtt.smoothed().unwrap_or(0));
         let lost = self.rack.detect(&mut self.flight, now, certain, least, smoothed);
         if lost > 0 {
-            self.recover(self.outstanding());
+            self.recover(now, self.outstanding());
         }
         lost
     }
 
     /// Whether the probe of a tail has told something (RFC 8985 section 7.4).
-    fn probed_tail(&mut self, ack: Seq, advanced: bool, twice: bool, same: bool) {
+    fn probed_tail(&mut self, now: u64, ack: Seq, advanced: bool, twice: bool, same: bool) {
         let Some((high, old)) = self.timers.tail else { return };
         if ack.before(high) {
             return;
@@ -115,7 +115,7 @@ impl Connection {
             self.timers.tail = None;
         } else if ack.after(high) && advanced {
             self.timers.tail = None;
-            self.lost_tail();
+            self.lost_tail(now);
         }
     }
 

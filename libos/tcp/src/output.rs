@@ -192,7 +192,7 @@ impl Connection {
             t.flags |= PSH;
         }
         self.resent += 1;
-        self.recovery.sent_again(seq, len);
+        self.recovery.sent_again(now, seq, len);
         self.timers.restarted = now;
         t
     }

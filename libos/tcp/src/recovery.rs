@@ -27,6 +27,8 @@ pub struct Recovery {
     /// Segments sent again since it began that were not reported as needless, and where they are.
     again: u32,
     where_again: (Seq, Seq),
+    /// When the last of them was.
+    again_at: u64,
     /// What the window was.
     before: Option<(Window, Algorithm)>,
 }
@@ -40,6 +42,7 @@ impl Recovery {
             start: 0,
             again: 0,
             where_again: (Seq(0), Seq(0)),
+            again_at: 0,
             before: None,
         }
     }
@@ -48,7 +51,8 @@ impl Recovery {
         self.sent += u64::from(bytes);
     }
     /// A segment was sent again.
-    pub fn sent_again(&mut self, seq: Seq, len: u32) {
+    pub fn sent_again(&mut self, now: u64, seq: Seq, len: u32) {
+        self.again_at = now;
         let (start, end) = if self.again == 0 { (seq, seq) } else { self.where_again };
         self.where_again = (start.min(seq), end.max(seq + len));
         self.again += 1;
@@ -58,16 +62,20 @@ impl Recovery {
 
 impl Connection {
     /// Shrinks the window, once for what was lost in the same flight.
-    fn shrink(&mut self) {
-        self.recovery.before = Some((self.window, self.algorithm));
-        self.recovery.again = 0;
+    fn shrink(&mut self, now: u64) {
+        let r = &mut self.recovery;
+        // As long as the last one may still turn out to have been needless, this one stands or falls with it.
+        let settled = r.again == 0 || now > r.again_at + 2 * self.rtt.smoothed().unwrap_or(0);
+        if settled || r.before.is_none() {
+            (r.before, r.again) = (Some((self.window, self.algorithm)), 0);
+        }
         self.window.threshold = self.algorithm.lost(&self.window);
     }
 
     /// Something in flight is lost, by RACK or by duplicate acknowledgments. `outstanding`: bytes not acknowledged.
-    pub(crate) fn recover(&mut self, outstanding: u32) {
+    pub(crate) fn recover(&mut self, now: u64, outstanding: u32) {
         if self.recovery.phase == Phase::Open {
-            self.shrink();
+            self.shrink(now);
             let high = self.send.next;
             let r = &mut self.recovery;
             (r.phase, r.delivered, r.sent, r.start) = (Phase::Recovery { high }, 0, 0, outstanding.max(1));
@@ -76,9 +84,9 @@ impl Connection {
     }
 
     /// The retransmission timer has fired.
-    pub(crate) fn lose_all(&mut self) {
+    pub(crate) fn lose_all(&mut self, now: u64) {
         if !matches!(self.recovery.phase, Phase::Loss { high } if self.send.una.before(high)) {
-            self.shrink();
+            self.shrink(now);
         }
         self.recovery.phase = Phase::Loss { high: self.send.next };
         self.window.size = self.window.mss;
@@ -160,9 +168,9 @@ impl Connection {
     }
 
     /// A probe has shown that the last segment of a flight was lost.
-    pub(crate) fn lost_tail(&mut self) {
+    pub(crate) fn lost_tail(&mut self, now: u64) {
         if self.recovery.phase == Phase::Open {
-            self.shrink();
+            self.shrink(now);
             self.window.size = self.window.threshold;
         }
     }

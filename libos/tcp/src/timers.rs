@@ -238,7 +238,7 @@ impl Connection {
             self.rtt.back_off();
             self.timers.restarted = now;
             (self.timers.tail, self.timers.tail_probe) = (None, false);
-            self.lose_all();
+            self.lose_all(now);
         } else if now >= self.tail_at() {
             self.timers.tail_probe = true;
         }

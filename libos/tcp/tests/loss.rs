@@ -142,7 +142,7 @@ fn only_what_was_no_loss_is_taken_back() {
             println!("rtt {rtt} ms, loss {loss}/1000: {times:?} ms");
             let lossy = model(4e6, loss as f64 / 1000.0, rtt as f64);
             let (least, most) = if loss == 0 { (0, 25 * rtt) } else { (lossy / 2, lossy * 3 / 2) };
-            assert!(times[2] >= least && times[5] <= most, "{times:?} ms, at least {least}, at most {most}");
+            assert!(times[2] >= least && times[7] <= most, "{times:?} ms, at least {least}, at most {most}");
         }
     }
 }
