@@ -2,6 +2,7 @@
 //@ smp 2
 #include "test.h"
 #include <pthread.h>
+#include <signal.h>
 #include <sys/syscall.h>
 
 enum { WAIT = 0, WAKE = 1, REQUEUE = 3, CMP_REQUEUE = 4, WAKE_OP = 5, WAIT_BITSET = 9, WAKE_BITSET = 10, PRIVATE = 128, REALTIME = 256 };
@@ -124,6 +125,47 @@ static void join(pthread_t *t, int n)
     printf("woken %d\n", woken);
 }
 
+static volatile int leaving;
+static void interrupt(int signo) { (void)signo; }
+
+/* Waits that end by themselves; returns how many ended in another way. */
+static void *leaves(void *unused)
+{
+    (void)unused;
+    long others = 0;
+    for (int i = 0; i < 3000; i++) {
+        struct timespec t = { 0, i % 100 * 500 };
+        long r = futex(&word, WAIT | PRIVATE, 0, &t, 0, 0);
+        others += r != -1 || (errno != ETIMEDOUT && errno != EINTR);
+    }
+    __atomic_sub_fetch(&leaving, 1, __ATOMIC_SEQ_CST);
+    return (void *)others;
+}
+
+/* Time-outs and signals end waits of threads that are being requeued to and fro. */
+static void requeued(void)
+{
+    static uint32_t words[33][64];
+    pthread_t t[4];
+    section("who is requeued can leave");
+    word = 0, leaving = 4;
+    struct sigaction a = { .sa_handler = interrupt };
+    MUST(sigaction(SIGUSR1, &a, 0));
+    for (int i = 0; i < 4; i++) MUST0(pthread_create(&t[i], 0, leaves, 0));
+    for (unsigned n = 0; leaving; n++) {
+        uint32_t *to = words[n % 33];
+        futex(&word, REQUEUE | PRIVATE, 0, (void *)9, to, 0);
+        futex(to, REQUEUE | PRIVATE, 0, (void *)9, &word, 0);
+        if (n % 64 == 0) for (int i = 0; i < 4; i++) pthread_kill(t[i], SIGUSR1);
+    }
+    for (int i = 0; i < 4; i++) {
+        void *others;
+        MUST0(pthread_join(t[i], &others));
+        SHOW(others);
+    }
+    SHOW(futex(&word, WAKE | PRIVATE, INT_MAX, 0, 0, 0));
+}
+
 int main(void)
 {
     pthread_t t[4];
@@ -170,5 +212,6 @@ int main(void)
     waiting = 0;
     SHOW(futex(&word, WAKE, 1, 0, 0, 0));
     many();
+    requeued();
     return done();
 }

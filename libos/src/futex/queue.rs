@@ -49,15 +49,17 @@ impl Waiter {
     /// Leaves the queue, if it is still there; returns whether it was woken instead. It may have been requeued meanwhile.
     pub fn leave(&self) -> bool {
         loop {
-            let key = self.key.load(SeqCst);
+            let key = self.key.load(Acquire);
             let mut queue = bucket_of(key).lock();
+            // The key before the state: see `take_moving`.
+            let stays = self.key.load(Acquire) == key;
             match self.state.load(Acquire) {
                 WOKEN => return true,
                 TAKEN => {
                     drop(queue);
                     thread::park(FOREVER, false);
                 }
-                QUEUED if self.key.load(Relaxed) == key => {
+                QUEUED if stays => {
                     queue.unlink(self);
                     return false;
                 }
@@ -68,6 +70,19 @@ impl Waiter {
             }
         }
     }
+}
+
+/// The waiters that are linked from `at` on.
+///
+/// # Safety
+/// They stay where they are, and linked, for `'a`.
+unsafe fn linked<'a>(mut at: *mut Waiter) -> impl Iterator<Item = &'a Waiter> {
+    core::iter::from_fn(move || {
+        // SAFETY: the caller's.
+        let w = unsafe { at.as_ref() }?;
+        at = w.next.load(Relaxed);
+        Some(w)
+    })
 }
 
 /// The waiters of a bucket, in the order in which they came. All zeros when empty.
@@ -119,13 +134,8 @@ impl Queue {
     /// The waiters.
     #[cfg(test)]
     pub fn iter(&self) -> impl Iterator<Item = &Waiter> {
-        let mut at = self.first;
-        core::iter::from_fn(move || {
-            // SAFETY: as in `push`; the lock is held as long as the queue is borrowed.
-            let w = unsafe { at.as_ref() }?;
-            at = w.next.load(Relaxed);
-            Some(w)
-        })
+        // SAFETY: as in `push`; the lock is held as long as the queue is borrowed.
+        unsafe { linked(self.first) }
     }
 
     /// Takes off up to `n` waiters for which `fits` holds, in the order in which they came.
@@ -152,7 +162,13 @@ impl Queue {
 
     /// Takes off up to `n` waiters of `key`, whose key is `to` from now on. The caller queues them there.
     pub fn take_moving(&mut self, key: Key, n: usize, to: Key) -> Taken {
-        self.take(n, MOVING, |w| w.key.compare_exchange(key, to, SeqCst, Relaxed).is_ok())
+        let moving = self.take(n, MOVING, |w| w.key.load(Relaxed) == key);
+        // After the state: whoever leaves locks the bucket of the key that it sees, and must not take a waiter that is
+        // still in this queue, or on its way, for one that is in the other.
+        for w in moving.iter() {
+            w.key.store(to, Release);
+        }
+        moving
     }
 }
 
@@ -175,6 +191,11 @@ impl Taken {
         }
         self.last = pointer(w);
         self.count += 1;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        // SAFETY: as in `push`.
+        unsafe { linked(self.first) }
     }
 
     /// The first one, which is let go.

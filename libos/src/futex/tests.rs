@@ -98,6 +98,28 @@ fn a_requeued_waiter_can_still_time_out() {
     });
 }
 
+/// It is in the one queue, on its way, or in the other, and leaves the one in which it is.
+#[test]
+fn waiters_leave_while_they_are_requeued() {
+    let (a, b) = (AtomicU32::new(0), AtomicU32::new(0));
+    let left = AtomicUsize::new(4);
+    std::thread::scope(|s| {
+        for _ in 0..4 {
+            s.spawn(|| {
+                for i in 0..20_000 {
+                    assert_eq!(wait(at(&a), 0, op::ANY, When::after(i % 64)), Err(Errno::ETIMEDOUT));
+                }
+                left.fetch_sub(1, SeqCst);
+            });
+        }
+        while left.load(SeqCst) > 0 {
+            requeue(at(&a), at(&b), 0, 9, None).unwrap();
+            requeue(at(&b), at(&a), 0, 9, None).unwrap();
+        }
+    });
+    assert_eq!((waiters(&a), waiters(&b)), (0, 0));
+}
+
 /// Waiters may wait again at once, as a condition variable's do: a wake-up is for those that waited when it began.
 #[test]
 fn who_waits_again_is_not_woken_again() {
