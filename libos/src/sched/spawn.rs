@@ -27,23 +27,21 @@ fn new_stack() -> Result<(Stack, (usize, usize))> {
 /// The function that a new thread starts in, with its argument.
 type First = extern "C" fn(usize) -> !;
 
-/// `argument` lies at the top of its stack; it is passed the address.
-fn new_thread<A>(tid: u32, is_program: bool, first: First, argument: A) -> Result<Arc<Thread>> {
+fn new_thread(tid: u32, is_program: bool) -> Result<Arc<Thread>> {
+    let (stack, range) = new_stack()?;
+    Thread::new(tid, is_program, Some(stack), range)
+}
+
+/// `argument` lies at the top of its stack; `first` is passed the address. It begins with the virtual runtime that its
+/// creator has reached by now: with less, it would run until it has caught up with that, before its creator goes on.
+fn start<A>(t: &Arc<Thread>, first: First, argument: A) {
     const { assert!(size_of::<A>().is_multiple_of(16)) };
-    let (stack, (bottom, top)) = new_stack()?;
-    let t = Thread::new(tid, is_program, Some(stack), (bottom, top))?;
-    let at = top - size_of::<A>();
+    let at = t.stack_range.1 - size_of::<A>();
     // SAFETY: a fresh stack that only this thread will use.
     unsafe {
         (at as *mut A).write(argument);
         *t.saved_sp.get() = hw::prepare(at, first_run, [first as usize, at]);
     }
-    Ok(t)
-}
-
-/// It begins with the virtual runtime that its creator has reached by now: with less, it would run until it has caught up
-/// with that, before its creator goes on.
-fn start(t: &Arc<Thread>) {
     if super::try_current().is_some() {
         let irq = hw::disable_interrupts();
         t.vruntime.store(this_cpu().run.lock().reached(monotonic_ns()), Relaxed);
@@ -56,15 +54,15 @@ fn start(t: &Arc<Thread>) {
 /// Starts a kernel thread. ENOMEM, EAGAIN.
 pub fn spawn_kernel(name: &str, f: impl FnOnce() + Send + 'static) -> Result<Arc<Thread>> {
     let job: Job = Box::new(f);
-    let t = new_thread(table::new_tid(), false, run_job, job)?;
+    let t = new_thread(table::new_tid(), false)?;
     t.set_name(name.as_bytes());
     table::insert(t.clone()).inspect_err(|_| exit::free_stack(&t))?;
-    start(&t);
+    start(&t, run_job, job);
     Ok(t)
 }
 
-/// Makes a thread of the program, which begins in `first` with the address of `argument`. It inherits the mask, nice value, affinity and name of the
-/// running one; `prepare` may change it before it runs.
+/// Makes a thread of the program, which begins in `first` with the address of `argument`. It inherits the mask, nice
+/// value, affinity and name of the running one; `prepare` may change it before it runs.
 pub fn spawn_program<A>(
     tid: Option<u32>,
     first: First,
@@ -72,7 +70,7 @@ pub fn spawn_program<A>(
     tls: usize,
     prepare: impl FnOnce(&Thread) -> Result<()>,
 ) -> Result<Arc<Thread>> {
-    let t = new_thread(tid.unwrap_or_else(table::new_tid), true, first, argument)?;
+    let t = new_thread(tid.unwrap_or_else(table::new_tid), true)?;
     t.tls.store(tls, Relaxed);
     if let Some(me) = super::try_current() {
         t.set_name(&me.name());
@@ -84,7 +82,7 @@ pub fn spawn_program<A>(
     placed.inspect_err(|_| exit::free_stack(&t))?;
     // A thread that is cloned while the others are being stopped stops too.
     t.signals.killed.store(exit::exiting(), SeqCst);
-    start(&t);
+    start(&t, first, argument);
     Ok(t)
 }
 
@@ -92,13 +90,13 @@ pub fn spawn_program<A>(
 extern "C" fn first_run(first: usize, argument: usize) -> ! {
     run::finish();
     hw::restore_interrupts(true);
-    // SAFETY: a `First`, from `new_thread`.
+    // SAFETY: a `First`, from `start`.
     let first: First = unsafe { core::mem::transmute(first) };
     first(argument)
 }
 
 extern "C" fn run_job(argument: usize) -> ! {
-    // SAFETY: `new_thread` put it there for this thread alone.
+    // SAFETY: `start` put it there for this thread alone.
     let job = unsafe { (argument as *mut Job).read() };
     job();
     exit::exit_thread()
