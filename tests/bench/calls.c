@@ -1,4 +1,4 @@
-/* How many instructions an operation takes: for each, a line with its name and a number. Run by tests/harness/src/calls.rs
+/* How many instructions an operation takes: for each, a line with its name and a number. Run by tests/harness/src/bench.rs
  * in a machine whose counter counts instructions, where the numbers are exact; the limits are there. */
 #define _GNU_SOURCE
 #include <fcntl.h>

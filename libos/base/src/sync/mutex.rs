@@ -183,7 +183,25 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::{Mutex, class};
+    use crate::{thread, time};
     use std::sync::Arc;
+
+    /// A token that came before the lock was asked for is still there after a sleep for the lock.
+    #[test]
+    fn a_sleep_for_the_lock_keeps_the_token() {
+        let m = Mutex::new(class::PIPE, ());
+        std::thread::scope(|s| {
+            let held = m.lock();
+            let waiter = s.spawn(|| {
+                thread::current().unpark();
+                drop(m.lock());
+                thread::park(time::after(time::NS), false)
+            });
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            drop(held);
+            assert_eq!(waiter.join().unwrap(), thread::Wake::Token);
+        });
+    }
 
     #[test]
     fn counts_exactly_under_contention() {
