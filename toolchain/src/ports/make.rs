@@ -139,6 +139,10 @@ fn configure<'a>(build: &Build, recipe: &'a Recipe, source: Option<&Path>) -> Re
     for input in &recipe.build.inputs {
         print.tree(&recipe.dir.join(input), true)?;
     }
+    // What is configured then names files of the port where they are: a clone elsewhere, or a new one, has its own tree.
+    if recipe.build.configure.iter().any(|word| word.contains("{port}")) {
+        print.text(&recipe.dir.to_string_lossy());
+    }
     print.text(&build.sysroot.to_string_lossy());
     if source.version == "local" {
         print.tree(&source.tree, false)?;
