@@ -7,7 +7,7 @@
 
 typedef uintptr_t *segment_part[1 << PART_BITS];
 static segment_part *segment_parts[1 << (ADDRESS_BITS - MI_SEGMENT_SHIFT - PART_BITS)];
-/* There was no memory for a part: then the segment's own cookie has to do. */
+/* A part found no memory once: since then a segment that no part knows is one if its own cookie says so. */
 static bool segments_unknown;
 
 /* A block may begin right after its segment (large alignments), but none begins at a segment's start. */
@@ -59,12 +59,12 @@ static inline __attribute__((__always_inline__)) uintptr_t *segment_bits(const v
 	return mi_likely(part != NULL) ? (*part)[n % (1 << PART_BITS)] : NULL;
 }
 
+/* The segment's part may be there by now: another segment's turn brought it. */
 static uintptr_t *unknown_segment_bits(const void *p)
 {
 	mi_segment_t *s = segment_base(p);
-	uintptr_t n = (uintptr_t)s >> MI_SEGMENT_SHIFT;
 
-	if (!segments_unknown || !s || n >> (ADDRESS_BITS - MI_SEGMENT_SHIFT) || *segment_slot(n))
+	if (!segments_unknown || !s || (uintptr_t)s >> ADDRESS_BITS)
 		return NULL;
 	return s->cookie == _mi_ptr_cookie(s) ? (uintptr_t *)s->live : NULL;
 }
