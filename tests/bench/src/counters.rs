@@ -9,7 +9,7 @@ use std::time::Duration;
 use unibody::{command, paths};
 
 /// How long a guest may take to be there: with the plugin it is many times slower.
-pub const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(900);
 
 /// The plugin.
 pub struct Counters {

@@ -67,11 +67,13 @@ fn kernel_of(meta: &str) -> Result<Kernel> {
 
 /// Names of packages, kept in the cache: two runs of a bench compare with the same ones.
 fn kept(meta: &str, find: impl FnOnce() -> Result<Vec<String>>) -> Result<Vec<String>> {
-    let note = unibody::paths::cache()?.join("packages").join(format!("{meta}.names"));
+    let packages = unibody::paths::cache()?.join("packages");
+    let note = packages.join(format!("{meta}.names"));
     if let Ok(text) = std::fs::read_to_string(&note) {
         return Ok(text.lines().map(str::to_owned).collect());
     }
     let names = find()?;
+    std::fs::create_dir_all(&packages).with_context(|| format!("cannot make {}", packages.display()))?;
     files::write(&note, names.join("\n"))?;
     Ok(names)
 }
