@@ -1,7 +1,7 @@
 //! `docs/SUPPORT.md` is generated from the table: `UPDATE_DOCS=1 cargo test -p libos-abi support_matrix` writes it.
 
-use libos_abi::Support;
 use libos_abi::table::CALLS;
+use libos_abi::{Errno, Support};
 use std::fmt::Write;
 
 fn matrix() -> String {
@@ -20,12 +20,24 @@ fn matrix() -> String {
         count(|s| matches!(s, Support::Refused(..))),
     );
     out.push_str("| number | call | support | what is missing |\n|---|---|---|---|\n");
+    let mut refusals: Vec<(Errno, &str, Vec<String>)> = Vec::new();
     for r in CALLS {
         let _ = match r.support {
             Support::Full => writeln!(out, "| {} | `{}` | full | |", r.number, r.name),
             Support::Partial(why) => writeln!(out, "| {} | `{}` | partial | {why} |", r.number, r.name),
-            Support::Refused(e, why) => writeln!(out, "| {} | `{}` | refused: {e} | {why} |", r.number, r.name),
+            Support::Refused(e, why) => {
+                let call = format!("`{}` ({})", r.name, r.number);
+                match refusals.iter_mut().find(|other| (other.0, other.1) == (e, why)) {
+                    Some((_, _, calls)) => calls.push(call),
+                    None => refusals.push((e, why, vec![call])),
+                }
+                Ok(())
+            }
         };
+    }
+    out.push_str("\n## Refused\n\n| with | because | calls |\n|---|---|---|\n");
+    for (e, why, calls) in refusals {
+        let _ = writeln!(out, "| {e} | {why} | {} |", calls.join(", "));
     }
     out
 }
