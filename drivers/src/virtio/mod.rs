@@ -7,8 +7,6 @@ pub mod net;
 pub mod p9;
 pub mod queue;
 pub mod rng;
-#[cfg(test)]
-mod sim;
 pub mod transport;
 
 pub use find::{Device, MmioSlot, find_mmio, find_pci};

@@ -355,5 +355,4 @@ impl Queue {
 }
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
-mod tests;
+pub mod tests;

@@ -1,6 +1,6 @@
 use super::config::Raw;
 use super::*;
-use crate::virtio::sim::{Sim, pair};
+use crate::virtio::queue::tests::sim::{Sim, pair};
 use alloc::vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use libos_base::block::{self, SECTOR, Segment};

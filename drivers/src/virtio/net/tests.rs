@@ -1,7 +1,7 @@
 use super::config::{Agreed, Info, Options, feature};
 use super::*;
 use crate::virtio::feature::{ANY_LAYOUT, EVENT_IDX, VERSION_1};
-use crate::virtio::sim::{Sim, pair};
+use crate::virtio::queue::tests::sim::{Sim, pair};
 use alloc::vec;
 use alloc::vec::Vec;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::virtio::sim::{Sim, pair};
+use crate::virtio::queue::tests::sim::{Sim, pair};
 use alloc::vec;
 use libos_base::p9::Transport as _;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,9 +1,9 @@
 //! A device in the host's memory, for tests: it sees a queue's rings as a real one does.
 
-use super::queue::{Queue, passed};
-use super::transport::Notifier;
 use crate::dma::DmaBuf;
 use crate::mmio::Mmio;
+use crate::virtio::queue::{Queue, layout, passed};
+use crate::virtio::transport::Notifier;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU16, Ordering, fence};
@@ -30,7 +30,7 @@ pub type Piece = (u64, u32, bool);
 
 /// A queue and its device.
 pub fn pair(size: u16, legacy: bool, event_idx: bool) -> (Queue, Sim) {
-    let (avail, used, total) = super::queue::layout(size.into(), legacy);
+    let (avail, used, total) = layout(size.into(), legacy);
     let mem = DmaBuf::new(total, 4096).unwrap();
     let base = mem.ptr() as usize;
     let doorbell: &'static AtomicU16 = Box::leak(Box::new(AtomicU16::new(QUIET)));

@@ -1,6 +1,8 @@
-use super::super::sim::{Sim, pair};
+pub mod sim;
+
 use super::*;
 use alloc::vec;
+use sim::{Sim, pair};
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
