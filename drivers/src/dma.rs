@@ -1,6 +1,7 @@
 //! Memory that devices read and write: physically contiguous pieces of the kernel heap, which lies in the direct map.
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
+use alloc::vec::Vec;
 use core::ptr::NonNull;
 
 /// Owned, zeroed, contiguous memory at a fixed address. The device may write to it at any time, so it offers only raw
@@ -27,6 +28,13 @@ pub fn phys_of(ptr: *const u8) -> u64 {
     }
 }
 
+/// An empty list with room for `n` entries; `None` when memory is short.
+pub(crate) fn with_room<T>(n: usize) -> Option<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(n).ok()?;
+    Some(list)
+}
+
 impl DmaBuf {
     /// `len` zeroed bytes at a multiple of `align` (a power of two); `None` when memory is short.
     pub fn new(len: usize, align: usize) -> Option<Self> {
@@ -46,14 +54,9 @@ impl DmaBuf {
         phys_of(self.ptr())
     }
 
-    /// Size in bytes.
-    pub fn len(&self) -> usize {
+    /// Bytes in it.
+    pub fn size(&self) -> usize {
         self.layout.size()
-    }
-
-    /// Always false: there is no empty buffer.
-    pub fn is_empty(&self) -> bool {
-        false
     }
 
     /// The bytes `off .. off + len`. Panics when out of range.
@@ -61,7 +64,7 @@ impl DmaBuf {
     /// # Safety
     /// No device may own this part of the buffer while the slice lives.
     pub unsafe fn slice(&self, off: usize, len: usize) -> &[u8] {
-        assert!(off <= self.len() && len <= self.len() - off);
+        assert!(off <= self.size() && len <= self.size() - off);
         // SAFETY: in range; not written to in the meantime, by the caller's promise.
         unsafe { core::slice::from_raw_parts(self.ptr().add(off), len) }
     }
@@ -71,7 +74,7 @@ impl DmaBuf {
     /// # Safety
     /// As [`Self::slice`].
     pub unsafe fn slice_mut(&mut self, off: usize, len: usize) -> &mut [u8] {
-        assert!(off <= self.len() && len <= self.len() - off);
+        assert!(off <= self.size() && len <= self.size() - off);
         // SAFETY: in range and exclusively ours, by the caller's promise.
         unsafe { core::slice::from_raw_parts_mut(self.ptr().add(off), len) }
     }

@@ -47,13 +47,8 @@ impl Mmio {
     }
 
     /// Bytes in the range.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.len
-    }
-
-    /// Whether the range is empty.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// A part of the range; `None` when it does not lie inside.

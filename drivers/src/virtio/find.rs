@@ -13,7 +13,7 @@ const VENDOR: u16 = 0x1af4;
 const ENTRY_CONFIG: u16 = 0;
 const ENTRY_QUEUES: u16 = 1;
 
-/// A virtio device that was found and belongs to no driver yet.
+/// A virtio device that was found. When this is dropped, the device is reset: it forgets its rings and stops all DMA.
 pub struct Device {
     /// Access to it.
     pub transport: VirtioTransport,
@@ -41,14 +41,6 @@ impl Device {
     /// The virtio device id, see [`super::id`].
     pub fn id(&self) -> u32 {
         self.transport.device_id()
-    }
-
-    /// Its PCI function, if it has one, for the log.
-    pub fn pci(&self) -> Option<&Function> {
-        match &self.route {
-            Route::Pci(f) => Some(f),
-            _ => None,
-        }
     }
 
     /// Connects the interrupt: MSI-X if it works, otherwise a line. Called after feature negotiation; queue vectors are
@@ -115,6 +107,12 @@ impl Device {
             _ => 0,
         };
         self.transport.set_queue_vector(queue, entry)
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _ = self.transport.reset();
     }
 }
 

@@ -11,8 +11,7 @@
 //! in our own copy.
 
 use super::transport::{LEGACY_ALIGN, Notifier, VirtioTransport};
-use crate::dma::DmaBuf;
-use alloc::boxed::Box;
+use crate::dma::{DmaBuf, with_room};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU16, Ordering};
 use virtio_drivers::transport::Transport;
@@ -50,9 +49,11 @@ pub struct Queue {
     used: usize,
     notifier: Notifier,
     /// Per descriptor: the next one, free or in its chain.
-    next: Box<[u16]>,
+    next: Vec<u16>,
     /// Per head: descriptors of the outstanding chain, 0 when it is not outstanding.
-    chain: Box<[u16]>,
+    chain: Vec<u16>,
+    /// Per head: what the driver calls the chain.
+    label: Vec<u16>,
     free_head: u16,
     free: u16,
     /// Index after the last chain added, after the last one published, and as of the last check of what the device
@@ -127,12 +128,11 @@ impl Queue {
         notifier: Notifier,
     ) -> Option<Self> {
         let (avail, used, _) = layout(size.into(), legacy);
-        let mut next = Vec::new();
-        next.try_reserve_exact(size.into()).ok()?;
-        next.extend((0..size).map(|i| i + 1));
-        let mut chain = Vec::new();
-        chain.try_reserve_exact(size.into()).ok()?;
+        let mut next = with_room(size.into())?;
+        next.extend(1..=size);
+        let (mut chain, mut label) = (with_room(size.into())?, with_room(size.into())?);
         chain.resize(size.into(), 0);
+        label.resize(size.into(), 0);
         Some(Self {
             index,
             size,
@@ -141,8 +141,9 @@ impl Queue {
             avail,
             used,
             notifier,
-            next: next.into_boxed_slice(),
-            chain: chain.into_boxed_slice(),
+            next,
+            chain,
+            label,
             free_head: 0,
             free: size,
             added: 0,
@@ -177,7 +178,7 @@ impl Queue {
 
     #[inline]
     fn index_at(&self, off: usize) -> &AtomicU16 {
-        debug_assert!(off + 2 <= self.mem.len() && off.is_multiple_of(2));
+        debug_assert!(off + 2 <= self.mem.size() && off.is_multiple_of(2));
         // SAFETY: inside the ring memory (all callers use fixed offsets of `layout`), aligned, lives as long as `self`;
         // shared with the device, hence atomic.
         unsafe { &*self.mem.ptr().add(off).cast::<AtomicU16>() }
@@ -201,12 +202,12 @@ impl Queue {
         self.index_at(self.used + 4 + 8 * usize::from(self.size))
     }
 
-    /// Adds a chain; completions name it by its head. The device sees it at the next [`Self::kick`] (or
+    /// Adds a chain, which [`Self::pop`] returns by its label. The device sees it at the next [`Self::kick`] (or
     /// [`Self::publish`]). Segments that the device reads come before those it writes (2.7.4.2).
     ///
     /// # Safety
-    /// The memory must stay valid, and untouched while the device may write to it, until [`Self::pop`] returns the head.
-    pub unsafe fn add(&mut self, segments: &[Segment]) -> Result<u16, Full> {
+    /// The memory must stay valid, and untouched while the device may write to it, until [`Self::pop`] returns the label.
+    pub unsafe fn add(&mut self, segments: &[Segment], label: u16) -> Result<(), Full> {
         let n = segments.len() as u16;
         if self.broken || n == 0 || n > self.free {
             return Err(Full);
@@ -230,10 +231,11 @@ impl Queue {
         self.free_head = at;
         self.free -= n;
         self.chain[usize::from(head)] = n;
+        self.label[usize::from(head)] = label;
         let slot = usize::from(self.added & (self.size - 1));
         self.index_at(self.avail + 4 + 2 * slot).store(head, Ordering::Relaxed);
         self.added = self.added.wrapping_add(1);
-        Ok(head)
+        Ok(())
     }
 
     /// Shows the device what was added, without notifying it.
@@ -286,7 +288,7 @@ impl Queue {
         !self.broken && self.used_idx().load(Ordering::Acquire) != self.last_used
     }
 
-    /// The next completed chain: its head and the bytes that the device says it wrote. The caller caps that number.
+    /// The next completed chain: its label and the bytes that the device says it wrote. The caller caps that number.
     pub fn pop(&mut self) -> Option<(u16, u32)> {
         if !self.pending() {
             return None;
@@ -297,7 +299,7 @@ impl Queue {
             let e = self.mem.ptr().add(at).cast::<u32>();
             (e.read_volatile(), e.add(1).read_volatile())
         };
-        let n = usize::try_from(id).ok().and_then(|i| self.chain.get_mut(i)).map_or(0, core::mem::take);
+        let n = self.chain.get_mut(id as usize).map_or(0, core::mem::take);
         if n == 0 {
             self.broken = true;
             libos_base::error!("virtio: device returned a buffer it did not have; queue {} stopped", self.index);
@@ -312,7 +314,7 @@ impl Queue {
         self.free_head = head;
         self.free += n;
         self.last_used = self.last_used.wrapping_add(1);
-        Some((head, len))
+        Some((self.label[usize::from(head)], len))
     }
 
     /// Asks for an interrupt after the next completion. Returns whether something is already completed: then no

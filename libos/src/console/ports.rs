@@ -6,7 +6,7 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use drivers::virtio::Device;
-use drivers::virtio::console::{Console, Options, PortId};
+use drivers::virtio::console::{Console, PortId};
 use libos_base::poll::{self, Events, Pollee};
 use libos_base::sync::{IrqSpinLock, Once, WaitQueue, class};
 use libos_base::thread::FOREVER;
@@ -37,7 +37,7 @@ pub fn add_device(device: Device) {
         return;
     }
     let on_irq = Arc::new(|_| wake());
-    match Console::new(device, &Options::default(), on_irq) {
+    match Console::new(device, on_irq) {
         Ok(c) => *CONSOLE.lock() = Some(Box::new(c)),
         Err(e) => libos_base::warn!("virtio-console: {e}"),
     }

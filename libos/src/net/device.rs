@@ -36,7 +36,7 @@ impl NetDevice for VirtioCard {
         Caps { tx_checksum: i.tx_csum, tso4: (i.tso4 && i.tx_csum).then_some(i.max_frame) }
     }
     fn receive(&mut self, f: &mut dyn FnMut(&[u8], bool)) -> bool {
-        match self.card.receive() {
+        match self.card.rx.receive() {
             Some(frame) => {
                 f(frame.bytes(), frame.checksum_good);
                 true
@@ -49,7 +49,7 @@ impl NetDevice for VirtioCard {
         self.card.tx.ready(self.one) && (self.longest == self.one || self.card.tx.ready(self.longest))
     }
     fn transmit(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool {
-        let sent = self.card.tx.transmit_with(len, |b| {
+        let sent = self.card.tx.transmit(len, |b| {
             let m = fill(b);
             net::TxMeta {
                 csum: (m.csum_start != 0).then_some((m.csum_start, m.csum_offset)),
@@ -61,17 +61,17 @@ impl NetDevice for VirtioCard {
         sent.is_ok()
     }
     fn flush(&mut self) {
-        self.card.flush();
+        self.card.tx.flush();
     }
     fn show(&mut self) {
         self.card.tx.show();
     }
     fn arm(&mut self, _tx: bool) -> bool {
         // A full sender has already asked for its interrupt, in `tx_ready`.
-        self.card.enable_rx_interrupt()
+        self.card.rx.enable_interrupt()
     }
     fn disarm(&mut self) {
-        self.card.disable_rx_interrupt();
+        self.card.rx.disable_interrupt();
     }
     fn link_up(&self) -> bool {
         self.card.link_up()

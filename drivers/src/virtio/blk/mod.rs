@@ -67,16 +67,8 @@ impl Blk {
     /// Takes a device of id [`super::id::BLOCK`] into use, as `/dev/name`. Must be called by a thread that can wait.
     pub fn new(mut device: Device, name: &str, options: &Options) -> Result<Arc<Self>> {
         let core = Arc::new(Core { rings: Once::new(), device: Once::new() });
-        let (info, rings) = match Self::bring_up(&mut device, &core, options) {
-            Ok(made) => made,
-            Err(e) => {
-                // The rings are gone: the device must forget them too.
-                let _ = device.transport.reset();
-                return Err(e);
-            }
-        };
-        let limits = rings.1;
-        core.rings.set(|| rings.0);
+        let (info, rings, limits) = Self::bring_up(&mut device, &core, options)?;
+        core.rings.set(|| rings);
         device.transport.finish_init();
         core.device.set(|| IrqSpinLock::new(class::DISK_DEVICE, device));
         core.rings().iter().for_each(Ring::start);
@@ -88,7 +80,7 @@ impl Blk {
         Ok(Arc::new(Self { core, info, limits, name, serial, cpu: options.cpu, changing }))
     }
 
-    fn bring_up(device: &mut Device, core: &Arc<Core>, options: &Options) -> Result<(Info, (Vec<Ring>, Limits))> {
+    fn bring_up(device: &mut Device, core: &Arc<Core>, options: &Options) -> Result<(Info, Vec<Ring>, Limits)> {
         let agreed = device.transport.negotiate(config::WANTED)?;
         let info = Info::read(&device.transport, agreed)?;
         let on_irq = {
@@ -125,7 +117,7 @@ impl Blk {
             }
         }
         let limits = Limits::new(&info, size);
-        Ok((info, (rings, limits)))
+        Ok((info, rings, limits))
     }
 
     fn ring(&self) -> Option<&Ring> {

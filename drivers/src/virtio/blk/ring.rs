@@ -1,8 +1,8 @@
 //! One queue and the requests in flight in it.
 
 use super::chain::Chain;
-use crate::dma::DmaBuf;
-use crate::virtio::queue::{Queue, Segment};
+use crate::dma::{DmaBuf, with_room};
+use crate::virtio::queue::{Full, Queue, Segment};
 use crate::virtio::transport::Notifier;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -50,8 +50,6 @@ struct State {
     lines: DmaBuf,
     slots: Vec<Option<Slot>>,
     free: Vec<u16>,
-    /// By head: the slot.
-    owner: Vec<u16>,
     scratch: Vec<Segment>,
     /// A thread found no room.
     starving: bool,
@@ -77,15 +75,10 @@ impl Ring {
         }
         let n = size / 2;
         let lines = DmaBuf::new(usize::from(n) * line::LEN, line::LEN)?;
-        let (mut slots, mut free, mut owner, mut scratch) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        slots.try_reserve_exact(n.into()).ok()?;
+        let (mut slots, mut free, scratch) = (with_room(n.into())?, with_room(n.into())?, with_room(size.into())?);
         slots.resize_with(n.into(), || None);
-        free.try_reserve_exact(n.into()).ok()?;
         free.extend((0..n).rev());
-        owner.try_reserve_exact(size.into()).ok()?;
-        owner.resize(size.into(), 0);
-        scratch.try_reserve_exact(size.into()).ok()?;
-        let state = State { queue, lines, slots, free, owner, scratch, starving: false, late: false, dead: false };
+        let state = State { queue, lines, slots, free, scratch, starving: false, late: false, dead: false };
         Some(Self { state: IrqSpinLock::new(class::DISK_RING, state), room: WaitQueue::new() })
     }
 
@@ -139,8 +132,8 @@ impl Ring {
         let mut s = self.state.lock();
         s.late = false;
         loop {
-            while let Some((head, _)) = s.queue.pop() {
-                s.complete(head);
+            while let Some((slot, _)) = s.queue.pop() {
+                s.complete(slot);
             }
             if s.queue.broken() || !s.queue.enable_interrupt() {
                 break;
@@ -277,17 +270,10 @@ impl State {
         self.slots[usize::from(number)] = Some(slot);
         // SAFETY: the pages live in the slot, the line in `self`, until `pop` returns the chain; the ring is never
         // dropped while the device runs.
-        match unsafe { self.queue.add(&self.scratch) } {
-            Ok(head) => {
-                self.owner[usize::from(head)] = number;
-                Ok(())
-            }
-            Err(_) => Err(Errno::EIO),
-        }
+        unsafe { self.queue.add(&self.scratch, number) }.map_err(|Full| Errno::EIO)
     }
 
-    fn complete(&mut self, head: u16) {
-        let number = self.owner[usize::from(head)];
+    fn complete(&mut self, number: u16) {
         let Some(slot) = self.slots[usize::from(number)].take() else { return };
         self.free.push(number);
         // SAFETY: `pop` returned the chain, so the device is done with the line.

@@ -1,8 +1,8 @@
 //! The control queues of a multiport device (virtio 1.2, 5.3.6.2).
 
-use crate::dma::DmaBuf;
+use super::slots::{Inbox, Outbox};
 use crate::virtio::find::{Connected, Device};
-use crate::virtio::queue::{Queue, Segment};
+use crate::virtio::queue::Queue;
 
 const RX: u16 = 2;
 const TX: u16 = 3;
@@ -69,41 +69,21 @@ impl Event {
 }
 
 pub(super) struct Control {
-    rx: Queue,
-    tx: Queue,
-    rx_buf: DmaBuf,
-    tx_buf: DmaBuf,
-    /// By head of `rx` and `tx`: the buffer it names.
-    rx_owner: [u8; MOST],
-    tx_owner: [u8; MOST],
-    /// Bit n: message slot n is free.
-    tx_free: u32,
+    rx: Inbox,
+    tx: Outbox,
     /// Buffers were given back since the last notification.
     returned: bool,
 }
-
-/// Largest ring (legacy PCI devices fix the size; QEMU's is 32).
-const MOST: usize = 256;
 
 impl Control {
     pub(super) fn new(device: &mut Device, irq: Connected) -> Option<Self> {
         device.assign_queue(irq, RX);
         device.assign_queue(irq, TX);
-        let rx = Queue::new(&mut device.transport, RX, BUFFERS, false)?;
-        let mut tx = Queue::new(&mut device.transport, TX, BUFFERS, false)?;
-        if usize::from(rx.size().max(tx.size())) > MOST {
-            return None;
-        }
-        tx.disable_interrupt();
-        let rx_buf = DmaBuf::new(usize::from(BUFFERS) * RX_LEN, 64)?;
-        let tx_buf = DmaBuf::new(usize::from(BUFFERS) * HEADER, 64)?;
-        let slots = tx.size().min(BUFFERS);
-        let tx_free = u32::MAX >> (32 - u32::from(slots));
-        let mut c = Self { rx, tx, rx_buf, tx_buf, rx_owner: [0; MOST], tx_owner: [0; MOST], tx_free, returned: false };
-        for b in 0..BUFFERS.min(c.rx.size()) {
-            c.give(b as u8);
-        }
-        Some(c)
+        let mut rx = Inbox::new(Queue::new(&mut device.transport, RX, BUFFERS, false)?, RX_LEN);
+        let mut tx = Outbox::new(Queue::new(&mut device.transport, TX, BUFFERS, false)?, HEADER);
+        rx.prepare(BUFFERS)?;
+        tx.prepare(BUFFERS)?;
+        Some(Self { rx, tx, returned: true })
     }
 
     /// After DRIVER_OK: the device may speak.
@@ -112,24 +92,13 @@ impl Control {
         self.send(0, DEVICE_READY, 1);
     }
 
-    fn give(&mut self, buffer: u8) {
-        let addr = self.rx_buf.phys() + u64::from(buffer) * RX_LEN as u64;
-        // SAFETY: `rx_buf` lives until the device was reset; this part is read only after `pop`.
-        if let Ok(head) = unsafe { self.rx.add(&[Segment { addr, len: RX_LEN as u32, device_writes: true }]) } {
-            self.rx_owner[usize::from(head)] = buffer;
-            self.returned = true;
-        }
-    }
-
     /// The next message from the device.
     pub(super) fn next(&mut self) -> Option<Event> {
         loop {
-            let (head, written) = self.rx.pop()?;
-            let buffer = self.rx_owner[usize::from(head)];
-            // SAFETY: `pop` returned the buffer; `give` comes after the last use of the slice.
-            let m = unsafe { self.rx_buf.slice(usize::from(buffer) * RX_LEN, (written as usize).min(RX_LEN)) };
-            let event = Event::parse(m);
-            self.give(buffer);
+            let filled = self.rx.next()?;
+            let event = Event::parse(self.rx.bytes(&filled));
+            self.rx.give(filled);
+            self.returned = true;
             if event.is_some() {
                 return event;
             }
@@ -139,42 +108,26 @@ impl Control {
     /// Tells the device about the buffers given back.
     pub(super) fn done(&mut self) {
         if core::mem::replace(&mut self.returned, false) {
-            self.rx.kick();
-        }
-    }
-
-    fn reclaim(&mut self) {
-        while let Some((head, _)) = self.tx.pop() {
-            self.tx_free |= 1 << self.tx_owner[usize::from(head)];
+            self.rx.queue.kick();
         }
     }
 
     pub(super) fn send(&mut self, id: u32, event: u16, value: u16) {
-        self.reclaim();
+        let mut message = [0; HEADER];
+        message[..4].copy_from_slice(&id.to_le_bytes());
+        message[4..6].copy_from_slice(&event.to_le_bytes());
+        message[6..].copy_from_slice(&value.to_le_bytes());
         for _ in 0..PATIENCE {
-            if self.tx_free != 0 || self.tx.broken() {
+            self.tx.reclaim();
+            if self.tx.add(&message) {
+                return self.tx.queue.kick();
+            }
+            if self.tx.queue.broken() {
                 break;
             }
             core::hint::spin_loop();
-            self.reclaim();
         }
-        if self.tx_free == 0 {
-            libos_base::error!("virtio-console: the device does not take control messages");
-            return;
-        }
-        let slot = self.tx_free.trailing_zeros() as usize;
-        // SAFETY: the slot is free, so the device does not look at it.
-        let m = unsafe { self.tx_buf.slice_mut(slot * HEADER, HEADER) };
-        m[..4].copy_from_slice(&id.to_le_bytes());
-        m[4..6].copy_from_slice(&event.to_le_bytes());
-        m[6..].copy_from_slice(&value.to_le_bytes());
-        let addr = self.tx_buf.phys() + (slot * HEADER) as u64;
-        // SAFETY: `tx_buf` lives until the device was reset; the slot is not written to before `pop`.
-        if let Ok(head) = unsafe { self.tx.add(&[Segment { addr, len: HEADER as u32, device_writes: false }]) } {
-            self.tx_owner[usize::from(head)] = slot as u8;
-            self.tx_free &= !(1 << slot);
-            self.tx.kick();
-        }
+        libos_base::error!("virtio-console: the device does not take control messages");
     }
 }
 

@@ -4,80 +4,66 @@
 //! [`Console::new`] runs in interrupt context and only wakes the thread that then calls [`Console::poll`] and checks
 //! the ports. [`Console::poll`] and [`Console::open`] may allocate; the other calls do not.
 
-mod config;
 mod control;
 mod port;
+mod slots;
 
-pub use config::Options;
 pub use port::Port;
 
+use super::feature::{ANY_LAYOUT, VERSION_1};
 use super::find::{Connected, Device};
 use super::transport::Cause;
+use crate::dma::with_room;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use config::feature;
 use control::{Control, Event};
 use libos_base::time;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{Error, Result};
+
+/// Feature bit: there may be several ports.
+const MULTIPORT: u64 = 1 << 1;
+/// `max_nr_ports` in config space (virtio 1.2, 5.3.4).
+const MAX_PORTS_OFFSET: usize = 4;
+/// Ports with numbers from here on are declined. Each costs two rings even when unused.
+const MAX_PORTS: u32 = 8;
 
 /// Number of a port on its device.
 pub type PortId = u32;
 
 /// A console device.
 pub struct Console {
+    /// Before the buffers, because it stops using them when it is dropped.
+    _device: Device,
+    irq: Connected,
     /// By number; a port that the device never announced is not `present`.
     ports: Vec<Port>,
     control: Option<Control>,
-    device: Device,
-    irq: Connected,
 }
 
 impl Console {
     /// Takes a device of id [`super::id::CONSOLE`] into use. With several ports they appear in [`Self::poll`]; a device
     /// with one port has it, open and unnamed, as port 0 at once.
-    pub fn new(mut device: Device, options: &Options, on_irq: Arc<dyn Fn(Cause) + Send + Sync>) -> Result<Self> {
-        match Self::bring_up(&mut device, options, on_irq) {
-            Ok((ports, control, irq)) => {
-                let mut c = Self { ports, control, device, irq };
-                match &mut c.control {
-                    Some(control) => control.start(),
-                    None => c.ports[0].single()?,
-                }
-                Ok(c)
-            }
-            Err(e) => {
-                // The rings are gone: the device must forget them too.
-                let _ = device.transport.reset();
-                Err(e)
-            }
-        }
-    }
-
-    fn bring_up(
-        device: &mut Device,
-        options: &Options,
-        on_irq: Arc<dyn Fn(Cause) + Send + Sync>,
-    ) -> Result<(Vec<Port>, Option<Control>, Connected)> {
-        use super::feature::{ANY_LAYOUT, VERSION_1};
-        let agreed = device.transport.negotiate(VERSION_1 | ANY_LAYOUT | feature::MULTIPORT)?;
-        let multiport = agreed & feature::MULTIPORT != 0;
-        let count = match multiport {
-            true => device.transport.config_u32(config::MAX_PORTS_OFFSET)?.clamp(1, options.max_ports.max(1)),
-            false => 1,
-        };
+    pub fn new(mut device: Device, on_irq: Arc<dyn Fn(Cause) + Send + Sync>) -> Result<Self> {
+        let agreed = device.transport.negotiate(VERSION_1 | ANY_LAYOUT | MULTIPORT)?;
+        let multiport = agreed & MULTIPORT != 0;
+        let count = if multiport { device.transport.config_u32(MAX_PORTS_OFFSET)?.clamp(1, MAX_PORTS) } else { 1 };
         let irq = device.connect(on_irq);
-        let mut ports = Vec::new();
-        ports.try_reserve_exact(count as usize).map_err(|_| Error::DmaError)?;
+        let mut ports = with_room(count as usize).ok_or(Error::DmaError)?;
         for n in 0..count {
-            ports.push(Port::new(device, irq, n).ok_or(Error::DmaError)?);
+            ports.push(Port::new(&mut device, irq, n).ok_or(Error::DmaError)?);
         }
-        let control = match multiport {
-            true => Some(Control::new(device, irq).ok_or(Error::DmaError)?),
-            false => None,
-        };
+        let mut control = None;
+        if multiport {
+            control = Some(Control::new(&mut device, irq).ok_or(Error::DmaError)?);
+        }
         device.transport.finish_init();
-        Ok((ports, control, irq))
+        let mut c = Self { _device: device, irq, ports, control };
+        match &mut c.control {
+            Some(control) => control.start(),
+            None => c.ports[0].single()?,
+        }
+        Ok(c)
     }
 
     /// Whether interrupts arrive; if not, the kernel must poll.
@@ -190,12 +176,5 @@ impl Console {
     /// neither allocation nor interrupts. Returns how many bytes were sent.
     pub fn write_polled(&mut self, id: PortId, bytes: &[u8], patience: u32) -> usize {
         self.ports.get_mut(id as usize).map_or(0, |p| p.write_polled(bytes, patience))
-    }
-}
-
-impl Drop for Console {
-    fn drop(&mut self) {
-        // Before the buffers are freed: the device stops all DMA once the reset is complete.
-        let _ = self.device.transport.reset();
     }
 }

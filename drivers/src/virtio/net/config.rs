@@ -10,10 +10,7 @@ pub(super) mod feature {
     pub const GUEST_CSUM: u64 = 1 << 1;
     pub const MTU: u64 = 1 << 3;
     pub const MAC: u64 = 1 << 5;
-    pub const GUEST_TSO4: u64 = 1 << 7;
-    pub const GUEST_TSO6: u64 = 1 << 8;
     pub const HOST_TSO4: u64 = 1 << 11;
-    pub const HOST_TSO6: u64 = 1 << 12;
     pub const MRG_RXBUF: u64 = 1 << 15;
     pub const STATUS: u64 = 1 << 16;
 }
@@ -26,7 +23,7 @@ const ETHERNET_MTU: u16 = 1500;
 /// Destination, source, type, and one 802.1Q tag.
 pub(super) const ETHERNET_HEADER: usize = 18;
 
-/// How much memory the driver may use, and which features it asks for.
+/// How much memory the driver may use.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Receive buffers (2 KiB each with the usual MTU).
@@ -37,26 +34,6 @@ pub struct Options {
     pub tx_large: u16,
     /// Their size, at most 64 KiB: the longest frame given to TSO, with its header.
     pub large_size: usize,
-    /// Negotiate EVENT_IDX.
-    pub event_idx: bool,
-    /// Negotiate checksum and segmentation offload.
-    pub offload: bool,
-    /// Let the device merge received segments into frames of up to 64 KiB (needs mergeable buffers).
-    pub receive_large: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            rx_buffers: 256,
-            tx_buffers: 128,
-            tx_large: 8,
-            large_size: 64 << 10,
-            event_idx: true,
-            offload: true,
-            receive_large: false,
-        }
-    }
 }
 
 impl Options {
@@ -68,28 +45,15 @@ impl Options {
             32..96 => (128, 64, 4, 64 << 10),
             _ => (256, 128, 8, 64 << 10),
         };
-        Self { rx_buffers, tx_buffers, tx_large, large_size, ..Self::default() }
+        Self { rx_buffers, tx_buffers, tx_large, large_size }
     }
+}
 
-    /// The features to accept of those offered, with their dependencies (5.1.3.1).
-    pub(super) fn wanted(&self, offered: u64) -> u64 {
-        use feature::*;
-        let mut want = VERSION_1 | ANY_LAYOUT | MAC | STATUS | MTU | MRG_RXBUF;
-        if self.event_idx {
-            want |= EVENT_IDX;
-        }
-        if self.offload {
-            want |= GUEST_CSUM;
-            if offered & CSUM != 0 {
-                want |= CSUM | HOST_TSO4 | HOST_TSO6;
-            }
-            // Without mergeable buffers each receive buffer would have to hold 64 KiB.
-            if self.receive_large && offered & GUEST_CSUM != 0 && offered & MRG_RXBUF != 0 {
-                want |= GUEST_TSO4 | GUEST_TSO6;
-            }
-        }
-        want
-    }
+/// The features to accept of those offered, with their dependencies (5.1.3.1).
+pub(super) fn wanted(offered: u64) -> u64 {
+    use feature::*;
+    let offload = if offered & CSUM != 0 { CSUM | HOST_TSO4 } else { 0 };
+    VERSION_1 | ANY_LAYOUT | EVENT_IDX | MAC | STATUS | MTU | MRG_RXBUF | GUEST_CSUM | offload
 }
 
 /// The agreed features.
@@ -123,8 +87,6 @@ pub struct Info {
     pub rx_csum: bool,
     /// TCP over IPv4 may be sent in one piece of up to `max_frame` bytes.
     pub tso4: bool,
-    /// The same over IPv6.
-    pub tso6: bool,
     /// Longest Ethernet frame that the sender takes.
     pub max_frame: usize,
     pub(super) agreed: Agreed,
@@ -140,14 +102,12 @@ impl Info {
             mac[0] = mac[0] & 0xfe | 0x02;
         }
         let mtu = if agreed.has(feature::MTU) { t.config_u16(MTU_OFFSET)?.max(68) } else { ETHERNET_MTU };
-        let large = options.tx_large > 0;
         Ok(Self {
             mac,
             mtu,
             tx_csum: agreed.has(feature::CSUM),
             rx_csum: agreed.has(feature::GUEST_CSUM),
-            tso4: large && agreed.has(feature::HOST_TSO4),
-            tso6: large && agreed.has(feature::HOST_TSO6),
+            tso4: options.tx_large > 0 && agreed.has(feature::HOST_TSO4),
             max_frame: 0,
             agreed,
         })
@@ -161,12 +121,8 @@ mod tests {
 
     #[test]
     fn dependencies() {
-        let o = Options { receive_large: true, ..Options::default() };
-        assert_eq!(o.wanted(HOST_TSO4) & HOST_TSO4, 0, "segmentation needs checksums");
-        assert_eq!(o.wanted(GUEST_CSUM) & GUEST_TSO4, 0, "large receive needs mergeable buffers");
-        assert_ne!(o.wanted(GUEST_CSUM | MRG_RXBUF) & GUEST_TSO4, 0);
-        let plain = Options { offload: false, event_idx: false, ..Options::default() };
-        assert_eq!(plain.wanted(!0) & (CSUM | GUEST_CSUM | HOST_TSO4 | GUEST_TSO4 | EVENT_IDX), 0);
+        assert_eq!(wanted(HOST_TSO4) & HOST_TSO4, 0, "segmentation needs checksums");
+        assert_eq!(wanted(HOST_TSO4 | CSUM) & (HOST_TSO4 | CSUM), HOST_TSO4 | CSUM);
     }
 
     #[test]

@@ -30,38 +30,22 @@ const TX: u16 = 1;
 
 /// A network card.
 pub struct Net {
+    /// Before the buffers, because it stops using them when it is dropped.
+    device: Device,
     /// What was negotiated.
     pub info: Info,
     /// The receiver.
     pub rx: Rx,
     /// The sender.
     pub tx: Tx,
-    device: Device,
-    irq: Connected,
 }
 
 impl Net {
     /// Takes a device of id [`super::id::NET`] into use. `on_irq` runs in interrupt context when frames arrived, when
     /// a full sender has room again, or when the link changed.
     pub fn new(mut device: Device, options: &Options, on_irq: Arc<dyn Fn(Cause) + Send + Sync>) -> Result<Self> {
-        let made = Self::bring_up(&mut device, options, on_irq);
-        match made {
-            Ok((info, rx, tx, irq)) => Ok(Self { info, rx, tx, device, irq }),
-            Err(e) => {
-                // The rings are gone: the device must forget them too.
-                let _ = device.transport.reset();
-                Err(e)
-            }
-        }
-    }
-
-    fn bring_up(
-        device: &mut Device,
-        options: &Options,
-        on_irq: Arc<dyn Fn(Cause) + Send + Sync>,
-    ) -> Result<(Info, Rx, Tx, Connected)> {
         let offered = device.transport.read_device_features();
-        let agreed = Agreed(device.transport.negotiate(options.wanted(offered))?);
+        let agreed = Agreed(device.transport.negotiate(config::wanted(offered))?);
         let info = Info::read(&device.transport, agreed, options)?;
         let irq = device.connect(on_irq);
         for q in [RX, TX] {
@@ -82,56 +66,12 @@ impl Net {
         t.finish_init();
         // Only now may the device be notified (3.1.1).
         rx.start();
-        Ok((info, rx, tx, irq))
-    }
-
-    /// Whether interrupts arrive; if not, the kernel must poll.
-    pub fn interrupts(&self) -> bool {
-        self.irq != Connected::Polled
+        Ok(Self { device, info, rx, tx })
     }
 
     /// Whether the cable is plugged in, as far as the device says.
     pub fn link_up(&self) -> bool {
         !self.info.agreed.has(feature::STATUS)
             || self.device.transport.config_u16(config::STATUS_OFFSET).map_or(true, |s| s & 1 != 0)
-    }
-
-    /// The device, for the log.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// See [`Rx::receive`].
-    pub fn receive(&mut self) -> Option<RxFrame<'_>> {
-        self.rx.receive()
-    }
-    /// See [`Rx::enable_interrupt`].
-    #[must_use]
-    pub fn enable_rx_interrupt(&mut self) -> bool {
-        self.rx.enable_interrupt()
-    }
-    /// See [`Rx::disable_interrupt`].
-    pub fn disable_rx_interrupt(&mut self) {
-        self.rx.disable_interrupt();
-    }
-    /// See [`Tx::transmit`].
-    pub fn transmit(
-        &mut self,
-        len: usize,
-        meta: &TxMeta,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> core::result::Result<(), TxError> {
-        self.tx.transmit(len, meta, fill)
-    }
-    /// See [`Tx::flush`].
-    pub fn flush(&mut self) {
-        self.tx.flush();
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        // Before the buffers are freed: the device stops all DMA once the reset is complete.
-        let _ = self.device.transport.reset();
     }
 }

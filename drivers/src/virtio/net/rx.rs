@@ -2,7 +2,7 @@
 
 use super::config::{Agreed, ETHERNET_HEADER, Info, Options, feature};
 use super::header::{self, checksum_good};
-use crate::dma::{DmaBuf, phys_of};
+use crate::dma::{DmaBuf, phys_of, with_room};
 use crate::virtio::queue::{Queue, Segment};
 use alloc::vec::Vec;
 
@@ -16,14 +16,11 @@ const MAX_MERGED: usize = 65535 + ETHERNET_HEADER;
 /// The receiving half of a card.
 pub struct Rx {
     queue: Queue,
-    /// After `queue`, so that it outlives no device access: see `Net::drop`.
     chunks: Vec<DmaBuf>,
     buf_len: usize,
     header_len: usize,
     split_header: bool,
     mergeable: bool,
-    /// By head: the buffer it names.
-    owner: Vec<u16>,
     /// Buffers added since the device was notified.
     batched: u16,
     /// A frame that spans several buffers, and how many of them are still to come.
@@ -54,17 +51,13 @@ impl Rx {
         };
         let per_frame = if agreed.split_header() { 2 } else { 1 };
         let buffers = options.rx_buffers.min(queue.size() / per_frame).max(1);
-        let mut chunks = Vec::new();
-        chunks.try_reserve_exact(usize::from(buffers).div_ceil(CHUNK)).ok()?;
+        let mut chunks = with_room(usize::from(buffers).div_ceil(CHUNK))?;
         let mut left = usize::from(buffers);
         while left > 0 {
             let n = left.min(CHUNK);
             chunks.push(DmaBuf::new(n * buf_len, 64)?);
             left -= n;
         }
-        let mut owner = Vec::new();
-        owner.try_reserve_exact(queue.size().into()).ok()?;
-        owner.resize(queue.size().into(), 0);
         let mut rx = Self {
             queue,
             chunks,
@@ -72,7 +65,6 @@ impl Rx {
             header_len,
             split_header: agreed.split_header(),
             mergeable,
-            owner,
             batched: 0,
             merged: Vec::new(),
             missing: 0,
@@ -103,16 +95,15 @@ impl Rx {
         let segment = |addr, len| Segment { addr, len, device_writes: true };
         // SAFETY: the chunks live until the device was reset, and this buffer is given once and looked at again only
         // after `pop` returned it.
-        let head = unsafe {
+        let added = unsafe {
             if self.split_header {
-                self.queue.add(&[segment(addr, h), segment(addr + u64::from(h), len - h)])
+                self.queue.add(&[segment(addr, h), segment(addr + u64::from(h), len - h)], buffer)
             } else {
-                self.queue.add(&[segment(addr, len)])
+                self.queue.add(&[segment(addr, len)], buffer)
             }
         };
         // Only a broken queue is full: there are no more buffers than room.
-        if let Ok(head) = head {
-            self.owner[usize::from(head)] = buffer;
+        if added.is_ok() {
             self.batched += 1;
             if self.batched >= BATCH {
                 self.start();
@@ -123,13 +114,12 @@ impl Rx {
     /// The next frame (Ethernet header first). `None`: nothing is there now, and the device has all free buffers.
     pub fn receive(&mut self) -> Option<RxFrame<'_>> {
         loop {
-            let Some((head, written)) = self.queue.pop() else {
+            let Some((buffer, written)) = self.queue.pop() else {
                 if self.batched > 0 {
                     self.start();
                 }
                 return None;
             };
-            let buffer = self.owner[usize::from(head)];
             let written = (written as usize).min(self.buf_len);
             if self.missing > 0 {
                 self.append(buffer, 0, written);
@@ -198,11 +188,6 @@ impl Rx {
     /// Asks for no interrupts while the kernel polls. One may still come.
     pub fn disable_interrupt(&mut self) {
         self.queue.disable_interrupt();
-    }
-
-    /// Whether a frame is waiting.
-    pub fn pending(&self) -> bool {
-        self.queue.pending()
     }
 
     /// Frames thrown away.

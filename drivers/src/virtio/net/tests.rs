@@ -7,11 +7,11 @@ use alloc::vec::Vec;
 
 fn info(agreed: Agreed) -> Info {
     let tso = agreed.has(feature::HOST_TSO4);
-    Info { mac: [2; 6], mtu: 1500, tx_csum: true, rx_csum: true, tso4: tso, tso6: false, max_frame: 0, agreed }
+    Info { mac: [2; 6], mtu: 1500, tx_csum: true, rx_csum: true, tso4: tso, max_frame: 0, agreed }
 }
 
 fn options() -> Options {
-    Options { rx_buffers: 8, tx_buffers: 4, tx_large: 2, ..Options::default() }
+    Options { rx_buffers: 8, tx_buffers: 4, tx_large: 2, large_size: 64 << 10 }
 }
 
 fn receiver(bits: u64) -> (Rx, Sim) {
@@ -26,6 +26,13 @@ fn sender(bits: u64) -> (Tx, Sim) {
     let agreed = Agreed(bits);
     let (q, sim) = pair(16, bits & VERSION_1 == 0, agreed.has(EVENT_IDX));
     (Tx::new(q, agreed, &info(agreed), &options()).unwrap(), sim)
+}
+
+fn send(tx: &mut Tx, len: usize, meta: TxMeta, fill: impl FnOnce(&mut [u8])) -> core::result::Result<(), TxError> {
+    tx.transmit(len, |b| {
+        fill(b);
+        meta
+    })
 }
 
 /// Writes over a chain's segments in turn.
@@ -131,7 +138,7 @@ fn sends_with_every_header() {
         let (mut tx, mut d) = sender(bits);
         let meta = TxMeta { csum: Some((34, 16)), ..TxMeta::default() };
         for n in 0..50u8 {
-            tx.transmit_parts(&[&[n; 40], b"tail"], &meta).unwrap();
+            send(&mut tx, 44, meta, |b| b.copy_from_slice(&[&[n; 40][..], b"tail"].concat())).unwrap();
             assert!(!d.waiting(), "until the flush");
             tx.flush();
             let (head, chain) = d.take().unwrap();
@@ -150,7 +157,7 @@ fn full_sender_asks_for_an_interrupt_and_recovers() {
     for event_idx in [0, EVENT_IDX] {
         let (mut tx, mut d) = sender(VERSION_1 | event_idx);
         assert!(d.sleep());
-        let send = |tx: &mut Tx| tx.transmit(100, &TxMeta::default(), |b| b.fill(1));
+        let send = |tx: &mut Tx| send(tx, 100, TxMeta::default(), |b| b.fill(1));
         for _ in 0..20 {
             for _ in 0..4 {
                 assert_eq!(send(&mut tx), Ok(()));
@@ -169,11 +176,11 @@ fn large_frames_have_their_own_buffers() {
     let (mut tx, mut d) = sender(VERSION_1 | feature::CSUM | feature::HOST_TSO4);
     assert_eq!(tx.max_frame(), 65524);
     let meta = TxMeta { csum: Some((34, 16)), gso: Gso::Tcp4, gso_size: 1460, header_len: 54 };
-    assert_eq!(tx.transmit(65525, &meta, |_| ()), Err(TxError::TooLong));
-    assert_eq!(tx.transmit(65524, &meta, |b| b.fill(3)), Ok(()));
-    assert_eq!(tx.transmit(30000, &meta, |b| b.fill(4)), Ok(()));
-    assert_eq!(tx.transmit(30000, &meta, |_| ()), Err(TxError::Full));
-    assert_eq!(tx.transmit(1000, &TxMeta::default(), |_| ()), Ok(()), "small ones still go");
+    assert_eq!(send(&mut tx, 65525, meta, |_| ()), Err(TxError::TooLong));
+    assert_eq!(send(&mut tx, 65524, meta, |b| b.fill(3)), Ok(()));
+    assert_eq!(send(&mut tx, 30000, meta, |b| b.fill(4)), Ok(()));
+    assert_eq!(send(&mut tx, 30000, meta, |_| ()), Err(TxError::Full));
+    assert_eq!(send(&mut tx, 1000, TxMeta::default(), |_| ()), Ok(()), "small ones still go");
     let (head, chain) = d.take().unwrap();
     let all = gather(&chain);
     assert_eq!(all[..12], [1, 1, 54, 0, 0xb4, 5, 34, 0, 16, 0, 0, 0]);

@@ -2,8 +2,8 @@
 
 use super::config::{Agreed, ETHERNET_HEADER, Info, Options};
 use super::header::TxMeta;
-use crate::dma::{DmaBuf, phys_of};
-use crate::virtio::queue::{Queue, Segment};
+use crate::dma::{DmaBuf, phys_of, with_room};
+use crate::virtio::queue::{Full, Queue, Segment};
 use alloc::vec::Vec;
 
 /// Why a frame was not taken.
@@ -31,9 +31,7 @@ impl Pool {
     /// `None` when memory is short.
     fn new(count: u16, len: usize, first: u16) -> Option<Self> {
         let n = usize::from(count);
-        let (mut buffers, mut free) = (Vec::new(), Vec::new());
-        buffers.try_reserve_exact(n).ok()?;
-        free.try_reserve_exact(n).ok()?;
+        let (mut buffers, mut free) = (with_room(n)?, with_room(n)?);
         for i in 0..count {
             buffers.push(DmaBuf::new(len, 64)?);
             free.push(first + i);
@@ -53,8 +51,6 @@ pub struct Tx {
     large: Pool,
     header_len: usize,
     split_header: bool,
-    /// By head: the buffer it names.
-    owner: Vec<u16>,
     /// An interrupt was asked for because a frame found no buffer.
     waiting: bool,
 }
@@ -65,14 +61,11 @@ impl Tx {
         let small_len = (usize::from(info.mtu) + ETHERNET_HEADER + header_len).next_multiple_of(2048);
         let per_frame = if agreed.split_header() { 2 } else { 1 };
         let room = queue.size() / per_frame;
-        let large_count = if info.tso4 || info.tso6 { options.tx_large.min(room / 2) } else { 0 };
+        let large_count = if info.tso4 { options.tx_large.min(room / 2) } else { 0 };
         let small = Pool::new(options.tx_buffers.min(room - large_count).max(1), small_len, 0)?;
         let large = Self::large_pool(large_count, options.large_size.min(64 << 10), small.buffers.len() as u16)?;
-        let mut owner = Vec::new();
-        owner.try_reserve_exact(queue.size().into()).ok()?;
-        owner.resize(queue.size().into(), 0);
         queue.disable_interrupt();
-        Some(Self { queue, small, large, header_len, split_header: agreed.split_header(), owner, waiting: false })
+        Some(Self { queue, small, large, header_len, split_header: agreed.split_header(), waiting: false })
     }
 
     /// There may be no contiguous 64 KiB: smaller ones still save work.
@@ -104,11 +97,14 @@ impl Tx {
 
     /// Takes back the buffers that the device is done with.
     fn reclaim(&mut self) {
-        while let Some((head, _)) = self.queue.pop() {
-            let b = self.owner[usize::from(head)];
-            let pool = if b < self.large.first { &mut self.small } else { &mut self.large };
-            pool.free.push(b);
+        while let Some((buffer, _)) = self.queue.pop() {
+            self.put_back(buffer);
         }
+    }
+
+    fn put_back(&mut self, buffer: u16) {
+        let pool = if buffer < self.large.first { &mut self.small } else { &mut self.large };
+        pool.free.push(buffer);
     }
 
     /// Whether a frame of `len` bytes would be taken now. If not, what was added so far is on its way and an interrupt
@@ -141,17 +137,9 @@ impl Tx {
         }
     }
 
-    /// Queues a frame of `len` bytes (Ethernet header included) that `fill` writes in place; never waits. The device is
-    /// notified at [`Self::flush`].
-    pub fn transmit(&mut self, len: usize, meta: &TxMeta, fill: impl FnOnce(&mut [u8])) -> Result<(), TxError> {
-        self.transmit_with(len, |b| {
-            fill(b);
-            *meta
-        })
-    }
-
-    /// [`Self::transmit`] for a frame whose content, and with it the metadata, is known only when it is written.
-    pub fn transmit_with(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> TxMeta) -> Result<(), TxError> {
+    /// Queues a frame of `len` bytes (Ethernet header included) that `fill` writes in place, saying what to do with it;
+    /// never waits. The device is notified at [`Self::flush`].
+    pub fn transmit(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> TxMeta) -> Result<(), TxError> {
         if self.pool(len).is_none() {
             return Err(TxError::TooLong);
         }
@@ -169,35 +157,16 @@ impl Tx {
         let addr = phys_of(at);
         let segment = |addr, len: usize| Segment { addr, len: len as u32, device_writes: false };
         // SAFETY: the buffer lives until the device was reset and is not written to before `pop` returned it.
-        let head = unsafe {
+        let added = unsafe {
             if self.split_header {
-                self.queue.add(&[segment(addr, h), segment(addr + h as u64, len)])
+                self.queue.add(&[segment(addr, h), segment(addr + h as u64, len)], buffer)
             } else {
-                self.queue.add(&[segment(addr, h + len)])
+                self.queue.add(&[segment(addr, h + len)], buffer)
             }
         };
-        match head {
-            Ok(head) => {
-                self.owner[usize::from(head)] = buffer;
-                Ok(())
-            }
-            Err(_) => {
-                let pool = if buffer < self.large.first { &mut self.small } else { &mut self.large };
-                pool.free.push(buffer);
-                Err(TxError::Full)
-            }
-        }
-    }
-
-    /// [`Self::transmit`] of bytes that are in several places.
-    pub fn transmit_parts(&mut self, parts: &[&[u8]], meta: &TxMeta) -> Result<(), TxError> {
-        let len = parts.iter().map(|p| p.len()).sum();
-        self.transmit(len, meta, |mut to| {
-            for p in parts {
-                let (now, rest) = to.split_at_mut(p.len());
-                now.copy_from_slice(p);
-                to = rest;
-            }
+        added.map_err(|Full| {
+            self.put_back(buffer);
+            TxError::Full
         })
     }
 

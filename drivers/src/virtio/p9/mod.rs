@@ -66,20 +66,6 @@ pub struct P9 {
 impl P9 {
     /// Takes a device of id [`super::id::P9`] into use.
     pub fn new(mut device: Device) -> Result<Self> {
-        let shared = Shared::new();
-        match Self::bring_up(&mut device, &shared) {
-            Ok((tag, max_pages, polled)) => {
-                Ok(Self { tag, shared, device: Some(Mutex::new(class::P9_DEVICE, device)), polled, max_pages })
-            }
-            Err(e) => {
-                // The ring is gone: the device must forget it too.
-                let _ = device.transport.reset();
-                Err(e)
-            }
-        }
-    }
-
-    fn bring_up(device: &mut Device, shared: &Arc<Shared>) -> Result<(Vec<u8>, usize, bool)> {
         let agreed = device.transport.negotiate(VERSION_1 | ANY_LAYOUT | EVENT_IDX | MOUNT_TAG)?;
         let mut tag = Vec::new();
         if agreed & MOUNT_TAG != 0 {
@@ -88,6 +74,7 @@ impl P9 {
             tag.resize(len, 0);
             device.transport.read_config(2, &mut tag)?;
         }
+        let shared = Shared::new();
         let to_wake = shared.clone();
         let irq = device.connect(Arc::new(move |_| to_wake.interrupt()));
         if irq == Connected::Msix && !device.assign_queue(irq, 0) {
@@ -98,7 +85,8 @@ impl P9 {
         let ring = Ring::new(queue).ok_or(Error::DmaError)?;
         *shared.ring.lock() = Some(ring);
         device.transport.finish_init();
-        Ok((tag, max_pages, irq == Connected::Polled))
+        let (device, polled) = (Some(Mutex::new(class::P9_DEVICE, device)), irq == Connected::Polled);
+        Ok(Self { tag, shared, device, polled, max_pages })
     }
 
     /// For tests: over a queue that the test serves.
@@ -188,10 +176,8 @@ impl p9::Transport for P9 {
 
 impl Drop for P9 {
     fn drop(&mut self) {
-        // Before the ring is freed.
-        if let Some(d) = &self.device {
-            let _ = d.lock().transport.reset();
-        }
+        // The device first: it uses the ring until then.
+        self.device = None;
         let ring = self.shared.ring.lock().take();
         drop(ring);
     }

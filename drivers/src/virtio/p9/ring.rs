@@ -1,8 +1,7 @@
 //! The ring with its slots: a slot holds one message and its reply. All of it is under one lock.
 
-use crate::dma::DmaBuf;
+use crate::dma::{DmaBuf, with_room};
 use crate::virtio::queue::{Queue, Segment};
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::thread::Park;
@@ -50,18 +49,11 @@ pub(super) enum Reply {
 pub(super) struct Ring {
     queue: Queue,
     slots: Vec<Slot>,
-    /// By head: the slot of its message.
-    owner: Box<[u8]>,
 }
 
 impl Ring {
     pub(super) fn new(queue: Queue) -> Option<Self> {
-        let mut slots = Vec::new();
-        slots.try_reserve_exact(SLOTS).ok()?;
-        let mut owner = Vec::new();
-        owner.try_reserve_exact(queue.size().into()).ok()?;
-        owner.resize(queue.size().into(), 0);
-        Some(Self { queue, slots, owner: owner.into_boxed_slice() })
+        Some(Self { queue, slots: with_room(SLOTS)? })
     }
 
     pub(super) fn broken(&self) -> bool {
@@ -111,8 +103,7 @@ impl Ring {
         chain[answer] = Segment { addr: at + REQUEST as u64, len: room.min(REPLY) as u32, device_writes: true };
         // SAFETY: the slot's memory lives as long as the ring. The caller holds the payload's pages until the reply
         // comes, or resets the device.
-        let head = unsafe { self.queue.add(chain) }.ok()?;
-        self.owner[usize::from(head)] = n as u8;
+        unsafe { self.queue.add(chain, n as u16) }.ok()?;
         slot.state = State::Sent(waiter);
         self.queue.kick();
         Some(n)
@@ -122,8 +113,8 @@ impl Ring {
     pub(super) fn complete(&mut self) -> usize {
         let mut freed = 0;
         loop {
-            while let Some((head, len)) = self.queue.pop() {
-                let Some(slot) = self.slots.get_mut(usize::from(self.owner[usize::from(head)])) else { continue };
+            while let Some((slot, len)) = self.queue.pop() {
+                let Some(slot) = self.slots.get_mut(usize::from(slot)) else { continue };
                 let old = core::mem::replace(&mut slot.state, State::Done(len as usize));
                 match old {
                     State::Sent(Some(t)) => t.unpark(),

@@ -12,7 +12,8 @@ const PIECE: usize = 64;
 
 /// An entropy source.
 pub struct Rng {
-    device: Device,
+    /// Before the buffer, because it stops using that when it is dropped.
+    _device: Device,
     queue: Queue,
     buf: DmaBuf,
     /// A request from a call that timed out is still with the device.
@@ -27,7 +28,7 @@ impl Rng {
         let mut queue = Queue::new(&mut device.transport, 0, 2, false).ok_or(Error::DmaError)?;
         queue.disable_interrupt();
         device.transport.finish_init();
-        Ok(Self { device, queue, buf, outstanding: false })
+        Ok(Self { _device: device, queue, buf, outstanding: false })
     }
 
     /// Fills as much of `out` as the device delivers within `patience_ns`; returns how many bytes.
@@ -38,7 +39,7 @@ impl Rng {
             if !self.outstanding {
                 let segment = Segment { addr: self.buf.phys(), len: PIECE as u32, device_writes: true };
                 // SAFETY: `buf` lives as long as the device is in use and is read only after `pop`.
-                if unsafe { self.queue.add(&[segment]) }.is_err() {
+                if unsafe { self.queue.add(&[segment], 0) }.is_err() {
                     break;
                 }
                 self.outstanding = true;
@@ -63,12 +64,5 @@ impl Rng {
             done += n;
         }
         done
-    }
-}
-
-impl Drop for Rng {
-    fn drop(&mut self) {
-        // Before the buffer is freed.
-        let _ = self.device.transport.reset();
     }
 }

@@ -44,7 +44,7 @@ pub struct MmioTransport {
 impl MmioTransport {
     /// The device behind the registers; `None` when there is none (wrong magic, unknown version, id 0).
     pub fn new(regs: Mmio) -> Option<Self> {
-        if regs.len() < REGISTERS || regs.read32(reg::MAGIC) != MAGIC {
+        if regs.size() < REGISTERS || regs.read32(reg::MAGIC) != MAGIC {
             return None;
         }
         let legacy = match regs.read32(reg::VERSION) {
@@ -155,7 +155,7 @@ impl MmioTransport {
     }
 
     pub(super) fn config(&self) -> Option<Mmio> {
-        self.regs.part(reg::CONFIG, self.regs.len() - reg::CONFIG)
+        self.regs.part(reg::CONFIG, self.regs.size() - reg::CONFIG)
     }
 }
 
