@@ -2,25 +2,6 @@
 
 use super::{cpuid, hpet, kvm, pit, pm_timer, rdtsc};
 
-/// Where the answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// kvmclock.
-    Kvm,
-    /// The hypervisor's timing leaf.
-    TimingLeaf,
-    /// CPUID 15h.
-    Crystal,
-    /// Measured against the PM timer.
-    PmTimer,
-    /// Measured against the HPET.
-    Hpet,
-    /// Measured against the PIT.
-    Pit,
-    /// CPUID 16h: nothing better answered.
-    Nominal,
-}
-
 /// The counters that the machine has.
 #[derive(Clone, Copy, Default)]
 pub struct Sources {
@@ -42,25 +23,26 @@ const FIRST_WAIT: u64 = 1 << 14;
 /// A counter that did not move for so many TSC ticks (0.2 ms of the fastest one) stands still.
 const DEAD: u64 = 1 << 22;
 
-/// The TSC's rate in Hz and its source; takes at most some 12 ms (each measurement 2 ms, two that agree suffice).
-pub fn calibrate_tsc(s: &Sources) -> Option<(u64, Source)> {
-    let sane = |hz: Option<u64>, who| hz.filter(|h| SANE.contains(h)).map(|h| (h, who));
-    sane(kvm::vcpu_time().and_then(|t| t.tsc_hz()), Source::Kvm)
-        .or_else(|| sane(cpuid::timing_leaf_hz(), Source::TimingLeaf))
-        .or_else(|| sane(cpuid::crystal_hz(), Source::Crystal))
+/// The TSC's rate in Hz; takes at most some 12 ms (each measurement 2 ms, two that agree suffice).
+pub fn calibrate_tsc(s: &Sources) -> Option<u64> {
+    let sane = |hz: Option<u64>| hz.filter(|h| SANE.contains(h));
+    sane(kvm::vcpu_time().and_then(|t| t.tsc_hz()))
+        .or_else(|| sane(cpuid::timing_leaf_hz()))
+        .or_else(|| sane(cpuid::crystal_hz()))
         .or_else(|| {
             let t = s.pm_timer?;
-            sane(measure(&mut || t.read(), t.mask, pm_timer::HZ, &mut rdtsc), Source::PmTimer)
+            sane(measure(&mut || t.read(), t.mask, pm_timer::HZ, &mut rdtsc))
         })
         .or_else(|| {
             let t = s.hpet?;
-            sane(measure(&mut || t.read(), t.mask, t.hz, &mut rdtsc), Source::Hpet)
+            sane(measure(&mut || t.read(), t.mask, t.hz, &mut rdtsc))
         })
         .or_else(|| {
             pit::start();
-            sane(measure(&mut pit::read, pit::MASK, pit::HZ, &mut rdtsc), Source::Pit)
+            sane(measure(&mut pit::read, pit::MASK, pit::HZ, &mut rdtsc))
         })
-        .or_else(|| sane(cpuid::nominal_hz(), Source::Nominal))
+        // Exact to a percent only: nothing better answered.
+        .or_else(|| sane(cpuid::nominal_hz()))
 }
 
 /// Measures the TSC against a counter of `hz` ticks per second that wraps at `mask`. A host that takes the processor

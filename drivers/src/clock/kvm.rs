@@ -26,19 +26,15 @@ unsafe fn wrmsr(msr: u32, v: u64) {
     };
 }
 
-/// Fields of `pvclock_vcpu_time_info`.
+/// What is needed of `pvclock_vcpu_time_info`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VcpuTime {
-    /// TSC at the time of `system_time`.
-    pub tsc: u64,
     /// Nanoseconds since the host's boot of this machine.
     pub system_time: u64,
     /// Nanoseconds = ((ticks << shift) * mul) >> 32.
     pub mul: u32,
     /// See `mul`; may be negative.
     pub shift: i8,
-    /// Bit 0: TSCs of all processors agree.
-    pub flags: u8,
 }
 
 impl VcpuTime {
@@ -83,11 +79,9 @@ pub fn vcpu_time() -> Option<VcpuTime> {
     // SAFETY: offsets of the 32-byte structure inside `buf`.
     let t = read_consistent(&buf, |p| unsafe {
         VcpuTime {
-            tsc: p.add(8).cast::<u64>().read_volatile(),
             system_time: p.add(16).cast::<u64>().read_volatile(),
             mul: p.add(24).cast::<u32>().read_volatile(),
             shift: p.add(28).cast::<i8>().read_volatile(),
-            flags: p.add(29).read_volatile(),
         }
     });
     // SAFETY: disables; the host writes nothing more by the time `buf` goes.
@@ -116,7 +110,7 @@ mod tests {
 
     #[test]
     fn rates() {
-        let t = |mul, shift| VcpuTime { tsc: 0, system_time: 0, mul, shift, flags: 0 };
+        let t = |mul, shift| VcpuTime { system_time: 0, mul, shift };
         // 2 GHz: half a nanosecond a tick.
         assert_eq!(t(0x8000_0000, 0).tsc_hz(), Some(2_000_000_000));
         assert_eq!(t(0x8000_0000, 1).tsc_hz(), Some(1_000_000_000));

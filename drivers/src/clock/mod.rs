@@ -7,7 +7,7 @@ pub mod kvm;
 pub mod pit;
 pub mod pm_timer;
 
-pub use calibrate::{Source, Sources, calibrate_tsc, measure};
+pub use calibrate::{Sources, calibrate_tsc, measure};
 
 /// Reads the TSC, after all earlier loads (LFENCE, Intel SDM vol. 2, RDTSC).
 #[inline]

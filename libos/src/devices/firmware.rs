@@ -66,13 +66,10 @@ pub fn read(rsdp: Option<u64>) {
         // SAFETY: the address is the HPET's, as ACPI says.
         hpet: tables.and_then(acpi::hpet_address).and_then(|a| unsafe { hpet::Counter::new(a) }),
     };
-    let counter_hz = match clock::calibrate_tsc(&sources) {
-        Some((hz, _)) => hz,
-        None => {
-            libos_base::warn!("nothing tells how fast the clock runs: 1 GHz assumed, times will be wrong");
-            NS
-        }
-    };
+    let counter_hz = clock::calibrate_tsc(&sources).unwrap_or_else(|| {
+        libos_base::warn!("nothing tells how fast the clock runs: 1 GHz assumed, times will be wrong");
+        NS
+    });
     MACHINE.set(|| Machine {
         topology,
         mcfg: tables.and_then(acpi::mcfg),
