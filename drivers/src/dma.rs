@@ -1,7 +1,6 @@
 //! Memory that devices read and write: physically contiguous pieces of the kernel heap, which lies in the direct map.
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
-use alloc::vec::Vec;
 use core::ptr::NonNull;
 
 /// Owned, zeroed, contiguous memory at a fixed address. The device may write to it at any time, so it offers only raw
@@ -26,13 +25,6 @@ pub fn phys_of(ptr: *const u8) -> u64 {
     {
         ptr as u64
     }
-}
-
-/// An empty list with room for `n` entries; `None` when memory is short.
-pub(crate) fn with_room<T>(n: usize) -> Option<Vec<T>> {
-    let mut list = Vec::new();
-    list.try_reserve_exact(n).ok()?;
-    Some(list)
 }
 
 impl DmaBuf {

@@ -11,9 +11,10 @@
 //! in our own copy.
 
 use super::transport::{LEGACY_ALIGN, Notifier, VirtioTransport};
-use crate::dma::{DmaBuf, with_room};
+use crate::dma::DmaBuf;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU16, Ordering};
+use libos_base::memory::{filled, with_room};
 use virtio_drivers::transport::Transport;
 
 const F_NEXT: u16 = 1;
@@ -128,11 +129,8 @@ impl Queue {
         notifier: Notifier,
     ) -> Option<Self> {
         let (avail, used, _) = layout(size.into(), legacy);
-        let mut next = with_room(size.into())?;
+        let mut next = with_room(size.into()).ok()?;
         next.extend(1..=size);
-        let (mut chain, mut label) = (with_room(size.into())?, with_room(size.into())?);
-        chain.resize(size.into(), 0);
-        label.resize(size.into(), 0);
         Some(Self {
             index,
             size,
@@ -142,8 +140,8 @@ impl Queue {
             used,
             notifier,
             next,
-            chain,
-            label,
+            chain: filled(size.into(), 0).ok()?,
+            label: filled(size.into(), 0).ok()?,
             free_head: 0,
             free: size,
             added: 0,

@@ -30,6 +30,34 @@ fn try_room(bytes: usize) -> Result<()> {
     Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| Errno::ENOMEM)
 }
 
+/// An empty list with room for `n` elements.
+pub fn with_room<T>(n: usize) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    list.try_reserve_exact(n)?;
+    Ok(list)
+}
+
+/// `n` copies of `value`.
+pub fn filled<T: Clone>(n: usize, value: T) -> Result<Vec<T>> {
+    let mut list = with_room(n)?;
+    list.resize(n, value);
+    Ok(list)
+}
+
+/// A copy of a list.
+pub fn copy<T: Clone>(list: &[T]) -> Result<Vec<T>> {
+    let mut copy = with_room(list.len())?;
+    copy.extend_from_slice(list);
+    Ok(copy)
+}
+
+/// Adds an element to a list.
+pub fn push<T>(list: &mut Vec<T>, value: T) -> Result<()> {
+    list.try_reserve(1)?;
+    list.push(value);
+    Ok(())
+}
+
 /// `Box::new` that fails with ENOMEM.
 pub fn try_box<T>(value: T) -> Result<Box<T>> {
     room_for(size_of::<T>())?;

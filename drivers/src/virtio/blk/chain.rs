@@ -5,6 +5,7 @@ use crate::dma::phys_of;
 use crate::virtio::queue;
 use alloc::vec::Vec;
 use libos_base::block::{Op, Request, SECTOR, Segment};
+use libos_base::memory::push;
 use libos_base::{Errno, Result};
 
 /// What the device is asked to do in one go.
@@ -74,14 +75,12 @@ impl Chain {
                 }
                 return Ok(false);
             }
-            self.pieces.try_reserve(1)?;
             let len = left.min(limits.piece_len);
-            self.pieces.push(queue::Segment { addr, len, device_writes: writes });
+            push(&mut self.pieces, queue::Segment { addr, len, device_writes: writes })?;
             addr += u64::from(len);
             left -= len;
         }
-        self.segments.try_reserve(1)?;
-        self.segments.push(s.clone());
+        push(&mut self.segments, s.clone())?;
         self.sectors += s.len as u64 / SECTOR;
         Ok(true)
     }

@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use chain::{Cutter, Limits};
 use libos_base::Errno;
 use libos_base::block::{BlockDevice, Completion, Op, Request};
+use libos_base::memory::with_room;
 use libos_base::sync::{IrqSpinLock, Mutex, Once, class};
 use ring::Ring;
 use virtio_drivers::transport::Transport;
@@ -98,8 +99,7 @@ impl Blk {
         }
         let event_idx = agreed & super::feature::EVENT_IDX != 0;
         let count = info.queues.min(options.queues).max(1);
-        let mut rings = Vec::new();
-        rings.try_reserve_exact(count.into()).map_err(|_| Error::DmaError)?;
+        let mut rings = with_room(count.into()).map_err(|_| Error::DmaError)?;
         let mut size = u16::MAX;
         for n in 0..count {
             if irq == Connected::Msix && !device.assign_queue(irq, n) {

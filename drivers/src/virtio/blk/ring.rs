@@ -1,12 +1,13 @@
 //! One queue and the requests in flight in it.
 
 use super::chain::Chain;
-use crate::dma::{DmaBuf, with_room};
+use crate::dma::DmaBuf;
 use crate::virtio::queue::{Full, Queue, Segment};
 use crate::virtio::transport::Notifier;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::block::{Completion, Op};
+use libos_base::memory::with_room;
 use libos_base::sync::{IrqSpinLock, WaitQueue, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
@@ -75,9 +76,10 @@ impl Ring {
         }
         let n = size / 2;
         let lines = DmaBuf::new(usize::from(n) * line::LEN, line::LEN)?;
-        let (mut slots, mut free, scratch) = (with_room(n.into())?, with_room(n.into())?, with_room(size.into())?);
+        let (mut slots, mut free) = (with_room(n.into()).ok()?, with_room(n.into()).ok()?);
         slots.resize_with(n.into(), || None);
         free.extend((0..n).rev());
+        let scratch = with_room(size.into()).ok()?;
         let state = State { queue, lines, slots, free, scratch, starving: false, late: false, dead: false };
         Some(Self { state: IrqSpinLock::new(class::DISK_RING, state), room: WaitQueue::new() })
     }

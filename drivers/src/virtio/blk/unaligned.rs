@@ -6,6 +6,7 @@ use super::ring::Ring;
 use alloc::sync::Arc;
 use libos_base::Result;
 use libos_base::block::{Completion, Op, Request, SECTOR, Segment};
+use libos_base::memory::filled;
 use libos_base::page::Page;
 
 impl Blk {
@@ -40,9 +41,7 @@ impl Blk {
     fn block(&self, ring: &Ring, op: Op, pos: u64, page: &Arc<Page>) -> Result<()> {
         let done = Completion::new()?;
         let len = self.info.block_size as usize;
-        let mut segments = alloc::vec::Vec::new();
-        segments.try_reserve_exact(1)?;
-        segments.push(Segment { page: page.clone(), offset: 0, len });
+        let segments = filled(1, Segment { page: page.clone(), offset: 0, len })?;
         let r = Request { op, sector: pos / SECTOR, sectors: len as u64 / SECTOR, segments };
         let limits: &Limits = &self.limits;
         let mut cutter = Cutter::new(limits, |c| ring.add(c, &done));

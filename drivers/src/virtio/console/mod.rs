@@ -13,10 +13,10 @@ pub use port::Port;
 use super::feature::{ANY_LAYOUT, VERSION_1};
 use super::find::{Connected, Device};
 use super::transport::Cause;
-use crate::dma::with_room;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use control::{Control, Event};
+use libos_base::memory::with_room;
 use libos_base::time;
 use virtio_drivers::transport::Transport;
 use virtio_drivers::{Error, Result};
@@ -49,7 +49,7 @@ impl Console {
         let multiport = agreed & MULTIPORT != 0;
         let count = if multiport { device.transport.config_u32(MAX_PORTS_OFFSET)?.clamp(1, MAX_PORTS) } else { 1 };
         let irq = device.connect(on_irq);
-        let mut ports = with_room(count as usize).ok_or(Error::DmaError)?;
+        let mut ports = with_room(count as usize).map_err(|_| Error::DmaError)?;
         for n in 0..count {
             ports.push(Port::new(&mut device, irq, n).ok_or(Error::DmaError)?);
         }

@@ -2,9 +2,10 @@
 
 use super::config::{Agreed, ETHERNET_HEADER, Info, Options, feature};
 use super::header::{self, checksum_good};
-use crate::dma::{DmaBuf, phys_of, with_room};
+use crate::dma::{DmaBuf, phys_of};
 use crate::virtio::queue::{Queue, Segment};
 use alloc::vec::Vec;
+use libos_base::memory::with_room;
 
 /// Buffers per allocation: enough to waste nothing, few enough to be found in fragmented memory.
 const CHUNK: usize = 8;
@@ -51,7 +52,7 @@ impl Rx {
         };
         let per_frame = if agreed.split_header() { 2 } else { 1 };
         let buffers = options.rx_buffers.min(queue.size() / per_frame).max(1);
-        let mut chunks = with_room(usize::from(buffers).div_ceil(CHUNK))?;
+        let mut chunks = with_room(usize::from(buffers).div_ceil(CHUNK)).ok()?;
         let mut left = usize::from(buffers);
         while left > 0 {
             let n = left.min(CHUNK);

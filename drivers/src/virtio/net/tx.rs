@@ -2,9 +2,10 @@
 
 use super::config::{Agreed, ETHERNET_HEADER, Info, Options};
 use super::header::TxMeta;
-use crate::dma::{DmaBuf, phys_of, with_room};
+use crate::dma::{DmaBuf, phys_of};
 use crate::virtio::queue::{Full, Queue, Segment};
 use alloc::vec::Vec;
+use libos_base::memory::with_room;
 
 /// Why a frame was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ impl Pool {
     /// `None` when memory is short.
     fn new(count: u16, len: usize, first: u16) -> Option<Self> {
         let n = usize::from(count);
-        let (mut buffers, mut free) = (with_room(n)?, with_room(n)?);
+        let (mut buffers, mut free) = (with_room(n).ok()?, with_room(n).ok()?);
         for i in 0..count {
             buffers.push(DmaBuf::new(len, 64)?);
             free.push(first + i);

@@ -14,6 +14,7 @@ use crate::dma::phys_of;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::layout::PAGE_SIZE;
+use libos_base::memory::{filled, with_room};
 use libos_base::p9::{self, Payload};
 use libos_base::page::Page;
 use libos_base::sync::{IrqSpinLock, Mutex, WaitQueue, class};
@@ -70,8 +71,7 @@ impl P9 {
         let mut tag = Vec::new();
         if agreed & MOUNT_TAG != 0 {
             let len = device.transport.config_u16(0)?.into();
-            tag.try_reserve_exact(len).map_err(|_| Error::DmaError)?;
-            tag.resize(len, 0);
+            tag = filled(len, 0).map_err(|_| Error::DmaError)?;
             device.transport.read_config(2, &mut tag)?;
         }
         let shared = Shared::new();
@@ -192,8 +192,7 @@ fn max_pages(queue: &Queue) -> usize {
 /// before the others that it writes. Pages that are adjacent in memory become one entry.
 fn chain(pages: &[Arc<Page>], mut len: usize, inward: bool) -> core::result::Result<(Vec<Segment>, usize), Errno> {
     let own = Segment { addr: 0, len: 0, device_writes: false };
-    let mut all: Vec<Segment> = Vec::new();
-    all.try_reserve_exact(2 + pages.len())?;
+    let mut all: Vec<Segment> = with_room(2 + pages.len())?;
     all.push(own);
     if inward {
         all.push(own);

@@ -1,9 +1,10 @@
 //! The ring with its slots: a slot holds one message and its reply. All of it is under one lock.
 
-use crate::dma::{DmaBuf, with_room};
+use crate::dma::DmaBuf;
 use crate::virtio::queue::{Queue, Segment};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use libos_base::memory::with_room;
 use libos_base::thread::Park;
 
 /// Room for a request: a name and the text of a symbolic link, of 3,800 bytes at most.
@@ -53,7 +54,7 @@ pub(super) struct Ring {
 
 impl Ring {
     pub(super) fn new(queue: Queue) -> Option<Self> {
-        Some(Self { queue, slots: with_room(SLOTS)? })
+        Some(Self { queue, slots: with_room(SLOTS).ok()? })
     }
 
     pub(super) fn broken(&self) -> bool {
