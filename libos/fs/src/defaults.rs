@@ -13,20 +13,6 @@ use libos_base::abi::DirFd;
 use libos_base::abi::mode::*;
 use libos_base::{Errno, Result};
 
-const DIRS: &[(&[u8], u32)] = &[
-    (b"/dev", 0o755),
-    (b"/etc", 0o755),
-    (b"/proc", 0o555),
-    (b"/root", 0o700),
-    (b"/run", 0o755),
-    (b"/tmp", 0o1777),
-    (b"/var", 0o755),
-    (b"/var/cache", 0o755),
-    (b"/var/lib", 0o755),
-    (b"/var/log", 0o755),
-    (b"/var/tmp", 0o1777),
-];
-
 const FILES: &[(&[u8], &[u8])] = &[
     (
         b"/etc/passwd",
@@ -83,8 +69,8 @@ fn file(files: &Files, path: &[u8], content: &'static [u8]) -> Result<bool> {
 
 /// Fills in what the archives did not contain.
 pub(crate) fn fill(files: &Files) -> Result<()> {
-    for (path, mode) in DIRS {
-        dir(files, path, *mode)?;
+    for (path, mode) in unibody_proto::FOLDERS {
+        dir(files, path.as_bytes(), *mode)?;
     }
     or_exists(files.symlink(b"/run", DirFd::CWD, b"/var/run"))?;
     for (path, content) in FILES {

@@ -3,7 +3,6 @@
 use crate::files::Files;
 use crate::inode::Inode;
 use crate::notify::{self, Event};
-use crate::util::try_vec;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -15,7 +14,7 @@ use libos_base::io::Sink;
 use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{Mutex, class};
 use libos_base::thread::FOREVER;
-use libos_base::{Errno, Result};
+use libos_base::{Errno, Result, memory};
 
 /// Most events that one queue holds (fs.inotify.max_queued_events).
 pub(crate) const MAX_EVENTS: usize = 16384;
@@ -148,7 +147,7 @@ impl Inotify {
             }
             return;
         }
-        let event = match try_vec(name) {
+        let event = match memory::copy(name) {
             Ok(name) if queue.len() < MAX_EVENTS => Queued { wd, mask, cookie, name },
             _ => overflow,
         };

@@ -4,19 +4,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::Result;
 pub use libos_base::memory::{room_for, try_box};
+use unibody_proto::number;
 
 /// `Arc::new` that fails with ENOMEM.
 pub fn try_arc<T>(value: T) -> Result<Arc<T>> {
     room_for(size_of::<T>() + 16)?;
     Ok(Arc::new(value))
-}
-
-/// A copy of `bytes`.
-pub fn try_vec(bytes: &[u8]) -> Result<Vec<u8>> {
-    let mut v = Vec::new();
-    v.try_reserve_exact(bytes.len())?;
-    v.extend_from_slice(bytes);
-    Ok(v)
 }
 
 /// Builds `/proc` style text.
@@ -34,18 +27,8 @@ impl Text {
         self
     }
     /// Adds a decimal number.
-    pub fn n(mut self, mut n: u64) -> Self {
-        let mut digits = [0; 20];
-        let mut i = digits.len();
-        loop {
-            i -= 1;
-            digits[i] = b'0' + (n % 10) as u8;
-            n /= 10;
-            if n == 0 {
-                break;
-            }
-        }
-        self.0.extend_from_slice(&digits[i..]);
+    pub fn n(mut self, n: u64) -> Self {
+        self.0.extend_from_slice(number::to_decimal(n, &mut [0; 20]));
         self
     }
     /// Adds a decimal number, padded on the left with `pad` to `width`.
@@ -68,17 +51,6 @@ impl Text {
     }
 }
 
-/// Parses a decimal number that makes up all of `s`.
-pub fn parse_u64(s: &[u8]) -> Option<u64> {
-    if s.is_empty() {
-        return None;
-    }
-    s.iter().try_fold(0u64, |n, &c| {
-        c.is_ascii_digit().then_some(())?;
-        n.checked_mul(10)?.checked_add(u64::from(c - b'0'))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,8 +60,5 @@ mod tests {
         assert_eq!(Text::new().s("a").n(0).s(" ").n(u64::MAX).string(), "a0 18446744073709551615");
         assert_eq!(Text::new().pad(42, 5, b' ').string(), "   42");
         assert_eq!(Text::new().hex(0x1f0, 4).string(), "01f0");
-        assert_eq!(parse_u64(b"120"), Some(120));
-        assert_eq!(parse_u64(b"12x"), None);
-        assert_eq!(parse_u64(b"99999999999999999999"), None);
     }
 }

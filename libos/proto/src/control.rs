@@ -212,17 +212,8 @@ impl Line {
         self
     }
 
-    fn number(&mut self, mut value: u64) -> &mut Self {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (value % 10) as u8;
-            value /= 10;
-            if value == 0 {
-                return self.text(&digits[at..]);
-            }
-        }
+    fn number(&mut self, value: u64) -> &mut Self {
+        self.text(number::to_decimal(value, &mut [0; 20]))
     }
 
     fn hex(&mut self, value: u16) -> &mut Self {

@@ -17,6 +17,21 @@ pub mod terminal;
 /// Name of the image's own file among those that the VMM passes to the guest (QEMU's `-fw_cfg`).
 pub const IMAGE_FILE: &str = "opt/org.unibody/image";
 
+/// Folders that every root has, parents first, with their permissions; `/dev` holds more.
+pub const FOLDERS: &[(&str, u32)] = &[
+    ("/dev", 0o755),
+    ("/etc", 0o755),
+    ("/proc", 0o555),
+    ("/root", 0o700),
+    ("/run", 0o755),
+    ("/tmp", 0o1777),
+    ("/var", 0o755),
+    ("/var/cache", 0o755),
+    ("/var/lib", 0o755),
+    ("/var/log", 0o755),
+    ("/var/tmp", 0o1777),
+];
+
 /// Names of the virtio-console ports that carry the program's and the kernel's streams.
 pub mod port {
     /// Standard input and standard output of the program.

@@ -31,6 +31,19 @@ pub fn size(text: &[u8]) -> Option<u64> {
     any(&text[..end])?.checked_mul(1 << shift)
 }
 
+/// The decimal digits of a number, at the end of `room`.
+pub fn to_decimal(mut value: u64, room: &mut [u8; 20]) -> &[u8] {
+    let mut at = room.len();
+    loop {
+        at -= 1;
+        room[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            return &room[at..];
+        }
+    }
+}
+
 /// Parses digits in a base up to 16.
 pub fn digits(text: &[u8], base: u64) -> Option<u64> {
     if text.is_empty() {

@@ -24,6 +24,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
+use unibody_proto::FOLDERS;
 use unibody_proto::params::key;
 
 /// Runs the image as a Linux process; returns the program's exit status.
@@ -110,22 +111,6 @@ fn carry(mut from: impl Read + Send + 'static, to: impl AsFd) -> JoinHandle<()> 
     })
 }
 
-/// What the kernel puts into every root (`libos/fs/src/defaults.rs`), parents first.
-const FOLDERS: [(&str, u32); 12] = [
-    ("dev", 0o755),
-    ("dev/shm", 0o1777),
-    ("etc", 0o755),
-    ("proc", 0o555),
-    ("root", 0o700),
-    ("run", 0o755),
-    ("tmp", 0o1777),
-    ("var", 0o755),
-    ("var/cache", 0o755),
-    ("var/lib", 0o755),
-    ("var/log", 0o755),
-    ("var/tmp", 0o1777),
-];
-
 /// Unpacks the image's root and the overlay, and adds what every root has.
 fn fill(root: &Path, args: &RunArgs, image: &Image) -> Result<()> {
     let unpack = |archive: &[u8]| {
@@ -139,11 +124,11 @@ fn fill(root: &Path, args: &RunArgs, image: &Image) -> Result<()> {
         tree.write(&mut archive)?;
         unpack(&archive)?;
     }
-    for (dir, mode) in FOLDERS {
-        let path = root.join(dir);
+    for (dir, mode) in FOLDERS.iter().chain(&[("/dev/shm", 0o1777)]) {
+        let path = root.join(&dir[1..]);
         if !path.is_dir() {
             std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(*mode))?;
         }
     }
     // The network is this machine's, so its host names and resolvers are used, too, unless the image has its own.

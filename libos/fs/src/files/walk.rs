@@ -225,5 +225,5 @@ impl Walk<'_> {
 
 /// A copy of a component, so that the walk can continue while it is used.
 pub fn owned(name: &[u8]) -> Result<Vec<u8>> {
-    crate::util::try_vec(name)
+    libos_base::memory::copy(name)
 }

@@ -15,7 +15,7 @@ use crate::inode::{DirEntry, FileSystem, Follow, Inode, New, SetAttr, StatFs};
 use crate::kernel_info::{self, ThreadInfo};
 use crate::ramfs::anonymous_dev;
 use crate::time;
-use crate::util::{Text, parse_u64, try_arc};
+use crate::util::{Text, try_arc};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::{Fd, OpenFlags, Stat, Timespec, mode::*};
@@ -23,6 +23,7 @@ use libos_base::cred;
 use libos_base::file::FileLike;
 use libos_base::sync::Once;
 use libos_base::{Errno, Result};
+use unibody_proto::number;
 
 /// `f_type` (linux/magic.h).
 const PROC_MAGIC: i64 = 0x9fa0;
@@ -198,7 +199,7 @@ impl Inode for ProcInode {
         if let Some(i) = self.table().iter().position(|(n, _)| n.as_bytes() == name) {
             return self.child(self.table()[i].1, i as u64);
         }
-        let n = parse_u64(name).filter(|_| name == b"0" || name[0] != b'0').ok_or(Errno::ENOENT)?;
+        let n = number::decimal(name).filter(|_| name == b"0" || name[0] != b'0').ok_or(Errno::ENOENT)?;
         if self.numbers(n) != Some(n) {
             return Err(Errno::ENOENT);
         }

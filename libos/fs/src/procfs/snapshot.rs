@@ -4,7 +4,7 @@
 use super::{Node, process};
 use crate::dentry::Path;
 use crate::kernel_info;
-use crate::util::{Text, parse_u64, try_arc};
+use crate::util::{Text, try_arc};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -14,6 +14,7 @@ use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
 use libos_base::sync::{Mutex, class};
 use libos_base::{Errno, Result};
+use unibody_proto::number;
 
 struct Snapshot {
     path: Path,
@@ -72,7 +73,7 @@ fn write_setting(src: &mut Source<'_>, set: fn(u64) -> Result<()>) -> Result<usi
     let (mut text, all) = ([0; 24], src.left());
     let n = src.take(&mut text)?;
     let word = text[..n].split(u8::is_ascii_whitespace).find(|w| !w.is_empty()).ok_or(Errno::EINVAL)?;
-    set(parse_u64(word).ok_or(Errno::EINVAL)?)?;
+    set(number::decimal(word).ok_or(Errno::EINVAL)?)?;
     Ok(all)
 }
 

@@ -13,7 +13,7 @@ use crate::inode::{At, Extent, FileSystem, Follow, Inode, New, Rename, SetAttr, 
 use crate::pipe::Pipe;
 use crate::program_file;
 use crate::time::{Times, now};
-use crate::util::{try_arc, try_vec};
+use crate::util::try_arc;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
@@ -26,7 +26,7 @@ use libos_base::layout::PAGE_SIZE;
 use libos_base::page::Page;
 use libos_base::rmap::Mappings;
 use libos_base::sync::{SpinLock, class};
-use libos_base::{Errno, Result};
+use libos_base::{Errno, Result, memory};
 
 /// One ramfs.
 pub struct RamFs {
@@ -77,7 +77,7 @@ impl RamFs {
             S_IFREG if !new.target.is_empty() => Body::Program,
             S_IFREG => Body::File(Data::new(self.clone())),
             S_IFDIR => Body::Dir,
-            S_IFLNK => Body::Link(try_vec(new.target)?),
+            S_IFLNK => Body::Link(memory::copy(new.target)?),
             S_IFIFO => Body::Fifo(SpinLock::new(class::RAMFS_FIFO, None)),
             S_IFSOCK => Body::Socket(SpinLock::new(class::RAMFS_SOCKET, None)),
             S_IFCHR | S_IFBLK => Body::Device,
@@ -383,7 +383,7 @@ impl Inode for RamInode {
         match &self.body {
             Body::Link(t) => {
                 self.meta.lock().times.accessed();
-                try_vec(t).map(Follow::Text)
+                memory::copy(t).map(Follow::Text)
             }
             _ => Err(Errno::EINVAL),
         }
