@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use hashbrown::HashMap;
 use libos_base::block::{BlockDevice, Op, SECTOR};
 use libos_base::layout::PAGE_SIZE;
+use libos_base::memory::filled;
 use libos_base::page::Page;
 use libos_base::{Errno, Result};
 
@@ -127,9 +128,7 @@ impl Buffers {
     /// Makes the device hold these bytes (whole sectors) unless it does already. Returns whether it did not. For what
     /// is otherwise written only as a copy of something else.
     pub fn make_equal(&mut self, at: u64, want: &[u8]) -> Result<bool> {
-        let mut is = Vec::new();
-        is.try_reserve_exact(want.len())?;
-        is.resize(want.len(), 0);
+        let mut is = filled(want.len(), 0)?;
         libos_base::block::read(&*self.dev, at, &mut is)?;
         if is == want {
             return Ok(false);

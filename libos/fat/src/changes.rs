@@ -2,11 +2,11 @@
 
 use crate::dir::{Dir, Ghost, Rec};
 use crate::entry::{self, Entry, Raw, attr};
-use crate::inode::{FatInode, Place, fat};
 use crate::names;
+use crate::object::{FatInode, Place, fat};
 use crate::table::{self, Run};
 use crate::view;
-use crate::volume::{Meta, Removal};
+use crate::volume::Meta;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -106,7 +106,7 @@ impl FatInode {
     /// Finds slots for `name`: those of its ghost, or new ones; `own` is the slot of an entry that this one replaces.
     fn spell(&self, m: &mut Meta, d: &mut Dir, name: &str, own: Option<u32>) -> Result<(u32, u32, Head)> {
         if let Some(g) = d.ghost(name.as_bytes()) {
-            m.removals.retain(|r| !(r.place.is(self, g.slot)));
+            m.removals.retain(|place| !place.is(self, g.slot));
             return Ok((g.slot, g.long, Head::of(&g.raw, g.missing, true)));
         }
         let e = names::encode(name, |s| d.has_short(s, own))?;
@@ -168,7 +168,7 @@ impl FatInode {
             if let (Some(rec), true) = (rec, ghost) {
                 d.ghosts.push(Ghost { name: rec.name, slot: place.slot, long: place.long, raw: s.raw, missing });
             }
-            m.removals.push(Removal { place });
+            m.removals.push(place);
         } else {
             d.give(place.slot, place.long);
         }

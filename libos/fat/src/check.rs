@@ -11,7 +11,7 @@
 use crate::dir::{Dir, is_object};
 use crate::entry::{DELETED, Entry, Raw, attr, next_rename};
 use crate::geometry::FIRST;
-use crate::inode::FatInode;
+use crate::object::FatInode;
 use crate::table::{BAD, END, FREE, Run};
 use crate::view;
 use crate::volume::{Meta, Refused, Volume};
@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 use hashbrown::HashMap;
 use libos_base::Errno;
 use libos_base::layout::PAGE_SIZE;
+use libos_base::memory::{filled, push, with_room};
 
 /// Why the check ends early.
 enum Stop {
@@ -133,10 +134,8 @@ impl Check<'_> {
     fn all(&mut self) -> Done {
         let geo = self.vol.geo;
         let words = (geo.clusters as usize).div_ceil(64);
-        self.claimed.try_reserve_exact(words).map_err(Errno::from)?;
-        self.claimed.resize(words, 0);
-        self.folders.try_reserve(1).map_err(Errno::from)?;
-        self.folders.push(Folder { first: geo.root_cluster, parent: 0 });
+        self.claimed = filled(words, 0)?;
+        push(&mut self.folders, Folder { first: geo.root_cluster, parent: 0 })?;
         let mut at = 0;
         while at < self.folders.len() {
             self.find(at)?;
@@ -230,13 +229,8 @@ impl Check<'_> {
         let slots = dir.read_slots(self.m)?;
         let end = slots.iter().position(|s| s[0] == 0).unwrap_or(slots.len());
         let mut found = Vec::new();
-        view::entries(&slots[..end], |f| {
-            found.try_reserve(1)?;
-            found.push((f.slot, f.long.min(f.slot)));
-            Ok(())
-        })?;
-        let mut here: Vec<Owner> = Vec::new();
-        here.try_reserve_exact(found.len()).map_err(Errno::from)?;
+        view::entries(&slots[..end], |f| push(&mut found, (f.slot, f.long.min(f.slot))))?;
+        let mut here: Vec<Owner> = with_room(found.len())?;
         for (slot, long) in found {
             let raw = &slots[slot as usize];
             let first = self.vol.geo.first_of(raw);
@@ -251,16 +245,15 @@ impl Check<'_> {
                 if is_dir {
                     return Err(Stop::Damaged("a directory has no clusters"));
                 }
-                self.empty.try_reserve(1).map_err(Errno::from)?;
-                self.empty.push(new);
+                push(&mut self.empty, new)?;
                 continue;
             }
             self.owners.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             self.twins.try_reserve(1).map_err(Errno::from)?;
             let Some(old) = self.owners.insert(first, new) else {
                 if is_dir {
-                    self.folders.try_reserve(1).map_err(Errno::from)?;
-                    self.folders.push(Folder { first, parent: self.link(at) });
+                    let parent = self.link(at);
+                    push(&mut self.folders, Folder { first, parent })?;
                 }
                 continue;
             };
@@ -280,8 +273,7 @@ impl Check<'_> {
             }
             let find = |slot| here.iter().find(|o| o.slot == slot).copied();
             if let (Some(a), Some(b)) = (find(a), find(b)) {
-                self.doubles.try_reserve(1).map_err(Errno::from)?;
-                self.doubles.push((a, b));
+                push(&mut self.doubles, (a, b))?;
             }
         }
         Ok(())
@@ -296,12 +288,10 @@ impl Check<'_> {
     fn resolve(&mut self) -> Done {
         for e in core::mem::take(&mut self.empty) {
             if let Some(new) = self.renamed.get(&(e.made, next_rename(e.renames))) {
-                self.twins.try_reserve(1).map_err(Errno::from)?;
-                self.twins.push(Twins { old: e, new: *new, first: 0, dir: false });
+                push(&mut self.twins, Twins { old: e, new: *new, first: 0, dir: false })?;
             }
         }
-        let mut gone: Vec<Owner> = Vec::new();
-        gone.try_reserve(self.twins.len() + self.doubles.len()).map_err(Errno::from)?;
+        let mut gone: Vec<Owner> = with_room(self.twins.len() + self.doubles.len())?;
         gone.extend(self.twins.iter().map(|t| t.old));
         // Each step resolves one pair and can open another; forged entries could go round forever.
         for _ in 0..4 * DOUBLES_MAX {
@@ -351,9 +341,7 @@ impl Check<'_> {
             }
         }
         // Slots of long names that belong to no entry.
-        let mut used = Vec::new();
-        used.try_reserve_exact(end).map_err(Errno::from)?;
-        used.resize(end, false);
+        let mut used = filled(end, false)?;
         view::entries(&slots[..end], |f| {
             used[(f.slot - f.long.min(f.slot)) as usize..=f.slot as usize].fill(true);
             Ok(())
@@ -421,8 +409,7 @@ impl Check<'_> {
     /// Makes all copies of the table equal to the first.
     fn equal_tables(&mut self) -> Done {
         let geo = self.vol.geo;
-        let mut ours = Vec::new();
-        ours.try_reserve_exact(PAGE_SIZE).map_err(Errno::from)?;
+        let mut ours = with_room(PAGE_SIZE)?;
         let mut differ = 0;
         for at in (0..geo.fat_len).step_by(PAGE_SIZE) {
             ours.resize((geo.fat_len - at).min(PAGE_SIZE as u64) as usize, 0);

@@ -18,14 +18,16 @@
 //! clusters without an owner, chains longer than the file, and two names of a file that was being renamed; all of that
 //! is found at the next mount ([`crate::check`]).
 
+use crate::dir::TOGETHER;
 use crate::entry::{DELETED, Entry, Raw};
-use crate::inode::{FatInode, Place};
+use crate::object::{FatInode, Place};
 use crate::table::{self, END, Run};
 use crate::volume::{MANY, Meta, Volume};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
-use libos_base::{Errno, Result};
+use libos_base::Result;
+use libos_base::memory::{copy, push, with_room};
 
 /// What a commit is for.
 #[derive(Clone, Copy)]
@@ -52,7 +54,6 @@ struct Update {
     parent: Option<u32>,
 }
 
-const TOGETHER: u32 = 16;
 /// Objects committed together. Few in tests, so that power cuts come in between.
 const AT_ONCE: usize = if cfg!(test) { 3 } else { 256 };
 
@@ -95,13 +96,7 @@ impl Volume {
         if self.is_read_only() {
             return Ok(());
         }
-        let list: Vec<_> = {
-            let m = self.meta.lock();
-            let mut v = Vec::new();
-            v.try_reserve(m.dirty.len())?;
-            v.extend(m.dirty.iter().cloned());
-            v
-        };
+        let list = copy(&self.meta.lock().dirty)?;
         let mut result = Ok(());
         for i in list {
             result = result.and(i.flush());
@@ -149,9 +144,7 @@ impl Volume {
         let first = i.first();
         let s = i.state.lock();
         let place = s.place.clone()?;
-        let mut raw = s.raw;
-        raw.set_mtime(s.mtime);
-        raw.set_atime(s.atime);
+        let mut raw = s.entry();
         let old = s.disk.unwrap_or([0; 32]);
         let fresh = s.disk.is_none() || s.unsure;
         if i.is_dir() {
@@ -211,11 +204,7 @@ impl Volume {
             return Ok(None);
         }
         let s = i.state.lock();
-        let mut long = Vec::new();
-        long.try_reserve(s.long.len())?;
-        long.extend_from_slice(&s.long);
-        let inode = i.me.upgrade().ok_or(Errno::EIO)?;
-        Ok(Some(Update { inode, place, raw, long, fresh, light, parent: s.parent }))
+        Ok(Some(Update { inode: i.arc()?, place, raw, long: copy(&s.long)?, fresh, light, parent: s.parent }))
     }
 
     /// Writes what `want` asks for and everything that must go with it. See the module.
@@ -249,12 +238,11 @@ impl Volume {
             keep || behind
         });
 
-        let mut late = Vec::new();
-        late.try_reserve(m.removals.len())?;
+        let mut late = with_room(m.removals.len())?;
         let removals = core::mem::take(&mut m.removals);
         let mut erased = Ok(());
-        for r in &removals {
-            erased = erased.and(self.erase(m, &r.place, &mut late));
+        for place in &removals {
+            erased = erased.and(self.erase(m, place, &mut late));
         }
         for i in &shrunk {
             erased = erased.and(self.cut(m, i));
@@ -263,10 +251,10 @@ impl Volume {
             m.removals = removals;
             return Err(e);
         }
-        for r in &removals {
-            let mut d = r.place.dir.dir.lock();
-            d.ghosts.retain(|g| g.slot != r.place.slot);
-            d.give(r.place.slot, r.place.long);
+        for place in &removals {
+            let mut d = place.dir.dir.lock();
+            d.ghosts.retain(|g| g.slot != place.slot);
+            d.give(place.slot, place.long);
         }
         if !removals.is_empty() || !shrunk.is_empty() {
             m.names = self.written();
@@ -293,13 +281,11 @@ impl Volume {
         shrunk: &mut Vec<Arc<FatInode>>,
     ) -> Result<()> {
         let last = range.end == m.dirty.len();
-        let mut updates: Vec<Update> = Vec::new();
-        updates.try_reserve(range.len())?;
+        let mut updates: Vec<Update> = with_room(range.len())?;
         for i in &m.dirty[range] {
             updates.extend(self.update(i, want)?);
             if self.excess(i) > 0 {
-                shrunk.try_reserve(1)?;
-                shrunk.push(i.clone());
+                push(shrunk, i.clone())?;
             }
         }
         let heavy = updates.iter().any(|u| !u.light) || !m.links.is_empty();
@@ -349,14 +335,12 @@ impl Volume {
         Ok(())
     }
 
-    fn unsaved(&self, i: &FatInode, s: &crate::inode::State) -> bool {
+    fn unsaved(&self, i: &FatInode, s: &crate::object::State) -> bool {
         if s.place.is_none() {
             return false;
         }
         let Some(disk) = s.disk.filter(|_| !s.unsure) else { return true };
-        let mut raw = s.raw;
-        raw.set_mtime(s.mtime);
-        raw.set_atime(s.atime);
+        let raw = s.entry();
         !i.is_dir() && i.length() != u64::from(disk.size()) || !is_light(&raw, &disk) || raw[11..26] != disk[11..26]
     }
 
@@ -452,8 +436,7 @@ impl Volume {
             if slot / TOGETHER == p.slot / TOGETHER {
                 m.table.buf.write(at, &[DELETED])?;
             } else {
-                late.try_reserve(1)?;
-                late.push(at);
+                push(late, at)?;
             }
         }
         Ok(())
@@ -475,7 +458,7 @@ fn is_light(a: &Raw, b: &Raw) -> bool {
 /// until then, and a removal removes whatever may be there.
 fn unsure(u: &Update) {
     let mut s = u.inode.state.lock();
-    if !s.place.as_ref().is_some_and(|p| p.is(&u.place.dir, u.place.slot)) {
+    if !s.is_at(&u.place) {
         return;
     }
     let mut disk = s.disk.unwrap_or(u.raw);
@@ -495,7 +478,7 @@ fn done(u: Update) {
     }
     let mut s = u.inode.state.lock();
     s.known = true;
-    if s.place.as_ref().is_some_and(|p| p.is(&u.place.dir, u.place.slot)) {
+    if s.is_at(&u.place) {
         s.disk = Some(u.raw);
         let (first, size) = (u.raw.first(), u.raw.size());
         s.raw.set_first(first, true);

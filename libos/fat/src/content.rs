@@ -1,7 +1,7 @@
 //! Content of files: allocating clusters for it, and moving it between the page cache and the device.
 
-use crate::inode::{FatInode, PAGE};
 use crate::io::Batch;
+use crate::object::{FatInode, PAGE};
 use crate::table::{self, Run};
 use alloc::sync::Arc;
 use libos_base::block::{Op, SECTOR};

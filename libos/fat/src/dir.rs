@@ -4,17 +4,18 @@
 //! directory is. This is what programs see; the disk follows at the next commit.
 
 use crate::entry::{DELETED, Entry, Raw, attr};
-use crate::inode::FatInode;
 use crate::names::{Short, fold, short_text};
+use crate::object::FatInode;
 use crate::view;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Weak;
 use alloc::vec::Vec;
+use libos_base::memory::{self, push, with_room};
 use libos_base::{Errno, Result};
 
 /// Slots in a sector, which the disk changes as a unit.
-const TOGETHER: u32 = 16;
+pub const TOGETHER: u32 = 16;
 
 /// One name.
 pub struct Rec {
@@ -66,8 +67,7 @@ impl Dir {
     /// Reads the slots of a directory. `next_ino` numbers the objects.
     pub fn load(&mut self, slots: &[Raw], mut next_ino: impl FnMut() -> u64) -> Result<Vec<Duplicate>> {
         let end = slots.iter().position(|s| s[0] == 0).unwrap_or(slots.len());
-        let mut used = Vec::new();
-        used.try_reserve_exact(slots.len())?;
+        let mut used = with_room(slots.len())?;
         used.extend(slots.iter().enumerate().map(|(i, s)| u8::from(i < end && s[0] != DELETED)));
         *self = Dir { used, end: end as u32, ..Dir::default() };
         let mut doubles = Vec::new();
@@ -91,9 +91,7 @@ impl Dir {
                 inode: Weak::new(),
             };
             if let Some(other) = self.slot_of(&rec.name)? {
-                doubles.try_reserve(1)?;
-                doubles.push((other, f.slot));
-                return Ok(());
+                return push(&mut doubles, (other, f.slot));
             }
             self.insert(rec)
         })?;
@@ -115,7 +113,7 @@ impl Dir {
     }
     /// Adds a name; its slots are already taken.
     pub fn insert(&mut self, rec: Rec) -> Result<()> {
-        libos_base::memory::check()?;
+        memory::check()?;
         let name = core::str::from_utf8(&rec.name).map_err(|_| Errno::EINVAL)?;
         let (long, short) = (fold(name)?, fold(&short_text(&rec.raw.short()))?);
         self.keys.entry(short).or_insert(rec.slot);

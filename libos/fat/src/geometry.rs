@@ -54,24 +54,21 @@ pub fn u32_at(b: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
 }
 
+/// The error `why`, if that is so.
+pub fn refuse_if(so: bool, why: &'static str) -> Result<(), &'static str> {
+    if so { Err(why) } else { Ok(()) }
+}
+
 impl Geometry {
     /// Reads a boot sector; the error says what is wrong with it.
     pub fn parse(b: &[u8; 512], device: u64) -> Result<Geometry, &'static str> {
-        if b[510..] != [0x55, 0xaa] {
-            return Err("no boot sector signature");
-        }
+        refuse_if(b[510..] != [0x55, 0xaa], "no boot sector signature")?;
         let sector = u16_at(b, 11);
-        if !sector.is_power_of_two() || !(512..=4096).contains(&sector) {
-            return Err("impossible sector size");
-        }
+        refuse_if(!sector.is_power_of_two() || !(512..=4096).contains(&sector), "impossible sector size")?;
         let per_cluster = u64::from(b[13]);
-        if !per_cluster.is_power_of_two() {
-            return Err("impossible cluster size");
-        }
+        refuse_if(!per_cluster.is_power_of_two(), "impossible cluster size")?;
         let (reserved, fats, root_entries) = (u16_at(b, 14), u64::from(b[16]), u16_at(b, 17));
-        if reserved == 0 || !(1..=4).contains(&fats) {
-            return Err("no room for allocation tables");
-        }
+        refuse_if(reserved == 0 || !(1..=4).contains(&fats), "no room for allocation tables")?;
         let wide = u16_at(b, 22) == 0;
         let fat = if wide { u64::from(u32_at(b, 36)) } else { u16_at(b, 22) };
         let total = match u16_at(b, 19) {
@@ -79,20 +76,12 @@ impl Geometry {
             n if [0, n].contains(&u64::from(u32_at(b, 32))) => n,
             _ => return Err("two different sizes"),
         };
-        if fat == 0 || wide != (root_entries == 0) {
-            return Err("no FAT volume");
-        }
+        refuse_if(fat == 0 || wide != (root_entries == 0), "no FAT volume")?;
         // Where the clusters begin after such a directory is a matter of opinion; Linux refuses it, too.
-        if !(root_entries * 32).is_multiple_of(sector) {
-            return Err("the root directory does not fill its sectors");
-        }
+        refuse_if(!(root_entries * 32).is_multiple_of(sector), "the root directory does not fill its sectors")?;
         let data = reserved + fats * fat + root_entries * 32 / sector;
-        if data >= total {
-            return Err("no room for data");
-        }
-        if total * sector > device {
-            return Err("larger than the disk");
-        }
+        refuse_if(data >= total, "no room for data")?;
+        refuse_if(total * sector > device, "larger than the disk")?;
         let clusters = (total - data) / per_cluster;
         let (kind, bits, most) = match clusters {
             0 => return Err("no room for data"),
@@ -102,24 +91,16 @@ impl Geometry {
         };
         // Clusters without an entry in the table are not used.
         let clusters = clusters.min(fat * sector * 8 / bits - 2);
-        if clusters > most {
-            return Err("too many clusters");
-        }
+        refuse_if(clusters > most, "too many clusters")?;
         let (flags, version, root_cluster) = (u16_at(b, 40), u16_at(b, 42), u32_at(b, 44));
         let (mut active, mut copies) = (0, fats);
         if wide {
-            if version != 0 {
-                return Err("unknown version");
-            }
+            refuse_if(version != 0, "unknown version")?;
             if flags & 0x80 != 0 {
                 (active, copies) = (flags & 0xf, 1);
             }
-            if active >= fats {
-                return Err("active allocation table out of range");
-            }
-            if !(FIRST..FIRST + clusters as u32).contains(&root_cluster) {
-                return Err("root directory out of range");
-            }
+            refuse_if(active >= fats, "active allocation table out of range")?;
+            refuse_if(!(FIRST..FIRST + clusters as u32).contains(&root_cluster), "root directory out of range")?;
         }
         let info = u16_at(b, 48).max(1);
         Ok(Geometry {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use libos_base::Result;
 use libos_base::block::{BlockDevice, Completion, Op, Request, SECTOR, Segment};
 use libos_base::layout::PAGE_SIZE;
+use libos_base::memory::{filled, push};
 use libos_base::page::Page;
 
 /// Requests that are submitted to the device together.
@@ -34,18 +35,12 @@ impl Batch {
             {
                 s.len += len;
             } else {
-                r.segments.try_reserve(1)?;
-                r.segments.push(segment);
+                push(&mut r.segments, segment)?;
             }
             r.sectors += sectors;
             return Ok(());
         }
-        let mut segments = Vec::new();
-        segments.try_reserve(1)?;
-        segments.push(segment);
-        self.requests.try_reserve(1)?;
-        self.requests.push(Request { op, sector, sectors, segments });
-        Ok(())
+        push(&mut self.requests, Request { op, sector, sectors, segments: filled(1, segment)? })
     }
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {

@@ -5,6 +5,7 @@
 //! | [`partition`] | where on a disk the volume is |
 //! | [`volume`] | mounting, the volume's state |
 //! | `inode` | files and directories as the VFS sees them |
+//! | `object` | what is known of one of them |
 //! | `content` | content of files, by runs of clusters |
 //! | `changes` | creating, removing, renaming |
 //! | `commit` | the order in which changes reach the disk |
@@ -30,6 +31,7 @@ mod geometry;
 mod inode;
 mod io;
 mod names;
+mod object;
 pub mod partition;
 mod table;
 mod view;
@@ -38,5 +40,5 @@ pub mod volume;
 #[cfg(test)]
 mod tests;
 
-pub use inode::FatInode;
+pub use object::FatInode;
 pub use volume::{Refused, Volume};

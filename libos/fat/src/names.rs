@@ -8,6 +8,7 @@ use crate::entry::Raw;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use libos_base::memory::{copy, with_room};
 use libos_base::{Errno, Result};
 
 /// Longest name in UTF-16 units.
@@ -58,9 +59,7 @@ fn upper(c: char) -> char {
 pub fn fold(name: &str) -> Result<Box<[u8]>> {
     if name.is_ascii() {
         // Nearly every name is ASCII, and each path needs several: one allocation of the right size.
-        let mut s = Vec::new();
-        s.try_reserve_exact(name.len())?;
-        s.extend_from_slice(name.as_bytes());
+        let mut s = copy(name.as_bytes())?;
         s.make_ascii_uppercase();
         return Ok(s.into_boxed_slice());
     }
@@ -193,13 +192,11 @@ pub fn checksum(short: &Short) -> u8 {
 }
 
 fn long_slots(name: &str, short: &Short) -> Result<Vec<Raw>> {
-    let mut units: Vec<u16> = Vec::new();
-    units.try_reserve(name.len() + 1)?;
+    let mut units: Vec<u16> = with_room(name.len() + 1)?;
     units.extend(name.encode_utf16());
     let n = units.len().div_ceil(UNITS);
     let sum = checksum(short);
-    let mut slots = Vec::new();
-    slots.try_reserve(n)?;
+    let mut slots = with_room(n)?;
     for i in (0..n).rev() {
         let mut raw = [0xff; 32];
         let part = &units[i * UNITS..units.len().min((i + 1) * UNITS)];

@@ -3,13 +3,14 @@
 //! MBR tables with logical partitions and GPT, numbered as on Linux. A table that contradicts itself or its disk is
 //! refused entirely: where things are would be anybody's guess, and we would write there.
 
-use crate::geometry::{Geometry, u32_at};
+use crate::geometry::{Geometry, refuse_if, u32_at};
 use crate::volume::Refused;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::Errno;
 use libos_base::block::{self, BlockDevice, Completion, Request, SECTOR};
+use libos_base::memory::push;
 
 /// Most partitions that a table may have, far above what is used in practice.
 const MOST: u32 = 1024;
@@ -71,15 +72,9 @@ pub fn find(disk: Arc<dyn BlockDevice>, number: Option<u32>) -> Result<Arc<dyn B
 
 /// Adds a partition that must lie in `within` and not overlap another.
 fn add(list: &mut Vec<Part>, p: Part, within: (u64, u64)) -> Result<(), Refused> {
-    if p.start < within.0 || p.end > within.1 {
-        return Err(Refused::Unusable("a partition lies outside of its disk"));
-    }
-    if list.iter().any(|o| p.start < o.end && o.start < p.end) {
-        return Err(Refused::Unusable("two partitions overlap"));
-    }
-    list.try_reserve(1).map_err(Errno::from)?;
-    list.push(p);
-    Ok(())
+    refuse_if(p.start < within.0 || p.end > within.1, "a partition lies outside of its disk")?;
+    refuse_if(list.iter().any(|o| p.start < o.end && o.start < p.end), "two partitions overlap")?;
+    Ok(push(list, p)?)
 }
 
 fn u64_at(b: &[u8], at: usize) -> u64 {
@@ -112,9 +107,7 @@ impl Table<'_> {
     }
     /// Reads a block, of which 512 bytes matter.
     fn block(&self, at: u64, beyond: &'static str) -> Result<[u8; 512], Refused> {
-        if at >= self.disk.sectors() / self.unit {
-            return Err(Refused::Unusable(beyond));
-        }
+        refuse_if(at >= self.disk.sectors() / self.unit, beyond)?;
         self.read(at * self.unit)
     }
 
@@ -152,9 +145,7 @@ impl Table<'_> {
         let mut at = outer.start;
         for _ in 0..MOST {
             let b = self.read(at)?;
-            if b[510..] != [0x55, 0xaa] {
-                return Err(Refused::Unusable("a logical partition has no table"));
-            }
+            refuse_if(b[510..] != [0x55, 0xaa], "a logical partition has no table")?;
             let (data, next) = (Entry::at(&b, 0), Entry::at(&b, 1));
             if data.kind != 0 && data.len != 0 {
                 let number = 5 + list.len() as u32;
@@ -164,28 +155,22 @@ impl Table<'_> {
                 return Ok(());
             }
             at = next.part(0, self.unit, outer.start).start;
-            if at >= outer.end {
-                return Err(Refused::Unusable("a partition lies outside of its disk"));
-            }
+            refuse_if(at >= outer.end, "a partition lies outside of its disk")?;
         }
         Err(Refused::Unusable("the chain of logical partitions does not end"))
     }
 
     /// UEFI 2.10, 5.3.
     fn gpt(&self) -> Result<Vec<Part>, Refused> {
-        const DAMAGED: Refused = Refused::Unusable("damaged GPT");
-        let mut h = self.block(1, "damaged GPT")?;
+        const DAMAGED: &str = "damaged GPT";
+        let mut h = self.block(1, DAMAGED)?;
         let (len, want) = (u32_at(&h, 12) as usize, u32_at(&h, 16));
         h[16..20].fill(0);
-        if h[..8] != *b"EFI PART" || !(92..=512).contains(&len) || !crc(!0, &h[..len]) != want {
-            return Err(DAMAGED);
-        }
+        refuse_if(h[..8] != *b"EFI PART" || !(92..=512).contains(&len) || !crc(!0, &h[..len]) != want, DAMAGED)?;
         let (from, to) = (u64_at(&h, 40), u64_at(&h, 48));
         let (at, count, want) = (u64_at(&h, 72), u32_at(&h, 80), u32_at(&h, 88));
         let blocks = self.disk.sectors() / self.unit;
-        if u64_at(&h, 24) != 1 || to >= blocks || count > MOST || u32_at(&h, 84) != 128 {
-            return Err(DAMAGED);
-        }
+        refuse_if(u64_at(&h, 24) != 1 || to >= blocks || count > MOST || u32_at(&h, 84) != 128, DAMAGED)?;
         let mut parts = Vec::new();
         let mut sum = !0;
         for number in 0..count {
@@ -193,7 +178,7 @@ impl Table<'_> {
             // Wherever the list begins, its sectors are consecutive.
             let b = match at.checked_mul(self.unit).and_then(|s| s.checked_add(sector)) {
                 Some(s) if s < self.disk.sectors() => self.read(s)?,
-                _ => return Err(DAMAGED),
+                _ => return Err(DAMAGED.into()),
             };
             let e = &b[number as usize % 4 * 128..][..128];
             sum = crc(sum, e);
@@ -201,14 +186,13 @@ impl Table<'_> {
                 continue;
             }
             let (first, last) = (u64_at(e, 32), u64_at(e, 40));
-            if first > last || last > to {
-                return Err(Refused::Unusable("a partition lies outside of its disk"));
-            }
+            refuse_if(first > last || last > to, "a partition lies outside of its disk")?;
             let fat = GUIDS.iter().any(|g| e[..16] == *g);
             let p = Part { number: number + 1, start: first * self.unit, end: (last + 1) * self.unit, fat };
             add(&mut parts, p, (from.max(2).saturating_mul(self.unit), self.disk.sectors()))?;
         }
-        if !sum == want { Ok(parts) } else { Err(DAMAGED) }
+        refuse_if(!sum != want, DAMAGED)?;
+        Ok(parts)
     }
 }
 

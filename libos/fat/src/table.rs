@@ -4,7 +4,7 @@ use crate::buffers::Buffers;
 use crate::geometry::{FIRST, Geometry, Kind};
 use alloc::vec::Vec;
 use libos_base::block::SECTOR;
-use libos_base::{Errno, Result};
+use libos_base::{Errno, Result, memory};
 
 /// Entry values, widened to 32 bits.
 pub const FREE: u32 = 0;
@@ -194,9 +194,7 @@ pub fn append(runs: &mut Vec<Run>, new: Run) -> Result<()> {
         r.len += new.len;
         return Ok(());
     }
-    runs.try_reserve(1)?;
-    runs.push(Run { index, ..new });
-    Ok(())
+    memory::push(runs, Run { index, ..new })
 }
 
 /// Number of clusters in a chain.
@@ -218,8 +216,7 @@ pub fn last(runs: &[Run]) -> Option<u32> {
 /// Cuts a chain to `keep` clusters; returns what was cut off.
 pub fn cut(runs: &mut Vec<Run>, keep: u32) -> Result<Vec<Run>> {
     let whole = runs.partition_point(|r| r.index + r.len <= keep);
-    let mut gone = Vec::new();
-    gone.try_reserve(runs.len() - whole)?;
+    let mut gone = memory::with_room(runs.len() - whole)?;
     for r in &mut runs[whole..] {
         let n = keep.saturating_sub(r.index);
         gone.push(Run { index: 0, start: r.start + n, len: r.len - n });

@@ -9,7 +9,6 @@
 use crate::entry::Raw;
 use crate::names::oem;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::cell::Cell;
 use fatfs::{
     DefaultTimeProvider, Error, FileSystem, FsOptions, IoBase, IoError, OemCpConverter, Read, Seek, SeekFrom, Write,
@@ -143,12 +142,4 @@ pub fn entries(slots: &[Raw], mut emit: impl FnMut(Found) -> Result<()>) -> Resu
         emit(Found { name: e.file_name(), slot, long })?;
     }
     Ok(())
-}
-
-/// Room for the slots of a directory.
-pub fn slot_buffer(n: usize) -> Result<Vec<Raw>> {
-    let mut v = Vec::new();
-    v.try_reserve_exact(n)?;
-    v.resize(n, [0; 32]);
-    Ok(v)
 }

@@ -3,8 +3,8 @@
 use crate::buffers::Buffers;
 use crate::check;
 use crate::entry::{Raw, attr};
-use crate::geometry::{FIRST, Geometry, STATE_DIRTY, STATE_IN_USE, u32_at};
-use crate::inode::{FatInode, Place};
+use crate::geometry::{FIRST, Geometry, STATE_DIRTY, STATE_IN_USE, refuse_if, u32_at};
+use crate::object::{FatInode, Place};
 use crate::table::{self, Run, Table};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -27,11 +27,6 @@ const DELAY_NS: u64 = 5 * time::NS;
 /// Up to this many changed objects or removed names may always wait.
 pub const MANY: usize = 2048;
 
-/// An entry to be removed from the disk.
-pub struct Removal {
-    pub place: Place,
-}
-
 /// Clusters of a removed file that nobody has open any more.
 pub struct Orphan {
     pub runs: Vec<Run>,
@@ -46,7 +41,8 @@ pub struct Meta {
     pub table: Table,
     /// Objects whose entries may have to be written.
     pub dirty: Vec<Arc<FatInode>>,
-    pub removals: Vec<Removal>,
+    /// Entries to be removed from the disk.
+    pub removals: Vec<Place>,
     /// Clusters that will be free once nothing on the disk refers to them.
     pub frees: Vec<Run>,
     /// The same after the write; they become free once that is flushed.
@@ -104,6 +100,12 @@ impl From<Errno> for Refused {
     }
 }
 
+impl From<&'static str> for Refused {
+    fn from(why: &'static str) -> Self {
+        Refused::Unusable(why)
+    }
+}
+
 impl core::fmt::Display for Refused {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
@@ -117,12 +119,10 @@ impl Volume {
     /// Mounts the volume on `dev`; returns its root directory. Problems are reported, and those that writing could make
     /// worse make it read-only.
     pub fn open(dev: Arc<dyn BlockDevice>, read_only: bool) -> core::result::Result<Arc<FatInode>, Refused> {
-        if dev.sectors() == 0 {
-            return Err(Refused::Unusable("the disk is empty"));
-        }
+        refuse_if(dev.sectors() == 0, "the disk is empty")?;
         let mut boot = [0; 512];
         libos_base::block::read(&*dev, 0, &mut boot)?;
-        let mut geo = Geometry::parse(&boot, dev.sectors() * SECTOR).map_err(Refused::Unusable)?;
+        let mut geo = Geometry::parse(&boot, dev.sectors() * SECTOR)?;
         let mut buf = Buffers::new(dev.clone(), &geo);
         let state = boot[geo.state_at as usize];
         let mut free = None;
