@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::{Stat, Timespec};
 use libos_base::layout::PAGE_SIZE;
+use libos_base::memory::{copy, filled};
 use libos_base::p9::{Payload, Transport};
 use libos_base::page::Page;
 use libos_base::sync::{SpinLock, class};
@@ -215,14 +216,8 @@ impl Client {
     }
 
     pub fn readlink(&self, fid: &Fid) -> Result<Vec<u8>> {
-        let mut reply = Vec::new();
-        reply.try_reserve_exact(LONG)?;
-        reply.resize(LONG, 0);
-        let text = self.ask(kind::READLINK, &[U32(fid.number)], &mut reply)?.text()?;
-        let mut out = Vec::new();
-        out.try_reserve_exact(text.len())?;
-        out.extend_from_slice(text);
-        Ok(out)
+        let mut reply = filled(LONG, 0)?;
+        copy(self.ask(kind::READLINK, &[U32(fid.number)], &mut reply)?.text()?)
     }
 
     /// `stat`, without the device.

@@ -1,12 +1,13 @@
 //! File content: read through the page cache, written through to the host.
 
 use crate::client::{Attrs, Fid, valid};
-use crate::inode::{BOTH, P9Inode, READ, WRITE};
+use crate::object::{BOTH, P9Inode, READ, WRITE};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::mode::S_IFREG;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
+use libos_base::memory::with_room;
 use libos_base::page::Page;
 use libos_base::{Errno, Result};
 use libos_fs::cache::{Backing, ErrorSeq, FileCache};
@@ -20,8 +21,7 @@ const BOUNCE: usize = 32;
 
 /// Fresh pages: `n`, or as many as memory allows.
 fn bounce(n: usize) -> Result<Vec<Arc<Page>>> {
-    let mut pages = Vec::new();
-    pages.try_reserve_exact(n)?;
+    let mut pages = with_room(n)?;
     for _ in 0..n {
         match Page::new() {
             Ok(p) => pages.push(p),
@@ -30,6 +30,22 @@ fn bounce(n: usize) -> Result<Vec<Arc<Page>>> {
         }
     }
     Ok(pages)
+}
+
+/// Copies at most `n` bytes from the program into pages, from byte `from` of them on. Returns how many, and the error
+/// that ended it.
+pub fn take(src: &mut Source<'_>, pages: &[Arc<Page>], from: usize, n: usize) -> (usize, Option<Errno>) {
+    let mut done = 0;
+    while done < n {
+        let off = (from + done) % PAGE_SIZE;
+        let asked = (n - done).min(PAGE_SIZE - off);
+        match src.take_page(&pages[(from + done) / PAGE_SIZE], off, asked) {
+            Ok(k) if k < asked => return (done + k, None),
+            Ok(k) => done += k,
+            Err(e) => return (done, Some(e)),
+        }
+    }
+    (done, None)
 }
 
 impl P9Inode {
@@ -113,23 +129,7 @@ impl P9Inode {
         let pages = bounce(src.left().div_ceil(PAGE_SIZE).min(BOUNCE).min(self.fs.client.max_pages))?;
         let mut total = 0;
         while src.left() > 0 {
-            let mut n = 0;
-            let mut fault = None;
-            for p in &pages {
-                let asked = src.left().min(PAGE_SIZE);
-                match src.take_page(p, 0, asked) {
-                    Ok(k) => {
-                        n += k;
-                        if k < PAGE_SIZE {
-                            break;
-                        }
-                    }
-                    Err(e) => {
-                        fault = Some(e);
-                        break;
-                    }
-                }
-            }
+            let (n, fault) = take(src, &pages, 0, src.left().min(pages.len() * PAGE_SIZE));
             let sent = match fault {
                 Some(e) if n == 0 => Err(e),
                 _ => {

@@ -1,7 +1,7 @@
 //! The file system: its objects by number.
 
 use crate::client::{Client, Fid};
-use crate::inode::P9Inode;
+use crate::object::P9Inode;
 use crate::wire::Qid;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;

@@ -8,7 +8,7 @@
 
 use crate::client::Fid;
 use crate::fs::P9Fs;
-use crate::inode::P9Inode;
+use crate::object::P9Inode;
 use alloc::sync::Arc;
 use libos_base::abi::{Stat, mode::S_IFREG};
 

@@ -5,7 +5,8 @@
 //! | `wire` | messages as bytes |
 //! | `client` | one call for each message; fids |
 //! | `fs` | the file system: objects by their number on the host |
-//! | `inode` | a file or directory |
+//! | `inode` | files and directories as the VFS sees them |
+//! | `object` | what is known of one of them |
 //! | `content` | reading and writing through the page cache |
 //! | `kept` | the fid of a file that was closed, for the next `open` |
 //! | `tail` | small writes that follow each other |
@@ -21,7 +22,7 @@
 //!
 //! **Numbers of files.** An object is identified by the server's `qid.path`; two names of one file are one object, so
 //! locks and pages are shared between them. The server's fids may be mere paths (QEMU's are), so a file that lost its
-//! last name is never named to the server again; requests about it are answered here as far as possible ([`inode`]).
+//! last name is never named to the server again; requests about it are answered here as far as possible ([`object`]).
 //!
 //! Replies are not trusted: lengths and names are checked; a bad one is EIO.
 #![cfg_attr(unibody_kernel, no_std)]
@@ -35,6 +36,7 @@ mod fs;
 mod inode;
 mod kept;
 mod listing;
+mod object;
 mod owner;
 mod tail;
 #[cfg(test)]

@@ -2,12 +2,13 @@
 //!
 //! Offsets are the host's, shifted by two for `.` and `..`, so they stay valid whatever is added or removed.
 
-use crate::inode::{P9Inode, READ};
+use crate::object::{P9Inode, READ};
 use crate::wire::Reader;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::Result;
 use libos_base::layout::PAGE_SIZE;
+use libos_base::memory::{filled, with_room};
 use libos_base::page::Page;
 use libos_fs::inode::{DirEntry, NAME_MAX};
 
@@ -70,9 +71,8 @@ impl Listing {
     /// Requests the entries after the host's `offset`.
     fn fetch(&mut self, dir: &P9Inode, offset: u64) -> Result<()> {
         (self.at, self.entries) = (0, Vec::new());
-        let mut pages = Vec::new();
         let count = PAGES.min(dir.fs.client.max_pages);
-        pages.try_reserve_exact(count)?;
+        let mut pages = with_room(count)?;
         for _ in 0..count {
             pages.push(Page::new()?);
         }
@@ -85,9 +85,7 @@ impl Listing {
 
 /// The first `n` bytes of pages.
 fn copy(pages: &[Arc<Page>], n: usize) -> Result<Vec<u8>> {
-    let mut all = Vec::new();
-    all.try_reserve_exact(n)?;
-    all.resize(n, 0);
+    let mut all = filled(n, 0)?;
     for (to, p) in all.chunks_mut(PAGE_SIZE).zip(pages) {
         p.read(0, to);
     }

@@ -1,7 +1,7 @@
 //! Ownership of what the program creates. The server gets the group with each request but knows only one user, so
 //! another user is set afterwards.
 
-use crate::inode::P9Inode;
+use crate::object::P9Inode;
 use alloc::sync::Arc;
 use libos_base::cred;
 use libos_fs::inode::{Inode, SetAttr};

@@ -12,13 +12,15 @@
 //!
 //! All changes are made with `io` held; the spin lock `tail` is for those who only look.
 
+use crate::content::take;
 use crate::fs::P9Fs;
-use crate::inode::P9Inode;
+use crate::object::P9Inode;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 use libos_base::io::Source;
 use libos_base::layout::PAGE_SIZE;
+use libos_base::memory::with_room;
 use libos_base::page::Page;
 use libos_base::{Errno, Result, thread, time};
 use libos_fs::cache::{Backing, FileCache};
@@ -111,21 +113,10 @@ impl P9Inode {
             (t.last_end, t.len)
         };
         let Some(pages) = self.room((used + n).div_ceil(PAGE_SIZE), used == 0) else { return Ok(None) };
-        let mut done = 0;
-        while done < n {
-            let off = (used + done) % PAGE_SIZE;
-            let asked = (n - done).min(PAGE_SIZE - off);
-            match src.take_page(&pages[(used + done) / PAGE_SIZE], off, asked) {
-                Ok(k) => {
-                    done += k;
-                    if k < asked {
-                        break;
-                    }
-                }
-                Err(e) if done == 0 => return Err(e),
-                Err(_) => break,
-            }
-        }
+        let done = match take(src, &pages, used, n) {
+            (0, Some(e)) => return Err(e),
+            (done, _) => done,
+        };
         let end = pos + done as u64;
         let known = at == At::End && self.end_just_seen() == Some(pos);
         {
@@ -170,8 +161,7 @@ impl P9Inode {
             return Ok(());
         }
         // Without memory for the list it keeps waiting: nothing is lost.
-        let mut pages = Vec::new();
-        pages.try_reserve_exact(PAGES)?;
+        let mut pages = with_room(PAGES)?;
         let (mut pos, len, append, known) = {
             let t = self.tail.lock();
             pages.extend(t.pages.iter().take(t.len.div_ceil(PAGE_SIZE)).cloned());

@@ -1,6 +1,7 @@
 //! Messages as bytes: `size[4] kind[1] tag[2]`, then fields, little endian; strings have a length of two bytes.
 
 use alloc::vec::Vec;
+use libos_base::memory::with_room;
 use libos_base::{Errno, Result};
 
 /// Kinds of requests; the reply to one is its number plus one.
@@ -44,8 +45,7 @@ pub enum Field<'a> {
 /// Encodes a request that is followed by `behind` bytes of payload.
 pub fn encode(kind: u8, fields: &[Field<'_>], behind: usize) -> Result<Vec<u8>> {
     let len = HEADER + fields.iter().map(Field::len).sum::<usize>();
-    let mut m = Vec::new();
-    m.try_reserve_exact(len)?;
+    let mut m = with_room(len)?;
     m.extend_from_slice(&((len + behind) as u32).to_le_bytes());
     m.push(kind);
     let tag = if kind == kind::VERSION { NOTAG } else { 0 };
