@@ -1,7 +1,7 @@
 //! The MP table (Intel MultiProcessor Specification 1.4, chapter 4), for machines without ACPI.
 
 use crate::acpi::{PhysMem, sums_up, u16_at, u32_at};
-use crate::topology::{Cpu, IoApic, Override, PciRoute, Topology, push};
+use crate::topology::{Cpu, IoApic, Override, Topology, push};
 
 const FLOATING: &[u8; 4] = b"_MP_";
 const CONFIG: &[u8; 4] = b"PCMP";
@@ -36,25 +36,21 @@ fn table(mem: &dyn PhysMem, at: u64) -> Option<Topology> {
             1 => pci[usize::from(e[1])] = e[2..].starts_with(b"PCI"),
             2 if e[3] & 1 != 0 => {
                 let address = u32_at(e, 4)?.into();
-                push(&mut topology.ioapics, IoApic { id: e[1], address, gsi_base: 0 });
+                push(&mut topology.ioapics, IoApic { address, gsi_base: 0 });
             }
             // INT only: NMI, SMI and ExtINT go through the local APICs. Buses come before interrupts (4.3).
-            3 if e[1] == 0 => interrupt(&mut topology, e, pci[usize::from(e[4])]),
+            3 if e[1] == 0 && !pci[usize::from(e[4])] => isa_interrupt(&mut topology, e),
             _ => {}
         }
     }
     Some(topology)
 }
 
-fn interrupt(t: &mut Topology, e: &[u8], pci: bool) {
-    let (flags, bus, source, gsi) = (e[2], e[4], e[5], u32::from(e[7]));
-    if pci {
-        let route = PciRoute { bus, device: source >> 2 & 31, pin: (source & 3) + 1, gsi };
-        return push(&mut t.pci, route);
-    }
+fn isa_interrupt(t: &mut Topology, e: &[u8]) {
+    let (flags, irq, gsi) = (e[2], e[5], u32::from(e[7]));
     let (active_low, level) = (flags & 3 == 3, flags >> 2 & 3 == 3);
-    if u32::from(source) != gsi || active_low || level {
-        push(&mut t.overrides, Override { irq: source, gsi, active_low, level });
+    if u32::from(irq) != gsi || active_low || level {
+        push(&mut t.overrides, Override { irq, gsi, active_low, level });
     }
 }
 
@@ -111,9 +107,8 @@ mod tests {
         let t = topology(&machine()).expect("found");
         assert_eq!(t.lapic, 0xfee0_0000);
         assert_eq!(t.cpus, [Cpu { apic_id: 0 }, Cpu { apic_id: 1 }]);
-        assert_eq!(t.ioapics, [IoApic { id: 3, address: 0xfec0_0000, gsi_base: 0 }]);
+        assert_eq!(t.ioapics, [IoApic { address: 0xfec0_0000, gsi_base: 0 }]);
         assert_eq!(t.overrides, [Override { irq: 0, gsi: 2, active_low: false, level: false }]);
-        assert_eq!(t.pci, [PciRoute { bus: 0, device: 3, pin: 2, gsi: 11 }]);
     }
 
     #[test]

@@ -12,8 +12,6 @@ pub struct Cpu {
 /// An I/O APIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IoApic {
-    /// Its id.
-    pub id: u8,
     /// Physical address of its registers.
     pub address: u64,
     /// Global system interrupt of its pin 0. In an MP table: the number of pins of the I/O APICs before it, which only
@@ -34,19 +32,6 @@ pub struct Override {
     pub level: bool,
 }
 
-/// Where a PCI pin of the root bus arrives; from the MP table only (ACPI keeps that in AML).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PciRoute {
-    /// Bus number in the MP table: only PCI bus 0 matters.
-    pub bus: u8,
-    /// Device.
-    pub device: u8,
-    /// 1 to 4 for INTA to INTD.
-    pub pin: u8,
-    /// Where it arrives: active low, level-triggered.
-    pub gsi: u32,
-}
-
 /// The machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
@@ -58,8 +43,6 @@ pub struct Topology {
     pub ioapics: Vec<IoApic>,
     /// ISA interrupts that differ from identity, edge, active high.
     pub overrides: Vec<Override>,
-    /// PCI pins.
-    pub pci: Vec<PciRoute>,
 }
 
 /// Lists stop growing here: a table with more entries is broken.

@@ -24,7 +24,7 @@ fn read(t: &mut Topology, kind: u8, e: &[u8]) -> Option<()> {
     match kind {
         0 if u32_at(e, 4)? & ENABLED != 0 => push(&mut t.cpus, Cpu { apic_id: e[3].into() }),
         9 if u32_at(e, 8)? & ENABLED != 0 => push(&mut t.cpus, Cpu { apic_id: u32_at(e, 4)? }),
-        1 => push(&mut t.ioapics, IoApic { id: *e.get(2)?, address: u32_at(e, 4)?.into(), gsi_base: u32_at(e, 8)? }),
+        1 => push(&mut t.ioapics, IoApic { address: u32_at(e, 4)?.into(), gsi_base: u32_at(e, 8)? }),
         2 => {
             let flags = u16_at(e, 8)?;
             let o = Override { irq: e[3], gsi: u32_at(e, 4)?, active_low: flags & 3 == 3, level: flags >> 2 & 3 == 3 };

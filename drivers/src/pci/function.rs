@@ -1,7 +1,6 @@
 //! One PCI function.
 
 use super::Bdf;
-use super::caps::Capabilities;
 use super::config::ConfigAccess;
 use crate::platform::Irq;
 
@@ -10,6 +9,15 @@ const IO: u32 = 1;
 const MEMORY: u32 = 1 << 1;
 const MASTER: u32 = 1 << 2;
 const NO_INTX: u32 = 1 << 10;
+
+/// A capability's id and where it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// Its type: 0x05 MSI, 0x09 vendor, 0x11 MSI-X, ...
+    pub id: u8,
+    /// Offset in configuration space, a multiple of 4.
+    pub offset: u16,
+}
 
 /// A function that answered.
 #[derive(Clone)]
@@ -20,8 +28,6 @@ pub struct Function {
     pub vendor: u16,
     /// Device id.
     pub device: u16,
-    /// Class, subclass, programming interface: 24 bits.
-    pub class: u32,
     header: u8,
     /// For interrupt pins: the device on the root bus, and the sum of the device numbers in between.
     pub(super) root: Bdf,
@@ -36,10 +42,9 @@ impl Function {
         if id as u16 == 0xffff || id as u16 == 0 {
             return None;
         }
-        let class = access.read(bdf, 0x08) >> 8;
         let header = (access.read(bdf, 0x0c) >> 16) as u8;
         let (vendor, device) = (id as u16, (id >> 16) as u16);
-        Some(Self { bdf, vendor, device, class, header, root: bdf, swizzle: 0, access })
+        Some(Self { bdf, vendor, device, header, root: bdf, swizzle: 0, access })
     }
 
     /// Reads configuration space; `offset` is rounded down to a multiple of 4.
@@ -72,9 +77,19 @@ impl Function {
         (self.read32(0x2c) >> 16) as u16
     }
 
-    /// Its capabilities.
-    pub fn capabilities(&self) -> Capabilities<'_> {
-        Capabilities::new(self)
+    /// Its capabilities. The list ends at a pointer outside of 0x40..0x100 and, as firmware or a device may have made a
+    /// loop, after as many as there is room for.
+    pub fn capabilities(&self) -> impl Iterator<Item = Capability> {
+        const MOST: usize = 48;
+        const STATUS_HAS_LIST: u32 = 1 << 20;
+        let mut next = if self.read32(COMMAND) & STATUS_HAS_LIST != 0 { self.read32(0x34) as u8 } else { 0 };
+        let walk = core::iter::from_fn(move || {
+            let at = next & !3;
+            let head = (at >= 0x40).then(|| self.read32(at.into()))?;
+            next = (head >> 8) as u8;
+            Some(Capability { id: head as u8, offset: at.into() })
+        });
+        walk.take(MOST)
     }
 
     /// Switches memory and I/O decoding to `bits` (of [`IO`] and [`MEMORY`]); returns what they were.

@@ -1,21 +1,19 @@
 //! PCI: configuration space, functions and their BARs, capabilities, MSI-X. No hot-plug.
 
 mod bars;
-mod caps;
 mod config;
 mod enumerate;
 mod function;
 mod msix;
 
 pub use bars::{Bar, Window};
-pub use caps::{Capabilities, Capability};
 pub use config::{ConfigAccess, Ecam, PORTS, Ports};
 pub use enumerate::enumerate;
-pub use function::{Function, q35_gsi};
+pub use function::{Capability, Function, q35_gsi};
 pub use msix::Msix;
 
 /// Bus, device, function.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bdf {
     /// Bus.
     pub bus: u8,
@@ -35,12 +33,6 @@ impl Bdf {
 impl core::fmt::Display for Bdf {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{:02x}:{:02x}.{}", self.bus, self.device, self.function)
-    }
-}
-
-impl core::fmt::Debug for Bdf {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        core::fmt::Display::fmt(self, f)
     }
 }
 

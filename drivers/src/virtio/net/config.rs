@@ -83,8 +83,6 @@ pub struct Info {
     pub mtu: u16,
     /// Frames may be sent with `csum_start` and `csum_offset`.
     pub tx_csum: bool,
-    /// Received frames may carry the information that their checksum is good.
-    pub rx_csum: bool,
     /// TCP over IPv4 may be sent in one piece of up to `max_frame` bytes.
     pub tso4: bool,
     /// Longest Ethernet frame that the sender takes.
@@ -106,7 +104,6 @@ impl Info {
             mac,
             mtu,
             tx_csum: agreed.has(feature::CSUM),
-            rx_csum: agreed.has(feature::GUEST_CSUM),
             tso4: options.tx_large > 0 && agreed.has(feature::HOST_TSO4),
             max_frame: 0,
             agreed,
