@@ -2,13 +2,13 @@
 
 pub mod elf;
 pub mod hardening;
+pub mod loaders;
 pub mod make;
 pub mod report;
 
 use anyhow::{Context, Result, bail};
 use goblin::elf::Elf;
 use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC};
-use goblin::elf::program_header::PT_NOTE;
 use std::path::{Path, PathBuf};
 use unibody_proto::{cpio, note, params};
 
@@ -111,12 +111,6 @@ pub fn looks_like_elf(path: &Path) -> bool {
     let mut magic = [0; 4];
     let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));
     read.is_ok() && magic == *b"\x7fELF"
-}
-
-/// Notes live in PT_NOTE segments; `strip` keeps those.
-pub(crate) fn note_segments<'a>(elf: &Elf, bytes: &'a [u8]) -> Vec<&'a [u8]> {
-    let notes = elf.program_headers.iter().filter(|header| header.p_type == PT_NOTE);
-    notes.filter_map(|header| bytes.get(header.file_range())).collect()
 }
 
 #[cfg(test)]

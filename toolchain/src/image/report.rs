@@ -1,5 +1,6 @@
 //! What `inspect` shows about an image.
 
+use super::loaders::{self, word};
 use super::{Image, damaged, elf, hardening};
 use anyhow::Result;
 use goblin::elf::Elf;
@@ -120,30 +121,27 @@ pub fn report(image: &Image) -> Result<Report> {
 }
 
 fn entries(elf: &Elf, bytes: &[u8]) -> Vec<Entry> {
-    const PHYS32_ENTRY: u32 = 18;
     let mut entries = Vec::new();
-    if let Some(desc) = elf::note(elf, bytes, b"Xen", PHYS32_ENTRY).and_then(|desc| desc.first_chunk::<4>()) {
-        entries.push(Entry { protocol: "PVH", address: u32::from_le_bytes(*desc).into() });
+    if let Some(address) = loaders::pvh_entry(elf, bytes) {
+        entries.push(Entry { protocol: "PVH", address: address.into() });
     }
-    if let Some(address) = multiboot2(bytes) {
+    if let Some(address) = multiboot2_entry(bytes) {
         entries.push(Entry { protocol: "multiboot2", address });
     }
     entries.push(Entry { protocol: "Linux process, Linux 64-bit boot", address: elf.header.e_entry });
     entries
 }
 
-/// The entry address tag of a multiboot2 header (Multiboot2 specification 1.6, section 3.1: in the first 32 KiB, at a
-/// multiple of eight bytes).
-fn multiboot2(bytes: &[u8]) -> Option<u64> {
-    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let header = (0..bytes.len().min(32 << 10)).step_by(8).find(|at| word(*at) == Some(0xe852_50d6))?;
-    let end = header + word(header + 8)? as usize;
+/// The entry address tag of the multiboot2 header (Multiboot2 specification 1.6, section 3.1).
+fn multiboot2_entry(bytes: &[u8]) -> Option<u64> {
+    let header = loaders::multiboot2(bytes)?;
+    let end = header + word(bytes, header + 8)? as usize;
     let mut tag = header + 16;
     while tag + 8 <= end {
-        if word(tag)? & 0xffff == 3 {
-            return Some(word(tag + 8)?.into());
+        if word(bytes, tag)? & 0xffff == 3 {
+            return Some(word(bytes, tag + 8)?.into());
         }
-        tag += (word(tag + 4)? as usize).max(8).next_multiple_of(8);
+        tag += (word(bytes, tag + 4)? as usize).max(8).next_multiple_of(8);
     }
     None
 }

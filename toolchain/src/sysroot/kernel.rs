@@ -26,8 +26,7 @@ const FLAGS: [&str; 7] = [
     "-Cllvm-args=--inline-threshold=100",
 ];
 /// The kernel's sources.
-const SOURCES: [&str; 7] =
-    ["Cargo.toml", "Cargo.lock", "libos", "drivers", "loader", "libc-shim/Cargo.toml", "libc-shim/src"];
+const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "libos", "drivers", "libc-shim/Cargo.toml", "libc-shim/src"];
 
 pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
     let mut print = Fingerprint::default();

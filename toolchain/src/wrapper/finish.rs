@@ -1,72 +1,62 @@
 //! Corrections to what the linker produces.
 
-use anyhow::{Context, Result, bail};
-use std::fs::File;
-use std::io::Result as IoResult;
-use std::os::unix::fs::FileExt;
+use anyhow::{Context, Result, ensure};
+use goblin::elf::Elf;
+use goblin::elf::header::{ET_DYN, ET_EXEC};
+use goblin::elf::section_header::SHT_RELA;
+use goblin::elf64::section_header::SIZEOF_SHDR;
+use std::fs;
 use std::path::Path;
 
-/// `e_type` in the ELF header, and its two relevant values.
-const E_TYPE: u64 = 16;
-const ET_EXEC: u16 = 2;
-const ET_DYN: u16 = 3;
-/// `e_shoff`, `e_shnum`; the size of a section header; in it `sh_type` and `sh_size`.
-const E_SHOFF: u64 = 40;
-const E_SHNUM: u64 = 60;
-const HEADER: usize = 64;
-const SH_TYPE: usize = 4;
-const SH_SIZE: usize = 32;
-const SHT_RELA: u8 = 4;
+/// Offset of `e_type` in the ELF header.
+const E_TYPE: usize = 16;
 
-/// Finishes a linked image in place.
+/// Finishes a linked image in place and returns its bytes.
 ///
 /// The linker marks a PIE with a load address as ET_EXEC, and Linux would load it there each time; marked ET_DYN, it
 /// gets a random address. And with packed relocations the linker leaves an empty section of unpacked ones, and GRUB
 /// refuses files with a section of that type.
-pub fn finish(image: &Path) -> Result<()> {
+pub fn finish(image: &Path) -> Result<Vec<u8>> {
     let fail = || format!("cannot finish {}", image.display());
-    let file = File::options().read(true).write(true).open(image).with_context(fail)?;
-    match u16::from_le_bytes(at(&file, E_TYPE).with_context(fail)?) {
-        ET_DYN => {}
-        ET_EXEC => file.write_all_at(&ET_DYN.to_le_bytes(), E_TYPE).with_context(fail)?,
-        other => bail!("{} has the ELF type {other}, which is no program's", image.display()),
+    let mut bytes = fs::read(image).with_context(fail)?;
+    let elf = Elf::parse(&bytes).with_context(fail)?;
+    let kind = elf.header.e_type;
+    ensure!(matches!(kind, ET_DYN | ET_EXEC), "{} has the ELF type {kind}, which is no program's", image.display());
+    let sections = (elf.header.e_shoff as usize..).step_by(SIZEOF_SHDR).zip(&elf.section_headers);
+    let empty: Vec<_> = sections.filter(|(_, s)| s.sh_type == SHT_RELA && s.sh_size == 0).map(|(at, _)| at).collect();
+    bytes[E_TYPE..][..2].copy_from_slice(&ET_DYN.to_le_bytes());
+    for at in empty {
+        // All zero: an unused entry, like the first. The other sections keep their numbers.
+        bytes[at..][..SIZEOF_SHDR].fill(0);
     }
-    drop_empty_relocations(&file).with_context(fail)
-}
-
-fn at<const N: usize>(file: &File, offset: u64) -> IoResult<[u8; N]> {
-    let mut bytes = [0; N];
-    file.read_exact_at(&mut bytes, offset).map(|()| bytes)
-}
-
-fn drop_empty_relocations(file: &File) -> IoResult<()> {
-    let table = u64::from_le_bytes(at(file, E_SHOFF)?);
-    let count = u64::from(u16::from_le_bytes(at(file, E_SHNUM)?));
-    for offset in (0..count).map(|i| table + i * HEADER as u64) {
-        let header: [u8; HEADER] = at(file, offset)?;
-        if header[SH_TYPE..SH_TYPE + 4] == [SHT_RELA, 0, 0, 0] && header[SH_SIZE..SH_SIZE + 8] == [0; 8] {
-            // All zero: an unused entry, like the first. The other sections keep their numbers.
-            file.write_all_at(&[0; HEADER], offset)?;
-        }
-    }
-    Ok(())
+    fs::write(image, &bytes).with_context(fail)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HEADER: usize = SIZEOF_SHDR;
+    /// Offsets of `sh_type` and `sh_size` in a section header.
+    const SH_TYPE: usize = 4;
+    const SH_SIZE: usize = 32;
+    const RELA: u8 = SHT_RELA as u8;
+
     fn finished(kind: u8, section: (u8, u8)) -> Option<Vec<u8>> {
         let mut bytes = vec![0u8; 3 * HEADER];
+        bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         bytes[16] = kind;
         bytes[40] = 64;
+        bytes[58] = HEADER as u8;
         bytes[60] = 2;
         bytes[2 * HEADER + SH_TYPE] = section.0;
         bytes[2 * HEADER + SH_SIZE] = section.1;
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        finish(file.path()).ok()?;
-        Some(std::fs::read(file.path()).unwrap())
+        fs::write(file.path(), bytes).unwrap();
+        let finished = finish(file.path()).ok()?;
+        assert_eq!(finished, fs::read(file.path()).unwrap());
+        Some(finished)
     }
 
     #[test]
@@ -78,8 +68,8 @@ mod tests {
 
     #[test]
     fn sections() {
-        assert_eq!(finished(3, (SHT_RELA, 0)).unwrap()[2 * HEADER..], [0; HEADER]);
-        assert_eq!(finished(3, (SHT_RELA, 24)).unwrap()[2 * HEADER + SH_TYPE], SHT_RELA);
+        assert_eq!(finished(3, (RELA, 0)).unwrap()[2 * HEADER..], [0; HEADER]);
+        assert_eq!(finished(3, (RELA, 24)).unwrap()[2 * HEADER + SH_TYPE], RELA);
         assert_eq!(finished(3, (1, 0)).unwrap()[2 * HEADER + SH_TYPE], 1);
     }
 }

@@ -3,6 +3,7 @@
 use super::args::{Action, Arg, Args, parse};
 use super::flags::{CODE_FLAGS, header_flags};
 use super::{TRIPLE, components, libraries, missing, replace, rootfs};
+use crate::image::loaders;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::path::Path;
@@ -102,12 +103,10 @@ fn link(sysroot: &Path, name: &str, host: &str, args: &Args) -> Result<ExitCode>
         eprint!("{said}");
         // A configure probe may link to /dev/null.
         if !args.no_start && Path::new(&image).is_file() {
-            super::finish::finish(Path::new(&image))?;
-            // Better reported here than by a machine that stays silent.
-            let bytes = std::fs::read(&image)?;
-            loader::check(&bytes).map_err(|fault| {
-                anyhow::anyhow!("{} could not be started everywhere: {fault}", image.to_string_lossy())
-            })?;
+            let bytes = super::finish::finish(Path::new(&image))?;
+            if let Err(fault) = loaders::check(&bytes) {
+                bail!("{} could not be started everywhere: {fault}", image.to_string_lossy());
+            }
         }
         return Ok(ExitCode::SUCCESS);
     }
