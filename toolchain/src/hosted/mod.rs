@@ -5,9 +5,9 @@ pub mod enter;
 pub mod unpack;
 
 use crate::image::Image;
+use crate::image::tree::{Purpose, Tree};
 use crate::run::env;
 use crate::run::options::RunArgs;
-use crate::run::overlay::Tree;
 use crate::run::share;
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
@@ -119,7 +119,7 @@ fn fill(root: &Path, args: &RunArgs, image: &Image) -> Result<()> {
     unpack(image.root()?)?;
     if let Some(dir) = &args.rootfs {
         let mut tree = Tree::default();
-        tree.folder(dir)?;
+        tree.folder(dir, Purpose::Overlay).context("--rootfs")?;
         let mut archive = Vec::new();
         tree.write(&mut archive)?;
         unpack(&archive)?;

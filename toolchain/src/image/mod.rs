@@ -5,6 +5,7 @@ pub mod hardening;
 pub mod loaders;
 pub mod make;
 pub mod report;
+pub mod tree;
 
 use anyhow::{Context, Result, bail};
 use goblin::elf::Elf;

@@ -4,10 +4,10 @@ use super::brought;
 use super::env;
 use super::net::Net;
 use super::options::RunArgs;
-use super::overlay::Tree;
 use super::{pump, share};
 use crate::disk::Disk;
 use crate::image::Image;
+use crate::image::tree::{Purpose, Tree};
 use crate::vmm::{USER_DNS, USER_IP, USER_IP6};
 use anyhow::{Context, Result};
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ pub fn build(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk]) -> Result
     let env = env::collect(&args.env_file, &args.env)?;
     let mut tree = Tree::default();
     if let Some(dir) = &args.rootfs {
-        tree.folder(dir)?;
+        tree.folder(dir, Purpose::Overlay).context("--rootfs")?;
     }
     if let Some(zone) = env::value(&env, "TZ") {
         let brought = |file: &str| Ok(brought::whose(args, image, file)?.is_some());

@@ -10,7 +10,6 @@ pub mod last_words;
 pub mod log;
 pub mod net;
 pub mod options;
-pub mod overlay;
 pub mod prepare;
 pub mod pump;
 pub mod share;

@@ -1,14 +1,11 @@
 //! A folder becomes the image's root file system: a cpio archive in an object file.
 
 use crate::command;
+use crate::image::tree::{Purpose, Tree};
 use anyhow::{Context, Result};
-use libos_abi::constants::mode::{S_IFDIR, S_IFLNK, S_IFREG};
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::process::Command;
-use unibody_proto::cpio_writer::{Meta, Writer};
 
 /// Makes the object at `to` with the archive of `root` (an empty archive without it), from the assembler source `template`.
 pub fn object(template: &Path, root: Option<&Path>, to: &Path) -> Result<()> {
@@ -19,47 +16,14 @@ pub fn object(template: &Path, root: Option<&Path>, to: &Path) -> Result<()> {
     command::run(gcc.arg("-o").arg(std::path::absolute(to)?), None).map(drop)
 }
 
-/// The archive. The same folder gives the same bytes: sorted, no times, owned by root; modes stay.
-pub fn archive(root: Option<&Path>) -> Result<Vec<u8>> {
-    let mut writer = Writer::new(Vec::new());
+fn archive(root: Option<&Path>) -> Result<Vec<u8>> {
+    let mut tree = Tree::default();
     if let Some(root) = root {
-        anyhow::ensure!(root.is_dir(), "the root file system {} is not a folder", root.display());
-        add(&mut writer, root, b"")?;
+        tree.folder(root, Purpose::Image).context("the image's root file system")?;
     }
-    Ok(writer.finish()?)
-}
-
-fn add(writer: &mut Writer<Vec<u8>>, dir: &Path, prefix: &[u8]) -> Result<()> {
-    let fail = || format!("cannot read {}", dir.display());
-    let mut entries = fs::read_dir(dir).with_context(fail)?.collect::<Result<Vec<_>, _>>().with_context(fail)?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    for entry in entries {
-        let (path, name) = (entry.path(), [prefix, entry.file_name().as_bytes()].concat());
-        let meta = entry.metadata()?;
-        let kind = meta.file_type();
-        let permissions = meta.mode() & 0o7777;
-        let cannot = || format!("cannot put {} into the image", path.display());
-        let mut write =
-            |mode: u32, data: &[u8]| writer.entry(&name, &Meta { mode, ..Meta::default() }, data).with_context(cannot);
-        if kind.is_dir() {
-            write(S_IFDIR | permissions, b"")?;
-            add(writer, &path, &[&name[..], b"/"].concat())?;
-        } else if kind.is_symlink() {
-            write(S_IFLNK | 0o777, fs::read_link(&path)?.as_os_str().as_bytes())?;
-        } else if kind.is_file() {
-            write(S_IFREG | permissions, &fs::read(&path).with_context(cannot)?)?;
-        } else {
-            let what = if kind.is_socket() {
-                "a socket"
-            } else if kind.is_fifo() {
-                "a pipe"
-            } else {
-                "a device"
-            };
-            anyhow::bail!("{} is {what}: only files, folders and symbolic links go into an image", path.display());
-        }
-    }
-    Ok(())
+    let mut archive = Vec::new();
+    tree.write(&mut archive)?;
+    Ok(archive)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ pub mod modules;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use unibody::run::overlay::Tree;
+use unibody::image::tree::{Purpose, Tree};
 use unibody::{apt, command, files, progress};
 
 /// Metapackages for the newest kernel, the leanest first.
@@ -145,7 +145,7 @@ fn archive(kernel: &Kernel, contents: &Contents, to: &Path) -> Result<()> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     tree.file("init", 0o755, read(&init)?);
     if let Some(files) = contents.files {
-        tree.folder(files)?;
+        tree.folder(files, Purpose::Overlay)?;
     }
     tree.file(contents.place.trim_start_matches('/'), 0o755, read(contents.program)?);
     for (number, (name, bytes)) in modules::collect(&kernel.modules, contents.modules)?.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! A tree of files that becomes a cpio archive: sorted, so that the same tree gives the same bytes.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use libos_abi::constants::mode::{S_IFDIR, S_IFREG};
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -9,6 +9,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use unibody_proto::cpio_writer::{Meta, Writer};
+
+/// What a folder is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// `--rootfs`: all of it, with times. Parameters are left out (they come from options; a folder unpacked from an
+    /// image must not change them), and so are sockets.
+    Overlay,
+    /// An image's own root: files, folders and symbolic links. No times: the same folder gives the same image.
+    Image,
+}
 
 /// Files by their path from the root.
 #[derive(Default)]
@@ -32,40 +42,44 @@ impl Tree {
         self.0.insert(path.into(), (meta, Content::Bytes(bytes)));
     }
 
-    /// Adds everything in a folder, with modes, times, links and device nodes; all belong to root.
-    pub fn folder(&mut self, dir: &Path) -> Result<()> {
-        if !dir.is_dir() {
-            bail!("--rootfs {}: there is no such folder", dir.display());
-        }
-        self.walk(dir, b"")
+    /// Adds what is in a folder; all of it belongs to root.
+    pub fn folder(&mut self, dir: &Path, purpose: Purpose) -> Result<()> {
+        ensure!(dir.is_dir(), "{}: there is no such folder", dir.display());
+        self.walk(dir, b"", purpose)
     }
 
-    fn walk(&mut self, dir: &Path, prefix: &[u8]) -> Result<()> {
-        let cannot = || format!("--rootfs: cannot read {}", dir.display());
+    fn walk(&mut self, dir: &Path, prefix: &[u8], purpose: Purpose) -> Result<()> {
+        let cannot = || format!("cannot read {}", dir.display());
         for item in std::fs::read_dir(dir).with_context(cannot)? {
             let path = item.with_context(cannot)?.path();
-            let metadata = path.symlink_metadata().with_context(|| format!("--rootfs: {}", path.display()))?;
+            let metadata = path.symlink_metadata().with_context(|| path.display().to_string())?;
             let name = path.file_name().unwrap_or_default().as_bytes();
             let inner = if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() };
-            // Parameters come from options; a folder unpacked from an image must not change them.
-            if inner == b".unibody" {
+            let kind = metadata.file_type();
+            let plain = kind.is_file() || kind.is_dir() || kind.is_symlink();
+            if purpose == Purpose::Image && !plain {
+                let shown = path.display();
+                bail!("{shown}: only files, folders and symbolic links go into an image, no sockets, pipes or devices");
+            }
+            if purpose == Purpose::Overlay && (inner == b".unibody" || kind.is_socket()) {
                 continue;
             }
-            let kind = metadata.file_type();
             let content = if kind.is_file() && metadata.nlink() > 1 {
                 Content::Linked(path.clone(), (metadata.dev(), metadata.ino()))
             } else if kind.is_file() {
                 Content::File(path.clone())
             } else if kind.is_symlink() {
                 Content::Bytes(std::fs::read_link(&path)?.as_os_str().as_bytes().to_vec())
-            } else if kind.is_socket() {
-                continue;
             } else {
                 Content::Bytes(Vec::new())
             };
-            self.0.insert(inner.clone(), (meta(&metadata), content));
+            let meta = match purpose {
+                Purpose::Overlay => meta(&metadata),
+                Purpose::Image => Meta { mode: metadata.mode(), ..Meta::default() },
+            };
+            self.0.insert(inner.clone(), (meta, content));
             if kind.is_dir() {
-                self.walk(&path, &inner)?;
+                self.walk(&path, &inner, purpose)?;
             }
         }
         Ok(())
@@ -74,8 +88,7 @@ impl Tree {
     /// Writes the archive.
     pub fn write(&self, out: impl Write) -> Result<()> {
         let mut writer = Writer::new(out);
-        let read =
-            |file: &Path| std::fs::read(file).with_context(|| format!("--rootfs: cannot read {}", file.display()));
+        let read = |file: &Path| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
         // For each file with several names: how many are in this tree, and how many of them were written.
         let mut names = BTreeMap::new();
         for (_, content) in self.0.values() {
@@ -129,7 +142,7 @@ mod tests {
         std::fs::set_permissions(dir.path().join("b/c/run"), PermissionsExt::from_mode(0o4751)).unwrap();
         symlink("c/run", dir.path().join("b/link")).unwrap();
         let mut tree = Tree::default();
-        tree.folder(dir.path()).unwrap();
+        tree.folder(dir.path(), Purpose::Overlay).unwrap();
         tree.file(".unibody/params", 0o600, b"p".to_vec());
         let archive = || {
             let mut out = Vec::new();
@@ -148,6 +161,7 @@ mod tests {
 
     #[test]
     fn a_missing_folder() {
-        assert!(Tree::default().folder(Path::new("/nonexistent")).unwrap_err().to_string().contains("no such folder"));
+        let missing = Tree::default().folder(Path::new("/nonexistent"), Purpose::Overlay);
+        assert!(missing.unwrap_err().to_string().contains("no such folder"));
     }
 }
