@@ -96,9 +96,8 @@ pub struct Program {
     /// Kernel components left out of the image.
     #[serde(default)]
     pub without: Vec<String>,
-    /// Contents of the image's root file system.
-    #[serde(default)]
-    pub rootfs: Rootfs,
+    /// Contents of the image's root file system; the port's own by default.
+    pub rootfs: Option<Rootfs>,
     /// Defaults for running it.
     #[serde(default)]
     pub run: Run,
@@ -178,7 +177,7 @@ impl Recipe {
             make: &p.make,
             image: Some(&p.image),
             without: &p.without,
-            rootfs: &p.rootfs,
+            rootfs: p.rootfs.as_ref().unwrap_or(&self.rootfs),
             run: &p.run,
         })
     }
