@@ -6,7 +6,7 @@
 use super::create::{check_size, format, unnamed};
 use super::hold::Hold;
 use super::volume::{self, Entry};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use fatfs::{Dir, FileSystem, FsOptions, StdIoWrapper};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{BufReader, Read, Seek, SeekFrom, Write};
@@ -30,13 +30,9 @@ pub fn grow(path: &Path, size: u64) -> Result<Grown> {
     let shown = path.display();
     let file = File::options().read(true).write(true).open(path).with_context(|| format!("cannot open {shown}"))?;
     let meta = file.metadata()?;
-    if !meta.is_file() {
-        bail!("{shown} is not a file: only disks in files can grow");
-    }
+    ensure!(meta.is_file(), "{shown} is not a file: only disks in files can grow");
     let before = meta.len();
-    if size < before {
-        bail!("{shown} has {before} bytes already: a disk cannot shrink to {size}");
-    }
+    ensure!(size >= before, "{shown} has {before} bytes already: a disk cannot shrink to {size}");
     let held = Hold::take(file, path)?;
     let file = held.file();
     volume::check_kind(file).with_context(|| format!("{shown} stays as it is"))?;
@@ -76,7 +72,6 @@ fn copy_folder(
     from: &Dir<'_, StdIoWrapper<OnlyRead>, fatfs::DefaultTimeProvider, fatfs::LossyOemCpConverter>,
     to: &Dir<'_, StdIoWrapper<&File>, fatfs::DefaultTimeProvider, fatfs::LossyOemCpConverter>,
 ) -> Result<()> {
-    let mut buffer = vec![0; 64 << 10];
     for entry in from.iter() {
         let entry = entry.map_err(said)?;
         let name = entry.file_name();
@@ -89,13 +84,7 @@ fn copy_folder(
             continue;
         }
         let (mut source, mut target) = (entry.to_file(), to.create_file(&name).map_err(said).with_context(fail)?);
-        loop {
-            let n = source.read(&mut buffer).with_context(fail)?;
-            if n == 0 {
-                break;
-            }
-            target.write_all(&buffer[..n]).with_context(fail)?;
-        }
+        std::io::copy(&mut source, &mut target).with_context(fail)?;
     }
     Ok(())
 }
@@ -104,9 +93,7 @@ fn copy_folder(
 fn restore(old: &[Entry], new: &File) -> Result<()> {
     let copies = volume::walk(new)?;
     let same = |(a, b): (&Entry, &Entry)| (a.is_dir(), a.size()) == (b.is_dir(), b.size());
-    if copies.len() != old.len() || !old.iter().zip(&copies).all(same) {
-        bail!("the copy is not like the original");
-    }
+    ensure!(copies.len() == old.len() && old.iter().zip(&copies).all(same), "the copy is not like the original");
     for (from, to) in old.iter().zip(&copies) {
         let mut raw = to.raw;
         // Attributes; created, read; written. Between them is the case of the short name, which is the copy's own, and

@@ -2,9 +2,9 @@
 
 use super::create::create;
 use super::hold::Hold;
-use super::wanted::{Fs, Wanted};
+use super::wanted::Wanted;
 use crate::failure::usage;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileTypeExt;
@@ -38,11 +38,7 @@ pub fn open_all(wanted: &[Wanted], size: Option<u64>, say: &mut dyn FnMut(&str))
             return Err(usage(format!("--disk: {other} and {one} are the same file; a disk is mounted once")));
         }
     }
-    let mut disks = Vec::new();
-    for (number, one) in wanted.iter().enumerate() {
-        disks.push(open(one, number, size, say)?);
-    }
-    Ok(disks)
+    wanted.iter().enumerate().map(|(number, one)| open(one, number, size, say)).collect()
 }
 
 fn open(wanted: &Wanted, number: usize, size: Option<u64>, say: &mut dyn FnMut(&str)) -> Result<Disk> {
@@ -82,17 +78,12 @@ fn open(wanted: &Wanted, number: usize, size: Option<u64>, say: &mut dyn FnMut(&
         );
     }
     let path = std::fs::canonicalize(&wanted.file)?;
-    if path.to_str().is_none() {
-        bail!("--disk {shown}: the name of a disk's file has to be UTF-8");
-    }
+    ensure!(path.to_str().is_some(), "--disk {shown}: the name of a disk's file has to be UTF-8");
     let held = Hold::take(file, &wanted.file)?;
-    let fs = match wanted.fs {
-        Fs::Fat => "fat",
-    };
     let ro = if read_only { ":ro" } else { "" };
     let partition = wanted.partition.map(|n| format!(":partition={n}")).unwrap_or_default();
     let serial = format!("disk{number}");
-    let parameter = format!("{serial}:{}:{fs}{ro}{partition}", wanted.path);
+    let parameter = format!("{serial}:{}:fat{ro}{partition}", wanted.path);
     Ok(Disk { file: path, serial, read_only, parameter, _held: held })
 }
 
@@ -106,7 +97,7 @@ mod tests {
     fn made_once_with_a_file_system() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("d.img");
-        let wanted = Wanted { file: file.clone(), path: "/data".into(), fs: Fs::Fat, partition: None };
+        let wanted = Wanted { file: file.clone(), path: "/data".into(), partition: None };
         let disks = open_all(std::slice::from_ref(&wanted), Some(8 << 20), &mut |_| {}).unwrap();
         assert_eq!(disks[0].parameter, "disk0:/data:fat");
         let fs =
@@ -118,7 +109,7 @@ mod tests {
         let error = open_all(std::slice::from_ref(&wanted), Some(9 << 20), &mut |_| {}).err().unwrap().to_string();
         assert!(error.contains("disk grow"), "{error}");
         let why = |other: &Path| {
-            let other = Wanted { file: other.to_owned(), path: "/other".into(), fs: Fs::Fat, partition: None };
+            let other = Wanted { file: other.to_owned(), path: "/other".into(), partition: None };
             open_all(&[wanted.clone(), other], None, &mut |_| panic!("nothing is made")).err().unwrap().to_string()
         };
         let link = dir.path().join("link");

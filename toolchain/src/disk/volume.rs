@@ -1,6 +1,6 @@
 //! A look at a FAT volume from outside: whether its structure is sound, and where its directory entries are.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -119,25 +119,19 @@ impl<'a> Volume<'a> {
         let cluster_len = per_cluster * sector;
         let clusters =
             (sectors * sector).checked_sub(data).context("the tables are larger than the volume")? / cluster_len;
-        if sectors * sector > file.metadata()?.len() {
-            bail!("the file system is larger than the file");
-        }
+        ensure!(sectors * sector <= file.metadata()?.len(), "the file system is larger than the file");
         let bits = match clusters {
             0..4085 => 12,
             4085..65525 => 16,
             _ => 32,
         };
-        if (clusters + 2) * u64::from(bits) > per_fat * sector * 8 {
-            bail!("the allocation table is too short");
-        }
+        ensure!((clusters + 2) * u64::from(bits) <= per_fat * sector * 8, "the allocation table is too short");
         let mut fat = vec![0; usize::try_from(per_fat * sector)?];
         file.read_exact_at(&mut fat, reserved * sector)?;
         for copy in 1..fats {
             let mut other = vec![0; fat.len()];
             file.read_exact_at(&mut other, reserved * sector + copy * per_fat * sector)?;
-            if other != fat {
-                bail!("the copies of the allocation table differ");
-            }
+            ensure!(other == fat, "the copies of the allocation table differ");
         }
         let clusters = u32::try_from(clusters)?;
         let used = vec![false; clusters as usize + 2];
@@ -150,9 +144,7 @@ impl<'a> Volume<'a> {
             32 => volume.entry(1) >> 26,
             _ => 3,
         };
-        if flags & 3 != 3 {
-            bail!("it is marked as not cleanly unmounted, or as damaged");
-        }
+        ensure!(flags & 3 == 3, "it is marked as not cleanly unmounted, or as damaged");
         Ok(volume)
     }
 
@@ -176,12 +168,8 @@ impl<'a> Volume<'a> {
         };
         let (mut ranges, mut at) = (Vec::new(), first);
         while at < last {
-            if at < 2 || at >= self.clusters + 2 {
-                bail!("a chain leads out of the volume");
-            }
-            if std::mem::replace(&mut self.used[at as usize], true) {
-                bail!("a cluster belongs to two files");
-            }
+            ensure!((2..self.clusters + 2).contains(&at), "a chain leads out of the volume");
+            ensure!(!std::mem::replace(&mut self.used[at as usize], true), "a cluster belongs to two files");
             ranges.push((self.data + u64::from(at - 2) * self.cluster_len, self.cluster_len));
             at = self.entry(at);
         }
@@ -189,9 +177,7 @@ impl<'a> Volume<'a> {
     }
 
     fn folder(&mut self, ranges: &[(u64, u64)], found: &mut Vec<Entry>, depth: usize) -> Result<()> {
-        if depth > DEPTH {
-            bail!("folders are nested too deep");
-        }
+        ensure!(depth <= DEPTH, "folders are nested too deep");
         for &(start, len) in ranges {
             let mut bytes = vec![0; usize::try_from(len)?];
             self.file.read_exact_at(&mut bytes, start)?;
@@ -211,9 +197,7 @@ impl<'a> Volume<'a> {
                 let chain = if first == 0 { Vec::new() } else { self.chain(first).with_context(name)? };
                 let holds = chain.len() as u64 * self.cluster_len;
                 if entry.is_dir() {
-                    if chain.is_empty() {
-                        bail!("{}: a folder without content", name());
-                    }
+                    ensure!(!chain.is_empty(), "{}: a folder without content", name());
                     self.folder(&chain, found, depth + 1)?;
                 } else if u64::from(entry.size()) > holds {
                     bail!("{}: the file has fewer clusters than bytes", name());

@@ -12,17 +12,8 @@ pub struct Wanted {
     pub file: PathBuf,
     /// Where the guest mounts it.
     pub path: String,
-    /// What is on it.
-    pub fs: Fs,
     /// The partition to mount, if given.
     pub partition: Option<u32>,
-}
-
-/// A file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fs {
-    /// FAT12, FAT16 or FAT32, as the size asks for.
-    Fat,
 }
 
 impl FromStr for Wanted {
@@ -48,7 +39,7 @@ impl FromStr for Wanted {
         if parts.is_empty() || parts.iter().any(|part| matches!(*part, "." | "..")) {
             return Err(format!("a disk is mounted on a folder below /, without . and ..; {FORM}"));
         }
-        Ok(Self { file: file.into(), path: format!("/{}", parts.join("/")), fs: Fs::Fat, partition })
+        Ok(Self { file: file.into(), path: format!("/{}", parts.join("/")), partition })
     }
 }
 
