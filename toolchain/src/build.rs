@@ -3,10 +3,9 @@
 use crate::image::make;
 use crate::ports::{self, Options};
 use crate::{command, files, sysroot, wrapper};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -56,9 +55,7 @@ pub fn build(what: &str, options: &Options) -> Result<PathBuf> {
     }
     let extension = path.extension().and_then(|e| e.to_str());
     if matches!(extension, Some("c" | "s" | "S")) {
-        if !path.is_file() {
-            bail!("there is no file {what}");
-        }
+        ensure!(path.is_file(), "there is no file {what}");
         let output = options
             .output
             .clone()
@@ -76,9 +73,7 @@ pub fn build(what: &str, options: &Options) -> Result<PathBuf> {
     if ports::exists(options.sysroot.kernel_source.as_deref(), what) {
         return ports::build(what, options);
     }
-    if path.is_dir() {
-        bail!("{what} has no {FILE}: it names sources = [\"main.c\"], or make and image");
-    }
+    ensure!(!path.is_dir(), "{what} has no {FILE}: it names sources = [\"main.c\"], or make and image");
     bail!("{what} is no port (`unibody ports` lists them), no C file and no folder with a {FILE}");
 }
 
@@ -117,10 +112,7 @@ fn link(project: &Project, dir: &Path, output: &Path, options: &Options) -> Resu
     } else {
         files::remove(&built)?;
         let mut command = Command::new(&project.make[0]);
-        let mut path = OsString::from(sysroot.join("bin"));
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap_or_default());
-        command.args(&project.make[1..]).env("CC", &gcc).env("PATH", path);
+        command.args(&project.make[1..]).env("CC", &gcc).env("PATH", sysroot::search_path(&sysroot));
         command
     };
     command
@@ -129,9 +121,7 @@ fn link(project: &Project, dir: &Path, output: &Path, options: &Options) -> Resu
         .env(wrapper::DEBUG, if options.sysroot.debug { "1" } else { "0" });
     // The compiler prints to the terminal itself: its messages have colours and positions.
     let status = command.status().with_context(|| format!("cannot run {}", command::line(&command)))?;
-    if !status.success() {
-        bail!("{} failed ({status})", command::line(&command));
-    }
+    ensure!(status.success(), "{} failed ({status})", command::line(&command));
     make::deliver(&built, output)?;
     Ok(output.to_owned())
 }

@@ -59,7 +59,7 @@ pub fn remove(path: &Path) -> Result<()> {
 
 /// Creates the folder `path` by filling a temporary one beside it: either all of it is there or nothing.
 pub fn build_dir(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let unfinished = beside(path, "unfinished");
+    let unfinished = unfinished(path);
     remove(&unfinished)?;
     fs::create_dir_all(&unfinished).with_context(|| format!("cannot make {}", unfinished.display()))?;
     fill(&unfinished)?;
@@ -69,14 +69,15 @@ pub fn build_dir(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<
 
 /// Writes a file atomically: readers see either the old or the new contents.
 pub fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
-    let unfinished = beside(path, "unfinished");
+    let unfinished = unfinished(path);
     fs::write(&unfinished, contents).with_context(|| format!("cannot write {}", unfinished.display()))?;
     fs::rename(&unfinished, path).with_context(|| format!("cannot write {}", path.display()))
 }
 
-fn beside(path: &Path, what: &str) -> PathBuf {
+/// The name, beside `path`, of what is to take its place.
+fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{what}"));
+    name.push(".unfinished");
     path.with_file_name(name)
 }
 

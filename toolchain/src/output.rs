@@ -27,6 +27,14 @@ pub fn json(value: &impl serde::Serialize) -> Result<()> {
     line(&serde_json::to_string_pretty(value)?)
 }
 
+/// Sends a value as one line of JSON.
+pub fn json_line(mut to: impl Write, value: &impl serde::Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    to.write_all(&line)?;
+    Ok(to.flush()?)
+}
+
 /// Columns as wide as needed, two blanks between them; the last one is not padded.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

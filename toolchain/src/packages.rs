@@ -1,7 +1,7 @@
 //! Programs that must be on this machine, and the Debian packages that contain them.
 
 use crate::command;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::io::{IsTerminal, Write};
 use std::process::Command;
 
@@ -73,17 +73,13 @@ pub fn ensure_these(programs: &[Program], yes: bool) -> Result<()> {
         bail!("these programs are needed and not installed: {names}. Run this, or give --yes:\n  {shown}");
     }
     eprintln!("{names}: not installed. This installs what is missing:\n  {shown}");
-    if !unasked && !confirmed("Continue? [Y/n]", &["", "y", "yes"])? {
-        bail!("nothing was installed");
-    }
+    ensure!(unasked || confirmed("Continue? [Y/n]", &["", "y", "yes"])?, "nothing was installed");
     // A fresh machine's indexes are empty or old; a failure here shows up in the installation.
     let _ = apt(root).arg("update").arg("-q").stdout(std::io::stderr()).status();
     let mut command = apt(root);
     command.args(["install", "--yes", "--no-install-recommends"]).args(&packages).stdout(std::io::stderr());
     let status = command.status().context("cannot run apt-get")?;
-    if !status.success() {
-        bail!("the installation failed ({status}): {shown}");
-    }
+    ensure!(status.success(), "the installation failed ({status}): {shown}");
     match self::missing(programs) {
         still if still.is_empty() => Ok(()),
         still => bail!("still not installed: {}", self::names(&still)),

@@ -7,7 +7,7 @@ mod config;
 mod fetch;
 
 use crate::{command, files, paths, progress};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use fetch::Kind;
 pub use fetch::depends;
 use std::path::{Path, PathBuf};
@@ -82,9 +82,7 @@ fn cached(
 
 /// A source tree given by the user.
 pub fn local(dir: &Path) -> Result<Source> {
-    if !dir.is_dir() {
-        bail!("{} is not a folder", dir.display());
-    }
+    ensure!(dir.is_dir(), "{} is not a folder", dir.display());
     Ok(Source { tree: dir.canonicalize()?, version: "local".into() })
 }
 

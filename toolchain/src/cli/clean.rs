@@ -1,6 +1,6 @@
 //! `unibody clean`.
 
-use crate::{files, lock, paths, ports, state};
+use crate::{files, lock, paths, state};
 use anyhow::Result;
 
 /// Remove what was built
@@ -19,7 +19,8 @@ impl Clean {
         if cache.is_dir() {
             // Not while a build is running.
             let _lock = lock::exclusive(&cache.join("lock"))?;
-            if self.all { files::remove(&cache)? } else { ports::clean()? }
+            // Builds of ports, but not their sources.
+            files::remove(&if self.all { cache } else { cache.join("ports") })?;
         }
         files::remove(&state::folder()?.join("dry-run"))?;
         Ok(0)

@@ -65,63 +65,37 @@ fn findings() -> Vec<Finding> {
     .into_iter()
     .map(|(name, purpose, needed)| program(name, purpose, needed))
     .collect();
-    let kvm = accel::probe();
-    all.push(Finding {
-        what: "KVM",
-        purpose: "fast VMs; TCG works without",
-        present: kvm.is_ok(),
-        needed: false,
-        detail: kvm.err().unwrap_or_else(|| "a trial VM works".to_owned()),
-    });
-    let spaces = Command::new(std::env::current_exe().unwrap_or_default()).arg(crate::hosted::enter::PROBE).output();
-    let refused = match spaces {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Err(error) => Some(error.to_string()),
+    let kvm = accel::probe().map(|()| "a trial VM works".to_owned());
+    let probe = Command::new(std::env::current_exe().unwrap_or_default()).arg(crate::hosted::enter::PROBE).output();
+    let spaces = match probe {
+        Ok(output) if output.status.success() => Ok("usable".to_owned()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Err(error.to_string()),
     };
-    all.push(Finding {
-        what: "mount namespaces",
-        purpose: "run --hosted",
-        present: refused.is_none(),
-        needed: false,
-        detail: refused.unwrap_or_else(|| "usable".to_owned()),
-    });
-    let tun = Path::new("/dev/net/tun");
-    all.push(Finding {
-        what: "/dev/net/tun",
-        purpose: "--net tap=NAME",
-        present: tun.exists(),
-        needed: false,
-        detail: String::new(),
-    });
-    let folder = state::folder();
-    all.push(Finding {
-        what: "state folder",
-        purpose: "ps, logs and the like",
-        present: folder.is_ok(),
-        needed: true,
-        detail: folder.map_or_else(|error| format!("{error:#}"), |dir| dir.display().to_string()),
-    });
+    let tun = if Path::new("/dev/net/tun").exists() { Ok(String::new()) } else { Err(String::new()) };
+    let folder = state::folder().map(|dir| dir.display().to_string()).map_err(|error| format!("{error:#}"));
     let sysroot = paths::default_sysroot().ok().filter(|dir| dir.join("share/unibody/stamp").is_file());
-    all.push(Finding {
-        what: "toolchain",
-        purpose: "building",
-        present: sysroot.is_some(),
-        needed: false,
-        detail: sysroot.map_or_else(|| "made when it is needed".to_owned(), |dir| dir.display().to_string()),
-    });
+    let sysroot = sysroot.map(|dir| dir.display().to_string()).ok_or_else(|| "made when it is needed".to_owned());
+    all.extend([
+        finding("KVM", "fast VMs; TCG works without", false, kvm),
+        finding("mount namespaces", "run --hosted", false, spaces),
+        finding("/dev/net/tun", "--net tap=NAME", false, tun),
+        finding("state folder", "ps, logs and the like", true, folder),
+        finding("toolchain", "building", false, sysroot),
+    ]);
     all
 }
 
+/// `detail`: present, with this version; or missing, and what to do.
+fn finding(what: &'static str, purpose: &'static str, needed: bool, detail: Result<String, String>) -> Finding {
+    Finding { what, purpose, present: detail.is_ok(), needed, detail: detail.unwrap_or_else(|what| what) }
+}
+
 fn program(name: &'static str, purpose: &'static str, needed: bool) -> Finding {
-    let found = command::find(name);
     let version = |path| {
         let output = Command::new(path).arg("--version").output().ok()?;
         Some(String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned())
     };
-    let detail = match &found {
-        Some(path) => version(path).unwrap_or_default(),
-        None => format!("package {}", packages::package_of(name)),
-    };
-    Finding { what: name, purpose, present: found.is_some(), needed, detail }
+    let found = command::find(name).map(|path| version(path).unwrap_or_default());
+    finding(name, purpose, needed, found.ok_or_else(|| format!("package {}", packages::package_of(name))))
 }

@@ -3,7 +3,7 @@
 use crate::output;
 use crate::run::log;
 use crate::state;
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -28,9 +28,7 @@ pub struct Logs {
 impl Logs {
     pub fn run(self) -> Result<u8> {
         let entry = state::open(&self.name)?;
-        if !entry.record.detached {
-            bail!("'{}' runs in the foreground: its output is where it was started", self.name);
-        }
+        ensure!(entry.record.detached, "'{}' runs in the foreground: its output is where it was started", self.name);
         let path = entry.folder.join(log::NAME);
         let mut file = File::open(&path)?;
         let mut all = std::fs::read(entry.folder.join(format!("{}.1", log::NAME))).unwrap_or_default();

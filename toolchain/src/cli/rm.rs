@@ -3,7 +3,7 @@
 use crate::output;
 use crate::state;
 use crate::state::client::{Request, ask};
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 
 /// Forget ended VMs, with their logs
 #[derive(clap::Args)]
@@ -21,9 +21,7 @@ impl Rm {
     pub fn run(self) -> Result<u8> {
         for name in &self.names {
             let mut entry = state::open(name)?;
-            if entry.running && !self.force {
-                bail!("the VM '{name}' is running; `unibody stop {name}` first, or rm -f");
-            }
+            ensure!(!entry.running || self.force, "the VM '{name}' is running; `unibody stop {name}` first, or rm -f");
             if entry.running {
                 ask(&entry, Request::End)?;
                 entry.running = false;

@@ -2,7 +2,7 @@
 
 use crate::output;
 use crate::{files, packages, paths, state};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -24,9 +24,7 @@ impl Uninstall {
         for (path, what) in &all {
             output::line(&format!("{}  ({what})", path.display()))?;
         }
-        if !yes && !confirmed()? {
-            bail!("nothing was removed");
-        }
+        ensure!(yes || confirmed()?, "nothing was removed");
         for (path, _) in &all {
             files::remove(path)?;
         }
@@ -42,8 +40,6 @@ fn installed() -> Result<Option<PathBuf>> {
 }
 
 fn confirmed() -> Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        bail!("nobody can be asked here: give --yes to remove these");
-    }
+    ensure!(std::io::stdin().is_terminal(), "nobody can be asked here: give --yes to remove these");
     packages::confirmed("Remove all of this? [y/N]", &["y", "yes"])
 }

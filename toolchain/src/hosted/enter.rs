@@ -2,7 +2,7 @@
 //! fresh process to itself, because only a process with a single thread can create a user namespace.
 
 use crate::run::share::{Share, mount_point};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
@@ -57,9 +57,7 @@ fn enter(root: &Path, image: &Path, cwd: &Path, shares: &[Share], argv: Vec<OsSt
     // Opened by its name inside the root, so that /proc/self/exe shows that name.
     let program = own_name.and_then(|name| File::open(name).ok()).unwrap_or(program);
     let Err(error) = fexecve(&program, &argv, &env);
-    if error == Errno::EACCES {
-        bail!("{} may not be executed: chmod +x it", image.display());
-    }
+    ensure!(error != Errno::EACCES, "{} may not be executed: chmod +x it", image.display());
     Err(error).with_context(|| format!("cannot execute {}", image.display()))
 }
 

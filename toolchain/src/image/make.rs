@@ -1,30 +1,30 @@
 //! Steps common to every image, of a port or of the user's own program.
 
 use crate::command;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use unibody_proto::params::{self, Encoder};
 
 /// Writes an image's own parameters, lists of values by key, into its root file system; without any, there is no file.
 pub fn write_params(root: &Path, lists: &[(&[u8], &[String])]) -> Result<()> {
-    let mut records = Vec::new();
+    let mut params = Encoder::default();
     for (key, value) in lists.iter().flat_map(|&(key, values)| values.iter().map(move |value| (key, value))) {
-        records.extend([key, b"=", value.as_bytes(), b"\0"].concat());
+        params.push(key, value.as_bytes()).map_err(anyhow::Error::msg)?;
     }
+    let records = params.finish();
     if records.is_empty() {
         return Ok(());
     }
-    let file = root.join(unibody_proto::params::FILE);
+    let file = root.join(params::FILE);
     fs::create_dir_all(file.parent().unwrap_or(root))?;
     fs::write(&file, records).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Delivers an image: DWARF goes to `OUTPUT.debug` (matched by build-id), the symbol table stays for backtraces.
 pub fn deliver(image: &Path, output: &Path) -> Result<()> {
-    if output.is_dir() {
-        bail!("{} is a folder: give a file with -o", output.display());
-    }
+    ensure!(!output.is_dir(), "{} is a folder: give a file with -o", output.display());
     let dir = output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let work = tempfile::Builder::new()
         .prefix(".unibody-")

@@ -6,7 +6,7 @@
 use super::recipe::{Recipe, Rootfs, Run, Target};
 use crate::fingerprint::Fingerprint;
 use crate::{apt, command, files, image, lock, packages, paths, progress, sysroot, wrapper};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -76,9 +76,7 @@ pub fn image(
         make.env(wrapper::ROOTFS, &root).env(wrapper::DEBUG, if build.debug { "1" } else { "0" });
         make.env(wrapper::WITHOUT, without.join(","));
         command::run(&mut make, Some(&tree.dir.join("log")))?;
-        if !artefact.is_file() {
-            bail!("{} did not make {}", command::line(&make), artefact.display());
-        }
+        ensure!(artefact.is_file(), "{} did not make {}", command::line(&make), artefact.display());
         fs::copy(&artefact, &image).with_context(|| format!("cannot write {}", image.display()))?;
         files::write(&stamp_file, &stamp)
     })?;
@@ -196,10 +194,8 @@ impl Tree<'_> {
         let Some((program, args)) = words.split_first() else {
             bail!("port {} has an empty command", self.recipe.name)
         };
-        let mut path = build.sysroot.join("bin").into_os_string();
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap_or_default());
         let mut command = Command::new(program);
+        let path = sysroot::search_path(build.sysroot);
         command.args(args).current_dir(self.dir.join("build")).env("PATH", path).env("LC_ALL", "C");
         for name in [
             "CC",

@@ -3,7 +3,7 @@
 mod make;
 mod recipe;
 
-use crate::{apt, files, image, paths, sysroot};
+use crate::{apt, image, paths, sysroot};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -111,9 +111,4 @@ pub fn cached_image(name: &str, options: &Options) -> Result<PathBuf> {
         yes: options.sysroot.yes,
     };
     make::image(&build, &recipe, &target, artefact, options.source.as_deref())
-}
-
-/// What `clean` removes: builds of ports, but not their sources.
-pub fn clean() -> Result<()> {
-    files::remove(&paths::cache()?.join("ports"))
 }

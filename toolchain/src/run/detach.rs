@@ -8,6 +8,7 @@ use super::start;
 use super::supervisor::Outcome;
 use crate::failure::{self, Usage};
 use crate::image::Image;
+use crate::output::json_line;
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
@@ -143,7 +144,7 @@ impl Reports {
         if let Ok(mut out) = self.0.lock()
             && let Some(out) = out.as_mut()
         {
-            write(out, report);
+            let _ = json_line(out, report);
         }
     }
 
@@ -151,7 +152,7 @@ impl Reports {
     fn last(&self, report: &Report) -> bool {
         let Ok(mut out) = self.0.lock() else { return false };
         let Some(mut out) = out.take() else { return false };
-        write(&mut out, report);
+        let _ = json_line(&mut out, report);
         // From here on the first process's descriptors are no longer held open; all messages go to the log.
         if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
             let _ = nix::unistd::dup2_stdin(&null);
@@ -159,12 +160,5 @@ impl Reports {
             let _ = nix::unistd::dup2_stderr(&null);
         }
         true
-    }
-}
-
-fn write(out: &mut std::io::Stdout, report: &Report) {
-    if let Ok(mut line) = serde_json::to_vec(report) {
-        line.push(b'\n');
-        let _ = out.write_all(&line).and_then(|()| out.flush());
     }
 }

@@ -53,17 +53,14 @@ pub fn foreground(mut vm: Prepared) -> Result<u8> {
 /// The exit status for an outcome, with a message if the status alone does not say enough.
 pub fn status(name: &str, outcome: &Outcome, errors: &str, say: &mut dyn FnMut(&str)) -> Result<u8> {
     match outcome {
-        Outcome::Exit(status) => Ok(*status),
-        Outcome::Crash(signal, reason) => {
-            say(&format!("{name} crashed: signal {signal}: {reason}"));
-            Ok(signal.saturating_add(128))
-        }
-        Outcome::Ended(status) => Ok(*status),
+        Outcome::Crash(signal, reason) => say(&format!("{name} crashed: signal {signal}: {reason}")),
         Outcome::Lost(how) => {
             let said = if errors.is_empty() { "it said nothing".to_owned() } else { format!("it said:\n{errors}") };
             bail!("the VMM ended ({how}) before the program reported an exit status; {said}")
         }
+        Outcome::Exit(_) | Outcome::Ended(_) => {}
     }
+    Ok(outcome.status().unwrap_or_default())
 }
 
 /// Runs a claimed VM to its end; returns the outcome and the VMM's own error output.
@@ -149,14 +146,9 @@ pub fn run(
     if let Some(forced) = supervisor.forced.clone() {
         (supervisor.say)(&forced);
     }
-    let status = match outcome {
-        Outcome::Exit(status) | Outcome::Ended(status) => Some(status),
-        Outcome::Crash(signal, _) => Some(signal.saturating_add(128)),
-        Outcome::Lost(_) => None,
-    };
     vm.record.ended = Some(Ended {
         at: record::now(),
-        status,
+        status: outcome.status(),
         reason: supervisor.forced.clone().unwrap_or_else(|| reason(&outcome)),
     });
     vm.record.save(&claim.folder)?;

@@ -7,9 +7,9 @@ use super::event::Event;
 use super::net::{Net, Publish, url};
 use super::pump::Control;
 use super::terminal::Key;
+use crate::output::json_line;
 use crate::state::client::{Answer, Request};
 use crate::vmm::Monitor;
-use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -39,6 +39,17 @@ pub enum Outcome {
     Ended(u8),
     /// The VMM ended by itself, with this status of its own.
     Lost(String),
+}
+
+impl Outcome {
+    /// The exit status as a shell shows it, if the program or the user gave one.
+    pub fn status(&self) -> Option<u8> {
+        match self {
+            Self::Exit(status) | Self::Ended(status) => Some(*status),
+            Self::Crash(signal, _) => Some(signal.saturating_add(128)),
+            Self::Lost(_) => None,
+        }
+    }
 }
 
 /// The state of a running VM.
@@ -300,10 +311,7 @@ fn host(addr: IpAddr) -> String {
     if addr.is_ipv6() { format!("[{addr}]") } else { addr.to_string() }
 }
 
-fn answer(mut stream: UnixStream, answer: &Answer) {
+fn answer(stream: UnixStream, answer: &Answer) {
     // The asking command may have gone away.
-    if let Ok(mut line) = serde_json::to_vec(answer) {
-        line.push(b'\n');
-        let _ = stream.write_all(&line);
-    }
+    let _ = json_line(stream, answer);
 }

@@ -1,9 +1,10 @@
 //! Requests to a VM's supervisor: one line of JSON there, one line of JSON back.
 
 use super::entry::Entry;
-use anyhow::{Context, Result, bail};
+use crate::output::json_line;
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::net::UnixStream;
 
 /// Name of the supervisor's socket in the entry's folder.
@@ -35,14 +36,10 @@ pub enum Answer {
 /// Sends a request and waits for the answer; returns a message for the user, if any.
 pub fn ask(entry: &Entry, request: Request) -> Result<Option<String>> {
     let name = &entry.record.name;
-    if !entry.running {
-        bail!("the VM '{name}' is not running");
-    }
+    ensure!(entry.running, "the VM '{name}' is not running");
     let talk = || -> Result<Answer> {
         let mut stream = UnixStream::connect(entry.folder.join(SOCKET))?;
-        let mut line = serde_json::to_vec(&request)?;
-        line.push(b'\n');
-        stream.write_all(&line)?;
+        json_line(&stream, &request)?;
         // Until end of file: an ending supervisor closes the stream once its entry is free.
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

@@ -12,7 +12,8 @@ mod musl;
 mod split;
 
 use crate::{command, files, lock, packages, paths};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub use install::WRAPPERS;
@@ -88,13 +89,20 @@ pub fn ensure(options: &Options) -> Result<PathBuf> {
 
 /// Identifies the parts of a sysroot that determine object code, without the kernel: what a library port depends on.
 pub fn code_stamp(sysroot: &Path) -> Result<String> {
-    let stamp = std::fs::read_to_string(stamp_path(sysroot)).context("the sysroot has no stamp")?;
-    Ok(stamp.lines().filter(|l| l.starts_with("musl ")).collect())
+    Ok(stamp(sysroot)?.lines().filter(|l| l.starts_with("musl ")).collect())
 }
 
 /// Identifies everything that goes into an image.
 pub fn stamp(sysroot: &Path) -> Result<String> {
     std::fs::read_to_string(stamp_path(sysroot)).context("the sysroot has no stamp")
+}
+
+/// `PATH` with the wrappers in front.
+pub fn search_path(sysroot: &Path) -> OsString {
+    let mut path = sysroot.join("bin").into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path
 }
 
 fn stamp_path(prefix: &Path) -> PathBuf {
@@ -107,9 +115,7 @@ fn refuse_foreign(prefix: &Path) -> Result<()> {
     if occupied && !prefix.join("share/unibody").is_dir() {
         bail!("{} is not empty and holds no unibody sysroot: give another folder with --prefix", prefix.display());
     }
-    if prefix.exists() && !prefix.is_dir() {
-        bail!("{} is not a folder", prefix.display());
-    }
+    ensure!(!prefix.exists() || prefix.is_dir(), "{} is not a folder", prefix.display());
     Ok(())
 }
 

@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 
 /// What the call should do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Action {
     /// `-c`, `-S`, `-E`, `-M`: anything that ends before the linker.
     Compile,
     /// An image.
+    #[default]
     Link,
     /// `-r`: one object out of several.
     Relocatable,
@@ -16,7 +17,7 @@ pub enum Action {
 }
 
 /// A parsed command line.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Args {
     /// What it should do.
     pub action: Action,
@@ -131,18 +132,9 @@ fn words(text: &str) -> Vec<OsString> {
 
 /// Reads a command line.
 pub fn parse(args: Vec<OsString>) -> Args {
-    let args = expand(args);
-    let mut parsed = Args {
-        action: Action::Link,
-        rest: Vec::new(),
-        output: None,
-        no_libraries: false,
-        no_start: false,
-        folders: Vec::new(),
-        refused: None,
-    };
+    let mut parsed = Args::default();
     let (mut inputs, mut asks) = (false, false);
-    let mut args = args.into_iter();
+    let mut args = expand(args).into_iter();
     while let Some(arg) = args.next() {
         let text = arg.to_string_lossy().into_owned();
         match text.as_str() {
@@ -156,7 +148,7 @@ pub fn parse(args: Vec<OsString>) -> Args {
                 parsed.rest.push(Arg::Plain(arg));
             }
             "-o" => parsed.output = args.next(),
-            t if t.starts_with("-o") && t != "-o" => parsed.output = Some(text[2..].into()),
+            t if t.starts_with("-o") => parsed.output = Some(text[2..].into()),
             "-L" => parsed.folders.extend(args.next()),
             t if t.starts_with("-L") => parsed.folders.push(text[2..].into()),
             "-l" => parsed.rest.extend(args.next().map(|n| Arg::Library(n.to_string_lossy().into_owned()))),
@@ -170,10 +162,6 @@ pub fn parse(args: Vec<OsString>) -> Args {
                 );
             }
             "-m32" | "-mx32" => parsed.refused = Some(format!("{text}: images are 64-bit programs")),
-            "-" => {
-                inputs = true;
-                parsed.rest.push(Arg::Plain(arg));
-            }
             t if WITH_VALUE.contains(&t) => {
                 parsed.rest.push(Arg::Plain(arg));
                 parsed.rest.extend(args.next().map(Arg::Plain));
@@ -182,7 +170,7 @@ pub fn parse(args: Vec<OsString>) -> Args {
                 asks |= t.starts_with("-print-")
                     || t.starts_with("-dump")
                     || ["--version", "-v", "-###", "--help"].contains(&t);
-                inputs |= !t.starts_with('-');
+                inputs |= !t.starts_with('-') || t == "-";
                 parsed.rest.push(Arg::Plain(arg));
             }
         }

@@ -57,7 +57,7 @@ impl Backend for Qemu {
         let Running { child, stdio, stderr, control, log, monitor, .. } = self.spawn(&self.arguments(machine))?;
         let listeners = machine.card.as_ref().and_then(|card| Listeners::of(child.id(), &card.network));
         let awake: Option<Box<dyn FnOnce() + Send>> = match listeners {
-            Some(listeners) => Some(Box::new(move || listeners.widen())),
+            Some(listeners) => Some(Box::new(move || _ = listeners.widen())),
             None => None,
         };
         Ok(Running { child, stdio, stderr, control, log, monitor: Box::new(Monitor(monitor)), awake })
