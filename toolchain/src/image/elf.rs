@@ -1,14 +1,7 @@
 //! Looking things up in an ELF file, with and without its section headers and symbols.
 
 use goblin::elf::Elf;
-use goblin::elf::program_header::{PF_W, PF_X, PT_LOAD, PT_NOTE};
-use unibody_proto::note;
-
-/// The descriptor of a note. Notes live in PT_NOTE segments; `strip` keeps those.
-pub fn note<'a>(elf: &Elf, bytes: &'a [u8], owner: &[u8], kind: u32) -> Option<&'a [u8]> {
-    let segments = elf.program_headers.iter().filter(|header| header.p_type == PT_NOTE);
-    segments.filter_map(|header| bytes.get(header.file_range())).find_map(|notes| note::find(notes, owner, kind))
-}
+use goblin::elf::program_header::{PF_W, PF_X, PT_LOAD};
 
 /// The value of a symbol.
 pub fn symbol(elf: &Elf, name: &str) -> Option<u64> {

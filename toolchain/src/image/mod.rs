@@ -2,7 +2,6 @@
 
 pub mod elf;
 pub mod hardening;
-pub mod loaders;
 pub mod make;
 pub mod report;
 pub mod tree;
@@ -44,7 +43,7 @@ impl Image {
         }
         let elf = Elf::parse(&bytes).with_context(|| format!("{shown} is a damaged ELF file"))?;
         let header = &elf.header;
-        let desc = elf::note(&elf, &bytes, note::OWNER, note::TYPE);
+        let desc = loader::note(&elf, &bytes, note::OWNER, note::TYPE);
         let Some(note) = desc.and_then(note::Note::parse) else {
             bail!(
                 "{shown} is an ELF file but not a unibody image: it has no {} note. \

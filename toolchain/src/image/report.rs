@@ -1,6 +1,5 @@
 //! What `inspect` shows about an image.
 
-use super::loaders::{self, word};
 use super::{Image, damaged, elf, hardening};
 use anyhow::Result;
 use goblin::elf::Elf;
@@ -106,7 +105,7 @@ pub fn report(image: &Image) -> Result<Report> {
     Ok(Report {
         image: image.path.display().to_string(),
         file_size: image.bytes.len(),
-        build_id: elf::note(&elf, &image.bytes, b"GNU", 3).map(hex),
+        build_id: loader::note(&elf, &image.bytes, b"GNU", 3).map(hex),
         min_memory: image.min_memory,
         components: image.components.clone(),
         entries: entries(&elf, &image.bytes),
@@ -122,7 +121,7 @@ pub fn report(image: &Image) -> Result<Report> {
 
 fn entries(elf: &Elf, bytes: &[u8]) -> Vec<Entry> {
     let mut entries = Vec::new();
-    if let Some(address) = loaders::pvh_entry(elf, bytes) {
+    if let Some(address) = loader::pvh_entry(elf, bytes) {
         entries.push(Entry { protocol: "PVH", address: address.into() });
     }
     if let Some(address) = multiboot2_entry(bytes) {
@@ -134,14 +133,14 @@ fn entries(elf: &Elf, bytes: &[u8]) -> Vec<Entry> {
 
 /// The entry address tag of the multiboot2 header (Multiboot2 specification 1.6, section 3.1).
 fn multiboot2_entry(bytes: &[u8]) -> Option<u64> {
-    let header = loaders::multiboot2(bytes)?;
-    let end = header + word(bytes, header + 8)? as usize;
+    let header = loader::multiboot2(bytes)?;
+    let end = header + loader::word(bytes, header + 8)? as usize;
     let mut tag = header + 16;
     while tag + 8 <= end {
-        if word(bytes, tag)? & 0xffff == 3 {
-            return Some(word(bytes, tag + 8)?.into());
+        if loader::word(bytes, tag)? & 0xffff == 3 {
+            return Some(loader::word(bytes, tag + 8)?.into());
         }
-        tag += (word(bytes, tag + 4)? as usize).max(8).next_multiple_of(8);
+        tag += (loader::word(bytes, tag + 4)? as usize).max(8).next_multiple_of(8);
     }
     None
 }

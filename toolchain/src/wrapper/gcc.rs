@@ -3,7 +3,6 @@
 use super::args::{Action, Arg, Args, parse};
 use super::flags::{CODE_FLAGS, header_flags};
 use super::{TRIPLE, components, libraries, missing, replace, rootfs};
-use crate::image::loaders;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::path::Path;
@@ -104,7 +103,7 @@ fn link(sysroot: &Path, name: &str, host: &str, args: &Args) -> Result<ExitCode>
         // A configure probe may link to /dev/null.
         if !args.no_start && Path::new(&image).is_file() {
             let bytes = super::finish::finish(Path::new(&image))?;
-            if let Err(fault) = loaders::check(&bytes) {
+            if let Err(fault) = loader::check(&bytes) {
                 bail!("{} could not be started everywhere: {fault}", image.to_string_lossy());
             }
         }

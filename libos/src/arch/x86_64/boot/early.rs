@@ -220,7 +220,7 @@ fn table(slot: *mut u64, boot: &mut BootInfo) -> u64 {
     }
 }
 
-/// Applies the image's relocations (all R_X86_64_RELATIVE; the toolchain checks that on the host) through the
+/// Applies the image's relocations (all R_X86_64_RELATIVE; the loader crate checks that on the host) through the
 /// one-to-one map.
 ///
 /// # Safety

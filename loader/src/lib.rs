@@ -1,17 +1,18 @@
 //! What an image must look like so that every loader starts it and its own boot code can rely on it.
 //!
 //! The wrapper checks each image that it links: better reported on the host than by a machine that stays silent.
+#![forbid(unsafe_code)]
 
 #[cfg(test)]
 mod tests;
 
-use super::elf;
 use goblin::elf::Elf;
 use goblin::elf::header::{EM_X86_64, ET_DYN, ET_EXEC};
-use goblin::elf::program_header::{PT_LOAD, ProgramHeader};
+use goblin::elf::program_header::{PT_LOAD, PT_NOTE, ProgramHeader};
 use goblin::elf::reloc::R_X86_64_RELATIVE;
 use goblin::elf64::program_header::SIZEOF_PHDR;
 use std::fmt;
+use unibody_proto::note;
 
 /// Why an image cannot be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +126,13 @@ fn segments(elf: &Elf) -> Result<(), Fault> {
 
 /// Where PVH loaders enter.
 pub fn pvh_entry(elf: &Elf, file: &[u8]) -> Option<u32> {
-    elf::note(elf, file, b"Xen", XEN_PHYS32_ENTRY).and_then(|desc| word(desc, 0))
+    note(elf, file, b"Xen", XEN_PHYS32_ENTRY).and_then(|desc| word(desc, 0))
+}
+
+/// The descriptor of a note. Notes live in PT_NOTE segments; `strip` keeps those.
+pub fn note<'a>(elf: &Elf, file: &'a [u8], owner: &[u8], kind: u32) -> Option<&'a [u8]> {
+    let segments = elf.program_headers.iter().filter(|header| header.p_type == PT_NOTE);
+    segments.filter_map(|header| file.get(header.file_range())).find_map(|notes| note::find(notes, owner, kind))
 }
 
 /// Where the multiboot2 header is (Multiboot2 specification 1.6, section 3.1).
