@@ -5,8 +5,6 @@
 
 mod completion;
 mod io;
-#[cfg(not(unibody_kernel))]
-pub mod mem;
 mod registry;
 
 pub use completion::Completion;

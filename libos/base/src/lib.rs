@@ -14,6 +14,9 @@ mod arch;
 pub mod block;
 pub mod cred;
 pub mod file;
+#[cfg(not(unibody_kernel))]
+#[path = "tests/host/mod.rs"]
+mod host;
 pub mod io;
 pub mod layout;
 pub mod limits;

@@ -7,15 +7,4 @@ mod x86_64;
 pub use x86_64::*;
 
 #[cfg(not(unibody_kernel))]
-mod host {
-    pub fn preempt_count_up() {}
-    pub fn preempt_count_down() -> (bool, u32) {
-        (false, 0)
-    }
-    pub fn interrupts_off() -> bool {
-        false
-    }
-    pub fn interrupts_on() {}
-}
-#[cfg(not(unibody_kernel))]
-pub use host::*;
+pub use crate::host::processor::*;

@@ -245,12 +245,15 @@ fn fail(what: fmt::Arguments<'_>, held: &Entry) -> ! {
 crate::upcalls! {
     ($)
     /// What the check needs.
-    trait LockCheck, defined by define_lock_check, on the host by context::Host;
+    trait LockCheck, defined by define_lock_check, on the host by crate::host::locks::Host;
     /// The locks that the running thread holds.
     fn held() -> *mut libos_base::sync::check::Held;
     /// A lock was used against the rules: reports where `held` was taken and the current place.
     fn fault(what: core::fmt::Arguments<'_>, held: &libos_base::sync::check::Entry) -> !;
 }
+
+#[cfg(not(unibody_kernel))]
+use crate::host::locks as context;
 
 #[cfg(unibody_kernel)]
 mod context {
@@ -301,37 +304,6 @@ mod context {
         }
         calls
     }
-}
-
-#[cfg(not(unibody_kernel))]
-mod context {
-    use super::{Entry, Held, LockCheck};
-    use core::cell::RefCell;
-    use core::fmt;
-
-    pub struct Host;
-
-    impl LockCheck for Host {
-        fn held() -> *mut Held {
-            unreachable!("the set is the thread's own variable here")
-        }
-        fn fault(what: fmt::Arguments<'_>, held: &Entry) -> ! {
-            panic!("{what}; {held}")
-        }
-    }
-
-    std::thread_local! { static HELD: RefCell<Held> = const { RefCell::new(Held::new()) }; }
-
-    pub fn with<R>(f: impl FnOnce(&mut Held) -> R) -> R {
-        HELD.with_borrow_mut(f)
-    }
-    pub fn in_interrupt() -> bool {
-        false
-    }
-    pub fn in_kernel() -> bool {
-        true
-    }
-    pub fn interrupt(_: bool) {}
 }
 
 #[cfg(test)]

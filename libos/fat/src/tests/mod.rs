@@ -1,6 +1,7 @@
 //! Volumes in memory, mounted as on a real machine and used through the VFS.
 
 mod basic;
+mod disk;
 mod fsx;
 mod hostile;
 mod mkfs;
@@ -8,10 +9,11 @@ mod partition;
 mod power_cut;
 
 use crate::{FatInode, Refused, Volume};
+use disk::MemDisk;
 use fatfs::{FatType, FormatVolumeOptions, IoBase, Read, Seek, SeekFrom, Write};
 use libos_base::Result;
 use libos_base::abi::{DirFd, OpenFlags, RenameFlags};
-use libos_base::block::{BlockDevice, mem::MemDisk};
+use libos_base::block::BlockDevice;
 use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_fs::inode::Inode;

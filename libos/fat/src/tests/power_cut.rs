@@ -4,8 +4,8 @@
 //! model records the states of each sector, each length and each name, and since when they are promised; after a cut
 //! each may be in any state from the last promised one on, and in no other.
 
+use super::disk::{Event, replay};
 use super::*;
-use libos_base::block::mem::replay;
 use libos_fs::inode::FileSystem;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -311,7 +311,7 @@ fn run(shape: &Shape, seed: u64, ops: usize, cuts: usize) -> usize {
                     let fs = Fs::open_image(replay(&base, &log[..k], keep));
                     eprintln!("{d}: {:?}", fs.list(d));
                 }
-                let at = |k: usize| log[..k].iter().rposition(|e| matches!(e, libos_base::block::mem::Event::Flush));
+                let at = |k: usize| log[..k].iter().rposition(|e| matches!(e, Event::Flush));
                 eprintln!("last flush {:?}", at(k));
                 std::fs::write("/tmp/libos-fat-cut.img", replay(&base, &log[..k], keep)).unwrap();
                 eprintln!("{} seed {seed}: cut at event {k} of {}, kept {keep:?}", shape.0, log.len());

@@ -1,7 +1,8 @@
-//! A disk in memory, for tests: it records what was durable when, and fails on demand.
+//! A disk in memory: it records what was durable when, and fails on demand.
 
-use super::{BlockDevice, Completion, Op, Request, SECTOR};
-use crate::{Errno, Result};
+use super::Random;
+use libos_base::block::{BlockDevice, Completion, Op, Request, SECTOR, Segment, flush, read, write};
+use libos_base::{Errno, Result};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// What discarded sectors read as, so that a test notices code that relies on them.
@@ -224,18 +225,6 @@ pub fn replay(base: &[u8], events: &[Event], seed: Option<u64>) -> Vec<u8> {
     image
 }
 
-/// splitmix64: the same sequence everywhere for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
-
 impl BlockDevice for MemDisk {
     fn name(&self) -> &str {
         &self.name
@@ -270,58 +259,52 @@ impl BlockDevice for MemDisk {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::{flush, read, write};
-    use super::*;
-
-    #[test]
-    fn reads_what_was_written_and_keeps_what_was_flushed() {
-        let d = MemDisk::new(1 << 20);
-        let data: Vec<u8> = (0..200 * 1024u32).map(|i| (i / 512 % 200) as u8 + 1).collect();
-        write(&*d, 4096, &data).unwrap();
-        let mut back = vec![0; data.len()];
-        read(&*d, 4096, &mut back).unwrap();
-        assert!(back == data);
-        assert!(d.durable().iter().all(|&b| b == 0));
-        let torn = d.after_power_cut(7);
-        assert!(torn != d.image() && torn != d.durable());
-        for (i, one) in torn[4096..4096 + data.len()].chunks(512).enumerate() {
-            assert!(one == &data[i * 512..][..512] || one.iter().all(|&b| b == 0), "whole sectors");
-        }
-        flush(&*d).unwrap();
-        assert!(d.durable() == d.image());
-        assert_eq!(write(&*d, 100, &data), Err(Errno::EINVAL));
-        assert_eq!(write(&*d, 0, &data[..100]), Err(Errno::EINVAL));
+#[test]
+fn reads_what_was_written_and_keeps_what_was_flushed() {
+    let d = MemDisk::new(1 << 20);
+    let data: Vec<u8> = (0..200 * 1024u32).map(|i| (i / 512 % 200) as u8 + 1).collect();
+    write(&*d, 4096, &data).unwrap();
+    let mut back = vec![0; data.len()];
+    read(&*d, 4096, &mut back).unwrap();
+    assert!(back == data);
+    assert!(d.durable().iter().all(|&b| b == 0));
+    let torn = d.after_power_cut(7);
+    assert!(torn != d.image() && torn != d.durable());
+    for (i, one) in torn[4096..4096 + data.len()].chunks(512).enumerate() {
+        assert!(one == &data[i * 512..][..512] || one.iter().all(|&b| b == 0), "whole sectors");
     }
+    flush(&*d).unwrap();
+    assert!(d.durable() == d.image());
+    assert_eq!(write(&*d, 100, &data), Err(Errno::EINVAL));
+    assert_eq!(write(&*d, 0, &data[..100]), Err(Errno::EINVAL));
+}
 
-    #[test]
-    fn a_flush_covers_nothing_of_its_own_batch() {
-        let d = MemDisk::new(8192);
-        d.start_log();
-        let page = crate::page::Page::new().unwrap();
-        page.write(0, &[5; 512]);
-        let segments = vec![super::super::Segment { page, offset: 0, len: 512 }];
-        let done = Completion::new().unwrap();
-        d.submit(vec![Request { op: Op::Write, sector: 3, sectors: 1, segments }, Request::flush()], &done);
-        done.wait().unwrap();
-        assert!(d.durable().iter().all(|&b| b == 0));
-        flush(&*d).unwrap();
-        assert_eq!(d.durable()[1536], 5);
-        assert_eq!(d.log(), [Event::Write(3, vec![5; 512]), Event::Flush, Event::Flush]);
-        assert!(replay(&[0; 8192], &d.log(), None) == d.image());
-    }
+#[test]
+fn a_flush_covers_nothing_of_its_own_batch() {
+    let d = MemDisk::new(8192);
+    d.start_log();
+    let page = libos_base::page::Page::new().unwrap();
+    page.write(0, &[5; 512]);
+    let segments = vec![Segment { page, offset: 0, len: 512 }];
+    let done = Completion::new().unwrap();
+    d.submit(vec![Request { op: Op::Write, sector: 3, sectors: 1, segments }, Request::flush()], &done);
+    done.wait().unwrap();
+    assert!(d.durable().iter().all(|&b| b == 0));
+    flush(&*d).unwrap();
+    assert_eq!(d.durable()[1536], 5);
+    assert_eq!(d.log(), [Event::Write(3, vec![5; 512]), Event::Flush, Event::Flush]);
+    assert!(replay(&[0; 8192], &d.log(), None) == d.image());
+}
 
-    #[test]
-    fn fails_when_told() {
-        let d = MemDisk::new(8192);
-        d.fail(Op::Write, 1, 2);
-        let results: Vec<_> = (0..4).map(|_| write(&*d, 0, &[1; 512])).collect();
-        assert_eq!(results, [Ok(()), Err(Errno::EIO), Err(Errno::EIO), Ok(())]);
-        assert_eq!(d.count(Op::Write), 4);
-        d.fail(Op::Flush, 0, u64::MAX);
-        assert_eq!((flush(&*d), flush(&*d)), (Err(Errno::EIO), Err(Errno::EIO)));
-        let ro = MemDisk::read_only(vec![0; 4096]);
-        assert_eq!(write(&*ro, 0, &[1; 512]), Err(Errno::EROFS));
-    }
+#[test]
+fn fails_when_told() {
+    let d = MemDisk::new(8192);
+    d.fail(Op::Write, 1, 2);
+    let results: Vec<_> = (0..4).map(|_| write(&*d, 0, &[1; 512])).collect();
+    assert_eq!(results, [Ok(()), Err(Errno::EIO), Err(Errno::EIO), Ok(())]);
+    assert_eq!(d.count(Op::Write), 4);
+    d.fail(Op::Flush, 0, u64::MAX);
+    assert_eq!((flush(&*d), flush(&*d)), (Err(Errno::EIO), Err(Errno::EIO)));
+    let ro = MemDisk::read_only(vec![0; 4096]);
+    assert_eq!(write(&*ro, 0, &[1; 512]), Err(Errno::EROFS));
 }
