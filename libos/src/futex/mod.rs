@@ -10,6 +10,7 @@
 pub mod op;
 mod queue;
 pub mod robust;
+#[cfg_attr(not(unibody_kernel), path = "tests/word.rs")]
 pub(crate) mod word;
 
 use crate::timer::wall::{self, When};

@@ -16,6 +16,7 @@
 pub mod advice;
 pub mod buddy;
 pub mod commit;
+#[cfg_attr(not(unibody_kernel), path = "tests/cpu.rs")]
 mod cpu;
 pub mod fault;
 pub mod frames;

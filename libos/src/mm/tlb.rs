@@ -36,7 +36,7 @@ pub fn flush(range: Range<usize>) {
     }
     libos_base::percpu::preempt_disable();
     flush_here(range.clone());
-    let others = others();
+    let others = cpu::others_online();
     if others != 0 {
         START.store(range.start, SeqCst);
         END.store(range.end, SeqCst);
@@ -47,7 +47,7 @@ pub fn flush(range: Range<usize>) {
         let awake = others & !(asleep & IDLE.load(SeqCst));
         PENDING.store(awake, SeqCst);
         if awake != 0 {
-            interrupt(awake);
+            cpu::send_tlb_flush(awake);
         }
     }
     libos_base::percpu::preempt_enable();
@@ -60,10 +60,10 @@ pub fn flush(range: Range<usize>) {
 /// uses. Interrupts are off.
 pub fn flush_soon() {
     cpu::invalidate_all();
-    let others = others();
+    let others = cpu::others_online();
     if others != 0 {
         STALE.fetch_or(others, SeqCst);
-        interrupt(others & !IDLE.load(SeqCst));
+        cpu::send_tlb_flush(others & !IDLE.load(SeqCst));
     }
 }
 
@@ -98,18 +98,3 @@ pub fn idle_exit() {
         }
     });
 }
-
-#[cfg(unibody_kernel)]
-fn others() -> u64 {
-    crate::arch::ipi::others_online()
-}
-#[cfg(unibody_kernel)]
-fn interrupt(cpus: u64) {
-    crate::arch::ipi::send_tlb_flush(cpus);
-}
-#[cfg(not(unibody_kernel))]
-fn others() -> u64 {
-    0
-}
-#[cfg(not(unibody_kernel))]
-fn interrupt(_: u64) {}

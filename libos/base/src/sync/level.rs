@@ -17,35 +17,6 @@
 //!     let (_inner, _may) = inner.lock(&mut may);
 //! }
 //! ```
-//!
-//! The wrong order, and one level twice in a row:
-//!
-//! ```compile_fail
-//! # use libos_base::sync::{Before, Leveled, May, class};
-//! # struct Free;
-//! # struct Outer;
-//! # struct Inner;
-//! # impl Before<Outer> for Free {}
-//! # impl Before<Inner> for Outer {}
-//! # impl Before<Inner> for Free {}
-//! fn both(outer: &Leveled<Outer, ()>, inner: &Leveled<Inner, ()>) {
-//!     let mut may = May::<Free>::begin();
-//!     let (_inner, mut may) = inner.lock(&mut may);
-//!     let (_outer, _may) = outer.lock(&mut may);
-//! }
-//! ```
-//!
-//! ```compile_fail
-//! # use libos_base::sync::{Before, Leveled, May, class};
-//! # struct Free;
-//! # struct Outer;
-//! # impl Before<Outer> for Free {}
-//! fn twice(a: &Leveled<Outer, ()>, b: &Leveled<Outer, ()>) {
-//!     let mut may = May::<Free>::begin();
-//!     let (_a, _) = a.lock(&mut may);
-//!     let (_b, _) = b.lock(&mut may);
-//! }
-//! ```
 
 use super::{Mutex, MutexGuard, class};
 use core::marker::PhantomData;
@@ -91,3 +62,7 @@ impl<L, T> Leveled<L, T> {
         (self.0.lock(), May(PhantomData))
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("tests/level.md")]
+pub mod refused {}
