@@ -197,12 +197,6 @@ fn take_in(slot: &mut Option<Node>, level: u32, index: u64, which: fn(&Arc<Page>
     Some(page)
 }
 
-impl Default for PageTree {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

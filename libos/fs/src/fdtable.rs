@@ -121,12 +121,6 @@ fn slot_for(file: Arc<dyn FileLike>, cloexec: bool) -> Slot {
     Slot { file, cloexec, read: flags.readable(), write: flags.writable(), path_only }
 }
 
-impl Default for FdTable {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl FdTable {
     /// An empty table.
     pub const fn new() -> Self {

@@ -42,12 +42,6 @@ pub fn files() -> &'static Files {
     &FILES
 }
 
-impl Default for Files {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Files {
     /// No descriptors; the root is built with the first path.
     pub const fn new() -> Self {

@@ -33,12 +33,6 @@ pub fn order_for(pages: usize) -> usize {
     pages.next_power_of_two().trailing_zeros() as usize
 }
 
-impl Default for Buddy {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Buddy {
     /// Manages nothing yet.
     pub const fn new() -> Self {

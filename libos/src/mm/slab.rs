@@ -82,12 +82,6 @@ pub struct Class {
 // SAFETY: the slabs behind the pointers belong to the class.
 unsafe impl Send for Class {}
 
-impl Default for Class {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Class {
     /// No slabs.
     pub const fn new() -> Self {

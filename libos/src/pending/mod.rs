@@ -119,12 +119,6 @@ impl ThreadSignals {
     }
 }
 
-impl Default for ThreadSignals {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Pending {
     const fn new() -> Self {
         Self { queue: IrqSpinLock::new(class::SIGNALS, Queue::new()), set: AtomicU64::new(0) }

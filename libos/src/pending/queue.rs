@@ -167,12 +167,6 @@ impl Queue {
     }
 }
 
-impl Default for Queue {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Drop for Queue {
     fn drop(&mut self) {
         let plain = self.entries.iter().filter(|e| e.timer.is_none()).count();

@@ -24,12 +24,6 @@ impl<T: Sync> Provider<T> {
     }
 }
 
-impl<T: Sync> Default for Provider<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 #[test]
 fn the_first_stays() {
