@@ -122,10 +122,28 @@ impl From<alloc::collections::TryReserveError> for Errno {
     }
 }
 
+/// What a handler returns if all goes well.
+pub trait Answer {
+    /// As the program gets it.
+    fn number(self) -> usize;
+}
+impl Answer for usize {
+    #[inline(always)]
+    fn number(self) -> usize {
+        self
+    }
+}
+impl Answer for () {
+    #[inline(always)]
+    fn number(self) -> usize {
+        0
+    }
+}
+
 /// Encodes a handler's result as the kernel ABI does: a value, or a negative errno.
-pub fn encode(r: Result<usize>) -> isize {
+pub fn encode(r: Result<impl Answer>) -> isize {
     match r {
-        Ok(v) => v as isize,
+        Ok(v) => v.number() as isize,
         Err(e) => -(e as isize),
     }
 }

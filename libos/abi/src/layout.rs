@@ -122,6 +122,11 @@ crate::layout! {
     SigEvent, "struct sigevent", "sigev_" {
         value: u64, signo: i32 as Signo, notify: i32 as SigEventNotify, tid "_sigev_un._tid": i32, pad: i32,
     }
+    /// struct signalfd_siginfo.
+    SignalfdInfo, "struct signalfd_siginfo", "ssi_" {
+        signo: i32 as Signo, errno: i32, code: i32, pid: u32, uid: u32, fd: i32, tid: u32, band: u32, overrun: u32,
+        trapno: u32, status: i32, int: i32, ptr: u64, utime: u64, stime: u64, addr: u64, pad: [u64; 6],
+    }
     /// struct sched_param.
     SchedParam, "struct sched_param", "sched_" { priority: i32, }
     /// struct termios.
@@ -292,6 +297,7 @@ pub const ALL: &[&Layout] = &[
     &Linger::LAYOUT,
     &Ucred::LAYOUT,
     &StackT::LAYOUT,
+    &SignalfdInfo::LAYOUT,
     &SchedParam::LAYOUT,
     &Winsize::LAYOUT,
     &EpollEvent::LAYOUT,

@@ -21,7 +21,7 @@ fn all() -> Vec<(&'static str, Names)> {
         InotifyFlags MountFlags UnmountFlags Whence FcntlCommand OwnerType LockType FileAdvice DirEntryType Protection MapFlags
         RemapFlags MsyncFlags LockAllFlags LockFlags KeyRights MemoryAdvice PollEvents EpollEvents EpollFlags EventfdFlags
         EpollOperation ClockId IntervalTimer SigEventNotify TimerFlags TimerfdFlags TimerfdSetFlags AdjustModes WaitOptions
-        RandomFlags IdType Resource UsageOf PriorityOf PrctlOption Persona CloneFlags FutexOperation Policy
+        RandomFlags SecureBits Capability CapAmbient Auxiliary IdType Resource UsageOf PriorityOf PrctlOption Persona CloneFlags FutexOperation Policy
         MembarrierCommand ArchPrctlCode Signo MaskHow SignalCode ActionFlags StackFlags SignalfdFlags Domain Protocol
         ShutdownHow SocketLevel SocketOption IpOption Ipv6Option TcpOption UdpOption SocketType AcceptFlags MessageFlags
         IoctlCommand InputModes OutputModes ControlModes LocalModes ControlCharacter
@@ -100,6 +100,7 @@ const HEADERS: &str = r#"
 #include <time.h>
 #include <utime.h>
 #include <dirent.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -137,6 +138,7 @@ const HEADERS: &str = r#"
 #include <linux/membarrier.h>
 #include <linux/openat2.h>
 #include <linux/random.h>
+#include <linux/securebits.h>
 #include <linux/sockios.h>
 #define SOL_NETLINK 270
 "#;

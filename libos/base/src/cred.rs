@@ -7,47 +7,19 @@
 //! owner of what it creates. Changing credentials is in `libos`, and the permission checks on files are in `libos-fs`:
 //! both are linked only into programs that change their credentials.
 
+use crate::abi::SecureBits;
 use crate::sync::{SpinLock, class};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The capabilities that are checked somewhere (linux/capability.h).
+/// The capabilities, and sets of them.
 pub mod cap {
-    pub const CHOWN: u32 = 0;
-    pub const DAC_OVERRIDE: u32 = 1;
-    pub const DAC_READ_SEARCH: u32 = 2;
-    pub const FOWNER: u32 = 3;
-    pub const FSETID: u32 = 4;
-    pub const SETGID: u32 = 6;
-    pub const SETUID: u32 = 7;
-    pub const SETPCAP: u32 = 8;
-    pub const LINUX_IMMUTABLE: u32 = 9;
-    pub const NET_BIND_SERVICE: u32 = 10;
-    pub const NET_ADMIN: u32 = 12;
-    pub const NET_RAW: u32 = 13;
-    pub const IPC_LOCK: u32 = 14;
-    pub const SYS_CHROOT: u32 = 18;
-    pub const SYS_ADMIN: u32 = 21;
-    pub const SYS_NICE: u32 = 23;
-    pub const SYS_RESOURCE: u32 = 24;
-    pub const SYS_TIME: u32 = 25;
-    pub const MKNOD: u32 = 27;
-    pub const MAC_OVERRIDE: u32 = 32;
-    /// The highest one (CAP_CHECKPOINT_RESTORE).
-    pub const LAST: u32 = 40;
+    pub use libos_abi::constants::cap::*;
+    /// The highest one.
+    pub const LAST: u32 = CHECKPOINT_RESTORE;
     /// All of them.
     pub const ALL: u64 = (1 << (LAST + 1)) - 1;
-}
-
-/// SECBIT_* (linux/securebits.h); each is followed by the bit that locks it.
-pub mod securebit {
-    pub const NO_SETUID_FIXUP: u32 = 1 << 2;
-    pub const KEEP_CAPS: u32 = 1 << 4;
-    pub const NO_CAP_AMBIENT_RAISE: u32 = 1 << 6;
-    /// All bits that exist.
-    pub const ALL: u32 = 0xff;
-    pub const LOCKS: u32 = 0xaa;
 }
 
 /// User or group IDs.
@@ -105,8 +77,7 @@ pub struct Credentials {
     pub gid: Ids,
     pub groups: Groups,
     pub caps: Caps,
-    /// See [`securebit`].
-    pub securebits: u32,
+    pub securebits: SecureBits,
     /// `prctl(PR_SET_DUMPABLE)`, inverted: decides who owns the files of `/proc/self`.
     pub undumpable: bool,
     /// `prctl(PR_SET_NO_NEW_PRIVS)`; kept: nothing is ever executed.
@@ -122,7 +93,7 @@ impl Credentials {
             gid: IDS,
             groups: None,
             caps: CAPS,
-            securebits: 0,
+            securebits: SecureBits::empty(),
             undumpable: false,
             no_new_privileges: false,
         }

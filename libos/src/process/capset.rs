@@ -1,6 +1,7 @@
 //! How capabilities change (capset(2), prctl(2)).
 
-use libos_base::cred::{Credentials, cap, securebit};
+use libos_base::abi::{CapAmbient, SecureBits};
+use libos_base::cred::{Credentials, cap};
 use libos_base::{Errno, Result};
 
 /// The sets that `capset` sets.
@@ -42,63 +43,56 @@ pub fn in_bounding(c: &Credentials, which: usize) -> Result<usize> {
 }
 
 /// PR_CAPBSET_DROP.
-pub fn drop_bounding(c: &mut Credentials, which: usize) -> Result<usize> {
+pub fn drop_bounding(c: &mut Credentials, which: usize) -> Result<()> {
     if !c.capable(cap::SETPCAP) {
         return Err(Errno::EPERM);
     }
     c.caps.set_bounding(c.caps.bounding() & !bit(which)?);
-    Ok(0)
+    Ok(())
 }
 
 /// PR_SET_KEEPCAPS.
-pub fn keep(c: &mut Credentials, on: usize) -> Result<usize> {
+pub fn keep(c: &mut Credentials, on: usize) -> Result<()> {
     match on {
-        0 | 1 if c.securebits & securebit::KEEP_CAPS << 1 != 0 => return Err(Errno::EPERM),
-        0 => c.securebits &= !securebit::KEEP_CAPS,
-        1 => c.securebits |= securebit::KEEP_CAPS,
+        0 | 1 if c.securebits.contains(SecureBits::KEEP_CAPS_LOCKED) => return Err(Errno::EPERM),
+        0 | 1 => c.securebits.set(SecureBits::KEEP_CAPS, on == 1),
         _ => return Err(Errno::EINVAL),
     }
-    Ok(0)
+    Ok(())
 }
 
 /// PR_SET_SECUREBITS: locked bits stay.
-pub fn secure(c: &mut Credentials, bits: usize) -> Result<usize> {
-    let new = u32::try_from(bits).ok().filter(|b| b & !securebit::ALL == 0).ok_or(Errno::EPERM)?;
-    let locks = c.securebits & securebit::LOCKS;
-    let breaks = (locks >> 1) & (c.securebits ^ new) != 0 || locks & !new != 0;
+pub fn secure(c: &mut Credentials, bits: usize) -> Result<()> {
+    const LOCKS: SecureBits = SecureBits::from_bits_retain(0xaa);
+    let new = u32::try_from(bits).ok().and_then(SecureBits::from_bits).ok_or(Errno::EPERM)?;
+    let locks = c.securebits & LOCKS;
+    let breaks = (locks.bits() >> 1) & (c.securebits ^ new).bits() != 0 || !new.contains(locks);
     if breaks || !c.capable(cap::SETPCAP) {
         return Err(Errno::EPERM);
     }
     c.securebits = new;
-    Ok(0)
+    Ok(())
 }
 
 /// PR_CAP_AMBIENT.
 pub fn ambient(c: &mut Credentials, what: usize, which: usize, rest: [usize; 2]) -> Result<usize> {
-    const IS_SET: usize = 1;
-    const RAISE: usize = 2;
-    const LOWER: usize = 3;
-    const CLEAR_ALL: usize = 4;
-    if rest != [0; 2] || what == CLEAR_ALL && which != 0 {
+    let what = CapAmbient(u32::try_from(what).map_err(|_| Errno::EINVAL)?);
+    if rest != [0; 2] || what == CapAmbient::CLEAR_ALL && which != 0 {
         return Err(Errno::EINVAL);
     }
+    let bit = bit(which)?;
     match what {
-        CLEAR_ALL => c.caps.ambient = 0,
-        _ => {
-            let bit = bit(which)?;
-            match what {
-                IS_SET => return Ok(usize::from(c.caps.ambient & bit != 0)),
-                RAISE => {
-                    within(bit, c.caps.permitted() & c.caps.inheritable)?;
-                    if c.securebits & securebit::NO_CAP_AMBIENT_RAISE != 0 {
-                        return Err(Errno::EPERM);
-                    }
-                    c.caps.ambient |= bit;
-                }
-                LOWER => c.caps.ambient &= !bit,
-                _ => return Err(Errno::EINVAL),
+        CapAmbient::CLEAR_ALL => c.caps.ambient = 0,
+        CapAmbient::IS_SET => return Ok(usize::from(c.caps.ambient & bit != 0)),
+        CapAmbient::RAISE => {
+            within(bit, c.caps.permitted() & c.caps.inheritable)?;
+            if c.securebits.contains(SecureBits::NO_CAP_AMBIENT_RAISE) {
+                return Err(Errno::EPERM);
             }
+            c.caps.ambient |= bit;
         }
+        CapAmbient::LOWER => c.caps.ambient &= !bit,
+        _ => return Err(Errno::EINVAL),
     }
     Ok(0)
 }
@@ -123,7 +117,7 @@ mod tests {
     #[test]
     fn locked_bits_stay() {
         let mut c = Credentials::default();
-        secure(&mut c, (securebit::KEEP_CAPS | securebit::KEEP_CAPS << 1) as usize).unwrap();
+        secure(&mut c, (SecureBits::KEEP_CAPS | SecureBits::KEEP_CAPS_LOCKED).bits() as usize).unwrap();
         assert_eq!(keep(&mut c, 0), Err(Errno::EPERM));
         assert_eq!(secure(&mut c, 0), Err(Errno::EPERM));
     }

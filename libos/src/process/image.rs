@@ -5,25 +5,8 @@ use crate::arch::image::{__image_end, __image_start};
 use crate::entry;
 use crate::params::Params;
 use alloc::vec::Vec;
-use libos_base::abi::Out;
+use libos_base::abi::{Out, auxv};
 use libos_base::{Result, user};
-
-const AT_PHDR: u64 = 3;
-const AT_PHENT: u64 = 4;
-const AT_PHNUM: u64 = 5;
-const AT_PAGESZ: u64 = 6;
-const AT_BASE: u64 = 7;
-const AT_FLAGS: u64 = 8;
-const AT_ENTRY: u64 = 9;
-const AT_UID: u64 = 11;
-const AT_EUID: u64 = 12;
-const AT_GID: u64 = 13;
-const AT_EGID: u64 = 14;
-const AT_HWCAP: u64 = 16;
-const AT_CLKTCK: u64 = 17;
-const AT_SECURE: u64 = 23;
-const AT_RANDOM: u64 = 25;
-const AT_EXECFN: u64 = 31;
 
 unsafe extern "C" {
     /// libc's start, after relocation (libc-shim).
@@ -60,23 +43,23 @@ fn build_stack(top: usize, params: &Params) -> Result<usize> {
 
     let (phdr, phnum) = program_headers();
     let auxv = [
-        (AT_PHDR, phdr),
-        (AT_PHENT, 56),
-        (AT_PHNUM, phnum),
-        (AT_PAGESZ, 4096),
-        (AT_BASE, 0),
-        (AT_FLAGS, 0),
-        (AT_ENTRY, unibody_program_start as *const () as u64),
-        (AT_UID, 0),
-        (AT_EUID, 0),
-        (AT_GID, 0),
-        (AT_EGID, 0),
-        (AT_HWCAP, cpu::hwcap()),
-        (AT_CLKTCK, 100),
-        (AT_SECURE, 0),
-        (AT_RANDOM, at as u64),
-        (AT_EXECFN, name),
-        (0, 0),
+        (auxv::PHDR, phdr),
+        (auxv::PHENT, 56),
+        (auxv::PHNUM, phnum),
+        (auxv::PAGESZ, 4096),
+        (auxv::BASE, 0),
+        (auxv::FLAGS, 0),
+        (auxv::ENTRY, unibody_program_start as *const () as u64),
+        (auxv::UID, 0),
+        (auxv::EUID, 0),
+        (auxv::GID, 0),
+        (auxv::EGID, 0),
+        (auxv::HWCAP, cpu::hwcap()),
+        (auxv::CLKTCK, 100),
+        (auxv::SECURE, 0),
+        (auxv::RANDOM, at as u64),
+        (auxv::EXECFN, name),
+        (auxv::NULL, 0),
     ];
     let mut words: Vec<u64> = Vec::new();
     words.push(argv.len() as u64);

@@ -1,7 +1,8 @@
 //! How user and group IDs change, and capabilities with them (setuid(2), setreuid(2), setresuid(2), setfsuid(2),
 //! capabilities(7), "Effect of user ID changes on capabilities").
 
-use libos_base::cred::{Caps, Credentials, Ids, cap, securebit};
+use libos_base::abi::SecureBits;
+use libos_base::cred::{Caps, Credentials, Ids, cap};
 use libos_base::{Errno, Result};
 
 /// "Leave it unchanged."
@@ -29,8 +30,8 @@ fn privileged(c: &Credentials, which: Which) -> bool {
 fn become_these(c: &mut Credentials, which: Which, new: Ids) {
     let (old, before) = (*ids(c, which), c.caps.permitted());
     *ids(c, which) = new;
-    if which == Which::User && c.securebits & securebit::NO_SETUID_FIXUP == 0 {
-        users_changed(&mut c.caps, old, new, c.securebits & securebit::KEEP_CAPS != 0);
+    if which == Which::User && !c.securebits.contains(SecureBits::NO_SETUID_FIXUP) {
+        users_changed(&mut c.caps, old, new, c.securebits.contains(SecureBits::KEEP_CAPS));
     }
     if (old.effective, old.fs) != (new.effective, new.fs) || c.caps.permitted() & !before != 0 {
         c.undumpable = true;
@@ -126,7 +127,7 @@ pub fn set_fs(c: &mut Credentials, which: Which, id: u32) -> u32 {
     if id != KEEP && ([old.real, old.effective, old.saved, old.fs].contains(&id) || privileged(c, which)) {
         let new = Ids { fs: id, ..old };
         *ids(c, which) = new;
-        if which == Which::User && c.securebits & securebit::NO_SETUID_FIXUP == 0 {
+        if which == Which::User && !c.securebits.contains(SecureBits::NO_SETUID_FIXUP) {
             files_changed(&mut c.caps, old, new);
         }
         c.undumpable |= old.fs != id;
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn keepcaps_keeps_what_is_permitted() {
-        let mut c = Credentials { securebits: securebit::KEEP_CAPS, ..Credentials::default() };
+        let mut c = Credentials { securebits: SecureBits::KEEP_CAPS, ..Credentials::default() };
         set_one(&mut c, Which::User, 33).unwrap();
         assert_eq!((c.caps.effective(), c.caps.permitted()), (0, cap::ALL));
     }

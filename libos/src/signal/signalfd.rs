@@ -5,16 +5,16 @@ use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::*};
-use libos_base::abi::{SigSet, SignalfdFlags};
+use libos_base::abi::{SigSet, SignalfdFlags, SignalfdInfo};
 use libos_base::file::{Description, FileLike};
 use libos_base::io::Sink;
 use libos_base::poll::{Events, Pollee, block_on};
 use libos_base::sync::{SpinLock, class};
 use libos_base::thread::FOREVER;
+use libos_base::zerocopy::IntoBytes;
 use libos_base::{Errno, Result};
 
-/// Size of struct signalfd_siginfo.
-const RECORD: usize = 128;
+const RECORD: usize = size_of::<SignalfdInfo>();
 
 /// An open signalfd. It reads what is pending for the reading thread and the process, as on Linux.
 pub struct SignalFd {
@@ -71,23 +71,13 @@ impl SignalFd {
     }
 }
 
-fn record(i: &super::Info) -> [u8; RECORD] {
-    let mut b = [0; RECORD];
-    b[0..4].copy_from_slice(&i.signo.to_le_bytes());
-    b[4..8].copy_from_slice(&i.errno.to_le_bytes());
-    b[8..12].copy_from_slice(&i.code.to_le_bytes());
-    if i.code == super::code::TIMER {
-        // ssi_tid at 24, ssi_overrun at 32.
-        b[24..28].copy_from_slice(&(i.word16 as u32).to_le_bytes());
-        b[32..36].copy_from_slice(&((i.word16 >> 32) as u32).to_le_bytes());
-    } else {
-        // ssi_pid, ssi_uid at 12.
-        b[12..20].copy_from_slice(&i.word16.to_le_bytes());
-    }
-    // ssi_int at 44, ssi_ptr at 48.
-    b[44..48].copy_from_slice(&(i.word24 as u32).to_le_bytes());
-    b[48..56].copy_from_slice(&i.word24.to_le_bytes());
-    b
+fn record(i: &super::Info) -> SignalfdInfo {
+    let (low, high) = (i.word16 as u32, (i.word16 >> 32) as u32);
+    let of_timer = i.code == super::code::TIMER;
+    let (pid, uid, tid, overrun) = if of_timer { (0, 0, low, high) } else { (low, high, 0, 0) };
+    let (int, ptr) = (i.word24 as i32, i.word24);
+    let (signo, errno, code) = (i.signo, i.errno, i.code);
+    SignalfdInfo { signo, errno, code, pid, uid, tid, overrun, int, ptr, ..SignalfdInfo::default() }
 }
 
 impl FileLike for SignalFd {
@@ -101,11 +91,11 @@ impl FileLike for SignalFd {
         let nonblock = self.description.nonblock();
         let first =
             block_on(&self.pollee, nonblock, FOREVER, Errno::EAGAIN, || super::take_pending(self.mask()).map(Ok))?;
-        let mut n = dst.put(&record(&first))?;
+        let mut n = dst.put(record(&first).as_bytes())?;
         while dst.left() >= RECORD
             && let Some(i) = super::take_pending(self.mask())
         {
-            n += dst.put(&record(&i))?;
+            n += dst.put(record(&i).as_bytes())?;
         }
         Ok(n)
     }

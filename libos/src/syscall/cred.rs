@@ -13,14 +13,14 @@ use libos_base::{Errno, Result, user};
 
 const NGROUPS_MAX: usize = 65536;
 
-fn change(f: impl FnOnce(&mut Credentials) -> Result<()>) -> Result<usize> {
-    process().change_credentials(f).map(|()| 0)
+fn change(f: impl FnOnce(&mut Credentials) -> Result<()>) -> Result<()> {
+    process().change_credentials(f)
 }
-fn tell(i: Ids, at: [Out<u32>; 3]) -> Result<usize> {
+fn tell(i: Ids, at: [Out<u32>; 3]) -> Result<()> {
     for (at, id) in at.into_iter().zip([i.real, i.effective, i.saved]) {
         user::write(at, &id)?;
     }
-    Ok(0)
+    Ok(())
 }
 
 pub fn getuid() -> Result<usize> {
@@ -39,35 +39,35 @@ pub fn getegid() -> Result<usize> {
     Ok(cred::effective().1 as usize)
 }
 
-pub fn setuid(id: Id) -> Result<usize> {
+pub fn setuid(id: Id) -> Result<()> {
     change(|c| setid::set_one(c, Which::User, id.0))
 }
 
-pub fn setgid(id: Id) -> Result<usize> {
+pub fn setgid(id: Id) -> Result<()> {
     change(|c| setid::set_one(c, Which::Group, id.0))
 }
 
-pub fn setreuid(real: Id, effective: Id) -> Result<usize> {
+pub fn setreuid(real: Id, effective: Id) -> Result<()> {
     change(|c| setid::set_two(c, Which::User, real.0, effective.0))
 }
 
-pub fn setregid(real: Id, effective: Id) -> Result<usize> {
+pub fn setregid(real: Id, effective: Id) -> Result<()> {
     change(|c| setid::set_two(c, Which::Group, real.0, effective.0))
 }
 
-pub fn setresuid(real: Id, effective: Id, saved: Id) -> Result<usize> {
+pub fn setresuid(real: Id, effective: Id, saved: Id) -> Result<()> {
     change(|c| setid::set_three(c, Which::User, [real.0, effective.0, saved.0]))
 }
 
-pub fn setresgid(real: Id, effective: Id, saved: Id) -> Result<usize> {
+pub fn setresgid(real: Id, effective: Id, saved: Id) -> Result<()> {
     change(|c| setid::set_three(c, Which::Group, [real.0, effective.0, saved.0]))
 }
 
-pub fn getresuid(real: Out<u32>, effective: Out<u32>, saved: Out<u32>) -> Result<usize> {
+pub fn getresuid(real: Out<u32>, effective: Out<u32>, saved: Out<u32>) -> Result<()> {
     tell(cred::with(|c| c.uid), [real, effective, saved])
 }
 
-pub fn getresgid(real: Out<u32>, effective: Out<u32>, saved: Out<u32>) -> Result<usize> {
+pub fn getresgid(real: Out<u32>, effective: Out<u32>, saved: Out<u32>) -> Result<()> {
     tell(cred::with(|c| c.gid), [real, effective, saved])
 }
 
@@ -94,7 +94,7 @@ pub fn getgroups(size: i32, list: Out<u32>) -> Result<usize> {
     Ok(groups.len())
 }
 
-pub fn setgroups(size: usize, list: In<u32>) -> Result<usize> {
+pub fn setgroups(size: usize, list: In<u32>) -> Result<()> {
     if !capable(cap::SETGID) {
         return Err(Errno::EPERM);
     }
@@ -129,10 +129,10 @@ fn header(at: InOut<CapHeader>) -> Result<(usize, i32)> {
     Ok((words, user::read(at)?.pid))
 }
 
-pub fn capget(at: InOut<CapHeader>, data: Out<CapData>) -> Result<usize> {
+pub fn capget(at: InOut<CapHeader>, data: Out<CapData>) -> Result<()> {
     let (words, tid) = match header(at) {
         // A query for the version.
-        Err(Errno::EINVAL) if data.is_null() => return Ok(0),
+        Err(Errno::EINVAL) if data.is_null() => return Ok(()),
         r => r?,
     };
     match u32::try_from(tid).map_err(|_| Errno::EINVAL)? {
@@ -141,18 +141,18 @@ pub fn capget(at: InOut<CapHeader>, data: Out<CapData>) -> Result<usize> {
         _ => return Err(Errno::ESRCH),
     }
     if data.is_null() {
-        return Ok(0);
+        return Ok(());
     }
     let sets = cred::with(|c| [c.caps.effective(), c.caps.permitted(), c.caps.inheritable]);
     for word in 0..words {
         let [effective, permitted, inheritable] = sets.map(|s| (s >> (32 * word)) as u32);
         user::write(data.nth(word), &CapData { effective, permitted, inheritable })?;
     }
-    Ok(0)
+    Ok(())
 }
 
 /// `capset`: for the caller only, which is the whole process.
-pub fn capset(at: InOut<CapHeader>, data: In<CapData>) -> Result<usize> {
+pub fn capset(at: InOut<CapHeader>, data: In<CapData>) -> Result<()> {
     let (words, tid) = header(at)?;
     if tid != sched::current().tid as i32 && own(tid).is_err() {
         return Err(Errno::EPERM);

@@ -15,12 +15,11 @@ pub fn epoll_create(size: i32) -> Result<usize> {
     if size <= 0 { Err(Errno::EINVAL) } else { epoll_create1(EpollFlags::empty()) }
 }
 
-pub fn epoll_ctl(ep: Fd, operation: EpollOperation, fd: Fd, event: In<EpollEvent>) -> Result<usize> {
+pub fn epoll_ctl(ep: Fd, operation: EpollOperation, fd: Fd, event: In<EpollEvent>) -> Result<()> {
     let event = if operation == EpollOperation::DEL { EpollEvent::default() } else { user::read(event)? };
     let ep = files().fds.get(ep)?;
     let file = files().fds.get(fd)?;
-    epoll::of_file(&*ep)?.ctl(operation, fd.0, &file, event)?;
-    Ok(0)
+    epoll::of_file(&*ep)?.ctl(operation, fd.0, &file, event)
 }
 
 fn wait(ep: Fd, events: Out<EpollEvent>, max: i32, deadline: u64) -> Result<usize> {

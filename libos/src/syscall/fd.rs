@@ -1,6 +1,7 @@
 //! Descriptors: close, dup, fcntl, ioctl, and the calls that make new ones from nothing.
 
 use super::owner;
+use super::support::only;
 use libos_base::abi::{
     CloseRangeFlags, DescriptorFlags, EventfdFlags, FcntlArgument, FcntlCommand, Fd, InotifyFlags, InotifyMask,
     IoctlArgument, IoctlCommand, MemfdFlags, OpenFlags, Out, Path, Str, signal::SIGMAX,
@@ -14,17 +15,17 @@ use libos_fs::openfile::OpenFile;
 use libos_fs::permission;
 use libos_fs::pipe::{self, PipeEnd};
 
-pub fn close(fd: Fd) -> Result<usize> {
-    files().fds.close(fd).map(|()| 0)
+pub fn close(fd: Fd) -> Result<()> {
+    files().fds.close(fd)
 }
 
-pub fn close_range(first: u32, last: u32, flags: CloseRangeFlags) -> Result<usize> {
+pub fn close_range(first: u32, last: u32, flags: CloseRangeFlags) -> Result<()> {
     // CLOSE_RANGE_UNSHARE would need a second table.
     if first > last || !CloseRangeFlags::CLOEXEC.contains(flags) {
         return Err(Errno::EINVAL);
     }
     files().fds.close_range(first, last, flags.contains(CloseRangeFlags::CLOEXEC));
-    Ok(0)
+    Ok(())
 }
 
 fn dup_from(fd: Fd, min: usize, cloexec: bool) -> Result<usize> {
@@ -58,11 +59,11 @@ pub fn fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> Result<usize> {
             if arg.0 as i32 as i64 != arg.0 as i64 || arg.0 as u64 >= libos_base::limits::NOFILE.soft() {
                 return Err(Errno::EINVAL);
             }
-            dup_from(fd, arg.0, cmd == FcntlCommand::DUPFD_CLOEXEC)
+            return dup_from(fd, arg.0, cmd == FcntlCommand::DUPFD_CLOEXEC);
         }
-        FcntlCommand::GETFD => Ok(usize::from(fds.cloexec(fd)?)),
-        FcntlCommand::SETFD => fds.set_cloexec(fd, arg.0 & 1 != 0).map(|()| 0),
-        FcntlCommand::GETFL => Ok(fds.get_any(fd)?.flags().bits() as usize),
+        FcntlCommand::GETFD => return Ok(usize::from(fds.cloexec(fd)?)),
+        FcntlCommand::SETFD => fds.set_cloexec(fd, arg.0 & 1 != 0)?,
+        FcntlCommand::GETFL => return Ok(fds.get_any(fd)?.flags().bits() as usize),
         FcntlCommand::SETFL => {
             let (file, flags) = (fds.get(fd)?, OpenFlags::from_bits_retain(arg.0 as u32));
             if (flags - file.flags()).contains(OpenFlags::NOATIME) {
@@ -72,35 +73,32 @@ pub fn fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> Result<usize> {
                 return Err(Errno::EINVAL);
             }
             file.description().set_flags(flags);
-            Ok(0)
         }
-        FcntlCommand::SETOWN => owner::set(&*fds.get(fd)?, arg.0 as i32),
-        FcntlCommand::GETOWN => Ok(owner::get(&*fds.get(fd)?) as usize),
-        FcntlCommand::SETOWN_EX => owner::set_ex(&*fds.get(fd)?, user::read(arg.to())?),
-        FcntlCommand::GETOWN_EX => user::write(arg.to(), &fds.get(fd)?.description().owner()).map(|()| 0),
-        FcntlCommand::GETSIG => Ok(fds.get(fd)?.description().signal() as usize),
-        FcntlCommand::SETSIG if arg.0 <= SIGMAX as usize => {
-            fds.get(fd)?.description().set_signal(arg.0 as i32);
-            Ok(0)
-        }
+        FcntlCommand::SETOWN => owner::set(&*fds.get(fd)?, arg.0 as i32)?,
+        FcntlCommand::GETOWN => return Ok(owner::get(&*fds.get(fd)?) as usize),
+        FcntlCommand::SETOWN_EX => owner::set_ex(&*fds.get(fd)?, user::read(arg.to())?)?,
+        FcntlCommand::GETOWN_EX => user::write(arg.to(), &fds.get(fd)?.description().owner())?,
+        FcntlCommand::GETSIG => return Ok(fds.get(fd)?.description().signal() as usize),
+        FcntlCommand::SETSIG if arg.0 <= SIGMAX as usize => fds.get(fd)?.description().set_signal(arg.0 as i32),
         FcntlCommand::GETLK | FcntlCommand::OFD_GETLK => {
-            super::lock::get(&*fds.get(fd)?, cmd == FcntlCommand::OFD_GETLK, arg.to())
+            super::lock::get(&*fds.get(fd)?, cmd == FcntlCommand::OFD_GETLK, arg.to())?;
         }
         FcntlCommand::SETLK | FcntlCommand::SETLKW => {
-            super::lock::set(&*fds.get(fd)?, false, cmd == FcntlCommand::SETLKW, arg.to().into())
+            super::lock::set(&*fds.get(fd)?, false, cmd == FcntlCommand::SETLKW, arg.to().into())?;
         }
         FcntlCommand::OFD_SETLK | FcntlCommand::OFD_SETLKW => {
-            super::lock::set(&*fds.get(fd)?, true, cmd == FcntlCommand::OFD_SETLKW, arg.to().into())
+            super::lock::set(&*fds.get(fd)?, true, cmd == FcntlCommand::OFD_SETLKW, arg.to().into())?;
         }
-        FcntlCommand::GETPIPE_SZ => Ok(pipe_end(&*fds.get(fd)?)?.capacity()),
-        FcntlCommand::SETPIPE_SZ => pipe_end(&*fds.get(fd)?)?.set_capacity(arg.0 as u32 as usize),
+        FcntlCommand::GETPIPE_SZ => return Ok(pipe_end(&*fds.get(fd)?)?.capacity()),
+        FcntlCommand::SETPIPE_SZ => return pipe_end(&*fds.get(fd)?)?.set_capacity(arg.0 as u32 as usize),
         // A memfd not made for sealing has F_SEAL_SEAL alone, which forbids other seals; other files have none.
-        FcntlCommand::GET_SEALS if is_memfd(&*fds.get(fd)?) => Ok(1),
+        FcntlCommand::GET_SEALS if is_memfd(&*fds.get(fd)?) => return Ok(1),
         _ => {
             fds.get(fd)?;
-            Err(Errno::EINVAL)
+            return Err(Errno::EINVAL);
         }
     }
+    Ok(0)
 }
 
 fn pipe_end(file: &dyn FileLike) -> Result<&PipeEnd> {
@@ -115,36 +113,32 @@ pub fn ioctl(fd: Fd, cmd: IoctlCommand, arg: IoctlArgument) -> Result<usize> {
     let fds = &files().fds;
     let file = fds.get(fd)?;
     match cmd {
-        IoctlCommand::FIOCLEX | IoctlCommand::FIONCLEX => fds.set_cloexec(fd, cmd == IoctlCommand::FIOCLEX).map(|()| 0),
-        IoctlCommand::FIONBIO => {
-            file.description().set_nonblock(user::read::<i32>(arg.to())? != 0);
-            Ok(0)
-        }
+        IoctlCommand::FIOCLEX | IoctlCommand::FIONCLEX => fds.set_cloexec(fd, cmd == IoctlCommand::FIOCLEX)?,
+        IoctlCommand::FIONBIO => file.description().set_nonblock(user::read::<i32>(arg.to())? != 0),
         // Signals on readiness are not supported; turning them off is.
-        IoctlCommand::FIOASYNC if user::read::<i32>(arg.to())? != 0 => Err(Errno::ENOTTY),
-        IoctlCommand::FIOASYNC => Ok(0),
+        IoctlCommand::FIOASYNC if user::read::<i32>(arg.to())? != 0 => return Err(Errno::ENOTTY),
+        IoctlCommand::FIOASYNC => {}
         IoctlCommand::FIONREAD if let Some(n) = file.unread() => {
-            user::write(arg.to(), &(n.min(i32::MAX as usize) as i32)).map(|()| 0)
+            user::write(arg.to(), &(n.min(i32::MAX as usize) as i32))?;
         }
-        _ => file.ioctl(cmd.0, arg),
+        _ => return file.ioctl(cmd.0, arg),
     }
+    Ok(0)
 }
 
-pub fn pipe2(out: Out<[i32; 2]>, flags: DescriptorFlags) -> Result<usize> {
+pub fn pipe2(out: Out<[i32; 2]>, flags: DescriptorFlags) -> Result<()> {
     // Packet mode (O_DIRECT) is not supported.
-    if !(DescriptorFlags::CLOEXEC | DescriptorFlags::NONBLOCK).contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+    only(flags, DescriptorFlags::CLOEXEC | DescriptorFlags::NONBLOCK)?;
     let (r, w) = pipe::pipe(flags.contains(DescriptorFlags::NONBLOCK))?;
     let cloexec = flags.contains(DescriptorFlags::CLOEXEC);
     let (a, b) = (files().fds.reserve()?, files().fds.reserve()?);
     user::write(out, &[a.fd().0, b.fd().0])?;
     a.install(r, cloexec);
     b.install(w, cloexec);
-    Ok(0)
+    Ok(())
 }
 
-pub fn pipe(out: Out<[i32; 2]>) -> Result<usize> {
+pub fn pipe(out: Out<[i32; 2]>) -> Result<()> {
     pipe2(out, DescriptorFlags::empty())
 }
 
@@ -159,9 +153,7 @@ pub fn eventfd(initial: u32) -> Result<usize> {
 
 /// `memfd_create`. Sealing and huge pages are refused.
 pub fn memfd_create(name: Str, flags: MemfdFlags) -> Result<usize> {
-    if !MemfdFlags::CLOEXEC.contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+    only(flags, MemfdFlags::CLOEXEC)?;
     // 249 bytes and the NUL; "memfd:" is put in front.
     let name = user::read_string(name, 250).map_err(|e| if e == Errno::ENAMETOOLONG { Errno::EINVAL } else { e })?;
     let fd = files().fds.reserve()?;
@@ -184,7 +176,7 @@ pub fn inotify_add_watch(fd: Fd, path: Path, mask: InotifyMask) -> Result<usize>
     Ok(watcher.add(files(), &user::read_path(path)?, mask)? as usize)
 }
 
-pub fn inotify_rm_watch(fd: Fd, wd: i32) -> Result<usize> {
+pub fn inotify_rm_watch(fd: Fd, wd: i32) -> Result<()> {
     let file = files().fds.get(fd)?;
-    file.downcast::<Inotify>().ok_or(Errno::EINVAL)?.remove(wd).map(|()| 0)
+    file.downcast::<Inotify>().ok_or(Errno::EINVAL)?.remove(wd)
 }

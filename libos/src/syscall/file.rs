@@ -190,19 +190,19 @@ pub(super) fn open_file(f: &dyn FileLike, other: Errno) -> Result<&OpenFile> {
     f.downcast::<OpenFile>().ok_or(other)
 }
 
-pub fn ftruncate(fd: Fd, len: i64) -> Result<usize> {
+pub fn ftruncate(fd: Fd, len: i64) -> Result<()> {
     let len = offset(len)?;
     files().fds.get(fd)?;
     let f = files().fds.writable(fd).map_err(|_| Errno::EINVAL)?;
-    raise_on(resize(path_of(&*f).ok_or(Errno::EINVAL)?, len)).map(|()| 0)
+    raise_on(resize(path_of(&*f).ok_or(Errno::EINVAL)?, len))
 }
 
-pub fn truncate(path: Path, len: i64) -> Result<usize> {
+pub fn truncate(path: Path, len: i64) -> Result<()> {
     let len = offset(len)?;
-    raise_on(files().truncate(&user::read_path(path)?, len)).map(|()| 0)
+    raise_on(files().truncate(&user::read_path(path)?, len))
 }
 
-pub fn fallocate(fd: Fd, how: FallocateMode, at: i64, len: i64) -> Result<usize> {
+pub fn fallocate(fd: Fd, how: FallocateMode, at: i64, len: i64) -> Result<()> {
     files().fds.get(fd)?;
     if at < 0 || len <= 0 {
         return Err(Errno::EINVAL);
@@ -218,34 +218,33 @@ pub fn fallocate(fd: Fd, how: FallocateMode, at: i64, len: i64) -> Result<usize>
         return raise_on(Err(Errno::EFBIG));
     }
     libos_fs::permission::modified(path.inode())?;
-    path.inode().allocate(how, at as u64, len as u64)?;
-    Ok(0)
+    path.inode().allocate(how, at as u64, len as u64)
 }
 
 /// `fsync`. EINVAL for files that cannot be synchronised (pipes, sockets).
-pub fn fsync(fd: Fd) -> Result<usize> {
-    files().fds.get(fd)?.sync(false).map(|()| 0)
+pub fn fsync(fd: Fd) -> Result<()> {
+    files().fds.get(fd)?.sync(false)
 }
 
-pub fn fdatasync(fd: Fd) -> Result<usize> {
-    files().fds.get(fd)?.sync(true).map(|()| 0)
+pub fn fdatasync(fd: Fd) -> Result<()> {
+    files().fds.get(fd)?.sync(true)
 }
 /// `sync`. Errors go to those who have the files open.
-pub fn sync() -> Result<usize> {
+pub fn sync() -> Result<()> {
     let _ = libos_fs::sync_all();
-    Ok(0)
+    Ok(())
 }
 
-pub fn syncfs(fd: Fd) -> Result<usize> {
+pub fn syncfs(fd: Fd) -> Result<()> {
     let f = files().fds.get(fd)?;
     if let Some(f) = f.downcast::<OpenFile>() {
         f.sync_fs()?;
     }
-    Ok(0)
+    Ok(())
 }
 /// `sync_file_range`. Writing and waiting for it are the same here, so any flag does both. As on Linux nothing is
 /// durable afterwards: the device was only given the data.
-pub fn sync_file_range(fd: Fd, at: i64, len: i64, flags: SyncRangeFlags) -> Result<usize> {
+pub fn sync_file_range(fd: Fd, at: i64, len: i64, flags: SyncRangeFlags) -> Result<()> {
     let f = files().fds.get(fd)?;
     let end = at
         .checked_add(len)
@@ -254,7 +253,7 @@ pub fn sync_file_range(fd: Fd, at: i64, len: i64, flags: SyncRangeFlags) -> Resu
     if !matches!(f.stat()?.mode & mode::S_IFMT, mode::S_IFREG | mode::S_IFDIR) {
         return Err(Errno::ESPIPE);
     }
-    let Some(f) = f.downcast::<OpenFile>() else { return Ok(0) };
+    let Some(f) = f.downcast::<OpenFile>() else { return Ok(()) };
     if let Some(pages) = f.path.inode().cache().filter(|_| !flags.is_empty()) {
         // The description's own count of errors reports them.
         let _ = pages.flush(at as u64..if len == 0 { u64::MAX } else { end as u64 });
@@ -262,10 +261,10 @@ pub fn sync_file_range(fd: Fd, at: i64, len: i64, flags: SyncRangeFlags) -> Resu
             f.check_errors()?;
         }
     }
-    Ok(0)
+    Ok(())
 }
 /// `fadvise64`. Where files live in memory there is nothing to prefetch or drop.
-pub fn fadvise64(fd: Fd, at: i64, len: i64, advice: FileAdvice) -> Result<usize> {
+pub fn fadvise64(fd: Fd, at: i64, len: i64, advice: FileAdvice) -> Result<()> {
     use libos_fs::inode::Pattern;
     let f = files().fds.get(fd)?;
     if f.stat()?.mode & mode::S_IFMT == mode::S_IFIFO {
@@ -274,7 +273,7 @@ pub fn fadvise64(fd: Fd, at: i64, len: i64, advice: FileAdvice) -> Result<usize>
     if !(FileAdvice::NORMAL.0..=FileAdvice::NOREUSE.0).contains(&advice.0) || len < 0 {
         return Err(Errno::EINVAL);
     }
-    let Some(pages) = f.downcast::<OpenFile>().and_then(|f| f.path.inode().cache()) else { return Ok(0) };
+    let Some(pages) = f.downcast::<OpenFile>().and_then(|f| f.path.inode().cache()) else { return Ok(()) };
     let start = at as u64;
     let end = if len == 0 { u64::MAX } else { start.saturating_add(len as u64) };
     match advice {
@@ -293,10 +292,10 @@ pub fn fadvise64(fd: Fd, at: i64, len: i64, advice: FileAdvice) -> Result<usize>
         }
         _ => {}
     }
-    Ok(0)
+    Ok(())
 }
 
-pub fn readahead(fd: Fd, at: i64, len: usize) -> Result<usize> {
+pub fn readahead(fd: Fd, at: i64, len: usize) -> Result<()> {
     let f = files().fds.readable(fd)?;
     if f.stat()?.mode & mode::S_IFMT != mode::S_IFREG {
         return Err(Errno::EINVAL);
@@ -305,7 +304,7 @@ pub fn readahead(fd: Fd, at: i64, len: usize) -> Result<usize> {
     if let Some(pages) = f.downcast::<OpenFile>().and_then(|f| f.path.inode().cache()) {
         pages.will_need(at..at.saturating_add(len as u64));
     }
-    Ok(0)
+    Ok(())
 }
 
 /// `sendfile`, with the checks in Linux's order (do_sendfile()).

@@ -10,7 +10,7 @@ use libos_fs::kernel_info::{RELEASE, VERSION};
 /// Size of each field of struct utsname.
 const FIELD: usize = 65;
 
-pub fn uname(out: Out<UtsName>) -> Result<usize> {
+pub fn uname(out: Out<UtsName>) -> Result<()> {
     let host = libos_fs::root::hostname();
     let fields: [&[u8]; 6] = [b"Linux", host, RELEASE.as_bytes(), VERSION.as_bytes(), crate::arch::MACHINE, b"(none)"];
     let mut b = [0u8; 6 * FIELD];
@@ -18,12 +18,11 @@ pub fn uname(out: Out<UtsName>) -> Result<usize> {
         let n = text.len().min(FIELD - 1);
         slot[..n].copy_from_slice(&text[..n]);
     }
-    user::copy_out(out.address(), &b)?;
-    Ok(0)
+    user::copy_out(out.address(), &b)
 }
 
 /// `sysinfo`. No load average is kept, so it is 0.
-pub fn sysinfo(out: Out<SysInfo>) -> Result<usize> {
+pub fn sysinfo(out: Out<SysInfo>) -> Result<()> {
     let m = crate::mm::stats();
     user::write(
         out,
@@ -35,8 +34,7 @@ pub fn sysinfo(out: Out<SysInfo>) -> Result<usize> {
             mem_unit: 1,
             ..SysInfo::default()
         },
-    )?;
-    Ok(0)
+    )
 }
 
 fn timeval(ns: u64) -> Timeval {
@@ -44,7 +42,7 @@ fn timeval(ns: u64) -> Timeval {
 }
 
 /// `getrusage`. User and kernel time are not distinguished (a system call is a function call): all of it is user time.
-pub fn getrusage(who: UsageOf, out: Out<Rusage>) -> Result<usize> {
+pub fn getrusage(who: UsageOf, out: Out<Rusage>) -> Result<()> {
     let (ns, (voluntary, not)) = match who {
         UsageOf::SELF => {
             let mut n = (0, 0);
@@ -70,8 +68,7 @@ pub fn getrusage(who: UsageOf, out: Out<Rusage>) -> Result<usize> {
             nivcsw: not as i64,
             ..Rusage::default()
         },
-    )?;
-    Ok(0)
+    )
 }
 
 /// Clock ticks per second in the ABI (USER_HZ).

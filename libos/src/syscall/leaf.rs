@@ -12,7 +12,7 @@ use crate::mm::image::program_range;
 use crate::sched::{self, current};
 use crate::timer::wallclock;
 use libos_base::abi::{Address, ClockId, Out, Timespec, Timeval, Timezone};
-use libos_base::cred;
+use libos_base::errno::encode;
 use libos_base::time::{NS, monotonic_ns};
 
 /// What the call returns; `None`: the handler decides.
@@ -29,37 +29,15 @@ fn store_pair(addr: usize, first: u64, second: u64) -> Leaf {
     program_range(addr, 16).then(|| unsafe { crate::arch::user::store_pair(addr, first, second) })
 }
 
-pub fn getpid() -> Leaf {
-    Some(sched::PID as isize)
+/// Leaves that are the whole call.
+macro_rules! whole {
+    ($($family:ident::$name:ident)*) => { $(
+        pub fn $name() -> Leaf {
+            Some(encode(super::$family::$name()))
+        }
+    )* };
 }
-
-pub fn getpgrp() -> Leaf {
-    getpid()
-}
-
-pub fn getppid() -> Leaf {
-    Some(0)
-}
-
-pub fn gettid() -> Leaf {
-    Some(current().tid as isize)
-}
-
-pub fn getuid() -> Leaf {
-    Some(cred::real().0 as isize)
-}
-
-pub fn getgid() -> Leaf {
-    Some(cred::real().1 as isize)
-}
-
-pub fn geteuid() -> Leaf {
-    Some(cred::effective().0 as isize)
-}
-
-pub fn getegid() -> Leaf {
-    Some(cred::effective().1 as isize)
-}
+whole! { process::getpid process::getpgrp process::getppid thread::gettid cred::getuid cred::getgid cred::geteuid cred::getegid }
 
 pub fn getcpu(cpu: Out<u32>, node: Out<u32>, _cache: Address) -> Leaf {
     if node.is_null() { store(cpu, current().cpu() as u32) } else { None }

@@ -15,22 +15,20 @@ fn set(which: u32, new: Rlimit) -> Result<()> {
     if which == 0 { crate::timer::cpu_limit::change(set) } else { set() }
 }
 
-pub fn getrlimit(which: Resource, out: Out<Rlimit>) -> Result<usize> {
-    user::write(out, &read(which.0)?)?;
-    Ok(0)
+pub fn getrlimit(which: Resource, out: Out<Rlimit>) -> Result<()> {
+    user::write(out, &read(which.0)?)
 }
 
-pub fn setrlimit(which: Resource, new: In<Rlimit>) -> Result<usize> {
-    set(which.0, user::read(new)?).map(|()| 0)
+pub fn setrlimit(which: Resource, new: In<Rlimit>) -> Result<()> {
+    set(which.0, user::read(new)?)
 }
 
-pub fn prlimit64(pid: Pid, which: Resource, new: In<Rlimit>, old: Out<Rlimit>) -> Result<usize> {
+pub fn prlimit64(pid: Pid, which: Resource, new: In<Rlimit>, old: Out<Rlimit>) -> Result<()> {
     let new = user::read_opt(new)?;
     own(pid.0)?;
     let before = read(which.0)?;
     if let Some(new) = new {
         set(which.0, new)?;
     }
-    user::write_opt(old, &before)?;
-    Ok(0)
+    user::write_opt(old, &before)
 }

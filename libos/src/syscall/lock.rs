@@ -32,7 +32,7 @@ fn owner(f: &dyn FileLike, ofd: bool, l: &Flock) -> Result<Owner> {
 }
 
 /// F_GETLK, F_OFD_GETLK.
-pub fn get(f: &dyn FileLike, ofd: bool, at: InOut<Flock>) -> Result<usize> {
+pub fn get(f: &dyn FileLike, ofd: bool, at: InOut<Flock>) -> Result<()> {
     let mut l = user::read(at)?;
     if !matches!(LockType(l.kind), LockType::RDLCK | LockType::WRLCK) {
         return Err(Errno::EINVAL);
@@ -49,35 +49,32 @@ pub fn get(f: &dyn FileLike, ofd: bool, at: InOut<Flock>) -> Result<usize> {
             l.pid = if b.owner == Owner::Process { crate::sched::PID as i32 } else { -1 };
         }
     }
-    user::write(at, &l)?;
-    Ok(0)
+    user::write(at, &l)
 }
 
 /// F_SETLK, F_SETLKW and their OFD forms.
-pub fn set(f: &dyn FileLike, ofd: bool, wait: bool, at: In<Flock>) -> Result<usize> {
+pub fn set(f: &dyn FileLike, ofd: bool, wait: bool, at: In<Flock>) -> Result<()> {
     let l = user::read(at)?;
     let (start, end) = range(f, &l)?;
     let owner = owner(f, ofd, &l)?;
     let allowed = match LockType(l.kind) {
         LockType::RDLCK => f.flags().readable(),
         LockType::WRLCK => f.flags().writable(),
-        LockType::UNLCK => return locks::clear_record(f, owner, start, end).map(|()| 0),
+        LockType::UNLCK => return locks::clear_record(f, owner, start, end),
         _ => return Err(Errno::EINVAL),
     };
     if !allowed {
         return Err(Errno::EBADF);
     }
-    locks::set_record(f, Lock { owner, exclusive: l.kind == LockType::WRLCK.0, start, end }, wait)?;
-    Ok(0)
+    locks::set_record(f, Lock { owner, exclusive: l.kind == LockType::WRLCK.0, start, end }, wait)
 }
 
-pub fn flock(fd: Fd, op: FlockOperation) -> Result<usize> {
+pub fn flock(fd: Fd, op: FlockOperation) -> Result<()> {
     let exclusive = match op - FlockOperation::NB {
         FlockOperation::SH => Some(false),
         FlockOperation::EX => Some(true),
         FlockOperation::UN => None,
         _ => return Err(Errno::EINVAL),
     };
-    locks::flock(&*libos_fs::files().fds.get(fd)?, exclusive, !op.contains(FlockOperation::NB))?;
-    Ok(0)
+    locks::flock(&*libos_fs::files().fds.get(fd)?, exclusive, !op.contains(FlockOperation::NB))
 }

@@ -1,5 +1,6 @@
 //! mmap and its family.
 
+use super::support::only;
 use crate::mm::advice::Discard;
 use crate::mm::program::{self, Place};
 use crate::mm::vma::Flags;
@@ -113,19 +114,19 @@ fn checked(
     Ok((file, offset as u64))
 }
 
-pub fn munmap(addr: Address, len: usize) -> Result<usize> {
-    program::unmap(addr.0, len).map(|()| 0)
+pub fn munmap(addr: Address, len: usize) -> Result<()> {
+    program::unmap(addr.0, len)
 }
 
-pub fn mprotect(addr: Address, len: usize, prot: Protection) -> Result<usize> {
+pub fn mprotect(addr: Address, len: usize, prot: Protection) -> Result<()> {
     if addr.0.is_multiple_of(PAGE_SIZE) && len == 0 {
-        return Ok(0);
+        return Ok(());
     }
     // PROT_SEM (8) means nothing here; PROT_GROWSDOWN and PROT_GROWSUP need mappings that grow.
     if prot.bits() & !0xf != 0 {
         return Err(Errno::EINVAL);
     }
-    program::protect(addr.0, len, prot_of(prot.bits())).map(|()| 0)
+    program::protect(addr.0, len, prot_of(prot.bits()))
 }
 
 pub fn brk(to: Address) -> Result<usize> {
@@ -133,9 +134,7 @@ pub fn brk(to: Address) -> Result<usize> {
 }
 
 pub fn mremap(old: Address, old_len: usize, new_len: usize, flags: RemapFlags, to: Address) -> Result<usize> {
-    if !(RemapFlags::MAYMOVE | RemapFlags::FIXED).contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+    only(flags, RemapFlags::MAYMOVE | RemapFlags::FIXED)?;
     let (old_len, new_len) = (advice::page_up_wrapping(old_len), advice::page_up_wrapping(new_len));
     remap::remap(
         old.0,
@@ -146,17 +145,17 @@ pub fn mremap(old: Address, old_len: usize, new_len: usize, flags: RemapFlags, t
     )
 }
 
-pub fn msync(addr: Address, len: usize, flags: MsyncFlags) -> Result<usize> {
+pub fn msync(addr: Address, len: usize, flags: MsyncFlags) -> Result<()> {
     let both = flags.contains(MsyncFlags::ASYNC | MsyncFlags::SYNC);
     if !MsyncFlags::all().contains(flags) || both || !addr.0.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
     // Mappings are the page cache's own pages, so reads of the file see them already; write-back starts by itself
     // (MS_ASYNC), and waiting means syncing the file, as on Linux.
-    advice::sync(addr.0, len, flags.contains(MsyncFlags::SYNC), flags.contains(MsyncFlags::INVALIDATE)).map(|()| 0)
+    advice::sync(addr.0, len, flags.contains(MsyncFlags::SYNC), flags.contains(MsyncFlags::INVALIDATE))
 }
 
-pub fn mincore(addr: Address, len: usize, vec: Out<u8>) -> Result<usize> {
+pub fn mincore(addr: Address, len: usize, vec: Out<u8>) -> Result<()> {
     if !addr.0.is_multiple_of(PAGE_SIZE) {
         return Err(Errno::EINVAL);
     }
@@ -170,10 +169,10 @@ pub fn mincore(addr: Address, len: usize, vec: Out<u8>) -> Result<usize> {
         user::copy_out(vec.nth(done).address(), &chunk[..n])?;
         done += n;
     }
-    Ok(0)
+    Ok(())
 }
 
-pub fn madvise(addr: Address, len: usize, advice: MemoryAdvice) -> Result<usize> {
+pub fn madvise(addr: Address, len: usize, advice: MemoryAdvice) -> Result<()> {
     let end = len.checked_next_multiple_of(PAGE_SIZE).and_then(|len| addr.0.checked_add(len));
     if !addr.0.is_multiple_of(PAGE_SIZE) || end.is_none() {
         return Err(Errno::EINVAL);
@@ -211,34 +210,31 @@ pub fn madvise(addr: Address, len: usize, advice: MemoryAdvice) -> Result<usize>
         // COLLAPSE, HWPOISON and SOFT_OFFLINE, and unknown advice.
         _ => Err(Errno::EINVAL),
     }
-    .map(|()| 0)
 }
 
-pub fn mlock(addr: Address, len: usize) -> Result<usize> {
-    advice::set_locked(addr.0, len, true, true).map(|()| 0)
+pub fn mlock(addr: Address, len: usize) -> Result<()> {
+    advice::set_locked(addr.0, len, true, true)
 }
 
-pub fn mlock2(addr: Address, len: usize, flags: LockFlags) -> Result<usize> {
-    if !LockFlags::all().contains(flags) {
-        return Err(Errno::EINVAL);
-    }
-    advice::set_locked(addr.0, len, true, !flags.contains(LockFlags::ONFAULT)).map(|()| 0)
+pub fn mlock2(addr: Address, len: usize, flags: LockFlags) -> Result<()> {
+    only(flags, LockFlags::all())?;
+    advice::set_locked(addr.0, len, true, !flags.contains(LockFlags::ONFAULT))
 }
 
-pub fn munlock(addr: Address, len: usize) -> Result<usize> {
-    advice::set_locked(addr.0, len, false, false).map(|()| 0)
+pub fn munlock(addr: Address, len: usize) -> Result<()> {
+    advice::set_locked(addr.0, len, false, false)
 }
 
-pub fn mlockall(flags: LockAllFlags) -> Result<usize> {
+pub fn mlockall(flags: LockAllFlags) -> Result<()> {
     let (current, future) = (flags.contains(LockAllFlags::CURRENT), flags.contains(LockAllFlags::FUTURE));
     if !LockAllFlags::all().contains(flags) || !current && !future {
         return Err(Errno::EINVAL);
     }
     // With ONFAULT nothing has to be made present; and present pages stay, because there is no swap.
     let now = !flags.contains(LockAllFlags::ONFAULT);
-    advice::lock_all(now && current, now && future).map(|()| 0)
+    advice::lock_all(now && current, now && future)
 }
 
-pub fn munlockall() -> Result<usize> {
-    advice::unlock_all().map(|()| 0)
+pub fn munlockall() -> Result<()> {
+    advice::unlock_all()
 }

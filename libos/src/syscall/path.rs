@@ -1,5 +1,6 @@
 //! Opening, and operations on names.
 
+use super::support::only;
 use libos_base::abi::{
     AtFlags, CreateMode, Device, DirFd, Fd, FileMode, In, Mode, OpenFlags, OpenHow, Out, Path, RenameFlags,
     ResolveFlags, UnlinkFlags,
@@ -51,67 +52,63 @@ pub fn openat2(dir: DirFd, path: Path, how: In<OpenHow>, size: usize) -> Result<
     Ok(files().open_fd(dir, &user::read_path(path)?, How { flags, mode: h.mode as u32, rules })?.result())
 }
 
-pub fn mkdirat(dir: DirFd, path: Path, mode: Mode) -> Result<usize> {
-    files().mkdir(dir, &user::read_path(path)?, mode.0).map(|()| 0)
+pub fn mkdirat(dir: DirFd, path: Path, mode: Mode) -> Result<()> {
+    files().mkdir(dir, &user::read_path(path)?, mode.0)
 }
 
-pub fn mkdir(path: Path, mode: Mode) -> Result<usize> {
+pub fn mkdir(path: Path, mode: Mode) -> Result<()> {
     mkdirat(DirFd::CWD, path, mode)
 }
 
-pub fn mknodat(dir: DirFd, path: Path, mode: FileMode, dev: Device) -> Result<usize> {
-    files().mknod(dir, &user::read_path(path)?, mode.0, dev.0).map(|()| 0)
+pub fn mknodat(dir: DirFd, path: Path, mode: FileMode, dev: Device) -> Result<()> {
+    files().mknod(dir, &user::read_path(path)?, mode.0, dev.0)
 }
 
-pub fn mknod(path: Path, mode: FileMode, dev: Device) -> Result<usize> {
+pub fn mknod(path: Path, mode: FileMode, dev: Device) -> Result<()> {
     mknodat(DirFd::CWD, path, mode, dev)
 }
 
-pub fn symlinkat(target: Path, dir: DirFd, path: Path) -> Result<usize> {
-    files().symlink(&user::read_path(target)?, dir, &user::read_path(path)?).map(|()| 0)
+pub fn symlinkat(target: Path, dir: DirFd, path: Path) -> Result<()> {
+    files().symlink(&user::read_path(target)?, dir, &user::read_path(path)?)
 }
 
-pub fn symlink(target: Path, path: Path) -> Result<usize> {
+pub fn symlink(target: Path, path: Path) -> Result<()> {
     symlinkat(target, DirFd::CWD, path)
 }
 
-pub fn linkat(from_dir: DirFd, from: Path, dir: DirFd, path: Path, flags: AtFlags) -> Result<usize> {
-    if !(AtFlags::SYMLINK_FOLLOW | AtFlags::EMPTY_PATH).contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+pub fn linkat(from_dir: DirFd, from: Path, dir: DirFd, path: Path, flags: AtFlags) -> Result<()> {
+    only(flags, AtFlags::SYMLINK_FOLLOW | AtFlags::EMPTY_PATH)?;
     let (follow, empty) = (flags.contains(AtFlags::SYMLINK_FOLLOW), flags.contains(AtFlags::EMPTY_PATH));
     let from = files().lookup_at(from_dir, &user::read_path(from)?, follow, empty)?;
-    files().link(from, dir, &user::read_path(path)?).map(|()| 0)
+    files().link(from, dir, &user::read_path(path)?)
 }
 
-pub fn link(from: Path, path: Path) -> Result<usize> {
+pub fn link(from: Path, path: Path) -> Result<()> {
     linkat(DirFd::CWD, from, DirFd::CWD, path, AtFlags::empty())
 }
 
-pub fn unlinkat(dir: DirFd, path: Path, flags: UnlinkFlags) -> Result<usize> {
-    if !UnlinkFlags::all().contains(flags) {
-        return Err(Errno::EINVAL);
-    }
-    files().unlink(dir, &user::read_path(path)?, flags.contains(UnlinkFlags::REMOVEDIR)).map(|()| 0)
+pub fn unlinkat(dir: DirFd, path: Path, flags: UnlinkFlags) -> Result<()> {
+    only(flags, UnlinkFlags::all())?;
+    files().unlink(dir, &user::read_path(path)?, flags.contains(UnlinkFlags::REMOVEDIR))
 }
 
-pub fn unlink(path: Path) -> Result<usize> {
+pub fn unlink(path: Path) -> Result<()> {
     unlinkat(DirFd::CWD, path, UnlinkFlags::empty())
 }
 
-pub fn rmdir(path: Path) -> Result<usize> {
+pub fn rmdir(path: Path) -> Result<()> {
     unlinkat(DirFd::CWD, path, UnlinkFlags::REMOVEDIR)
 }
 
-pub fn renameat2(from_dir: DirFd, from: Path, to_dir: DirFd, to: Path, flags: RenameFlags) -> Result<usize> {
-    files().rename(from_dir, &user::read_path(from)?, to_dir, &user::read_path(to)?, flags).map(|()| 0)
+pub fn renameat2(from_dir: DirFd, from: Path, to_dir: DirFd, to: Path, flags: RenameFlags) -> Result<()> {
+    files().rename(from_dir, &user::read_path(from)?, to_dir, &user::read_path(to)?, flags)
 }
 
-pub fn renameat(from_dir: DirFd, from: Path, to_dir: DirFd, to: Path) -> Result<usize> {
+pub fn renameat(from_dir: DirFd, from: Path, to_dir: DirFd, to: Path) -> Result<()> {
     renameat2(from_dir, from, to_dir, to, RenameFlags::empty())
 }
 
-pub fn rename(from: Path, to: Path) -> Result<usize> {
+pub fn rename(from: Path, to: Path) -> Result<()> {
     renameat(DirFd::CWD, from, DirFd::CWD, to)
 }
 
@@ -138,16 +135,16 @@ pub fn getcwd(buf: Out<u8>, size: usize) -> Result<usize> {
     Ok(text.len())
 }
 
-pub fn chdir(path: Path) -> Result<usize> {
-    files().chdir(&user::read_path(path)?).map(|()| 0)
+pub fn chdir(path: Path) -> Result<()> {
+    files().chdir(&user::read_path(path)?)
 }
 
-pub fn fchdir(fd: Fd) -> Result<usize> {
-    files().fchdir(fd).map(|()| 0)
+pub fn fchdir(fd: Fd) -> Result<()> {
+    files().fchdir(fd)
 }
 
-pub fn chroot(path: Path) -> Result<usize> {
-    files().chroot(&user::read_path(path)?).map(|()| 0)
+pub fn chroot(path: Path) -> Result<()> {
+    files().chroot(&user::read_path(path)?)
 }
 
 pub fn umask(mask: Mode) -> Result<usize> {

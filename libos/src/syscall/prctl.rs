@@ -3,8 +3,8 @@
 use crate::process::capset;
 use crate::sched::current;
 use core::sync::atomic::{AtomicI32, Ordering::*};
-use libos_base::abi::{PrctlArgument, PrctlMore, PrctlOption};
-use libos_base::cred::{self, Credentials, securebit};
+use libos_base::abi::{PrctlArgument, PrctlMore, PrctlOption, SecureBits};
+use libos_base::cred::{self, Credentials};
 use libos_base::{Errno, Result, user};
 
 static PDEATHSIG: AtomicI32 = AtomicI32::new(0);
@@ -42,12 +42,12 @@ fn of_credentials(now: &mut Credentials, option: PrctlOption, arguments: [usize;
         // Nothing is ever executed that could gain privileges.
         PrctlOption::SET_NO_NEW_PRIVS if arguments == [1, 0, 0, 0] => now.no_new_privileges = true,
         PrctlOption::GET_NO_NEW_PRIVS if arguments == [0; 4] => return Ok(usize::from(now.no_new_privileges)),
-        PrctlOption::GET_KEEPCAPS => return Ok(usize::from(now.securebits & securebit::KEEP_CAPS != 0)),
-        PrctlOption::SET_KEEPCAPS => return capset::keep(now, a),
+        PrctlOption::GET_KEEPCAPS => return Ok(usize::from(now.securebits.contains(SecureBits::KEEP_CAPS))),
+        PrctlOption::SET_KEEPCAPS => capset::keep(now, a)?,
         PrctlOption::CAPBSET_READ => return capset::in_bounding(now, a),
-        PrctlOption::CAPBSET_DROP => return capset::drop_bounding(now, a),
-        PrctlOption::GET_SECUREBITS => return Ok(now.securebits as usize),
-        PrctlOption::SET_SECUREBITS => return capset::secure(now, a),
+        PrctlOption::CAPBSET_DROP => capset::drop_bounding(now, a)?,
+        PrctlOption::GET_SECUREBITS => return Ok(now.securebits.bits() as usize),
+        PrctlOption::SET_SECUREBITS => capset::secure(now, a)?,
         PrctlOption::CAP_AMBIENT => return capset::ambient(now, a, b, [c, d]),
         _ => return Err(Errno::EINVAL),
     }

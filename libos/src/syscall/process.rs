@@ -85,7 +85,7 @@ pub fn getpriority(which: PriorityOf, who: Pid) -> Result<usize> {
     Ok((20 - priority_target(which.0, who.0)?.nice() as isize) as usize)
 }
 
-pub fn setpriority(which: PriorityOf, who: Pid, nice: i32) -> Result<usize> {
+pub fn setpriority(which: PriorityOf, who: Pid, nice: i32) -> Result<()> {
     let t = priority_target(which.0, who.0)?;
     let nice = nice.clamp(-20, 19) as i8;
     if nice < t.nice() && !capable(cap::SYS_NICE) && (20 - i64::from(nice)) as u64 > limits::NICE.soft() {
@@ -100,5 +100,5 @@ pub fn setpriority(which: PriorityOf, who: Pid, nice: i32) -> Result<usize> {
             }
         });
     }
-    Ok(0)
+    Ok(())
 }

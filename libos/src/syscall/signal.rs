@@ -1,5 +1,6 @@
 //! Signals.
 
+use super::support::only;
 use crate::process::process;
 use crate::sched::{self, Thread, current};
 use crate::signal::{self, ActionFlags, Info, SigSet, StackFlags, code, signalfd::SignalFd};
@@ -22,7 +23,7 @@ fn check_signo(signo: i32) -> Result<()> {
     if signal::valid(signo) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-pub fn rt_sigaction(signo: Signo, new: In<SigAction>, old: Out<SigAction>, size: usize) -> Result<usize> {
+pub fn rt_sigaction(signo: Signo, new: In<SigAction>, old: Out<SigAction>, size: usize) -> Result<()> {
     check_size(size)?;
     check_signo(signo.0)?;
     let new = user::read_opt(new)?;
@@ -32,11 +33,10 @@ pub fn rt_sigaction(signo: Signo, new: In<SigAction>, old: Out<SigAction>, size:
     // Unknown flags are cleared, which is how programs ask what there is (Linux 5.11).
     let new = new.map(|a| SigAction { flags: (a.flags() & ActionFlags::all()).bits(), ..a });
     let before = process().set_action(signo.0, new);
-    user::write_opt(old, &before)?;
-    Ok(0)
+    user::write_opt(old, &before)
 }
 
-pub fn rt_sigprocmask(how: MaskHow, new: In<SigSet>, old: Out<SigSet>, size: usize) -> Result<usize> {
+pub fn rt_sigprocmask(how: MaskHow, new: In<SigSet>, old: Out<SigSet>, size: usize) -> Result<()> {
     check_size(size)?;
     let before = current().signals.blocked();
     if let Some(s) = user::read_opt(new)? {
@@ -47,17 +47,15 @@ pub fn rt_sigprocmask(how: MaskHow, new: In<SigSet>, old: Out<SigSet>, size: usi
             _ => return Err(Errno::EINVAL),
         };
     }
-    user::write_opt(old, &before)?;
-    Ok(0)
+    user::write_opt(old, &before)
 }
 
-pub fn rt_sigpending(set: Out<SigSet>, size: usize) -> Result<usize> {
+pub fn rt_sigpending(set: Out<SigSet>, size: usize) -> Result<()> {
     if size > SIGSET_SIZE {
         return Err(Errno::EINVAL);
     }
     let s = &current().signals;
-    user::copy_out(set.address(), &(s.pending().0 & s.blocked().0).to_le_bytes()[..size])?;
-    Ok(0)
+    user::copy_out(set.address(), &(s.pending().0 & s.blocked().0).to_le_bytes()[..size])
 }
 
 /// Sleeps until a signal must be taken.
@@ -106,7 +104,7 @@ pub fn rt_sigtimedwait(set: In<SigSet>, info: Out<SigInfo>, timeout: In<Timespec
     Ok(got.signo as usize)
 }
 
-pub fn sigaltstack(new: In<StackT>, old: Out<StackT>) -> Result<usize> {
+pub fn sigaltstack(new: In<StackT>, old: Out<StackT>) -> Result<()> {
     let mut now = current().signals.altstack();
     // SAFETY: the thread is in this call, so its frame is there.
     let sp = unsafe { (*crate::arch::syscall::frame()).sp() };
@@ -114,7 +112,7 @@ pub fn sigaltstack(new: In<StackT>, old: Out<StackT>) -> Result<usize> {
     let new = user::read_opt(new)?;
     now.flags |= if on { StackFlags::ONSTACK.bits() } else { 0 };
     user::write_opt(old, &now)?;
-    let Some(new) = new else { return Ok(0) };
+    let Some(new) = new else { return Ok(()) };
     if on {
         return Err(Errno::EPERM);
     }
@@ -126,16 +124,16 @@ pub fn sigaltstack(new: In<StackT>, old: Out<StackT>) -> Result<usize> {
         _ => StackT { flags: (flags & StackFlags::AUTODISARM).bits(), ..new },
     };
     current().signals.set_altstack(set);
-    Ok(0)
+    Ok(())
 }
 
 /// Sends to one thread of the program; signal 0 only asks whether it exists.
-fn send_to(tid: i32, info: Info) -> Result<usize> {
+fn send_to(tid: i32, info: Info) -> Result<()> {
     let t = u32::try_from(tid).ok().and_then(sched::find).filter(|t| t.is_program).ok_or(Errno::ESRCH)?;
     if info.signo != 0 {
         signal::post_thread(&t, info)?;
     }
-    Ok(0)
+    Ok(())
 }
 
 fn check_or_zero(signo: i32) -> Result<()> {
@@ -143,7 +141,7 @@ fn check_or_zero(signo: i32) -> Result<()> {
 }
 
 /// `kill`: the process, its group and "everyone" all mean this program.
-pub fn kill(pid: Pid, signo: Signo) -> Result<usize> {
+pub fn kill(pid: Pid, signo: Signo) -> Result<()> {
     check_or_zero(signo.0)?;
     let me = sched::PID as i32;
     match pid.0 {
@@ -156,10 +154,10 @@ pub fn kill(pid: Pid, signo: Signo) -> Result<usize> {
     if signo.0 != 0 {
         signal::post_process_info(Info::user(signo.0, code::USER))?;
     }
-    Ok(0)
+    Ok(())
 }
 
-pub fn tkill(tid: Pid, signo: Signo) -> Result<usize> {
+pub fn tkill(tid: Pid, signo: Signo) -> Result<()> {
     check_or_zero(signo.0)?;
     if tid.0 <= 0 {
         return Err(Errno::EINVAL);
@@ -167,7 +165,7 @@ pub fn tkill(tid: Pid, signo: Signo) -> Result<usize> {
     send_to(tid.0, Info::user(signo.0, code::TKILL))
 }
 
-pub fn tgkill(pid: Pid, tid: Pid, signo: Signo) -> Result<usize> {
+pub fn tgkill(pid: Pid, tid: Pid, signo: Signo) -> Result<()> {
     if pid.0 <= 0 {
         return Err(Errno::EINVAL);
     }
@@ -184,7 +182,7 @@ fn queued(signo: Signo, info: In<SigInfo>) -> Result<Info> {
     Ok(Info { signo: signo.0, ..Info::from_bytes(&b) })
 }
 
-pub fn rt_sigqueueinfo(pid: Pid, signo: Signo, info: In<SigInfo>) -> Result<usize> {
+pub fn rt_sigqueueinfo(pid: Pid, signo: Signo, info: In<SigInfo>) -> Result<()> {
     let i = queued(signo, info)?;
     if pid.0 != sched::PID as i32 {
         return Err(Errno::ESRCH);
@@ -192,10 +190,10 @@ pub fn rt_sigqueueinfo(pid: Pid, signo: Signo, info: In<SigInfo>) -> Result<usiz
     if signo.0 != 0 {
         signal::post_process_info(i)?;
     }
-    Ok(0)
+    Ok(())
 }
 
-pub fn rt_tgsigqueueinfo(pid: Pid, tid: Pid, signo: Signo, info: In<SigInfo>) -> Result<usize> {
+pub fn rt_tgsigqueueinfo(pid: Pid, tid: Pid, signo: Signo, info: In<SigInfo>) -> Result<()> {
     let i = queued(signo, info)?;
     if pid.0 != sched::PID as i32 {
         return Err(Errno::ESRCH);
@@ -205,9 +203,7 @@ pub fn rt_tgsigqueueinfo(pid: Pid, tid: Pid, signo: Signo, info: In<SigInfo>) ->
 
 pub fn signalfd4(fd: Fd, mask: In<SigSet>, size: usize, flags: SignalfdFlags) -> Result<usize> {
     check_size(size)?;
-    if !SignalfdFlags::all().contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+    only(flags, SignalfdFlags::all())?;
     let mask = user::read(mask)?;
     let fds = &libos_fs::files().fds;
     if fd == Fd(-1) {

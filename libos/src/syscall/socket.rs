@@ -1,6 +1,6 @@
 //! Sockets: creating, naming, connecting, options.
 
-use super::support;
+use super::support::{self, only};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use libos_base::abi::{
@@ -59,7 +59,7 @@ pub fn socket(domain: Domain, ty: SocketType, protocol: SocketProtocol) -> Resul
     Ok(fd.install(s, cloexec).result())
 }
 
-pub fn socketpair(domain: Domain, ty: SocketType, protocol: SocketProtocol, out: Out<[i32; 2]>) -> Result<usize> {
+pub fn socketpair(domain: Domain, ty: SocketType, protocol: SocketProtocol, out: Out<[i32; 2]>) -> Result<()> {
     let (base, nonblock, cloexec) = kind(ty)?;
     let fds = &files().fds;
     let (fa, fb) = (fds.reserve()?, fds.reserve()?);
@@ -72,7 +72,7 @@ pub fn socketpair(domain: Domain, ty: SocketType, protocol: SocketProtocol, out:
     let (a, b) = super::unix::pair(made.identity().1)?;
     fa.install(Socket::new(a, nonblock), cloexec);
     fb.install(Socket::new(b, nonblock), cloexec);
-    Ok(0)
+    Ok(())
 }
 
 /// The socket behind a descriptor. EBADF, ENOTSOCK.
@@ -100,16 +100,16 @@ pub(super) fn write_addr(a: &Addr, at: Out<Sockaddr>, len_at: InOut<u32>) -> Res
     user::write(len_at, &(b.len() as u32))
 }
 
-pub fn bind(fd: Fd, at: In<Sockaddr>, len: u32) -> Result<usize> {
-    get(fd)?.ops().bind(read_addr(at, len)?.as_bytes()).map(|()| 0)
+pub fn bind(fd: Fd, at: In<Sockaddr>, len: u32) -> Result<()> {
+    get(fd)?.ops().bind(read_addr(at, len)?.as_bytes())
 }
 
-pub fn listen(fd: Fd, backlog: i32) -> Result<usize> {
-    get(fd)?.ops().listen(backlog).map(|()| 0)
+pub fn listen(fd: Fd, backlog: i32) -> Result<()> {
+    get(fd)?.ops().listen(backlog)
 }
 
-pub fn connect(fd: Fd, at: In<Sockaddr>, len: u32) -> Result<usize> {
-    get(fd)?.connect(read_addr(at, len)?.as_bytes()).map(|()| 0)
+pub fn connect(fd: Fd, at: In<Sockaddr>, len: u32) -> Result<()> {
+    get(fd)?.connect(read_addr(at, len)?.as_bytes())
 }
 
 pub fn accept(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
@@ -117,9 +117,7 @@ pub fn accept(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
 }
 
 pub fn accept4(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>, flags: AcceptFlags) -> Result<usize> {
-    if !AcceptFlags::all().contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+    only(flags, AcceptFlags::all())?;
     let s = get(fd)?;
     let new = files().fds.reserve()?;
     let (conn, peer) = s.accept(flags.contains(AcceptFlags::NONBLOCK))?;
@@ -127,7 +125,7 @@ pub fn accept4(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>, flags: AcceptFlags
     Ok(new.install(conn, flags.contains(AcceptFlags::CLOEXEC)).result())
 }
 
-pub fn shutdown(fd: Fd, how: ShutdownHow) -> Result<usize> {
+pub fn shutdown(fd: Fd, how: ShutdownHow) -> Result<()> {
     let s = get(fd)?;
     let (rd, wr) = match how {
         ShutdownHow::RD => (true, false),
@@ -135,30 +133,30 @@ pub fn shutdown(fd: Fd, how: ShutdownHow) -> Result<usize> {
         ShutdownHow::RDWR => (true, true),
         _ => return Err(Errno::EINVAL),
     };
-    s.ops().shutdown(rd, wr).map(|()| 0)
+    s.ops().shutdown(rd, wr)
 }
 
-pub fn getsockname(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
+pub fn getsockname(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<()> {
     write_name(&get(fd)?.ops().local()?, at, len_at)
 }
 
-pub fn getpeername(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
+pub fn getpeername(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<()> {
     write_name(&get(fd)?.ops().peer()?, at, len_at)
 }
 
-fn write_name(a: &Addr, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
+fn write_name(a: &Addr, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<()> {
     user::read(len_at)?;
-    if at.is_null() { Err(Errno::EFAULT) } else { write_addr(a, at, len_at).map(|()| 0) }
+    if at.is_null() { Err(Errno::EFAULT) } else { write_addr(a, at, len_at) }
 }
 
-pub fn setsockopt(fd: Fd, level: SocketLevel, name: OptionName, at: In<OptionValue>, len: i32) -> Result<usize> {
+pub fn setsockopt(fd: Fd, level: SocketLevel, name: OptionName, at: In<OptionValue>, len: i32) -> Result<()> {
     const MOST: usize = 256;
     let s = get(fd)?;
     let len = usize::try_from(len).map_err(|_| Errno::EINVAL)?;
     let mut b = [0; MOST];
     let b = &mut b[..len.min(MOST)];
     user::copy_in(b, at.address())?;
-    s.set(level.0, name.0, b).map(|()| 0)
+    s.set(level.0, name.0, b)
 }
 
 pub fn getsockopt(
@@ -167,7 +165,7 @@ pub fn getsockopt(
     name: OptionName,
     at: Out<OptionValue>,
     len_at: InOut<i32>,
-) -> Result<usize> {
+) -> Result<()> {
     let s = get(fd)?;
     let room = usize::try_from(user::read(len_at)?).map_err(|_| Errno::EINVAL)?;
     let v = s.get(level.0, name.0)?;
@@ -175,8 +173,7 @@ pub fn getsockopt(
     let most = if level == SocketLevel::IP && v.len() == 4 && room < 4 { room.min(1) } else { room };
     let n = v.len().min(most);
     user::copy_out(at.address(), &v[..n])?;
-    user::write(len_at, &(n as i32))?;
-    Ok(0)
+    user::write(len_at, &(n as i32))
 }
 
 /// The result of sending: a broken pipe raises a signal for streams, unless the caller does not want it.

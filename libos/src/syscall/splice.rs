@@ -1,6 +1,6 @@
 //! splice, tee, vmsplice.
 
-use super::support::{offset, raise_on};
+use super::support::{offset, only, raise_on};
 use libos_base::abi::{Fd, In, InOut, IoVec, OpenFlags, Out, SpliceFlags, mode::*};
 use libos_base::file::FileLike;
 use libos_base::io::{RW_MAX, Sink, Source};
@@ -42,9 +42,7 @@ pub fn splice(
     if len == 0 {
         return Ok(0);
     }
-    if !SpliceFlags::all().contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+    only(flags, SpliceFlags::all())?;
     // In Linux's order: which files they are, the offsets, how they are open.
     let (src, dst) = (files().fds.get(from)?, files().fds.get(to)?);
     let pipes = (src.downcast::<PipeEnd>(), dst.downcast::<PipeEnd>());
@@ -89,9 +87,7 @@ pub fn splice(
 }
 
 pub fn tee(from: Fd, to: Fd, len: usize, flags: SpliceFlags) -> Result<usize> {
-    if !SpliceFlags::all().contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+    only(flags, SpliceFlags::all())?;
     if len == 0 {
         return Ok(0);
     }
@@ -105,9 +101,7 @@ pub fn tee(from: Fd, to: Fd, len: usize, flags: SpliceFlags) -> Result<usize> {
 
 /// `vmsplice`: the program's pages are copied, which only their owner could notice, by writing to them in the meantime.
 pub fn vmsplice(fd: Fd, iov: In<IoVec>, n: usize, flags: SpliceFlags) -> Result<usize> {
-    if !SpliceFlags::all().contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+    only(flags, SpliceFlags::all())?;
     let file = files().fds.get(fd)?;
     let pipe = file.downcast::<PipeEnd>().ok_or(Errno::EBADF)?;
     if file.flags().writable() {

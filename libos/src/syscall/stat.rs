@@ -1,5 +1,6 @@
 //! Attributes: stat, chmod, chown, times, access, statfs.
 
+use super::support::only;
 use alloc::sync::Arc;
 use libos_base::abi::{
     AccessFlags, AccessMode, AtFlags, DirFd, Fd, Id, In, Mode, Out, Path, ResolveFlags, Stat, StatFs, Statx, StatxMask,
@@ -12,23 +13,21 @@ use libos_fs::inode::SetAttr;
 use libos_fs::openfile::{OpenFile, path_of};
 use libos_fs::permission::{self, Who};
 
-pub fn newfstatat(dir: DirFd, path: Path, out: Out<Stat>, flags: AtFlags) -> Result<usize> {
+pub fn newfstatat(dir: DirFd, path: Path, out: Out<Stat>, flags: AtFlags) -> Result<()> {
     let s = files().stat(dir, &user::read_path(path)?, flags)?;
-    user::write(out, &s.stat)?;
-    Ok(0)
+    user::write(out, &s.stat)
 }
 
-pub fn stat(path: Path, out: Out<Stat>) -> Result<usize> {
+pub fn stat(path: Path, out: Out<Stat>) -> Result<()> {
     newfstatat(DirFd::CWD, path, out, AtFlags::empty())
 }
 
-pub fn lstat(path: Path, out: Out<Stat>) -> Result<usize> {
+pub fn lstat(path: Path, out: Out<Stat>) -> Result<()> {
     newfstatat(DirFd::CWD, path, out, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-pub fn fstat(fd: Fd, out: Out<Stat>) -> Result<usize> {
-    user::write(out, &files().fds.get_any(fd)?.stat()?)?;
-    Ok(0)
+pub fn fstat(fd: Fd, out: Out<Stat>) -> Result<()> {
+    user::write(out, &files().fds.get_any(fd)?.stat()?)
 }
 
 fn major_minor(dev: u64) -> (u32, u32) {
@@ -38,7 +37,7 @@ fn major_minor(dev: u64) -> (u32, u32) {
 }
 
 /// `statx`. All fields are filled in, whether asked for or not; a mount's number is that of its file system.
-pub fn statx(dir: DirFd, path: Path, flags: AtFlags, mask: StatxMask, out: Out<Statx>) -> Result<usize> {
+pub fn statx(dir: DirFd, path: Path, flags: AtFlags, mask: StatxMask, out: Out<Statx>) -> Result<()> {
     const RESERVED: StatxMask = StatxMask::from_bits_retain(0x8000_0000);
     const SYNC: AtFlags = AtFlags::STATX_FORCE_SYNC.union(AtFlags::STATX_DONT_SYNC);
     const ATTR_MOUNT_ROOT: u64 = 0x2000;
@@ -73,8 +72,7 @@ pub fn statx(dir: DirFd, path: Path, flags: AtFlags, mask: StatxMask, out: Out<S
         dev_minor,
         ..Statx::default()
     };
-    user::write(out, &x)?;
-    Ok(0)
+    user::write(out, &x)
 }
 
 /// The target of a call that changes attributes: something in a file system, or an open description outside of all of
@@ -94,9 +92,7 @@ impl Target {
         Self::find_by(dir, path, flags, ResolveFlags::empty())
     }
     fn find_by(dir: DirFd, path: Path, flags: AtFlags, rules: ResolveFlags) -> Result<Self> {
-        if !(AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH).contains(flags) {
-            return Err(Errno::EINVAL);
-        }
+        only(flags, AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH)?;
         let (path, empty) = (user::read_path(path)?, flags.contains(AtFlags::EMPTY_PATH));
         if empty
             && path.is_empty()
@@ -107,24 +103,23 @@ impl Target {
         files().lookup_by(dir, &path, !flags.contains(AtFlags::SYMLINK_NOFOLLOW), empty, rules).map(Self::Path)
     }
 
-    fn set(self, attr: &SetAttr) -> Result<usize> {
+    fn set(self, attr: &SetAttr) -> Result<()> {
         match self {
-            Self::Path(p) => files().set_attr(&p, attr)?,
-            Self::Loose(f) => f.set_attr(&permission::of_loose(&*f, attr)?)?,
+            Self::Path(p) => files().set_attr(&p, attr),
+            Self::Loose(f) => f.set_attr(&permission::of_loose(&*f, attr)?),
         }
-        Ok(0)
     }
 
-    fn chmod(self, mode: u32) -> Result<usize> {
+    fn chmod(self, mode: u32) -> Result<()> {
         match self {
-            Self::Path(p) => files().chmod(&p, mode).map(|()| 0),
+            Self::Path(p) => files().chmod(&p, mode),
             loose => loose.set(&SetAttr { mode: Some(mode & 0o7777), ..SetAttr::default() }),
         }
     }
 
-    fn chown(self, uid: u32, gid: u32) -> Result<usize> {
+    fn chown(self, uid: u32, gid: u32) -> Result<()> {
         match &self {
-            Self::Path(p) => files().chown(p, uid, gid).map(|()| 0),
+            Self::Path(p) => files().chown(p, uid, gid),
             Self::Loose(f) => {
                 let attr = new_owner(&f.stat()?, uid, gid);
                 self.set(&attr)
@@ -133,57 +128,55 @@ impl Target {
     }
 }
 
-pub fn fchmodat2(dir: DirFd, path: Path, mode: Mode, flags: AtFlags) -> Result<usize> {
+pub fn fchmodat2(dir: DirFd, path: Path, mode: Mode, flags: AtFlags) -> Result<()> {
     Target::find(dir, path, flags)?.chmod(mode.0)
 }
 
-pub fn fchmodat(dir: DirFd, path: Path, mode: Mode) -> Result<usize> {
+pub fn fchmodat(dir: DirFd, path: Path, mode: Mode) -> Result<()> {
     fchmodat2(dir, path, mode, AtFlags::empty())
 }
 
-pub fn chmod(path: Path, mode: Mode) -> Result<usize> {
+pub fn chmod(path: Path, mode: Mode) -> Result<()> {
     fchmodat(DirFd::CWD, path, mode)
 }
 
-pub fn fchmod(fd: Fd, mode: Mode) -> Result<usize> {
+pub fn fchmod(fd: Fd, mode: Mode) -> Result<()> {
     Target::of(files().fds.get(fd)?).chmod(mode.0)
 }
 
-pub fn fchownat(dir: DirFd, path: Path, uid: Id, gid: Id, flags: AtFlags) -> Result<usize> {
+pub fn fchownat(dir: DirFd, path: Path, uid: Id, gid: Id, flags: AtFlags) -> Result<()> {
     Target::find(dir, path, flags)?.chown(uid.0, gid.0)
 }
 
-pub fn chown(path: Path, uid: Id, gid: Id) -> Result<usize> {
+pub fn chown(path: Path, uid: Id, gid: Id) -> Result<()> {
     fchownat(DirFd::CWD, path, uid, gid, AtFlags::empty())
 }
 
-pub fn lchown(path: Path, uid: Id, gid: Id) -> Result<usize> {
+pub fn lchown(path: Path, uid: Id, gid: Id) -> Result<()> {
     fchownat(DirFd::CWD, path, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-pub fn fchown(fd: Fd, uid: Id, gid: Id) -> Result<usize> {
+pub fn fchown(fd: Fd, uid: Id, gid: Id) -> Result<()> {
     Target::of(files().fds.get(fd)?).chown(uid.0, gid.0)
 }
 
 /// `faccessat2`: checks what the real user may do, or with AT_EACCESS what the program may do.
-pub fn faccessat2(dir: DirFd, path: Path, want: AccessMode, flags: AccessFlags) -> Result<usize> {
-    if !AccessMode::all().contains(want) {
-        return Err(Errno::EINVAL);
-    }
+pub fn faccessat2(dir: DirFd, path: Path, want: AccessMode, flags: AccessFlags) -> Result<()> {
+    only(want, AccessMode::all())?;
     let effective = flags.contains(AccessFlags::EACCESS);
     let (who, rules) = if effective { (Who::Fs, ResolveFlags::empty()) } else { (Who::Real, REAL) };
     let flags = AtFlags::from_bits_retain((flags - AccessFlags::EACCESS).bits());
     match Target::find_by(dir, path, flags, rules)? {
-        Target::Path(p) => files().access(&p, want.bits(), who).map(|()| 0),
+        Target::Path(p) => files().access(&p, want.bits(), who),
         Target::Loose(_) => Err(Errno::ENOTDIR),
     }
 }
 
-pub fn faccessat(dir: DirFd, path: Path, want: AccessMode) -> Result<usize> {
+pub fn faccessat(dir: DirFd, path: Path, want: AccessMode) -> Result<()> {
     faccessat2(dir, path, want, AccessFlags::empty())
 }
 
-pub fn access(path: Path, want: AccessMode) -> Result<usize> {
+pub fn access(path: Path, want: AccessMode) -> Result<()> {
     faccessat(DirFd::CWD, path, want)
 }
 
@@ -191,7 +184,7 @@ const UTIME_NOW: i64 = (1 << 30) - 1;
 const UTIME_OMIT: i64 = (1 << 30) - 2;
 
 /// Sets the times of a path (see [`Target`]), or where it is null, of the descriptor.
-fn set_times(dir: DirFd, path: Path, flags: AtFlags, times: [Option<Timespec>; 2], touch: bool) -> Result<usize> {
+fn set_times(dir: DirFd, path: Path, flags: AtFlags, times: [Option<Timespec>; 2], touch: bool) -> Result<()> {
     let attr = SetAttr { atime: times[0], mtime: times[1], touch, ..SetAttr::default() };
     match dir.fd() {
         Some(_) if path.0 == 0 && !flags.is_empty() => Err(Errno::EINVAL),
@@ -209,7 +202,7 @@ fn chosen(t: Timespec) -> Result<Option<Timespec>> {
 }
 
 /// `utimensat`: a null path means the descriptor, null times mean now.
-pub fn utimensat(dir: DirFd, path: Path, times: In<[Timespec; 2]>, flags: AtFlags) -> Result<usize> {
+pub fn utimensat(dir: DirFd, path: Path, times: In<[Timespec; 2]>, flags: AtFlags) -> Result<()> {
     let mut touch = true;
     let all = match user::read_opt(times)? {
         None => [Some(libos_fs::time::now()); 2],
@@ -220,12 +213,12 @@ pub fn utimensat(dir: DirFd, path: Path, times: In<[Timespec; 2]>, flags: AtFlag
     };
     // In that case Linux does not even look at the path.
     if all == [None; 2] {
-        return Ok(0);
+        return Ok(());
     }
     set_times(dir, path, flags, all, touch)
 }
 
-pub fn futimesat(dir: DirFd, path: Path, times: In<[Timeval; 2]>) -> Result<usize> {
+pub fn futimesat(dir: DirFd, path: Path, times: In<[Timeval; 2]>) -> Result<()> {
     let precise = |t: Timeval| {
         if !(0..1_000_000).contains(&t.usec) {
             return Err(Errno::EINVAL);
@@ -239,11 +232,11 @@ pub fn futimesat(dir: DirFd, path: Path, times: In<[Timeval; 2]>) -> Result<usiz
     set_times(dir, path, AtFlags::empty(), all, times.is_null())
 }
 
-pub fn utimes(path: Path, times: In<[Timeval; 2]>) -> Result<usize> {
+pub fn utimes(path: Path, times: In<[Timeval; 2]>) -> Result<()> {
     futimesat(DirFd::CWD, path, times)
 }
 /// `utime`: two times in seconds.
-pub fn utime(path: Path, times: In<Utimbuf>) -> Result<usize> {
+pub fn utime(path: Path, times: In<Utimbuf>) -> Result<()> {
     let all = match user::read_opt(times)? {
         None => [Some(libos_fs::time::now()); 2],
         Some(t) => [t.actime, t.modtime].map(|sec| Some(Timespec { sec, nsec: 0 })),
@@ -251,13 +244,12 @@ pub fn utime(path: Path, times: In<Utimbuf>) -> Result<usize> {
     set_times(DirFd::CWD, path, AtFlags::empty(), all, times.is_null())
 }
 
-pub fn statfs(path: Path, out: Out<StatFs>) -> Result<usize> {
+pub fn statfs(path: Path, out: Out<StatFs>) -> Result<()> {
     let p = files().lookup(DirFd::CWD, &user::read_path(path)?, true)?;
-    user::write(out, &files().statfs(&p))?;
-    Ok(0)
+    user::write(out, &files().statfs(&p))
 }
 /// `fstatfs`: objects without a file system report one of their own kind (linux/magic.h).
-pub fn fstatfs(fd: Fd, out: Out<StatFs>) -> Result<usize> {
+pub fn fstatfs(fd: Fd, out: Out<StatFs>) -> Result<()> {
     const PIPEFS: i64 = 0x5049_5045;
     const SOCKFS: i64 = 0x534f_434b;
     const ANON_INODE_FS: i64 = 0x0904_1934;
@@ -273,6 +265,5 @@ pub fn fstatfs(fd: Fd, out: Out<StatFs>) -> Result<usize> {
             StatFs { kind, bsize: 4096, frsize: 4096, namelen: 255, ..StatFs::default() }
         }
     };
-    user::write(out, &s)?;
-    Ok(0)
+    user::write(out, &s)
 }

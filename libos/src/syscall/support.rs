@@ -5,6 +5,11 @@ use libos_base::abi::{In, Timespec};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, time, user};
 
+/// EINVAL if a flag is set that is not `known`.
+pub fn only<F: bitflags::Flags>(flags: F, known: F) -> Result<()> {
+    if known.contains(flags) { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
 /// An `off_t` that must not be negative.
 pub fn offset(at: i64) -> Result<u64> {
     u64::try_from(at).map_err(|_| Errno::EINVAL)

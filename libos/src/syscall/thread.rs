@@ -113,12 +113,12 @@ fn target(tid: i32) -> Result<Arc<Thread>> {
     }
 }
 
-pub fn sched_yield() -> Result<usize> {
+pub fn sched_yield() -> Result<()> {
     sched::yield_now();
-    Ok(0)
+    Ok(())
 }
 
-pub fn sched_setaffinity(tid: Pid, size: usize, mask: In<CpuSet>) -> Result<usize> {
+pub fn sched_setaffinity(tid: Pid, size: usize, mask: In<CpuSet>) -> Result<()> {
     let t = target(tid.0)?;
     let mut b = [0u8; 8];
     let n = size.min(8);
@@ -128,7 +128,7 @@ pub fn sched_setaffinity(tid: Pid, size: usize, mask: In<CpuSet>) -> Result<usiz
         return Err(Errno::EINVAL);
     }
     t.set_affinity(wanted);
-    Ok(0)
+    Ok(())
 }
 
 /// `sched_getaffinity`: returns how many bytes were written.
@@ -146,26 +146,25 @@ pub fn sched_getscheduler(tid: Pid) -> Result<usize> {
 }
 
 /// `sched_setscheduler`: there is one policy.
-pub fn sched_setscheduler(tid: Pid, policy: Policy, param: In<SchedParam>) -> Result<usize> {
+pub fn sched_setscheduler(tid: Pid, policy: Policy, param: In<SchedParam>) -> Result<()> {
     target(tid.0)?;
     match (policy, user::read(param)?.priority) {
-        (Policy::OTHER, 0) => Ok(0),
+        (Policy::OTHER, 0) => Ok(()),
         // Linux has these policies; here a program may not have them.
         (Policy::FIFO | Policy::RR | Policy::BATCH | Policy::IDLE, _) => Err(Errno::EPERM),
         _ => Err(Errno::EINVAL),
     }
 }
 
-pub fn sched_getparam(tid: Pid, param: Out<SchedParam>) -> Result<usize> {
+pub fn sched_getparam(tid: Pid, param: Out<SchedParam>) -> Result<()> {
     target(tid.0)?;
-    user::write(param, &SchedParam { priority: 0 })?;
-    Ok(0)
+    user::write(param, &SchedParam { priority: 0 })
 }
 
 /// `sched_setparam`: the only priority of the only policy is 0.
-pub fn sched_setparam(tid: Pid, param: In<SchedParam>) -> Result<usize> {
+pub fn sched_setparam(tid: Pid, param: In<SchedParam>) -> Result<()> {
     target(tid.0)?;
-    if user::read(param)?.priority == 0 { Ok(0) } else { Err(Errno::EINVAL) }
+    if user::read(param)?.priority == 0 { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// `sched_get_priority_max` and `_min`: as on Linux, for the policies that it knows.
@@ -183,25 +182,23 @@ pub fn sched_get_priority_min(policy: Policy) -> Result<usize> {
 }
 
 /// `sched_rr_get_interval`: the time slice.
-pub fn sched_rr_get_interval(tid: Pid, interval: Out<Timespec>) -> Result<usize> {
+pub fn sched_rr_get_interval(tid: Pid, interval: Out<Timespec>) -> Result<()> {
     target(tid.0)?;
-    user::write(interval, &Timespec::from_ns(sched::SLICE_NS))?;
-    Ok(0)
+    user::write(interval, &Timespec::from_ns(sched::SLICE_NS))
 }
 
-pub fn set_robust_list(head: Address, size: usize) -> Result<usize> {
+pub fn set_robust_list(head: Address, size: usize) -> Result<()> {
     if size != futex::robust::HEAD_SIZE {
         return Err(Errno::EINVAL);
     }
     current().robust_list.store(head.0, Relaxed);
-    Ok(0)
+    Ok(())
 }
 
-pub fn get_robust_list(tid: Pid, head: Out<u64>, size: Out<u64>) -> Result<usize> {
+pub fn get_robust_list(tid: Pid, head: Out<u64>, size: Out<u64>) -> Result<()> {
     let t = target(tid.0)?;
     user::write(size, &(futex::robust::HEAD_SIZE as u64))?;
-    user::write(head, &(t.robust_list.load(Relaxed) as u64))?;
-    Ok(0)
+    user::write(head, &(t.robust_list.load(Relaxed) as u64))
 }
 
 /// The fourth argument is a time-out or a count, depending on the operation.
@@ -238,20 +235,19 @@ pub fn futex(
 }
 
 /// `arch_prctl`: FS belongs to the program, GS to the kernel.
-pub fn arch_prctl(code: ArchPrctlCode, addr: Address) -> Result<usize> {
+pub fn arch_prctl(code: ArchPrctlCode, addr: Address) -> Result<()> {
     match code {
         ArchPrctlCode::SET_FS if addr.0 < libos_base::layout::PROGRAM_END => current().set_own_tls(addr.0),
         ArchPrctlCode::SET_FS | ArchPrctlCode::SET_GS => return Err(Errno::EPERM),
         ArchPrctlCode::GET_FS => user::write(addr.to(), &current().tls())?,
         _ => return Err(Errno::EINVAL),
     }
-    Ok(0)
+    Ok(())
 }
 
-pub fn getcpu(cpu: Out<u32>, node: Out<u32>, _cache: Address) -> Result<usize> {
+pub fn getcpu(cpu: Out<u32>, node: Out<u32>, _cache: Address) -> Result<()> {
     user::write_opt(cpu, &(current().cpu() as u32))?;
-    user::write_opt(node, &0u32)?;
-    Ok(0)
+    user::write_opt(node, &0u32)
 }
 
 /// `membarrier`: every CPU that runs the program passes a full barrier.

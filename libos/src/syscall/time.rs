@@ -1,13 +1,14 @@
 //! Clocks, sleeping, timers.
 
+use super::support::only;
 use crate::sched::{self, current};
 use crate::timer::posix::{self, Notify};
 use crate::timer::wall::{self, Line, When};
 use crate::timer::wallclock;
 use crate::timer::{cpu_clock, cpu_interval, interval, timerfd::TimerFd};
 use libos_base::abi::{
-    ClockId, Fd, In, InOut, IntervalTimer, ItimerSpec, ItimerVal, Out, SigEvent, SigEventNotify, TimerFlags,
-    TimerfdFlags, TimerfdSetFlags, Timespec, Timeval, Timex, Timezone,
+    AdjustModes, ClockId, Fd, In, InOut, IntervalTimer, ItimerSpec, ItimerVal, Out, SigEvent, SigEventNotify,
+    TimerFlags, TimerfdFlags, TimerfdSetFlags, Timespec, Timeval, Timex, Timezone,
 };
 use libos_base::cred::{cap, capable};
 use libos_base::file::FileLike;
@@ -47,27 +48,25 @@ fn read_clock(id: ClockId) -> Result<u64> {
     })
 }
 
-pub fn clock_gettime(clock: ClockId, out: Out<Timespec>) -> Result<usize> {
+pub fn clock_gettime(clock: ClockId, out: Out<Timespec>) -> Result<()> {
     let ns = if clock == ClockId::MONOTONIC { monotonic_ns() } else { read_clock(clock)? };
-    user::write(out, &Timespec::from_ns(ns))?;
-    Ok(0)
+    user::write(out, &Timespec::from_ns(ns))
 }
 
-pub fn clock_getres(clock: ClockId, out: Out<Timespec>) -> Result<usize> {
+pub fn clock_getres(clock: ClockId, out: Out<Timespec>) -> Result<()> {
     read_clock(clock)?;
-    user::write_opt(out, &Timespec { sec: 0, nsec: 1 })?;
-    Ok(0)
+    user::write_opt(out, &Timespec { sec: 0, nsec: 1 })
 }
 
 /// `clock_settime`: only the wall clock can be set.
-pub fn clock_settime(clock: ClockId, new: In<Timespec>) -> Result<usize> {
+pub fn clock_settime(clock: ClockId, new: In<Timespec>) -> Result<()> {
     if clock != ClockId::REALTIME {
         return Err(Errno::EINVAL);
     }
     set_wall_clock(user::read::<Timespec>(new)?.to_ns()?)
 }
 
-fn set_wall_clock(ns: u64) -> Result<usize> {
+fn set_wall_clock(ns: u64) -> Result<()> {
     if !capable(cap::SYS_TIME) {
         return Err(Errno::EPERM);
     }
@@ -77,23 +76,22 @@ fn set_wall_clock(ns: u64) -> Result<usize> {
     }
     crate::arch::clock::set_realtime_ns(ns);
     wall::stepped();
-    Ok(0)
+    Ok(())
 }
 
-pub fn gettimeofday(tv: Out<Timeval>, tz: Out<Timezone>) -> Result<usize> {
+pub fn gettimeofday(tv: Out<Timeval>, tz: Out<Timezone>) -> Result<()> {
     let t = Timespec::from_ns(wallclock::now());
     user::write_opt(tv, &Timeval { sec: t.sec, usec: t.nsec / 1000 })?;
-    user::write_opt(tz, &Timezone::default())?;
-    Ok(0)
+    user::write_opt(tz, &Timezone::default())
 }
 
-pub fn settimeofday(tv: In<Timeval>, _tz: In<Timezone>) -> Result<usize> {
+pub fn settimeofday(tv: In<Timeval>, _tz: In<Timezone>) -> Result<()> {
     if !tv.is_null() {
         let t: Timeval = user::read(tv)?;
         let ns = Timespec { sec: t.sec, nsec: t.usec.checked_mul(1000).ok_or(Errno::EINVAL)? }.to_ns()?;
         set_wall_clock(ns)?;
     }
-    Ok(0)
+    Ok(())
 }
 
 pub fn time(out: Out<i64>) -> Result<usize> {
@@ -113,15 +111,15 @@ fn sleep_until(deadline: When) -> Result<()> {
     }
 }
 
-fn sleep_for(deadline: When, rem: Out<Timespec>) -> Result<usize> {
+fn sleep_for(deadline: When, rem: Out<Timespec>) -> Result<()> {
     let r = sleep_until(deadline);
     if r.is_err() {
         user::write_opt(rem, &Timespec::from_ns(deadline.ns.saturating_sub(deadline.line.now())))?;
     }
-    r.map(|()| 0)
+    r
 }
 
-pub fn nanosleep(req: In<Timespec>, rem: Out<Timespec>) -> Result<usize> {
+pub fn nanosleep(req: In<Timespec>, rem: Out<Timespec>) -> Result<()> {
     sleep_for(When::after(user::read::<Timespec>(req)?.to_ns()?), rem)
 }
 
@@ -140,7 +138,7 @@ fn line_of(clock: ClockId) -> Result<Line> {
     }
 }
 
-pub fn clock_nanosleep(clock: ClockId, flags: TimerFlags, req: In<Timespec>, rem: Out<Timespec>) -> Result<usize> {
+pub fn clock_nanosleep(clock: ClockId, flags: TimerFlags, req: In<Timespec>, rem: Out<Timespec>) -> Result<()> {
     let line = line_of(clock)?;
     let ns = user::read::<Timespec>(req)?.to_ns()?;
     // A thread cannot wait for time that only it would use up.
@@ -150,7 +148,7 @@ pub fn clock_nanosleep(clock: ClockId, flags: TimerFlags, req: In<Timespec>, rem
     if !flags.contains(TimerFlags::ABSTIME) {
         return sleep_for(line.after(ns), rem);
     }
-    sleep_until(When { ns, line }).map(|()| 0).map_err(|_| Errno::ERESTARTNOHAND)
+    sleep_until(When { ns, line }).map_err(|_| Errno::ERESTARTNOHAND)
 }
 
 fn val_to_ns(t: Timeval) -> Result<u64> {
@@ -174,24 +172,22 @@ fn cpu_itimer(which: IntervalTimer) -> Result<cpu_interval::Which> {
     }
 }
 
-pub fn setitimer(which: IntervalTimer, new: In<ItimerVal>, old: Out<ItimerVal>) -> Result<usize> {
+pub fn setitimer(which: IntervalTimer, new: In<ItimerVal>, old: Out<ItimerVal>) -> Result<()> {
     let v = user::read_opt(new)?.unwrap_or_default();
     let (value, every) = (val_to_ns(v.value)?, val_to_ns(v.interval)?);
     let (left, interval) = match which {
         IntervalTimer::REAL => interval::set(value, every)?,
         _ => cpu_interval::set(cpu_itimer(which)?, value, every)?,
     };
-    user::write_opt(old, &ItimerVal { interval: ns_to_val(interval), value: ns_to_val(left) })?;
-    Ok(0)
+    user::write_opt(old, &ItimerVal { interval: ns_to_val(interval), value: ns_to_val(left) })
 }
 
-pub fn getitimer(which: IntervalTimer, out: Out<ItimerVal>) -> Result<usize> {
+pub fn getitimer(which: IntervalTimer, out: Out<ItimerVal>) -> Result<()> {
     let (left, interval) = match which {
         IntervalTimer::REAL => interval::get(),
         _ => cpu_interval::get(cpu_itimer(which)?),
     };
-    user::write(out, &ItimerVal { interval: ns_to_val(interval), value: ns_to_val(left) })?;
-    Ok(0)
+    user::write(out, &ItimerVal { interval: ns_to_val(interval), value: ns_to_val(left) })
 }
 
 /// `alarm`: returns the seconds that were left, rounded as Linux does (never down to 0).
@@ -201,7 +197,7 @@ pub fn alarm(seconds: u32) -> Result<usize> {
     Ok(if left > 0 { rounded.max(1) } else { 0 } as usize)
 }
 
-pub fn timer_create(clock: ClockId, event: In<SigEvent>, out: Out<i32>) -> Result<usize> {
+pub fn timer_create(clock: ClockId, event: In<SigEvent>, out: Out<i32>) -> Result<()> {
     let line = line_of(clock)?;
     let notify = user::read_opt(event)?.map(|e| {
         let signal = || if crate::signal::valid(e.signo) { Ok(e.signo) } else { Err(Errno::EINVAL) };
@@ -221,7 +217,7 @@ pub fn timer_create(clock: ClockId, event: In<SigEvent>, out: Out<i32>) -> Resul
         posix::delete(id)?;
         return Err(e);
     }
-    Ok(0)
+    Ok(())
 }
 
 /// (first expiry, interval) for a setting; 0: off.
@@ -239,7 +235,7 @@ fn spec((left, interval): (u64, u64)) -> ItimerSpec {
     ItimerSpec { interval: Timespec::from_ns(interval), value: Timespec::from_ns(left) }
 }
 
-pub fn timer_settime(id: i32, flags: TimerFlags, new: In<ItimerSpec>, old: Out<ItimerSpec>) -> Result<usize> {
+pub fn timer_settime(id: i32, flags: TimerFlags, new: In<ItimerSpec>, old: Out<ItimerSpec>) -> Result<()> {
     let new: ItimerSpec = user::read(new)?;
     let t = posix::find(id as usize)?;
     if cpu_clock::is_gone(t.line) {
@@ -247,21 +243,19 @@ pub fn timer_settime(id: i32, flags: TimerFlags, new: In<ItimerSpec>, old: Out<I
     }
     let (first, every) = first_of(t.line, &new, flags.contains(TimerFlags::ABSTIME))?;
     let before = t.set(first, every)?;
-    user::write_opt(old, &spec(before))?;
-    Ok(0)
+    user::write_opt(old, &spec(before))
 }
 
-pub fn timer_gettime(id: i32, out: Out<ItimerSpec>) -> Result<usize> {
-    user::write(out, &spec(posix::find(id as usize)?.get()))?;
-    Ok(0)
+pub fn timer_gettime(id: i32, out: Out<ItimerSpec>) -> Result<()> {
+    user::write(out, &spec(posix::find(id as usize)?.get()))
 }
 
 pub fn timer_getoverrun(id: i32) -> Result<usize> {
     Ok(posix::find(id as usize)?.overrun())
 }
 
-pub fn timer_delete(id: i32) -> Result<usize> {
-    posix::delete(id as usize).map(|()| 0)
+pub fn timer_delete(id: i32) -> Result<()> {
+    posix::delete(id as usize)
 }
 
 pub fn timerfd_create(clock: ClockId, flags: TimerfdFlags) -> Result<usize> {
@@ -269,9 +263,7 @@ pub fn timerfd_create(clock: ClockId, flags: TimerfdFlags) -> Result<usize> {
         Ok(Line::Monotonic | Line::Wall) if clock != ClockId::TAI => {}
         _ => return Err(Errno::EINVAL),
     }
-    if !TimerfdFlags::all().contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+    only(flags, TimerfdFlags::all())?;
     libos_fs::files().fds.add(TimerFd::new(clock, flags)?, flags.contains(TimerfdFlags::CLOEXEC)).map(Fd::result)
 }
 
@@ -280,64 +272,56 @@ fn with_timerfd<R>(fd: Fd, f: impl FnOnce(&TimerFd) -> Result<R>) -> Result<R> {
     f(<dyn FileLike>::downcast(&*file).ok_or(Errno::EINVAL)?)
 }
 
-pub fn timerfd_settime(fd: Fd, flags: TimerfdSetFlags, new: In<ItimerSpec>, old: Out<ItimerSpec>) -> Result<usize> {
+pub fn timerfd_settime(fd: Fd, flags: TimerfdSetFlags, new: In<ItimerSpec>, old: Out<ItimerSpec>) -> Result<()> {
     let new: ItimerSpec = user::read(new)?;
-    if !TimerfdSetFlags::all().contains(flags) {
-        return Err(Errno::EINVAL);
-    }
+    only(flags, TimerfdSetFlags::all())?;
     let before = with_timerfd(fd, |t| {
         let (first, every) = first_of(line_of(t.clock())?, &new, flags.contains(TimerfdSetFlags::ABSTIME))?;
         t.set(first, every, flags.contains(TimerfdSetFlags::CANCEL_ON_SET))
     })?;
-    user::write_opt(old, &spec(before))?;
-    Ok(0)
+    user::write_opt(old, &spec(before))
 }
 
-pub fn timerfd_gettime(fd: Fd, out: Out<ItimerSpec>) -> Result<usize> {
+pub fn timerfd_gettime(fd: Fd, out: Out<ItimerSpec>) -> Result<()> {
     let now = with_timerfd(fd, |t| Ok(t.get()))?;
-    user::write(out, &spec(now))?;
-    Ok(0)
+    user::write(out, &spec(now))
 }
 
-/// Size of struct timex.
-const TIMEX: usize = 208;
 const STA_UNSYNC: i32 = 0x40;
 const TIME_ERROR: usize = 5;
-const ADJ_SETOFFSET: u32 = 0x100;
-const ADJ_NANO: u32 = 0x2000;
 
 /// `adjtimex`: nothing disciplines the clock, and the result says so. The clock can be set to another time
 /// (ADJ_SETOFFSET), but not steered.
 pub fn adjtimex(timex: InOut<Timex>) -> Result<usize> {
-    let modes: u32 = user::read(timex.cast())?;
-    if modes != 0 && !capable(cap::SYS_TIME) {
+    let modes = AdjustModes::from_bits_retain(user::read(timex.cast())?);
+    if !modes.is_empty() && !capable(cap::SYS_TIME) {
         return Err(Errno::EPERM);
     }
-    if modes & ADJ_SETOFFSET != 0 && modes & !(ADJ_SETOFFSET | ADJ_NANO) == 0 {
+    if modes - AdjustModes::NANO == AdjustModes::SETOFFSET {
         // The second part counts microseconds or nanoseconds, and is never negative.
         let by = user::read(timex)?.time;
-        let unit = if modes & ADJ_NANO != 0 { 1 } else { 1000 };
+        let unit = if modes.contains(AdjustModes::NANO) { 1 } else { 1000 };
         if !(0..NS as i64 / unit).contains(&by.usec) {
             return Err(Errno::EINVAL);
         }
         let by = by.sec.checked_mul(NS as i64).and_then(|s| s.checked_add(by.usec * unit));
         set_wall_clock(by.and_then(|by| realtime_ns().checked_add_signed(by)).ok_or(Errno::EINVAL)?)?;
-    } else if modes != 0 {
+    } else if !modes.is_empty() {
         return Err(Errno::EPERM);
     }
-    let mut b = [0u8; TIMEX];
-    let mut put = |at: usize, v: i64| b[at..at + 8].copy_from_slice(&v.to_le_bytes());
-    // Linux's values of a clock that was never set: 16 s of error, 500 ppm of tolerance, 10 ms ticks.
-    put(24, 16_000_000);
-    put(32, 16_000_000);
-    put(40, STA_UNSYNC as i64);
-    put(56, 1);
-    put(64, 32_768_000);
     let now = Timespec::from_ns(realtime_ns());
-    put(72, now.sec);
-    put(80, now.nsec / 1000);
-    put(88, 10_000);
-    user::copy_out(timex.address(), &b)?;
+    // Linux's values of a clock that was never set: 16 s of error, 500 ppm of tolerance, 10 ms ticks.
+    let unset = Timex {
+        maxerror: 16_000_000,
+        esterror: 16_000_000,
+        status: STA_UNSYNC,
+        precision: 1,
+        tolerance: 32_768_000,
+        time: Timeval { sec: now.sec, usec: now.nsec / 1000 },
+        tick: 10_000,
+        ..Timex::default()
+    };
+    user::write(timex, &unset)?;
     Ok(TIME_ERROR)
 }
 

@@ -106,13 +106,10 @@ fn prctl(r: &[u64; 6]) -> Kind {
         C::GET_NAME => Kind::Pointer(Out, Shape::ThreadName),
         C::SET_PDEATHSIG => Kind::Names(&Signo::NAMES),
         C::GET_PDEATHSIG | C::GET_CHILD_SUBREAPER => Kind::Pointer(Out, value::<i32>()),
-        C::SET_DUMPABLE
-        | C::SET_KEEPCAPS
-        | C::SET_NO_NEW_PRIVS
-        | C::SET_CHILD_SUBREAPER
-        | C::SET_TIMERSLACK
-        | C::CAPBSET_READ
-        | C::CAPBSET_DROP => Kind::Unsigned(8),
+        C::SET_DUMPABLE | C::SET_KEEPCAPS | C::SET_NO_NEW_PRIVS | C::SET_CHILD_SUBREAPER | C::SET_TIMERSLACK => {
+            Kind::Unsigned(8)
+        }
+        C::CAPBSET_READ | C::CAPBSET_DROP => Kind::Names(&Capability::NAMES),
         _ => Kind::Address,
     }
 }

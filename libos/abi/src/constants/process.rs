@@ -1,4 +1,4 @@
-//! Properties and resources of a process: linux/wait.h, asm-generic/resource.h, linux/prctl.h, linux/reboot.h, ...
+//! Properties and resources of a process: linux/capability.h, linux/auxvec.h, linux/wait.h, asm-generic/resource.h, linux/prctl.h, linux/reboot.h, ...
 
 use crate::macros::{flags, names};
 
@@ -10,6 +10,11 @@ flags! {
     }
     /// getrandom(2).
     RandomFlags: u32, "GRND_" { NONBLOCK = 1, RANDOM = 2, INSECURE = 4, }
+    /// PR_SET_SECUREBITS; each is followed by the bit that locks it.
+    SecureBits: u32, "SECBIT_" {
+        NOROOT = 1, NOROOT_LOCKED = 2, NO_SETUID_FIXUP = 4, NO_SETUID_FIXUP_LOCKED = 8, KEEP_CAPS = 16,
+        KEEP_CAPS_LOCKED = 32, NO_CAP_AMBIENT_RAISE = 64, NO_CAP_AMBIENT_RAISE_LOCKED = 128,
+    }
     /// pidfd_open(2).
     PidfdFlags: u32, "PIDFD_" { NONBLOCK = 0o4000, }
 }
@@ -35,6 +40,22 @@ names! {
         SET_CHILD_SUBREAPER = 36, GET_CHILD_SUBREAPER = 37, SET_NO_NEW_PRIVS = 38, GET_NO_NEW_PRIVS = 39,
         GET_TID_ADDRESS = 40, SET_THP_DISABLE = 41, GET_THP_DISABLE = 42, CAP_AMBIENT = 47,
         GET_SPECULATION_CTRL = 52, SET_SPECULATION_CTRL = 53, SET_VMA = 0x53564d41,
+    }
+    /// capabilities(7).
+    Capability: u32, mod cap: u32, "CAP_" {
+        CHOWN = 0, DAC_OVERRIDE = 1, DAC_READ_SEARCH = 2, FOWNER = 3, FSETID = 4, KILL = 5, SETGID = 6, SETUID = 7,
+        SETPCAP = 8, LINUX_IMMUTABLE = 9, NET_BIND_SERVICE = 10, NET_BROADCAST = 11, NET_ADMIN = 12, NET_RAW = 13,
+        IPC_LOCK = 14, IPC_OWNER = 15, SYS_MODULE = 16, SYS_RAWIO = 17, SYS_CHROOT = 18, SYS_PTRACE = 19, SYS_PACCT = 20,
+        SYS_ADMIN = 21, SYS_BOOT = 22, SYS_NICE = 23, SYS_RESOURCE = 24, SYS_TIME = 25, SYS_TTY_CONFIG = 26, MKNOD = 27,
+        LEASE = 28, AUDIT_WRITE = 29, AUDIT_CONTROL = 30, SETFCAP = 31, MAC_OVERRIDE = 32, MAC_ADMIN = 33, SYSLOG = 34,
+        WAKE_ALARM = 35, BLOCK_SUSPEND = 36, AUDIT_READ = 37, PERFMON = 38, BPF = 39, CHECKPOINT_RESTORE = 40,
+    }
+    /// PR_CAP_AMBIENT.
+    CapAmbient: u32, "PR_CAP_AMBIENT_" { IS_SET = 1, RAISE = 2, LOWER = 3, CLEAR_ALL = 4, }
+    /// What a program's stack says at its start (getauxval(3)).
+    Auxiliary: u64, mod auxv: u64, "AT_" {
+        NULL = 0, PHDR = 3, PHENT = 4, PHNUM = 5, PAGESZ = 6, BASE = 7, FLAGS = 8, ENTRY = 9, UID = 11, EUID = 12, GID = 13,
+        EGID = 14, HWCAP = 16, CLKTCK = 17, SECURE = 23, RANDOM = 25, EXECFN = 31,
     }
     /// reboot(2).
     RebootCommand: u32, "LINUX_REBOOT_CMD_" {

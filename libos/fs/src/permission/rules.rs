@@ -4,8 +4,8 @@
 
 use super::{EXEC, READ, Rules, WRITE, Who};
 use crate::inode::{Inode, SetAttr};
-use libos_base::abi::{OpenFlags, Stat, mode::*};
-use libos_base::cred::{self, Credentials, cap, securebit};
+use libos_base::abi::{OpenFlags, SecureBits, Stat, mode::*};
+use libos_base::cred::{self, Credentials, cap};
 use libos_base::{Errno, Result};
 
 const SUID: u32 = 0o4000;
@@ -73,7 +73,7 @@ fn change(c: &Credentials, s: &Stat, a: &mut SetAttr) -> Result<()> {
 /// As `access` sees it: with the real IDs, and with root's capabilities if the real user is root.
 fn as_real(mut c: Credentials) -> Credentials {
     (c.uid.fs, c.gid.fs) = (c.uid.real, c.gid.real);
-    if c.securebits & securebit::NO_SETUID_FIXUP == 0 {
+    if !c.securebits.contains(SecureBits::NO_SETUID_FIXUP) {
         c.caps.set_effective(if c.uid.real == 0 { c.caps.permitted() } else { 0 });
     }
     c
