@@ -80,7 +80,7 @@ pub fn after_crash(status: i32, signo: i32, what: &str) -> ! {
 }
 
 fn power_off() -> ! {
-    cpu::disable_interrupts();
+    libos_base::percpu::disable_interrupts();
     devices::power_off();
     serial::write(b"unibody: halted\r\n");
     cpu::stop()

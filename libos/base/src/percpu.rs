@@ -1,6 +1,6 @@
 //! The head of each CPU's own data, accessed in single instructions (`arch`).
 //!
-//! `libos` owns the rest of the structure; assembly and the spin locks use the offsets below.
+//! `libos` owns the rest of the structure; assembly and the spin locks know the part below.
 
 use crate::arch;
 use core::sync::atomic::{AtomicU32, AtomicUsize};
@@ -28,30 +28,6 @@ pub struct Head {
     pub scheduler: AtomicUsize,
 }
 
-/// Byte offsets in [`Head`].
-pub mod offset {
-    use super::Head;
-    use core::mem::offset_of;
-    /// [`Head::this`]
-    pub const THIS: usize = offset_of!(Head, this);
-    /// [`Head::kstack_top`]
-    pub const KSTACK_TOP: usize = offset_of!(Head, kstack_top);
-    /// [`Head::kstack_bottom`]
-    pub const KSTACK_BOTTOM: usize = offset_of!(Head, kstack_bottom);
-    /// [`Head::preempt_count`]
-    pub const PREEMPT_COUNT: usize = offset_of!(Head, preempt_count);
-    /// [`Head::work`]
-    pub const WORK: usize = offset_of!(Head, work);
-    /// [`Head::cpu`]
-    pub const CPU: usize = offset_of!(Head, cpu);
-    /// [`Head::in_interrupt`]
-    pub const IN_INTERRUPT: usize = offset_of!(Head, in_interrupt);
-    /// [`Head::current`]
-    pub const CURRENT: usize = offset_of!(Head, current);
-    /// [`Head::scheduler`]
-    pub const SCHEDULER: usize = offset_of!(Head, scheduler);
-}
-
 /// Bits of [`Head::work`].
 pub mod work {
     /// Another thread should run.
@@ -77,13 +53,13 @@ pub fn preempt_enable() {
 
 /// Turns interrupts off. Returns whether they were on.
 #[inline(always)]
-pub(crate) fn interrupts_off() -> bool {
+pub fn disable_interrupts() -> bool {
     arch::interrupts_off()
 }
 
 /// Turns interrupts on again if they were on.
 #[inline(always)]
-pub(crate) fn restore_interrupts(enable: bool) {
+pub fn restore_interrupts(enable: bool) {
     if enable {
         arch::interrupts_on();
     }

@@ -109,39 +109,15 @@ impl BootInfo {
     /// Picks free memory in the first GiB, after the image, for page tables, and for what lies where it cannot stay.
     pub fn choose_bump(&mut self) {
         self.reserve(self.image_phys.start, self.image_phys.end - self.image_phys.start);
-        self.bump = Range::EMPTY;
         let mut start = self.image_phys.end.next_multiple_of(PAGE_SIZE as u64);
-        let mut limit = 1 << 30;
-        let mut i = 0;
-        while i < self.regions_len {
-            let r = self.regions[i];
-            if r.kind == Kind::Usable && r.range.start <= start && start < r.range.end && r.range.end < limit {
-                limit = r.range.end;
-            }
-            i += 1;
-        }
+        let ram = self.regions[..self.regions_len].iter().filter(|r| r.kind == Kind::Usable).map(|r| r.range);
+        let limit = ram.filter(|r| r.start <= start && start < r.end).fold(1 << 30, |limit, r| limit.min(r.end));
         // Step over reserved ranges; stop before the next one.
-        let mut again = true;
-        while again {
-            again = false;
-            let mut j = 0;
-            while j < self.reserved_len {
-                let r = self.reserved[j];
-                if r.start <= start && start < r.end {
-                    start = r.end;
-                    again = true;
-                }
-                j += 1;
-            }
+        let reserved = &self.reserved[..self.reserved_len];
+        while let Some(r) = reserved.iter().find(|r| r.start <= start && start < r.end) {
+            start = r.end;
         }
-        let mut j = 0;
-        while j < self.reserved_len {
-            let r = self.reserved[j];
-            if r.start > start && r.start < limit {
-                limit = r.start;
-            }
-            j += 1;
-        }
+        let limit = reserved.iter().map(|r| r.start).filter(|&at| at > start).fold(limit, u64::min);
         self.bump = Range { start, end: limit };
         self.move_out_of_image();
         self.first_table = self.bump.start;
@@ -168,10 +144,8 @@ impl BootInfo {
         while self.bump.start - to < from.end - from.start {
             self.bump_page();
         }
-        for i in 0..from.end - from.start {
-            // SAFETY: a loader's data and free memory, both in the first GiB, which is mapped one to one.
-            unsafe { ((to + i) as *mut u8).write_volatile(((from.start + i) as *const u8).read_volatile()) };
-        }
+        // SAFETY: a loader's data and free memory, both in the first GiB, which is mapped one to one.
+        unsafe { (from.start as *const u8).copy_to_nonoverlapping(to as *mut u8, (from.end - from.start) as usize) };
         Range::at(to, from.end - from.start)
     }
 
@@ -195,12 +169,8 @@ impl BootInfo {
             panic!("no memory for page tables");
         }
         self.bump.start += PAGE_SIZE as u64;
-        let mut i = 0;
-        while i < PAGE_SIZE / 8 {
-            // SAFETY: free memory in the first GiB, which is mapped one to one.
-            unsafe { (p as *mut u64).add(i).write_volatile(0) };
-            i += 1;
-        }
+        // SAFETY: free memory in the first GiB, which is mapped one to one.
+        unsafe { (p as *mut u8).write_bytes(0, PAGE_SIZE) };
         p
     }
 

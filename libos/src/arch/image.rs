@@ -9,28 +9,11 @@ macro_rules! linker_symbols {
         unsafe extern "C" { $(pub static $name: u8;)* }
     };
 }
-linker_symbols!(
-    __image_start,
-    __image_end,
-    __text_start,
-    __text_end,
-    __ktext_start,
-    __ktext_end,
-    __krodata_start,
-    __krodata_end,
-    __relro_start,
-    __relro_end,
-    __krelro_start,
-    __krelro_end,
-    __data_start,
-    __bss_end,
-    __kdata_start,
-    __kdata_end,
-    __rela_start,
-    __rela_end,
-    __relr_start,
-    __relr_end
-);
+linker_symbols! {
+    __image_start, __image_end, __text_start, __text_end, __ktext_start, __ktext_end, __krodata_start, __krodata_end,
+    __relro_start, __relro_end, __krelro_start, __krelro_end, __data_start, __bss_end, __kdata_start, __kdata_end,
+    __rela_start, __rela_end, __relr_start, __relr_end
+}
 
 /// Difference between run-time and ELF addresses.
 static DELTA: AtomicUsize = AtomicUsize::new(0);

@@ -7,6 +7,7 @@
 #[cfg(debug_assertions)]
 mod held;
 #[cfg(debug_assertions)]
+#[path = "tests/plant.rs"]
 pub mod plant;
 
 use crate::arch::image::Address;
@@ -42,7 +43,7 @@ pub fn fatal_signal(signo: i32, regs: &TrapFrame, what: &str, addr: usize) -> ! 
 /// Only one CPU reports; the others stop.
 fn begin() {
     libos_base::sync::check::stop();
-    cpu::disable_interrupts();
+    libos_base::percpu::disable_interrupts();
     if IN_PROGRESS.swap(true, Ordering::SeqCst) {
         cpu::stop();
     }

@@ -2,10 +2,10 @@
 
 use super::deliver;
 use crate::arch::upcall::ExitContext;
-use crate::arch::{TrapFrame, cpu, percpu, syscall};
+use crate::arch::{TrapFrame, percpu, syscall};
 use crate::sched::{self, current};
 use core::sync::atomic::Ordering::Relaxed;
-use libos_base::percpu::work::SIGNAL;
+use libos_base::percpu::{disable_interrupts, restore_interrupts, work::SIGNAL};
 use libos_base::sync::check;
 
 /// Reschedules, ends the thread, delivers signals, restarts the call. Interrupts on, on the thread's kernel stack with
@@ -31,13 +31,13 @@ pub fn exit_work(ctx: &mut ExitContext<'_>) -> bool {
 pub fn enter_program(mut regs: TrapFrame, vectors: Option<*mut u8>) -> ! {
     loop {
         check::nothing_held("the exit to the program");
-        cpu::disable_interrupts();
+        disable_interrupts();
         if percpu::head().work.load(Relaxed) == 0 && !current().signals.work_due() {
             // SAFETY: `regs` is a program context with interrupts on and the program's segments; `vectors`, if any, is a
             // valid save area that lives on this stack until it has been loaded.
             unsafe { syscall::resume(&regs, vectors) }
         }
-        cpu::restore_interrupts(true);
+        restore_interrupts(true);
         exit_work(&mut ExitContext { regs: &mut regs, vectors, syscall: None });
     }
 }

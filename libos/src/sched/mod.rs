@@ -11,6 +11,7 @@
 mod cpu;
 mod exit;
 mod heap;
+#[cfg_attr(not(unibody_kernel), path = "tests/hw.rs")]
 mod hw;
 mod idle;
 pub mod park;

@@ -59,7 +59,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) -> Result<()> {
     Ok(())
 }
 
-/// A fault that the debug kernel commits on request (`libos/src/crash/plant.rs`).
+/// A fault that the debug kernel commits on request (`libos/src/crash/tests/plant.rs`).
 struct Plant {
     name: &'static str,
     says: &'static str,

@@ -1,13 +1,14 @@
 //! x86-64: GS points at the per-CPU head.
 
-use crate::percpu::offset;
+use crate::percpu::Head;
 use core::arch::asm;
+use core::mem::offset_of;
 
 /// Adds one to this CPU's preemption count.
 #[inline(always)]
 pub fn preempt_count_up() {
     // SAFETY: one instruction on this CPU's own counter; GS always points at the per-CPU head in the kernel.
-    unsafe { asm!("inc dword ptr gs:[{o}]", o = const offset::PREEMPT_COUNT, options(nostack)) };
+    unsafe { asm!("inc dword ptr gs:[{o}]", o = const offset_of!(Head, preempt_count), options(nostack)) };
 }
 
 /// Subtracts one from the count. Returns whether it is now zero, and the work word.
@@ -18,7 +19,7 @@ pub fn preempt_count_down() -> (bool, u32) {
     // the CPU the thread runs on now.
     unsafe {
         asm!("dec dword ptr gs:[{o}]", "setz {z}", "mov {w:e}, dword ptr gs:[{k}]",
-            o = const offset::PREEMPT_COUNT, k = const offset::WORK, z = out(reg_byte) zero, w = out(reg) work,
+            o = const offset_of!(Head, preempt_count), k = const offset_of!(Head, work), z = out(reg_byte) zero, w = out(reg) work,
             options(nostack));
     }
     (zero != 0, work)
@@ -45,7 +46,9 @@ pub fn interrupts_on() {
 pub fn interrupt_depth() -> u32 {
     let depth: u32;
     // SAFETY: reads this CPU's word.
-    unsafe { asm!("mov {:e}, gs:[{}]", out(reg) depth, const offset::IN_INTERRUPT, options(nostack, readonly)) };
+    unsafe {
+        asm!("mov {:e}, gs:[{}]", out(reg) depth, const offset_of!(Head, in_interrupt), options(nostack, readonly))
+    };
     depth
 }
 
@@ -53,7 +56,7 @@ pub fn interrupt_depth() -> u32 {
 #[cfg(debug_assertions)]
 pub fn interrupt_depth_add(by: i32) {
     // SAFETY: one instruction on this CPU's own word.
-    unsafe { asm!("add dword ptr gs:[{}], {:e}", const offset::IN_INTERRUPT, in(reg) by, options(nostack)) };
+    unsafe { asm!("add dword ptr gs:[{}], {:e}", const offset_of!(Head, in_interrupt), in(reg) by, options(nostack)) };
 }
 
 /// The frame pointer, and the bottom and top of the running thread's kernel stack.
@@ -64,7 +67,7 @@ pub fn frame_and_stack() -> (usize, usize, usize) {
     // SAFETY: reads a register and this CPU's words.
     unsafe {
         asm!("mov {}, rbp", "mov {}, gs:[{b}]", "mov {}, gs:[{t}]", out(reg) frame, out(reg) bottom, out(reg) top,
-            b = const offset::KSTACK_BOTTOM, t = const offset::KSTACK_TOP, options(nostack, readonly));
+            b = const offset_of!(Head, kstack_bottom), t = const offset_of!(Head, kstack_top), options(nostack, readonly));
     }
     (frame, bottom, top)
 }

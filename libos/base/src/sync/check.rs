@@ -46,26 +46,13 @@ pub struct Held {
 impl Held {
     /// An empty set. All zeros, for `.bss`.
     pub const fn new() -> Self {
-        let none = Entry {
-            class: Class(0),
-            step: 0,
-            lock: 0,
-            at: None,
-            #[cfg(unibody_kernel)]
-            stack: [0; DEPTH],
-        };
-        Self { len: 0, list: [none; MOST] }
+        // SAFETY: numbers, and a reference that may be absent.
+        unsafe { core::mem::zeroed() }
     }
 
     /// Outermost first.
     pub fn all(&self) -> &[Entry] {
         &self.list[..self.len]
-    }
-}
-
-impl Default for Held {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -259,10 +246,10 @@ use crate::host::locks as context;
 mod context {
     use super::{DEPTH, Held, held};
     use crate::arch;
-    use crate::percpu::{interrupts_off, restore_interrupts};
+    use crate::percpu::{disable_interrupts, restore_interrupts};
 
     pub fn with<R>(f: impl FnOnce(&mut Held) -> R) -> R {
-        let enable = interrupts_off();
+        let enable = disable_interrupts();
         // SAFETY: this is the running thread's own set, and nothing else runs on this CPU meanwhile.
         let result = f(unsafe { &mut *held() });
         restore_interrupts(enable);

@@ -21,5 +21,5 @@ pub use level::{Before, Leveled, May};
 pub use mutex::{DEEPER, Mutex, MutexGuard};
 pub use once::Once;
 pub use provider::Provider;
-pub use spin_lock::{IrqGuard, IrqSpinLock, SpinGuard, SpinLock};
+pub use spin_lock::{IrqSpinLock, SpinLock};
 pub use wait::WaitQueue;

@@ -2,7 +2,8 @@
 
 use super::check::{Order, Token};
 use super::class;
-use crate::percpu::{interrupts_off, preempt_disable, preempt_enable, restore_interrupts};
+use crate::percpu::{disable_interrupts, preempt_disable, preempt_enable, restore_interrupts};
+use core::marker::PhantomData;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 
@@ -12,110 +13,101 @@ type Raw<T> = spin::mutex::SpinMutex<T>;
 #[expect(clippy::disallowed_types, reason = "the wrapper itself")]
 type RawGuard<'a, T> = spin::mutex::SpinMutexGuard<'a, T>;
 
-/// A spin lock that disables preemption. Not for data that interrupt handlers touch.
-pub struct SpinLock<T: ?Sized> {
+/// What a lock keeps off its CPU while it is held.
+pub trait Keeps {
+    /// How it was before.
+    type Before: Copy;
+    /// Begins to.
+    fn begin() -> Self::Before;
+    /// Restores how it was.
+    fn end(before: Self::Before);
+}
+
+/// Other threads.
+pub struct Threads;
+/// Interrupts, too.
+pub struct Interrupts;
+
+impl Keeps for Threads {
+    type Before = ();
+    #[inline(always)]
+    fn begin() {
+        preempt_disable();
+    }
+    #[inline(always)]
+    fn end((): ()) {
+        preempt_enable();
+    }
+}
+
+impl Keeps for Interrupts {
+    type Before = bool;
+    #[inline(always)]
+    fn begin() -> bool {
+        let enable = disable_interrupts();
+        preempt_disable();
+        enable
+    }
+    #[inline(always)]
+    fn end(enable: bool) {
+        restore_interrupts(enable);
+        preempt_enable();
+    }
+}
+
+/// The lock behind [`SpinLock`] and [`IrqSpinLock`].
+pub struct Spinning<K, T: ?Sized> {
     order: Order,
+    keeps: PhantomData<K>,
     inner: Raw<T>,
 }
 
-/// Holds a [`SpinLock`].
-pub struct SpinGuard<'a, T: ?Sized> {
+/// A spin lock that disables preemption. Not for data that interrupt handlers touch.
+pub type SpinLock<T> = Spinning<Threads, T>;
+/// A spin lock for data that interrupt handlers share: disables interrupts while held.
+pub type IrqSpinLock<T> = Spinning<Interrupts, T>;
+
+/// Holds a lock.
+pub struct Guard<'a, K: Keeps, T: ?Sized> {
     token: Token,
     /// Dropped by hand: before preemption is enabled again, and without checking whether it is there.
     inner: ManuallyDrop<RawGuard<'a, T>>,
+    before: K::Before,
 }
 
 impl<T> SpinLock<T> {
     /// A free lock.
     pub const fn new(class: class::Spin, value: T) -> Self {
-        Self { order: Order::new(class.0), inner: Raw::new(value) }
+        Self { order: Order::new(class.0), keeps: PhantomData, inner: Raw::new(value) }
     }
-}
-
-impl<T: ?Sized> SpinLock<T> {
-    /// Spins until the lock is free.
-    #[inline]
-    #[cfg_attr(debug_assertions, track_caller)]
-    pub fn lock(&self) -> SpinGuard<'_, T> {
-        preempt_disable();
-        let token = self.order.take();
-        SpinGuard { token, inner: ManuallyDrop::new(self.inner.lock()) }
-    }
-
-    /// Takes the lock if it is free.
-    #[cfg_attr(debug_assertions, track_caller)]
-    pub fn try_lock(&self) -> Option<SpinGuard<'_, T>> {
-        preempt_disable();
-        match self.inner.try_lock() {
-            Some(g) => {
-                let token = self.order.taken(0);
-                Some(SpinGuard { token, inner: ManuallyDrop::new(g) })
-            }
-            None => {
-                preempt_enable();
-                None
-            }
-        }
-    }
-}
-
-impl<T: ?Sized> Drop for SpinGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        // SAFETY: this is the end of the guard; nothing touches `inner` afterwards.
-        unsafe { ManuallyDrop::drop(&mut self.inner) };
-        self.token.release();
-        preempt_enable();
-    }
-}
-
-/// A spin lock for data that interrupt handlers share: disables interrupts while held.
-pub struct IrqSpinLock<T: ?Sized> {
-    order: Order,
-    inner: Raw<T>,
-}
-
-/// Holds an [`IrqSpinLock`].
-pub struct IrqGuard<'a, T: ?Sized> {
-    token: Token,
-    inner: ManuallyDrop<RawGuard<'a, T>>,
-    enable: bool,
 }
 
 impl<T> IrqSpinLock<T> {
     /// A free lock.
     pub const fn new(class: class::Irq, value: T) -> Self {
-        Self { order: Order::new(class.0), inner: Raw::new(value) }
+        Self { order: Order::new(class.0), keeps: PhantomData, inner: Raw::new(value) }
     }
 }
 
-impl<T: ?Sized> IrqSpinLock<T> {
-    /// Turns interrupts off and spins until the lock is free.
+impl<K: Keeps, T: ?Sized> Spinning<K, T> {
+    /// Spins until the lock is free.
     #[inline]
     #[cfg_attr(debug_assertions, track_caller)]
-    pub fn lock(&self) -> IrqGuard<'_, T> {
-        let enable = interrupts_off();
-        preempt_disable();
+    pub fn lock(&self) -> Guard<'_, K, T> {
+        let before = K::begin();
         let token = self.order.take();
-        IrqGuard { token, inner: ManuallyDrop::new(self.inner.lock()), enable }
+        Guard { token, inner: ManuallyDrop::new(self.inner.lock()), before }
     }
 
     /// Takes the lock if it is free.
     #[cfg_attr(debug_assertions, track_caller)]
-    pub fn try_lock(&self) -> Option<IrqGuard<'_, T>> {
-        let enable = interrupts_off();
-        preempt_disable();
-        match self.inner.try_lock() {
-            Some(g) => {
-                let token = self.order.taken(0);
-                Some(IrqGuard { token, inner: ManuallyDrop::new(g), enable })
-            }
-            None => {
-                restore_interrupts(enable);
-                preempt_enable();
-                None
-            }
-        }
+    pub fn try_lock(&self) -> Option<Guard<'_, K, T>> {
+        let before = K::begin();
+        let Some(inner) = self.inner.try_lock() else {
+            K::end(before);
+            return None;
+        };
+        Some(Guard { token: self.order.taken(0), inner: ManuallyDrop::new(inner), before })
     }
 
     /// Releases the lock by force, for the crash path, which must print whatever was held.
@@ -128,32 +120,27 @@ impl<T: ?Sized> IrqSpinLock<T> {
     }
 }
 
-impl<T: ?Sized> Drop for IrqGuard<'_, T> {
+impl<K: Keeps, T: ?Sized> Drop for Guard<'_, K, T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: this is the end of the guard; nothing touches `inner` afterwards.
         unsafe { ManuallyDrop::drop(&mut self.inner) };
         self.token.release();
-        restore_interrupts(self.enable);
-        preempt_enable();
+        K::end(self.before);
     }
 }
 
-macro_rules! deref {
-    ($($guard:ident),*) => { $(
-        impl<T: ?Sized> Deref for $guard<'_, T> {
-            type Target = T;
-            #[inline(always)]
-            fn deref(&self) -> &T {
-                &self.inner
-            }
-        }
-        impl<T: ?Sized> DerefMut for $guard<'_, T> {
-            #[inline(always)]
-            fn deref_mut(&mut self) -> &mut T {
-                &mut self.inner
-            }
-        }
-    )* };
+impl<K: Keeps, T: ?Sized> Deref for Guard<'_, K, T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.inner
+    }
 }
-deref!(SpinGuard, IrqGuard);
+
+impl<K: Keeps, T: ?Sized> DerefMut for Guard<'_, K, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.inner
+    }
+}

@@ -3,6 +3,7 @@
 use super::cpu::{MSR_APIC_BASE, cpuid, read_msr, write_msr};
 use super::idt::vector;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use libos_base::percpu::{disable_interrupts, restore_interrupts};
 
 const ID: u32 = 0x02;
 const TASK_PRIORITY: u32 = 0x08;
@@ -79,13 +80,13 @@ fn command(apic_id: u32, low: u32) {
         return;
     }
     // Two writes make one command: an interrupt between them could send its own.
-    let on = super::cpu::disable_interrupts();
+    let on = disable_interrupts();
     while read(COMMAND) & 1 << 12 != 0 {
         core::hint::spin_loop();
     }
     write(COMMAND_HIGH, apic_id << 24);
     write(COMMAND, low);
-    super::cpu::restore_interrupts(on);
+    restore_interrupts(on);
 }
 
 /// Sends an interrupt.

@@ -3,8 +3,9 @@
 use super::TrapFrame;
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid_count, CpuidResult};
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU8, Ordering};
-use libos_base::percpu::offset;
+use libos_base::percpu::Head;
 
 pub(super) const MSR_APIC_BASE: u32 = 0x1b;
 pub(super) const MSR_TSC_DEADLINE: u32 = 0x6e0;
@@ -90,7 +91,7 @@ pub fn set_tls(v: usize) {
 pub fn id() -> usize {
     let v: u32;
     // SAFETY: GS points at the per-CPU head.
-    unsafe { asm!("mov {:e}, gs:[{}]", out(reg) v, const offset::CPU, options(nostack, readonly)) };
+    unsafe { asm!("mov {:e}, gs:[{}]", out(reg) v, const offset_of!(Head, cpu), options(nostack, readonly)) };
     v as usize
 }
 
@@ -144,25 +145,10 @@ pub fn interrupts_enabled() -> bool {
     f & super::frame::RFLAGS_IF != 0
 }
 
-/// Turns interrupts off; returns whether they were on, for [`restore_interrupts`].
-pub fn disable_interrupts() -> bool {
-    let on = interrupts_enabled();
-    // SAFETY: restored by the caller.
-    unsafe { asm!("cli", options(nostack)) };
-    on
-}
-
 /// Turns interrupts on.
 pub fn enable_interrupts() {
     // SAFETY: the descriptor tables are in place before any caller runs.
     unsafe { asm!("sti", options(nostack)) };
-}
-
-/// Undoes [`disable_interrupts`].
-pub fn restore_interrupts(on: bool) {
-    if on {
-        enable_interrupts();
-    }
 }
 
 /// Enables interrupts and sleeps until the next one, with no window between (STI's shadow).

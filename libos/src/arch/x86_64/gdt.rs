@@ -31,16 +31,11 @@ pub struct Tss {
     iomap: u16,
 }
 
-impl Tss {
-    pub const fn new() -> Self {
-        Self { reserved0: 0, rsp: [0; 3], reserved1: 0, ist: [0; 7], reserved2: 0, reserved3: 0, iomap: 0 }
-    }
-}
-
+/// What LGDT and LIDT read.
 #[repr(C, packed)]
-struct Pointer {
-    limit: u16,
-    base: u64,
+pub(super) struct Pointer {
+    pub limit: u16,
+    pub base: u64,
 }
 
 /// Fills and loads this CPU's GDT and TSS.

@@ -1,6 +1,6 @@
 //! The interrupt descriptor table: one stub per vector, shared by all CPUs.
 
-use super::gdt::{CODE, Ist};
+use super::gdt::{CODE, Ist, Pointer};
 use core::arch::global_asm;
 
 /// Vector numbers.
@@ -97,12 +97,6 @@ struct Table(core::cell::UnsafeCell<[[u64; 2]; 256]>);
 // SAFETY: written by the boot CPU before any other runs.
 unsafe impl Sync for Table {}
 static TABLE: Table = Table(core::cell::UnsafeCell::new([[0; 2]; 256]));
-
-#[repr(C, packed)]
-struct Pointer {
-    limit: u16,
-    base: u64,
-}
 
 /// Fills the table. Boot CPU, once.
 pub fn build() {

@@ -3,8 +3,9 @@
 use super::gdt::Tss;
 use crate::arch::MAX_CPUS;
 use core::alloc::Layout;
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
-use libos_base::percpu::{Head, offset};
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use libos_base::percpu::{Head, disable_interrupts, restore_interrupts};
 
 /// A landing stack. It holds one saved frame, or the crash report's work.
 #[repr(C, align(64))]
@@ -32,31 +33,11 @@ pub(super) struct PerCpu {
 static BLOCKS: [AtomicPtr<PerCpu>; MAX_CPUS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
 static ONLINE: AtomicUsize = AtomicUsize::new(0);
 
-/// A block with nothing filled in: all zeroes.
-const fn empty() -> PerCpu {
-    PerCpu {
-        head: Head {
-            this: 0,
-            kstack_top: AtomicUsize::new(0),
-            kstack_bottom: AtomicUsize::new(0),
-            preempt_count: AtomicU32::new(0),
-            work: AtomicU32::new(0),
-            cpu: 0,
-            in_interrupt: AtomicU32::new(0),
-            current: AtomicUsize::new(0),
-            scheduler: AtomicUsize::new(0),
-        },
-        tss: Tss::new(),
-        gdt: [0; 5],
-        stacks: [const { LandingStack([0; LANDING_SIZE]) }; 3],
-        apic_id: 0,
-    }
-}
-
 struct Boot(core::cell::UnsafeCell<PerCpu>);
 // SAFETY: handed out once, by `boot_block`.
 unsafe impl Sync for Boot {}
-static BOOT: Boot = Boot(core::cell::UnsafeCell::new(empty()));
+// SAFETY: all zeroes is a valid block with nothing filled in: integers, and atomic ones.
+static BOOT: Boot = Boot(core::cell::UnsafeCell::new(unsafe { core::mem::zeroed() }));
 
 /// The boot CPU's block, which exists before the heap.
 ///
@@ -70,7 +51,7 @@ pub(super) unsafe fn boot_block() -> &'static mut PerCpu {
 /// A block for a secondary CPU; `None` when memory is short.
 pub(super) fn new_block(cpu: u32) -> Option<&'static mut PerCpu> {
     // Zeroed in place: by value it would not fit on the boot stack.
-    // SAFETY: the layout is not empty; all zeroes is a valid block (it is what `empty` returns), and it lives forever.
+    // SAFETY: the layout is not empty; all zeroes is a valid block, as above, and it lives forever.
     let block = unsafe { alloc::alloc::alloc_zeroed(Layout::new::<PerCpu>()).cast::<PerCpu>().as_mut() }?;
     block.head.cpu = cpu;
     Some(block)
@@ -100,15 +81,25 @@ pub(super) fn apic_id(cpu: usize) -> Option<u32> {
     (!p.is_null()).then(|| unsafe { (*p).apic_id })
 }
 
+/// A word of this CPU's [`Head`], read in one instruction.
+macro_rules! word {
+    ($field:ident) => {{
+        let v: usize;
+        // SAFETY: GS points at the head.
+        unsafe {
+            core::arch::asm!("mov {}, gs:[{}]", out(reg) v, const core::mem::offset_of!(libos_base::percpu::Head, $field),
+                options(nostack, readonly));
+        }
+        v
+    }};
+}
+pub(super) use word;
+
 /// The head of this CPU's block. Stable only while interrupts or preemption are off.
 pub fn head() -> &'static Head {
-    let this: usize;
-    // SAFETY: GS points at the block, whose first word is its address. Blocks live forever; the head holds atomics and
-    // constants.
-    unsafe {
-        core::arch::asm!("mov {}, gs:[{}]", out(reg) this, const offset::THIS, options(nostack, readonly));
-        &*(this as *const Head)
-    }
+    let this = word!(this) as *const Head;
+    // SAFETY: the block's first word is its address. Blocks live forever; the head holds atomics and constants.
+    unsafe { &*this }
 }
 
 /// Corrects the boot CPU's APIC id, which is known only once its controller is on.
@@ -118,36 +109,34 @@ pub(super) fn set_boot_apic_id(id: u32) {
     unsafe { (*p).apic_id = id };
 }
 
-/// Address of the running thread's structure, read in one instruction, so always the caller's.
+/// Address of the running thread's structure; always the caller's.
 #[inline(always)]
 pub fn current_thread() -> usize {
-    let v: usize;
-    // SAFETY: reads this CPU's word.
-    unsafe { core::arch::asm!("mov {}, gs:[{}]", out(reg) v, const offset::CURRENT, options(nostack, readonly)) };
-    v
+    word!(current)
 }
 
 /// Address of this CPU's part of the scheduler; 0 before it has one. Stable only while interrupts or preemption are off.
 #[inline(always)]
 pub fn scheduler() -> usize {
-    let v: usize;
-    // SAFETY: reads this CPU's word.
-    unsafe { core::arch::asm!("mov {}, gs:[{}]", out(reg) v, const offset::SCHEDULER, options(nostack, readonly)) };
-    v
+    word!(scheduler)
 }
 
 /// Sets bits in this CPU's work word.
 #[inline(always)]
 pub fn set_work(bits: u32) {
     // SAFETY: one instruction on this CPU's own word.
-    unsafe { core::arch::asm!("or dword ptr gs:[{}], {:e}", const offset::WORK, in(reg) bits, options(nostack)) };
+    unsafe {
+        core::arch::asm!("or dword ptr gs:[{}], {:e}", const offset_of!(Head, work), in(reg) bits, options(nostack))
+    };
 }
 
 /// Clears bits in this CPU's work word.
 #[inline(always)]
 pub fn clear_work(bits: u32) {
     // SAFETY: as above.
-    unsafe { core::arch::asm!("and dword ptr gs:[{}], {:e}", const offset::WORK, in(reg) !bits, options(nostack)) };
+    unsafe {
+        core::arch::asm!("and dword ptr gs:[{}], {:e}", const offset_of!(Head, work), in(reg) !bits, options(nostack))
+    };
 }
 
 /// Whether this CPU may switch threads now.
@@ -158,17 +147,8 @@ pub fn may_switch() -> bool {
 /// Runs `f` with this CPU's number and interrupts off, so that it has this CPU's own data to itself.
 #[inline]
 pub fn pinned<R>(f: impl FnOnce(usize) -> R) -> R {
-    let flags: u64;
-    let cpu: u32;
-    // SAFETY: reads flags and this CPU's number; interrupts are restored below.
-    unsafe {
-        core::arch::asm!("pushfq", "pop {f}", "cli", "mov {c:e}, gs:[{o}]",
-            f = out(reg) flags, c = out(reg) cpu, o = const offset::CPU);
-    }
-    let r = f(cpu as usize);
-    if flags & super::frame::RFLAGS_IF != 0 {
-        // SAFETY: they were on.
-        unsafe { core::arch::asm!("sti") };
-    }
+    let on = disable_interrupts();
+    let r = f(super::cpu::id());
+    restore_interrupts(on);
     r
 }

@@ -2,9 +2,10 @@
 
 use super::{TrapFrame, fpu};
 use crate::arch::upcall;
+use core::mem::offset_of;
 use libos_base::abi::{In, Out, SigSet, StackT};
 use libos_base::abi_struct;
-use libos_base::percpu::offset;
+use libos_base::percpu::Head;
 use libos_base::{Errno, Result, user};
 
 abi_struct! {
@@ -22,7 +23,7 @@ abi_struct! {
 }
 abi_struct! {
     /// struct rt_sigframe without its siginfo.
-    Head { restorer: usize, uc: UContext, }
+    Start { restorer: usize, uc: UContext, }
 }
 abi_struct! {
     /// struct _fpx_sw_bytes, at byte 464 of the vector state.
@@ -42,6 +43,14 @@ const RED_ZONE: u64 = 128;
 
 /// Flags that a program may change by sigreturn: status bits and DF.
 const USER_FLAGS: u64 = 0xcd5 | 1 << 18;
+
+/// `$to`, with the general registers of `$from`, which both name alike, and `$rest`.
+macro_rules! registers {
+    ($from:ident => $to:ident { $($rest:tt)* }) => {
+        registers!(@ $from $to [r8 r9 r10 r11 r12 r13 r14 r15 rdi rsi rbp rbx rdx rax rcx rsp rip] $($rest)*)
+    };
+    (@ $from:ident $to:ident [$($name:ident)*] $($rest:tt)*) => { $to { $($name: $from.$name,)* $($rest)* } };
+}
 
 /// What a handler starts from.
 pub struct Frame {
@@ -71,7 +80,7 @@ pub fn push(
     let area = if vectors.is_some() && fpu::area_mask() != 0 { fpu::area_size() + 4 } else { LEGACY };
     let sp = top.unwrap_or((regs.rsp - RED_ZONE) as usize);
     let fp = sp.checked_sub(area).ok_or(Errno::EFAULT)? & !63;
-    let len = size_of::<Head>() + INFO;
+    let len = size_of::<Start>() + INFO;
     // As after a call: 8 below a multiple of 16.
     let sp = ((fp.checked_sub(len).ok_or(Errno::EFAULT)?) & !15) - 8;
     user::check(sp, fp + area - sp)?;
@@ -108,41 +117,21 @@ pub fn push(
             user::copy_out(fp, &f.0)?;
         }
     }
-    let r = regs;
-    let registers = Registers {
-        r8: r.r8,
-        r9: r.r9,
-        r10: r.r10,
-        r11: r.r11,
-        r12: r.r12,
-        r13: r.r13,
-        r14: r.r14,
-        r15: r.r15,
-        rdi: r.rdi,
-        rsi: r.rsi,
-        rbp: r.rbp,
-        rbx: r.rbx,
-        rdx: r.rdx,
-        rax: r.rax,
-        rcx: r.rcx,
-        rsp: r.rsp,
-        rip: r.rip,
-        eflags: r.rflags,
-        cs: r.cs as u16,
-        gs: 0,
-        fs: 0,
-        ss: r.ss as u16,
-        err: r.error,
-        trapno: r.vector,
+    let registers = registers!(regs => Registers {
+        eflags: regs.rflags,
+        cs: regs.cs as u16,
+        ss: regs.ss as u16,
+        err: regs.error,
+        trapno: regs.vector,
         oldmask: mask.0,
         cr2: fault_addr,
         fpstate: fp,
-        reserved: [0; 8],
-    };
+        ..Registers::default()
+    });
     let uc = UContext { flags, link: 0, stack, regs: registers, mask: mask.0 };
-    user::write(Out::new(sp), &Head { restorer, uc })?;
-    user::copy_out(sp + size_of::<Head>(), info)?;
-    Ok(Frame { sp, info: sp + size_of::<Head>(), uc: sp + 8 })
+    user::write(Out::new(sp), &Start { restorer, uc })?;
+    user::copy_out(sp + size_of::<Start>(), info)?;
+    Ok(Frame { sp, info: sp + size_of::<Start>(), uc: sp + 8 })
 }
 
 /// Makes the program continue in a handler, on a frame from [`push`].
@@ -163,27 +152,10 @@ pub fn pop(uc: usize) -> Result<(TrapFrame, SigSet, StackT, usize)> {
     if !canonical(g.rip) || !canonical(g.rsp) {
         return Err(Errno::EFAULT);
     }
-    let regs = TrapFrame {
-        r8: g.r8,
-        r9: g.r9,
-        r10: g.r10,
-        r11: g.r11,
-        r12: g.r12,
-        r13: g.r13,
-        r14: g.r14,
-        r15: g.r15,
-        rdi: g.rdi,
-        rsi: g.rsi,
-        rbp: g.rbp,
-        rbx: g.rbx,
-        rdx: g.rdx,
-        rax: g.rax,
-        rcx: g.rcx,
-        rsp: g.rsp,
-        rip: g.rip,
+    let regs = registers!(g => TrapFrame {
         rflags: (g.eflags & USER_FLAGS) | TrapFrame::program().rflags,
         ..TrapFrame::program()
-    };
+    });
     Ok((regs, SigSet(c.mask), c.stack, g.fpstate))
 }
 
@@ -220,7 +192,7 @@ pub fn load_vector_state(fp: usize, area: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-const _: () = assert!(size_of::<Registers>() == 256 && size_of::<UContext>() == 304 && size_of::<Head>() == 312);
+const _: () = assert!(size_of::<Registers>() == 256 && size_of::<UContext>() == 304 && size_of::<Start>() == 312);
 
 // libc's restorer jumps here; the handler's return has popped its address, so the program's stack pointer is at the
 // ucontext. As a Linux process this makes the usual system call.
@@ -245,7 +217,7 @@ libos_rt_sigreturn:
     ud2
     .text
 "#,
-    kstack_top = const offset::KSTACK_TOP,
+    kstack_top = const offset_of!(Head, kstack_top),
     sigreturn = sym sigreturn,
 );
 

@@ -6,12 +6,13 @@
 
 use super::extable::fixup;
 use super::frame::{SyscallFrame, TrapFrame};
+use super::percpu;
 use crate::arch::upcall::{self, ExitContext};
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::Ordering;
 use libos_base::abi::Out;
-use libos_base::percpu::{Head, offset};
+use libos_base::percpu::Head;
 use libos_base::{Errno, Result, user};
 
 /// The debug kernel checks that no locks are held.
@@ -114,8 +115,8 @@ libos_syscall_missing:
 "#,
     fixup!("libos_syscall_entry", ".Lentry_return", ".Lentry_lost"),
     ".text",
-    kstack_top = const offset::KSTACK_TOP,
-    work = const offset::WORK,
+    kstack_top = const offset_of!(Head, kstack_top),
+    work = const offset_of!(Head, work),
     rsp_ = const offset_of!(SyscallFrame, rsp),
     slow = sym exit_slow,
     missing = sym missing,
@@ -156,10 +157,7 @@ fn errno_of(result: i64) -> Option<Errno> {
 
 /// The running thread's system call frame. Only valid while it is in a call.
 pub fn frame() -> *mut SyscallFrame {
-    let top: usize;
-    // SAFETY: reads this CPU's word.
-    unsafe { core::arch::asm!("mov {}, gs:[{}]", out(reg) top, const offset::KSTACK_TOP, options(nostack, readonly)) };
-    (top - size_of::<SyscallFrame>()) as *mut SyscallFrame
+    (percpu::word!(kstack_top) - size_of::<SyscallFrame>()) as *mut SyscallFrame
 }
 
 /// Where the running call came from: the address after the program's call.

@@ -21,7 +21,7 @@ use core::sync::atomic::Ordering;
 use libos_base::abi::In;
 use libos_base::abi::signal::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, SIGTRAP};
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END};
-use libos_base::percpu::{offset, work};
+use libos_base::percpu::{Head, disable_interrupts, work};
 use libos_base::sync::check;
 use libos_base::user;
 
@@ -96,8 +96,8 @@ libos_die:
     ud2
     .text
 "#,
-    kstack_top = const offset::KSTACK_TOP,
-    kstack_bottom = const offset::KSTACK_BOTTOM,
+    kstack_top = const offset_of!(Head, kstack_top),
+    kstack_bottom = const offset_of!(Head, kstack_bottom),
     rsp_ = const offset_of!(TrapFrame, rsp),
     frame = const size_of::<TrapFrame>(),
     dispatch = sym dispatch,
@@ -126,7 +126,7 @@ extern "C" fn dispatch(regs: &mut TrapFrame, xsave: *mut u8) {
                 let mut ctx = ExitContext { regs, vectors: Some(xsave), syscall: None };
                 super::cpu::enable_interrupts();
                 upcall::exit_work(&mut ctx);
-                super::cpu::disable_interrupts();
+                disable_interrupts();
             }
             check::nothing_held("the exit to the program");
         } else if v >= 32 {
@@ -179,7 +179,7 @@ fn exception(regs: &mut TrapFrame, xsave: *mut u8, from_program: bool) {
     }
     super::cpu::enable_interrupts();
     upcall::program_fault(&mut ExitContext { regs, vectors: Some(xsave), syscall: None }, fault);
-    super::cpu::disable_interrupts();
+    disable_interrupts();
 }
 
 /// The C library found the program's memory damaged (libc-shim, die.c) and wants it to die of SIGABRT, after its
@@ -219,7 +219,7 @@ fn page_fault(regs: &TrapFrame, by: By) -> Option<Fault> {
     let (present, write, malformed, fetch) = (bit(0), bit(1), bit(3), bit(4));
     let result = upcall::page_fault(&PageFault { addr, by, present, write, fetch, malformed, can_block });
     if can_block {
-        super::cpu::disable_interrupts();
+        disable_interrupts();
     }
     result.err()
 }

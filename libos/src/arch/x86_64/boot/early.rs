@@ -6,18 +6,13 @@
 use super::entry::Protocol;
 use crate::arch::boot_info::{self, BootInfo, Kind, Range};
 use crate::arch::image::*;
+use crate::arch::page::{ACCESSED, ADDRESS, DIRTY, LARGE, LARGE_SIZE, NO_EXEC, PRESENT, WRITE};
 use crate::arch::{cpu, upcall};
 use libos_base::layout::{self, PAGE_SIZE, direct_map, table_window};
 
-const PRESENT: u64 = 1;
-const WRITE: u64 = 2;
-const LARGE: u64 = 0x80;
-const NX: u64 = 1 << 63;
-const ACCESSED_DIRTY: u64 = 0x60;
 /// A kernel mapping of memory.
-const DATA: u64 = PRESENT | WRITE | NX | ACCESSED_DIRTY;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
-const LARGE_PAGE: u64 = 2 << 20;
+const DATA: u64 = PRESENT | WRITE | NO_EXEC | ACCESSED | DIRTY;
+const LARGE_PAGE: u64 = LARGE_SIZE as u64;
 
 /// Where the linker put the image; also where it is in physical memory.
 const LINKED_AT: u64 = 0x20_0000;
@@ -100,17 +95,11 @@ extern "C" fn stage2(boot: &'static mut BootInfo) -> ! {
 
 /// Random bits; callers use the lower ones.
 fn random() -> u64 {
-    cpu::hardware_random().map_or_else(
-        || {
-            // No generator: mix the little jitter there is. `entropy` warns about this later.
-            let mut h = cpu::rdtsc();
-            for _ in 0..64 {
-                h = (h ^ cpu::rdtsc()).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-            }
-            h >> 12
-        },
-        |v| v >> 12,
-    )
+    let jitter = || {
+        // No generator: mix the little jitter there is. `entropy` warns about this later.
+        (0..64).fold(cpu::rdtsc(), |h, _| (h ^ cpu::rdtsc()).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29))
+    };
+    cpu::hardware_random().unwrap_or_else(jitter) >> 12
 }
 
 /// Maps all RAM at `direct_map()`, never executable; for the table window, makes only the upper tables
@@ -126,25 +115,21 @@ fn map_direct(root: u64, boot: &mut BootInfo) {
 }
 
 fn map_direct_range(root: u64, boot: &mut BootInfo, start: u64, end: u64) {
-    let mut phys = start;
-    while phys < end {
+    for phys in (start..end).step_by(LARGE_SIZE) {
         let slot = second_level(root, boot, direct_map() as u64 + phys);
         // SAFETY: an entry of a page table this code made.
         unsafe { *slot = phys | DATA | LARGE };
         second_level(root, boot, table_window() as u64 + phys);
-        phys += LARGE_PAGE;
     }
 }
 
 /// Takes the image and the page tables out of the direct map: no address shows executable or read-only memory as writable,
 /// and page tables can be written only through their window, which shows nothing else.
 fn hide_image_and_tables(root: u64, boot: &mut BootInfo) {
-    let mut phys = at!(__image_start);
-    while phys < at!(__image_end) {
+    for phys in (at!(__image_start)..at!(__image_end)).step_by(PAGE_SIZE) {
         let slot = page(root, boot, direct_map() as u64 + phys);
         // SAFETY: an entry of a page table this code made.
         unsafe { *slot = 0 };
-        phys += PAGE_SIZE as u64;
     }
     // Tables made on the way are added at the end, so they are reached too.
     let mut phys = boot.first_table();
@@ -188,12 +173,11 @@ fn map_image(root: u64, boot: &mut BootInfo, delta: u64) {
     let executable = [(at!(__text_start), at!(__text_end)), (at!(__ktext_start), at!(__ktext_end))];
     let writable = [(at!(__data_start), at!(__bss_end)), (at!(__kdata_start), at!(__kdata_end))];
     let within = |ranges: &[(u64, u64); 2], p: u64| ranges.iter().any(|r| p >= r.0 && p < r.1);
-    let mut phys = at!(__image_start);
-    while phys < at!(__image_end) {
+    for phys in (at!(__image_start)..at!(__image_end)).step_by(PAGE_SIZE) {
         let virt = phys + delta;
-        let mut flags = PRESENT | ACCESSED_DIRTY;
+        let mut flags = PRESENT | ACCESSED | DIRTY;
         if !within(&executable, phys) {
-            flags |= NX;
+            flags |= NO_EXEC;
             if within(&writable, phys) {
                 flags |= WRITE;
             }
@@ -201,7 +185,6 @@ fn map_image(root: u64, boot: &mut BootInfo, delta: u64) {
         let slot = page(root, boot, virt);
         // SAFETY: an entry of a page table this code made.
         unsafe { *slot = phys | flags };
-        phys += PAGE_SIZE as u64;
     }
 }
 
@@ -273,8 +256,6 @@ unsafe fn relocate(delta: u64) {
 /// Removes the one-to-one map. The boot structures are reached through the direct map from here on.
 pub fn drop_identity(root: u64) {
     // SAFETY: the window shows the root table; nothing runs or reads below the image any more.
-    unsafe {
-        *((table_window() + root as usize) as *mut u64) = 0;
-        core::arch::asm!("mov {t}, cr3", "mov cr3, {t}", t = out(reg) _);
-    }
+    unsafe { *((table_window() + root as usize) as *mut u64) = 0 };
+    cpu::invalidate_all();
 }

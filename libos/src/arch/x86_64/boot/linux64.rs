@@ -14,11 +14,9 @@ pub unsafe fn parse(addr: u64, boot: &mut BootInfo) {
         let u32_at = |off| (at(off) as *const u32).read_unaligned();
         let u64_at = |off| (at(off) as *const u64).read_unaligned();
         boot.reserve(addr, 4096);
-        let mut i = 0;
-        while i < u8_at(0x1e8) as u64 {
+        for i in 0..u8_at(0x1e8) as u64 {
             let e = 0x2d0 + i * 20;
             super::add_region(boot, u64_at(e), u64_at(e + 8), u32_at(e + 16));
-            i += 1;
         }
         let (start, len) = (u32_at(0x218) as u64, u32_at(0x21c) as u64);
         if len != 0 {

@@ -48,11 +48,9 @@ pub unsafe fn parse(addr: u64, boot: &mut BootInfo) {
         }
         boot.reserve(addr, size_of::<StartInfo>() as u64);
         if s.version >= 1 {
-            let mut i = 0;
-            while i < s.memmap_entries as u64 {
-                let e = &*((s.memmap + i * size_of::<MemoryEntry>() as u64) as *const MemoryEntry);
+            for i in 0..s.memmap_entries as usize {
+                let e = &*(s.memmap as *const MemoryEntry).add(i);
                 super::add_region(boot, e.start, e.size, e.kind);
-                i += 1;
             }
         }
         if s.nr_modules > 0 {
