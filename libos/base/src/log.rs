@@ -15,9 +15,7 @@ pub enum Level {
 }
 
 #[doc(hidden)]
-pub fn emit(level: Level, line: core::fmt::Arguments<'_>) {
-    crate::upcall::log(level, line);
-}
+pub use crate::upcall::log as emit;
 
 /// Logs at [`Level::Error`].
 #[macro_export]

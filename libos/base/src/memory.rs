@@ -3,6 +3,8 @@
 //! A few containers (`Arc`, `BTreeMap`) cannot report allocation failure. The kernel keeps a reserve for them, and
 //! every call that makes something a program can have many of (a file, a socket, a mapping, a watch) checks here first.
 
+pub use crate::upcall::{memory_available as available, unmap_untouched};
+
 use crate::sync::Provider;
 use crate::{Errno, Result, upcall};
 use alloc::boxed::Box;
@@ -64,11 +66,6 @@ pub fn try_box<T>(value: T) -> Result<Box<T>> {
     Ok(Box::new(value))
 }
 
-/// Pages that are free, neither kept in reserve nor promised.
-pub fn available() -> usize {
-    upcall::memory_available()
-}
-
 /// Frees about this many pages whose content can be fetched again; returns how many. Takes only spin locks of rank
 /// Table and above. Provided by the page cache.
 pub static RECLAIM: Provider<fn(usize) -> usize> = Provider::new();
@@ -76,9 +73,4 @@ pub static RECLAIM: Provider<fn(usize) -> usize> = Provider::new();
 /// Frees about `pages` pages whose content can be fetched again; returns how many. Not to be called under spin locks.
 pub fn reclaim(pages: usize) -> usize {
     RECLAIM.get().map_or(0, |f| f(pages))
-}
-
-/// Unmaps about `want` pages of files that the program has not touched for long. Not to be called under spin locks.
-pub fn unmap_untouched(want: usize) {
-    upcall::unmap_untouched(want);
 }

@@ -1,9 +1,6 @@
 //! Randomness for every part of the kernel.
 
-/// Fills `buf` from the kernel's generator.
-pub fn fill(buf: &mut [u8]) {
-    crate::upcall::fill_random(buf);
-}
+pub use crate::upcall::fill_random as fill;
 
 /// A random number.
 pub fn u64() -> u64 {

@@ -4,17 +4,15 @@
 //! linked into every build that makes it. What may be missing because nothing in the program needs it, or appears only
 //! later, is a [`Provider`](crate::sync::Provider).
 
-use alloc::sync::Arc;
-use libos_base::thread::{Job, Park, Wake};
-
-/// Declares functions that the kernel proper defines, the trait that it implements for them, and a macro `$define` that
-/// makes the symbols from the implementing type. Host builds call the implementation for `$host`. Types are written so
-/// that any crate can name them.
+/// Declares functions that the kernel proper defines, and a macro `$define` that makes the symbols: from a list of what
+/// each leads to, or from a type that implements the trait. Host builds call the implementation for `$host`. Types are
+/// written so that any crate can name them.
 #[macro_export]
 macro_rules! upcalls {
     (($d:tt) $(#[$about:meta])* trait $trait:ident, defined by $define:ident, on the host by $host:ty;
         $($(#[$doc:meta])* $([$unsafe:ident])? fn $name:ident($($arg:ident: $type:ty),*) $(-> $result:ty)?;)*) => {
         $(#[$about])*
+        #[cfg_attr(unibody_kernel, allow(dead_code, reason = "the kernel may list functions instead"))]
         pub trait $trait {
             $($(#[$doc])* $($unsafe)? fn $name($($arg: $type),*) $(-> $result)?;)*
         }
@@ -34,14 +32,24 @@ macro_rules! upcalls {
             // SAFETY: where it is unsafe, its requirements are the caller's to meet.
             $($unsafe)? { <$host as $trait>::$name($($arg),*) }
         })*
-        /// Defines the functions from an implementation.
+        /// Defines the functions.
         #[macro_export]
         macro_rules! $define {
-            ($d implementation:ty) => {
+            // Each name of the declaration stands for the function that it leads to.
+            ($($name => $d $name:path;)*) => {
                 $(const _: () = {
                     #[unsafe(export_name = concat!("libos_", stringify!($trait), "_", stringify!($name)))]
                     $($unsafe)? fn define($($arg: $type),*) $(-> $result)? {
                         // SAFETY: where it is unsafe, its requirements are the caller's to meet.
+                        $($unsafe)? { $d $name($($arg),*) }
+                    }
+                };)*
+            };
+            ($d implementation:ty) => {
+                $(const _: () = {
+                    #[unsafe(export_name = concat!("libos_", stringify!($trait), "_", stringify!($name)))]
+                    $($unsafe)? fn define($($arg: $type),*) $(-> $result)? {
+                        // SAFETY: as above.
                         $($unsafe)? { <$d implementation as $trait>::$name($($arg),*) }
                     }
                 };)*
@@ -55,14 +63,14 @@ upcalls! {
     /// What this crate needs.
     trait Kernel, defined by define_kernel, on the host by crate::host::Host;
     /// The running thread.
-    fn current_thread() -> Arc<dyn Park>;
+    fn current_thread() -> alloc::sync::Arc<dyn libos_base::thread::Park>;
     /// See [`crate::thread::park`].
-    fn park(deadline_ns: u64, interruptible: bool) -> Wake;
+    fn park(deadline_ns: u64, interruptible: bool) -> libos_base::thread::Wake;
     /// See [`crate::thread::spawn`].
-    fn spawn(name: &'static str, job: Job) -> libos_base::Result<()>;
+    fn spawn(name: &'static str, job: libos_base::thread::Job) -> libos_base::Result<()>;
     /// Called when the preemption count falls to zero while a reschedule is due.
     fn preempt();
-    /// Nanoseconds since boot.
+    /// Nanoseconds since boot; never goes back.
     fn monotonic_ns() -> u64;
     /// Nanoseconds since the Unix epoch.
     fn realtime_ns() -> u64;
@@ -85,6 +93,6 @@ upcalls! {
     fn write_protect(file: &libos_base::rmap::Mappings, pages: core::ops::Range<u64>);
     /// See [`crate::rmap::Mappings::unmap`].
     fn unmap(file: &libos_base::rmap::Mappings);
-    /// See [`crate::memory::unmap_untouched`].
+    /// Unmaps about `want` pages of files that the program has not touched for long. Not to be called under spin locks.
     fn unmap_untouched(want: usize);
 }
