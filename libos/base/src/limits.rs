@@ -16,53 +16,43 @@ pub struct Limit {
     hard: AtomicU64,
 }
 
-/// Seconds of processor time.
-pub static CPU: Limit = Limit::none();
-/// Size up to which a file may be written.
-pub static FSIZE: Limit = Limit::none();
-/// Private writable memory.
-pub static DATA: Limit = Limit::none();
-/// Size to which the main stack may grow.
-pub static STACK: Limit = Limit::new(8 << 20, INFINITY);
-/// Threads of the user.
-pub static NPROC: Limit = Limit::none();
-/// Open descriptors.
-pub static NOFILE: Limit = Limit::new(1024, NOFILE_MAX);
-/// Signals that may be queued, timers included.
-pub static SIGPENDING: Limit = Limit::new(4096, 4096);
-/// Locked memory.
-pub static MEMLOCK: Limit = Limit::new(8 << 20, 8 << 20);
-/// Address space.
-pub static AS: Limit = Limit::none();
-/// How far the nice value may be lowered: to 20 minus this.
-pub static NICE: Limit = Limit::new(0, 0);
-static CORE: Limit = Limit::new(0, INFINITY);
-static RSS: Limit = Limit::none();
-static LOCKS: Limit = Limit::none();
-static MSGQUEUE: Limit = Limit::new(819_200, 819_200);
-static RTPRIO: Limit = Limit::new(0, 0);
-static RTTIME: Limit = Limit::none();
+macro_rules! limits {
+    ($($(#[$about:meta])* $name:ident = $soft:expr, $hard:expr;)*) => {
+        $($(#[$about])* pub static $name: Limit = Limit::new($soft, $hard);)*
+        /// All of them, by number (asm-generic/resource.h).
+        static ALL: [&Limit; 16] = [$(&$name),*];
+    };
+}
 
-/// The limits by number (asm-generic/resource.h). The values are those of Linux's first process, or no limit where
-/// Linux derives them from the memory size.
-static ALL: [&Limit; 16] = [
-    &CPU,
-    &FSIZE,
-    &DATA,
-    &STACK,
-    &CORE,
-    &RSS,
-    &NPROC,
-    &NOFILE,
-    &MEMLOCK,
-    &AS,
-    &LOCKS,
-    &SIGPENDING,
-    &MSGQUEUE,
-    &NICE,
-    &RTPRIO,
-    &RTTIME,
-];
+// The values are those of Linux's first process, or no limit where Linux derives them from the memory size.
+limits! {
+    /// Seconds of processor time.
+    CPU = INFINITY, INFINITY;
+    /// Size up to which a file may be written.
+    FSIZE = INFINITY, INFINITY;
+    /// Private writable memory.
+    DATA = INFINITY, INFINITY;
+    /// Size to which the main stack may grow.
+    STACK = 8 << 20, INFINITY;
+    CORE = 0, INFINITY;
+    RSS = INFINITY, INFINITY;
+    /// Threads of the user.
+    NPROC = INFINITY, INFINITY;
+    /// Open descriptors.
+    NOFILE = 1024, NOFILE_MAX;
+    /// Locked memory.
+    MEMLOCK = 8 << 20, 8 << 20;
+    /// Address space.
+    AS = INFINITY, INFINITY;
+    LOCKS = INFINITY, INFINITY;
+    /// Signals that may be queued, timers included.
+    SIGPENDING = 4096, 4096;
+    MSGQUEUE = 819_200, 819_200;
+    /// How far the nice value may be lowered: to 20 minus this.
+    NICE = 0, 0;
+    RTPRIO = 0, 0;
+    RTTIME = INFINITY, INFINITY;
+}
 
 /// The limit with this number; EINVAL if there is none.
 pub fn get(which: u32) -> Result<&'static Limit> {
@@ -86,9 +76,6 @@ pub fn set(which: u32, soft: u64, hard: u64) -> Result<()> {
 }
 
 impl Limit {
-    const fn none() -> Self {
-        Self::new(INFINITY, INFINITY)
-    }
     const fn new(soft: u64, hard: u64) -> Self {
         Self { soft: AtomicU64::new(!soft), hard: AtomicU64::new(!hard) }
     }
