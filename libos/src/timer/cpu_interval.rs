@@ -30,7 +30,7 @@ impl Expire for Alarm {
             let mut s = self.setting.lock();
             let now = s.line.now();
             let n = s.take(now);
-            self.arm(&s);
+            s.arm(&self.timer);
             n > 0
         };
         if expired {
@@ -42,26 +42,15 @@ impl Expire for Alarm {
     }
 }
 
-impl Alarm {
-    fn arm(&self, s: &Setting) {
-        if s.armed() {
-            self.timer.set(s.monotonic());
-        }
-    }
-}
-
 fn alarm(which: Which) -> Result<&'static Arc<Alarm>> {
-    let place = &ALARMS[which as usize];
-    if let Some(a) = place.get() {
-        return Ok(a);
-    }
     let signo = if which == Which::Virtual { SIGVTALRM } else { SIGPROF };
-    let a = super::owned(|me: Weak<Alarm>, timer| Alarm {
-        timer: timer(me),
-        signo,
-        setting: Mutex::new(class::CPU_TIMER, Setting::default()),
-    })?;
-    Ok(place.set(|| a))
+    ALARMS[which as usize].get_or_try(|| {
+        super::owned(|me: Weak<Alarm>, timer| Alarm {
+            timer: timer(me),
+            signo,
+            setting: Mutex::new(class::CPU_TIMER, Setting::default()),
+        })
+    })
 }
 
 /// Sets it (0: off); returns the (time left, interval) before, in nanoseconds. ENOMEM.
@@ -69,17 +58,14 @@ pub fn set(which: Which, value_ns: u64, interval_ns: u64) -> Result<(u64, u64)> 
     let a = alarm(which)?;
     let first = if value_ns == 0 { When::default() } else { cpu_clock::of_process().after(value_ns) };
     let mut s = a.setting.lock();
-    let old = s.left(s.line.now());
+    let old = s.left_now();
     *s = Setting::new(first, interval_ns);
     a.timer.cancel();
-    a.arm(&s);
+    s.arm(&a.timer);
     Ok(old)
 }
 
 /// (time left, interval).
 pub fn get(which: Which) -> (u64, u64) {
-    ALARMS[which as usize].get().map_or((0, 0), |a| {
-        let s = a.setting.lock();
-        s.left(s.line.now())
-    })
+    ALARMS[which as usize].get().map_or((0, 0), |a| a.setting.lock().left_now())
 }

@@ -59,16 +59,9 @@ impl Watch {
 
 /// Sets the limit with `set` and watches it from then on. ENOMEM.
 pub fn change(set: impl FnOnce() -> Result<()>) -> Result<()> {
-    let watch = match WATCH.get() {
-        Some(w) => w,
-        None => {
-            let w = super::owned(|me: Weak<Watch>, timer| Watch {
-                timer: timer(me),
-                lock: Mutex::new(class::CPU_LIMIT, ()),
-            })?;
-            WATCH.set(|| w)
-        }
-    };
+    let watch = WATCH.get_or_try(|| {
+        super::owned(|me: Weak<Watch>, timer| Watch { timer: timer(me), lock: Mutex::new(class::CPU_LIMIT, ()) })
+    })?;
     set()?;
     watch.look();
     Ok(())

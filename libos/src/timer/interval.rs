@@ -66,15 +66,13 @@ fn taken() {
 }
 
 fn alarm() -> Result<&'static Arc<Alarm>> {
-    if let Some(a) = ALARM.get() {
-        return Ok(a);
-    }
-    let a = super::owned(|me: Weak<Alarm>, timer| Alarm {
-        timer: timer(me),
-        state: Mutex::new(class::INTERVAL_TIMER, State::default()),
-    })?;
     signal::ON_ALARM_TAKEN.provide(&(taken as fn()));
-    Ok(ALARM.set(|| a))
+    ALARM.get_or_try(|| {
+        super::owned(|me: Weak<Alarm>, timer| Alarm {
+            timer: timer(me),
+            state: Mutex::new(class::INTERVAL_TIMER, State::default()),
+        })
+    })
 }
 
 /// Sets it (0: off); returns the (time left, interval) before, in nanoseconds. ENOMEM.

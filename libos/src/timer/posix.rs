@@ -54,8 +54,8 @@ static ALL: Mutex<Vec<Option<Arc<PosixTimer>>>> = Mutex::new(class::POSIX_TIMERS
 impl State {
     /// Sets the timer to the next expiry.
     fn arm(&self, timer: &Timer) {
-        if self.setting.armed() && !self.resting {
-            timer.set(self.setting.monotonic());
+        if !self.resting {
+            self.setting.arm(timer);
         }
     }
 }
@@ -198,12 +198,8 @@ impl PosixTimer {
     /// Sets it (0: off); returns the (time left, interval) before. ENOMEM.
     pub fn set(&self, first: When, interval_ns: u64) -> Result<(u64, u64)> {
         let mut s = self.state.lock();
-        if first.line == Line::Wall && !s.watches_steps {
-            let me: Weak<dyn OnStep> = self.me.clone();
-            wall::tell(me)?;
-            s.watches_steps = true;
-        }
-        let old = s.setting.left(s.setting.line.now());
+        wall::tell_of_steps(first, &self.me, &mut s.watches_steps)?;
+        let old = s.setting.left_now();
         self.timer.cancel();
         *s = State {
             setting: Setting::new(first, interval_ns),
@@ -219,8 +215,7 @@ impl PosixTimer {
 
     /// (time left, interval).
     pub fn get(&self) -> (u64, u64) {
-        let s = self.state.lock().setting;
-        s.left(s.line.now())
+        self.state.lock().setting.left_now()
     }
 
     /// Expirations that the last signal stands for, beyond the first.

@@ -1,5 +1,6 @@
 //! Deadline, interval and expirations of one timer: arithmetic only.
 
+use super::Timer;
 use super::wall::{Line, When};
 
 /// What a timer is set to, and how often it has expired. Every `now` is a time of the setting's own line.
@@ -25,9 +26,11 @@ impl Setting {
         self.deadline != 0
     }
 
-    /// The next expiry on the monotonic clock, as the clocks stand now.
-    pub fn monotonic(&self) -> u64 {
-        When { ns: self.deadline, line: self.line }.monotonic()
+    /// Sets `timer` to the next expiry, as the clocks stand now, unless there is none.
+    pub fn arm(&self, timer: &Timer) {
+        if self.armed() {
+            timer.set(When { ns: self.deadline, line: self.line }.monotonic());
+        }
     }
 
     /// Counts the expiries up to `now`; returns how many.
@@ -59,6 +62,11 @@ impl Setting {
     /// Whether `take` would return any.
     pub fn is_due(&self, now: u64) -> bool {
         self.expired > 0 || (self.deadline != 0 && now >= self.deadline)
+    }
+
+    /// [`Self::left`] at this moment.
+    pub fn left_now(&self) -> (u64, u64) {
+        self.left(self.line.now())
     }
 
     /// (time left, interval): 0 when disarmed, never 0 when armed.

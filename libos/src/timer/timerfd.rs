@@ -61,26 +61,19 @@ impl TimerFd {
     /// since the last read. ENOMEM.
     pub fn set(&self, first: When, interval_ns: u64, cancel_on_set: bool) -> Result<(u64, u64)> {
         let mut s = self.state.lock();
-        if first.line == Line::Wall && !s.watches_steps {
-            let me: Weak<dyn OnStep> = self.me.clone();
-            wall::tell(me)?;
-            s.watches_steps = true;
-        }
-        let old = s.setting.left(s.setting.line.now());
+        wall::tell_of_steps(first, &self.me, &mut s.watches_steps)?;
+        let old = s.setting.left_now();
         s.setting = Setting::new(first, interval_ns);
         s.cancel_on_set = cancel_on_set && first.line == Line::Wall;
         self.timer.cancel();
-        if s.setting.armed() {
-            self.timer.set(s.setting.monotonic());
-        }
+        s.setting.arm(&self.timer);
         let cancelled = core::mem::take(&mut s.cancelled) && s.cancel_on_set && s.setting.armed();
         if cancelled { Err(Errno::ECANCELED) } else { Ok(old) }
     }
 
     /// (time left, interval).
     pub fn get(&self) -> (u64, u64) {
-        let s = self.state.lock().setting;
-        s.left(s.line.now())
+        self.state.lock().setting.left_now()
     }
 }
 
@@ -90,9 +83,7 @@ impl OnStep for TimerFd {
             let mut s = self.state.lock();
             s.cancelled |= s.cancel_on_set;
             // Steps make no difference to relative settings.
-            if s.setting.armed() {
-                self.timer.set(s.setting.monotonic());
-            }
+            s.setting.arm(&self.timer);
         }
         self.pollee.notify(Events::IN | Events::RDNORM);
     }
@@ -104,9 +95,7 @@ impl Expire for TimerFd {
         {
             let s = &mut self.state.lock().setting;
             s.advance(s.line.now());
-            if s.armed() {
-                self.timer.set(s.monotonic());
-            }
+            s.arm(&self.timer);
         }
         self.pollee.notify(Events::IN | Events::RDNORM);
     }
@@ -130,8 +119,8 @@ impl FileLike for TimerFd {
             if core::mem::take(&mut s.cancelled) {
                 return Some(Err(Errno::ECANCELED));
             }
-            if n > 0 && s.setting.armed() {
-                self.timer.set(s.setting.monotonic());
+            if n > 0 {
+                s.setting.arm(&self.timer);
             }
             (n > 0).then_some(Ok(n))
         })?;

@@ -108,8 +108,16 @@ pub trait OnStep: Send + Sync {
 
 static STEP_WATCHERS: SpinLock<Vec<Weak<dyn OnStep>>> = SpinLock::new(class::WALL_WATCHERS, Vec::new());
 
-/// Notifies `who` of steps from now on, as long as it exists. Call once for each object. ENOMEM.
-pub fn tell(who: Weak<dyn OnStep>) -> Result<()> {
+/// Notifies `who` of steps from now on, as long as it exists, if it is set to a time of day and not `told` yet. ENOMEM.
+pub fn tell_of_steps<T: OnStep + 'static>(first: When, who: &Weak<T>, told: &mut bool) -> Result<()> {
+    if first.line == Line::Wall && !*told {
+        tell(who.clone())?;
+        *told = true;
+    }
+    Ok(())
+}
+
+fn tell(who: Weak<dyn OnStep>) -> Result<()> {
     let mut watchers = STEP_WATCHERS.lock();
     watchers.retain(|w| w.strong_count() > 0);
     watchers.try_reserve(1)?;

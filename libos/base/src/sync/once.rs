@@ -15,14 +15,15 @@ impl<T> Once<T> {
     pub fn set(&self, f: impl FnOnce() -> T) -> &T {
         self.0.call_once(f)
     }
+    /// The value, which `make` makes if there is none yet. Of several that are made at once, the first stays.
+    pub fn get_or_try(&self, make: impl FnOnce() -> crate::Result<T>) -> crate::Result<&T> {
+        match self.get() {
+            Some(value) => Ok(value),
+            None => make().map(|value| self.set(|| value)),
+        }
+    }
     /// The value, if set.
     pub fn get(&self) -> Option<&T> {
         self.0.get()
-    }
-}
-
-impl<T> Default for Once<T> {
-    fn default() -> Self {
-        Self::new()
     }
 }
