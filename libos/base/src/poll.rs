@@ -13,6 +13,13 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// The EPOLL* bits; the lower ones are POLL*'s.
 pub use libos_abi::constants::EpollEvents as Events;
 
+/// What poll reports of bytes to read and of room to write.
+#[inline]
+pub fn readiness(input: bool, output: bool) -> Events {
+    let bits = |yes: bool, events: Events| if yes { events } else { Events::empty() };
+    bits(input, Events::IN | Events::RDNORM) | bits(output, Events::OUT | Events::WRNORM)
+}
+
 /// Notified when readiness changes. Called with no lock of the notifying object held except, possibly, the object's own
 /// blocking lock: an implementation only sets state and unparks; it never calls back into the file.
 pub trait Watcher: Send + Sync {

@@ -16,7 +16,7 @@ use libos_base::abi::ioctl::TIOCGWINSZ;
 use libos_base::abi::{IoctlArgument, OpenFlags, Stat, mode};
 use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Pollee, block_on};
+use libos_base::poll::{Events, Pollee, block_on, readiness};
 use libos_base::sync::{Once, Provider};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, user};
@@ -228,21 +228,12 @@ impl FileLike for ConsoleFile {
     }
     fn events(&self) -> Events {
         // The write end of a pipe does not report the end of input, nor the read end that the reader has left.
-        let mut mask = Events::empty();
-        if self.flags().readable() {
-            mask |= Events::IN | Events::RDNORM | Events::HUP;
-        }
-        if self.flags().writable() {
-            mask |= Events::OUT | Events::WRNORM | Events::ERR;
-        }
-        let mut ready = self.stream.ready();
-        if ready.contains(Events::IN) {
-            ready |= Events::RDNORM;
-        }
-        if ready.contains(Events::OUT) {
-            ready |= Events::WRNORM;
-        }
-        ready & mask
+        let (readable, writable) = (self.flags().readable(), self.flags().writable());
+        let mut mask = readiness(readable, writable);
+        mask.set(Events::HUP, readable);
+        mask.set(Events::ERR, writable);
+        let ready = self.stream.ready();
+        (ready | readiness(ready.contains(Events::IN), ready.contains(Events::OUT))) & mask
     }
     fn ioctl(&self, cmd: u32, arg: IoctlArgument) -> Result<usize> {
         if self.number != TERMINAL || cmd != TIOCGWINSZ {

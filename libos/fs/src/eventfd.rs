@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use libos_base::abi::EventfdFlags;
 use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Pollee, block_on};
+use libos_base::poll::{Events, Pollee, block_on, readiness};
 use libos_base::sync::{SpinLock, class};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result};
@@ -83,14 +83,7 @@ impl FileLike for EventFd {
     }
     fn events(&self) -> Events {
         let c = *self.count.lock();
-        let mut e = Events::empty();
-        if c > 0 {
-            e |= Events::IN | Events::RDNORM;
-        }
-        if c < MAX {
-            e |= Events::OUT | Events::WRNORM;
-        }
-        e
+        readiness(c > 0, c < MAX)
     }
     fn pollee(&self) -> Option<&Pollee> {
         Some(&self.pollee)

@@ -12,7 +12,7 @@ use libos_base::abi::{IoctlArgument, LocalModes, cc};
 use libos_base::abi::{OpenFlags, Stat};
 use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Watcher, block_on};
+use libos_base::poll::{Events, Watcher, block_on, readiness};
 use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, time};
 
@@ -109,19 +109,11 @@ impl FileLike for TtyFile {
             self.tty.readable.add(w);
             self.tty.stream.pollee().add(w);
         }
-        let mut e = Events::empty();
         let s = self.tty.state.lock();
         let least = if s.settings.cc[cc::TIME] == 0 { s.settings.cc[cc::MIN].into() } else { 1 };
-        if s.line.readable(&s.settings, least) || s.over {
-            e |= Events::IN | Events::RDNORM;
-        }
-        if s.over {
-            e |= Events::HUP;
-        }
-        if !s.stopped && s.out.pending.is_empty() && self.tty.stream.ready().contains(Events::OUT) {
-            e |= Events::OUT | Events::WRNORM;
-        }
-        e
+        let output = !s.stopped && s.out.pending.is_empty() && self.tty.stream.ready().contains(Events::OUT);
+        let e = readiness(s.line.readable(&s.settings, least) || s.over, output);
+        if s.over { e | Events::HUP } else { e }
     }
     fn unwatch(&self, watcher: &Arc<dyn Watcher>) {
         self.tty.readable.remove(watcher);
