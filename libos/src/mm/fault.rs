@@ -2,7 +2,7 @@
 
 use super::space;
 use super::vma::{Flags, Kind, Prot, Vma};
-use crate::arch::fault::{self as trap, By, PageFault};
+use crate::arch::fault::{By, Fault, PageFault};
 use crate::arch::page;
 use libos_base::Errno;
 use libos_base::abi::signal::{SIGBUS, SIGKILL, SIGSEGV};
@@ -12,21 +12,13 @@ const SEGV_MAPERR: i32 = 1;
 const SEGV_ACCERR: i32 = 2;
 const BUS_ADRERR: i32 = 2;
 
-/// Why a page cannot be provided.
-#[derive(Clone, Copy, Debug)]
-struct Fault {
-    /// SIGSEGV or SIGBUS; SIGKILL without memory.
-    signo: i32,
-    code: i32,
-    what: &'static str,
-}
-
+/// Why a page cannot be provided: SIGSEGV or SIGBUS, SIGKILL without memory. The address is put in at the end.
 const fn fault(signo: i32, code: i32, what: &'static str) -> Fault {
-    Fault { signo, code, what }
+    Fault { signo, code, addr: 0, what }
 }
 
 /// Handles a page fault; once it is resolved the instruction is run again.
-pub fn handle(fault: &PageFault) -> Result<(), trap::Fault> {
+pub fn handle(fault: &PageFault) -> Result<(), Fault> {
     let &PageFault { addr, by, .. } = fault;
     if addr >= KERNEL_HALF && is_stale(fault) {
         super::cpu::invalidate_page(addr);
@@ -44,7 +36,7 @@ pub fn handle(fault: &PageFault) -> Result<(), trap::Fault> {
     };
     match result {
         Err(f) if f.signo == SIGKILL && super::oom::averted(addr, by == By::Call) => Ok(()),
-        r => r.map_err(|Fault { signo, code, what }| trap::Fault { signo, code, addr, what }),
+        r => r.map_err(|f| Fault { addr, ..f }),
     }
 }
 

@@ -182,16 +182,9 @@ impl Pool {
 
     /// Takes a group of frames, or as many as are available.
     fn grow(&mut self) -> bool {
-        let mut order = ORDER + 1;
-        while order > 0 {
-            order -= 1;
-            if let Some(block) = frames::alloc_for(Level::Kernel, order)
-                && self.take(block, order)
-            {
-                return true;
-            }
-        }
-        false
+        (0..=ORDER)
+            .rev()
+            .any(|order| frames::alloc_for(Level::Kernel, order).is_some_and(|block| self.take(block, order)))
     }
 
     /// Moves a block from the direct map to the window; tables needed for that come from the block. False: it was too
