@@ -38,8 +38,6 @@ pub struct MemDisk {
     state: Mutex<State>,
     sectors: u64,
     read_only: bool,
-    flush: bool,
-    discard: bool,
     name: String,
 }
 
@@ -59,22 +57,10 @@ impl MemDisk {
         Arc::new(Self { read_only: true, ..Self::over(image) })
     }
 
-    /// A disk without a volatile cache: every write is durable.
-    pub fn write_through(image: Vec<u8>) -> Arc<Self> {
-        Arc::new(Self { flush: false, ..Self::over(image) })
-    }
-
     fn over(image: Vec<u8>) -> Self {
         let sectors = image.len() as u64 / SECTOR;
         let state = State { durable: image.clone(), current: image, ..State::default() };
-        Self {
-            state: Mutex::new(state),
-            sectors,
-            read_only: false,
-            flush: true,
-            discard: true,
-            name: String::from("mem"),
-        }
+        Self { state: Mutex::new(state), sectors, read_only: false, name: String::from("mem") }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -157,10 +143,9 @@ impl MemDisk {
                 }
                 self.write(s, r.sector, bytes);
             }
-            Op::Discard if self.discard => {
+            Op::Discard => {
                 self.write(s, r.sector, vec![DISCARDED; (r.sectors * SECTOR) as usize]);
             }
-            Op::Discard => return Err(Errno::EOPNOTSUPP),
             Op::Flush => {
                 let rest = s.pending.split_off(covered.min(s.pending.len()));
                 let flushed = std::mem::replace(&mut s.pending, rest);
@@ -181,11 +166,7 @@ impl MemDisk {
         if let Some(log) = &mut s.log {
             log.push(e.clone());
         }
-        if self.flush {
-            s.pending.push(e);
-        } else {
-            apply(&mut s.durable, &e);
-        }
+        s.pending.push(e);
     }
 }
 
@@ -236,10 +217,10 @@ impl BlockDevice for MemDisk {
         self.read_only
     }
     fn has_flush(&self) -> bool {
-        self.flush
+        true
     }
     fn has_discard(&self) -> bool {
-        self.discard
+        true
     }
     fn block_size(&self) -> u32 {
         SECTOR as u32
