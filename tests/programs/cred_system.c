@@ -47,8 +47,8 @@ int main(void)
     SHOW(mlock(m, 4096));
 
     section("priorities");
-    SHOW(setpriority(PRIO_PROCESS, 0, 5));
-    SHOW(setpriority(PRIO_PROCESS, 0, 4));
+    SHOW(setpriority(PRIO_PROCESS, 0, 18));
+    SHOW(setpriority(PRIO_PROCESS, 0, 17));
     SHOW(setpriority(PRIO_PROCESS, 0, -1));
     SHOW(getpriority(PRIO_PROCESS, 0));
     SHOW(getpriority(PRIO_USER, WWW));
