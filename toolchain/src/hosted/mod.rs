@@ -5,10 +5,9 @@ pub mod enter;
 pub mod unpack;
 
 use crate::image::Image;
-use crate::image::tree::{Purpose, Tree};
-use crate::run::env;
 use crate::run::options::RunArgs;
 use crate::run::share;
+use crate::run::{env, initrd};
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -31,12 +30,13 @@ use unibody_proto::params::key;
 pub fn run(args: &RunArgs, image: &Image) -> Result<u8> {
     share::check(&args.volume)?;
     let root = tempfile::Builder::new().prefix("unibody-root-").tempdir().context("cannot make a private folder")?;
-    fill(root.path(), args, image)?;
+    let given = env::collect(&args.env_file, &args.env)?;
+    fill(root.path(), args, image, &given)?;
     for (_, share) in share::in_order(&args.volume) {
         share::mount_point(root.path(), share.at.as_ref())?;
     }
     let mut env = image.default_list(key::ENV)?;
-    env.extend(env::collect(&args.env_file, &args.env)?);
+    env.extend(given);
     let arguments = match image.default_list(key::TOOL_HOSTED_ARG)? {
         _ if !args.args.is_empty() => args.args.clone(),
         own if !own.is_empty() => own.into_iter().map(OsString::from_vec).collect(),
@@ -111,19 +111,15 @@ fn carry(mut from: impl Read + Send + 'static, to: impl AsFd) -> JoinHandle<()> 
     })
 }
 
-/// Unpacks the image's root and the overlay, and adds what every root has.
-fn fill(root: &Path, args: &RunArgs, image: &Image) -> Result<()> {
+/// Unpacks the image's root and what is laid over it, and adds what every root has.
+fn fill(root: &Path, args: &RunArgs, image: &Image, env: &[Vec<u8>]) -> Result<()> {
     let unpack = |archive: &[u8]| {
         unpack::unpack(archive, root).with_context(|| format!("{}: unpacking its root", image.path.display()))
     };
     unpack(image.root()?)?;
-    if let Some(dir) = &args.rootfs {
-        let mut tree = Tree::default();
-        tree.folder(dir, Purpose::Overlay).context("--rootfs")?;
-        let mut archive = Vec::new();
-        tree.write(&mut archive)?;
-        unpack(&archive)?;
-    }
+    let mut overlay = Vec::new();
+    initrd::overlay(args, image, env)?.write(&mut overlay)?;
+    unpack(&overlay)?;
     for (dir, mode) in FOLDERS.iter().chain(&[("/dev/shm", 0o1777)]) {
         let path = root.join(&dir[1..]);
         if !path.is_dir() {
@@ -139,16 +135,6 @@ fn fill(root: &Path, args: &RunArgs, image: &Image) -> Result<()> {
         {
             std::fs::write(target, bytes)?;
         }
-    }
-    let zones = root.join("usr/share/zoneinfo");
-    if let Some(zone) = env::value(&env::collect(&args.env_file, &args.env)?, "TZ").and_then(OsStr::to_str)
-        && zone.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
-        && let Ok(bytes) = std::fs::read(Path::new("/usr/share/zoneinfo").join(zone))
-        && !zones.join(zone).exists()
-    {
-        let file = zones.join(zone);
-        std::fs::create_dir_all(file.parent().unwrap_or(&zones))?;
-        std::fs::write(file, bytes)?;
     }
     Ok(())
 }

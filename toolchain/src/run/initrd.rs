@@ -19,19 +19,24 @@ use unibody_proto::params::{self, Encoder, key};
 /// The archive for these options.
 pub fn build(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk]) -> Result<Vec<u8>> {
     let env = env::collect(&args.env_file, &args.env)?;
+    let mut tree = overlay(args, image, &env)?;
+    tree.file(params::FILE, 0o600, parameters(args, image, net, disks, &env)?);
+    let mut archive = Vec::new();
+    tree.write(&mut archive)?;
+    Ok(archive)
+}
+
+/// What the options lay over the image's root.
+pub fn overlay(args: &RunArgs, image: &Image, env: &[Vec<u8>]) -> Result<Tree> {
     let mut tree = Tree::default();
     if let Some(dir) = &args.rootfs {
         tree.folder(dir, Purpose::Overlay).context("--rootfs")?;
     }
-    if let Some(zone) = env::value(&env, "TZ") {
+    if let Some(zone) = env::value(env, "TZ") {
         let brought = |file: &str| Ok(brought::whose(args, image, file)?.is_some());
         add_zone(&mut tree, zone, Path::new("/usr/share/zoneinfo"), brought)?;
     }
-    let params = parameters(args, image, net, disks, &env)?;
-    tree.file(params::FILE, 0o600, params);
-    let mut archive = Vec::new();
-    tree.write(&mut archive)?;
-    Ok(archive)
+    Ok(tree)
 }
 
 /// The parameter file.
