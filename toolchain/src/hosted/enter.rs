@@ -10,7 +10,7 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{chdir, fexecve, getgid, getuid, pivot_root};
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
@@ -22,6 +22,9 @@ pub const COMMAND: &str = "enter-root";
 pub const PROBE: &str = "probe-namespaces";
 
 const NODES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// An argument of mount(2) that the kind of mount has no use for.
+const NONE: Option<&str> = None;
 
 /// Reads the arguments, enters and executes; returns only on failure. `None`: the arguments are malformed.
 pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<Result<u8>> {
@@ -75,8 +78,7 @@ pub fn make_namespaces() -> Result<()> {
         fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
         fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
     }
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("cannot make mounts private")
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).context("cannot make mounts private")
 }
 
 /// Mounts what the root needs of this machine.
@@ -131,16 +133,13 @@ fn show(share: &Share, root: &Path) -> Result<()> {
         ] {
             flags.set(mount, has.contains(fs));
         }
-        let none: Option<&str> = None;
-        mount(none, &target, none, flags, none)
+        mount(NONE, &target, NONE, flags, NONE)
             .with_context(|| format!("cannot make {} read-only", target.display()))?;
     }
     Ok(())
 }
 
 fn bind(from: &Path, to: &Path, flags: MsFlags) -> Result<()> {
-    let none: Option<&str> = None;
-    mount(Some(from), to, none, MsFlags::MS_BIND | flags, none).with_context(|| {
-        format!("cannot bind {} to {}", from.display(), String::from_utf8_lossy(to.as_os_str().as_bytes()))
-    })
+    mount(Some(from), to, NONE, MsFlags::MS_BIND | flags, NONE)
+        .with_context(|| format!("cannot bind {} to {}", from.display(), to.display()))
 }

@@ -111,11 +111,8 @@ fn read(folder: &Path) -> Result<Option<Entry>> {
     if !folder.exists() {
         return Ok(None);
     }
-    let running = match File::open(folder.join("lock")).map(|file| file.try_lock()) {
-        Ok(Err(TryLockError::WouldBlock)) => true,
-        Ok(_) => false,
-        Err(_) => false,
-    };
+    let tried = File::open(folder.join("lock")).map(|file| file.try_lock());
+    let running = matches!(tried, Ok(Err(TryLockError::WouldBlock)));
     let record = Record::load(folder);
     match (record, running) {
         (Ok(record), true) => Ok(Some(Entry { record, folder: folder.to_owned(), running })),
