@@ -122,6 +122,20 @@ crate::layout! {
     SigEvent, "struct sigevent", "sigev_" {
         value: u64, signo: i32 as Signo, notify: i32 as SigEventNotify, tid "_sigev_un._tid": i32, pad: i32,
     }
+    /// struct sigcontext_64: the registers, in the order of mcontext_t's gregs.
+    SigContext, "struct sigcontext", "" {
+        r8: u64, r9: u64, r10: u64, r11: u64, r12: u64, r13: u64, r14: u64, r15: u64, rdi: u64, rsi: u64, rbp: u64, rbx: u64,
+        rdx: u64, rax: u64, rcx: u64, rsp: u64, rip: u64, eflags: u64, cs: u16, gs: u16, fs: u16, ss "__pad0": u16, err: u64,
+        trapno: u64, oldmask: u64, cr2: u64, fpstate: usize, reserved "__reserved1": [u64; 8],
+    }
+    /// struct ucontext.
+    UContext, "struct ucontext", "uc_" { flags: u64, link: u64, stack: StackT, mcontext: SigContext, sigmask: u64, }
+    /// struct rt_sigframe without its siginfo.
+    SigFrame, "struct rt_sigframe", "" { restorer "pretcode": usize, uc: UContext, }
+    /// struct _fpx_sw_bytes: what of the vector state is in a signal frame.
+    FpxSwBytes, "struct _fpx_sw_bytes", "" {
+        magic1: u32, extended_size: u32, xfeatures: u64, xstate_size: u32, pad: [u32; 7],
+    }
     /// struct signalfd_siginfo.
     SignalfdInfo, "struct signalfd_siginfo", "ssi_" {
         signo: i32 as Signo, errno: i32, code: i32, pid: u32, uid: u32, fd: i32, tid: u32, band: u32, overrun: u32,
@@ -297,6 +311,7 @@ pub const ALL: &[&Layout] = &[
     &Linger::LAYOUT,
     &Ucred::LAYOUT,
     &StackT::LAYOUT,
+    &SigContext::LAYOUT,
     &SignalfdInfo::LAYOUT,
     &SchedParam::LAYOUT,
     &Winsize::LAYOUT,

@@ -3,33 +3,11 @@
 use super::{TrapFrame, fpu};
 use crate::arch::upcall;
 use core::mem::offset_of;
-use libos_base::abi::{In, Out, SigSet, StackT};
-use libos_base::abi_struct;
+use libos_base::abi::{FpxSwBytes, In, Out, SigContext, SigFrame, SigSet, StackT, UContext};
 use libos_base::percpu::Head;
 use libos_base::{Errno, Result, user};
 
-abi_struct! {
-    /// struct sigcontext_64: the registers, in the order of mcontext_t's gregs.
-    Registers {
-        r8: u64, r9: u64, r10: u64, r11: u64, r12: u64, r13: u64, r14: u64, r15: u64,
-        rdi: u64, rsi: u64, rbp: u64, rbx: u64, rdx: u64, rax: u64, rcx: u64, rsp: u64, rip: u64, eflags: u64,
-        cs: u16, gs: u16, fs: u16, ss: u16,
-        err: u64, trapno: u64, oldmask: u64, cr2: u64, fpstate: usize, reserved: [u64; 8],
-    }
-}
-abi_struct! {
-    /// struct ucontext.
-    UContext { flags: u64, link: u64, stack: StackT, regs: Registers, mask: u64, }
-}
-abi_struct! {
-    /// struct rt_sigframe without its siginfo.
-    Start { restorer: usize, uc: UContext, }
-}
-abi_struct! {
-    /// struct _fpx_sw_bytes, at byte 464 of the vector state.
-    SwBytes { magic1: u32, extended_size: u32, xfeatures: u64, xstate_size: u32, pad: [u32; 7], }
-}
-
+/// Where the vector state holds [`FpxSwBytes`].
 const SW_BYTES: usize = 464;
 const FP_XSTATE_MAGIC1: u32 = 0x4650_5853;
 const FP_XSTATE_MAGIC2: u32 = 0x4650_5845;
@@ -80,7 +58,7 @@ pub fn push(
     let area = if vectors.is_some() && fpu::area_mask() != 0 { fpu::area_size() + 4 } else { LEGACY };
     let sp = top.unwrap_or((regs.rsp - RED_ZONE) as usize);
     let fp = sp.checked_sub(area).ok_or(Errno::EFAULT)? & !63;
-    let len = size_of::<Start>() + INFO;
+    let len = size_of::<SigFrame>() + INFO;
     // As after a call: 8 below a multiple of 16.
     let sp = ((fp.checked_sub(len).ok_or(Errno::EFAULT)?) & !15) - 8;
     user::check(sp, fp + area - sp)?;
@@ -92,10 +70,10 @@ pub fn push(
             // SAFETY: the save area of the interrupted program, on this thread's kernel stack.
             let state = unsafe { core::slice::from_raw_parts(p, n) };
             user::copy_out(fp, state)?;
-            let mut sw = SwBytes::default();
+            let mut sw = FpxSwBytes::default();
             if fpu::area_mask() != 0 {
                 flags |= UC_FP_XSTATE;
-                sw = SwBytes {
+                sw = FpxSwBytes {
                     magic1: FP_XSTATE_MAGIC1,
                     extended_size: (n + 4) as u32,
                     xfeatures: fpu::area_mask(),
@@ -117,7 +95,7 @@ pub fn push(
             user::copy_out(fp, &f.0)?;
         }
     }
-    let registers = registers!(regs => Registers {
+    let mcontext = registers!(regs => SigContext {
         eflags: regs.rflags,
         cs: regs.cs as u16,
         ss: regs.ss as u16,
@@ -126,12 +104,12 @@ pub fn push(
         oldmask: mask.0,
         cr2: fault_addr,
         fpstate: fp,
-        ..Registers::default()
+        ..SigContext::default()
     });
-    let uc = UContext { flags, link: 0, stack, regs: registers, mask: mask.0 };
-    user::write(Out::new(sp), &Start { restorer, uc })?;
-    user::copy_out(sp + size_of::<Start>(), info)?;
-    Ok(Frame { sp, info: sp + size_of::<Start>(), uc: sp + 8 })
+    let uc = UContext { flags, link: 0, stack, mcontext, sigmask: mask.0 };
+    user::write(Out::new(sp), &SigFrame { restorer, uc })?;
+    user::copy_out(sp + size_of::<SigFrame>(), info)?;
+    Ok(Frame { sp, info: sp + size_of::<SigFrame>(), uc: sp + 8 })
 }
 
 /// Makes the program continue in a handler, on a frame from [`push`].
@@ -148,7 +126,7 @@ pub fn enter(regs: &mut TrapFrame, frame: &Frame, handler: usize, signo: i32) {
 /// Reads back, for sigreturn, the registers, mask and alternate stack. `uc` is the address of the ucontext.
 pub fn pop(uc: usize) -> Result<(TrapFrame, SigSet, StackT, usize)> {
     let c: UContext = user::read(In::new(uc))?;
-    let g = &c.regs;
+    let g = &c.mcontext;
     if !canonical(g.rip) || !canonical(g.rsp) {
         return Err(Errno::EFAULT);
     }
@@ -156,7 +134,7 @@ pub fn pop(uc: usize) -> Result<(TrapFrame, SigSet, StackT, usize)> {
         rflags: (g.eflags & USER_FLAGS) | TrapFrame::program().rflags,
         ..TrapFrame::program()
     });
-    Ok((regs, SigSet(c.mask), c.stack, g.fpstate))
+    Ok((regs, SigSet(c.sigmask), c.stack, g.fpstate))
 }
 
 fn canonical(a: u64) -> bool {
@@ -168,7 +146,7 @@ fn canonical(a: u64) -> bool {
 pub fn load_vector_state(fp: usize, area: &mut [u8]) -> Result<()> {
     let mask = fpu::area_mask();
     user::copy_in(&mut area[..LEGACY], fp)?;
-    let sw: SwBytes = user::read(In::new(fp + SW_BYTES))?;
+    let sw: FpxSwBytes = user::read(In::new(fp + SW_BYTES))?;
     // MXCSR: reserved bits fault (Intel SDM 1, 10.2.3).
     let mxcsr = u32::from_le_bytes([area[24], area[25], area[26], area[27]]) & 0xffbf;
     area[24..28].copy_from_slice(&mxcsr.to_le_bytes());
@@ -192,7 +170,7 @@ pub fn load_vector_state(fp: usize, area: &mut [u8]) -> Result<()> {
     Ok(())
 }
 
-const _: () = assert!(size_of::<Registers>() == 256 && size_of::<UContext>() == 304 && size_of::<Start>() == 312);
+const _: () = assert!(size_of::<SigContext>() == 256 && size_of::<UContext>() == 304 && size_of::<SigFrame>() == 312);
 
 // libc's restorer jumps here; the handler's return has popped its address, so the program's stack pointer is at the
 // ucontext. As a Linux process this makes the usual system call.
