@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libos_base::abi::DirFd;
 use libos_base::abi::mode::S_IFDIR;
-use libos_base::sync::{Mutex, Once, class};
+use libos_base::sync::Once;
 use libos_base::{Errno, Result};
 
 /// What boot knows about files.
@@ -30,7 +30,7 @@ pub struct Config {
 }
 
 static CONFIG: Once<Config> = Once::new();
-static ANONYMOUS: Once<Result<Arc<Mount>>> = Once::new();
+static ANONYMOUS: Once<Arc<Mount>> = Once::new();
 
 /// Called once by boot, before the program starts. Only stores it.
 pub fn configure(config: Config) {
@@ -69,10 +69,7 @@ pub fn new_ramfs(name: &'static str, mode: u32) -> Result<Arc<crate::ramfs::RamI
 
 /// The mount of objects without a place (memfd, reopened pipes).
 pub fn anonymous() -> Result<Arc<Mount>> {
-    // Two threads may build one at the same time; the first is kept.
-    static ONE: Mutex<()> = Mutex::new(class::ANONYMOUS_ROOT, ());
-    let _g = ONE.lock();
-    ANONYMOUS.set(|| Mount::new_root(new_ramfs("tmpfs", 0o777)?, "none")).clone()
+    ANONYMOUS.get_or_try(|| Mount::new_root(new_ramfs("tmpfs", 0o777)?, "none")).cloned()
 }
 
 /// Builds the root: the archives, then what every program may expect, then `/dev` and `/proc`.

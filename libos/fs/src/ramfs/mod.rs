@@ -344,16 +344,8 @@ impl Inode for RamInode {
         Ok(())
     }
     fn seek_data(&self, pos: u64, data: bool) -> u64 {
-        match self.data() {
-            Ok(d) => d.seek_data(pos, data),
-            Err(_) => {
-                if data {
-                    pos
-                } else {
-                    self.size()
-                }
-            }
-        }
+        let whole = || if data { pos } else { self.size() };
+        self.data().map_or_else(|_| whole(), |d| d.seek_data(pos, data))
     }
     fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
         self.data().ok()?.extent(pos, max)

@@ -44,7 +44,6 @@ classes! {
         UNIX_SOCKET ["one that nobody knows yet under the one that accepts it"] "one AF_UNIX socket; of two that know each other never both";
     }
     Blocking "names of files" {
-        ANONYMOUS_ROOT "one root of what has no name is made";
         ROOT_BUILDING "the root is mounted and filled by one at a time, as a program would";
         HOST_FOLDERS "folders of the host that are not mounted yet";
         RESOLV_CONF "what /etc/resolv.conf is to say; the file is made while the root is built, and written under it";
