@@ -6,6 +6,7 @@ use libos_base::thread::FOREVER;
 use libos_base::{Errno, Result, time, user};
 
 /// EINVAL if a flag is set that is not `known`.
+#[inline]
 pub fn only<F: bitflags::Flags>(flags: F, known: F) -> Result<()> {
     if known.contains(flags) { Ok(()) } else { Err(Errno::EINVAL) }
 }
