@@ -33,6 +33,7 @@ const SHORT: &[&str] = &[
     "program/unix_sockets",
     "disk/no-write-cache",
     "nginx/http",
+    "nginx/http-microvm-16M",
     "nginx/unix-sockets",
 ];
 

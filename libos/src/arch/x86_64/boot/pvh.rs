@@ -40,21 +40,21 @@ const MAGIC: u32 = 0x336e_c578;
 /// # Safety
 /// `addr` is a start info in the first GiB, which is mapped one to one.
 pub unsafe fn parse(addr: u64, boot: &mut BootInfo) {
-    // SAFETY: the caller's; every structure below is where the loader says.
+    // SAFETY: the caller's; every structure below is where the loader says. QEMU's microvm aligns none of them.
     unsafe {
-        let s = &*(addr as *const StartInfo);
+        let s = (addr as *const StartInfo).read_unaligned();
         if s.magic != MAGIC {
             crate::arch::cpu::stop();
         }
         boot.reserve(addr, size_of::<StartInfo>() as u64);
         if s.version >= 1 {
             for i in 0..s.memmap_entries as usize {
-                let e = &*(s.memmap as *const MemoryEntry).add(i);
+                let e = (s.memmap as *const MemoryEntry).add(i).read_unaligned();
                 super::add_region(boot, e.start, e.size, e.kind);
             }
         }
         if s.nr_modules > 0 {
-            let m = &*(s.modlist as *const Module);
+            let m = (s.modlist as *const Module).read_unaligned();
             boot.initrd = Some(Range::at(m.start, m.size));
             boot.reserve(m.start, m.size);
         }
