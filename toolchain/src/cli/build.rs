@@ -12,10 +12,10 @@ use std::path::PathBuf;
     The image keeps the symbols that backtraces need; what debuggers want goes to FILE.debug."
 )]
 pub struct Build {
-    /// Name of a port, a .c file, or a folder with a unibody.toml
+    /// Name of a port (or of a program of one, PORT:PROGRAM), a .c file, or a folder with a unibody.toml
     #[arg(value_name = "PORT|FILE.c|DIR")]
     what: String,
-    /// The image; NAME.img here by default
+    /// The image; NAME.img or PORT-PROGRAM.img here by default
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Use the kernel that checks lock order and assertions

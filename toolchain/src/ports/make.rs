@@ -64,7 +64,8 @@ pub fn image(
     let mut name = vec![if build.debug { "image-debug" } else { "image" }];
     name.extend(with);
     let image = named(&name.join("-with-"));
-    let stamp = Fingerprint::default().text(&sysroot::stamp(build.sysroot)?).tree(&root, false)?.hex();
+    let without = without.join(",");
+    let stamp = Fingerprint::default().text(&sysroot::stamp(build.sysroot)?).text(&without).tree(&root, false)?.hex();
     let stamp_file = image.with_extension("stamp");
     if fs::read_to_string(&stamp_file).is_ok_and(|s| s == stamp) && image.is_file() {
         return Ok(image);
@@ -74,7 +75,7 @@ pub fn image(
         files::remove(&artefact)?;
         let mut make = tree.step(build, target.make)?;
         make.env(wrapper::ROOTFS, &root).env(wrapper::DEBUG, if build.debug { "1" } else { "0" });
-        make.env(wrapper::WITHOUT, without.join(","));
+        make.env(wrapper::WITHOUT, &without);
         command::run(&mut make, Some(&tree.dir.join("log")))?;
         ensure!(artefact.is_file(), "{} did not make {}", command::line(&make), artefact.display());
         fs::copy(&artefact, &image).with_context(|| format!("cannot write {}", image.display()))?;
@@ -85,8 +86,8 @@ pub fn image(
 
 /// Compiles a target and, before it, the libraries that it needs.
 fn compile<'a>(build: &Build, recipe: &'a Recipe, target: &Target, source: Option<&Path>) -> Result<Tree<'a>> {
-    let mut tree = configure(build, recipe, source)?;
-    let libraries = libraries(build, target.depends)?;
+    let mut tree = configure(build, recipe, target, source)?;
+    let libraries = if target.apart { Vec::new() } else { libraries(build, target.depends)? };
     let stamp = Fingerprint::default().text(&format!("{:?} {libraries:?}", target.make)).hex();
     tree.libraries.extend(libraries);
     let compiled = match target.name {
@@ -118,13 +119,16 @@ fn libraries(build: &Build, names: &[String]) -> Result<Vec<Library>> {
     names.iter().map(compiled).collect()
 }
 
-/// A configured tree of the port, in a folder of its own.
-fn configure<'a>(build: &Build, recipe: &'a Recipe, source: Option<&Path>) -> Result<Tree<'a>> {
+/// A configured tree of the port, in a folder of its own: the one that its programs share, or that of `target` alone.
+fn configure<'a>(build: &Build, recipe: &'a Recipe, target: &Target, source: Option<&Path>) -> Result<Tree<'a>> {
     let source = match source {
         Some(dir) => apt::local(dir)?,
         None => apt::source(&recipe.source.package)?,
     };
-    let libraries = libraries(build, &recipe.depends)?;
+    let principal = if target.apart { *target } else { recipe.target(None)? };
+    let super::recipe::Build { environment, inputs, tools, configure, install, .. } = &recipe.build;
+    let words = [configure, principal.options].concat();
+    let libraries = libraries(build, &[&recipe.depends, principal.depends].concat())?;
     let mut print = Fingerprint::default();
     for (_, dir) in &libraries {
         print.text(&dir.to_string_lossy());
@@ -133,37 +137,38 @@ fn configure<'a>(build: &Build, recipe: &'a Recipe, source: Option<&Path>) -> Re
     print
         .text(&sysroot::code_stamp(build.sysroot)?)
         .text(&source.version)
-        .text(&format!("{:?} {:?} {:?}", recipe.depends, recipe.source, recipe.build));
-    for input in &recipe.build.inputs {
+        .text(&format!("{:?} {environment:?} {words:?} {:?} {install:?}", recipe.source, principal.make));
+    for input in inputs {
         print.tree(&recipe.dir.join(input), true)?;
     }
     // What is configured then names files of the port where they are: a clone elsewhere, or a new one, has its own tree.
-    if recipe.build.configure.iter().any(|word| word.contains("{port}")) {
+    if words.iter().any(|word| word.contains("{port}")) {
         print.text(&recipe.dir.to_string_lossy());
     }
     print.text(&build.sysroot.to_string_lossy());
     if source.version == "local" {
         print.tree(&source.tree, false)?;
     }
-    let dir = paths::cache()?.join("ports").join(format!("{}-{}", recipe.name, print.hex()));
+    let name = [&recipe.name, principal.name].join(if target.apart { "-" } else { "" });
+    let dir = paths::cache()?.join("ports").join(format!("{name}-{}", print.hex()));
     let tree = Tree { recipe, dir, source, libraries };
     let done = tree.dir.join("configured");
     if done.is_file() {
         return Ok(tree);
     }
-    packages::ensure(&recipe.build.tools.iter().map(String::as_str).collect::<Vec<_>>(), build.yes)?;
+    packages::ensure(&tools.iter().map(String::as_str).collect::<Vec<_>>(), build.yes)?;
     // The folder keeps its name throughout: libtool and configure write it into files.
     files::remove(&tree.dir)?;
     fs::create_dir_all(&tree.dir).with_context(|| format!("cannot make {}", tree.dir.display()))?;
     // cp keeps the times of files: generated files must stay newer than what they are generated from.
     command::run(Command::new("cp").arg("-a").arg(&tree.source.tree).arg(tree.dir.join("build")), None)?;
-    if !recipe.build.configure.is_empty() {
-        progress::step(&tree.what("configuring", &recipe.target(None)?), || {
-            command::run(&mut tree.step(build, &recipe.build.configure)?, Some(&tree.dir.join("log"))).map(drop)
+    if !words.is_empty() {
+        progress::step(&tree.what("configuring", &principal), || {
+            command::run(&mut tree.step(build, &words)?, Some(&tree.dir.join("log"))).map(drop)
         })?;
     }
     files::write(&done, "")?;
-    discard_old(recipe, &tree.dir);
+    discard_old(&name, &tree.dir);
     Ok(tree)
 }
 
@@ -242,12 +247,12 @@ fn fill_root(tree: &Tree, rootfs: &Rootfs, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Removes builds of other versions of this port, which are no longer of use.
-fn discard_old(recipe: &Recipe, keep: &Path) {
+/// Removes trees of other versions, which are no longer of use.
+fn discard_old(name: &str, keep: &Path) {
     let Some(all) = keep.parent() else { return };
     for entry in fs::read_dir(all).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let id = name.strip_prefix(&format!("{}-", recipe.name)).unwrap_or_default();
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let id = file.strip_prefix(&format!("{name}-")).unwrap_or_default();
         let ours = id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit());
         if ours && entry.path() != keep {
             let _ = files::remove(&entry.path());

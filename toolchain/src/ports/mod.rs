@@ -13,7 +13,7 @@ pub use recipe::Recipe;
 /// How to build.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Where the image goes; `NAME.img` in the current folder by default.
+    /// Where the image goes; `PORT.img` or `PORT-PROGRAM.img` in the current folder by default.
     pub output: Option<PathBuf>,
     /// The program's unpacked source, instead of the distribution's.
     pub source: Option<PathBuf>,
@@ -83,8 +83,7 @@ pub fn exists(project: Option<&Path>, name: &str) -> bool {
 
 /// Builds a port's image and returns its path. DWARF goes to `IMAGE.debug`.
 pub fn build(name: &str, options: &Options) -> Result<PathBuf> {
-    let (port, program) = split(name);
-    let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.img", program.unwrap_or(port))));
+    let output = options.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.img", name.replace(':', "-"))));
     let image = cached_image(name, options)?;
     image::make::deliver(&image, &output)?;
     Ok(output)

@@ -63,9 +63,12 @@ pub struct Build {
     /// Environment variables.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Run once.
+    /// Run once in each tree.
     #[serde(default)]
     pub configure: Vec<String>,
+    /// Further words of `configure`, for what differs between programs: see [`Program::options`].
+    #[serde(default)]
+    pub options: Vec<String>,
     /// Compiles and links; run again when the kernel changes, so it must relink when its result has been removed.
     pub make: Vec<String>,
     /// A library: installs to `{prefix}`.
@@ -78,7 +81,7 @@ pub struct Build {
     pub image: Option<PathBuf>,
 }
 
-/// A further program, built in the port's configured tree.
+/// A further program of the same source.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
@@ -89,6 +92,10 @@ pub struct Program {
     /// Ports of libraries that this program needs beyond the port's own.
     #[serde(default)]
     pub depends: Vec<String>,
+    /// Instead of the port's own: then `configure` runs in a tree that only this program has. Without them it is built
+    /// in the port's tree.
+    #[serde(default)]
+    pub options: Vec<String>,
     /// Compiles and links, like the port's own command.
     pub make: Vec<String>,
     /// What `make` leaves.
@@ -96,11 +103,10 @@ pub struct Program {
     /// Kernel components left out of the image.
     #[serde(default)]
     pub without: Vec<String>,
-    /// Contents of the image's root file system; the port's own by default.
+    /// Contents of the image's root file system; the port's by default.
     pub rootfs: Option<Rootfs>,
-    /// Defaults for running it.
-    #[serde(default)]
-    pub run: Run,
+    /// Defaults for running it; the port's by default.
+    pub run: Option<Run>,
 }
 
 /// Contents of the root file system.
@@ -140,6 +146,10 @@ pub struct Target<'a> {
     pub name: &'a str,
     /// Library ports beyond the recipe's.
     pub depends: &'a [String],
+    /// The last words of `configure`.
+    pub options: &'a [String],
+    /// Whether it has a tree of its own, not the port's.
+    pub apart: bool,
     pub make: &'a [String],
     /// The image that it produces; none for a library.
     pub image: Option<&'a Path>,
@@ -164,21 +174,33 @@ impl Recipe {
     /// The target to build: the port's own program or library, or one of the further programs.
     pub fn target(&self, program: Option<&str>) -> Result<Target<'_>> {
         let Some(name) = program else {
-            let Build { make, image, without, .. } = &self.build;
-            let image = image.as_deref();
-            return Ok(Target { name: "", depends: &[], make, image, without, rootfs: &self.rootfs, run: &self.run });
+            let Build { options, make, image, without, .. } = &self.build;
+            return Ok(Target {
+                name: "",
+                depends: &[],
+                options,
+                apart: false,
+                make,
+                image: image.as_deref(),
+                without,
+                rootfs: &self.rootfs,
+                run: &self.run,
+            });
         };
         let Some((name, p)) = self.programs.get_key_value(name) else {
             bail!("the port {} has no program {name}; `unibody ports` lists them", self.name);
         };
+        let apart = !p.options.is_empty();
         Ok(Target {
             name,
             depends: &p.depends,
+            options: if apart { &p.options } else { &self.build.options },
+            apart,
             make: &p.make,
             image: Some(&p.image),
             without: &p.without,
             rootfs: p.rootfs.as_ref().unwrap_or(&self.rootfs),
-            run: &p.run,
+            run: p.run.as_ref().unwrap_or(&self.run),
         })
     }
 }
@@ -209,5 +231,24 @@ mod tests {
         assert_eq!(recipe.target(None).unwrap().image, Some(Path::new("a")));
         assert_eq!(recipe.target(Some("b")).unwrap().image, Some(Path::new("out/b")));
         assert!(recipe.target(Some("c")).is_err());
+    }
+
+    #[test]
+    fn what_a_program_takes_from_its_port() {
+        let recipe: Recipe = toml::from_str(
+            "name = 'a'\ndescription = ''\nlicence = ''\ntested = ''\n[source]\npackage = 'a'\n[build]\nmake = ['make']\n\
+             image = 'a'\noptions = ['all']\n[rootfs]\ndirectories = ['data']\n[run]\nargs = ['-v']\n\
+             [programs.same]\ndescription = ''\ntested = ''\nmake = ['make', 'b']\nimage = 'b'\n\
+             [programs.less]\ndescription = ''\ntested = ''\noptions = ['some']\nmake = ['make']\nimage = 'a'\n\
+             [programs.less.rootfs]\n[programs.less.run]\n",
+        )
+        .unwrap();
+        let of = |program| {
+            let target = recipe.target(program).unwrap();
+            (target.options, target.apart, target.rootfs.directories.len(), target.run.args.len())
+        };
+        assert_eq!(of(None), (&["all".to_owned()][..], false, 1, 1));
+        assert_eq!(of(Some("same")), of(None));
+        assert_eq!(of(Some("less")), (&["some".to_owned()][..], true, 0, 0));
     }
 }

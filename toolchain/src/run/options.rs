@@ -18,7 +18,7 @@ use unibody_proto::note;
 /// Options of `unibody run`. They can be serialized for another process, which a detached VM needs.
 #[derive(Args, Clone, Debug, Serialize, Deserialize)]
 pub struct RunArgs {
-    /// Image file, or name of a port (a word with '/' is always a file)
+    /// Image file, or name of a port, PORT or PORT:PROGRAM (a word with '/' is always a file)
     pub image: PathBuf,
 
     /// Memory: 64M, 1G; a plain number means MiB
