@@ -6,12 +6,11 @@
  * through the hooks that every module has; nginx itself stays as it is.
  *
  * Busy connections finish with the configuration they began with; idle ones are closed, as a worker closes them when it
- * shuts down. Their old cycle, and its log files, live until the last of them has ended.
+ * shuts down. Their old cycle, its log files and its shared memory live until the last of them has ended.
  */
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
-#include <ngx_http.h>
 
 /* How often old connections are checked, in ms. */
 #define NGX_SINGLE_RELOAD_LOOK  500
@@ -25,94 +24,86 @@ struct ngx_single_reload_old_s {
     /* Connections that were open, and the serial numbers that identify them later. */
     ngx_connection_t        **open;
     ngx_atomic_uint_t        *number;
-    /* Descriptors of its log files. */
-    ngx_uint_t                files;
-    ngx_fd_t                 *fd;
+    /* Its log files and its zones of shared memory. */
+    ngx_list_t                files;
+    ngx_list_t                zones;
+    ngx_uint_t                live;
     ngx_single_reload_old_t  *next;
 };
 
+/* The oldest first. */
 static ngx_single_reload_old_t  *ngx_single_reload_olds;
-/* The cycle whose files must be shown again once ngx_init_cycle() has closed what it closes. */
-static ngx_single_reload_old_t  *ngx_single_reload_hidden;
 static ngx_event_t               ngx_single_reload_event;
 static ngx_connection_t          ngx_single_reload_dumb;
 
 
-static ngx_open_file_t *
-ngx_single_reload_file(ngx_cycle_t *cycle, ngx_uint_t wanted)
+/* Writes out and closes the log files of a cycle that nothing uses any more. */
+static void
+ngx_single_reload_close_files(ngx_single_reload_old_t *old)
 {
+    ngx_uint_t        i;
     ngx_list_part_t  *part;
-
-    for (part = &cycle->open_files.part; part; part = part->next) {
-        if (wanted < part->nelts) {
-            return (ngx_open_file_t *) part->elts + wanted;
-        }
-        wanted -= part->nelts;
-    }
-
-    return NULL;
-}
-
-
-/* ngx_init_cycle() closes the old cycle's files. If hidden before, and shown again after, they stay open. */
-static ngx_int_t
-ngx_single_reload_hide_files(ngx_single_reload_old_t *old)
-{
-    ngx_uint_t        i, n;
     ngx_open_file_t  *file;
 
-    for (n = 0; ngx_single_reload_file(old->cycle, n); n++) { /* void */ }
+    for (part = &old->files.part; part; part = part->next) {
+        file = part->elts;
 
-    old->fd = ngx_palloc(old->cycle->pool, (n + 1) * sizeof(ngx_fd_t));
-    if (old->fd == NULL) {
-        return NGX_ERROR;
+        for (i = 0; i < part->nelts; i++) {
+            if (file[i].flush) {
+                file[i].flush(&file[i], ngx_cycle->log);
+            }
+
+            if (file[i].fd != NGX_INVALID_FILE && file[i].fd != ngx_stderr) {
+                ngx_close_file(file[i].fd);
+                file[i].fd = NGX_INVALID_FILE;
+            }
+        }
     }
+}
 
-    old->files = n;
 
-    for (i = 0; i < n; i++) {
-        file = ngx_single_reload_file(old->cycle, i);
-        old->fd[i] = file->fd;
-        if (file->fd != ngx_stderr) {
-            file->fd = NGX_INVALID_FILE;
+static ngx_uint_t
+ngx_single_reload_has_zone(ngx_list_t *zones, u_char *addr)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+
+    for (part = &zones->part; part; part = part->next) {
+        for (i = 0; i < part->nelts; i++) {
+            if (((ngx_shm_zone_t *) part->elts)[i].shm.addr == addr) {
+                return 1;
+            }
         }
     }
 
-    ngx_single_reload_hidden = old;
-
-    return NGX_OK;
+    return 0;
 }
 
 
+/* Unmaps the zones that no later cycle has taken over. */
 static void
-ngx_single_reload_show_files(void *data)
+ngx_single_reload_free_zones(ngx_single_reload_old_t *old)
 {
-    ngx_uint_t                i;
-    ngx_single_reload_old_t  *old;
+    ngx_uint_t                i, taken;
+    ngx_shm_zone_t           *zone;
+    ngx_list_part_t          *part;
+    ngx_single_reload_old_t  *later;
 
-    old = ngx_single_reload_hidden;
-    ngx_single_reload_hidden = NULL;
+    for (part = &old->zones.part; part; part = part->next) {
+        zone = part->elts;
 
-    for (i = 0; old && i < old->files; i++) {
-        ngx_single_reload_file(old->cycle, i)->fd = old->fd[i];
+        for (i = 0; i < part->nelts; i++) {
+            taken = ngx_single_reload_has_zone((ngx_list_t *) &ngx_cycle->shared_memory, zone[i].shm.addr);
+
+            for (later = old->next; later; later = later->next) {
+                taken |= ngx_single_reload_has_zone(&later->zones, zone[i].shm.addr);
+            }
+
+            if (!taken) {
+                ngx_shm_free(&zone[i].shm);
+            }
+        }
     }
-}
-
-
-/* The temporary pool of a configuration run is destroyed right after the old cycle's files were closed. */
-static ngx_int_t
-ngx_single_reload_postconfiguration(ngx_conf_t *cf)
-{
-    ngx_pool_cleanup_t  *cleanup;
-
-    cleanup = ngx_pool_cleanup_add(cf->temp_pool, 0);
-    if (cleanup == NULL) {
-        return NGX_ERROR;
-    }
-
-    cleanup->handler = ngx_single_reload_show_files;
-
-    return NGX_OK;
 }
 
 
@@ -138,42 +129,35 @@ ngx_single_reload_live(ngx_single_reload_old_t *old, ngx_uint_t i)
 }
 
 
-/* Tells ngx_clean_old_cycles(), through the old cycle's own list, which connections have ended. */
+/* Looks which connections of old cycles have ended. Cycles end in their order, since later ones use zones of earlier ones;
+ * ngx_clean_old_cycles() frees one when its list of connections has no open one. */
 static void
 ngx_single_reload_look(ngx_event_t *ev)
 {
-    ngx_uint_t                 i, live;
-    ngx_open_file_t           *file;
-    ngx_single_reload_old_t   *old, **link;
+    ngx_uint_t                i;
+    ngx_connection_t         *listed;
+    ngx_single_reload_old_t  *old;
 
-    for (link = &ngx_single_reload_olds; (old = *link) != NULL; /* void */) {
-        live = 0;
+    for (old = ngx_single_reload_olds; old; old = old->next) {
+        listed = old->cycle->connections;
+        old->live = 0;
 
         for (i = 0; i < old->n; i++) {
-            if (old->cycle->connections[i].fd == (ngx_socket_t) -1) {
-                continue;
-            }
-            if (ngx_single_reload_live(old, i)) {
-                live = 1;
-            } else {
-                old->cycle->connections[i].fd = (ngx_socket_t) -1;
-            }
-        }
-
-        if (live) {
-            link = &old->next;
-            continue;
-        }
-
-        *link = old->next;
-
-        for (i = 0; i < old->files; i++) {
-            file = ngx_single_reload_file(old->cycle, i);
-            if (file->fd != NGX_INVALID_FILE && file->fd != ngx_stderr) {
-                ngx_close_file(file->fd);
-                file->fd = NGX_INVALID_FILE;
+            if (listed[i].fd != (ngx_socket_t) -1) {
+                if (ngx_single_reload_live(old, i)) {
+                    old->live = 1;
+                } else {
+                    listed[i].fd = (ngx_socket_t) -1;
+                }
             }
         }
+    }
+
+    while ((old = ngx_single_reload_olds) != NULL && !old->live) {
+        ngx_single_reload_close_files(old);
+        ngx_single_reload_free_zones(old);
+        ngx_single_reload_olds = old->next;
+        old->cycle->connections[old->n].fd = (ngx_socket_t) -1;
     }
 
     if (ngx_single_reload_olds) {
@@ -212,7 +196,8 @@ ngx_single_reload_stop_listening(ngx_cycle_t *old)
 }
 
 
-/* The list of connections that the old cycle keeps: a copy of those that are open now. */
+/* The list of connections that the old cycle keeps: a copy of those that are open now, and one that stands for the rest of
+ * what it has. */
 static ngx_single_reload_old_t *
 ngx_single_reload_remember(ngx_cycle_t *cycle)
 {
@@ -247,7 +232,15 @@ ngx_single_reload_remember(ngx_cycle_t *cycle)
 
     old->cycle = cycle;
     cycle->connections = copy;
-    cycle->connection_n = old->n;
+    cycle->connection_n = old->n + 1;
+
+    /* ngx_init_cycle() closes and unmaps what these lists name; whoever uses it has a pointer to the thing itself. */
+    old->files = cycle->open_files;
+    cycle->open_files.part.nelts = 0;
+    cycle->open_files.part.next = NULL;
+    old->zones = cycle->shared_memory;
+    cycle->shared_memory.part.nelts = 0;
+    cycle->shared_memory.part.next = NULL;
 
     return old;
 }
@@ -302,7 +295,7 @@ ngx_single_reload_init_module(ngx_cycle_t *cycle)
 {
     ngx_uint_t                i;
     ngx_cycle_t              *before, new;
-    ngx_single_reload_old_t  *old;
+    ngx_single_reload_old_t  *old, **last;
 
     before = cycle->old_cycle;
 
@@ -325,7 +318,7 @@ ngx_single_reload_init_module(ngx_cycle_t *cycle)
     /* Pointers into the arrays of connections are everywhere: the new cycle takes the same arrays over. */
     new = *before;
     old = ngx_single_reload_remember(before);
-    if (old == NULL || ngx_single_reload_hide_files(old) != NGX_OK) {
+    if (old == NULL) {
         return NGX_ERROR;
     }
 
@@ -356,8 +349,8 @@ ngx_single_reload_init_module(ngx_cycle_t *cycle)
         }
     }
 
-    old->next = ngx_single_reload_olds;
-    ngx_single_reload_olds = old;
+    for (last = &ngx_single_reload_olds; *last; last = &(*last)->next) { /* void */ }
+    *last = old;
 
     ngx_single_reload_dumb.fd = (ngx_socket_t) -1;
     ngx_single_reload_event.handler = ngx_single_reload_look;
@@ -371,20 +364,52 @@ ngx_single_reload_init_module(ngx_cycle_t *cycle)
 }
 
 
-static ngx_http_module_t  ngx_http_single_reload_module_ctx = {
-    NULL,                                  /* preconfiguration */
-    ngx_single_reload_postconfiguration,   /* postconfiguration */
-    NULL, NULL,                            /* main configuration */
-    NULL, NULL,                            /* server configuration */
-    NULL, NULL                             /* location configuration */
+#if (NGX_THREADS)
+
+extern ngx_module_t  ngx_thread_pool_module;
+
+/* Threads of the old cycle's pools report to one queue for all pools, which starting the new cycle's would empty: requests
+ * whose reading or writing just ended would never hear of it. So such a configuration stays until a restart. */
+static char *
+ngx_single_reload_init_conf(ngx_cycle_t *cycle, void *conf)
+{
+    ngx_array_t  *pools;
+
+    if (ngx_process != NGX_PROCESS_SINGLE || ngx_is_init_cycle(cycle->old_cycle)) {
+        return NGX_CONF_OK;
+    }
+
+    /* All that ngx_thread_pool_conf_t holds. */
+    pools = (ngx_array_t *) ngx_get_conf(cycle->old_cycle->conf_ctx, ngx_thread_pool_module);
+
+    if (pools && pools->nelts) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "thread pools cannot be replaced in a single process: restart to load the configuration");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+#endif
+
+
+static ngx_core_module_t  ngx_single_reload_module_ctx = {
+    ngx_string("single_reload"),
+    NULL,                                  /* create configuration */
+#if (NGX_THREADS)
+    ngx_single_reload_init_conf            /* init configuration */
+#else
+    NULL
+#endif
 };
 
 
-ngx_module_t  ngx_http_single_reload_module = {
+ngx_module_t  ngx_single_reload_module = {
     NGX_MODULE_V1,
-    &ngx_http_single_reload_module_ctx,
+    &ngx_single_reload_module_ctx,
     NULL,                                  /* module directives */
-    NGX_HTTP_MODULE,
+    NGX_CORE_MODULE,
     NULL,                                  /* init master */
     ngx_single_reload_init_module,         /* init module */
     NULL,                                  /* init process */
