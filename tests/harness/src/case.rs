@@ -18,7 +18,7 @@ pub enum Lane {
 pub enum Need {
     /// The cross toolchain and QEMU.
     Toolchain,
-    /// The nginx image.
+    /// Both nginx images.
     Nginx,
     /// grub-mkrescue and the firmware.
     Grub,

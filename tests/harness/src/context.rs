@@ -89,7 +89,7 @@ impl Context {
             let _ = progress::step("building sqlite", || self.sqlite());
         }
         if needed(Need::Nginx) && self.bin.get().is_some_and(Result::is_ok) {
-            let _ = progress::step("building nginx", || self.nginx());
+            let _ = progress::step("building nginx", || self.nginx().and_then(|_| self.nginx_lean()));
         }
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Context {
         let failed = |built: Result<PathBuf>| built.err().map(|error| Err(format!("{error:#}")));
         match need {
             Need::Toolchain => self.bin.get().and_then(|state| state.clone().err()).map(Err),
-            Need::Nginx => failed(self.nginx()),
+            Need::Nginx => failed(self.nginx().and_then(|_| self.nginx_lean())),
             Need::Sqlite => failed(self.sqlite()),
             Need::Grub | Need::Load | Need::Disk | Need::LinuxSqlite | Need::Setpriv => {
                 let (_, reason) = self.lacking.get()?.iter().find(|(lacking, _)| *lacking == need)?;
@@ -200,9 +200,14 @@ impl Context {
         process::run(&mut gcc, b"", Duration::from_secs(120))?.expect(0)
     }
 
-    /// The nginx image.
+    /// The nginx image with all modules.
     pub fn nginx(&self) -> Result<PathBuf> {
         self.port("nginx")
+    }
+
+    /// The small one.
+    pub fn nginx_lean(&self) -> Result<PathBuf> {
+        self.port("nginx:lean")
     }
 
     /// The sqlite image: the shell.

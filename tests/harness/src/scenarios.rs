@@ -457,7 +457,10 @@ fn plain_commands(context: &Context) -> Result<Tally> {
     }
     context.tool(["ps"])?.expect(0)?;
     let ports = context.tool(["ports"])?.expect(0)?;
-    ensure!(ports.out().contains("nginx"), "no nginx\n{}", ports.report());
+    for name in ["nginx", "nginx:lean"] {
+        let named = ports.out().lines().any(|line| line.split(' ').next() == Some(name));
+        ensure!(named, "no {name}\n{}", ports.report());
+    }
     context.tool(["doctor"])?;
     for shell in ["bash", "zsh", "fish"] {
         ensure!(!context.tool(["completions", shell])?.expect(0)?.stdout.is_empty(), "no completions for {shell}");

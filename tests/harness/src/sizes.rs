@@ -7,11 +7,14 @@ use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// hello and nginx.
+/// hello and nginx: the small one, and the one with all modules.
 pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("size/hello", |context| size(context, &context.program("hello")?, 245_000)));
-    let nginx = Case::new("size/nginx", |context| size(context, &context.nginx()?, 1_700_000));
-    all.push(nginx.needs(&[Need::Toolchain, Need::Nginx]));
+    let nginx = [
+        Case::new("size/nginx-lean", |context| size(context, &context.nginx_lean()?, 1_700_000)),
+        Case::new("size/nginx", |context| size(context, &context.nginx()?, 2_450_000)),
+    ];
+    all.extend(nginx.map(|case| case.needs(&[Need::Toolchain, Need::Nginx])));
     all.push(Case::new("size/only-what-is-used", only_what_is_used));
 }
 

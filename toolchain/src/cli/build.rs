@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Build an image from a port, a C file, or a folder with a unibody.toml
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  unibody build nginx\n  unibody build hello.c -o hello.img\n  unibody build ./project --debug\n\n\
+    after_help = "Examples:\n  unibody build nginx\n  unibody build nginx:lean\n  unibody build hello.c -o hello.img\n  unibody build ./project --debug\n\n\
     The image keeps the symbols that backtraces need; what debuggers want goes to FILE.debug."
 )]
 pub struct Build {

@@ -14,7 +14,7 @@ use std::io::{IsTerminal, Write};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     unibody run nginx -p 8080:80 -v ./site:/usr/share/nginx/html:ro\n  \
-    unibody run nginx -d --name web --rootfs ./site -- -c /etc/nginx/mine.conf\n  \
+    unibody run nginx:lean -d --name web --rootfs ./site -- -c /etc/nginx/mine.conf\n  \
     unibody run ./hello.img --machine microvm -m 16M -e GREETING='good day' -- one 'two words'\n\n\
     Standard output is the program's and nothing else; the kernel's log goes to standard error. The exit status is the\n\
     program's. On a terminal the program has it: Ctrl-C and Ctrl-D do what they do to a program here. Ctrl-] three times\n\

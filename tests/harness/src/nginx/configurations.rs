@@ -2,9 +2,9 @@
 
 use super::super::case::Tally;
 use super::super::context::Context;
-use super::http;
+use super::lives::Lives;
 use super::site::Site;
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 /// `@LISTEN@` is its address for outside clients, `@SELF@` its own port. No answer depends on the client's address,
 /// which differs in a VM.
@@ -176,41 +176,20 @@ const UPLOADS: &[(&str, usize, u16)] = &[
 ];
 
 /// All of them, in the same order in both lives, since the server keeps state.
-pub fn compare(context: &Context) -> Result<Tally> {
-    let site = Site::new(context)?;
+pub fn compare(context: &Context, site: &Site) -> Result<Tally> {
     std::os::unix::fs::symlink("index.html", site.root.join("usr/share/nginx/html/link"))?;
     std::fs::write(site.root.join("etc/nginx/users"), "user:{PLAIN}word\n")?;
     site.configure(SERVER)?;
-    let mut all: Vec<(String, Vec<u8>, u16)> = Vec::new();
+    let lives = Lives::start(context, site)?;
     for (path, lines, status) in REQUESTS {
         let host = if lines.contains("Host: ") { "" } else { "Host: first\r\n" };
         let text = format!("GET {path} HTTP/1.1\r\n{host}{lines}Connection: close\r\n\r\n");
-        all.push((format!("{path} {}", lines.trim_end()), text.into_bytes(), *status));
+        lives.same(&format!("{path} {}", lines.trim_end()), text.as_bytes(), *status)?;
     }
     for (path, length, status) in UPLOADS {
-        let head =
-            format!("POST {path} HTTP/1.1\r\nHost: first\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-        let mut bytes = head.into_bytes();
-        bytes.resize(bytes.len() + length, b'x');
-        all.push((format!("POST {path}, {length} bytes"), bytes, *status));
+        lives.send("POST", path, "", &vec![b'x'; *length], *status)?;
     }
-    let (_hosted, linux) = site.hosted(context)?;
-    let (vm, guest) = site.vm(context, &["--smp", "2"], |_| {})?;
-    for (name, request, status) in &all {
-        let one = http::exchange(linux, request).with_context(|| format!("{name}: Linux"))?;
-        let two = http::exchange(guest, request).with_context(|| format!("{name}: VM\n{}", vm.logs()))?;
-        if one.status != *status || one.comparable() != two.comparable() {
-            let text = |body: &[u8]| String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
-            bail!(
-                "{name}: status {status} and equal answers expected\nLinux:\n{}{}\nVM:\n{}{}",
-                one.head,
-                text(&one.body),
-                two.head,
-                text(&two.body)
-            );
-        }
-    }
-    Ok(Tally::pass(format!("{} answers agree", all.len())))
+    Ok(Tally::pass(format!("{} answers agree", REQUESTS.len() + UPLOADS.len())))
 }
 
 const UNIX: &str = r#"
@@ -240,15 +219,10 @@ http {
 pub fn unix(context: &Context) -> Result<Tally> {
     let site = Site::new(context)?;
     site.configure(UNIX)?;
-    let (_hosted, linux) = site.hosted(context)?;
-    let (vm, guest) = site.vm(context, &["--smp", "2"], |_| {})?;
+    let lives = Lives::start(context, &site)?;
     for (path, status) in [("/one", 200), ("/one", 200), ("/two/index.html", 200), ("/two/large", 200), ("/none", 502)]
     {
-        let one = http::get(linux, path).with_context(|| format!("{path}: Linux"))?;
-        let two = http::get(guest, path).with_context(|| format!("{path}: VM\n{}", vm.logs()))?;
-        if one.status != status || one.comparable() != two.comparable() {
-            bail!("{path}: status {status} and equal answers expected\nLinux:\n{}\nVM:\n{}", one.head, two.head);
-        }
+        lives.get(path, "", status)?;
     }
     Ok(Tally::pass(""))
 }

@@ -158,15 +158,19 @@ pub fn direct_start(context: &Context) -> Result<Tally> {
     Ok(Tally::pass(""))
 }
 
-/// `unibody ports` prints the version that was built, and nginx reports the same.
+/// `unibody ports` prints the version that was built, and nginx reports the same, with the modules of its recipe.
 pub fn version(context: &Context) -> Result<Tally> {
     let ports = context.tool(["ports"])?.expect(0)?.out();
-    let line = ports.lines().find(|line| line.starts_with("nginx ")).unwrap_or_default();
-    let built = line.split_whitespace().nth(1).unwrap_or_default().to_owned();
-    let upstream = built.split('-').next().unwrap_or_default();
-    ensure!(built.starts_with(|c: char| c.is_ascii_digit()), "no version of nginx in {line:?}");
-    let said =
-        process::run(&mut process::command(context.nginx()?, ["-v"]), b"", Duration::from_secs(10))?.expect(0)?;
-    ensure!(said.err().contains(&format!("nginx/{upstream}")), "`unibody ports` says {built}\n{}", said.report());
-    Ok(Tally::pass(built))
+    let mut note = String::new();
+    for (name, image, modules) in [("nginx", context.nginx()?, true), ("nginx:lean", context.nginx_lean()?, false)] {
+        let line = ports.lines().find(|line| line.split(' ').next() == Some(name)).unwrap_or_default();
+        let built = line.split_whitespace().nth(1).unwrap_or_default();
+        let upstream = built.split('-').next().unwrap_or_default();
+        ensure!(built.starts_with(|c: char| c.is_ascii_digit()), "no version of {name} in {line:?}");
+        let said = process::run(&mut process::command(image, ["-V"]), b"", Duration::from_secs(10))?.expect(0)?;
+        ensure!(said.err().contains(&format!("nginx/{upstream}\n")), "`unibody ports` says {built}\n{}", said.report());
+        ensure!(said.err().contains("--with-stream") == modules, "{name} has other modules\n{}", said.report());
+        built.clone_into(&mut note);
+    }
+    Ok(Tally::pass(note))
 }

@@ -40,7 +40,7 @@ fn exits(context: &Context) -> Result<Tally> {
     );
     let script = qemu::write_script(&folder, "qemu-traced", &body)?;
     let net = format!("tap={TAP}");
-    let vm = Site::new(context)?.start(context, &["--net", &net, "--ip", GUEST4], |command| {
+    let vm = Site::lean(context)?.start(context, &["--net", &net, "--ip", GUEST4], |command| {
         command.env("UNIBODY_QEMU", &script);
         *command = netns.inside(command);
     })?;

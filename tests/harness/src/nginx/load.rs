@@ -123,7 +123,7 @@ fn with_change(context: &Context, change: Option<Change>) -> Result<Option<std::
 }
 
 fn user(context: &Context, change: Option<Change>) -> Result<Tally> {
-    let site = Site::new(context)?;
+    let site = Site::lean(context)?;
     let script = with_change(context, change)?;
     let (vm, address) = site.vm(context, &[], |command| {
         if let Some(script) = &script {
@@ -140,7 +140,7 @@ fn tap(context: &Context, change: Option<Change>) -> Result<Tally> {
         Ok(netns) => netns,
         Err(error) => return Ok(Tally::skip(format!("no TAP device: {error:#}"))),
     };
-    let site = Site::new(context)?;
+    let site = Site::lean(context)?;
     let script = with_change(context, change)?;
     let net = format!("tap={TAP}");
     let vm = site.start(context, &["--net", &net, "--ip", GUEST4, "--ip6", GUEST6], |command| {
@@ -174,7 +174,7 @@ fn tap(context: &Context, change: Option<Change>) -> Result<Tally> {
 
 /// Ten boots, each under load: no stall.
 fn ten_boots(context: &Context) -> Result<Tally> {
-    let site = Site::new(context)?;
+    let site = Site::lean(context)?;
     let mut rates = Vec::new();
     for boot in 0..10 {
         let (vm, address) = site.vm(context, &["--smp", if boot % 2 == 0 { "1" } else { "2" }], |_| {})?;
@@ -188,13 +188,13 @@ fn ten_boots(context: &Context) -> Result<Tally> {
 
 /// From starting QEMU to the first HTTP 200, on microvm with a static address.
 pub fn first_answer(context: &Context) -> Result<Tally> {
-    let site = Site::new(context)?;
+    let site = Site::lean(context)?;
     std::fs::write(site.root.join("usr/share/nginx/html/large"), "")?;
     let mut best = Duration::MAX;
     for _ in 0..5 {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let image = context.nginx()?;
+        let image = site.image(context)?;
         let publish = format!("{port}:80");
         let mut run = context.unibody(["run", "--accel", "tcg", "--machine", "microvm", "-p", &publish, "--rootfs"]);
         run.arg(&site.root).arg(&image).args(["--", "-c", "/etc/nginx/test.conf"]);

@@ -49,7 +49,7 @@ pub fn compare(context: &Context) -> Result<Tally> {
 
 /// In little memory on the smallest machine.
 pub fn small(context: &Context) -> Result<Tally> {
-    let site = Site::new(context)?;
+    let site = Site::lean(context)?;
     // The large file alone is 10 MiB, held in memory.
     std::fs::write(site.root.join("usr/share/nginx/html/large"), "small here\n")?;
     let (vm, guest) = site.vm(context, &["--machine", "microvm", "-m", "16M"], |_| {})?;

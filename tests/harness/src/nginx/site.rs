@@ -5,7 +5,7 @@ use super::super::process::{self, Running};
 use super::super::vm::Vm;
 use super::http;
 use anyhow::{Context as _, Result, bail};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -13,13 +13,49 @@ use std::time::Duration;
 /// Bytes of the large download.
 pub const LARGE: usize = 10 << 20;
 
-/// A folder for `--rootfs`.
+/// A folder for `--rootfs`, and which nginx serves it.
 pub struct Site {
     /// The folder.
     pub root: PathBuf,
+    /// The port: `nginx` or `nginx:lean`.
+    port: &'static str,
     /// The port on which the configuration `hosted.conf` listens.
     pub hosted_port: u16,
+    /// Further ports.
+    pub ports: Vec<Port>,
 }
+
+/// A further port on which a configuration listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Port {
+    /// Its number in the guest; in configurations it is called by this number, too.
+    guest: u16,
+    udp: bool,
+    /// The same as a Linux process.
+    hosted: u16,
+    /// The port of this machine that leads to the guest's.
+    published: u16,
+}
+
+impl Port {
+    pub fn tcp(guest: u16) -> Result<Self> {
+        let free = || -> Result<u16> { Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port()) };
+        Ok(Self { guest, udp: false, hosted: free()?, published: free()? })
+    }
+
+    pub fn udp(guest: u16) -> Result<Self> {
+        let free = || -> Result<u16> { Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port()) };
+        Ok(Self { guest, udp: true, hosted: free()?, published: free()? })
+    }
+
+    /// Where clients reach it: as a Linux process, and in the VM.
+    pub fn addresses(self) -> [SocketAddr; 2] {
+        [self.hosted, self.published].map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+}
+
+/// The name of this machine for what runs in a VM with user networking.
+const HOST: &str = "10.0.2.2";
 
 /// Content in which a misplaced byte shows.
 pub fn content(size: usize) -> Vec<u8> {
@@ -48,8 +84,17 @@ fn configuration(listen: &str, port: u16) -> String {
 }
 
 impl Site {
-    /// Creates the folder.
+    /// Creates the folder, for nginx with all modules.
     pub fn new(context: &Context) -> Result<Self> {
+        Self::of(context, "nginx")
+    }
+
+    /// The same for the small one.
+    pub fn lean(context: &Context) -> Result<Self> {
+        Self::of(context, "nginx:lean")
+    }
+
+    fn of(context: &Context, port: &'static str) -> Result<Self> {
         let root = context.scratch("site")?;
         let html = root.join("usr/share/nginx/html");
         let etc = root.join("etc/nginx");
@@ -73,15 +118,33 @@ impl Site {
             configuration(&format!("listen 127.0.0.1:{hosted_port} default_server;"), hosted_port),
         )?;
         std::fs::write(etc.join("bad.conf"), "daemon off;\nmaster_process off;\nnonsense on;\nevents {}\n")?;
-        Ok(Self { root, hosted_port })
+        Ok(Self { root, port, hosted_port, ports: Vec::new() })
     }
 
-    /// Sets another configuration: `@LISTEN@` stands for the `listen` directives, `@SELF@` for the port.
+    /// The image.
+    pub fn image(&self, context: &Context) -> Result<PathBuf> {
+        context.port(self.port)
+    }
+
+    /// One of the further ports.
+    pub fn port(&self, guest: u16) -> Port {
+        *self.ports.iter().find(|port| port.guest == guest).expect("the case has this port")
+    }
+
+    /// Sets another configuration: `@LISTEN@` stands for the `listen` directives, `@SELF@` for the port, `@81@` for the
+    /// address of the further port 81, `@HOST@` for this machine.
     pub fn configure(&self, text: &str) -> Result<()> {
         let etc = self.root.join("etc/nginx");
         let hosted = format!("listen 127.0.0.1:{};", self.hosted_port);
-        for (name, listen, port) in [("test.conf", "listen 80;", 80), ("hosted.conf", &hosted, self.hosted_port)] {
-            std::fs::write(etc.join(name), text.replace("@LISTEN@", listen).replace("@SELF@", &port.to_string()))?;
+        for (name, listen, port, host) in
+            [("test.conf", "listen 80;", 80, HOST), ("hosted.conf", &hosted, self.hosted_port, "127.0.0.1")]
+        {
+            let text = text.replace("@LISTEN@", listen).replace("@SELF@", &port.to_string()).replace("@HOST@", host);
+            let text = self.ports.iter().fold(text, |text, port| {
+                let address = if host == HOST { port.guest.to_string() } else { format!("{host}:{}", port.hosted) };
+                text.replace(&format!("@{}@", port.guest), &address)
+            });
+            std::fs::write(etc.join(name), text)?;
         }
         Ok(())
     }
@@ -94,8 +157,13 @@ impl Site {
         change: impl FnOnce(&mut Command),
     ) -> Result<(Vm<'a>, SocketAddr)> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let publish = format!("{port}:80");
-        let mut words = vec!["-p", &publish];
+        let mut publish = vec![format!("{port}:80")];
+        publish.extend(
+            self.ports
+                .iter()
+                .map(|port| format!("{}:{}{}", port.published, port.guest, if port.udp { "/udp" } else { "" })),
+        );
+        let mut words: Vec<&str> = publish.iter().flat_map(|publish| ["-p", publish]).collect();
         words.extend(options);
         let vm = self.start(context, &words, change)?;
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -112,7 +180,7 @@ impl Site {
         change: impl FnOnce(&mut Command),
     ) -> Result<Vm<'a>> {
         // The port's image leaves out host folders; called by name, the tool links one that has them.
-        let image = if options.contains(&"-v") { "nginx".into() } else { context.nginx()? };
+        let image = if options.contains(&"-v") { self.port.into() } else { self.image(context)? };
         let (root, image) = (self.root.to_string_lossy(), image.to_string_lossy());
         let mut words = options.to_vec();
         words.extend(["--rootfs", &root, &image, "--", "-c", "/etc/nginx/test.conf"]);
@@ -122,7 +190,7 @@ impl Site {
     /// The same image as a Linux process.
     pub fn hosted(&self, context: &Context) -> Result<(Running, SocketAddr)> {
         let mut command = context.unibody(["run", "--hosted", "--rootfs"]);
-        command.arg(&self.root).arg(context.nginx()?).args(["--", "-c", "/etc/nginx/hosted.conf"]);
+        command.arg(&self.root).arg(self.image(context)?).args(["--", "-c", "/etc/nginx/hosted.conf"]);
         let mut running = process::start(&mut command, b"")?;
         let address = SocketAddr::from(([127, 0, 0, 1], self.hosted_port));
         let up =
