@@ -5,8 +5,9 @@
 pub struct Caps {
     /// It fills in TCP and UDP checksums of frames whose [`TxMeta`] asks for it.
     pub tx_checksum: bool,
-    /// It cuts IPv4 TCP frames of at most this many bytes (Ethernet header included) into segments.
+    /// It cuts IPv4 TCP frames of at most this many bytes (Ethernet header included) into segments, and those of IPv6.
     pub tso4: Option<usize>,
+    pub tso6: Option<usize>,
 }
 
 /// What a card should do with one frame. All zeros: nothing.
@@ -17,7 +18,7 @@ pub struct TxMeta {
     pub csum_start: u16,
     /// Where the checksum goes, relative to `csum_start`.
     pub csum_offset: u16,
-    /// Payload bytes in each segment that the card should cut; 0: send as is. Otherwise the frame is IPv4 TCP.
+    /// Payload bytes in each segment that the card should cut; 0: send as is. Otherwise the frame is TCP.
     pub gso_size: u16,
     /// Length of the headers that go before each segment.
     pub header_len: u16,

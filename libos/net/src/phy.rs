@@ -145,7 +145,9 @@ pub struct Link {
     pub mtu: usize,
     /// The card fills in checksums.
     pub tx_checksum: bool,
+    /// The longest frame that it cuts into segments, over IPv4 and IPv6.
     pub tso4: Option<usize>,
+    pub tso6: Option<usize>,
 }
 
 impl Link {

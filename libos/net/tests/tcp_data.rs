@@ -7,7 +7,8 @@ use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::Events;
 use libos_net::device::Caps;
-use libos_net::socket::{Incoming, Msg, Outgoing};
+use libos_net::socket::{Incoming, Msg, Outgoing, Socket};
+use std::sync::Arc;
 
 #[test]
 fn bulk_data_both_ways() {
@@ -18,14 +19,24 @@ fn bulk_data_both_ways() {
     transfer(&p, &s, &c, &data, 10 * S);
 }
 
+fn connect6(p: &Pair) -> (Arc<Socket>, Arc<Socket>) {
+    let (l, c) = (tcp6(&p.b), tcp6(&p.a));
+    l.ops().bind(&v6("::", 81)).unwrap();
+    l.ops().listen(4).unwrap();
+    assert_eq!(c.connect(&v6("fe80::ff:fe00:2", 81)), Err(Errno::EINPROGRESS));
+    assert!(p.until(|| l.poll(None).contains(Events::IN)));
+    (c, l.accept(true).unwrap().0)
+}
+
 #[test]
 fn bulk_data_with_offloads() {
-    let caps = Caps { tx_checksum: true, tso4: Some(65536) };
+    let caps = Caps { tx_checksum: true, tso4: Some(65536), tso6: Some(65536) };
     let p = Pair::with(Options { caps, ..Options::default() });
-    let (c, s) = p.connect(80);
     let data = noise(3_000_000);
-    transfer(&p, &c, &s, &data, 10 * S);
-    transfer(&p, &s, &c, &data, 10 * S);
+    for (c, s) in [p.connect(80), connect6(&p)] {
+        transfer(&p, &c, &s, &data, 10 * S);
+        transfer(&p, &s, &c, &data, 10 * S);
+    }
 }
 
 #[test]

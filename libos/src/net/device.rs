@@ -5,6 +5,9 @@ use libos_net::device::{Caps, NetDevice, TxMeta};
 
 /// Ethernet header.
 const HEADER: usize = 14;
+/// Where it says what follows, and that this is IPv6, in the first of two bytes.
+const ETHER_TYPE: usize = 12;
+const IPV6: u8 = 0x86;
 
 /// The card. The stack's lock is held around every method.
 pub struct VirtioCard {
@@ -19,7 +22,7 @@ impl VirtioCard {
     /// Takes over the driver.
     pub fn new(card: net::Net) -> Self {
         let one = HEADER + usize::from(card.info.mtu);
-        let longest = if card.info.tso4 { card.info.max_frame } else { one };
+        let longest = if card.info.tso4 || card.info.tso6 { card.info.max_frame } else { one };
         Self { card, one, longest }
     }
 }
@@ -33,7 +36,8 @@ impl NetDevice for VirtioCard {
     }
     fn caps(&self) -> Caps {
         let i = &self.card.info;
-        Caps { tx_checksum: i.tx_csum, tso4: (i.tso4 && i.tx_csum).then_some(i.max_frame) }
+        let longest = |cuts: bool| (cuts && i.tx_csum).then_some(i.max_frame);
+        Caps { tx_checksum: i.tx_csum, tso4: longest(i.tso4), tso6: longest(i.tso6) }
     }
     fn receive(&mut self, f: &mut dyn FnMut(&[u8], bool)) -> bool {
         match self.card.rx.receive() {
@@ -51,9 +55,10 @@ impl NetDevice for VirtioCard {
     fn transmit(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool {
         let sent = self.card.tx.transmit(len, |b| {
             let m = fill(b);
+            let gso = if b[ETHER_TYPE] == IPV6 { Gso::Tcp6 } else { Gso::Tcp4 };
             net::TxMeta {
                 csum: (m.csum_start != 0).then_some((m.csum_start, m.csum_offset)),
-                gso: if m.gso_size != 0 { Gso::Tcp4 } else { Gso::None },
+                gso: if m.gso_size != 0 { gso } else { Gso::None },
                 gso_size: m.gso_size,
                 header_len: m.header_len,
             }

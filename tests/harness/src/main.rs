@@ -24,6 +24,7 @@ mod programs;
 mod qemu;
 mod report;
 mod scenarios;
+mod segmentation;
 mod shares;
 mod sizes;
 mod sqlite;

@@ -4,7 +4,7 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::{
     bench, brought, checked, clock, disk, host, hostile, junit, linking, mappings, matrix, nginx, pool, process,
-    programs, report, scenarios, shares, sizes, sqlite, supervision, terminal,
+    programs, report, scenarios, segmentation, shares, sizes, sqlite, supervision, terminal,
 };
 use anyhow::Result;
 use std::path::PathBuf;
@@ -77,6 +77,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     linking::cases(&mut cases);
     nginx::cases(&mut cases, full);
     hostile::cases(&mut cases);
+    segmentation::cases(&mut cases);
     sqlite::cases(&mut cases, full);
     disk::cases(&mut cases, full);
     bench::cases(&mut cases, full);

@@ -11,6 +11,7 @@ pub(super) mod feature {
     pub const MTU: u64 = 1 << 3;
     pub const MAC: u64 = 1 << 5;
     pub const HOST_TSO4: u64 = 1 << 11;
+    pub const HOST_TSO6: u64 = 1 << 12;
     pub const MRG_RXBUF: u64 = 1 << 15;
     pub const STATUS: u64 = 1 << 16;
 }
@@ -52,7 +53,7 @@ impl Options {
 /// The features to accept of those offered, with their dependencies (5.1.3.1).
 pub(super) fn wanted(offered: u64) -> u64 {
     use feature::*;
-    let offload = if offered & CSUM != 0 { CSUM | HOST_TSO4 } else { 0 };
+    let offload = if offered & CSUM != 0 { CSUM | HOST_TSO4 | HOST_TSO6 } else { 0 };
     VERSION_1 | ANY_LAYOUT | EVENT_IDX | MAC | STATUS | MTU | MRG_RXBUF | GUEST_CSUM | offload
 }
 
@@ -85,6 +86,8 @@ pub struct Info {
     pub tx_csum: bool,
     /// TCP over IPv4 may be sent in one piece of up to `max_frame` bytes.
     pub tso4: bool,
+    /// The same over IPv6.
+    pub tso6: bool,
     /// Longest Ethernet frame that the sender takes.
     pub max_frame: usize,
     pub(super) agreed: Agreed,
@@ -100,11 +103,13 @@ impl Info {
             mac[0] = mac[0] & 0xfe | 0x02;
         }
         let mtu = if agreed.has(feature::MTU) { t.config_u16(MTU_OFFSET)?.max(68) } else { ETHERNET_MTU };
+        let large = options.tx_large > 0;
         Ok(Self {
             mac,
             mtu,
             tx_csum: agreed.has(feature::CSUM),
-            tso4: options.tx_large > 0 && agreed.has(feature::HOST_TSO4),
+            tso4: large && agreed.has(feature::HOST_TSO4),
+            tso6: large && agreed.has(feature::HOST_TSO6),
             max_frame: 0,
             agreed,
         })
@@ -118,8 +123,9 @@ mod tests {
 
     #[test]
     fn dependencies() {
-        assert_eq!(wanted(HOST_TSO4) & HOST_TSO4, 0, "segmentation needs checksums");
-        assert_eq!(wanted(HOST_TSO4 | CSUM) & (HOST_TSO4 | CSUM), HOST_TSO4 | CSUM);
+        let all = CSUM | HOST_TSO4 | HOST_TSO6;
+        assert_eq!(wanted(HOST_TSO4 | HOST_TSO6) & all, 0, "segmentation needs checksums");
+        assert_eq!(wanted(all) & all, all);
     }
 
     #[test]

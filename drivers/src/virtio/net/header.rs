@@ -14,6 +14,8 @@ pub enum Gso {
     None = 0,
     /// TCP over IPv4.
     Tcp4 = 1,
+    /// TCP over IPv6.
+    Tcp6 = 4,
 }
 
 /// What the device should do with a frame. The checksum field must hold the pseudo-header's sum.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 fn info(agreed: Agreed) -> Info {
     let tso = agreed.has(feature::HOST_TSO4);
-    Info { mac: [2; 6], mtu: 1500, tx_csum: true, tso4: tso, max_frame: 0, agreed }
+    Info { mac: [2; 6], mtu: 1500, tx_csum: true, tso4: tso, tso6: false, max_frame: 0, agreed }
 }
 
 fn options() -> Options {

@@ -62,7 +62,7 @@ impl Tx {
         let small_len = (usize::from(info.mtu) + ETHERNET_HEADER + header_len).next_multiple_of(2048);
         let per_frame = if agreed.split_header() { 2 } else { 1 };
         let room = queue.size() / per_frame;
-        let large_count = if info.tso4 { options.tx_large.min(room / 2) } else { 0 };
+        let large_count = if info.tso4 || info.tso6 { options.tx_large.min(room / 2) } else { 0 };
         let small = Pool::new(options.tx_buffers.min(room - large_count).max(1), small_len, 0)?;
         let large = Self::large_pool(large_count, options.large_size.min(64 << 10), small.buffers.len() as u16)?;
         queue.disable_interrupt();

@@ -1,6 +1,6 @@
 //! The network interfaces: loopback and the card's, their addresses, and which of them leads where.
 
-use crate::device::NetDevice;
+use crate::device::{Caps, NetDevice};
 use crate::phy::{FrameQueue, Link, Nowhere, OneSlot, Report};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ pub struct Interfaces {
 impl Interfaces {
     /// Loopback only; [`attach`](Self::attach) adds a card.
     pub fn new(now: Instant) -> Self {
-        let link = Link { medium: Medium::Ip, mtu: LO_MTU, tx_checksum: true, tso4: None };
+        let link = Link { medium: Medium::Ip, mtu: LO_MTU, tx_checksum: true, tso4: None, tso6: None };
         let mut lo = Interface::new(link, HardwareAddress::Ip, false, now);
         lo.smoltcp.update_ip_addrs(|a| {
             let _ = a.push(IpCidr::new(IpAddress::v4(127, 0, 0, 1), 8));
@@ -51,8 +51,8 @@ impl Interfaces {
 
     /// The card's interface, without addresses.
     pub fn attach(&mut self, dev: &dyn NetDevice, now: Instant) {
-        let caps = dev.caps();
-        let link = Link { medium: Medium::Ethernet, mtu: dev.mtu(), tx_checksum: caps.tx_checksum, tso4: caps.tso4 };
+        let Caps { tx_checksum, tso4, tso6 } = dev.caps();
+        let link = Link { medium: Medium::Ethernet, mtu: dev.mtu(), tx_checksum, tso4, tso6 };
         self.eth = Some(Interface::new(link, HardwareAddress::Ethernet(EthernetAddress(dev.mac())), false, now));
         self.cable = dev.link_up();
     }

@@ -23,12 +23,12 @@ pub struct Way<'a> {
 impl Way<'_> {
     /// The most data in a segment that the card cuts.
     pub fn most(&self, c: &Conn) -> usize {
-        match (self.link.tso4, &c.tuple.local) {
-            (Some(most), IpAddress::Ipv4(_)) if self.link.tx_checksum => {
-                most.min(LONGEST) - self.link.ip_at() - headers(&c.tuple.local)
-            }
-            _ => 0,
-        }
+        let longest = match c.tuple.local {
+            IpAddress::Ipv4(_) => self.link.tso4,
+            IpAddress::Ipv6(_) => self.link.tso6,
+        };
+        let longest = longest.filter(|_| self.link.tx_checksum);
+        longest.map_or(0, |longest| longest.min(LONGEST) - self.link.ip_at() - headers(&c.tuple.local))
     }
 
     /// Sends a segment. Returns the length of the frame; 0: there was no room after all, and it is lost, as on any wire.

@@ -148,11 +148,16 @@ fn offload(frame: Vec<u8>, m: TxMeta) -> Vec<Vec<u8>> {
         for (i, part) in frame[h..].chunks(m.gso_size as usize).enumerate() {
             let mut f = frame[..h].to_vec();
             f.extend_from_slice(part);
-            let ip_len = (f.len() - 14) as u16;
-            f[16..18].copy_from_slice(&ip_len.to_be_bytes());
-            f[24..26].fill(0);
-            let sum = !sum(&f[14..34], 0);
-            f[24..26].copy_from_slice(&sum.to_be_bytes());
+            if f[12] == 8 {
+                let ip_len = (f.len() - 14) as u16;
+                f[16..18].copy_from_slice(&ip_len.to_be_bytes());
+                f[24..26].fill(0);
+                let sum = !sum(&f[14..34], 0);
+                f[24..26].copy_from_slice(&sum.to_be_bytes());
+            } else {
+                let payload = (f.len() - 54) as u16;
+                f[18..20].copy_from_slice(&payload.to_be_bytes());
+            }
             let seq = u32::from_be_bytes(f[tcp + 4..tcp + 8].try_into().unwrap()) + i as u32 * u32::from(m.gso_size);
             f[tcp + 4..tcp + 8].copy_from_slice(&seq.to_be_bytes());
             if i + 1 < n {
