@@ -195,20 +195,28 @@ pub fn block_on<T>(
     block_by(|| thread::park(deadline_ns, true), pollee, nonblock, timeout, attempt)
 }
 
-/// [`block_on`] with another way to park. This is the one loop behind every blocking read, write, accept and connect.
+/// [`block_on`] with another way to park.
 pub fn block_by<T>(
-    mut park: impl FnMut() -> thread::Wake,
+    park: impl FnMut() -> thread::Wake,
     pollee: &Pollee,
     nonblock: bool,
     timeout: Errno,
     mut attempt: impl FnMut() -> Option<Result<T>>,
 ) -> Result<T> {
-    if let Some(r) = attempt() {
-        return r;
+    match attempt() {
+        Some(r) => r,
+        None if nonblock => Err(Errno::EAGAIN),
+        None => watch_by(park, pollee, timeout, attempt),
     }
-    if nonblock {
-        return Err(Errno::EAGAIN);
-    }
+}
+
+/// The rest of it, after an attempt in vain. This is the one loop behind every blocking read, write, accept and connect.
+pub fn watch_by<T>(
+    mut park: impl FnMut() -> thread::Wake,
+    pollee: &Pollee,
+    timeout: Errno,
+    mut attempt: impl FnMut() -> Option<Result<T>>,
+) -> Result<T> {
     let w = ThreadWatcher::new();
     let dynw: Arc<dyn Watcher> = w.clone();
     pollee.add(&dynw);

@@ -163,13 +163,19 @@ impl Net {
 
     /// Blocks until `attempt` succeeds, and looks at the card before it sleeps.
     pub fn wait<T>(&self, wait: Wait, pollee: &Pollee, mut attempt: impl FnMut() -> Option<Result<T>>) -> Result<T> {
-        if !wait.nonblock {
+        if let Some(r) = attempt() {
+            return r;
+        }
+        if wait.nonblock {
+            return Err(Errno::EAGAIN);
+        }
+        if self.has_card {
+            self.poll();
             if let Some(r) = attempt() {
                 return r;
             }
-            self.look();
         }
-        wait.block_by(|| self.park(wait.deadline), pollee, attempt)
+        wait.watch_by(|| self.park(wait.deadline), pollee, attempt)
     }
 
     /// A timer became earlier, or there is nobody else to look at the card: has the network thread do so.

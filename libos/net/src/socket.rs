@@ -13,7 +13,7 @@ use libos_base::abi::{IoctlArgument, OpenFlags, Stat, Ucred, mode};
 use libos_base::abi::{af, ip_option, sol};
 use libos_base::file::{Description, FileLike, SetAttr, next_ino};
 use libos_base::io::{Sink, Source};
-use libos_base::poll::{Events, Pollee, block_by};
+use libos_base::poll::{Events, Pollee, watch_by};
 use libos_base::sync::{Mutex, class};
 use libos_base::thread::{self, FOREVER};
 use libos_base::{Errno, Result, time};
@@ -34,18 +34,22 @@ pub struct Wait {
 
 impl Wait {
     /// Blocks until `attempt` succeeds. With a timeout set, a signal gives EINTR, never a restart.
-    pub fn block<T>(&self, p: &Pollee, attempt: impl FnMut() -> Option<Result<T>>) -> Result<T> {
-        self.block_by(|| thread::park(self.deadline, true), p, attempt)
+    pub fn block<T>(&self, p: &Pollee, mut attempt: impl FnMut() -> Option<Result<T>>) -> Result<T> {
+        match attempt() {
+            Some(r) => r,
+            None if self.nonblock => Err(Errno::EAGAIN),
+            None => self.watch_by(|| thread::park(self.deadline, true), p, attempt),
+        }
     }
 
-    /// [`block`](Self::block) with another way to park.
-    pub fn block_by<T>(
+    /// The rest of [`block`](Self::block), after an attempt in vain, with another way to park.
+    pub fn watch_by<T>(
         &self,
         park: impl FnMut() -> thread::Wake,
         p: &Pollee,
         attempt: impl FnMut() -> Option<Result<T>>,
     ) -> Result<T> {
-        block_by(park, p, self.nonblock, Errno::EAGAIN, attempt).map_err(|e| match e {
+        watch_by(park, p, Errno::EAGAIN, attempt).map_err(|e| match e {
             Errno::ERESTARTSYS if self.deadline != FOREVER => Errno::EINTR,
             e => e,
         })
