@@ -37,6 +37,10 @@ impl Hash for Tuple {
 }
 
 impl Tuple {
+    /// As seen from the other end.
+    pub fn back(&self) -> Self {
+        Self { local: self.remote, lport: self.rport, remote: self.local, rport: self.lport }
+    }
     /// As bytes, for a keyed hash.
     pub fn bytes(&self) -> [u8; 36] {
         let wide = |a: &IpAddress| match a {

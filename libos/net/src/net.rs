@@ -98,11 +98,15 @@ impl Net {
     }
 
     fn unlock(&self, mut inner: MutexGuard<'_, Inner>) {
-        let st = &inner.stack;
-        if !st.has_work() {
+        let Inner { stack, dev } = &mut *inner;
+        if !stack.has_work() {
+            if !stack.wakes.is_empty() {
+                let wakes = stack.wakes.take();
+                drop(inner);
+                wakes.tell();
+            }
             return;
         }
-        let Inner { stack, dev } = &mut *inner;
         let before = stack.stats.tx;
         let next = stack.pump(dev.as_deref_mut(), false);
         if let Some(d) = dev {

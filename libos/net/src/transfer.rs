@@ -8,6 +8,7 @@
 use crate::socket::Msg;
 use crate::stack::Stack;
 use crate::stack::conn::{Conn, Moved};
+use crate::stack::interface::InterfaceId;
 use crate::stack::sock::Kind;
 use crate::tcp::{TcpSocket, conn_of};
 use alloc::vec::Vec;
@@ -210,9 +211,11 @@ fn consume(st: &mut Stack, id: u32, take: impl FnMut(&[u8]) -> usize) -> usize {
     let (now, memory) = (st.now, &mut st.memory);
     let Some(c) = st.connections.get_mut(id) else { return 0 };
     let opened = c.read(now, memory, take);
-    let left = c.tcp().recv_queue();
-    if opened {
-        st.connections.touch(id);
+    let (left, lo) = (c.tcp().recv_queue(), c.ifc == InterfaceId::Lo);
+    match (opened, lo) {
+        (true, true) => st.opened(id),
+        (true, false) => st.connections.touch(id),
+        (false, _) => {}
     }
     left
 }
@@ -245,9 +248,14 @@ fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool, begun: bool)
         st.want_room(id);
         return None;
     }
+    let through = if more { Moved::default() } else { st.write_through(id, src) };
+    if through.stopped || src.left() == 0 {
+        return Some(Ok(through));
+    }
     let memory = &mut st.memory;
     let Some(c) = st.connections.get_mut(id) else { return Some(Err(Errno::EPIPE)) };
-    let moved = c.write(src, room, now, more, memory);
+    let mut moved = c.write(src, room, now, more, memory);
+    moved.bytes += through.bytes;
     let queued = c.tcp().send_queue() > 0;
     if src.left() > 0 {
         st.want_room(id);

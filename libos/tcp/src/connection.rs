@@ -215,11 +215,17 @@ impl Connection {
     pub fn window_opened(&self) -> bool {
         self.receive.ack_now()
     }
-    /// Sends an acknowledgment that waits for something to go with.
-    pub fn hurry(&mut self) {
-        if self.receive.ack_waits() {
+    /// Sends an acknowledgment that waits for something to go with. Returns whether there is one.
+    pub fn hurry(&mut self) -> bool {
+        let waits = self.receive.ack_waits();
+        if waits {
             self.receive.acknowledge();
         }
+        waits
+    }
+    /// Sends an acknowledgment, for the window in it.
+    pub fn announce(&mut self) {
+        self.receive.acknowledge();
     }
     /// Whether there is something to send, as far as this side alone decides.
     pub fn pending(&self, now: u64) -> bool {
@@ -271,9 +277,11 @@ impl Connection {
         self.send.hold(more, now);
         n
     }
-    /// Nothing more was announced after all.
-    pub fn push(&mut self) {
+    /// Nothing more was announced after all. Returns whether that held something back.
+    pub fn push(&mut self) -> bool {
+        let held = self.send.held_until() != crate::NEVER;
         self.send.hold(false, 0);
+        held
     }
 
     /// Passes what can be read to `take`, piece by piece, until it does not take the whole of one. Returns the bytes

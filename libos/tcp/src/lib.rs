@@ -10,6 +10,7 @@
 //! | `input` | a segment arrives: RFC 9293 section 3.10.7, RFC 5961 |
 //! | `acknowledge` | what an acknowledgment says about what was sent |
 //! | `output` | the next segment to send |
+//! | `local` | data between two ends on one host, without segments |
 //! | `timers` | deadlines: retransmission, probes, delayed acknowledgments, keep-alive, giving up |
 //! | `send`, `receive` | the two halves: windows, what is held back, what is acknowledged when |
 //! | `chunk`, `send_buffer`, `receive_buffer`, `ranges` | data: pages that come and go with it, and gaps |
@@ -32,6 +33,7 @@ pub mod congestion;
 mod connection;
 mod flight;
 mod input;
+mod local;
 mod options;
 mod output;
 mod rack;

@@ -131,7 +131,7 @@ impl Receiver {
             (whole, self.now) = (false, true);
         }
         if seq == self.next {
-            let stored = self.buffer.store(pool, 0, data);
+            let stored = self.keep(pool, 0, data);
             let all = stored == data.len();
             self.buffer.advance(stored);
             self.next += stored as u32;
@@ -148,7 +148,7 @@ impl Receiver {
             if self.ranges.contains(repeated.0, repeated.1) {
                 self.twice = Some(repeated);
             }
-            let stored = self.buffer.store(pool, (seq - self.next) as usize, data);
+            let stored = self.keep(pool, (seq - self.next) as usize, data);
             whole &= stored == data.len();
             if stored > 0 && !self.ranges.add(seq, seq + stored as u32) {
                 whole = false;
@@ -168,6 +168,27 @@ impl Receiver {
             self.due(now, data.len() as u32);
         }
         false
+    }
+
+    /// Copies data into the buffer. Returns how much found memory.
+    fn keep(&mut self, pool: &mut Pool, offset: usize, mut data: &[u8]) -> usize {
+        self.buffer.store(pool, offset, data.len(), &mut |to| {
+            let (now, later) = data.split_at(to.len());
+            to.copy_from_slice(now);
+            data = later;
+            to.len()
+        })
+    }
+
+    /// How much of what has this number next may be passed by a peer on this host.
+    pub fn takes(&self, seq: Seq) -> u32 {
+        let free = self.capacity.saturating_sub(self.buffer.ready() as u32);
+        if seq == self.next && self.ranges.is_empty() && self.fin.is_none() { free } else { 0 }
+    }
+    /// It has passed this much, which counts as one segment.
+    pub fn passed(&mut self, n: u32) {
+        self.segment = self.segment.max(n);
+        self.next += n;
     }
 
     /// An acknowledgment is due: at once for more than a full segment, and as long as the peer is getting to know the

@@ -1,6 +1,7 @@
 //! Data that has arrived and was not read, with holes where something is missing.
 
 use crate::chunk::{Chunk, Pool, SIZE};
+use crate::send_buffer::SendBuffer;
 use alloc::collections::VecDeque;
 
 /// See the module.
@@ -20,11 +21,18 @@ impl ReceiveBuffer {
         self.ready
     }
 
-    /// Stores data that belongs `offset` bytes behind what can be read. Returns how much of it found memory.
-    pub fn store(&mut self, pool: &mut Pool, offset: usize, mut data: &[u8]) -> usize {
+    /// Stores up to `most` bytes `offset` bytes behind what can be read: `fill` writes into the piece it is given and
+    /// returns how many bytes it wrote; if not all, that was the last piece. Returns how much found memory.
+    pub fn store(
+        &mut self,
+        pool: &mut Pool,
+        offset: usize,
+        most: usize,
+        fill: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) -> usize {
         let mut at = self.head + self.ready + offset;
         let mut stored = 0;
-        while !data.is_empty() {
+        while stored < most {
             let index = at / SIZE;
             while self.chunks.len() <= index {
                 if self.chunks.try_reserve(1).is_err() {
@@ -38,13 +46,53 @@ impl ReceiveBuffer {
             }
             let Some(chunk) = slot else { return stored };
             let to = &mut chunk[at % SIZE..];
-            let n = to.len().min(data.len());
-            to[..n].copy_from_slice(&data[..n]);
-            data = &data[n..];
-            at += n;
-            stored += n;
+            let n = to.len().min(most - stored);
+            let filled = fill(&mut to[..n]);
+            at += filled;
+            stored += filled;
+            if filled < n {
+                break;
+            }
         }
         stored
+    }
+
+    /// Where in a chunk the next byte would lie.
+    pub fn place(&self) -> usize {
+        (self.head + self.ready) % SIZE
+    }
+
+    /// Appends up to `most` bytes from a sender's buffer. A chunk that would lie here as it lies there changes hands;
+    /// otherwise its bytes are copied. There must be no holes.
+    pub fn take_over(&mut self, from: &mut SendBuffer, most: usize, pool: &mut Pool) -> usize {
+        if self.chunks.is_empty() {
+            self.head = from.place();
+        }
+        let mut total = 0;
+        while total < most {
+            let (whole, fresh) = (from.front().len(), self.chunks.len() * SIZE <= self.head + self.ready);
+            let n = whole.min(most - total);
+            let moved = if fresh && n == whole && self.place() == from.place() && self.chunks.try_reserve(1).is_ok() {
+                self.chunks.push_back(from.pop());
+                n
+            } else {
+                let piece = from.front();
+                let mut at = 0;
+                let copied = self.store(pool, 0, n, &mut |to| {
+                    to.copy_from_slice(&piece[at..at + to.len()]);
+                    at += to.len();
+                    to.len()
+                });
+                from.consume(copied, pool);
+                copied
+            };
+            if moved == 0 {
+                break;
+            }
+            self.ready += moved;
+            total += moved;
+        }
+        total
     }
 
     /// The next `n` bytes have no hole any more.

@@ -23,7 +23,7 @@ impl SendBuffer {
         let mut total = 0;
         while total < most {
             let end = self.head + self.len;
-            if end == self.chunks.len() * SIZE {
+            if end >= self.chunks.len() * SIZE {
                 if self.chunks.try_reserve(1).is_err() {
                     break;
                 }
@@ -44,6 +44,27 @@ impl SendBuffer {
             self.clear(pool);
         }
         total
+    }
+
+    /// An empty buffer begins at this place in its first chunk.
+    pub fn begin(&mut self, place: usize) {
+        if self.len == 0 {
+            self.head = place;
+        }
+    }
+    /// Where in its chunk the first byte lies.
+    pub fn place(&self) -> usize {
+        self.head
+    }
+    /// The bytes in the first chunk.
+    pub fn front(&self) -> &[u8] {
+        self.chunks.front().map_or(&[], |chunk| &chunk[self.head..SIZE.min(self.head + self.len)])
+    }
+    /// Takes the first chunk out, with the bytes in it.
+    pub fn pop(&mut self) -> Option<Chunk> {
+        self.len -= self.front().len();
+        self.head = 0;
+        self.chunks.pop_front()
     }
 
     /// Copies the bytes from `offset` on.

@@ -240,19 +240,22 @@ impl Stack {
         c.tcp_mut().release(&mut self.memory.pool);
         self.memory.release(COST);
     }
-    /// A program waits for room in a send buffer. On loopback the peer's acknowledgment, which waits for an answer to go
-    /// with, comes at once.
+    /// A program waits for room in a send buffer. What it has held back for more to come goes out, and on loopback the
+    /// peer's acknowledgment, which waits for an answer to go with, comes at once.
     pub fn want_room(&mut self, id: u32) {
         let Some(c) = self.connections.get_mut(id) else { return };
         c.want_room = true;
-        let t = c.tuple;
-        let back = Tuple { local: t.remote, lport: t.rport, remote: t.local, rport: t.lport };
+        let held = c.tcp_mut().push();
+        let back = c.tuple.back();
         if c.ifc == InterfaceId::Lo
             && let Some(peer) = self.connections.find(&back)
             && let Some(c) = self.connections.get_mut(peer)
+            && c.tcp_mut().hurry()
         {
-            c.tcp_mut().hurry();
             self.connections.touch(peer);
+        }
+        if held {
+            self.connections.touch(id);
         }
     }
 }

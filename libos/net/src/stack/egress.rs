@@ -62,10 +62,7 @@ impl Stack {
 
     /// Whether a call left work for [`pump`](Self::pump).
     pub fn has_work(&self) -> bool {
-        self.connections.any_dirty()
-            || self.datagrams.dirty() > 0
-            || !self.interfaces.lo.queue.is_empty()
-            || !self.wakes.is_empty()
+        self.connections.any_dirty() || self.datagrams.dirty() > 0 || !self.interfaces.lo.queue.is_empty()
     }
 
     fn next_deadline(&self) -> u64 {
@@ -128,7 +125,7 @@ impl Stack {
     /// Sends what a connection has to send, and acts on its new state. Returns whether it found no room.
     pub fn poll_conn(&mut self, id: u32, dev: Option<&mut (dyn NetDevice + 'static)>) -> bool {
         let now = self.now;
-        let Self { connections, interfaces, neighbors, memory, stats, .. } = self;
+        let Self { connections, memory, .. } = self;
         let Some(c) = connections.get_mut(id) else { return false };
         if c.detached && c.tcp().state() == State::TimeWait {
             // The tuple waits in a table of its own.
@@ -136,6 +133,11 @@ impl Stack {
             return false;
         }
         c.on_timer(now, memory);
+        if c.ifc == InterfaceId::Lo && c.tcp().send_queue() > 0 {
+            self.pass_queued(id);
+        }
+        let Self { connections, interfaces, neighbors, stats, .. } = self;
+        let Some(c) = connections.get_mut(id) else { return false };
         let (mut nowhere, mut card);
         let mut way = match (c.ifc, dev) {
             (InterfaceId::Lo, _) => {

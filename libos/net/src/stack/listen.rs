@@ -5,7 +5,7 @@ use super::conn::{COST, Conn, Owner, TcpOpts};
 use super::interface::InterfaceId;
 use super::sock::Kind;
 use super::transmit::headers;
-use crate::frame::{Tcp, Tuple};
+use crate::frame::Tcp;
 use alloc::collections::VecDeque;
 use libos_base::poll::Events;
 use libos_base::time::NS;
@@ -91,10 +91,9 @@ impl Stack {
     /// There is no memory for the SYN `t`. A peer retries later; over loopback that would need this same memory again,
     /// for two minutes, so the connecting socket fails at once.
     fn tell_loopback(&mut self, ifc: InterfaceId, t: &Tcp<'_>, why: Errno) {
-        let back = Tuple { local: t.tuple.remote, lport: t.tuple.rport, remote: t.tuple.local, rport: t.tuple.lport };
         if ifc == InterfaceId::Lo
             && matches!(why, Errno::ENOBUFS | Errno::ENOMEM)
-            && let Some(id) = self.connections.find(&back)
+            && let Some(id) = self.connections.find(&t.tuple.back())
             && let Some(c) = self.connections.get_mut(id)
         {
             c.abort(Some(Errno::ENOBUFS), &mut self.memory);

@@ -12,6 +12,7 @@ mod ending;
 mod ingress;
 pub mod interface;
 pub mod listen;
+mod local;
 mod martian;
 pub mod memory;
 mod neighbor;

@@ -1,0 +1,106 @@
+//! Connections between two sockets of this host: data goes straight to where the reader finds it
+//! ([`libos_tcp`]'s `local`), so it is copied twice, from the writer and to the reader. Segments carry the rest:
+//! beginnings and ends, and data that arrives at an end that nobody reads.
+
+use super::Stack;
+use super::conn::{Change, Moved, Owner};
+use super::interface::InterfaceId;
+use libos_base::io::Source;
+use libos_tcp::Seq;
+
+impl Stack {
+    /// The other end of a connection, if it is on this host.
+    fn other_end(&self, id: u32) -> Option<u32> {
+        let c = self.connections.get(id).filter(|c| c.ifc == InterfaceId::Lo)?;
+        self.connections.find(&c.tuple.back()).filter(|&other| other != id)
+    }
+
+    /// Where the next bytes of a connection may go, and how many.
+    fn reader(&self, id: u32) -> Option<(u32, Seq, usize)> {
+        let seq = self.connections.get(id)?.tcp().passes(self.now)?;
+        let other = self.other_end(id)?;
+        let reader = self.connections.get(other)?;
+        // What is in a handshake hears of its data when that is over.
+        let ready = !matches!(reader.owner, Owner::Half(_)) && !reader.unread();
+        let room = if ready { reader.tcp().takes(seq) } else { 0 };
+        (room > 0).then_some((other, seq, room))
+    }
+
+    /// A program writes: passes what the reader has room for.
+    pub fn write_through(&mut self, id: u32, src: &mut Source<'_>) -> Moved {
+        let idle = self.connections.get(id).is_some_and(|c| c.ifc == InterfaceId::Lo && c.tcp().send_queue() == 0);
+        let Some((other, _, room)) = self.reader(id).filter(|_| idle) else { return Moved::default() };
+        let Self { connections, memory, now, .. } = self;
+        let Some(reader) = connections.get_mut(other) else { return Moved::default() };
+        let mut stopped = false;
+        let most = room.min(src.left());
+        let bytes = reader.tcp_mut().take(&mut memory.pool, *now, most, &mut |to| {
+            stopped = !src.take_present(to);
+            if stopped { 0 } else { to.len() }
+        });
+        self.passed(id, other, bytes);
+        Moved { bytes, stopped }
+    }
+
+    /// Passes what is queued, as far as the reader has room.
+    pub fn pass_queued(&mut self, id: u32) {
+        let Some((other, _, room)) = self.reader(id) else { return };
+        let Self { connections, memory, now, .. } = self;
+        let Some(mut queue) = connections.get_mut(id).map(|c| c.tcp_mut().lend()) else { return };
+        let bytes = connections.get_mut(other).map_or(0, |reader| {
+            let most = room.min(queue.len());
+            reader.tcp_mut().take_queued(&mut memory.pool, *now, most, &mut queue)
+        });
+        if let Some(c) = connections.get_mut(id) {
+            c.tcp_mut().give_back(queue);
+        }
+        self.passed(id, other, bytes);
+    }
+
+    /// Both ends take note, and whoever waits for the data is woken.
+    fn passed(&mut self, id: u32, other: u32, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let Self { connections, wakes, stats, now, .. } = self;
+        let Some(reader) = connections.get_mut(other) else { return };
+        let position = reader.tcp_mut().position();
+        let place = reader.tcp().place();
+        let events = reader.news(Change::None);
+        if let Some(shared) = reader.shared.as_ref().filter(|_| !events.is_empty()) {
+            wakes.add(shared, events);
+        }
+        if let Some(c) = connections.get_mut(id) {
+            c.tcp_mut().passed(*now, bytes, position);
+            c.tcp_mut().lie_as(place);
+        }
+        stats.tx += 1;
+        stats.rx += 1;
+        stats.tx_bytes += bytes as u64;
+        stats.rx_bytes += bytes as u64;
+    }
+
+    /// Reading has made room: the writer has to know.
+    pub fn opened(&mut self, id: u32) {
+        let other = self.other_end(id);
+        let Some(position) = self.connections.get_mut(id).map(|c| c.tcp_mut().position()) else { return };
+        let Some(writer) = other.and_then(|other| self.connections.get_mut(other)) else {
+            return self.announce(id);
+        };
+        if !writer.tcp_mut().told(position) {
+            self.announce(id);
+        } else if writer.tcp().send_queue() > 0
+            && let Some(other) = other
+        {
+            self.connections.touch(other);
+        }
+    }
+
+    /// By a segment.
+    fn announce(&mut self, id: u32) {
+        if let Some(c) = self.connections.get_mut(id) {
+            c.tcp_mut().announce();
+            self.connections.touch(id);
+        }
+    }
+}
