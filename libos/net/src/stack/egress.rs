@@ -41,11 +41,9 @@ impl Stack {
         // On loopback, what was sent arrives, is answered, and the answer arrives. Bounded, so that the lock is
         // released now and then.
         let mut n = 0;
-        while let Some(frame) = self.interfaces.lo.queue.pop() {
-            self.ingress(InterfaceId::Lo, frame.bytes(), frame.meta.csum_start != 0);
-            self.interfaces.lo.queue.recycle(frame);
+        while self.deliver() {
             n += 1;
-            if self.interfaces.lo.queue.is_empty() || n % BATCH == 0 {
+            if !self.delivers() || n % BATCH == 0 {
                 self.send(dev.as_deref_mut());
             }
             if n == 8 * BATCH {
@@ -53,7 +51,7 @@ impl Stack {
                 break;
             }
         }
-        if more || !self.interfaces.lo.queue.is_empty() || self.connections.any_dirty() && !self.egress.full {
+        if more || self.delivers() || self.connections.any_dirty() && !self.egress.full {
             return self.now;
         }
         let at = self.next_deadline();
@@ -62,7 +60,23 @@ impl Stack {
 
     /// Whether a call left work for [`pump`](Self::pump).
     pub fn has_work(&self) -> bool {
-        self.connections.any_dirty() || self.datagrams.dirty() > 0 || !self.interfaces.lo.queue.is_empty()
+        self.connections.any_dirty() || self.datagrams.dirty() > 0 || self.delivers()
+    }
+
+    /// Whether something is on the loopback wire.
+    fn delivers(&self) -> bool {
+        !self.wire.is_empty() || !self.interfaces.lo.queue.is_empty()
+    }
+
+    /// Delivers the oldest of it. False: there is nothing.
+    fn deliver(&mut self) -> bool {
+        if self.deliver_bare() {
+            return true;
+        }
+        let Some(frame) = self.interfaces.lo.queue.pop() else { return false };
+        self.ingress(InterfaceId::Lo, frame.bytes(), frame.meta.csum_start != 0);
+        self.interfaces.lo.queue.recycle(frame);
+        true
     }
 
     fn next_deadline(&self) -> u64 {
@@ -136,12 +150,13 @@ impl Stack {
         if c.ifc == InterfaceId::Lo && c.tcp().send_queue() > 0 {
             self.pass_queued(id);
         }
-        let Self { connections, interfaces, neighbors, stats, .. } = self;
+        let Self { connections, interfaces, neighbors, wire, stats, .. } = self;
         let Some(c) = connections.get_mut(id) else { return false };
         let (mut nowhere, mut card);
         let mut way = match (c.ifc, dev) {
             (InterfaceId::Lo, _) => {
-                Some(Way { link: interfaces.lo.link, sink: &mut interfaces.lo.queue, ethernet: None })
+                let bare = interfaces.lo.queue.is_empty().then_some(wire);
+                Some(Way { link: interfaces.lo.link, sink: &mut interfaces.lo.queue, ethernet: None, bare })
             }
             (InterfaceId::Eth, dev) => {
                 let hop = neighbors.way(&mut c.route, interfaces, &c.tuple.remote);
@@ -156,7 +171,7 @@ impl Stack {
                     }
                 };
                 let (Some(eth), Some(me)) = (&interfaces.eth, interfaces.mac()) else { return false };
-                hop.map(|hop| Way { link: eth.link, sink, ethernet: Some((me, hop)) })
+                hop.map(|hop| Way { link: eth.link, sink, ethernet: Some((me, hop)), bare: None })
             }
         };
         let (mut blocked, mut waits, mut again) = (false, false, false);

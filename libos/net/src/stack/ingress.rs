@@ -71,7 +71,7 @@ impl Stack {
         }
     }
 
-    fn tcp_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
+    pub fn tcp_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
         if !self.plausible(ifc, raw, &t.tuple.local, &t.tuple.remote) {
             self.stats.bad += 1;
             return;

@@ -1,14 +1,50 @@
 //! Connections between two sockets of this host: data goes straight to where the reader finds it
 //! ([`libos_tcp`]'s `local`), so it is copied twice, from the writer and to the reader. Segments carry the rest:
-//! beginnings and ends, and data that arrives at an end that nobody reads.
+//! beginnings and ends, and data that arrives at an end that nobody reads. Those without data need no frames.
 
 use super::Stack;
 use super::conn::{Change, Moved, Owner};
 use super::interface::InterfaceId;
+use crate::frame::{Tcp, Tuple};
+use alloc::collections::VecDeque;
 use libos_base::io::Source;
-use libos_tcp::Seq;
+use libos_tcp::{Segment, Seq, Transmit};
+
+/// What a segment without data counts as: its headers.
+pub const BARE: usize = 40;
+
+/// Segments without data on their way to a connection, or a listening socket, of this host. They are older than any frame
+/// on the loopback wire.
+#[derive(Default)]
+pub struct Wire(VecDeque<(Tuple, Transmit)>);
+
+impl Wire {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes a segment of the connection `from`. False: there is no memory.
+    pub fn push(&mut self, from: &Tuple, t: &Transmit) -> bool {
+        let room = self.0.try_reserve(1).is_ok();
+        if room {
+            self.0.push_back((from.back(), *t));
+        }
+        room
+    }
+}
 
 impl Stack {
+    /// Delivers the oldest of these segments. False: there are none.
+    pub fn deliver_bare(&mut self) -> bool {
+        let Some((tuple, t)) = self.wire.0.pop_front() else { return false };
+        let Transmit { seq, ack, flags, window, .. } = t;
+        let segment = Segment { seq, ack, flags, window, options: t.options.bytes(), data: &[] };
+        self.stats.rx += 1;
+        self.stats.rx_bytes += BARE as u64;
+        self.tcp_in(InterfaceId::Lo, &[], &Tcp { tuple, segment });
+        true
+    }
+
     /// The other end of a connection, if it is on this host.
     fn other_end(&self, id: u32) -> Option<u32> {
         let c = self.connections.get(id).filter(|c| c.ifc == InterfaceId::Lo)?;

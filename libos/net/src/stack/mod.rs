@@ -75,6 +75,8 @@ pub struct Stack {
     pub control: control::Control,
     /// Whom to wake once the lock is released.
     pub wakes: wakes::Wakes,
+    /// Segments from one socket of this host to another.
+    wire: local::Wire,
     /// Multicast memberships.
     pub groups: Groups,
     /// Whether sending is held up.
@@ -101,6 +103,7 @@ impl Stack {
             memory: memory::Memory::new(memory_bytes),
             control: control::Control::default(),
             wakes: wakes::Wakes::default(),
+            wire: local::Wire::default(),
             groups: Groups::default(),
             egress: egress::Egress::default(),
             datagrams: udp_send::Datagrams::default(),
