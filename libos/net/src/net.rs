@@ -99,23 +99,22 @@ impl Net {
 
     fn unlock(&self, mut inner: MutexGuard<'_, Inner>) {
         let Inner { stack, dev } = &mut *inner;
-        if !stack.has_work() {
-            if !stack.wakes.is_empty() {
-                let wakes = stack.wakes.take();
-                drop(inner);
-                wakes.tell();
+        let mut next = stack.egress.take_sooner();
+        if stack.has_work() {
+            let before = stack.stats.tx;
+            next = stack.pump(dev.as_deref_mut(), false);
+            if let Some(d) = dev {
+                self.tell_card(&mut **d, stack.stats.tx != before);
             }
+        } else if next == u64::MAX && stack.wakes.is_empty() {
             return;
-        }
-        let before = stack.stats.tx;
-        let next = stack.pump(dev.as_deref_mut(), false);
-        if let Some(d) = dev {
-            self.tell_card(&mut **d, stack.stats.tx != before);
         }
         let early = next < self.sleeps_until.load(Ordering::Relaxed) || stack.control.news;
         let wakes = stack.wakes.take();
         drop(inner);
-        wakes.tell();
+        if let Some(wakes) = wakes {
+            wakes.tell();
+        }
         if early {
             self.wake_worker();
         }
@@ -146,7 +145,9 @@ impl Net {
         }
         let wakes = stack.wakes.take();
         drop(inner);
-        wakes.tell();
+        if let Some(wakes) = wakes {
+            wakes.tell();
+        }
         if changed {
             self.monitor.changed(self);
         }

@@ -39,19 +39,24 @@ pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Opt
         },
         _ => return None,
     };
-    if r.is_ok() && !udp {
-        push_down(st, sid);
+    // Corking is the socket's alone, and servers do it for every answer.
+    if r.is_ok() && !udp && (level, name) != (sol::TCP, tcp_option::CORK) {
+        push_down(st, sid, (level, name) == (sol::TCP, tcp_option::NODELAY));
     }
     Some(r)
 }
 
-/// Passes the options of a connected socket on to its connection.
-fn push_down(st: &mut Stack, sid: u32) {
+/// Passes the options of a connected socket on to its connection. `sending`: what has changed matters only to what waits
+/// to be sent.
+fn push_down(st: &mut Stack, sid: u32, sending: bool) {
+    let now = st.now;
     let Some(opts) = st.sockets.get(sid).map(|s| s.opts) else { return };
     if let Some((id, c)) = conn_of(st, sid) {
         c.opts = opts;
         c.apply();
-        st.connections.touch(id);
+        if !sending || c.tcp().pending(now) {
+            st.connections.touch(id);
+        }
     }
 }
 
@@ -187,8 +192,8 @@ fn set_tcp(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Result<(
     if name == tcp_option::CORK
         && !on
         && let Some((id, c)) = conn_of(st, sid)
+        && c.tcp_mut().push()
     {
-        c.tcp_mut().push();
         st.connections.touch(id);
     }
     Some(Ok(()))

@@ -264,6 +264,8 @@ fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool, begun: bool)
         // No memory. With something in flight, there will be some.
         return if queued { None } else { Some(Err(Errno::ENOBUFS)) };
     }
-    st.connections.touch(id);
+    if !(more && src.left() == 0 && st.keeps_back(id)) {
+        st.connections.touch(id);
+    }
     Some(Ok(moved))
 }

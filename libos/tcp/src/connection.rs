@@ -10,7 +10,7 @@ use crate::recovery::Recovery;
 use crate::rtt::Rtt;
 use crate::send::Sender;
 use crate::timers::{Limits, Timers};
-use crate::{Segment, Seq};
+use crate::{NEVER, Segment, Seq};
 
 /// RFC 9293 section 3.3.2. LISTEN is not a connection's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,11 +228,22 @@ impl Connection {
         self.receive.acknowledge();
     }
     /// Whether there is something to send, as far as this side alone decides.
+    #[inline]
     pub fn pending(&self, now: u64) -> bool {
-        let first = self.send.next == self.send.isn;
         let new = self.send.unsent() > 0 || self.send.fin && !self.send.fin_sent;
+        new && self.state != State::Closed || self.pending_besides(now)
+    }
+    /// Besides new data and the FIN.
+    fn pending_besides(&self, now: u64) -> bool {
+        let first = self.send.next == self.send.isn;
         let again = self.flight.lost() > 0 || self.timers.tail_probe || self.timers.probe;
-        self.reset || first || again || new && self.state != State::Closed || self.receive.ack_due(now)
+        self.reset || first || again || self.receive.ack_due(now)
+    }
+    /// Until when everything that could be sent now is kept back for what was announced, if it is.
+    pub fn kept_until(&self, now: u64) -> Option<u64> {
+        let s = &self.send;
+        let kept = s.unsent() > 0 && s.unsent() < s.mss && !s.fin && now < s.held_until();
+        (kept && s.held_until() != NEVER && !self.pending_besides(now)).then(|| s.held_until())
     }
     /// Sequence numbers that are out and not acknowledged.
     pub(crate) fn outstanding(&self) -> u32 {
@@ -279,7 +290,7 @@ impl Connection {
     }
     /// Nothing more was announced after all. Returns whether that held something back.
     pub fn push(&mut self) -> bool {
-        let held = self.send.held_until() != crate::NEVER;
+        let held = self.send.held_until() != NEVER;
         self.send.hold(false, 0);
         held
     }

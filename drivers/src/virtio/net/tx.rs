@@ -141,14 +141,12 @@ impl Tx {
     /// Queues a frame of `len` bytes (Ethernet header included) that `fill` writes in place, saying what to do with it;
     /// never waits. The device is notified at [`Self::flush`].
     pub fn transmit(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> TxMeta) -> Result<(), TxError> {
-        if self.pool(len).is_none() {
-            return Err(TxError::TooLong);
-        }
-        if !self.ready(len) {
-            return Err(TxError::Full);
-        }
         let h = self.header_len;
-        let pool = self.pool(len).ok_or(TxError::TooLong)?;
+        let mut pool = self.pool(len).ok_or(TxError::TooLong)?;
+        if pool.free.is_empty() {
+            self.ready(len);
+            pool = self.pool(len).ok_or(TxError::TooLong)?;
+        }
         let buffer = pool.free.pop().ok_or(TxError::Full)?;
         let at = pool.at(buffer);
         // SAFETY: the buffer was free, so the device does not access it; `h + len` fits, as `pool` checked.

@@ -22,6 +22,18 @@ pub struct Egress {
     pub full: bool,
     /// Loopback frames are waiting for memory.
     lo_starved: bool,
+    /// A deadline that came up between two pumps; 0: none did.
+    sooner: u64,
+}
+
+impl Egress {
+    /// Takes the earliest deadline that came up since the last pump.
+    pub fn take_sooner(&mut self) -> u64 {
+        match core::mem::take(&mut self.sooner) {
+            0 => u64::MAX,
+            at => at,
+        }
+    }
 }
 
 impl Stack {
@@ -87,7 +99,9 @@ impl Stack {
     /// Polls what is dirty.
     pub fn send(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
         self.egress.full = false;
-        self.drain_replies(dev.as_deref_mut());
+        if self.replies_wait() {
+            self.drain_replies(dev.as_deref_mut());
+        }
         // Connections waiting for room stay on the list. A full card must not hold up loopback, nor the other way
         // round.
         let (mut card, mut lo) = (self.egress.full, false);
@@ -115,8 +129,16 @@ impl Stack {
         }
         self.egress.full = card || lo;
         self.egress.lo_starved = lo && self.interfaces.lo.queue.is_empty();
-        self.send_udp(dev.as_deref_mut());
-        self.drain_replies(dev);
+        if self.datagrams.dirty() > 0 {
+            self.send_udp(dev.as_deref_mut());
+        }
+        if self.replies_wait() {
+            self.drain_replies(dev);
+        }
+    }
+
+    fn replies_wait(&self) -> bool {
+        self.interfaces.eth.as_ref().is_some_and(|eth| !eth.queue.is_empty())
     }
 
     /// Sends the replies that smoltcp made during ingress.
@@ -153,7 +175,9 @@ impl Stack {
         let Self { connections, interfaces, neighbors, wire, stats, .. } = self;
         let Some(c) = connections.get_mut(id) else { return false };
         let (mut nowhere, mut card);
+        let mut pending = c.tcp().pending(now);
         let mut way = match (c.ifc, dev) {
+            _ if !pending => None,
             (InterfaceId::Lo, _) => {
                 let bare = interfaces.lo.queue.is_empty().then_some(wire);
                 Some(Way { link: interfaces.lo.link, sink: &mut interfaces.lo.queue, ethernet: None, bare })
@@ -175,7 +199,7 @@ impl Stack {
             }
         };
         let (mut blocked, mut waits, mut again) = (false, false, false);
-        while c.tcp().pending(now) {
+        while pending {
             let Some(way) = &mut way else {
                 waits = true;
                 break;
@@ -192,6 +216,7 @@ impl Stack {
             stats.tx += 1;
             stats.tx_bytes += sent as u64;
             stats.retransmits += u64::from(t.again);
+            pending = c.tcp().pending(now);
         }
         let peer = (c.ifc == InterfaceId::Eth && (again || waits)).then_some(c.tuple.remote);
         if waits {
@@ -247,6 +272,17 @@ impl Stack {
         if let Some(s) = shared {
             self.wakes.add(&s, events);
         }
+    }
+
+    /// Whether a connection keeps everything that it could send now for what was announced. It is polled when that
+    /// comes, or is late.
+    pub fn keeps_back(&mut self, id: u32) -> bool {
+        let now = self.now;
+        let Some(at) = self.connections.get_mut(id).and_then(|c| c.kept_until(now)) else { return false };
+        self.connections.wake_at(id, at, now);
+        let sooner = &mut self.egress.sooner;
+        *sooner = if *sooner == 0 { at } else { at.min(*sooner) };
+        true
     }
 
     /// Handles deadlines that have passed.

@@ -35,9 +35,10 @@ impl Wakes {
         self.first.is_none()
     }
 
-    /// Takes what was added since the last time.
-    pub fn take(&mut self) -> Self {
-        core::mem::take(self)
+    /// Takes what was added since the last time, if anything was.
+    #[inline]
+    pub fn take(&mut self) -> Option<Self> {
+        if self.is_empty() { None } else { Some(core::mem::take(self)) }
     }
 
     /// Wakes them, without the lock.

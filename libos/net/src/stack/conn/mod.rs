@@ -167,6 +167,12 @@ impl Conn {
         }
         self.tcp.on_timer(now, &mut memory.pool);
     }
+    /// Until when everything that could go out is kept for what was announced, if it is.
+    pub fn kept_until(&mut self, now: u64) -> Option<u64> {
+        let at = self.tcp.kept_until(now)?;
+        self.due = self.due.min(at);
+        Some(at)
+    }
     /// There is nothing more to do now. Returns when there will be.
     pub fn rest(&mut self) -> u64 {
         let at = self.tcp.next_deadline();
