@@ -39,8 +39,8 @@ pub struct TimeWait {
     /// Where each tuple's entry is: the same kind of map as that of the connections, so that it is linked once.
     places: Map<Tuple, u32>,
     entries: Slab<Entry>,
-    /// By age. An entry that was restarted is moved when it reaches the front.
-    order: VecDeque<Tuple>,
+    /// By age, with the time at which each is looked at: one that was restarted by then is moved to the end.
+    order: VecDeque<(u64, Tuple)>,
     /// Number of tuples on each local port, which keep bind() without SO_REUSEADDR away.
     ports: PortCounts,
 }
@@ -53,7 +53,7 @@ impl TimeWait {
     /// Adds a tuple. If memory is short it is simply forgotten: the peer then gets an RST instead of an ACK.
     pub fn insert(&mut self, t: Tuple, snd: Seq, rcv: Seq, now: u64) {
         while self.order.len() >= MOST {
-            if let Some(old) = self.order.pop_front() {
+            if let Some((_, old)) = self.order.pop_front() {
                 self.remove(&old);
             }
         }
@@ -69,7 +69,7 @@ impl TimeWait {
                 self.entries.remove(old);
                 self.ports.sub(t.lport);
             }
-            None => self.order.push_back(t),
+            None => self.order.push_back((now + TIME, t)),
         }
     }
 
@@ -131,20 +131,18 @@ impl TimeWait {
 
     /// Forgets tuples whose time is up.
     pub fn expire(&mut self, now: u64) {
-        while let Some(t) = self.order.front().copied() {
-            match self.entry(&t) {
-                Some(e) if e.until > now => return,
+        while let Some((_, t)) = self.order.pop_front_if(|(at, _)| *at <= now) {
+            match self.entry(&t).map(|e| e.until) {
+                Some(until) if until > now => self.order.push_back((until, t)),
                 Some(_) => self.remove(&t),
                 None => {}
             }
-            self.order.pop_front();
         }
     }
 
-    /// When the oldest may expire.
+    /// When to look at the oldest.
     pub fn next(&self) -> Option<u64> {
-        let t = self.order.front()?;
-        Some(self.entry(t).map_or(0, |e| e.until))
+        Some(self.order.front()?.0)
     }
 
     /// Number of tuples.
