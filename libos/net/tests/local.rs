@@ -115,6 +115,27 @@ fn what_the_reader_has_no_room_for_is_copied_no_more_often() {
     assert!(n <= 2 * data.len() + data.len() / 10, "{n} bytes copied for {}", data.len());
 }
 
+/// As servers answer: the header and the file under TCP_CORK, which keeps only the end until it is released.
+#[test]
+fn a_corked_answer_is_copied_no_more_often() {
+    let p = Pair::new();
+    let (c, s) = ends(&p);
+    let answer = noise((64 << 10) - 240);
+    let mut got = vec![0; answer.len() + 240];
+    for _ in 0..5 {
+        let n = copied(|| {
+            s.set(6, 3, &1i32.to_le_bytes()).unwrap();
+            send(&s, &[b'h'; 240]).unwrap();
+            assert_eq!(recv(&c, 1000), Err(Errno::EAGAIN));
+            assert_eq!(send(&s, &answer), Ok(answer.len()));
+            s.set(6, 3, &0i32.to_le_bytes()).unwrap();
+            assert_eq!(read_all(&c, &mut got), got.len());
+        });
+        assert!(got[240..] == answer);
+        assert!(n <= 2 * got.len() + 8192, "{n} bytes copied for {}", got.len());
+    }
+}
+
 /// Writes and reads of any size, both ways at once: whatever lies how, no byte is lost.
 #[test]
 fn pieces_of_any_size_arrive_whole() {

@@ -14,12 +14,13 @@ use crate::send_buffer::SendBuffer;
 pub type Position = (Seq, Seq, u16);
 
 impl Connection {
-    /// The number of the next byte, if that may be passed: everything before it was acknowledged, and what is queued does
-    /// not wait for more to go with.
-    pub fn passes(&self, now: u64) -> Option<Seq> {
+    /// The number of the next byte, if that may be passed since everything before it was acknowledged, and how much of
+    /// what is queued goes with it: if that waits for more, what fills segments, as if it were sent.
+    pub fn passes(&self, now: u64) -> Option<(Seq, usize)> {
         let s = &self.send;
         let sends = matches!(self.state, State::Established | State::CloseWait | State::FinWait1 | State::LastAck);
-        (sends && s.next == s.una && !s.fin_sent && !s.waits(now)).then_some(s.next)
+        let queued = if s.waits(now) { s.unsent() / s.mss * s.mss } else { s.unsent() };
+        (sends && s.next == s.una && !s.fin_sent).then_some((s.next, queued as usize))
     }
 
     /// How many bytes from this number on may be passed to this end.
@@ -55,12 +56,14 @@ impl Connection {
         n
     }
 
-    /// What is queued, for the peer to take from the front; to be given back with [`passed`](Self::passed).
+    /// What is queued, for the peer to take from the front. The rest is to be given back.
     pub fn lend(&mut self) -> SendBuffer {
         core::mem::take(&mut self.send.buffer)
     }
     pub fn give_back(&mut self, rest: SendBuffer) {
-        self.send.buffer = rest;
+        if rest.len() > 0 {
+            self.send.buffer = rest;
+        }
     }
 
     /// `n` bytes were passed, and the peer is in this position now.

@@ -8,7 +8,7 @@ use super::interface::InterfaceId;
 use crate::frame::{Tcp, Tuple};
 use alloc::collections::VecDeque;
 use libos_base::io::Source;
-use libos_tcp::{Segment, Seq, Transmit};
+use libos_tcp::{Segment, Transmit};
 
 /// What a segment without data counts as: its headers.
 pub const BARE: usize = 40;
@@ -51,21 +51,21 @@ impl Stack {
         self.connections.find(&c.tuple.back()).filter(|&other| other != id)
     }
 
-    /// Where the next bytes of a connection may go, and how many.
-    fn reader(&self, id: u32) -> Option<(u32, Seq, usize)> {
-        let seq = self.connections.get(id)?.tcp().passes(self.now)?;
+    /// Where the next bytes of a connection may go, how many fit there, and how many of those queued may go.
+    fn reader(&self, id: u32) -> Option<(u32, usize, usize)> {
+        let (seq, queued) = self.connections.get(id)?.tcp().passes(self.now)?;
         let other = self.other_end(id)?;
         let reader = self.connections.get(other)?;
         // What is in a handshake hears of its data when that is over.
         let ready = !matches!(reader.owner, Owner::Half(_)) && !reader.unread();
         let room = if ready { reader.tcp().takes(seq) } else { 0 };
-        (room > 0).then_some((other, seq, room))
+        (room > 0).then_some((other, room, queued))
     }
 
     /// A program writes: passes what the reader has room for.
     pub fn write_through(&mut self, id: u32, src: &mut Source<'_>) -> Moved {
         let idle = self.connections.get(id).is_some_and(|c| c.ifc == InterfaceId::Lo && c.tcp().send_queue() == 0);
-        let Some((other, _, room)) = self.reader(id).filter(|_| idle) else { return Moved::default() };
+        let Some((other, room, _)) = self.reader(id).filter(|_| idle) else { return Moved::default() };
         let Self { connections, memory, now, .. } = self;
         let Some(reader) = connections.get_mut(other) else { return Moved::default() };
         let mut stopped = false;
@@ -80,13 +80,12 @@ impl Stack {
 
     /// Passes what is queued, as far as the reader has room.
     pub fn pass_queued(&mut self, id: u32) {
-        let Some((other, _, room)) = self.reader(id) else { return };
+        let Some((other, room, queued)) = self.reader(id) else { return };
         let Self { connections, memory, now, .. } = self;
         let Some(mut queue) = connections.get_mut(id).map(|c| c.tcp_mut().lend()) else { return };
-        let bytes = connections.get_mut(other).map_or(0, |reader| {
-            let most = room.min(queue.len());
-            reader.tcp_mut().take_queued(&mut memory.pool, *now, most, &mut queue)
-        });
+        let bytes = connections
+            .get_mut(other)
+            .map_or(0, |reader| reader.tcp_mut().take_queued(&mut memory.pool, *now, room.min(queued), &mut queue));
         if let Some(c) = connections.get_mut(id) {
             c.tcp_mut().give_back(queue);
         }
