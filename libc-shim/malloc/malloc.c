@@ -20,7 +20,7 @@ typedef struct { uintptr_t word[64]; } live_bits;
 /* Like mimalloc's static.c, except for its segment map, which covers only part of the address space. */
 #include "mimalloc.h"
 #include "mimalloc/internal.h"
-/* Out of line, so that the check before it needs no stack frame. */
+/* Out of line, so that what comes before it needs no stack frame. */
 __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
 /* mimalloc's messages are left out: they need a printf of their own and 8 KiB. */
 #include "options.c"
@@ -31,20 +31,7 @@ __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
 #define _mi_warning_message(...) ((void)0)
 #define mi_stats_print(...) ((void)0)
 
-/*
- * A page whose last block is freed stays for a while if it is the only one of its size, which mimalloc finds out each time.
- * If it was found out before and nothing has changed, there is nothing to do.
- */
-static inline void retire(mi_page_t *page)
-{
-	if (mi_likely(page->retire_expire && !page->next && !page->prev && !mi_page_is_in_full(page)))
-		mi_page_set_has_aligned(page, false);
-	else
-		_mi_page_retire(page);
-}
-#define _mi_page_retire(page) retire(page)
 #include "alloc.c"
-#undef _mi_page_retire
 #include "alloc-aligned.c"
 #include "arena.c"
 #include "bitmap.c"
@@ -84,7 +71,13 @@ _Static_assert(MI_SEGMENT_SLICE_SIZE / GRANULE == 8 * sizeof(live_bits), "a bit 
  */
 static inline uintptr_t live_number(const void *p)
 {
-	return ((uintptr_t)p - 1) / GRANULE % (MI_SEGMENT_SIZE / GRANULE);
+	return ((uintptr_t)p - 1) / GRANULE;
+}
+
+/* The word with that bit, which is its number modulo 64. */
+static inline uintptr_t *live_word(uintptr_t *bits, const void *p)
+{
+	return bits + ((uintptr_t)p - 1) / (64 * GRANULE) % (MI_SEGMENT_SIZE / (64 * GRANULE));
 }
 
 /* Ends the program. Not declared noreturn: so it can be reached by a jump, and the check needs no stack frame. */
@@ -102,60 +95,152 @@ static mi_decl_noinline mi_decl_cold void wrong(const void *p)
 	__libos_die(DIE_NOT_ALLOCATED, p);
 }
 
-void *__live_begin(void *p, int threads)
+static inline void *begin(void *p, int threads)
 {
-	uintptr_t n = live_number(p), *w = (uintptr_t *)segment_base(p)->live + n / 64;
+	uintptr_t n = live_number(p), *w = live_word((uintptr_t *)segment_base(p)->live, p);
 
 	if (mi_unlikely(threads))
-		__atomic_fetch_or(w, 1UL << (n & 63), __ATOMIC_RELAXED);
+		__asm__("lock btsq %1, %0" : "+m"(*w) : "r"(n & 63) : "cc");
 	else
 		__asm__("btsq %1, %0" : "+r"(*w) : "r"(n) : "cc");
 	return p;
 }
 
-/* If two threads free a block at the same time, only one of them is reported. */
-static inline void end(void *p, uintptr_t *bits, int threads)
+void *__live_begin(void *p, int threads)
 {
-	uintptr_t n = live_number(p), *w = bits + n / 64;
-	bool live;
+	return begin(p, threads);
+}
 
-	if (mi_unlikely(threads))
-		__asm__("lock btrq %2, %0" : "+m"(*w), "=@ccc"(live) : "r"(n & 63));
-	else
-		__asm__("btrq %2, %0" : "+r"(*w), "=@ccc"(live) : "r"(n));
-	if (mi_likely(live))
-		mi_free(p);
-	else
-		wrong(p);
+/* A free block of this page, or NULL. Blocks that came back are among them: mimalloc would search for a page first. */
+static inline mi_block_t *take(mi_page_t *page)
+{
+	mi_block_t *block = page->free;
+
+	if (mi_unlikely(!block)) {
+		block = page->local_free;
+		if (!block)
+			return NULL;
+		page->local_free = NULL;
+		page->free_is_zero = false;
+	}
+	page->free = mi_block_next(page, block);
+	page->used++;
+	return block;
+}
+
+static mi_decl_noinline void *search(size_t n, int threads)
+{
+	void *p = mi_malloc(n);
+
+	if (mi_likely(p))
+		return begin(p, threads);
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* Sizes that mimalloc keeps no table for have the pages in use in a list. */
+static mi_decl_noinline void *malloc_larger(size_t n, int threads)
+{
+	if (mi_likely(n <= MI_SMALL_OBJ_SIZE_MAX)) {
+		mi_page_t *page = mi_page_queue(mi_prim_get_default_heap(), n)->first;
+		mi_block_t *block = page ? take(page) : NULL;
+		if (mi_likely(block != NULL))
+			return begin(block, threads);
+	}
+	return search(n, threads);
+}
+
+/* mi_malloc() and the mark in one: without a stack frame if a page for this size has a free block. */
+void *__live_malloc(size_t n, int threads)
+{
+	mi_block_t *block;
+
+	n = AT_LEAST_A_GRANULE(n);
+	if (mi_unlikely(n > MI_SMALL_SIZE_MAX))
+		return malloc_larger(n, threads);
+	block = take(_mi_heap_get_free_small_page(mi_prim_get_default_heap(), n));
+	return mi_likely(block != NULL) ? begin(block, threads) : search(n, threads);
 }
 
 static mi_decl_noinline mi_decl_cold void unusual_free(void *p)
 {
 	uintptr_t *bits = unknown_segment_bits(p);
+	bool live = false;
 
 	if ((uintptr_t)p % GRANULE == 0 && bits)
-		end(p, bits, 1);
+		__asm__("lock btrq %2, %0" : "+m"(*live_word(bits, p)), "=@ccc"(live) : "r"(live_number(p) & 63));
+	if (live)
+		mi_free(p);
 	else
 		wrong(p);
 }
 
+/*
+ * The last block of a page is free again. A page stays for a while if it is the only one of its size, which mimalloc finds
+ * out each time. If it was found out before and nothing has changed, that while begins again.
+ */
+static inline void retire(mi_page_t *page)
+{
+	if (mi_likely(page->retire_expire && !((uintptr_t)page->next | (uintptr_t)page->prev)))
+		page->retire_expire |= MI_RETIRE_CYCLES;
+	else
+		_mi_page_retire(page);
+}
+
+/* mi_free() for what it does most: a block that begins where mimalloc's does, of a page of this thread that is not full. */
+static inline void quick_free(mi_segment_t *s, void *p)
+{
+	mi_slice_t *slice = &s->slices[((uintptr_t)p - (uintptr_t)s) / MI_SEGMENT_SLICE_SIZE];
+	mi_block_t *block = p;
+	mi_page_t *page;
+	bool last;
+
+	__asm__("" : "+r"(slice)); /* its address once, not two sums */
+	page = (mi_page_t *)((uint8_t *)slice - slice->slice_offset);
+	if (mi_unlikely(mi_atomic_load_relaxed(&s->thread_id) != _mi_prim_thread_id() || page->flags.full_aligned)) {
+		mi_free(p);
+		return;
+	}
+	mi_block_set_next(page, block, page->local_free);
+	page->local_free = block;
+	__asm__("subw $1, %0" : "+m"(page->used), "=@ccz"(last));
+	if (last)
+		retire(page);
+}
+
 void __live_free(void *p, int threads)
 {
-	uintptr_t *bits = segment_bits(p);
+	uintptr_t *bits = segment_bits(p), *w, n = live_number(p);
+	bool live;
 
-	if (mi_likely(bits && (uintptr_t)p % GRANULE == 0))
-		end(p, bits, threads);
-	else
+	if (mi_unlikely(!bits || (uintptr_t)p % GRANULE)) {
 		unusual_free(p);
+		return;
+	}
+	w = live_word(bits, p);
+	/* If two threads free a block at the same time, only one of them is reported. The flag is branched on in both places. */
+	if (mi_unlikely(threads)) {
+		__asm__("lock btrq %2, %0" : "+m"(*w), "=@ccc"(live) : "r"(n & 63));
+		if (mi_unlikely(!live))
+			goto not_live;
+	} else {
+		__asm__("btrq %2, %0" : "+r"(*w), "=@ccc"(live) : "r"(n));
+		if (mi_unlikely(!live))
+			goto not_live;
+	}
+	quick_free((mi_segment_t *)((uint8_t *)bits - offsetof(mi_segment_t, live)), p);
+	return;
+not_live:
+	wrong(p);
 }
 
 size_t __live_size(const void *p)
 {
-	uintptr_t n = live_number(p), *bits = segment_bits(p);
+	uintptr_t *bits = segment_bits(p);
 
 	if (!bits)
 		bits = unknown_segment_bits(p);
-	if (!bits || (uintptr_t)p % GRANULE || !(bits[n / 64] >> (n & 63) & 1))
+	if (!bits || (uintptr_t)p % GRANULE || !(*live_word(bits, p) >> (live_number(p) & 63) & 1))
 		wrong(p);
 	return mi_usable_size(p);
 }

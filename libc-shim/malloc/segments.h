@@ -53,7 +53,7 @@ static inline __attribute__((__always_inline__)) uintptr_t *segment_bits(const v
 	uintptr_t n = ((uintptr_t)p - 1) >> MI_SEGMENT_SHIFT;
 	segment_part *part;
 
-	if (mi_unlikely(n >> (ADDRESS_BITS - MI_SEGMENT_SHIFT)))
+	if (mi_unlikely(n >> PART_BITS >= sizeof segment_parts / sizeof *segment_parts))
 		return NULL;
 	part = *segment_slot(n);
 	return mi_likely(part != NULL) ? (*part)[n % (1 << PART_BITS)] : NULL;

@@ -14,6 +14,8 @@
 
 #define LIVE_HIDDEN __attribute__((__visibility__("hidden")))
 
+/* A marked block, or NULL and ENOMEM. */
+LIVE_HIDDEN void *__live_malloc(size_t, int threads);
 /* Marks a block that mimalloc gave to the program. */
 LIVE_HIDDEN void *__live_begin(void *, int threads);
 /* Takes a block back from the program; a pointer that is not a block ends the program. */
