@@ -82,16 +82,19 @@ __LIBOS_INLINE long __syscall6(long n, long a, long b, long c, long d, long e, l
 #undef __LIBOS_CASE
 
 /*
- * Cancellation points: the address of the call goes to __libos_cp, which checks for cancellation around it.
+ * Cancellation points. In a program that can cancel threads, the address of the call goes to __libos_cp, which checks for
+ * cancellation around it; any other is linked without that function and makes a plain call.
  * close() is separate: it is never retried and never cancelled after the fact (see pthread_cancel.c).
  * internal/syscall.h declares this function again, without `static`: it keeps the internal linkage given here.
  */
 typedef long (*__libos_call)(long, long, long, long, long, long);
-__attribute__((__visibility__("hidden"))) long __libos_cp(__libos_call, long, long, long, long, long, long);
-__attribute__((__visibility__("hidden"))) long __libos_cp_close(__libos_call, long, long, long, long, long, long);
+__attribute__((__weak__, __visibility__("hidden"))) long __libos_cp(__libos_call, long, long, long, long, long, long);
+__attribute__((__weak__, __visibility__("hidden"))) long __libos_cp_close(__libos_call, long, long, long, long, long, long);
 
 #define __LIBOS_CASE(n) case n: \
-	return (n == 3 ? __libos_cp_close : __libos_cp)((__libos_call)libos_sys_##n, a, b, c, d, e, f);
+	if (__builtin_expect(__libos_cp != 0, 0)) \
+		return (n == 3 ? __libos_cp_close : __libos_cp)((__libos_call)libos_sys_##n, a, b, c, d, e, f); \
+	return ((__libos_call)libos_sys_##n)(a, b, c, d, e, f);
 __LIBOS_INLINE long __syscall_cp(long n, long a, long b, long c, long d, long e, long f)
 {
 	switch (n) { __LIBOS_NUMBERS(__LIBOS_CASE) }
