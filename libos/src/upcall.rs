@@ -17,6 +17,7 @@ libos_base::define_kernel! {
     fill_random => entropy::fill;
     copy => arch::user::copy;
     program_range => mm::image::program_range;
+    surely_program => mm::image::surely_program;
     memory_low => mm::memory_low;
     memory_available => mm::memory_available;
     write_protect => mm::rmap::write_protect;

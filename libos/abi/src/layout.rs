@@ -168,6 +168,7 @@ pub const NS: u64 = 1_000_000_000;
 
 impl Timespec {
     /// From nanoseconds.
+    #[inline]
     pub fn from_ns(ns: u64) -> Self {
         Self { sec: (ns / NS) as i64, nsec: (ns % NS) as i64 }
     }

@@ -45,13 +45,14 @@ pub struct Source<'a>(Cursor<'a>);
 
 /// What Linux's `access_ok` checks: whether the range lies in the program's half. Whether each byte is accessible is
 /// left to the copy, so that a transfer of nothing succeeds whatever the pointer.
-fn check_half(addr: usize, len: usize) -> Result<()> {
-    addr.checked_add(len).filter(|&end| end <= PROGRAM_END).map(|_| ()).ok_or(Errno::EFAULT)
+#[inline(always)]
+fn in_half(addr: usize, len: usize) -> bool {
+    addr <= PROGRAM_END && len <= PROGRAM_END - addr
 }
 
-fn user_range(addr: usize, len: usize) -> Result<Cursor<'static>> {
-    check_half(addr, len)?;
-    Ok(Cursor::new(Mem::One { addr }, len.min(RW_MAX)))
+#[inline(always)]
+fn user_range(addr: usize, len: usize) -> Cursor<'static> {
+    Cursor::new(Mem::One { addr }, len.min(RW_MAX))
 }
 
 fn user_vecs(iov: In<IoVec>, n: usize) -> Result<Cursor<'static>> {
@@ -64,13 +65,16 @@ fn user_vecs(iov: In<IoVec>, n: usize) -> Result<Cursor<'static>> {
         if v.len > isize::MAX as usize {
             return Err(Errno::EINVAL);
         }
-        check_half(v.base, v.len)?;
+        if !in_half(v.base, v.len) {
+            return Err(Errno::EFAULT);
+        }
         left = left.saturating_add(v.len);
     }
     Ok(Cursor::new(Mem::User(vecs), left.min(RW_MAX)))
 }
 
 impl<'a> Cursor<'a> {
+    #[inline(always)]
     fn new(mem: Mem<'a>, left: usize) -> Self {
         Self { mem, place: Place { left, ..Place::default() } }
     }
@@ -212,8 +216,10 @@ fn copy_in(to: &mut [u8], from: usize) -> bool {
 
 impl<'a> Sink<'a> {
     /// One program range; EFAULT when it cannot be program memory.
+    #[inline(always)]
     pub fn user(buf: Out<u8>, len: usize) -> Result<Sink<'static>> {
-        user_range(buf.address(), len).map(Sink)
+        let addr = buf.address();
+        if in_half(addr, len) { Ok(Sink(user_range(addr, len))) } else { Err(Errno::EFAULT) }
     }
     /// An array of `n` iovecs in program memory.
     pub fn user_vecs(iov: Out<IoVec>, n: usize) -> Result<Sink<'static>> {
@@ -301,8 +307,10 @@ impl<'a> Sink<'a> {
 
 impl<'a> Source<'a> {
     /// One program range; EFAULT when it cannot be program memory.
+    #[inline(always)]
     pub fn user(buf: In<u8>, len: usize) -> Result<Source<'static>> {
-        user_range(buf.address(), len).map(Source)
+        let addr = buf.address();
+        if in_half(addr, len) { Ok(Source(user_range(addr, len))) } else { Err(Errno::EFAULT) }
     }
     /// An array of `n` iovecs in program memory.
     pub fn user_vecs(iov: In<IoVec>, n: usize) -> Result<Source<'static>> {
@@ -336,7 +344,18 @@ impl<'a> Source<'a> {
         }
     }
     /// Fills all of `dst`, for which there must be enough bytes. On EFAULT nothing was taken.
+    #[inline(always)]
     pub fn take_whole(&mut self, dst: &mut [u8]) -> Result<()> {
+        if let Some((addr, n)) = self.0.one_range(dst.len())
+            && n == dst.len()
+        {
+            user::copy_in(dst, addr)?;
+            self.0.advance(n);
+            return Ok(());
+        }
+        self.take_whole_pieces(dst)
+    }
+    fn take_whole_pieces(&mut self, dst: &mut [u8]) -> Result<()> {
         let whole = self.0.whole(|c| c.take(dst, copy_in) == dst.len());
         if whole { Ok(()) } else { Err(Errno::EFAULT) }
     }

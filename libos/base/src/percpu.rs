@@ -45,10 +45,7 @@ pub fn preempt_disable() {
 /// Ends a [`preempt_disable`]; switches at once if it was the outermost one and a reschedule is due.
 #[inline(always)]
 pub fn preempt_enable() {
-    let (zero, work) = arch::preempt_count_down();
-    if zero && work & self::work::RESCHED != 0 {
-        crate::upcall::preempt();
-    }
+    arch::preempt_count_down(crate::upcall::preempt);
 }
 
 /// Turns interrupts off. Returns whether they were on.

@@ -73,11 +73,16 @@ impl Pollee {
     }
 
     /// Notifies every watcher. Cheap if there are none. Callable from any context but interrupts.
+    #[inline]
     pub fn notify(&self, events: Events) {
         core::sync::atomic::fence(Ordering::SeqCst);
-        if self.count.load(Ordering::SeqCst) == 0 {
-            return;
+        if self.count.load(Ordering::SeqCst) > 0 {
+            self.notify_all(events);
         }
+    }
+
+    #[inline(never)]
+    fn notify_all(&self, events: Events) {
         // One at a time, outside the lock: a watcher may take locks of its own and drop the last reference. Starting at
         // the end, because the list may change meanwhile: a removal moves later watchers towards the front, so one may
         // be notified twice but none is missed. (Those added meanwhile ask for the state themselves.)

@@ -85,6 +85,8 @@ upcalls! {
     [unsafe] fn copy(dst: *mut u8, src: *const u8, len: usize) -> usize;
     /// Whether `addr .. addr + len` may hold program data: below `PROGRAM_END` and not in the kernel's own part of the image.
     fn program_range(addr: usize, len: usize) -> bool;
+    /// The same, found out quickly: false means no more than that it is not obvious.
+    fn surely_program(addr: usize, len: usize) -> bool;
     /// Whether memory is so short that no new kernel object should be made.
     fn memory_low() -> bool;
     /// Pages that are free, neither kept in reserve nor promised.

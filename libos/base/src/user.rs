@@ -14,16 +14,34 @@ pub trait Pod: FromBytes + IntoBytes + Immutable + Copy {}
 impl<T: FromBytes + IntoBytes + Immutable + Copy> Pod for T {}
 
 /// EFAULT unless `addr .. addr + len` may be program memory.
+#[inline]
 pub fn check(addr: usize, len: usize) -> Result<()> {
-    if len == 0 || upcall::program_range(addr, len) { Ok(()) } else { Err(Errno::EFAULT) }
+    if upcall::surely_program(addr, len) { Ok(()) } else { check_all(addr, len) }
+}
+
+#[inline(never)]
+fn check_all(addr: usize, len: usize) -> Result<()> {
+    if upcall::program_range(addr, len) || len == 0 { Ok(()) } else { Err(Errno::EFAULT) }
+}
+
+/// Does `copy` for program memory; returns how many bytes were not copied, all if it is no program memory. What is not obvious
+/// is done out of line, so that there need be no stack frame for the rest.
+#[inline(always)]
+fn checked(addr: usize, len: usize, copy: impl Fn() -> usize) -> usize {
+    sync::check::may_fault();
+    if upcall::surely_program(addr, len) { copy() } else { slowly(addr, len, copy) }
+}
+
+#[inline(never)]
+fn slowly(addr: usize, len: usize, copy: impl Fn() -> usize) -> usize {
+    if check_all(addr, len).is_ok() { copy() } else { len }
 }
 
 /// Copies from the program. EFAULT even if some bytes were copied before the fault.
 pub fn copy_in(dst: &mut [u8], src: usize) -> Result<()> {
-    check(src, dst.len())?;
-    sync::check::may_fault();
+    let (to, len) = (dst.as_mut_ptr(), dst.len());
     // SAFETY: `dst` is a kernel buffer of that length; `src` passed the range check and faults are fixed up.
-    match unsafe { upcall::copy(dst.as_mut_ptr(), src as *const u8, dst.len()) } {
+    match checked(src, len, || unsafe { upcall::copy(to, src as *const u8, len) }) {
         0 => Ok(()),
         _ => Err(Errno::EFAULT),
     }
@@ -31,23 +49,14 @@ pub fn copy_in(dst: &mut [u8], src: usize) -> Result<()> {
 
 /// Copies to the program.
 pub fn copy_out(dst: usize, src: &[u8]) -> Result<()> {
-    check(dst, src.len())?;
-    sync::check::may_fault();
-    // SAFETY: `src` is a kernel buffer of that length; `dst` passed the range check and faults are fixed up.
-    match unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) } {
-        0 => Ok(()),
-        _ => Err(Errno::EFAULT),
-    }
+    if copy_out_partial(dst, src) == src.len() { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
 /// Copies to the program, returning how many bytes were copied before a fault (0: none).
+#[inline]
 pub fn copy_out_partial(dst: usize, src: &[u8]) -> usize {
-    if check(dst, src.len()).is_err() {
-        return 0;
-    }
-    sync::check::may_fault();
-    // SAFETY: as in `copy_out`.
-    src.len() - unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) }
+    // SAFETY: `src` is a kernel buffer of that length; `dst` passed the range check and faults are fixed up.
+    src.len() - checked(dst, src.len(), || unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) })
 }
 
 /// Copies to the program without faulting: up to the first page that is absent or not writable. Returns how much. For
@@ -90,21 +99,15 @@ fn without_faults(program: usize, len: usize, mut copy: impl FnMut(usize, usize)
 /// Copies part of a page to the program; returns how many bytes were copied before a fault. Panics when out of range.
 pub fn copy_out_page(dst: usize, page: &Page, off: usize, len: usize) -> usize {
     assert!(off <= PAGE_SIZE && len <= PAGE_SIZE - off);
-    if check(dst, len).is_err() {
-        return 0;
-    }
-    sync::check::may_fault();
     // SAFETY: inside the page, whose bytes may be read while others write them; `dst` as in `copy_out`.
-    len - unsafe { upcall::copy(dst as *mut u8, page.addr().add(off), len) }
+    len - checked(dst, len, || unsafe { upcall::copy(dst as *mut u8, page.addr().add(off), len) })
 }
 
 /// Copies from the program into a page. Panics when out of range of the page.
 pub fn copy_in_page(page: &Page, off: usize, src: usize, len: usize) -> Result<()> {
     assert!(off <= PAGE_SIZE && len <= PAGE_SIZE - off);
-    check(src, len)?;
-    sync::check::may_fault();
     // SAFETY: inside the page, whose bytes may be written at any time; `src` as in `copy_in`.
-    match unsafe { upcall::copy(page.addr().add(off), src as *const u8, len) } {
+    match checked(src, len, || unsafe { upcall::copy(page.addr().add(off), src as *const u8, len) }) {
         0 => Ok(()),
         _ => Err(Errno::EFAULT),
     }
@@ -168,13 +171,13 @@ impl core::ops::Deref for Text {
     }
 }
 
-/// Where the first NUL is.
+/// Where the first such byte is.
 #[inline]
-fn find_nul(bytes: &[u8]) -> Option<usize> {
+pub fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let (words, _) = bytes.as_chunks::<8>();
     for (i, w) in words.iter().enumerate() {
-        let w = u64::from_le_bytes(*w);
+        let w = u64::from_le_bytes(*w) ^ (ONES * u64::from(byte));
         // The lowest bit set is that of the first zero byte.
         let zeros = w.wrapping_sub(ONES) & !w & ONES << 7;
         if zeros != 0 {
@@ -182,20 +185,39 @@ fn find_nul(bytes: &[u8]) -> Option<usize> {
         }
     }
     let rest = words.len() * 8;
-    bytes[rest..].iter().position(|&b| b == 0).map(|at| rest + at)
+    bytes[rest..].iter().position(|&b| b == byte).map(|at| rest + at)
+}
+
+impl Text {
+    const fn new() -> Self {
+        Self { short: [0; Self::SHORT], len: 0, long: Vec::new() }
+    }
+    #[inline(never)]
+    fn read(&mut self, string: Str, max: usize) -> Result<()> {
+        // Never past the end of the page, which may be the last one mapped.
+        let n = (PAGE_SIZE - string.0 % PAGE_SIZE).min(max).min(Self::SHORT);
+        copy_in(&mut self.short[..n], string.0)?;
+        match find_byte(&self.short[..n], 0) {
+            Some(end) => self.len = end,
+            None => self.long = read_rest(string.0 + n, &self.short[..n], max)?,
+        }
+        Ok(())
+    }
 }
 
 /// Reads a string of at most `max` bytes, its NUL included: ENAMETOOLONG if there is no NUL.
 pub fn read_string(string: Str, max: usize) -> Result<Text> {
-    let mut text = Text { short: [0; Text::SHORT], len: 0, long: Vec::new() };
-    // Never past the end of the page, which may be the last one mapped.
-    let n = (PAGE_SIZE - string.0 % PAGE_SIZE).min(max).min(Text::SHORT);
-    copy_in(&mut text.short[..n], string.0)?;
-    match find_nul(&text.short[..n]) {
-        Some(end) => text.len = end,
-        None => text.long = read_rest(string.0 + n, &text.short[..n], max)?,
-    }
+    let mut text = Text::new();
+    text.read(string, max)?;
     Ok(text)
+}
+
+/// Reads a path argument for `then`, which calls that are made often do without another copy.
+#[inline]
+pub fn with_path<R>(path: Path, then: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+    let mut text = Text::new();
+    text.read(Str(path.0), PATH_MAX)?;
+    then(&text)
 }
 
 #[cold]
@@ -208,7 +230,7 @@ fn read_rest(mut at: usize, begin: &[u8], max: usize) -> Result<Vec<u8>> {
         let mut chunk = [0; 256];
         copy_in(&mut chunk[..n], at)?;
         out.try_reserve(n)?;
-        match find_nul(&chunk[..n]) {
+        match find_byte(&chunk[..n], 0) {
             Some(end) => {
                 out.extend_from_slice(&chunk[..end]);
                 return Ok(out);

@@ -21,12 +21,27 @@ pub fn kernel_parts() -> [Range<usize>; 4] {
 }
 
 /// Whether `addr .. addr + len` may hold program data: it is program memory, and no part of the kernel's image.
+#[inline]
 pub fn program_range(addr: usize, len: usize) -> bool {
-    let Some(end) = addr.checked_add(len) else { return false };
-    if addr < PROGRAM_START || end > PROGRAM_END {
-        return false;
-    }
-    let image = image();
-    let outside = |r: &Range<usize>| end <= r.start || addr >= r.end;
-    outside(&image) || kernel_parts().iter().all(outside)
+    surely_program(addr, len) || between_kernel_parts(addr, len)
+}
+
+/// The same, found out quickly: false means no more than that it is not obvious.
+#[inline(always)]
+pub fn surely_program(addr: usize, len: usize) -> bool {
+    // Stacks and heap lie above the image.
+    addr >= image().end && addr <= PROGRAM_END && len <= PROGRAM_END - addr
+}
+
+#[inline(never)]
+fn between_kernel_parts(addr: usize, len: usize) -> bool {
+    let within = |start: usize, end: *const u8| {
+        let end = end as usize;
+        addr >= start && addr <= end && len <= end - addr
+    };
+    // In the order of unibody.ld: the kernel's constants with its code right behind them, its relocated constants, and its
+    // variables at the end. Between them are the program's; its variables are what calls are given most.
+    within(&raw const __krelro_end as usize, &raw const __kdata_start)
+        || within(PROGRAM_START, &raw const __krodata_start)
+        || within(&raw const __ktext_end as usize, &raw const __krelro_start)
 }

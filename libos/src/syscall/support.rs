@@ -18,15 +18,23 @@ pub fn offset(at: i64) -> Result<u64> {
 
 /// Raises the signal that goes with an error of a write: SIGPIPE with EPIPE; SIGXFSZ with EFBIG if RLIMIT_FSIZE caused
 /// it.
+#[inline]
 pub fn raise_on<T>(r: Result<T>) -> Result<T> {
-    match r {
-        Err(Errno::EPIPE) => signal::raise_current(signal::SIGPIPE),
-        Err(Errno::EFBIG) if libos_base::limits::FSIZE.soft() != libos_base::limits::INFINITY => {
+    if let Err(e) = &r {
+        raise_for(*e);
+    }
+    r
+}
+
+#[cold]
+fn raise_for(e: Errno) {
+    match e {
+        Errno::EPIPE => signal::raise_current(signal::SIGPIPE),
+        Errno::EFBIG if libos_base::limits::FSIZE.soft() != libos_base::limits::INFINITY => {
             signal::raise_current(signal::SIGXFSZ);
         }
         _ => {}
     }
-    r
 }
 
 /// Deadline of a wait: null means forever, zero means not at all (0).

@@ -1,6 +1,6 @@
 //! x86-64: GS points at the per-CPU head.
 
-use crate::percpu::Head;
+use crate::percpu::{Head, work};
 use core::arch::asm;
 use core::mem::offset_of;
 
@@ -11,18 +11,16 @@ pub fn preempt_count_up() {
     unsafe { asm!("inc dword ptr gs:[{o}]", o = const offset_of!(Head, preempt_count), options(nostack)) };
 }
 
-/// Subtracts one from the count. Returns whether it is now zero, and the work word.
+/// Subtracts one from the count. If it is zero then and a reschedule is due, calls `due`.
 #[inline(always)]
-pub fn preempt_count_down() -> (bool, u32) {
-    let (zero, work): (u8, u32);
+pub fn preempt_count_down(due: fn()) {
     // SAFETY: single instructions on this CPU's own words. A switch between them is harmless: the word read is then that of
     // the CPU the thread runs on now.
     unsafe {
-        asm!("dec dword ptr gs:[{o}]", "setz {z}", "mov {w:e}, dword ptr gs:[{k}]",
-            o = const offset_of!(Head, preempt_count), k = const offset_of!(Head, work), z = out(reg_byte) zero, w = out(reg) work,
-            options(nostack));
+        asm!("dec dword ptr gs:[{o}]", "jnz 2f", "test byte ptr gs:[{k}], {resched}", "jnz {due}", "2:",
+            o = const offset_of!(Head, preempt_count), k = const offset_of!(Head, work), resched = const work::RESCHED,
+            due = label { due() }, options(nostack));
     }
-    (zero != 0, work)
 }
 
 /// Turns interrupts off. Returns whether they were on.

@@ -159,7 +159,8 @@ impl<T: ?Sized> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
         self.token.release();
         let lock = &self.lock.lock;
-        if lock.state.compare_exchange(HELD, FREE, Ordering::Release, Ordering::Relaxed).is_err() {
+        // From `CONTENDED` this leads to `HELD`, which only the slow path ends.
+        if lock.state.fetch_sub(1, Ordering::Release) != HELD {
             lock.unlock_slow();
         }
     }

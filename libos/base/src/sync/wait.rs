@@ -3,6 +3,7 @@
 use super::{IrqSpinLock, class};
 use crate::thread::{self, Park, Wake};
 use crate::{Errno, Result};
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +15,15 @@ struct Waiter {
 
 /// Threads that wait for a condition, in FIFO order. Wakers may run in interrupts.
 pub struct WaitQueue {
-    list: IrqSpinLock<VecDeque<Arc<Waiter>>>,
+    /// Made by the first to wait.
+    #[expect(clippy::box_collection, reason = "every blocking lock has one of these, and most are never waited for")]
+    list: IrqSpinLock<Option<Box<VecDeque<Arc<Waiter>>>>>,
 }
 
 impl WaitQueue {
     /// No waiters.
     pub const fn new() -> Self {
-        Self { list: IrqSpinLock::new(class::WAIT, VecDeque::new()) }
+        Self { list: IrqSpinLock::new(class::WAIT, None) }
     }
 
     /// Blocks until `ready` returns a value. `ready` runs without our locks. ETIMEDOUT at the deadline; ERESTARTSYS if
@@ -36,7 +39,7 @@ impl WaitQueue {
                 return Ok(v);
             }
             let me = Arc::new(Waiter { thread: thread::current(), woken: AtomicBool::new(false) });
-            self.list.lock().push_back(me.clone());
+            self.list.lock().get_or_insert_default().push_back(me.clone());
             // Registering first and asking second means a wake-up between the two is not lost.
             let mut result = ready().map(Ok);
             while result.is_none() && !me.woken.load(Ordering::Acquire) {
@@ -55,7 +58,9 @@ impl WaitQueue {
 
     /// Takes `me` off the list; a wake-up that was consumed without being used goes to the next waiter.
     fn leave(&self, me: &Arc<Waiter>, unused: bool) {
-        self.list.lock().retain(|w| !Arc::ptr_eq(w, me));
+        if let Some(list) = &mut *self.list.lock() {
+            list.retain(|w| !Arc::ptr_eq(w, me));
+        }
         if unused && me.woken.load(Ordering::Acquire) {
             self.wake(1);
         }
@@ -64,15 +69,19 @@ impl WaitQueue {
     /// Wakes at most `n` waiters; returns how many. Never more than were waiting when it began: threads that wait again
     /// meanwhile could keep it here forever.
     pub fn wake(&self, n: usize) -> usize {
-        let n = if n > 1 { n.min(self.list.lock().len()) } else { n };
+        let n = if n > 1 { n.min(self.waiting()) } else { n };
         let mut woken = 0;
         while woken < n {
-            let Some(w) = self.list.lock().pop_front() else { break };
+            let Some(w) = self.list.lock().as_mut().and_then(|list| list.pop_front()) else { break };
             w.woken.store(true, Ordering::Release);
             w.thread.unpark();
             woken += 1;
         }
         woken
+    }
+
+    fn waiting(&self) -> usize {
+        self.list.lock().as_ref().map_or(0, |list| list.len())
     }
 
     /// Wakes every waiter.
@@ -99,7 +108,7 @@ mod tests {
                 });
             }
             for _ in 0..200 {
-                while queue.list.lock().len() < 8 {
+                while queue.waiting() < 8 {
                     std::thread::yield_now();
                 }
                 assert!(queue.wake_all() <= 8);

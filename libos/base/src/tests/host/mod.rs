@@ -49,6 +49,9 @@ impl Kernel for Host {
         use crate::layout::{PROGRAM_END, PROGRAM_START};
         addr >= PROGRAM_START && addr.checked_add(len).is_some_and(|end| end <= PROGRAM_END)
     }
+    fn surely_program(addr: usize, len: usize) -> bool {
+        Self::program_range(addr, len)
+    }
     fn memory_low() -> bool {
         false
     }
