@@ -154,7 +154,7 @@ impl PipeEnd {
         }
         let size = size.max(PIPE_BUF).next_power_of_two();
         let mut s = self.pipe.state.lock();
-        if s.slots.slots.len() > size / PIPE_BUF {
+        if s.slots.used() > size / PIPE_BUF {
             return Err(Errno::EBUSY);
         }
         s.slots.max = size / PIPE_BUF;
@@ -179,7 +179,7 @@ impl PipeEnd {
             if s.in_hand() {
                 return None;
             }
-            match s.slots.slots.pop_front() {
+            match s.slots.slots.pop_front_if(|slot| !slot.bytes().is_empty()) {
                 Some(slot) => {
                     s.claimed = true;
                     Some(Ok(Some(slot)))
@@ -199,15 +199,15 @@ impl PipeEnd {
         if empty {
             s.slots.spare = Some(slot.data);
         } else {
-            // There is room: the slot came from here.
+            // There is room: the slot came from here, and all that was written since has bytes.
             s.slots.slots.push_front(slot);
         }
         drop(s);
         if awaited {
-            self.pipe.readable.notify(Events::IN | Events::RDNORM);
+            self.pipe.readable.notify(READABLE);
         }
         if empty {
-            self.pipe.writable.notify(Events::OUT | Events::WRNORM);
+            self.pipe.writable.notify(WRITABLE);
         }
     }
 
@@ -217,7 +217,7 @@ impl PipeEnd {
             let s = self.pipe.state.lock();
             match s.readers {
                 0 => Some(Err(Errno::EPIPE)),
-                _ => (!s.slots.is_full()).then(|| Ok(s.slots.max - s.slots.slots.len())),
+                _ => (!s.slots.is_full()).then(|| Ok(s.slots.max - s.slots.used())),
             }
         })
     }
@@ -229,9 +229,9 @@ impl PipeEnd {
         if end > 0 {
             let mut s = self.pipe.state.lock();
             s.slots.slots.try_reserve(1)?;
-            s.slots.slots.push_back(Slot { data, start: 0, end });
+            s.slots.push(Slot { data, start: 0, end });
             drop(s);
-            self.pipe.readable.notify(Events::IN | Events::RDNORM);
+            self.pipe.readable.notify(READABLE);
         }
         Ok(end)
     }
@@ -264,63 +264,107 @@ impl PipeEnd {
     }
 }
 
+const READABLE: Events = Events::IN.union(Events::RDNORM);
+const WRITABLE: Events = Events::OUT.union(Events::WRNORM);
+
+impl Pipe {
+    /// Reads what there is. `None`: nothing yet.
+    #[inline(always)]
+    fn read(&self, dst: &mut Sink<'_>) -> Option<Result<usize>> {
+        let mut s = self.state.lock();
+        if s.in_hand() {
+            return None;
+        }
+        if s.slots.is_empty() {
+            return (s.writers == 0).then_some(Ok(0));
+        }
+        let full = s.slots.is_full();
+        let r = s.slots.read(dst);
+        // All that a writer waits for is that the pipe is no longer full.
+        let room = full && !s.slots.is_full();
+        drop(s);
+        if room {
+            self.writable.notify(WRITABLE);
+        }
+        Some(r)
+    }
+    /// Writes as much as fits; if `join`, only what joins the last slot, unless that is nothing. `None`: nothing fits.
+    #[inline(always)]
+    fn write(&self, src: &mut Source<'_>, join: bool) -> Option<Result<usize>> {
+        let mut s = self.state.lock();
+        if s.readers == 0 {
+            return Some(Err(Errno::EPIPE));
+        }
+        let mut r = if join { s.slots.join(src) } else { Ok(0) };
+        if r == Ok(0) {
+            if s.slots.is_full() {
+                return None;
+            }
+            r = s.slots.fill(src);
+        }
+        drop(s);
+        if r.is_ok() {
+            self.readable.notify(READABLE);
+        }
+        Some(r)
+    }
+}
+
 impl PipeEnd {
+    #[inline(always)]
     fn read_as(&self, dst: &mut Sink<'_>, nonblock: bool) -> Result<usize> {
         if dst.left() == 0 {
             return Ok(0);
         }
-        let mut room = false;
-        let n = block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || {
-            let mut s = self.pipe.state.lock();
-            match (s.slots.is_empty(), s.writers) {
-                _ if s.in_hand() => None,
-                (true, 0) => Some(Ok(0)),
-                (true, _) => None,
-                _ => {
-                    let full = s.slots.is_full();
-                    let r = s.slots.read(dst);
-                    room = full && !s.slots.is_full();
-                    Some(r)
-                }
-            }
-        })?;
-        // All that a writer waits for is that the pipe is no longer full.
-        if room {
-            self.pipe.writable.notify(Events::OUT | Events::WRNORM);
-        }
-        Ok(n)
+        self.pipe.read(dst).unwrap_or_else(|| self.read_later(dst, nonblock))
     }
+    #[cold]
+    fn read_later(&self, dst: &mut Sink<'_>, nonblock: bool) -> Result<usize> {
+        if nonblock { Err(Errno::EAGAIN) } else { self.read_when_there(dst, false) }
+    }
+    fn read_when_there(&self, dst: &mut Sink<'_>, nonblock: bool) -> Result<usize> {
+        block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || self.pipe.read(dst))
+    }
+
+    #[inline(always)]
     fn write_as(&self, src: &mut Source<'_>, nonblock: bool) -> Result<usize> {
-        let start = src.done();
-        let mut joined = false;
-        while src.left() > 0 {
-            let r = block_on(&self.pipe.writable, nonblock, FOREVER, Errno::EAGAIN, || {
-                let mut s = self.pipe.state.lock();
-                if s.readers == 0 {
-                    return Some(Err(Errno::EPIPE));
+        if src.left() == 0 {
+            return Ok(0);
+        }
+        match self.pipe.write(src, true) {
+            Some(Ok(n)) if src.left() == 0 => Ok(n),
+            first => self.write_rest(src, nonblock, first),
+        }
+    }
+    /// Goes on after the first attempt.
+    #[cold]
+    fn write_rest(&self, src: &mut Source<'_>, nonblock: bool, first: Option<Result<usize>>) -> Result<usize> {
+        let (mut total, mut first) = (0, Some(first));
+        loop {
+            let r = match first.take() {
+                Some(Some(r)) => r,
+                Some(None) if nonblock => Err(Errno::EAGAIN),
+                _ => {
+                    let attempt = || self.pipe.write(src, false);
+                    block_on(&self.pipe.writable, nonblock, FOREVER, Errno::EAGAIN, attempt)
                 }
-                if !core::mem::replace(&mut joined, true) {
-                    match s.slots.join(src) {
-                        Ok(0) => {}
-                        r => return Some(r),
-                    }
-                }
-                (!s.slots.is_full()).then(|| s.slots.fill(src))
-            });
+            };
             match r {
-                Ok(0) => break,
-                Ok(_) => self.pipe.readable.notify(Events::IN | Events::RDNORM),
-                Err(e) if src.done() == start => {
+                Ok(0) => return Ok(total),
+                Ok(n) => total += n,
+                Err(e) if total == 0 => {
                     // As on Linux: a reader that did not read everything is reminded.
                     if e == Errno::EAGAIN {
-                        self.pipe.readable.notify(Events::IN | Events::RDNORM);
+                        self.pipe.readable.notify(READABLE);
                     }
                     return Err(e);
                 }
-                Err(_) => break,
+                Err(_) => return Ok(total),
+            }
+            if src.left() == 0 {
+                return Ok(total);
             }
         }
-        Ok(src.done() - start)
     }
 }
 
@@ -338,7 +382,7 @@ impl FileLike for PipeEnd {
         self.write_as(src, self.description.nonblock())
     }
     fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
-        self.read_as(dst, true)
+        if dst.left() == 0 { Ok(0) } else { self.read_when_there(dst, true) }
     }
     fn write_now(&self, src: &mut Source<'_>) -> Result<usize> {
         self.write_as(src, true)

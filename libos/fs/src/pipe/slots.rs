@@ -17,9 +17,10 @@ pub(crate) struct Slot {
 /// Bytes in order, in page-sized slots as on Linux, so that the same writes fit (a write of up to PIPE_BUF joins the
 /// last slot or takes a new one, so it is never split).
 pub(super) struct Slots {
+    /// The last one stays when it has been read, for what comes next. So one without bytes is the only one.
     pub(super) slots: VecDeque<Slot>,
     pub(super) max: usize,
-    /// Kept so that small messages do not allocate.
+    /// Kept so that large messages do not allocate each time.
     pub(super) spare: Option<Box<[u8]>>,
 }
 
@@ -27,77 +28,118 @@ impl Slots {
     pub(super) fn new() -> Self {
         Self { slots: VecDeque::new(), max: DEFAULT_SIZE / PIPE_BUF, spare: None }
     }
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.slots.front().is_none_or(|s| s.start == s.end)
     }
-    /// Memory for a slot.
+    /// Slots with bytes.
+    #[inline]
+    pub(super) fn used(&self) -> usize {
+        if self.is_empty() { 0 } else { self.slots.len() }
+    }
+    /// Memory for a slot, and a place for it in the list.
     pub(super) fn memory(&mut self) -> Result<Box<[u8]>> {
-        self.slots.try_reserve(1)?;
-        match self.spare.take() {
-            Some(d) => Ok(d),
-            None => {
-                let mut v = Vec::new();
-                v.try_reserve_exact(PIPE_BUF)?;
-                v.resize(PIPE_BUF, 0);
-                Ok(v.into_boxed_slice())
-            }
+        self.clear_empty();
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.try_reserve(1)?;
+        }
+        self.spare.take().map_or_else(fresh, Ok)
+    }
+    /// Adds a slot with bytes; there is a place for it.
+    pub(super) fn push(&mut self, slot: Slot) {
+        self.clear_empty();
+        self.slots.push_back(slot);
+    }
+    fn clear_empty(&mut self) {
+        if self.is_empty()
+            && let Some(slot) = self.slots.pop_front()
+        {
+            self.spare = Some(slot.data);
         }
     }
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
-        self.slots.len() >= self.max
+        self.slots.len() >= self.max && !self.is_empty()
     }
     pub(super) fn bytes(&self) -> usize {
         self.slots.iter().map(|s| s.end - s.start).sum()
     }
     /// Moves bytes out; a fault after some bytes is a short read.
+    #[inline(always)]
     pub(super) fn read(&mut self, dst: &mut Sink<'_>) -> Result<usize> {
+        let first = self.read_slot(dst)?;
+        Ok(if dst.left() == 0 || self.is_empty() { first } else { first + self.read_rest(dst) })
+    }
+    #[cold]
+    fn read_rest(&mut self, dst: &mut Sink<'_>) -> usize {
         let mut total = 0;
-        while let Some(s) = self.slots.front_mut() {
-            if dst.left() == 0 {
-                break;
-            }
-            let n = match dst.put(&s.data[s.start..s.end]) {
-                Ok(n) => n,
-                Err(e) if total == 0 => return Err(e),
-                Err(_) => break,
-            };
+        while dst.left() > 0 && !self.is_empty() {
+            let Ok(n) = self.read_slot(dst) else { break };
             total += n;
-            s.start += n;
-            if s.start < s.end {
-                break;
-            }
-            self.spare = self.slots.pop_front().map(|s| s.data);
         }
-        Ok(total)
+        total
+    }
+    #[inline(always)]
+    fn read_slot(&mut self, dst: &mut Sink<'_>) -> Result<usize> {
+        let last = self.slots.len() == 1;
+        let Some(s) = self.slots.front_mut() else { return Ok(0) };
+        let n = dst.put(s.bytes())?;
+        s.start += n;
+        if s.start == s.end {
+            if last {
+                (s.start, s.end) = (0, 0);
+            } else {
+                self.spare = self.slots.pop_front().map(|s| s.data);
+            }
+        }
+        Ok(n)
     }
     /// The first step of a write: the part beyond whole pages joins the last slot, if it fits there.
+    #[inline(always)]
     pub(super) fn join(&mut self, src: &mut Source<'_>) -> Result<usize> {
         let over = src.left() % PIPE_BUF;
-        let Some(s) = self.slots.back_mut().filter(|s| over > 0 && s.end + over <= PIPE_BUF) else { return Ok(0) };
+        // One without bytes counts as a free slot, which whole pages would come to first.
+        let joins = |s: &&mut Slot| over > 0 && s.end + over <= PIPE_BUF && (s.start < s.end || over == src.left());
+        let Some(s) = self.slots.back_mut().filter(joins) else { return Ok(0) };
         let n = src.take(&mut s.data[s.end..s.end + over])?;
         s.end += n;
         Ok(n)
     }
-    /// Fills free slots.
+    /// Fills free slots, of which there is one; a fault after some bytes is a short write.
+    #[inline(never)]
     pub(super) fn fill(&mut self, src: &mut Source<'_>) -> Result<usize> {
+        let first = self.fill_slot(src)?;
+        Ok(if src.left() == 0 { first } else { first + self.fill_rest(src) })
+    }
+    #[cold]
+    fn fill_rest(&mut self, src: &mut Source<'_>) -> usize {
         let mut total = 0;
         while src.left() > 0 && !self.is_full() {
-            let mut data = self.memory()?;
-            match src.take(&mut data) {
-                Ok(end) => {
-                    total += end;
-                    self.slots.push_back(Slot { data, start: 0, end });
-                }
-                Err(e) if total == 0 => return Err(e),
-                Err(_) => break,
-            }
+            let Ok(n) = self.fill_slot(src) else { break };
+            total += n;
         }
-        Ok(total)
+        total
     }
+    #[inline(always)]
+    fn fill_slot(&mut self, src: &mut Source<'_>) -> Result<usize> {
+        let mut data = self.memory()?;
+        let end = src.take(&mut data)?;
+        self.push(Slot { data, start: 0, end });
+        Ok(end)
+    }
+}
+
+#[cold]
+fn fresh() -> Result<Box<[u8]>> {
+    let mut v = Vec::new();
+    v.try_reserve_exact(PIPE_BUF)?;
+    v.resize(PIPE_BUF, 0);
+    Ok(v.into_boxed_slice())
 }
 
 impl Slot {
     /// Its unread bytes.
+    #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.data[self.start..self.end]
     }

@@ -60,6 +60,37 @@ fn small_writes_are_atomic() {
     assert_eq!(read(&r, 1 << 20).unwrap().len(), 15 * 3000 + 1096 + PIPE_BUF);
 }
 
+/// The last slot stays when it was read: whatever is written next, of whole pages, less, or by splice, it is in the way of
+/// nothing.
+#[test]
+fn what_was_read_leaves_room_for_all() {
+    let (r, w) = pipe(true).unwrap();
+    w.set_capacity(PIPE_BUF).unwrap();
+    let (read_end, write_end): (File, File) = (r.clone(), w.clone());
+    for round in 0..4 {
+        write(&write_end, b"abc").unwrap();
+        assert_eq!(read(&read_end, 3).unwrap(), b"abc");
+        assert_eq!((err(read(&read_end, 1)), r.unread()), (Errno::EAGAIN, Some(0)));
+        assert_eq!((r.poll(None), w.poll(None)), (Events::empty(), Events::OUT | Events::WRNORM));
+        assert_eq!(err(r.claim(true, false).map(|_| ())), Errno::EAGAIN);
+        assert_eq!(w.room(true), Ok(1));
+        match round {
+            0 => assert_eq!(write(&write_end, &[7; PIPE_BUF]).unwrap(), PIPE_BUF),
+            1 => assert_eq!(write(&write_end, &[7; PIPE_BUF + 9]).unwrap(), PIPE_BUF),
+            2 => {
+                let fill = |to: &mut [u8]| {
+                    to[..5].fill(7);
+                    Ok(5)
+                };
+                assert_eq!(w.fill_slot(fill), Ok(5));
+            }
+            _ => assert_eq!(write(&write_end, b"\x07").unwrap(), 1),
+        }
+        let n = r.unread().unwrap();
+        assert_eq!(read(&read_end, 1 << 20).unwrap(), vec![7; n]);
+    }
+}
+
 #[test]
 fn blocking_both_ways() {
     let (r, w) = ends(false);
