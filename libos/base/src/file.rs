@@ -123,6 +123,10 @@ pub trait FileLike: Any + Send + Sync {
             pollee.remove(watcher);
         }
     }
+    /// Whether it is an epoll that has nothing ready. Takes no lock.
+    fn idle_epoll(&self) -> bool {
+        false
+    }
     /// A watcher is edge-triggered and wants room for writing: from now on it is notified whenever the room grows, even
     /// if there was enough before, where Linux does so for such files.
     fn tell_edges(&self) {}

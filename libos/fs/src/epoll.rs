@@ -57,6 +57,9 @@ struct Shared {
     pollee: Pollee,
 }
 
+/// Takes a batch of events, and how many came before it.
+pub type Emit<'a> = &'a mut dyn FnMut(usize, &[EpollEvent]) -> Result<()>;
+
 /// An epoll instance.
 pub struct Epoll {
     shared: Arc<Shared>,
@@ -330,13 +333,7 @@ impl Epoll {
     }
 
     /// Passes up to `max` events to `emit` in batches, of no more than `budget` items.
-    #[inline(never)]
-    fn collect_all(
-        &self,
-        max: usize,
-        mut budget: usize,
-        emit: &mut dyn FnMut(usize, &[EpollEvent]) -> Result<()>,
-    ) -> Result<usize> {
+    fn collect_all(&self, max: usize, mut budget: usize, emit: Emit<'_>) -> Result<usize> {
         let mut batch = [EpollEvent::default(); 32];
         let mut total = 0;
         while total < max {
@@ -352,16 +349,11 @@ impl Epoll {
     }
 
     /// `epoll_wait`: passes events to `emit` in batches; returns how many. Stops at `max`. EINTR: a signal came first.
-    pub fn wait(
-        &self,
-        max: usize,
-        deadline_ns: u64,
-        mut emit: impl FnMut(usize, &[EpollEvent]) -> Result<()>,
-    ) -> Result<usize> {
+    pub fn wait(&self, max: usize, deadline_ns: u64, emit: Emit<'_>) -> Result<usize> {
         poll::settle();
         loop {
             let ready = self.shared.ready_len.load(Ordering::SeqCst);
-            let total = if ready > 0 { self.collect_all(max, ready, &mut emit)? } else { 0 };
+            let total = if ready > 0 { self.collect_all(max, ready, emit)? } else { 0 };
             if total > 0 {
                 poll::serve(total);
                 if self.shared.any() {
@@ -427,6 +419,9 @@ impl FileLike for Epoll {
     }
     fn pollee(&self) -> Option<&Pollee> {
         Some(&self.shared.pollee)
+    }
+    fn idle_epoll(&self) -> bool {
+        !self.shared.any()
     }
     fn takes_splice(&self) -> bool {
         false

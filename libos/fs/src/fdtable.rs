@@ -26,10 +26,14 @@ pub fn file_max() -> u64 {
 struct Slot {
     file: Arc<dyn FileLike>,
     cloexec: bool,
-    read: bool,
-    write: bool,
-    path_only: bool,
+    /// What it is open for: [`READ`], [`WRITE`], [`USE`].
+    access: u8,
 }
+
+const READ: u8 = 1;
+const WRITE: u8 = 2;
+/// Anything but its place: not opened with O_PATH.
+const USE: u8 = 4;
 
 struct Chunk {
     /// Bit set: in use or reserved.
@@ -58,9 +62,14 @@ pub struct Reservation<'a> {
 }
 
 impl Inner {
+    #[inline]
+    fn at(&self, fd: Fd) -> Option<&Slot> {
+        // No chunk has a negative number.
+        let n = fd.0 as u32 as usize;
+        self.chunks.get(n / CHUNK)?.slots[n % CHUNK].as_ref()
+    }
     fn slot(&self, fd: Fd) -> Result<&Slot> {
-        let n = usize::try_from(fd.0).map_err(|_| Errno::EBADF)?;
-        self.chunks.get(n / CHUNK).and_then(|c| c.slots[n % CHUNK].as_ref()).ok_or(Errno::EBADF)
+        self.at(fd).ok_or(Errno::EBADF)
     }
     fn slot_mut(&mut self, fd: Fd) -> Result<&mut Slot> {
         let n = usize::try_from(fd.0).map_err(|_| Errno::EBADF)?;
@@ -74,8 +83,26 @@ impl Inner {
         Ok(())
     }
     /// Takes the lowest free number that is at least `min`, unless `most` are taken.
+    #[inline]
     fn take(&mut self, min: usize, most: usize) -> Result<Fd> {
         let limit = limits::NOFILE.soft() as usize;
+        // Nearly always the first chunk that may have a free number has one.
+        if let Some(chunk) = self.chunks.get_mut(self.first_free)
+            && chunk.used != u64::MAX
+            && min == 0
+        {
+            let bit = chunk.used.trailing_ones() as usize;
+            let n = self.first_free * CHUNK + bit;
+            if n < limit && self.used < most {
+                chunk.used |= 1 << bit;
+                self.used += 1;
+                return Ok(Fd(n as i32));
+            }
+        }
+        self.search(min, most, limit)
+    }
+    #[cold]
+    fn search(&mut self, min: usize, most: usize, limit: usize) -> Result<Fd> {
         let mut c = (min / CHUNK).max(self.first_free);
         loop {
             if c * CHUNK >= limit {
@@ -117,8 +144,9 @@ impl Inner {
 
 fn slot_for(file: Arc<dyn FileLike>, cloexec: bool) -> Slot {
     let flags = file.flags();
-    let path_only = flags.contains(OpenFlags::PATH);
-    Slot { file, cloexec, read: flags.readable(), write: flags.writable(), path_only }
+    // Of the access modes 0 to 2, one more is what it is open for; 3 allows neither.
+    let mode = (flags.bits() + 1) as u8 & (READ | WRITE);
+    Slot { file, cloexec, access: if flags.contains(OpenFlags::PATH) { 0 } else { mode | USE } }
 }
 
 impl FdTable {
@@ -128,26 +156,45 @@ impl FdTable {
     }
 
     /// The file; EBADF if closed or opened with O_PATH.
+    #[inline]
     pub fn get(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
-        let t = self.inner.lock();
-        let s = t.slot(fd)?;
-        if s.path_only { Err(Errno::EBADF) } else { Ok(s.file.clone()) }
+        self.open_for(fd, USE).ok_or(Errno::EBADF)
     }
     /// The file, even if opened with O_PATH.
     pub fn get_any(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
-        Ok(self.inner.lock().slot(fd)?.file.clone())
+        self.open_for(fd, 0).ok_or(Errno::EBADF)
     }
     /// The file; EBADF unless open for reading.
+    #[inline]
     pub fn readable(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
-        let t = self.inner.lock();
-        let s = t.slot(fd)?;
-        if s.read { Ok(s.file.clone()) } else { Err(Errno::EBADF) }
+        self.open_for(fd, READ).ok_or(Errno::EBADF)
     }
     /// The file; EBADF unless open for writing.
+    #[inline]
     pub fn writable(&self, fd: Fd) -> Result<Arc<dyn FileLike>> {
+        self.open_for(fd, WRITE).ok_or(Errno::EBADF)
+    }
+    /// The file, if it is open for all of this. An option, because that is returned in registers.
+    #[inline(never)]
+    fn open_for(&self, fd: Fd, access: u8) -> Option<Arc<dyn FileLike>> {
         let t = self.inner.lock();
-        let s = t.slot(fd)?;
-        if s.write { Ok(s.file.clone()) } else { Err(Errno::EBADF) }
+        let file = match t.at(fd) {
+            Some(slot) if slot.access & access == access => Some(slot.file.clone()),
+            _ => None,
+        };
+        drop(t);
+        file
+    }
+    /// See [`FileLike::idle_epoll`]; no reference of its own is needed for that.
+    #[inline]
+    pub fn idle_epoll(&self, fd: Fd) -> bool {
+        let t = self.inner.lock();
+        let idle = match t.at(fd) {
+            Some(slot) if slot.access & USE != 0 => slot.file.idle_epoll(),
+            _ => false,
+        };
+        drop(t);
+        idle
     }
 
     /// Takes the lowest free number for a new description; EMFILE at the process's limit, ENFILE at the system's.
@@ -197,17 +244,17 @@ impl FdTable {
     pub fn close(&self, fd: Fd) -> Result<()> {
         let slot = {
             let mut t = self.inner.lock();
-            t.slot(fd)?;
-            let n = fd.0 as usize;
-            let slot = t.chunks[n / CHUNK].slots[n % CHUNK].take();
-            t.release(fd);
+            let n = fd.0 as u32 as usize;
+            let chunk = t.chunks.get_mut(n / CHUNK).ok_or(Errno::EBADF)?;
+            let slot = chunk.slots[n % CHUNK].take().ok_or(Errno::EBADF)?;
+            chunk.used &= !(1 << (n % CHUNK));
+            t.used -= 1;
+            t.first_free = t.first_free.min(n / CHUNK);
             slot
         };
         // The number is free whatever `flush` returns (close(2)).
-        slot.map_or(Ok(()), |s| {
-            locks::on_close(&*s.file);
-            s.file.flush()
-        })
+        locks::on_close(&*slot.file);
+        slot.file.flush()
     }
     /// `close_range`: closes everything from `first` to `last`, or with `cloexec` marks it.
     pub fn close_range(&self, first: u32, last: u32, cloexec: bool) {
@@ -249,10 +296,11 @@ impl Reservation<'_> {
     /// Makes the number refer to `file`.
     pub fn install(self, file: Arc<dyn FileLike>, cloexec: bool) -> Fd {
         let slot = slot_for(file, cloexec);
-        let old = self.table.inner.lock().put(self.fd, slot);
-        debug_assert!(old.is_none());
         let fd = self.fd;
-        core::mem::forget(self);
+        let old = self.table.inner.lock().put(fd, slot);
+        debug_assert!(old.is_none());
+        // Nothing to drop, and the number is no longer only reserved.
+        core::mem::forget((old, self));
         fd
     }
 }

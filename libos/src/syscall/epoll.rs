@@ -2,7 +2,7 @@
 
 use super::support::{deadline, deadline_ms, masked};
 use libos_base::abi::{EpollEvent, EpollFlags, EpollOperation, Fd, In, Out, SigSet, Timespec};
-use libos_base::{Errno, Result, user};
+use libos_base::{Errno, Result, poll, user};
 use libos_fs::epoll::{self, Epoll};
 use libos_fs::files;
 
@@ -22,17 +22,28 @@ pub fn epoll_ctl(ep: Fd, operation: EpollOperation, fd: Fd, event: In<EpollEvent
     epoll::of_file(&*ep)?.ctl(operation, fd.0, &file, event)
 }
 
+const SIZE: usize = size_of::<EpollEvent>();
+const MOST: i32 = i32::MAX / SIZE as i32;
+
 fn wait(ep: Fd, events: Out<EpollEvent>, max: i32, deadline: u64) -> Result<usize> {
     let file = files().fds.get(ep)?;
-    const SIZE: usize = size_of::<EpollEvent>();
-    let max = usize::try_from(max).ok().filter(|&m| m > 0 && m <= i32::MAX as usize / SIZE).ok_or(Errno::EINVAL)?;
-    user::check(events.address(), max * SIZE)?;
-    epoll::of_file(&*file)?.wait(max, deadline, |first, batch| {
+    if !(1..=MOST).contains(&max) {
+        return Err(Errno::EINVAL);
+    }
+    user::check(events.address(), max as usize * SIZE)?;
+    epoll::of_file(&*file)?.wait(max as usize, deadline, &mut |first, batch| {
         batch.iter().enumerate().try_for_each(|(i, event)| user::write(events.nth(first + i), event))
     })
 }
 
 pub fn epoll_wait(ep: Fd, events: Out<EpollEvent>, max: i32, timeout: i32) -> Result<usize> {
+    // A look that finds nothing, between rounds of other work.
+    if timeout == 0 && (1..=MOST).contains(&max) && user::check(events.address(), max as usize * SIZE).is_ok() {
+        poll::settle();
+        if files().fds.idle_epoll(ep) {
+            return Ok(0);
+        }
+    }
     wait(ep, events, max, deadline_ms(timeout))
 }
 

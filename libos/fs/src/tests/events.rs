@@ -32,7 +32,7 @@ fn bump(f: &File) {
 fn wait(e: &Epoll, max: usize, ns: u64) -> Vec<(u32, u64)> {
     let mut out = Vec::new();
     let until = if ns == 0 { 0 } else { after(ns) };
-    let n = e.wait(max, until, |first, batch| {
+    let n = e.wait(max, until, &mut |first, batch| {
         assert_eq!(first, out.len());
         out.extend(batch.iter().map(|b| (b.events, b.data)));
         Ok(())
