@@ -11,6 +11,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, Ordering::Relaxed};
 use hashbrown::HashMap;
+use libos_base::abi::mode::S_IFDIR;
 use libos_base::sync::{Mutex, MutexGuard, SpinLock, class};
 use libos_base::{Errno, Result};
 
@@ -21,6 +22,12 @@ pub type Name = Arc<[u8]>;
 pub struct Dentry {
     /// The object.
     pub inode: Arc<dyn Inode>,
+    /// Its S_IF* bits.
+    pub kind: u32,
+    /// For directories: a name that is kept leads to the right object.
+    stable: bool,
+    /// See [`Inode::in_memory`].
+    in_memory: bool,
     place: SpinLock<Place>,
     dir: Option<Mutex<Children>>,
     /// Its directory can look it up again.
@@ -138,11 +145,13 @@ pub fn name(n: &[u8]) -> Result<Name> {
 impl Dentry {
     /// A name for `inode` under `parent`; not added to the parent's list yet.
     pub fn new(parent: Option<Arc<Dentry>>, name: Name, inode: Arc<dyn Inode>) -> Result<Arc<Dentry>> {
-        let dir = inode.is_dir().then(|| Mutex::new(class::DIRECTORY, Children::new()));
+        let kind = inode.kind();
+        let (stable, in_memory) = (!inode.volatile(), inode.in_memory());
+        let dir = (kind == S_IFDIR).then(|| Mutex::new(class::DIRECTORY, Children::new()));
         let kept = parent.as_ref().is_some_and(|p| !p.inode.in_memory());
         let place = SpinLock::new(class::DENTRY_PLACE, Place { parent, name, removed: false });
         KEPT.fetch_add(usize::from(kept), Relaxed);
-        try_arc(Dentry { inode, place, dir, kept, covers: AtomicU32::new(0) })
+        try_arc(Dentry { inode, kind, stable, in_memory, place, dir, kept, covers: AtomicU32::new(0) })
     }
     /// The root of a file system.
     pub fn root(inode: Arc<dyn Inode>) -> Result<Arc<Dentry>> {
@@ -199,23 +208,47 @@ impl Dentry {
         false
     }
 
+    /// See [`Inode::in_memory`].
+    pub fn in_memory(&self) -> bool {
+        self.in_memory
+    }
+    /// Whether this is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.dir.is_some()
+    }
+
     /// The entry `n` of this directory.
     pub fn lookup(self: &Arc<Self>, n: &[u8]) -> Result<Arc<Dentry>> {
         let mut c = self.children()?;
         self.lookup_in(&mut c, n)
     }
     /// Like `lookup`, with the directory locked.
+    #[inline]
     pub fn lookup_in(self: &Arc<Self>, c: &mut Children, n: &[u8]) -> Result<Arc<Dentry>> {
-        let kept = c.get(n).cloned();
-        if let Some(d) = &kept
-            && (!self.inode.volatile() || d.covers.load(Ordering::Acquire) > 0)
-        {
-            return Ok(d.clone());
+        if let Some(d) = self.sure(c, n) { Ok(d) } else { self.look_further(c, n) }
+    }
+    /// The entry `n`, if it is kept and need not be looked up again.
+    #[inline]
+    fn sure(&self, c: &Children, n: &[u8]) -> Option<Arc<Dentry>> {
+        let d = c.get(n)?;
+        if self.stable || d.covers.load(Ordering::Acquire) > 0 { Some(d.clone()) } else { None }
+    }
+    /// The entry `n` if that is known without asking the file system. `None`: it has to be asked.
+    #[inline]
+    pub(crate) fn at_hand(&self, n: &[u8]) -> Result<Option<Arc<Dentry>>> {
+        let c = self.children()?;
+        match self.sure(&c, n) {
+            None if self.in_memory && n.len() <= NAME_MAX => Err(Errno::ENOENT),
+            found => Ok(found),
         }
+    }
+    #[inline(never)]
+    fn look_further(self: &Arc<Self>, c: &mut Children, n: &[u8]) -> Result<Arc<Dentry>> {
+        let kept = c.get(n).cloned();
         if n.len() > NAME_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
-        if self.inode.in_memory() {
+        if self.in_memory {
             return Err(Errno::ENOENT);
         }
         let found = self.inode.lookup(n);
@@ -314,7 +347,12 @@ impl Path {
         Arc::ptr_eq(&self.dentry, &other.dentry) && Arc::ptr_eq(&self.mount, &other.mount)
     }
     /// What is mounted here, or the place itself.
-    pub fn into_mounted(mut self) -> Path {
+    #[inline]
+    pub fn into_mounted(self) -> Path {
+        if self.dentry.covers.load(Ordering::Acquire) > 0 { self.topmost() } else { self }
+    }
+    #[inline(never)]
+    fn topmost(mut self) -> Path {
         while self.dentry.covers.load(Ordering::Acquire) > 0 {
             match crate::mount::on_top(&self) {
                 Some(p) => self = p,

@@ -59,6 +59,14 @@ impl Files {
         p
     }
 
+    /// The root or the working directory.
+    #[inline]
+    fn start(&self, root: bool) -> Result<Path> {
+        if let Some(p) = &*self.places.lock() {
+            return Ok(if root { &p.root } else { &p.cwd }.clone());
+        }
+        self.places().map(|p| if root { p.root } else { p.cwd })
+    }
     fn places(&self) -> Result<Places> {
         if let Some(p) = &*self.places.lock() {
             return Ok(p.clone());
@@ -74,11 +82,11 @@ impl Files {
     }
     /// The root directory.
     pub fn root(&self) -> Result<Path> {
-        Ok(self.places()?.root)
+        self.start(true)
     }
     /// The working directory.
     pub fn cwd(&self) -> Result<Path> {
-        Ok(self.places()?.cwd)
+        self.start(false)
     }
 
     /// `umask`: sets it and returns the old one.

@@ -23,13 +23,18 @@ pub(crate) struct Event<'a> {
 pub(crate) static HOOK: Provider<fn(&Event<'_>)> = Provider::new();
 
 /// An event on an object that was reached by name.
-#[inline(never)]
+#[inline]
 pub(crate) fn at(d: &Arc<Dentry>, mask: InotifyMask) {
     if let Some(hook) = HOOK.get() {
-        let (parent, name) = (d.parent(), d.name());
-        let dir = parent.as_ref().map(|p| (&p.inode, &name[..]));
-        hook(&Event { dir, object: &d.inode, to_object: true, unlinked: d.removed(), mask, cookie: 0 });
+        tell(*hook, d, mask);
     }
+}
+
+#[inline(never)]
+fn tell(hook: fn(&Event<'_>), d: &Arc<Dentry>, mask: InotifyMask) {
+    let (parent, name) = (d.parent(), d.name());
+    let dir = parent.as_ref().map(|p| (&p.inode, &name[..]));
+    hook(&Event { dir, object: &d.inode, to_object: true, unlinked: d.removed(), mask, cookie: 0 });
 }
 
 /// An event on a directory entry.

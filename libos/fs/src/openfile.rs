@@ -39,8 +39,13 @@ impl OpenFile {
     /// Opens; all checks have been made.
     pub fn new(path: Path, flags: OpenFlags) -> Result<Arc<OpenFile>> {
         let description = Description::new(flags);
-        let errors_seen = AtomicU32::new(path.inode().cache().map_or(0, |c| c.errors().sample()));
-        let fs_errors_seen = AtomicU32::new(path.mount.fs.errors().map_or(0, ErrorSeq::sample));
+        let (mut file, mut fs) = (0, 0);
+        // Memory has no errors.
+        if !path.dentry.in_memory() {
+            file = path.inode().cache().map_or(0, |c| c.errors().sample());
+            fs = path.mount.fs.errors().map_or(0, ErrorSeq::sample);
+        }
+        let (errors_seen, fs_errors_seen) = (AtomicU32::new(file), AtomicU32::new(fs));
         try_arc(OpenFile { path, description, pos: Mutex::new(class::FILE_POSITION, 0), errors_seen, fs_errors_seen })
     }
     /// The position, for calls that move it as `read` does (`sendfile`, `getdents64`).
@@ -52,13 +57,24 @@ impl OpenFile {
         self.path.inode().extent(pos, max)
     }
     fn check_dir(&self) -> Result<()> {
-        if self.path.inode().is_dir() { Err(Errno::EISDIR) } else { Ok(()) }
+        if self.path.dentry.is_dir() { Err(Errno::EISDIR) } else { Ok(()) }
     }
     /// The file's pages, if transfers must bypass them (O_DIRECT).
     fn direct(&self) -> Option<&dyn Cached> {
         if self.flags().contains(OpenFlags::DIRECT) { self.path.inode().cache() } else { None }
     }
     fn read_from(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
+        if self.flags().contains(OpenFlags::DIRECT) {
+            return self.read_direct(pos, dst);
+        }
+        let n = self.path.inode().read_at(pos, dst)?;
+        if n > 0 {
+            notify::at(&self.path.dentry, InotifyMask::ACCESS);
+        }
+        Ok(n)
+    }
+    #[cold]
+    fn read_direct(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         let inode = self.path.inode();
         let Some(pages) = self.direct().filter(|_| pos < inode.size()) else {
             let n = inode.read_at(pos, dst)?;
@@ -76,10 +92,11 @@ impl OpenFile {
         pages.invalidate(range);
         n
     }
+    /// Returns how much was written, and the position after it.
     fn write_to(&self, at: At, src: &mut Source<'_>) -> Result<(usize, u64)> {
         let inode = self.path.inode();
-        let direct = self.direct();
-        if direct.is_some() {
+        let special = self.flags().intersects(OpenFlags::DIRECT | OpenFlags::DSYNC);
+        if special && self.direct().is_some() {
             aligned(if let At::Pos(p) = at { p } else { inode.size() }, src.alignment())?;
         }
         if src.left() > 0 {
@@ -89,7 +106,15 @@ impl OpenFile {
         if n > 0 {
             notify::at(&self.path.dentry, InotifyMask::MODIFY);
         }
-        if let Some(pages) = direct {
+        if special {
+            self.written(n, after)?;
+        }
+        Ok((n, after))
+    }
+    /// What O_DIRECT, O_DSYNC and O_SYNC ask for after a write.
+    #[cold]
+    fn written(&self, n: usize, after: u64) -> Result<()> {
+        if let Some(pages) = self.direct() {
             let range = after - n as u64..after;
             let stored = pages.flush(range.clone());
             pages.invalidate(range);
@@ -100,7 +125,7 @@ impl OpenFile {
         if self.flags().contains(OpenFlags::DSYNC) {
             self.sync(!self.flags().contains(OpenFlags::SYNC))?;
         }
-        Ok((n, after))
+        Ok(())
     }
     /// Appends, whatever the flags and the position (RWF_APPEND); with `moves`, the position ends up after the data.
     pub fn append(&self, src: &mut Source<'_>, moves: bool) -> Result<usize> {

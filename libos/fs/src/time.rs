@@ -17,10 +17,6 @@ pub fn now() -> Timespec {
     Timespec::from_ns(time::realtime_ns())
 }
 
-fn ns(t: Timespec) -> i128 {
-    i128::from(t.sec) * 1_000_000_000 + i128::from(t.nsec)
-}
-
 impl Times {
     /// All three times are `t`.
     pub fn all(t: Timespec) -> Self {
@@ -43,11 +39,14 @@ impl Times {
         self.mtime = a.mtime.unwrap_or(self.mtime);
     }
     /// Content was read. The `relatime` rule (mount(8)): update at most once a day, or if older than a change.
+    #[inline]
     pub fn accessed(&mut self) {
-        let t = now();
-        let a = ns(self.atime);
-        if a <= ns(self.mtime) || a <= ns(self.ctime) || ns(t) - a >= 86_400_000_000_000 {
-            self.atime = t;
+        const DAY: i64 = 86_400;
+        let a = (self.atime.sec, self.atime.nsec);
+        let now = time::realtime_ns();
+        let old = (now / time::NS) as i64 >= a.0.saturating_add(DAY);
+        if old || a <= (self.mtime.sec, self.mtime.nsec) || a <= (self.ctime.sec, self.ctime.nsec) {
+            self.atime = Timespec::from_ns(now);
         }
     }
 }

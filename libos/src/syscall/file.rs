@@ -72,6 +72,7 @@ fn offset_or_none(at: i64) -> Result<Option<u64>> {
     if at == -1 { Ok(None) } else { offset(at).map(Some) }
 }
 /// The end of a transfer must be an `off_t`, too.
+#[inline]
 fn check_span(at: u64, count: usize) -> Result<()> {
     let end = at.checked_add(count as u64).and_then(|end| i64::try_from(end).ok());
     end.map_or(Err(Errno::EINVAL), |_| Ok(()))
@@ -79,17 +80,17 @@ fn check_span(at: u64, count: usize) -> Result<()> {
 
 /// The file for a transfer, at an offset or at its position. A file without positions gives ESPIPE however it is open;
 /// this and the order of all the checks here is Linux's (fs/read_write.c).
+#[inline]
 fn readable_at(fd: Fd, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
-    files().fds.readable(fd).or_else(|e| match at {
-        Some(_) => Err(first(&*files().fds.get(fd)?, e, reads_nowhere)),
-        None => Err(e),
-    })
+    files().fds.readable(fd).or_else(|e| not_open(fd, e, at, reads_nowhere))
 }
+#[inline]
 fn writable_at(fd: Fd, at: Option<u64>) -> Result<Arc<dyn FileLike>> {
-    files().fds.writable(fd).or_else(|e| match at {
-        Some(_) => Err(first(&*files().fds.get(fd)?, e, writes_nowhere)),
-        None => Err(e),
-    })
+    files().fds.writable(fd).or_else(|e| not_open(fd, e, at, writes_nowhere))
+}
+#[cold]
+fn not_open(fd: Fd, e: Errno, at: Option<u64>, nowhere: fn(&dyn FileLike) -> bool) -> Result<Arc<dyn FileLike>> {
+    Err(if at.is_some() { first(&*files().fds.get(fd)?, e, nowhere) } else { e })
 }
 fn reads_nowhere(f: &dyn FileLike) -> bool {
     f.seek(0, Whence::CUR) == Err(Errno::ESPIPE)

@@ -12,9 +12,8 @@ use libos_fs::openfile::OpenFile;
 pub fn openat(dir: DirFd, path: Path, flags: OpenFlags, mode: CreateMode) -> Result<usize> {
     // Unknown flags are ignored (open(2)).
     let flags = OpenFlags::from_bits_truncate(flags.bits());
-    Ok(files()
-        .open_fd(dir, &user::read_path(path)?, How { flags, mode: mode.0, rules: ResolveFlags::empty() })?
-        .result())
+    let how = How { flags, mode: mode.0, rules: ResolveFlags::empty() };
+    user::with_path(path, |path| Ok(files().open_fd(dir, path, how)?.result()))
 }
 
 pub fn open(path: Path, flags: OpenFlags, mode: CreateMode) -> Result<usize> {

@@ -49,11 +49,17 @@ impl Files {
             return Err(Errno::EINVAL);
         }
         let create = flags.contains(OpenFlags::CREAT);
+        if !create
+            && rules.is_empty()
+            && let Some(at) = self.straight(dirfd, path)?
+        {
+            return self.open_here(at, flags, false);
+        }
         let exclusive = create && flags.contains(OpenFlags::EXCL);
         let mut walk = self.walk_by(dirfd, path, rules)?;
         loop {
             let Last::Name(r) = walk.go_to_last()? else {
-                return self.open_here(&walk.at, flags, exclusive);
+                return self.open_here(walk.at, flags, exclusive);
             };
             let (dir, slash) = (walk.at.clone(), walk.slash);
             // Only directories can have a trailing slash, and those are not created here.
@@ -67,8 +73,7 @@ impl Files {
                         let new = New { mode: S_IFREG | mode & 0o7777 & !self.umask(), rdev: 0, target: &[] };
                         let made = super::names::add(&dir, &mut names, walk.name(&r), new)?;
                         drop(names);
-                        let at = Path { mount: dir.mount, dentry: made };
-                        return self.finish(&at, flags, true);
+                        return self.finish(Path { mount: dir.mount, dentry: made }, flags, true);
                     }
                     other => other?,
                 }
@@ -76,7 +81,7 @@ impl Files {
             if exclusive {
                 return Err(Errno::EEXIST);
             }
-            let link = found.inode.kind() == S_IFLNK;
+            let link = found.kind == S_IFLNK;
             let nofollow = flags.contains(OpenFlags::NOFOLLOW) && !slash;
             if link && !nofollow {
                 walk.follow(&found)?;
@@ -84,29 +89,29 @@ impl Files {
                     continue;
                 }
                 // Reached without text: this is the object.
-                if slash && !walk.at.inode().is_dir() {
+                if slash && !walk.at.dentry.is_dir() {
                     return Err(Errno::ENOTDIR);
                 }
-                return self.open_here(&walk.at, flags, false);
+                return self.open_here(walk.at, flags, false);
             }
             if link && !flags.contains(OpenFlags::PATH) {
                 return Err(if flags.contains(OpenFlags::DIRECTORY) { Errno::ENOTDIR } else { Errno::ELOOP });
             }
             let at = Path { mount: dir.mount, dentry: found }.into_mounted();
             walk.check_mount(&at)?;
-            if slash && !at.inode().is_dir() {
+            if slash && !at.dentry.is_dir() {
                 return Err(Errno::ENOTDIR);
             }
-            return self.open_here(&at, flags, false);
+            return self.open_here(at, flags, false);
         }
     }
 
     /// Opens an existing object.
-    fn open_here(&self, at: &Path, flags: OpenFlags, exclusive: bool) -> Result<Arc<dyn FileLike>> {
+    fn open_here(&self, at: Path, flags: OpenFlags, exclusive: bool) -> Result<Arc<dyn FileLike>> {
         if exclusive {
             return Err(Errno::EEXIST);
         }
-        let dir = at.inode().is_dir();
+        let dir = at.dentry.is_dir();
         if flags.contains(OpenFlags::DIRECTORY) && !dir {
             return Err(Errno::ENOTDIR);
         }
@@ -116,13 +121,13 @@ impl Files {
         self.finish(at, flags, false)
     }
 
-    fn finish(&self, at: &Path, flags: OpenFlags, fresh: bool) -> Result<Arc<dyn FileLike>> {
+    fn finish(&self, at: Path, flags: OpenFlags, fresh: bool) -> Result<Arc<dyn FileLike>> {
         if flags.contains(OpenFlags::PATH) {
-            return Ok(OpenFile::new(at.clone(), flags)?);
+            return Ok(OpenFile::new(at, flags)?);
         }
         let inode = at.inode();
-        let regular = inode.kind() == S_IFREG;
-        let content = regular || inode.is_dir();
+        let regular = at.dentry.kind == S_IFREG;
+        let content = regular || at.dentry.is_dir();
         if content && (flags.bits() & 3 != 0 || flags.contains(OpenFlags::TRUNC)) {
             at.mount.check_writable()?;
         }
@@ -131,14 +136,14 @@ impl Files {
             // As on tmpfs: there is no storage below that could be reached directly.
             return Err(Errno::EINVAL);
         }
-        if let Some(f) = inode.open(at, flags)? {
+        if let Some(f) = inode.open(&at, flags)? {
             return Ok(f);
         }
-        let file = OpenFile::new(at.clone(), flags)?;
-        notify::at(&at.dentry, InotifyMask::OPEN);
+        let file = OpenFile::new(at, flags)?;
+        notify::at(&file.path.dentry, InotifyMask::OPEN);
         if flags.contains(OpenFlags::TRUNC) && regular && !fresh {
-            crate::openfile::set_len(inode, 0)?;
-            notify::at(&at.dentry, InotifyMask::MODIFY);
+            crate::openfile::set_len(file.path.inode(), 0)?;
+            notify::at(&file.path.dentry, InotifyMask::MODIFY);
         }
         Ok(file)
     }

@@ -10,7 +10,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 use libos_base::abi::{DirFd, ResolveFlags, mode::S_IFLNK};
-use libos_base::user::PATH_MAX;
+use libos_base::user::{PATH_MAX, find_byte};
 use libos_base::{Errno, Result};
 
 /// Most symbolic links in one walk.
@@ -65,7 +65,7 @@ impl Files {
                 None => p.cwd,
                 Some(fd) => {
                     let at = self.path_of(fd)?;
-                    if !at.inode().is_dir() {
+                    if !at.dentry.is_dir() {
                         return Err(Errno::ENOTDIR);
                     }
                     at
@@ -77,7 +77,7 @@ impl Files {
     }
     /// The object that a path names; `follow`: even through a symbolic link at the end.
     pub fn lookup(&self, dirfd: DirFd, path: &[u8], follow: bool) -> Result<Path> {
-        self.walk(dirfd, path)?.resolve(follow)
+        self.lookup_by(dirfd, path, follow, false, ResolveFlags::empty())
     }
     /// Like `lookup`; if `empty`, an empty path means the descriptor itself (AT_EMPTY_PATH).
     pub fn lookup_at(&self, dirfd: DirFd, path: &[u8], follow: bool, empty: bool) -> Result<Path> {
@@ -86,9 +86,48 @@ impl Files {
     /// The same under these rules.
     pub fn lookup_by(&self, dirfd: DirFd, path: &[u8], follow: bool, empty: bool, rules: ResolveFlags) -> Result<Path> {
         if !path.is_empty() || !empty {
+            if rules.is_empty()
+                && let Some(at) = self.straight(dirfd, path)?
+            {
+                return Ok(at);
+            }
             return self.walk_by(dirfd, path, rules)?.resolve(follow);
         }
         dirfd.fd().map_or_else(|| self.cwd(), |fd| self.path_of(fd))
+    }
+
+    /// The object that a path names, if the way there has nothing but names that are kept: no `..`, no symbolic link, no
+    /// slash at the end. `None`: it takes a [`Walk`].
+    pub(super) fn straight(&self, dirfd: DirFd, path: &[u8]) -> Result<Option<Path>> {
+        let mut rest = match path {
+            [b'/', rest @ ..] => rest,
+            _ if dirfd.fd().is_some() => return Ok(None),
+            _ => path,
+        };
+        if path.len() >= PATH_MAX {
+            return Ok(None);
+        }
+        let mut at = self.start(rest.len() < path.len())?;
+        loop {
+            let (name, more) = match find_byte(rest, b'/') {
+                Some(end) => (&rest[..end], Some(&rest[end + 1..])),
+                None => (rest, None),
+            };
+            if matches!(name, [] | [b'.'] | [b'.', b'.']) || !at.dentry.is_dir() {
+                return Ok(None);
+            }
+            permission::search(at.inode(), Who::Fs)?;
+            let Some(dentry) = at.dentry.at_hand(name)? else { return Ok(None) };
+            if dentry.kind == S_IFLNK {
+                return Ok(None);
+            }
+            at.dentry = dentry;
+            at = at.into_mounted();
+            match more {
+                None => return Ok(Some(at)),
+                Some(more) => rest = more,
+            }
+        }
     }
 }
 
@@ -119,7 +158,7 @@ impl Walk<'_> {
             let end = text[start..].iter().position(|&c| c == b'/').map_or(text.len(), |n| start + n);
             let next = skip(end);
             let last = next == text.len();
-            if !self.at.inode().is_dir() {
+            if !self.at.dentry.is_dir() {
                 return Err(Errno::ENOTDIR);
             }
             permission::search(self.at.inode(), self.who())?;
@@ -151,7 +190,7 @@ impl Walk<'_> {
     /// Enters `child` of the current directory, through mounts and symbolic links. For a link, the walk's text becomes
     /// the link's, followed by the rest of the old text.
     fn step(&mut self, child: Arc<Dentry>) -> Result<()> {
-        if child.inode.kind() != S_IFLNK {
+        if child.kind != S_IFLNK {
             let to = Path { mount: self.at.mount.clone(), dentry: child }.into_mounted();
             return self.enter(to);
         }
@@ -209,16 +248,16 @@ impl Walk<'_> {
             let Last::Name(r) = self.go_to_last()? else { return Ok(self.at) };
             let child = self.at.dentry.lookup(self.name(&r))?;
             let must_be_dir = self.slash;
-            if child.inode.kind() == S_IFLNK && (follow || must_be_dir) {
+            if child.kind == S_IFLNK && (follow || must_be_dir) {
                 self.follow(&child)?;
                 // An object reached without text is the end; text continues in the loop.
                 if !self.more() {
-                    return if must_be_dir && !self.at.inode().is_dir() { Err(Errno::ENOTDIR) } else { Ok(self.at) };
+                    return if must_be_dir && !self.at.dentry.is_dir() { Err(Errno::ENOTDIR) } else { Ok(self.at) };
                 }
                 continue;
             }
             let found = Path { mount: self.at.mount, dentry: child }.into_mounted();
-            return if must_be_dir && !found.inode().is_dir() { Err(Errno::ENOTDIR) } else { Ok(found) };
+            return if must_be_dir && !found.dentry.is_dir() { Err(Errno::ENOTDIR) } else { Ok(found) };
         }
     }
 }

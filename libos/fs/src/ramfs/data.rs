@@ -34,13 +34,6 @@ pub struct Data {
     pub mappings: Mappings,
 }
 
-/// What lies under one page of a file.
-enum Under {
-    Page(Arc<Page>),
-    Base(&'static [u8]),
-    Hole,
-}
-
 impl Inner {
     /// Removes a page that nobody else refers to, unless the base would show in its place.
     fn take_unshared(&mut self, index: u64) -> Option<Arc<Page>> {
@@ -56,17 +49,18 @@ impl Inner {
             _ => &[],
         }
     }
-    fn under(&self, pos: u64, max: usize) -> Under {
-        if let Some(p) = self.pages.get(pos / PAGE) {
-            return Under::Page(p.clone());
-        }
+    /// The same, as far as no page overrides it; there is none at `pos`.
+    fn base_here(&self, pos: u64, max: usize) -> &'static [u8] {
         // Without pages a whole file in the image is one run.
         let room = if self.pages.is_empty() { max } else { max.min((PAGE - pos % PAGE) as usize) };
-        match self.base_from(pos, room) {
-            [] => Under::Hole,
-            b => Under::Base(b),
-        }
+        self.base_from(pos, room)
     }
+}
+
+/// Puts bytes of the base or, if there are none, as many zeros as said. Returns how many were to be put, and how many were.
+#[inline(never)]
+fn put_base(base: &[u8], zeros: usize, dst: &mut Sink<'_>) -> Result<(usize, usize)> {
+    Ok(if base.is_empty() { (zeros, dst.put_zeros(zeros)?) } else { (base.len(), dst.put(base)?) })
 }
 
 impl Data {
@@ -97,20 +91,23 @@ impl Data {
     /// Reads from `pos`.
     pub fn read(&self, mut pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
         dst.pieces(|dst| {
-            let (under, n) = {
-                let i = self.inner.lock();
-                let n = (dst.left() as u64).min(i.len.saturating_sub(pos)) as usize;
-                if n == 0 {
-                    return Ok(false);
-                }
-                (i.under(pos, n), n)
-            };
+            let i = self.inner.lock();
+            let n = (dst.left() as u64).min(i.len.saturating_sub(pos)) as usize;
+            if n == 0 {
+                return Ok(false);
+            }
             let in_page = (pos % PAGE) as usize;
-            let to_page_end = n.min(PAGE_SIZE - in_page);
-            let (asked, put) = match &under {
-                Under::Page(p) => (to_page_end, dst.put_page(p, in_page, to_page_end)?),
-                Under::Base(b) => (b.len(), dst.put(b)?),
-                Under::Hole => (to_page_end, dst.put_zeros(to_page_end)?),
+            let (asked, put) = match i.pages.get(pos / PAGE).cloned() {
+                Some(page) => {
+                    drop(i);
+                    let asked = n.min(PAGE_SIZE - in_page);
+                    (asked, dst.put_page(&page, in_page, asked)?)
+                }
+                None => {
+                    let base = i.base_here(pos, n);
+                    drop(i);
+                    put_base(base, n.min(PAGE_SIZE - in_page), dst)?
+                }
             };
             pos += put as u64;
             Ok(put == asked)
@@ -121,14 +118,16 @@ impl Data {
     pub fn extent(&self, pos: u64, max: usize) -> Option<Extent> {
         let i = self.inner.lock();
         let n = (max as u64).min(i.len.saturating_sub(pos)) as usize;
-        match i.under(pos, n) {
-            _ if n == 0 => None,
-            Under::Page(p) => {
-                let off = (pos % PAGE) as usize;
-                Some(Extent::Page(p, off, n.min(PAGE_SIZE - off)))
-            }
-            Under::Base(b) => Some(Extent::Static(b)),
-            Under::Hole => None,
+        if n == 0 {
+            return None;
+        }
+        if let Some(p) = i.pages.get(pos / PAGE) {
+            let off = (pos % PAGE) as usize;
+            return Some(Extent::Page(p.clone(), off, n.min(PAGE_SIZE - off)));
+        }
+        match i.base_here(pos, n) {
+            [] => None,
+            b => Some(Extent::Static(b)),
         }
     }
 
@@ -137,6 +136,10 @@ impl Data {
         if let Some(p) = self.inner.lock().pages.get(index) {
             return Ok(p.clone());
         }
+        self.new_page(index)
+    }
+    #[cold]
+    fn new_page(&self, index: u64) -> Result<Arc<Page>> {
         self.fs.charge(1)?;
         match self.insert_page(index) {
             Ok((page, true)) => Ok(page),
@@ -186,13 +189,22 @@ impl Data {
         src.limit(usize::try_from(max - pos).unwrap_or(usize::MAX));
         let done = src.pieces(|src| {
             let off = (pos % PAGE) as usize;
-            // To a writer, lack of memory is a full file system.
-            let page = self.page(pos / PAGE).map_err(|e| if e == Errno::ENOMEM { Errno::ENOSPC } else { e })?;
+            // Nobody else changes the length meanwhile, since that makes a writer.
+            let (page, len) = {
+                let i = self.inner.lock();
+                (i.pages.get(pos / PAGE).cloned(), i.len)
+            };
+            let page = match page {
+                Some(page) => page,
+                // To a writer, lack of memory is a full file system.
+                None => self.new_page(pos / PAGE).map_err(|e| if e == Errno::ENOMEM { Errno::ENOSPC } else { e })?,
+            };
             let asked = src.left().min(PAGE_SIZE - off);
             let took = src.take_page(&page, off, asked)?;
             pos += took as u64;
-            let mut i = self.inner.lock();
-            i.len = i.len.max(pos);
+            if pos > len {
+                self.inner.lock().len = pos;
+            }
             Ok(took == asked)
         })?;
         Ok((done, pos))

@@ -184,6 +184,16 @@ impl Drop for RamInode {
 }
 
 impl RamInode {
+    #[inline(never)]
+    fn open_special(&self, path: &Path, flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
+        match self.kind {
+            S_IFCHR | S_IFBLK => device::open(self.rdev, self.kind, path, flags).map(Some),
+            S_IFIFO => crate::pipe::open_fifo(self.fifo()?, path, flags).map(Some),
+            S_IFSOCK => Err(Errno::ENXIO),
+            _ if flags.writable() || flags.contains(OpenFlags::TRUNC) => self.data().map(|_| None),
+            _ => Ok(None),
+        }
+    }
     fn data(&self) -> Result<&Data> {
         match &self.body {
             Body::File(d) => Ok(d),
@@ -438,12 +448,9 @@ impl Inode for RamInode {
         Ok(())
     }
     fn open(&self, path: &Path, flags: OpenFlags) -> Result<Option<Arc<dyn FileLike>>> {
-        match self.kind {
-            S_IFCHR | S_IFBLK => device::open(self.rdev, self.kind, path, flags).map(Some),
-            S_IFIFO => crate::pipe::open_fifo(self.fifo()?, path, flags).map(Some),
-            S_IFSOCK => Err(Errno::ENXIO),
-            S_IFREG if flags.writable() || flags.contains(OpenFlags::TRUNC) => self.data().map(|_| None),
-            _ => Ok(None),
+        match &self.body {
+            Body::File(_) | Body::Dir | Body::Link(_) => Ok(None),
+            _ => self.open_special(path, flags),
         }
     }
 }
