@@ -127,6 +127,14 @@ pub trait Ops: Any + Send + Sync {
     }
     fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>, wait: Wait) -> Result<usize>;
     fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming, wait: Wait) -> Result<usize>;
+    /// `read`: the same without anything besides data, of which there is room for some.
+    fn read(&self, dst: &mut Sink<'_>, wait: Wait) -> Result<usize> {
+        self.recv(dst, &mut Incoming::new(Msg::empty()), wait)
+    }
+    /// `write`.
+    fn write(&self, src: &mut Source<'_>, wait: Wait) -> Result<usize> {
+        self.send(src, &Outgoing::default(), wait)
+    }
     /// `shutdown` for reading, for writing, or for both.
     fn shutdown(&self, rd: bool, wr: bool) -> Result<()>;
     /// `getsockname`: the socket's own address.
@@ -271,10 +279,10 @@ impl FileLike for Socket {
         if dst.left() == 0 {
             return Ok(0);
         }
-        self.recv(dst, &mut Incoming::new(Msg::empty()))
+        self.ops.read(dst, self.wait(&self.common.rcv_timeout, Msg::empty()))
     }
     fn write(&self, src: &mut Source<'_>) -> Result<usize> {
-        self.send(src, &Outgoing::default())
+        self.ops.write(src, self.wait(&self.common.snd_timeout, Msg::empty()))
     }
     fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
         self.recv(dst, &mut Incoming::new(Msg::DONTWAIT))

@@ -38,6 +38,11 @@ pub struct Packet {
 }
 
 impl Packet {
+    /// Whether it has no memory except for its bytes.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.files.is_nothing() && self.from.is_none() && self._charge.is_none()
+    }
     /// Bytes that no reader has taken yet.
     pub fn left(&self) -> usize {
         self.data.len() - self.at
@@ -93,6 +98,47 @@ impl State {
         let peer = self.peer.as_ref().filter(|p| p.upgrade().is_some_and(|p| self.bytes * 4 <= p.limit()))?;
         self.peer_waits = false;
         Some(peer.clone())
+    }
+
+    /// Takes the first packet out, of which nothing is left but memory for the next one: it [is plain](Packet::is_plain).
+    #[inline(always)]
+    pub fn take_plain(&mut self) {
+        self.bytes = self.bytes.saturating_sub(OVERHEAD);
+        if let Some(packet) = self.inbox.front_mut() {
+            let mut data = core::mem::take(&mut packet.data);
+            data.clear();
+            if data.capacity() <= SPARE {
+                self.spare = data;
+            }
+        }
+        // So there is nothing to drop.
+        core::mem::forget(self.inbox.pop_front());
+    }
+
+    /// Adds bytes of a stream to the last packet, if that comes from the same sender, or else as a packet of their own.
+    /// False: no memory.
+    #[inline(always)]
+    pub fn add(&mut self, bytes: &[u8], creds: Ucred) -> bool {
+        let joins = |p: &&mut Packet| p.files.is_empty() && p.data.len() + bytes.len() <= PIECE && p.creds == creds;
+        if let Some(p) = self.inbox.back_mut().filter(joins) {
+            if p.data.try_reserve(bytes.len()).is_err() {
+                return false;
+            }
+            p.data.extend_from_slice(bytes);
+            p.merged = true;
+            self.bytes += bytes.len();
+            return true;
+        }
+        let mut data = core::mem::take(&mut self.spare);
+        let full = self.inbox.len() == self.inbox.capacity();
+        if data.try_reserve(bytes.len()).is_err() || full && self.inbox.try_reserve(1).is_err() {
+            return false;
+        }
+        data.extend_from_slice(bytes);
+        let (files, from, time, merged, _charge) = (Rights::none(), None, 0, false, None);
+        self.inbox.push_back(Packet { data, at: 0, files, from, creds, time, merged, _charge });
+        self.bytes += bytes.len() + OVERHEAD;
+        true
     }
 
     /// Keeps the memory of a packet that was taken, if it is small.

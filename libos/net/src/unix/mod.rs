@@ -9,6 +9,7 @@ mod dgram;
 mod name;
 mod ops;
 mod rights;
+mod transfer;
 
 pub use name::Host;
 pub use ops::{UnixSocket, pair};

@@ -1,24 +1,24 @@
 //! AF_UNIX sockets: the calls.
 
-use super::core::{Backlog, Core, OVERHEAD, Packet, State};
+use super::core::{Backlog, Core};
 use super::name::{self, Host};
 use crate::addr::{Addr, family};
 use crate::socket::{Incoming, Msg, Ops, Outgoing, Wait};
-use crate::sockopts::{stamp_message, words};
+use crate::sockopts::words;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
-use libos_base::abi::{IoctlArgument, Ucred, af, ioctl, so, sock, sol};
+use libos_base::abi::{IoctlArgument, af, ioctl, so, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result, user};
 
 /// A socket of AF_UNIX.
 pub struct UnixSocket {
-    core: Arc<Core>,
-    host: &'static dyn Host,
+    pub(super) core: Arc<Core>,
+    pub(super) host: &'static dyn Host,
 }
 
 /// `socketpair`.
@@ -34,7 +34,7 @@ impl UnixSocket {
         Box::new(Self { core: Core::new(kind), host })
     }
 
-    fn dgram(&self) -> bool {
+    pub(super) fn dgram(&self) -> bool {
         self.core.kind == sock::DGRAM
     }
 
@@ -104,79 +104,6 @@ impl UnixSocket {
         }
         let t = name::find(self.host, name::parse(addr)?)?;
         if t.kind == sock::DGRAM { Ok(t) } else { Err(Errno::EPROTOTYPE) }
-    }
-
-    /// Bytes read, and whether that was the rest of a write; a datagram goes into `gone`, to be dropped without locks.
-    fn recv_once(
-        &self,
-        s: &mut State,
-        dst: &mut Sink<'_>,
-        msg: &mut Incoming,
-        gone: &mut Option<Packet>,
-    ) -> Result<(usize, bool)> {
-        let peek = msg.flags.contains(Msg::PEEK);
-        let stream = self.core.kind == sock::STREAM;
-        let (mut total, mut i, mut whole) = (0, 0, false);
-        let stamp = s.stamp;
-        let mut first: Option<Ucred> = None;
-        while let Some(p) = s.inbox.get_mut(i) {
-            // Descriptors and changes of sender are boundaries in a stream.
-            if total > 0 && (!p.files.is_empty() || first.is_some_and(|c| c != p.creds)) {
-                break;
-            }
-            first = Some(p.creds);
-            let n = match dst.put(&p.data[p.at..]) {
-                Ok(n) => n,
-                Err(e) if total == 0 => return Err(e),
-                Err(_) => break,
-            };
-            total += n;
-            whole |= p.merged;
-            let has_files = !p.files.is_empty();
-            if has_files {
-                msg.files = if peek { p.files.copy() } else { p.files.take() };
-            }
-            let left = p.left() - n;
-            if !stream {
-                if stamp != 0 {
-                    let at = if p.time != 0 { p.time } else { libos_base::time::realtime_ns() };
-                    msg.control.push(stamp_message(stamp, at));
-                }
-                msg.full_len = Some(p.data.len());
-                if left > 0 {
-                    msg.out_flags |= Msg::TRUNC;
-                    if msg.flags.contains(Msg::TRUNC) {
-                        total = p.data.len();
-                    }
-                }
-                if self.dgram() {
-                    msg.from = name::encode(p.from.as_deref());
-                    if p.from.is_none() {
-                        msg.from = Addr::none();
-                    }
-                }
-            }
-            if peek {
-                i += 1;
-            } else if left == 0 || !stream {
-                s.bytes = s.bytes.saturating_sub(p.left() + OVERHEAD);
-                *gone = s.inbox.pop_front();
-                if let Some(packet) = gone {
-                    s.keep_spare(packet);
-                }
-                whole = true;
-            } else {
-                p.at += n;
-                s.bytes = s.bytes.saturating_sub(n);
-            }
-            if !stream || has_files || dst.left() == 0 {
-                break;
-            }
-        }
-        if s.pass_creds {
-            msg.creds = first;
-        }
-        Ok((total, whole))
     }
 }
 
@@ -250,6 +177,19 @@ impl Ops for UnixSocket {
         }
         let from = name::encode(core.state.lock().peer_name.as_deref());
         Ok((Box::new(Self { core, host: self.host }), from))
+    }
+
+    fn read(&self, dst: &mut Sink<'_>, wait: Wait) -> Result<usize> {
+        match self.read_simply(dst, wait.low) {
+            Some(done) => done,
+            None => self.recv(dst, &mut Incoming::new(Msg::empty()), wait),
+        }
+    }
+    fn write(&self, src: &mut Source<'_>, wait: Wait) -> Result<usize> {
+        match self.write_simply(src) {
+            Some(done) => done,
+            None => self.send(src, &Outgoing::default(), wait),
+        }
     }
 
     fn send(&self, src: &mut Source<'_>, msg: &Outgoing<'_>, wait: Wait) -> Result<usize> {

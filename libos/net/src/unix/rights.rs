@@ -38,6 +38,14 @@ impl Rights {
         Ok(Self(files))
     }
 
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+    /// Whether there is not even memory for descriptors.
+    pub fn is_nothing(&self) -> bool {
+        self.0.capacity() == 0
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,0 +1,156 @@
+//! Into an inbox and out of it.
+//!
+//! Nearly all reads and writes of streams are simple: one message that fits, or the only one there is, without
+//! descriptors. They have a way of their own here, which leaves everything else to the general one.
+
+use super::core::{Core, OVERHEAD, Packet, State};
+use super::name;
+use super::ops::UnixSocket;
+use crate::addr::Addr;
+use crate::socket::{Incoming, Msg};
+use crate::sockopts::stamp_message;
+use alloc::sync::Weak;
+use libos_base::abi::{Ucred, sock};
+use libos_base::io::{Sink, Source};
+use libos_base::poll::Events;
+use libos_base::{Errno, Result};
+
+/// Messages up to this size are copied through the stack, so that memory for them need not be cleared first.
+const SHORT: usize = 128;
+
+impl UnixSocket {
+    /// Reads the only message of a stream. `None`: it is not that simple.
+    #[inline]
+    pub(super) fn read_simply(&self, dst: &mut Sink<'_>, low: usize) -> Option<Result<usize>> {
+        if self.core.kind != sock::STREAM || low > 1 {
+            return None;
+        }
+        let mut s = self.core.state.lock();
+        if s.inbox.len() != 1 || s.pass_creds {
+            return None;
+        }
+        let p = s.inbox.front_mut()?;
+        if !p.is_plain() {
+            return None;
+        }
+        let n = match dst.put(&p.data[p.at..]) {
+            Ok(n) => n,
+            Err(e) => return Some(Err(e)),
+        };
+        p.at += n;
+        let (rest, merged) = (p.left(), p.merged);
+        s.bytes = s.bytes.saturating_sub(n);
+        if rest == 0 {
+            s.take_plain();
+        }
+        let peer = s.peer_gets_room(merged || rest == 0);
+        drop(s);
+        if let Some(peer) = peer {
+            Core::tell(&peer);
+        }
+        Some(Ok(n))
+    }
+
+    /// Writes a message that fits to a stream. `None`: it is not that simple.
+    #[inline]
+    pub(super) fn write_simply(&self, src: &mut Source<'_>) -> Option<Result<usize>> {
+        let n = src.left();
+        if self.core.kind != sock::STREAM || n == 0 || n > SHORT {
+            return None;
+        }
+        let to = {
+            let s = self.core.state.lock();
+            if s.tx_shut || s.hung_up || s.error.is_some() {
+                return None;
+            }
+            s.peer.as_ref().and_then(Weak::upgrade)?
+        };
+        let creds = self.host.sender(None).ok()?;
+        let mut s = to.state.lock();
+        if s.rx_shut || s.hung_up || s.bytes + n + OVERHEAD > self.core.limit() {
+            return None;
+        }
+        let mut short = [0; SHORT];
+        // What a fault leads to is for the general way to find out: nothing was taken.
+        src.take_whole(&mut short[..n]).ok()?;
+        if !s.add(&short[..n], creds) {
+            return Some(Err(Errno::ENOBUFS));
+        }
+        drop(s);
+        to.pollee.notify(Events::IN | Events::RDNORM);
+        Some(Ok(n))
+    }
+
+    /// Bytes read, and whether that was the rest of a write; a datagram goes into `gone`, to be dropped without locks.
+    pub(super) fn recv_once(
+        &self,
+        s: &mut State,
+        dst: &mut Sink<'_>,
+        msg: &mut Incoming,
+        gone: &mut Option<Packet>,
+    ) -> Result<(usize, bool)> {
+        let peek = msg.flags.contains(Msg::PEEK);
+        let stream = self.core.kind == sock::STREAM;
+        let (mut total, mut i, mut whole) = (0, 0, false);
+        let stamp = s.stamp;
+        let mut first: Option<Ucred> = None;
+        while let Some(p) = s.inbox.get_mut(i) {
+            // Descriptors and changes of sender are boundaries in a stream.
+            if total > 0 && (!p.files.is_empty() || first.is_some_and(|c| c != p.creds)) {
+                break;
+            }
+            first = Some(p.creds);
+            let n = match dst.put(&p.data[p.at..]) {
+                Ok(n) => n,
+                Err(e) if total == 0 => return Err(e),
+                Err(_) => break,
+            };
+            total += n;
+            whole |= p.merged;
+            let has_files = !p.files.is_empty();
+            if has_files {
+                msg.files = if peek { p.files.copy() } else { p.files.take() };
+            }
+            let left = p.left() - n;
+            if !stream {
+                if stamp != 0 {
+                    let at = if p.time != 0 { p.time } else { libos_base::time::realtime_ns() };
+                    msg.control.push(stamp_message(stamp, at));
+                }
+                msg.full_len = Some(p.data.len());
+                if left > 0 {
+                    msg.out_flags |= Msg::TRUNC;
+                    if msg.flags.contains(Msg::TRUNC) {
+                        total = p.data.len();
+                    }
+                }
+                if self.dgram() {
+                    msg.from = name::encode(p.from.as_deref());
+                    if p.from.is_none() {
+                        msg.from = Addr::none();
+                    }
+                }
+            }
+            if peek {
+                i += 1;
+            } else if left == 0 || !stream {
+                s.bytes = s.bytes.saturating_sub(p.left() + OVERHEAD);
+                *gone = s.inbox.pop_front();
+                if let Some(packet) = gone {
+                    s.keep_spare(packet);
+                }
+                whole = true;
+            } else {
+                p.at += n;
+                s.bytes = s.bytes.saturating_sub(n);
+            }
+            if !stream || has_files || dst.left() == 0 {
+                break;
+            }
+        }
+        if s.pass_creds {
+            msg.creds = first;
+        }
+        Ok((total, whole))
+    }
+}
