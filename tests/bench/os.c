@@ -57,12 +57,25 @@ static void gate(const char *word)
 }
 
 static char path[256], block[BLOCK];
-static int ends[2], pair[2], file, epoll;
+static int ends[2], quiet[2], pair[2], file, epoll;
 
 static void getppid_call(int n)
 {
     while (n--)
         CHECK(syscall(SYS_getppid) >= 0);
+}
+
+static void gettid_call(int n)
+{
+    while (n--)
+        CHECK(gettid() > 0);
+}
+
+/* The way in and out, with a handler that finds nothing to do. */
+static void refused_call(int n)
+{
+    while (n--)
+        CHECK(syscall(SYS_close, -1) < 0);
 }
 
 static void clock_call(int n)
@@ -72,6 +85,13 @@ static void clock_call(int n)
         CHECK(next >= last);
         last = next;
     }
+}
+
+static void wall_clock_call(int n)
+{
+    struct timespec t;
+    while (n--)
+        CHECK(!clock_gettime(CLOCK_REALTIME, &t));
 }
 
 static void yield_call(int n)
@@ -279,7 +299,10 @@ static const struct {
     void (*run)(int);
 } services[] = {
     {"getppid", 1000, getppid_call},
+    {"gettid", 1000, gettid_call},
+    {"close-of-nothing", 1000, refused_call},
     {"clock_gettime", 1000, clock_call},
+    {"clock_gettime-wall", 1000, wall_clock_call},
     {"sched_yield", 1000, yield_call},
     {"thread-create-join", 200, thread},
     {"mutex-lock-unlock", 10000, lock},
@@ -308,8 +331,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < LARGE; i++)
         sent[i] = i * 31 + (i >> 8);
     CHECK((file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600)) >= 0);
-    CHECK(!pipe(ends) && !socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-    CHECK((epoll = epoll_create1(0)) >= 0 && !epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event));
+    CHECK(!pipe(ends) && !pipe(quiet) && !socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    CHECK((epoll = epoll_create1(0)) >= 0 && !epoll_ctl(epoll, EPOLL_CTL_ADD, quiet[0], &event));
     gate("begin");
     long long start = now();
     for (unsigned i = 0; i < sizeof services / sizeof *services; i++) {

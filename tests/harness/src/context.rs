@@ -171,11 +171,6 @@ impl Context {
         self.image_of("tests/net", name)
     }
 
-    /// The image of `tests/bench/NAME.c`.
-    pub fn bench_program(&self, name: &str) -> Result<PathBuf> {
-        self.image_of("tests/bench", name)
-    }
-
     fn image_of(&self, folder: &str, name: &str) -> Result<PathBuf> {
         self.once(&format!("{folder}/{name}"), || {
             let source = self.project.join(folder).join(format!("{name}.c"));
