@@ -1,4 +1,7 @@
-//! Base address registers: decoding, sizing, and assigning those that no firmware assigned.
+//! Base address registers: decoding those that firmware assigned, sizing and assigning the others.
+//!
+//! Each access to configuration space leaves the virtual machine, so only what is assigned here is sized: what firmware
+//! assigned is long enough for what the device says lies in it.
 
 use super::Function;
 
@@ -11,8 +14,6 @@ pub struct Bar {
     pub wide: bool,
     /// Bus address; 0: not assigned.
     pub address: u64,
-    /// Bytes, a power of two.
-    pub size: u64,
 }
 
 /// Free bus addresses below 4 GiB for memory BARs.
@@ -38,71 +39,65 @@ const fn register(i: u8) -> u16 {
 }
 
 impl Function {
-    /// Decodes and sizes BAR `i`; `None` when it is not implemented or is the upper half of another.
-    ///
-    /// Decoding is switched off during the call: call it before the device is in use.
+    /// Decodes BAR `i`, which is not the upper half of another; `None` when there is no such register.
     pub fn bar(&self, i: u8) -> Option<Bar> {
-        if i >= self.bar_count() || self.is_upper_half(i) {
+        if i >= self.bar_count() {
             return None;
         }
         let low = self.read32(register(i));
-        let (io, wide) = (low & 1 != 0, low & 0b111 == 0b100);
-        let decoding = self.set_decoding(0);
-        let mut mask = u64::from(self.probe(register(i), low));
-        let mut address = u64::from(low & if io { !0b11 } else { !0b1111 });
-        if wide && i + 1 < self.bar_count() {
-            let high = self.read32(register(i + 1));
-            mask |= u64::from(self.probe(register(i + 1), high)) << 32;
-            address |= u64::from(high) << 32;
-        } else {
-            // An I/O BAR may implement 16 bits only.
-            mask |= if io && mask >> 16 == 0 { !0 << 16 } else { !0 << 32 };
-        }
-        self.set_decoding(decoding);
-        let mask = mask & if io { !0b11 } else { !0b1111 };
-        let size = mask & mask.wrapping_neg();
-        // All bits beyond the flags read-only: not implemented.
-        let real = if io { 1u64 << 16 } else { 1 << 32 };
-        (size != 0 && (size < real || wide)).then_some(Bar { memory: !io, wide, address, size })
-    }
-
-    fn probe(&self, reg: u16, keep: u32) -> u32 {
-        self.write32(reg, !0);
-        let mask = self.read32(reg);
-        self.write32(reg, keep);
-        mask
+        let memory = low & 1 == 0;
+        let wide = low & 0b111 == 0b100 && i + 1 < self.bar_count();
+        let high = if wide { self.read32(register(i + 1)) } else { 0 };
+        Some(Bar {
+            memory,
+            wide,
+            address: u64::from(high) << 32 | u64::from(low & if memory { !0b1111 } else { !0b11 }),
+        })
     }
 
     fn bar_count(&self) -> u8 {
         if self.is_bridge() { 2 } else { 6 }
     }
 
-    fn is_upper_half(&self, i: u8) -> bool {
-        let mut at = 0;
-        while at < i {
-            at += if self.read32(register(at)) & 0b111 == 0b100 { 2 } else { 1 };
-        }
-        at != i
+    /// The size of memory BAR `i`, which reads 0; 0 when it is not implemented. The device does not decode meanwhile.
+    fn size(&self, i: u8, wide: bool) -> u64 {
+        let probe = |reg| {
+            let keep = self.read32(reg);
+            self.write32(reg, !0);
+            let mask = self.read32(reg);
+            self.write32(reg, keep);
+            u64::from(mask)
+        };
+        let high = if wide { probe(register(i + 1)) } else { 0xffff_ffff };
+        let mask = (probe(register(i)) | high << 32) & !0b1111;
+        let size = mask & mask.wrapping_neg();
+        if wide || size < 1 << 32 { size } else { 0 }
     }
 
-    /// Gives memory BARs that read 0 an address from the window. Returns whether all memory BARs have one now.
+    /// Gives memory BARs that read 0 an address from the window. Returns whether all memory BARs have one now. Call it
+    /// before the device is in use.
     pub fn assign_bars(&self, window: &mut Window) -> bool {
-        let mut all = true;
-        for i in 0..self.bar_count() {
-            let Some(bar) = self.bar(i).filter(|b| b.memory && b.address == 0) else { continue };
-            match window.take(bar.size) {
-                Some(at) => {
-                    let decoding = self.set_decoding(0);
-                    let flags = self.read32(register(i)) & 0b1111;
-                    self.write32(register(i), at as u32 | flags);
-                    if bar.wide {
-                        self.write32(register(i + 1), (at >> 32) as u32);
-                    }
-                    self.set_decoding(decoding);
+        let decoding = self.set_decoding(0);
+        let (mut all, mut i) = (true, 0);
+        while let Some(bar) = self.bar(i) {
+            if bar.memory && bar.address == 0 {
+                match self.size(i, bar.wide) {
+                    0 => {}
+                    size => match window.take(size) {
+                        Some(at) => {
+                            // The flags are read-only.
+                            self.write32(register(i), at as u32);
+                            if bar.wide {
+                                self.write32(register(i + 1), (at >> 32) as u32);
+                            }
+                        }
+                        None => all = false,
+                    },
                 }
-                None => all = false,
             }
+            i += if bar.wide { 2 } else { 1 };
         }
+        self.set_decoding(decoding);
         all
     }
 }

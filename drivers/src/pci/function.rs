@@ -17,6 +17,8 @@ pub struct Capability {
     pub id: u8,
     /// Offset in configuration space, a multiple of 4.
     pub offset: u16,
+    /// The upper half of the first word: what follows the type and the link.
+    pub flags: u16,
 }
 
 /// A function that answered.
@@ -87,7 +89,7 @@ impl Function {
             let at = next & !3;
             let head = (at >= 0x40).then(|| self.read32(at.into()))?;
             next = (head >> 8) as u8;
-            Some(Capability { id: head as u8, offset: at.into() })
+            Some(Capability { id: head as u8, offset: at.into(), flags: (head >> 16) as u16 })
         });
         walk.take(MOST)
     }
@@ -100,16 +102,11 @@ impl Function {
         old & (IO | MEMORY)
     }
 
-    /// Lets the function decode its BARs and become bus master.
-    pub fn enable_dma(&self) {
+    /// Lets the function decode its BARs, become bus master and use its interrupt pin. (With MSI-X enabled it does not:
+    /// PCI 3.0, 6.8.)
+    pub fn enable(&self) {
         let old = self.read32(COMMAND) & 0xffff;
-        self.write32(COMMAND, old | IO | MEMORY | MASTER);
-    }
-
-    /// Allows or forbids the interrupt pin.
-    pub fn enable_intx(&self, on: bool) {
-        let old = self.read32(COMMAND) & 0xffff;
-        self.write32(COMMAND, if on { old & !NO_INTX } else { old | NO_INTX });
+        self.write32(COMMAND, old & !NO_INTX | IO | MEMORY | MASTER);
     }
 
     /// The function's interrupt pin as it arrives at the root bus.

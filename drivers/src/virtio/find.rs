@@ -13,11 +13,26 @@ const VENDOR: u16 = 0x1af4;
 const ENTRY_CONFIG: u16 = 0;
 const ENTRY_QUEUES: u16 = 1;
 
-/// A virtio device that was found. When this is dropped, the device is reset: it forgets its rings and stops all DMA.
+/// A virtio device that was found and belongs to no driver yet. Nothing was done to it.
+pub struct Candidate {
+    /// The virtio device id, see [`super::id`].
+    pub id: u32,
+    place: Place,
+}
+
+enum Place {
+    Pci(Function),
+    Mmio(MmioTransport, Option<u32>),
+}
+
+/// A virtio device, ready for its driver. When this is dropped, the device is reset: it forgets its rings and stops all
+/// DMA.
 pub struct Device {
     /// Access to it.
     pub transport: VirtioTransport,
     route: Route,
+    /// The MSI-X entry of its queues.
+    queues_entry: u16,
 }
 
 enum Route {
@@ -37,12 +52,35 @@ pub enum Connected {
     Polled,
 }
 
-impl Device {
-    /// The virtio device id, see [`super::id`].
-    pub fn id(&self) -> u32 {
-        self.transport.device_id()
+impl Candidate {
+    /// Looks for its registers. Modern structures are preferred, then the legacy ports. `None`, and a warning, without
+    /// either.
+    pub fn open(self) -> Option<Device> {
+        let id = self.id;
+        let (transport, route) = match self.place {
+            Place::Mmio(t, gsi) => (VirtioTransport::Mmio(t), gsi.map_or(Route::Polled, Route::Gsi)),
+            Place::Pci(f) => {
+                f.enable();
+                let Some(transport) = pci_transport(&f, id) else {
+                    libos_base::warn!("virtio {}: device {id} has no usable registers", f.bdf);
+                    return None;
+                };
+                (transport, Route::Pci(f))
+            }
+        };
+        Some(Device { transport, route, queues_entry: ENTRY_QUEUES })
     }
+}
 
+fn pci_transport(f: &Function, id: u32) -> Option<VirtioTransport> {
+    PciModern::new(f, id).map(VirtioTransport::Modern).or_else(|| {
+        let io = f.bar(0).filter(|b| !b.memory && b.address != 0 && f.device < 0x1040)?;
+        // SAFETY: I/O BAR 0 of a transitional virtio function, whose decoding is on.
+        Some(VirtioTransport::Legacy(unsafe { PciLegacy::new(io.address as u16, id) }))
+    })
+}
+
+impl Device {
     /// Connects the interrupt: MSI-X if it works, otherwise a line. Called after feature negotiation; queue vectors are
     /// set by [`assign_queue`] as queues are made. `on_irq` runs in interrupt context.
     pub(super) fn connect(&mut self, on_irq: Arc<dyn Fn(Cause) + Send + Sync>) -> Connected {
@@ -58,12 +96,7 @@ impl Device {
         match irq {
             Irq::None => Connected::Polled,
             _ => match platform::alloc_irq(irq, line_handler(isr, on_irq)) {
-                Some(_) => {
-                    if let Route::Pci(f) = &self.route {
-                        f.enable_intx(true);
-                    }
-                    Connected::Line
-                }
+                Some(_) => Connected::Line,
                 None => Connected::Polled,
             },
         }
@@ -71,25 +104,20 @@ impl Device {
 
     fn connect_msix(&mut self, on_irq: &Arc<dyn Fn(Cause) + Send + Sync>) -> bool {
         let Route::Pci(f) = &self.route else { return false };
-        let Some(mut msix) = Msix::new(f) else { return false };
-        let entries: &[(u16, Cause)] = if msix.entries() > ENTRY_QUEUES {
-            &[(ENTRY_CONFIG, Cause::CONFIG), (ENTRY_QUEUES, Cause::QUEUE)]
-        } else {
-            &[(ENTRY_CONFIG, Cause::all())]
-        };
-        msix.enable();
-        for &(entry, cause) in entries {
+        let Some(msix) = Msix::new(f) else { return false };
+        let causes: &[Cause] =
+            if msix.entries() > ENTRY_QUEUES { &[Cause::CONFIG, Cause::QUEUE] } else { &[Cause::all()] };
+        let grant = |(entry, &cause)| {
             let call = Arc::clone(on_irq);
             let handler: IrqHandler = Box::new(move || call(cause));
             match platform::alloc_irq(Irq::Msix { bdf: f.bdf, entry }, handler) {
-                Some(Grant::Message(m)) => msix.set(entry, m),
-                _ => {
-                    msix.disable();
-                    return false;
-                }
+                Some(Grant::Message(m)) => Some(m),
+                _ => None,
             }
-        }
-        f.enable_intx(false);
+        };
+        let Some(messages) = (0..).zip(causes).map(grant).collect::<Option<Vec<_>>>() else { return false };
+        msix.enable(&messages);
+        self.queues_entry = ENTRY_QUEUES.min(msix.entries() - 1);
         self.transport.msix_enabled();
         if !self.transport.set_config_vector(ENTRY_CONFIG) {
             libos_base::warn!("virtio {}: no vector for configuration changes", f.bdf);
@@ -102,11 +130,7 @@ impl Device {
         if how != Connected::Msix {
             return how == Connected::Line;
         }
-        let entry = match &self.route {
-            Route::Pci(f) => Msix::count(f).map_or(0, |n| ENTRY_QUEUES.min(n - 1)),
-            _ => 0,
-        };
-        self.transport.set_queue_vector(queue, entry)
+        self.transport.set_queue_vector(queue, self.queues_entry)
     }
 }
 
@@ -125,35 +149,23 @@ fn line_handler(isr: Isr, on_irq: Arc<dyn Fn(Cause) + Send + Sync>) -> IrqHandle
     })
 }
 
-/// The virtio device id of a PCI function, if it is one (virtio 1.2, 4.1.2).
-pub(crate) fn pci_device_id(vendor: u16, device: u16, subsystem: u16) -> Option<u32> {
+/// The virtio device id of a PCI function, if it is one (virtio 1.2, 4.1.2). Transitional devices have it as their
+/// subsystem id.
+pub(crate) fn pci_device_id(vendor: u16, device: u16, subsystem: impl FnOnce() -> u16) -> Option<u32> {
     match device {
         _ if vendor != VENDOR => None,
-        // Transitional: the subsystem id tells the type.
-        0x1000..=0x103f => Some(subsystem.into()),
+        0x1000..=0x103f => Some(subsystem().into()),
         0x1041..=0x107f => Some(u32::from(device) - 0x1040),
         _ => None,
     }
 }
 
-/// Takes the virtio devices among PCI functions. Modern structures are preferred, then the legacy ports. Devices
-/// without either are skipped with a warning.
-pub fn find_pci(functions: &[Function]) -> Vec<Device> {
-    let mut found = Vec::new();
-    for f in functions {
-        let Some(id) = pci_device_id(f.vendor, f.device, f.subsystem()) else { continue };
-        f.enable_dma();
-        let transport = PciModern::new(f, id).map(VirtioTransport::Modern).or_else(|| {
-            let io = f.bar(0).filter(|b| !b.memory && b.address != 0 && f.device < 0x1040)?;
-            // SAFETY: I/O BAR 0 of a transitional virtio function, decoding was switched on above.
-            Some(VirtioTransport::Legacy(unsafe { PciLegacy::new(io.address as u16, id) }))
-        });
-        match transport {
-            Some(transport) => found.push(Device { transport, route: Route::Pci(f.clone()) }),
-            None => libos_base::warn!("virtio {}: device {id} has no usable registers", f.bdf),
-        }
-    }
-    found
+/// Takes the virtio devices among PCI functions.
+pub fn find_pci(functions: Vec<Function>) -> impl Iterator<Item = Candidate> {
+    functions.into_iter().filter_map(|f| {
+        let id = pci_device_id(f.vendor, f.device, || f.subsystem())?;
+        Some(Candidate { id, place: Place::Pci(f) })
+    })
 }
 
 /// Where a memory-mapped device may be.
@@ -171,15 +183,12 @@ pub struct MmioSlot {
 ///
 /// # Safety
 /// The slots must not be RAM.
-pub unsafe fn find_mmio(slots: &[MmioSlot]) -> Vec<Device> {
-    let mut found = Vec::new();
-    for s in slots.iter().filter(|s| s.size as usize >= REGISTERS) {
+pub unsafe fn find_mmio(slots: Vec<MmioSlot>) -> impl Iterator<Item = Candidate> {
+    slots.into_iter().filter(|s| s.size as usize >= REGISTERS).filter_map(|s| {
         // SAFETY: the caller's.
-        let Some(regs) = (unsafe { Mmio::map(s.base, s.size as usize) }) else { continue };
-        let Some(t) = MmioTransport::new(regs) else { continue };
-        found.push(Device { transport: VirtioTransport::Mmio(t), route: s.gsi.map_or(Route::Polled, Route::Gsi) });
-    }
-    found
+        let t = MmioTransport::new(unsafe { Mmio::map(s.base, s.size as usize) }?)?;
+        Some(Candidate { id: t.device_id(), place: Place::Mmio(t, s.gsi) })
+    })
 }
 
 #[cfg(test)]
@@ -188,11 +197,11 @@ mod tests {
 
     #[test]
     fn ids() {
-        assert_eq!(pci_device_id(0x1af4, 0x1000, 1), Some(1));
-        assert_eq!(pci_device_id(0x1af4, 0x1041, 0x1100), Some(1));
-        assert_eq!(pci_device_id(0x1af4, 0x1044, 0), Some(4));
-        assert_eq!(pci_device_id(0x1af4, 0x1040, 0), None);
-        assert_eq!(pci_device_id(0x1af4, 0x1110, 0), None, "ivshmem");
-        assert_eq!(pci_device_id(0x8086, 0x1000, 1), None);
+        assert_eq!(pci_device_id(0x1af4, 0x1000, || 1), Some(1));
+        assert_eq!(pci_device_id(0x1af4, 0x1041, || 0x1100), Some(1));
+        assert_eq!(pci_device_id(0x1af4, 0x1044, || 0), Some(4));
+        assert_eq!(pci_device_id(0x1af4, 0x1040, || 0), None);
+        assert_eq!(pci_device_id(0x1af4, 0x1110, || 0), None, "ivshmem");
+        assert_eq!(pci_device_id(0x8086, 0x1000, || 1), None);
     }
 }

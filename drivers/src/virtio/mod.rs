@@ -9,7 +9,7 @@ pub mod queue;
 pub mod rng;
 pub mod transport;
 
-pub use find::{Device, MmioSlot, find_mmio, find_pci};
+pub use find::{Candidate, Device, MmioSlot, find_mmio, find_pci};
 pub use transport::{Cause, VirtioTransport};
 
 /// Device ids (virtio 1.2, 5).

@@ -7,7 +7,7 @@ use crate::console::{self, control};
 use crate::params::{self, Params};
 use crate::timer::wallclock;
 use crate::{component, devices, entropy, exit, files, mm, process, sched};
-use drivers::virtio::{Device, id, rng::Rng};
+use drivers::virtio::{Candidate, Device, id, rng::Rng};
 use libos_base::abi::signal::SIGTERM;
 use libos_base::layout::virt_of;
 use libos_base::sync::Once;
@@ -122,7 +122,7 @@ fn init_thread() {
     if let Some(fault) = &params.plant {
         crate::crash::plant::plant(fault);
     }
-    devices::probe(command_line(boot)).into_iter().for_each(hand_out);
+    devices::probe(command_line(boot)).for_each(hand_out);
     entropy::warn_if_weak();
     files::configure(embedded_root(), initrd, &params);
     params.output_failed.iter().for_each(|&failed| control::carry_out(Some(failed)));
@@ -140,10 +140,10 @@ fn init_thread() {
 }
 
 /// Gives a device to its driver, or keeps it for a component that has yet to start.
-fn hand_out(device: Device) {
-    match device.id() {
-        id::CONSOLE => console::add_device(device),
-        id::RNG => seed_from(device),
+fn hand_out(device: Candidate) {
+    match device.id {
+        id::CONSOLE => device.open().into_iter().for_each(console::add_device),
+        id::RNG => device.open().into_iter().for_each(seed_from),
         id::NET | id::BLOCK | id::P9 => devices::keep(device),
         _ => {}
     }

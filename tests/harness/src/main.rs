@@ -3,6 +3,7 @@
 //! Cases use this very command (`unibody build`, `unibody run`, ...), as users do; an image must print the same as a VM
 //! as it does as a Linux process.
 
+mod accesses;
 mod bench;
 mod brought;
 mod case;

@@ -3,8 +3,8 @@
 use crate::case::Case;
 use crate::context::Context;
 use crate::{
-    bench, brought, checked, clock, disk, host, hostile, junit, linking, mappings, matrix, nginx, pool, process,
-    programs, report, scenarios, segmentation, shares, sizes, sqlite, supervision, terminal,
+    accesses, bench, brought, checked, clock, disk, host, hostile, junit, linking, mappings, matrix, nginx, pool,
+    process, programs, report, scenarios, segmentation, shares, sizes, sqlite, supervision, terminal,
 };
 use anyhow::Result;
 use std::path::PathBuf;
@@ -66,6 +66,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     host::cases(&mut cases)?;
     programs::cases(&mut cases)?;
     matrix::cases(&mut cases, full);
+    accesses::cases(&mut cases);
     mappings::cases(&mut cases);
     scenarios::cases(&mut cases);
     clock::cases(&mut cases);

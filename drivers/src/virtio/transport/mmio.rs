@@ -60,7 +60,7 @@ impl MmioTransport {
         self.legacy
     }
 
-    pub(super) fn device_id(&self) -> u32 {
+    pub(crate) fn device_id(&self) -> u32 {
         self.device_id
     }
 

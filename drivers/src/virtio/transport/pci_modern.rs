@@ -51,9 +51,8 @@ pub(crate) struct Structures {
 pub(crate) fn structures(f: &Function) -> Option<Structures> {
     let (mut common, mut notify, mut isr, mut device, mut multiplier) = (None, None, None, None, 0);
     for cap in f.capabilities().filter(|c| c.id == CAP_VENDOR) {
-        let head = f.read32(cap.offset);
-        if (head >> 16) as u8 >= 16 {
-            let kind = (head >> 24) as u8;
+        let (len, kind) = (cap.flags as u8, (cap.flags >> 8) as u8);
+        if len >= 16 && matches!(kind, CFG_COMMON | CFG_NOTIFY | CFG_ISR | CFG_DEVICE) {
             let bar = f.read32(cap.offset + 4) as u8;
             let here = Location { bar, offset: f.read32(cap.offset + 8), length: f.read32(cap.offset + 12) };
             // 4.1.4: bars 6 and up are reserved and such a structure must be ignored.
@@ -62,12 +61,11 @@ pub(crate) fn structures(f: &Function) -> Option<Structures> {
                 CFG_COMMON => &mut common,
                 CFG_NOTIFY => &mut notify,
                 CFG_ISR => &mut isr,
-                CFG_DEVICE => &mut device,
-                _ => continue,
+                _ => &mut device,
             };
             if slot.is_none() {
                 *slot = Some(here);
-                if kind == CFG_NOTIFY && (head >> 16) as u8 >= 20 {
+                if kind == CFG_NOTIFY && len >= 20 {
                     multiplier = f.read32(cap.offset + 16);
                 }
             }
@@ -88,16 +86,20 @@ pub struct PciModern {
 }
 
 impl PciModern {
-    /// Maps the structures of a virtio function; `None` when it has none, or they lie outside of its BARs.
+    /// Maps the structures of a virtio function; `None` when it has none, or their BARs have no address.
     pub(crate) fn new(f: &Function, device_id: u32) -> Option<Self> {
         let s = structures(f)?;
-        let map = |l: Location, least: usize| {
-            let bar = f.bar(l.bar)?;
-            let end = u64::from(l.offset).checked_add(l.length.into())?;
-            if !bar.memory || bar.address == 0 || end > bar.size || (l.length as usize) < least {
+        // Most devices have all structures in one BAR.
+        let mut last = (s.common.bar, f.bar(s.common.bar)?);
+        let mut map = |l: Location, least: usize| {
+            if l.bar != last.0 {
+                last = (l.bar, f.bar(l.bar)?);
+            }
+            let bar = last.1;
+            if !bar.memory || bar.address == 0 || (l.length as usize) < least {
                 return None;
             }
-            // SAFETY: inside a memory BAR of a virtio function.
+            // SAFETY: in a memory BAR of a virtio function.
             unsafe { Mmio::map(bar.address + u64::from(l.offset), l.length as usize) }
         };
         Some(Self {

@@ -11,7 +11,7 @@ struct Controller {
 static CONTROLLERS: IrqSpinLock<alloc::vec::Vec<Controller>> =
     IrqSpinLock::new(class::IRQ_CHIPS, alloc::vec::Vec::new());
 
-const MASKED: u64 = 1 << 16;
+const MASKED: u32 = 1 << 16;
 const LEVEL: u64 = 1 << 15;
 const ACTIVE_LOW: u64 = 1 << 13;
 
@@ -41,7 +41,8 @@ pub fn add(base: usize, first_gsi: u32) -> u32 {
     let mut c = Controller { base, first_gsi, pins: 0 };
     c.pins = (c.read(1) >> 16 & 0xff) + 1;
     for p in 0..c.pins {
-        c.set_pin(p, MASKED);
+        // Its upper half is the destination, which `route` sets.
+        c.write(0x10 + p * 2, MASKED);
     }
     let pins = c.pins;
     CONTROLLERS.lock().push(c);
