@@ -99,7 +99,7 @@ fn failures_reach_the_terminal() {
     assert_eq!(world.text(&["ps", "--json"]).1, "[]\n");
     let (status, _, errors) = world.text(&["run", "-d", "fake.img", "-m", "2M"]);
     assert_eq!(status, 1);
-    assert!(errors.contains("needs at least 3M"), "{errors}");
+    assert!(errors.contains("needs at least 4M"), "{errors}");
 
     let world = World::new("echo 'hello 1 fake' >&5; echo bad configuration >&4; echo 'exit 1' >&5");
     let (status, _, errors) = world.text(&["run", "-d", "fake.img", "-p", "0:80"]);

@@ -206,7 +206,7 @@ fn refusals_come_before_the_vmm() {
         assert!(errors.contains(text), "{args:?}: {errors}");
         assert!(!world.started());
     };
-    refused(&["fake.img", "-m", "2M"], 1, "needs at least 3M");
+    refused(&["fake.img", "-m", "2M"], 1, "needs at least 4M");
     refused(&["./missing.img"], 1, "there is no such file");
     refused(&["missing"], 1, "neither an image file nor a port");
     refused(&["/bin/true"], 1, "not a unibody image");

@@ -76,7 +76,7 @@ pub unsafe fn init(usable: &[Region]) {
     let total = b.free_frames();
     FREE.store(total, Relaxed);
     TOTAL.store(total + state_pages, Relaxed);
-    RESERVE.store((total / 64).clamp(24, 1024), Relaxed);
+    RESERVE.store((total / 64).clamp(16, 1024), Relaxed);
     CACHE_MAX.store(if total < 4096 { 8 } else { 32 }, Relaxed);
 }
 

@@ -10,7 +10,7 @@ use crate::failure::usage;
 use crate::image::Image;
 use crate::state::{self, Record, record};
 use crate::vmm::accel::{self, Accel};
-use crate::vmm::{self, Backend, Card, Machine, Port, Stream, USER_IP};
+use crate::vmm::{self, Backend, Board, Card, Machine, Port, Stream, USER_IP};
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub fn prepare(args: &RunArgs, image: &Image, say: &mut dyn FnMut(&str)) -> Resu
     share::check(&args.volume)?;
     brought::left_alone(args, image)?.iter().for_each(|line| say(line));
     let initrd = initrd::build(args, image, &net, &disks)?;
-    check_memory(args.memory, image, &args.image, initrd.len() as u64)?;
+    check_memory(args.memory, image, &args.machine, &args.image, initrd.len() as u64)?;
     let publish = reserve(args, image, &net, say)?;
     let (accel, note) = accel::choose(args.accel)?;
     if let Some(note) = note {
@@ -144,17 +144,20 @@ impl Prepared {
     }
 }
 
+/// What `.note.unibody` allows for the archive of parameters.
+const PARAMETERS: u64 = 4096;
+
 /// Refuses sizes with which the VMM would hang or die silently.
-fn check_memory(memory: u64, image: &Image, shown: &Path, initrd: u64) -> Result<()> {
+fn check_memory(memory: u64, image: &Image, board: &Board, shown: &Path, initrd: u64) -> Result<()> {
     const MIB: u64 = 1 << 20;
-    // Parameters alone fit into the note's slack; a big overlay is added.
-    let overlay = initrd.div_ceil(MIB).saturating_sub(1) * MIB;
-    let needed = image.min_memory.saturating_add(overlay);
+    // Parameters alone fit into the note's slack; an overlay is added.
+    let overlay = initrd.saturating_sub(PARAMETERS);
+    let needed = image.min_memory.saturating_add(overlay + board.firmware_memory());
     if memory < needed {
         let least = needed.div_ceil(MIB);
         let given =
             if memory.is_multiple_of(MIB) { format!("{}M", memory / MIB) } else { format!("{}K", memory / 1024) };
-        let with = if overlay > 0 { " with its --rootfs" } else { "" };
+        let with = if overlay >= MIB { " with its --rootfs" } else { "" };
         bail!("-m {given} is too little: {}{with} needs at least {least}M", shown.display());
     }
     Ok(())
@@ -242,10 +245,16 @@ mod tests {
         let path = dir.path().join("x.img");
         std::fs::write(&path, fake_image((4 << 20) + 1)).unwrap();
         let image = Image::open(&path).unwrap();
-        assert!(check_memory(5 << 20, &image, Path::new("x"), 4096).is_ok());
-        let error = check_memory(2 << 20, &image, Path::new("x"), 4096).unwrap_err().to_string();
+        let check = |memory, board: &str, initrd| {
+            let done = check_memory(memory, &image, &board.parse().unwrap(), Path::new("x"), initrd);
+            done.map_err(|error| error.to_string())
+        };
+        assert!(check(5 << 20, "q35", 4096).is_ok());
+        let error = check(2 << 20, "microvm", 4096).unwrap_err();
         assert!(error.starts_with("-m 2M is too little") && error.ends_with("needs at least 5M"), "{error}");
-        let error = check_memory(5 << 20, &image, Path::new("x"), 3 << 20).unwrap_err().to_string();
+        let error = check(5 << 20, "microvm", 3 << 20).unwrap_err();
         assert!(error.ends_with("with its --rootfs needs at least 7M"), "{error}");
+        let error = check(5 << 20, "pc", 3 << 20).unwrap_err();
+        assert!(error.ends_with("needs at least 8M"), "{error}");
     }
 }

@@ -38,6 +38,12 @@ impl Board {
         let pcie = self.0.split(',').any(|property| matches!(property, "pcie=on" | "pcie=true"));
         if self.kind() == "microvm" && !pcie { Bus::Mmio } else { Bus::Pci }
     }
+
+    /// What its firmware needs at the end of memory while it reads the image, in bytes. microvm's needs no more than
+    /// `.note.unibody` allows for.
+    pub fn firmware_memory(&self) -> u64 {
+        if self.kind() == "microvm" { 0 } else { 256 << 10 }
+    }
 }
 
 #[cfg(test)]

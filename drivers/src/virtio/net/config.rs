@@ -41,7 +41,8 @@ impl Options {
     /// Sized for a machine with this much RAM: at most about 1/64 of it.
     pub fn for_memory(bytes: u64) -> Self {
         let (rx_buffers, tx_buffers, tx_large, large_size) = match bytes >> 20 {
-            0..12 => (32, 16, 2, 16 << 10),
+            0..4 => (16, 8, 2, 8 << 10),
+            4..12 => (32, 16, 2, 16 << 10),
             12..32 => (64, 32, 2, 32 << 10),
             32..96 => (128, 64, 4, 64 << 10),
             _ => (256, 128, 8, 64 << 10),

@@ -27,6 +27,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     all.push(Case::new("nginx/version", control::version).needs(NEEDS));
     all.push(Case::new("nginx/http", semantics::compare).needs(NEEDS));
     all.push(Case::new("nginx/http-microvm-16M", semantics::small).needs(NEEDS));
+    all.push(Case::new("nginx/http-microvm-4M", semantics::least).needs(NEEDS));
     for (name, of) in [("nginx/configurations", Site::new as fn(&_) -> _), ("nginx/configurations-lean", Site::lean)] {
         all.push(Case::new(name, move |context| configurations::compare(context, &of(context)?)).needs(NEEDS));
     }

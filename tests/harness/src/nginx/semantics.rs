@@ -2,10 +2,14 @@
 
 use super::super::case::Tally;
 use super::super::context::Context;
+use super::super::process;
+use super::super::vm::Vm;
 use super::http::{self, Connection, Response};
 use super::site::{LARGE, Site, content};
 use anyhow::{Context as _, Result, bail, ensure};
-use std::net::SocketAddr;
+use std::ffi::OsStr;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 /// Name, request (`{M}` and `{E}` become Last-Modified and ETag of the page), status.
 const REQUESTS: &[(&str, &str, u16)] = &[
@@ -56,6 +60,25 @@ pub fn small(context: &Context) -> Result<Tally> {
     for _ in 0..50 {
         let response = http::get(guest, "/64k").with_context(|| vm.logs())?;
         ensure!(response.body == content(65536), "the page is damaged");
+    }
+    Ok(Tally::pass(""))
+}
+
+/// The lean set in the least memory, with the page that it brings: half of the requests share a connection.
+pub fn least(context: &Context) -> Result<Tally> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let (publish, image) = (format!("{port}:80"), context.nginx_lean()?);
+    let options = ["--machine", "microvm", "-m", "4M", "-p", &publish];
+    let vm = Vm::start_with(context, options.map(OsStr::new).into_iter().chain([image.as_os_str()]), |_| {})?;
+    let guest = SocketAddr::from(([127, 0, 0, 1], port));
+    process::eventually(Duration::from_secs(30), || http::get(guest, "/").map(drop)).with_context(|| vm.logs())?;
+    let mut kept = Connection::open(guest)?;
+    for _ in 0..50 {
+        let alone = http::get(guest, "/").with_context(|| vm.logs())?;
+        kept.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")?;
+        let shared = kept.receive(true).with_context(|| vm.logs())?;
+        ensure!(alone.status == 200 && shared.status == 200, "{} and {}", alone.status, shared.status);
+        ensure!(alone.body.len() == 612 && alone.body == shared.body, "the page is damaged");
     }
     Ok(Tally::pass(""))
 }
