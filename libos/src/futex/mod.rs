@@ -10,13 +10,15 @@
 pub mod op;
 mod queue;
 pub mod robust;
+#[cfg_attr(not(unibody_kernel), path = "tests/sleeper.rs")]
+mod sleeper;
 #[cfg_attr(not(unibody_kernel), path = "tests/word.rs")]
 pub(crate) mod word;
 
 use crate::timer::wall::{self, When};
 use libos_base::abi::In;
 use libos_base::sync::{SpinLock, class};
-use libos_base::thread::Wake;
+use libos_base::thread::{self, FOREVER, Wake};
 use libos_base::{Errno, Result, user};
 use op::Packed;
 use queue::{Queue, Waiter};
@@ -46,16 +48,17 @@ fn key_of(addr: usize) -> Result<Key> {
 /// Adds a waiter to the queue of `key` if the word at `addr` is still `expected`; otherwise EAGAIN.
 fn enqueue(addr: usize, key: Key, expected: u32, me: &Waiter) -> Result<()> {
     loop {
-        {
-            let mut bucket = bucket_of(key).lock();
-            match word::load(addr) {
-                Some(v) if v == expected => {
-                    bucket.push(me);
-                    return Ok(());
-                }
-                Some(_) => return Err(Errno::EAGAIN),
-                None => {}
+        let seen = bucket_of(key).with(|bucket| {
+            let seen = word::load(addr);
+            if seen == Some(expected) {
+                bucket.push(me);
             }
+            seen
+        });
+        match seen {
+            Some(v) if v == expected => return Ok(()),
+            Some(_) => return Err(Errno::EAGAIN),
+            None => {}
         }
         // EFAULT if it cannot be had.
         user::read::<u32>(In::new(addr))?;
@@ -71,7 +74,8 @@ pub fn wait(addr: usize, expected: u32, bitset: u32, deadline: When) -> Result<u
         if me.is_woken() {
             return Ok(0);
         }
-        let why = match wall::park(deadline, true) {
+        let wake = if deadline.ns == FOREVER { thread::park(FOREVER, true) } else { wall::park(deadline, true) };
+        let why = match wake {
             Wake::Token => continue,
             Wake::Timeout => Errno::ETIMEDOUT,
             Wake::Interrupted if deadline == When::NEVER => Errno::ERESTARTSYS,
@@ -85,8 +89,13 @@ pub fn wait(addr: usize, expected: u32, bitset: u32, deadline: When) -> Result<u
 /// Wakes up to `n` waiters; returns how many. As on Linux, `n` below 1 wakes one.
 pub fn wake(addr: usize, n: i32, bitset: u32) -> Result<usize> {
     let key = key_of(addr)?;
-    let woken = bucket_of(key).lock().take_woken(key, n.max(1) as usize, bitset);
-    Ok(woken.wake())
+    if n > 1 {
+        let woken = bucket_of(key).with(|bucket| bucket.take_woken(key, n as usize, bitset));
+        return Ok(woken.wake());
+    }
+    let Some(one) = bucket_of(key).with(|bucket| bucket.take_one(key, bitset)) else { return Ok(0) };
+    one.wake();
+    Ok(1)
 }
 
 /// Wakes up to `wake` waiters and moves up to `move_` others to `to`. With `compare`, only if the word still has that

@@ -22,8 +22,13 @@ pub enum Deadline {
 }
 
 const CMD_MASK: u32 = 0x7f;
-const PRIVATE: u32 = 0x80;
+/// FUTEX_PRIVATE_FLAG.
+pub const PRIVATE: u32 = 0x80;
 const CLOCK_REALTIME: u32 = 0x100;
+/// FUTEX_WAIT.
+pub const WAIT: u32 = 0;
+/// FUTEX_WAKE.
+pub const WAKE: u32 = 1;
 /// FUTEX_BITSET_MATCH_ANY.
 pub const ANY: u32 = u32::MAX;
 
@@ -32,8 +37,8 @@ pub const ANY: u32 = u32::MAX;
 pub fn decode(op: u32, val3: u32) -> Result<(Op, Deadline)> {
     let realtime = op & CLOCK_REALTIME != 0;
     let (decoded, deadline) = match op & CMD_MASK {
-        0 => (Op::Wait { bitset: ANY }, if realtime { Deadline::Realtime } else { Deadline::Relative }),
-        1 => (Op::Wake { bitset: ANY }, Deadline::Relative),
+        WAIT => (Op::Wait { bitset: ANY }, if realtime { Deadline::Realtime } else { Deadline::Relative }),
+        WAKE => (Op::Wake { bitset: ANY }, Deadline::Relative),
         3 => (Op::Requeue { compare: false }, Deadline::Relative),
         4 => (Op::Requeue { compare: true }, Deadline::Relative),
         5 => (Op::WakeOp, Deadline::Relative),

@@ -1,11 +1,11 @@
 //! Waiters and their queues. A waiter is part of its thread's stack while it waits, and is linked into the queue of its
 //! bucket, so that waiting allocates nothing.
 
+use super::sleeper::Sleeper;
 use super::{Key, bucket_of};
-use alloc::sync::Arc;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering::*};
-use libos_base::thread::{self, FOREVER, Park};
+use libos_base::thread::{self, FOREVER};
 
 /// In the queue that its key leads to.
 const QUEUED: u8 = 0;
@@ -18,7 +18,7 @@ const WOKEN: u8 = 3;
 
 /// A thread in [`super::wait`]. It stays where it is until it is `WOKEN`, or has left its queue by itself.
 pub struct Waiter {
-    thread: Arc<dyn Park>,
+    thread: Sleeper,
     /// Requeueing changes it, under the locks of both buckets in turn; see `requeue`.
     pub key: AtomicU64,
     pub bitset: u32,
@@ -32,7 +32,7 @@ impl Waiter {
     /// The running thread, not queued yet.
     pub fn new(key: Key, bitset: u32) -> Self {
         Self {
-            thread: thread::current(),
+            thread: Sleeper::current(),
             key: AtomicU64::new(key),
             bitset,
             state: AtomicU8::new(MOVING),
@@ -44,6 +44,14 @@ impl Waiter {
     /// Whether its wait was ended by another thread.
     pub fn is_woken(&self) -> bool {
         self.state.load(Acquire) == WOKEN
+    }
+
+    /// Ends its wait. It was taken off its queue, and no bucket is locked.
+    #[inline]
+    fn wake(&self) {
+        let state = &raw const self.state;
+        // SAFETY: until the mark, it stays where it is.
+        self.thread.clone().wake(|| unsafe { (*state).store(WOKEN, Release) });
     }
 
     /// Leaves the queue, if it is still there; returns whether it was woken instead. It may have been requeued meanwhile.
@@ -155,6 +163,16 @@ impl Queue {
         taken
     }
 
+    /// Takes off the first waiter of `key` whose bitset fits.
+    #[inline]
+    pub fn take_one(&mut self, key: Key, bitset: u32) -> Option<One> {
+        // SAFETY: as in `push`.
+        let w = unsafe { linked(self.first) }.find(|w| w.key.load(Relaxed) == key && w.bitset & bitset != 0)?;
+        self.unlink(w);
+        w.state.store(TAKEN, Release);
+        Some(One(w))
+    }
+
     /// Takes off up to `n` waiters of `key` whose bitset fits. The caller wakes them.
     pub fn take_woken(&mut self, key: Key, n: usize, bitset: u32) -> Taken {
         self.take(n, TAKEN, |w| w.key.load(Relaxed) == key && w.bitset & bitset != 0)
@@ -169,6 +187,19 @@ impl Queue {
             w.key.store(to, Release);
         }
         moving
+    }
+}
+
+/// A waiter that was taken off a queue.
+#[must_use]
+pub struct One(*const Waiter);
+
+impl One {
+    /// Ends the wait. With no bucket locked.
+    #[inline]
+    pub fn wake(self) {
+        // SAFETY: it stays where it is until it is woken.
+        unsafe { &*self.0 }.wake();
     }
 }
 
@@ -209,10 +240,7 @@ impl Taken {
     /// Ends the waits; returns how many. With no bucket locked.
     pub fn wake(mut self) -> usize {
         while let Some(w) = self.pop() {
-            let thread = w.thread.clone();
-            // From here on it may be gone.
-            w.state.store(WOKEN, Release);
-            thread.unpark();
+            w.wake();
         }
         self.count
     }

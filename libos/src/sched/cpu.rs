@@ -7,7 +7,7 @@ use super::timer::{self, Heap};
 use crate::arch::MAX_CPUS;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
 use libos_base::sync::{IrqSpinLock, class};
 use libos_base::{Result, time};
 
@@ -29,6 +29,11 @@ pub(crate) struct Cpu {
     pub slice_end: AtomicU64,
     /// TLS pointer that is loaded here.
     pub tls: AtomicUsize,
+    /// A reference to the thread that the last switch left; the thread that runs next releases it. Like `left_moves`, it
+    /// is this CPU's own, with interrupts off.
+    pub left: AtomicPtr<Thread>,
+    /// `left` is runnable but may not run here: it is enqueued elsewhere when it is released.
+    pub left_moves: AtomicBool,
     /// When this scheduler started here.
     pub started: u64,
 }
@@ -37,10 +42,6 @@ pub(crate) struct Runner {
     pub queue: RunQueue<Arc<Thread>>,
     pub current: Arc<Thread>,
     pub idle: Arc<Thread>,
-    /// Left by the last switch; the thread that runs next releases it.
-    pub left: Option<Arc<Thread>>,
-    /// `left` is runnable but may not run here: it is enqueued elsewhere when it is released.
-    pub left_moves: bool,
     /// An interrupt that makes this CPU look at its queue is on its way.
     pub kicked: bool,
     /// When `current` started to run.
@@ -83,6 +84,7 @@ impl Runner {
     }
 
     /// Whether the first waiter should run instead of the current thread.
+    #[inline]
     pub fn should_switch(&self, now: u64) -> bool {
         let Some(first) = self.queue.first() else { return false };
         self.is_idle() || (self.live_vruntime(now).wrapping_sub(first.wrapping_add(WAKE_GRANULARITY)) as i64) > 0
@@ -100,6 +102,7 @@ pub(crate) fn weighted(ns: u64, nice: i8) -> u64 {
 
 impl Cpu {
     /// Starts the one-shot timer for `deadline` if it would fire later. Interrupts off, on this CPU.
+    #[inline]
     pub fn arm(&self, deadline: u64) {
         if deadline < self.armed.load(Relaxed) {
             self.armed.store(deadline, Relaxed);
@@ -125,12 +128,14 @@ pub(super) fn add(id: usize, idle: Arc<Thread>) -> Result<()> {
         id,
         run: IrqSpinLock::new(
             class::RUN_QUEUE,
-            Runner { queue, current: idle.clone(), idle, left: None, left_moves: false, kicked: false, since: now },
+            Runner { queue, current: idle.clone(), idle, kicked: false, since: now },
         ),
         timers: IrqSpinLock::new(class::TIMERS, Heap::new()),
         armed: AtomicU64::new(u64::MAX),
         slice_end: AtomicU64::new(u64::MAX),
         tls: AtomicUsize::new(0),
+        left: AtomicPtr::new(core::ptr::null_mut()),
+        left_moves: AtomicBool::new(false),
         started: now,
     });
     c.timers.lock().reserve(timer::room())?;

@@ -15,12 +15,14 @@ pub(crate) fn park(deadline_ns: u64, interruptible: bool) -> Wake {
     if me.state.take_token() {
         return Wake::Token;
     }
-    if interruptible && me.is_program && me.signals.interrupts_park() {
-        return Wake::Interrupted;
-    }
     let timed = deadline_ns != FOREVER;
-    if timed && time::monotonic_ns() >= deadline_ns {
-        return Wake::Timeout;
+    if timed {
+        if interruptible && me.is_program && me.signals.interrupts_park() {
+            return Wake::Interrupted;
+        }
+        if time::monotonic_ns() >= deadline_ns {
+            return Wake::Timeout;
+        }
     }
     if interruptible {
         before_wait(me.tid);
@@ -74,6 +76,21 @@ impl Park for Thread {
         if self.state.unpark() {
             enqueue(arc_of(self));
         }
+    }
+}
+
+/// Unparks a thread that waits for `mark`, and ends no sooner: nothing else need keep it alive.
+#[inline]
+pub fn unpark_marked(t: &Thread, mark: impl FnOnce()) {
+    if t.state.unpark() {
+        // It does not run before it is enqueued.
+        mark();
+        enqueue(arc_of(t));
+    } else {
+        // It runs, and may end as soon as it sees the mark; the token may be used up by then.
+        let t = arc_of(t);
+        mark();
+        t.unpark();
     }
 }
 

@@ -90,16 +90,21 @@ impl<T> RunQueue<T> {
     }
 
     /// Adds a thread.
+    #[inline]
     pub fn push(&mut self, vruntime: u64, item: T) {
         let seq = self.seq;
         self.seq += 1;
+        let at = self.heap.len();
         self.heap.push(Entry { vruntime, seq, item });
-        self.up(self.heap.len() - 1);
+        if at > 0 {
+            self.up(at);
+        }
     }
 
     /// Takes the first thread.
+    #[inline]
     pub fn pop(&mut self) -> Option<T> {
-        if self.heap.is_empty() { None } else { Some(self.remove(0)) }
+        if self.heap.len() > 1 { Some(self.remove(0)) } else { self.heap.pop().map(|e| e.item) }
     }
 
     /// Takes a thread that `may` accepts, for another CPU: preferably one that would wait long here.

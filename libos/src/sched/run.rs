@@ -30,7 +30,7 @@ pub(super) fn schedule(why: Leaving) {
     hw::clear_work(RESCHED);
     let now = monotonic_ns();
     let Some((prev, next)) = pick(c, why, now) else { return };
-    // SAFETY: `next` is `Runner::current`, so it is alive; `prev` is alive until `finish` releases `Runner::left`.
+    // SAFETY: `next` is `Runner::current`, so it is alive; `prev` is alive until `finish` releases `Cpu::left`.
     // They are on distinct kernel stacks, and nobody else runs `next`: it came out of a queue with `on_cpu` clear.
     unsafe {
         let next = &*next;
@@ -42,16 +42,16 @@ pub(super) fn schedule(why: Leaving) {
             head.current.store(next as *const Thread as usize, Relaxed);
         }
         if next.is_program {
-            load_tls(next.tls.load(Relaxed));
+            load_tls(c, next.tls.load(Relaxed));
         }
-        hw::libos_switch((*prev).saved_sp.get(), *next.saved_sp.get());
+        hw::switch((*prev).saved_sp.get(), *next.saved_sp.get());
     }
     finish();
 }
 
 /// Chooses the next thread; `None` when the running one continues.
 fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *const Thread)> {
-    let mut r = c.run.lock();
+    let mut r = c.run.lock_with_irqs_off();
     r.charge(now);
     r.kicked = false;
     if !r.is_idle() {
@@ -61,7 +61,7 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
         if matches!(why, Leaving::Preempted | Leaving::Yield) {
             let me = r.current.clone();
             if me.affinity.load(Relaxed) & 1 << c.id == 0 && cpu::online_mask() & me.affinity.load(Relaxed) != 0 {
-                r.left_moves = true;
+                c.left_moves.store(true, Relaxed);
             } else {
                 let mut v = me.vruntime.load(Relaxed);
                 if why == Leaving::Yield
@@ -80,7 +80,7 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
     if next.is_none() && others != 0 {
         drop(r);
         let stolen = steal(c, others);
-        r = c.run.lock();
+        r = c.run.lock_with_irqs_off();
         // Something may have been queued in the meantime, even the thread that is leaving.
         next = take(&mut r, c);
         if let Some(t) = stolen {
@@ -105,10 +105,10 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
     next.last_cpu.store(c.id as u32, Relaxed);
     next.on_cpu.store(true, SeqCst);
     let prev = core::mem::replace(&mut r.current, next);
-    let pair = (Arc::as_ptr(&prev), Arc::as_ptr(&r.current));
-    debug_assert!(r.left.is_none());
-    r.left = Some(prev);
-    Some(pair)
+    let prev = Arc::into_raw(prev);
+    debug_assert!(c.left.load(Relaxed).is_null());
+    c.left.store(prev.cast_mut(), Relaxed);
+    Some((prev, Arc::as_ptr(&r.current)))
 }
 
 /// The first thread that may run here. One whose mask changed while it waited is taken too, and handed on when it next
@@ -142,29 +142,29 @@ fn steal(c: &Cpu, others: u64) -> Option<Arc<Thread>> {
 /// The second half of a switch, on the new thread's stack: the old thread has left its own.
 pub(super) fn finish() {
     let c = this_cpu();
-    let (left, moves, more) = {
-        let mut r = c.run.lock();
-        let moves = core::mem::take(&mut r.left_moves);
-        (r.left.take(), moves, r.queue.len() > 0)
-    };
+    let left = c.left.load(Relaxed);
+    c.left.store(core::ptr::null_mut(), Relaxed);
     // Pairs with `signal`: it sets the flag, then checks whether the thread is on a CPU; `pick` did the reverse.
     if current().signals.work_due() {
         hw::set_work(SIGNAL);
     } else {
         hw::clear_work(SIGNAL);
     }
-    if let Some(t) = left {
+    if !left.is_null() {
+        // SAFETY: the reference that `pick` left there, once.
+        let t = unsafe { Arc::from_raw(left) };
         let dead = t.dead.load(Relaxed);
         t.on_cpu.store(false, SeqCst);
         if dead {
             super::exit::bury(t);
-        } else if moves {
+        } else if c.left_moves.load(Relaxed) {
+            c.left_moves.store(false, Relaxed);
             enqueue(t);
         }
     }
     // Threads waiting here could not be stolen while `left` was still on its stack.
     let idle = cpu::idle_mask() & !(1 << c.id);
-    if more && idle != 0 {
+    if idle != 0 && c.run.lock().queue.len() > 0 {
         kick(idle.trailing_zeros() as usize);
     }
 }
@@ -180,36 +180,38 @@ fn kick(id: usize) {
 
 /// Puts a runnable thread on a queue. The caller won the exchange of its state, so nobody else does.
 pub(super) fn enqueue(t: Arc<Thread>) {
-    let last = t.last_cpu.load(Relaxed) as usize;
-    let at = if t.on_cpu.load(SeqCst) {
-        last
-    } else {
-        cpu::choose(last, t.affinity.load(Relaxed), cpu::idle_mask(), cpu::online_mask())
-    };
-    let c = cpu(at).expect("chosen among the CPUs that are up");
+    let online = cpu::online_mask();
+    let c = if online == 1 { this_cpu() } else { place(&t, online) };
     let mut r = c.run.lock();
     let v = r.queue.placed(t.vruntime.load(Relaxed));
     t.vruntime.store(v, Relaxed);
     r.queue.push(v, t);
     let now = monotonic_ns();
     let switch = r.should_switch(now);
-    let no_slice = !r.is_idle() && c.slice_end.load(Relaxed) == u64::MAX;
-    if !switch && !no_slice {
-        return;
-    }
-    if at == hw::cpu_id() {
+    if c.id == hw::cpu_id() {
         // Acted on when the lock is released, or at the end of the interrupt.
         if switch {
             hw::set_work(RESCHED);
         }
-        if no_slice {
+        if !r.is_idle() {
             c.start_slice(now);
         }
-    } else if !r.kicked {
+    } else if !r.kicked && (switch || (!r.is_idle() && c.slice_end.load(Relaxed) == u64::MAX)) {
         r.kicked = true;
-        cpu::set_idle(at, false);
-        hw::send_reschedule(at);
+        cpu::set_idle(c.id, false);
+        hw::send_reschedule(c.id);
     }
+}
+
+/// The CPU for a thread that is to be queued.
+fn place(t: &Thread, online: u64) -> &'static Cpu {
+    let last = t.last_cpu.load(Relaxed) as usize;
+    let at = if t.on_cpu.load(SeqCst) {
+        last
+    } else {
+        cpu::choose(last, t.affinity.load(Relaxed), cpu::idle_mask(), online)
+    };
+    cpu(at).expect("chosen among the CPUs that are up")
 }
 
 /// In the reschedule interrupt: another CPU queued something here, or posted a signal to the running thread.

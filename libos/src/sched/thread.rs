@@ -184,7 +184,7 @@ impl Thread {
     pub fn set_own_tls(&self, v: usize) {
         let irq = hw::disable_interrupts();
         self.tls.store(v, Relaxed);
-        load_tls(v);
+        load_tls(super::this_cpu(), v);
         hw::restore_interrupts(irq);
     }
 }
@@ -243,11 +243,10 @@ pub(super) fn arc_of(t: &Thread) -> Arc<Thread> {
     }
 }
 
-/// Makes `v` this CPU's TLS pointer, unless it is. Interrupts off.
-pub(super) fn load_tls(v: usize) {
-    let loaded = &super::this_cpu().tls;
-    if loaded.load(Relaxed) != v {
-        loaded.store(v, Relaxed);
+/// Makes `v` the TLS pointer of this CPU, `c`, unless it is. Interrupts off.
+pub(super) fn load_tls(c: &super::cpu::Cpu, v: usize) {
+    if c.tls.load(Relaxed) != v {
+        c.tls.store(v, Relaxed);
         hw::set_tls(v);
     }
 }

@@ -210,6 +210,23 @@ pub fn futex(
     addr2: Address,
     val3: Bits,
 ) -> Result<usize> {
+    // What locks and conditions do all the time.
+    match operation.bits() & !op::PRIVATE {
+        op::WAKE => futex::wake(addr.0, val as i32, op::ANY),
+        op::WAIT if timeout.0 == 0 => futex::wait(addr.0, val, op::ANY, When::NEVER),
+        _ => any_futex(addr, operation, val, timeout, addr2, val3),
+    }
+}
+
+#[inline(never)]
+fn any_futex(
+    addr: Address,
+    operation: FutexOperation,
+    val: u32,
+    timeout: FutexArgument,
+    addr2: Address,
+    val3: Bits,
+) -> Result<usize> {
     use op::{Deadline, Op};
     let (op, when) = op::decode(operation.bits(), val3.0)?;
     match op {

@@ -55,6 +55,17 @@ impl Keeps for Interrupts {
     }
 }
 
+/// Nothing: interrupts are off already.
+pub struct Nothing;
+
+impl Keeps for Nothing {
+    type Before = ();
+    #[inline(always)]
+    fn begin() {}
+    #[inline(always)]
+    fn end((): ()) {}
+}
+
 /// The lock behind [`SpinLock`] and [`IrqSpinLock`].
 pub struct Spinning<K, T: ?Sized> {
     order: Order,
@@ -89,7 +100,31 @@ impl<T> IrqSpinLock<T> {
     }
 }
 
+impl<T: ?Sized> IrqSpinLock<T> {
+    /// Spins until the lock is free, for callers that have turned interrupts off and keep them so.
+    #[inline(always)]
+    #[cfg_attr(debug_assertions, track_caller)]
+    pub fn lock_with_irqs_off(&self) -> Guard<'_, Nothing, T> {
+        let token = self.order.take();
+        Guard { token, inner: ManuallyDrop::new(self.inner.lock()), before: () }
+    }
+}
+
 impl<K: Keeps, T: ?Sized> Spinning<K, T> {
+    /// Runs `f` under the lock. Where every instruction counts: locking and releasing are inlined.
+    #[inline(always)]
+    #[cfg_attr(debug_assertions, track_caller)]
+    pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        let before = K::begin();
+        let token = self.order.take();
+        let mut inner = self.inner.lock();
+        let r = f(&mut inner);
+        drop(inner);
+        token.release();
+        K::end(before);
+        r
+    }
+
     /// Spins until the lock is free.
     #[inline]
     #[cfg_attr(debug_assertions, track_caller)]

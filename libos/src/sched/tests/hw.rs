@@ -16,7 +16,7 @@ pub fn clear_work(_: u32) {}
 pub fn may_switch() -> bool {
     false
 }
-pub unsafe fn libos_switch(_save: *mut usize, _next: usize) {
+pub unsafe fn switch(_save: *mut usize, _next: usize) {
     unreachable!("host builds do not switch");
 }
 pub unsafe fn prepare(_top: usize, _start: extern "C" fn(usize, usize) -> !, _arguments: [usize; 2]) -> usize {
