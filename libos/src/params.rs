@@ -57,6 +57,8 @@ pub struct Params {
     pub tty: Option<Vec<u8>>,
     /// vm.overcommit_memory: its first character.
     pub overcommit: Option<u8>,
+    /// Resource limits, as [`key::RLIMIT`] spells them.
+    pub rlimits: Vec<Vec<u8>>,
     /// A fault that the debug kernel should commit.
     #[cfg(debug_assertions)]
     pub plant: Option<Vec<u8>>,
@@ -70,6 +72,7 @@ struct Seen {
     dns_search: bool,
     disks: bool,
     shares: bool,
+    rlimits: bool,
 }
 
 impl Params {
@@ -106,6 +109,7 @@ impl Params {
             key::DNS_SEARCH => replace(&mut self.dns_search, value, &mut seen.dns_search),
             key::DISK => replace(&mut self.disks, value, &mut seen.disks),
             key::SHARE => replace(&mut self.shares, value, &mut seen.shares),
+            key::RLIMIT => replace(&mut self.rlimits, value, &mut seen.rlimits),
             key::ENV => {
                 let name = value.split_inclusive(|&b| b == b'=').next().unwrap_or(&value).to_vec();
                 self.env.retain(|e| !e.starts_with(&name));

@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// RLIM_INFINITY.
 pub const INFINITY: u64 = u64::MAX;
-/// The most descriptors that a raised limit may allow (Linux's fs.nr_open, which is a constant here).
-pub const NOFILE_MAX: u64 = 1 << 16;
+/// The most descriptors that a raised limit may allow (fs.nr_open, which is a constant here).
+pub const NOFILE_MAX: u64 = 1 << 20;
 
 /// A soft and a hard limit, each stored as its complement: "no limit" is 0 and takes no room in the image.
 pub struct Limit {
@@ -38,7 +38,7 @@ limits! {
     RSS = INFINITY, INFINITY;
     /// Threads of the user.
     NPROC = INFINITY, INFINITY;
-    /// Open descriptors.
+    /// Open descriptors. Boot raises the soft limit as far as memory goes.
     NOFILE = 1024, NOFILE_MAX;
     /// Locked memory.
     MEMLOCK = 8 << 20, 8 << 20;

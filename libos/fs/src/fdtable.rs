@@ -23,6 +23,12 @@ pub fn file_max() -> u64 {
     (crate::root::memory() as u64 >> 10).clamp(1024, NOFILE_MAX)
 }
 
+/// The soft limit with which a program starts: what memory allows. Programs that close all descriptors there could be
+/// need not close millions.
+pub fn usual_limit() -> u64 {
+    file_max().min(1 << 16)
+}
+
 struct Slot {
     file: Arc<dyn FileLike>,
     cloexec: bool,
@@ -42,8 +48,8 @@ struct Chunk {
 }
 
 struct Inner {
-    #[expect(clippy::vec_box, reason = "growing must not move 64 slots for each 64 descriptors")]
-    chunks: Vec<Box<Chunk>>,
+    /// By number; `None`: none of its numbers was ever used.
+    chunks: Vec<Option<Box<Chunk>>>,
     /// No chunk below this one has a free number.
     first_free: usize,
     /// Numbers in use or reserved.
@@ -66,28 +72,37 @@ impl Inner {
     fn at(&self, fd: Fd) -> Option<&Slot> {
         // No chunk has a negative number.
         let n = fd.0 as u32 as usize;
-        self.chunks.get(n / CHUNK)?.slots[n % CHUNK].as_ref()
+        self.chunks.get(n / CHUNK)?.as_ref()?.slots[n % CHUNK].as_ref()
     }
     fn slot(&self, fd: Fd) -> Result<&Slot> {
         self.at(fd).ok_or(Errno::EBADF)
     }
     fn slot_mut(&mut self, fd: Fd) -> Result<&mut Slot> {
         let n = usize::try_from(fd.0).map_err(|_| Errno::EBADF)?;
-        self.chunks.get_mut(n / CHUNK).and_then(|c| c.slots[n % CHUNK].as_mut()).ok_or(Errno::EBADF)
+        self.chunks.get_mut(n / CHUNK).and_then(|c| c.as_mut()?.slots[n % CHUNK].as_mut()).ok_or(Errno::EBADF)
     }
-    fn grow_to(&mut self, n: usize) -> Result<()> {
-        while self.chunks.len() <= n / CHUNK {
-            self.chunks.try_reserve(1)?;
-            self.chunks.push(try_box(Chunk { used: 0, slots: [const { None }; CHUNK] })?);
+    /// The chunk of a number in use.
+    fn chunk(&mut self, fd: Fd) -> Option<&mut Chunk> {
+        self.chunks[fd.0 as usize / CHUNK].as_deref_mut()
+    }
+    /// The chunk with this index, which is made if there is none yet.
+    fn make(&mut self, index: usize) -> Result<&mut Chunk> {
+        if self.chunks.len() <= index {
+            self.chunks.try_reserve(index + 1 - self.chunks.len())?;
+            self.chunks.resize_with(index + 1, || None);
         }
-        Ok(())
+        let chunk = &mut self.chunks[index];
+        if chunk.is_none() {
+            *chunk = Some(try_box(Chunk { used: 0, slots: [const { None }; CHUNK] })?);
+        }
+        chunk.as_deref_mut().ok_or(Errno::ENOMEM)
     }
     /// Takes the lowest free number that is at least `min`, unless `most` are taken.
     #[inline]
     fn take(&mut self, min: usize, most: usize) -> Result<Fd> {
         let limit = limits::NOFILE.soft() as usize;
         // Nearly always the first chunk that may have a free number has one.
-        if let Some(chunk) = self.chunks.get_mut(self.first_free)
+        if let Some(Some(chunk)) = self.chunks.get_mut(self.first_free)
             && chunk.used != u64::MAX
             && min == 0
         {
@@ -108,23 +123,24 @@ impl Inner {
             if c * CHUNK >= limit {
                 return Err(Errno::EMFILE);
             }
-            self.grow_to(c * CHUNK)?;
+            let used = self.used;
+            let chunk = self.make(c)?;
             let below = if c == min / CHUNK { (1u64 << (min % CHUNK)) - 1 } else { 0 };
-            let taken = self.chunks[c].used | below;
+            let taken = chunk.used | below;
             let bit = taken.trailing_ones() as usize;
             if bit < CHUNK {
                 let n = c * CHUNK + bit;
                 if n >= limit {
                     return Err(Errno::EMFILE);
                 }
-                if self.used >= most {
+                if used >= most {
                     return Err(Errno::ENFILE);
                 }
-                self.chunks[c].used |= 1 << bit;
+                chunk.used |= 1 << bit;
                 self.used += 1;
                 return Ok(Fd(n as i32));
             }
-            if self.first_free == c && self.chunks[c].used == u64::MAX {
+            if chunk.used == u64::MAX && self.first_free == c {
                 self.first_free = c + 1;
             }
             c += 1;
@@ -132,13 +148,14 @@ impl Inner {
     }
     fn release(&mut self, fd: Fd) {
         let n = fd.0 as usize;
-        self.chunks[n / CHUNK].used &= !(1 << (n % CHUNK));
+        if let Some(chunk) = self.chunk(fd) {
+            chunk.used &= !(1 << (n % CHUNK));
+        }
         self.used -= 1;
         self.first_free = self.first_free.min(n / CHUNK);
     }
     fn put(&mut self, fd: Fd, slot: Slot) -> Option<Slot> {
-        let n = fd.0 as usize;
-        self.chunks[n / CHUNK].slots[n % CHUNK].replace(slot)
+        self.chunk(fd)?.slots[fd.0 as usize % CHUNK].replace(slot)
     }
 }
 
@@ -223,8 +240,7 @@ impl FdTable {
         let old = {
             let mut t = self.inner.lock();
             let n = to.0 as usize;
-            t.grow_to(n)?;
-            let chunk = &mut t.chunks[n / CHUNK];
+            let chunk = t.make(n / CHUNK)?;
             if chunk.used & (1 << (n % CHUNK)) != 0 && chunk.slots[n % CHUNK].is_none() {
                 return Err(Errno::EBUSY);
             }
@@ -245,7 +261,7 @@ impl FdTable {
         let slot = {
             let mut t = self.inner.lock();
             let n = fd.0 as u32 as usize;
-            let chunk = t.chunks.get_mut(n / CHUNK).ok_or(Errno::EBADF)?;
+            let chunk = t.chunks.get_mut(n / CHUNK).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
             let slot = chunk.slots[n % CHUNK].take().ok_or(Errno::EBADF)?;
             chunk.used &= !(1 << (n % CHUNK));
             t.used -= 1;
@@ -271,7 +287,18 @@ impl FdTable {
     /// The lowest open descriptor that is at least `from`.
     pub fn next(&self, from: usize) -> Option<Fd> {
         let t = self.inner.lock();
-        (from..t.chunks.len() * CHUNK).find(|n| t.chunks[n / CHUNK].slots[n % CHUNK].is_some()).map(|n| Fd(n as i32))
+        for (i, chunk) in t.chunks.iter().enumerate().skip(from / CHUNK) {
+            let Some(chunk) = chunk else { continue };
+            let begin = from.max(i * CHUNK) % CHUNK;
+            if let Some(at) = (begin..CHUNK).find(|&at| chunk.slots[at].is_some()) {
+                return Some(Fd((i * CHUNK + at) as i32));
+            }
+        }
+        None
+    }
+    /// Every number in use is below this.
+    pub fn size(&self) -> usize {
+        self.inner.lock().chunks.len() * CHUNK
     }
     /// Numbers in use or reserved.
     pub fn used(&self) -> usize {
@@ -353,5 +380,17 @@ mod tests {
         t.close_range(1, u32::MAX, false);
         assert_eq!(t.next(0), Some(Fd(0)));
         assert_eq!(t.next(1), None);
+    }
+
+    #[test]
+    fn a_high_number_takes_no_room_below_it() {
+        let t = FdTable::new();
+        let low = t.add(file(), false).unwrap();
+        assert_eq!(t.size(), CHUNK);
+        t.dup_to(low, Fd(1000), false).unwrap();
+        assert_eq!(t.inner.lock().chunks.iter().flatten().count(), 2);
+        assert_eq!((t.next(1), t.next(1000), t.next(1001)), (Some(Fd(1000)), Some(Fd(1000)), None));
+        assert!(matches!(t.get(Fd(500)), Err(Errno::EBADF)) && t.size() == 1024);
+        assert_eq!(t.reserve_from(500).unwrap().fd(), Fd(500));
     }
 }

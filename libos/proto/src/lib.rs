@@ -12,6 +12,7 @@ pub mod net;
 pub mod note;
 pub mod number;
 pub mod params;
+pub mod rlimit;
 pub mod terminal;
 
 /// Name of the image's own file among those that the VMM passes to the guest (QEMU's `-fw_cfg`).

@@ -48,6 +48,9 @@ pub mod key {
     /// What a request for memory is measured against; named like the kernel parameter by which Linux sets this file of
     /// `/proc/sys`.
     pub const OVERCOMMIT: &[u8] = b"sysctl.vm.overcommit_memory";
+    /// A resource limit (repeated): `NUMBER:SOFT:HARD`, with the number that getrlimit(2) has for it; see
+    /// [`crate::rlimit`].
+    pub const RLIMIT: &[u8] = b"rlimit";
     /// Keys in the image's own file that begin like this are for the tool; the guest silently ignores them.
     pub const TOOL: &[u8] = b"tool.";
     /// A port that `unibody run` forwards if no `-p` is given, in the syntax of `-p` (repeated).

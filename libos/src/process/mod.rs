@@ -21,6 +21,7 @@ use libos_base::Result;
 use libos_base::abi::SigAction;
 use libos_base::cred::{self, Credentials};
 use libos_base::limits::{self, Limit};
+use unibody_proto::rlimit::Rlimit;
 
 /// See the module.
 pub struct Process(());
@@ -28,6 +29,18 @@ pub struct Process(());
 /// The process.
 pub const fn process() -> Process {
     Process(())
+}
+
+/// Sets the resource limits with which the program starts: those that boot parameters name, and enough descriptors for
+/// the memory there is.
+pub fn limit(asked: &[alloc::vec::Vec<u8>]) {
+    limits::NOFILE.set_soft(libos_fs::fdtable::usual_limit());
+    for text in asked {
+        let set = Rlimit::parse(text).is_some_and(|l| limits::set(l.which, l.soft, l.hard).is_ok());
+        if !set {
+            libos_base::warn!("rlimit={} is not a limit", libos_base::user::lossy(text));
+        }
+    }
 }
 
 impl Process {

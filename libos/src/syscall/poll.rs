@@ -40,11 +40,9 @@ pub fn ppoll(fds: InOut<PollFd>, n: u32, timeout: InOut<Timespec>, mask: In<SigS
     r
 }
 
-/// The most descriptors that a set can hold here.
-const SET_MAX: usize = libos_base::limits::NOFILE_MAX as usize;
-
 fn select_until(n: i32, sets: [InOut<FdSet>; 3], until: u64) -> Result<usize> {
-    let n = usize::try_from(n).map_err(|_| Errno::EINVAL)?.min(SET_MAX);
+    // As on Linux: programs pass getdtablesize() with sets that are shorter than that.
+    let n = usize::try_from(n).map_err(|_| Errno::EINVAL)?.min(files().fds.size());
     let words = n.div_ceil(64);
     let get = |at: InOut<FdSet>| at.given().map(|at| user::read_vec::<u64>(at.cast(), words)).transpose();
     let mut s = Sets { read: get(sets[0])?, write: get(sets[1])?, except: get(sets[2])? };

@@ -29,6 +29,7 @@ const SCENARIOS: &[(&str, Scenario)] = &[
     ("detached", detached),
     ("stop-and-signals", stop_and_signals),
     ("rootfs-overlay", rootfs_overlay),
+    ("ulimit", ulimit),
     ("link-errors", link_errors),
     ("outside-the-clone", outside_the_clone),
     ("inspect", inspect),
@@ -349,6 +350,21 @@ fn rootfs_overlay(context: &Context) -> Result<Tally> {
     }
     let done = context.tool(["run", "--rootfs", "/no/such/folder", &image.to_string_lossy()])?;
     refused(done, 1, &["/no/such/folder"])?;
+    Ok(Tally::pass(""))
+}
+
+/// Resource limits that were asked for, in both lives.
+fn ulimit(context: &Context) -> Result<Tally> {
+    let image = context.program("descriptors")?;
+    let limits = ["--ulimit", "nofile=300:4000", "--ulimit", "core=0", "--ulimit=stack=1048576:unlimited"];
+    for life in [&["run", "--accel", "tcg", "--net", "none"][..], &["run", "--hosted"]] {
+        let mut command = context.unibody(life);
+        command.args(limits).arg(&image).args(["--", "show"]);
+        let done = process::run(&mut command, b"", Duration::from_secs(60))?.expect(0)?;
+        ensure!(done.out() == "300 4000\n0 0\n1048576 -1\n", "other limits\n{}", done.report());
+    }
+    let done = context.tool(["run", "--ulimit", "nofile=5000000", &image.to_string_lossy()])?;
+    refused(done, 2, &["1048576"])?;
     Ok(Tally::pass(""))
 }
 

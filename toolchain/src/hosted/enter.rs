@@ -2,6 +2,7 @@
 //! fresh process to itself, because only a process with a single thread can create a user namespace.
 
 use crate::run::share::{Share, mount_point};
+use crate::run::ulimit;
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -14,8 +15,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
-/// Name of the hidden command: `ROOT IMAGE CWD SHARES [DIR PATH ro|rw]... ARGV0 [ARGS...]`, run with the program's
-/// environment. SHARES is a number.
+/// Name of the hidden command: `ROOT IMAGE CWD SHARES [DIR PATH ro|rw]... LIMITS [LIMIT]... ARGV0 [ARGS...]`, run with
+/// the program's environment. SHARES and LIMITS are numbers.
 pub const COMMAND: &str = "enter-root";
 
 /// Name of the hidden command that only tests whether namespaces can be created.
@@ -33,10 +34,21 @@ pub fn run(mut args: impl Iterator<Item = OsString>) -> Option<Result<u8>> {
     for _ in 0..count.to_str()?.parse().ok()? {
         shares.push(Share { dir: args.next()?, at: args.next()?, read_only: args.next()? == "ro" });
     }
-    Some(enter(root.as_ref(), image.as_ref(), cwd.as_ref(), &shares, args.collect()))
+    let mut limits = Vec::new();
+    for _ in 0..args.next()?.to_str()?.parse().ok()? {
+        limits.push(args.next()?.into_string().ok()?);
+    }
+    Some(enter(root.as_ref(), image.as_ref(), cwd.as_ref(), &shares, &limits, args.collect()))
 }
 
-fn enter(root: &Path, image: &Path, cwd: &Path, shares: &[Share], argv: Vec<OsString>) -> Result<u8> {
+fn enter(
+    root: &Path,
+    image: &Path,
+    cwd: &Path,
+    shares: &[Share],
+    limits: &[String],
+    argv: Vec<OsString>,
+) -> Result<u8> {
     // Opened before the root changes; the file need not be reachable afterwards.
     let program = File::open(image).with_context(|| format!("{}", image.display()))?;
     make_namespaces()?;
@@ -59,6 +71,7 @@ fn enter(root: &Path, image: &Path, cwd: &Path, shares: &[Share], argv: Vec<OsSt
     let env = env.collect::<Result<Vec<_>>>()?;
     // Opened by its name inside the root, so that /proc/self/exe shows that name.
     let program = own_name.and_then(|name| File::open(name).ok()).unwrap_or(program);
+    limits.iter().try_for_each(|limit| ulimit::apply(limit))?;
     let Err(error) = fexecve(&program, &argv, &env);
     ensure!(error != Errno::EACCES, "{} may not be executed: chmod +x it", image.display());
     Err(error).with_context(|| format!("cannot execute {}", image.display()))

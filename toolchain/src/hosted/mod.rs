@@ -54,6 +54,7 @@ pub fn run(args: &RunArgs, image: &Image) -> Result<u8> {
     for (_, share) in share::in_order(&args.volume) {
         command.arg(&share.dir).arg(&share.at).arg(if share.read_only { "ro" } else { "rw" });
     }
+    command.arg(args.ulimit.len().to_string()).args(&args.ulimit);
     command.arg(argv0).args(arguments).env_clear();
     for entry in &env {
         let at = entry.iter().position(|&b| b == b'=').unwrap_or(entry.len());

@@ -86,6 +86,9 @@ fn parameters(args: &RunArgs, image: &Image, net: &Net, disks: &[Disk], env: &[V
     for setting in args.sysctl.iter().filter_map(|text| text.split_once('=')) {
         push(&[b"sysctl.", setting.0.as_bytes()].concat(), setting.1.as_bytes())?;
     }
+    for limit in &args.ulimit {
+        push(key::RLIMIT, limit.as_bytes())?;
+    }
     if *net != Net::None {
         let user = matches!(net, Net::User { .. });
         let ip = args.ip.as_deref().unwrap_or(if user { USER_IP } else { "dhcp" });
@@ -182,6 +185,8 @@ mod tests {
             "-w/tmp",
             "--hostname=h",
             "--sysctl=vm.overcommit_memory=2",
+            "--ulimit=nofile=10000",
+            "--ulimit=core=0:unlimited",
             "--",
             "-x",
             "",
@@ -199,6 +204,8 @@ mod tests {
                 "cwd=/tmp",
                 "hostname=h",
                 "sysctl.vm.overcommit_memory=2",
+                "rlimit=7:10000:10000",
+                "rlimit=4:0:18446744073709551615",
                 "ip=dhcp",
                 "ip6=none",
                 "dns=1.1.1.1",

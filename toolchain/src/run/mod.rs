@@ -18,3 +18,4 @@ pub mod start;
 pub mod supervisor;
 pub mod symbols;
 pub mod terminal;
+pub mod ulimit;

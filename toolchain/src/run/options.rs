@@ -2,6 +2,7 @@
 
 use super::net::{self, Publish};
 use super::share::Share;
+use super::ulimit;
 use crate::disk;
 use crate::size;
 use crate::vmm::accel::Wanted;
@@ -89,6 +90,10 @@ pub struct RunArgs {
     /// Kernel setting, as in /proc/sys; only vm.overcommit_memory is known (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = sysctl)]
     pub sysctl: Vec<String>,
+
+    /// Resource limit, soft and hard, as `ulimit` has them in C: nofile=10000 (repeatable)
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = ulimit::parse)]
+    pub ulimit: Vec<String>,
 
     /// Working directory of the program
     #[arg(short = 'w', long, value_name = "DIR")]
