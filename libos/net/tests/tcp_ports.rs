@@ -227,3 +227,20 @@ fn initial_sequence_numbers_and_ports_have_no_pattern() {
     assert!(steps.len() > 95);
     drop(cs);
 }
+
+#[test]
+fn tuples_in_time_wait_take_a_small_part_of_a_small_memory() {
+    let p = Pair::with(Options { memory: 4 << 20, ..Options::default() });
+    let l = listen(&p.b, 80, 64);
+    for _ in 0..1500 {
+        let c = tcp(&p.a);
+        let _ = c.connect(&v4(B, 80));
+        p.run(3 * MS);
+        drop(l.accept(true).unwrap());
+        p.run(3 * MS);
+        drop(c);
+        p.run(3 * MS);
+    }
+    let (waiting, budget) = p.b.with(|st| (st.connections.waiting(), st.memory.budget()));
+    assert!(waiting > 256 && waiting * 192 <= budget / 8, "{waiting} tuples");
+}

@@ -7,7 +7,7 @@
 use super::Stack;
 use super::conn::{COST, Conn, Owner};
 use super::interface::InterfaceId;
-use super::timewait::TimeWait;
+use super::timewait::{self, TimeWait};
 use crate::frame::Tuple;
 use crate::table::{Keyed, Map, Slab, Timers};
 use alloc::boxed::Box;
@@ -227,7 +227,8 @@ impl Stack {
         let (t, snd, rcv) = (c.tuple, c.tcp().next().0, c.tcp().next().1);
         self.connections.forget_tuple(id, &t);
         if time_wait {
-            self.connections.time_wait(&t).insert(t, snd, rcv, now);
+            let most = timewait::most(self.memory.budget()) / SHARDS;
+            self.connections.time_wait(&t).insert(t, snd, rcv, now, most);
         }
         self.ports.disconnected(t.lport);
     }

@@ -30,6 +30,7 @@ mod wakes;
 use crate::multicast::Groups;
 use crate::reassembly::Reassembly;
 use crate::table::Slab;
+use alloc::boxed::Box;
 use connections::Connections;
 use interface::Interfaces;
 use libos_base::poll::Pollee;
@@ -65,8 +66,8 @@ pub struct Stack {
     pub interfaces: Interfaces,
     /// TCP connections by tuple, their timers, and TIME-WAIT, divided into shards.
     pub connections: Connections,
-    /// The objects behind socket descriptors.
-    pub sockets: Slab<sock::Sock>,
+    /// The objects behind socket descriptors, in memory of their own: tables grow by moving.
+    pub sockets: Slab<Box<sock::Sock>>,
     /// Who is bound to which local port.
     pub ports: ports::Ports,
     /// The budget of buffers.

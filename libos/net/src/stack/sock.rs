@@ -9,6 +9,7 @@ use super::{Shared, Stack};
 use crate::frame::Tuple;
 use alloc::sync::Arc;
 use libos_base::cred::{cap, capable};
+use libos_base::memory::try_box;
 use libos_base::{Errno, Result};
 use libos_tcp::{Connection, State};
 use smoltcp::wire::IpAddress;
@@ -72,7 +73,7 @@ impl Stack {
             Proto::Tcp => Kind::Idle,
             Proto::Udp => Kind::Udp(alloc::boxed::Box::new(Udp::new())),
         };
-        let id = self.sockets.insert(Sock {
+        let id = self.sockets.insert(try_box(Sock {
             shared: shared.clone(),
             proto,
             v6,
@@ -89,13 +90,13 @@ impl Stack {
             kind,
             error: None,
             connecting: false,
-        })?;
+        })?)?;
         Ok((id, shared))
     }
 
     /// The socket with this number. EBADF.
     pub fn sock(&mut self, sid: u32) -> Result<&mut Sock> {
-        self.sockets.get_mut(sid).ok_or(Errno::EBADF)
+        self.sockets.get_mut(sid).map(|s| &mut **s).ok_or(Errno::EBADF)
     }
 
     /// `bind`; without an address, to any.
@@ -268,7 +269,7 @@ impl Stack {
 
     /// The last close.
     pub fn close(&mut self, sid: u32) {
-        let Some(s) = self.sockets.remove(sid) else { return };
+        let Some(s) = self.sockets.remove(sid).map(|s| *s) else { return };
         if let Some((_, port)) = s.bound {
             self.ports.release(s.proto, port, sid);
         }

@@ -7,8 +7,15 @@ use libos_tcp::{ACK, FIN, PAUSE, RST, SYN, Seq};
 
 /// 60 seconds, as on Linux.
 const TIME: u64 = 60 * libos_base::time::NS;
-/// Most tuples kept; beyond that the oldest is dropped (tcp_max_tw_buckets).
+/// What a tuple costs, with its places in the tables.
+const COST: usize = 192;
+/// Most tuples kept (tcp_max_tw_buckets), if memory suffices; beyond that the oldest is dropped.
 const MOST: usize = 8192;
+
+/// Most tuples kept within a budget: they take an eighth of it.
+pub fn most(budget: usize) -> usize {
+    (budget / 8 / COST).min(MOST)
+}
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -50,9 +57,10 @@ impl TimeWait {
         Self { places: Map::default(), entries: Slab::new(), order: VecDeque::new(), ports: PortCounts::default() }
     }
 
-    /// Adds a tuple. If memory is short it is simply forgotten: the peer then gets an RST instead of an ACK.
-    pub fn insert(&mut self, t: Tuple, snd: Seq, rcv: Seq, now: u64) {
-        while self.order.len() >= MOST {
+    /// Adds a tuple, as one of `most`. If memory is short it is simply forgotten: the peer then gets an RST instead of an
+    /// ACK.
+    pub fn insert(&mut self, t: Tuple, snd: Seq, rcv: Seq, now: u64, most: usize) {
+        while self.order.len() >= most {
             if let Some((_, old)) = self.order.pop_front() {
                 self.remove(&old);
             }
