@@ -38,14 +38,15 @@ impl Frame {
         };
     }
 
-    /// Appends the header of an IP packet with `len` bytes of payload to come.
-    pub fn ip(&mut self, src: &IpAddress, dst: &IpAddress, protocol: u8, hops: u8, len: usize) {
+    /// Appends the header of an IP packet with `len` bytes of payload to come. `marks`: hop limit and type of service.
+    pub fn ip(&mut self, src: &IpAddress, dst: &IpAddress, protocol: u8, marks: (u8, u8), len: usize) {
+        let (hops, tos) = marks;
         let at = self.len;
         if matches!(src, IpAddress::Ipv4(_)) {
             // No fragments, and so no identification (RFC 6864).
-            self.put(&[0x45, 0, 0, 20 + len as u8, 0, 0, 0x40, 0, hops, protocol, 0, 0]);
+            self.put(&[0x45, tos, 0, 20 + len as u8, 0, 0, 0x40, 0, hops, protocol, 0, 0]);
         } else {
-            self.put(&[0x60, 0, 0, 0, 0, len as u8, protocol, hops]);
+            self.put(&[0x60 | tos >> 4, tos << 4, 0, 0, 0, len as u8, protocol, hops]);
         }
         self.put_address(src);
         self.put_address(dst);

@@ -15,20 +15,24 @@ impl<T> Slab<T> {
     pub const fn new() -> Self {
         Self { items: Vec::new(), free: Vec::new(), len: 0 }
     }
-    /// Adds an object and returns its number; ENOMEM.
-    pub fn insert(&mut self, v: T) -> Result<u32> {
-        self.len += 1;
-        if let Some(i) = self.free.pop() {
-            self.items[i as usize] = Some(v);
+    /// Makes room for an object, and returns the number that it will get; ENOMEM.
+    pub fn reserve(&mut self) -> Result<u32> {
+        if let Some(&i) = self.free.last() {
             return Ok(i);
         }
-        let grow = self.items.try_reserve(1).and_then(|()| self.free.try_reserve(self.items.len() + 1));
-        if let Err(e) = grow {
-            self.len -= 1;
-            return Err(e.into());
+        self.items.try_reserve(1)?;
+        self.free.try_reserve(self.items.len() + 1)?;
+        Ok(self.items.len() as u32)
+    }
+    /// Adds an object and returns its number; ENOMEM.
+    pub fn insert(&mut self, v: T) -> Result<u32> {
+        let i = self.reserve()?;
+        match self.free.pop() {
+            Some(i) => self.items[i as usize] = Some(v),
+            None => self.items.push(Some(v)),
         }
-        self.items.push(Some(v));
-        Ok(self.items.len() as u32 - 1)
+        self.len += 1;
+        Ok(i)
     }
     /// Removes the object with this number.
     pub fn remove(&mut self, i: u32) -> Option<T> {

@@ -50,8 +50,9 @@ fn reach<'a>(p: &'a Pair, l: &Socket, state: &str, port: u16) -> (Peer<'a>, Opti
     (peer, Some(s))
 }
 
+/// Connections of b, and handshakes.
 fn open(p: &Pair) -> usize {
-    p.b.with(|st| st.connections.named())
+    p.b.with(|st| st.connections.named() + st.connections.asked())
 }
 
 #[test]

@@ -54,6 +54,19 @@ pub struct Config {
     pub algorithm: Algorithm,
 }
 
+impl Config {
+    /// The window scale that a SYN announces, and the window in it, which is not scaled.
+    pub fn announced(&self) -> (u8, u16) {
+        let window = u16::try_from(self.receive.0).unwrap_or(u16::MAX);
+        (crate::receive::scale(size(self.receive.1)), window)
+    }
+}
+
+/// The size of a buffer.
+fn size(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(1 << 30).min(1 << 30)
+}
+
 /// See the module.
 pub struct Connection {
     pub(crate) state: State,
@@ -85,7 +98,6 @@ pub struct Connection {
 impl Connection {
     fn new(state: State, isn: Seq, c: &Config, now: u64) -> Self {
         let mss = u32::from(c.mss);
-        let size = |n: usize| u32::try_from(n).unwrap_or(1 << 30).min(1 << 30);
         Self {
             state,
             end: End::Normal,
@@ -250,6 +262,13 @@ impl Connection {
         self.send.next - self.send.una
     }
 
+    /// When something was last challenged; 0: never.
+    pub fn challenged_at(&self) -> u64 {
+        self.challenged_at
+    }
+    pub fn set_challenged_at(&mut self, at: u64) {
+        self.challenged_at = at;
+    }
     /// TCP_NODELAY.
     pub fn set_nodelay(&mut self, on: bool) {
         self.send.nodelay = on;

@@ -51,7 +51,7 @@ mod timers;
 pub use chunk::Pool;
 pub use connection::{Config, Connection, End, State};
 pub use input::{PAUSE, Verdict};
-pub use options::{Options, mss_option};
+pub use options::{Options, SynOptions};
 pub use output::Transmit;
 pub use segment::{ACK, FIN, PSH, RST, SYN, Segment};
 pub use seq::Seq;

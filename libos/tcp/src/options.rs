@@ -60,9 +60,23 @@ impl Parsed {
     }
 }
 
-/// The MSS option among the options of a SYN.
-pub fn mss_option(options: &[u8]) -> Option<u16> {
-    Parsed::read(options).mss
+/// What the options of a SYN say, as far as a connection remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SynOptions {
+    pub mss: u16,
+    pub scale: Option<u8>,
+    pub sack: bool,
+}
+
+impl SynOptions {
+    pub fn read(options: &[u8]) -> Self {
+        let p = Parsed::read(options);
+        Self { mss: p.mss.unwrap_or(536), scale: p.scale, sack: p.sack_permitted }
+    }
+    /// As in the header.
+    pub fn write(&self) -> Options {
+        Options::syn(self.mss, self.scale, self.sack)
+    }
 }
 
 /// Options to send.
@@ -122,6 +136,11 @@ mod tests {
     fn options_come_back_as_they_were_sent() {
         let p = Parsed::read(Options::syn(1460, Some(7), true).bytes());
         assert_eq!((p.mss, p.scale, p.sack_permitted), (Some(1460), Some(7), true));
+        for (mss, scale, sack) in [(1460, Some(7), true), (9000, None, false), (48, Some(0), false)] {
+            let syn = SynOptions { mss, scale, sack };
+            assert_eq!(SynOptions::read(syn.write().bytes()), syn);
+        }
+        assert_eq!(SynOptions::read(&[]), SynOptions { mss: 536, scale: None, sack: false });
         let blocks = [(Seq(1), Seq(5)), (Seq(9), Seq(0)), (Seq(7), Seq(8))];
         let o = Options::sack(&blocks);
         assert_eq!((Parsed::read(o.bytes()).blocks(), o.bytes().len() % 4), (&blocks[..], 0));

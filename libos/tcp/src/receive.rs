@@ -295,6 +295,6 @@ impl Receiver {
 }
 
 /// The window scale with which `n` fits into 16 bits.
-fn scale(n: u32) -> u8 {
+pub fn scale(n: u32) -> u8 {
     (0..14).find(|s| n >> s <= 65535).unwrap_or(14)
 }

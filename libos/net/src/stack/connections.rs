@@ -5,15 +5,16 @@
 //! (memory, ports, listening sockets, neighbors) is not in here.
 
 use super::Stack;
-use super::conn::{COST, Conn, Owner};
+use super::conn::{COST, Conn};
 use super::interface::InterfaceId;
+use super::request::{Request, Requests};
 use super::timewait::{self, TimeWait};
 use crate::frame::Tuple;
 use crate::table::{Keyed, Map, Slab, Timers};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
-use libos_base::memory::try_box;
+use libos_base::memory::{room_for, try_box};
 use libos_base::{Errno, Result};
 
 /// Number of shards. The lowest bits of a connection's number are its shard.
@@ -36,6 +37,7 @@ struct Shard {
     timers: Timers,
     /// Connections to poll. Each is listed once, and its slot is reserved from the beginning.
     dirty: Vec<u32>,
+    requests: Requests,
     time_wait: TimeWait,
 }
 
@@ -46,6 +48,7 @@ impl Shard {
             by_tuple: Map::default(),
             timers: Timers::new(),
             dirty: Vec::new(),
+            requests: Requests::new(),
             time_wait: TimeWait::new(),
         }
     }
@@ -110,7 +113,10 @@ impl Connections {
         shard.by_tuple.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
         let n = shard.conns.len() + 1;
         // In addition to what is dirty now: a connection that ends in mid-batch leaves its entry behind.
-        shard.dirty.try_reserve(n + 8).map_err(|_| Errno::ENOBUFS)
+        shard.dirty.try_reserve(n + 8).map_err(|_| Errno::ENOBUFS)?;
+        let place = shard.conns.reserve()?;
+        shard.timers.reserve(place)?;
+        room_for(size_of::<Conn>())
     }
 
     /// Adds a connection, for which room was reserved.
@@ -119,7 +125,6 @@ impl Connections {
         let at = self.shard_for(&tuple);
         let shard = &mut self.shards[at];
         let place = shard.conns.insert(try_box(c)?)?;
-        shard.timers.reserve(place).inspect_err(|_| drop(shard.conns.remove(place)))?;
         let id = number(at, place);
         shard.by_tuple.insert(tuple, id);
         Ok(id)
@@ -174,7 +179,7 @@ impl Connections {
             let timer = s.timers.first().map_or(u64::MAX, |t| t.0);
             // Only tidying, so no hurry.
             let tidy = s.time_wait.next().map_or(u64::MAX, |t| t.saturating_add(5 * libos_base::time::NS));
-            at.min(timer).min(tidy)
+            at.min(timer).min(s.requests.next()).min(tidy)
         })
     }
     /// Touches the connections whose time has come, and forgets tuples.
@@ -188,13 +193,31 @@ impl Connections {
         }
     }
 
+    /// The requests with tuples like this one.
+    pub fn requests(&mut self, t: &Tuple) -> &mut Requests {
+        &mut self.shards[self.shard_for(t)].requests
+    }
+    /// A request whose answer is due again.
+    pub fn request_due(&self, now: u64) -> Option<Request> {
+        self.shards.iter().find_map(|s| s.requests.due(now))
+    }
+    /// The requests in one shard.
+    pub fn requests_in(&self, shard: usize) -> &Requests {
+        &self.shards[shard].requests
+    }
+    /// Number of requests.
+    pub fn asked(&self) -> usize {
+        self.shards.iter().map(|s| s.requests.len()).sum()
+    }
+
     /// The TIME-WAIT table for tuples like this one.
     pub fn time_wait(&mut self, t: &Tuple) -> &mut TimeWait {
         &mut self.shards[self.shard_for(t)].time_wait
     }
-    /// Whether a tuple belongs to a connection or is in TIME-WAIT.
+    /// Whether a tuple belongs to a connection or a handshake, or is in TIME-WAIT.
     pub fn taken(&self, t: &Tuple) -> bool {
-        self.find(t).is_some() || self.shards[self.shard_for(t)].time_wait.contains(t)
+        let shard = &self.shards[self.shard_for(t)];
+        self.find(t).is_some() || shard.time_wait.contains(t) || shard.requests.contains(t)
     }
     /// Whether a tuple with this local port is in TIME-WAIT.
     pub fn port_waits(&self, port: u16) -> bool {
@@ -236,7 +259,6 @@ impl Stack {
     /// Removes a connection and takes its memory back.
     pub fn remove_conn(&mut self, id: u32) {
         self.detach(id, false);
-        self.leave_half(id, Owner::Orphan);
         let Some(mut c) = self.connections.remove(id) else { return };
         c.tcp_mut().release(&mut self.memory.pool);
         self.memory.release(COST);

@@ -248,7 +248,7 @@ impl Stack {
         let change = c.change(state);
         let owner = c.owner;
         match (change, owner) {
-            (Change::Over, Owner::Half(_) | Owner::Orphan) => {
+            (Change::Over, Owner::Orphan) => {
                 // Our RST has been sent by now, or there is none to send.
                 self.remove_conn(id);
                 return;
@@ -260,7 +260,6 @@ impl Stack {
                 return;
             }
             (Change::TimeWait, _) => self.detach(id, true),
-            (_, Owner::Half(_)) if state != State::SynReceived => self.established(id),
             _ => {}
         }
         let Some(c) = self.connections.get_mut(id) else { return };
@@ -288,6 +287,7 @@ impl Stack {
     /// Handles deadlines that have passed.
     fn run_timers(&mut self, dev: Option<&mut (dyn NetDevice + 'static)>) {
         self.connections.run_timers(self.now);
+        self.run_requests();
         self.run_neighbors();
         self.run_control(dev);
     }

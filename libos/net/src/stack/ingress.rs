@@ -81,6 +81,9 @@ impl Stack {
         {
             return;
         }
+        if self.request_in(ifc, raw, t) {
+            return;
+        }
         match self.connections.time_wait(&t.tuple).segment(t, self.now) {
             Verdict::NotMine | Verdict::Reopen => {}
             Verdict::Ignore => return,

@@ -1,7 +1,7 @@
-//! Listening sockets: backlog, SYN to connection, accept.
+//! Listening sockets: backlog, who gets in, accept.
 
 use super::Stack;
-use super::conn::{COST, Conn, Owner, TcpOpts};
+use super::conn::{Owner, TcpOpts};
 use super::interface::InterfaceId;
 use super::sock::Kind;
 use super::transmit::headers;
@@ -11,13 +11,11 @@ use libos_base::poll::Events;
 use libos_base::time::NS;
 use libos_base::{Errno, Result};
 use libos_tcp::congestion::Algorithm;
-use libos_tcp::{ACK, Config, Connection, FIN, RST, SYN, Seq};
+use libos_tcp::{ACK, Config, FIN, RST, SYN};
 use smoltcp::wire::IpAddress;
 
 /// net.core.somaxconn.
 pub const SOMAXCONN: usize = 4096;
-/// How long a handshake may take (tcp_synack_retries 5).
-const HANDSHAKE: u64 = 63 * NS;
 
 /// What `listen` adds to a socket.
 pub struct Listener {
@@ -82,7 +80,7 @@ impl Stack {
             self.stats.syn_dropped += 1;
         } else if cookie {
             self.send_cookie(sid, ifc, raw, t);
-        } else if let Err(why) = self.open_half(sid, ifc, t, None) {
+        } else if let Err(why) = self.request(sid, ifc, raw, t) {
             self.stats.syn_dropped += 1;
             self.tell_loopback(ifc, t, why);
         }
@@ -101,62 +99,17 @@ impl Stack {
         }
     }
 
-    /// Makes a connection in the handshake from the SYN `t`. `cookie`: the initial sequence number with which the SYN was
-    /// answered before.
-    pub fn open_half(&mut self, sid: u32, ifc: InterfaceId, t: &Tcp<'_>, cookie: Option<Seq>) -> Result<u32> {
-        let opts = self.sock(sid)?.opts;
-        let now = self.now;
-        self.connections.reserve(&t.tuple)?;
-        self.memory.charge(COST)?;
-        let isn = cookie.unwrap_or_else(|| self.sequence.isn(&t.tuple, now));
-        let mut tcp = Connection::accept(isn, &self.config(&opts, ifc, &t.tuple.local), &t.segment, now);
-        if cookie.is_some() {
-            // The answer is already out.
-            tcp.transmit(now, 0);
-        }
-        let mut c = Conn::new(tcp, t.tuple, ifc, Owner::Half(sid), opts, now);
-        c.set_deadline(now + HANDSHAKE);
-        let id = self.add_conn(c)?;
-        self.memory.half += COST;
-        if let Some(Kind::Listen(l)) = self.sockets.get_mut(sid).map(|s| &mut s.kind) {
-            l.half_len += 1;
-        }
-        self.connections.touch(id);
-        Ok(id)
-    }
-
-    /// A connection leaves the handshake, successfully or not.
-    pub fn leave_half(&mut self, id: u32, owner: Owner) {
-        let Some(c) = self.connections.get_mut(id) else { return };
-        let Owner::Half(sid) = core::mem::replace(&mut c.owner, owner) else { return };
-        self.memory.half -= COST;
-        if let Some(Kind::Listen(l)) = self.sockets.get_mut(sid).map(|s| &mut s.kind) {
-            l.half_len -= 1;
-        }
-    }
-
-    /// A handshake is complete: puts the connection into the accept queue, unless TCP_DEFER_ACCEPT still wants data.
-    pub fn established(&mut self, id: u32) {
-        let Some(c) = self.connections.get_mut(id) else { return };
-        let Owner::Half(sid) = c.owner else { return };
-        let has_data = c.tcp().recv_queue() > 0 || c.tcp().ended();
-        if c.opts.defer > 0 && !has_data {
-            let until = c.made_at() + u64::from(c.opts.defer) * NS;
-            if self.now < until {
-                c.set_deadline(until);
-                return;
-            }
-        }
-        c.set_deadline(0);
-        self.leave_half(id, Owner::Queued(sid));
-        let Some(sock) = self.sockets.get_mut(sid) else { return };
+    /// A handshake for the listening socket is complete: puts the connection into its accept queue.
+    pub fn established(&mut self, sid: u32, id: u32) {
+        let Some(sock) = self.sockets.get_mut(sid) else { return self.remove_conn(id) };
         let shared = sock.shared.clone();
-        let Kind::Listen(l) = &mut sock.kind else { return };
-        if l.queue.try_reserve(1).is_err() {
-            self.remove_conn(id);
-            return;
+        let room = match &mut sock.kind {
+            Kind::Listen(l) => l.queue.try_reserve(1).map(|()| l.queue.push_back(id)).is_ok(),
+            _ => false,
+        };
+        if !room {
+            return self.remove_conn(id);
         }
-        l.queue.push_back(id);
         self.stats.accepted += 1;
         self.wakes.add(&shared, Events::IN | Events::RDNORM);
     }
@@ -176,9 +129,10 @@ impl Stack {
 
     /// `close` of a listening socket: connections not accepted yet get an RST.
     pub fn close_listener(&mut self, sid: u32) {
+        self.forget_requests(sid);
         for id in 0..self.connections.end() {
             let Some(c) = self.connections.get_mut(id) else { continue };
-            if c.owner != Owner::Half(sid) && c.owner != Owner::Queued(sid) {
+            if c.owner != Owner::Queued(sid) {
                 continue;
             }
             if c.detached {
@@ -186,7 +140,7 @@ impl Stack {
                 self.remove_conn(id);
             } else {
                 c.abort(None, &mut self.memory);
-                self.leave_half(id, Owner::Orphan);
+                c.owner = Owner::Orphan;
                 self.connections.touch(id);
             }
         }

@@ -3,7 +3,7 @@
 //! beginnings and ends, and data that arrives at an end that nobody reads. Those without data need no frames.
 
 use super::Stack;
-use super::conn::{Change, Moved, Owner};
+use super::conn::{Change, Moved};
 use super::interface::InterfaceId;
 use crate::frame::{Tcp, Tuple};
 use alloc::collections::VecDeque;
@@ -56,9 +56,7 @@ impl Stack {
         let (seq, queued) = self.connections.get(id)?.tcp().passes(self.now)?;
         let other = self.other_end(id)?;
         let reader = self.connections.get(other)?;
-        // What is in a handshake hears of its data when that is over.
-        let ready = !matches!(reader.owner, Owner::Half(_)) && !reader.unread();
-        let room = if ready { reader.tcp().takes(seq) } else { 0 };
+        let room = if reader.unread() { 0 } else { reader.tcp().takes(seq) };
         (room > 0).then_some((other, room, queued))
     }
 

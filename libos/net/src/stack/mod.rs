@@ -18,6 +18,7 @@ pub mod memory;
 mod neighbor;
 pub mod ports;
 mod reply;
+mod request;
 mod sequence;
 pub mod sock;
 mod solicit;

@@ -150,7 +150,7 @@ fn arp(operation: u8, from: (&Mac, &IpAddress), to: (&Mac, &IpAddress)) -> Frame
 
 fn nd(kind: u8, flags: u8, target: &IpAddress, from: (&Mac, &IpAddress), to: (&Mac, &IpAddress)) -> Frame {
     let mut f = Frame::new();
-    f.put(to.0).put(from.0).put(&[0x86, 0xdd]).ip(from.1, to.1, 58, 255, 32);
+    f.put(to.0).put(from.0).put(&[0x86, 0xdd]).ip(from.1, to.1, 58, (255, 0), 32);
     f.put(&[kind, 0, 0, 0, flags, 0, 0, 0]).put_address(target);
     f.put(&[kind - (SOLICITATION - 1), 1]).put(from.0);
     f.seal(14, 2);

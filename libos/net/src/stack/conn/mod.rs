@@ -5,7 +5,7 @@ mod data;
 mod options;
 
 pub use data::Moved;
-pub use options::TcpOpts;
+pub use options::{TcpOpts, marks};
 
 use super::Shared;
 use super::interface::InterfaceId;
@@ -21,8 +21,6 @@ use libos_tcp::{Connection, End, State};
 /// Who owns a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// In the handshake, for this listening socket.
-    Half(u32),
     /// Waiting to be accepted from this listening socket.
     Queued(u32),
     /// It belongs to an open socket.
@@ -52,9 +50,8 @@ pub struct Conn {
     pub detached: bool,
     /// The way to the peer, as last looked up.
     pub route: Route,
-    /// When a bounded state ends: handshake, deferred accept. 0: none.
+    /// When a connection attempt ends. 0: this is none.
     deadline: u64,
-    made_at: u64,
     /// When [`on_timer`](Self::on_timer) has something to do.
     due: u64,
     /// State after the last poll.
@@ -81,7 +78,7 @@ pub enum Change {
 }
 
 impl Conn {
-    /// A connection that is connecting, or has just taken a SYN.
+    /// A connection that is connecting, or whose peer has just connected.
     pub fn new(tcp: Connection, tuple: Tuple, ifc: InterfaceId, owner: Owner, opts: TcpOpts, now: u64) -> Self {
         let prev = tcp.state();
         let mut new = Self {
@@ -99,7 +96,6 @@ impl Conn {
             detached: false,
             route: Route::default(),
             deadline: 0,
-            made_at: now,
             due: now,
             prev,
             seen: 0,
@@ -117,13 +113,9 @@ impl Conn {
         &mut self.tcp
     }
 
-    /// Sets when the present state ends; 0: not by itself.
+    /// Sets when the attempt to connect ends.
     pub fn set_deadline(&mut self, at: u64) {
         self.deadline = at;
-    }
-    /// When the connection was created.
-    pub fn made_at(&self) -> u64 {
-        self.made_at
     }
 
     /// Poll bits of a socket that is or was connected: Linux's `tcp_poll`.
@@ -157,13 +149,8 @@ impl Conn {
         if now < self.due {
             return;
         }
-        let state = self.tcp.state();
-        if self.deadline != 0 && now >= self.deadline && state != State::Closed {
-            match self.owner {
-                // `established` hands out a deferred accept whose time is up.
-                Owner::Half(_) if state != State::SynReceived => self.deadline = 0,
-                _ => self.tcp.expire(&mut memory.pool),
-            }
+        if self.deadline != 0 && now >= self.deadline && self.tcp.state() != State::Closed {
+            self.tcp.expire(&mut memory.pool);
         }
         self.tcp.on_timer(now, &mut memory.pool);
     }

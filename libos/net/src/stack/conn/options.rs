@@ -93,8 +93,13 @@ impl Conn {
 
     /// Hop limit and type of service of its packets.
     pub fn marks(&self) -> (u8, u8) {
-        let v6 = matches!(self.tuple.local, IpAddress::Ipv6(_));
-        let (hops, tos) = if v6 { (ipopts::HOPS, ipopts::TCLASS) } else { (ipopts::TTL, ipopts::TOS) };
-        (self.opts.ip[hops].max(1), self.opts.ip[tos])
+        marks(&self.opts, &self.tuple.local)
     }
+}
+
+/// Hop limit and type of service of packets with this source.
+pub fn marks(opts: &TcpOpts, local: &IpAddress) -> (u8, u8) {
+    let v6 = matches!(local, IpAddress::Ipv6(_));
+    let (hops, tos) = if v6 { (ipopts::HOPS, ipopts::TCLASS) } else { (ipopts::TTL, ipopts::TOS) };
+    (opts.ip[hops].max(1), opts.ip[tos])
 }
