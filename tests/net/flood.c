@@ -13,16 +13,8 @@ static void *floods(void *unused)
 	for (int i = 0; kind < 4; i++) {
 		r = r * 1103515245 + 12345;
 		uint32_t from = htonl(0x0b000000 | (r >> 4 & 0xffffff) | 1);
-		uint8_t b[24] = {0};
-		put16(b, 1024 + (r >> 16 & 0x7fff));
-		put16(b + 2, 7080);
-		put32(b + 4, r);
-		b[12] = 0x60;
-		b[13] = SYN;
-		put16(b + 14, 1000);
-		put32(b + 20, 0x020405b4);
 		if (kind == 1)
-			ip4(from, target, 6, b, 24, 0);
+			syn(from, 1024 + (r >> 16 & 0x7fff), 7080, r);
 		else if (kind == 2)
 			datagram(from, target, 7082, "nobody reads this, and it is not short either, so that it takes memory", 0);
 		/* Claims that the host's address has moved. */

@@ -91,6 +91,20 @@ static inline void tcp(uint32_t from, uint16_t sport, uint16_t dport, int flags,
 	ip4(from, target, 6, b, 20 + n, 0);
 }
 
+/* A SYN, as a client sends it. */
+static inline void syn(uint32_t from, uint16_t sport, uint16_t dport, uint32_t seq)
+{
+	uint8_t b[24] = {0};
+	put16(b, sport);
+	put16(b + 2, dport);
+	put32(b + 4, seq);
+	b[12] = 0x60;
+	b[13] = SYN;
+	put16(b + 14, 1000);
+	put32(b + 20, 0x020405b4);
+	ip4(from, target, 6, b, 24, 0);
+}
+
 static void datagram(uint32_t from, uint32_t to, uint16_t port, const char *data, int broadcast)
 {
 	uint8_t b[100] = {0};

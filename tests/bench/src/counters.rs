@@ -2,7 +2,6 @@
 
 use crate::guest::Guest;
 use anyhow::{Context, Result, ensure};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -44,12 +43,18 @@ impl Counters {
     /// The guest with the plugin.
     pub fn with(&self, mut guest: Guest) -> Guest {
         let _ = std::fs::remove_file(&self.file);
-        let mut word = OsString::from("file=");
-        word.push(&self.plugin);
-        word.push(",out=");
-        word.push(&self.file);
-        guest.args.extend(["-plugin".into(), word]);
+        guest.args.extend(["-plugin".into(), self.argument().into()]);
         guest
+    }
+
+    /// What QEMU's `-plugin` takes.
+    pub fn argument(&self) -> String {
+        format!("file={},out={}", self.plugin.display(), self.file.display())
+    }
+
+    /// Where the counters are: 64 bits each, the instructions first.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// The counters now.

@@ -1,7 +1,7 @@
 //! `cargo unibody bench`: measurements that check every answer and print medians.
 
 mod client;
-mod counters;
+pub mod counters;
 mod guest;
 mod linux;
 mod machine;

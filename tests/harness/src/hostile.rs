@@ -20,6 +20,7 @@ pub fn cases(all: &mut Vec<Case>) {
     }
     all.push(Case::new("hostile/farewell", farewell).needs(&[Need::Toolchain]));
     all.push(Case::new("hostile/floods", floods).needs(&[Need::Toolchain, Need::Load]));
+    all.push(Case::new("hostile/syn-flood", syn_flood).needs(&[Need::Toolchain, Need::Load]).alone());
 }
 
 fn bare(address: &str) -> &str {
@@ -97,6 +98,19 @@ fn floods(context: &Context) -> Result<Tally> {
     };
     let vm = start(context, &netns, &["-m", "16M"])?;
     let mut flood = netns.command(context.net_program("flood")?, [TAP, bare(GUEST4), MAC]);
+    let done = process::run(&mut flood, b"", Duration::from_secs(100))?.expect(0).with_context(|| vm.logs())?;
+    Ok(Tally::pass(done.out().trim().replace('\n', ", ")))
+}
+
+/// 10,000 SYNs a second at 16 MiB: what is connected goes on, and others get in.
+fn syn_flood(context: &Context) -> Result<Tally> {
+    let netns = match Netns::new() {
+        Ok(netns) => netns,
+        Err(error) => return Ok(Tally::skip(format!("no TAP device: {error:#}"))),
+    };
+    let vm = start(context, &netns, &["-m", "16M"])?;
+    let seconds = if context.full { "30" } else { "4" };
+    let mut flood = netns.command(context.net_program("synflood")?, [TAP, bare(GUEST4), MAC, "10000", seconds]);
     let done = process::run(&mut flood, b"", Duration::from_secs(100))?.expect(0).with_context(|| vm.logs())?;
     Ok(Tally::pass(done.out().trim().replace('\n', ", ")))
 }

@@ -10,6 +10,7 @@ mod case;
 mod checked;
 mod clock;
 mod context;
+mod crowd;
 mod directives;
 mod disk;
 mod host;
