@@ -63,18 +63,44 @@ pub fn cases(all: &mut Vec<Case>, full: bool) -> Result<()> {
 /// A fault that the debug kernel commits on request (`libos/src/crash/tests/plant.rs`).
 struct Plant {
     name: &'static str,
+    program: &'static str,
     says: &'static str,
     /// A function on the stack where the held lock was taken, and one on the stack of the fault.
     stacks: [&'static str; 2],
 }
 
 const PLANTS: &[Plant] = &[
-    Plant { name: "inversion", says: "RENAME is taken at", stacks: ["hold_inner", "take_outer"] },
-    Plant { name: "wait", says: "the thread may wait for RENAME", stacks: ["hold_spin", "take_outer"] },
-    Plant { name: "copy", says: "program memory is touched under POLLEE", stacks: ["hold_spin", "touch"] },
-    Plant { name: "fault", says: "program memory touched outside of a copy", stacks: ["hold_irq", "fault"] },
-    Plant { name: "exit", says: "PIPE is held at the exit to the program", stacks: ["hold_at_exit", "libos_leaving"] },
-    Plant { name: "interrupt", says: "POLLEE is taken in an interrupt", stacks: ["hold_in_interrupt", "dispatch"] },
+    Plant { name: "inversion", program: "hello", says: "RENAME is taken at", stacks: ["hold_inner", "take_outer"] },
+    Plant {
+        name: "wait",
+        program: "hello",
+        says: "the thread may wait for RENAME",
+        stacks: ["hold_spin", "take_outer"],
+    },
+    Plant {
+        name: "copy",
+        program: "hello",
+        says: "program memory is touched under POLLEE",
+        stacks: ["hold_spin", "touch"],
+    },
+    Plant {
+        name: "fault",
+        program: "hello",
+        says: "program memory touched outside of a copy",
+        stacks: ["hold_irq", "fault"],
+    },
+    Plant {
+        name: "exit",
+        program: "hello",
+        says: "PIPE is held at the exit to the program",
+        stacks: ["hold_at_exit", "libos_leaving"],
+    },
+    Plant {
+        name: "interrupt",
+        program: "preempt",
+        says: "POLLEE is taken in an interrupt",
+        stacks: ["hold_in_interrupt", "dispatch"],
+    },
 ];
 
 /// The fault is caught, with both stacks, on any number of processors; without one, nothing is reported.
@@ -82,7 +108,7 @@ fn planted(context: &Context, plant: &Plant) -> Result<Tally> {
     let folder = context.scratch(plant.name)?;
     let body = format!("exec qemu-system-x86_64 \"$@\" -append plant={}\n", plant.name);
     let script = qemu::write_script(&folder, "qemu-plant", &body)?;
-    let image = context.program("hello")?;
+    let image = context.program(plant.program)?;
     for smp in ["1", "2", "4"] {
         let run = |vmm: Option<&Path>| {
             let mut command = context.unibody(["run", "--accel", "tcg", "--net", "none", "--smp", smp]);
