@@ -61,12 +61,12 @@ impl Context {
         })
     }
 
-    /// The same, but all images have the debug kernel.
+    /// The same, but all images have the debug kernel, and nothing is done in its long form.
     pub fn checked(&self) -> Result<&Self> {
         let make = || {
             let folder = self.folder.join("checked");
             std::fs::create_dir(&folder)?;
-            Self::within(folder, self.yes, self.full, true).map(Box::new)
+            Self::within(folder, self.yes, false, true).map(Box::new)
         };
         let made = self.checked.get_or_init(|| make().map_err(|error| format!("{error:#}")));
         made.as_deref().map_err(|text| anyhow!(text.clone()))
