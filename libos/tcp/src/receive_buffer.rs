@@ -92,6 +92,10 @@ impl ReceiveBuffer {
             self.ready += moved;
             total += moved;
         }
+        if from.len() == 0 {
+            // A write that stopped at a chunk's beginning has left it there.
+            from.clear(pool);
+        }
         total
     }
 
