@@ -121,7 +121,8 @@ int main(void)
     SHOW(close(fd));
     n = 0;
     while (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0) {
-        while (write(pair[0], b, sizeof b) > 0) {}
+        /* Large messages, and small ones. */
+        while (write(pair[0], b, n % 2 ? 100 : sizeof b) > 0) {}
         n++;
     }
     IS(n > 10 && (errno == EMFILE || errno == ENOMEM || errno == ENOBUFS || errno == ENFILE));

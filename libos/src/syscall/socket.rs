@@ -9,7 +9,7 @@ use libos_base::abi::{
 };
 use libos_base::cred::{cap, capable};
 use libos_base::file::downcast_arc;
-use libos_base::{Errno, Result, user};
+use libos_base::{Errno, Result, memory, user};
 use libos_fs::files;
 use libos_net::addr::{self, Addr};
 use libos_net::socket::{Ops, Socket};
@@ -30,6 +30,7 @@ fn kind(ty: SocketType) -> Result<(u32, bool, bool)> {
 }
 
 fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
+    memory::check()?;
     let v6 = domain == u32::from(af::INET6);
     match domain as u16 {
         _ if domain > u32::from(u16::MAX) => Err(Errno::EAFNOSUPPORT),
@@ -119,6 +120,7 @@ pub fn accept(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>) -> Result<usize> {
 pub fn accept4(fd: Fd, at: Out<Sockaddr>, len_at: InOut<u32>, flags: AcceptFlags) -> Result<usize> {
     only(flags, AcceptFlags::all())?;
     let s = get(fd)?;
+    memory::check()?;
     let new = files().fds.reserve()?;
     let (conn, peer) = s.accept(flags.contains(AcceptFlags::NONBLOCK))?;
     write_addr(&peer, at, len_at)?;

@@ -73,7 +73,7 @@ fn standard_streams_and_proc_self() {
     assert!(stat(p, "/proc/self/cwd/../etc/passwd").is_ok());
     assert_eq!(get(p, "/proc/1/comm").unwrap(), "program\n");
     assert!(get(p, "/proc/self/status").unwrap().contains("Umask:\t0022\n"));
-    assert!(get(p, "/proc/self/limits").unwrap().contains("Max open files            1024                 65536"));
+    assert!(get(p, "/proc/self/limits").unwrap().contains("Max open files            1024                 1048576"));
 }
 
 #[test]

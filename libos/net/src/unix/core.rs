@@ -10,7 +10,7 @@ use libos_base::abi::{Ucred, sock};
 use libos_base::file::FileLike;
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::{Mutex, class};
-use libos_base::{Errno, Result};
+use libos_base::{Errno, Result, memory};
 
 /// Most bytes waiting in an inbox, unless the sender's SO_SNDBUF says otherwise.
 pub const LIMIT: usize = crate::sockopts::BUF_DEFAULT as usize;
@@ -121,7 +121,7 @@ impl State {
     pub fn add(&mut self, bytes: &[u8], creds: Ucred) -> bool {
         let joins = |p: &&mut Packet| p.files.is_empty() && p.data.len() + bytes.len() <= PIECE && p.creds == creds;
         if let Some(p) = self.inbox.back_mut().filter(joins) {
-            if p.data.try_reserve(bytes.len()).is_err() {
+            if !grow(&mut p.data, bytes.len()) {
                 return false;
             }
             p.data.extend_from_slice(bytes);
@@ -131,7 +131,7 @@ impl State {
         }
         let mut data = core::mem::take(&mut self.spare);
         let full = self.inbox.len() == self.inbox.capacity();
-        if data.try_reserve(bytes.len()).is_err() || full && self.inbox.try_reserve(1).is_err() {
+        if !grow(&mut data, bytes.len()) || full && self.inbox.try_reserve(1).is_err() {
             return false;
         }
         data.extend_from_slice(bytes);
@@ -153,6 +153,12 @@ impl State {
     pub fn is_peer(&self, c: &Arc<Core>) -> bool {
         self.peer.as_ref().is_some_and(|p| core::ptr::eq(p.as_ptr(), Arc::as_ptr(c)))
     }
+}
+
+/// Makes room for `n` more bytes. False: no memory, but for the kernel's reserve.
+#[inline]
+fn grow(data: &mut Vec<u8>, n: usize) -> bool {
+    data.capacity() - data.len() >= n || memory::check().is_ok() && data.try_reserve(n).is_ok()
 }
 
 /// See the module.
@@ -262,7 +268,7 @@ impl Core {
         } else {
             (&mut fresh, 0)
         };
-        if data.try_reserve(n).is_err() {
+        if !grow(data, n) {
             return Some(Err(Errno::ENOBUFS));
         }
         data.resize(old + n, 0);

@@ -13,7 +13,7 @@ use core::sync::atomic::Ordering;
 use libos_base::abi::{IoctlArgument, af, ioctl, so, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
-use libos_base::{Errno, Result, user};
+use libos_base::{Errno, Result, memory, user};
 
 /// A socket of AF_UNIX.
 pub struct UnixSocket {
@@ -60,7 +60,7 @@ impl UnixSocket {
                 b.short |= !wait.nonblock;
                 return None;
             }
-            if b.queue.try_reserve(1).is_err() {
+            if memory::check().is_err() || b.queue.try_reserve(1).is_err() {
                 return Some(Err(Errno::ENOMEM));
             }
             let server = Core::new(self.core.kind);
