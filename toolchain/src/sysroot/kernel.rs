@@ -23,7 +23,7 @@ const FLAGS: [&str; 7] = [
     "-Cforce-frame-pointers=yes",
     "-Cno-vectorize-loops",
     "-Cno-vectorize-slp",
-    "-Cllvm-args=--inline-threshold=100",
+    "-Cllvm-args=--inline-threshold=85",
 ];
 /// The kernel's sources.
 const SOURCES: [&str; 6] = ["Cargo.toml", "Cargo.lock", "libos", "drivers", "libc-shim/Cargo.toml", "libc-shim/src"];
