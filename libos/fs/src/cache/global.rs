@@ -37,7 +37,8 @@ const DIRTY_MIN: usize = 64;
 
 /// Pages in all caches.
 pub fn cached_pages() -> usize {
-    HELD.load(Relaxed)
+    // A page can be counted out before another processor has counted it in.
+    (HELD.load(Relaxed) as isize).max(0) as usize
 }
 
 /// Pages waiting to be written.
