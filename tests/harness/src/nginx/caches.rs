@@ -11,11 +11,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 const SERVER: &str = r#"
-daemon off;
-master_process off;
-error_log stderr notice;
-pid /run/nginx.pid;
-events { worker_connections 256; }
 http {
     client_body_temp_path /var/lib/nginx/body;
     proxy_temp_path /var/lib/nginx/proxy;

@@ -9,11 +9,6 @@ use anyhow::Result;
 /// `@LISTEN@` is its address for outside clients, `@SELF@` its own port. No answer depends on the client's address,
 /// which differs in a VM.
 const SERVER: &str = r#"
-daemon off;
-master_process off;
-error_log stderr notice;
-pid /run/nginx.pid;
-events { worker_connections 256; }
 http {
     include /etc/nginx/mime.types;
     client_body_temp_path /var/lib/nginx/body;
@@ -193,11 +188,6 @@ pub fn compare(context: &Context, site: &Site) -> Result<Tally> {
 }
 
 const UNIX: &str = r#"
-daemon off;
-master_process off;
-error_log stderr notice;
-pid /run/nginx.pid;
-events { worker_connections 256; }
 http {
     client_body_temp_path /var/lib/nginx/body;
     proxy_temp_path /var/lib/nginx/proxy;

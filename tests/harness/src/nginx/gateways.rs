@@ -13,11 +13,6 @@ use std::time::Duration;
 
 /// `@FASTCGI@` and the like are the ports of the programs.
 const SERVER: &str = r#"
-daemon off;
-master_process off;
-error_log stderr notice;
-pid /run/nginx.pid;
-events { worker_connections 256; }
 http {
     include /etc/nginx/mime.types;
     client_body_temp_path /var/lib/nginx/body;

@@ -12,11 +12,6 @@ use std::time::Duration;
 
 /// `@IMAP@` and the like are the ports of the servers behind it. It asks itself who may come in.
 const SERVER: &str = r#"
-daemon off;
-master_process off;
-error_log stderr notice;
-pid /run/nginx.pid;
-events { worker_connections 256; }
 mail {
     server_name mail.example;
     auth_http 127.0.0.1:@SELF@/who;

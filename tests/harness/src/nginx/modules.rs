@@ -13,11 +13,6 @@ use std::time::Duration;
 
 /// `@LISTEN@` is its address for outside clients, `@SELF@` its own port.
 const SERVER: &str = r#"
-daemon off;
-master_process off;
-error_log stderr notice;
-pid /run/nginx.pid;
-events { worker_connections 256; }
 http {
     include /etc/nginx/mime.types;
     include /etc/nginx/koi-utf;

@@ -57,6 +57,10 @@ impl Port {
 /// The name of this machine for what runs in a VM with user networking.
 const HOST: &str = "10.0.2.2";
 
+/// What every configuration begins with.
+const HEAD: &str = "daemon off;\nmaster_process off;\nerror_log stderr notice;\npid /run/nginx.pid;\n\
+     events { worker_connections 1024; }\n";
+
 /// Content in which a misplaced byte shows.
 pub fn content(size: usize) -> Vec<u8> {
     let mut state = 0x1234_5678_u32;
@@ -70,7 +74,7 @@ pub fn content(size: usize) -> Vec<u8> {
 /// `port`: the port on which it reaches itself.
 fn configuration(listen: &str, port: u16) -> String {
     format!(
-        "daemon off;\nmaster_process off;\nerror_log stderr notice;\npid /run/nginx.pid;\nevents {{ worker_connections 1024; }}\n\
+        "{HEAD}\
          http {{\n  include /etc/nginx/mime.types;\n  access_log off;\n  sendfile on;\n  tcp_nopush on;\n  keepalive_timeout 65;\n\
          keepalive_requests 100000;\n  absolute_redirect off;\n  gzip on;\n  gzip_types text/plain;\n\
          client_body_temp_path /var/lib/nginx/body;\n  proxy_temp_path /var/lib/nginx/proxy;\n\
@@ -131,7 +135,7 @@ impl Site {
         *self.ports.iter().find(|port| port.guest == guest).expect("the case has this port")
     }
 
-    /// Sets another configuration: `@LISTEN@` stands for the `listen` directives, `@SELF@` for the port, `@81@` for the
+    /// Sets another configuration, of which `text` is what follows its first lines: `@LISTEN@` stands for the `listen` directives, `@SELF@` for the port, `@81@` for the
     /// address of the further port 81, `@HOST@` for this machine.
     pub fn configure(&self, text: &str) -> Result<()> {
         let etc = self.root.join("etc/nginx");
@@ -144,7 +148,7 @@ impl Site {
                 let address = if host == HOST { port.guest.to_string() } else { format!("{host}:{}", port.hosted) };
                 text.replace(&format!("@{}@", port.guest), &address)
             });
-            std::fs::write(etc.join(name), text)?;
+            std::fs::write(etc.join(name), HEAD.to_owned() + &text)?;
         }
         Ok(())
     }
