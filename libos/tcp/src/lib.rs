@@ -13,7 +13,7 @@
 //! | `local` | data between two ends on one host, without segments |
 //! | `timers` | deadlines: retransmission, probes, delayed acknowledgments, keep-alive, giving up |
 //! | `send`, `receive` | the two halves: windows, what is held back, what is acknowledged when |
-//! | `chunk`, `send_buffer`, `receive_buffer`, `ranges` | data: pages that come and go with it, and gaps |
+//! | `chunk`, `send_buffer`, `receive_buffer`, `short`, `ranges` | data: pages that come and go with it, and gaps |
 //! | `flight` | what was sent and not acknowledged: the scoreboard of RFC 6675 |
 //! | `rack`, `recovery` | which of that is lost (RFC 8985), and how fast to repair it (RFC 6937) |
 //! | `rtt`, `congestion` | round-trip times (RFC 6298); the congestion window: CUBIC, Reno |
@@ -46,6 +46,7 @@ mod segment;
 mod send;
 mod send_buffer;
 mod seq;
+mod short;
 mod timers;
 
 pub use chunk::Pool;

@@ -2,13 +2,13 @@
 
 use crate::chunk::{Chunk, Pool, SIZE};
 use crate::send_buffer::SendBuffer;
-use alloc::collections::VecDeque;
+use crate::short::Short;
 
 /// See the module.
 #[derive(Default)]
 pub struct ReceiveBuffer {
     /// `None`: nothing has arrived for this chunk.
-    chunks: VecDeque<Option<Chunk>>,
+    chunks: Short<Option<Chunk>>,
     /// Where in the first chunk the data begins.
     head: usize,
     /// Bytes without a hole from there.
@@ -35,12 +35,12 @@ impl ReceiveBuffer {
         while stored < most {
             let index = at / SIZE;
             while self.chunks.len() <= index {
-                if self.chunks.try_reserve(1).is_err() {
+                if self.chunks.reserve().is_err() {
                     return stored;
                 }
                 self.chunks.push_back(None);
             }
-            let slot = &mut self.chunks[index];
+            let Some(slot) = self.chunks.get_mut(index) else { return stored };
             if slot.is_none() {
                 *slot = pool.take(self.ready == 0 && offset == 0 && stored == 0);
             }
@@ -72,7 +72,7 @@ impl ReceiveBuffer {
         while total < most {
             let (whole, fresh) = (from.front().len(), self.chunks.len() * SIZE <= self.head + self.ready);
             let n = whole.min(most - total);
-            let moved = if fresh && n == whole && self.place() == from.place() && self.chunks.try_reserve(1).is_ok() {
+            let moved = if fresh && n == whole && self.place() == from.place() && self.chunks.reserve().is_ok() {
                 self.chunks.push_back(from.pop());
                 n
             } else {
@@ -149,13 +149,10 @@ impl ReceiveBuffer {
     /// Drops everything.
     pub fn clear(&mut self, pool: &mut Pool) {
         (self.head, self.ready) = (0, 0);
-        while let Some(chunk) = self.chunks.pop_back() {
+        self.chunks.drain(|chunk| {
             if let Some(chunk) = chunk {
                 pool.give(chunk);
             }
-        }
-        if self.chunks.capacity() > 8 {
-            self.chunks = VecDeque::new();
-        }
+        });
     }
 }

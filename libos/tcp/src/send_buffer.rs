@@ -1,12 +1,12 @@
 //! Data that the program has written and the peer has not acknowledged.
 
 use crate::chunk::{Chunk, Pool, SIZE};
-use alloc::collections::VecDeque;
+use crate::short::Short;
 
 /// See the module.
 #[derive(Default)]
 pub struct SendBuffer {
-    chunks: VecDeque<Chunk>,
+    chunks: Short<Chunk>,
     /// Where in the first chunk the data begins.
     head: usize,
     len: usize,
@@ -24,7 +24,7 @@ impl SendBuffer {
         while total < most {
             let end = self.head + self.len;
             if end >= self.chunks.len() * SIZE {
-                if self.chunks.try_reserve(1).is_err() {
+                if self.chunks.reserve().is_err() {
                     break;
                 }
                 let Some(chunk) = pool.take(self.len == 0) else { break };
@@ -99,11 +99,6 @@ impl SendBuffer {
     /// Drops everything.
     pub fn clear(&mut self, pool: &mut Pool) {
         (self.head, self.len) = (0, 0);
-        while let Some(chunk) = self.chunks.pop_back() {
-            pool.give(chunk);
-        }
-        if self.chunks.capacity() > 8 {
-            self.chunks = VecDeque::new();
-        }
+        self.chunks.drain(|chunk| pool.give(chunk));
     }
 }
