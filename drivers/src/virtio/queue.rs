@@ -217,23 +217,56 @@ impl Queue {
             let flags = if s.device_writes { F_WRITE } else { 0 } | if last { 0 } else { F_NEXT };
             let next = self.next[usize::from(at)];
             // SAFETY: descriptor `at` is inside the table and free, so the device does not look at it.
-            unsafe {
-                let d = self.mem.ptr().add(16 * usize::from(at));
-                d.cast::<u64>().write_volatile(s.addr);
-                d.add(8).cast::<u32>().write_volatile(s.len);
-                d.add(12).cast::<u16>().write_volatile(flags);
-                d.add(14).cast::<u16>().write_volatile(if last { 0 } else { next });
-            }
+            unsafe { self.describe(at, s, flags, if last { 0 } else { next }) };
             at = next;
         }
         self.free_head = at;
+        self.offer(head, n, label);
+        Ok(())
+    }
+
+    /// [`add`](Self::add) for a chain of one segment, as most are.
+    ///
+    /// # Safety
+    /// As for [`Self::add`].
+    #[inline]
+    pub unsafe fn add_one(&mut self, s: &Segment, label: u16) -> Result<(), Full> {
+        let head = self.free_head;
+        if self.broken || self.free == 0 {
+            return Err(Full);
+        }
+        self.free_head = self.next[usize::from(head)];
+        // SAFETY: descriptor `head` is inside the table and free, so the device does not look at it.
+        unsafe { self.describe(head, s, if s.device_writes { F_WRITE } else { 0 }, 0) };
+        self.offer(head, 1, label);
+        Ok(())
+    }
+
+    /// Writes a descriptor.
+    ///
+    /// # Safety
+    /// `at` must be inside the table, and not with the device.
+    #[inline]
+    unsafe fn describe(&self, at: u16, s: &Segment, flags: u16, next: u16) {
+        // SAFETY: inside the table, as the caller says.
+        unsafe {
+            let d = self.mem.ptr().add(16 * usize::from(at));
+            d.cast::<u64>().write_volatile(s.addr);
+            d.add(8).cast::<u32>().write_volatile(s.len);
+            d.add(12).cast::<u16>().write_volatile(flags);
+            d.add(14).cast::<u16>().write_volatile(next);
+        }
+    }
+
+    /// Puts a chain of `n` descriptors into the available ring.
+    #[inline]
+    fn offer(&mut self, head: u16, n: u16, label: u16) {
         self.free -= n;
         self.chain[usize::from(head)] = n;
         self.label[usize::from(head)] = label;
         let slot = usize::from(self.added & (self.size - 1));
         self.index_at(self.avail + 4 + 2 * slot).store(head, Ordering::Relaxed);
         self.added = self.added.wrapping_add(1);
-        Ok(())
     }
 
     /// Shows the device what was added, without notifying it.

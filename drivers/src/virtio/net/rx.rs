@@ -100,7 +100,7 @@ impl Rx {
             if self.split_header {
                 self.queue.add(&[segment(addr, h), segment(addr + u64::from(h), len - h)], buffer)
             } else {
-                self.queue.add(&[segment(addr, len)], buffer)
+                self.queue.add_one(&segment(addr, len), buffer)
             }
         };
         // Only a broken queue is full: there are no more buffers than room.

@@ -110,11 +110,16 @@ impl Tx {
 
     /// Whether a frame of `len` bytes would be taken now. If not, what was added so far is on its way and an interrupt
     /// comes when there may be room. (For a length that is never taken it returns `false` without an interrupt.)
+    #[inline]
     pub fn ready(&mut self, len: usize) -> bool {
-        let Some(pool) = self.pool(len) else { return false };
-        if !pool.free.is_empty() {
-            return true;
+        match self.pool(len) {
+            Some(pool) if pool.free.is_empty() => self.make_ready(len),
+            pool => pool.is_some(),
         }
+    }
+
+    #[inline(never)]
+    fn make_ready(&mut self, len: usize) -> bool {
         self.reclaim();
         // Loops in case the device completes chains meanwhile; each turn empties the ring.
         loop {
@@ -160,7 +165,7 @@ impl Tx {
             if self.split_header {
                 self.queue.add(&[segment(addr, h), segment(addr + h as u64, len)], buffer)
             } else {
-                self.queue.add(&[segment(addr, h + len)], buffer)
+                self.queue.add_one(&segment(addr, h + len), buffer)
             }
         };
         added.map_err(|Full| {
