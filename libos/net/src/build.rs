@@ -41,18 +41,19 @@ impl Frame {
     /// Appends the header of an IP packet with `len` bytes of payload to come. `marks`: hop limit and type of service.
     pub fn ip(&mut self, src: &IpAddress, dst: &IpAddress, protocol: u8, marks: (u8, u8), len: usize) {
         let (hops, tos) = marks;
-        let at = self.len;
-        if matches!(src, IpAddress::Ipv4(_)) {
+        if let (IpAddress::Ipv4(src), IpAddress::Ipv4(dst)) = (src, dst) {
+            let mut ip = [0; 20];
             // No fragments, and so no identification (RFC 6864).
-            self.put(&[0x45, tos, 0, 20 + len as u8, 0, 0, 0x40, 0, hops, protocol, 0, 0]);
+            ip[..10].copy_from_slice(&[0x45, tos, 0, 20 + len as u8, 0, 0, 0x40, 0, hops, protocol]);
+            ip[12..16].copy_from_slice(&src.octets());
+            ip[16..].copy_from_slice(&dst.octets());
+            let sum = !checksum::data(&ip);
+            ip[10..12].copy_from_slice(&sum.to_be_bytes());
+            self.put(&ip);
         } else {
             self.put(&[0x60 | tos >> 4, tos << 4, 0, 0, 0, len as u8, protocol, hops]);
-        }
-        self.put_address(src);
-        self.put_address(dst);
-        if self.bytes[at] == 0x45 {
-            let sum = !checksum::data(&self.bytes[at..self.len]);
-            self.bytes[at + 10..at + 12].copy_from_slice(&sum.to_be_bytes());
+            self.put_address(src);
+            self.put_address(dst);
         }
     }
 

@@ -42,10 +42,14 @@ impl Reply {
         let options = self.options.bytes();
         let header = 20 + options.len();
         frame.ip(&t.local, &t.remote, 6, self.marks, header);
-        frame.put(&t.lport.to_be_bytes()).put(&t.rport.to_be_bytes());
-        frame.put(&self.seq.0.to_be_bytes()).put(&self.ack.0.to_be_bytes());
-        frame.put(&[(header as u8) << 2, self.flags]).put(&self.window.to_be_bytes()).put(&[0; 4]);
-        frame.put(options);
+        let mut tcp = [0; 20];
+        tcp[..2].copy_from_slice(&t.lport.to_be_bytes());
+        tcp[2..4].copy_from_slice(&t.rport.to_be_bytes());
+        tcp[4..8].copy_from_slice(&self.seq.0.to_be_bytes());
+        tcp[8..12].copy_from_slice(&self.ack.0.to_be_bytes());
+        tcp[12..14].copy_from_slice(&[(header as u8) << 2, self.flags]);
+        tcp[14..16].copy_from_slice(&self.window.to_be_bytes());
+        frame.put(&tcp).put(options);
         frame.seal(at, 16);
     }
 }

@@ -5,6 +5,7 @@ use crate::table::sip;
 use libos_base::random;
 use libos_base::time::NS;
 use libos_tcp::Seq;
+use smoltcp::wire::IpAddress;
 
 /// How long cookies may come back: this minute's and the previous one's are valid.
 const VALID: u64 = 120 * NS;
@@ -26,7 +27,19 @@ impl Sequence {
     pub fn isn(&self, t: &Tuple, now: u64) -> Seq {
         // 64 ns per tick, as on Linux: wraps in 274 seconds.
         let clock = (now >> 6) as u32;
-        Seq(clock.wrapping_add(sip(self.key, &t.bytes()) as u32))
+        let hash = match (t.local, t.remote) {
+            // Every connection needs one, so no more than what tells these apart.
+            (IpAddress::Ipv4(local), IpAddress::Ipv4(remote)) => {
+                let mut b = [0; 12];
+                b[..4].copy_from_slice(&local.octets());
+                b[4..8].copy_from_slice(&remote.octets());
+                b[8..10].copy_from_slice(&t.lport.to_le_bytes());
+                b[10..].copy_from_slice(&t.rport.to_le_bytes());
+                sip(self.key, &b)
+            }
+            _ => sip(self.key, &t.bytes()),
+        };
+        Seq(clock.wrapping_add(hash as u32))
     }
 
     /// Whether there are cookies that may still come back.

@@ -10,6 +10,9 @@ use smoltcp::wire::{IpAddress, checksum};
 
 /// Length of a TCP header without options.
 const TCP: usize = 20;
+/// TCP's number in an IP header, and the flags of a packet that is not to be cut.
+const PROTOCOL: u8 = 6;
+const WHOLE: u16 = 0x4000;
 /// The longest IP packet.
 const LONGEST: usize = 65_535;
 
@@ -58,67 +61,83 @@ pub fn headers(local: &IpAddress) -> usize {
 /// Writes a frame.
 fn write(frame: &mut [u8], link: Link, ethernet: Option<(Mac, Mac)>, c: &Conn, t: &Transmit) -> TxMeta {
     let at = link.ip_at();
-    let v4 = matches!(c.tuple.local, IpAddress::Ipv4(_));
-    if let Some((from, to)) = ethernet {
-        frame[..6].copy_from_slice(&to);
-        frame[6..12].copy_from_slice(&from);
-        frame[12..14].copy_from_slice(if v4 { &[8, 0] } else { &[0x86, 0xdd] });
+    if let Some((from, to)) = ethernet
+        && let Some(head) = frame.first_chunk_mut::<14>()
+    {
+        head[..6].copy_from_slice(&to);
+        head[6..12].copy_from_slice(&from);
+        let v4 = matches!(c.tuple.local, IpAddress::Ipv4(_));
+        head[12..].copy_from_slice(if v4 { &[8, 0] } else { &[0x86, 0xdd] });
     }
-    let tcp_at = write_ip(frame, at, c);
+    let (tcp_at, sum) = write_ip(frame, at, c);
     let options = t.options.bytes();
     let header = TCP + options.len();
-    let tcp = &mut frame[tcp_at..];
+    let Some((tcp, rest)) = frame[tcp_at..].split_first_chunk_mut::<TCP>() else { return TxMeta::default() };
     tcp[..2].copy_from_slice(&c.tuple.lport.to_be_bytes());
     tcp[2..4].copy_from_slice(&c.tuple.rport.to_be_bytes());
     tcp[4..8].copy_from_slice(&t.seq.0.to_be_bytes());
     tcp[8..12].copy_from_slice(&t.ack.0.to_be_bytes());
     tcp[12..14].copy_from_slice(&[(header as u8) << 2, t.flags]);
     tcp[14..16].copy_from_slice(&t.window.to_be_bytes());
-    tcp[16..20].fill(0);
-    tcp[TCP..header].copy_from_slice(options);
-    c.tcp().copy(t.offset, &mut tcp[header..]);
+    tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+    tcp[18..].fill(0);
+    let (place, data) = rest.split_at_mut(options.len());
+    place.copy_from_slice(options);
+    c.tcp().copy(t.offset, data);
     let mut meta = TxMeta { csum_start: tcp_at as u16, csum_offset: 16, ..TxMeta::default() };
     if ethernet.is_none() {
         return meta;
     }
-    let len = frame.len() - tcp_at;
-    let mut sum = pseudo(frame, at, len, tcp_at);
     if !link.tx_checksum {
-        sum = !checksum::combine(&[sum, checksum::data(&frame[tcp_at..])]);
+        let sum = !checksum::data(&frame[tcp_at..]);
+        frame[tcp_at + 16..tcp_at + 18].copy_from_slice(&sum.to_be_bytes());
         meta = TxMeta::default();
     }
-    frame[tcp_at + 16..tcp_at + 18].copy_from_slice(&sum.to_be_bytes());
     if t.gso != 0 {
         (meta.gso_size, meta.header_len) = (t.gso, (tcp_at + header) as u16);
     }
     meta
 }
 
-/// Writes the IP header at `at`. Returns where it ends.
-fn write_ip(frame: &mut [u8], at: usize, c: &Conn) -> usize {
+/// Writes the IP header at `at`. Returns where it ends, and the sum over the pseudo header of what follows.
+fn write_ip(frame: &mut [u8], at: usize, c: &Conn) -> (usize, u16) {
     let (hops, tos) = c.marks();
     let len = frame.len() - at;
-    let ip = &mut frame[at..];
     match (c.tuple.local, c.tuple.remote) {
         (IpAddress::Ipv4(src), IpAddress::Ipv4(dst)) => {
-            let [high, low] = (len as u16).to_be_bytes();
+            let Some(ip) = frame[at..].first_chunk_mut::<20>() else { return (at, 0) };
+            let (src, dst) = (src.to_bits(), dst.to_bits());
+            let addresses = (src >> 16) + (src & 0xffff) + (dst >> 16) + (dst & 0xffff);
+            let begins = u16::from_be_bytes([0x45, tos]);
+            let life = u16::from_be_bytes([hops, PROTOCOL]);
+            let sum = !fold(addresses + u32::from(begins) + len as u32 + u32::from(WHOLE) + u32::from(life));
+            ip[..2].copy_from_slice(&begins.to_be_bytes());
+            ip[2..4].copy_from_slice(&(len as u16).to_be_bytes());
             // No fragments, and so no identification (RFC 6864).
-            ip[..12].copy_from_slice(&[0x45, tos, high, low, 0, 0, 0x40, 0, hops, 6, 0, 0]);
-            ip[12..16].copy_from_slice(&src.octets());
-            ip[16..20].copy_from_slice(&dst.octets());
-            let sum = !checksum::data(&ip[..20]);
+            ip[4..6].fill(0);
+            ip[6..8].copy_from_slice(&WHOLE.to_be_bytes());
+            ip[8..10].copy_from_slice(&life.to_be_bytes());
             ip[10..12].copy_from_slice(&sum.to_be_bytes());
-            at + 20
+            ip[12..16].copy_from_slice(&src.to_be_bytes());
+            ip[16..].copy_from_slice(&dst.to_be_bytes());
+            (at + 20, fold(addresses + u32::from(PROTOCOL) + len as u32 - 20))
         }
         (src, dst) => {
+            let ip = &mut frame[at..];
             let [high, low] = ((len - 40) as u16).to_be_bytes();
-            ip[..8].copy_from_slice(&[0x60 | tos >> 4, tos << 4, 0, 0, high, low, 6, hops]);
+            ip[..8].copy_from_slice(&[0x60 | tos >> 4, tos << 4, 0, 0, high, low, PROTOCOL, hops]);
             for (to, address) in [(8, src), (24, dst)] {
                 if let IpAddress::Ipv6(address) = address {
                     ip[to..to + 16].copy_from_slice(&address.octets());
                 }
             }
-            at + 40
+            (at + 40, pseudo(frame, at, len - 40, at + 40))
         }
     }
+}
+
+/// A sum of 16-bit words as the checksum of RFC 1071 has it, not complemented.
+fn fold(sum: u32) -> u16 {
+    let sum = (sum & 0xffff) + (sum >> 16);
+    (sum + (sum >> 16)) as u16
 }
