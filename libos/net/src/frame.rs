@@ -1,10 +1,11 @@
 //! A first look at a frame: enough to find the connection it belongs to. Trusts nothing: every length is checked, and
 //! what does not parse is `None`, and is dropped or left to smoltcp.
 
+use crate::build::transport_sum;
 use core::hash::{Hash, Hasher};
 use libos_tcp::{Segment, Seq};
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
+    EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Address, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
 };
 
 /// The connection of a segment, as seen from here.
@@ -111,6 +112,43 @@ pub fn parse_ethernet(frame: &[u8], csum_ok: bool) -> Option<Parsed<'_>> {
     }
 }
 
+/// What most packets are: TCP over IPv4 without IP options, not in fragments. `None`: it is something else, or malformed.
+pub fn parse_usual(p: &[u8], csum_ok: bool) -> Option<Parsed<'_>> {
+    let (h, _) = p.split_first_chunk::<40>()?;
+    let total = usize::from(u16::from_be_bytes([h[2], h[3]]));
+    let fragment = h[6] & 0x3f | h[7];
+    let usual = (h[0], h[9], fragment) == (0x45, 6, 0) && header_good(h);
+    let header = usize::from(h[32] >> 4) * 4;
+    if !usual || header < 20 || total < 20 + header {
+        return None;
+    }
+    let ip = p.get(..total)?;
+    if !csum_ok && transport_sum(ip, 0, 20) != 0xffff {
+        return None;
+    }
+    let (options, data) = ip.get(40..)?.split_at_checked(header - 20)?;
+    let word = |at: usize| u32::from_be_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]);
+    let half = |at: usize| u16::from_be_bytes([h[at], h[at + 1]]);
+    let (lport, rport) = (half(22), half(20));
+    if lport == 0 || rport == 0 {
+        return None;
+    }
+    let address = |at| IpAddress::Ipv4(Ipv4Address::from_bits(word(at)));
+    let tuple = Tuple { local: address(16), lport, remote: address(12), rport };
+    let (seq, ack) = (Seq(word(24)), Seq(word(28)));
+    let segment = Segment { seq, ack, flags: h[33], window: half(34), options, data };
+    Some(Parsed { ip, kind: Kind::Tcp(Tcp { tuple, segment }) })
+}
+
+/// Whether the checksum of an IPv4 header without options is right.
+fn header_good(h: &[u8; 40]) -> bool {
+    let word = |at: usize| u64::from(u32::from_ne_bytes([h[at], h[at + 1], h[at + 2], h[at + 3]]));
+    let sum = word(0) + word(4) + word(8) + word(12) + word(16);
+    // The sum of 16-bit words modulo 65535, whatever the byte order.
+    let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+    (sum & 0xffff) + (sum >> 16) == 0xffff
+}
+
 /// Parses an IP packet. `None`: malformed, or a checksum is wrong.
 pub fn parse_ip(p: &[u8], csum_ok: bool) -> Option<Parsed<'_>> {
     match p.first()? >> 4 {
@@ -212,4 +250,55 @@ pub fn parse_quoted(p: &[u8]) -> Option<(u8, Tuple, Seq)> {
     let port = |o: usize| u16::from_be_bytes([body[o], body[o + 1]]);
     let seq = Seq(u32::from_be_bytes([body[4], body[5], body[6], body[7]]));
     Some((proto, Tuple { local: src, lport: port(0), remote: dst, rport: port(2) }, seq))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use smoltcp::wire::checksum;
+
+    /// What the short way accepts, the long one reads the same; what it refuses otherwise, the long one refuses, too.
+    #[test]
+    fn the_usual_packet_is_read_as_any_other() {
+        let mut x = 7u64;
+        let mut dice = |of: usize| {
+            x = x.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (x >> 33) as usize % of
+        };
+        let (mut usual, mut other) = (0, 0);
+        for _ in 0..200_000 {
+            let (options, data) = (dice(11) * 4, dice(40));
+            let total = 40 + options + data;
+            let mut p: Vec<u8> = (0..total + dice(3)).map(|_| dice(256) as u8).collect();
+            p[..10].copy_from_slice(&[0x45, 0, 0, total as u8, 0, 0, 0x40, 0, 64, 6]);
+            p[32] = (5 + options as u8 / 4) << 4;
+            p[10..12].fill(0);
+            let sum = !checksum::data(&p[..20]);
+            p[10..12].copy_from_slice(&sum.to_be_bytes());
+            p[36..38].fill(0);
+            let sum = !transport_sum(&p[..total], 0, 20);
+            p[36..38].copy_from_slice(&sum.to_be_bytes());
+            if dice(2) == 0 {
+                let at = dice(p.len().min(60));
+                p[at] = dice(256) as u8;
+            }
+            if dice(20) == 0 {
+                p.truncate(dice(p.len()));
+            }
+            for ok in [true, false] {
+                let long = parse_ip(&p, ok).filter(|long| matches!(long.kind, Kind::Tcp(_)));
+                match parse_usual(&p, ok) {
+                    Some(short) => {
+                        usual += 1;
+                        assert_eq!(format!("{:?}", Some(short)), format!("{long:?}"));
+                    }
+                    None => {
+                        other += 1;
+                        assert!(long.is_none_or(|long| long.ip[0] != 0x45), "{p:?}");
+                    }
+                }
+            }
+        }
+        assert!(usual > 10_000 && other > 10_000);
+    }
 }

@@ -235,6 +235,17 @@ impl Stack {
         blocked
     }
 
+    /// A segment has arrived for a connection: polls it after the batch, if it has something to send, or does now what
+    /// follows.
+    pub fn follow(&mut self, id: u32) {
+        let now = self.now;
+        match self.connections.get_mut(id) {
+            Some(c) if c.dirty || c.tcp().pending(now) => self.connections.touch(id),
+            Some(_) => self.settle(id, now + 1, false),
+            None => {}
+        }
+    }
+
     /// After a poll: transitions, wake-ups, the timer, which is not due before `least`, or (`exactly`) at that time.
     fn settle(&mut self, id: u32, least: u64, exactly: bool) {
         let now = self.now;

@@ -9,7 +9,7 @@ use crate::frame::{self, Kind, Parsed, Tcp};
 use crate::phy::{OneSlot, Report};
 use libos_base::Errno;
 use libos_tcp::{self as tcp, RST, State};
-use smoltcp::wire::{EthernetFrame, IpAddress};
+use smoltcp::wire::IpAddress;
 
 impl Stack {
     /// One frame from the card, or one packet from the loopback wire. `ok`: its transport checksum is known to be good.
@@ -19,13 +19,15 @@ impl Stack {
         let parsed = match ifc {
             InterfaceId::Lo => frame::parse_ip(raw, ok),
             InterfaceId::Eth => {
-                let Some(eth) = &self.interfaces.eth else { return };
-                let Some(me) = eth.mac() else { return };
-                let Ok(f) = EthernetFrame::new_checked(raw) else { return };
-                if f.dst_addr().0 != me && !f.dst_addr().is_broadcast() && !f.dst_addr().is_multicast() {
+                let Some(me) = self.interfaces.mac() else { return };
+                let Some((ethernet, ip)) = raw.split_first_chunk::<14>() else { return };
+                let to_us = ethernet[..6] == me;
+                // Broadcast is multicast.
+                if !to_us && ethernet[0] & 1 == 0 {
                     return;
                 }
-                frame::parse_ethernet(raw, ok)
+                let usual = if to_us && ethernet[12..] == [8, 0] { frame::parse_usual(ip, ok) } else { None };
+                usual.or_else(|| frame::parse_ethernet(raw, ok))
             }
         };
         match parsed {
@@ -36,12 +38,23 @@ impl Stack {
 
     /// Handles a parsed packet; `raw` is what smoltcp gets.
     pub fn packet(&mut self, ifc: InterfaceId, raw: &[u8], p: Parsed<'_>) {
+        if let Kind::Tcp(t) = &p.kind
+            && self.known_in(ifc, raw, t)
+        {
+            return;
+        }
+        self.strange_in(ifc, raw, p);
+    }
+
+    /// Handles what belongs to no connection.
+    #[inline(never)]
+    fn strange_in(&mut self, ifc: InterfaceId, raw: &[u8], p: Parsed<'_>) {
         if ifc == InterfaceId::Eth && !p.ip.is_empty() && (self.martian(p.ip) || self.unanswered(p.ip, &p.kind)) {
             self.stats.bad += 1;
             return;
         }
         match p.kind {
-            Kind::Tcp(t) => self.tcp_in(ifc, raw, &t),
+            Kind::Tcp(t) => self.stranger_in(ifc, raw, &t),
             Kind::Udp(u) => self.udp_in(ifc, raw, &u),
             Kind::Fragment => self.fragment_in(ifc, raw, p.ip),
             Kind::Icmp { v6, kind, code, info, about } => {
@@ -63,22 +76,38 @@ impl Stack {
     /// Whether a segment from `remote` to `local` is for us and could be genuine ([`martian`](Self::martian) has passed
     /// it).
     fn plausible(&self, ifc: InterfaceId, raw: &[u8], local: &IpAddress, remote: &IpAddress) -> bool {
+        self.for_us(ifc, raw, local) && remote.is_unicast()
+    }
+
+    /// Whether a segment to `local` is for us.
+    fn for_us(&self, ifc: InterfaceId, raw: &[u8], local: &IpAddress) -> bool {
         match (ifc, &self.interfaces.eth) {
-            (InterfaceId::Lo, _) => self.interfaces.is_local(local) && remote.is_unicast() && local.is_unicast(),
-            // TCP to a broadcast Ethernet address, or from a non-unicast one, is an attack or an accident.
-            (InterfaceId::Eth, Some(eth)) => raw[0] & 1 == 0 && eth.has(local) && remote.is_unicast(),
+            (InterfaceId::Lo, _) => self.interfaces.is_local(local) && local.is_unicast(),
+            // TCP to a broadcast Ethernet address is an attack or an accident.
+            (InterfaceId::Eth, Some(eth)) => raw[0] & 1 == 0 && eth.has(local),
             (InterfaceId::Eth, None) => false,
         }
     }
 
+    /// A segment from a socket of this host.
     pub fn tcp_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
+        if !self.known_in(ifc, raw, t) {
+            self.stranger_in(ifc, raw, t);
+        }
+    }
+
+    /// Passes a segment to its connection, if it has one, whose addresses are not martian: they were looked at when it
+    /// began. But ours may have changed, and those of this host's own connections are not seen from outside.
+    fn known_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) -> bool {
+        let Some(id) = self.connections.find(&t.tuple) else { return false };
+        let here = self.connections.get(id).is_some_and(|c| c.ifc == ifc);
+        here && self.for_us(ifc, raw, &t.tuple.local) && self.feed(id, ifc, raw, t)
+    }
+
+    /// A segment that belongs to no connection.
+    fn stranger_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
         if !self.plausible(ifc, raw, &t.tuple.local, &t.tuple.remote) {
             self.stats.bad += 1;
-            return;
-        }
-        if let Some(id) = self.connections.find(&t.tuple)
-            && self.feed(id, ifc, raw, t)
-        {
             return;
         }
         if self.request_in(ifc, raw, t) {
@@ -109,7 +138,7 @@ impl Stack {
             tcp::Verdict::Taken if c.tcp().state() == State::Closed => {
                 self.poll_conn(id, None);
             }
-            tcp::Verdict::Taken => self.connections.touch(id),
+            tcp::Verdict::Taken => self.follow(id),
             tcp::Verdict::Challenge => {
                 let (seq, ack, window) = c.tcp_mut().position();
                 self.answer(ifc, raw, &t.tuple, Reply::ack(seq, ack, window));

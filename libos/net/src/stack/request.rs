@@ -285,7 +285,7 @@ impl Stack {
         let c = Conn::new(tcp, t.tuple, r.ifc, Owner::Queued(r.listener), opts, now);
         match self.add_conn(c) {
             Ok(id) => {
-                self.connections.touch(id);
+                self.follow(id);
                 self.established(r.listener, id);
             }
             Err(_) => self.stats.syn_dropped += 1,
