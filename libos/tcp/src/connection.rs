@@ -3,7 +3,7 @@
 use crate::chunk::Pool;
 use crate::congestion::{Algorithm, Window};
 use crate::flight::Flight;
-use crate::options::Parsed;
+use crate::options::SynOptions;
 use crate::rack::Rack;
 use crate::receive::Receiver;
 use crate::recovery::Recovery;
@@ -129,21 +129,32 @@ impl Connection {
     /// Answers a SYN: the first segment will be a SYN with an ACK.
     pub fn accept(isn: Seq, c: &Config, syn: &Segment<'_>, now: u64) -> Self {
         let mut new = Self::new(State::SynReceived, isn, c, now);
-        new.take_syn(syn, &Parsed::read(syn.options));
+        new.take_syn(syn, &SynOptions::read(syn.options));
+        new
+    }
+
+    /// One that has answered a SYN, without options in `syn`: they are `options`.
+    pub fn answered(isn: Seq, c: &Config, syn: &Segment<'_>, options: &SynOptions, now: u64) -> Self {
+        let mut new = Self::new(State::SynReceived, isn, c, now);
+        new.take_syn(syn, options);
+        if new.flight.ready() {
+            new.first_sent(now);
+            new.receive.sending(false);
+        }
         new
     }
 
     /// The peer's SYN: its number and its options.
-    pub(crate) fn take_syn(&mut self, syn: &Segment<'_>, o: &Parsed) {
+    pub(crate) fn take_syn(&mut self, syn: &Segment<'_>, o: &SynOptions) {
         self.receive.begin(syn.seq);
-        self.sack = o.sack_permitted;
+        self.sack = o.sack;
         self.scaled = o.scale.is_some();
         self.send.scale = o.scale.unwrap_or(0);
         if !self.scaled {
             self.receive.unscaled();
         }
         // RFC 9293 section 3.7.1; less than 48 bytes is an attack.
-        let theirs = o.mss.map_or(536, |m| m.max(48));
+        let theirs = o.mss.max(48);
         self.set_mss(u32::from(theirs.min(self.mss)));
         self.window = Window::new(self.send.mss);
         self.send.first_window(syn.seq, syn.ack, syn.window);

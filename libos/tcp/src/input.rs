@@ -4,7 +4,7 @@
 
 use crate::chunk::Pool;
 use crate::connection::{Connection, End, State};
-use crate::options::Parsed;
+use crate::options::{Parsed, SynOptions};
 use crate::{ACK, FIN, MS, RST, SYN, Segment, Seq};
 
 /// Time between two challenge ACKs of a connection (net.ipv4.tcp_invalid_ratelimit: 500 ms). A limit for the whole host
@@ -50,9 +50,8 @@ impl Connection {
         if !s.has(SYN) {
             return Verdict::Taken;
         }
-        let o = Parsed::read(s.options);
         self.heard(now);
-        self.take_syn(s, &o);
+        self.take_syn(s, &SynOptions::read(s.options));
         self.receive.acknowledge();
         if acks {
             self.acknowledged(now, s, &Parsed::default(), false, pool);

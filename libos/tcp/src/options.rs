@@ -73,10 +73,6 @@ impl SynOptions {
         let p = Parsed::read(options);
         Self { mss: p.mss.unwrap_or(536), scale: p.scale, sack: p.sack_permitted }
     }
-    /// As in the header.
-    pub fn write(&self) -> Options {
-        Options::syn(self.mss, self.scale, self.sack)
-    }
 }
 
 /// Options to send.
@@ -138,7 +134,7 @@ mod tests {
         assert_eq!((p.mss, p.scale, p.sack_permitted), (Some(1460), Some(7), true));
         for (mss, scale, sack) in [(1460, Some(7), true), (9000, None, false), (48, Some(0), false)] {
             let syn = SynOptions { mss, scale, sack };
-            assert_eq!(SynOptions::read(syn.write().bytes()), syn);
+            assert_eq!(SynOptions::read(Options::syn(mss, scale, sack).bytes()), syn);
         }
         assert_eq!(SynOptions::read(&[]), SynOptions { mss: 536, scale: None, sack: false });
         let blocks = [(Seq(1), Seq(5)), (Seq(9), Seq(0)), (Seq(7), Seq(8))];

@@ -62,15 +62,20 @@ impl Connection {
         Some(Transmit { options: Options::NONE, window: 0, ..self.segment(self.send.next, RST, 0) })
     }
 
+    /// Our SYN goes out for the first time.
+    pub(crate) fn first_sent(&mut self, now: u64) {
+        self.flight.push(self.send.isn, 1, now, 1);
+        self.send.next = self.send.isn + 1;
+        self.timers.restarted = now;
+    }
+
     fn handshake(&mut self, now: u64) -> Option<Transmit> {
         let first = self.send.next == self.send.isn;
         if first && !self.flight.ready() {
             return None;
         }
         if first {
-            self.flight.push(self.send.isn, 1, now, 1);
-            self.send.next = self.send.isn + 1;
-            self.timers.restarted = now;
+            self.first_sent(now);
         } else {
             self.flight.resend(1, now)?;
             self.resent += 1;

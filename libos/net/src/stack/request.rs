@@ -151,11 +151,9 @@ impl Request {
 
     /// A connection in the state in which the request is: our answer is out, once or more often.
     fn revive(&self, config: &Config, pool: &mut Pool) -> Connection {
-        let options = self.options.write();
         let (seq, flags, window) = (self.irs, SYN, self.window);
-        let syn = Segment { seq, ack: Seq(0), flags, window, options: options.bytes(), data: &[] };
-        let mut tcp = Connection::accept(self.isn, config, &syn, self.made_at);
-        tcp.transmit(self.made_at, 0);
+        let syn = Segment { seq, ack: Seq(0), flags, window, options: &[], data: &[] };
+        let mut tcp = Connection::answered(self.isn, config, &syn, &self.options, self.made_at);
         if self.repeated > 0 {
             // So that it does not take the answer to one for the answer to another.
             tcp.on_timer(self.made_at + FIRST, pool);
@@ -187,7 +185,7 @@ impl Stack {
         added.inspect_err(|_| self.memory.release(r.charged))?;
         self.memory.half += r.charged;
         self.count_request(sid, 1);
-        self.answer_request(&r);
+        self.answer_request(&r, &config, &opts);
         Ok(())
     }
 
@@ -198,11 +196,10 @@ impl Stack {
     }
 
     /// Sends our answer to its SYN.
-    fn answer_request(&mut self, r: &Request) {
-        let Some((config, opts)) = self.config_of(r) else { return };
+    fn answer_request(&mut self, r: &Request, config: &Config, opts: &TcpOpts) {
         let (scale, window) = config.announced();
         let options = Options::syn(config.mss, r.options.scale.map(|_| scale), r.options.sack);
-        let marks = marks(&opts, &r.tuple.local);
+        let marks = marks(opts, &r.tuple.local);
         let reply = Reply { flags: SYN | ACK, seq: r.isn, ack: r.irs + 1, window, options, marks };
         self.answer_to(r.ifc, r.ethernet, &r.tuple, reply);
     }
@@ -266,7 +263,7 @@ impl Stack {
             State::SynReceived => {
                 // The SYN again: so is our answer.
                 if tcp.pending(now) {
-                    self.answer_request(r);
+                    self.answer_request(r, &config, &opts);
                 }
                 return Outcome::Waits(tcp.challenged_at());
             }
@@ -301,7 +298,9 @@ impl Stack {
                 self.forget_request(&r.tuple);
                 continue;
             }
-            self.answer_request(&r);
+            if let Some((config, opts)) = self.config_of(&r) {
+                self.answer_request(&r, &config, &opts);
+            }
             let requests = self.connections.requests(&r.tuple);
             requests.due_at(&r.tuple, now + (FIRST << (r.repeated + 1)));
             if let Some(r) = requests.find(&r.tuple) {
