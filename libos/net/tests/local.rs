@@ -1,4 +1,4 @@
-//! Connections between two sockets of one host: what arrives when, and how often it is copied.
+//! Connections between two sockets of one host: what arrives when, and how often it is copied, also on the way to a card.
 mod common;
 use common::*;
 use libos_base::Errno;
@@ -55,8 +55,8 @@ fn ends(p: &Pair) -> (Arc<Socket>, Arc<Socket>) {
     (c, s)
 }
 
-fn segments(p: &Pair) -> u64 {
-    p.a.with(|st| st.stats.tx)
+fn segments(net: &Net) -> u64 {
+    net.with(|st| st.stats.tx)
 }
 
 fn read_all(s: &Socket, into: &mut [u8]) -> usize {
@@ -87,6 +87,22 @@ fn an_answer_is_copied_in_and_out_and_not_in_between() {
         });
         assert!(got == answer);
         assert_eq!(n, 2 * answer.len());
+    }
+}
+
+/// From the program to the connection's buffer, and from there into the card's.
+#[test]
+fn what_leaves_the_host_is_copied_twice() {
+    let p = Pair::new();
+    let (c, s) = p.connect(80);
+    let answer = noise(8 << 10);
+    for _ in 0..20 {
+        let frames = segments(&p.b);
+        assert_eq!(copied(|| assert_eq!(send(&s, &answer), Ok(answer.len()))), 2 * answer.len());
+        assert_eq!(segments(&p.b) - frames, 6, "all of it is in frames");
+        p.run(S);
+        assert_eq!(recv(&c, answer.len()).as_ref(), Ok(&answer));
+        p.run(S);
     }
 }
 
@@ -193,19 +209,19 @@ fn an_exchange_needs_no_segments_and_wakes_the_reader() {
     let before = p.a.with(|st| st.interfaces.lo.queue.is_empty());
     assert!(before);
     for _ in 0..100 {
-        let n = segments(&p);
+        let n = segments(&p.a);
         send(&c, &[b'q'; 128]).unwrap();
         assert!(s.poll(None).contains(Events::IN));
         assert_eq!(recv(&s, 1000).unwrap().len(), 128);
         send(&s, &[b'a'; 612]).unwrap();
         assert!(c.poll(None).contains(Events::IN));
         assert_eq!(recv(&c, 1000).unwrap().len(), 612);
-        assert_eq!(segments(&p) - n, 2, "one for each piece of data");
+        assert_eq!(segments(&p.a) - n, 2, "one for each piece of data");
     }
     // Nothing is owed: no acknowledgment comes later.
-    let n = segments(&p);
+    let n = segments(&p.a);
     p.run(S);
-    assert_eq!(segments(&p), n);
+    assert_eq!(segments(&p.a), n);
 }
 
 /// Held back for more to come, as it would be in segments.
