@@ -1,14 +1,16 @@
 //! One notification of the card for several answers.
 //!
 //! A notification leaves the guest, which costs as much as a small request. A server that is given several ready
-//! connections at once answers them one after the other and then waits again: it is enough to notify the card when half
-//! of them are answered, so that the peers have something to do, and when the server waits. Nobody can know that it will
-//! not compute for long instead, so an answer is held back only if [`Hooks::later`](crate::config::Hooks::later) is
-//! going to see to it, and only for the thread that epoll gave the connections to.
+//! connections at once answers them one after the other and then waits again: it is enough to send when half of them are
+//! answered, so that the peers have something to do, and when the server waits. Nobody can know that it will not compute
+//! for long instead, so an answer is put off only if [`Hooks::later`](crate::config::Hooks::later) is going to see to
+//! it, and only for the thread that epoll gave the connections to.
+//!
+//! Segments are made when they are sent, so an answer and the end of its connection are one.
 
-use crate::device::NetDevice;
 use crate::net::Net;
 use crate::sleeper::LATER;
+use crate::stack::Stack;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use libos_base::poll;
@@ -21,14 +23,13 @@ const MOST: usize = 8;
 pub(crate) struct Batch {
     /// The thread that serves several connections.
     server: AtomicUsize,
-    /// After how many answers it notifies the card, and how many of these it has given.
+    /// After how many answers it sends; 0: nobody does.
     every: AtomicUsize,
-    given: AtomicUsize,
 }
 
 impl Batch {
     pub const fn new() -> Self {
-        Self { server: AtomicUsize::new(0), every: AtomicUsize::new(1), given: AtomicUsize::new(0) }
+        Self { server: AtomicUsize::new(0), every: AtomicUsize::new(0) }
     }
 }
 
@@ -39,28 +40,30 @@ fn me() -> usize {
 impl Net {
     /// See [`poll::Front::serve`].
     pub fn serve(&self, ready: usize) {
-        let every = (ready / 2).clamp(1, MOST);
-        if every > 1 {
+        let every = if ready > 1 { (ready / 2).clamp(1, MOST) } else { 0 };
+        if every > 0 {
             self.batch.server.store(me(), Relaxed);
         }
         self.batch.every.store(every, Relaxed);
-        self.batch.given.store(0, Relaxed);
     }
 
     /// See [`poll::Front::holds`].
     pub fn holds(&self) -> bool {
-        self.batch.every.load(Relaxed) > 1 && self.batch.server.load(Relaxed) == me() && self.hooks().later(LATER)
+        self.batch.every.load(Relaxed) > 0 && self.batch.server.load(Relaxed) == me() && self.hooks().later(LATER)
     }
 
-    /// After a call: notifies the card, unless that can wait. `sent`: the call has sent something.
-    pub(crate) fn tell_card(&self, card: &mut dyn NetDevice, sent: bool) {
-        let given = self.batch.given.load(Relaxed) + usize::from(sent);
-        let hold = given > 0 && given < self.batch.every.load(Relaxed) && (!sent || poll::holds());
-        self.batch.given.store(if hold { given } else { 0 }, Relaxed);
-        if hold {
-            card.show();
-        } else {
-            card.flush();
+    /// After a call: whether what there is to send waits for the answers to come.
+    pub(crate) fn puts_off(&self, stack: &mut Stack) -> bool {
+        let (every, dirty) = (self.batch.every.load(Relaxed), stack.connections.dirty_len());
+        if every == 0 || stack.hurries() {
+            return false;
         }
+        let yes = match stack.connections.touched() {
+            // Its next call may add to the same connection's segment.
+            true => dirty <= every && poll::holds(),
+            false => dirty < every && stack.egress.put_off,
+        };
+        stack.egress.put_off = yes;
+        yes
     }
 }

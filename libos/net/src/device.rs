@@ -41,8 +41,6 @@ pub trait NetDevice: Send {
     fn transmit(&mut self, len: usize, fill: &mut dyn FnMut(&mut [u8]) -> TxMeta) -> bool;
     /// Notifies the card once of everything queued.
     fn flush(&mut self);
-    /// Shows the card what is queued, in case it is looking anyway: a [`flush`](Self::flush) follows.
-    fn show(&mut self) {}
     /// Asks for an interrupt at the next received frame and, with `tx`, also when there is room to transmit. True if
     /// there is something already: call again after polling.
     fn arm(&mut self, tx: bool) -> bool;

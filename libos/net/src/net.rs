@@ -93,18 +93,17 @@ impl Net {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner.lock();
-        inner.stack.now = (self.clock)();
+        inner.stack.begin((self.clock)());
         inner
     }
 
     fn unlock(&self, mut inner: MutexGuard<'_, Inner>) {
         let Inner { stack, dev } = &mut *inner;
         let mut next = stack.egress.take_sooner();
-        if stack.has_work() {
-            let before = stack.stats.tx;
+        if stack.has_work() && !self.puts_off(stack) {
             next = stack.pump(dev.as_deref_mut(), false);
             if let Some(d) = dev {
-                self.tell_card(&mut **d, stack.stats.tx != before);
+                d.flush();
             }
         } else if next == u64::MAX && stack.wakes.is_empty() {
             return;
@@ -241,23 +240,18 @@ impl Net {
         }
     }
 
-    /// Enables interrupts; true if something came in before that.
+    /// Enables interrupts; true if something came in before that, or is to be sent.
     pub(crate) fn arm(&self) -> bool {
         let mut inner = self.inner.lock();
         let Inner { stack, dev } = &mut *inner;
         // An interrupt of before must not take back what is asked for now.
         self.watch.interrupted.store(false, Ordering::Relaxed);
-        dev.as_mut().is_some_and(|d| {
-            d.flush();
-            d.arm(stack.egress.full)
-        })
+        dev.as_mut().is_some_and(|d| d.arm(stack.egress.full) || stack.egress.put_off)
     }
 
-    /// Notifies the card of all that was sent.
+    /// Sends what was put off.
     pub fn settle(&self) {
-        if let Some(d) = &mut self.inner.lock().dev {
-            d.flush();
-        }
+        self.with(|st| st.egress.put_off = false);
     }
 
     /// Reports addresses and name servers to the kernel, outside the lock.

@@ -68,9 +68,6 @@ impl NetDevice for VirtioCard {
     fn flush(&mut self) {
         self.card.tx.flush();
     }
-    fn show(&mut self) {
-        self.card.tx.show();
-    }
     fn arm(&mut self, _tx: bool) -> bool {
         // A full sender has already asked for its interrupt, in `tx_ready`.
         self.card.rx.enable_interrupt()

@@ -174,11 +174,6 @@ impl Tx {
         })
     }
 
-    /// Shows the device everything queued, in case it is awake; [`Self::flush`] has to follow.
-    pub fn show(&mut self) {
-        self.queue.publish();
-    }
-
     /// Notifies the device of everything queued: once, or not at all while the device is awake anyway.
     pub fn flush(&mut self) {
         self.queue.kick();

@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 use core::hash::BuildHasher;
 use libos_base::memory::{room_for, try_box};
 use libos_base::{Errno, Result};
+use libos_tcp::State;
 
 /// Number of shards. The lowest bits of a connection's number are its shard.
 pub const SHARDS: usize = 1 << SHARD_BITS;
@@ -27,6 +28,10 @@ pub struct Connections {
     /// The hash that chooses a tuple's shard.
     spread: Keyed,
     shards: [Shard; SHARDS],
+    /// One was put on a list of those to poll, or was on it, since the call began.
+    touched: bool,
+    /// One of them must be polled at once.
+    hurries: bool,
 }
 
 /// A part of the connections that knows nothing of the others.
@@ -70,7 +75,7 @@ fn lowest_bits(n: u64) -> usize {
 
 impl Connections {
     pub fn new() -> Self {
-        Self { spread: Keyed::new(), shards: core::array::from_fn(|_| Shard::new()) }
+        Self { spread: Keyed::new(), shards: core::array::from_fn(|_| Shard::new()), touched: false, hurries: false }
     }
 
     /// The shard of a tuple: the only place that decides it.
@@ -139,24 +144,45 @@ impl Connections {
 
     /// Frees its tuple for another connection.
     fn forget_tuple(&mut self, id: u32, t: &Tuple) {
-        if self.find(t) == Some(id) {
-            self.shards[shard_of(id)].by_tuple.remove(t);
+        let tuples = &mut self.shards[shard_of(id)].by_tuple;
+        if let Some(other) = tuples.remove(t).filter(|&found| found != id) {
+            tuples.insert(*t, other);
         }
     }
 
     /// Puts a connection on the list of those to poll.
     pub fn touch(&mut self, id: u32) {
-        let Shard { conns, dirty, .. } = &mut self.shards[shard_of(id)];
-        if let Some(c) = conns.get_mut(place(id))
-            && !c.dirty
-        {
+        let Self { shards, touched, hurries, .. } = self;
+        let Shard { conns, dirty, .. } = &mut shards[shard_of(id)];
+        let Some(c) = conns.get_mut(place(id)) else { return };
+        *touched = true;
+        *hurries |= c.ifc == InterfaceId::Lo || c.tcp().state() == State::Closed;
+        if !c.dirty {
             c.dirty = true;
             dirty.push(id);
         }
     }
+    /// Whether a connection was touched since [`untouch`](Self::untouch).
+    pub fn touched(&self) -> bool {
+        self.touched
+    }
+    pub fn untouch(&mut self) {
+        self.touched = false;
+    }
+    /// Whether a connection with something for this host, or at its end, was touched since [`unhurry`](Self::unhurry).
+    pub fn hurries(&self) -> bool {
+        self.hurries
+    }
+    pub fn unhurry(&mut self) {
+        self.hurries = false;
+    }
     /// Whether any connection needs polling.
     pub fn any_dirty(&self) -> bool {
         self.shards.iter().any(|s| !s.dirty.is_empty())
+    }
+    /// Number of connections that need polling.
+    pub fn dirty_len(&self) -> usize {
+        self.shards.iter().map(|s| s.dirty.len()).sum()
     }
     /// The connections to poll in one shard; the list grows while they are polled.
     pub fn dirty(&mut self, shard: usize) -> &mut Vec<u32> {

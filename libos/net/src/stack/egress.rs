@@ -20,6 +20,8 @@ const STARVED: u64 = NS / 100;
 pub struct Egress {
     /// An interface had no room: frames are waiting.
     pub full: bool,
+    /// What there is to send waits for more ([`crate::batch`]).
+    pub put_off: bool,
     /// Loopback frames are waiting for memory.
     lo_starved: bool,
     /// A deadline that came up between two pumps; 0: none did.
@@ -75,6 +77,11 @@ impl Stack {
         self.connections.any_dirty() || self.datagrams.dirty() > 0 || self.delivers()
     }
 
+    /// Whether some of it must not wait: for another thread of this host, or to free a tuple.
+    pub fn hurries(&self) -> bool {
+        self.connections.hurries() || self.datagrams.dirty() > 0 || self.delivers()
+    }
+
     /// Whether something is on the loopback wire.
     fn delivers(&self) -> bool {
         !self.wire.is_empty() || !self.interfaces.lo.queue.is_empty()
@@ -98,7 +105,8 @@ impl Stack {
 
     /// Polls what is dirty.
     pub fn send(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
-        self.egress.full = false;
+        (self.egress.full, self.egress.put_off) = (false, false);
+        self.connections.unhurry();
         if self.replies_wait() {
             self.drain_replies(dev.as_deref_mut());
         }

@@ -117,6 +117,14 @@ impl Stack {
     }
 }
 
+impl Stack {
+    /// A call begins.
+    pub fn begin(&mut self, now: u64) {
+        self.now = now;
+        self.connections.untouch();
+    }
+}
+
 /// smoltcp's clock from ours.
 pub fn instant(ns: u64) -> Instant {
     Instant::from_micros((ns / 1000) as i64)
