@@ -29,8 +29,8 @@ pub fn program_range(addr: usize, len: usize) -> bool {
 /// The same, found out quickly: false means no more than that it is not obvious.
 #[inline(always)]
 pub fn surely_program(addr: usize, len: usize) -> bool {
-    // Stacks and heap lie above the image.
-    addr >= image().end && addr <= PROGRAM_END && len <= PROGRAM_END - addr
+    // The program's variables are the last part of the image; heap and stacks lie above it.
+    addr >= &raw const __data_start as usize && addr <= PROGRAM_END && len <= PROGRAM_END - addr
 }
 
 #[inline(never)]
@@ -39,9 +39,8 @@ fn between_kernel_parts(addr: usize, len: usize) -> bool {
         let end = end as usize;
         addr >= start && addr <= end && len <= end - addr
     };
-    // In the order of unibody.ld: the kernel's constants with its code right behind them, its relocated constants, and its
-    // variables at the end. Between them are the program's; its variables are what calls are given most.
-    within(&raw const __krelro_end as usize, &raw const __kdata_start)
-        || within(PROGRAM_START, &raw const __krodata_start)
+    // In the order of unibody.ld: the kernel's constants with its code right behind them, then its relocated constants
+    // with its variables right behind those. What is before the first two, and between the two pairs, is the program's.
+    within(PROGRAM_START, &raw const __krodata_start)
         || within(&raw const __ktext_end as usize, &raw const __krelro_start)
 }

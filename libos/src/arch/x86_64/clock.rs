@@ -19,8 +19,9 @@ static WALL_OFFSET: AtomicU64 = AtomicU64::new(0);
 /// Monotonic time until which the wall clock needs no check; see `timer::wallclock`.
 static CHECKED_UNTIL: AtomicU64 = AtomicU64::new(0);
 
-// clock_gettime for the monotonic and the wall clock, into memory above the image: the call itself, on the program's
-// stack (see `syscall::leaf`). Everything else, and a wall clock that is to be checked, goes to the leaf in Rust.
+// clock_gettime for the monotonic and the wall clock, into memory that is surely the program's (`mm::image`): the call
+// itself, on the program's stack (see `syscall::leaf`). Everything else, and a wall clock that is to be checked, goes to
+// the leaf in Rust.
 global_asm!(
     r#"
     .macro libos_clock_read              # RAX: nanoseconds since the start
@@ -40,7 +41,7 @@ libos_clock_gettime:
     jne 3f
     libos_clock_read
 .Lclock_store:
-    lea rcx, [rip + __image_end]
+    lea rcx, [rip + __data_start]
     cmp rsi, rcx
     jb libos_leaf_228
     movabs rcx, {last}
