@@ -1,9 +1,10 @@
 //! Where a read puts bytes and where a write takes them from: one or more program ranges, or a kernel buffer.
 
 use crate::abi::{In, IoVec, Out};
-use crate::layout::{PAGE_SIZE, PROGRAM_END};
+use crate::layout::PAGE_SIZE;
 use crate::page::Page;
-use crate::{Errno, Result, user};
+use crate::user::{self, in_half};
+use crate::{Errno, Result};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -42,13 +43,6 @@ struct Place {
 pub struct Sink<'a>(Cursor<'a>);
 /// Source of a write.
 pub struct Source<'a>(Cursor<'a>);
-
-/// What Linux's `access_ok` checks: whether the range lies in the program's half. Whether each byte is accessible is
-/// left to the copy, so that a transfer of nothing succeeds whatever the pointer.
-#[inline(always)]
-fn in_half(addr: usize, len: usize) -> bool {
-    addr <= PROGRAM_END && len <= PROGRAM_END - addr
-}
 
 #[inline(always)]
 fn user_range(addr: usize, len: usize) -> Cursor<'static> {

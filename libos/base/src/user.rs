@@ -1,6 +1,6 @@
 //! Program memory. It is touched only here: every copy is range-checked and survives a bad address with EFAULT.
 
-use crate::layout::PAGE_SIZE;
+use crate::layout::{PAGE_SIZE, PROGRAM_END};
 use crate::page::Page;
 use crate::percpu::{preempt_disable, preempt_enable};
 use crate::{Errno, Result, sync, upcall};
@@ -13,6 +13,13 @@ use libos_abi::zerocopy::{FromBytes, Immutable, IntoBytes};
 pub trait Pod: FromBytes + IntoBytes + Immutable + Copy {}
 impl<T: FromBytes + IntoBytes + Immutable + Copy> Pod for T {}
 
+/// What Linux's `access_ok` checks: whether the range lies in the program's half. Whether each byte is accessible is
+/// left to the copy, so that a transfer of nothing succeeds whatever the pointer.
+#[inline(always)]
+pub fn in_half(addr: usize, len: usize) -> bool {
+    addr <= PROGRAM_END && len <= PROGRAM_END - addr
+}
+
 /// EFAULT unless `addr .. addr + len` may be program memory.
 #[inline]
 pub fn check(addr: usize, len: usize) -> Result<()> {
@@ -24,24 +31,38 @@ fn check_all(addr: usize, len: usize) -> Result<()> {
     if upcall::program_range(addr, len) || len == 0 { Ok(()) } else { Err(Errno::EFAULT) }
 }
 
-/// Does `copy` for program memory; returns how many bytes were not copied, all if it is no program memory. What is not obvious
-/// is done out of line, so that there need be no stack frame for the rest.
+/// Copies to or from program memory, which is at `program`; returns how many bytes were not copied: all if that is no
+/// program memory. What is not obvious is found out elsewhere, so that there need be no stack frame for the rest.
+///
+/// # Safety
+/// The other side is a kernel buffer of that length.
 #[inline(always)]
-fn checked(addr: usize, len: usize, copy: impl Fn() -> usize) -> usize {
+unsafe fn checked(program: usize, dst: *mut u8, src: *const u8, len: usize) -> usize {
     sync::check::may_fault();
-    if upcall::surely_program(addr, len) { copy() } else { slowly(addr, len, copy) }
+    if upcall::surely_program(program, len) {
+        // SAFETY: the caller's; the other side passed the range check, and faults there are fixed up.
+        unsafe { upcall::copy(dst, src, len) }
+    } else {
+        // SAFETY: the caller's.
+        unsafe { checked_slowly(program, dst, src, len) }
+    }
 }
 
+/// See [`checked`].
+///
+/// # Safety
+/// The caller's.
 #[inline(never)]
-fn slowly(addr: usize, len: usize, copy: impl Fn() -> usize) -> usize {
-    if check_all(addr, len).is_ok() { copy() } else { len }
+unsafe fn checked_slowly(program: usize, dst: *mut u8, src: *const u8, len: usize) -> usize {
+    // SAFETY: as above.
+    if check_all(program, len).is_ok() { unsafe { upcall::copy(dst, src, len) } } else { len }
 }
 
 /// Copies from the program. EFAULT even if some bytes were copied before the fault.
+#[inline]
 pub fn copy_in(dst: &mut [u8], src: usize) -> Result<()> {
-    let (to, len) = (dst.as_mut_ptr(), dst.len());
-    // SAFETY: `dst` is a kernel buffer of that length; `src` passed the range check and faults are fixed up.
-    match checked(src, len, || unsafe { upcall::copy(to, src as *const u8, len) }) {
+    // SAFETY: `dst` is a kernel buffer.
+    match unsafe { checked(src, dst.as_mut_ptr(), src as *const u8, dst.len()) } {
         0 => Ok(()),
         _ => Err(Errno::EFAULT),
     }
@@ -55,8 +76,8 @@ pub fn copy_out(dst: usize, src: &[u8]) -> Result<()> {
 /// Copies to the program, returning how many bytes were copied before a fault (0: none).
 #[inline]
 pub fn copy_out_partial(dst: usize, src: &[u8]) -> usize {
-    // SAFETY: `src` is a kernel buffer of that length; `dst` passed the range check and faults are fixed up.
-    src.len() - checked(dst, src.len(), || unsafe { upcall::copy(dst as *mut u8, src.as_ptr(), src.len()) })
+    // SAFETY: `src` is a kernel buffer.
+    src.len() - unsafe { checked(dst, dst as *mut u8, src.as_ptr(), src.len()) }
 }
 
 /// Copies to the program without faulting: up to the first page that is absent or not writable. Returns how much. For
@@ -99,15 +120,15 @@ fn without_faults(program: usize, len: usize, mut copy: impl FnMut(usize, usize)
 /// Copies part of a page to the program; returns how many bytes were copied before a fault. Panics when out of range.
 pub fn copy_out_page(dst: usize, page: &Page, off: usize, len: usize) -> usize {
     assert!(off <= PAGE_SIZE && len <= PAGE_SIZE - off);
-    // SAFETY: inside the page, whose bytes may be read while others write them; `dst` as in `copy_out`.
-    len - checked(dst, len, || unsafe { upcall::copy(dst as *mut u8, page.addr().add(off), len) })
+    // SAFETY: inside the page, whose bytes may be read while others write them.
+    len - unsafe { checked(dst, dst as *mut u8, page.addr().add(off), len) }
 }
 
 /// Copies from the program into a page. Panics when out of range of the page.
 pub fn copy_in_page(page: &Page, off: usize, src: usize, len: usize) -> Result<()> {
     assert!(off <= PAGE_SIZE && len <= PAGE_SIZE - off);
-    // SAFETY: inside the page, whose bytes may be written at any time; `src` as in `copy_in`.
-    match checked(src, len, || unsafe { upcall::copy(page.addr().add(off), src as *const u8, len) }) {
+    // SAFETY: inside the page, whose bytes may be written at any time.
+    match unsafe { checked(src, page.addr().add(off), src as *const u8, len) } {
         0 => Ok(()),
         _ => Err(Errno::EFAULT),
     }

@@ -106,7 +106,29 @@ impl<T: ?Sized> IrqSpinLock<T> {
     #[cfg_attr(debug_assertions, track_caller)]
     pub fn lock_with_irqs_off(&self) -> Guard<'_, Nothing, T> {
         let token = self.order.take();
-        Guard { token, inner: ManuallyDrop::new(self.inner.lock()), before: () }
+        Guard { token, inner: ManuallyDrop::new(self.acquire()), before: () }
+    }
+}
+
+/// Tells the compiler that what leads here is rare.
+#[cold]
+#[inline]
+fn rare() {}
+
+impl<K, T: ?Sized> Spinning<K, T> {
+    /// The lock's own loop, laid out for a lock that is free: the wait is out of the way, and yet no call, which would
+    /// make the function around it save registers.
+    #[inline(always)]
+    fn acquire(&self) -> RawGuard<'_, T> {
+        loop {
+            if let Some(guard) = self.inner.try_lock_weak() {
+                return guard;
+            }
+            rare();
+            while self.inner.is_locked() {
+                core::hint::spin_loop();
+            }
+        }
     }
 }
 
@@ -117,7 +139,7 @@ impl<K: Keeps, T: ?Sized> Spinning<K, T> {
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         let before = K::begin();
         let token = self.order.take();
-        let mut inner = self.inner.lock();
+        let mut inner = self.acquire();
         let r = f(&mut inner);
         drop(inner);
         token.release();
@@ -131,7 +153,7 @@ impl<K: Keeps, T: ?Sized> Spinning<K, T> {
     pub fn lock(&self) -> Guard<'_, K, T> {
         let before = K::begin();
         let token = self.order.take();
-        Guard { token, inner: ManuallyDrop::new(self.inner.lock()), before }
+        Guard { token, inner: ManuallyDrop::new(self.acquire()), before }
     }
 
     /// Takes the lock if it is free.
