@@ -1,53 +1,24 @@
 //! One end of an AF_UNIX connection, or a datagram socket.
 
 use super::dgram::Charge;
+use super::packet::{Extras, PIECE, Packet};
 use super::rights::Rights;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use libos_base::abi::{Ucred, sock};
 use libos_base::file::FileLike;
+use libos_base::io::Source;
 use libos_base::poll::{Events, Pollee};
 use libos_base::sync::{Mutex, class};
-use libos_base::{Errno, Result, memory};
+use libos_base::{Errno, Result};
 
 /// Most bytes waiting in an inbox, unless the sender's SO_SNDBUF says otherwise.
 pub const LIMIT: usize = crate::sockopts::BUF_DEFAULT as usize;
 /// Charged for each packet in addition to its data.
 pub const OVERHEAD: usize = 64;
-/// Stream data is gathered in pieces of this size.
-const PIECE: usize = 16 << 10;
-/// Memory of this size is kept for the next packet.
-const SPARE: usize = 1024;
-
-/// Data in flight.
-pub struct Packet {
-    pub data: Vec<u8>,
-    /// How much of it a stream reader has consumed.
-    pub at: usize,
-    pub files: Rights,
-    pub from: Option<Vec<u8>>,
-    pub creds: Ucred,
-    /// When it was sent, if the receiver wants to know.
-    pub time: u64,
-    /// It holds more than one write to a stream.
-    pub merged: bool,
-    /// What a datagram is charged to its sender until it is taken.
-    pub _charge: Option<Charge>,
-}
-
-impl Packet {
-    /// Whether it has no memory except for its bytes.
-    #[inline]
-    pub fn is_plain(&self) -> bool {
-        self.files.is_nothing() && self.from.is_none() && self._charge.is_none()
-    }
-    /// Bytes that no reader has taken yet.
-    pub fn left(&self) -> usize {
-        self.data.len() - self.at
-    }
-}
 
 /// The state of a listening socket.
 pub struct Backlog {
@@ -64,9 +35,9 @@ pub struct State {
     /// The peer's name, for getpeername after it is gone.
     pub peer_name: Option<Vec<u8>>,
     pub was_connected: bool,
-    pub inbox: VecDeque<Packet>,
-    /// The memory of a small packet that was taken, for the next one.
-    pub spare: Vec<u8>,
+    pub inbox: VecDeque<Box<Packet>>,
+    /// A packet that was taken, for the next bytes.
+    pub spare: Option<Box<Packet>>,
     pub bytes: usize,
     pub backlog: Option<Backlog>,
     pub rx_shut: bool,
@@ -91,74 +62,65 @@ pub struct State {
 impl State {
     /// Called after a read, `whole` if it consumed the rest of a write. Returns the peer if it should be notified of
     /// the room.
+    #[inline]
     pub fn peer_gets_room(&mut self, whole: bool) -> Option<Weak<Core>> {
-        if !(self.peer_waits || self.peer_edges && whole) {
-            return None;
-        }
+        if self.peer_waits || self.peer_edges && whole { self.waiting_peer() } else { None }
+    }
+    fn waiting_peer(&mut self) -> Option<Weak<Core>> {
         let peer = self.peer.as_ref().filter(|p| p.upgrade().is_some_and(|p| self.bytes * 4 <= p.limit()))?;
         self.peer_waits = false;
         Some(peer.clone())
     }
 
-    /// Takes the first packet out, of which nothing is left but memory for the next one: it [is plain](Packet::is_plain).
+    /// Takes the first packet out, whose bytes have been read, and returns what else it had.
+    pub fn take_first(&mut self) -> Option<Extras> {
+        let mut packet = self.inbox.pop_front()?;
+        let extras = core::mem::replace(&mut packet.extras, Extras::none());
+        packet.keep(&mut self.spare);
+        Some(extras)
+    }
+
+    /// The same for one that [is plain](Packet::is_plain).
     #[inline(always)]
     pub fn take_plain(&mut self) {
         self.bytes = self.bytes.saturating_sub(OVERHEAD);
-        if let Some(packet) = self.inbox.front_mut() {
-            let mut data = core::mem::take(&mut packet.data);
-            data.clear();
-            if data.capacity() <= SPARE {
-                self.spare = data;
-            }
+        if let Some(packet) = self.inbox.pop_front() {
+            packet.keep(&mut self.spare);
         }
-        // So there is nothing to drop.
-        core::mem::forget(self.inbox.pop_front());
     }
 
-    /// Adds bytes of a stream to the last packet, if that comes from the same sender, or else as a packet of their own.
-    /// False: no memory.
+    /// Adds the next `n` bytes of a stream to the last packet, if that comes from the same sender, or else as a packet
+    /// of their own. ENOBUFS; EFAULT: none were added.
     #[inline(always)]
-    pub fn add(&mut self, bytes: &[u8], creds: Ucred) -> bool {
-        let joins = |p: &&mut Packet| p.files.is_empty() && p.data.len() + bytes.len() <= PIECE && p.creds == creds;
-        if let Some(p) = self.inbox.back_mut().filter(joins) {
-            if !grow(&mut p.data, bytes.len()) {
-                return false;
-            }
-            p.data.extend_from_slice(bytes);
+    pub fn add(&mut self, src: &mut Source<'_>, n: usize, creds: Ucred) -> Result<()> {
+        if let Some(p) = self.inbox.back_mut()
+            && p.joins(n, &creds)
+        {
+            p.add(src, n)?;
             p.merged = true;
-            self.bytes += bytes.len();
-            return true;
+            self.bytes += n;
+            return Ok(());
         }
-        let mut data = core::mem::take(&mut self.spare);
-        let full = self.inbox.len() == self.inbox.capacity();
-        if !grow(&mut data, bytes.len()) || full && self.inbox.try_reserve(1).is_err() {
-            return false;
-        }
-        data.extend_from_slice(bytes);
-        let (files, from, time, merged, _charge) = (Rights::none(), None, 0, false, None);
-        self.inbox.push_back(Packet { data, at: 0, files, from, creds, time, merged, _charge });
-        self.bytes += bytes.len() + OVERHEAD;
-        true
+        let mut p = self.empty_packet(creds)?;
+        p.add(src, n)?;
+        self.inbox.push_back(p);
+        self.bytes += n + OVERHEAD;
+        Ok(())
     }
 
-    /// Keeps the memory of a packet that was taken, if it is small.
-    pub fn keep_spare(&mut self, packet: &mut Packet) {
-        if packet.data.capacity() <= SPARE {
-            self.spare = core::mem::take(&mut packet.data);
-            self.spare.clear();
+    /// An empty packet, for which there is a place in the inbox. ENOBUFS.
+    #[inline(always)]
+    pub fn empty_packet(&mut self, creds: Ucred) -> Result<Box<Packet>> {
+        if self.inbox.len() == self.inbox.capacity() {
+            self.inbox.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
         }
+        Packet::empty(&mut self.spare, creds)
     }
 
     /// Whether `c` is the peer.
     pub fn is_peer(&self, c: &Arc<Core>) -> bool {
         self.peer.as_ref().is_some_and(|p| core::ptr::eq(p.as_ptr(), Arc::as_ptr(c)))
     }
-}
-
-/// Makes room for `n` more bytes. False: no memory, but for the kernel's reserve.
-#[inline]
-fn grow(data: &mut Vec<u8>, n: usize) -> bool {
-    data.capacity() - data.len() >= n || memory::check().is_ok() && data.try_reserve(n).is_ok()
 }
 
 /// See the module.
@@ -256,49 +218,29 @@ impl Core {
             s.peer_waits = true;
             return None;
         }
-        let append = stream
-            && files.is_empty()
-            && s.inbox.back().is_some_and(|p| p.files.is_empty() && p.data.len() + n <= PIECE && p.creds == creds);
-        let mut fresh = if append { Vec::new() } else { core::mem::take(&mut s.spare) };
-        let (data, old) = if append {
-            let p = s.inbox.back_mut()?;
-            let old = p.data.len();
+        let joins = |p: &mut Box<Packet>| stream && files.is_empty() && p.joins(n, &creds);
+        let (got, cost) = if let Some(p) = s.inbox.back_mut()
+            && joins(p)
+        {
             p.merged = true;
-            (&mut p.data, old)
+            match p.fill(n, fill) {
+                Ok(got) => (got, got),
+                Err(e) => return Some(Err(e)),
+            }
         } else {
-            (&mut fresh, 0)
+            let mut p = match s.empty_packet(creds) {
+                Ok(p) => p,
+                Err(e) => return Some(Err(e)),
+            };
+            let got = match p.fill(n, fill) {
+                Ok(got) => got,
+                Err(e) => return Some(Err(e)),
+            };
+            p.time = if s.stamp != 0 { libos_base::time::realtime_ns() } else { 0 };
+            p.extras = Extras { files, from: name, charge: dgram.then(|| Charge::new(from, got + OVERHEAD)) };
+            s.inbox.push_back(p);
+            (got, got + OVERHEAD)
         };
-        if !grow(data, n) {
-            return Some(Err(Errno::ENOBUFS));
-        }
-        data.resize(old + n, 0);
-        let got = match fill(&mut data[old..]) {
-            Ok(got) => got,
-            Err(e) => {
-                data.truncate(old);
-                return Some(Err(e));
-            }
-        };
-        data.truncate(old + got);
-        let mut cost = got;
-        if !append {
-            if s.inbox.try_reserve(1).is_err() {
-                return Some(Err(Errno::ENOBUFS));
-            }
-            let time = if s.stamp != 0 { libos_base::time::realtime_ns() } else { 0 };
-            cost += OVERHEAD;
-            let charge = dgram.then(|| Charge::new(from, cost));
-            s.inbox.push_back(Packet {
-                data: fresh,
-                at: 0,
-                files,
-                from: name,
-                creds,
-                time,
-                merged: false,
-                _charge: charge,
-            });
-        }
         s.bytes += cost;
         drop(s);
         self.pollee.notify(Events::IN | Events::RDNORM);
@@ -319,9 +261,9 @@ impl Core {
             return Err(Errno::EINVAL);
         }
         Ok(if self.kind == sock::DGRAM {
-            s.inbox.front().map_or(0, Packet::left)
+            s.inbox.front().map_or(0, |p| p.left())
         } else {
-            s.inbox.iter().map(Packet::left).sum()
+            s.inbox.iter().map(|p| p.left()).sum()
         })
     }
 

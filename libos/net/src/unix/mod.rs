@@ -8,6 +8,7 @@ mod core;
 mod dgram;
 mod name;
 mod ops;
+mod packet;
 mod rights;
 mod transfer;
 

@@ -3,20 +3,18 @@
 //! Nearly all reads and writes of streams are simple: one message that fits, or the only one there is, without
 //! descriptors. They have a way of their own here, which leaves everything else to the general one.
 
-use super::core::{Core, OVERHEAD, Packet, State};
+use super::core::{Core, OVERHEAD, State};
 use super::name;
 use super::ops::UnixSocket;
+use super::packet::{Extras, PIECE};
 use crate::addr::Addr;
 use crate::socket::{Incoming, Msg};
 use crate::sockopts::stamp_message;
 use alloc::sync::Weak;
+use libos_base::Result;
 use libos_base::abi::{Ucred, sock};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::Events;
-use libos_base::{Errno, Result};
-
-/// Messages up to this size are copied through the stack, so that memory for them need not be cleared first.
-const SHORT: usize = 128;
 
 impl UnixSocket {
     /// Reads the only message of a stream. `None`: it is not that simple.
@@ -33,11 +31,11 @@ impl UnixSocket {
         if !p.is_plain() {
             return None;
         }
-        let n = match dst.put(&p.data[p.at..]) {
+        let n = match dst.put(p.unread()) {
             Ok(n) => n,
             Err(e) => return Some(Err(e)),
         };
-        p.at += n;
+        p.took(n);
         let (rest, merged) = (p.left(), p.merged);
         s.bytes = s.bytes.saturating_sub(n);
         if rest == 0 {
@@ -55,7 +53,7 @@ impl UnixSocket {
     #[inline]
     pub(super) fn write_simply(&self, src: &mut Source<'_>) -> Option<Result<usize>> {
         let n = src.left();
-        if self.core.kind != sock::STREAM || n == 0 || n > SHORT {
+        if self.core.kind != sock::STREAM || n == 0 || n > PIECE {
             return None;
         }
         let to = {
@@ -70,24 +68,21 @@ impl UnixSocket {
         if s.rx_shut || s.hung_up || s.bytes + n + OVERHEAD > self.core.limit() {
             return None;
         }
-        let mut short = [0; SHORT];
-        // What a fault leads to is for the general way to find out: nothing was taken.
-        src.take_whole(&mut short[..n]).ok()?;
-        if !s.add(&short[..n], creds) {
-            return Some(Err(Errno::ENOBUFS));
-        }
+        // What an error leads to is for the general way to find out: nothing was taken.
+        s.add(src, n, creds).ok()?;
         drop(s);
         to.pollee.notify(Events::IN | Events::RDNORM);
         Some(Ok(n))
     }
 
-    /// Bytes read, and whether that was the rest of a write; a datagram goes into `gone`, to be dropped without locks.
+    /// Bytes read, and whether that was the rest of a write; what a packet had besides goes into `gone`, to be dropped
+    /// without locks.
     pub(super) fn recv_once(
         &self,
         s: &mut State,
         dst: &mut Sink<'_>,
         msg: &mut Incoming,
-        gone: &mut Option<Packet>,
+        gone: &mut Option<Extras>,
     ) -> Result<(usize, bool)> {
         let peek = msg.flags.contains(Msg::PEEK);
         let stream = self.core.kind == sock::STREAM;
@@ -96,20 +91,21 @@ impl UnixSocket {
         let mut first: Option<Ucred> = None;
         while let Some(p) = s.inbox.get_mut(i) {
             // Descriptors and changes of sender are boundaries in a stream.
-            if total > 0 && (!p.files.is_empty() || first.is_some_and(|c| c != p.creds)) {
+            if total > 0 && (!p.extras.files.is_empty() || first.is_some_and(|c| c != p.creds)) {
                 break;
             }
             first = Some(p.creds);
-            let n = match dst.put(&p.data[p.at..]) {
+            let n = match dst.put(p.unread()) {
                 Ok(n) => n,
                 Err(e) if total == 0 => return Err(e),
                 Err(_) => break,
             };
             total += n;
             whole |= p.merged;
-            let has_files = !p.files.is_empty();
+            let files = &mut p.extras.files;
+            let has_files = !files.is_empty();
             if has_files {
-                msg.files = if peek { p.files.copy() } else { p.files.take() };
+                msg.files = if peek { files.copy() } else { files.take() };
             }
             let left = p.left() - n;
             if !stream {
@@ -117,16 +113,16 @@ impl UnixSocket {
                     let at = if p.time != 0 { p.time } else { libos_base::time::realtime_ns() };
                     msg.control.push(stamp_message(stamp, at));
                 }
-                msg.full_len = Some(p.data.len());
+                msg.full_len = Some(p.size());
                 if left > 0 {
                     msg.out_flags |= Msg::TRUNC;
                     if msg.flags.contains(Msg::TRUNC) {
-                        total = p.data.len();
+                        total = p.size();
                     }
                 }
                 if self.dgram() {
-                    msg.from = name::encode(p.from.as_deref());
-                    if p.from.is_none() {
+                    msg.from = name::encode(p.extras.from.as_deref());
+                    if p.extras.from.is_none() {
                         msg.from = Addr::none();
                     }
                 }
@@ -135,13 +131,10 @@ impl UnixSocket {
                 i += 1;
             } else if left == 0 || !stream {
                 s.bytes = s.bytes.saturating_sub(p.left() + OVERHEAD);
-                *gone = s.inbox.pop_front();
-                if let Some(packet) = gone {
-                    s.keep_spare(packet);
-                }
+                *gone = s.take_first();
                 whole = true;
             } else {
-                p.at += n;
+                p.took(n);
                 s.bytes = s.bytes.saturating_sub(n);
             }
             if !stream || has_files || dst.left() == 0 {
