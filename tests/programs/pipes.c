@@ -2,6 +2,7 @@
 //@ smp 2
 #include "test.h"
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <pthread.h>
@@ -26,6 +27,42 @@ static void *late_close(void *arg) { (void)arg; sleep_ms(30); close(p[1]); retur
 static void *late_read(void *arg) { (void)arg; sleep_ms(30); char buf[70000]; return (void *)read(p[0], buf, sizeof buf); }
 
 static void *open_fifo(void *arg) { (void)arg; int fd = open("fifo", O_WRONLY); write(fd, "fifo", 4); close(fd); return 0; }
+
+/* What a write whose memory ends in the middle leaves in the pipe: whole slots, and what is beyond whole pages. */
+static void faults(void)
+{
+    static char back[70000];
+    char *m = mmap(0, 3 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *hole = m + 2 * 4096;
+    MUST(munmap(hole, 4096));
+    memset(m, 'x', 2 * 4096);
+    for (int before = 0; before <= 3; before += 3) {
+        int q[2];
+        MUST(pipe2(q, O_NONBLOCK));
+        static const struct { int from, size; } writes[] = { { -100, 300 }, { -4196, 4296 }, { -8192, 12288 }, { -8142, 12288 }, { 0, 1 } };
+        for (int i = 0; i < 5; i++) {
+            MUST(write(q[1], "abc", (size_t)before));
+            printf("%d bytes before, %d of %d\n", before, -writes[i].from, writes[i].size);
+            SHOW(write(q[1], hole + writes[i].from, (size_t)writes[i].size));
+            SHOW(read(q[0], back, sizeof back));
+        }
+        struct iovec pairs[][2] = {
+            { { m, 5000 }, { hole, 5000 } },
+            { { m, 4096 }, { hole - 50, 5000 } },
+            { { m, 10 }, { hole - 50, 60 } },
+            { { m, 10 }, { hole, 60 } },
+            { { m, 8000 }, { hole - 90, 90 } },
+        };
+        for (int i = 0; i < 5; i++) {
+            MUST(write(q[1], "abc", (size_t)before));
+            printf("%d bytes before, pair %d\n", before, i);
+            SHOW(writev(q[1], pairs[i], 2));
+            SHOW(read(q[0], back, sizeof back));
+        }
+        MUST(close(q[0]));
+        MUST(close(q[1]));
+    }
+    MUST(munmap(m, 2 * 4096));
+}
 
 int main(void)
 {
@@ -111,6 +148,9 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     SHOW(write(p[1], "x", 1));
     close(p[1]);
+
+    section("faults");
+    faults();
 
     section("writers");
     MUST(pipe(p));

@@ -288,8 +288,18 @@ impl Pipe {
         }
         Some(r)
     }
-    /// Writes as much as fits; if `join`, only what joins the last slot, unless that is nothing. `None`: nothing fits.
+    /// Writes all of it if it is short and joins the last slot, as nearly every short write does; false: nothing yet.
     #[inline(always)]
+    fn write_short(&self, src: &mut Source<'_>) -> bool {
+        let mut s = self.state.lock();
+        let whole = s.readers > 0 && s.slots.join_whole(src);
+        drop(s);
+        if whole {
+            self.readable.notify(READABLE);
+        }
+        whole
+    }
+    /// Writes as much as fits; if `join`, only what joins the last slot, unless that is nothing. `None`: nothing fits.
     fn write(&self, src: &mut Source<'_>, join: bool) -> Option<Result<usize>> {
         let mut s = self.state.lock();
         if s.readers == 0 {
@@ -328,18 +338,12 @@ impl PipeEnd {
 
     #[inline(always)]
     fn write_as(&self, src: &mut Source<'_>, nonblock: bool) -> Result<usize> {
-        if src.left() == 0 {
-            return Ok(0);
-        }
-        match self.pipe.write(src, true) {
-            Some(Ok(n)) if src.left() == 0 => Ok(n),
-            first => self.write_rest(src, nonblock, first),
-        }
+        let all = src.left();
+        if all == 0 || self.pipe.write_short(src) { Ok(all) } else { self.write_long(src, nonblock) }
     }
-    /// Goes on after the first attempt.
-    #[cold]
-    fn write_rest(&self, src: &mut Source<'_>, nonblock: bool, first: Option<Result<usize>>) -> Result<usize> {
-        let (mut total, mut first) = (0, Some(first));
+    #[inline(never)]
+    fn write_long(&self, src: &mut Source<'_>, nonblock: bool) -> Result<usize> {
+        let (mut total, mut first) = (0, Some(self.pipe.write(src, true)));
         loop {
             let r = match first.take() {
                 Some(Some(r)) => r,

@@ -94,18 +94,29 @@ impl Slots {
         }
         Ok(n)
     }
-    /// The first step of a write: the part beyond whole pages joins the last slot, if it fits there.
+    /// A write of less than a page that joins the last slot. False: it does not, or it faults; nothing was written.
     #[inline(always)]
+    pub(super) fn join_whole(&mut self, src: &mut Source<'_>) -> bool {
+        let n = src.left();
+        let Some(s) = self.slots.back_mut() else { return false };
+        if n >= PIPE_BUF || s.end + n > PIPE_BUF || src.take_whole(&mut s.data[s.end..s.end + n]).is_err() {
+            return false;
+        }
+        s.end += n;
+        true
+    }
+    /// The first step of a write: the part beyond whole pages joins the last slot, if it fits there.
     pub(super) fn join(&mut self, src: &mut Source<'_>) -> Result<usize> {
         let over = src.left() % PIPE_BUF;
         // One without bytes counts as a free slot, which whole pages would come to first.
         let joins = |s: &&mut Slot| over > 0 && s.end + over <= PIPE_BUF && (s.start < s.end || over == src.left());
         let Some(s) = self.slots.back_mut().filter(joins) else { return Ok(0) };
-        let n = src.take(&mut s.data[s.end..s.end + over])?;
-        s.end += n;
-        Ok(n)
+        src.take_whole(&mut s.data[s.end..s.end + over])?;
+        s.end += over;
+        Ok(over)
     }
-    /// Fills free slots, of which there is one; a fault after some bytes is a short write.
+    /// Fills free slots, of which there is one; a fault after some slots is a short write. As on Linux, no part of a slot
+    /// is written then.
     #[inline(never)]
     pub(super) fn fill(&mut self, src: &mut Source<'_>) -> Result<usize> {
         let first = self.fill_slot(src)?;
@@ -123,7 +134,8 @@ impl Slots {
     #[inline(always)]
     fn fill_slot(&mut self, src: &mut Source<'_>) -> Result<usize> {
         let mut data = self.memory()?;
-        let end = src.take(&mut data)?;
+        let end = src.left().min(PIPE_BUF);
+        src.take_whole(&mut data[..end])?;
         self.push(Slot { data, start: 0, end });
         Ok(end)
     }
