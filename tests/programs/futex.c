@@ -3,6 +3,7 @@
 #include "test.h"
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 enum { WAIT = 0, WAKE = 1, REQUEUE = 3, CMP_REQUEUE = 4, WAKE_OP = 5, WAIT_BITSET = 9, WAKE_BITSET = 10, PRIVATE = 128, REALTIME = 256 };
@@ -211,6 +212,26 @@ int main(void)
     section("not private");
     waiting = 0;
     SHOW(futex(&word, WAKE, 1, 0, 0, 0));
+    section("not mapped");
+    uint32_t *hole = mmap(0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    MUST(munmap(hole, 4096));
+    uint32_t *const places[] = { hole, 0, (void *)16, (void *)-4096L };
+    for (int i = 0; i < 4; i++) {
+        uint32_t *at = places[i];
+        printf("%d\n", i);
+        SHOW(futex(at, WAKE | PRIVATE, 1, 0, 0, 0));
+        SHOW(futex(at, WAKE | PRIVATE, 2, 0, 0, 0));
+        SHOW(futex(at, WAKE, 1, 0, 0, 0));
+        SHOW(futex(at, WAKE_BITSET | PRIVATE, 1, 0, 0, 1));
+        SHOW(futex(at, REQUEUE | PRIVATE, 1, (void *)1, &other, 0));
+        SHOW(futex(at, REQUEUE, 1, (void *)1, &other, 0));
+        SHOW(futex(&other, REQUEUE, 1, (void *)1, at, 0));
+        SHOW(futex(at, CMP_REQUEUE | PRIVATE, 1, (void *)1, &other, 0));
+        SHOW(futex(&other, WAKE_OP | PRIVATE, 1, (void *)1, at, 0));
+        SHOW(futex(at, WAIT | PRIVATE, 0, 0, 0, 0));
+        SHOW(futex(at, WAIT, 0, 0, 0, 0));
+        SHOW(futex((void *)((char *)at + 2), WAKE, 1, 0, 0, 0));
+    }
     many();
     requeued();
     return done();

@@ -1,7 +1,8 @@
 //! Futexes: hashed wait queues keyed by address.
 //! Floor: parts.
 //!
-//! All threads share one address space, so an address is a key, and private and shared futexes are the same. (Shared
+//! All threads share one address space, so an address is a key, and private and shared futexes are the same, except that
+//! only the address of a shared one must be mapped whatever is done with it, as on Linux. (Shared
 //! memory that is mapped twice has two addresses, so two keys: the support matrix says so.)
 //!
 //! The value is compared under the bucket's lock, by a read that does not fault: what is not present is faulted in
@@ -22,6 +23,7 @@ use libos_base::thread::{self, FOREVER, Wake};
 use libos_base::{Errno, Result, user};
 use op::Packed;
 use queue::{Queue, Waiter};
+use word::Word;
 
 /// Power of two.
 const BUCKETS: usize = 64;
@@ -37,19 +39,27 @@ fn bucket_of(key: Key) -> &'static Bucket {
     &TABLE[(key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BUCKETS.trailing_zeros())) as usize]
 }
 
+#[inline(always)]
 fn key_of(addr: usize) -> Result<Key> {
     if !addr.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }
-    user::check(addr, 4)?;
-    Ok(addr as u64)
+    // That of a wake-up need not be mapped.
+    if user::in_half(addr, 4) { Ok(addr as u64) } else { Err(Errno::EFAULT) }
 }
 
-/// Adds a waiter to the queue of `key` if the word at `addr` is still `expected`; otherwise EAGAIN.
-fn enqueue(addr: usize, key: Key, expected: u32, me: &Waiter) -> Result<()> {
+/// EFAULT unless the word is mapped, as that of a shared futex must be.
+pub fn mapped(addr: usize) -> Result<()> {
+    key_of(addr)?;
+    Word::at(addr)?.fault_in()
+}
+
+/// Adds a waiter to the queue of its key if the word is still `expected`; otherwise EAGAIN.
+#[inline(always)]
+fn enqueue(key: Key, word: Word, expected: u32, me: &Waiter) -> Result<()> {
     loop {
         let seen = bucket_of(key).with(|bucket| {
-            let seen = word::load(addr);
+            let seen = word.load();
             if seen == Some(expected) {
                 bucket.push(me);
             }
@@ -60,19 +70,19 @@ fn enqueue(addr: usize, key: Key, expected: u32, me: &Waiter) -> Result<()> {
             Some(_) => return Err(Errno::EAGAIN),
             None => {}
         }
-        // EFAULT if it cannot be had.
-        user::read::<u32>(In::new(addr))?;
+        word.fault_in()?;
     }
 }
 
 /// Waits until woken. ETIMEDOUT, EAGAIN (another value), ERESTARTSYS (signal), EFAULT.
-pub fn wait(addr: usize, expected: u32, bitset: u32, deadline: When) -> Result<usize> {
+pub fn wait(addr: usize, expected: u32, bitset: u32, deadline: When) -> Result<()> {
     let key = key_of(addr)?;
+    let word = Word::at(addr)?;
     let me = Waiter::new(key, bitset);
-    enqueue(addr, key, expected, &me)?;
+    enqueue(key, word, expected, &me)?;
     loop {
         if me.is_woken() {
-            return Ok(0);
+            return Ok(());
         }
         let wake = if deadline.ns == FOREVER { thread::park(FOREVER, true) } else { wall::park(deadline, true) };
         let why = match wake {
@@ -82,20 +92,25 @@ pub fn wait(addr: usize, expected: u32, bitset: u32, deadline: When) -> Result<u
             // A relative time-out would start over: Linux restarts through a block, musl loops itself.
             Wake::Interrupted => Errno::EINTR,
         };
-        return if me.leave() { Ok(0) } else { Err(why) };
+        return if me.leave() { Ok(()) } else { Err(why) };
     }
 }
 
 /// Wakes up to `n` waiters; returns how many. As on Linux, `n` below 1 wakes one.
 pub fn wake(addr: usize, n: i32, bitset: u32) -> Result<usize> {
-    let key = key_of(addr)?;
-    if n > 1 {
-        let woken = bucket_of(key).with(|bucket| bucket.take_woken(key, n as usize, bitset));
-        return Ok(woken.wake());
+    if n <= 1 {
+        return wake_one(addr, bitset).map(usize::from);
     }
-    let Some(one) = bucket_of(key).with(|bucket| bucket.take_one(key, bitset)) else { return Ok(0) };
+    let key = key_of(addr)?;
+    Ok(bucket_of(key).lock().take_woken(key, n as usize, bitset).wake())
+}
+
+/// Wakes the first waiter; returns whether there was one.
+pub fn wake_one(addr: usize, bitset: u32) -> Result<bool> {
+    let key = key_of(addr)?;
+    let Some(one) = bucket_of(key).with(|bucket| bucket.take_one(key, bitset)) else { return Ok(false) };
     one.wake();
-    Ok(1)
+    Ok(true)
 }
 
 /// Wakes up to `wake` waiters and moves up to `move_` others to `to`. With `compare`, only if the word still has that
@@ -105,15 +120,16 @@ pub fn requeue(from: usize, to: usize, wake: i32, move_: i32, compare: Option<u3
     if wake < 0 || move_ < 0 {
         return Err(Errno::EINVAL);
     }
+    let compare = compare.map(|expected| Word::at(from).map(|word| (word, expected))).transpose()?;
     let (woken, moving) = loop {
         let mut bucket = bucket_of(k1).lock();
-        if let Some(expected) = compare {
-            match word::load(from) {
+        if let Some((word, expected)) = compare {
+            match word.load() {
                 Some(v) if v == expected => {}
                 Some(_) => return Err(Errno::EAGAIN),
                 None => {
                     drop(bucket);
-                    user::read::<u32>(In::new(from))?;
+                    word.fault_in()?;
                     continue;
                 }
             }

@@ -29,6 +29,10 @@ const CLOCK_REALTIME: u32 = 0x100;
 pub const WAIT: u32 = 0;
 /// FUTEX_WAKE.
 pub const WAKE: u32 = 1;
+/// FUTEX_WAIT_PRIVATE.
+pub const WAIT_PRIVATE: u32 = WAIT | PRIVATE;
+/// FUTEX_WAKE_PRIVATE.
+pub const WAKE_PRIVATE: u32 = WAKE | PRIVATE;
 /// FUTEX_BITSET_MATCH_ANY.
 pub const ANY: u32 = u32::MAX;
 

@@ -1,13 +1,30 @@
 //! Atomic access to a word of the program that survives a bad address.
 
 use crate::arch;
+use libos_base::abi::In;
 use libos_base::{Errno, Result, user};
 
-/// The word's value now. Under a spin lock `None` means that the page is not present; otherwise it means EFAULT.
-pub fn load(addr: usize) -> Option<u32> {
-    user::check(addr, 4).ok()?;
-    // SAFETY: in the program's range.
-    unsafe { arch::user::load(addr) }
+/// A word that may be looked at under a spin lock.
+#[derive(Clone, Copy)]
+pub struct Word(usize);
+
+impl Word {
+    /// EFAULT: there is no program memory.
+    #[inline]
+    pub fn at(addr: usize) -> Result<Self> {
+        user::check(addr, 4).map(|()| Self(addr))
+    }
+    /// Its value now; `None`: its page is not present.
+    #[inline(always)]
+    pub fn load(self) -> Option<u32> {
+        // SAFETY: in the program's range.
+        unsafe { arch::user::load(self.0) }
+    }
+    /// Has its page brought in, with no lock held; EFAULT if it cannot be had.
+    #[cold]
+    pub fn fault_in(self) -> Result<()> {
+        user::read::<u32>(In::new(self.0)).map(|_| ())
+    }
 }
 
 /// Stores `new` if the word is `old`; returns what was there. Not under a spin lock.

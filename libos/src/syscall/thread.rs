@@ -72,7 +72,7 @@ fn end(status: i32) -> ! {
     let word = me.clear_child_tid.swap(0, Relaxed);
     // Nobody waits on a word that is gone.
     if word != 0 && user::write(Out::new(word), &0u32).is_ok() {
-        let _ = futex::wake(word, 1, op::ANY);
+        let _ = futex::wake_one(word, op::ANY);
     }
     exit::thread(status)
 }
@@ -211,9 +211,9 @@ pub fn futex(
     val3: Bits,
 ) -> Result<usize> {
     // What locks and conditions do all the time.
-    match operation.bits() & !op::PRIVATE {
-        op::WAKE => futex::wake(addr.0, val as i32, op::ANY),
-        op::WAIT if timeout.0 == 0 => futex::wait(addr.0, val, op::ANY, When::NEVER),
+    match operation.bits() {
+        op::WAKE_PRIVATE if val == 1 => futex::wake_one(addr.0, op::ANY).map(usize::from),
+        op::WAIT | op::WAIT_PRIVATE if timeout.0 == 0 => futex::wait(addr.0, val, op::ANY, When::NEVER).map(|()| 0),
         _ => any_futex(addr, operation, val, timeout, addr2, val3),
     }
 }
@@ -229,6 +229,12 @@ fn any_futex(
 ) -> Result<usize> {
     use op::{Deadline, Op};
     let (op, when) = op::decode(operation.bits(), val3.0)?;
+    if operation.bits() & op::PRIVATE == 0 {
+        futex::mapped(addr.0)?;
+        if matches!(op, Op::Requeue { .. } | Op::WakeOp) {
+            futex::mapped(addr2.0)?;
+        }
+    }
     match op {
         Op::Wait { bitset } => {
             let deadline = if timeout.0 == 0 {
@@ -241,7 +247,7 @@ fn any_futex(
                     Deadline::Realtime => When { ns, line: Line::Wall },
                 }
             };
-            futex::wait(addr.0, val, bitset, deadline)
+            futex::wait(addr.0, val, bitset, deadline).map(|()| 0)
         }
         Op::Wake { bitset } => futex::wake(addr.0, val as i32, bitset),
         Op::Requeue { compare } => {

@@ -9,8 +9,19 @@ fn word(addr: usize) -> Result<&'static AtomicU32> {
     Ok(unsafe { AtomicU32::from_ptr(addr as *mut u32) })
 }
 
-pub fn load(addr: usize) -> Option<u32> {
-    Some(word(addr).ok()?.load(SeqCst))
+#[derive(Clone, Copy)]
+pub struct Word(&'static AtomicU32);
+
+impl Word {
+    pub fn at(addr: usize) -> Result<Self> {
+        word(addr).map(Self)
+    }
+    pub fn load(self) -> Option<u32> {
+        Some(self.0.load(SeqCst))
+    }
+    pub fn fault_in(self) -> Result<()> {
+        Ok(())
+    }
 }
 
 pub fn compare_exchange(addr: usize, old: u32, new: u32) -> Result<u32> {
