@@ -83,11 +83,11 @@ impl Runner {
         self.queue.first().is_some_and(|first| (self.live_vruntime(now).wrapping_sub(first) as i64) >= 0)
     }
 
-    /// Whether the first waiter should run instead of the current thread.
+    /// Whether the first waiter is so far behind the current thread, which is not the idle one, that it should run.
     #[inline]
-    pub fn should_switch(&self, now: u64) -> bool {
+    pub fn is_behind(&self, now: u64) -> bool {
         let Some(first) = self.queue.first() else { return false };
-        self.is_idle() || (self.live_vruntime(now).wrapping_sub(first.wrapping_add(WAKE_GRANULARITY)) as i64) > 0
+        (self.live_vruntime(now).wrapping_sub(first.wrapping_add(WAKE_GRANULARITY)) as i64) > 0
     }
 }
 

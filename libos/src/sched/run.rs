@@ -113,6 +113,7 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
 
 /// The first thread that may run here. One whose mask changed while it waited is taken too, and handed on when it next
 /// leaves the CPU; that is soon, because a reschedule is requested at once.
+#[inline(always)]
 fn take(r: &mut Runner, c: &Cpu) -> Option<Arc<Thread>> {
     let t = r.queue.pop()?;
     if t.affinity.load(Relaxed) & 1 << c.id == 0 && !Arc::ptr_eq(&t, &r.current) {
@@ -140,6 +141,7 @@ fn steal(c: &Cpu, others: u64) -> Option<Arc<Thread>> {
 }
 
 /// The second half of a switch, on the new thread's stack: the old thread has left its own.
+#[inline(always)]
 pub(super) fn finish() {
     let c = this_cpu();
     let left = c.left.load(Relaxed);
@@ -187,16 +189,17 @@ pub(super) fn enqueue(t: Arc<Thread>) {
     t.vruntime.store(v, Relaxed);
     r.queue.push(v, t);
     let now = monotonic_ns();
-    let switch = r.should_switch(now);
+    let idle = r.is_idle();
+    let switch = idle || r.is_behind(now);
     if c.id == hw::cpu_id() {
         // Acted on when the lock is released, or at the end of the interrupt.
         if switch {
             hw::set_work(RESCHED);
         }
-        if !r.is_idle() {
+        if !idle {
             c.start_slice(now);
         }
-    } else if !r.kicked && (switch || (!r.is_idle() && c.slice_end.load(Relaxed) == u64::MAX)) {
+    } else if !r.kicked && (switch || c.slice_end.load(Relaxed) == u64::MAX) {
         r.kicked = true;
         cpu::set_idle(c.id, false);
         hw::send_reschedule(c.id);
@@ -220,7 +223,7 @@ pub fn on_reschedule_ipi() {
     let mut r = c.run.lock();
     r.kicked = false;
     let now = monotonic_ns();
-    if r.is_idle() || r.should_switch(now) || r.current.affinity.load(Relaxed) & 1 << c.id == 0 {
+    if r.is_idle() || r.is_behind(now) || r.current.affinity.load(Relaxed) & 1 << c.id == 0 {
         hw::set_work(RESCHED);
     } else if r.queue.len() > 0 {
         c.start_slice(now);

@@ -10,12 +10,20 @@ static __attribute__((__noinline__)) int any(pthread_mutex_t *m);
 #undef __pthread_mutex_unlock
 #pragma pop_macro("weak_alias")
 
+/* As soon as it is unlocked, another thread may destroy it: only its address and what was read before are used here. */
+static __attribute__((__noinline__)) int wake(volatile int *lock, int priv)
+{
+	__wake(lock, 1, priv);
+	return 0;
+}
+
 int __pthread_mutex_unlock(pthread_mutex_t *m)
 {
-	if (m->_m_type & 15) return any(m);
+	int type = m->_m_type;
+	if (type & 15) return any(m);
 	int waiters = m->_m_waiters;
 	int state = a_swap(&m->_m_lock, 0);
-	if (waiters || state < 0) __wake(&m->_m_lock, 1, !(m->_m_type & 128));
+	if (waiters || state < 0) return wake(&m->_m_lock, !(type & 128));
 	return 0;
 }
 
