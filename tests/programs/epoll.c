@@ -63,6 +63,13 @@ int main(void)
     SHOW(epoll_wait(99, (void *)-4096, 1, 0));
     SHOW(epoll_wait(ep, (void *)-4096, 0, 0));
     SHOW(epoll_wait(ep, (void *)-4096, 1, 0));
+    /* What is not mapped matters only to events. */
+    SHOW(epoll_wait(ep, (void *)8, 1, 0));
+    SHOW(syscall(SYS_epoll_pwait, ep, NULL, 1, 1, NULL, 8));
+    MUST(write(p[1], "x", 1));
+    SHOW(epoll_wait(ep, (void *)8, 1, 0));
+    SHOW(epoll_wait(ep, &e, 1, 0));
+    MUST(read(p[0], &e, 1));
     SHOW(syscall(SYS_epoll_pwait, 99, &e, 0, 0, NULL, 8));
     SHOW(syscall(SYS_epoll_pwait, 99, &e, 0, 0, &e, 7));
     SHOW(syscall(SYS_epoll_pwait, ep, &e, 0, 0, (void *)8, 8));

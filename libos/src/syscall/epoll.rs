@@ -30,7 +30,9 @@ fn wait(ep: Fd, events: Out<EpollEvent>, max: i32, deadline: u64) -> Result<usiz
     if !(1..=MOST).contains(&max) {
         return Err(Errno::EINVAL);
     }
-    user::check(events.address(), max as usize * SIZE)?;
+    if !user::in_half(events.address(), max as usize * SIZE) {
+        return Err(Errno::EFAULT);
+    }
     epoll::of_file(&*file)?.wait(max as usize, deadline, &mut |first, batch| {
         batch.iter().enumerate().try_for_each(|(i, event)| user::write(events.nth(first + i), event))
     })
@@ -38,7 +40,7 @@ fn wait(ep: Fd, events: Out<EpollEvent>, max: i32, deadline: u64) -> Result<usiz
 
 pub fn epoll_wait(ep: Fd, events: Out<EpollEvent>, max: i32, timeout: i32) -> Result<usize> {
     // A look that finds nothing, between rounds of other work.
-    if timeout == 0 && (1..=MOST).contains(&max) && user::check(events.address(), max as usize * SIZE).is_ok() {
+    if timeout == 0 && (1..=MOST).contains(&max) && user::in_half(events.address(), max as usize * SIZE) {
         poll::settle();
         if files().fds.idle_epoll(ep) {
             return Ok(0);
