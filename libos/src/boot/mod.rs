@@ -125,9 +125,10 @@ fn init_thread() {
     devices::probe(command_line(boot)).for_each(hand_out);
     entropy::warn_if_weak();
     files::configure(embedded_root(), initrd, &params);
-    process::limit(&params.rlimits);
     params.output_failed.iter().for_each(|&failed| control::carry_out(Some(failed)));
     let started = console::init::<control::Protocol>(&params).and_then(|()| {
+        // The limit of descriptors does not concern those that the program starts with.
+        process::limit(&params.rlimits);
         let params = params::set(params);
         component::start_all();
         files::start();

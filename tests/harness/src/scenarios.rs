@@ -362,6 +362,11 @@ fn ulimit(context: &Context) -> Result<Tally> {
         command.args(limits).arg(&image).args(["--", "show"]);
         let done = process::run(&mut command, b"", Duration::from_secs(60))?.expect(0)?;
         ensure!(done.out() == "300 4000\n0 0\n1048576 -1\n", "other limits\n{}", done.report());
+        // It starts with its streams all the same.
+        let mut command = context.unibody(life);
+        command.args(["--ulimit", "nofile=0"]).arg(&image).args(["--", "show"]);
+        let done = process::run(&mut command, b"", Duration::from_secs(60))?.expect(0)?;
+        ensure!(done.out().starts_with("0 0\n"), "other limits\n{}", done.report());
     }
     let done = context.tool(["run", "--ulimit", "nofile=5000000", &image.to_string_lossy()])?;
     refused(done, 2, &["1048576"])?;
