@@ -36,7 +36,13 @@ __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
 #include "arena.c"
 #include "bitmap.c"
 #include "heap.c"
+#define _mi_thread_done mi_thread_done_for_good
+#define mi_thread_init mi_thread_init_anew
+void mi_thread_done_for_good(mi_heap_t *);
+void mi_thread_init_anew(void) mi_attr_noexcept;
 #include "init.c"
+#undef _mi_thread_done
+#undef mi_thread_init
 #include "libc.c"
 #include "os.c"
 #include "page.c"
@@ -44,11 +50,16 @@ __attribute__((__noinline__)) void mi_free(void *) mi_attr_noexcept;
 #include "segment.c"
 #undef mi_stats_print
 #include "stats.c"
+#define _mi_prim_alloc mi_prim_alloc_once
+#define _mi_prim_commit mi_prim_commit_once
 #define _mi_prim_decommit _mi_prim_decommit_unasked
 #include "prim/prim.c"
+#undef _mi_prim_alloc
+#undef _mi_prim_commit
 #undef _mi_prim_decommit
 
 #include "../musl/src/malloc/x86_64/live.h"
+#include "heaps.h"
 #include "segments.h"
 
 /*

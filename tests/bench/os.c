@@ -114,6 +114,23 @@ static void thread(int n)
     }
 }
 
+static void *allocates(void *p)
+{
+    volatile char *block = malloc(100);
+    CHECK(block);
+    *block = 1;
+    free((void *)block);
+    return p;
+}
+
+static void thread_that_allocates(int n)
+{
+    while (n--) {
+        pthread_t t;
+        CHECK(!pthread_create(&t, 0, allocates, 0) && !pthread_join(t, 0));
+    }
+}
+
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;
 static int turn, rounds;
@@ -305,6 +322,7 @@ static const struct {
     {"clock_gettime-wall", 1000, wall_clock_call},
     {"sched_yield", 1000, yield_call},
     {"thread-create-join", 200, thread},
+    {"thread-create-malloc-free-join", 200, thread_that_allocates},
     {"mutex-lock-unlock", 10000, lock},
     {"condvar-round", 500, ping_pong},
     {"pipe-1-byte", 1000, pipe_byte},
