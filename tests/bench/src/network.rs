@@ -61,6 +61,11 @@ impl Network {
         Ok(machine.guest(vmm::Machine { card: Some(card), ..described }, false)?.inside(&self.0))
     }
 
+    /// The namespace.
+    pub fn namespace(&self) -> &Netns {
+        &self.0
+    }
+
     /// A command on this computer, but in that network.
     pub fn command<S: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, words: impl IntoIterator<Item = S>) -> Command {
         self.0.command(program, words)

@@ -35,6 +35,7 @@ mod supervision;
 mod terminal;
 mod tools;
 mod vm;
+mod weather;
 
 use anyhow::Result;
 use clap::Subcommand;

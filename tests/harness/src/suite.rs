@@ -4,7 +4,7 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::{
     accesses, bench, brought, checked, clock, crowd, disk, host, hostile, junit, linking, mappings, matrix, nginx,
-    pool, process, programs, report, scenarios, segmentation, shares, sizes, sqlite, supervision, terminal,
+    pool, process, programs, report, scenarios, segmentation, shares, sizes, sqlite, supervision, terminal, weather,
 };
 use anyhow::Result;
 use std::path::PathBuf;
@@ -79,6 +79,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     nginx::cases(&mut cases, full);
     hostile::cases(&mut cases);
     segmentation::cases(&mut cases);
+    weather::cases(&mut cases, full);
     crowd::cases(&mut cases, full);
     sqlite::cases(&mut cases, full);
     disk::cases(&mut cases, full);
