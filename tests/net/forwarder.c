@@ -1,12 +1,12 @@
-/* Bad weather between a guest and this computer: passes Ethernet frames on between a TAP device and QEMU's `-netdev dgram`,
-   with a delay each way, and loses, reorders and duplicates some of them. Run as
+/* Bad weather between a guest and this computer: passes Ethernet frames on between a TAP device and QEMU's
+   `-netdev dgram`, with a delay each way, and loses, reorders and duplicates some of them. Run as
      forwarder TAP FOLDER SEED LOSS REORDER DUPLICATE DELAY COMMAND...
-   It lasts as long as the command, and ends with its status. FOLDER has the sockets: `guest.sock` is QEMU's, `forwarder.sock` ours.
-   LOSS, REORDER and DUPLICATE are out of 1,000, DELAY is in microseconds. As with tc-netem, what is reordered has no
-   delay at all, so it overtakes what was sent during one delay. What happens to a frame follows from the seed, the direction and its
-   number among those of that direction. ARP, neighbour discovery and SYNs only wait: how long an address or a connection
-   takes is not what this is for. At the end it prints the frames forwarded, those lost, and how late, in milliseconds,
-   it has passed a frame on at worst: nobody else is to blame for that. */
+   It lasts as long as the command, and ends with its status. In FOLDER are the sockets: `guest.sock` is QEMU's,
+   `forwarder.sock` ours. LOSS, REORDER and DUPLICATE are out of 1,000, DELAY is in microseconds. As with tc-netem, what
+   is reordered has no delay at all, so it overtakes what was sent during one delay. What happens to a frame follows
+   from the seed, the direction, and its number among those of that direction. ARP, neighbour discovery and SYNs only
+   wait: how long an address or a connection takes is not what this is for. At the end it prints the frames forwarded,
+   those lost, and how late, in milliseconds, it has passed a frame on at worst: nobody else is to blame for that. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,8 @@
 
 enum { FRAME = 2048, BATCH = 64, SECOND = 1000000000, MS = 1000000 };
 /* Offsets and values in frames. */
-enum { TYPE = 12, IPV4 = 0x0800, IPV6 = 0x86dd, PROTOCOL4 = 23, PROTOCOL6 = 20, FLAGS4 = 47, FLAGS6 = 67, TCP = 6, SYN = 2 };
+enum { TYPE = 12, PROTOCOL4 = 23, PROTOCOL6 = 20, FLAGS4 = 47, FLAGS6 = 67 };
+enum { IPV4 = 0x0800, IPV6 = 0x86dd, TCP = 6, SYN = 2 };
 /* Values of linux/if_tun.h, which not every C library's headers can include. */
 enum { SET_INTERFACE = 0x400454ca, ETHERNET = 0x1002 };
 

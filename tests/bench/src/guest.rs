@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use unibody::vmm::Running;
 use unibody::vmm::qemu::Qemu;
 use unibody_support::netns::Netns;
@@ -86,6 +86,19 @@ impl Guest {
         }
         let inbox = lines(vmm.stdio.try_clone()?);
         Ok(Live { vmm, lines: Vec::new(), inbox, aside })
+    }
+
+    /// Starts it and waits until the program prints a line.
+    pub fn start_until(&self, line: &str, patience: Duration) -> Result<Live> {
+        let mut live = self.start()?;
+        let deadline = Instant::now() + patience;
+        loop {
+            match live.line(deadline)? {
+                Some(said) if said == line => return Ok(live),
+                Some(_) => {}
+                None => bail!("the guest has ended; {}", live.said()),
+            }
+        }
     }
 }
 

@@ -1,19 +1,19 @@
 //! TCP over bad links: how long 4 MiB take with lost, reordered and duplicated frames and longer round trips, the same
-//! ones for both guests. A round is a seed. Each transfer has a guest and a network of its own, so that nothing that was
-//! learnt about the way remains; those with long round trips, which do nothing but wait, run at the same time.
+//! ones for both guests. A round is a seed. Each transfer has a guest and a network of its own, so that nothing that
+//! was learnt about the way remains; those with long round trips, which do nothing but wait, run at the same time.
 
 use super::Bench;
-use super::guest::{Guest, Live, Side, turns};
+use super::guest::{Guest, Side, turns};
 use super::linux::{self, LinuxGuest};
 use super::machine::Machine;
 use super::network::{Network, Server};
 use super::program::{self, Program};
 use super::report::{Report, What};
 use super::setup::Setup;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use unibody::packages::Program as Tool;
 use unibody::{packages, paths, progress, vmm};
 use unibody_support::weather::{Forwarder, Weather};
@@ -88,13 +88,13 @@ pub fn run(options: &Bench, yes: bool) -> Result<(Value, String)> {
             }
         }
         let (long, short): (Vec<_>, Vec<_>) = transfers.into_iter().partition(|t| t.weather.round_trip >= LONG);
-        for one in &short {
-            let step = format!("round {round} of {rounds}: {}", one.name());
-            progress::step(&step, || runs.together(&[*one], round, &mut report))?;
-        }
-        if !long.is_empty() {
-            let step = format!("round {round} of {rounds}: {} transfers with long round trips", long.len());
-            progress::step(&step, || runs.together(&long, round, &mut report))?;
+        for together in short.chunks(1).chain((!long.is_empty()).then_some(&long[..])) {
+            let what = match together {
+                [one] => one.name(),
+                many => format!("{} transfers with long round trips", many.len()),
+            };
+            let step = format!("round {round} of {rounds}: {what}");
+            progress::step(&step, || runs.together(together, round, &mut report))?;
         }
     }
     report.finish(options)
@@ -137,24 +137,12 @@ impl Runs {
         Ok(guest)
     }
 
-    fn boot(guest: &Guest) -> Result<Live> {
-        let mut live = guest.start()?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match live.line(deadline)? {
-                Some(line) if line == READY => return Ok(live),
-                Some(_) => {}
-                None => bail!("the guest has ended; {}", live.said()),
-            }
-        }
-    }
-
     /// How long a transfer takes.
     fn seconds(&self, one: Transfer, seed: u32) -> Result<f64> {
         let network = Network::new().context("no network for the guest")?;
         let dir = tempfile::Builder::new().prefix("unibody-bench-").tempdir()?;
         let forwarder = Forwarder { program: self.forwarder.clone(), folder: dir.path().to_owned() };
-        let mut live = Self::boot(&self.guest(one.side, &network, &forwarder)?)?;
+        let mut live = self.guest(one.side, &network, &forwarder)?.start_until(READY, PATIENCE)?;
         let words = [WAYS[one.way].0, Network::address(), MIB];
         let mut client = forwarder.command(network.namespace(), one.weather, seed, &self.program.native, words)?;
         let done = process::run(&mut client, b"", LIMIT)?.expect(0).with_context(|| live.said())?.out();

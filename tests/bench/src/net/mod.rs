@@ -11,7 +11,7 @@ use super::report::{Report, What};
 use super::setup::Setup;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use unibody::packages::Program as Tool;
 use unibody::vmm::accel::Accel;
 use unibody::{packages, progress, vmm};
@@ -120,18 +120,6 @@ impl Runs {
         self.network.guest(machine, &server, side)
     }
 
-    fn boot(guest: &Guest, patience: Duration) -> Result<Live> {
-        let mut live = guest.start()?;
-        let deadline = Instant::now() + patience;
-        loop {
-            match live.line(deadline)? {
-                Some(line) if line == READY => return Ok(live),
-                Some(_) => {}
-                None => bail!("the guest has ended; {}", live.said()),
-            }
-        }
-    }
-
     /// The seconds that a transfer takes.
     fn transfer(&self, transfer: &Transfer, live: &Live) -> Result<f64> {
         let words = [transfer.word, Network::address(), &transfer.amount.to_string()];
@@ -142,7 +130,7 @@ impl Runs {
     }
 
     fn round(&mut self, side: Side) -> Result<()> {
-        let mut live = Self::boot(&self.guest(side, &self.machine)?, PATIENCE)?;
+        let mut live = self.guest(side, &self.machine)?.start_until(READY, PATIENCE)?;
         for transfer in self.transfers.clone() {
             let before = usage::seconds(live.pid())?;
             let seconds = self.transfer(transfer, &live)?;
@@ -157,7 +145,7 @@ impl Runs {
     fn count(&mut self, side: Side) -> Result<()> {
         let guest = self.guest(side, &Machine { accel: Accel::Tcg, ..self.machine.clone() })?;
         let counters = Counters::new(&self.report.setup.qemu, &self.machine.work)?;
-        let mut live = Self::boot(&counters.with(guest), counters::PATIENCE)?;
+        let mut live = counters.with(guest).start_until(READY, counters::PATIENCE)?;
         for transfer in self.transfers.clone() {
             let before = counters.read()?;
             self.transfer(transfer, &live)?;
