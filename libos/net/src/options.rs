@@ -72,16 +72,13 @@ fn set_socket(st: &mut Stack, sid: u32, name: i32, value: &[u8]) -> Option<Resul
             s.opts.linger = (v != 0).then_some(secs);
         }
         so::REUSEADDR | so::REUSEPORT => {
-            if name == so::REUSEADDR {
-                s.reuse_addr = v != 0
-            } else {
-                s.reuse_port = v != 0
-            }
-            let (proto, bound, a, p) = (s.proto, s.bound, s.reuse_addr, s.reuse_port);
+            let flag = if name == so::REUSEADDR { &mut s.opts.reuse.addr } else { &mut s.opts.reuse.port };
+            *flag = v != 0;
+            let (proto, bound, reuse) = (s.proto, s.bound, s.opts.reuse);
             if let Some((_, port)) = bound
                 && let Some(b) = st.ports.find(proto, port, sid)
             {
-                (b.reuse_addr, b.reuse_port) = (a, p);
+                b.reuse = reuse;
             }
         }
         so::KEEPALIVE => s.opts.keepalive = v != 0,
@@ -296,9 +293,9 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
     out(v as i32)
 }
 
-/// The known fields of struct tcp_info; the rest is zero.
+/// The known fields of struct tcp_info; the rest is zero. It ends where Linux 4.1's did.
 fn tcp_info(st: &mut Stack, sid: u32) -> Vec<u8> {
-    let mut v = alloc::vec![0u8; 104];
+    let mut v = alloc::vec![0u8; 136];
     let now = st.now;
     let listening = matches!(st.sockets.get(sid).map(|s| &s.kind), Some(Kind::Listen(_)));
     let Some((_, c)) = conn_of(st, sid) else {
@@ -335,6 +332,10 @@ fn tcp_info(st: &mut Stack, sid: u32) -> Vec<u8> {
     put(80, window.size / mss); // snd_cwnd
     put(84, mss); // advmss
     put(100, tcp.resent()); // total_retrans
+    v[104..120].fill(0xff); // pacing_rate, max_pacing_rate: as fast as it can
+    let (acked, received) = tcp.counted();
+    v[120..128].copy_from_slice(&acked.to_le_bytes());
+    v[128..136].copy_from_slice(&received.to_le_bytes());
     v
 }
 

@@ -192,15 +192,16 @@ impl Ops for TcpSocket {
         if msg.flags.contains(Msg::ERRQUEUE) {
             return Err(Errno::EAGAIN);
         }
+        if msg.flags.contains(Msg::PEEK) {
+            return self.recv_peek(dst, msg.flags, wait);
+        }
         let mut total = 0;
         loop {
             let r = self.net.wait(wait, &self.shared.pollee, || self.try_recv(dst, msg.flags, total > 0));
             match r {
                 Ok(n) => {
                     total += n;
-                    let all = (msg.flags.contains(Msg::WAITALL) || total < wait.low)
-                        && !msg.flags.contains(Msg::PEEK)
-                        && !wait.nonblock;
+                    let all = (msg.flags.contains(Msg::WAITALL) || total < wait.low) && !wait.nonblock;
                     if n == 0 || dst.left() == 0 || !all {
                         return Ok(total);
                     }
@@ -272,7 +273,7 @@ impl Ops for TcpSocket {
             };
             match cmd {
                 ioctl::FIONREAD => Ok(c.tcp().recv_queue()),
-                ioctl::TIOCOUTQ => Ok(c.tcp().send_queue()),
+                ioctl::TIOCOUTQ => Ok(c.tcp().unacknowledged() as usize),
                 _ => Err(Errno::ENOTTY),
             }
         });
@@ -332,6 +333,21 @@ impl Ops for TcpSocket {
 }
 
 impl TcpSocket {
+    /// MSG_PEEK: waits until as much is there as a read would wait for, and after a timeout or a signal takes what there is.
+    #[cold]
+    fn recv_peek(&self, dst: &mut Sink<'_>, flags: Msg, wait: Wait) -> Result<usize> {
+        let least = match flags.contains(Msg::WAITALL) {
+            _ if wait.nonblock => 0,
+            true => dst.left(),
+            false => wait.low.min(dst.left()),
+        };
+        let r = self.net.wait(wait, &self.shared.pollee, || self.peek(dst, least));
+        match r {
+            Err(e) if least > 0 => self.peek(dst, 0).and_then(Result::ok).filter(|&n| n > 0).ok_or(e),
+            r => r,
+        }
+    }
+
     /// MSG_FASTOPEN without a cookie, which we never have: completes the handshake before sending data.
     fn connect_first(&self, to: Option<&[u8]>, wait: Wait) -> Result<()> {
         match to {

@@ -43,9 +43,6 @@ impl TcpSocket {
     /// connection error to the next one.
     pub(crate) fn try_recv(&self, dst: &mut Sink<'_>, flags: Msg, begun: bool) -> Option<Result<usize>> {
         let _turn = self.turns.reading.lock();
-        if flags.contains(Msg::PEEK) {
-            return self.peek(dst);
-        }
         let skip = flags.contains(Msg::TRUNC);
         let straight = |dst: &mut Sink<'_>, begun| self.net.with(|st| recv(st, self.id, dst, skip, begun));
         both_ways(dst, begun, straight, |dst, _| self.recv_absent(dst))
@@ -58,10 +55,16 @@ impl TcpSocket {
         both_ways(src, begun, straight, |src, begun| self.send_absent(src, more, begun))
     }
 
-    /// Reads the first bytes without consuming them.
-    fn peek(&self, dst: &mut Sink<'_>) -> Option<Result<usize>> {
+    /// Reads the first bytes without consuming them. `None`: there are less than `least`, and more may come.
+    #[cold]
+    pub(crate) fn peek(&self, dst: &mut Sink<'_>, least: usize) -> Option<Result<usize>> {
+        let _turn = self.turns.reading.lock();
         let held = self.net.with(|st| match readable(st, self.id, false) {
-            Ok(id) => Some(first(st.connections.get_mut(id)?, dst.left())),
+            Ok(id) => {
+                let c = st.connections.get_mut(id)?;
+                let last = c.error.is_some() || c.shut_read || c.tcp().ended();
+                (last || c.tcp().recv_queue() >= least).then(|| first(c, dst.left()))
+            }
             Err(r) => r.map(|r| r.map(|_| Vec::new())),
         });
         held.map(|held| held.and_then(|held| dst.put_whole(&held).map(|()| held.len())))

@@ -68,6 +68,7 @@ impl Connection {
         if ack.after(start) {
             self.send.buffer.consume(bytes, pool);
         }
+        self.acknowledged += u64::from(ack - self.send.una);
         self.send.una = ack;
     }
 

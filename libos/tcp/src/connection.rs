@@ -91,6 +91,12 @@ pub struct Connection {
     /// Duplicate acknowledgments in a row, from a peer without selective ones.
     pub(crate) duplicates: u8,
     pub(crate) resent: u32,
+    /// Sequence numbers that the peer has acknowledged.
+    pub(crate) acknowledged: u64,
+    /// The peer has connected, not this side.
+    accepted: bool,
+    /// What was not acknowledged when it ended.
+    left: u32,
     /// When something was last challenged; 0: never.
     pub(crate) challenged_at: u64,
 }
@@ -117,6 +123,9 @@ impl Connection {
             reset: false,
             duplicates: 0,
             resent: 0,
+            acknowledged: 0,
+            accepted: state == State::SynReceived,
+            left: 0,
             challenged_at: 0,
         }
     }
@@ -190,6 +199,21 @@ impl Connection {
     /// Bytes not acknowledged, sent or not.
     pub fn send_queue(&self) -> usize {
         self.send.buffer.len()
+    }
+    /// What is not acknowledged, or was not when the connection ended: bytes, and the FIN, as Linux counts for SIOCOUTQ.
+    #[cold]
+    pub fn unacknowledged(&self) -> u32 {
+        match self.state {
+            State::SynSent | State::SynReceived => 0,
+            State::Closed => self.left,
+            _ => self.send.buffer.len() as u32 + u32::from(self.send.fin && !self.fin_acknowledged()),
+        }
+    }
+    /// What the peer has acknowledged and what it has sent, as Linux counts: FINs are part of it, and the SYN of the side
+    /// that has connected is part of the former.
+    #[cold]
+    pub fn counted(&self) -> (u64, u64) {
+        (self.acknowledged.saturating_sub(self.accepted.into()), self.receive.received)
     }
     /// Bytes that can be read.
     pub fn recv_queue(&self) -> usize {
@@ -364,6 +388,7 @@ impl Connection {
     /// It is over. What has arrived can still be read.
     pub(crate) fn close(&mut self, why: End, pool: &mut Pool) {
         if self.state != State::Closed {
+            self.left = self.unacknowledged();
             (self.state, self.end) = (State::Closed, why);
             self.send.buffer.clear(pool);
             self.flight.clear();

@@ -70,6 +70,7 @@ impl Connection {
     pub fn passed(&mut self, now: u64, n: usize, peer: Position) {
         self.heard(now);
         self.timers.progressed(now);
+        self.acknowledged += n as u64;
         let s = &mut self.send;
         s.next += n as u32;
         s.una = s.next;

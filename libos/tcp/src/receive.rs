@@ -19,6 +19,8 @@ pub struct Receiver {
     ranges: Ranges,
     /// The next sequence number expected.
     pub next: Seq,
+    /// Sequence numbers of data and FIN that are before it.
+    pub received: u64,
     /// The end of the window that the peer was promised.
     edge: Seq,
     scale: u8,
@@ -49,6 +51,7 @@ impl Receiver {
             buffer: ReceiveBuffer::default(),
             ranges: Ranges::default(),
             next: Seq(0),
+            received: 0,
             edge: Seq(0),
             scale: scale(most),
             capacity,
@@ -134,11 +137,11 @@ impl Receiver {
             let stored = self.keep(pool, 0, data);
             let all = stored == data.len();
             self.buffer.advance(stored);
-            self.next += stored as u32;
+            self.advance(stored as u32);
             if !self.ranges.is_empty() {
                 let next = self.ranges.join(self.next);
                 self.buffer.advance((next - self.next) as usize);
-                self.next = next;
+                self.advance(next - self.next);
                 self.now = true;
             }
             self.now |= !all;
@@ -160,7 +163,7 @@ impl Receiver {
             self.now |= end != self.next;
         }
         if self.fin == Some(self.next) {
-            self.next += 1;
+            self.advance(1);
             self.due(now, 0);
             return true;
         }
@@ -168,6 +171,12 @@ impl Receiver {
             self.due(now, data.len() as u32);
         }
         false
+    }
+
+    /// The next `n` have arrived.
+    fn advance(&mut self, n: u32) {
+        self.next += n;
+        self.received += u64::from(n);
     }
 
     /// Copies data into the buffer. Returns how much found memory.
@@ -188,7 +197,7 @@ impl Receiver {
     /// It has passed this much, which counts as one segment.
     pub fn passed(&mut self, n: u32) {
         self.segment = self.segment.max(n);
-        self.next += n;
+        self.advance(n);
     }
 
     /// An acknowledgment is due: at once for more than a full segment, and as long as the peer is getting to know the

@@ -7,6 +7,7 @@
 use super::Stack;
 use super::conn::{COST, Conn};
 use super::interface::InterfaceId;
+use super::ports::{Bound, Local};
 use super::request::{Request, Requests};
 use super::timewait::{self, TimeWait};
 use crate::frame::Tuple;
@@ -249,6 +250,15 @@ impl Connections {
     pub fn port_waits(&self, port: u16) -> bool {
         self.shards.iter().any(|s| s.time_wait.uses(port))
     }
+    /// Whether a connection or a tuple in TIME-WAIT keeps a socket away from a port.
+    #[cold]
+    pub fn conflict(&self, port: u16, new: &Bound) -> bool {
+        let connected = self.all().filter(|c| !c.detached).map(|c| (&c.tuple, c.opts.reuse));
+        let waiting = self.shards.iter().flat_map(|s| s.time_wait.all());
+        connected
+            .chain(waiting)
+            .any(|(t, reuse)| t.lport == port && new.local.overlaps(Local::One(t.local)) && !new.reuse.agrees(reuse))
+    }
     /// Number of tuples in TIME-WAIT.
     pub fn waiting(&self) -> usize {
         self.shards.iter().map(|s| s.time_wait.len()).sum()
@@ -273,11 +283,11 @@ impl Stack {
         if core::mem::replace(&mut c.detached, true) {
             return;
         }
-        let (t, snd, rcv) = (c.tuple, c.tcp().next().0, c.tcp().next().1);
+        let (t, next, reuse) = (c.tuple, c.tcp().next(), c.opts.reuse);
         self.connections.forget_tuple(id, &t);
         if time_wait {
             let most = timewait::most(self.memory.budget()) / SHARDS;
-            self.connections.time_wait(&t).insert(t, snd, rcv, now, most);
+            self.connections.time_wait(&t).insert(t, next, reuse, now, most);
         }
         self.ports.disconnected(t.lport);
     }

@@ -1,5 +1,6 @@
 //! Local ports: who is bound where, conflicts, ephemeral ports.
 
+use super::connections::Connections;
 use crate::frame::Tuple;
 use crate::table::{Keyed, Map, PortCounts, sip};
 use alloc::vec::Vec;
@@ -38,7 +39,7 @@ impl Local {
             _ => 0,
         }
     }
-    fn overlaps(self, other: Local) -> bool {
+    pub fn overlaps(self, other: Local) -> bool {
         use Local::{Any, Any4, Any6, One};
         match (self, other) {
             (Any, _) | (_, Any) | (Any4, Any4) | (Any6, Any6) => true,
@@ -50,20 +51,33 @@ impl Local {
     }
 }
 
+/// With whom a socket shares its port: SO_REUSEADDR, SO_REUSEPORT.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reuse {
+    pub addr: bool,
+    pub port: bool,
+}
+
+impl Reuse {
+    /// Whether two that do not listen may have the same port: both have to agree.
+    pub fn agrees(self, other: Self) -> bool {
+        self.addr && other.addr || self.port && other.port
+    }
+}
+
 /// One bound socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
     pub sock: u32,
     pub local: Local,
-    pub reuse_addr: bool,
-    pub reuse_port: bool,
+    pub reuse: Reuse,
     pub listening: bool,
 }
 
 /// The table of bound ports.
 pub struct Ports {
     bound: Map<(Proto, u16), Vec<Bound>>,
-    /// Connections by local port, which make bind() fail without SO_REUSEADDR.
+    /// Connections by local port, which make bind() fail unless both sides share it.
     connections: PortCounts,
     /// Distributes peers among sockets that share a port.
     spread: Keyed,
@@ -86,8 +100,8 @@ impl Ports {
     fn conflicts(&self, proto: Proto, port: u16, new: &Bound) -> bool {
         let Some(list) = self.bound.get(&(proto, port)) else { return false };
         list.iter().filter(|b| b.sock != new.sock && b.local.overlaps(new.local)).any(|b| {
-            let addr = b.reuse_addr && new.reuse_addr && (proto == Proto::Udp || !b.listening);
-            !(addr || (b.reuse_port && new.reuse_port))
+            let listening = proto == Proto::Tcp && b.listening;
+            !Reuse { addr: b.reuse.addr && !listening, ..b.reuse }.agrees(new.reuse)
         })
     }
 
@@ -104,15 +118,15 @@ impl Ports {
         self.connections.any(port)
     }
 
-    /// Binds; port 0 means a random one. `waits`: whether a tuple with the port is in TIME-WAIT. EADDRINUSE.
-    pub fn bind(&mut self, proto: Proto, port: u16, new: Bound, waits: impl Fn(u16) -> bool) -> Result<u16> {
-        let busy = |p| proto == Proto::Tcp && (self.connections.any(p) || waits(p));
+    /// Binds; port 0 means a random one. EADDRINUSE.
+    pub fn bind(&mut self, proto: Proto, port: u16, new: Bound, connections: &Connections) -> Result<u16> {
+        let busy = |p| proto == Proto::Tcp && (self.connections.any(p) || connections.port_waits(p));
         let port = if port == 0 {
             let mut probe = new;
             // A shared port does not count as free when any port will do.
-            (probe.reuse_addr, probe.reuse_port) = (false, false);
+            probe.reuse = Reuse::default();
             self.pick(|p| !busy(p) && !self.conflicts(proto, p, &probe)).ok_or(Errno::EADDRINUSE)?
-        } else if self.conflicts(proto, port, &new) || (!new.reuse_addr && busy(port)) {
+        } else if self.conflicts(proto, port, &new) || busy(port) && connections.conflict(port, &new) {
             return Err(Errno::EADDRINUSE);
         } else {
             port

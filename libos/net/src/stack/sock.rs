@@ -34,8 +34,6 @@ pub struct Sock {
     /// Whether it is AF_INET6.
     pub v6: bool,
     pub v6only: bool,
-    pub reuse_addr: bool,
-    pub reuse_port: bool,
     /// SO_DONTROUTE.
     pub direct: bool,
     /// SO_BINDTODEVICE: an interface index; 0: any.
@@ -78,8 +76,6 @@ impl Stack {
             proto,
             v6,
             v6only: false,
-            reuse_addr: false,
-            reuse_port: false,
             direct: false,
             device: 0,
             bound: None,
@@ -127,8 +123,8 @@ impl Stack {
 
     fn bind_local(&mut self, sid: u32, local: Local, port: u16) -> Result<u16> {
         let s = self.sockets.get(sid).ok_or(Errno::EBADF)?;
-        let b = Bound { sock: sid, local, reuse_addr: s.reuse_addr, reuse_port: s.reuse_port, listening: false };
-        let port = self.ports.bind(s.proto, port, b, |p| self.connections.port_waits(p))?;
+        let b = Bound { sock: sid, local, reuse: s.opts.reuse, listening: false };
+        let port = self.ports.bind(s.proto, port, b, &self.connections)?;
         self.sock(sid)?.bound = Some((local, port));
         Ok(port)
     }

@@ -1,5 +1,6 @@
 //! TIME-WAIT: a tuple and two sequence numbers, no buffers (RFC 9293 section 3.10.7.4, RFC 6191).
 
+use super::ports::Reuse;
 use crate::frame::{Tcp, Tuple};
 use crate::table::{Map, PortCounts, Slab};
 use alloc::collections::VecDeque;
@@ -23,6 +24,8 @@ struct Entry {
     snd: Seq,
     /// The next sequence number we expect.
     rcv: Seq,
+    /// What its socket had set.
+    reuse: Reuse,
     until: u64,
     /// When it was last answered.
     said: u64,
@@ -48,7 +51,7 @@ pub struct TimeWait {
     entries: Slab<Entry>,
     /// By age, with the time at which each is looked at: one that was restarted by then is moved to the end.
     order: VecDeque<(u64, Tuple)>,
-    /// Number of tuples on each local port, which keep bind() without SO_REUSEADDR away.
+    /// Number of tuples on each local port, which keep bind() away unless both share it.
     ports: PortCounts,
 }
 
@@ -59,7 +62,7 @@ impl TimeWait {
 
     /// Adds a tuple, as one of `most`. If memory is short it is simply forgotten: the peer then gets an RST instead of an
     /// ACK.
-    pub fn insert(&mut self, t: Tuple, snd: Seq, rcv: Seq, now: u64, most: usize) {
+    pub fn insert(&mut self, t: Tuple, (snd, rcv): (Seq, Seq), reuse: Reuse, now: u64, most: usize) {
         while self.order.len() >= most {
             if let Some((_, old)) = self.order.pop_front() {
                 self.remove(&old);
@@ -69,7 +72,7 @@ impl TimeWait {
         {
             return;
         }
-        let Ok(place) = self.entries.insert(Entry { snd, rcv, until: now + TIME, said: 0 }) else {
+        let Ok(place) = self.entries.insert(Entry { snd, rcv, reuse, until: now + TIME, said: 0 }) else {
             return self.ports.sub(t.lport);
         };
         match self.places.insert(t, place) {
@@ -94,6 +97,11 @@ impl TimeWait {
     /// Whether a tuple with this local port is in the table.
     pub fn uses(&self, port: u16) -> bool {
         self.ports.any(port)
+    }
+
+    /// All tuples, and with whom they share their local ports.
+    pub fn all(&self) -> impl Iterator<Item = (&Tuple, Reuse)> {
+        self.order.iter().filter_map(|(_, t)| Some((t, self.entry(t)?.reuse)))
     }
 
     /// Judges a segment.

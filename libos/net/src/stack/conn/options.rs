@@ -3,6 +3,7 @@
 use super::{Conn, Owner};
 use crate::ipopts;
 use crate::stack::interface::InterfaceId;
+use crate::stack::ports::Reuse;
 use libos_base::time::NS;
 use libos_tcp::Limits;
 use libos_tcp::congestion::Algorithm;
@@ -11,6 +12,7 @@ use smoltcp::wire::IpAddress;
 /// Socket options that outlive the switch from listening to accepted: the child inherits them, as on Linux.
 #[derive(Clone, Copy, Debug)]
 pub struct TcpOpts {
+    pub reuse: Reuse,
     pub nodelay: bool,
     pub cork: bool,
     pub quickack: bool,
@@ -43,6 +45,7 @@ pub struct TcpOpts {
 impl Default for TcpOpts {
     fn default() -> Self {
         Self {
+            reuse: Reuse::default(),
             nodelay: false,
             cork: false,
             quickack: true,
