@@ -1,5 +1,5 @@
 /*
- * "connections_by_memory" in "events": as many connections as the machine has memory for.
+ * "connections_by_memory" in "events": as many connections as the machine has memory for, and the process descriptors.
  *
  * nginx makes its table of connections when it starts, some 430 bytes for each. A table for ten thousand would not fit
  * into the smallest machines, and one that fits there would not do in larger ones, so that no number could be shipped.
@@ -7,6 +7,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_event.h>
+#include <sys/resource.h>
 #include <sys/sysinfo.h>
 
 /* Of memory for each connection: the table takes a twentieth. */
@@ -19,6 +20,7 @@ static char *
 ngx_connections_by_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_uint_t         n;
+    struct rlimit      descriptors;
     struct sysinfo     info;
     ngx_event_conf_t  *ecf;
 
@@ -28,12 +30,13 @@ ngx_connections_by_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is not needed where \"worker_connections\" is set";
     }
 
-    if (sysinfo(&info) == -1) {
+    if (sysinfo(&info) == -1 || getrlimit(RLIMIT_NOFILE, &descriptors) == -1) {
         return "cannot find out how much memory there is";
     }
 
     n = (uint64_t) info.totalram * info.mem_unit / NGX_CONNECTIONS_SHARE;
-    ecf->connections = ngx_min(ngx_max(n, NGX_CONNECTIONS_LEAST), NGX_CONNECTIONS_MOST);
+    n = ngx_min(ngx_max(n, NGX_CONNECTIONS_LEAST), NGX_CONNECTIONS_MOST);
+    ecf->connections = ngx_min(n, descriptors.rlim_cur);
     cf->cycle->connection_n = ecf->connections;
 
     return NGX_CONF_OK;
