@@ -5,6 +5,7 @@ use super::super::context::Context;
 use super::super::netns::{GUEST4, GUEST6, Netns, TAP};
 use super::super::process;
 use super::super::qemu::{self, Change};
+use super::super::vm::Vm;
 use super::http;
 use super::site::Site;
 use anyhow::{Context as _, Result, ensure};
@@ -29,9 +30,6 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     add("user-no-event-index", |context| user(context, Some(Change::NoEventIndex)));
     add("tap", |context| tap(context, None));
     add("tap-no-event-index", |context| tap(context, Some(Change::NoEventIndex)));
-    if full {
-        all.push(Case::new("nginx/load-ten-boots", ten_boots).needs(NEEDS).alone().limit(7200));
-    }
 }
 
 /// Seconds per round.
@@ -122,17 +120,45 @@ fn with_change(context: &Context, change: Option<Change>) -> Result<Option<std::
     change.map(|change| qemu::script(&context.scratch("load")?, change)).transpose()
 }
 
-fn user(context: &Context, change: Option<Change>) -> Result<Tally> {
-    let site = Site::lean(context)?;
+/// nginx on the user network, and its address.
+pub fn start_on_user<'a>(
+    context: &'a Context,
+    site: &Site,
+    change: Option<Change>,
+    options: &[&str],
+) -> Result<(Vm<'a>, SocketAddr)> {
     let script = with_change(context, change)?;
-    let (vm, address) = site.vm(context, &[], |command| {
+    site.vm(context, options, |command| {
         if let Some(script) = &script {
             command.env("UNIBODY_QEMU", script);
         }
-    })?;
+    })
+}
+
+fn user(context: &Context, change: Option<Change>) -> Result<Tally> {
+    let (vm, address) = start_on_user(context, &Site::lean(context)?, change, &[])?;
     let note =
         rounds(seconds(context), &format!("http://{address}"), vm.vmm()?, |words| process::command("wrk", words));
     Ok(Tally::pass(note.with_context(|| vm.logs())?))
+}
+
+/// nginx on a TAP device.
+pub fn start_on_tap<'a>(
+    context: &'a Context,
+    site: &Site,
+    netns: &Netns,
+    change: Option<Change>,
+    options: &[&str],
+) -> Result<Vm<'a>> {
+    let script = with_change(context, change)?;
+    let net = format!("tap={TAP}");
+    let words = [&["--net", &net, "--ip", GUEST4, "--ip6", GUEST6], options].concat();
+    site.start(context, &words, |command| {
+        if let Some(script) = &script {
+            command.env("UNIBODY_QEMU", script);
+        }
+        *command = netns.inside(command);
+    })
 }
 
 fn tap(context: &Context, change: Option<Change>) -> Result<Tally> {
@@ -141,14 +167,7 @@ fn tap(context: &Context, change: Option<Change>) -> Result<Tally> {
         Err(error) => return Ok(Tally::skip(format!("no TAP device: {error:#}"))),
     };
     let site = Site::lean(context)?;
-    let script = with_change(context, change)?;
-    let net = format!("tap={TAP}");
-    let vm = site.start(context, &["--net", &net, "--ip", GUEST4, "--ip6", GUEST6], |command| {
-        if let Some(script) = &script {
-            command.env("UNIBODY_QEMU", script);
-        }
-        *command = netns.inside(command);
-    })?;
+    let vm = start_on_tap(context, &site, &netns, change, &[])?;
     let guest4 = GUEST4.split('/').next().unwrap_or_default();
     let guest6 = GUEST6.split('/').next().unwrap_or_default();
     let four = format!("http://{guest4}");
@@ -170,20 +189,6 @@ fn tap(context: &Context, change: Option<Change>) -> Result<Tally> {
     let mut six_wrk = netns.command("wrk", ["-t1", "-c16", "-d1s", &six]);
     let rate = measure(&mut six_wrk, vm.vmm()?).context("IPv6")?.rate;
     Ok(Tally::pass(format!("{note}, IPv6 {rate:.0}")))
-}
-
-/// Ten boots, each under load: no stall.
-fn ten_boots(context: &Context) -> Result<Tally> {
-    let site = Site::lean(context)?;
-    let mut rates = Vec::new();
-    for boot in 0..10 {
-        let (vm, address) = site.vm(context, &["--smp", if boot % 2 == 0 { "1" } else { "2" }], |_| {})?;
-        let seconds = format!("-d{}s", seconds(context));
-        let url = format!("http://{address}/");
-        let mut wrk = process::command("wrk", ["-t1", "-c64", &seconds, "-H", "Connection: close", &url]);
-        rates.push(measure(&mut wrk, vm.vmm()?).with_context(|| format!("boot {boot}\n{}", vm.logs()))?.rate);
-    }
-    Ok(Tally::pass(format!("requests/s {rates:.0?}")))
 }
 
 /// From starting QEMU to the first HTTP 200, on microvm with a static address.

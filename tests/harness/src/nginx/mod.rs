@@ -14,6 +14,7 @@ mod media;
 mod modules;
 mod semantics;
 mod site;
+mod soak;
 mod streams;
 
 pub use http::get;
@@ -47,4 +48,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
     all.push(Case::new("nginx/first-answer", load::first_answer).needs(NEEDS).alone());
     exits::cases(all);
     load::cases(all, full);
+    if full {
+        soak::cases(all);
+    }
 }
