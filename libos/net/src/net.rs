@@ -91,6 +91,12 @@ impl Net {
         r
     }
 
+    /// Runs `f` on the stack, in which it changes nothing. What is put off stays so.
+    #[inline]
+    pub fn ask<R>(&self, f: impl FnOnce(&Stack) -> R) -> R {
+        f(&self.inner.lock().stack)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner.lock();
         inner.stack.begin((self.clock)());

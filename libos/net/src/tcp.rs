@@ -253,10 +253,10 @@ impl Ops for TcpSocket {
     }
 
     fn local(&self) -> Result<Addr> {
-        self.net.with(|st| st.local_name(self.id)).map(|n| self.name(n))
+        self.net.ask(|st| st.local_name(self.id)).map(|n| self.name(n))
     }
     fn peer(&self) -> Result<Addr> {
-        self.net.with(|st| st.peer_name(self.id)).map(|n| self.name(n))
+        self.net.ask(|st| st.peer_name(self.id)).map(|n| self.name(n))
     }
     fn set(&self, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
         self.net.with(|st| crate::options::set(st, self.id, level, name, value))
@@ -308,10 +308,12 @@ impl Ops for TcpSocket {
     }
 
     fn linger(&self) {
-        let lingers = self.net.with(|st| {
-            let seconds = st.sockets.get(self.id)?.opts.linger.filter(|&s| s > 0)?;
+        let lingers = self.net.ask(|st| {
+            let s = st.sockets.get(self.id)?;
+            let seconds = s.opts.linger.filter(|&seconds| seconds > 0)?;
+            let Kind::Conn(id) = s.kind else { return None };
             // With unread data it is an immediate reset.
-            (conn_of(st, self.id)?.1.tcp().recv_queue() == 0).then_some(seconds)
+            (st.connections.get(id)?.tcp().recv_queue() == 0).then_some(seconds)
         });
         let Some(seconds) = lingers else { return };
         // close() waits until the peer has acknowledged everything including our FIN, or until the time is up.
