@@ -332,8 +332,7 @@ impl Queue {
         };
         let n = self.chain.get_mut(id as usize).map_or(0, core::mem::take);
         if n == 0 {
-            self.broken = true;
-            libos_base::error!("virtio: device returned a buffer it did not have; queue {} stopped", self.index);
+            self.stop();
             return None;
         }
         let head = id as u16;
@@ -346,6 +345,14 @@ impl Queue {
         self.free += n;
         self.last_used = self.last_used.wrapping_add(1);
         Some((self.label[usize::from(head)], len))
+    }
+
+    /// The device has broken the protocol.
+    #[cold]
+    #[inline(never)]
+    fn stop(&mut self) {
+        self.broken = true;
+        libos_base::error!("virtio: device returned a buffer it did not have; queue {} stopped", self.index);
     }
 
     /// Asks for an interrupt after the next completion. Returns whether something is already completed: then no
