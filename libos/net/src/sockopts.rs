@@ -73,13 +73,41 @@ static ROWS: [(u8, i8, Rule); 31] = [
     (so::RCVMARK as u8, 0, Rule::Only),
 ];
 
-fn first(i: usize) -> i32 {
-    if matches!(ROWS[i].2, Rule::Send | Rule::Receive) { BUF_DEFAULT } else { ROWS[i].1.into() }
+const fn first(i: usize) -> i32 {
+    if matches!(ROWS[i].2, Rule::Send | Rule::Receive) { BUF_DEFAULT } else { ROWS[i].1 as i32 }
 }
 
-fn row(name: i32) -> Option<usize> {
-    ROWS.iter().position(|r| i32::from(r.0) == name)
+/// The values of a new socket.
+static FIRST: [i32; KEPT] = {
+    let (mut values, mut i) = ([0; KEPT], 0);
+    while i < KEPT {
+        values[i] = first(i);
+        i += 1;
+    }
+    values
+};
+
+const fn row(name: i32) -> Option<usize> {
+    let mut i = 0;
+    while i < ROWS.len() {
+        if ROWS[i].0 as i32 == name {
+            return Some(i);
+        }
+        i += 1;
+    }
+    None
 }
+
+/// Where the value of an option is kept.
+const fn kept(name: i32) -> usize {
+    match row(name) {
+        Some(i) if i < KEPT => i,
+        _ => panic!("it is not"),
+    }
+}
+/// For what is looked at in every call, and in every socket.
+const LOW: usize = kept(so::RCVLOWAT);
+const PRIORITY: usize = kept(so::PRIORITY);
 
 /// The values that a socket keeps at this level.
 pub struct Common {
@@ -97,7 +125,7 @@ impl Common {
     /// The values of a new socket.
     pub fn new() -> Self {
         Self {
-            values: core::array::from_fn(|i| AtomicI32::new(first(i))),
+            values: core::array::from_fn(|i| AtomicI32::new(FIRST[i])),
             linger: Default::default(),
             stamp: AtomicU32::new(0),
             rcv_timeout: AtomicU64::new(0),
@@ -109,7 +137,7 @@ impl Common {
     pub fn inherit(&self, from: &Self) {
         let all = self.values.iter().zip(&from.values).chain(self.linger.iter().zip(&from.linger));
         all.for_each(|(to, from)| to.store(from.load(Relaxed), Relaxed));
-        self.put(so::PRIORITY, 0);
+        self.values[PRIORITY].store(0, Relaxed);
         self.rcv_timeout.store(from.rcv_timeout.load(Relaxed), Relaxed);
         self.snd_timeout.store(from.snd_timeout.load(Relaxed), Relaxed);
     }
@@ -122,12 +150,12 @@ impl Common {
 
     /// IP_TOS was set: it also determines the priority (the classes of RFC 1349 as Linux maps them).
     pub fn tos(&self, tos: u8) {
-        self.put(so::PRIORITY, [0, 2, 6, 4][usize::from(tos >> 3 & 3)]);
+        self.values[PRIORITY].store([0, 2, 6, 4][usize::from(tos >> 3 & 3)], Relaxed);
     }
 
     /// SO_RCVLOWAT.
     pub fn low(&self) -> usize {
-        row(so::RCVLOWAT).map_or(1, |i| self.values[i].load(Relaxed) as usize)
+        self.values[LOW].load(Relaxed) as usize
     }
 
     pub fn set(&self, ops: &dyn Ops, name: i32, value: &[u8]) -> Result<()> {
