@@ -34,14 +34,47 @@ pub trait Watcher: Send + Sync {
 
 /// The list of watchers of one object.
 pub struct Pollee {
-    watchers: SpinLock<Vec<Weak<dyn Watcher>>>,
+    watchers: SpinLock<Watchers>,
     count: AtomicUsize,
+}
+
+/// The watchers: one place that needs no memory, since most objects have one watcher, and those behind it.
+struct Watchers {
+    first: Option<Weak<dyn Watcher>>,
+    more: Vec<Weak<dyn Watcher>>,
+}
+
+impl Watchers {
+    fn push(&mut self, w: Weak<dyn Watcher>) {
+        if self.first.is_none() {
+            self.first = Some(w);
+        } else {
+            self.more.push(w);
+        }
+    }
+    /// Removes those that do not stay. Later ones move towards the front.
+    fn retain(&mut self, mut stays: impl FnMut(&Weak<dyn Watcher>) -> bool) {
+        self.first.take_if(|w| !stays(w));
+        self.more.retain(|w| stays(w));
+    }
+    fn count(&self) -> usize {
+        usize::from(self.first.is_some()) + self.more.len()
+    }
+    /// Number of places, some of which may be free.
+    fn places(&self) -> usize {
+        1 + self.more.len()
+    }
+    /// The watcher in a place.
+    fn at(&self, place: usize) -> Option<Arc<dyn Watcher>> {
+        if place == 0 { self.first.as_ref() } else { self.more.get(place - 1) }.and_then(Weak::upgrade)
+    }
 }
 
 impl Pollee {
     /// An empty list.
     pub const fn new() -> Self {
-        Self { watchers: SpinLock::new(class::POLLEE, Vec::new()), count: AtomicUsize::new(0) }
+        let none = Watchers { first: None, more: Vec::new() };
+        Self { watchers: SpinLock::new(class::POLLEE, none), count: AtomicUsize::new(0) }
     }
 
     /// Adds a watcher; it stays until dropped or removed.
@@ -49,7 +82,7 @@ impl Pollee {
         let mut list = self.watchers.lock();
         list.retain(|x| x.strong_count() > 0);
         list.push(Arc::downgrade(w));
-        self.count.store(list.len(), Ordering::SeqCst);
+        self.count.store(list.count(), Ordering::SeqCst);
     }
 
     /// Removes a watcher.
@@ -57,16 +90,16 @@ impl Pollee {
         let mut list = self.watchers.lock();
         let gone = Arc::as_ptr(w).cast::<()>();
         list.retain(|x| x.strong_count() > 0 && x.as_ptr().cast::<()>() != gone);
-        self.count.store(list.len(), Ordering::SeqCst);
+        self.count.store(list.count(), Ordering::SeqCst);
     }
 
     /// The greatest [`Watcher::height`] of the watchers.
     pub fn height(&self) -> usize {
-        let (mut i, mut most) = (self.watchers.lock().len(), 0);
+        let (mut i, mut most) = (self.watchers.lock().places(), 0);
         // Outside the lock, as below.
         while i > 0 {
             i -= 1;
-            let w = self.watchers.lock().get(i).and_then(Weak::upgrade);
+            let w = self.watchers.lock().at(i);
             most = most.max(w.map_or(0, |w| w.height()));
         }
         most
@@ -86,10 +119,10 @@ impl Pollee {
         // One at a time, outside the lock: a watcher may take locks of its own and drop the last reference. Starting at
         // the end, because the list may change meanwhile: a removal moves later watchers towards the front, so one may
         // be notified twice but none is missed. (Those added meanwhile ask for the state themselves.)
-        let mut i = self.watchers.lock().len();
+        let mut i = self.watchers.lock().places();
         while i > 0 {
             i -= 1;
-            let w = self.watchers.lock().get(i).and_then(Weak::upgrade);
+            let w = self.watchers.lock().at(i);
             if let Some(w) = w {
                 w.on_event(events);
             }
