@@ -96,10 +96,12 @@ impl Stack {
         }
     }
 
-    /// Passes a segment to its connection, if it has one, whose addresses are not martian: they were looked at when it
-    /// began. But ours may have changed, and those of this host's own connections are not seen from outside.
+    /// Passes a segment to its connection or handshake, if it has one, whose addresses are not martian: they were looked at
+    /// when it began. But ours may have changed, and those of this host's own connections are not seen from outside.
     fn known_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) -> bool {
-        let Some(id) = self.connections.find(&t.tuple) else { return false };
+        let Some(id) = self.connections.find(&t.tuple) else {
+            return self.for_us(ifc, raw, &t.tuple.local) && self.request_in(ifc, raw, t);
+        };
         let here = self.connections.get(id).is_some_and(|c| c.ifc == ifc);
         here && self.for_us(ifc, raw, &t.tuple.local) && self.feed(id, ifc, raw, t)
     }
@@ -108,9 +110,6 @@ impl Stack {
     fn stranger_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
         if !self.plausible(ifc, raw, &t.tuple.local, &t.tuple.remote) {
             self.stats.bad += 1;
-            return;
-        }
-        if self.request_in(ifc, raw, t) {
             return;
         }
         match self.connections.time_wait(&t.tuple).segment(t, self.now) {
