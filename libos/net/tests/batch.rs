@@ -138,4 +138,8 @@ fn a_server_of_several_notifies_for_half_of_them_and_when_it_waits() {
     s.set(1, 13, &[1, 0, 0, 0, 0, 0, 0, 0]).unwrap();
     drop(s);
     assert_eq!(sent() - before, 1);
+    // Nor is a stream, which would fill its buffer first.
+    let (_c, s) = pairs.next().unwrap();
+    assert!(send(&s, &noise(60_000)).unwrap() > 32 << 10);
+    assert!(sent() - before > 1);
 }

@@ -24,6 +24,9 @@ pub const SHARDS: usize = 1 << SHARD_BITS;
 /// Host builds have several, so that tests notice code that relies on there being one.
 const SHARD_BITS: u32 = if cfg!(unibody_kernel) { 0 } else { 2 };
 
+/// What a connection with more than this to send has is no answer that its end may follow at once.
+const SHORT: usize = 32 << 10;
+
 /// See the module.
 pub struct Connections {
     /// The hash that chooses a tuple's shard.
@@ -157,7 +160,8 @@ impl Connections {
         let Shard { conns, dirty, .. } = &mut shards[shard_of(id)];
         let Some(c) = conns.get_mut(place(id)) else { return };
         *touched = true;
-        *hurries |= c.ifc == InterfaceId::Lo || c.tcp().state() == State::Closed;
+        let over = c.tcp().state() == State::Closed;
+        *hurries |= over || c.ifc == InterfaceId::Lo || c.tcp().send_queue() > SHORT;
         if !c.dirty {
             c.dirty = true;
             dirty.push(id);
@@ -170,7 +174,8 @@ impl Connections {
     pub fn untouch(&mut self) {
         self.touched = false;
     }
-    /// Whether a connection with something for this host, or at its end, was touched since [`unhurry`](Self::unhurry).
+    /// Whether a connection that does not wait was touched since [`unhurry`](Self::unhurry): one of this host, with much to
+    /// send, or at its end.
     pub fn hurries(&self) -> bool {
         self.hurries
     }

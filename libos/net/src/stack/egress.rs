@@ -77,7 +77,7 @@ impl Stack {
         self.connections.any_dirty() || self.datagrams.dirty() > 0 || self.delivers()
     }
 
-    /// Whether some of it must not wait: for another thread of this host, or to free a tuple.
+    /// Whether some of it must not wait: it is for another thread of this host, or much, or frees a tuple.
     pub fn hurries(&self) -> bool {
         self.connections.hurries() || self.datagrams.dirty() > 0 || self.delivers()
     }
