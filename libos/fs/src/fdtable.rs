@@ -324,10 +324,16 @@ impl Reservation<'_> {
     pub fn install(self, file: Arc<dyn FileLike>, cloexec: bool) -> Fd {
         let slot = slot_for(file, cloexec);
         let fd = self.fd;
-        let old = self.table.inner.lock().put(fd, slot);
-        debug_assert!(old.is_none());
-        // Nothing to drop, and the number is no longer only reserved.
-        core::mem::forget((old, self));
+        let mut t = self.table.inner.lock();
+        if let Some(chunk) = t.chunk(fd) {
+            let old = chunk.slots[fd.0 as usize % CHUNK].replace(slot);
+            debug_assert!(old.is_none());
+            // Nothing to drop.
+            core::mem::forget(old);
+        }
+        drop(t);
+        // The number is no longer only reserved.
+        core::mem::forget(self);
         fd
     }
 }

@@ -14,8 +14,7 @@ use libos_fs::openfile::{OpenFile, path_of};
 use libos_fs::permission::{self, Who};
 
 pub fn newfstatat(dir: DirFd, path: Path, out: Out<Stat>, flags: AtFlags) -> Result<()> {
-    let s = files().stat(dir, &user::read_path(path)?, flags)?;
-    user::write(out, &s.stat)
+    user::with_path(path, |path| user::write(out, &files().stat(dir, path, flags)?))
 }
 
 pub fn stat(path: Path, out: Out<Stat>) -> Result<()> {
@@ -44,7 +43,7 @@ pub fn statx(dir: DirFd, path: Path, flags: AtFlags, mask: StatxMask, out: Out<S
     if mask.contains(RESERVED) || flags.contains(SYNC) {
         return Err(Errno::EINVAL);
     }
-    let StatAt { stat: s, mount_root, born } = files().stat(dir, &user::read_path(path)?, flags)?;
+    let StatAt { stat: s, mount_root, born } = files().statx(dir, &user::read_path(path)?, flags)?;
     let mut mask = StatxMask::BASIC_STATS | StatxMask::MNT_ID;
     mask.set(StatxMask::BTIME, born.is_some());
     let (rdev_major, rdev_minor) = major_minor(s.rdev);

@@ -3,10 +3,12 @@
 use super::Files;
 use crate::dentry::Path;
 use crate::inode::{SetAttr, StatFs};
+use crate::openfile::OpenFile;
 use crate::permission::{self, Who};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::abi::{AtFlags, DirFd, InotifyMask, Stat, Timespec, mode::*};
+use libos_base::file::FileLike;
 use libos_base::{Errno, Result};
 
 /// Attributes, including those that only `statx` shows.
@@ -18,29 +20,47 @@ pub struct StatAt {
     pub born: Option<Timespec>,
 }
 
+/// What a path or a descriptor leads to.
+enum Object {
+    Place(Path),
+    Open(Arc<dyn FileLike>),
+}
+
 impl Files {
-    /// The attributes of an object, as `newfstatat` and `statx` return them.
-    pub fn stat(&self, dirfd: DirFd, path: &[u8], flags: AtFlags) -> Result<StatAt> {
+    /// The attributes of an object, as `newfstatat` returns them.
+    pub fn stat(&self, dirfd: DirFd, path: &[u8], flags: AtFlags) -> Result<Stat> {
+        match self.object(dirfd, path, flags)? {
+            Object::Place(p) => p.inode().stat(),
+            Object::Open(f) => f.stat(),
+        }
+    }
+    /// The same with what only `statx` returns.
+    pub fn statx(&self, dirfd: DirFd, path: &[u8], flags: AtFlags) -> Result<StatAt> {
+        let object = self.object(dirfd, path, flags)?;
+        let (stat, place) = match &object {
+            Object::Place(p) => (p.inode().stat()?, Some(p)),
+            Object::Open(f) => (f.stat()?, f.downcast::<OpenFile>().map(|o| &o.path)),
+        };
+        Ok(StatAt { stat, mount_root: place.is_some_and(is_mount_root), born: place.and_then(|p| p.inode().born()) })
+    }
+    #[inline]
+    fn object(&self, dirfd: DirFd, path: &[u8], flags: AtFlags) -> Result<Object> {
         const KNOWN: AtFlags = AtFlags::SYMLINK_NOFOLLOW
             .union(AtFlags::NO_AUTOMOUNT)
             .union(AtFlags::EMPTY_PATH)
             .union(AtFlags::STATX_FORCE_SYNC)
             .union(AtFlags::STATX_DONT_SYNC);
-        let empty = flags.contains(AtFlags::EMPTY_PATH);
         if !KNOWN.contains(flags) {
             return Err(Errno::EINVAL);
         }
+        let empty = flags.contains(AtFlags::EMPTY_PATH);
         if path.is_empty()
             && empty
             && let Some(fd) = dirfd.fd()
         {
-            let f = self.fds.get_any(fd)?;
-            let path = self.path_of(fd).ok();
-            let mount_root = path.as_ref().is_some_and(is_mount_root);
-            return Ok(StatAt { stat: f.stat()?, mount_root, born: path.and_then(|p| p.inode().born()) });
+            return self.fds.get_any(fd).map(Object::Open);
         }
-        let p = self.lookup_at(dirfd, path, !flags.contains(AtFlags::SYMLINK_NOFOLLOW), empty)?;
-        Ok(StatAt { stat: p.inode().stat()?, mount_root: is_mount_root(&p), born: p.inode().born() })
+        self.lookup_at(dirfd, path, !flags.contains(AtFlags::SYMLINK_NOFOLLOW), empty).map(Object::Place)
     }
 
     /// Changes attributes of the object at `path`.

@@ -82,10 +82,11 @@ impl Data {
     pub fn size(&self) -> u64 {
         self.inner.lock().len
     }
-    /// Pages of memory in use.
-    pub fn pages_held(&self) -> usize {
+    /// Length in bytes, and pages of memory in use.
+    pub fn size_and_pages(&self) -> (u64, usize) {
         let i = self.inner.lock();
-        i.pages.len() + if i.pages.is_empty() { i.base.len().div_ceil(PAGE_SIZE) } else { 0 }
+        let pages = i.pages.len() + if i.pages.is_empty() { i.base.len().div_ceil(PAGE_SIZE) } else { 0 };
+        (i.len, pages)
     }
 
     /// Reads from `pos`.

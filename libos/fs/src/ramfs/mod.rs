@@ -289,7 +289,7 @@ impl Inode for RamInode {
     }
     fn stat(&self) -> Result<Stat> {
         let (size, pages) = match &self.body {
-            Body::File(d) => (d.size(), d.pages_held()),
+            Body::File(d) => d.size_and_pages(),
             Body::Program => (program_file::size(), 0),
             Body::Link(t) => (t.len() as u64, 0),
             Body::Dir => (PAGE_SIZE as u64, 1),

@@ -61,7 +61,7 @@ fn get(p: &Files, path: &str) -> Result<String> {
     p.read_file(path.as_bytes()).map(|b| String::from_utf8(b).unwrap())
 }
 fn stat(p: &Files, path: &str) -> Result<Stat> {
-    p.stat(DirFd::CWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).map(|s| s.stat)
+    p.stat(DirFd::CWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)
 }
 fn symlink(p: &Files, target: &str, path: &str) {
     p.symlink(target.as_bytes(), DirFd::CWD, path.as_bytes()).unwrap();

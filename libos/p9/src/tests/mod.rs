@@ -58,7 +58,7 @@ impl Guest {
         self.p.read_file(path.as_bytes()).map(|b| String::from_utf8(b).unwrap())
     }
     fn stat(&self, path: &str) -> Result<Stat> {
-        self.p.stat(DirFd::CWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW).map(|s| s.stat)
+        self.p.stat(DirFd::CWD, path.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)
     }
     fn rename(&self, from: &str, to: &str) -> Result<()> {
         self.p.rename(DirFd::CWD, from.as_bytes(), DirFd::CWD, to.as_bytes(), RenameFlags::empty())
