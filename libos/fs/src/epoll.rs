@@ -334,9 +334,10 @@ impl Epoll {
 
     /// Passes up to `max` events to `emit` in batches, of no more than `budget` items.
     fn collect_all(&self, max: usize, mut budget: usize, emit: Emit<'_>) -> Result<usize> {
-        let mut batch = [EpollEvent::default(); 32];
+        // Small, because clearing it is a part of every call.
+        let mut batch = [EpollEvent::default(); 8];
         let mut total = 0;
-        while total < max {
+        while total < max && budget > 0 {
             let room = (max - total).min(batch.len());
             let n = self.collect(&mut batch[..room], &mut budget);
             if n == 0 {
