@@ -53,16 +53,20 @@ fn user_vecs(iov: In<IoVec>, n: usize) -> Result<Cursor<'static>> {
     if n > IOV_MAX {
         return Err(Errno::EINVAL);
     }
-    let vecs: Vec<IoVec> = user::read_vec(iov, n)?;
-    let mut left = 0usize;
-    for v in &vecs {
+    let check = |v: &IoVec| {
         if v.len > isize::MAX as usize {
             return Err(Errno::EINVAL);
         }
-        if !in_half(v.base, v.len) {
-            return Err(Errno::EFAULT);
-        }
-        left = left.saturating_add(v.len);
+        if in_half(v.base, v.len) { Ok(v.len) } else { Err(Errno::EFAULT) }
+    };
+    if n == 1 {
+        let only = user::read(iov)?;
+        return Ok(user_range(only.base, check(&only)?));
+    }
+    let vecs: Vec<IoVec> = user::read_vec(iov, n)?;
+    let mut left = 0usize;
+    for v in &vecs {
+        left = left.saturating_add(check(v)?);
     }
     Ok(Cursor::new(Mem::User(vecs), left.min(RW_MAX)))
 }
