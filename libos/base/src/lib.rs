@@ -12,6 +12,7 @@ extern crate self as libos_base;
 pub mod abi;
 mod arch;
 pub mod block;
+pub mod bytes;
 pub mod cred;
 pub mod file;
 #[cfg(not(unibody_kernel))]

@@ -1,5 +1,6 @@
 //! Program memory. It is touched only here: every copy is range-checked and survives a bad address with EFAULT.
 
+use crate::bytes::find_from;
 use crate::layout::{PAGE_SIZE, PROGRAM_END};
 use crate::page::Page;
 use crate::percpu::{preempt_disable, preempt_enable};
@@ -192,23 +193,6 @@ impl core::ops::Deref for Text {
     }
 }
 
-/// Where the first such byte is.
-#[inline]
-pub fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    let (words, _) = bytes.as_chunks::<8>();
-    for (i, w) in words.iter().enumerate() {
-        let w = u64::from_le_bytes(*w) ^ (ONES * u64::from(byte));
-        // The lowest bit set is that of the first zero byte.
-        let zeros = w.wrapping_sub(ONES) & !w & ONES << 7;
-        if zeros != 0 {
-            return Some(8 * i + zeros.trailing_zeros() as usize / 8);
-        }
-    }
-    let rest = words.len() * 8;
-    bytes[rest..].iter().position(|&b| b == byte).map(|at| rest + at)
-}
-
 impl Text {
     const fn new() -> Self {
         Self { short: [0; Self::SHORT], len: 0, long: Vec::new() }
@@ -218,7 +202,7 @@ impl Text {
         // Never past the end of the page, which may be the last one mapped.
         let n = (PAGE_SIZE - string.0 % PAGE_SIZE).min(max).min(Self::SHORT);
         copy_in(&mut self.short[..n], string.0)?;
-        match find_byte(&self.short[..n], 0) {
+        match find_from(&self.short[..n], 0, 0) {
             Some(end) => self.len = end,
             None => self.long = read_rest(string.0 + n, &self.short[..n], max)?,
         }
@@ -251,7 +235,7 @@ fn read_rest(mut at: usize, begin: &[u8], max: usize) -> Result<Vec<u8>> {
         let mut chunk = [0; 256];
         copy_in(&mut chunk[..n], at)?;
         out.try_reserve(n)?;
-        match find_byte(&chunk[..n], 0) {
+        match find_from(&chunk[..n], 0, 0) {
             Some(end) => {
                 out.extend_from_slice(&chunk[..end]);
                 return Ok(out);

@@ -7,13 +7,14 @@
 use crate::inode::{DirEntry, Inode, NAME_MAX};
 use crate::mount::Mount;
 use crate::util::{room_for, try_arc};
+use crate::walked;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering, Ordering::Relaxed};
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 use libos_base::abi::mode::S_IFDIR;
 use libos_base::sync::{Mutex, MutexGuard, SpinLock, class};
-use libos_base::{Errno, Result};
+use libos_base::{Errno, Result, bytes};
 
 /// A name, shared between an entry and its directory.
 pub type Name = Arc<[u8]>;
@@ -45,9 +46,24 @@ struct Place {
 /// What `readdir` shows of an entry.
 type Listed = (Name, Arc<Dentry>);
 
+/// An entry by its name.
+struct Entry {
+    hash: u64,
+    name: Name,
+    dentry: Arc<Dentry>,
+    cookie: u64,
+}
+
+impl Entry {
+    #[inline]
+    fn is(&self, hash: u64, name: &[u8]) -> bool {
+        self.hash == hash && bytes::equal(&self.name, name)
+    }
+}
+
 /// The names in one directory.
 pub struct Children {
-    names: HashMap<Name, (Arc<Dentry>, u64)>,
+    names: HashTable<Entry>,
     /// Sorted by cookie, so that `readdir` continues correctly whatever was added or removed. `None`: removed.
     order: Vec<(u64, Option<Listed>)>,
     holes: usize,
@@ -69,40 +85,48 @@ const FIRST: u64 = 3;
 
 impl Children {
     fn new() -> Self {
-        Self { names: HashMap::new(), order: Vec::new(), holes: 0, next: FIRST, prune_at: KEPT_MIN, dead: false }
+        Self { names: HashTable::new(), order: Vec::new(), holes: 0, next: FIRST, prune_at: KEPT_MIN, dead: false }
     }
     /// The entry called `name`.
+    #[inline(never)]
     pub fn get(&self, name: &[u8]) -> Option<&Arc<Dentry>> {
-        self.names.get(name).map(|e| &e.0)
+        let hash = bytes::hash(name);
+        self.names.find(hash, |e| e.is(hash, name)).map(|e| &e.dentry)
     }
     /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
     pub(crate) fn reserve(&mut self) -> Result<()> {
-        self.names.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.names.try_reserve(1, |e| e.hash).map_err(|_| Errno::ENOMEM)?;
         self.order.try_reserve(1)?;
         Ok(())
     }
     /// Adds an entry; the name must be free.
     pub fn insert(&mut self, name: Name, d: Arc<Dentry>) {
-        self.names.insert(name.clone(), (d.clone(), self.next));
+        let entry = Entry { hash: bytes::hash(&name), name: name.clone(), dentry: d.clone(), cookie: self.next };
+        self.names.insert_unique(entry.hash, entry, |e| e.hash);
         self.order.push((self.next, Some((name, d))));
         self.next += 1;
     }
     /// Puts another object under an existing name, at the same position.
     pub fn replace(&mut self, name: &Name, d: Arc<Dentry>) {
-        if let Some((old, cookie)) = self.names.get_mut(name) {
-            *old = d.clone();
-            if let Ok(i) = self.order.binary_search_by_key(cookie, |o| o.0) {
+        let hash = bytes::hash(name);
+        if let Some(entry) = self.names.find_mut(hash, |e| e.is(hash, name)) {
+            entry.dentry = d.clone();
+            if let Ok(i) = self.order.binary_search_by_key(&entry.cookie, |o| o.0) {
                 self.order[i].1 = Some((name.clone(), d));
             }
+            walked::changed();
         }
     }
     /// Removes a name.
     pub fn remove(&mut self, name: &[u8]) {
-        let Some((_, (_, cookie))) = self.names.remove_entry(name) else { return };
-        if let Ok(i) = self.order.binary_search_by_key(&cookie, |o| o.0) {
+        let hash = bytes::hash(name);
+        let Ok(found) = self.names.find_entry(hash, |e| e.is(hash, name)) else { return };
+        let entry = found.remove().0;
+        walked::changed();
+        if let Ok(i) = self.order.binary_search_by_key(&entry.cookie, |o| o.0) {
             self.order[i].1 = None;
             self.holes += 1;
         }
@@ -115,7 +139,7 @@ impl Children {
     fn prune(&mut self) {
         // Two references are ours. Open files, mounts and names below hold further ones.
         self.order.retain(|o| o.1.as_ref().is_some_and(|(_, d)| Arc::strong_count(d) > 2));
-        self.names.retain(|_, (d, _)| Arc::strong_count(d) > 1);
+        self.names.retain(|e| Arc::strong_count(&e.dentry) > 1);
         self.holes = 0;
         self.prune_at = KEPT_MIN.max(2 * self.names.len());
     }

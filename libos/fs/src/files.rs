@@ -9,6 +9,7 @@ use crate::dentry::Path;
 use crate::fdtable::FdTable;
 use crate::permission::{self, Who};
 use crate::root;
+use crate::walked::{self, Walked};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use libos_base::abi::{DirFd, Fd};
@@ -24,6 +25,7 @@ pub use walk::REAL;
 pub struct Files {
     pub fds: FdTable,
     places: SpinLock<Option<Places>>,
+    walked: Walked,
     /// Held while the root is built, so that it is built only once.
     building: Mutex<()>,
     umask: AtomicU32,
@@ -48,6 +50,7 @@ impl Files {
         Self {
             fds: FdTable::new(),
             places: SpinLock::new(class::PLACES, None),
+            walked: Walked::new(),
             building: Mutex::new(class::ROOT_BUILDING, ()),
             umask: AtomicU32::new(0o022),
         }
@@ -125,11 +128,13 @@ impl Files {
         self.places()?;
         let old = {
             let mut places = self.places.lock();
-            match places.as_mut() {
+            let old = match places.as_mut() {
                 Some(p) if root => core::mem::replace(&mut p.root, to),
                 Some(p) => core::mem::replace(&mut p.cwd, to),
                 None => return Ok(()),
-            }
+            };
+            walked::changed();
+            old
         };
         drop(old);
         Ok(())

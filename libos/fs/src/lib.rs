@@ -49,6 +49,7 @@ pub mod time;
 pub mod transfer;
 pub mod tty;
 pub mod util;
+mod walked;
 
 pub use dentry::Path;
 pub use files::{Files, files};

@@ -3,6 +3,7 @@
 use crate::dentry::{Dentry, Path};
 use crate::inode::{FileSystem, Inode};
 use crate::util::try_arc;
+use crate::walked;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -53,6 +54,7 @@ pub fn mount(on: Path, root: Arc<dyn Inode>, source: &str, read_only: bool) -> R
     table.try_reserve(1)?;
     table.push(m.clone());
     at.covers.fetch_add(1, Ordering::Release);
+    walked::changed();
     Ok(m)
 }
 
@@ -68,6 +70,7 @@ pub fn unmount(path: &Path) -> Result<()> {
             return Err(Errno::EBUSY);
         }
         below.dentry.covers.fetch_sub(1, Ordering::Release);
+        walked::changed();
         table.remove(i)
     };
     drop(gone);

@@ -5,13 +5,14 @@ use super::Files;
 use crate::dentry::{Dentry, Path};
 use crate::inode::Follow;
 use crate::permission::{self, Who};
+use crate::walked;
 use alloc::borrow::Cow;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 use libos_base::abi::{DirFd, ResolveFlags, mode::S_IFLNK};
-use libos_base::user::{PATH_MAX, find_byte};
-use libos_base::{Errno, Result};
+use libos_base::user::PATH_MAX;
+use libos_base::{Errno, Result, bytes};
 
 /// Most symbolic links in one walk.
 const LINKS_MAX: u32 = 40;
@@ -96,24 +97,43 @@ impl Files {
         dirfd.fd().map_or_else(|| self.cwd(), |fd| self.path_of(fd))
     }
 
-    /// The object that a path names, if the way there has nothing but names that are kept: no `..`, no symbolic link, no
-    /// slash at the end. `None`: it takes a [`Walk`].
+    /// The object that a path names, if the way there has nothing but names that are kept: no `..` and no symbolic link.
+    /// `None`: it takes a [`Walk`].
     pub(super) fn straight(&self, dirfd: DirFd, path: &[u8]) -> Result<Option<Path>> {
-        let mut rest = match path {
-            [b'/', rest @ ..] => rest,
-            _ if dirfd.fd().is_some() => return Ok(None),
-            _ => path,
+        // Who may walk where is checked step by step.
+        if !path.starts_with(b"/") || permission::rules().is_some() {
+            return self.step_by_step(dirfd, path);
+        }
+        if let Some(at) = self.walked.find(path) {
+            return Ok(Some(at));
+        }
+        let began = walked::changes();
+        let found = self.step_by_step(dirfd, path)?;
+        if let Some(at) = &found {
+            self.walked.remember(path, at, began);
+        }
+        Ok(found)
+    }
+    fn step_by_step(&self, dirfd: DirFd, path: &[u8]) -> Result<Option<Path>> {
+        let (mut from, known) = match path {
+            [b'/', ..] => (1, true),
+            _ => (0, dirfd.fd().is_none() && !path.is_empty()),
         };
-        if path.len() >= PATH_MAX {
+        if !known || path.len() >= PATH_MAX {
             return Ok(None);
         }
-        let mut at = self.start(rest.len() < path.len())?;
+        let mut at = self.start(from == 1)?;
         loop {
-            let (name, more) = match find_byte(rest, b'/') {
-                Some(end) => (&rest[..end], Some(&rest[end + 1..])),
-                None => (rest, None),
-            };
-            if matches!(name, [] | [b'.'] | [b'.', b'.']) || !at.dentry.is_dir() {
+            if !at.dentry.is_dir() {
+                return Ok(None);
+            }
+            // A slash at the end: the path means a directory, which this is.
+            if from == path.len() {
+                return Ok(Some(at));
+            }
+            let end = bytes::find_from(path, from, b'/').unwrap_or(path.len());
+            let name = &path[from..end];
+            if matches!(name, [] | [b'.'] | [b'.', b'.']) {
                 return Ok(None);
             }
             permission::search(at.inode(), Who::Fs)?;
@@ -123,10 +143,10 @@ impl Files {
             }
             at.dentry = dentry;
             at = at.into_mounted();
-            match more {
-                None => return Ok(Some(at)),
-                Some(more) => rest = more,
+            if end == path.len() {
+                return Ok(Some(at));
             }
+            from = end + 1;
         }
     }
 }

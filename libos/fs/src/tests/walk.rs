@@ -143,3 +143,48 @@ fn mounts_and_chroot() {
     assert_eq!(get(&p, "/../f").unwrap(), "inside");
     assert_eq!(p.getcwd().unwrap(), b"(unreachable)/dev/shm");
 }
+
+#[test]
+fn remembered_walks_follow_changes() {
+    let p = files();
+    mkdir(&p, "/d");
+    mkdir(&p, "/d/e");
+    put(&p, "/d/e/f", "first");
+    put(&p, "/d/g", "second");
+    let again = |expected: Result<&str>| {
+        for _ in 0..3 {
+            assert_eq!(get(&p, "/d/e/f").as_deref().map_err(|&e| e), expected);
+        }
+    };
+    again(Ok("first"));
+    rename(&p, "/d/g", "/d/e/f", NONE).unwrap();
+    again(Ok("second"));
+    rename(&p, "/d/e", "/d/h", NONE).unwrap();
+    again(Err(Errno::ENOENT));
+    put(&p, "/other", "third");
+    mkdir(&p, "/d/e");
+    p.link(p.lookup(DirFd::CWD, b"/other", true).unwrap(), DirFd::CWD, b"/d/e/f").unwrap();
+    again(Ok("third"));
+    rename(&p, "/d/e", "/d/h", RenameFlags::EXCHANGE).unwrap();
+    again(Ok("second"));
+    unlink(&p, "/d/e/f").unwrap();
+    again(Err(Errno::ENOENT));
+    symlink(&p, "../h/f", "/d/e/f");
+    again(Ok("third"));
+    unlink(&p, "/d/e/f").unwrap();
+    put(&p, "/d/e/f", "fourth");
+    again(Ok("fourth"));
+    // A file system that is mounted over a directory on the way, and one below another root.
+    let over = p.lookup(DirFd::CWD, b"/d/e", true).unwrap();
+    crate::mount::mount(over, crate::root::new_ramfs("over", 0o755).unwrap(), "none", false).unwrap();
+    again(Err(Errno::ENOENT));
+    put(&p, "/d/e/f", "fifth");
+    again(Ok("fifth"));
+    mkdir(&p, "/jail");
+    mkdir(&p, "/jail/d");
+    mkdir(&p, "/jail/d/e");
+    put(&p, "/jail/d/e/f", "sixth");
+    p.chroot(b"/jail").unwrap();
+    again(Ok("sixth"));
+    assert!(stat(&p, "/d/e/").unwrap().mode & 0o170000 == S_IFDIR && err(stat(&p, "/d/e/f/")) == Errno::ENOTDIR);
+}

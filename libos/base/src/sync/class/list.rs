@@ -88,6 +88,7 @@ classes! {
     Spin "tables" {
         FD_TABLE "descriptors";
         PLACES "root and working directory";
+        WALKED "paths that were walked";
         MOUNTS "what is mounted";
         DENTRY_PLACE "a name's parent and name";
         RAMFS_FIFO "a FIFO's pipe";
