@@ -122,19 +122,22 @@ void *__live_begin(void *p, int threads)
 	return begin(p, threads);
 }
 
-/* A free block of this page, or NULL. Blocks that came back are among them: mimalloc would search for a page first. */
+/*
+ * A free block of this page, or NULL. The one that came back last is first: mimalloc would go through all those that were
+ * never used, and their memory, and then search for a page.
+ */
 static inline mi_block_t *take(mi_page_t *page)
 {
-	mi_block_t *block = page->free;
+	mi_block_t *block = page->local_free;
 
-	if (mi_unlikely(!block)) {
-		block = page->local_free;
-		if (!block)
+	if (mi_likely(block != NULL)) {
+		page->local_free = mi_block_next(page, block);
+	} else {
+		block = page->free;
+		if (mi_unlikely(!block))
 			return NULL;
-		page->local_free = NULL;
-		page->free_is_zero = false;
+		page->free = mi_block_next(page, block);
 	}
-	page->free = mi_block_next(page, block);
 	page->used++;
 	return block;
 }
@@ -186,16 +189,29 @@ static mi_decl_noinline mi_decl_cold void unusual_free(void *p)
 		wrong(p);
 }
 
+/* For how many searches for a page a small one stays that nothing is left in. mimalloc's 16 are less than there are sizes. */
+#define RETIRED_FOR 32
+
+static mi_decl_noinline void retire_first(mi_page_t *page)
+{
+	/* Then it stays, and may be looked at afterwards. */
+	bool stays = !((uintptr_t)page->next | (uintptr_t)page->prev) && page->block_size <= MI_SMALL_OBJ_SIZE_MAX;
+
+	_mi_page_retire(page);
+	if (stays)
+		page->retire_expire = RETIRED_FOR;
+}
+
 /*
  * The last block of a page is free again. A page stays for a while if it is the only one of its size, which mimalloc finds
- * out each time. If it was found out before and nothing has changed, that while begins again.
+ * out each time. If it was found out before and nothing has changed, that while begins again. The page is not full.
  */
 static inline void retire(mi_page_t *page)
 {
 	if (mi_likely(page->retire_expire && !((uintptr_t)page->next | (uintptr_t)page->prev)))
 		page->retire_expire |= MI_RETIRE_CYCLES;
 	else
-		_mi_page_retire(page);
+		retire_first(page);
 }
 
 /* mi_free() for what it does most: a block that begins where mimalloc's does, of a page of this thread that is not full. */
