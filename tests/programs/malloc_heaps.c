@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-enum { BLOCKS = 200, ROUNDS = 300, CROWD = 12 };
+enum { BLOCKS = 200, ROUNDS = 100, CROWD = 12 };
 
 static unsigned char *block[BLOCKS];
 static sem_t go, there;
