@@ -347,7 +347,7 @@ impl<'a> Source<'a> {
         if let Some((addr, n)) = self.0.one_range(dst.len())
             && n == dst.len()
         {
-            user::copy_in(dst, addr)?;
+            user::copy_in_quickly(dst, addr)?;
             self.0.advance(n);
             return Ok(());
         }

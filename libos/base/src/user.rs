@@ -60,8 +60,14 @@ unsafe fn checked_slowly(program: usize, dst: *mut u8, src: *const u8, len: usiz
 }
 
 /// Copies from the program. EFAULT even if some bytes were copied before the fault.
-#[inline]
+#[inline(never)]
 pub fn copy_in(dst: &mut [u8], src: usize) -> Result<()> {
+    copy_in_quickly(dst, src)
+}
+
+/// The same in line, for what is done most.
+#[inline(always)]
+pub fn copy_in_quickly(dst: &mut [u8], src: usize) -> Result<()> {
     // SAFETY: `dst` is a kernel buffer.
     match unsafe { checked(src, dst.as_mut_ptr(), src as *const u8, dst.len()) } {
         0 => Ok(()),
