@@ -26,7 +26,7 @@ const MOST: [(&str, f64); 21] = [
     ("socketpair 1 byte", 900.0),
     ("pwrite 4 KiB", 865.0),
     ("pread 4 KiB", 795.0),
-    ("open close", 1_760.0),
+    ("open close", 1_270.0),
     ("mmap 1 MiB touch munmap", 105_000.0),
     ("epoll_wait nothing ready", 156.0),
     ("malloc free", 110.0),
