@@ -1,6 +1,5 @@
 /* An HTTP client for `cargo unibody bench nginx`, run on this computer in the guest's network:
  *
- *   http first ADDRESS PATH             prints `ready`, then `first` as soon as the page is answered with 200
  *   http get ADDRESS PATH               prints the body
  *   http many ADDRESS PATH N            N requests, half of them on connections of their own; all must be the same page
  *   http hold ADDRESS PATH N MORE       N idle connections, then MORE of them; after `held` it waits for a line. At the
@@ -13,13 +12,11 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LARGEST = 1 << 20, WAIT_SECONDS = 10, HTTP = 80 };
@@ -81,52 +78,6 @@ static void same(size_t size, size_t wanted)
         fail("another page");
 }
 
-static long long now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
-/* Overlapping attempts, since one that is made while the guest has no network yet is only repeated after a second. */
-static void first(void)
-{
-    enum { EVERY = 5, LIFE = 500, MOST = LIFE / EVERY };
-    static struct { int s, sent; long long since; } tries[MOST];
-    static struct pollfd polled[MOST];
-    for (int i = 0; i < MOST; i++)
-        tries[i].s = -1;
-    puts("ready");
-    fflush(stdout);
-    for (int next = 0;; next = (next + 1) % MOST) {
-        if (tries[next].s >= 0)
-            close(tries[next].s);
-        tries[next].s = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        tries[next].sent = 0;
-        connect(tries[next].s, (void *)&server, sizeof server);
-        for (long long end = now() + EVERY, left; (left = end - now()) > 0;) {
-            for (int i = 0; i < MOST; i++)
-                polled[i] = (struct pollfd){tries[i].s, tries[i].sent ? POLLIN : POLLOUT, 0};
-            if (poll(polled, MOST, left) <= 0)
-                break;
-            for (int i = 0; i < MOST; i++) {
-                char head[16];
-                if (!polled[i].revents)
-                    continue;
-                if (!tries[i].sent && !(polled[i].revents & (POLLERR | POLLHUP))) {
-                    tries[i].sent = write(tries[i].s, closing, strlen(closing)) > 0;
-                } else if (tries[i].sent && read(tries[i].s, head, 13) == 13 && !memcmp(head, "HTTP/1.1 200 ", 13)) {
-                    puts("first");
-                    exit(0);
-                } else {
-                    close(tries[i].s);
-                    tries[i].s = -1;
-                }
-            }
-        }
-    }
-}
-
 static void many(int n)
 {
     int s = open_connection();
@@ -175,9 +126,7 @@ int main(int argc, char **argv)
     server.sin_port = htons(HTTP);
     snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: bench\r\n\r\n", argv[3]);
     snprintf(closing, sizeof closing, "GET %s HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", argv[3]);
-    if (!strcmp(argv[1], "first"))
-        first();
-    else if (!strcmp(argv[1], "get"))
+    if (!strcmp(argv[1], "get"))
         fwrite(body, 1, ask(open_connection(), request), stdout);
     else if (!strcmp(argv[1], "many") && argc == 5)
         many(atoi(argv[4]));

@@ -12,6 +12,7 @@ mod nginx;
 mod os;
 mod program;
 mod report;
+mod serving;
 mod setup;
 mod sqlite;
 mod stats;

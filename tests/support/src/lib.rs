@@ -1,6 +1,7 @@
 //! What the tests and the benches share: programs with a time limit, network namespaces, bad weather
-//! on the network, the load that wrk makes.
+//! on the network, programs that make load.
 
+pub mod load;
 pub mod netns;
 pub mod process;
 pub mod usage;

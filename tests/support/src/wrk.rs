@@ -1,5 +1,6 @@
 //! Load by wrk. A request that fails is a failure of the whole.
 
+use super::load::Load;
 use super::process;
 use anyhow::{Context as _, Result, bail, ensure};
 use std::process::Command;
@@ -8,17 +9,6 @@ use unibody::packages::Program;
 
 /// The program, and its package.
 pub const TOOL: Program = ("wrk", "wrk");
-
-/// What wrk reports.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Load {
-    /// Requests per second.
-    pub rate: f64,
-    /// All requests that were answered.
-    pub requests: f64,
-    /// Shares of the requests, in per cent, and the seconds within which they were answered; only with `--latency`.
-    pub latency: Vec<(f64, f64)>,
-}
 
 /// wrk's arguments for one thread; `more` are further ones.
 pub fn words(connections: u32, seconds: u32, close: bool, more: &[&str], url: &str) -> Vec<String> {
