@@ -11,6 +11,7 @@ mod network;
 mod nginx;
 mod os;
 mod program;
+mod redis;
 mod report;
 mod serving;
 mod setup;
@@ -29,8 +30,14 @@ use unibody::output;
 type Run = fn(&Bench, bool) -> Result<(Value, String)>;
 
 /// The available benches.
-const BENCHES: [(&str, Run); 5] =
-    [("sqlite", sqlite::run), ("os", os::run), ("nginx", nginx::run), ("net", net::run), ("weather", weather::run)];
+const BENCHES: [(&str, Run); 6] = [
+    ("sqlite", sqlite::run),
+    ("os", os::run),
+    ("nginx", nginx::run),
+    ("redis", redis::run),
+    ("net", net::run),
+    ("weather", weather::run),
+];
 
 /// Measure, optionally compared with a Linux guest on the same virtual machine
 #[derive(clap::Args)]
@@ -38,7 +45,7 @@ const BENCHES: [(&str, Run); 5] =
     after_help = "Examples:\n  cargo unibody bench sqlite --against linux\n  cargo unibody bench sqlite --rounds 1 --only ramfs\n  \
     cargo unibody bench os --against linux --json > figures.json\n\n\
     Benches: sqlite (speedtest1, and durable commits), os (system calls, threads, memory, loopback),\n\
-    nginx (requests over TAP), net (TCP in bulk, requests and answers), weather (TCP over bad links).\n\
+    nginx and redis (requests over TAP), net (TCP in bulk, requests and answers), weather (TCP over bad links).\n\
     The guests take turns, every answer is checked, and a wrong one ends the bench with 1. The Linux guest\n\
     is made of the distribution's own kernel and programs, fetched through apt and unpacked in the cache.\n\
     docs/benchmarks.md tells what is measured and how."

@@ -4,6 +4,7 @@
 pub mod load;
 pub mod netns;
 pub mod process;
+pub mod redis;
 pub mod usage;
 pub mod weather;
 pub mod wrk;

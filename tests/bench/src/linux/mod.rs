@@ -78,16 +78,30 @@ fn kept(meta: &str, find: impl FnOnce() -> Result<Vec<String>>) -> Result<Vec<St
     Ok(names)
 }
 
-/// A package with the libraries that it names, unpacked, and its version.
+/// A package with the libraries that it names, and those that these name, unpacked, and its version.
 pub fn with_libraries(package: &str) -> Result<(Vec<PathBuf>, String)> {
-    let library = |name: &String| name.starts_with("lib") || name.starts_with("zlib");
-    let names = kept(package, || Ok(apt::depends(package)?.into_iter().filter(library).collect()))?;
+    let names = kept(package, || libraries_of(package))?;
     let (tree, version) = apt::binary(package)?;
     let mut trees = vec![tree];
     for name in names {
         trees.push(apt::binary(&name)?.0);
     }
     Ok((trees, version))
+}
+
+fn libraries_of(package: &str) -> Result<Vec<String>> {
+    let library = |name: &String| name.starts_with("lib") || name.starts_with("zlib");
+    let mut names: Vec<String> = apt::depends(package)?.into_iter().filter(library).collect();
+    let mut next = 0;
+    while let Some(name) = names.get(next) {
+        for further in apt::depends(name)?.into_iter().filter(library) {
+            if !names.contains(&further) {
+                names.push(further);
+            }
+        }
+        next += 1;
+    }
+    Ok(names)
 }
 
 /// The dependency that is a kernel, not another metapackage: its version follows the prefix.
