@@ -28,6 +28,10 @@ pub enum Need {
     Disk,
     /// The sqlite image.
     Sqlite,
+    /// redis's own clients.
+    RedisClients,
+    /// Tcl, which test suites are written in.
+    Tcl,
     /// This machine's own sqlite3.
     LinuxSqlite,
     /// A program that gives up privileges.

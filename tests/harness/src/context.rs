@@ -16,6 +16,10 @@ use unibody::{packages, paths, progress, wrapper};
 /// Built once; an error is kept as text, because every case that needs the result shows it.
 type Built = Arc<OnceLock<Result<PathBuf, String>>>;
 
+/// Needs that are programs of this machine.
+const PROGRAMS: [Need; 7] =
+    [Need::Grub, Need::Load, Need::Disk, Need::LinuxSqlite, Need::RedisClients, Need::Setpriv, Need::Tcl];
+
 /// See the module.
 pub struct Context {
     tool: PathBuf,
@@ -82,8 +86,7 @@ impl Context {
             let built = progress::step("building the toolchain and its sysroot", || self.toolchain(debug));
             let _ = self.bin.set(built.map_err(|error| format!("{error:#}")));
         }
-        let needs = [Need::Grub, Need::Load, Need::Disk, Need::LinuxSqlite, Need::Setpriv];
-        let needs: Vec<_> = needs.into_iter().filter(|need| needed(*need)).collect();
+        let needs: Vec<_> = PROGRAMS.into_iter().filter(|need| needed(*need)).collect();
         let _ = self.lacking.set(tools::ensure(&needs, self.yes));
         if needed(Need::Sqlite) && self.bin.get().is_some_and(Result::is_ok) {
             let _ = progress::step("building sqlite", || self.sqlite());
@@ -101,7 +104,13 @@ impl Context {
             Need::Toolchain => self.bin.get().and_then(|state| state.clone().err()).map(Err),
             Need::Nginx => failed(self.nginx().and_then(|_| self.nginx_lean())),
             Need::Sqlite => failed(self.sqlite()),
-            Need::Grub | Need::Load | Need::Disk | Need::LinuxSqlite | Need::Setpriv => {
+            Need::Grub
+            | Need::Load
+            | Need::Disk
+            | Need::LinuxSqlite
+            | Need::RedisClients
+            | Need::Setpriv
+            | Need::Tcl => {
                 let (_, reason) = self.lacking.get()?.iter().find(|(lacking, _)| *lacking == need)?;
                 Some(tools::absent(reason, packages::in_ci()))
             }
@@ -208,6 +217,11 @@ impl Context {
     /// The sqlite image: the shell.
     pub fn sqlite(&self) -> Result<PathBuf> {
         self.port("sqlite")
+    }
+
+    /// The redis image.
+    pub fn redis(&self) -> Result<PathBuf> {
+        self.port("redis")
     }
 
     /// The image of a port, or of a program of one.

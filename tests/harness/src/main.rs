@@ -24,6 +24,7 @@ mod output;
 mod pool;
 mod programs;
 mod qemu;
+mod redis;
 mod report;
 mod scenarios;
 mod segmentation;

@@ -4,7 +4,8 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::{
     accesses, bench, brought, checked, clock, crowd, disk, host, hostile, junit, linking, mappings, matrix, nginx,
-    pool, process, programs, report, scenarios, segmentation, shares, sizes, sqlite, supervision, terminal, weather,
+    pool, process, programs, redis, report, scenarios, segmentation, shares, sizes, sqlite, supervision, terminal,
+    weather,
 };
 use anyhow::Result;
 use std::path::PathBuf;
@@ -82,6 +83,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     weather::cases(&mut cases, full);
     crowd::cases(&mut cases, full);
     sqlite::cases(&mut cases, full);
+    redis::cases(&mut cases, full);
     disk::cases(&mut cases, full);
     bench::cases(&mut cases, full);
     checked::cases(&mut cases, full)?;

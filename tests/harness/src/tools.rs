@@ -2,7 +2,7 @@
 
 use super::case::Need;
 use unibody::packages::{self, Program};
-use unibody_support::{netns, wrk};
+use unibody_support::{netns, redis, wrk};
 
 const GRUB: &[Program] = &[
     ("grub-mkrescue", "grub-common"),
@@ -26,6 +26,8 @@ fn of(need: Need) -> &'static [Program<'static>] {
         Need::Load => LOAD,
         Need::Disk => DISK,
         Need::LinuxSqlite => &[("sqlite3", "sqlite3")],
+        Need::RedisClients => &[redis::CLI, redis::BENCHMARK],
+        Need::Tcl => &[("tclsh", "tcl")],
         Need::Setpriv => &[("setpriv", "util-linux")],
         Need::Toolchain | Need::Nginx | Need::Sqlite => &[],
     }

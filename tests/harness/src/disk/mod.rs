@@ -2,7 +2,7 @@
 
 mod damaged;
 mod device;
-mod drive;
+pub mod drive;
 mod failing;
 mod flush;
 mod fsx;
@@ -14,9 +14,9 @@ mod power_cut;
 mod random;
 mod resume;
 mod slow;
-mod talk;
+pub mod talk;
 mod work;
-mod write_log;
+pub mod write_log;
 
 pub use image::clean;
 
