@@ -29,11 +29,9 @@ pub fn program_range(addr: usize, len: usize) -> bool {
 /// The same, found out quickly: false means no more than that it is not obvious.
 #[inline(always)]
 pub fn surely_program(addr: usize, len: usize) -> bool {
+    let within = |from: usize, to: usize| addr >= from && addr <= to && len <= to - addr;
     // The program's variables are the last part of the image; above it are stacks, and below it the heap.
-    let start = image().start;
-    let (from, to) =
-        if addr < start { (PROGRAM_START, start) } else { (&raw const __data_start as usize, PROGRAM_END) };
-    addr >= from && addr <= to && len <= to - addr
+    within(&raw const __data_start as usize, PROGRAM_END) || within(PROGRAM_START, image().start)
 }
 
 #[inline(never)]
