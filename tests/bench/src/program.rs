@@ -1,5 +1,6 @@
 //! A program of our own in one C file, for both guests, and for this computer.
 
+use crate::Bench;
 use crate::linux::{self, Contents, LinuxGuest};
 use crate::report::Report;
 use anyhow::{Context, Result};
@@ -42,8 +43,17 @@ fn compile(gcc: &Path, name: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The Linux guest that runs it, with the distribution's C library.
-pub fn linux_guest(program: &Program, modules: &[&str], work: &Path, report: &mut Report) -> Result<LinuxGuest> {
+/// The Linux guest that runs it, with the distribution's C library, if one is to be compared with.
+pub fn linux_guest(
+    options: &Bench,
+    program: &Program,
+    modules: &[&str],
+    work: &Path,
+    report: &mut Report,
+) -> Result<Option<LinuxGuest>> {
+    if options.against.is_none() {
+        return Ok(None);
+    }
     let (library, version) = apt::binary("libc6")?;
     let guest = linux::guest(&Contents {
         project: &paths::project(None)?,
@@ -55,7 +65,7 @@ pub fn linux_guest(program: &Program, modules: &[&str], work: &Path, report: &mu
         work,
     })?;
     report.versions.extend([guest.kernel.version.clone(), format!("libc6 {version}")]);
-    Ok(guest)
+    Ok(Some(guest))
 }
 
 /// The sysroot that our images are linked with.

@@ -71,11 +71,7 @@ pub fn run(options: &Bench, yes: bool) -> Result<(Value, String)> {
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let mut report = Report::new("weather", Setup::new(&machine, rounds)?);
     let against = options.against.is_some();
-    let linux = if against {
-        Some(program::linux_guest(&program, linux::modules::NET, dir.path(), &mut report)?)
-    } else {
-        None
-    };
+    let linux = program::linux_guest(options, &program, linux::modules::NET, dir.path(), &mut report)?;
     let forwarder = weather::build(&paths::project(None)?, dir.path())?;
     let runs = Runs { machine, program, forwarder, linux };
     for round in 1..=rounds {

@@ -115,9 +115,7 @@ impl Stack {
             stats: Stats::default(),
         }
     }
-}
 
-impl Stack {
     /// A call begins.
     pub fn begin(&mut self, now: u64) {
         self.now = now;

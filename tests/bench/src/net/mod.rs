@@ -89,11 +89,7 @@ pub fn run(options: &Bench, yes: bool) -> Result<(Value, String)> {
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let mut report = Report::new("net", Setup::new(&machine, rounds)?);
     let against = options.against.is_some();
-    let linux = if against {
-        Some(program::linux_guest(&program, linux::modules::NET, dir.path(), &mut report)?)
-    } else {
-        None
-    };
+    let linux = program::linux_guest(options, &program, linux::modules::NET, dir.path(), &mut report)?;
     let mut runs = Runs { network, machine, program, linux, transfers, report };
     for round in 1..=rounds {
         for side in turns(against, round) {

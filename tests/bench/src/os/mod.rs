@@ -39,11 +39,7 @@ pub fn run(options: &Bench, yes: bool) -> Result<(Value, String)> {
     let program = program::build("os", &program::sysroot(yes)?, dir.path())?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let mut report = Report::new("os", Setup::new(&machine, rounds)?);
-    let linux = if options.against.is_some() {
-        Some(program::linux_guest(&program, &[], dir.path(), &mut report)?)
-    } else {
-        None
-    };
+    let linux = program::linux_guest(options, &program, &[], dir.path(), &mut report)?;
     let mut runs = Runs { machine, program, linux, report };
     let only = options.only.as_deref().unwrap_or_default();
     for side in turns(options.against.is_some(), 1) {
