@@ -1,5 +1,6 @@
 // fchmod, fchown, futimens, chmod and friends on objects outside any file system: pipes, sockets, eventfds, epolls,
 // inotify.
+//@ shows fchmod fchown fchownat utimensat
 #include "test.h"
 #include <sys/epoll.h>
 #include <sys/eventfd.h>

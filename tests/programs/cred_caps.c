@@ -1,3 +1,4 @@
+//@ shows capget capset prctl
 //@ user root
 /* Capabilities: how they follow the user, giving them up, prctl. Sets are printed as relations: a Linux process may
  * have started with fewer. */

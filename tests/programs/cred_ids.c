@@ -1,3 +1,4 @@
+//@ shows getuid geteuid setreuid setregid getgroups setgroups setresuid setresgid getresgid setfsuid setfsgid
 //@ user root
 /* User and group IDs: who may become whom. */
 #include "cred.h"

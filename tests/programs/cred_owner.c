@@ -1,3 +1,4 @@
+//@ shows chmod chown lchown
 //@ user root
 /* Who may change attributes, and what set-ID bits do. */
 #include "cred.h"

@@ -1,3 +1,4 @@
+//@ shows setpriority
 //@ user root
 /* What else only root may do: limits, priorities, clocks, the root directory. Everything here runs unprivileged and is
    refused. */

@@ -1,3 +1,4 @@
+//@ shows setuid setgid getgid getresuid
 //@ user root
 //@ smp 2
 /* The C library changes the user of all threads. */

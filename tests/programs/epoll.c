@@ -1,4 +1,5 @@
 // epoll: level, edge, one shot, nested, errors, removal by close, many descriptors.
+//@ shows epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
 //@ smp 2
 #include "test.h"
 #include <pthread.h>

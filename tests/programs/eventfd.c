@@ -1,4 +1,5 @@
 // eventfd, timerfd and signalfd.
+//@ shows eventfd2 timerfd_create timerfd_settime timerfd_gettime signalfd4
 //@ smp 2
 #include "test.h"
 #include <poll.h>

@@ -1,4 +1,6 @@
 // Facts about the system that agree everywhere: uname, sysconf, limits, identities, random numbers, auxiliary vector.
+//@ shows getpid getppid getpgid getsid getrusage getpriority uname sched_yield sched_setaffinity
+//@ shows sched_getaffinity getegid sysinfo
 //@ smp 2
 #include "test.h"
 #include <sched.h>

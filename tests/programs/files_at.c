@@ -1,4 +1,5 @@
 // The *at calls: relative to a directory, to the current directory, with flags.
+//@ shows openat mkdirat newfstatat unlinkat renameat linkat symlinkat readlinkat fchmodat faccessat
 #include "test.h"
 
 int main(void)

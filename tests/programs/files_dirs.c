@@ -1,4 +1,5 @@
 // Directories: mkdir, rmdir, rename, reading them while they change, current directory.
+//@ shows getcwd chdir fchdir mkdir rmdir rename getdents64
 #include "test.h"
 #include <dirent.h>
 

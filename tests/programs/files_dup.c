@@ -1,4 +1,5 @@
 // Descriptors: dup, dup2, dup3, fcntl, close-on-exec, shared offsets, EMFILE.
+//@ shows dup dup2 dup3 fcntl ioctl
 #include "test.h"
 #include <sys/ioctl.h>
 #include <sys/resource.h>

@@ -1,4 +1,5 @@
 // FIFOs and other nodes, umask, and reading a directory while it changes.
+//@ shows mknod
 #include "test.h"
 #include <dirent.h>
 #include <poll.h>

@@ -1,4 +1,5 @@
 // Limits: on descriptors, for every call that creates one, and on file sizes.
+//@ shows close_range prlimit64
 //@ smp 2
 #include "test.h"
 #include <pthread.h>

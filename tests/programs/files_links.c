@@ -1,4 +1,5 @@
 // Hard links, symbolic links, unlinked files that stay open.
+//@ shows link unlink symlink readlink
 #include "test.h"
 
 static long nlink(const char *p) { struct stat st; return lstat(p, &st) ? -1 : (long)st.st_nlink; }

@@ -1,4 +1,5 @@
 // Record locks, locks of open descriptions, flock: which conflict, waiting, and what ends a lock.
+//@ shows flock
 #include "test.h"
 #include <pthread.h>
 #include <signal.h>

@@ -1,4 +1,5 @@
 // Names: length, number of links, trailing slashes, dots; what rename refuses; the root after chroot.
+//@ shows chroot renameat2
 #include "test.h"
 #include <sys/syscall.h>
 #include <sys/xattr.h>

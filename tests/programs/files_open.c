@@ -1,4 +1,5 @@
 // open: flags, modes, errors; the lowest descriptor is taken.
+//@ shows open close umask
 #include "test.h"
 
 static long closed(int fd) { return fd < 0 ? -1 : (close(fd), 0); }

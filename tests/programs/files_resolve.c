@@ -1,4 +1,5 @@
 // openat2 and its RESOLVE_ flags: what a walk may cross.
+//@ shows openat2
 #include "test.h"
 #include <sys/syscall.h>
 

@@ -1,4 +1,5 @@
 // Reading and writing: offsets, append, sparse files, truncation, vectors, positional calls.
+//@ shows read write pread64 pwrite64 fallocate truncate
 #include "test.h"
 #include <sys/uio.h>
 

@@ -1,4 +1,5 @@
 // Positions: holes and data, positions in changing directories, offsets of copies, times that are kept or refused.
+//@ shows lseek copy_file_range
 #include "test.h"
 #include <dirent.h>
 #include <sys/sendfile.h>

@@ -1,4 +1,5 @@
 // Space and sizes: fallocate, copy_file_range, preadv2 and pwritev2, sendfile, limits.
+//@ shows sendfile ftruncate
 #include "test.h"
 #include <pthread.h>
 #include <signal.h>

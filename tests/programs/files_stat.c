@@ -1,4 +1,5 @@
 // stat, chmod, access, statvfs and file times.
+//@ shows stat fstat statfs fstatfs
 #include "test.h"
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>

@@ -1,4 +1,5 @@
 // statx, times, O_TMPFILE and its names, faccessat2.
+//@ shows statx lstat access faccessat2
 #include "test.h"
 #include <sys/syscall.h>
 

@@ -1,5 +1,6 @@
 // fsync, fdatasync, sync, syncfs, sync_file_range, msync, O_SYNC, O_DSYNC, RWF_*, posix_fadvise, readahead: what they
 // accept and refuse, on files, directories, pipes, sockets and bad descriptors.
+//@ shows fsync fdatasync sync syncfs sync_file_range readahead fadvise64
 #include "test.h"
 #include <sys/eventfd.h>
 #include <sys/mman.h>

@@ -1,5 +1,6 @@
 // The order of checks: descriptor, flags, offset, the iovec array, access. Every call of the read and write families
 // with every kind of descriptor. Also lseek to data and holes.
+//@ shows readv writev preadv pwritev preadv2 pwritev2
 //@ env TEST_SCRATCH=/dev/shm
 #include "test.h"
 #include <sys/eventfd.h>

@@ -1,4 +1,5 @@
 // The smallest program with stdio; its size is one of the project's figures.
+//@ shows arch_prctl set_tid_address
 #include <stdio.h>
 
 int main(void)

@@ -1,4 +1,5 @@
 // inotify: which events occur when, in which order, and what happens to watches.
+//@ shows inotify_init1 inotify_add_watch inotify_rm_watch
 #include "test.h"
 #include <dirent.h>
 #include <poll.h>

@@ -1,4 +1,5 @@
 // madvise that changes memory: MADV_REMOVE, MADV_DONTNEED and MADV_DONTNEED_LOCKED, on shared memory, files and the image.
+//@ shows madvise mlock munlock
 //@ env TEST_SCRATCH=/dev/shm
 #include "test.h"
 #include <sys/mman.h>

@@ -1,5 +1,6 @@
 // Everything that a machine must provide, in one program: threads on all processors, timers, entropy, files, sockets,
 // memory.
+//@ shows getrandom
 #include "net.h"
 #include <sched.h>
 #include <sys/mman.h>

@@ -1,4 +1,5 @@
 // mmap, munmap, mprotect, mremap, madvise, mincore on anonymous memory.
+//@ shows mmap munmap
 #include "test.h"
 #include <setjmp.h>
 #include <signal.h>

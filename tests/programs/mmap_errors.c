@@ -1,4 +1,5 @@
 // What mmap and related calls refuse, and the order of their checks.
+//@ shows mlock2 mlockall munlockall
 #include "test.h"
 #include <sys/mman.h>
 #include <sys/resource.h>

@@ -1,4 +1,5 @@
 // Files in memory: private and shared mappings, write back, coherence with read and write, faults beyond the end.
+//@ shows msync
 #include "test.h"
 #include <setjmp.h>
 #include <signal.h>

@@ -1,5 +1,6 @@
 // Large mappings that are written from beginning to end, for which the kernel may use large pages: their parts are
 // unmapped, protected, discarded and moved like any others, and nothing of them shows in what is mapped next.
+//@ shows mincore
 //@ memory 128M
 //@ smp 2
 #include "test.h"

@@ -1,4 +1,5 @@
 // mremap: the order of its checks, and shrinking.
+//@ shows mremap memfd_create
 #include "test.h"
 #include <sys/mman.h>
 

@@ -1,4 +1,5 @@
 // Memory counts once it is touched: many large stacks and mappings fit into 128 MiB; obvious overcommits are refused.
+//@ shows brk
 //@ memory 128M
 #include "test.h"
 #include <pthread.h>

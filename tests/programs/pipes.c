@@ -1,4 +1,5 @@
 // Pipes and FIFOs: capacity, blocking, end of file, EPIPE, atomic writes.
+//@ shows pipe pipe2
 //@ smp 2
 #include "test.h"
 #include <sys/inotify.h>

@@ -1,4 +1,5 @@
 // poll, ppoll, select and pselect over pipes, files, sockets and closed descriptors.
+//@ shows poll select pselect6 ppoll
 //@ smp 2
 #include "test.h"
 #include <poll.h>

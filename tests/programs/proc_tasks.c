@@ -1,5 +1,6 @@
 // Threads in /proc: number, name, state and time of each; writing names; what an open file there shows.
 //@ smp 2
+//@ shows gettid
 #include "test.h"
 #include <dirent.h>
 #include <pthread.h>

@@ -1,4 +1,5 @@
 // Handlers, masks, pending signals, order, SA_* flags, siginfo, waiting for signals, threads.
+//@ shows rt_sigaction rt_sigprocmask rt_sigpending rt_sigtimedwait rt_sigqueueinfo kill tkill
 //@ smp 2
 #include "test.h"
 #include <pthread.h>

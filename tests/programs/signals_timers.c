@@ -1,4 +1,5 @@
 // alarm, setitimer, timer_create: they fire, can be read, stopped and repeated.
+//@ shows setitimer getitimer timer_create timer_settime timer_gettime timer_getoverrun timer_delete
 //@ smp 2
 #include "test.h"
 #include <pthread.h>

@@ -1,4 +1,5 @@
 // Socket options are honoured or refused; values that are set are read back.
+//@ shows setsockopt getsockopt
 #include "net.h"
 #include <sys/ioctl.h>
 

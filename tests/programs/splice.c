@@ -1,4 +1,5 @@
 // splice, tee, vmsplice: between pipes, files and sockets, with offsets, limits and errors.
+//@ shows splice tee vmsplice
 #include "test.h"
 #include <poll.h>
 #include <pthread.h>

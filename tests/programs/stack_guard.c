@@ -1,5 +1,6 @@
 // A large local, a variable-length array or alloca() near the end of a stack faults in the guard instead of jumping
 // over it into memory below. For threads and the main stack.
+//@ shows sigaltstack
 //@ cflags -O1 -Wno-alloca
 #include "test.h"
 #include <alloca.h>

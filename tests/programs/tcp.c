@@ -1,4 +1,5 @@
 // TCP over loopback, IPv4 and IPv6: echo, addresses, half close, reset, end of stream, bulk in both directions.
+//@ shows socket connect accept accept4 listen shutdown getpeername
 //@ smp 2
 #include "net.h"
 

@@ -1,4 +1,5 @@
 // Create, join, detach, return values, identity, attributes.
+//@ shows clone exit
 //@ smp 2
 #include "test.h"
 #include <pthread.h>

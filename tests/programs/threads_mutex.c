@@ -1,4 +1,5 @@
 // Mutexes under contention: normal, recursive, error checking, timed, robust.
+//@ shows get_robust_list
 //@ smp 2
 #include "test.h"
 #include <pthread.h>

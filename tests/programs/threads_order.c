@@ -1,4 +1,5 @@
 // On one processor, a thread that creates another goes on before the new one has run for long.
+//@ shows getcpu
 //@ smp 1
 #include "test.h"
 #include <pthread.h>

@@ -1,4 +1,5 @@
 // Condition variables, barriers, read-write locks, semaphores, once, spin locks.
+//@ shows futex
 //@ smp 2
 #include "test.h"
 #include <pthread.h>

@@ -1,4 +1,6 @@
 // Clocks, sleeps, calendars and time zones.
+//@ shows nanosleep clock_nanosleep clock_gettime clock_getres times sched_get_priority_max
+//@ shows sched_get_priority_min
 //@ smp 2
 #include "test.h"
 #include <sched.h>

@@ -1,4 +1,5 @@
 // UDP over loopback, IPv4 and IPv6: messages, connected sockets, truncation, refused ports, big messages, dual stack.
+//@ shows bind getsockname sendto recvfrom sendmsg recvmsg
 //@ smp 2
 #include "net.h"
 

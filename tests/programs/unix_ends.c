@@ -1,4 +1,5 @@
 // AF_UNIX: bytes waiting to be read here or at the peer (SIOCINQ, SIOCOUTQ), receivers that have gone, empty packets.
+//@ shows socketpair
 #include "test.h"
 #include <poll.h>
 #include <signal.h>

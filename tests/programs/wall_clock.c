@@ -1,5 +1,6 @@
 // Waits for a time of day end when the clock is set past it, and continue when it is set back. The program sets the
 // clock, so it refuses to run outside a VM: run by root as a process, it would set the host's.
+//@ shows settimeofday clock_settime adjtimex clock_adjtime
 //@ hosted no
 //@ args sets-the-clock
 //@ smp 2

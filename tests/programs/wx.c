@@ -1,5 +1,6 @@
 // No memory is writable and executable at once, but code can still be generated: write it first, then make it
 // executable.
+//@ shows mprotect
 #include "test.h"
 #include <sys/mman.h>
 

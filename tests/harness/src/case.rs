@@ -36,6 +36,8 @@ pub enum Need {
     LinuxSqlite,
     /// A program that gives up privileges.
     Setpriv,
+    /// strace.
+    Strace,
 }
 
 /// How many passed, failed or were skipped: a case may stand for many tests.

@@ -17,8 +17,8 @@ use unibody::{packages, paths, progress, wrapper};
 type Built = Arc<OnceLock<Result<PathBuf, String>>>;
 
 /// Needs that are programs of this machine.
-const PROGRAMS: [Need; 7] =
-    [Need::Grub, Need::Load, Need::Disk, Need::LinuxSqlite, Need::RedisClients, Need::Setpriv, Need::Tcl];
+const PROGRAMS: [Need; 8] =
+    [Need::Grub, Need::Load, Need::Disk, Need::LinuxSqlite, Need::RedisClients, Need::Setpriv, Need::Strace, Need::Tcl];
 
 /// See the module.
 pub struct Context {
@@ -110,6 +110,7 @@ impl Context {
             | Need::LinuxSqlite
             | Need::RedisClients
             | Need::Setpriv
+            | Need::Strace
             | Need::Tcl => {
                 let (_, reason) = self.lacking.get()?.iter().find(|(lacking, _)| *lacking == need)?;
                 Some(tools::absent(reason, packages::in_ci()))
@@ -173,6 +174,11 @@ impl Context {
     /// The image of `tests/disk/NAME.c`, which only the disk tests run.
     pub fn disk_program(&self, name: &str) -> Result<PathBuf> {
         self.image_of("tests/disk", name)
+    }
+
+    /// The image of `tests/calls/NAME.c`, which is given system calls to make.
+    pub fn calls_program(&self, name: &str) -> Result<PathBuf> {
+        self.image_of("tests/calls", name)
     }
 
     /// The image of `tests/net/NAME.c`: either end of hostile traffic.

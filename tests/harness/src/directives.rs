@@ -31,6 +31,8 @@ pub struct Directives {
     pub again: Option<Vec<String>>,
     /// `tool run`: as a Linux process it runs under `unibody run --hosted`, with the image's own root.
     pub own_root: bool,
+    /// `shows read write`: system calls whose rows in docs/SUPPORT.md are proved by this program ([`super::support`]).
+    pub shows: Vec<String>,
     /// `user root`: the Linux process gives up privileges, so it must start with some.
     pub root: bool,
 }
@@ -48,6 +50,7 @@ impl Default for Directives {
             cflags: Vec::new(),
             hosted: true,
             own_root: false,
+            shows: Vec::new(),
             root: false,
             disk: None,
             again: None,
@@ -73,6 +76,7 @@ pub fn parse(source: &str) -> Result<Directives> {
             "hosted" => found.hosted = rest.trim() != "no",
             "disk" => found.disk = Some(rest.trim().to_owned()),
             "again" => found.again = Some(words(rest)?),
+            "shows" => found.shows.extend(words(rest)?),
             "user" => found.root = rest.trim() == "root",
             "tool" => found.own_root = rest.trim() == "run",
             // For people who compile it with their machine's compiler: what it tests is specific to this project.
@@ -133,11 +137,12 @@ mod tests {
 
     #[test]
     fn all_of_them() {
-        let text = "// words\n//@ status 139\n//@ smp 2\n//@ env A=\"b c\"\n//@ hosted no\n//@ disk 8M\nint main(void)";
+        let text = "// words\n//@ status 139\n//@ smp 2\n//@ env A=\"b c\"\n//@ hosted no\n//@ disk 8M\n//@ shows read\n//@ shows write\nint main(void)";
         let d = parse(text).unwrap();
         assert_eq!(d.disk.as_deref(), Some("8M"));
         assert_eq!((d.status, d.smp, d.hosted), (139, 2, false));
         assert_eq!(d.env, ["A=b c"]);
+        assert_eq!(d.shows, ["read", "write"]);
         assert!(parse("//@ stauts 1").is_err());
         assert!(parse("//@ smp two").is_err());
     }

@@ -33,6 +33,7 @@ mod sizes;
 mod sqlite;
 mod suite;
 mod supervision;
+mod support;
 mod terminal;
 mod tools;
 mod vm;

@@ -7,19 +7,27 @@ use super::directives::{self, Directives};
 use super::process::{self, Finished};
 use anyhow::{Context as _, Result, bail};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
+
+/// Every program: its name and its source.
+pub fn sources() -> Result<Vec<(String, String)>> {
+    let folder = unibody::paths::project(None)?.join("tests/programs");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let file = entry?.file_name().to_string_lossy().into_owned();
+        if let Some(name) = file.strip_suffix(".c") {
+            all.push((name.to_owned(), std::fs::read_to_string(folder.join(&file))?));
+        }
+    }
+    all.sort_unstable();
+    Ok(all)
+}
 
 /// One case for each file in `tests/programs`.
 pub fn cases(all: &mut Vec<Case>) -> Result<()> {
-    let folder = unibody::paths::project(None)?.join("tests/programs");
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        names.extend(name.strip_suffix(".c").map(str::to_owned));
-    }
-    names.sort_unstable();
-    for name in names {
-        let directives = directives::parse(&std::fs::read_to_string(folder.join(format!("{name}.c")))?);
+    for (name, source) in sources()? {
+        let directives = directives::parse(&source);
         let disk = directives.is_ok_and(|d| d.disk.is_some());
         let case = Case::new(format!("program/{name}"), move |context| both(context, &name));
         all.push(if disk { case.needs(&[Need::Toolchain, Need::Disk]) } else { case });
@@ -63,6 +71,11 @@ fn compare(context: &Context, image: &Path, directives: &Directives, place: Opti
 /// As a Linux process.
 fn hosted(context: &Context, image: &Path, directives: &Directives, place: Option<&Path>) -> Result<Finished> {
     let limit = Duration::from_secs(directives.timeout);
+    process::run(&mut linux(context, image, directives, place)?, directives.stdin.as_bytes(), limit)
+}
+
+/// The command for that.
+pub fn linux(context: &Context, image: &Path, directives: &Directives, place: Option<&Path>) -> Result<Command> {
     let mut command = if directives.own_root {
         let mut command = context.unibody(["run", "--hosted"]);
         for variable in &directives.env {
@@ -80,7 +93,8 @@ fn hosted(context: &Context, image: &Path, directives: &Directives, place: Optio
         }
         command
     };
-    process::run(command.args(&directives.args), directives.stdin.as_bytes(), limit)
+    command.args(&directives.args);
+    Ok(command)
 }
 
 /// As a VM.

@@ -4,8 +4,8 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::{
     accesses, bench, brought, checked, clock, crowd, disk, host, hostile, junit, linking, mappings, matrix, nginx,
-    pool, process, programs, redis, report, scenarios, segmentation, shares, sizes, sqlite, supervision, terminal,
-    weather,
+    pool, process, programs, redis, report, scenarios, segmentation, shares, sizes, sqlite, supervision, support,
+    terminal, weather,
 };
 use anyhow::Result;
 use std::path::PathBuf;
@@ -66,6 +66,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     host::cases(&mut cases)?;
     programs::cases(&mut cases)?;
+    support::cases(&mut cases);
     matrix::cases(&mut cases, full);
     accesses::cases(&mut cases);
     mappings::cases(&mut cases);

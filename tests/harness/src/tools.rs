@@ -29,6 +29,7 @@ fn of(need: Need) -> &'static [Program<'static>] {
         Need::RedisClients => &[redis::CLI, redis::BENCHMARK],
         Need::Tcl => &[("tclsh", "tcl")],
         Need::Setpriv => &[("setpriv", "util-linux")],
+        Need::Strace => &[("strace", "strace")],
         Need::Toolchain | Need::Nginx | Need::Sqlite => &[],
     }
 }
