@@ -26,7 +26,10 @@ pub fn getsid(pid: Pid) -> Result<usize> {
     getpgid(pid)
 }
 /// `setpgid`: a session leader may not.
-pub fn setpgid(pid: Pid, _group: Pid) -> Result<usize> {
+pub fn setpgid(pid: Pid, group: Pid) -> Result<usize> {
+    if group.0 < 0 || group.0 == 0 && pid.0 < 0 {
+        return Err(Errno::EINVAL);
+    }
     own(pid.0)?;
     Err(Errno::EPERM)
 }
@@ -44,21 +47,27 @@ pub(super) fn own(pid: i32) -> Result<()> {
 const WAIT_OPTIONS: WaitOptions = WaitOptions::all().difference(WaitOptions::WNOWAIT);
 
 /// `wait4`: there is never a child.
-pub fn wait4(_pid: Pid, _status: Out<i32>, options: WaitOptions, _usage: Out<Rusage>) -> Result<usize> {
-    Err(if !WAIT_OPTIONS.contains(options) { Errno::EINVAL } else { Errno::ECHILD })
+pub fn wait4(pid: Pid, _status: Out<i32>, options: WaitOptions, _usage: Out<Rusage>) -> Result<usize> {
+    Err(match () {
+        () if !WAIT_OPTIONS.contains(options) => Errno::EINVAL,
+        // Its negative would be a group's number.
+        () if pid.0 == i32::MIN => Errno::ESRCH,
+        () => Errno::ECHILD,
+    })
 }
 
-pub fn waitid(
-    _kind: IdType,
-    _id: Pid,
-    _info: Out<SigInfo>,
-    options: WaitOptions,
-    _usage: Out<Rusage>,
-) -> Result<usize> {
+pub fn waitid(kind: IdType, id: Pid, _info: Out<SigInfo>, options: WaitOptions, _usage: Out<Rusage>) -> Result<usize> {
     // One of these must be there.
     let what = WaitOptions::WEXITED | WaitOptions::WSTOPPED | WaitOptions::WCONTINUED;
-    let bad = !WaitOptions::all().contains(options) || !options.intersects(what);
-    Err(if bad { Errno::EINVAL } else { Errno::ECHILD })
+    let good = WaitOptions::all().contains(options) && options.intersects(what);
+    Err(match kind {
+        IdType::ALL if good => Errno::ECHILD,
+        IdType::PID if good && id.0 > 0 => Errno::ECHILD,
+        IdType::PGID if good && id.0 >= 0 => Errno::ECHILD,
+        // No descriptor stands for a process.
+        IdType::PIDFD if good && id.0 >= 0 => Errno::EBADF,
+        _ => Errno::EINVAL,
+    })
 }
 
 /// Whether one more thread is within RLIMIT_NPROC, from which root is exempt (copy_process() of Linux). All threads are
