@@ -80,6 +80,9 @@ int main(void)
     section("signals");
     SHOW(kill(getpid(), 0));
     SHOW(kill(0x3ffffff0, 0));
+    SHOW(kill(1, 0));
+    SHOW(sigqueue(1, 0, (union sigval){ 0 }));
+    SHOW(kill(-getpgrp(), 0));
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);

@@ -253,6 +253,7 @@ static void family(void)
     SHOW(syscall(SYS_setsid));
     SHOW(syscall(SYS_setpgid, 0, 0));
     IS(syscall(SYS_getpgrp) == getpid());
+    SHOW(kill(-getpgrp(), 0));
     SHOW(syscall(SYS_setpgid, 0, -1));
     SHOW(syscall(SYS_setpgid, -1, 0));
     SHOW(syscall(SYS_setpgid, -1, 1));

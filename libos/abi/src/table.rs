@@ -110,7 +110,7 @@ macro_rules! calls {
             59 execve(path: Path, argv: In<StrList>, envp: In<StrList>) => refused ENOSYS "there is one process; use threads, or run the helper as an image of its own";
             60 exit(status: i32) => thread::exit, full;
             61 wait4(pid: Pid, status: Out<i32>, options: WaitOptions, usage: Out<Rusage>) => process::wait4, partial "only ever ECHILD: there are no child processes";
-            62 kill(pid: Pid, sig: Signo) => signal::kill, partial "the only process is this one; stop signals are ignored";
+            62 kill(pid: Pid, sig: Signo) => signal::kill, partial "there is this process, and number 1, which is root's and ignores what it is sent; stop signals are ignored";
             63 uname(buf: Out<UtsName>) => info::uname, full;
             64 semget(key: i32, count: i32, flags: Bits) => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";
             65 semop(id: i32, ops: Address, count: usize) => refused ENOSYS "System V and POSIX queues are for several processes: use threads, or shm_open (a file in /dev/shm)";

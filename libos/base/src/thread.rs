@@ -4,8 +4,12 @@ use crate::{Result, upcall};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-/// The process ID: there is one program thread group. The main thread has the same number.
-pub const PID: u32 = 1;
+/// The process ID: there is one program thread group. The main thread has the same number. It is not 1, for number 1
+/// is init: kill(-1) would not be a signal to the program's own group, and nobody expects to be told apart from init.
+pub const PID: u32 = 2;
+/// init, root's. Nothing of it exists but its number: it can be sent signals, which it ignores, as Linux's ignores those
+/// it has no handler for (kill(2)).
+pub const INIT: u32 = 1;
 
 /// The function a thread runs.
 pub type Job = Box<dyn FnOnce() + Send>;

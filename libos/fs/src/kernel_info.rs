@@ -37,8 +37,8 @@ pub struct ThreadInfo {
     pub cpu_ns: u64,
 }
 
-/// The one process. The kernel release that `uname` reports.
-pub const PID: u32 = 1;
+pub use libos_base::thread::PID;
+/// The kernel release that `uname` reports.
 pub const RELEASE: &str = "6.1.0";
 pub const VERSION: &str = "#1 SMP unibody";
 

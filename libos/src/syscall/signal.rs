@@ -6,6 +6,7 @@ use crate::sched::{self, Thread, current};
 use crate::signal::{self, ActionFlags, Info, SigSet, StackFlags, code, signalfd::SignalFd};
 use core::sync::atomic::Ordering::*;
 use libos_base::abi::{Fd, In, MaskHow, Out, Pid, SigAction, SigInfo, SignalfdFlags, Signo, StackT, Timespec};
+use libos_base::cred::{self, cap, capable};
 use libos_base::file::FileLike;
 use libos_base::thread::{self, FOREVER, Wake};
 use libos_base::{Errno, Result, time, user};
@@ -145,16 +146,22 @@ pub fn kill(pid: Pid, signo: Signo) -> Result<()> {
     check_or_zero(signo.0)?;
     let me = sched::PID as i32;
     match pid.0 {
-        // -1 means everyone except the caller: nobody.
+        // -1 means everyone except init and the caller: nobody.
         -1 => return Err(Errno::ESRCH),
         0 => {}
         p if p == me || p == -me => {}
+        p if p == thread::INIT as i32 => return to_init(),
         _ => return Err(Errno::ESRCH),
     }
     if signo.0 != 0 {
         signal::post_process_info(Info::user(signo.0, code::USER))?;
     }
     Ok(())
+}
+
+/// A signal to init: it ignores them all, but not everybody may send one (kill_ok_by_cred() of Linux).
+fn to_init() -> Result<()> {
+    if [cred::real().0, cred::effective().0].contains(&0) || capable(cap::KILL) { Ok(()) } else { Err(Errno::EPERM) }
 }
 
 pub fn tkill(tid: Pid, signo: Signo) -> Result<()> {
@@ -184,6 +191,10 @@ fn queued(signo: Signo, info: In<SigInfo>) -> Result<Info> {
 
 pub fn rt_sigqueueinfo(pid: Pid, signo: Signo, info: In<SigInfo>) -> Result<()> {
     let i = queued(signo, info)?;
+    if pid.0 == thread::INIT as i32 {
+        // Nobody may claim that the kernel or kill() sent it, but to itself.
+        return if i.code >= 0 || i.code == code::TKILL { Err(Errno::EPERM) } else { to_init() };
+    }
     if pid.0 != sched::PID as i32 {
         return Err(Errno::ESRCH);
     }

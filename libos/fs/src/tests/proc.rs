@@ -49,7 +49,7 @@ fn standard_streams_and_proc_self() {
     assert_eq!(err(p.fds.get(Fd(1)).unwrap().ioctl(0x5401, IoctlArgument(0))), Errno::ENOTTY);
     assert_eq!(get(p, "/dev/stdin").unwrap(), "");
 
-    assert_eq!(p.readlink(DirFd::CWD, b"/proc/self").unwrap(), b"1");
+    assert_eq!(p.readlink(DirFd::CWD, b"/proc/self").unwrap(), b"2");
     assert_eq!(p.readlink(DirFd::CWD, b"/dev/fd/1").unwrap(), b"pipe:[2]");
     let fd = p.open_fd(DirFd::CWD, b"/etc/hosts", how(RD)).unwrap();
     let link = format!("/proc/self/fd/{}", fd.0);
@@ -71,7 +71,7 @@ fn standard_streams_and_proc_self() {
     p.chdir(b"/tmp").unwrap();
     assert_eq!(p.readlink(DirFd::CWD, b"/proc/self/cwd").unwrap(), b"/tmp");
     assert!(stat(p, "/proc/self/cwd/../etc/passwd").is_ok());
-    assert_eq!(get(p, "/proc/1/comm").unwrap(), "program\n");
+    assert_eq!(get(p, "/proc/2/comm").unwrap(), "program\n");
     assert!(get(p, "/proc/self/status").unwrap().contains("Umask:\t0022\n"));
     assert!(get(p, "/proc/self/limits").unwrap().contains("Max open files            1024                 1048576"));
 }
@@ -80,7 +80,7 @@ fn standard_streams_and_proc_self() {
 fn system_files() {
     let p = files();
     let root = list(&p, "/proc", 100);
-    for name in ["1", "self", "meminfo", "sys", "mounts", "cpuinfo"] {
+    for name in ["2", "self", "meminfo", "sys", "mounts", "cpuinfo"] {
         assert!(root.contains(&name.to_string()), "{name}: {root:?}");
     }
     assert_eq!(get(&p, "/proc/sys/net/core/somaxconn").unwrap(), "4096\n");
@@ -96,7 +96,7 @@ fn system_files() {
     assert_eq!(err(write(&open(&p, "/proc/uptime", RW).unwrap(), b"x")), Errno::EIO);
     assert_eq!(err(open(&p, "/proc/new", create())), Errno::ENOENT);
     assert_eq!(err(unlink(&p, "/proc/uptime")), Errno::EPERM);
-    assert_eq!(err(stat(&p, "/proc/2")), Errno::ENOENT);
+    assert_eq!(err(stat(&p, "/proc/1")), Errno::ENOENT);
     assert_eq!(stat(&p, "/proc/sys").unwrap().mode, 0o040555);
 }
 
