@@ -79,13 +79,14 @@ pub fn build(project: &Path, cache: &Path, debug: bool) -> Result<Part> {
     })
 }
 
-/// Kernel symbols that an image refers to besides system calls: entry points, and functions that the C library calls
+/// Kernel symbols that an image refers to besides system calls: entry points, and what the C library calls or reads
 /// directly.
-const ENTRIES: [&str; 9] = [
+const ENTRIES: [&str; 10] = [
     "unibody_pvh_start",
     "unibody_mb2_start",
     "unibody_linux64_start",
     "libos_hosted",
+    "libos_avx",
     "libos_die",
     "libos_rt_sigreturn",
     "libos_sys_unmapself",

@@ -14,8 +14,8 @@ const AVX: u64 = 1 << 2;
 static mut LIBOS_XSAVE_SIZE: u64 = LEGACY_SIZE;
 #[unsafe(no_mangle)]
 static mut LIBOS_XSAVE_MASK: u64 = 0;
-/// Read by the assembly that copies and fills: whether AVX's registers may be used.
-#[unsafe(no_mangle)]
+/// Read by the assembly that copies and fills, the C library's too: whether AVX's registers may be used.
+#[unsafe(export_name = "libos_avx")]
 static mut LIBOS_AVX: bool = false;
 
 /// Assembly: saves the vector state at the stack pointer, which is a multiple of 64, or loads it from there. Clobbers

@@ -88,7 +88,7 @@ memcpy:
     mov [rdi + 1], cl
     mov [rdi + rdx - 1], r8b
 9:  ret
-50: cmp byte ptr [rip + LIBOS_AVX], 0
+50: cmp byte ptr [rip + libos_avx], 0
     je 51b
     vmovups ymm8, [rsi + rdx - 32]     # as above
     lea r8, [rdi + rdx - 32]
@@ -177,7 +177,7 @@ memset:
     dec edx
     jne 6b
 7:  ret
-8:  cmp byte ptr [rip + LIBOS_AVX], 0
+8:  cmp byte ptr [rip + libos_avx], 0
     je 9b
     vinsertf128 ymm0, ymm0, xmm0, 1
     lea r8, [rdi + rdx - 32]

@@ -32,7 +32,7 @@ libos_user_copy:
     lea rcx, [rdx + 8 * rcx]
     jmp .Lcopy_bytes
 .Lcopy_long:
-    cmp byte ptr [rip + LIBOS_AVX], 0
+    cmp byte ptr [rip + libos_avx], 0
     je .Lcopy_short
     mov rcx, rdx
     and rcx, -256

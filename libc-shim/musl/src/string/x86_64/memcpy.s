@@ -1,5 +1,6 @@
 /* Up to 128 bytes with moves that may overlap, all loads before the first store, so that memmove() comes here, too: most
  * copies are that short, and `rep` takes longer to start. */
+.hidden libos_avx
 .global memcpy
 .type memcpy,@function
 memcpy:
@@ -47,7 +48,7 @@ __memcpy_fwd:
 	mov %esi,-4(%rdi,%rdx)
 	ret
 5:	test %edx,%edx
-	jz 7f
+	jz 0f
 	/* The first, the middle and the last byte are all of one, two or three. */
 	mov %edx,%r9d
 	shr $1,%r9d
@@ -57,11 +58,42 @@ __memcpy_fwd:
 	mov %cl,(%rdi)
 	mov %r8b,(%rdi,%r9)
 	mov %sil,-1(%rdi,%rdx)
-7:	ret
+0:	ret
+	/* With AVX, where the kernel says that there is AVX: aligned stores between the first 32 bytes and the last 128. */
+6:	lea (%rdi,%rdx),%r9
+	cmpb $0,libos_avx(%rip)
+	je 9f
+	vmovups (%rsi),%ymm4
+	add $-128,%r9
+	lea 32(%rdi),%rcx
+	and $-32,%rcx
+	sub %rdi,%rsi
+	vmovups %ymm4,(%rdi)
+	jmp 8f
+7:	vmovups (%rcx,%rsi),%ymm0
+	vmovups 32(%rcx,%rsi),%ymm1
+	vmovups 64(%rcx,%rsi),%ymm2
+	vmovups 96(%rcx,%rsi),%ymm3
+	vmovaps %ymm0,(%rcx)
+	vmovaps %ymm1,32(%rcx)
+	vmovaps %ymm2,64(%rcx)
+	vmovaps %ymm3,96(%rcx)
+	sub $-128,%rcx
+8:	cmp %r9,%rcx
+	jb 7b
+	vmovups (%r9,%rsi),%ymm0
+	vmovups 32(%r9,%rsi),%ymm1
+	vmovups 64(%r9,%rsi),%ymm2
+	vmovups 96(%r9,%rsi),%ymm3
+	vmovups %ymm0,(%r9)
+	vmovups %ymm1,32(%r9)
+	vmovups %ymm2,64(%r9)
+	vmovups %ymm3,96(%r9)
+	vzeroupper
+	ret
 	/* Words from an aligned place on, between the first 16 bytes and the last eight. */
-6:	movups (%rsi),%xmm0
+9:	movups (%rsi),%xmm0
 	mov -8(%rsi,%rdx),%r8
-	lea -8(%rdi,%rdx),%r9
 	lea 16(%rdi),%rcx
 	and $-16,%rcx
 	sub %rdi,%rcx
@@ -73,5 +105,5 @@ __memcpy_fwd:
 	shr $3,%rcx
 	rep
 	movsq
-	mov %r8,(%r9)
+	mov %r8,-8(%r9)
 	ret
