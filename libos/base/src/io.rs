@@ -253,6 +253,13 @@ impl<'a> Sink<'a> {
     /// Like [`Sink::put_whole`], but does not fault ([`user::copy_out_present`]). Returns whether all pages were
     /// present.
     pub fn put_present(&mut self, src: &[u8]) -> bool {
+        if let Some((addr, n)) = self.0.one_range(src.len())
+            && n == src.len()
+        {
+            let all = user::copy_out_present(addr, src) == n;
+            self.0.advance(if all { n } else { 0 });
+            return all;
+        }
         self.0.whole(|c| c.put(src, user::copy_out_present) == src.len())
     }
     /// Puts `len` bytes of a page, from `off`, or as many as fit: [`Sink::put`] without a bounce buffer.
@@ -360,6 +367,21 @@ impl<'a> Source<'a> {
     /// Like [`Source::take_whole`], but does not fault ([`user::copy_in_present`]). Returns whether all pages were
     /// present.
     pub fn take_present(&mut self, dst: &mut [u8]) -> bool {
+        let Place { left, done, .. } = self.0.place;
+        let n = dst.len();
+        let all = match self.0.mem {
+            _ if n > left => return false,
+            Mem::One { addr } => user::copy_in_present(dst, addr + done) == n,
+            Mem::Kernel(buf) => {
+                dst.copy_from_slice(&buf[done..done + n]);
+                true
+            }
+            _ => return self.take_present_pieces(dst),
+        };
+        self.0.advance(if all { n } else { 0 });
+        all
+    }
+    fn take_present_pieces(&mut self, dst: &mut [u8]) -> bool {
         self.0.whole(|c| c.take(dst, |to, from| user::copy_in_present(to, from) == to.len()) == dst.len())
     }
     /// Takes up to `len` bytes into a page, at `off`: [`Source::take`] without a bounce buffer.

@@ -89,12 +89,14 @@ pub fn copy_out_partial(dst: usize, src: &[u8]) -> usize {
 
 /// Copies to the program without faulting: up to the first page that is absent or not writable. Returns how much. For
 /// use while a lock is held that a fault may take; after a short copy, the caller copies the rest without that lock.
+#[inline(never)]
 pub fn copy_out_present(dst: usize, src: &[u8]) -> usize {
     // SAFETY: as in `copy_out`.
     without_faults(dst, src.len(), |at, n| unsafe { upcall::copy((dst + at) as *mut u8, src[at..].as_ptr(), n) })
 }
 
 /// The same, from the program.
+#[inline(never)]
 pub fn copy_in_present(dst: &mut [u8], src: usize) -> usize {
     // SAFETY: as in `copy_in`.
     without_faults(src, dst.len(), |at, n| unsafe { upcall::copy(dst[at..].as_mut_ptr(), (src + at) as *const u8, n) })
@@ -105,19 +107,26 @@ const AT_ONCE: usize = 64 << 10;
 
 /// Where a thread must not be switched out, a page fault is fixed up at once instead of being resolved. `copy` copies
 /// the given number of bytes from an offset on, and returns how many it did not copy.
-#[inline]
+#[inline(always)]
 fn without_faults(program: usize, len: usize, mut copy: impl FnMut(usize, usize) -> usize) -> usize {
+    let mut part = |done, n| {
+        preempt_disable();
+        let left = copy(done, n);
+        preempt_enable();
+        n - left
+    };
+    if len <= AT_ONCE && upcall::surely_program(program, len) {
+        return part(0, len);
+    }
     if check(program, len).is_err() {
         return 0;
     }
     let mut done = 0;
     while done < len {
         let n = (len - done).min(AT_ONCE);
-        preempt_disable();
-        let left = copy(done, n);
-        preempt_enable();
-        done += n - left;
-        if left > 0 {
+        let copied = part(done, n);
+        done += copied;
+        if copied < n {
             break;
         }
     }

@@ -313,7 +313,11 @@ pub fn sendfile(out: Fd, from: Fd, at: InOut<i64>, count: usize) -> Result<usize
     use mode::{S_IFDIR, S_IFIFO, S_IFMT, S_IFSOCK};
     let pos = user::read_opt(at)?;
     let src = files().fds.readable(from)?;
-    let kind = src.stat()?.mode & S_IFMT;
+    // Of what has a place that is known without asking for all attributes.
+    let kind = match src.downcast::<OpenFile>() {
+        Some(file) => file.path.dentry.kind,
+        None => src.stat()?.mode & S_IFMT,
+    };
     // Pipes and sockets have no positions, nor do objects of no type.
     let flows = matches!(kind, S_IFIFO | S_IFSOCK);
     if !at.is_null() && (flows || kind == 0) {

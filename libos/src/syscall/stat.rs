@@ -14,7 +14,7 @@ use libos_fs::openfile::{OpenFile, path_of};
 use libos_fs::permission::{self, Who};
 
 pub fn newfstatat(dir: DirFd, path: Path, out: Out<Stat>, flags: AtFlags) -> Result<()> {
-    user::with_path(path, |path| user::write(out, &files().stat(dir, path, flags)?))
+    user::with_path(path, |path| put(out, &files().stat(dir, path, flags)))
 }
 
 pub fn stat(path: Path, out: Out<Stat>) -> Result<()> {
@@ -26,7 +26,16 @@ pub fn lstat(path: Path, out: Out<Stat>) -> Result<()> {
 }
 
 pub fn fstat(fd: Fd, out: Out<Stat>) -> Result<()> {
-    user::write(out, &files().fds.get_any(fd)?.stat()?)
+    put(out, &files().fds.get_any(fd)?.stat())
+}
+
+/// Passes on what there is, by reference: `?` would copy it first.
+#[inline]
+fn put(out: Out<Stat>, stat: &Result<Stat>) -> Result<()> {
+    match stat {
+        Ok(stat) => user::write(out, stat),
+        Err(e) => Err(*e),
+    }
 }
 
 fn major_minor(dev: u64) -> (u32, u32) {
