@@ -8,7 +8,7 @@ use crate::sync::{Provider, SpinLock, class};
 use crate::{Errno, Result, thread};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 /// The EPOLL* bits; the lower ones are POLL*'s.
 pub use libos_abi::constants::EpollEvents as Events;
@@ -178,8 +178,11 @@ pub trait Front: Sync {
 
 /// Filled by the network.
 pub static FRONT: Provider<&dyn Front> = Provider::new();
-/// A notification is held back.
-static HELD: AtomicBool = AtomicBool::new(false);
+/// Whether a notification is held back: [`NONE`], [`SOME`], or since before the last [`aged`].
+static HELD: AtomicU8 = AtomicU8::new(NONE);
+const NONE: u8 = 0;
+const SOME: u8 = 1;
+const AGED: u8 = 2;
 
 /// See [`Front::serve`].
 pub fn serve(ready: usize) {
@@ -192,17 +195,27 @@ pub fn serve(ready: usize) {
 pub fn holds() -> bool {
     let Some(front) = FRONT.get() else { return false };
     // Asked again once it is known that something is held: who was going to settle that may just have found nothing.
-    front.holds() && (HELD.swap(true, Ordering::SeqCst) || front.holds())
+    front.holds() && (HELD.compare_exchange(NONE, SOME, Ordering::SeqCst, Ordering::SeqCst).is_err() || front.holds())
 }
 
 /// See [`Front::settle`].
 #[inline]
 pub fn settle() {
-    if HELD.load(Ordering::SeqCst)
-        && HELD.swap(false, Ordering::SeqCst)
+    if HELD.load(Ordering::SeqCst) != NONE
+        && HELD.swap(NONE, Ordering::SeqCst) != NONE
         && let Some(front) = FRONT.get()
     {
         front.settle();
+    }
+}
+
+/// For who sees to it that nothing is held back for long, now and then: `None` if nothing is, otherwise whether the same
+/// was when this was called before. Called in interrupts, too.
+pub fn aged() -> Option<bool> {
+    match HELD.compare_exchange(SOME, AGED, Ordering::SeqCst, Ordering::SeqCst) {
+        Ok(_) => Some(false),
+        Err(NONE) => None,
+        Err(_) => Some(true),
     }
 }
 
@@ -335,6 +348,15 @@ mod tests {
         FRONT.provide(&IT);
         assert!(holds());
         assert_eq!(EXPIRING.0.load(Ordering::SeqCst), 2, "asked again: the timer is set again");
+        settle();
+        assert_eq!(aged(), None);
+        assert!(holds());
+        assert_eq!(aged(), Some(false));
+        assert!(holds(), "which does not make it younger");
+        assert_eq!(aged(), Some(true));
+        settle();
+        assert!(holds());
+        assert_eq!((aged(), aged()), (Some(false), Some(true)));
     }
 
     #[test]

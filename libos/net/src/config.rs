@@ -25,9 +25,9 @@ pub trait Hooks: Send + Sync {
     /// Addresses or name servers changed; `resolv_conf` is the new `/etc/resolv.conf`, if that changed. Called by the
     /// network thread.
     fn configured(&self, _resolv_conf: Option<&str>) {}
-    /// The card has interrupted, and no thread waits that would look at it: has [`overdue`](crate::net::Net::overdue)
-    /// called after this many nanoseconds, or sooner. False if a processor has nothing to do, so that there is no
-    /// reason to put it off. Called in interrupts, too.
+    /// No thread waits for the card's interrupt: has [`overdue`](crate::net::Net::overdue) called after this many
+    /// nanoseconds, or sooner, unless [`watched`](crate::net::Net::watched) says then that it need not be. False if a
+    /// processor has nothing to do, so that there is no reason to put it off. Called in interrupts, too.
     fn later(&self, _ns: u64) -> bool {
         false
     }

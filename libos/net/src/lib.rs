@@ -20,7 +20,7 @@ pub mod options;
 mod phy;
 mod reassembly;
 mod rtnetlink;
-mod sleeper;
+pub mod sleeper;
 pub mod socket;
 mod sockopts;
 mod stack;

@@ -114,20 +114,21 @@ impl Net {
         } else if next == u64::MAX && stack.wakes.is_empty() {
             return;
         }
-        let early = next < self.sleeps_until.load(Ordering::Relaxed) || stack.control.news;
+        let early = next < self.sleeps_until.load(Ordering::Relaxed);
+        let news = stack.control.news;
         let wakes = stack.wakes.take();
         drop(inner);
         if let Some(wakes) = wakes {
             wakes.tell();
         }
-        if early {
+        if news || early && !self.looks_later() {
             self.wake_worker();
         }
     }
 
     /// Takes in what the card has and does everything that is due. Returns when to come again. `worker`: the caller is
-    /// the network thread and will come on its own. Nobody else may write `sleeps_until`, which says what that thread
-    /// does: otherwise a timer could seem to be waited for and never fire.
+    /// the network thread and will come on its own, but need not while others look. Nobody else may write
+    /// `sleeps_until`, which says what that thread does: otherwise a timer could seem to be waited for and never fire.
     fn round(&self, worker: bool) -> u64 {
         let mut inner = self.lock();
         let Inner { stack, dev } = &mut *inner;
@@ -138,14 +139,19 @@ impl Net {
         if let Some(d) = dev.as_deref_mut().filter(|_| self.watch.interrupted.swap(false, Ordering::Acquire)) {
             d.disarm();
         }
-        let next = stack.pump(dev.as_deref_mut(), true);
+        let mut next = stack.pump(dev.as_deref_mut(), true);
         if let Some(d) = dev {
             d.flush();
         }
         let changed = core::mem::take(&mut stack.control.news);
         let news = changed || stack.control.resolv.is_some();
-        let early = !worker && (news || next < self.sleeps_until.load(Ordering::Relaxed));
+        let early = !worker && next < self.sleeps_until.load(Ordering::Relaxed);
         if worker {
+            let relieved = self.watch.relieves() && next > stack.now && self.looks_later();
+            if relieved {
+                next = u64::MAX;
+            }
+            self.watch.relieved.store(relieved, Ordering::Relaxed);
             self.sleeps_until.store(next, Ordering::Relaxed);
         }
         let wakes = stack.wakes.take();
@@ -159,7 +165,7 @@ impl Net {
         if news {
             self.configured.notify(Events::IN);
         }
-        if early {
+        if news && !worker || early && !self.looks_later() {
             self.wake_worker();
         }
         next
@@ -212,9 +218,11 @@ impl Net {
     pub fn step(&self) {
         let next = self.round(true);
         self.tell();
-        // An interrupt up to here may have been put off, as this thread was not asleep.
-        if next <= (self.clock)() || self.arm() || self.watch.interrupted.load(Ordering::Acquire) {
-            return;
+        if !self.watch.relieved.load(Ordering::Relaxed) {
+            // An interrupt up to here may have been put off, as this thread was not asleep.
+            if next <= (self.clock)() || self.arm() || self.watch.interrupted.load(Ordering::Acquire) {
+                return;
+            }
         }
         thread::park(next, false);
     }

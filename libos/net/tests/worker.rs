@@ -6,6 +6,7 @@ use libos_base::poll::Events;
 use libos_net::config::{Hooks, Ip4, Ip6, NetConfig, NoHooks};
 use libos_net::device::Caps;
 use libos_net::net::Net;
+use libos_net::sleeper::{LATER, Watched};
 use libos_net::socket::Socket;
 use smoltcp::wire::Ipv4Address;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -107,6 +108,7 @@ fn an_interrupt_that_nobody_waits_for_is_put_off_but_not_forgotten() {
     let (_a, b, c, l) = connected(busy.clone());
     let s = l.accept(true).unwrap().0;
     let asked = || busy.0.swap(0, Ordering::SeqCst);
+    b.serve_here();
     b.overdue();
     asked();
     send(&c, b"while all compute").unwrap();
@@ -114,6 +116,7 @@ fn an_interrupt_that_nobody_waits_for_is_put_off_but_not_forgotten() {
     let first = asked();
     assert!(first > 0 && !s.poll(None).contains(Events::IN), "put off");
     b.overdue();
+    b.step();
     assert!(s.poll(None).contains(Events::IN), "nobody has looked meanwhile");
     assert_eq!(asked(), 0, "the next frame interrupts again");
     // If threads look by themselves there is less of a hurry.
@@ -122,4 +125,57 @@ fn an_interrupt_that_nobody_waits_for_is_put_off_but_not_forgotten() {
     asked();
     b.overdue();
     assert!(asked() > first);
+}
+
+#[test]
+fn a_thread_that_the_card_has_woken_needs_no_interrupt_while_it_works() {
+    let busy = Arc::new(Busy::default());
+    let (_a, b, c, l) = connected(busy.clone());
+    let s = l.accept(false).unwrap().0;
+    let reader = std::thread::spawn(move || recv(&s, 100));
+    std::thread::sleep(Duration::from_millis(300));
+    busy.0.store(0, Ordering::SeqCst);
+    send(&c, b"and again later").unwrap();
+    b.interrupt();
+    assert_eq!(reader.join().unwrap(), Ok(b"and again later".to_vec()));
+    assert_eq!(busy.0.load(Ordering::SeqCst), LATER, "somebody looks if it does not");
+    assert_eq!((b.watched(), b.watched()), (Watched::Now, Watched::No));
+}
+
+#[test]
+fn timers_wait_for_who_looks_until_nobody_does() {
+    let (a, b, c, _l) = connected(Arc::new(Busy::default()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let worker = {
+        let (b, stop) = (b.clone(), stop.clone());
+        std::thread::spawn(move || {
+            b.serve_here();
+            while !stop.load(Ordering::SeqCst) {
+                b.step();
+            }
+        })
+    };
+    let rest = || std::thread::sleep(Duration::from_millis(300));
+    let acknowledged = || {
+        a.poll();
+        a.with(|st| st.connections.all().next().is_some_and(|c| c.tcp().send_queue() == 0))
+    };
+    rest();
+    // Somebody looks, so the network thread waits for nothing, nor is it woken for the timer of the delayed ACK.
+    b.poll();
+    b.wake_worker();
+    rest();
+    send(&c, b"to be acknowledged after 10 ms").unwrap();
+    b.poll();
+    rest();
+    let before = acknowledged();
+    // Who checks finds that nobody has looked again.
+    b.watched();
+    b.overdue();
+    let after = within(Duration::from_secs(5), acknowledged);
+    stop.store(true, Ordering::SeqCst);
+    b.wake_worker();
+    worker.join().unwrap();
+    assert!(!before, "somebody else waited for the timer");
+    assert!(after, "nobody waited for the timer");
 }

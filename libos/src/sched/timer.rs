@@ -19,6 +19,11 @@ pub trait Expire: Send + Sync {
     /// The deadline passed. Runs on a kernel thread with no lock held; two expiries in quick succession may give one
     /// call, so the owner must check the clock.
     fn expire(&self);
+    /// In the interrupt, before that: a later deadline instead ([`u64::MAX`]: none), if there is nothing to do but to
+    /// wake a thread. The heap's lock is held, so only what lives forever may have this: its timer must not end now.
+    fn rests(&self, _now: u64) -> Option<u64> {
+        None
+    }
     /// The timer that `expire` belongs to.
     fn timer(&self) -> &Timer;
 }
@@ -206,8 +211,16 @@ pub fn on_interrupt() {
                 }
                 Action::Call(owner) => {
                     let owner = if t.queued.swap(true, SeqCst) { None } else { owner.upgrade() };
+                    let rests = owner.as_ref().and_then(|owner| owner.rests(now));
+                    if let Some(until) = rests {
+                        t.queued.store(false, SeqCst);
+                        if until < u64::MAX {
+                            heap.insert(until, Entry(t));
+                            continue;
+                        }
+                    }
                     t.cpu.store(NOWHERE, Release);
-                    if let Some(owner) = owner {
+                    if let Some(owner) = owner.filter(|_| rests.is_none()) {
                         // There is room: every timer made room for itself, and is in here once.
                         DUE.lock().push(owner);
                         call = true;
