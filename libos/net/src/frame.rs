@@ -61,6 +61,8 @@ impl Tuple {
 #[derive(Clone, Copy, Debug)]
 pub struct Tcp<'a> {
     pub tuple: Tuple,
+    /// The tuple's hash, which the stack fills in.
+    pub hash: u64,
     pub segment: Segment<'a>,
 }
 
@@ -137,7 +139,7 @@ pub fn parse_usual(p: &[u8], csum_ok: bool) -> Option<Parsed<'_>> {
     let tuple = Tuple { local: address(16), lport, remote: address(12), rport };
     let (seq, ack) = (Seq(word(24)), Seq(word(28)));
     let segment = Segment { seq, ack, flags: h[33], window: half(34), options, data };
-    Some(Parsed { ip, kind: Kind::Tcp(Tcp { tuple, segment }) })
+    Some(Parsed { ip, kind: Kind::Tcp(Tcp { tuple, hash: 0, segment }) })
 }
 
 /// Whether the checksum of an IPv4 header without options is right.
@@ -205,7 +207,7 @@ fn parse_transport(
                 options: &header[20..],
                 data,
             };
-            Kind::Tcp(Tcp { tuple: tuple(t.src_port(), t.dst_port()), segment })
+            Kind::Tcp(Tcp { tuple: tuple(t.src_port(), t.dst_port()), hash: 0, segment })
         }
         IpProtocol::Udp => {
             let u = UdpPacket::new_checked(body).ok()?;

@@ -2,16 +2,18 @@
 //!
 //! Everything that belongs to a single connection is in one shard, chosen by the hash of its tuple. There is one shard
 //! so far, under the stack's lock; with more, each can have a lock and a processor of its own. What connections share
-//! (memory, ports, listening sockets, neighbors) is not in here.
+//! (memory, ports, listening sockets, neighbors) is not in here. The hash is computed once for a frame; a connection, a
+//! handshake and a tuple in TIME-WAIT keep theirs.
 
 use super::Stack;
 use super::conn::{COST, Conn};
 use super::interface::InterfaceId;
 use super::ports::{Bound, Local};
 use super::request::{Request, Requests};
-use super::timewait::{self, TimeWait};
-use crate::frame::Tuple;
-use crate::table::{Keyed, Map, Slab, Timers};
+use super::timewait::{self, TimeWait, Verdict};
+use super::tuples::{Holder, Tuples};
+use crate::frame::{Tcp, Tuple};
+use crate::table::{Keyed, Slab, Timers};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
@@ -29,8 +31,8 @@ const SHORT: usize = 32 << 10;
 
 /// See the module.
 pub struct Connections {
-    /// The hash that chooses a tuple's shard.
-    spread: Keyed,
+    /// The key of the tuples' hashes.
+    key: Keyed,
     shards: [Shard; SHARDS],
     /// One was put on a list of those to poll, or was on it, since the call began.
     touched: bool,
@@ -42,7 +44,7 @@ pub struct Connections {
 struct Shard {
     /// In memory of their own: tables grow by moving.
     conns: Slab<Box<Conn>>,
-    by_tuple: Map<Tuple, u32>,
+    tuples: Tuples,
     timers: Timers,
     /// Connections to poll. Each is listed once, and its slot is reserved from the beginning.
     dirty: Vec<u32>,
@@ -51,10 +53,10 @@ struct Shard {
 }
 
 impl Shard {
-    fn new() -> Self {
+    fn new(key: Keyed) -> Self {
         Self {
             conns: Slab::new(),
-            by_tuple: Map::default(),
+            tuples: Tuples::new(key),
             timers: Timers::new(),
             dirty: Vec::new(),
             requests: Requests::new(),
@@ -76,21 +78,33 @@ fn number(shard: usize, place: u32) -> u32 {
 fn lowest_bits(n: u64) -> usize {
     (n - (n >> SHARD_BITS << SHARD_BITS)) as usize
 }
+/// The shard of the tuples with this hash: the only place that decides it. Not by the lowest bits, nor the highest: the
+/// table goes by these.
+fn shard_at(hash: u64) -> usize {
+    lowest_bits(hash >> 32)
+}
 
 impl Connections {
     pub fn new() -> Self {
-        Self { spread: Keyed::new(), shards: core::array::from_fn(|_| Shard::new()), touched: false, hurries: false }
+        let key = Keyed::new();
+        Self { key, shards: core::array::from_fn(|_| Shard::new(key)), touched: false, hurries: false }
     }
 
-    /// The shard of a tuple: the only place that decides it.
-    fn shard_for(&self, t: &Tuple) -> usize {
-        if SHARDS == 1 { 0 } else { lowest_bits(self.spread.hash_one(t)) }
-    }
-
-    /// The connection of a tuple. Never inlined: hashing is long, and there are several callers.
+    /// A tuple's hash. Never inlined: it is long, and there are several callers.
     #[inline(never)]
+    pub fn hash(&self, t: &Tuple) -> u64 {
+        self.key.hash_one(t)
+    }
+    /// What a tuple with this hash stands for.
+    pub fn holder(&self, t: &Tuple, hash: u64) -> Option<Holder> {
+        self.shards[shard_at(hash)].tuples.holder(t, hash)
+    }
+    /// The connection of a tuple.
     pub fn find(&self, t: &Tuple) -> Option<u32> {
-        self.shards[self.shard_for(t)].by_tuple.get(t).copied()
+        match self.holder(t, self.hash(t))? {
+            Holder::Conn(id) => Some(id),
+            _ => None,
+        }
     }
     /// The connection with this number.
     pub fn get(&self, id: u32) -> Option<&Conn> {
@@ -109,17 +123,17 @@ impl Connections {
     }
     /// Number of connections that still have their tuple.
     pub fn named(&self) -> usize {
-        self.shards.iter().map(|s| s.by_tuple.len()).sum()
+        self.all().filter(|c| !c.detached).count()
     }
     /// Every number is below this.
     pub fn end(&self) -> u32 {
         self.shards.iter().map(|s| number(0, s.conns.end())).max().unwrap_or(0)
     }
 
-    /// Makes room in every table for a connection with this tuple.
-    pub fn reserve(&mut self, t: &Tuple) -> Result<()> {
-        let shard = &mut self.shards[self.shard_for(t)];
-        shard.by_tuple.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
+    /// Makes room in every table for a connection whose tuple has this hash.
+    pub fn reserve(&mut self, hash: u64) -> Result<()> {
+        let shard = &mut self.shards[shard_at(hash)];
+        shard.tuples.reserve()?;
         let n = shard.conns.len() + 1;
         // In addition to what is dirty now: a connection that ends in mid-batch leaves its entry behind.
         shard.dirty.try_reserve(n + 8).map_err(|_| Errno::ENOBUFS)?;
@@ -130,12 +144,12 @@ impl Connections {
 
     /// Adds a connection, for which room was reserved.
     fn insert(&mut self, c: Conn) -> Result<u32> {
-        let tuple = c.tuple;
-        let at = self.shard_for(&tuple);
+        let (tuple, hash) = (c.tuple, c.hash);
+        let at = shard_at(hash);
         let shard = &mut self.shards[at];
         let place = shard.conns.insert(try_box(c)?)?;
         let id = number(at, place);
-        shard.by_tuple.insert(tuple, id);
+        shard.tuples.hold(&tuple, hash, Holder::Conn(id));
         Ok(id)
     }
 
@@ -144,14 +158,6 @@ impl Connections {
         let shard = &mut self.shards[shard_of(id)];
         shard.timers.clear(place(id));
         shard.conns.remove(place(id))
-    }
-
-    /// Frees its tuple for another connection.
-    fn forget_tuple(&mut self, id: u32, t: &Tuple) {
-        let tuples = &mut self.shards[shard_of(id)].by_tuple;
-        if let Some(other) = tuples.remove(t).filter(|&found| found != id) {
-            tuples.insert(*t, other);
-        }
     }
 
     /// Puts a connection on the list of those to poll.
@@ -221,16 +227,32 @@ impl Connections {
                 self.shards[at].timers.clear(place);
                 self.touch(number(at, place));
             }
-            self.shards[at].time_wait.expire(now);
+            let Shard { time_wait, tuples, .. } = &mut self.shards[at];
+            time_wait.expire(now, tuples);
         }
     }
 
-    /// The requests with tuples like this one.
-    pub fn requests(&mut self, t: &Tuple) -> &mut Requests {
-        &mut self.shards[self.shard_for(t)].requests
+    /// Remembers a request, whose answer is due again at this time.
+    pub fn ask(&mut self, r: Request, due: u64) -> Result<()> {
+        let Shard { requests, tuples, .. } = &mut self.shards[shard_at(r.hash)];
+        tuples.reserve()?;
+        let place = requests.add(r, due)?;
+        tuples.hold(&r.tuple, r.hash, Holder::Request(place));
+        Ok(())
     }
-    /// A request whose answer is due again.
-    pub fn request_due(&self, now: u64) -> Option<Request> {
+    /// Forgets the request in this place, for a tuple with this hash.
+    pub fn unask(&mut self, hash: u64, place: u32) -> Option<Request> {
+        let Shard { requests, tuples, .. } = &mut self.shards[shard_at(hash)];
+        let r = requests.remove(place)?;
+        tuples.free(&r.tuple, hash, Holder::Request(place));
+        Some(r)
+    }
+    /// The requests whose tuples have hashes like this one.
+    pub fn requests(&mut self, hash: u64) -> &mut Requests {
+        &mut self.shards[shard_at(hash)].requests
+    }
+    /// A request whose answer is due again, and its place.
+    pub fn request_due(&self, now: u64) -> Option<(u32, Request)> {
         self.shards.iter().find_map(|s| s.requests.due(now))
     }
     /// The requests in one shard.
@@ -242,14 +264,17 @@ impl Connections {
         self.shards.iter().map(|s| s.requests.len()).sum()
     }
 
-    /// The TIME-WAIT table for tuples like this one.
-    pub fn time_wait(&mut self, t: &Tuple) -> &mut TimeWait {
-        &mut self.shards[self.shard_for(t)].time_wait
+    /// Judges a segment whose tuple may be in TIME-WAIT.
+    pub fn waits_in(&mut self, t: &Tcp<'_>, now: u64) -> Verdict {
+        let Shard { time_wait, tuples, .. } = &mut self.shards[shard_at(t.hash)];
+        match tuples.holder(&t.tuple, t.hash) {
+            Some(Holder::Waits(place)) => time_wait.segment(place, &t.segment, now, tuples),
+            _ => Verdict::NotMine,
+        }
     }
     /// Whether a tuple belongs to a connection or a handshake, or is in TIME-WAIT.
     pub fn taken(&self, t: &Tuple) -> bool {
-        let shard = &self.shards[self.shard_for(t)];
-        self.find(t).is_some() || shard.time_wait.contains(t) || shard.requests.contains(t)
+        self.holder(t, self.hash(t)).is_some()
     }
     /// Whether a tuple with this local port is in TIME-WAIT.
     pub fn port_waits(&self, port: u16) -> bool {
@@ -288,13 +313,15 @@ impl Stack {
         if core::mem::replace(&mut c.detached, true) {
             return;
         }
-        let (t, next, reuse) = (c.tuple, c.tcp().next(), c.opts.reuse);
-        self.connections.forget_tuple(id, &t);
-        if time_wait {
-            let most = timewait::most(self.memory.budget()) / SHARDS;
-            self.connections.time_wait(&t).insert(t, next, reuse, now, most);
+        let (lport, hash) = (c.tuple.lport, c.hash);
+        let (snd, rcv) = c.tcp().next();
+        let entry = timewait::Entry::new(c.tuple, hash, (snd, rcv), c.opts.reuse, now);
+        let Shard { time_wait: waiting, tuples, .. } = &mut self.connections.shards[shard_at(hash)];
+        let most = timewait::most(self.memory.budget()) / SHARDS;
+        if !(time_wait && waiting.insert(entry, most, tuples)) {
+            tuples.free(&entry.tuple, hash, Holder::Conn(id));
         }
-        self.ports.disconnected(t.lport);
+        self.ports.disconnected(lport);
     }
 
     /// Removes a connection and takes its memory back.

@@ -46,7 +46,10 @@ impl Stack {
             // The SYN as it must have been, as far as the cookie remembers it.
             let options = SynOptions { mss: MSS[cookie_index(isn)], scale: None, sack: false };
             let syn = Segment { seq: Seq(irs), window: u16::MAX, ..*s };
-            let r = Request { options, ..Request::new(sid, ifc, raw, t.tuple, &syn, Seq(isn), receive, self.now) };
+            let r = Request {
+                options,
+                ..Request::new(sid, ifc, raw, (t.tuple, t.hash), &syn, Seq(isn), receive, self.now)
+            };
             self.complete(&r, raw, t);
         }
         true

@@ -4,6 +4,7 @@ use super::interface::{Interface, InterfaceId};
 use super::reply::Reply;
 use super::timewait::Verdict;
 use super::transmit::headers;
+use super::tuples::Holder;
 use super::{Stack, instant};
 use crate::frame::{self, Kind, Parsed, Tcp};
 use crate::phy::{OneSlot, Report};
@@ -37,11 +38,12 @@ impl Stack {
     }
 
     /// Handles a parsed packet; `raw` is what smoltcp gets.
-    pub fn packet(&mut self, ifc: InterfaceId, raw: &[u8], p: Parsed<'_>) {
-        if let Kind::Tcp(t) = &p.kind
-            && self.known_in(ifc, raw, t)
-        {
-            return;
+    pub fn packet(&mut self, ifc: InterfaceId, raw: &[u8], mut p: Parsed<'_>) {
+        if let Kind::Tcp(t) = &mut p.kind {
+            t.hash = self.connections.hash(&t.tuple);
+            if self.known_in(ifc, raw, t) {
+                return;
+            }
         }
         self.strange_in(ifc, raw, p);
     }
@@ -99,11 +101,21 @@ impl Stack {
     /// Passes a segment to its connection or handshake, if it has one, whose addresses are not martian: they were looked at
     /// when it began. But ours may have changed, and those of this host's own connections are not seen from outside.
     fn known_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) -> bool {
-        let Some(id) = self.connections.find(&t.tuple) else {
-            return self.for_us(ifc, raw, &t.tuple.local) && self.request_in(ifc, raw, t);
-        };
-        let here = self.connections.get(id).is_some_and(|c| c.ifc == ifc);
-        here && self.for_us(ifc, raw, &t.tuple.local) && self.feed(id, ifc, raw, t)
+        let holder = self.connections.holder(&t.tuple, t.hash);
+        match holder {
+            Some(Holder::Conn(id)) => {
+                let here = self.connections.get(id).is_some_and(|c| c.ifc == ifc);
+                here && self.for_us(ifc, raw, &t.tuple.local) && self.feed(id, ifc, raw, t)
+            }
+            Some(Holder::Request(place)) => {
+                let ours = self.for_us(ifc, raw, &t.tuple.local);
+                if ours {
+                    self.request_in(place, ifc, raw, t);
+                }
+                ours
+            }
+            _ => false,
+        }
     }
 
     /// A segment that belongs to no connection.
@@ -112,7 +124,7 @@ impl Stack {
             self.stats.bad += 1;
             return;
         }
-        match self.connections.time_wait(&t.tuple).segment(t, self.now) {
+        match self.connections.waits_in(t, self.now) {
             Verdict::NotMine | Verdict::Reopen => {}
             Verdict::Ignore => return,
             Verdict::Ack(seq, ack) => {

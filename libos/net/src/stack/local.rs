@@ -41,7 +41,8 @@ impl Stack {
         let segment = Segment { seq, ack, flags, window, options: t.options.bytes(), data: &[] };
         self.stats.rx += 1;
         self.stats.rx_bytes += BARE as u64;
-        self.tcp_in(InterfaceId::Lo, &[], &Tcp { tuple, segment });
+        let hash = self.connections.hash(&tuple);
+        self.tcp_in(InterfaceId::Lo, &[], &Tcp { tuple, hash, segment });
         true
     }
 

@@ -24,6 +24,7 @@ pub mod sock;
 mod solicit;
 pub mod timewait;
 mod transmit;
+mod tuples;
 pub mod udp;
 pub mod udp_send;
 mod wakes;

@@ -187,7 +187,7 @@ impl Ports {
 
     /// Chooses among `n` sockets that match a peer equally well (SO_REUSEPORT): always the same one for a peer.
     pub fn choose(&self, t: &Tuple, n: usize) -> usize {
-        (self.spread.hash_one(t) % n as u64) as usize
+        if n > 1 { (self.spread.hash_one(t) % n as u64) as usize } else { 0 }
     }
 
     /// The TCP socket that matches a peer best among those that `suits` accepts.

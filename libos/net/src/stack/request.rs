@@ -12,9 +12,9 @@ use super::reply::{Reply, ends};
 use super::sock::Kind;
 use super::solicit::Mac;
 use crate::frame::{Tcp, Tuple};
-use crate::table::{Map, Slab, Timers};
+use crate::table::{Slab, Timers};
+use libos_base::Result;
 use libos_base::time::NS;
-use libos_base::{Errno, Result};
 use libos_tcp::{ACK, Config, Connection, FIN, Options, Pool, RST, SYN, Segment, Seq, State, SynOptions, Verdict};
 
 /// The first repetition of our answer is due after this; each further one takes twice as long.
@@ -28,6 +28,7 @@ const ASKED: usize = size_of::<Request>() + 96;
 #[derive(Clone, Copy)]
 pub struct Request {
     pub tuple: Tuple,
+    pub hash: u64,
     pub ifc: InterfaceId,
     /// The listening socket.
     pub listener: u32,
@@ -58,9 +59,8 @@ pub enum Outcome {
     Waits(u64),
 }
 
-/// The requests of a shard.
+/// The requests of a shard, each in its place.
 pub struct Requests {
-    places: Map<Tuple, u32>,
     list: Slab<Request>,
     /// When each answer is due again.
     timers: Timers,
@@ -68,54 +68,41 @@ pub struct Requests {
 
 impl Requests {
     pub fn new() -> Self {
-        Self { places: Map::default(), list: Slab::new(), timers: Timers::new() }
+        Self { list: Slab::new(), timers: Timers::new() }
     }
     pub fn len(&self) -> usize {
         self.list.len()
     }
-    pub fn contains(&self, t: &Tuple) -> bool {
-        self.place(t).is_some()
+    pub fn get_mut(&mut self, place: u32) -> Option<&mut Request> {
+        self.list.get_mut(place)
     }
-    /// The place of a tuple's request. Never inlined: hashing is long, and there are several callers.
-    #[inline(never)]
-    fn place(&self, t: &Tuple) -> Option<u32> {
-        self.places.get(t).copied()
-    }
-    /// The request of a tuple.
-    pub fn find(&mut self, t: &Tuple) -> Option<&mut Request> {
-        self.list.get_mut(self.place(t)?)
-    }
-    fn add(&mut self, r: Request, due: u64) -> Result<()> {
-        self.places.try_reserve(1).map_err(|_| Errno::ENOBUFS)?;
+    pub fn add(&mut self, r: Request, due: u64) -> Result<u32> {
         let place = self.list.insert(r)?;
         self.timers.reserve(place).inspect_err(|_| {
             self.list.remove(place);
         })?;
         self.timers.set(place, due);
-        self.places.insert(r.tuple, place);
-        Ok(())
+        Ok(place)
     }
-    fn remove(&mut self, t: &Tuple) -> Option<Request> {
-        let place = self.places.remove(t)?;
+    pub fn remove(&mut self, place: u32) -> Option<Request> {
         self.timers.clear(place);
         self.list.remove(place)
     }
-    fn due_at(&mut self, t: &Tuple, at: u64) {
-        if let Some(place) = self.place(t) {
-            self.timers.set(place, at);
-        }
+    fn due_at(&mut self, place: u32, at: u64) {
+        self.timers.set(place, at);
     }
     /// When the first is due.
     pub fn next(&self) -> u64 {
         self.timers.first().map_or(u64::MAX, |t| t.0)
     }
-    /// One that is due.
-    pub fn due(&self, now: u64) -> Option<Request> {
-        self.timers.first().filter(|t| t.0 <= now).and_then(|t| self.list.get(t.1).copied())
+    /// One that is due, and its place.
+    pub fn due(&self, now: u64) -> Option<(u32, Request)> {
+        let (_, place) = self.timers.first().filter(|t| t.0 <= now)?;
+        Some((place, *self.list.get(place)?))
     }
-    /// The tuple of the one in this place, if it is for that listening socket.
-    fn of(&self, listener: u32, place: u32) -> Option<Tuple> {
-        self.list.get(place).filter(|r| r.listener == listener).map(|r| r.tuple)
+    /// The hash of the one in this place, if it is for that listening socket.
+    fn of(&self, listener: u32, place: u32) -> Option<u64> {
+        self.list.get(place).filter(|r| r.listener == listener).map(|r| r.hash)
     }
 }
 
@@ -126,7 +113,7 @@ impl Request {
         listener: u32,
         ifc: InterfaceId,
         raw: &[u8],
-        tuple: Tuple,
+        (tuple, hash): (Tuple, u64),
         syn: &Segment<'_>,
         isn: Seq,
         receive: (usize, usize),
@@ -134,6 +121,7 @@ impl Request {
     ) -> Self {
         Self {
             tuple,
+            hash,
             ifc,
             listener,
             isn,
@@ -176,12 +164,12 @@ impl Stack {
         let now = self.now;
         let config = self.config(&opts, ifc, &t.tuple.local);
         let isn = self.sequence.isn(&t.tuple, now);
-        let mut r = Request::new(sid, ifc, raw, t.tuple, &t.segment, isn, config.receive, now);
+        let mut r = Request::new(sid, ifc, raw, (t.tuple, t.hash), &t.segment, isn, config.receive, now);
         // The loopback interface has no peers that are gone. There it is known at once whether there is memory for the
         // connection, and who connects shall learn it.
         r.charged = if ifc == InterfaceId::Lo { COST } else { ASKED };
         self.memory.charge(r.charged)?;
-        let added = self.connections.requests(&t.tuple).add(r, now + FIRST);
+        let added = self.connections.ask(r, now + FIRST);
         added.inspect_err(|_| self.memory.release(r.charged))?;
         self.memory.half += r.charged;
         self.count_request(sid, 1);
@@ -211,38 +199,34 @@ impl Stack {
     }
 
     /// Forgets a request.
-    fn forget_request(&mut self, t: &Tuple) {
-        if let Some(r) = self.connections.requests(t).remove(t) {
+    fn forget_request(&mut self, hash: u64, place: u32) {
+        if let Some(r) = self.connections.unask(hash, place) {
             self.memory.release(r.charged);
             self.memory.half -= r.charged;
             self.count_request(r.listener, -1);
         }
     }
 
-    /// Handles a segment for a tuple that may have a request. Returns false if it has none.
-    pub fn request_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) -> bool {
+    /// Handles a segment for the request in this place.
+    pub fn request_in(&mut self, place: u32, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
         let now = self.now;
-        let requests = self.connections.requests(&t.tuple);
-        let Some(r) = requests.find(&t.tuple).copied() else { return false };
-        if r.ifc != ifc {
-            return true;
-        }
+        let requests = self.connections.requests(t.hash);
+        let Some(r) = requests.get_mut(place).copied().filter(|r| r.ifc == ifc) else { return };
         let defer = self.sockets.get(r.listener).map_or(0, |s| s.opts.defer);
         let until = r.made_at + u64::from(defer) * NS;
         if r.bare(&t.segment) && now < until {
             // As on Linux: if no data comes in time, our answer is repeated, and what the peer says to that counts.
-            self.connections.requests(&t.tuple).due_at(&t.tuple, until);
-            return true;
+            self.connections.requests(t.hash).due_at(place, until);
+            return;
         }
         match self.complete(&r, raw, t) {
-            Outcome::Over => self.forget_request(&t.tuple),
+            Outcome::Over => self.forget_request(t.hash, place),
             Outcome::Waits(said_at) => {
-                if let Some(r) = self.connections.requests(&t.tuple).find(&t.tuple) {
+                if let Some(r) = self.connections.requests(t.hash).get_mut(place) {
                     r.said_at = said_at;
                 }
             }
         }
-        true
     }
 
     /// Lets a segment end the handshake of a request.
@@ -271,7 +255,7 @@ impl Stack {
         }
         // What the request has taken is given back with it.
         self.memory.release(r.charged);
-        let room = self.connections.reserve(&t.tuple).and_then(|()| self.memory.charge(COST));
+        let room = self.connections.reserve(t.hash).and_then(|()| self.memory.charge(COST));
         self.memory.add(r.charged);
         if room.is_err() {
             // The peer repeats its data, or we our answer.
@@ -279,7 +263,7 @@ impl Stack {
             self.stats.syn_dropped += 1;
             return Outcome::Waits(r.said_at);
         }
-        let c = Conn::new(tcp, t.tuple, r.ifc, Owner::Queued(r.listener), opts, now);
+        let c = Conn::new(tcp, (t.tuple, t.hash), r.ifc, Owner::Queued(r.listener), opts, now);
         match self.add_conn(c) {
             Ok(id) => {
                 self.follow(id);
@@ -293,17 +277,17 @@ impl Stack {
     /// Repeats the answers that are due, and gives up those that were repeated often enough.
     pub fn run_requests(&mut self) {
         let now = self.now;
-        while let Some(r) = self.connections.request_due(now) {
+        while let Some((place, r)) = self.connections.request_due(now) {
             if r.repeated == REPETITIONS {
-                self.forget_request(&r.tuple);
+                self.forget_request(r.hash, place);
                 continue;
             }
             if let Some((config, opts)) = self.config_of(&r) {
                 self.answer_request(&r, &config, &opts);
             }
-            let requests = self.connections.requests(&r.tuple);
-            requests.due_at(&r.tuple, now + (FIRST << (r.repeated + 1)));
-            if let Some(r) = requests.find(&r.tuple) {
+            let requests = self.connections.requests(r.hash);
+            requests.due_at(place, now + (FIRST << (r.repeated + 1)));
+            if let Some(r) = requests.get_mut(place) {
                 r.repeated += 1;
             }
         }
@@ -313,8 +297,8 @@ impl Stack {
     pub fn forget_requests(&mut self, sid: u32) {
         for shard in 0..SHARDS {
             for place in 0..self.connections.requests_in(shard).list.end() {
-                if let Some(t) = self.connections.requests_in(shard).of(sid, place) {
-                    self.forget_request(&t);
+                if let Some(hash) = self.connections.requests_in(shard).of(sid, place) {
+                    self.forget_request(hash, place);
                 }
             }
         }

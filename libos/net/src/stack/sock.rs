@@ -230,10 +230,11 @@ impl Stack {
 
     fn open(&mut self, sid: u32, ifc: InterfaceId, t: Tuple, opts: TcpOpts) -> Result<u32> {
         let now = self.now;
-        self.connections.reserve(&t)?;
+        let hash = self.connections.hash(&t);
+        self.connections.reserve(hash)?;
         self.memory.charge(COST)?;
         let tcp = Connection::connect(self.sequence.isn(&t, now), &self.config(&opts, ifc, &t.local), now);
-        let mut c = Conn::new(tcp, t, ifc, Owner::Sock(sid), opts, now);
+        let mut c = Conn::new(tcp, (t, hash), ifc, Owner::Sock(sid), opts, now);
         c.set_deadline(now + patience(opts.syn_count));
         let s = self.sock(sid)?;
         c.shared = Some(s.shared.clone());

@@ -1,10 +1,11 @@
 //! TIME-WAIT: a tuple and two sequence numbers, no buffers (RFC 9293 section 3.10.7.4, RFC 6191).
 
 use super::ports::Reuse;
-use crate::frame::{Tcp, Tuple};
-use crate::table::{Map, PortCounts, Slab};
+use super::tuples::{Holder, Tuples};
+use crate::frame::Tuple;
+use crate::table::{PortCounts, Slab};
 use alloc::collections::VecDeque;
-use libos_tcp::{ACK, FIN, PAUSE, RST, SYN, Seq};
+use libos_tcp::{ACK, FIN, PAUSE, RST, SYN, Segment, Seq};
 
 /// 60 seconds, as on Linux.
 const TIME: u64 = 60 * libos_base::time::NS;
@@ -18,8 +19,11 @@ pub fn most(budget: usize) -> usize {
     (budget / 8 / COST).min(MOST)
 }
 
+/// A tuple in TIME-WAIT.
 #[derive(Clone, Copy)]
-struct Entry {
+pub struct Entry {
+    pub tuple: Tuple,
+    hash: u64,
     /// Our next sequence number.
     snd: Seq,
     /// The next sequence number we expect.
@@ -27,8 +31,18 @@ struct Entry {
     /// What its socket had set.
     reuse: Reuse,
     until: u64,
+    /// The time with which it is listed by age.
+    listed: u64,
     /// When it was last answered.
     said: u64,
+}
+
+impl Entry {
+    /// For 60 seconds from now.
+    pub fn new(tuple: Tuple, hash: u64, (snd, rcv): (Seq, Seq), reuse: Reuse, now: u64) -> Self {
+        let until = now + TIME;
+        Self { tuple, hash, snd, rcv, reuse, until, listed: until, said: 0 }
+    }
 }
 
 /// What to do with a segment for a tuple in TIME-WAIT.
@@ -44,54 +58,48 @@ pub enum Verdict {
     Reopen,
 }
 
-/// The table of tuples in TIME-WAIT.
+/// The tuples in TIME-WAIT.
 pub struct TimeWait {
-    /// Where each tuple's entry is: the same kind of map as that of the connections, so that it is linked once.
-    places: Map<Tuple, u32>,
     entries: Slab<Entry>,
-    /// By age, with the time at which each is looked at: one that was restarted by then is moved to the end.
-    order: VecDeque<(u64, Tuple)>,
+    /// Places by age, with the time at which each is looked at: one that was restarted by then is moved to the end. An
+    /// entry that is listed with another time came later into this place.
+    order: VecDeque<(u64, u32)>,
     /// Number of tuples on each local port, which keep bind() away unless both share it.
     ports: PortCounts,
 }
 
 impl TimeWait {
     pub fn new() -> Self {
-        Self { places: Map::default(), entries: Slab::new(), order: VecDeque::new(), ports: PortCounts::default() }
+        Self { entries: Slab::new(), order: VecDeque::new(), ports: PortCounts::default() }
     }
 
-    /// Adds a tuple, as one of `most`. If memory is short it is simply forgotten: the peer then gets an RST instead of an
-    /// ACK.
-    pub fn insert(&mut self, t: Tuple, (snd, rcv): (Seq, Seq), reuse: Reuse, now: u64, most: usize) {
+    /// Adds a tuple that a connection holds, as one of `most`. False: memory is short, and it is simply forgotten; the
+    /// peer then gets an RST instead of an ACK.
+    pub fn insert(&mut self, new: Entry, most: usize, tuples: &mut Tuples) -> bool {
         while self.order.len() >= most {
-            if let Some((_, old)) = self.order.pop_front() {
-                self.remove(&old);
+            if let Some((at, old)) = self.order.pop_front()
+                && self.entries.get(old).is_some_and(|e| e.listed == at)
+            {
+                self.remove(old, tuples);
             }
         }
-        if self.places.try_reserve(1).is_err() || self.order.try_reserve(1).is_err() || self.ports.add(t.lport).is_err()
-        {
-            return;
+        let port = new.tuple.lport;
+        if self.order.try_reserve(1).is_err() || self.ports.add(port).is_err() {
+            return false;
         }
-        let Ok(place) = self.entries.insert(Entry { snd, rcv, reuse, until: now + TIME, said: 0 }) else {
-            return self.ports.sub(t.lport);
+        let Ok(place) = self.entries.insert(new) else {
+            self.ports.sub(port);
+            return false;
         };
-        match self.places.insert(t, place) {
-            Some(old) => {
-                self.entries.remove(old);
-                self.ports.sub(t.lport);
-            }
-            None => self.order.push_back((now + TIME, t)),
-        }
+        self.order.push_back((new.listed, place));
+        tuples.hold(&new.tuple, new.hash, Holder::Waits(place));
+        true
     }
 
-    fn entry(&self, t: &Tuple) -> Option<&Entry> {
-        self.entries.get(*self.places.get(t)?)
-    }
-
-    fn remove(&mut self, t: &Tuple) {
-        let Some(place) = self.places.remove(t) else { return };
-        self.entries.remove(place);
-        self.ports.sub(t.lport);
+    fn remove(&mut self, place: u32, tuples: &mut Tuples) {
+        let Some(e) = self.entries.remove(place) else { return };
+        tuples.free(&e.tuple, e.hash, Holder::Waits(place));
+        self.ports.sub(e.tuple.lport);
     }
 
     /// Whether a tuple with this local port is in the table.
@@ -101,27 +109,25 @@ impl TimeWait {
 
     /// All tuples, and with whom they share their local ports.
     pub fn all(&self) -> impl Iterator<Item = (&Tuple, Reuse)> {
-        self.order.iter().filter_map(|(_, t)| Some((t, self.entry(t)?.reuse)))
+        (0..self.entries.end()).filter_map(|place| self.entries.get(place).map(|e| (&e.tuple, e.reuse)))
     }
 
-    /// Judges a segment.
-    pub fn segment(&mut self, t: &Tcp<'_>, now: u64) -> Verdict {
-        let s = &t.segment;
-        let place = self.places.get(&t.tuple).copied();
-        let Some(e) = place.and_then(|place| self.entries.get_mut(place)) else { return Verdict::NotMine };
+    /// Judges a segment for the tuple in this place.
+    pub fn segment(&mut self, place: u32, s: &Segment<'_>, now: u64, tuples: &mut Tuples) -> Verdict {
+        let Some(e) = self.entries.get_mut(place) else { return Verdict::NotMine };
         if e.until <= now {
-            self.remove(&t.tuple);
+            self.remove(place, tuples);
             return Verdict::NotMine;
         }
         if s.has(RST) {
             // As on Linux unless net.ipv4.tcp_rfc1337 is set: an RST with the exact number ends it.
             if s.seq == e.rcv {
-                self.remove(&t.tuple);
+                self.remove(place, tuples);
             }
             return Verdict::Ignore;
         }
         if s.has(SYN) && !s.has(ACK) && s.seq.after(e.rcv) {
-            self.remove(&t.tuple);
+            self.remove(place, tuples);
             return Verdict::Reopen;
         }
         if s.has(FIN) {
@@ -140,17 +146,15 @@ impl TimeWait {
         Verdict::Ack(e.snd, e.rcv)
     }
 
-    /// Whether the tuple is in the table.
-    pub fn contains(&self, t: &Tuple) -> bool {
-        self.places.contains_key(t)
-    }
-
     /// Forgets tuples whose time is up.
-    pub fn expire(&mut self, now: u64) {
-        while let Some((_, t)) = self.order.pop_front_if(|(at, _)| *at <= now) {
-            match self.entry(&t).map(|e| e.until) {
-                Some(until) if until > now => self.order.push_back((until, t)),
-                Some(_) => self.remove(&t),
+    pub fn expire(&mut self, now: u64, tuples: &mut Tuples) {
+        while let Some((at, place)) = self.order.pop_front_if(|(at, _)| *at <= now) {
+            match self.entries.get_mut(place).filter(|e| e.listed == at) {
+                Some(e) if e.until > now => {
+                    e.listed = e.until;
+                    self.order.push_back((e.until, place));
+                }
+                Some(_) => self.remove(place, tuples),
                 None => {}
             }
         }

@@ -33,6 +33,8 @@ pub enum Owner {
 pub struct Conn {
     tcp: Connection,
     pub tuple: Tuple,
+    /// The tuple's.
+    pub hash: u64,
     pub ifc: InterfaceId,
     pub owner: Owner,
     /// Whom to wake; for a connection in a backlog, the listener's watchers.
@@ -79,11 +81,19 @@ pub enum Change {
 
 impl Conn {
     /// A connection that is connecting, or whose peer has just connected.
-    pub fn new(tcp: Connection, tuple: Tuple, ifc: InterfaceId, owner: Owner, opts: TcpOpts, now: u64) -> Self {
+    pub fn new(
+        tcp: Connection,
+        (tuple, hash): (Tuple, u64),
+        ifc: InterfaceId,
+        owner: Owner,
+        opts: TcpOpts,
+        now: u64,
+    ) -> Self {
         let prev = tcp.state();
         let mut new = Self {
             tcp,
             tuple,
+            hash,
             ifc,
             owner,
             shared: None,
