@@ -2,11 +2,13 @@
 //!
 //! A notification leaves the guest, which costs as much as a small request. A server that is given several ready
 //! connections at once answers them one after the other and then waits again: it is enough to send when half of them are
-//! answered, so that the peers have something to do, and when the server waits. Nobody can know that it will not compute
-//! for long instead, so an answer is put off only if [`Hooks::later`](crate::config::Hooks::later) is going to see to
-//! it, and only for the thread that epoll gave the connections to.
+//! answered, so that the peers have something to do, and when the server waits. One that is given a single connection
+//! writes a header, then what follows it, and perhaps closes: that is sent when it waits or turns to another one. Nobody
+//! can know that it will not compute for long instead, so an answer is put off only if
+//! [`Hooks::later`](crate::config::Hooks::later) is going to see to it, and only for the thread that epoll gave the
+//! connections to.
 //!
-//! Segments are made when they are sent, so an answer and the end of its connection are one.
+//! Segments are made when they are sent, so an answer in several writes and the end of its connection are one.
 
 use crate::net::Net;
 use crate::sleeper::LATER;
@@ -21,7 +23,7 @@ const MOST: usize = 8;
 
 /// See the module.
 pub(crate) struct Batch {
-    /// The thread that serves several connections.
+    /// The thread that serves what was ready.
     server: AtomicUsize,
     /// After how many answers it sends; 0: nobody does.
     every: AtomicUsize,
@@ -40,7 +42,7 @@ fn me() -> usize {
 impl Net {
     /// See [`poll::Front::serve`].
     pub fn serve(&self, ready: usize) {
-        let every = if ready > 1 { (ready / 2).clamp(1, MOST) } else { 0 };
+        let every = if ready > 0 { (ready / 2).clamp(1, MOST) } else { 0 };
         if every > 0 {
             self.batch.server.store(me(), Relaxed);
         }

@@ -64,7 +64,8 @@ impl Stack {
     /// A program writes: passes what the reader has room for.
     pub fn write_through(&mut self, id: u32, src: &mut Source<'_>) -> Moved {
         let idle = self.connections.get(id).is_some_and(|c| c.ifc == InterfaceId::Lo && c.tcp().send_queue() == 0);
-        let Some((other, room, _)) = self.reader(id).filter(|_| idle) else { return Moved::default() };
+        let reader = if idle { self.reader(id) } else { None };
+        let Some((other, room, _)) = reader else { return Moved::default() };
         let Self { connections, memory, now, .. } = self;
         let Some(reader) = connections.get_mut(other) else { return Moved::default() };
         let mut stopped = false;
