@@ -27,18 +27,23 @@ impl Stack {
                 if !to_us && ethernet[0] & 1 == 0 {
                     return;
                 }
-                let usual = if to_us && ethernet[12..] == [8, 0] { frame::parse_usual(ip, ok) } else { None };
-                usual.or_else(|| frame::parse_ethernet(raw, ok))
+                if to_us
+                    && ethernet[12..] == [8, 0]
+                    && let Some(mut p) = frame::parse_usual(ip, ok)
+                {
+                    return self.packet(ifc, raw, &mut p);
+                }
+                frame::parse_ethernet(raw, ok)
             }
         };
         match parsed {
-            Some(p) => self.packet(ifc, raw, p),
+            Some(mut p) => self.packet(ifc, raw, &mut p),
             None => self.stats.bad += 1,
         }
     }
 
     /// Handles a parsed packet; `raw` is what smoltcp gets.
-    pub fn packet(&mut self, ifc: InterfaceId, raw: &[u8], mut p: Parsed<'_>) {
+    pub fn packet(&mut self, ifc: InterfaceId, raw: &[u8], p: &mut Parsed<'_>) {
         if let Kind::Tcp(t) = &mut p.kind {
             t.hash = self.connections.hash(&t.tuple);
             if self.known_in(ifc, raw, t) {
@@ -50,16 +55,16 @@ impl Stack {
 
     /// Handles what belongs to no connection.
     #[inline(never)]
-    fn strange_in(&mut self, ifc: InterfaceId, raw: &[u8], p: Parsed<'_>) {
+    fn strange_in(&mut self, ifc: InterfaceId, raw: &[u8], p: &Parsed<'_>) {
         if ifc == InterfaceId::Eth && !p.ip.is_empty() && (self.martian(p.ip) || self.unanswered(p.ip, &p.kind)) {
             self.stats.bad += 1;
             return;
         }
-        match p.kind {
-            Kind::Tcp(t) => self.stranger_in(ifc, raw, &t),
-            Kind::Udp(u) => self.udp_in(ifc, raw, &u),
+        match &p.kind {
+            Kind::Tcp(t) => self.stranger_in(ifc, raw, t),
+            Kind::Udp(u) => self.udp_in(ifc, raw, u),
             Kind::Fragment => self.fragment_in(ifc, raw, p.ip),
-            Kind::Icmp { v6, kind, code, info, about } => {
+            &Kind::Icmp { v6, kind, code, info, about } => {
                 self.icmp_error(v6, kind, code, info, about);
                 match (v6 && ifc == InterfaceId::Eth, kind) {
                     (true, 134) => {
@@ -177,19 +182,19 @@ impl Stack {
 
     fn fragment_in(&mut self, ifc: InterfaceId, raw: &[u8], ip: &[u8]) {
         let Some(whole) = self.fragments.add(ip, self.now) else { return };
-        let Some(p) = frame::parse_ip(&whole, false) else {
+        let Some(mut p) = frame::parse_ip(&whole, false) else {
             self.stats.bad += 1;
             return;
         };
         if ifc == InterfaceId::Lo {
-            self.packet(ifc, &whole, p);
+            self.packet(ifc, &whole, &mut p);
             return;
         }
         let mut framed = alloc::vec::Vec::new();
         if framed.try_reserve_exact(14 + whole.len()).is_ok() {
             framed.extend_from_slice(&raw[..14]);
             framed.extend_from_slice(&whole);
-            self.packet(ifc, &framed, p);
+            self.packet(ifc, &framed, &mut p);
         }
     }
 

@@ -155,7 +155,11 @@ impl Interface {
 
     /// Whether it has the address.
     pub fn has(&self, a: &IpAddress) -> bool {
-        self.smoltcp.has_ip_addr(*a)
+        self.smoltcp.ip_addrs().iter().any(|c| match (c, a) {
+            (IpCidr::Ipv4(c), IpAddress::Ipv4(a)) => c.address() == *a,
+            (IpCidr::Ipv6(c), IpAddress::Ipv6(a)) => c.address() == *a,
+            _ => false,
+        })
     }
 
     pub fn mac(&self) -> Option<[u8; 6]> {
