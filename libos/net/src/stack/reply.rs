@@ -4,10 +4,11 @@
 use super::Stack;
 use super::interface::InterfaceId;
 use super::solicit::Mac;
+use super::transmit::Head;
 use crate::build::Frame;
 use crate::frame::{Tcp, Tuple};
-use libos_tcp::{ACK, Options, RST, Seq};
-use smoltcp::wire::IpAddress;
+use crate::phy::FrameSink;
+use libos_tcp::{ACK, Options, RST, Seq, Transmit};
 
 /// A segment sent as a reply.
 #[derive(Clone, Copy, Debug)]
@@ -35,23 +36,6 @@ impl Reply {
         let (flags, seq, ack) = if s.has(ACK) { (RST, s.ack, Seq(0)) } else { (RST | ACK, Seq(0), s.seq + s.len()) };
         Self { flags, ..Self::ack(seq, ack, 0) }
     }
-
-    /// Appends the IP packet that carries it to the remote end of `t`.
-    pub fn write(&self, frame: &mut Frame, t: &Tuple) {
-        let at = frame.bytes().len();
-        let options = self.options.bytes();
-        let header = 20 + options.len();
-        frame.ip(&t.local, &t.remote, 6, self.marks, header);
-        let mut tcp = [0; 20];
-        tcp[..2].copy_from_slice(&t.lport.to_be_bytes());
-        tcp[2..4].copy_from_slice(&t.rport.to_be_bytes());
-        tcp[4..8].copy_from_slice(&self.seq.0.to_be_bytes());
-        tcp[8..12].copy_from_slice(&self.ack.0.to_be_bytes());
-        tcp[12..14].copy_from_slice(&[(header as u8) << 2, self.flags]);
-        tcp[14..16].copy_from_slice(&self.window.to_be_bytes());
-        frame.put(&tcp).put(options);
-        frame.seal(at, 16);
-    }
 }
 
 /// The Ethernet addresses of an answer to the frame `raw`: its source and its destination.
@@ -70,19 +54,17 @@ impl Stack {
 
     /// Sends a reply to one Ethernet address, from another.
     pub fn answer_to(&mut self, ifc: InterfaceId, (to, from): (Mac, Mac), t: &Tuple, reply: Reply) {
-        let mut frame = Frame::new();
-        if ifc == InterfaceId::Eth {
-            let v4 = matches!(t.local, IpAddress::Ipv4(_));
-            frame.put(&to).put(&from).put(if v4 { &[8, 0] } else { &[0x86, 0xdd] });
-        }
-        reply.write(&mut frame, t);
-        self.reply(ifc, &frame);
+        let Some(interface) = self.interfaces.get_mut(ifc) else { return };
+        let Reply { flags, seq, ack, window, options, marks } = reply;
+        let segment = Transmit { seq, ack, flags, window, options, offset: 0, len: 0, gso: 0, again: false };
+        let ethernet = (ifc == InterfaceId::Eth).then_some((from, to));
+        let head = Head { link: interface.link, ethernet, tuple: t, marks };
+        interface.queue.send(head.len(&segment), &mut |frame| head.write(frame, &segment, None));
     }
 
     /// Queues a frame among the replies.
     pub fn reply(&mut self, ifc: InterfaceId, frame: &Frame) {
         if let Some(interface) = self.interfaces.get_mut(ifc) {
-            use crate::phy::FrameSink;
             let bytes = frame.bytes();
             interface.queue.send(bytes.len(), &mut |b| {
                 b.copy_from_slice(bytes);
