@@ -154,7 +154,7 @@ pub trait Ops: Any + Send + Sync {
     fn pollee(&self) -> &Pollee;
     /// See [`FileLike::tell_edges`].
     fn tell_edges(&self) {}
-    /// The last close, which may have to wait (SO_LINGER).
+    /// The last close, with SO_LINGER on: it may have to wait.
     fn linger(&self) {}
     /// Whether a write that nobody will read is a broken pipe (SIGPIPE): streams.
     fn is_stream(&self) -> bool {
@@ -263,7 +263,9 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.ops.linger();
+        if self.common.lingers() {
+            self.ops.linger();
+        }
     }
 }
 

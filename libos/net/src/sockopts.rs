@@ -158,6 +158,11 @@ impl Common {
         self.values[LOW].load(Relaxed) as usize
     }
 
+    /// Whether SO_LINGER is on.
+    pub fn lingers(&self) -> bool {
+        self.linger[0].load(Relaxed) != 0
+    }
+
     pub fn set(&self, ops: &dyn Ops, name: i32, value: &[u8]) -> Result<()> {
         let tell = |name, value: &[u8]| ops.set(sol::SOCKET, name, value);
         if name == so::BINDTODEVICE {

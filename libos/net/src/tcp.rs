@@ -168,21 +168,10 @@ impl Ops for TcpSocket {
         if !msg.files.is_empty() {
             return Err(Errno::EINVAL);
         }
-        let mut total = 0;
-        loop {
-            let more = msg.flags.contains(Msg::MORE);
-            let r = self.net.wait(wait, &self.shared.pollee, || self.try_send(src, more, total > 0));
-            match r {
-                Ok(n) => {
-                    total += n;
-                    if src.left() == 0 || n == 0 || wait.nonblock {
-                        return Ok(total);
-                    }
-                }
-                Err(_) if total > 0 => return Ok(total),
-                Err(e) => return Err(e),
-            }
-        }
+        self.send_all(src, msg.flags.contains(Msg::MORE), wait)
+    }
+    fn write(&self, src: &mut Source<'_>, wait: Wait) -> Result<usize> {
+        self.send_all(src, false, wait)
     }
 
     fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming, wait: Wait) -> Result<usize> {
@@ -284,23 +273,17 @@ impl Ops for TcpSocket {
     }
 
     fn events(&self) -> Events {
-        self.net.with(|st| match st.sockets.get(self.id).map(|s| (&s.kind, &s.error)) {
-            Some((Kind::Listen(l), _)) if l.queue.is_empty() => Events::empty(),
-            Some((Kind::Listen(_), _)) => Events::IN | Events::RDNORM,
-            Some((Kind::Conn(id), _)) => {
-                let id = *id;
-                let Some(e) = st.connections.get(id).map(Conn::events) else { return Events::HUP };
-                if !e.contains(Events::OUT) {
-                    // Whoever saw "not writable" is waiting for room.
-                    st.want_room(id);
-                }
-                e
+        let (e, full) = self.net.ask(|st| self.events_now(st));
+        if full.is_none() {
+            return e;
+        }
+        // Whoever sees "not writable" is waiting for room.
+        self.net.with(|st| {
+            let (e, full) = self.events_now(st);
+            if let Some(id) = full {
+                st.want_room(id);
             }
-            Some((_, e)) => {
-                let shut = if st.sockets.get(self.id).is_some_and(|s| s.shut.0) { READ_SHUT } else { Events::empty() };
-                Events::OUT | Events::WRNORM | Events::HUP | shut | crate::options::error_events(e)
-            }
-            None => Events::HUP,
+            e
         })
     }
     fn pollee(&self) -> &Pollee {
@@ -335,6 +318,42 @@ impl Ops for TcpSocket {
 }
 
 impl TcpSocket {
+    /// The current readiness, and the connection's number if it has no room.
+    fn events_now(&self, st: &Stack) -> (Events, Option<u32>) {
+        let Some(s) = st.sockets.get(self.id) else { return (Events::HUP, None) };
+        let e = match &s.kind {
+            Kind::Listen(l) if l.queue.is_empty() => Events::empty(),
+            Kind::Listen(_) => Events::IN | Events::RDNORM,
+            Kind::Conn(id) => {
+                let Some(e) = st.connections.get(*id).map(Conn::events) else { return (Events::HUP, None) };
+                return (e, (!e.contains(Events::OUT)).then_some(*id));
+            }
+            _ => {
+                let shut = if s.shut.0 { READ_SHUT } else { Events::empty() };
+                Events::OUT | Events::WRNORM | Events::HUP | shut | crate::options::error_events(&s.error)
+            }
+        };
+        (e, None)
+    }
+
+    /// Sends everything, or as much as there is room for if it may not wait.
+    fn send_all(&self, src: &mut Source<'_>, more: bool, wait: Wait) -> Result<usize> {
+        let mut total = 0;
+        loop {
+            let r = self.net.wait(wait, &self.shared.pollee, || self.try_send(src, more, total > 0));
+            match r {
+                Ok(n) => {
+                    total += n;
+                    if src.left() == 0 || n == 0 || wait.nonblock {
+                        return Ok(total);
+                    }
+                }
+                Err(_) if total > 0 => return Ok(total),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
     /// MSG_PEEK: waits until as much is there as a read would wait for, and after a timeout or a signal takes what there is.
     #[cold]
     fn recv_peek(&self, dst: &mut Sink<'_>, flags: Msg, wait: Wait) -> Result<usize> {

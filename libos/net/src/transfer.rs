@@ -226,8 +226,11 @@ fn consume(st: &mut Stack, id: u32, take: impl FnMut(&[u8]) -> usize) -> usize {
 /// Moves as much data as there is room for.
 fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool, begun: bool) -> Option<Result<Moved>> {
     let now = st.now;
-    let more = more || st.sockets.get(sid).is_some_and(|s| s.opts.cork);
-    let Some((id, c)) = conn_of(st, sid) else { return Some(Err(pending(st, sid).unwrap_or(Errno::EPIPE))) };
+    let (id, more) = match st.sockets.get(sid).map(|s| (&s.kind, s.opts.cork)) {
+        Some((&Kind::Conn(id), cork)) => (id, more || cork),
+        _ => return Some(Err(pending(st, sid).unwrap_or(Errno::EPIPE))),
+    };
+    let Some(mut c) = st.connections.get_mut(id) else { return Some(Err(Errno::EPIPE)) };
     if begun && c.error.is_some() {
         return Some(Ok(Moved::default()));
     }
@@ -251,14 +254,18 @@ fn send(st: &mut Stack, sid: u32, src: &mut Source<'_>, more: bool, begun: bool)
         st.want_room(id);
         return None;
     }
-    let through = if more { Moved::default() } else { st.write_through(id, src) };
-    if through.stopped || src.left() == 0 {
-        return Some(Ok(through));
+    let mut through = 0;
+    if c.ifc == InterfaceId::Lo && !more {
+        let moved = st.write_through(id, src);
+        if moved.stopped || src.left() == 0 {
+            return Some(Ok(moved));
+        }
+        through = moved.bytes;
+        let Some(again) = st.connections.get_mut(id) else { return Some(Err(Errno::EPIPE)) };
+        c = again;
     }
-    let memory = &mut st.memory;
-    let Some(c) = st.connections.get_mut(id) else { return Some(Err(Errno::EPIPE)) };
-    let mut moved = c.write(src, room, now, more, memory);
-    moved.bytes += through.bytes;
+    let mut moved = c.write(src, room, now, more, &mut st.memory);
+    moved.bytes += through;
     let queued = c.tcp().send_queue() > 0;
     if src.left() > 0 {
         st.want_room(id);

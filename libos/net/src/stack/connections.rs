@@ -17,7 +17,7 @@ use crate::table::{Keyed, Slab, Timers};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::hash::BuildHasher;
-use libos_base::memory::{room_for, try_box};
+use libos_base::memory::room_for;
 use libos_base::{Errno, Result};
 use libos_tcp::State;
 
@@ -143,11 +143,11 @@ impl Connections {
     }
 
     /// Adds a connection, for which room was reserved.
-    fn insert(&mut self, c: Conn) -> Result<u32> {
+    fn insert(&mut self, c: Box<Conn>) -> Result<u32> {
         let (tuple, hash) = (c.tuple, c.hash);
         let at = shard_at(hash);
         let shard = &mut self.shards[at];
-        let place = shard.conns.insert(try_box(c)?)?;
+        let place = shard.conns.insert(c)?;
         let id = number(at, place);
         shard.tuples.hold(&tuple, hash, Holder::Conn(id));
         Ok(id)
@@ -264,13 +264,10 @@ impl Connections {
         self.shards.iter().map(|s| s.requests.len()).sum()
     }
 
-    /// Judges a segment whose tuple may be in TIME-WAIT.
-    pub fn waits_in(&mut self, t: &Tcp<'_>, now: u64) -> Verdict {
+    /// Judges a segment for the tuple in this place of TIME-WAIT.
+    pub fn waits_in(&mut self, place: u32, t: &Tcp<'_>, now: u64) -> Verdict {
         let Shard { time_wait, tuples, .. } = &mut self.shards[shard_at(t.hash)];
-        match tuples.holder(&t.tuple, t.hash) {
-            Some(Holder::Waits(place)) => time_wait.segment(place, &t.segment, now, tuples),
-            _ => Verdict::NotMine,
-        }
+        time_wait.segment(place, &t.segment, now, tuples)
     }
     /// Whether a tuple belongs to a connection or a handshake, or is in TIME-WAIT.
     pub fn taken(&self, t: &Tuple) -> bool {
@@ -297,13 +294,13 @@ impl Connections {
 
 impl Stack {
     /// Adds a connection, which was charged for, to the tables.
-    pub fn add_conn(&mut self, c: Conn) -> Result<u32> {
-        let port = c.tuple.lport;
-        let counted = self.ports.connected(port).and_then(|()| {
-            let added = self.connections.insert(c);
-            added.inspect_err(|_| self.ports.disconnected(port))
+    pub fn add_conn(&mut self, c: Result<Box<Conn>>) -> Result<u32> {
+        let added = c.and_then(|c| {
+            let port = c.tuple.lport;
+            self.ports.connected(port)?;
+            self.connections.insert(c).inspect_err(|_| self.ports.disconnected(port))
         });
-        counted.inspect_err(|_| self.memory.release(COST))
+        added.inspect_err(|_| self.memory.release(COST))
     }
 
     /// Removes the tuple from the table, and moves it to TIME-WAIT if `time_wait`.

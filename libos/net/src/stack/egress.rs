@@ -104,9 +104,17 @@ impl Stack {
     }
 
     /// Polls what is dirty.
-    pub fn send(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
-        (self.egress.full, self.egress.put_off) = (false, false);
+    #[inline]
+    pub fn send(&mut self, dev: Option<&mut (dyn NetDevice + 'static)>) {
+        let Egress { full, put_off, lo_starved, .. } = &mut self.egress;
+        (*full, *put_off, *lo_starved) = (false, false, false);
         self.connections.unhurry();
+        if self.connections.any_dirty() || self.datagrams.dirty() > 0 || self.replies_wait() {
+            self.send_all(dev);
+        }
+    }
+
+    fn send_all(&mut self, mut dev: Option<&mut (dyn NetDevice + 'static)>) {
         if self.replies_wait() {
             self.drain_replies(dev.as_deref_mut());
         }
@@ -188,7 +196,7 @@ impl Stack {
             _ if !pending => None,
             (InterfaceId::Lo, _) => {
                 let bare = interfaces.lo.queue.is_empty().then_some(wire);
-                Some(Way { link: interfaces.lo.link, sink: &mut interfaces.lo.queue, ethernet: None, bare })
+                Some(Way { link: &interfaces.lo.link, sink: &mut interfaces.lo.queue, ethernet: None, bare })
             }
             (InterfaceId::Eth, dev) => {
                 let hop = neighbors.way(&mut c.route, interfaces, &c.tuple.remote);
@@ -203,7 +211,7 @@ impl Stack {
                     }
                 };
                 let (Some(eth), Some(me)) = (&interfaces.eth, interfaces.mac()) else { return false };
-                hop.map(|hop| Way { link: eth.link, sink, ethernet: Some((me, hop)), bare: None })
+                hop.map(|hop| Way { link: &eth.link, sink, ethernet: Some((me, hop)), bare: None })
             }
         };
         let (mut blocked, mut waits, mut again) = (false, false, false);
@@ -257,7 +265,7 @@ impl Stack {
     /// After a poll: transitions, wake-ups, the timer, which is not due before `least`, or (`exactly`) at that time.
     fn settle(&mut self, id: u32, least: u64, exactly: bool) {
         let now = self.now;
-        let Some(c) = self.connections.get_mut(id) else { return };
+        let Some(mut c) = self.connections.get_mut(id) else { return };
         let state = c.tcp().state();
         if c.fin_waits(state) {
             // There is no room or no way for the ACK of the peer's FIN: TIME-WAIT begins once it is out.
@@ -265,23 +273,17 @@ impl Stack {
             return;
         }
         let change = c.change(state);
-        let owner = c.owner;
-        match (change, owner) {
-            (Change::Over, Owner::Orphan) => {
+        if matches!(change, Change::Over | Change::TimeWait) {
+            let orphan = c.owner == Owner::Orphan;
+            self.detach(id, change == Change::TimeWait);
+            if orphan {
                 // Our RST has been sent by now, or there is none to send.
                 self.remove_conn(id);
                 return;
             }
-            (Change::Over, _) => self.detach(id, false),
-            (Change::TimeWait, Owner::Orphan) => {
-                self.detach(id, true);
-                self.remove_conn(id);
-                return;
-            }
-            (Change::TimeWait, _) => self.detach(id, true),
-            _ => {}
+            let Some(detached) = self.connections.get_mut(id) else { return };
+            c = detached;
         }
-        let Some(c) = self.connections.get_mut(id) else { return };
         let events = c.news(change);
         let due = c.rest();
         let at = if exactly { least } else { due.max(least) };

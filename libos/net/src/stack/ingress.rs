@@ -44,24 +44,26 @@ impl Stack {
 
     /// Handles a parsed packet; `raw` is what smoltcp gets.
     pub fn packet(&mut self, ifc: InterfaceId, raw: &[u8], p: &mut Parsed<'_>) {
+        let mut holder = None;
         if let Kind::Tcp(t) = &mut p.kind {
             t.hash = self.connections.hash(&t.tuple);
-            if self.known_in(ifc, raw, t) {
+            holder = self.connections.holder(&t.tuple, t.hash);
+            if self.known_in(holder, ifc, raw, t) {
                 return;
             }
         }
-        self.strange_in(ifc, raw, p);
+        self.strange_in(holder, ifc, raw, p);
     }
 
     /// Handles what belongs to no connection.
     #[inline(never)]
-    fn strange_in(&mut self, ifc: InterfaceId, raw: &[u8], p: &Parsed<'_>) {
+    fn strange_in(&mut self, holder: Option<Holder>, ifc: InterfaceId, raw: &[u8], p: &Parsed<'_>) {
         if ifc == InterfaceId::Eth && !p.ip.is_empty() && (self.martian(p.ip) || self.unanswered(p.ip, &p.kind)) {
             self.stats.bad += 1;
             return;
         }
         match &p.kind {
-            Kind::Tcp(t) => self.stranger_in(ifc, raw, t),
+            Kind::Tcp(t) => self.stranger_in(holder, ifc, raw, t),
             Kind::Udp(u) => self.udp_in(ifc, raw, u),
             Kind::Fragment => self.fragment_in(ifc, raw, p.ip),
             &Kind::Icmp { v6, kind, code, info, about } => {
@@ -98,15 +100,15 @@ impl Stack {
 
     /// A segment from a socket of this host.
     pub fn tcp_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
-        if !self.known_in(ifc, raw, t) {
-            self.stranger_in(ifc, raw, t);
+        let holder = self.connections.holder(&t.tuple, t.hash);
+        if !self.known_in(holder, ifc, raw, t) {
+            self.stranger_in(holder, ifc, raw, t);
         }
     }
 
     /// Passes a segment to its connection or handshake, if it has one, whose addresses are not martian: they were looked at
     /// when it began. But ours may have changed, and those of this host's own connections are not seen from outside.
-    fn known_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) -> bool {
-        let holder = self.connections.holder(&t.tuple, t.hash);
+    fn known_in(&mut self, holder: Option<Holder>, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) -> bool {
         match holder {
             Some(Holder::Conn(id)) => {
                 let here = self.connections.get(id).is_some_and(|c| c.ifc == ifc);
@@ -123,19 +125,21 @@ impl Stack {
         }
     }
 
-    /// A segment that belongs to no connection.
-    fn stranger_in(&mut self, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
+    /// A segment that belongs to no connection. `holder`: what its tuple stood for when it came.
+    fn stranger_in(&mut self, holder: Option<Holder>, ifc: InterfaceId, raw: &[u8], t: &Tcp<'_>) {
         if !self.plausible(ifc, raw, &t.tuple.local, &t.tuple.remote) {
             self.stats.bad += 1;
             return;
         }
-        match self.connections.waits_in(t, self.now) {
-            Verdict::NotMine | Verdict::Reopen => {}
-            Verdict::Ignore => return,
-            Verdict::Ack(seq, ack) => {
-                // Nothing will come; but some peers take a closed window as a reason to ask again at once.
-                self.answer(ifc, raw, &t.tuple, Reply::ack(seq, ack, 8192));
-                return;
+        if let Some(Holder::Waits(place)) = holder {
+            match self.connections.waits_in(place, t, self.now) {
+                Verdict::NotMine | Verdict::Reopen => {}
+                Verdict::Ignore => return,
+                Verdict::Ack(seq, ack) => {
+                    // Nothing will come; but some peers take a closed window as a reason to ask again at once.
+                    self.answer(ifc, raw, &t.tuple, Reply::ack(seq, ack, 8192));
+                    return;
+                }
             }
         }
         if self.listener_in(ifc, raw, t) || t.segment.has(RST) {

@@ -153,7 +153,8 @@ impl Interface {
         }
     }
 
-    /// Whether it has the address.
+    /// Whether it has the address. Not inlined: there are many callers.
+    #[inline(never)]
     pub fn has(&self, a: &IpAddress) -> bool {
         self.smoltcp.ip_addrs().iter().any(|c| match (c, a) {
             (IpCidr::Ipv4(c), IpAddress::Ipv4(a)) => c.address() == *a,

@@ -194,6 +194,9 @@ impl Ports {
     pub fn best(&self, t: &Tuple, suits: impl Fn(&Bound) -> bool) -> Option<u32> {
         let list = self.bound.get(&(Proto::Tcp, t.lport))?;
         let score = |b: &Bound| if suits(b) { b.local.score(&t.local) } else { 0 };
+        if let [only] = &list[..] {
+            return (score(only) > 0).then_some(only.sock);
+        }
         let top = list.iter().map(score).max().filter(|&s| s > 0)?;
         let n = list.iter().filter(|b| score(b) == top).count();
         list.iter().filter(|b| score(b) == top).nth(self.choose(t, n)).map(|b| b.sock)

@@ -2,7 +2,7 @@
 //! and goes back to where it came from.
 
 use super::Stack;
-use super::interface::InterfaceId;
+use super::interface::{Interface, InterfaceId};
 use super::solicit::Mac;
 use super::transmit::Head;
 use crate::build::Frame;
@@ -54,12 +54,12 @@ impl Stack {
 
     /// Sends a reply to one Ethernet address, from another.
     pub fn answer_to(&mut self, ifc: InterfaceId, (to, from): (Mac, Mac), t: &Tuple, reply: Reply) {
-        let Some(interface) = self.interfaces.get_mut(ifc) else { return };
+        let Some(Interface { link, queue, .. }) = self.interfaces.get_mut(ifc) else { return };
         let Reply { flags, seq, ack, window, options, marks } = reply;
         let segment = Transmit { seq, ack, flags, window, options, offset: 0, len: 0, gso: 0, again: false };
         let ethernet = (ifc == InterfaceId::Eth).then_some((from, to));
-        let head = Head { link: interface.link, ethernet, tuple: t, marks };
-        interface.queue.send(head.len(&segment), &mut |frame| head.write(frame, &segment, None));
+        let head = Head { link, ethernet, tuple: t, marks };
+        queue.send(head.len(&segment), &mut |frame| head.write(frame, &segment, None));
     }
 
     /// Queues a frame among the replies.

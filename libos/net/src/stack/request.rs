@@ -14,6 +14,7 @@ use super::solicit::Mac;
 use crate::frame::{Tcp, Tuple};
 use crate::table::{Slab, Timers};
 use libos_base::Result;
+use libos_base::memory::try_box;
 use libos_base::time::NS;
 use libos_tcp::{ACK, Config, Connection, FIN, Options, Pool, RST, SYN, Segment, Seq, State, SynOptions, Verdict};
 
@@ -263,7 +264,7 @@ impl Stack {
             self.stats.syn_dropped += 1;
             return Outcome::Waits(r.said_at);
         }
-        let c = Conn::new(tcp, (t.tuple, t.hash), r.ifc, Owner::Queued(r.listener), opts, now);
+        let c = try_box(Conn::new(tcp, (t.tuple, t.hash), r.ifc, Owner::Queued(r.listener), opts, now));
         match self.add_conn(c) {
             Ok(id) => {
                 self.follow(id);

@@ -66,11 +66,15 @@ impl Sock {
 impl Stack {
     /// Makes a new socket.
     pub fn socket(&mut self, proto: Proto, v6: bool) -> Result<(u32, Arc<Shared>)> {
-        let shared = Arc::new(Shared::default());
         let kind = match proto {
             Proto::Tcp => Kind::Idle,
             Proto::Udp => Kind::Udp(alloc::boxed::Box::new(Udp::new())),
         };
+        self.add_socket(proto, v6, kind, &TcpOpts::default())
+    }
+
+    fn add_socket(&mut self, proto: Proto, v6: bool, kind: Kind, opts: &TcpOpts) -> Result<(u32, Arc<Shared>)> {
+        let shared = Arc::new(Shared::default());
         let id = self.sockets.insert(try_box(Sock {
             shared: shared.clone(),
             proto,
@@ -82,7 +86,7 @@ impl Stack {
             port_asked: false,
             last_port: 0,
             shut: (false, false),
-            opts: TcpOpts::default(),
+            opts: *opts,
             kind,
             error: None,
             connecting: false,
@@ -239,7 +243,7 @@ impl Stack {
         let s = self.sock(sid)?;
         c.shared = Some(s.shared.clone());
         (c.shut_read, c.shut_write) = s.shut;
-        let id = self.add_conn(c)?;
+        let id = self.add_conn(try_box(c))?;
         let s = self.sock(sid)?;
         s.kind = Kind::Conn(id);
         s.error = None;
@@ -251,16 +255,16 @@ impl Stack {
     /// Makes a socket for an accepted connection.
     pub fn adopt(&mut self, listener: u32, id: u32) -> Result<(u32, Arc<Shared>)> {
         let (v6, device, direct, bound) = self.sock(listener).map(|s| (s.v6, s.device, s.direct, s.bound))?;
-        let (sid, shared) = self.socket(Proto::Tcp, v6)?;
-        let c = self.connections.get_mut(id).ok_or(Errno::ECONNABORTED)?;
-        c.owner = Owner::Sock(sid);
-        c.shared = Some(shared.clone());
-        let opts = c.opts;
+        let c = self.connections.get(id).ok_or(Errno::ECONNABORTED)?;
+        let opts = TcpOpts { fastopen: 0, ..c.opts };
+        let (sid, shared) = self.add_socket(Proto::Tcp, v6, Kind::Conn(id), &opts)?;
+        if let Some(c) = self.connections.get_mut(id) {
+            c.owner = Owner::Sock(sid);
+            c.shared = Some(shared.clone());
+        }
         let s = self.sock(sid)?;
-        (s.opts, s.device, s.direct) = (opts, device, direct);
+        (s.device, s.direct) = (device, direct);
         s.bound = bound.filter(|(local, _)| matches!(local, Local::One(_))).map(|(local, _)| (local, 0));
-        s.opts.fastopen = 0;
-        s.kind = Kind::Conn(id);
         Ok((sid, shared))
     }
 

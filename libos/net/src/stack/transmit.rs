@@ -19,7 +19,7 @@ const LONGEST: usize = 65_535;
 
 /// Where frames go.
 pub struct Way<'a> {
-    pub link: Link,
+    pub link: &'a Link,
     pub sink: &'a mut dyn FrameSink,
     /// Our Ethernet address and the next hop's; loopback has none, and needs no checksums.
     pub ethernet: Option<(Mac, Mac)>,
@@ -60,7 +60,7 @@ pub fn headers(local: &IpAddress) -> usize {
 
 /// What the headers of a frame say besides its segment.
 pub struct Head<'a> {
-    pub link: Link,
+    pub link: &'a Link,
     /// Our Ethernet address and the next hop's; loopback has none.
     pub ethernet: Option<(Mac, Mac)>,
     pub tuple: &'a Tuple,
