@@ -2,8 +2,9 @@
 
 pub(super) const NEEDS_CSUM: u8 = 1;
 pub(super) const DATA_VALID: u8 = 2;
-/// The longest form.
+/// The longest form, and that without a number of merged buffers.
 pub(super) const MAX: usize = 12;
+const SHORT: usize = 10;
 
 /// How the device cuts a large frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,8 +33,14 @@ pub struct TxMeta {
 }
 
 impl TxMeta {
-    pub(super) fn encode(&self) -> [u8; MAX] {
-        let mut h = [0; MAX];
+    /// Writes it as a header of 10 or 12 bytes.
+    #[inline]
+    pub(super) fn write(&self, header: &mut [u8]) {
+        let Some((h, rest)) = header.split_first_chunk_mut::<SHORT>() else { return };
+        *h = [0; SHORT];
+        if let [low, high] = rest {
+            (*low, *high) = (0, 0);
+        }
         if let Some((start, offset)) = self.csum {
             h[0] = NEEDS_CSUM;
             h[6..8].copy_from_slice(&start.to_le_bytes());
@@ -44,7 +51,6 @@ impl TxMeta {
             h[2..4].copy_from_slice(&self.header_len.to_le_bytes());
             h[4..6].copy_from_slice(&self.gso_size.to_le_bytes());
         }
-        h
     }
 }
 

@@ -35,8 +35,8 @@ pub struct Rx {
 /// A received frame. Its buffer goes back to the device when this is dropped.
 pub struct RxFrame<'a> {
     rx: &'a mut Rx,
-    /// The buffer and the frame's length in it; `None`: the frame is in `rx.merged`.
-    buffer: Option<(u16, usize)>,
+    /// The buffer, where the frame begins in it and its length; `None`: the frame is in `rx.merged`.
+    buffer: Option<(u16, *const u8, usize)>,
     /// The checksums inside need not be verified.
     pub checksum_good: bool,
 }
@@ -136,8 +136,9 @@ impl Rx {
                 self.give(buffer);
                 continue;
             }
+            let at = self.at(buffer);
             // SAFETY: `pop` returned the buffer, so the device is done with it.
-            let h = unsafe { core::slice::from_raw_parts(self.at(buffer), header::MAX) };
+            let h = unsafe { core::slice::from_raw_parts(at, header::MAX) };
             let (flags, count) = (h[0], if self.mergeable { u16::from_le_bytes([h[10], h[11]]) } else { 1 });
             if count > 1 {
                 self.merged.clear();
@@ -147,7 +148,9 @@ impl Rx {
                 continue;
             }
             let len = written - self.header_len;
-            return Some(RxFrame { rx: self, buffer: Some((buffer, len)), checksum_good: checksum_good(flags) });
+            // SAFETY: at least a header was written, and the buffer is longer.
+            let frame = unsafe { at.add(self.header_len) };
+            return Some(RxFrame { rx: self, buffer: Some((buffer, frame, len)), checksum_good: checksum_good(flags) });
         }
     }
 
@@ -202,7 +205,7 @@ impl RxFrame<'_> {
     pub fn bytes(&self) -> &[u8] {
         match self.buffer {
             // SAFETY: the device is done with the buffer, and it is given back only on drop.
-            Some((b, len)) => unsafe { core::slice::from_raw_parts(self.rx.at(b).add(self.rx.header_len), len) },
+            Some((_, frame, len)) => unsafe { core::slice::from_raw_parts(frame, len) },
             None => &self.rx.merged,
         }
     }
@@ -210,7 +213,7 @@ impl RxFrame<'_> {
 
 impl Drop for RxFrame<'_> {
     fn drop(&mut self) {
-        if let Some((b, _)) = self.buffer {
+        if let Some((b, ..)) = self.buffer {
             self.rx.give(b);
         }
     }

@@ -157,7 +157,7 @@ impl Tx {
         // SAFETY: the buffer was free, so the device does not access it; `h + len` fits, as `pool` checked.
         let bytes = unsafe { core::slice::from_raw_parts_mut(at, h + len) };
         let meta = fill(&mut bytes[h..]);
-        bytes[..h].copy_from_slice(&meta.encode()[..h]);
+        meta.write(&mut bytes[..h]);
         let addr = phys_of(at);
         let segment = |addr, len: usize| Segment { addr, len: len as u32, device_writes: false };
         // SAFETY: the buffer lives until the device was reset and is not written to before `pop` returned it.
