@@ -144,8 +144,8 @@ impl<'a> Cursor<'a> {
         }
         total
     }
-    /// Takes as much as there is, or until `copy` fails.
-    fn take(&mut self, dst: &mut [u8], copy: impl Fn(&mut [u8], usize) -> bool) -> usize {
+    /// Takes as much as there is, or until `copy` copies less than asked.
+    fn take(&mut self, dst: &mut [u8], copy: impl Fn(&mut [u8], usize) -> usize) -> usize {
         let mut total = 0;
         while total < dst.len() && self.place.left > 0 {
             let room = &mut dst[total..];
@@ -160,8 +160,10 @@ impl<'a> Cursor<'a> {
                 n
             } else {
                 let (addr, n) = self.next_user(room.len());
-                if !copy(&mut room[..n], addr) {
-                    return total;
+                let copied = copy(&mut room[..n], addr);
+                if copied < n {
+                    self.advance(copied);
+                    return total + copied;
                 }
                 n
             };
@@ -208,10 +210,6 @@ macro_rules! both {
 }
 both!(Sink, Source);
 
-fn copy_in(to: &mut [u8], from: usize) -> bool {
-    user::copy_in(to, from).is_ok()
-}
-
 impl<'a> Sink<'a> {
     /// One program range; EFAULT when it cannot be program memory.
     #[inline(always)]
@@ -246,7 +244,33 @@ impl<'a> Sink<'a> {
         }
     }
     /// Puts all of `src`, for which there must be room. On EFAULT nothing was put.
+    #[inline(always)]
     pub fn put_whole(&mut self, src: &[u8]) -> Result<()> {
+        if let Some((addr, n)) = self.0.one_range(src.len())
+            && n == src.len()
+        {
+            if user::copy_out_partial(addr, src) < n {
+                return Err(Errno::EFAULT);
+            }
+            self.0.advance(n);
+            return Ok(());
+        }
+        self.put_whole_pieces(src)
+    }
+    /// Puts as much of `src` as there is room for: all of that, or nothing and EFAULT.
+    #[inline(always)]
+    pub fn put_fitting(&mut self, src: &[u8]) -> Result<usize> {
+        if let Some((addr, n)) = self.0.one_range(src.len()) {
+            if user::copy_out_partial(addr, &src[..n]) < n {
+                return Err(Errno::EFAULT);
+            }
+            self.0.advance(n);
+            return Ok(n);
+        }
+        let n = src.len().min(self.left());
+        self.put_whole_pieces(&src[..n]).map(|()| n)
+    }
+    fn put_whole_pieces(&mut self, src: &[u8]) -> Result<()> {
         let whole = self.0.whole(|c| c.put(src, user::copy_out_partial) == src.len());
         if whole { Ok(()) } else { Err(Errno::EFAULT) }
     }
@@ -297,16 +321,16 @@ impl<'a> Sink<'a> {
         }
         Ok(total)
     }
-    /// Puts `n` zero bytes or as many as fit.
-    pub fn put_zeros(&mut self, mut n: usize) -> Result<usize> {
+    /// Puts `n` zero bytes or as many as fit. EFAULT only if not a single one could be put.
+    pub fn put_zeros(&mut self, n: usize) -> Result<usize> {
         let zeros = [0u8; 512];
-        let mut total = 0;
-        while n > 0 && self.left() > 0 {
-            let k = self.put(&zeros[..n.min(512)])?;
-            n -= k;
-            total += k;
-        }
-        Ok(total)
+        let mut left = n;
+        self.pieces(|dst| {
+            let asked = left.min(zeros.len());
+            let put = if asked > 0 { dst.put(&zeros[..asked])? } else { 0 };
+            left -= put;
+            Ok(put == zeros.len())
+        })
     }
 }
 
@@ -330,20 +354,20 @@ impl<'a> Source<'a> {
         assert!(off <= PAGE_SIZE && off + len <= pages.len() * PAGE_SIZE);
         Source(Cursor::new(Mem::Pages(pages, off), len))
     }
-    /// Takes bytes until `dst` is full or the source is empty; returns how many. EFAULT only if not a single byte could
-    /// be taken.
+    /// Takes bytes until `dst` is full, the source is empty or its memory ends; returns how many. EFAULT only if not a
+    /// single byte could be taken.
     #[inline]
     pub fn take(&mut self, dst: &mut [u8]) -> Result<usize> {
         if let Some((addr, n @ 1..)) = self.0.one_range(dst.len()) {
-            user::copy_in(&mut dst[..n], addr)?;
-            self.0.advance(n);
-            return Ok(n);
+            let copied = user::copy_in_partial(&mut dst[..n], addr);
+            self.0.advance(copied);
+            return if copied > 0 { Ok(copied) } else { Err(Errno::EFAULT) };
         }
         self.take_pieces(dst)
     }
     fn take_pieces(&mut self, dst: &mut [u8]) -> Result<usize> {
         let wanted = dst.len().min(self.left());
-        match self.0.take(dst, copy_in) {
+        match self.0.take(dst, user::copy_in_partial) {
             0 if wanted > 0 => Err(Errno::EFAULT),
             n => Ok(n),
         }
@@ -361,7 +385,7 @@ impl<'a> Source<'a> {
         self.take_whole_pieces(dst)
     }
     fn take_whole_pieces(&mut self, dst: &mut [u8]) -> Result<()> {
-        let whole = self.0.whole(|c| c.take(dst, copy_in) == dst.len());
+        let whole = self.0.whole(|c| c.take(dst, user::copy_in_partial) == dst.len());
         if whole { Ok(()) } else { Err(Errno::EFAULT) }
     }
     /// Like [`Source::take_whole`], but does not fault ([`user::copy_in_present`]). Returns whether all pages were
@@ -382,15 +406,15 @@ impl<'a> Source<'a> {
         all
     }
     fn take_present_pieces(&mut self, dst: &mut [u8]) -> bool {
-        self.0.whole(|c| c.take(dst, |to, from| user::copy_in_present(to, from) == to.len()) == dst.len())
+        self.0.whole(|c| c.take(dst, user::copy_in_present) == dst.len())
     }
     /// Takes up to `len` bytes into a page, at `off`: [`Source::take`] without a bounce buffer.
     #[inline]
     pub fn take_page(&mut self, page: &Page, off: usize, len: usize) -> Result<usize> {
         if let Some((addr, n @ 1..)) = self.0.one_range(len.min(PAGE_SIZE - off)) {
-            user::copy_in_page(page, off, addr, n)?;
-            self.0.advance(n);
-            return Ok(n);
+            let copied = user::copy_in_page(page, off, addr, n);
+            self.0.advance(copied);
+            return if copied > 0 { Ok(copied) } else { Err(Errno::EFAULT) };
         }
         self.take_page_in_pieces(page, off, len)
     }
@@ -412,7 +436,10 @@ impl<'a> Source<'a> {
                 }
                 _ => {
                     let (addr, n) = c.next_user(len);
-                    if user::copy_in_page(page, off, addr, n).is_err() {
+                    let copied = user::copy_in_page(page, off, addr, n);
+                    if copied < n {
+                        c.advance(copied);
+                        total += copied;
                         return if total == 0 { Err(Errno::EFAULT) } else { Ok(total) };
                     }
                     n

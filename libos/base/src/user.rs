@@ -75,6 +75,13 @@ pub fn copy_in_quickly(dst: &mut [u8], src: usize) -> Result<()> {
     }
 }
 
+/// Copies from the program, returning how many bytes were copied before a fault (0: none).
+#[inline]
+pub fn copy_in_partial(dst: &mut [u8], src: usize) -> usize {
+    // SAFETY: `dst` is a kernel buffer.
+    dst.len() - unsafe { checked(src, dst.as_mut_ptr(), src as *const u8, dst.len()) }
+}
+
 /// Copies to the program.
 pub fn copy_out(dst: usize, src: &[u8]) -> Result<()> {
     if copy_out_partial(dst, src) == src.len() { Ok(()) } else { Err(Errno::EFAULT) }
@@ -140,14 +147,12 @@ pub fn copy_out_page(dst: usize, page: &Page, off: usize, len: usize) -> usize {
     len - unsafe { checked(dst, dst as *mut u8, page.addr().add(off), len) }
 }
 
-/// Copies from the program into a page. Panics when out of range of the page.
-pub fn copy_in_page(page: &Page, off: usize, src: usize, len: usize) -> Result<()> {
+/// Copies from the program into a page; returns how many bytes were copied before a fault. Panics when out of range of
+/// the page.
+pub fn copy_in_page(page: &Page, off: usize, src: usize, len: usize) -> usize {
     assert!(off <= PAGE_SIZE && len <= PAGE_SIZE - off);
     // SAFETY: inside the page, whose bytes may be written at any time.
-    match unsafe { checked(src, page.addr().add(off), src as *const u8, len) } {
-        0 => Ok(()),
-        _ => Err(Errno::EFAULT),
-    }
+    len - unsafe { checked(src, page.addr().add(off), src as *const u8, len) }
 }
 
 /// Reads a value.

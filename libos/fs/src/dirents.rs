@@ -35,9 +35,24 @@ impl Records {
     }
 }
 
+/// Of records of which `given` bytes arrived: the length of those that arrived as a whole, and the position after them.
+#[cold]
+fn arrived(records: &[u8], given: usize) -> Option<(usize, u64)> {
+    let (mut whole, mut next) = (0, None);
+    while let Some(&[_, _, _, _, _, _, _, _, ref d_off @ .., low, high]) = records.get(whole..whole + 18) {
+        let end = whole + usize::from(u16::from_ne_bytes([low, high]));
+        if end > given {
+            break;
+        }
+        (whole, next) = (end, d_off.try_into().ok().map(u64::from_ne_bytes));
+    }
+    next.map(|next| (whole, next))
+}
+
 impl OpenFile {
-    /// The next records, at most `room` bytes; moves the position. Empty at the end. EINVAL: not even one fits.
-    pub fn read_dir(&self, room: usize) -> Result<Vec<u8>> {
+    /// Passes the next records, at most `room` bytes, to `give`, which says how many bytes arrived; moves the position
+    /// behind those that did as a whole and returns their length. 0 at the end. EINVAL: not even one fits.
+    pub fn read_dir(&self, room: usize, give: &mut dyn FnMut(&[u8]) -> usize) -> Result<usize> {
         let dir = &self.path.dentry;
         if !dir.inode.is_dir() {
             return Err(Errno::ENOTDIR);
@@ -46,6 +61,7 @@ impl OpenFile {
             return Err(Errno::ENOENT);
         }
         let mut pos = self.position().lock();
+        let begin = *pos;
         let mut r = Records { out: Vec::new(), room: room.min(MAX) };
         let mut full = false;
         for (at, name) in [(0, &b"."[..]), (1, b"..")] {
@@ -69,8 +85,17 @@ impl OpenFile {
             })?;
             *pos = next;
         }
+        let given = if r.out.is_empty() { 0 } else { give(&r.out) };
+        let mut whole = r.out.len();
+        if given < whole {
+            (whole, *pos) = arrived(&r.out, given).unwrap_or((0, begin));
+        }
         drop(pos);
         crate::notify::at(dir, libos_base::abi::InotifyMask::ACCESS);
-        if full && r.out.is_empty() { Err(Errno::EINVAL) } else { Ok(r.out) }
+        match whole {
+            0 if r.out.is_empty() && full => Err(Errno::EINVAL),
+            0 if !r.out.is_empty() => Err(Errno::EFAULT),
+            n => Ok(n),
+        }
     }
 }

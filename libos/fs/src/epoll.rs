@@ -57,8 +57,8 @@ struct Shared {
     pollee: Pollee,
 }
 
-/// Takes a batch of events, and how many came before it.
-pub type Emit<'a> = &'a mut dyn FnMut(usize, &[EpollEvent]) -> Result<()>;
+/// Takes an event, and how many came before it. EFAULT: there is no place for it.
+pub type Emit<'a> = &'a mut dyn FnMut(usize, &EpollEvent) -> Result<()>;
 
 /// An epoll instance.
 pub struct Epoll {
@@ -119,6 +119,12 @@ impl Shared {
     fn push(&self, item: Arc<Item>) {
         let mut r = self.ready.lock();
         r.push_back(item);
+        self.ready_len.store(r.len(), Ordering::SeqCst);
+    }
+    #[cold]
+    fn push_first(&self, item: Arc<Item>) {
+        let mut r = self.ready.lock();
+        r.push_front(item);
         self.ready_len.store(r.len(), Ordering::SeqCst);
     }
     fn pop(&self) -> Option<Arc<Item>> {
@@ -287,14 +293,16 @@ impl Epoll {
         Ok(())
     }
 
-    /// Takes up to `out.len()` events; looks at no more than `budget` items, counting it down, so that one `wait` does
-    /// not report an item twice that was put back.
-    fn collect(&self, out: &mut [EpollEvent], budget: &mut usize) -> usize {
+    /// Passes up to `max` events to `emit`; looks at no more than `budget` items, so that one `wait` does not report an
+    /// item twice that was put back.
+    fn collect(&self, max: usize, budget: usize, emit: Emit<'_>) -> Result<usize> {
         let _one = self.scan.lock();
         let mut n = 0;
-        while n < out.len() && *budget > 0 {
+        for _ in 0..budget {
+            if n == max {
+                break;
+            }
             let Some(item) = self.shared.pop() else { break };
-            *budget -= 1;
             // Cleared before the file is asked: any event from now on queues the item again.
             item.queued.store(false, Ordering::SeqCst);
             if item.removed.load(Ordering::SeqCst) {
@@ -309,7 +317,14 @@ impl Epoll {
             if now.is_empty() {
                 continue;
             }
-            out[n] = EpollEvent { events: now.bits(), data: item.data.load(Ordering::SeqCst) };
+            let event = EpollEvent { events: now.bits(), data: item.data.load(Ordering::SeqCst) };
+            if let Err(e) = emit(n, &event) {
+                // It stays for the next call.
+                if !item.queued.swap(true, Ordering::SeqCst) {
+                    self.shared.push_first(item);
+                }
+                return if n > 0 { Ok(n) } else { Err(e) };
+            }
             n += 1;
             if events.contains(Events::ONESHOT) {
                 // Unless it was rearmed meanwhile.
@@ -319,7 +334,7 @@ impl Epoll {
                 self.shared.push(item);
             }
         }
-        n
+        Ok(n)
     }
 
     fn forget(&self, gone: &Arc<Item>) {
@@ -332,29 +347,12 @@ impl Epoll {
         }
     }
 
-    /// Passes up to `max` events to `emit` in batches, of no more than `budget` items.
-    fn collect_all(&self, max: usize, mut budget: usize, emit: Emit<'_>) -> Result<usize> {
-        // Small, because clearing it is a part of every call.
-        let mut batch = [EpollEvent::default(); 8];
-        let mut total = 0;
-        while total < max && budget > 0 {
-            let room = (max - total).min(batch.len());
-            let n = self.collect(&mut batch[..room], &mut budget);
-            if n == 0 {
-                break;
-            }
-            emit(total, &batch[..n]).or_else(|e| if total > 0 { Ok(()) } else { Err(e) })?;
-            total += n;
-        }
-        Ok(total)
-    }
-
-    /// `epoll_wait`: passes events to `emit` in batches; returns how many. Stops at `max`. EINTR: a signal came first.
+    /// `epoll_wait`: passes events to `emit`; returns how many. Stops at `max`. EINTR: a signal came first.
     pub fn wait(&self, max: usize, deadline_ns: u64, emit: Emit<'_>) -> Result<usize> {
         poll::settle();
         loop {
             let ready = self.shared.ready_len.load(Ordering::SeqCst);
-            let total = if ready > 0 { self.collect_all(max, ready, emit)? } else { 0 };
+            let total = if ready > 0 { self.collect(max, ready, emit)? } else { 0 };
             if total > 0 {
                 poll::serve(total);
                 if self.shared.any() {

@@ -66,9 +66,7 @@ impl FileLike for EventFd {
             return Err(Errno::EINVAL);
         }
         let mut b = [0; 8];
-        if src.take(&mut b)? < 8 {
-            return Err(Errno::EFAULT);
-        }
+        src.take_whole(&mut b)?;
         let add = u64::from_ne_bytes(b);
         if add > MAX {
             return Err(Errno::EINVAL);
@@ -98,5 +96,5 @@ impl FileLike for EventFd {
 
 /// Puts a counter; EFAULT if it does not fit at the destination.
 pub(crate) fn put_u64(dst: &mut Sink<'_>, v: u64) -> Result<usize> {
-    if dst.put(&v.to_ne_bytes())? == 8 { Ok(8) } else { Err(Errno::EFAULT) }
+    dst.put_whole(&v.to_ne_bytes()).map(|()| 8)
 }

@@ -187,11 +187,11 @@ impl Inotify {
             }
             bytes.extend_from_slice(&e.name);
             bytes.resize(HEADER + len, 0);
-            match dst.put(&bytes) {
-                Ok(n) => total += n,
-                Err(e) if total == 0 => return Some(Err(e)),
-                Err(_) => break,
+            // Whatever was put before, as on Linux (inotify_read()).
+            if let Err(e) = dst.put_whole(&bytes) {
+                return Some(Err(e));
             }
+            total += bytes.len();
         }
         (total > 0).then_some(Ok(total))
     }

@@ -175,7 +175,7 @@ impl Ops for NetlinkSocket {
     fn send(&self, src: &mut Source<'_>, _: &Outgoing<'_>, _: Wait) -> Result<usize> {
         let mut b = [0; 1024];
         let n = src.left();
-        src.take(b.get_mut(..n).ok_or(Errno::EMSGSIZE)?)?;
+        src.take_whole(b.get_mut(..n).ok_or(Errno::EMSGSIZE)?)?;
         let b = &b[..n];
         let half = |o: usize| u16::from_le_bytes([b[o], b[o + 1]]);
         let portid = self.autobind()?;
@@ -213,10 +213,10 @@ impl Ops for NetlinkSocket {
                 return Some(Err(Errno::ENOBUFS));
             }
             let (group, front) = s.inbox.front()?;
-            let n = match dst.put(front) {
-                Ok(n) => n,
-                Err(e) => return Some(Err(e)),
-            };
+            let n = front.len().min(dst.left());
+            if let Err(e) = dst.put_whole(&front[..n]) {
+                return Some(Err(e));
+            }
             let full = front.len();
             msg.full_len = Some(full);
             if full > n {

@@ -155,9 +155,8 @@ impl Ops for UdpSocket {
         let mut data = Vec::new();
         let mut read = data.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS);
         data.resize(if read.is_ok() { len } else { 0 }, 0);
-        let mut at = 0;
-        while read.is_ok() && at < data.len() {
-            read = src.take(&mut data[at..]).map(|n| at += n.max(1));
+        if read.is_ok() {
+            read = src.take_whole(&mut data);
         }
         self.net.wait(wait, &self.shared.pollee, || {
             self.net.with(|st| {
@@ -202,7 +201,8 @@ impl Ops for UdpSocket {
         })?;
         let Some((d, options, stamp)) = got else { return Ok(0) };
         // A datagram that cannot be copied to the program's memory is lost, as on Linux.
-        let copied = dst.put(&d.data)?;
+        let copied = d.data.len().min(dst.left());
+        dst.put_whole(&d.data[..copied])?;
         msg.from = Addr::inet(d.from, self.v6, 2);
         let full = d.data.len();
         msg.full_len = Some(full);

@@ -91,11 +91,16 @@ impl FileLike for SignalFd {
         let nonblock = self.description.nonblock();
         let first =
             block_on(&self.pollee, nonblock, FOREVER, Errno::EAGAIN, || super::take_pending(self.mask()).map(Ok))?;
-        let mut n = dst.put(record(&first).as_bytes())?;
+        dst.put_whole(record(&first).as_bytes())?;
+        let mut n = RECORD;
         while dst.left() >= RECORD
             && let Some(i) = super::take_pending(self.mask())
         {
-            n += dst.put(record(&i).as_bytes())?;
+            // As on Linux, a signal that cannot be told is gone.
+            if dst.put_whole(record(&i).as_bytes()).is_err() {
+                break;
+            }
+            n += RECORD;
         }
         Ok(n)
     }

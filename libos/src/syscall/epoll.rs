@@ -33,9 +33,7 @@ fn wait(ep: Fd, events: Out<EpollEvent>, max: i32, deadline: u64) -> Result<usiz
     if !user::in_half(events.address(), max as usize * SIZE) {
         return Err(Errno::EFAULT);
     }
-    epoll::of_file(&*file)?.wait(max as usize, deadline, &mut |first, batch| {
-        batch.iter().enumerate().try_for_each(|(i, event)| user::write(events.nth(first + i), event))
-    })
+    epoll::of_file(&*file)?.wait(max as usize, deadline, &mut |n, event| user::write(events.nth(n), event))
 }
 
 pub fn epoll_wait(ep: Fd, events: Out<EpollEvent>, max: i32, timeout: i32) -> Result<usize> {

@@ -92,10 +92,11 @@ pub fn getrandom(buf: Out<u8>, len: usize, flags: RandomFlags) -> Result<usize> 
     while done < len {
         let n = (len - done).min(chunk.len());
         random::fill(&mut chunk[..n]);
-        if let Err(e) = user::copy_out(buf.nth(done).address(), &chunk[..n]) {
-            return if done == 0 { Err(e) } else { Ok(done) };
+        let copied = user::copy_out_partial(buf.nth(done).address(), &chunk[..n]);
+        done += copied;
+        if copied < n {
+            return if done == 0 { Err(Errno::EFAULT) } else { Ok(done) };
         }
-        done += n;
     }
     Ok(done)
 }

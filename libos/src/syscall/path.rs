@@ -154,7 +154,6 @@ pub fn getdents64(fd: Fd, buf: Out<u8>, count: u32) -> Result<usize> {
     let count = count as usize;
     let f = files().fds.get(fd)?;
     user::check(buf.address(), count)?;
-    let records = f.downcast::<OpenFile>().ok_or(Errno::ENOTDIR)?.read_dir(count)?;
-    user::copy_out(buf.address(), &records)?;
-    Ok(records.len())
+    let dir = f.downcast::<OpenFile>().ok_or(Errno::ENOTDIR)?;
+    dir.read_dir(count, &mut |records| user::copy_out_partial(buf.address(), records))
 }

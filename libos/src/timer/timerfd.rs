@@ -124,7 +124,7 @@ impl FileLike for TimerFd {
             }
             (n > 0).then_some(Ok(n))
         })?;
-        dst.put(&n.to_le_bytes())
+        dst.put_whole(&n.to_le_bytes()).map(|()| 8)
     }
     fn events(&self) -> Events {
         if self.state.lock().is_due() { Events::IN | Events::RDNORM } else { Events::empty() }

@@ -64,7 +64,7 @@ impl Slots {
     pub(super) fn bytes(&self) -> usize {
         self.slots.iter().map(|s| s.end - s.start).sum()
     }
-    /// Moves bytes out; a fault after some bytes is a short read.
+    /// Moves bytes out; a fault after some slots is a short read. As on Linux, no part of a slot is read then.
     #[inline(always)]
     pub(super) fn read(&mut self, dst: &mut Sink<'_>) -> Result<usize> {
         let first = self.read_slot(dst)?;
@@ -83,7 +83,7 @@ impl Slots {
     fn read_slot(&mut self, dst: &mut Sink<'_>) -> Result<usize> {
         let last = self.slots.len() == 1;
         let Some(s) = self.slots.front_mut() else { return Ok(0) };
-        let n = dst.put(s.bytes())?;
+        let n = dst.put_fitting(s.bytes())?;
         s.start += n;
         if s.start == s.end {
             if last {

@@ -71,7 +71,8 @@ impl Snapshot {
 /// One decimal number, surrounded by white space. Anything after it is accepted and ignored, as on Linux.
 fn write_setting(src: &mut Source<'_>, set: fn(u64) -> Result<()>) -> Result<usize> {
     let (mut text, all) = ([0; 24], src.left());
-    let n = src.take(&mut text)?;
+    let n = all.min(text.len());
+    src.take_whole(&mut text[..n])?;
     let word = text[..n].split(u8::is_ascii_whitespace).find(|w| !w.is_empty()).ok_or(Errno::EINVAL)?;
     set(number::decimal(word).ok_or(Errno::EINVAL)?)?;
     Ok(all)
@@ -94,7 +95,8 @@ impl FileLike for Snapshot {
             _ => return Err(Errno::EIO),
         }
         let (mut name, all) = ([0; 15], src.left());
-        let n = src.take(&mut name)?;
+        let n = all.min(name.len());
+        src.take_whole(&mut name[..n])?;
         // Names that are too long are cut, as on Linux.
         kernel_info::set_name(self.tid.unwrap_or(kernel_info::PID), &name[..n])?;
         Ok(all)

@@ -32,9 +32,9 @@ fn bump(f: &File) {
 fn wait(e: &Epoll, max: usize, ns: u64) -> Vec<(u32, u64)> {
     let mut out = Vec::new();
     let until = if ns == 0 { 0 } else { after(ns) };
-    let n = e.wait(max, until, &mut |first, batch| {
-        assert_eq!(first, out.len());
-        out.extend(batch.iter().map(|b| (b.events, b.data)));
+    let n = e.wait(max, until, &mut |n, event| {
+        assert_eq!(n, out.len());
+        out.push((event.events, event.data));
         Ok(())
     });
     assert_eq!(n, Ok(out.len()));
@@ -81,7 +81,7 @@ fn level_edge_oneshot() {
 #[test]
 fn hang_up_needs_no_asking() {
     let e = Epoll::new(EpollFlags::empty()).unwrap();
-    let (r, w) = pipe(true).unwrap();
+    let (r, w) = pipe(true, false).unwrap();
     let r: File = r;
     e.ctl(EpollOperation::ADD, 1, &r, ev(0, 1)).unwrap();
     drop(w);
@@ -238,7 +238,7 @@ fn many_threads_lose_no_event() {
 #[test]
 fn poll_reports_and_waits() {
     let p = Arc::new(files());
-    let (r, w) = pipe(false).unwrap();
+    let (r, w) = pipe(false, false).unwrap();
     let (r, w) = (p.fds.add(r, false).unwrap(), p.fds.add(w, false).unwrap());
     let fd = |fd, events| PollFd { fd, events, revents: 0xff };
     let mut fds = [fd(r.0, 1), fd(w.0, 4), fd(-1, 1), fd(99, 1)];
@@ -259,7 +259,7 @@ fn poll_reports_and_waits() {
 #[test]
 fn select_keeps_what_is_ready() {
     let p = files();
-    let (r, w) = pipe(false).unwrap();
+    let (r, w) = pipe(false, false).unwrap();
     let (r, w) = (p.fds.add(r, false).unwrap(), p.fds.add(w, false).unwrap());
     let bits = |fds: &[i32]| Some(vec![fds.iter().fold(0u64, |m, fd| m | 1 << fd)]);
     let mut s = Sets { read: bits(&[r.0]), write: bits(&[w.0]), except: bits(&[r.0, w.0]) };

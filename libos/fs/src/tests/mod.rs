@@ -93,13 +93,22 @@ fn write(f: &Arc<dyn FileLike>, b: &[u8]) -> Result<usize> {
 fn err<T>(r: Result<T>) -> Errno {
     r.err().expect("an error")
 }
+/// The next records of a directory.
+fn records(dir: &crate::openfile::OpenFile, room: usize) -> Result<Vec<u8>> {
+    let mut all = Vec::new();
+    dir.read_dir(room, &mut |r| {
+        all.extend_from_slice(r);
+        r.len()
+    })?;
+    Ok(all)
+}
 /// Names in a directory, as `getdents64` returns them with a buffer of `room` bytes.
 fn list(p: &Files, path: &str, room: usize) -> Vec<String> {
     let f = open(p, path, RD).unwrap();
     let dir = f.downcast::<crate::openfile::OpenFile>().unwrap();
     let mut names = Vec::new();
     loop {
-        let records = dir.read_dir(room).unwrap();
+        let records = records(dir, room).unwrap();
         if records.is_empty() {
             return names;
         }

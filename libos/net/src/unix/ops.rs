@@ -230,17 +230,7 @@ impl Ops for UnixSocket {
                     return Some(Ok(0));
                 }
                 let files = (total == 0 && !msg.files.is_empty()).then(|| msg.files.clone());
-                to.deliver(&self.core, src.left(), files, from, creds, |b| {
-                    let mut n = 0;
-                    while n < b.len() {
-                        match src.take(&mut b[n..]) {
-                            Ok(k) => n += k,
-                            Err(e) if n == 0 || !stream => return Err(e),
-                            Err(_) => break,
-                        }
-                    }
-                    Ok(n)
-                })
+                to.deliver(&self.core, src.left(), files, from, creds, |b| src.take_whole(b).map(|()| b.len()))
             });
             match r {
                 Ok(n) => {
@@ -285,10 +275,11 @@ impl Ops for UnixSocket {
                     return Some(Ok((0, true)));
                 }
                 let mut gone = None;
-                let (n, whole) = match self.recv_once(&mut s, dst, msg, &mut gone) {
-                    Ok(n) => n,
-                    Err(e) => return Some(Err(e)),
-                };
+                let done = self.recv_once(&mut s, dst, msg, &mut gone);
+                if let (Err(e), None) = (done, &gone) {
+                    return Some(Err(e));
+                }
+                let whole = done.is_ok_and(|(_, whole)| whole);
                 let peek = msg.flags.contains(Msg::PEEK);
                 // Whom to notify of the room.
                 let peer = if peek || self.dgram() { None } else { s.peer_gets_room(whole) };
@@ -298,7 +289,7 @@ impl Ops for UnixSocket {
                 for w in peer.iter().chain(senders.iter().flatten()) {
                     Core::tell(w);
                 }
-                Some(Ok((n, !msg.files.is_empty())))
+                Some(done.map(|(n, _)| (n, !msg.files.is_empty())))
             });
             match r {
                 Ok((n, stop)) => {

@@ -6,15 +6,26 @@
 use super::core::{Core, OVERHEAD, State};
 use super::name;
 use super::ops::UnixSocket;
-use super::packet::{Extras, PIECE};
+use super::packet::{Extras, PIECE, Packet};
 use crate::addr::Addr;
 use crate::socket::{Incoming, Msg};
 use crate::sockopts::stamp_message;
 use alloc::sync::Weak;
-use libos_base::Result;
 use libos_base::abi::{Ucred, sock};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::Events;
+use libos_base::{Errno, Result};
+
+/// Puts as much of a packet as there is room for: all of that or, as on Linux, nothing. Where several writes share a
+/// packet, which they do not there, what could be put counts.
+#[inline(always)]
+fn put(dst: &mut Sink<'_>, p: &Packet) -> Result<usize> {
+    let bytes = p.unread();
+    if p.merged {
+        return dst.put(bytes);
+    }
+    dst.put_fitting(bytes)
+}
 
 impl UnixSocket {
     /// Reads the only message of a stream. `None`: it is not that simple.
@@ -31,7 +42,7 @@ impl UnixSocket {
         if !p.is_plain() {
             return None;
         }
-        let n = match dst.put(p.unread()) {
+        let n = match put(dst, p) {
             Ok(n) => n,
             Err(e) => return Some(Err(e)),
         };
@@ -86,7 +97,7 @@ impl UnixSocket {
     ) -> Result<(usize, bool)> {
         let peek = msg.flags.contains(Msg::PEEK);
         let stream = self.core.kind == sock::STREAM;
-        let (mut total, mut i, mut whole) = (0, 0, false);
+        let (mut total, mut i, mut whole, mut fault) = (0, 0, false, false);
         let stamp = s.stamp;
         let mut first: Option<Ucred> = None;
         while let Some(p) = s.inbox.get_mut(i) {
@@ -95,8 +106,13 @@ impl UnixSocket {
                 break;
             }
             first = Some(p.creds);
-            let n = match dst.put(p.unread()) {
+            let n = match put(dst, p) {
                 Ok(n) => n,
+                // As on Linux, what was sent as one is lost as one.
+                Err(_) if !stream => {
+                    fault = true;
+                    0
+                }
                 Err(e) if total == 0 => return Err(e),
                 Err(_) => break,
             };
@@ -144,6 +160,6 @@ impl UnixSocket {
         if s.pass_creds {
             msg.creds = first;
         }
-        Ok((total, whole))
+        if fault { Err(Errno::EFAULT) } else { Ok((total, whole)) }
     }
 }

@@ -123,12 +123,22 @@ fn resize(f: &Arc<dyn FileLike>, len: u64) -> Result<()> {
 fn err<T>(r: Result<T>) -> Errno {
     r.err().expect("an error")
 }
+/// The next records of a directory.
+fn records(dir: &OpenFile, room: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    let n = dir.read_dir(room, &mut |r| {
+        all.extend_from_slice(r);
+        r.len()
+    });
+    assert_eq!(n.unwrap(), all.len());
+    all
+}
 /// Names from the current position on, as `getdents64` returns them with a buffer of `room` bytes.
 fn list_open(f: &Arc<dyn FileLike>, room: usize) -> Vec<String> {
     let dir = f.downcast::<OpenFile>().unwrap();
     let mut names = Vec::new();
     loop {
-        let records = dir.read_dir(room).unwrap();
+        let records = records(dir, room);
         if records.is_empty() {
             return names;
         }
