@@ -2,14 +2,16 @@
 //! Floor: calls.
 
 use crate::arch::{clock, cpu, percpu};
-use crate::mm::vma::Prot;
+use crate::mm::vma::{Flags, Kind, Prot, Vma};
 use crate::params::parameters;
-use crate::{mm, sched};
+use crate::{mm, sched, signal};
 use alloc::format;
 use alloc::vec::Vec;
+use libos_base::abi::DirFd;
 use libos_base::layout::PAGE_SIZE;
 use libos_base::{Errno, Result};
-use libos_fs::kernel_info::{CpuTime, KernelInfo, Memory, ThreadInfo};
+use libos_fs::kernel_info::{CpuTime, Details, KernelInfo, Layout, Mapping, Memory, Resident, ThreadInfo};
+use libos_fs::openfile::path_of;
 
 struct This;
 libos_fs::define_kernel_info!(This);
@@ -22,6 +24,65 @@ fn joined<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     }
     out
 }
+
+/// Where the program's file is.
+struct Place {
+    path: Vec<u8>,
+    dev: u64,
+    ino: u64,
+}
+
+impl Place {
+    fn of_program() -> Self {
+        let path = crate::files::program_file::path();
+        let found = libos_fs::files().lookup(DirFd::CWD, &path, true).and_then(|p| p.inode().stat());
+        let (dev, ino) = found.map_or((0, 0), |s| (s.dev, s.ino));
+        Self { path, dev, ino }
+    }
+}
+
+fn mapping(start: usize, v: &Vma, program: &Place) -> Mapping {
+    let has = |bit| v.prot.contains(bit);
+    let flag = |bit| v.flags.contains(bit);
+    let in_file = crate::process::image::file_offset(start);
+    let mut m = Mapping {
+        start: start as u64,
+        end: v.end as u64,
+        read: has(Prot::READ),
+        write: has(Prot::WRITE),
+        exec: has(Prot::EXEC),
+        shared: flag(Flags::SHARED),
+        may_write: !flag(Flags::READ_ONLY_FILE),
+        grows: matches!(v.kind, Kind::Stack),
+        locked: flag(Flags::LOCKED),
+        accounted: flag(Flags::PROMISED),
+        no_reserve: flag(Flags::NORESERVE),
+        large: v.kind.is_zeroed() && start.next_multiple_of(LARGE) + LARGE <= v.end,
+        program: matches!(v.kind, Kind::Image) && in_file.is_some(),
+        in_memory: matches!(v.kind, Kind::Anon) && flag(Flags::SHARED),
+        ..Mapping::default()
+    };
+    match &v.kind {
+        Kind::File(file, offset) => {
+            let stat = file.stat().unwrap_or_default();
+            (m.offset, m.dev, m.ino, m.name) = (*offset, stat.dev, stat.ino, file.describe().into_bytes());
+            m.in_memory = path_of(&**file).is_some_and(|p| p.dentry.in_memory());
+        }
+        Kind::Image if in_file.is_some() => {
+            m.offset = in_file.unwrap_or_default();
+            (m.dev, m.ino, m.name) = (program.dev, program.ino, program.path.clone());
+        }
+        Kind::Brk => m.name = b"[heap]".to_vec(),
+        Kind::Stack => m.name = b"[stack]".to_vec(),
+        // As with other systems' anonymous shared memory (mm/shmem.c).
+        Kind::Anon if m.shared => m.name = b"/dev/zero (deleted)".to_vec(),
+        _ => {}
+    }
+    m
+}
+
+/// Size of a large page.
+const LARGE: usize = 2 << 20;
 
 impl KernelInfo for This {
     fn tid() -> u32 {
@@ -71,26 +132,79 @@ impl KernelInfo for This {
         joined(parameters().env.iter().map(|e| &e[..]))
     }
 
-    fn maps() -> Vec<u8> {
-        let mut out = Vec::new();
+    fn auxv() -> Vec<u8> {
+        crate::process::image::auxiliary_vector()
+    }
+
+    fn mappings() -> Vec<Mapping> {
+        let program = Place::of_program();
         // If memory runs out, the list is cut off, as a short read.
-        let _ = mm::program::describe_maps(&mut |line| {
-            let letter = |bit, c| if line.prot.contains(bit) { c } else { '-' };
-            let text = format!(
-                "{:08x}-{:08x} {}{}{}{} {:08x} 00:00 0 {:>26}{}\n",
-                line.range.start,
-                line.range.end,
-                letter(Prot::READ, 'r'),
-                letter(Prot::WRITE, 'w'),
-                letter(Prot::EXEC, 'x'),
-                if line.shared { 's' } else { 'p' },
-                line.offset,
-                "",
-                line.name,
-            );
-            out.extend_from_slice(text.as_bytes());
+        let all = mm::program::mappings().unwrap_or_default();
+        all.into_iter().map(|(start, v)| mapping(start, &v, &program)).collect()
+    }
+
+    fn resident(m: &Mapping) -> Resident {
+        let found = mm::resident::measure(m.start as usize..m.end as usize);
+        let bytes = |pages: usize| (pages * PAGE_SIZE) as u64;
+        let (present, own) = (bytes(found.present), if m.in_memory { 0 } else { bytes(found.own) });
+        // What the image wrote to is its own.
+        let own = if m.program && m.write { present } else { own };
+        let shmem = if m.in_memory { present } else { 0 };
+        let dirty = if m.program { own } else { bytes(found.dirty) };
+        Resident { present, own, shmem, dirty, large: bytes(found.large), locked: m.locked }
+    }
+
+    fn pages(first: u64, into: &mut [u64]) {
+        mm::resident::pages(first as usize, into);
+    }
+
+    fn layout() -> Layout {
+        let image = |exec: bool| {
+            let parts = mm::program::mappings().unwrap_or_default();
+            let parts = parts.iter().filter(|(_, v)| {
+                matches!(v.kind, Kind::Image) && v.prot.contains(if exec { Prot::EXEC } else { Prot::WRITE })
+            });
+            let ends = parts.map(|(start, v)| (*start as u64, v.end as u64));
+            ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).unwrap_or_default()
+        };
+        let (brk, stack) = mm::program::brk_and_stack();
+        Layout { code: image(true), data: image(false), brk: brk as u64, stack: stack as u64 }
+    }
+
+    fn details(tid: u32) -> Details {
+        let Some(t) = sched::find(tid) else { return Details::default() };
+        let shared = crate::pending::PROCESS.set().0;
+        let (mut ignored, mut caught) = (0, 0);
+        for n in 1..=64 {
+            match signal::get_action(n).handler {
+                // SIG_DFL.
+                0 => {}
+                signal::SIG_IGN => ignored |= 1 << (n - 1),
+                _ => caught |= 1 << (n - 1),
+            }
+        }
+        let pending = t.signals.own.set().0;
+        Details {
+            nice: t.nice(),
+            cpu: t.cpu() as u32,
+            affinity: t.affinity() & sched::online_mask(),
+            pending,
+            shared,
+            blocked: t.signals.blocked().0,
+            ignored,
+            caught,
+            queued: (pending.count_ones() + shared.count_ones()),
+            switches: t.switch_counts(),
+        }
+    }
+
+    fn switches() -> u64 {
+        let mut n = 0;
+        sched::for_each_thread(|t| {
+            let (own, forced) = t.switch_counts();
+            n += own + forced;
         });
-        out
+        n
     }
 
     fn memory() -> Memory {

@@ -16,6 +16,11 @@ pub const fn makedev(major: u64, minor: u64) -> u64 {
     (major & 0xfff) << 8 | (minor & 0xff) | (minor & !0xff) << 12 | (major & !0xfff) << 32
 }
 
+/// Its numbers again.
+pub const fn split(dev: u64) -> (u64, u64) {
+    (dev >> 8 & 0xfff | dev >> 32 & !0xfff, dev & 0xff | dev >> 12 & !0xff)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Null,

@@ -8,7 +8,7 @@
 //! Items hold their file weakly, as on Linux: the last close ends the registration. The item of a closed file is
 //! dropped when it is met, at the latest when its descriptor number is registered again.
 
-use crate::util::try_arc;
+use crate::util::{Text, try_arc};
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
@@ -220,6 +220,22 @@ impl Epoll {
             item.enqueue();
         }
         Ok(())
+    }
+
+    /// Adds its lines of `/proc/self/fdinfo`: what it watches, of which nothing else is known there than in `stat`.
+    pub(crate) fn describe_items(&self, t: Text) -> Text {
+        let hex = |t: Text, n: u64, width: u32| {
+            let digits = (16 - n.leading_zeros() / 4).max(1);
+            t.s(" ".repeat(width.saturating_sub(digits) as usize)).hex(n, digits)
+        };
+        self.items.lock().iter().fold(t, |t, item| {
+            let Some(stat) = item.file.upgrade().and_then(|f| f.stat().ok()) else { return t };
+            let fd = Text::new().n(item.fd as u64).0;
+            let t = t.s("tfd: ").s(" ".repeat(8usize.saturating_sub(fd.len()))).s(fd).s(" events: ");
+            let t = hex(t, item.events().bits().into(), 8).s(" data: ");
+            let t = hex(t, item.data.load(Ordering::SeqCst), 16).s("  pos:0 ino:");
+            hex(hex(t, stat.ino, 0).s(" sdev:"), stat.dev, 0).s("\n")
+        })
     }
 
     /// Every item can be on the ready list at once, in addition to removed ones that are still on it.

@@ -1,6 +1,6 @@
 //! eventfd(2): a counter that can be polled.
 
-use crate::util::try_arc;
+use crate::util::{Text, try_arc};
 use alloc::string::String;
 use alloc::sync::Arc;
 use libos_base::abi::EventfdFlags;
@@ -35,6 +35,21 @@ impl EventFd {
             semaphore: flags.contains(EventfdFlags::SEMAPHORE),
             description: Description::both_ways(flags.bits()),
         })
+    }
+    /// Adds 1 for the kernel, which never waits; there is nothing above the highest value.
+    pub fn signal(&self) {
+        {
+            let mut c = self.count.lock();
+            *c = (*c + 1).min(MAX);
+        }
+        self.pollee.notify(Events::IN | Events::RDNORM);
+    }
+    /// Adds its lines of `/proc/self/fdinfo`.
+    pub(crate) fn describe_state(&self, t: Text) -> Text {
+        let count = *self.count.lock();
+        let digits = (16 - count.leading_zeros() / 4).max(1);
+        let t = t.s("eventfd-count: ").s(" ".repeat(16 - digits as usize)).hex(count, digits);
+        t.s("\neventfd-semaphore: ").n(self.semaphore.into()).s("\n")
     }
     fn read_as(&self, dst: &mut Sink<'_>, nonblock: bool) -> Result<usize> {
         if dst.left() < 8 {

@@ -21,6 +21,84 @@ pub struct Memory {
     pub commit_limit: u64,
 }
 
+/// A mapping of the program.
+#[derive(Clone, Debug, Default)]
+pub struct Mapping {
+    pub start: u64,
+    pub end: u64,
+    pub read: bool,
+    pub write: bool,
+    pub exec: bool,
+    pub shared: bool,
+    /// It may be made writable.
+    pub may_write: bool,
+    /// It is the main stack.
+    pub grows: bool,
+    pub locked: bool,
+    /// Commit accounting counts it.
+    pub accounted: bool,
+    /// MAP_NORESERVE.
+    pub no_reserve: bool,
+    /// Large pages may come into it.
+    pub large: bool,
+    /// It is a part of the program's own file.
+    pub program: bool,
+    /// Its pages are those of shared memory, or of a file that is in memory only.
+    pub in_memory: bool,
+    /// Where in which file it begins; all 0 if there is none.
+    pub offset: u64,
+    pub dev: u64,
+    pub ino: u64,
+    /// `[heap]`, `[stack]`, a path, or nothing.
+    pub name: Vec<u8>,
+}
+
+/// The bytes of a mapping that are in memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resident {
+    pub present: u64,
+    /// The part that belongs to the mapping alone.
+    pub own: u64,
+    /// The part that belongs to memory files or to shared memory.
+    pub shmem: u64,
+    /// Written to since it was last stored.
+    pub dirty: u64,
+    /// The part in large pages.
+    pub large: u64,
+    /// It is locked.
+    pub locked: bool,
+}
+
+/// Where the parts of the program lie.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Layout {
+    pub code: (u64, u64),
+    pub data: (u64, u64),
+    pub brk: u64,
+    pub stack: u64,
+}
+
+/// What is known of a thread besides.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Details {
+    pub nice: i8,
+    pub cpu: u32,
+    pub affinity: u64,
+    /// Signals: pending for the thread and for the process, and the sets.
+    pub pending: u64,
+    pub shared: u64,
+    pub blocked: u64,
+    pub ignored: u64,
+    pub caught: u64,
+    /// Signals in queues.
+    pub queued: u32,
+    /// Voluntary and involuntary ones.
+    pub switches: (u64, u64),
+}
+
+/// Most mappings (vm.max_map_count).
+pub const MAX_MAPPINGS: usize = 65_530;
+
 /// Nanoseconds that a CPU has spent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuTime {
@@ -62,8 +140,19 @@ libos_base::upcalls! {
     fn command_line() -> Vec<u8>;
     /// envp, each string with its NUL.
     fn environment() -> Vec<u8>;
-    /// `/proc/self/maps`.
-    fn maps() -> Vec<u8>;
+    /// The auxiliary vector.
+    fn auxv() -> Vec<u8>;
+    /// All mappings, in order; some are missing if there is no memory for the list.
+    fn mappings() -> Vec<libos_fs::kernel_info::Mapping>;
+    /// What of a mapping is in memory now.
+    fn resident(m: &libos_fs::kernel_info::Mapping) -> libos_fs::kernel_info::Resident;
+    /// Entries of `/proc/self/pagemap` from this page on.
+    fn pages(first: u64, into: &mut [u64]);
+    fn layout() -> libos_fs::kernel_info::Layout;
+    /// All 0 if the thread has ended.
+    fn details(tid: u32) -> libos_fs::kernel_info::Details;
+    /// How often processors went from one thread to another.
+    fn switches() -> u64;
     fn memory() -> libos_fs::kernel_info::Memory;
     /// vm.overcommit_memory.
     fn overcommit() -> u8;

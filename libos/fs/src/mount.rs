@@ -40,6 +40,11 @@ impl Mount {
     }
 }
 
+/// Its number: that of its file system, which is mounted once.
+pub fn number(m: &Mount) -> u64 {
+    m.fs.dev()
+}
+
 static TABLE: SpinLock<Vec<Arc<Mount>>> = SpinLock::new(class::MOUNTS, Vec::new());
 
 /// Mounts a file system on a directory.

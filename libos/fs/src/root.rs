@@ -86,6 +86,10 @@ pub(crate) fn build() -> Result<Path> {
     defaults::fill_dev(&files)?;
     let proc = files.lookup(DirFd::CWD, b"/proc", true)?;
     mount::mount(proc, procfs::root()?, "proc", false)?;
+    if let Some(system) = procfs::system() {
+        populate::make_dirs(&files, b"/sys")?;
+        mount::mount(files.lookup(DirFd::CWD, b"/sys", true)?, system?, "sysfs", false)?;
+    }
     Ok(root)
 }
 

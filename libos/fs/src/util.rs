@@ -44,6 +44,12 @@ impl Text {
         self.0.extend((0..digits).rev().map(digit));
         self
     }
+    /// Adds an octal number.
+    pub fn octal(mut self, n: u64) -> Self {
+        let digits = (64 - n.leading_zeros()).div_ceil(3).max(1);
+        self.0.extend((0..digits).rev().map(|i| b'0' + (n >> (3 * i) & 7) as u8));
+        self
+    }
     /// The text as a string (it is ASCII except for path names, whose invalid bytes are replaced).
     pub fn string(self) -> alloc::string::String {
         alloc::string::String::from_utf8(self.0)
@@ -60,5 +66,6 @@ mod tests {
         assert_eq!(Text::new().s("a").n(0).s(" ").n(u64::MAX).string(), "a0 18446744073709551615");
         assert_eq!(Text::new().pad(42, 5, b' ').string(), "   42");
         assert_eq!(Text::new().hex(0x1f0, 4).string(), "01f0");
+        assert_eq!(Text::new().octal(0o100_002).s(" ").octal(0).string(), "100002 0");
     }
 }

@@ -4,6 +4,7 @@
 
 mod disk;
 mod fat;
+mod proc;
 pub mod program_file;
 mod share;
 

@@ -29,6 +29,7 @@ pub mod mmio;
 mod oom;
 pub mod program;
 pub mod remap;
+pub mod resident;
 mod rlimit;
 pub mod rmap;
 pub mod slab;

@@ -5,7 +5,6 @@ use super::fault::fault_in;
 use super::rlimit::{self, STACK_GUARD};
 use super::space::{self, Garbage, Space};
 use super::vma::{Flags, Kind, Prot, Vma};
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -263,51 +262,20 @@ pub fn brk(to: usize) -> usize {
     to
 }
 
-/// One line of `/proc/self/maps`.
-#[derive(Clone, Debug)]
-pub struct MapLine {
-    /// Addresses.
-    pub range: Range<usize>,
-    /// Rights.
-    pub prot: Prot,
-    /// MAP_SHARED.
-    pub shared: bool,
-    /// Offset in the file.
-    pub offset: u64,
-    /// `[heap]`, `[stack]`, a path, or nothing.
-    pub name: String,
-}
-
-/// Calls `f` with every mapping, in order.
-pub fn describe_maps(f: &mut dyn FnMut(&MapLine)) -> Result<()> {
+/// All mappings, in order. Nothing in the guard of the stack or in the kernel is the program's.
+pub fn mappings() -> Result<Vec<(usize, Vma)>> {
+    let s = space::lock();
     let mut list = Vec::new();
-    {
-        let s = space::lock();
-        list.try_reserve_exact(s.vmas.count())?;
-        list.extend(s.vmas.iter().map(|(start, v)| (start, v.clone())));
-    }
-    // Nothing in the guard is the program's.
-    for (start, v) in list.into_iter().filter(|(_, v)| !matches!(v.kind, Kind::StackGuard)) {
-        let (name, offset) = match &v.kind {
-            Kind::File(file, offset) => (file.describe(), *offset),
-            k => (String::from(name(k)), 0),
-        };
-        let shared = v.flags.contains(Flags::SHARED);
-        f(&MapLine { range: start..v.end, prot: v.prot, shared, offset, name });
-    }
-    Ok(())
+    list.try_reserve_exact(s.vmas.count())?;
+    let shown = s.vmas.iter().filter(|(_, v)| !matches!(v.kind, Kind::StackGuard | Kind::Kernel));
+    list.extend(shown.map(|(start, v)| (start, v.clone())));
+    Ok(list)
 }
 
-fn name(k: &Kind) -> &'static str {
-    match k {
-        Kind::Anon => "",
-        Kind::Brk => "[heap]",
-        Kind::Stack => "[stack]",
-        Kind::StackGuard => "[stack guard]",
-        Kind::Image => "[image]",
-        Kind::Kernel => "[kernel]",
-        Kind::File(..) => "[file]",
-    }
+/// Where the heap of `brk` and the main stack start.
+pub fn brk_and_stack() -> (usize, usize) {
+    let s = space::lock();
+    (s.brk.start, s.stack_top)
 }
 
 /// What the program uses, in bytes.

@@ -97,6 +97,11 @@ pub fn try_lock() -> Option<MutexGuard<'static, Space>> {
     SPACE.try_lock()
 }
 
+/// The frame of zeroes that every mapping shares.
+pub fn zero_frame() -> u64 {
+    ZERO.load(Relaxed)
+}
+
 /// The top-level page table.
 pub fn root() -> u64 {
     ROOT.load(Relaxed)

@@ -5,7 +5,8 @@ use crate::arch::image::{__image_end, __image_start};
 use crate::entry;
 use crate::params::Params;
 use alloc::vec::Vec;
-use libos_base::abi::{Out, auxv};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use libos_base::abi::{In, Out, auxv};
 use libos_base::{Result, user};
 
 unsafe extern "C" {
@@ -42,7 +43,7 @@ fn build_stack(top: usize, params: &Params) -> Result<usize> {
     user::copy_out(at, &random)?;
 
     let (phdr, phnum) = program_headers();
-    let auxv = [
+    let auxv: [(u64, u64); AUXV] = [
         (auxv::PHDR, phdr),
         (auxv::PHENT, 56),
         (auxv::PHNUM, phnum),
@@ -71,10 +72,47 @@ fn build_stack(top: usize, params: &Params) -> Result<usize> {
         words.extend([k, v]);
     }
     let sp = (at - words.len() * 8) & !15;
+    AUXV_AT.store(sp + (words.len() - 2 * AUXV) * 8, Relaxed);
     for (i, w) in words.iter().enumerate() {
         user::write(Out::new(sp + i * 8), w)?;
     }
     Ok(sp)
+}
+
+/// Entries of the auxiliary vector, with the one that ends it.
+const AUXV: usize = 17;
+/// Where it is.
+static AUXV_AT: AtomicUsize = AtomicUsize::new(0);
+
+/// The auxiliary vector.
+pub fn auxiliary_vector() -> Vec<u8> {
+    user::read_vec(In::new(AUXV_AT.load(Relaxed)), 16 * AUXV).unwrap_or_default()
+}
+
+/// The segments that are loaded: where each is in the file, its linked address and its length.
+fn segments() -> impl Iterator<Item = [u64; 3]> {
+    let (at, n) = program_headers();
+    (0..n).filter_map(move |i| {
+        let word = |offset: u64| {
+            // SAFETY: program headers have 56 bytes each (ELF-64, figure 6), and `n` of them are at `at`.
+            unsafe { ((at + i * 56 + offset) as *const u64).read_unaligned() }
+        };
+        // p_type is PT_LOAD; p_offset, p_vaddr, p_memsz.
+        (word(0) as u32 == 1).then(|| [word(8), word(16), word(40)])
+    })
+}
+
+/// Where in the program's file the byte of the image at this address is. Its first segment begins with the file, and the
+/// others lie as far from it as they were linked.
+pub fn file_offset(addr: usize) -> Option<u64> {
+    let lowest = segments().map(|[_, linked, _]| linked).min()?;
+    segments().find_map(|[offset, linked, len]| {
+        let start = &raw const __image_start as u64 + (linked - lowest);
+        // Pages are mapped as a whole.
+        let before = (start & 0xfff).min(offset);
+        let into = (addr as u64).checked_sub(start - before)?;
+        (into < before + len).then(|| offset - before + into)
+    })
 }
 
 /// Address and number of the image's own program headers: they lie in its first segment.

@@ -40,10 +40,10 @@ fn components(context: &Context) -> Result<Tally> {
     let known = [
         ("hello", "", &[][..], &[][..], false),
         ("own_name", "", &[], &[], false),
-        ("files_stdio", "", &[], &["disk", "fat", "share", "terminal"], true),
-        ("files_stdio", "disk", &[], &["share", "terminal"], false),
-        ("files_stdio", "terminal,share", &[], &["disk", "fat"], true),
-        ("files_stdio", "", &["-s"], &["disk", "fat", "share", "terminal"], false),
+        ("files_stdio", "", &[], &["disk", "fat", "proc", "share", "terminal"], true),
+        ("files_stdio", "disk", &[], &["proc", "share", "terminal"], false),
+        ("files_stdio", "terminal,share,proc", &[], &["disk", "fat"], true),
+        ("files_stdio", "", &["-s"], &["disk", "fat", "proc", "share", "terminal"], false),
     ];
     for (name, without, flags, components, fat) in known {
         let found = of(name, without, flags)?;
@@ -52,7 +52,7 @@ fn components(context: &Context) -> Result<Tally> {
     }
     let refused = link(context, &context.project.join(source("hello")), &folder.join("image"), "disk,toaster", &[])?;
     let text = refused.expect(1)?.err();
-    ensure!(text.contains("'toaster'") && text.contains("disk, netlink, share, terminal"), "{text}");
+    ensure!(text.contains("'toaster'") && text.contains("disk, netlink, proc, share, terminal"), "{text}");
     let text = context.tool(["build", "nginx", "--with", "toaster"])?.expect(1)?.err();
     ensure!(text.contains("'toaster'"), "{text}");
     Ok(Tally::pass(format!("{} images", known.len())))

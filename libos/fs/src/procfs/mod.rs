@@ -1,13 +1,18 @@
 //! `/proc`: what programs read there (proc(5)), generated when it is opened.
 //!
-//! The tree is a constant table ([`tree`]) with three dynamic kinds of entries: the process's number, its
-//! descriptors, its threads.
+//! The tree is a constant table with a few dynamic kinds of entries: the process's number, its descriptors, its threads,
+//! the processors. [`tree`] has what every program needs that opens files; [`whole`] has the rest of it and `/sys`, and
+//! takes its place where that component is linked.
 
 pub mod fd;
+mod fdinfo;
+mod memory;
 mod process;
 mod snapshot;
+mod sysfs;
 mod system;
 mod tree;
+pub mod whole;
 
 use crate::dentry::Path;
 use crate::files::files;
@@ -21,12 +26,29 @@ use alloc::vec::Vec;
 use libos_base::abi::{Fd, OpenFlags, Stat, Timespec, mode::*};
 use libos_base::cred;
 use libos_base::file::FileLike;
-use libos_base::sync::Once;
+use libos_base::io::Sink;
+use libos_base::sync::{Once, Provider};
 use libos_base::{Errno, Result};
 use unibody_proto::number;
 
 /// `f_type` (linux/magic.h).
 const PROC_MAGIC: i64 = 0x9fa0;
+
+/// The three folders whose content depends on what is linked.
+pub(crate) struct Tables {
+    root: &'static [(&'static str, Node)],
+    process: &'static [(&'static str, Node)],
+    task: &'static [(&'static str, Node)],
+    /// The root of `/sys`.
+    system: fn() -> Result<Arc<dyn Inode>>,
+}
+
+static WHOLE: Provider<Tables> = Provider::new();
+
+/// The root of `/sys`, where there is one.
+pub(crate) fn system() -> Option<Result<Arc<dyn Inode>>> {
+    WHOLE.get().map(|t| (t.system)())
+}
 
 /// An entry of the table.
 #[derive(Clone, Copy)]
@@ -53,6 +75,15 @@ pub(crate) enum Node {
     Fd(Fd),
     /// The folder of threads.
     Tasks,
+    /// The folder of what is known about descriptors.
+    FdInfos(fn(Fd) -> Result<Vec<u8>>),
+    FdInfo(Fd, fn(Fd) -> Result<Vec<u8>>),
+    /// Bytes that are fetched from a position on whenever they are read, by the owner only.
+    Bytes(fn(u64, &mut Sink<'_>) -> Result<usize>),
+    /// A folder with a numbered folder for each processor besides its table.
+    Cpus(&'static [(&'static str, Node)], &'static [(&'static str, Node)]),
+    /// Content about one processor.
+    Cpu(fn(u32) -> Vec<u8>),
 }
 
 struct ProcFs {
@@ -66,6 +97,8 @@ pub(crate) struct ProcInode {
     ino: u64,
     /// The thread whose folder it is in.
     tid: Option<u32>,
+    /// In `/sys`: the processor whose folder it is in, or 0.
+    cpu: Option<u32>,
     /// Found by number: gone when the descriptor or thread is.
     numbered: bool,
     /// In a process's or thread's folder.
@@ -80,7 +113,7 @@ fn fs() -> &'static Arc<ProcFs> {
 
 /// The root of a procfs.
 pub fn root() -> Result<Arc<dyn Inode>> {
-    Ok(try_arc(ProcInode { node: Node::Root, ino: 1, tid: None, numbered: false, of_process: false })?)
+    Ok(try_arc(ProcInode { node: Node::Root, ino: 1, tid: None, cpu: None, numbered: false, of_process: false })?)
 }
 
 impl FileSystem for ProcFs {
@@ -98,8 +131,8 @@ impl FileSystem for ProcFs {
 impl ProcInode {
     fn table(&self) -> &'static [(&'static str, Node)] {
         match self.node {
-            Node::Dir(t) => t,
-            Node::Root => tree::ROOT,
+            Node::Dir(t) | Node::Cpus(t, _) => t,
+            Node::Root => WHOLE.get().map_or(tree::ROOT, |t| t.root),
             _ => &[],
         }
     }
@@ -107,15 +140,18 @@ impl ProcInode {
     fn numbers(&self, from: u64) -> Option<u64> {
         match self.node {
             Node::Root => Some(u64::from(kernel_info::PID)).filter(|&p| p >= from),
-            Node::Fds => files().fds.next(from as usize).map(|fd| fd.0 as u64),
+            Node::Fds | Node::FdInfos(_) => files().fds.next(from as usize).map(|fd| fd.0 as u64),
+            Node::Cpus(..) => Some(from).filter(|&n| n < kernel_info::cpus().len() as u64),
             Node::Tasks => kernel_info::threads().iter().map(|t| u64::from(t.tid)).filter(|&t| t >= from).min(),
             _ => None,
         }
     }
     fn at_number(&self, n: u64) -> Node {
         match self.node {
-            Node::Root => Node::Dir(tree::PROCESS),
-            Node::Tasks => Node::Dir(tree::TASK),
+            Node::Root => Node::Dir(WHOLE.get().map_or(tree::PROCESS, |t| t.process)),
+            Node::Tasks => Node::Dir(WHOLE.get().map_or(tree::TASK, |t| t.task)),
+            Node::FdInfos(f) => Node::FdInfo(Fd(n as i32), f),
+            Node::Cpus(_, each) => Node::Dir(each),
             _ => Node::Fd(Fd(n as i32)),
         }
     }
@@ -125,20 +161,26 @@ impl ProcInode {
         if !self.of_process && !self.numbered {
             return (0, 0);
         }
-        let open = matches!(self.node, Node::Dir(_) | Node::Tasks);
+        let open = matches!(self.node, Node::Dir(_) | Node::Tasks | Node::FdInfos(_));
         cred::with(|c| if c.undumpable && !open { (0, 0) } else { (c.uid.effective, c.gid.effective) })
     }
     /// A process's own descriptors, whoever owns the folder.
     pub(crate) fn open_to_itself(&self) -> bool {
         matches!(self.node, Node::Fds)
     }
+    /// What numbers are preceded by.
+    fn prefix(&self) -> &'static [u8] {
+        if matches!(self.node, Node::Cpus(..)) { b"cpu" } else { b"" }
+    }
     fn child(&self, node: Node, index: u64) -> Result<Arc<dyn Inode>> {
         let tid = match self.node {
             Node::Tasks => Some((index - NUMBERS) as u32),
             _ => self.tid,
         };
-        let (numbered, of_process) = (index >= NUMBERS, self.numbered);
-        Ok(try_arc(ProcInode { node, ino: self.child_ino(index), tid, numbered, of_process })?)
+        let (numbered, of_process) = (index >= NUMBERS && self.cpu.is_none(), self.numbered);
+        let cpu =
+            if numbered { self.cpu } else { self.cpu.map(|cpu| index.checked_sub(NUMBERS).map_or(cpu, |n| n as u32)) };
+        Ok(try_arc(ProcInode { node, ino: self.child_ino(index), tid, cpu, numbered, of_process })?)
     }
     fn child_ino(&self, index: u64) -> u64 {
         self.ino.wrapping_mul(1009).wrapping_add(index) | 1 << 32
@@ -154,8 +196,10 @@ impl Inode for ProcInode {
     }
     fn stat(&self) -> Result<Stat> {
         let (mode, size) = match self.node {
-            Node::Private(_) => (0o400, 0),
-            Node::File(_) | Node::Thread(_) => (0o444, 0),
+            Node::Private(_) | Node::Bytes(_) => (0o400, 0),
+            // As sysfs has it, whatever the content.
+            _ if self.cpu.is_some() && self.kind() == S_IFREG => (0o444, 4096),
+            Node::File(_) | Node::Thread(_) | Node::FdInfo(..) => (0o444, 0),
             Node::Comm | Node::Setting(..) => (0o644, 0),
             Node::Fd(_) => (0o700, 64),
             Node::Link(_) | Node::Object(_) => (0o777, 0),
@@ -167,7 +211,7 @@ impl Inode for ProcInode {
         Ok(Stat {
             uid,
             gid,
-            dev: fs().dev,
+            dev: if self.cpu.is_some() { sysfs::fs().dev() } else { fs().dev },
             ino: self.ino,
             nlink: if self.kind() == S_IFDIR { 2 } else { 1 },
             mode: self.kind() | mode,
@@ -180,7 +224,7 @@ impl Inode for ProcInode {
         })
     }
     fn fs(&self) -> Arc<dyn FileSystem> {
-        fs().clone()
+        if self.cpu.is_some() { sysfs::fs() } else { fs().clone() }
     }
     fn set_attr(&self, _: &SetAttr) -> Result<()> {
         Err(Errno::EPERM)
@@ -199,6 +243,7 @@ impl Inode for ProcInode {
         if let Some(i) = self.table().iter().position(|(n, _)| n.as_bytes() == name) {
             return self.child(self.table()[i].1, i as u64);
         }
+        let name = name.strip_prefix(self.prefix()).ok_or(Errno::ENOENT)?;
         let n = number::decimal(name).filter(|_| name == b"0" || name[0] != b'0').ok_or(Errno::ENOENT)?;
         if self.numbers(n) != Some(n) {
             return Err(Errno::ENOENT);
@@ -221,14 +266,14 @@ impl Inode for ProcInode {
             let kind = self.at_number(n).kind();
             let ino = self.child_ino(NUMBERS + n);
             at = NUMBERS + n + 1;
-            if !emit(DirEntry { name: &Text::new().n(n).0, ino, kind, next: at }) {
+            if !emit(DirEntry { name: &Text::new().s(self.prefix()).n(n).0, ino, kind, next: at }) {
                 return Ok(());
             }
         }
         Ok(())
     }
     fn create(&self, _: &[u8], _: New<'_>) -> Result<Arc<dyn Inode>> {
-        Err(Errno::ENOENT)
+        Err(if self.cpu.is_some() { Errno::EACCES } else { Errno::ENOENT })
     }
     fn follow(&self) -> Result<Follow> {
         match self.node {
@@ -250,15 +295,16 @@ impl Inode for ProcInode {
         if self.kind() != S_IFREG {
             return Ok(None);
         }
-        snapshot::open(path, flags, self.node, self.tid, self.of_process).map(Some)
+        snapshot::open(path, flags, self.node, self.tid.or(self.cpu), self.of_process).map(Some)
     }
 }
 
 impl Node {
     fn kind(&self) -> u32 {
         match self {
-            Node::Dir(_) | Node::Root | Node::Fds | Node::Tasks => S_IFDIR,
+            Node::Dir(_) | Node::Root | Node::Fds | Node::Tasks | Node::FdInfos(_) | Node::Cpus(..) => S_IFDIR,
             Node::File(_) | Node::Private(_) | Node::Thread(_) | Node::Setting(..) | Node::Comm => S_IFREG,
+            Node::FdInfo(..) | Node::Bytes(_) | Node::Cpu(_) => S_IFREG,
             Node::Link(_) | Node::Object(_) | Node::Fd(_) => S_IFLNK,
         }
     }

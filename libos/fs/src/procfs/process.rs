@@ -1,5 +1,7 @@
 //! Files of `/proc/self`.
 
+use super::memory::Process;
+use super::sysfs;
 use super::system::ticks;
 use crate::files::files;
 use crate::kernel_info::{self, ThreadInfo};
@@ -37,25 +39,33 @@ fn threads() -> u64 {
     (kernel_info::threads().len() as u64).max(1)
 }
 
-/// The fields up to `rss`, and those known of the others; the rest are 0 (proc(5)).
+/// All fields of proc_pid_stat(5); those that concern children, swap and real-time scheduling are 0, and faults are not
+/// counted.
 pub(super) fn stat(of: &ThreadInfo) -> Vec<u8> {
     let (pid, m) = (u64::from(kernel_info::PID), kernel_info::memory());
+    let d = kernel_info::details(of.tid);
     let mut t = Text::new().n(of.tid.into()).s(" (").s(&of.name).s(") ").s([of.state]).s(" 0 ").n(pid).s(" ").n(pid);
     // tty_nr tpgid flags minflt cminflt majflt cmajflt, utime stime cutime cstime, priority nice
-    t = t.s(" 0 -1 0 0 0 0 0 ").n(ticks(of.cpu_ns)).s(" 0 0 0 20 0 ").n(threads());
-    // itrealvalue starttime vsize rss
-    t = t.s(" 0 0 ").n(m.virtual_size).s(" ").n(m.resident / PAGE_SIZE as u64);
-    t.s(" 18446744073709551615").s(" 0".repeat(27)).s("\n").0
-}
-
-pub(super) fn statm() -> Vec<u8> {
-    let m = kernel_info::memory();
-    let pages = |b: u64| b / PAGE_SIZE as u64;
-    Text::new().n(pages(m.virtual_size)).s(" ").n(pages(m.resident)).s(" 0 0 0 0 0\n").0
+    t = t.s(" 0 -1 0 0 0 0 0 ").n(ticks(of.cpu_ns)).s(" 0 0 0 ").n((20 + i64::from(d.nice)) as u64);
+    t = t.s(if d.nice < 0 { " -" } else { " " }).n(d.nice.unsigned_abs().into()).s(" ").n(threads());
+    // itrealvalue starttime vsize rss rsslim
+    t = t.s(" 0 0 ").n(m.virtual_size).s(" ").n(m.resident / PAGE_SIZE as u64).s(" ").n(limits::RSS.soft());
+    let l = kernel_info::layout();
+    // startcode endcode startstack kstkesp kstkeip
+    t = t.s(" ").n(l.code.0).s(" ").n(l.code.1).s(" ").n(l.stack).s(" 0 0");
+    let sets = [d.pending, d.blocked, d.ignored, d.caught];
+    // As on Linux, only signals below the real-time ones.
+    t = sets.iter().fold(t, |t, set| t.s(" ").n(set & 0x7fff_ffff));
+    // wchan nswap cnswap exit_signal processor
+    t = t.s(" 0 0 0 ").s(if of.tid == kernel_info::PID { "17 " } else { "-1 " }).n(d.cpu.into());
+    // rt_priority policy delayacct_blkio_ticks guest_time cguest_time start_data end_data start_brk
+    t = t.s(" 0 0 0 0 0 ").n(l.data.0).s(" ").n(l.data.1).s(" ").n(l.brk);
+    // arg_start arg_end env_start env_end exit_code
+    t.s(" 0 0 0 0 0\n").0
 }
 
 pub(super) fn status(of: &ThreadInfo) -> Vec<u8> {
-    let (pid, m) = (u64::from(kernel_info::PID), kernel_info::memory());
+    let pid = u64::from(kernel_info::PID);
     let mask = files().umask();
     let octal = [b'0', b'0' + (mask >> 6) as u8, b'0' + (mask >> 3 & 7) as u8, b'0' + (mask & 7) as u8];
     let mut fds = 0;
@@ -69,25 +79,68 @@ pub(super) fn status(of: &ThreadInfo) -> Vec<u8> {
         _ => "S (sleeping)",
     };
     let t = Text::new().s("Name:\t").s(&of.name).s("\nUmask:\t").s(octal).s("\nState:\t").s(state);
-    let t = t.s("\nTgid:\t").n(pid).s("\nPid:\t").n(of.tid.into()).s("\nPPid:\t0\nTracerPid:\t0\nUid:");
+    let t = t.s("\nTgid:\t").n(pid).s("\nNgid:\t0\nPid:\t").n(of.tid.into()).s("\nPPid:\t0\nTracerPid:\t0\nUid:");
     let c = cred::get();
     let ids = |t: Text, i: Ids| [i.real, i.effective, i.saved, i.fs].iter().fold(t, |t, id| t.s("\t").n((*id).into()));
     let t = ids(ids(t, c.uid).s("\nGid:"), c.gid);
     let t = t.s("\nFDSize:\t").n(fds.next_multiple_of(64) as u64).s("\nGroups:\t");
     let t = c.groups().iter().enumerate().fold(t, |t, (i, id)| t.s(if i > 0 { " " } else { "" }).n((*id).into()));
-    let t = t.s(" \nVmSize:\t").pad(m.virtual_size / 1024, 8, b' ');
-    let t = t.s(" kB\nVmRSS:\t").pad(m.resident / 1024, 8, b' ').s(" kB\nThreads:\t").n(threads());
-    let caps = [
-        ("Inh", c.caps.inheritable),
-        ("Prm", c.caps.permitted()),
-        ("Eff", c.caps.effective()),
-        ("Bnd", c.caps.bounding()),
-        ("Amb", c.caps.ambient),
+    let t = t.s(" \nNStgid:\t").n(pid).s("\nNSpid:\t").n(of.tid.into()).s("\nNSpgid:\t").n(pid).s("\nNSsid:\t").n(pid);
+    let m = Process::now();
+    let rows = [
+        ("VmSize", m.size),
+        ("VmLck", m.locked),
+        ("VmPin", 0),
+        ("VmRSS", m.resident()),
+        ("RssAnon", m.anonymous),
+        ("RssFile", m.file),
+        ("RssShmem", m.shmem),
+        ("VmData", m.data),
+        ("VmStk", m.stack),
+        ("VmExe", m.code),
+        ("VmLib", 0),
+        ("VmSwap", 0),
+        ("HugetlbPages", 0),
     ];
-    let t = caps.into_iter().fold(t, |t, (which, set)| t.s("\nCap").s(which).s(":\t").hex(set, 16));
-    let t = t.s("\nNoNewPrivs:\t").n(c.no_new_privileges.into());
-    let cpus = kernel_info::cpus().len();
-    t.s("\nCpus_allowed_list:\t").s(if cpus > 1 { "0-" } else { "" }).n(cpus as u64 - 1).s("\n").0
+    let t = rows.iter().fold(t.s("\n"), |t, (name, bytes)| t.s(name).s(":\t").pad(bytes / 1024, 8, b' ').s(" kB\n"));
+    let d = kernel_info::details(of.tid);
+    let t = t.s("CoreDumping:\t0\nTHP_enabled:\t1\nThreads:\t").n(threads());
+    let t = t.s("\nSigQ:\t").n(d.queued.into()).s("/").n(limits::SIGPENDING.soft());
+    let sets = [
+        ("SigPnd", d.pending),
+        ("ShdPnd", d.shared),
+        ("SigBlk", d.blocked),
+        ("SigIgn", d.ignored),
+        ("SigCgt", d.caught),
+        ("CapInh", c.caps.inheritable),
+        ("CapPrm", c.caps.permitted()),
+        ("CapEff", c.caps.effective()),
+        ("CapBnd", c.caps.bounding()),
+        ("CapAmb", c.caps.ambient),
+    ];
+    let t = sets.into_iter().fold(t, |t, (which, set)| t.s("\n").s(which).s(":\t").hex(set, 16));
+    let t = t.s("\nNoNewPrivs:\t").n(c.no_new_privileges.into()).s("\nSeccomp:\t0\nCpus_allowed:\t");
+    let t = t.s(sysfs::mask(d.affinity)).s("\nCpus_allowed_list:\t").s(ranges(d.affinity));
+    let t = t.s("\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t").n(d.switches.0);
+    t.s("\nnonvoluntary_ctxt_switches:\t").n(d.switches.1).s("\n").0
+}
+
+/// A set of numbers as Linux prints lists: `0-2,5`.
+fn ranges(set: u64) -> Vec<u8> {
+    let (mut t, mut at) = (Text::new(), 0);
+    while at < 64 {
+        let first = at;
+        while at < 64 && set >> at & 1 == 1 {
+            at += 1;
+        }
+        if at > first {
+            let comma = if t.0.is_empty() { "" } else { "," };
+            t = t.s(comma).n(first);
+            t = if at - first > 1 { t.s("-").n(at - 1) } else { t };
+        }
+        at += 1;
+    }
+    t.0
 }
 
 /// Linux's names of the limits, in the order of their numbers, and their units.

@@ -19,6 +19,7 @@ use unibody_proto::number;
 struct Snapshot {
     path: Path,
     node: Node,
+    /// The thread or processor that it is about.
     tid: Option<u32>,
     /// See [`open`].
     of_process: bool,
@@ -47,8 +48,23 @@ impl Snapshot {
             Node::File(f) | Node::Private(f) => Ok(f()),
             Node::Thread(f) => Ok(f(&thread()?)),
             Node::Setting(get, _) => Ok(Text::new().n(get()).s("\n").0),
+            Node::FdInfo(fd, f) => f(fd),
+            Node::Cpu(f) => Ok(f(self.tid.unwrap_or_default())),
             _ => Ok(Text(thread()?.name).s("\n").0),
         }
+    }
+
+    /// New content for a read from the beginning. Made without locks, since it asks other files.
+    fn fresh(&self, pos: u64) -> Result<Option<Vec<u8>>> {
+        if pos == 0 { self.make().map(Some) } else { Ok(None) }
+    }
+    fn read_from(&self, pos: u64, fresh: Option<Vec<u8>>, dst: &mut Sink<'_>) -> Result<usize> {
+        let mut content = self.content.lock();
+        if let Some(fresh) = fresh.filter(|_| pos == 0) {
+            *content = fresh;
+        }
+        let start = usize::try_from(pos).unwrap_or(usize::MAX).min(content.len());
+        dst.put(&content[start..])
     }
 
     /// Whether Linux generates it with seq_file: those have no write positions, and are sought from the beginning only.
@@ -56,7 +72,7 @@ impl Snapshot {
     fn is_sequence(&self) -> bool {
         let name = self.path.dentry.name();
         if self.of_process {
-            return !matches!(&*name, b"cmdline" | b"environ");
+            return !matches!(&*name, b"cmdline" | b"environ" | b"auxv" | b"pagemap");
         }
         let mut at = (name, self.path.dentry.parent());
         while let (_, Some(dir)) = &at
@@ -83,8 +99,16 @@ impl FileLike for Snapshot {
         &self.description
     }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
+        if let Node::Bytes(f) = self.node {
+            let mut pos = self.pos.lock();
+            let n = f(*pos, dst)?;
+            *pos += n as u64;
+            return Ok(n);
+        }
+        let begin = *self.pos.lock();
+        let fresh = self.fresh(begin)?;
         let mut pos = self.pos.lock();
-        let n = self.read_at(*pos, dst)?;
+        let n = self.read_from(*pos, fresh, dst)?;
         *pos += n as u64;
         Ok(n)
     }
@@ -111,12 +135,10 @@ impl FileLike for Snapshot {
         }
     }
     fn read_at(&self, pos: u64, dst: &mut Sink<'_>) -> Result<usize> {
-        let mut content = self.content.lock();
-        if pos == 0 {
-            *content = self.make()?;
+        if let Node::Bytes(f) = self.node {
+            return f(pos, dst);
         }
-        let start = usize::try_from(pos).unwrap_or(usize::MAX).min(content.len());
-        dst.put(&content[start..])
+        self.read_from(pos, self.fresh(pos)?, dst)
     }
     fn seek(&self, offset: i64, whence: Whence) -> Result<u64> {
         let mut pos = self.pos.lock();

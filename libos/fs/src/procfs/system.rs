@@ -27,8 +27,13 @@ pub(super) fn cpuinfo() -> Vec<u8> {
         .0
 }
 
+/// The numbers of the devices there are (proc_devices(5)).
+pub(super) fn devices() -> Vec<u8> {
+    b"Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/console\n\nBlock devices:\n".to_vec()
+}
+
 pub(super) fn filesystems() -> Vec<u8> {
-    let mut t = Text::new().s("nodev\tramfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n");
+    let mut t = Text::new().s("nodev\tsysfs\nnodev\tramfs\nnodev\ttmpfs\nnodev\tdevtmpfs\nnodev\tproc\n");
     // A file system is linked, and so known, where one is mounted.
     for m in crate::mount::list() {
         let (name, nodev) = (m.fs.name(), if m.fs.name() == "vfat" { "" } else { "nodev" });
@@ -49,37 +54,35 @@ pub(super) fn loadavg() -> Vec<u8> {
     now(now(now(Text::new()))).n(running).s("/").n(all).s(" ").n(u64::from(kernel_info::PID)).s("\n").0
 }
 
-pub(super) fn meminfo() -> Vec<u8> {
-    let m = kernel_info::memory();
-    let line = |t: Text, name: &str, bytes: u64| {
-        let pad = 16usize.saturating_sub(name.len() + 1);
-        t.s(name).s(":").pad(bytes / 1024, pad + 8, b' ').s(" kB\n")
-    };
-    let mut t = Text::new();
-    for (name, v) in [
-        ("MemTotal", m.total),
-        ("MemFree", m.free),
-        ("MemAvailable", m.available),
-        ("Buffers", 0),
-        ("Cached", m.cached),
-        ("SwapCached", 0),
-        ("SwapTotal", 0),
-        ("SwapFree", 0),
-        ("CommitLimit", m.commit_limit),
-        ("Committed_AS", m.committed),
-    ] {
-        t = line(t, name, v);
-    }
-    t.0
+/// The root first, then the others in the order they were made.
+pub(super) fn all_mounts() -> impl Iterator<Item = Arc<mount::Mount>> {
+    let root = files().root().ok().map(|r| r.mount);
+    root.into_iter().chain(mount::list())
 }
 
-/// The root first, then the others in the order they were made.
-pub(super) fn mounts() -> Vec<u8> {
-    let root = files().root().ok().map(|r| r.mount);
-    root.into_iter()
-        .chain(mount::list())
+/// Where it is.
+fn place(m: &Arc<mount::Mount>) -> Vec<u8> {
+    Path { dentry: m.root.clone(), mount: Arc::clone(m) }.text(None).unwrap_or_default()
+}
+
+/// Numbers, root in the file system, place, options, file system (proc_pid_mountinfo(5)).
+pub(super) fn mountinfo() -> Vec<u8> {
+    all_mounts()
         .fold(Text::new(), |t, m| {
-            let at = Path { dentry: m.root.clone(), mount: Arc::clone(&m) }.text(None).unwrap_or_default();
+            let (major, minor) = crate::device::split(m.fs.dev());
+            let parent = m.place().map_or(0, |on| mount::number(&on.mount));
+            let t = t.n(mount::number(&m)).s(" ").n(parent).s(" ").n(major).s(":").n(minor).s(" / ").s(place(&m));
+            let access = if m.read_only { "ro" } else { "rw" };
+            let t = t.s(" ").s(access).s(",relatime - ").s(m.fs.name()).s(" ").s(&m.source);
+            t.s(" ").s(access).s("\n")
+        })
+        .0
+}
+
+pub(super) fn mounts() -> Vec<u8> {
+    all_mounts()
+        .fold(Text::new(), |t, m| {
+            let at = place(&m);
             let access = if m.read_only { " ro" } else { " rw" };
             t.s(&m.source).s(" ").s(at).s(" ").s(m.fs.name()).s(access).s(",relatime 0 0\n")
         })
@@ -100,7 +103,16 @@ pub(super) fn stat() -> Vec<u8> {
         t = line(t.s("cpu").n(i as u64), c.busy, c.idle);
     }
     let boot = libos_base::time::realtime_ns().saturating_sub(monotonic_ns()) / NS;
-    t.s("btime ").n(boot).s("\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n").0
+    let switches = kernel_info::switches();
+    let running = kernel_info::threads().iter().filter(|t| t.state == b'R').count() as u64;
+    t.s("ctxt ")
+        .n(switches)
+        .s("\nbtime ")
+        .n(boot)
+        .s("\nprocesses 1\nprocs_running ")
+        .n(running)
+        .s("\nprocs_blocked 0\n")
+        .0
 }
 
 pub(super) fn uptime() -> Vec<u8> {

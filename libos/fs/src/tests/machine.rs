@@ -30,8 +30,31 @@ impl KernelInfo for Host {
     fn environment() -> Vec<u8> {
         Vec::new()
     }
-    fn maps() -> Vec<u8> {
+    fn auxv() -> Vec<u8> {
         Vec::new()
+    }
+    fn mappings() -> Vec<Mapping> {
+        let mapped =
+            |start: u64, name: &[u8]| Mapping { start, end: start + 0x3000, name: name.to_vec(), ..Mapping::default() };
+        alloc::vec![
+            Mapping { read: true, exec: true, offset: 0x1000, dev: 0x803, ino: 7, ..mapped(0x40_0000, b"/bin/a\nb") },
+            Mapping { read: true, write: true, ..mapped(0x7f12_3456_7000, b"") },
+        ]
+    }
+    fn resident(m: &Mapping) -> Resident {
+        Resident { present: 0x2000, own: if m.write { 0x1000 } else { 0 }, dirty: 0x1000, ..Resident::default() }
+    }
+    fn pages(first: u64, into: &mut [u64]) {
+        into.iter_mut().zip(first..).for_each(|(e, n)| *e = n);
+    }
+    fn layout() -> Layout {
+        Layout::default()
+    }
+    fn details(_: u32) -> Details {
+        Details { affinity: 0b1011, ..Details::default() }
+    }
+    fn switches() -> u64 {
+        0
     }
     fn memory() -> Memory {
         Memory::default()

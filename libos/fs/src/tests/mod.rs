@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 /// A process with a standard root.
 fn files() -> Files {
+    crate::procfs::whole::provide();
     Files::with_root(root::build().unwrap())
 }
 

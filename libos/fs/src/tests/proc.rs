@@ -35,7 +35,38 @@ fn host(text: &str) -> Arc<Host> {
 }
 
 #[test]
+fn mappings_are_listed_as_linux_does() {
+    crate::procfs::whole::provide();
+    // Its root is there before anything is read.
+    let p = crate::files();
+    p.root().unwrap();
+    let maps = "00400000-00403000 r-xp 00001000 08:03 7                                  /bin/a\\012b\n\
+                7f1234567000-7f123456a000 rw-p 00000000 00:00 0 \n";
+    assert_eq!(get(p, "/proc/self/maps").unwrap(), maps);
+    let smaps = get(p, "/proc/self/smaps").unwrap();
+    assert!(smaps.contains("\nSize:                 12 kB\nKernelPageSize:        4 kB\n"), "{smaps}");
+    assert!(smaps.contains("\nTHPeligible:           0\nVmFlags: rd wr mr me \n"), "{smaps}");
+    let sum = get(p, "/proc/self/smaps_rollup").unwrap();
+    let head = format!("{:73}[rollup]\nRss:                  16 kB\n", "00400000-7f123456a000 ---p 00000000 00:00 0");
+    assert!(sum.starts_with(&head), "{sum}");
+    assert!(sum.ends_with("\nLocked:                0 kB\n"), "{sum}");
+    assert!(get(p, "/proc/self/status").unwrap().contains("Cpus_allowed_list:\t0-1,3\n"));
+    let f = open(p, "/proc/self/pagemap", RD).unwrap();
+    let mut two = [0; 16];
+    assert_eq!(f.read_at(8 * 0x1_0000, &mut libos_base::io::Sink::kernel(&mut two)), Ok(16));
+    assert_eq!(err(f.read_at(4, &mut libos_base::io::Sink::kernel(&mut two))), Errno::EINVAL);
+    assert_eq!(get(p, "/sys/devices/system/cpu/online").unwrap(), "0\n");
+    assert_eq!(get(p, "/sys/devices/system/cpu/cpu0/topology/core_siblings").unwrap(), "00000000,00000001\n");
+    assert_eq!(err(stat(p, "/sys/devices/system/cpu/cpu1")), Errno::ENOENT);
+    assert_eq!(err(stat(p, "/sys/devices/system/cpu/0")), Errno::ENOENT);
+    assert!(list(p, "/sys/devices/system/cpu", 4096).contains(&"cpu0".to_string()));
+    let info = get(p, "/proc/self/mountinfo").unwrap();
+    assert!(info.lines().any(|l| l.ends_with(" / /sys rw,relatime - sysfs sysfs rw")), "{info}");
+}
+
+#[test]
 fn standard_streams_and_proc_self() {
+    crate::procfs::whole::provide();
     let p = crate::files();
     let (input, output, errors) = (host("typed"), host(""), host(""));
     attach(p, input, output.clone(), errors, OnTerminal::None).unwrap();
