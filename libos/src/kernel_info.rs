@@ -53,7 +53,7 @@ fn mapping(start: usize, v: &Vma, program: &Place) -> Mapping {
         exec: has(Prot::EXEC),
         shared: flag(Flags::SHARED),
         may_write: !flag(Flags::READ_ONLY_FILE),
-        grows: matches!(v.kind, Kind::Stack),
+        grows: matches!(v.kind, Kind::Stack) || flag(Flags::GROWS),
         locked: flag(Flags::LOCKED),
         accounted: flag(Flags::PROMISED),
         no_reserve: flag(Flags::NORESERVE),

@@ -57,7 +57,7 @@ macro_rules! calls {
             6 lstat(path: Path, statbuf: Out<Stat>) => stat::lstat, full;
             7 poll(fds: InOut<PollFd>[nfds], nfds: u32, timeout: i32) => poll::poll, full;
             8 lseek(fd: Fd, offset: i64, whence: Whence) => file::lseek, full;
-            9 mmap(addr: Address, length: usize, prot: Protection, flags: MapFlags, fd: Fd, offset: Offset) -> Address => memory::mmap, partial "never writable and executable at once (EACCES); no MAP_GROWSDOWN (EINVAL), no huge page pool (ENOMEM)";
+            9 mmap(addr: Address, length: usize, prot: Protection, flags: MapFlags, fd: Fd, offset: Offset) -> Address => memory::mmap, partial "never writable and executable at once (EACCES); no huge page pool (ENOMEM)";
             10 mprotect(addr: Address, length: usize, prot: Protection) => memory::mprotect, partial "never writable and executable at once (EACCES)";
             11 munmap(addr: Address, length: usize) => memory::munmap, full;
             12 brk(addr: Address) -> Address => memory::brk, full;
@@ -73,7 +73,7 @@ macro_rules! calls {
             22 pipe(fds: Out<[i32; 2]>) => fd::pipe, full;
             23 select(nfds: i32, readfds: InOut<FdSet>, writefds: InOut<FdSet>, exceptfds: InOut<FdSet>, timeout: InOut<Timeval>) => poll::select, full;
             24 sched_yield() leaf => thread::sched_yield, full;
-            25 mremap(old: Address, old_length: usize, new_length: usize, flags: RemapFlags, new: Address) -> Address => memory::mremap, partial "no MREMAP_DONTUNMAP, no second mapping of anonymous shared memory (old length 0); what grows or moves lies within one mapping";
+            25 mremap(old: Address, old_length: usize, new_length: usize, flags: RemapFlags, new: Address) -> Address => memory::mremap, partial "no second mapping of anonymous shared memory (old length 0, EINVAL); what grows or moves lies within one mapping, as before Linux 6.17";
             26 msync(addr: Address, length: usize, flags: MsyncFlags) => memory::msync, full;
             27 mincore(addr: Address, length: usize, vec: Out<u8>) => memory::mincore, full;
             28 madvise(addr: Address, length: usize, advice: MemoryAdvice) => memory::madvise, partial "MADV_FREE frees at once; nothing is merged; MADV_DONTNEED not on what the image may have written to, no MADV_COLLAPSE, no MADV_HWPOISON (EINVAL)";
@@ -367,7 +367,7 @@ macro_rules! calls {
             316 renameat2(olddirfd: DirFd, oldpath: Path, newdirfd: DirFd, newpath: Path, flags: RenameFlags) => path::renameat2, partial "NOREPLACE and EXCHANGE; no WHITEOUT (EINVAL)";
             317 seccomp(op: u32, flags: Bits, args: Address) => refused ENOSYS "system calls are function calls: what is not linked cannot be called";
             318 getrandom(buf: Out<u8>[len], len: usize, flags: RandomFlags) => info::getrandom, full;
-            319 memfd_create(name: Str, flags: MemfdFlags) -> Fd => fd::memfd_create, partial "no seals, no huge pages (EINVAL)";
+            319 memfd_create(name: Str, flags: MemfdFlags) -> Fd => memfd::memfd_create, partial "no huge pages (EINVAL)";
             320 kexec_file_load(kernel_fd: Fd, initrd_fd: Fd, len: usize, cmdline: Str, flags: Bits) => refused ENOSYS "the kernel is part of the image and not changed from inside";
             321 bpf(cmd: i32, attr: Address, size: u32) => refused ENOSYS "no bpf";
             322 execveat(dirfd: DirFd, path: Path, argv: In<StrList>, envp: In<StrList>, flags: AtFlags) => refused ENOSYS "there is one process; use threads, or run the helper as an image of its own";

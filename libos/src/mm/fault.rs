@@ -73,8 +73,13 @@ fn resolve(addr: usize, write: bool, exec: bool, sure: usize) -> Result<(), Faul
                 }
                 (start, at(start, v, page))
             }
-            None if addr < PROGRAM_START => return Err(fault(SIGSEGV, SEGV_MAPERR, "null pointer")),
-            None => return Err(fault(SIGSEGV, SEGV_MAPERR, "nothing is mapped there")),
+            None => {
+                if super::rlimit::grow_down(&mut s, page) {
+                    continue;
+                }
+                let what = if addr < PROGRAM_START { "null pointer" } else { "nothing is mapped there" };
+                return Err(fault(SIGSEGV, SEGV_MAPERR, what));
+            }
         };
         // Another thread was faster, or this CPU had an old translation.
         if s.allows(page, write, exec) {

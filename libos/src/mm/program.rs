@@ -30,7 +30,7 @@ pub enum Place {
 }
 
 /// Checked, page-aligned `addr .. addr + len` of program addresses. `wrong`: the error if it is not.
-pub(super) fn range(addr: usize, len: usize, wrong: Errno) -> Result<Range<usize>> {
+pub fn range(addr: usize, len: usize, wrong: Errno) -> Result<Range<usize>> {
     let len = len.checked_next_multiple_of(PAGE_SIZE).ok_or(wrong)?;
     let end = addr.checked_add(len).filter(|&e| e <= PROGRAM_END).ok_or(wrong)?;
     Ok(addr..end)
@@ -220,6 +220,23 @@ pub fn protect(addr: usize, len: usize, prot: Prot) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where the mapping at `addr` starts, which must be one that grows `down` (none grows up): for PROT_GROWSDOWN.
+pub fn grown_from(addr: usize, down: bool) -> Result<usize> {
+    let s = space::lock();
+    let (start, v) = s.vmas.find(addr).ok_or(Errno::ENOMEM)?;
+    let grows = matches!(v.kind, Kind::Stack) || v.flags.contains(Flags::GROWS);
+    if down && grows { Ok(start) } else { Err(Errno::EINVAL) }
+}
+
+/// Whether one of the files that are the `same` is mapped shared so that the program can write to it, or could after
+/// `mprotect`.
+pub fn is_mapped_writable(same: &dyn Fn(&dyn FileLike) -> bool) -> bool {
+    space::lock().vmas.iter().any(|(_, v)| {
+        let writable = v.flags & (Flags::SHARED | Flags::READ_ONLY_FILE) == Flags::SHARED;
+        matches!(&v.kind, Kind::File(f, _) if writable && same(&**f))
+    })
 }
 
 /// `brk`: moves the end of the heap and returns where it is; unchanged when that is not possible.

@@ -89,6 +89,53 @@ pub fn remap(old: usize, old_len: usize, new_len: usize, may_move: bool, to: Opt
     result
 }
 
+/// Moves the pages of `len` bytes and leaves the mapping without them (MREMAP_DONTUNMAP): to `to` if it must be there
+/// (`fixed`) or is free, else anywhere.
+pub fn move_pages(old: usize, len: usize, to: usize, fixed: bool) -> Result<usize> {
+    let overlap = old.wrapping_add(len) > to && to.wrapping_add(len) > old;
+    let misplaced = !old.is_multiple_of(PAGE_SIZE) || !to.is_multiple_of(PAGE_SIZE);
+    if misplaced || len == 0 || len > PROGRAM_END || to > PROGRAM_END - len || overlap {
+        return Err(Errno::EINVAL);
+    }
+    commit::prepare(len / PAGE_SIZE);
+    let mut garbage = Garbage::default();
+    let mut s = space::lock();
+    s.check_room(4)?;
+    let from = range(old, len, Errno::EFAULT)?;
+    s.check_not_kernel(from.clone())?;
+    if fixed {
+        clear(&mut s, to, len, &mut garbage)?;
+    }
+    let (start, vma) = s.vmas.find(old).map(|(s, v)| (s, v.clone())).ok_or(Errno::EFAULT)?;
+    if vma.end < from.end || !matches!(vma.kind, Kind::Anon | Kind::File(..)) {
+        return Err(Errno::EFAULT);
+    }
+    check_growth(&s, &vma, len)?;
+    let wished = fixed || to >= PROGRAM_START && s.vmas.is_free(to..to + len);
+    let to = place(&mut s, wished.then_some(to), len)?;
+    if vma.flags.contains(Flags::PROMISED) {
+        commit::promise(len / PAGE_SIZE)?;
+    }
+    if let Err(e) = s.move_pages(old, to, len) {
+        if vma.flags.contains(Flags::PROMISED) {
+            commit::settle(len / PAGE_SIZE);
+        }
+        return Err(e);
+    }
+    let mut moved = Vma { end: to + len, ..vma };
+    if let Kind::File(_, offset) = &mut moved.kind {
+        *offset += (old - start) as u64;
+    }
+    if moved.flags.contains(Flags::LOCKED)
+        && let Some((piece, mut left)) = s.vmas.take(from)
+    {
+        left.flags -= Flags::LOCKED;
+        s.vmas.insert(piece.start, left);
+    }
+    s.vmas.insert(to, moved);
+    Ok(to)
+}
+
 /// Checks that `grow` more bytes like `vma` are allowed; returns whether to make them present.
 fn check_growth(s: &Space, vma: &Vma, grow: usize) -> Result<bool> {
     rlimit::check_size(s, grow, if rlimit::is_data(vma.prot, vma.flags, &vma.kind) { grow } else { 0 })?;

@@ -3,19 +3,21 @@
 //!
 //! Mapped bytes are counted only where there is a limit, by going through the mappings.
 
+use super::commit;
 use super::space::Space;
-use super::vma::{Flags, Kind, Prot, Vma};
+use super::vma::{Flags, GROWTH_GAP, Kind, Prot, Vma};
 use core::ops::Range;
 use libos_base::cred::{cap, capable};
+use libos_base::layout::PAGE_SIZE;
 use libos_base::limits::{self, INFINITY, Limit};
 use libos_base::{Errno, Result};
 
-/// Kept below the main stack: 1 MiB, like Linux's stack_guard_gap, so that one large local does not jump over it.
-pub const STACK_GUARD: usize = 1 << 20;
+/// Kept below the main stack, so that one large local does not jump over it.
+pub const STACK_GUARD: usize = GROWTH_GAP;
 
 /// Private writable memory except the stack (Linux's is_data_mapping).
 pub fn is_data(prot: Prot, flags: Flags, kind: &Kind) -> bool {
-    prot.contains(Prot::WRITE) && !flags.contains(Flags::SHARED) && !matches!(kind, Kind::Stack)
+    prot.contains(Prot::WRITE) && !flags.intersects(Flags::SHARED | Flags::GROWS) && !matches!(kind, Kind::Stack)
 }
 
 fn check(limit: &Limit, more: usize, s: &Space, of: &dyn Fn(&Vma) -> bool, error: Errno) -> Result<()> {
@@ -78,4 +80,31 @@ pub fn grow_stack(s: &mut Space, page: usize) -> bool {
     while s.vmas.take(page..old).is_some() {}
     s.vmas.insert(page, Vma { end: old, ..stack });
     true
+}
+
+/// Extends the mapping above `page`, where nothing is mapped, down to it if it is one that grows (MAP_GROWSDOWN; Linux's
+/// expand_downwards()). False: it may not.
+#[cold]
+#[inline(never)]
+pub fn grow_down(s: &mut Space, page: usize) -> bool {
+    let (below, Some((start, above))) = s.vmas.neighbours(page) else { return false };
+    if !above.flags.contains(Flags::GROWS) || (above.end - page) as u64 > limits::STACK.soft() {
+        return false;
+    }
+    // What cannot be touched is a guard itself.
+    let near = |v: &Vma| !v.flags.contains(Flags::GROWS) && !v.prot.is_empty() && page - v.end < GROWTH_GAP;
+    if below.is_some_and(near) {
+        return false;
+    }
+    let new = Vma { end: start, ..above.clone() };
+    let more = start - page;
+    let locked = new.flags.contains(Flags::LOCKED);
+    let refused = check_size(s, more, 0).is_err()
+        || locked && check_locked(s, more, Errno::ENOMEM).is_err()
+        || s.check_room(1).is_err()
+        || new.flags.contains(Flags::PROMISED) && commit::promise(more / PAGE_SIZE).is_err();
+    if !refused {
+        s.vmas.insert(page, new);
+    }
+    !refused
 }

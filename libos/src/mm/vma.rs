@@ -39,6 +39,8 @@ bitflags::bitflags! {
         const READ_ONLY_FILE = 16;
         /// Part of the image, and never writable since boot: its pages are what the file says.
         const AS_LINKED = 32;
+        /// MAP_GROWSDOWN.
+        const GROWS = 64;
     }
 }
 
@@ -83,6 +85,9 @@ impl Kind {
         }
     }
 }
+
+/// Kept free below a mapping that grows (Linux's stack_guard_gap).
+pub const GROWTH_GAP: usize = 1 << 20;
 
 /// One mapping. Its start is the key in [`VmaMap`].
 #[derive(Clone)]
@@ -175,6 +180,12 @@ impl VmaMap {
         below..above
     }
 
+    /// The end and the mapping below `addr`, and the start and the mapping above it, where nothing is mapped.
+    pub fn neighbours(&self, addr: usize) -> (Option<&Vma>, Option<(usize, &Vma)>) {
+        let below = self.map.range(..addr).next_back().map(|(_, n)| &n.vma);
+        (below, self.map.range(addr..).next().map(|(&s, n)| (s, &n.vma)))
+    }
+
     /// Adds a mapping where there is none, merging it with its neighbours.
     pub fn insert(&mut self, start: usize, vma: Vma) {
         debug_assert!(start < vma.end && self.is_free(start..vma.end));
@@ -239,7 +250,8 @@ impl VmaMap {
                 }
                 hole = hole.max(at - end);
             }
-            at = at.min(s);
+            // Room to grow into is left free.
+            at = at.min(if n.vma.flags.contains(Flags::GROWS) { s.saturating_sub(GROWTH_GAP) } else { s });
         }
         let start = at.checked_sub(len).filter(|&s| s >= PROGRAM_START)?;
         Some(self.found(start, hole, remember))

@@ -1,17 +1,17 @@
 //! Descriptors: close, dup, fcntl, ioctl, and the calls that make new ones from nothing.
 
-use super::owner;
 use super::support::only;
+use super::owner;
 use libos_base::abi::{
     CloseRangeFlags, DescriptorFlags, EventfdFlags, FcntlArgument, FcntlCommand, Fd, InotifyFlags, InotifyMask,
-    IoctlArgument, IoctlCommand, MemfdFlags, OpenFlags, Out, Path, Str, signal::SIGMAX,
+    IoctlArgument, IoctlCommand, OpenFlags, Out, Path, signal::SIGMAX,
 };
 use libos_base::file::FileLike;
+use libos_base::sync::Provider;
 use libos_base::{Errno, Result, user};
 use libos_fs::eventfd::EventFd;
 use libos_fs::files;
 use libos_fs::inotify::Inotify;
-use libos_fs::openfile::OpenFile;
 use libos_fs::permission;
 use libos_fs::pipe::{self, PipeEnd};
 
@@ -52,6 +52,11 @@ pub fn dup3(from: Fd, to: Fd, flags: DescriptorFlags) -> Result<usize> {
     Ok(files().fds.dup_to(from, to, !flags.is_empty())?.result())
 }
 
+/// F_ADD_SEALS and F_GET_SEALS, from the first `memfd_create` on: before that no file can be sealed.
+pub(super) static SEALS: Provider<SealCommand> = Provider::new();
+/// See [`SEALS`].
+pub(super) type SealCommand = fn(&dyn FileLike, FcntlCommand, u32) -> Result<usize>;
+
 pub fn fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> Result<usize> {
     let fds = &files().fds;
     match cmd {
@@ -91,8 +96,13 @@ pub fn fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> Result<usize> {
         }
         FcntlCommand::GETPIPE_SZ => return Ok(pipe_end(&*fds.get(fd)?)?.capacity()),
         FcntlCommand::SETPIPE_SZ => return pipe_end(&*fds.get(fd)?)?.set_capacity(arg.0 as u32 as usize),
-        // A memfd not made for sealing has F_SEAL_SEAL alone, which forbids other seals; other files have none.
-        FcntlCommand::GET_SEALS if is_memfd(&*fds.get(fd)?) => return Ok(1),
+        FcntlCommand::ADD_SEALS | FcntlCommand::GET_SEALS => {
+            let file = fds.get(fd)?;
+            if cmd == FcntlCommand::ADD_SEALS && !file.flags().writable() {
+                return Err(Errno::EPERM);
+            }
+            return SEALS.get().ok_or(Errno::EINVAL)?(&*file, cmd, arg.0 as u32);
+        }
         _ => {
             fds.get(fd)?;
             return Err(Errno::EINVAL);
@@ -103,9 +113,6 @@ pub fn fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> Result<usize> {
 
 fn pipe_end(file: &dyn FileLike) -> Result<&PipeEnd> {
     file.downcast::<PipeEnd>().ok_or(Errno::EBADF)
-}
-fn is_memfd(file: &dyn FileLike) -> bool {
-    file.downcast::<OpenFile>().is_some_and(|o| o.path.dentry.name().starts_with(b"/memfd:"))
 }
 
 /// `ioctl`: handles the commands that every descriptor has; the file handles the others.
@@ -149,16 +156,6 @@ pub fn eventfd2(initial: u32, flags: EventfdFlags) -> Result<usize> {
 
 pub fn eventfd(initial: u32) -> Result<usize> {
     eventfd2(initial, EventfdFlags::empty())
-}
-
-/// `memfd_create`. Sealing and huge pages are refused.
-pub fn memfd_create(name: Str, flags: MemfdFlags) -> Result<usize> {
-    only(flags, MemfdFlags::CLOEXEC)?;
-    // 249 bytes and the NUL; "memfd:" is put in front.
-    let name = user::read_string(name, 250).map_err(|e| if e == Errno::ENAMETOOLONG { Errno::EINVAL } else { e })?;
-    let fd = files().fds.reserve()?;
-    let file = files().memfd(&name)?;
-    Ok(fd.install(file, flags.contains(MemfdFlags::CLOEXEC)).result())
 }
 
 pub fn inotify_init1(flags: InotifyFlags) -> Result<usize> {

@@ -11,6 +11,7 @@ use libos_base::abi::{
 };
 use libos_base::file::FileLike;
 use libos_base::layout::PAGE_SIZE;
+use libos_base::sync::Provider;
 use libos_base::{Errno, Result, user};
 use libos_fs::openfile::{ON_SHRINK, OnShrink};
 
@@ -76,12 +77,20 @@ pub fn mmap(addr: Address, len: usize, prot: Protection, flags: MapFlags, fd: Fd
         None => None,
     };
     if flags.contains(MapFlags::GROWSDOWN) {
-        return Err(Errno::EINVAL);
+        if shared || file.is_some() {
+            return Err(Errno::EINVAL);
+        }
+        f |= Flags::GROWS;
     }
     program::check_prot(prot)?;
     let populate = flags.contains(MapFlags::POPULATE) && !flags.contains(MapFlags::NONBLOCK);
     program::map(place, len, prot, f, file, populate)
 }
+
+/// Whether a file has a seal against writing, from the first `memfd_create` on.
+pub(super) static SEALED: Provider<Sealed> = Provider::new();
+/// See [`SEALED`].
+pub(super) type Sealed = fn(&dyn FileLike) -> bool;
 
 /// Checks that a file can be mapped in this way.
 fn checked(
@@ -106,7 +115,11 @@ fn checked(
     if !access.readable() || shared && prot.contains(Prot::WRITE) && !access.writable() {
         return Err(Errno::EACCES);
     }
-    flags.set(Flags::READ_ONLY_FILE, shared && !access.writable());
+    let sealed = shared && SEALED.get().is_some_and(|sealed| sealed(&*file));
+    if sealed && prot.contains(Prot::WRITE) {
+        return Err(Errno::EPERM);
+    }
+    flags.set(Flags::READ_ONLY_FILE, sealed || shared && !access.writable());
     // ENODEV if it cannot be mapped at all; any other error is left to the fault.
     if let Err(Errno::ENODEV) = file.map_page(offset as u64 / PAGE_SIZE as u64, false) {
         return Err(Errno::ENODEV);
@@ -122,11 +135,21 @@ pub fn mprotect(addr: Address, len: usize, prot: Protection) -> Result<()> {
     if addr.0.is_multiple_of(PAGE_SIZE) && len == 0 {
         return Ok(());
     }
-    // PROT_SEM (8) means nothing here; PROT_GROWSDOWN and PROT_GROWSUP need mappings that grow.
-    if prot.bits() & !0xf != 0 {
+    // PROT_SEM means nothing here.
+    let (known, grows) = (Protection::from_bits_retain(0xf), Protection::GROWSDOWN | Protection::GROWSUP);
+    let (mut start, mut len) = (addr.0, len);
+    if prot.intersects(grows) {
+        if prot.contains(grows) || !start.is_multiple_of(PAGE_SIZE) {
+            return Err(Errno::EINVAL);
+        }
+        let end = program::range(start, len, Errno::ENOMEM)?.end;
+        start = program::grown_from(start, prot.contains(Protection::GROWSDOWN))?;
+        len = end - start;
+    }
+    if !(known | grows).contains(prot) {
         return Err(Errno::EINVAL);
     }
-    program::protect(addr.0, len, prot_of(prot.bits()))
+    program::protect(start, len, prot_of(prot.bits()))
 }
 
 pub fn brk(to: Address) -> Result<usize> {
@@ -134,15 +157,16 @@ pub fn brk(to: Address) -> Result<usize> {
 }
 
 pub fn mremap(old: Address, old_len: usize, new_len: usize, flags: RemapFlags, to: Address) -> Result<usize> {
-    only(flags, RemapFlags::MAYMOVE | RemapFlags::FIXED)?;
+    only(flags, RemapFlags::MAYMOVE | RemapFlags::FIXED | RemapFlags::DONTUNMAP)?;
+    let (may_move, fixed) = (flags.contains(RemapFlags::MAYMOVE), flags.contains(RemapFlags::FIXED));
+    if flags.contains(RemapFlags::DONTUNMAP) {
+        if !may_move || old_len != new_len {
+            return Err(Errno::EINVAL);
+        }
+        return remap::move_pages(old.0, advice::page_up_wrapping(old_len), to.0, fixed);
+    }
     let (old_len, new_len) = (advice::page_up_wrapping(old_len), advice::page_up_wrapping(new_len));
-    remap::remap(
-        old.0,
-        old_len,
-        new_len,
-        flags.contains(RemapFlags::MAYMOVE),
-        flags.contains(RemapFlags::FIXED).then_some(to.0),
-    )
+    remap::remap(old.0, old_len, new_len, may_move, fixed.then_some(to.0))
 }
 
 pub fn msync(addr: Address, len: usize, flags: MsyncFlags) -> Result<()> {

@@ -14,6 +14,7 @@ pub mod leaf;
 mod limit;
 pub mod lock;
 mod macros;
+pub mod memfd;
 pub mod memory;
 pub mod message;
 mod owner;

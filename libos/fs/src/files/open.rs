@@ -171,12 +171,12 @@ impl Files {
     }
 
     /// `memfd_create`: a regular file without a name.
-    pub fn memfd(&self, name: &[u8]) -> Result<Arc<dyn FileLike>> {
+    pub fn memfd(&self, name: &[u8], mode: u32) -> Result<Arc<OpenFile>> {
         let mount = crate::root::anonymous()?;
-        let inode = mount.root.inode.tmpfile(0o777, false)?;
+        let inode = mount.root.inode.tmpfile(mode, false)?;
         let label = crate::util::Text::new().s("/memfd:").s(name);
         let dentry = Dentry::anonymous(&label.0, inode)?;
-        Ok(OpenFile::new(Path { mount, dentry }, OpenFlags::RDWR | OpenFlags::LARGEFILE)?)
+        OpenFile::new(Path { mount, dentry }, OpenFlags::RDWR | OpenFlags::LARGEFILE)
     }
 
     /// Creates or replaces a file with this content: for files that boot itself creates.

@@ -6,6 +6,7 @@
 use super::RamFs;
 use crate::inode::{At, Extent};
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use libos_base::abi::FallocateMode;
 use libos_base::io::{Sink, Source};
 use libos_base::layout::PAGE_SIZE;
@@ -32,6 +33,21 @@ pub struct Data {
     inner: SpinLock<Inner>,
     writer: Mutex<()>,
     pub mappings: Mappings,
+    /// Seals (fcntl(2)), and how far they let a write go. Both change under `writer`.
+    seals: AtomicU32,
+    reach: AtomicU64,
+}
+
+/// F_SEAL_*.
+pub mod seal {
+    pub const SEAL: u32 = 1;
+    pub const SHRINK: u32 = 2;
+    pub const GROW: u32 = 4;
+    pub const WRITE: u32 = 8;
+    pub const FUTURE_WRITE: u32 = 16;
+    pub const EXEC: u32 = 32;
+    /// Either of these forbids every write but those through mappings that there are.
+    pub const ANY_WRITE: u32 = WRITE | FUTURE_WRITE;
 }
 
 impl Inner {
@@ -68,7 +84,8 @@ impl Data {
     pub fn new(fs: Arc<RamFs>) -> Self {
         let inner = Inner { len: 0, base: &[], pages: PageTree::new() };
         let (inner, writer) = (SpinLock::new(class::RAMFS_PAGES, inner), Mutex::new(class::RAMFS_WRITER, ()));
-        Self { fs, inner, writer, mappings: Mappings::new() }
+        let (seals, reach) = (AtomicU32::new(seal::SEAL), AtomicU64::new(MAX_SIZE));
+        Self { fs, inner, writer, mappings: Mappings::new(), seals, reach }
     }
     /// Replaces the content by these bytes, which are read in place.
     pub fn set_base(&self, base: &'static [u8]) {
@@ -183,11 +200,9 @@ impl Data {
         if src.left() == 0 {
             return Ok((0, pos));
         }
-        let max = limit.min(MAX_SIZE);
-        if pos >= max {
-            return Err(Errno::EFBIG);
+        if src.left() as u64 > limit.min(self.reach.load(Relaxed)).saturating_sub(pos) {
+            src.limit(self.room(pos, src.left() as u64, limit)?);
         }
-        src.limit(usize::try_from(max - pos).unwrap_or(usize::MAX));
         let done = src.pieces(|src| {
             let off = (pos % PAGE) as usize;
             // Nobody else changes the length meanwhile, since that makes a writer.
@@ -211,14 +226,61 @@ impl Data {
         Ok((done, pos))
     }
 
+    /// How much of a write of `left` bytes that meets a limit is done. EFBIG, or EPERM where a seal is the limit: as on
+    /// Linux, the piece within a page that would go beyond it is not begun.
+    #[cold]
+    fn room(&self, pos: u64, left: u64, limit: u64) -> Result<usize> {
+        let left = left.min(limit.min(MAX_SIZE).saturating_sub(pos));
+        if left == 0 {
+            return Err(Errno::EFBIG);
+        }
+        let reach = self.reach.load(Relaxed);
+        let left = if pos + left <= reach { left } else { (reach & !(PAGE - 1)).saturating_sub(pos) };
+        if left == 0 { Err(Errno::EPERM) } else { Ok(left as usize) }
+    }
+
     /// Truncates or extends with a hole.
     pub fn resize(&self, len: u64) -> Result<()> {
         if len > MAX_SIZE {
             return Err(Errno::EFBIG);
         }
         let _w = self.writer.lock();
+        let seals = self.seals();
+        let size = self.size();
+        if len < size && seals & seal::SHRINK != 0 || len > size && seals & seal::GROW != 0 {
+            return Err(Errno::EPERM);
+        }
         self.cut(len);
         self.inner.lock().len = len;
+        self.set_seals(seals);
+        Ok(())
+    }
+
+    /// The seals.
+    pub fn seals(&self) -> u32 {
+        self.seals.load(Relaxed)
+    }
+    /// Sets the seals of a file that nobody else knows yet, or that are sure not to change.
+    pub fn set_seals(&self, seals: u32) {
+        let reach = match seals {
+            s if s & seal::ANY_WRITE != 0 => 0,
+            s if s & seal::GROW != 0 => self.size(),
+            _ => MAX_SIZE,
+        };
+        self.seals.store(seals, Relaxed);
+        self.reach.store(reach, Relaxed);
+    }
+    /// Adds seals. EPERM: that is sealed, too; EBUSY: it is still mapped writable, as `mapped` finds out.
+    pub fn add_seals(&self, add: u32, mapped: impl FnOnce() -> bool) -> Result<()> {
+        let _w = self.writer.lock();
+        let seals = self.seals();
+        if seals & seal::SEAL != 0 {
+            return Err(Errno::EPERM);
+        }
+        if add & !seals & seal::WRITE != 0 && mapped() {
+            return Err(Errno::EBUSY);
+        }
+        self.set_seals(seals | add);
         Ok(())
     }
     /// Drops content from `len` on: it reads as zeros afterwards.
@@ -248,6 +310,12 @@ impl Data {
         let keep = mode.contains(FallocateMode::KEEP_SIZE);
         let end = pos.checked_add(len).filter(|&e| e <= MAX_SIZE).ok_or(Errno::EFBIG)?;
         let _w = self.writer.lock();
+        let writes = mode.intersects(FallocateMode::PUNCH_HOLE | FallocateMode::ZERO_RANGE);
+        let sealed = if writes { seal::ANY_WRITE } else { 0 };
+        let grows = !mode.contains(FallocateMode::PUNCH_HOLE) && end > self.size();
+        if self.seals() & (sealed | if grows { seal::GROW } else { 0 }) != 0 {
+            return Err(Errno::EPERM);
+        }
         match mode - FallocateMode::KEEP_SIZE {
             m if m.is_empty() => {}
             FallocateMode::PUNCH_HOLE if keep => return self.zero(pos, end.min(self.size()), true),

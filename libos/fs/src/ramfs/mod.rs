@@ -238,6 +238,10 @@ impl RamInode {
         m.gid = gid;
         m.times = Times::all(libos_base::abi::Timespec { sec: mtime, nsec: 0 });
     }
+    /// The content of a regular file, which can have seals.
+    pub fn sealable(&self) -> Option<&Data> {
+        if let Body::File(d) = &self.body { Some(d) } else { None }
+    }
     /// Gives an empty file this content, read in place.
     pub fn set_base(&self, base: &'static [u8]) {
         if let Body::File(d) = &self.body {
@@ -315,6 +319,12 @@ impl Inode for RamInode {
     }
     fn set_attr(&self, a: &SetAttr) -> Result<()> {
         let mut m = self.meta.lock();
+        if let (Some(mode), Body::File(d)) = (a.mode, &self.body)
+            && (mode ^ m.mode) & 0o111 != 0
+            && d.seals() & data::seal::EXEC != 0
+        {
+            return Err(Errno::EPERM);
+        }
         m.mode = a.mode.map_or(m.mode, |v| v & 0o7777);
         m.uid = a.uid.unwrap_or(m.uid);
         m.gid = a.gid.unwrap_or(m.gid);

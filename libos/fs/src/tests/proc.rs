@@ -90,7 +90,7 @@ fn standard_streams_and_proc_self() {
     p.fds.close(fd).unwrap();
     assert_eq!(err(get(p, &link)), Errno::ENOENT);
     // A file without a name comes back through its descriptor.
-    let fd = p.fds.add(p.memfd(b"scratch").unwrap(), false).unwrap();
+    let fd = p.fds.add(p.memfd(b"scratch", 0o777).unwrap(), false).unwrap();
     write(&p.fds.get(fd).unwrap(), b"kept").unwrap();
     let link = format!("/proc/self/fd/{}", fd.0);
     assert_eq!(p.readlink(DirFd::CWD, link.as_bytes()).unwrap(), b"/memfd:scratch (deleted)");
