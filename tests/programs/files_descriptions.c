@@ -23,7 +23,6 @@ enum {
     OWN = 1,     // created here: the machine's devices and files must keep their attributes
     FILE_ = 2,   // has content: file systems differ in what else it has
     DIRECT = 4,  // whether it takes O_DIRECT depends on the file system
-    SIGNALS = 8, // Linux sends signals with O_ASYNC
     NO_MAP = 16, // cannot be mapped
 };
 
@@ -70,7 +69,7 @@ static void flags(int fd, int what)
     int before = fcntl(fd, F_GETFL), copy = (int)MUST(dup(fd)), on = 1, off = 0;
     printf("F_GETFL 0%o\n", before);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if ((all[i].flag == O_DIRECT && (what & DIRECT)) || (all[i].flag == O_ASYNC && (what & SIGNALS))) continue;
+        if (all[i].flag == O_DIRECT && (what & DIRECT)) continue;
         show_call(all[i].name, fcntl(fd, F_SETFL, all[i].flag));
         printf("  0%o\n", fcntl(copy, F_GETFL));
     }
@@ -81,7 +80,9 @@ static void flags(int fd, int what)
     printf("  0%o\n", fcntl(copy, F_GETFL));
     SHOW(ioctl(fd, FIONBIO, 8));
     SHOW(ioctl(fd, FIOASYNC, &off));
-    if (!(what & SIGNALS)) SHOW(ioctl(fd, FIOASYNC, &on));
+    SHOW(ioctl(fd, FIOASYNC, &on));
+    printf("%o\n", fcntl(fd, F_GETFL) & O_ASYNC);
+    SHOW(ioctl(fd, FIOASYNC, &off));
     SHOW(fcntl(fd, F_GETFD));
     SHOW(ioctl(fd, FIOCLEX));
     SHOW(fcntl(fd, F_GETFD));
@@ -261,21 +262,21 @@ int main(void)
     kind("timerfd", timerfd_create(CLOCK_MONOTONIC, 0), OWN);
     kind("signalfd", signalfd(-1, &none, 0), OWN);
     kind("epoll", epoll_create1(0), OWN);
-    kind("inotify", inotify_init1(0), OWN | SIGNALS);
+    kind("inotify", inotify_init1(0), OWN);
     MUST(pipe(pipes));
-    kind("pipe, read end", pipes[0], OWN | DIRECT | SIGNALS);
-    kind("pipe, write end", pipes[1], OWN | DIRECT | SIGNALS);
-    kind("fifo", open("fifo", O_RDWR), OWN | DIRECT | SIGNALS);
+    kind("pipe, read end", pipes[0], OWN);
+    kind("pipe, write end", pipes[1], OWN);
+    kind("fifo", open("fifo", O_RDWR), OWN);
     MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
-    kind("unix stream", sockets[0], OWN | SIGNALS);
+    kind("unix stream", sockets[0], OWN);
     MUST(socketpair(AF_UNIX, SOCK_DGRAM, 0, datagrams));
-    kind("unix datagram", datagrams[0], OWN | SIGNALS);
-    kind("tcp", socket(AF_INET, SOCK_STREAM, 0), OWN | SIGNALS | NO_MAP);
-    kind("udp", socket(AF_INET, SOCK_DGRAM, 0), OWN | SIGNALS);
-    kind("netlink", socket(AF_NETLINK, SOCK_RAW, 0), OWN | SIGNALS);
+    kind("unix datagram", datagrams[0], OWN);
+    kind("tcp", socket(AF_INET, SOCK_STREAM, 0), OWN | NO_MAP);
+    kind("udp", socket(AF_INET, SOCK_DGRAM, 0), OWN);
+    kind("netlink", socket(AF_NETLINK, SOCK_RAW, 0), OWN);
     kind("/dev/null", open("/dev/null", O_RDWR), 0);
     kind("/dev/zero", open("/dev/zero", O_RDWR), 0);
-    kind("/dev/urandom", open("/dev/urandom", O_RDONLY), SIGNALS);
+    kind("/dev/urandom", open("/dev/urandom", O_RDONLY), 0);
     kind("file", open("f", O_RDWR), OWN | FILE_ | DIRECT);
     kind("file for writing", open("f", O_WRONLY), OWN | FILE_ | DIRECT);
     kind("file for reading", open("f", O_RDONLY), OWN | FILE_ | DIRECT);

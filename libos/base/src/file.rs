@@ -61,9 +61,9 @@ pub trait FileLike: Any + Send + Sync {
     fn flags(&self) -> OpenFlags {
         self.description().flags()
     }
-    /// The flags that F_SETFL refuses: O_DIRECT where there are no direct transfers, and O_ASYNC where Linux sends
-    /// signals, which are not supported. (For other files O_ASYNC means nothing.)
-    fn refused_flags(&self) -> OpenFlags {
+    /// The flags that F_SETFL treats in a special way: O_DIRECT where it is refused, because there are no direct
+    /// transfers; O_ASYNC where it means something: signals when the readiness changes.
+    fn special_flags(&self) -> OpenFlags {
         OpenFlags::DIRECT
     }
 

@@ -184,7 +184,7 @@ impl FileLike for ConsoleFile {
     fn description(&self) -> &Description {
         &self.description
     }
-    fn refused_flags(&self) -> OpenFlags {
+    fn special_flags(&self) -> OpenFlags {
         OpenFlags::DIRECT | OpenFlags::ASYNC
     }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {

@@ -116,7 +116,7 @@ impl FileLike for DeviceFile {
     fn takes_splice(&self) -> bool {
         self.kind != Kind::Full
     }
-    fn refused_flags(&self) -> OpenFlags {
+    fn special_flags(&self) -> OpenFlags {
         match self.kind {
             Kind::Random | Kind::Urandom => OpenFlags::DIRECT | OpenFlags::ASYNC,
             _ => OpenFlags::DIRECT,

@@ -196,7 +196,7 @@ impl FileLike for OpenFile {
     fn description(&self) -> &Description {
         &self.description
     }
-    fn refused_flags(&self) -> OpenFlags {
+    fn special_flags(&self) -> OpenFlags {
         if self.path.inode().cache().is_none() { OpenFlags::DIRECT } else { OpenFlags::empty() }
     }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {

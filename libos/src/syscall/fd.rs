@@ -1,7 +1,7 @@
 //! Descriptors: close, dup, fcntl, ioctl, and the calls that make new ones from nothing.
 
 use super::support::only;
-use super::owner;
+use super::{owner, readiness};
 use libos_base::abi::{
     CloseRangeFlags, DescriptorFlags, EventfdFlags, FcntlArgument, FcntlCommand, Fd, InotifyFlags, InotifyMask,
     IoctlArgument, IoctlCommand, OpenFlags, Out, Path, signal::SIGMAX,
@@ -74,8 +74,11 @@ pub fn fcntl(fd: Fd, cmd: FcntlCommand, arg: FcntlArgument) -> Result<usize> {
             if (flags - file.flags()).contains(OpenFlags::NOATIME) {
                 permission::owns(&*file)?;
             }
-            if file.refused_flags().intersects(flags) {
+            if file.special_flags().intersects(flags & OpenFlags::DIRECT) {
                 return Err(Errno::EINVAL);
+            }
+            if (file.flags() ^ flags).contains(OpenFlags::ASYNC) {
+                readiness::set(fd, &file, flags.contains(OpenFlags::ASYNC))?;
             }
             file.description().set_flags(flags);
         }
@@ -122,9 +125,12 @@ pub fn ioctl(fd: Fd, cmd: IoctlCommand, arg: IoctlArgument) -> Result<usize> {
     match cmd {
         IoctlCommand::FIOCLEX | IoctlCommand::FIONCLEX => fds.set_cloexec(fd, cmd == IoctlCommand::FIOCLEX)?,
         IoctlCommand::FIONBIO => file.description().set_nonblock(user::read::<i32>(arg.to())? != 0),
-        // Signals on readiness are not supported; turning them off is.
-        IoctlCommand::FIOASYNC if user::read::<i32>(arg.to())? != 0 => return Err(Errno::ENOTTY),
-        IoctlCommand::FIOASYNC => {}
+        IoctlCommand::FIOASYNC => {
+            let on = user::read::<i32>(arg.to())? != 0;
+            if on != file.flags().contains(OpenFlags::ASYNC) && !readiness::set(fd, &file, on)? {
+                return Err(Errno::ENOTTY);
+            }
+        }
         IoctlCommand::FIONREAD if let Some(n) = file.unread() => {
             user::write(arg.to(), &(n.min(i32::MAX as usize) as i32))?;
         }

@@ -22,6 +22,7 @@ pub mod path;
 pub mod poll;
 pub mod prctl;
 pub mod process;
+mod readiness;
 mod refused;
 pub mod signal;
 pub mod socket;

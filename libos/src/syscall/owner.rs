@@ -1,5 +1,4 @@
-//! The recipient of signals about a descriptor, as `fcntl` passes it (F_SETOWN(2const)). With O_ASYNC refused no
-//! signals are sent; the setting is kept and shown.
+//! The recipient of signals about a descriptor, as `fcntl` passes it (F_SETOWN(2const)).
 
 use crate::sched::{self, PID};
 use libos_base::abi::{FileOwner, OwnerType};

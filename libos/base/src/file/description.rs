@@ -46,6 +46,10 @@ impl Description {
     pub fn set_flags(&self, flags: OpenFlags) {
         self.change(CHANGEABLE, flags);
     }
+    /// Sets or clears O_ASYNC, which only the code that sends the signals does.
+    pub fn set_async(&self, on: bool) {
+        self.change(OpenFlags::ASYNC, if on { OpenFlags::ASYNC } else { OpenFlags::empty() });
+    }
     /// FIONBIO: sets or clears O_NONBLOCK.
     pub fn set_nonblock(&self, on: bool) {
         self.change(OpenFlags::NONBLOCK, if on { OpenFlags::NONBLOCK } else { OpenFlags::empty() });

@@ -105,6 +105,9 @@ classes! {
         P9_OBJECTS "files of the host that are known";
         CREDENTIALS "who the program is: looked at and changed as a whole";
         FW_CFG "QEMU's configuration device";
+        ASYNC_SIGNALS "open files whose readiness is told by signals";
+        AIO_CONTEXTS "contexts of io_setup, by address";
+        AIO_RESULTS "results that wait to be fetched from one of them";
     }
     Spin "futexes" {
         FUTEX "threads that wait on words of one hash; the word is read under it, without a fault";
