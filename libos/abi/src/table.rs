@@ -341,7 +341,7 @@ macro_rules! calls {
             290 eventfd2(initval: u32, flags: EventfdFlags) -> Fd => fd::eventfd2, full;
             291 epoll_create1(flags: EpollFlags) -> Fd => epoll::epoll_create1, full;
             292 dup3(oldfd: Fd, newfd: Fd, flags: DescriptorFlags) -> Fd => fd::dup3, full;
-            293 pipe2(fds: Out<[i32; 2]>, flags: DescriptorFlags) => fd::pipe2, partial "no packet mode (O_DIRECT is EINVAL)";
+            293 pipe2(fds: Out<[i32; 2]>, flags: DescriptorFlags) => fd::pipe2, full;
             294 inotify_init1(flags: InotifyFlags) -> Fd => fd::inotify_init1, full;
             295 preadv(fd: Fd, iov: Out<IoVec>[iovcnt], iovcnt: usize, pos_l: i64, pos_h: usize) => file::preadv, full;
             296 pwritev(fd: Fd, iov: In<IoVec>[iovcnt], iovcnt: usize, pos_l: i64, pos_h: usize) => file::pwritev, full;

@@ -102,16 +102,21 @@ impl Pipe {
     }
 }
 
-/// `pipe2`; returns (read end, write end).
-pub fn pipe(nonblock: bool) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
+/// `pipe2`; returns (read end, write end). `packets`: packet mode.
+pub fn pipe(nonblock: bool, packets: bool) -> Result<(Arc<PipeEnd>, Arc<PipeEnd>)> {
     let flags = if nonblock { OpenFlags::NONBLOCK } else { OpenFlags::empty() };
+    let write = flags | OpenFlags::WRONLY | if packets { OpenFlags::DIRECT } else { OpenFlags::empty() };
     let p = Pipe::new()?;
-    Ok((p.attach(flags, None)?, p.attach(flags | OpenFlags::WRONLY, None)?))
+    Ok((p.attach(flags, None)?, p.attach(write, None)?))
 }
 
 /// Opens a FIFO: a reader waits for a writer and vice versa; with O_NONBLOCK a reader does not wait and a writer fails
 /// with ENXIO.
 pub fn open_fifo(pipe: Arc<Pipe>, path: &Path, flags: OpenFlags) -> Result<Arc<dyn FileLike>> {
+    // Packet mode can only be switched on later.
+    if flags.contains(OpenFlags::DIRECT) {
+        return Err(Errno::EINVAL);
+    }
     let nonblock = flags.contains(OpenFlags::NONBLOCK);
     let (r, w) = (flags.readable(), flags.writable());
     if w && !r && nonblock && pipe.state.lock().readers == 0 {
@@ -225,11 +230,11 @@ impl PipeEnd {
     /// Fills a new slot with what `read` returns; returns how much.
     pub(crate) fn fill_slot(&self, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
         let mut data = self.pipe.state.lock().slots.memory()?;
-        let end = read(&mut data)?;
+        let end = read(&mut data[..])?;
         if end > 0 {
             let mut s = self.pipe.state.lock();
             s.slots.slots.try_reserve(1)?;
-            s.slots.push(Slot { data, start: 0, end });
+            s.slots.push(Slot::new(data, end));
             drop(s);
             self.pipe.readable.notify(READABLE);
         }
@@ -272,7 +277,7 @@ impl Pipe {
     #[inline(always)]
     fn read(&self, dst: &mut Sink<'_>) -> Option<Result<usize>> {
         let mut s = self.state.lock();
-        if s.in_hand() {
+        if s.claimed && s.in_hand() {
             return None;
         }
         if s.slots.is_empty() {
@@ -299,18 +304,20 @@ impl Pipe {
         }
         whole
     }
-    /// Writes as much as fits; if `join`, only what joins the last slot, unless that is nothing. `None`: nothing fits.
-    fn write(&self, src: &mut Source<'_>, join: bool) -> Option<Result<usize>> {
+    /// Writes as much as fits, or one packet; if `join`, only what joins the last slot, unless that is nothing. `None`:
+    /// nothing fits.
+    fn write(&self, src: &mut Source<'_>, join: bool, packet: bool) -> Option<Result<usize>> {
         let mut s = self.state.lock();
         if s.readers == 0 {
             return Some(Err(Errno::EPIPE));
         }
-        let mut r = if join { s.slots.join(src) } else { Ok(0) };
+        // A packet joins what an earlier write of the other kind has begun, as on Linux, but begins a slot of its own.
+        let mut r = if join && !(packet && s.slots.is_empty()) { s.slots.join(src) } else { Ok(0) };
         if r == Ok(0) {
             if s.slots.is_full() {
                 return None;
             }
-            r = s.slots.fill(src);
+            r = if packet { s.slots.fill_packet(src) } else { s.slots.fill(src) };
         }
         drop(s);
         if r.is_ok() {
@@ -336,20 +343,16 @@ impl PipeEnd {
         block_on(&self.pipe.readable, nonblock, FOREVER, Errno::EAGAIN, || self.pipe.read(dst))
     }
 
-    #[inline(always)]
-    fn write_as(&self, src: &mut Source<'_>, nonblock: bool) -> Result<usize> {
-        let all = src.left();
-        if all == 0 || self.pipe.write_short(src) { Ok(all) } else { self.write_long(src, nonblock) }
-    }
     #[inline(never)]
-    fn write_long(&self, src: &mut Source<'_>, nonblock: bool) -> Result<usize> {
-        let (mut total, mut first) = (0, Some(self.pipe.write(src, true)));
+    fn write_long(&self, src: &mut Source<'_>, flags: OpenFlags) -> Result<usize> {
+        let (nonblock, packets) = (flags.contains(OpenFlags::NONBLOCK), flags.contains(OpenFlags::DIRECT));
+        let (mut total, mut first) = (0, Some(self.pipe.write(src, true, packets)));
         loop {
             let r = match first.take() {
                 Some(Some(r)) => r,
                 Some(None) if nonblock => Err(Errno::EAGAIN),
                 _ => {
-                    let attempt = || self.pipe.write(src, false);
+                    let attempt = || self.pipe.write(src, false, packets);
                     block_on(&self.pipe.writable, nonblock, FOREVER, Errno::EAGAIN, attempt)
                 }
             };
@@ -377,19 +380,24 @@ impl FileLike for PipeEnd {
         &self.description
     }
     fn special_flags(&self) -> OpenFlags {
-        OpenFlags::DIRECT | OpenFlags::ASYNC
+        OpenFlags::ASYNC
     }
     fn read(&self, dst: &mut Sink<'_>) -> Result<usize> {
         self.read_as(dst, self.description.nonblock())
     }
     fn write(&self, src: &mut Source<'_>) -> Result<usize> {
-        self.write_as(src, self.description.nonblock())
+        let all = src.left();
+        if all == 0 || !self.flags().contains(OpenFlags::DIRECT) && self.pipe.write_short(src) {
+            return Ok(all);
+        }
+        // Looked up again, so that nothing has to be kept for it above.
+        self.write_long(src, self.flags())
     }
     fn read_now(&self, dst: &mut Sink<'_>) -> Result<usize> {
         if dst.left() == 0 { Ok(0) } else { self.read_when_there(dst, true) }
     }
     fn write_now(&self, src: &mut Source<'_>) -> Result<usize> {
-        self.write_as(src, true)
+        if src.left() == 0 { Ok(0) } else { self.write_long(src, self.flags() | OpenFlags::NONBLOCK) }
     }
     fn poll(&self, watcher: Option<&Arc<dyn Watcher>>) -> Events {
         let f = self.flags();

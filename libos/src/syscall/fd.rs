@@ -140,9 +140,8 @@ pub fn ioctl(fd: Fd, cmd: IoctlCommand, arg: IoctlArgument) -> Result<usize> {
 }
 
 pub fn pipe2(out: Out<[i32; 2]>, flags: DescriptorFlags) -> Result<()> {
-    // Packet mode (O_DIRECT) is not supported.
-    only(flags, DescriptorFlags::CLOEXEC | DescriptorFlags::NONBLOCK)?;
-    let (r, w) = pipe::pipe(flags.contains(DescriptorFlags::NONBLOCK))?;
+    only(flags, DescriptorFlags::CLOEXEC | DescriptorFlags::NONBLOCK | DescriptorFlags::DIRECT)?;
+    let (r, w) = pipe::pipe(flags.contains(DescriptorFlags::NONBLOCK), flags.contains(DescriptorFlags::DIRECT))?;
     let cloexec = flags.contains(DescriptorFlags::CLOEXEC);
     let (a, b) = (files().fds.reserve()?, files().fds.reserve()?);
     user::write(out, &[a.fd().0, b.fd().0])?;

@@ -4,14 +4,16 @@ use super::{DEFAULT_SIZE, PIPE_BUF};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use libos_base::Result;
 use libos_base::io::{Sink, Source};
+use libos_base::{Errno, Result};
 
 /// A page's worth of bytes, some of them read already.
 pub(crate) struct Slot {
-    pub(super) data: Box<[u8]>,
+    pub(super) data: Box<[u8; PIPE_BUF]>,
     pub(super) start: usize,
     pub(super) end: usize,
+    /// Where its bytes begin when there are none: 0, or the end of the page for a packet, which no write can join.
+    begin: usize,
 }
 
 /// Bytes in order, in page-sized slots as on Linux, so that the same writes fit (a write of up to PIPE_BUF joins the
@@ -21,12 +23,14 @@ pub(super) struct Slots {
     pub(super) slots: VecDeque<Slot>,
     pub(super) max: usize,
     /// Kept so that large messages do not allocate each time.
-    pub(super) spare: Option<Box<[u8]>>,
+    pub(super) spare: Option<Box<[u8; PIPE_BUF]>>,
+    /// The slot that was taken off the list last was a packet.
+    was_packet: bool,
 }
 
 impl Slots {
     pub(super) fn new() -> Self {
-        Self { slots: VecDeque::new(), max: DEFAULT_SIZE / PIPE_BUF, spare: None }
+        Self { slots: VecDeque::new(), max: DEFAULT_SIZE / PIPE_BUF, spare: None, was_packet: false }
     }
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
@@ -38,7 +42,7 @@ impl Slots {
         if self.is_empty() { 0 } else { self.slots.len() }
     }
     /// Memory for a slot, and a place for it in the list.
-    pub(super) fn memory(&mut self) -> Result<Box<[u8]>> {
+    pub(super) fn memory(&mut self) -> Result<Box<[u8; PIPE_BUF]>> {
         self.clear_empty();
         if self.slots.len() == self.slots.capacity() {
             self.slots.try_reserve(1)?;
@@ -73,7 +77,8 @@ impl Slots {
     #[cold]
     fn read_rest(&mut self, dst: &mut Sink<'_>) -> usize {
         let mut total = 0;
-        while dst.left() > 0 && !self.is_empty() {
+        // A read ends with a packet.
+        while !self.was_packet && dst.left() > 0 && !self.is_empty() {
             let Ok(n) = self.read_slot(dst) else { break };
             total += n;
         }
@@ -85,11 +90,13 @@ impl Slots {
         let Some(s) = self.slots.front_mut() else { return Ok(0) };
         let n = dst.put_fitting(s.bytes())?;
         s.start += n;
-        if s.start == s.end {
+        // What is left of a packet is lost.
+        if s.start == s.end || s.begin > 0 {
             if last {
-                (s.start, s.end) = (0, 0);
-            } else {
-                self.spare = self.slots.pop_front().map(|s| s.data);
+                (s.start, s.end) = (s.begin, s.begin);
+            } else if let Some(s) = self.slots.pop_front() {
+                self.was_packet = s.begin > 0;
+                self.spare = Some(s.data);
             }
         }
         Ok(n)
@@ -136,20 +143,33 @@ impl Slots {
         let mut data = self.memory()?;
         let end = src.left().min(PIPE_BUF);
         src.take_whole(&mut data[..end])?;
-        self.push(Slot { data, start: 0, end });
+        self.push(Slot::new(data, end));
         Ok(end)
+    }
+    /// The same for one packet.
+    #[cold]
+    pub(super) fn fill_packet(&mut self, src: &mut Source<'_>) -> Result<usize> {
+        let mut data = self.memory()?;
+        let start = PIPE_BUF - src.left().min(PIPE_BUF);
+        src.take_whole(&mut data[start..])?;
+        self.push(Slot { data, start, end: PIPE_BUF, begin: PIPE_BUF });
+        Ok(PIPE_BUF - start)
     }
 }
 
 #[cold]
-fn fresh() -> Result<Box<[u8]>> {
+fn fresh() -> Result<Box<[u8; PIPE_BUF]>> {
     let mut v = Vec::new();
     v.try_reserve_exact(PIPE_BUF)?;
     v.resize(PIPE_BUF, 0);
-    Ok(v.into_boxed_slice())
+    v.into_boxed_slice().try_into().map_err(|_| Errno::ENOMEM)
 }
 
 impl Slot {
+    /// With its first `end` bytes.
+    pub(super) fn new(data: Box<[u8; PIPE_BUF]>, end: usize) -> Self {
+        Self { data, start: 0, end, begin: 0 }
+    }
     /// Its unread bytes.
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {

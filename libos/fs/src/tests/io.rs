@@ -150,7 +150,7 @@ fn sendfile_and_copy_file_range() {
     assert_eq!(read_at(&dst, 0, 300_000).unwrap(), want);
     assert_eq!(transfer::send(&*dst, &*src, Position::Offset(&mut pos), 10).unwrap(), 0);
     // Into a pipe that takes only part of it.
-    let (r, w) = crate::pipe::pipe(true).unwrap();
+    let (r, w) = crate::pipe::pipe(true, false).unwrap();
     let mut pos = 4096;
     assert_eq!(transfer::send(&*w, &*src, Position::Offset(&mut pos), 1 << 20).unwrap(), 65536);
     assert_eq!(err(transfer::send(&*w, &*src, Position::Offset(&mut pos), 1)), Errno::EAGAIN);

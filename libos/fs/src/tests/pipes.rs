@@ -13,7 +13,7 @@ use std::time::Duration;
 type File = Arc<dyn FileLike>;
 
 fn ends(nonblock: bool) -> (File, File) {
-    let (r, w) = pipe(nonblock).unwrap();
+    let (r, w) = pipe(nonblock, false).unwrap();
     (r, w)
 }
 
@@ -64,7 +64,7 @@ fn small_writes_are_atomic() {
 /// nothing.
 #[test]
 fn what_was_read_leaves_room_for_all() {
-    let (r, w) = pipe(true).unwrap();
+    let (r, w) = pipe(true, false).unwrap();
     w.set_capacity(PIPE_BUF).unwrap();
     let (read_end, write_end): (File, File) = (r.clone(), w.clone());
     for round in 0..4 {
@@ -112,7 +112,7 @@ fn blocking_both_ways() {
 
 #[test]
 fn capacity() {
-    let (r, w) = pipe(true).unwrap();
+    let (r, w) = pipe(true, false).unwrap();
     let (rf, wf): (File, File) = (r.clone(), w.clone());
     assert_eq!(r.capacity(), 65536);
     assert_eq!(w.set_capacity(5000), Ok(8192));

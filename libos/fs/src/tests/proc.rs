@@ -95,7 +95,7 @@ fn standard_streams_and_proc_self() {
     let link = format!("/proc/self/fd/{}", fd.0);
     assert_eq!(p.readlink(DirFd::CWD, link.as_bytes()).unwrap(), b"/memfd:scratch (deleted)");
     assert_eq!(get(p, &link).unwrap(), "kept");
-    let (r, w) = crate::pipe::pipe(false).unwrap();
+    let (r, w) = crate::pipe::pipe(false, false).unwrap();
     let (r, w): (Arc<dyn FileLike>, i32) = (r, (p.fds.add(w, false).unwrap()).0);
     write(&open(p, &format!("/proc/self/fd/{w}"), OpenFlags::WRONLY).unwrap(), b"reopened").unwrap();
     assert_eq!(read(&r, 99).unwrap(), b"reopened");
