@@ -45,6 +45,11 @@ fn read_vectors(fd: Fd, iov: Out<IoVec>, n: usize, at: Option<u64>, flags: RwFla
     let Some(mut dst) = checked(&*f, at, Sink::user_vecs(iov, n), Sink::left, flags, reads_nowhere)? else {
         return Ok(0);
     };
+    read_into(&*f, at, &mut dst, flags)
+}
+
+/// Reads with flags that are known, at an offset or at the file's position.
+pub(super) fn read_into(f: &dyn FileLike, at: Option<u64>, dst: &mut Sink<'_>, flags: RwFlags) -> Result<usize> {
     if flags.contains(RwFlags::NOWAIT) {
         match f.downcast::<OpenFile>() {
             Some(file) => {
@@ -57,13 +62,13 @@ fn read_vectors(fd: Fd, iov: Out<IoVec>, n: usize, at: Option<u64>, flags: RwFla
                     return Err(Errno::EAGAIN);
                 }
             }
-            None if at.is_none() => return f.read_now(&mut dst),
+            None if at.is_none() => return f.read_now(dst),
             None => {}
         }
     }
     match at {
-        Some(at) => f.read_at(at, &mut dst),
-        None => f.read(&mut dst),
+        Some(at) => f.read_at(at, dst),
+        None => f.read(dst),
     }
 }
 
@@ -157,15 +162,20 @@ pub fn pwritev2(fd: Fd, iov: In<IoVec>, n: usize, at: i64, _high: usize, flags: 
     let Some(mut src) = checked(&*f, at, Source::user_vecs(iov, n), Source::left, flags, writes_nowhere)? else {
         return Ok(0);
     };
+    write_from(&*f, at, &mut src, flags)
+}
+
+/// Writes with flags that are known, at an offset or at the file's position.
+pub(super) fn write_from(f: &dyn FileLike, at: Option<u64>, src: &mut Source<'_>, flags: RwFlags) -> Result<usize> {
     let file = f.downcast::<OpenFile>();
     let done = raise_on(match (file, at) {
         // Refused for files, as by ext4, tmpfs and vfat: a page may have to be read or room to be made first.
         (Some(_), _) if flags.contains(RwFlags::NOWAIT) => return Err(Errno::EOPNOTSUPP),
-        (None, None) if flags.contains(RwFlags::NOWAIT) => return raise_on(f.write_now(&mut src)),
-        (Some(file), _) if flags.contains(RwFlags::APPEND) => file.append(&mut src, at.is_none()),
+        (None, None) if flags.contains(RwFlags::NOWAIT) => return raise_on(f.write_now(src)),
+        (Some(file), _) if flags.contains(RwFlags::APPEND) => file.append(src, at.is_none()),
         // A file without positions appends anyway.
-        (_, None) => f.write(&mut src),
-        (_, Some(at)) => f.write_at(at, &mut src),
+        (_, None) => f.write(src),
+        (_, Some(at)) => f.write_at(at, src),
     })?;
     // The flag means nothing to pipes and sockets.
     if flags.intersects(RwFlags::DSYNC | RwFlags::SYNC) && done > 0 && file.is_some() {

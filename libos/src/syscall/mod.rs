@@ -5,6 +5,7 @@
 //! (Linux process or VM); in a VM it goes through `libos_syscall_entry` (arch) to the handler on the thread's kernel
 //! stack, unless it is a [`leaf`].
 
+pub mod aio;
 pub mod cred;
 pub mod epoll;
 pub mod fd;
