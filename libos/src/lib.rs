@@ -29,6 +29,7 @@ mod exit;
 #[cfg(unibody_kernel)]
 mod files;
 mod futex;
+mod ipc;
 #[cfg(unibody_kernel)]
 mod kernel_info;
 #[cfg(unibody_kernel)]

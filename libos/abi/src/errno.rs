@@ -68,6 +68,8 @@ errnos! {
     ENOSYS = 38, "Function not implemented";
     ENOTEMPTY = 39, "Directory not empty";
     ELOOP = 40, "Too many levels of symbolic links";
+    ENOMSG = 42, "No message of desired type";
+    EIDRM = 43, "Identifier removed";
     ENODATA = 61, "No data available";
     ETIME = 62, "Timer expired";
     EPROTO = 71, "Protocol error";
@@ -107,6 +109,7 @@ errnos! {
     EOWNERDEAD = 130, "Owner died";
     ENOTRECOVERABLE = 131, "State not recoverable";
     ERESTARTSYS = 512, "Internal: restart after a handler with SA_RESTART, else EINTR. Never reaches a program";
+    ERESTARTNOINTR = 513, "Internal: restart in any case. Never reaches a program";
     ERESTARTNOHAND = 514, "Internal: restart if no handler ran, else EINTR. Never reaches a program";
 }
 

@@ -1,6 +1,6 @@
 //! Structures in program memory.
 
-use crate::arg::{Address, Argument, FileMode, Id, Kind, Pointee, Shape, pointees};
+use crate::arg::{Address, Argument, FileMode, Id, Kind, Mode, Pointee, Shape, pointees};
 use crate::constants::*;
 use crate::{Errno, Result};
 
@@ -141,6 +141,48 @@ crate::layout! {
         signo: i32 as Signo, errno: i32, code: i32, pid: u32, uid: u32, fd: i32, tid: u32, band: u32, overrun: u32,
         trapno: u32, status: i32, int: i32, ptr: u64, utime: u64, stime: u64, addr: u64, pad: [u64; 6],
     }
+    /// struct ipc64_perm.
+    IpcPerm, "struct ipc_perm", "" {
+        key "__key": i32, uid: u32 as Id, gid: u32 as Id, cuid: u32 as Id, cgid: u32 as Id, mode: u32 as Mode,
+        seq "__seq": u16, pad0: u16, pad1: u32, unused: [u64; 2],
+    }
+    /// struct shmid64_ds.
+    ShmIdDs, "struct shmid_ds", "shm_" {
+        perm: IpcPerm, segsz: u64, atime: i64, dtime: i64, ctime: i64, cpid: i32, lpid: i32, nattch: u64, unused: [u64; 2],
+    }
+    /// struct shminfo64.
+    ShmLimits, "struct shminfo", "" {
+        shmmax: u64, shmmin: u64, shmmni: u64, shmseg: u64, shmall: u64, unused: [u64; 4],
+    }
+    /// struct shm_info.
+    ShmInfo, "struct shm_info", "" {
+        used_ids: i32, pad: u32, tot "shm_tot": u64, rss "shm_rss": u64, swp "shm_swp": u64, swap_attempts: u64,
+        swap_successes: u64,
+    }
+    /// struct sembuf.
+    SemBuf, "struct sembuf", "sem_" { num: u16, op: i16, flags "sem_flg": u16, }
+    /// struct semid64_ds.
+    SemIdDs, "struct semid_ds", "sem_" {
+        perm: IpcPerm, otime: i64, pad0: u64, ctime: i64, pad1: u64, nsems: u64, unused: [u64; 2],
+    }
+    /// struct seminfo.
+    SemInfo, "struct seminfo", "" {
+        semmap: i32, semmni: i32, semmns: i32, semmnu: i32, semmsl: i32, semopm: i32, semume: i32, semusz: i32, semvmx: i32,
+        semaem: i32,
+    }
+    /// struct msqid64_ds.
+    MsqIdDs, "struct msqid_ds", "msg_" {
+        perm: IpcPerm, stime: i64, rtime: i64, ctime: i64, cbytes "__msg_cbytes": u64, qnum: u64, qbytes: u64, lspid: i32,
+        lrpid: i32, unused: [u64; 2],
+    }
+    /// struct msginfo.
+    MsgInfo, "struct msginfo", "" {
+        msgpool: i32, msgmap: i32, msgmax: i32, msgmnb: i32, msgmni: i32, msgssz: i32, msgtql: i32, msgseg: u16, pad: u16,
+    }
+    /// struct mq_attr.
+    MqAttr, "struct mq_attr", "mq_" { flags: i64, maxmsg: i64, msgsize: i64, curmsgs: i64, pad: [i64; 4], }
+    /// struct futex_waitv.
+    FutexWaitV, "struct futex_waitv", "" { val: u64, uaddr: u64, flags: u32, reserved "__reserved": u32, }
     /// struct sched_param.
     SchedParam, "struct sched_param", "sched_" { priority: i32, }
     /// struct termios.
@@ -262,6 +304,9 @@ pointees!(
     SigAction,
     StackT,
     SigEvent,
+    MqAttr,
+    SemBuf,
+    FutexWaitV,
     SchedParam,
     Termios,
     Winsize,
@@ -314,6 +359,16 @@ pub const ALL: &[&Layout] = &[
     &StackT::LAYOUT,
     &SigContext::LAYOUT,
     &SignalfdInfo::LAYOUT,
+    &IpcPerm::LAYOUT,
+    &ShmIdDs::LAYOUT,
+    &ShmLimits::LAYOUT,
+    &ShmInfo::LAYOUT,
+    &SemBuf::LAYOUT,
+    &SemIdDs::LAYOUT,
+    &SemInfo::LAYOUT,
+    &MsqIdDs::LAYOUT,
+    &MsgInfo::LAYOUT,
+    &MqAttr::LAYOUT,
     &SchedParam::LAYOUT,
     &Winsize::LAYOUT,
     &EpollEvent::LAYOUT,

@@ -22,7 +22,7 @@ fn all() -> Vec<(&'static str, Names)> {
         RemapFlags MsyncFlags LockAllFlags LockFlags KeyRights MemoryAdvice PollEvents EpollEvents EpollFlags EventfdFlags
         EpollOperation ClockId IntervalTimer SigEventNotify TimerFlags TimerfdFlags TimerfdSetFlags AdjustModes WaitOptions
         RandomFlags SecureBits Capability CapAmbient Auxiliary IdType Resource UsageOf PriorityOf PrctlOption Persona CloneFlags FutexOperation Policy
-        MembarrierCommand ArchPrctlCode Signo MaskHow SignalCode ActionFlags StackFlags SignalfdFlags Domain Protocol
+        MembarrierCommand ArchPrctlCode ShmCommand SemCommand MsgCommand Signo MaskHow SignalCode ActionFlags StackFlags SignalfdFlags Domain Protocol
         ShutdownHow SocketLevel SocketOption IpOption Ipv6Option TcpOption UdpOption SocketType AcceptFlags MessageFlags
         IoctlCommand InputModes OutputModes ControlModes LocalModes ControlCharacter
     ]
@@ -93,6 +93,7 @@ const HEADERS: &str = r#"
 #include <stddef.h>
 #include <sys/types.h>
 #include <fcntl.h>
+#include <mqueue.h>
 #include <unistd.h>
 #include <poll.h>
 #include <sched.h>
@@ -106,6 +107,10 @@ const HEADERS: &str = r#"
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/personality.h>

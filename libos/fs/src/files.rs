@@ -4,6 +4,7 @@ mod attrs;
 mod names;
 mod open;
 mod walk;
+mod within;
 
 use crate::dentry::Path;
 use crate::fdtable::FdTable;

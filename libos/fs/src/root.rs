@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use libos_base::abi::DirFd;
 use libos_base::abi::mode::S_IFDIR;
-use libos_base::sync::Once;
+use libos_base::sync::{Once, Provider};
 use libos_base::{Errno, Result};
 
 /// What boot knows about files.
@@ -28,6 +28,9 @@ pub struct Config {
     /// computed too early would stay wrong forever.
     pub memory: usize,
 }
+
+/// Mounts what else belongs to the root, where that is linked.
+pub static ALSO: Provider<fn(&Files) -> Result<()>> = Provider::new();
 
 static CONFIG: Once<Config> = Once::new();
 static ANONYMOUS: Once<Arc<Mount>> = Once::new();
@@ -90,14 +93,19 @@ pub(crate) fn build() -> Result<Path> {
         populate::make_dirs(&files, b"/sys")?;
         mount::mount(files.lookup(DirFd::CWD, b"/sys", true)?, system?, "sysfs", false)?;
     }
+    ALSO.get().map_or(Ok(()), |mount| mount(&files))?;
     Ok(root)
+}
+
+/// The folder at `path`, which is made if there is none.
+pub fn folder(files: &Files, path: &[u8]) -> Result<Path> {
+    populate::make_dirs(files, path)?;
+    files.lookup(DirFd::CWD, path, true)
 }
 
 /// Mounts a file system at `path` of the process, where a directory is created if there is none.
 pub fn mount(path: &[u8], root: Arc<dyn Inode>, source: &str, read_only: bool) -> Result<()> {
-    let files = crate::files();
-    populate::make_dirs(files, path)?;
-    let on = files.lookup(DirFd::CWD, path, true)?;
+    let on = folder(crate::files(), path)?;
     mount::mount(on, root, source, read_only).map(|_| ())
 }
 

@@ -4,17 +4,19 @@ use crate::addr::{Addr, family};
 use crate::net::Net;
 use crate::options::int;
 use crate::rtnetlink::{RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, Record, records};
-use crate::socket::{Incoming, Msg, Ops, Outgoing, Wait};
+use crate::socket::{Incoming, Msg, Ops, Outgoing, Socket, Wait};
 use crate::sockopts::{BUF_DEFAULT, words};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use libos_base::abi::{IoctlArgument, Ucred, af, so, sock, sol};
+use libos_base::file::FileLike;
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
-use libos_base::sync::{Mutex, class};
+use libos_base::sync::{Mutex, Provider, class};
 use libos_base::{Errno, Result};
 
 const NLMSG_ERROR: u16 = 2;
@@ -105,6 +107,11 @@ impl NetlinkSocket {
         Ok(Box::new(Self { net: net.clone(), kind, pid, member }))
     }
 
+    fn of(file: &dyn FileLike) -> Result<&Self> {
+        let ops = file.downcast::<Socket>().map(Socket::ops);
+        ops.and_then(|ops| (ops as &dyn Any).downcast_ref()).ok_or(Errno::EINVAL)
+    }
+
     /// Binds to a port ID (0: any) unless bound. EINVAL if it is bound to another one.
     fn take_portid(&self, want: u32) -> Result<u32> {
         let portid = &self.member.portid;
@@ -119,6 +126,27 @@ impl NetlinkSocket {
     fn autobind(&self) -> Result<u32> {
         self.take_portid(self.member.portid.load(Relaxed))
     }
+}
+
+/// For message queues, which notify a thread through a netlink socket (mq_notify(3)). Filled where both are linked.
+pub struct Cookies {
+    /// EINVAL unless the file is a netlink socket.
+    pub takes: fn(&dyn FileLike) -> Result<()>,
+    /// Gives it a message.
+    pub deliver: fn(&dyn FileLike, &[u8]),
+}
+pub static COOKIES: Provider<Cookies> = Provider::new();
+
+impl Cookies {
+    /// What this module has for them.
+    pub const NETLINK: Self = Self { takes: |file| NetlinkSocket::of(file).map(|_| ()), deliver };
+}
+
+fn deliver(file: &dyn FileLike, message: &[u8]) {
+    let Ok(socket) = NetlinkSocket::of(file) else { return };
+    // Without room it is lost, as any message to such a socket.
+    let _ = socket.member.state.lock().push(0, message.to_vec());
+    socket.member.pollee.notify(Events::IN | Events::RDNORM);
 }
 
 /// The messages of one answer.

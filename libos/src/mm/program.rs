@@ -8,6 +8,7 @@ use super::vma::{Flags, Kind, Prot, Vma};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use libos_base::file::FileLike;
 use libos_base::layout::{PAGE_SIZE, PROGRAM_END, PROGRAM_START, page_down, page_up};
 use libos_base::{Errno, Result, random};
@@ -97,6 +98,9 @@ pub fn map(
     let start = choose(&mut s, place, len)?;
     let range = start..start + len;
     s.check_not_kernel(range.clone())?;
+    if file.is_some() && flags.contains(Flags::SHARED) {
+        SHARES_FILES.store(true, Relaxed);
+    }
     let kind = file.map_or(Kind::Anon, |(f, offset)| Kind::File(f, offset));
     if s.lock_future {
         flags |= Flags::LOCKED;
@@ -118,6 +122,23 @@ pub fn map(
         let _ = fault_in(start, len, write);
     }
     Ok(start)
+}
+
+/// A file was mapped shared: one page may be at several addresses.
+static SHARES_FILES: AtomicBool = AtomicBool::new(false);
+
+/// See [`SHARES_FILES`].
+#[inline(always)]
+pub fn shares_files() -> bool {
+    SHARES_FILES.load(Relaxed)
+}
+
+/// The file behind an address in a shared mapping, as a number that no other file has meanwhile, and the place in it.
+pub fn shared_place(addr: usize) -> Option<(usize, u64)> {
+    let s = space::lock();
+    let (start, v) = s.vmas.find(addr).filter(|(_, v)| v.flags.contains(Flags::SHARED))?;
+    let Kind::File(file, at) = &v.kind else { return None };
+    Some((core::ptr::from_ref(file.mappings()?) as usize, at + (addr - start) as u64))
 }
 
 fn promised(prot: Prot, flags: Flags, anonymous: bool) -> bool {
@@ -167,6 +188,32 @@ pub fn unmap(addr: usize, len: usize) -> Result<()> {
     s.check_not_kernel(r.clone())?;
     s.unmap(r, &mut garbage);
     Ok(())
+}
+
+/// `shmdt`: unmaps what is left of one mapping of a file that began at `addr`. `size`: how much of such a file was mapped;
+/// `None`: it is no such file. EINVAL: nothing is left.
+pub fn unmap_file(addr: usize, size: impl Fn(&dyn FileLike) -> Option<usize>) -> Result<()> {
+    let mut garbage = Garbage::default();
+    let mut s = space::lock();
+    // A piece lies where it lay when all of it was there.
+    let piece = |v: &Vma, start: usize| match &v.kind {
+        Kind::File(f, at) if *at == (start - addr) as u64 => size(&**f).map(|size| (f.clone(), size)),
+        _ => None,
+    };
+    let mut pieces = s.vmas.overlapping(addr..PROGRAM_END).filter(|(start, _)| *start >= addr);
+    let (file, size) = pieces.find_map(|(start, v)| piece(v, start)).ok_or(Errno::EINVAL)?;
+    drop(pieces);
+    let end = page_up(addr + size);
+    let mut at = addr;
+    loop {
+        let next = s.vmas.overlapping(at..end).find(|(start, v)| {
+            let whole = *start >= addr && v.end <= end;
+            whole && piece(v, *start).is_some_and(|(f, _)| Arc::ptr_eq(&f, &file))
+        });
+        let Some((start, v)) = next else { return Ok(()) };
+        at = v.end;
+        s.unmap(start..at, &mut garbage);
+    }
 }
 
 /// `mprotect`.

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use libos_base::Result;
 use libos_base::sync::Provider;
-use libos_net::netlink::NetlinkSocket;
+use libos_net::netlink::{COOKIES, Cookies, NetlinkSocket};
 use libos_net::socket::Ops;
 
 crate::component!("netlink", optional, wanted by [socket], starts start);
@@ -14,6 +14,7 @@ type Open = fn(u32) -> Result<Box<dyn Ops>>;
 
 extern "C" fn start() {
     OPEN.provide(&(open as Open));
+    COOKIES.provide(&Cookies::NETLINK);
 }
 
 fn open(kind: u32) -> Result<Box<dyn Ops>> {

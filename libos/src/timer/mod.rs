@@ -9,6 +9,7 @@ pub mod cpu_limit;
 pub mod interval;
 pub mod posix;
 mod setting;
+pub mod ticket;
 pub mod timerfd;
 pub mod wall;
 #[cfg(unibody_kernel)]

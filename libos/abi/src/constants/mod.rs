@@ -3,6 +3,7 @@
 mod control;
 mod event;
 mod file;
+mod ipc;
 mod memory;
 mod process;
 mod socket;
@@ -14,6 +15,7 @@ pub use crate::signal::{ActionFlags, MaskHow, SigSet, SignalCode, SignalfdFlags,
 pub use control::*;
 pub use event::*;
 pub use file::*;
+pub use ipc::*;
 pub use memory::*;
 pub use process::*;
 pub use socket::*;

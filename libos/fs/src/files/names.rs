@@ -20,6 +20,17 @@ static RENAME: Mutex<()> = Mutex::new(class::RENAME, ());
 
 /// Creates `name` in the locked directory `dir`, where it does not exist.
 pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -> Result<Arc<Dentry>> {
+    add_made(dir, names, name, new, |name, new| dir.inode().create(name, new))
+}
+
+/// The same with an object that `make` makes.
+pub(super) fn add_made<'a>(
+    dir: &Path,
+    names: &mut Children,
+    name: &[u8],
+    new: New<'a>,
+    make: impl FnOnce(&[u8], New<'a>) -> Result<Arc<dyn Inode>>,
+) -> Result<Arc<Dentry>> {
     dir.mount.check_writable()?;
     if names.dead {
         return Err(Errno::ENOENT);
@@ -31,12 +42,33 @@ pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -
     }
     let name = dentry::name(name)?;
     dir.dentry.reserve(names)?;
-    let inode = dir.inode().create(&name, New { mode, ..new })?;
+    let inode = make(&name, New { mode, ..new })?;
     let name = real_name(dir, name)?;
     let d = Dentry::new(Some(dir.dentry.clone()), name.clone(), inode)?;
     names.insert(name.clone(), d.clone());
     notify::entry(dir, &name, &d.inode, InotifyMask::CREATE, 0);
     Ok(d)
+}
+
+/// Removes `name` from the directory `dir`, unless it is a directory. `slash`: a slash follows the name.
+pub(super) fn remove(dir: &Path, name: &[u8], slash: bool) -> Result<()> {
+    let mut names = dir.dentry.children()?;
+    let d = dir.dentry.lookup_in(&mut names, name)?;
+    if slash {
+        return Err(if d.inode.is_dir() { Errno::EISDIR } else { Errno::ENOTDIR });
+    }
+    dir.mount.check_writable()?;
+    permission::remove(dir.inode(), &d.inode)?;
+    if d.inode.is_dir() {
+        return Err(Errno::EISDIR);
+    }
+    dir.inode().unlink(name, &d.inode)?;
+    names.remove(&d.name());
+    d.set_removed();
+    notify::object(&d.inode, InotifyMask::ATTRIB);
+    notify::gone(&d);
+    notify::entry(dir, name, &d.inode, InotifyMask::DELETE, 0);
+    Ok(())
 }
 
 /// The name under which a directory keeps the object that it was just given as `name`.
@@ -134,23 +166,7 @@ impl Files {
     }
     fn unlink_file(&self, dirfd: DirFd, path: &[u8]) -> Result<()> {
         let e = self.entry(dirfd, path, Errno::EISDIR)?;
-        let mut names = e.dir.dentry.children()?;
-        let d = e.dir.dentry.lookup_in(&mut names, &e.name)?;
-        if e.slash {
-            return Err(if d.inode.is_dir() { Errno::EISDIR } else { Errno::ENOTDIR });
-        }
-        e.dir.mount.check_writable()?;
-        permission::remove(e.dir.inode(), &d.inode)?;
-        if d.inode.is_dir() {
-            return Err(Errno::EISDIR);
-        }
-        e.dir.inode().unlink(&e.name, &d.inode)?;
-        names.remove(&d.name());
-        d.set_removed();
-        notify::object(&d.inode, InotifyMask::ATTRIB);
-        notify::gone(&d);
-        notify::entry(&e.dir, &e.name, &d.inode, InotifyMask::DELETE, 0);
-        Ok(())
+        remove(&e.dir, &e.name, e.slash)
     }
     fn rmdir(&self, dirfd: DirFd, path: &[u8]) -> Result<()> {
         let mut w = self.walk(dirfd, path)?;

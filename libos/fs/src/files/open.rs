@@ -121,7 +121,7 @@ impl Files {
         self.finish(at, flags, false)
     }
 
-    fn finish(&self, at: Path, flags: OpenFlags, fresh: bool) -> Result<Arc<dyn FileLike>> {
+    pub(super) fn finish(&self, at: Path, flags: OpenFlags, fresh: bool) -> Result<Arc<dyn FileLike>> {
         if flags.contains(OpenFlags::PATH) {
             return Ok(OpenFile::new(at, flags)?);
         }

@@ -17,12 +17,14 @@ pub mod whole;
 use crate::dentry::Path;
 use crate::files::files;
 use crate::inode::{DirEntry, FileSystem, Follow, Inode, New, SetAttr, StatFs};
-use crate::kernel_info::{self, ThreadInfo};
+use crate::kernel_info;
+pub use crate::kernel_info::ThreadInfo;
 use crate::ramfs::anonymous_dev;
 use crate::time;
 use crate::util::{Text, try_arc};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicI32;
 use libos_base::abi::{Fd, OpenFlags, Stat, Timespec, mode::*};
 use libos_base::cred;
 use libos_base::file::FileLike;
@@ -50,10 +52,41 @@ pub(crate) fn system() -> Option<Result<Arc<dyn Inode>>> {
     WHOLE.get().map(|t| (t.system)())
 }
 
+/// Entries that another part of the kernel adds to a folder, where that part is linked.
+pub struct More {
+    entries: &'static [(&'static str, Node)],
+    next: Provider<More>,
+}
+
+impl More {
+    /// These entries, for use in a static.
+    pub const fn new(entries: &'static [(&'static str, Node)]) -> Self {
+        Self { entries, next: Provider::new() }
+    }
+    /// Adds them to a folder.
+    pub fn add_to(&'static self, folder: &'static Provider<More>) {
+        let mut at = folder;
+        loop {
+            at.provide(self);
+            match at.get() {
+                Some(other) if !core::ptr::eq(other, self) => at = &other.next,
+                _ => return,
+            }
+        }
+    }
+}
+
+/// What is added to `/proc`, `/proc/sys/fs` and `/proc/sys/kernel`.
+pub static ROOT: Provider<More> = Provider::new();
+pub static SYS_FS: Provider<More> = Provider::new();
+pub static SYS_KERNEL: Provider<More> = Provider::new();
+
 /// An entry of the table.
 #[derive(Clone, Copy)]
-pub(crate) enum Node {
+pub enum Node {
     Dir(&'static [(&'static str, Node)]),
+    /// A folder that others add to.
+    Open(&'static [(&'static str, Node)], &'static Provider<More>),
     /// Content that everybody may read.
     File(fn() -> Vec<u8>),
     /// Content that only the owner may read.
@@ -62,6 +95,8 @@ pub(crate) enum Node {
     Thread(fn(&ThreadInfo) -> Vec<u8>),
     /// A number that can also be written.
     Setting(fn() -> u64, fn(u64) -> Result<()>),
+    /// Several numbers that can be written.
+    Numbers(&'static [&'static AtomicI32]),
     /// A thread's name, which can be written.
     Comm,
     /// Text of a symbolic link.
@@ -129,12 +164,15 @@ impl FileSystem for ProcFs {
 }
 
 impl ProcInode {
-    fn table(&self) -> &'static [(&'static str, Node)] {
-        match self.node {
-            Node::Dir(t) | Node::Cpus(t, _) => t,
-            Node::Root => WHOLE.get().map_or(tree::ROOT, |t| t.root),
-            _ => &[],
-        }
+    /// The entries of the tables, in order.
+    fn table(&self) -> impl Iterator<Item = &'static (&'static str, Node)> {
+        let (own, more) = match self.node {
+            Node::Dir(t) | Node::Cpus(t, _) => (t, None),
+            Node::Open(t, more) => (t, more.get()),
+            Node::Root => (WHOLE.get().map_or(tree::ROOT, |t| t.root), ROOT.get()),
+            _ => (&[][..], None),
+        };
+        own.iter().chain(core::iter::successors(more, |m| m.next.get()).flat_map(|m| m.entries))
     }
     /// The numbers that are entries here.
     fn numbers(&self, from: u64) -> Option<u64> {
@@ -200,7 +238,7 @@ impl Inode for ProcInode {
             // As sysfs has it, whatever the content.
             _ if self.cpu.is_some() && self.kind() == S_IFREG => (0o444, 4096),
             Node::File(_) | Node::Thread(_) | Node::FdInfo(..) => (0o444, 0),
-            Node::Comm | Node::Setting(..) => (0o644, 0),
+            Node::Comm | Node::Setting(..) | Node::Numbers(_) => (0o644, 0),
             Node::Fd(_) => (0o700, 64),
             Node::Link(_) | Node::Object(_) => (0o777, 0),
             Node::Fds => (0o500, 0),
@@ -240,8 +278,8 @@ impl Inode for ProcInode {
         if self.tid.is_some() && process::thread(self.tid).is_none() {
             return Err(Errno::ENOENT);
         }
-        if let Some(i) = self.table().iter().position(|(n, _)| n.as_bytes() == name) {
-            return self.child(self.table()[i].1, i as u64);
+        if let Some((i, (_, node))) = self.table().enumerate().find(|(_, (n, _))| n.as_bytes() == name) {
+            return self.child(*node, i as u64);
         }
         let name = name.strip_prefix(self.prefix()).ok_or(Errno::ENOENT)?;
         let n = number::decimal(name).filter(|_| name == b"0" || name[0] != b'0').ok_or(Errno::ENOENT)?;
@@ -252,9 +290,8 @@ impl Inode for ProcInode {
     }
     fn readdir(&self, from: u64, emit: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
         const FIRST: u64 = 3;
-        let table = self.table();
         let mut at = from.max(FIRST);
-        while let Some((name, node)) = table.get((at - FIRST) as usize) {
+        while let Some((name, node)) = self.table().nth(at.saturating_sub(FIRST).min(NUMBERS) as usize) {
             let kind = node.kind();
             let ino = self.child_ino(at - FIRST);
             if !emit(DirEntry { name: name.as_bytes(), ino, kind, next: at + 1 }) {
@@ -302,9 +339,15 @@ impl Inode for ProcInode {
 impl Node {
     fn kind(&self) -> u32 {
         match self {
-            Node::Dir(_) | Node::Root | Node::Fds | Node::Tasks | Node::FdInfos(_) | Node::Cpus(..) => S_IFDIR,
+            Node::Dir(_)
+            | Node::Open(..)
+            | Node::Root
+            | Node::Fds
+            | Node::Tasks
+            | Node::FdInfos(_)
+            | Node::Cpus(..) => S_IFDIR,
             Node::File(_) | Node::Private(_) | Node::Thread(_) | Node::Setting(..) | Node::Comm => S_IFREG,
-            Node::FdInfo(..) | Node::Bytes(_) | Node::Cpu(_) => S_IFREG,
+            Node::FdInfo(..) | Node::Bytes(_) | Node::Cpu(_) | Node::Numbers(_) => S_IFREG,
             Node::Link(_) | Node::Object(_) | Node::Fd(_) => S_IFLNK,
         }
     }

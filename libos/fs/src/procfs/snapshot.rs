@@ -9,6 +9,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use libos_base::abi::{OpenFlags, Stat, Whence};
 use libos_base::file::{Description, FileLike};
 use libos_base::io::{Sink, Source};
@@ -50,6 +51,12 @@ impl Snapshot {
             Node::Setting(get, _) => Ok(Text::new().n(get()).s("\n").0),
             Node::FdInfo(fd, f) => f(fd),
             Node::Cpu(f) => Ok(f(self.tid.unwrap_or_default())),
+            Node::Numbers(all) => {
+                let each = |t: Text, (i, n): (usize, &&AtomicI32)| {
+                    t.s(if i > 0 { "\t" } else { "" }).n(n.load(Relaxed).max(0) as u64)
+                };
+                Ok(all.iter().enumerate().fold(Text::new(), each).s("\n").0)
+            }
             _ => Ok(Text(thread()?.name).s("\n").0),
         }
     }
@@ -94,6 +101,19 @@ fn write_setting(src: &mut Source<'_>, set: fn(u64) -> Result<()>) -> Result<usi
     Ok(all)
 }
 
+/// Numbers as they are shown; the last ones may be missing.
+fn write_numbers(src: &mut Source<'_>, all: &[&AtomicI32]) -> Result<usize> {
+    let (mut text, length) = ([0; 64], src.left());
+    let n = src.take(&mut text)?;
+    let mut words = text[..n].split(u8::is_ascii_whitespace).filter(|w| !w.is_empty()).peekable();
+    words.peek().ok_or(Errno::EINVAL)?;
+    for (to, word) in all.iter().zip(words) {
+        let n = number::decimal(word).and_then(|n| i32::try_from(n).ok()).ok_or(Errno::EINVAL)?;
+        to.store(n, Relaxed);
+    }
+    Ok(length)
+}
+
 impl FileLike for Snapshot {
     fn description(&self) -> &Description {
         &self.description
@@ -115,6 +135,7 @@ impl FileLike for Snapshot {
     fn write(&self, src: &mut Source<'_>) -> Result<usize> {
         match self.node {
             Node::Setting(_, set) => return write_setting(src, set),
+            Node::Numbers(all) => return write_numbers(src, all),
             Node::Comm => {}
             _ => return Err(Errno::EIO),
         }
@@ -128,8 +149,9 @@ impl FileLike for Snapshot {
     fn write_at(&self, pos: u64, src: &mut Source<'_>) -> Result<usize> {
         match self.node {
             Node::Setting(_, set) if pos == 0 => write_setting(src, set),
+            Node::Numbers(all) if pos == 0 => write_numbers(src, all),
             // Accepted and ignored (kernel.sysctl_writes_strict).
-            Node::Setting(..) => Ok(src.left()),
+            Node::Setting(..) | Node::Numbers(_) => Ok(src.left()),
             _ if self.is_sequence() => Err(Errno::ESPIPE),
             _ => Err(Errno::EINVAL),
         }

@@ -42,15 +42,18 @@ const ROOT: &[(&str, Node)] = &[
 const SYS: &[(&str, Node)] = &[
     (
         "fs",
-        Dir(&[
+        Open(&[
             ("file-max", File(|| s::number(fdtable::file_max() as usize))),
             ("file-nr", File(s::file_nr)),
             (
                 "inotify",
-                Dir(&[
-                    ("max_queued_events", File(|| s::number(crate::inotify::MAX_EVENTS))),
-                    ("max_user_watches", File(|| s::number(crate::inotify::MAX_WATCHES))),
-                ]),
+                Dir(
+                    &[
+                        ("max_queued_events", File(|| s::number(crate::inotify::MAX_EVENTS))),
+                        ("max_user_watches", File(|| s::number(crate::inotify::MAX_WATCHES))),
+                    ],
+                    &super::SYS_FS,
+                ),
             ),
             ("nr_open", File(|| s::number(NOFILE_MAX as usize))),
             ("pipe-max-size", File(|| s::number(crate::pipe::MAX_SIZE))),
@@ -63,18 +66,21 @@ const SYS: &[(&str, Node)] = &[
     ),
     (
         "kernel",
-        Dir(&[
-            ("cap_last_cap", File(|| s::number(cap::LAST as usize))),
-            ("hostname", File(|| s::line(root::hostname()))),
-            ("osrelease", File(|| s::line(kernel_info::RELEASE))),
-            ("ngroups_max", File(|| s::number(65536))),
-            ("ostype", File(|| s::line("Linux"))),
-            ("pid_max", File(|| s::number(4194304))),
-            ("random", Dir(&[("boot_id", File(s::boot_id)), ("uuid", File(s::uuid))])),
-            // The stack, the heap and the mappings are at random places.
-            ("randomize_va_space", File(|| s::number(2))),
-            ("version", File(|| s::line(kernel_info::VERSION))),
-        ]),
+        Open(
+            &[
+                ("cap_last_cap", File(|| s::number(cap::LAST as usize))),
+                ("hostname", File(|| s::line(root::hostname()))),
+                ("osrelease", File(|| s::line(kernel_info::RELEASE))),
+                ("ngroups_max", File(|| s::number(65536))),
+                ("ostype", File(|| s::line("Linux"))),
+                ("pid_max", File(|| s::number(4194304))),
+                ("random", Dir(&[("boot_id", File(s::boot_id)), ("uuid", File(s::uuid))])),
+                // The stack, the heap and the mappings are at random places.
+                ("randomize_va_space", File(|| s::number(2))),
+                ("version", File(|| s::line(kernel_info::VERSION))),
+            ],
+            &super::SYS_KERNEL,
+        ),
     ),
     (
         "net",

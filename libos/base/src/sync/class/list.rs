@@ -55,6 +55,9 @@ classes! {
         INOTIFY_NUMBER "the last number that a watch was given";
         INOTIFY_QUEUE "events of one inotify";
     }
+    Blocking "interprocess communication" {
+        IPC_MAKING "a System V object is looked for by its key and made by one at a time";
+    }
     Blocking "streams" {
         TERMINAL "a terminal's line";
         PIPE "a pipe's bytes, also while they are copied";
@@ -85,6 +88,10 @@ classes! {
     Blocking "memory" {
         SPACE "mappings and page tables of the program, and the reverse map: who maps a file; a fault takes it whatever else is held";
     }
+    Spin "interprocess communication" {
+        IPC_IDS "System V objects by number";
+        IPC_OBJECT "a queue, a set of semaphores or a segment: its content, who waits and who may use it";
+    }
     Spin "tables" {
         FD_TABLE "descriptors";
         PLACES "root and working directory";
@@ -110,6 +117,7 @@ classes! {
         AIO_RESULTS "results that wait to be fetched from one of them";
     }
     Spin "futexes" {
+        FUTEX_PI "locks that lend priorities: their owners and who waits; words are looked at and changed under it, without a fault";
         FUTEX "threads that wait on words of one hash; the word is read under it, without a fault";
     }
     Spin "data" {
@@ -122,6 +130,7 @@ classes! {
         P9_TAIL "small writes that were collected";
         P9_FIDS "the server's numbers for files";
         EVENTFD "an eventfd's number";
+        TICKET "what a waiter is given, by whoever has taken it off its queue";
         UNIX_RIGHTS "descriptors under way";
     }
     Spin "readiness" {
