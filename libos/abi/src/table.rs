@@ -250,7 +250,7 @@ macro_rules! calls {
             199 fremovexattr(fd: Fd, name: Str) => refused EOPNOTSUPP "no extended attributes, as on FAT and, before Linux 6.6, on tmpfs";
             200 tkill(tid: Pid, sig: Signo) => signal::tkill, full;
             201 time(out: Out<i64>) leaf => time::time, full;
-            202 futex(addr: Address, op: FutexOperation, val: u32, timeout: FutexArgument, addr2: Address, val3: Bits) => thread::futex, partial "no priority inheritance (ENOSYS); shared memory mapped at two addresses is two futexes";
+            202 futex(addr: Address, op: FutexOperation, val: u32, timeout: FutexArgument, addr2: Address, val3: Bits) => futex::futex, full;
             203 sched_setaffinity(tid: Pid, size: usize, mask: In<CpuSet>[size]) => thread::sched_setaffinity, full;
             204 sched_getaffinity(tid: Pid, size: usize, mask: Out<CpuSet>[size]) => thread::sched_getaffinity, full;
             205 set_thread_area(desc: Address) => refused ENOSYS "32-bit only on Linux, too";
@@ -372,7 +372,7 @@ macro_rules! calls {
             321 bpf(cmd: i32, attr: Address, size: u32) => refused ENOSYS "no bpf";
             322 execveat(dirfd: DirFd, path: Path, argv: In<StrList>, envp: In<StrList>, flags: AtFlags) => refused ENOSYS "there is one process; use threads, or run the helper as an image of its own";
             323 userfaultfd(flags: UserfaultFlags) -> Fd => refused ENOSYS "faults are the kernel's";
-            324 membarrier(cmd: MembarrierCommand, flags: MembarrierFlags, cpu: i32) => thread::membarrier, partial "PRIVATE_EXPEDITED";
+            324 membarrier(cmd: MembarrierCommand, flags: MembarrierFlags, cpu: i32) => thread::membarrier, partial "no SYNC_CORE, no RSEQ (EINVAL)";
             325 mlock2(addr: Address, length: usize, flags: LockFlags) => memory::mlock2, full;
             326 copy_file_range(in_fd: Fd, in_off: InOut<i64>, out_fd: Fd, out_off: InOut<i64>, len: usize, flags: Bits) => file::copy_file_range, full;
             327 preadv2(fd: Fd, iov: Out<IoVec>[iovcnt], iovcnt: usize, pos_l: i64, pos_h: usize, flags: RwFlags) => file::preadv2, partial "RWF_NOWAIT for files, pipes, sockets, eventfds and memory devices, else EOPNOTSUPP";
@@ -408,14 +408,14 @@ macro_rules! calls {
             446 landlock_restrict_self(fd: Fd, flags: Bits) => refused ENOSYS "no key rings and no security modules";
             447 memfd_secret(flags: SecretFlags) -> Fd => refused ENOSYS "not built; no program that was ported asks for it";
             448 process_mrelease(pidfd: Fd, flags: Bits) => refused ENOSYS "one process, one image: there is nothing to start, trace or enter";
-            449 futex_waitv(waiters: Address, count: u32, flags: Bits, timeout: In<Timespec>, clock: ClockId) => refused ENOSYS "not built; no program that was ported asks for it";
+            449 futex_waitv(list: In<FutexWaitV>[count], count: u32, flags: Bits, timeout: In<Timespec>, clock: ClockId) => futex::futex_waitv, full;
             450 set_mempolicy_home_node(addr: Address, length: usize, node: u64, flags: Bits) => refused ENOSYS "no NUMA";
             451 cachestat(fd: Fd, range: Address, out: Address, flags: Bits) => refused ENOSYS "not built; no program that was ported asks for it";
             452 fchmodat2(dirfd: DirFd, path: Path, mode: Mode, flags: AtFlags) => stat::fchmodat2, full;
             453 map_shadow_stack(addr: Address, size: usize, flags: Bits) -> Address => refused ENOSYS "not built; no program that was ported asks for it";
-            454 futex_wake(addr: Address, mask: Address, count: i32, flags: Bits) => refused ENOSYS "not built; no program that was ported asks for it";
-            455 futex_wait(addr: Address, val: u64, mask: Address, flags: Bits, timeout: In<Timespec>, clock: ClockId) => refused ENOSYS "not built; no program that was ported asks for it";
-            456 futex_requeue(waiters: Address, flags: Bits, wake: i32, requeue: i32) => refused ENOSYS "not built; no program that was ported asks for it";
+            454 futex_wake(addr: Address, mask: u64, count: i32, flags: Futex2Flags) => futex::futex_wake, full;
+            455 futex_wait(addr: Address, val: u64, mask: u64, flags: Futex2Flags, timeout: In<Timespec>, clock: ClockId) => futex::futex_wait, full;
+            456 futex_requeue(list: In<FutexWaitV>, flags: Bits, wake: i32, requeue: i32) => futex::futex_requeue, full;
             457 statmount(request: Address, buf: Address, size: usize, flags: Bits) => refused ENOSYS "the name space is laid out at boot";
             458 listmount(request: Address, ids: Address, count: usize, flags: Bits) => refused ENOSYS "the name space is laid out at boot";
             459 lsm_get_self_attr(attr: u32, ctx: Address, size: Address, flags: Bits) => refused ENOSYS "no key rings and no security modules";

@@ -10,7 +10,7 @@ const INTERRUPTED: i64 = -(Errno::EINTR as i64);
 /// The restart code, if this result means "a signal came before anything was done".
 fn code(r: &Result<usize>) -> Option<Errno> {
     match r {
-        Err(e @ (Errno::ERESTARTSYS | Errno::ERESTARTNOHAND)) => Some(*e),
+        Err(e @ (Errno::ERESTARTSYS | Errno::ERESTARTNOINTR | Errno::ERESTARTNOHAND)) => Some(*e),
         _ => None,
     }
 }
@@ -18,6 +18,7 @@ fn code(r: &Result<usize>) -> Option<Errno> {
 /// A handler is about to run.
 pub fn before_handler(ctx: &mut ExitContext<'_>, sa_restart: bool) {
     match ctx.syscall.as_ref().and_then(|(_, _, result)| code(result)) {
+        Some(Errno::ERESTARTNOINTR) => again(ctx),
         Some(Errno::ERESTARTSYS) if sa_restart => again(ctx),
         Some(_) => ctx.regs.set_result(INTERRUPTED),
         None => {}

@@ -10,6 +10,17 @@ pub enum Op {
     Wake { bitset: u32 },
     Requeue { compare: bool },
     WakeOp,
+    Owned(Owned),
+}
+
+/// The operations of locks with owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned {
+    Lock,
+    TryLock,
+    Unlock,
+    WaitRequeue,
+    Requeue,
 }
 
 /// Which clock an absolute deadline is in.
@@ -49,13 +60,20 @@ pub fn decode(op: u32, val3: u32) -> Result<(Op, Deadline)> {
         9 if val3 != 0 => (Op::Wait { bitset: val3 }, if realtime { Deadline::Realtime } else { Deadline::Monotonic }),
         10 if val3 != 0 => (Op::Wake { bitset: val3 }, Deadline::Relative),
         9 | 10 => return Err(Errno::EINVAL),
-        // The priority-inheritance family (6, 7, 8, 11, 12, 13), and FUTEX_FD, which Linux removed.
+        6 => (Op::Owned(Owned::Lock), Deadline::Realtime),
+        7 => (Op::Owned(Owned::Unlock), Deadline::Relative),
+        8 => (Op::Owned(Owned::TryLock), Deadline::Relative),
+        11 => (Op::Owned(Owned::WaitRequeue), if realtime { Deadline::Realtime } else { Deadline::Monotonic }),
+        12 => (Op::Owned(Owned::Requeue), Deadline::Relative),
+        13 => (Op::Owned(Owned::Lock), if realtime { Deadline::Realtime } else { Deadline::Monotonic }),
+        // FUTEX_FD, which Linux removed.
         _ => return Err(Errno::ENOSYS),
     };
     if op & !(CMD_MASK | PRIVATE | CLOCK_REALTIME) != 0 {
         return Err(Errno::ENOSYS);
     }
-    if realtime && !matches!(decoded, Op::Wait { .. }) {
+    let timed = matches!(decoded, Op::Wait { .. } | Op::Owned(Owned::WaitRequeue)) || op & CMD_MASK == 13;
+    if realtime && !timed {
         return Err(Errno::ENOSYS);
     }
     Ok((decoded, deadline))
@@ -120,7 +138,10 @@ mod tests {
         assert_eq!(decode(9, 7), Ok((Op::Wait { bitset: 7 }, Deadline::Monotonic)));
         assert_eq!(decode(9, 0), Err(Errno::EINVAL));
         assert_eq!(decode(0x101, 0), Err(Errno::ENOSYS));
-        assert_eq!(decode(6, 0), Err(Errno::ENOSYS));
+        assert_eq!(decode(6, 0), Ok((Op::Owned(Owned::Lock), Deadline::Realtime)));
+        assert_eq!(decode(13, 0), Ok((Op::Owned(Owned::Lock), Deadline::Monotonic)));
+        assert_eq!(decode(0x106, 0), Err(Errno::ENOSYS));
+        assert_eq!(decode(2, 0), Err(Errno::ENOSYS));
         assert_eq!(decode(4, 9).unwrap().0, Op::Requeue { compare: true });
     }
 

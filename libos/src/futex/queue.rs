@@ -41,6 +41,11 @@ impl Waiter {
         }
     }
 
+    /// Its key, before it is queued.
+    pub fn key_now(&self) -> Key {
+        self.key.load(Relaxed)
+    }
+
     /// Whether its wait was ended by another thread.
     pub fn is_woken(&self) -> bool {
         self.state.load(Acquire) == WOKEN
@@ -144,6 +149,13 @@ impl Queue {
     pub fn iter(&self) -> impl Iterator<Item = &Waiter> {
         // SAFETY: as in `push`; the lock is held as long as the queue is borrowed.
         unsafe { linked(self.first) }
+    }
+
+    /// Whether somebody waits for this key.
+    #[cfg(unibody_kernel)]
+    pub fn has(&self, key: Key) -> bool {
+        // SAFETY: as in `push`; the lock is held as long as the queue is borrowed.
+        unsafe { linked(self.first) }.any(|w| w.key.load(Relaxed) == key)
     }
 
     /// Takes off up to `n` waiters for which `fits` holds, in the order in which they came.

@@ -1,12 +1,13 @@
 //! Robust mutexes: what a thread held when it ended (linux/futex.h, struct robust_list_head).
 
-use super::{op, wake, word};
+use super::{Spot, op, wake, word};
 use libos_base::abi::In;
 use libos_base::{Errno, Result, user};
 
-const WAITERS: u32 = 0x8000_0000;
-const OWNER_DIED: u32 = 0x4000_0000;
-const TID_MASK: u32 = 0x3fff_ffff;
+/// FUTEX_WAITERS, FUTEX_OWNER_DIED, FUTEX_TID_MASK.
+pub(super) const WAITERS: u32 = 0x8000_0000;
+pub(super) const OWNER_DIED: u32 = 0x4000_0000;
+pub(super) const TID_MASK: u32 = 0x3fff_ffff;
 /// A list may be a cycle that never comes back to its head.
 const LIMIT: usize = 2048;
 /// Low bit of a link: a priority-inheritance mutex.
@@ -50,8 +51,9 @@ fn release(entry: usize, offset: usize, tid: u32) -> Result<()> {
             return Ok(());
         }
         if word::compare_exchange(addr, v, v & WAITERS | OWNER_DIED)? == v {
-            if v & WAITERS != 0 {
-                wake(addr, 1, op::ANY)?;
+            // Those of a lock with owners are served when what the thread owned is handed over.
+            if v & WAITERS != 0 && entry & PI == 0 {
+                wake(Spot::of(addr, true), 1, op::ANY)?;
             }
             return Ok(());
         }

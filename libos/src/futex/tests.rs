@@ -2,12 +2,12 @@ use super::*;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 use std::time::Duration;
 
-fn at(w: &AtomicU32) -> usize {
-    w as *const AtomicU32 as usize
+fn at(w: &AtomicU32) -> Spot {
+    Spot::of(w as *const AtomicU32 as usize, false)
 }
 
 fn waiters(w: &AtomicU32) -> usize {
-    let key = at(w) as u64;
+    let key = at(w).addr as u64;
     bucket_of(key).lock().iter().filter(|x| x.key.load(SeqCst) == key).count()
 }
 
@@ -21,8 +21,8 @@ fn until(f: impl Fn() -> bool) {
 fn wait_checks_the_value_and_the_address() {
     let w = AtomicU32::new(1);
     assert_eq!(wait(at(&w), 2, op::ANY, When::NEVER), Err(Errno::EAGAIN));
-    assert_eq!(wait(at(&w) + 1, 1, op::ANY, When::NEVER), Err(Errno::EINVAL));
-    assert_eq!(wait(8, 1, op::ANY, When::NEVER), Err(Errno::EFAULT));
+    assert_eq!(wait(Spot::of(at(&w).addr + 1, false), 1, op::ANY, When::NEVER), Err(Errno::EINVAL));
+    assert_eq!(wait(Spot::of(8, false), 1, op::ANY, When::NEVER), Err(Errno::EFAULT));
     let soon = When::after(5_000_000);
     assert_eq!(wait(at(&w), 1, op::ANY, soon), Err(Errno::ETIMEDOUT));
     assert_eq!(waiters(&w), 0);
@@ -151,4 +151,21 @@ fn who_waits_again_is_not_woken_again() {
         wake(at(&a), i32::MAX, op::ANY).unwrap();
         wake(at(&b), i32::MAX, op::ANY).unwrap();
     });
+}
+
+/// The last of several words that were woken counts.
+#[test]
+fn several_words_at_once() {
+    let words: Vec<AtomicU32> = (0..3).map(AtomicU32::new).collect();
+    let list: Vec<(Spot, u32)> = words.iter().zip(0..).map(|(w, v)| (at(w), v)).collect();
+    let soon = When::after(5_000_000);
+    assert_eq!(several::wait(&list, soon), Err(Errno::ETIMEDOUT));
+    assert_eq!(several::wait(&[list[0], (at(&words[1]), 7)], When::NEVER), Err(Errno::EAGAIN));
+    std::thread::scope(|s| {
+        let t = s.spawn(|| several::wait(&list, When::NEVER));
+        until(|| waiters(&words[2]) == 1);
+        assert_eq!(wake(at(&words[1]), 1, op::ANY), Ok(1));
+        assert_eq!(t.join().unwrap(), Ok(1));
+    });
+    assert_eq!(words.iter().map(waiters).sum::<usize>(), 0);
 }

@@ -20,6 +20,17 @@ impl Word {
         // SAFETY: in the program's range.
         unsafe { arch::user::load(self.0) }
     }
+    /// Stores `new` if it is `old`; returns what was there. `None`: its page is not present, or not writable.
+    #[cfg(unibody_kernel)]
+    pub fn exchange(self, old: u32, new: u32) -> Option<u32> {
+        // SAFETY: in the program's range.
+        unsafe { arch::user::compare_exchange(self.0, old, new) }
+    }
+    /// Where it is.
+    #[cfg(unibody_kernel)]
+    pub const fn address(self) -> usize {
+        self.0
+    }
     /// Has its page brought in, with no lock held; EFAULT if it cannot be had.
     #[cold]
     pub fn fault_in(self) -> Result<()> {

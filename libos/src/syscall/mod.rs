@@ -10,6 +10,7 @@ pub mod cred;
 pub mod epoll;
 pub mod fd;
 pub mod file;
+pub mod futex;
 pub mod info;
 pub mod leaf;
 mod limit;

@@ -1,15 +1,14 @@
-//! Threads: creation, end, scheduling, futex.
+//! Threads: creation, end, scheduling.
 
 use crate::arch::{self, TrapFrame};
-use crate::futex::{self, op};
+use crate::futex::{self, Spot, op};
 use crate::sched::{self, Thread, current};
-use crate::timer::wall::{Line, When};
 use crate::{entry, exit};
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering::*;
+use core::sync::atomic::{AtomicI32, Ordering::*};
 use libos_base::abi::{
-    Address, ArchPrctlCode, Bits, CloneFlags, CpuSet, FutexArgument, FutexOperation, In, MembarrierCommand,
-    MembarrierFlags, Out, Pid, Policy, SchedParam, Timespec,
+    Address, ArchPrctlCode, CloneFlags, CpuSet, In, MembarrierCommand, MembarrierFlags, Out, Pid, Policy, SchedParam,
+    Timespec,
 };
 use libos_base::{Errno, Result, user};
 
@@ -69,10 +68,13 @@ fn end(status: i32) -> ! {
     if robust != 0 {
         futex::robust::thread_ends(robust, me.tid);
     }
+    if let Some(pi) = futex::PI.get() {
+        (pi.thread_ends)(me);
+    }
     let word = me.clear_child_tid.swap(0, Relaxed);
     // Nobody waits on a word that is gone.
     if word != 0 && user::write(Out::new(word), &0u32).is_ok() {
-        let _ = futex::wake_one(word, op::ANY);
+        let _ = futex::wake_one(Spot::of(word, true), op::ANY);
     }
     exit::thread(status)
 }
@@ -201,62 +203,6 @@ pub fn get_robust_list(tid: Pid, head: Out<u64>, size: Out<u64>) -> Result<()> {
     user::write(head, &(t.robust_list.load(Relaxed) as u64))
 }
 
-/// The fourth argument is a time-out or a count, depending on the operation.
-pub fn futex(
-    addr: Address,
-    operation: FutexOperation,
-    val: u32,
-    timeout: FutexArgument,
-    addr2: Address,
-    val3: Bits,
-) -> Result<usize> {
-    // What locks and conditions do all the time.
-    match operation.bits() {
-        op::WAKE_PRIVATE if val == 1 => futex::wake_one(addr.0, op::ANY).map(usize::from),
-        op::WAIT | op::WAIT_PRIVATE if timeout.0 == 0 => futex::wait(addr.0, val, op::ANY, When::NEVER).map(|()| 0),
-        _ => any_futex(addr, operation, val, timeout, addr2, val3),
-    }
-}
-
-#[inline(never)]
-fn any_futex(
-    addr: Address,
-    operation: FutexOperation,
-    val: u32,
-    timeout: FutexArgument,
-    addr2: Address,
-    val3: Bits,
-) -> Result<usize> {
-    use op::{Deadline, Op};
-    let (op, when) = op::decode(operation.bits(), val3.0)?;
-    if operation.bits() & op::PRIVATE == 0 {
-        futex::mapped(addr.0)?;
-        if matches!(op, Op::Requeue { .. } | Op::WakeOp) {
-            futex::mapped(addr2.0)?;
-        }
-    }
-    match op {
-        Op::Wait { bitset } => {
-            let deadline = if timeout.0 == 0 {
-                When::NEVER
-            } else {
-                let ns = user::read::<Timespec>(timeout.to())?.to_ns()?;
-                match when {
-                    Deadline::Relative => When::after(ns),
-                    Deadline::Monotonic => When { ns, line: Line::Monotonic },
-                    Deadline::Realtime => When { ns, line: Line::Wall },
-                }
-            };
-            futex::wait(addr.0, val, bitset, deadline).map(|()| 0)
-        }
-        Op::Wake { bitset } => futex::wake(addr.0, val as i32, bitset),
-        Op::Requeue { compare } => {
-            futex::requeue(addr.0, addr2.0, val as i32, timeout.0 as i32, compare.then_some(val3.0))
-        }
-        Op::WakeOp => futex::wake_op(addr.0, addr2.0, val as i32, timeout.0 as i32, val3.0),
-    }
-}
-
 /// `arch_prctl`: FS belongs to the program, GS to the kernel.
 pub fn arch_prctl(code: ArchPrctlCode, addr: Address) -> Result<()> {
     match code {
@@ -273,20 +219,37 @@ pub fn getcpu(cpu: Out<u32>, node: Out<u32>, _cache: Address) -> Result<()> {
     user::write_opt(node, &0u32)
 }
 
-/// `membarrier`: every CPU that runs the program passes a full barrier.
+/// What the process has registered for (MEMBARRIER_CMD_REGISTER_*).
+static REGISTERED: AtomicI32 = AtomicI32::new(0);
+
+/// `membarrier`: every CPU that runs the program passes a full barrier. There is one process, so what is meant for all of
+/// them and what is meant for this one are the same.
 pub fn membarrier(command: MembarrierCommand, flags: MembarrierFlags, _cpu: i32) -> Result<usize> {
+    use MembarrierCommand as C;
+    /// MEMBARRIER_CMD_GET_REGISTRATIONS, which not all headers have.
+    const GET_REGISTRATIONS: C = C(0x200);
+    const ALL: [C; 6] = [
+        C::GLOBAL,
+        C::GLOBAL_EXPEDITED,
+        C::REGISTER_GLOBAL_EXPEDITED,
+        C::PRIVATE_EXPEDITED,
+        C::REGISTER_PRIVATE_EXPEDITED,
+        GET_REGISTRATIONS,
+    ];
     if flags != MembarrierFlags::empty() {
         return Err(Errno::EINVAL);
     }
     match command {
-        MembarrierCommand::QUERY => {
-            Ok((MembarrierCommand::PRIVATE_EXPEDITED.0 | MembarrierCommand::REGISTER_PRIVATE_EXPEDITED.0) as usize)
+        C::QUERY => return Ok(ALL.iter().fold(0, |all, c| all | c.0) as usize),
+        GET_REGISTRATIONS => return Ok(REGISTERED.load(Relaxed) as usize),
+        C::REGISTER_GLOBAL_EXPEDITED | C::REGISTER_PRIVATE_EXPEDITED => {
+            REGISTERED.fetch_or(command.0, Relaxed);
         }
-        MembarrierCommand::REGISTER_PRIVATE_EXPEDITED => Ok(0),
-        MembarrierCommand::PRIVATE_EXPEDITED => {
-            sched::barrier_everywhere();
-            Ok(0)
+        C::PRIVATE_EXPEDITED if REGISTERED.load(Relaxed) & C::REGISTER_PRIVATE_EXPEDITED.0 == 0 => {
+            return Err(Errno::EPERM);
         }
-        _ => Err(Errno::EINVAL),
+        C::GLOBAL | C::GLOBAL_EXPEDITED | C::PRIVATE_EXPEDITED => sched::barrier_everywhere(),
+        _ => return Err(Errno::EINVAL),
     }
+    Ok(0)
 }

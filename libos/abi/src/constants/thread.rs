@@ -16,6 +16,8 @@ flags! {
         WAIT = 0, WAKE = 1, FD = 2, REQUEUE = 3, CMP_REQUEUE = 4, WAKE_OP = 5, LOCK_PI = 6, UNLOCK_PI = 7, TRYLOCK_PI = 8,
         WAIT_BITSET = 9, WAKE_BITSET = 10, WAIT_REQUEUE_PI = 11, CMP_REQUEUE_PI = 12, LOCK_PI2 = 13,
     } { PRIVATE_FLAG = 0x80, CLOCK_REALTIME = 0x100, }
+    /// futex_waitv(2) and what follows it.
+    Futex2Flags: u32, "FUTEX2_" values 3 { SIZE_U8 = 0, SIZE_U16 = 1, SIZE_U32 = 2, SIZE_U64 = 3, } { PRIVATE = 0x80, }
     /// membarrier(2), `flags`.
     MembarrierFlags: u32, "MEMBARRIER_CMD_FLAG_" { CPU = 1, }
     /// rseq(2).

@@ -72,7 +72,9 @@ impl Invocation<'_> {
         let Some(result) = self.result else { return f.write_str(" = ?") };
         if !self.succeeded() {
             return match Errno::from_raw(-result as u16) {
-                Some(e @ (Errno::ERESTARTSYS | Errno::ERESTARTNOHAND)) => write!(f, " = ? {e} (To be restarted)"),
+                Some(e @ (Errno::ERESTARTSYS | Errno::ERESTARTNOINTR | Errno::ERESTARTNOHAND)) => {
+                    write!(f, " = ? {e} (To be restarted)")
+                }
                 Some(e) => write!(f, " = -1 {e} ({})", e.text()),
                 None => write!(f, " = -1 (errno {})", -result),
             };

@@ -42,27 +42,27 @@ const ROOT: &[(&str, Node)] = &[
 const SYS: &[(&str, Node)] = &[
     (
         "fs",
-        Open(&[
-            ("file-max", File(|| s::number(fdtable::file_max() as usize))),
-            ("file-nr", File(s::file_nr)),
-            (
-                "inotify",
-                Dir(
-                    &[
+        Open(
+            &[
+                ("file-max", File(|| s::number(fdtable::file_max() as usize))),
+                ("file-nr", File(s::file_nr)),
+                (
+                    "inotify",
+                    Dir(&[
                         ("max_queued_events", File(|| s::number(crate::inotify::MAX_EVENTS))),
                         ("max_user_watches", File(|| s::number(crate::inotify::MAX_WATCHES))),
-                    ],
-                    &super::SYS_FS,
+                    ]),
                 ),
-            ),
-            ("nr_open", File(|| s::number(NOFILE_MAX as usize))),
-            ("pipe-max-size", File(|| s::number(crate::pipe::MAX_SIZE))),
-            // The rules of `permission`.
-            ("protected_fifos", File(|| s::number(0))),
-            ("protected_hardlinks", File(|| s::number(1))),
-            ("protected_regular", File(|| s::number(0))),
-            ("protected_symlinks", File(|| s::number(0))),
-        ]),
+                ("nr_open", File(|| s::number(NOFILE_MAX as usize))),
+                ("pipe-max-size", File(|| s::number(crate::pipe::MAX_SIZE))),
+                // The rules of `permission`.
+                ("protected_fifos", File(|| s::number(0))),
+                ("protected_hardlinks", File(|| s::number(1))),
+                ("protected_regular", File(|| s::number(0))),
+                ("protected_symlinks", File(|| s::number(0))),
+            ],
+            &super::SYS_FS,
+        ),
     ),
     (
         "kernel",

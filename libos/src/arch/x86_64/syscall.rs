@@ -150,6 +150,7 @@ fn errno_of(result: i64) -> Option<Errno> {
     match result {
         -4 => Some(Errno::EINTR),
         -512 => Some(Errno::ERESTARTSYS),
+        -513 => Some(Errno::ERESTARTNOINTR),
         -514 => Some(Errno::ERESTARTNOHAND),
         _ => None,
     }
