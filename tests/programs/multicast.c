@@ -160,6 +160,86 @@ static void groups(void)
     told(second);
 }
 
+/* Who is heard in a group (RFC 3678). */
+static int source(int s, int name, const char *group, const char *from)
+{
+    struct ip_mreq_source r = { { inet_addr(group) }, { htonl(INADDR_LOOPBACK) }, { inet_addr(from) } };
+    return setsockopt(s, IPPROTO_IP, name, &r, sizeof r);
+}
+
+static long say(const char *from, const char *group, int port)
+{
+    int out = (int)MUST(socket(AF_INET, SOCK_DGRAM, 0));
+    struct in_addr lo = { htonl(INADDR_LOOPBACK) };
+    address a = loopback(AF_INET, 0);
+    a.v4.sin_addr.s_addr = inet_addr(from);
+    MUST(bind(out, &a.any, sizeof a.v4));
+    MUST(setsockopt(out, IPPROTO_IP, IP_MULTICAST_IF, &lo, sizeof lo));
+    long n = to(out, group, port);
+    close(out);
+    return n;
+}
+
+static void sources(void)
+{
+    section("sources");
+    int port = 0, s = bound("0.0.0.0", &port), other = bound("0.0.0.0", &port);
+    SHOW(source(s, IP_BLOCK_SOURCE, GROUP, "127.0.0.3"));
+    SHOW(source(s, IP_DROP_SOURCE_MEMBERSHIP, GROUP, "127.0.0.3"));
+    SHOW(source(s, IP_ADD_SOURCE_MEMBERSHIP, "127.0.0.9", "127.0.0.3"));
+    SHOW(source(s, IP_ADD_SOURCE_MEMBERSHIP, GROUP, "127.0.0.3"));
+    SHOW(source(s, IP_ADD_SOURCE_MEMBERSHIP, GROUP, "127.0.0.3"));
+    SHOW(source(s, IP_ADD_SOURCE_MEMBERSHIP, GROUP, "127.0.0.4"));
+    SHOW(source(s, IP_BLOCK_SOURCE, GROUP, "127.0.0.5"));
+    SHOW(say("127.0.0.5", GROUP, port));
+    SHOW(recv(s, buf, 99, MSG_DONTWAIT));
+    SHOW(recv(other, buf, 99, MSG_DONTWAIT)); /* no member: hears what stays on this host, whoever else wants it */
+    SHOW(say("127.0.0.4", GROUP, port));
+    SHOW(recv(s, buf, 99, MSG_DONTWAIT));
+    SHOW(recv(other, buf, 99, MSG_DONTWAIT));
+    SHOW(source(s, IP_DROP_SOURCE_MEMBERSHIP, GROUP, "127.0.0.4"));
+    SHOW(source(s, IP_DROP_SOURCE_MEMBERSHIP, GROUP, "127.0.0.4"));
+    SHOW(say("127.0.0.4", GROUP, port));
+    SHOW(recv(s, buf, 99, MSG_DONTWAIT));
+    SHOW(source(s, IP_DROP_SOURCE_MEMBERSHIP, GROUP, "127.0.0.3"));
+    SHOW(source(s, IP_DROP_SOURCE_MEMBERSHIP, GROUP, "127.0.0.3"));
+    struct ip_mreq all = { { inet_addr(GROUP) }, { htonl(INADDR_LOOPBACK) } };
+    SHOW(setsockopt(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, &all, sizeof all));
+    SHOW(source(s, IP_BLOCK_SOURCE, GROUP, "127.0.0.3"));
+    SHOW(source(s, IP_BLOCK_SOURCE, GROUP, "127.0.0.3"));
+    SHOW(source(s, IP_ADD_SOURCE_MEMBERSHIP, GROUP, "127.0.0.4"));
+    SHOW(say("127.0.0.3", GROUP, port));
+    SHOW(recv(s, buf, 99, MSG_DONTWAIT));
+    SHOW(say("127.0.0.4", GROUP, port));
+    SHOW(recv(s, buf, 99, MSG_DONTWAIT));
+    SHOW(source(s, IP_UNBLOCK_SOURCE, GROUP, "127.0.0.3"));
+    SHOW(source(s, IP_UNBLOCK_SOURCE, GROUP, "127.0.0.3"));
+    SHOW(say("127.0.0.3", GROUP, port));
+    SHOW(recv(s, buf, 99, MSG_DONTWAIT));
+    int many = 0;
+    for (int i = 1; i < 20; i++) {
+        char from[20];
+        snprintf(from, sizeof from, "127.0.1.%d", i);
+        many += source(s, IP_BLOCK_SOURCE, GROUP, from) == 0;
+    }
+    SHOW(many);
+    SHOW(source(s, IP_BLOCK_SOURCE, GROUP, "127.0.2.1"));
+    SHOW(setsockopt(s, IPPROTO_IP, IP_BLOCK_SOURCE, &all, sizeof all));
+    struct group_source_req r = { .gsr_interface = if_nametoindex("lo") };
+    address a = loopback(AF_INET, 0);
+    a.v4.sin_addr.s_addr = inet_addr(OTHER), memcpy(&r.gsr_group, &a, sizeof a.v4);
+    a.v4.sin_addr.s_addr = inet_addr("127.0.0.8"), memcpy(&r.gsr_source, &a, sizeof a.v4);
+    SHOW(setsockopt(s, IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP, &r, sizeof r));
+    SHOW(setsockopt(s, IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, &r, sizeof r));
+    SHOW(say("127.0.0.7", OTHER, port));
+    SHOW(say("127.0.0.8", OTHER, port));
+    SHOW(recv(s, buf, 99, MSG_DONTWAIT));
+    SHOW(recv(s, buf, 99, MSG_DONTWAIT));
+    SHOW(setsockopt(s, IPPROTO_IP, MCAST_BLOCK_SOURCE, &r, sizeof r));
+    SHOW(setsockopt(s, IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP, &r, sizeof r));
+    SHOW(setsockopt(s, IPPROTO_IP, MCAST_LEAVE_SOURCE_GROUP, &r, 20));
+}
+
 static void six(void)
 {
     section("IPv6");
@@ -197,6 +277,7 @@ static void six(void)
 int main(void)
 {
     groups();
+    sources();
     six();
     return done();
 }

@@ -89,11 +89,11 @@ macro_rules! calls {
             38 setitimer(which: IntervalTimer, new: In<ItimerVal>, old: Out<ItimerVal>) => time::setitimer, partial "ITIMER_VIRTUAL counts all processor time, as getrusage does";
             39 getpid() leaf => process::getpid, full;
             40 sendfile(out_fd: Fd, in_fd: Fd, offset: InOut<i64>, count: usize) => file::sendfile, full;
-            41 socket(domain: Domain, kind: SocketType, protocol: SocketProtocol) -> Fd => socket::socket, partial "AF_INET, AF_INET6, AF_UNIX, and AF_NETLINK for NETLINK_ROUTE; docs/SOCKETS.md; no raw sockets (EPROTONOSUPPORT, without CAP_NET_RAW EPERM)";
+            41 socket(domain: Domain, kind: SocketType, protocol: SocketProtocol) -> Fd => socket::socket, partial "AF_INET, AF_INET6 (also raw and ping sockets), AF_UNIX, AF_PACKET, and AF_NETLINK for NETLINK_ROUTE; docs/SOCKETS.md";
             42 connect(fd: Fd, addr: In<Sockaddr>[addrlen], addrlen: u32) => socket::connect, full;
             43 accept(fd: Fd, addr: Out<Sockaddr>[addrlen], addrlen: InOut<u32>) -> Fd => socket::accept, full;
             44 sendto(fd: Fd, buf: In<u8>[len], len: usize, flags: MessageFlags, addr: In<Sockaddr>[addrlen], addrlen: u32) => message::sendto, partial "no urgent data; MSG_ZEROCOPY copies";
-            45 recvfrom(fd: Fd, buf: Out<u8>[len], len: usize, flags: MessageFlags, addr: Out<Sockaddr>[addrlen], addrlen: InOut<u32>) => message::recvfrom, partial "no urgent data; the error queue (MSG_ERRQUEUE) is always empty";
+            45 recvfrom(fd: Fd, buf: Out<u8>[len], len: usize, flags: MessageFlags, addr: Out<Sockaddr>[addrlen], addrlen: InOut<u32>) => message::recvfrom, partial "no urgent data; only datagram sockets have an error queue (MSG_ERRQUEUE)";
             46 sendmsg(fd: Fd, msg: In<MsgHdr>, flags: MessageFlags) => message::sendmsg, partial "as sendto; control messages: SCM_RIGHTS, SCM_CREDENTIALS, IP_PKTINFO, IPV6_PKTINFO";
             47 recvmsg(fd: Fd, msg: InOut<MsgHdr>, flags: MessageFlags) => message::recvmsg, partial "as recvfrom";
             48 shutdown(fd: Fd, how: ShutdownHow) => socket::shutdown, full;

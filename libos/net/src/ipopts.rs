@@ -26,6 +26,12 @@ pub const RECVTCLASS: usize = 15;
 pub const TCLASS: usize = 16;
 const KEPT: usize = 19;
 
+/// Which of them say how something is sent: hop limits of what goes to one and to a group, type of service, and whether
+/// groups here hear it, too.
+pub fn sending(v6: bool) -> [usize; 4] {
+    if v6 { [HOPS, MULTICAST_HOPS, TCLASS, MULTICAST_LOOP6] } else { [TTL, MULTICAST_TTL, TOS, MULTICAST_LOOP] }
+}
+
 /// IP_PMTUDISC_DO and IP_PMTUDISC_PROBE: datagrams are never fragmented.
 pub const WHOLE: core::ops::RangeInclusive<u8> = 2..=3;
 

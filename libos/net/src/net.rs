@@ -97,6 +97,15 @@ impl Net {
         f(&self.inner.lock().stack)
     }
 
+    /// Runs `f` on the stack and the card, which `f` may replace by one that passes everything on.
+    pub(crate) fn with_card<R>(&self, f: impl FnOnce(&mut Stack, &mut Option<Box<dyn NetDevice>>) -> R) -> R {
+        let mut inner = self.lock();
+        let Inner { stack, dev } = &mut *inner;
+        let r = f(stack, dev);
+        self.unlock(inner);
+        r
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner.lock();
         inner.stack.begin((self.clock)());

@@ -2,6 +2,7 @@
 //! is accepted and ignored.
 
 use crate::ipopts;
+use crate::multicast::CALLS;
 use crate::sockopts::words;
 use crate::stack::Stack;
 use crate::stack::listen::SOMAXCONN;
@@ -27,15 +28,19 @@ fn out(v: i32) -> Option<Result<Vec<u8>>> {
 
 /// `setsockopt`. `None`: no such option at this level.
 pub fn set(st: &mut Stack, sid: u32, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
-    let udp = st.sockets.get(sid)?.proto == Proto::Udp;
+    let proto = st.sockets.get(sid)?.proto;
+    let udp = proto != Proto::Tcp;
     let r = match level {
         sol::SOCKET => set_socket(st, sid, name, value)?,
         sol::TCP if !udp => set_tcp(st, sid, name, value)?,
-        sol::UDP if udp && name == udp_option::CORK => int(value).and_then(|v| st.udp_cork(sid, v != 0)),
+        sol::UDP if proto == Proto::Udp && name == udp_option::CORK => {
+            int(value).and_then(|v| st.udp_cork(sid, v != 0))
+        }
         sol::IPV6 if name == ipv6_option::V6ONLY => set_v6only(st, sid, value)?,
+        sol::IP | sol::IPV6 if udp && let Some(r) = crate::errqueue::set(st, sid, level, name, value) => r,
         sol::IP | sol::IPV6 => match ipopts::set(st.sockets.get_mut(sid)?, udp, level, name, value) {
             Some(r) => r,
-            None => crate::multicast::set(st, sid, level, name, value)?,
+            None => (CALLS.get()?.set)(st, sid, level, name, value)?,
         },
         _ => return None,
     };
@@ -247,10 +252,16 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
     if level == sol::TCP && name == tcp_option::INFO && st.sockets.get(sid)?.proto == Proto::Tcp {
         return Some(Ok(tcp_info(st, sid)));
     }
+    if matches!(level, sol::IP | sol::IPV6)
+        && st.sockets.get(sid)?.proto != Proto::Tcp
+        && let Some(on) = crate::errqueue::get(st, sid, level, name)
+    {
+        return out(on.into());
+    }
     let (rcv, snd) = st.memory.sizes();
     let conn = conn_of(st, sid).map(|(_, c)| (c.tcp().mss(), c.tcp().recv_capacity(), c.tcp().send_capacity()));
     let s = st.sockets.get_mut(sid)?;
-    let udp = s.proto == Proto::Udp;
+    let udp = s.proto != Proto::Tcp;
     let or = |asked: usize, usual: usize| if asked > 0 { asked } else { usual };
     let (mss, rcvbuf, sndbuf, corked) = match (&s.kind, conn) {
         (Kind::Udp(u), _) => (0, u.rcvbuf, u.sndbuf, u.corked),
@@ -282,11 +293,11 @@ pub fn get(st: &mut Stack, sid: u32, level: i32, name: i32) -> Option<Result<Vec
             name.resize(16, 0);
             return Some(Ok(name));
         }
-        (sol::UDP, udp_option::CORK) if udp => corked.into(),
+        (sol::UDP, udp_option::CORK) if s.proto == Proto::Udp => corked.into(),
         (sol::IPV6, ipv6_option::V6ONLY) if s.v6 => s.v6only.into(),
         (sol::IP | sol::IPV6, _) => match ipopts::get(s, udp, level, name) {
             Some(v) => v.into(),
-            None => crate::multicast::get(st, sid, level, name)?,
+            None => (CALLS.get()?.get)(st, sid, level, name)?,
         },
         _ => return None,
     };

@@ -271,7 +271,7 @@ fn finish(buf: &mut [u8], link: Link, report: &mut Report) -> TxMeta {
     {
         report.asked = Some(IpAddress::Ipv6(target.into()));
     }
-    if proto == 17 {
+    if matches!(proto, 1 | 17 | 58) {
         mark(buf, at, report.tos);
     }
     if proto == 17 && link.tx_checksum && buf.len() >= body + 8 {

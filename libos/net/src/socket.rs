@@ -193,6 +193,11 @@ impl Socket {
         &*self.ops
     }
 
+    /// What `/proc/net` shows of it: inode and user.
+    pub fn shown(&self) -> (u64, u32) {
+        (self.ino, self.shown.lock().as_deref().map_or(self.owner.0, |s| s.uid))
+    }
+
     fn wait(&self, timeout: &AtomicU64, msg: Msg) -> Wait {
         let t = timeout.load(Ordering::Relaxed);
         let nonblock = msg.contains(Msg::DONTWAIT) || self.description.nonblock();

@@ -1,8 +1,10 @@
 //! UDP sockets: the calls.
 
 use crate::addr::{self, Addr};
+use crate::errqueue::CALLS;
 use crate::ipopts;
 use crate::net::Net;
+use crate::packet::ATTACH;
 use crate::socket::{Header, Incoming, Msg, Ops, Outgoing, Wait};
 use crate::sockopts::stamp_message;
 use crate::stack::ports::Proto;
@@ -13,7 +15,7 @@ use crate::stack::{Shared, Stack};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use libos_base::abi::{IoctlArgument, af, ioctl, ip_option, ipv6_option, sock, sol};
+use libos_base::abi::{IoctlArgument, af, ioctl, ip_option, ipv6_option, so, sock, sol};
 use libos_base::io::{Sink, Source};
 use libos_base::poll::{Events, Pollee};
 use libos_base::{Errno, Result, user};
@@ -21,10 +23,10 @@ use smoltcp::wire::IpAddress;
 
 /// A UDP socket of AF_INET or AF_INET6.
 pub struct UdpSocket {
-    net: Arc<Net>,
-    id: u32,
-    v6: bool,
-    shared: Arc<Shared>,
+    pub(crate) net: Arc<Net>,
+    pub(crate) id: u32,
+    pub(crate) v6: bool,
+    pub(crate) shared: Arc<Shared>,
 }
 
 impl UdpSocket {
@@ -98,7 +100,17 @@ impl UdpSocket {
     }
 }
 
-fn udp(s: &mut Sock) -> Result<&mut Udp> {
+/// Reads what a program sends: before anything is locked or queued, since that may fault.
+pub(crate) fn gather(src: &mut Source<'_>) -> Result<Vec<u8>> {
+    let len = src.left();
+    let mut data = Vec::new();
+    data.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS)?;
+    data.resize(len, 0);
+    src.take_whole(&mut data)?;
+    Ok(data)
+}
+
+pub(crate) fn udp(s: &mut Sock) -> Result<&mut Udp> {
     match &mut s.kind {
         Kind::Udp(u) => Ok(u),
         _ => Err(Errno::EINVAL),
@@ -151,13 +163,10 @@ impl Ops for UdpSocket {
         if len > MAX {
             return Err(Errno::EMSGSIZE);
         }
-        // The program's memory is read before anything is locked or queued, since that may fault.
-        let mut data = Vec::new();
-        let mut read = data.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS);
-        data.resize(if read.is_ok() { len } else { 0 }, 0);
-        if read.is_ok() {
-            read = src.take_whole(&mut data);
-        }
+        let (mut data, read) = match gather(src) {
+            Ok(data) => (data, Ok(())),
+            Err(e) => (Vec::new(), Err(e)),
+        };
         self.net.wait(wait, &self.shared.pollee, || {
             self.net.with(|st| {
                 let r = self.attempt(st, &mut to, &mut header, &mut data, msg.flags.contains(Msg::MORE), read);
@@ -175,7 +184,7 @@ impl Ops for UdpSocket {
 
     fn recv(&self, dst: &mut Sink<'_>, msg: &mut Incoming, wait: Wait) -> Result<usize> {
         if msg.flags.contains(Msg::ERRQUEUE) {
-            return Err(Errno::EAGAIN);
+            return CALLS.get().map_or(Err(Errno::EAGAIN), |calls| (calls.read)(self, dst, msg));
         }
         let peek = msg.flags.contains(Msg::PEEK);
         let got = self.net.wait(wait, &self.shared.pollee, || {
@@ -238,6 +247,12 @@ impl Ops for UdpSocket {
         self.net.with(|st| st.peer_name(self.id)).map(|n| Addr::inet(n, self.v6, 2))
     }
     fn set(&self, level: i32, name: i32, value: &[u8]) -> Option<Result<()>> {
+        if level == sol::SOCKET
+            && matches!(name, so::ATTACH_FILTER | so::DETACH_FILTER)
+            && let Some(attach) = ATTACH.get()
+        {
+            return Some(attach(self, name, value));
+        }
         self.net.with(|st| crate::options::set(st, self.id, level, name, value))
     }
     fn get(&self, level: i32, name: i32) -> Option<Result<Vec<u8>>> {
@@ -263,6 +278,9 @@ impl Ops for UdpSocket {
             let Ok(s) = st.sock(self.id) else { return Events::ERR };
             let mut e = crate::options::error_events(&s.error);
             let Ok(u) = udp(s) else { return Events::ERR };
+            if u.errors.as_ref().is_some_and(|errors| !errors.is_empty()) {
+                e |= Events::ERR;
+            }
             if !u.queue.is_empty() || u.rx_shut {
                 e |= Events::IN | Events::RDNORM;
             }
@@ -298,7 +316,7 @@ impl Drop for UdpSocket {
     }
 }
 
-fn loopback_if_any(ip: IpAddress) -> IpAddress {
+pub(crate) fn loopback_if_any(ip: IpAddress) -> IpAddress {
     match ip {
         IpAddress::Ipv4(a) if a.is_unspecified() => IpAddress::v4(127, 0, 0, 1),
         IpAddress::Ipv6(a) if a.is_unspecified() => IpAddress::v6(0, 0, 0, 0, 0, 0, 0, 1),

@@ -3,7 +3,9 @@
 
 mod device;
 mod later;
+mod multicast;
 pub mod netlink;
+pub mod packet;
 
 use crate::params::parameters;
 use alloc::boxed::Box;

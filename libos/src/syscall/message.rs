@@ -131,14 +131,13 @@ fn write_control(at: usize, room: usize, flags: Msg, msg: &mut Incoming) -> Resu
     let room = if at == 0 { 0 } else { room };
     let mut out = 0;
     let put = |out: &mut usize, level: i32, kind: i32, data: &[u8]| -> Result<bool> {
-        let size = size_of::<CmsgHdr>() + data.len();
-        if *out + size > room {
-            return Ok(false);
-        }
+        let whole = size_of::<CmsgHdr>() + data.len();
+        let size = whole.min(room - *out);
+        let Some(data) = size.checked_sub(size_of::<CmsgHdr>()).map(|n| &data[..n]) else { return Ok(false) };
         user::write(Out::new(at + *out), &CmsgHdr { len: size, level, kind })?;
         user::copy_out(at + *out + size_of::<CmsgHdr>(), data)?;
         *out = (*out + size.next_multiple_of(8)).min(room);
-        Ok(true)
+        Ok(size == whole)
     };
     let mut cut = false;
     for (level, kind, data) in &msg.control {

@@ -1,6 +1,7 @@
 //! Sockets: creating, naming, connecting, options.
 
 use super::support::{self, only};
+use crate::net::packet::MAKER;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use libos_base::abi::{
@@ -18,6 +19,8 @@ use libos_net::udp::UdpSocket;
 
 const IPPROTO_TCP: u32 = Protocol::TCP.0;
 const IPPROTO_UDP: u32 = Protocol::UDP.0;
+const IPPROTO_ICMP: u32 = Protocol::ICMP.0;
+const IPPROTO_ICMPV6: u32 = Protocol::ICMPV6.0;
 
 /// The type, and whether it is nonblocking and close-on-exec. EINVAL.
 fn kind(ty: SocketType) -> Result<(u32, bool, bool)> {
@@ -39,7 +42,10 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
             (_, 263..) => Err(Errno::EINVAL),
             (sock::STREAM, 0 | IPPROTO_TCP) => TcpSocket::open(crate::net::net(), v6),
             (sock::DGRAM, 0 | IPPROTO_UDP) => UdpSocket::open(crate::net::net(), v6),
-            (sock::RAW, _) if !capable(cap::NET_RAW) => Err(Errno::EPERM),
+            (sock::RAW, 1..) if !capable(cap::NET_RAW) => Err(Errno::EPERM),
+            (sock::RAW, 1..=255) => raw(v6, protocol as u8, false),
+            (sock::DGRAM, IPPROTO_ICMP) if !v6 => raw(v6, protocol as u8, true),
+            (sock::DGRAM, IPPROTO_ICMPV6) if v6 => raw(v6, protocol as u8, true),
             (sock::STREAM | sock::DGRAM | sock::RAW, _) => Err(Errno::EPROTONOSUPPORT),
             _ => Err(Errno::ESOCKTNOSUPPORT),
         },
@@ -49,8 +55,21 @@ fn make(domain: u32, base: u32, protocol: u32) -> Result<Box<dyn Ops>> {
             (sock::RAW | sock::DGRAM, _) => Err(Errno::EPROTONOSUPPORT),
             _ => Err(Errno::ESOCKTNOSUPPORT),
         },
+        af::PACKET => {
+            let maker = MAKER.get().ok_or(Errno::EAFNOSUPPORT)?;
+            match base {
+                _ if !capable(cap::NET_RAW) => Err(Errno::EPERM),
+                sock::RAW | sock::DGRAM => (maker.packet)(base, protocol),
+                // SOCK_PACKET is obsolete.
+                _ => Err(Errno::ESOCKTNOSUPPORT),
+            }
+        }
         _ => Err(Errno::EAFNOSUPPORT),
     }
+}
+
+fn raw(v6: bool, protocol: u8, ping: bool) -> Result<Box<dyn Ops>> {
+    (MAKER.get().ok_or(Errno::EPROTONOSUPPORT)?.raw)(v6, protocol, ping)
 }
 
 pub fn socket(domain: Domain, ty: SocketType, protocol: SocketProtocol) -> Result<usize> {

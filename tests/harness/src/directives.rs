@@ -33,6 +33,9 @@ pub struct Directives {
     pub own_root: bool,
     /// `shows read write`: system calls whose rows in docs/SUPPORT.md are proved by this program ([`super::support`]).
     pub shows: Vec<String>,
+    /// `network own`: the Linux process has a network with nothing but the loopback interface, as the VM has, in which
+    /// it may do what it likes.
+    pub own_network: bool,
     /// `user root`: the Linux process gives up privileges, so it must start with some.
     pub root: bool,
 }
@@ -51,6 +54,7 @@ impl Default for Directives {
             hosted: true,
             own_root: false,
             shows: Vec::new(),
+            own_network: false,
             root: false,
             disk: None,
             again: None,
@@ -78,6 +82,7 @@ pub fn parse(source: &str) -> Result<Directives> {
             "again" => found.again = Some(words(rest)?),
             "shows" => found.shows.extend(words(rest)?),
             "user" => found.root = rest.trim() == "root",
+            "network" => found.own_network = rest.trim() == "own",
             "tool" => found.own_root = rest.trim() == "run",
             // For people who compile it with their machine's compiler: what it tests is specific to this project.
             "native" => {}

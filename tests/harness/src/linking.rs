@@ -52,7 +52,10 @@ fn components(context: &Context) -> Result<Tally> {
     }
     let refused = link(context, &context.project.join(source("hello")), &folder.join("image"), "disk,toaster", &[])?;
     let text = refused.expect(1)?.err();
-    ensure!(text.contains("'toaster'") && text.contains("disk, netlink, proc, share, terminal"), "{text}");
+    ensure!(
+        text.contains("'toaster'") && text.contains("disk, multicast, netlink, packet, proc, share, terminal"),
+        "{text}"
+    );
     let text = context.tool(["build", "nginx", "--with", "toaster"])?.expect(1)?.err();
     ensure!(text.contains("'toaster'"), "{text}");
     Ok(Tally::pass(format!("{} images", known.len())))

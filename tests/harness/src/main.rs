@@ -30,6 +30,7 @@ mod scenarios;
 mod segmentation;
 mod shares;
 mod sizes;
+mod sockets;
 mod sqlite;
 mod suite;
 mod supervision;

@@ -94,7 +94,22 @@ pub fn linux(context: &Context, image: &Path, directives: &Directives, place: Op
         command
     };
     command.args(&directives.args);
-    Ok(command)
+    Ok(if directives.own_network { in_network(&command) } else { command })
+}
+
+/// The same command in a network namespace of its own, in which everybody may have ping sockets, as in the VM.
+fn in_network(command: &Command) -> Command {
+    let user: &[&str] = if nix::unistd::geteuid().is_root() { &[] } else { &["--user", "--map-root-user"] };
+    let script = "ip link set lo up && echo 0 0 >/proc/sys/net/ipv4/ping_group_range && exec \"$0\" \"$@\"";
+    let mut inside = process::command("unshare", user);
+    inside.args(["--net", "sh", "-c", script]).arg(command.get_program()).args(command.get_args());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => inside.env(key, value),
+            None => inside.env_remove(key),
+        };
+    }
+    inside
 }
 
 /// As a VM.

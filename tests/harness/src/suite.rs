@@ -4,8 +4,8 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::{
     accesses, bench, brought, checked, clock, crowd, disk, host, hostile, junit, linking, mappings, matrix, nginx,
-    pool, process, programs, redis, report, scenarios, segmentation, shares, sizes, sqlite, supervision, support,
-    terminal, weather,
+    pool, process, programs, redis, report, scenarios, segmentation, shares, sizes, sockets, sqlite, supervision,
+    support, terminal, weather,
 };
 use anyhow::Result;
 use std::path::PathBuf;
@@ -81,6 +81,7 @@ fn all(full: bool) -> Result<Vec<Case>> {
     nginx::cases(&mut cases, full);
     hostile::cases(&mut cases);
     segmentation::cases(&mut cases);
+    sockets::cases(&mut cases);
     weather::cases(&mut cases, full);
     crowd::cases(&mut cases, full);
     sqlite::cases(&mut cases, full);

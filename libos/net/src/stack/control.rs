@@ -135,6 +135,7 @@ impl Stack {
             return;
         }
         self.control.changed = false;
+        let groups = self.groups.run.map_or(u64::MAX, |run| run(self));
         let now = instant(self.now);
         let Some(eth) = &mut self.interfaces.eth else { return };
         let mut nowhere = Nowhere;
@@ -149,12 +150,14 @@ impl Stack {
         let mut slot = OneSlot { link: eth.link, rx: None, sink, report: Report::default() };
         eth.smoltcp.poll_egress(now, &mut slot, &mut eth.control);
         let mut again = eth.smoltcp.poll_at(now, &eth.control);
+        let mut addresses = false;
         if let Some(own) = &mut self.control.slaac {
             own.poll_maintenance(now);
             own.poll_egress(now, &mut slot, &mut eth.empty);
             if copy_advertised(own, &mut eth.smoltcp) {
                 self.control.news = true;
                 self.neighbors.rerouted();
+                addresses = true;
             }
             // A time in the past only means that smoltcp is waiting for an advertisement.
             let at = own.poll_at(now, &eth.empty).filter(|&t| t > now);
@@ -173,8 +176,8 @@ impl Stack {
                 dhcpv4::Event::Deconfigured => None,
             });
         }
-        self.control.next_at =
-            again.map_or(u64::MAX, |t| (t.total_micros() as u64).saturating_mul(1000).max(self.now + NS / 1000));
+        let at = again.map_or(u64::MAX, |t| (t.total_micros() as u64).saturating_mul(1000));
+        self.control.next_at = at.min(groups).max(self.now + NS / 1000);
         match lease {
             Some(Some((addr, router, dns))) => {
                 libos_base::info!("net: DHCP gave {addr}");
@@ -190,6 +193,9 @@ impl Stack {
             }
             // A new client's first event says that nothing is configured, which is no news.
             Some(None) | None => {}
+        }
+        if addresses {
+            self.groups_changed();
         }
         self.udp_neighbors_changed();
     }

@@ -29,6 +29,11 @@ pub struct Egress {
 }
 
 impl Egress {
+    /// The next pump is due at `at`.
+    pub fn hurry(&mut self, at: u64) {
+        self.sooner = if self.sooner == 0 { at } else { at.min(self.sooner) };
+    }
+
     /// Takes the earliest deadline that came up since the last pump.
     pub fn take_sooner(&mut self) -> u64 {
         match core::mem::take(&mut self.sooner) {
@@ -93,12 +98,15 @@ impl Stack {
             return true;
         }
         let Some(frame) = self.interfaces.lo.queue.pop() else { return false };
+        if let Some(tap) = self.lo_tap {
+            tap(self, frame.bytes());
+        }
         self.ingress(InterfaceId::Lo, frame.bytes(), frame.meta.csum_start != 0);
         self.interfaces.lo.queue.recycle(frame);
         true
     }
 
-    fn next_deadline(&self) -> u64 {
+    fn next_deadline(&mut self) -> u64 {
         let at = self.connections.next_deadline();
         at.min(self.control.next_at).min(self.udp_next()).min(self.neighbors.next())
     }
@@ -300,8 +308,7 @@ impl Stack {
         let now = self.now;
         let Some(at) = self.connections.get_mut(id).and_then(|c| c.kept_until(now)) else { return false };
         self.connections.wake_at(id, at, now);
-        let sooner = &mut self.egress.sooner;
-        *sooner = if *sooner == 0 { at } else { at.min(*sooner) };
+        self.egress.hurry(at);
         true
     }
 

@@ -5,21 +5,27 @@ use super::reply::Reply;
 use super::timewait::Verdict;
 use super::transmit::headers;
 use super::tuples::Holder;
+use super::udp::Icmp;
 use super::{Stack, instant};
-use crate::frame::{self, Kind, Parsed, Tcp};
+use crate::errqueue::CALLS;
+use crate::frame::{self, Kind, Parsed, Tcp, Tuple};
 use crate::phy::{OneSlot, Report};
 use libos_base::Errno;
-use libos_tcp::{self as tcp, RST, State};
+use libos_tcp::{self as tcp, RST, Seq, State};
 use smoltcp::wire::IpAddress;
 
 impl Stack {
     /// One frame from the card, or one packet from the loopback wire. `ok`: its transport checksum is known to be good.
     pub fn ingress(&mut self, ifc: InterfaceId, raw: &[u8], ok: bool) {
-        self.stats.rx += 1;
-        self.stats.rx_bytes += raw.len() as u64;
         let parsed = match ifc {
-            InterfaceId::Lo => frame::parse_ip(raw, ok),
+            InterfaceId::Lo => {
+                self.stats.lo += 1;
+                self.stats.lo_bytes += raw.len() as u64;
+                frame::parse_ip(raw, ok)
+            }
             InterfaceId::Eth => {
+                self.stats.rx += 1;
+                self.stats.rx_bytes += raw.len() as u64;
                 let Some(me) = self.interfaces.mac() else { return };
                 let Some((ethernet, ip)) = raw.split_first_chunk::<14>() else { return };
                 let to_us = ethernet[..6] == me;
@@ -44,6 +50,11 @@ impl Stack {
 
     /// Handles a parsed packet; `raw` is what smoltcp gets.
     pub fn packet(&mut self, ifc: InterfaceId, raw: &[u8], p: &mut Parsed<'_>) {
+        if let Some(tap) = self.raw_tap
+            && tap(self, ifc, p)
+        {
+            return;
+        }
         let mut holder = None;
         if let Kind::Tcp(t) = &mut p.kind {
             t.hash = self.connections.hash(&t.tuple);
@@ -58,6 +69,10 @@ impl Stack {
     /// Handles what belongs to no connection.
     #[inline(never)]
     fn strange_in(&mut self, holder: Option<Holder>, ifc: InterfaceId, raw: &[u8], p: &Parsed<'_>) {
+        // Queries have odd addresses: a router's may be 0.0.0.0.
+        if let (Kind::Other, InterfaceId::Eth, Some(hear)) = (&p.kind, ifc, self.groups.hear) {
+            hear(self, p.ip);
+        }
         if ifc == InterfaceId::Eth && !p.ip.is_empty() && (self.martian(p.ip) || self.unanswered(p.ip, &p.kind)) {
             self.stats.bad += 1;
             return;
@@ -67,7 +82,7 @@ impl Stack {
             Kind::Udp(u) => self.udp_in(ifc, raw, u),
             Kind::Fragment => self.fragment_in(ifc, raw, p.ip),
             &Kind::Icmp { v6, kind, code, info, about } => {
-                self.icmp_error(v6, kind, code, info, about);
+                self.icmp_error(p.ip, v6, (kind, code), info, about);
                 match (v6 && ifc == InterfaceId::Eth, kind) {
                     (true, 134) => {
                         self.advertisement(raw);
@@ -177,7 +192,8 @@ impl Stack {
     pub fn hand_to_control(&mut self, ifc: InterfaceId, raw: &[u8]) {
         let now = instant(self.now);
         if let Some(Interface { smoltcp, link, control, queue, .. }) = self.interfaces.get_mut(ifc) {
-            let mut dev = OneSlot { link: *link, rx: Some(raw), sink: queue, report: Report::default() };
+            let report = Report { tos: tos_of(raw, link.ip_at()), ..Report::default() };
+            let mut dev = OneSlot { link: *link, rx: Some(raw), sink: queue, report };
             smoltcp.poll_ingress_single(now, &mut dev, control);
             let asked = dev.report.asked;
             self.neighbor_asked(asked);
@@ -203,18 +219,31 @@ impl Stack {
     }
 
     /// An ICMP error about something we sent (RFC 5927: believed only if it quotes what is really in flight).
-    fn icmp_error(&mut self, v6: bool, kind: u8, code: u8, info: u32, about: &[u8]) {
-        let error = match (v6, kind, code) {
-            (false, 3, 0) | (true, 1, 0) => Errno::ENETUNREACH,
-            (false, 3, 1) | (true, 1, 3) => Errno::EHOSTUNREACH,
-            (false, 3, 2 | 3) | (true, 1, 4) => Errno::ECONNREFUSED,
-            (false, 3, 4) | (true, 2, 0) => return self.packet_too_big(v6, info, about),
-            (false, 3, 9..=13) | (true, 1, 1) => Errno::EACCES,
+    fn icmp_error(&mut self, ip: &[u8], v6: bool, (kind, code): (u8, u8), info: u32, about: &[u8]) {
+        let (error, hard) = match (v6, kind, code) {
+            (false, 3, 0) | (true, 1, 0) => (Errno::ENETUNREACH, true),
+            (false, 3, 1) | (true, 1, 3) => (Errno::EHOSTUNREACH, true),
+            (false, 3, 2 | 3) | (true, 1, 4) => (Errno::ECONNREFUSED, true),
+            (false, 3, 4) | (true, 2, 0) => (Errno::EMSGSIZE, false),
+            (false, 3, 9..=13) | (true, 1, 1) => (Errno::EACCES, true),
+            // Too many hops; a header that nobody understands.
+            (false, 11, _) | (true, 3, _) => (Errno::EHOSTUNREACH, false),
+            (false, 12, _) | (true, 4, _) => (Errno::EPROTO, true),
             _ => return,
         };
         let Some((proto, tuple, seq)) = frame::parse_quoted(about) else { return };
+        let body = if v6 { 40 } else { usize::from(about[0] & 15) * 4 };
+        let from = if v6 {
+            IpAddress::Ipv6(core::array::from_fn::<u8, 16, _>(|i| ip[8 + i]).into())
+        } else {
+            IpAddress::v4(ip[12], ip[13], ip[14], ip[15])
+        };
+        let info = if error == Errno::EMSGSIZE { info } else { 0 };
+        let at = if proto == 17 { body + 8 } else { body };
+        let icmp = Icmp { v6, kind, code, info, from, data: &about[at..] };
         match proto {
-            6 => {
+            6 if error == Errno::EMSGSIZE => self.packet_too_big(v6, info, &tuple, seq),
+            6 if hard && error != Errno::EPROTO => {
                 let Some(id) = self.connections.find(&tuple) else { return };
                 let Some(c) = self.connections.get_mut(id) else { return };
                 // Established connections survive soft errors; a connection attempt fails at once, as on Linux.
@@ -223,19 +252,34 @@ impl Stack {
                     self.connections.touch(id);
                 }
             }
-            17 => self.udp_error(&tuple, error),
+            17 => self.udp_error(&tuple, error, hard, &icmp),
+            1 | 58 => {
+                if let Some(calls) = CALLS.get() {
+                    let id = u16::from_be_bytes([icmp.data[4], icmp.data[5]]);
+                    (calls.ping)(self, id, tuple.remote, error, &icmp);
+                }
+            }
             _ => {}
         }
     }
+
     /// A router's link is too narrow for a packet of ours: segments become smaller (RFC 1191, RFC 8201).
-    fn packet_too_big(&mut self, v6: bool, info: u32, about: &[u8]) {
-        let Some((6, tuple, seq)) = frame::parse_quoted(about) else { return };
+    fn packet_too_big(&mut self, v6: bool, info: u32, tuple: &Tuple, seq: Seq) {
         let mtu = if v6 { info.max(1280) } else { (info & 0xffff).max(552) };
-        if let Some(id) = self.connections.find(&tuple)
+        if let Some(id) = self.connections.find(tuple)
             && let Some(c) = self.connections.get_mut(id)
             && c.tcp_mut().path_narrows(seq, mtu - headers(&tuple.local) as u32)
         {
             self.connections.touch(id);
         }
+    }
+}
+
+/// The type of service or traffic class of a packet, which the answer to a ping has, too (RFC 1812 section 4.3.2.5).
+fn tos_of(raw: &[u8], at: usize) -> u8 {
+    match raw.get(at..at + 2) {
+        Some(&[first, second]) if first >> 4 == 4 && (at == 0 || raw[12] == 8) => second,
+        Some(&[first, second]) if first >> 4 == 6 => first << 4 | second >> 4,
+        _ => 0,
     }
 }

@@ -39,8 +39,8 @@ impl Stack {
         let Some((tuple, t)) = self.wire.0.pop_front() else { return false };
         let Transmit { seq, ack, flags, window, .. } = t;
         let segment = Segment { seq, ack, flags, window, options: t.options.bytes(), data: &[] };
-        self.stats.rx += 1;
-        self.stats.rx_bytes += BARE as u64;
+        self.stats.lo += 1;
+        self.stats.lo_bytes += BARE as u64;
         let hash = self.connections.hash(&tuple);
         self.tcp_in(InterfaceId::Lo, &[], &Tcp { tuple, hash, segment });
         true
@@ -110,9 +110,9 @@ impl Stack {
             c.tcp_mut().lie_as(place);
         }
         stats.tx += 1;
-        stats.rx += 1;
+        stats.lo += 1;
         stats.tx_bytes += bytes as u64;
-        stats.rx_bytes += bytes as u64;
+        stats.lo_bytes += bytes as u64;
     }
 
     /// Reading has made room: the writer has to know.

@@ -17,11 +17,12 @@ mod martian;
 pub mod memory;
 mod neighbor;
 pub mod ports;
+pub mod raw;
 mod reply;
 mod request;
 mod sequence;
 pub mod sock;
-mod solicit;
+pub mod solicit;
 pub mod timewait;
 mod transmit;
 mod tuples;
@@ -29,12 +30,15 @@ pub mod udp;
 pub mod udp_send;
 mod wakes;
 
+use crate::frame::{Parsed, Udp};
 use crate::multicast::Groups;
 use crate::reassembly::Reassembly;
 use crate::table::Slab;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use connections::Connections;
-use interface::Interfaces;
+use core::any::Any;
+use interface::{InterfaceId, Interfaces};
 use libos_base::poll::Pollee;
 use smoltcp::time::Instant;
 
@@ -47,9 +51,14 @@ pub struct Shared {
 /// Counters (`netstat -s`).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
+    /// From the card.
     pub rx: u64,
-    pub tx: u64,
     pub rx_bytes: u64,
+    /// Between sockets of this host: what is sent there is received.
+    pub lo: u64,
+    pub lo_bytes: u64,
+    /// Both.
+    pub tx: u64,
     pub tx_bytes: u64,
     /// Frames that did not parse, had a wrong checksum or an impossible address.
     pub bad: u64,
@@ -91,6 +100,13 @@ pub struct Stack {
     fragments: Reassembly,
     /// Initial sequence numbers and SYN cookies.
     sequence: sequence::Sequence,
+    /// Looks at each packet first, for raw sockets. True: the packet is of a protocol that only they know.
+    pub raw_tap: Option<fn(&mut Stack, InterfaceId, &Parsed<'_>) -> bool>,
+    /// Shows a datagram between two sockets of this host, of which no packet is made, to raw and packet sockets.
+    pub udp_seen: Option<fn(&mut Stack, InterfaceId, &Udp<'_>)>,
+    /// Packet sockets, and what shows them the packets of the loopback interface.
+    pub taps: Option<Arc<dyn Any + Send + Sync>>,
+    pub lo_tap: Option<fn(&Stack, &[u8])>,
     pub stats: Stats,
 }
 
@@ -113,7 +129,24 @@ impl Stack {
             neighbors: neighbor::Neighbors::default(),
             fragments: Reassembly::new(),
             sequence: sequence::Sequence::new(),
+            raw_tap: None,
+            udp_seen: None,
+            taps: None,
+            lo_tap: None,
             stats: Stats::default(),
+        }
+    }
+
+    /// What has passed an interface.
+    pub fn counted(&self, ifc: InterfaceId) -> Stats {
+        let s = self.stats;
+        match ifc {
+            InterfaceId::Lo => {
+                Stats { rx: s.lo, rx_bytes: s.lo_bytes, tx: s.lo, tx_bytes: s.lo_bytes, ..Stats::default() }
+            }
+            InterfaceId::Eth => {
+                Stats { tx: s.tx.saturating_sub(s.lo), tx_bytes: s.tx_bytes.saturating_sub(s.lo_bytes), ..s }
+            }
         }
     }
 

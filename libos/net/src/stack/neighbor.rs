@@ -96,6 +96,11 @@ impl Neighbors {
 }
 
 impl Stack {
+    /// Neighbors whose Ethernet addresses are known.
+    pub fn known_neighbors(&self) -> Vec<(IpAddress, Mac)> {
+        self.neighbors.known.iter().map(|k| (k.ip, k.mac)).collect()
+    }
+
     /// Something is waiting for the way to `to`. `asked`: smoltcp has just sent the request.
     pub fn neighbor_needed(&mut self, to: &IpAddress, asked: bool) {
         let Some(hop) = self.interfaces.next_hop(to) else { return };

@@ -14,6 +14,10 @@ use smoltcp::wire::IpAddress;
 pub enum Proto {
     Tcp,
     Udp,
+    /// Raw sockets: the "port" is the number of their protocol, which any number of them share.
+    Raw,
+    /// Ping sockets: it is the identifier of their echo requests.
+    Ping,
 }
 
 /// The local address a socket is bound to.
@@ -98,7 +102,7 @@ impl Ports {
     }
 
     fn conflicts(&self, proto: Proto, port: u16, new: &Bound) -> bool {
-        let Some(list) = self.bound.get(&(proto, port)) else { return false };
+        let Some(list) = self.bound.get(&(proto, port)).filter(|_| proto != Proto::Raw) else { return false };
         list.iter().filter(|b| b.sock != new.sock && b.local.overlaps(new.local)).any(|b| {
             let listening = proto == Proto::Tcp && b.listening;
             !Reuse { addr: b.reuse.addr && !listening, ..b.reuse }.agrees(new.reuse)

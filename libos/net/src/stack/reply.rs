@@ -6,9 +6,11 @@ use super::interface::{Interface, InterfaceId};
 use super::solicit::Mac;
 use super::transmit::Head;
 use crate::build::Frame;
+use crate::device::TxMeta;
 use crate::frame::{Tcp, Tuple};
 use crate::phy::FrameSink;
 use libos_tcp::{ACK, Options, RST, Seq, Transmit};
+use smoltcp::wire::IpAddress;
 
 /// A segment sent as a reply.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +70,22 @@ impl Stack {
             let bytes = frame.bytes();
             interface.queue.send(bytes.len(), &mut |b| {
                 b.copy_from_slice(bytes);
-                crate::device::TxMeta::default()
+                TxMeta::default()
             });
         }
+    }
+
+    /// Queues an IP packet for the card. It is lost if there is no room, as on any wire.
+    pub fn put_on_wire(&mut self, to: &Mac, packet: &[u8]) {
+        let Some(me) = self.interfaces.mac() else { return };
+        let Some(eth) = &mut self.interfaces.eth else { return };
+        let kind: [u8; 2] = if packet[0] >> 4 == 4 { [8, 0] } else { [0x86, 0xdd] };
+        eth.queue.send(14 + packet.len(), &mut |b| {
+            b[..6].copy_from_slice(to);
+            b[6..12].copy_from_slice(&me);
+            b[12..14].copy_from_slice(&kind);
+            b[14..].copy_from_slice(packet);
+            TxMeta::default()
+        });
     }
 }

@@ -68,7 +68,7 @@ impl Stack {
     pub fn socket(&mut self, proto: Proto, v6: bool) -> Result<(u32, Arc<Shared>)> {
         let kind = match proto {
             Proto::Tcp => Kind::Idle,
-            Proto::Udp => Kind::Udp(alloc::boxed::Box::new(Udp::new())),
+            Proto::Udp | Proto::Raw | Proto::Ping => Kind::Udp(alloc::boxed::Box::new(Udp::new())),
         };
         self.add_socket(proto, v6, kind, &TcpOpts::default())
     }
@@ -280,7 +280,10 @@ impl Stack {
             Kind::Conn(id) => self.close_conn(id, s.opts.linger),
             Kind::Udp(u) => {
                 self.memory.release(u.charged);
-                self.groups.leave_all(sid);
+                self.leave_all(sid);
+                if let Some(raw) = u.raw {
+                    (raw.closed)(self, raw);
+                }
             }
         }
     }

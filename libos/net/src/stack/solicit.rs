@@ -3,6 +3,7 @@
 use super::Stack;
 use super::interface::InterfaceId;
 use crate::build::{Frame, transport_sum};
+use crate::multicast::solicited_node;
 use smoltcp::wire::{IpAddress, Ipv6Address};
 
 /// An Ethernet address.
@@ -101,10 +102,7 @@ impl Stack {
         let frame = match hop {
             IpAddress::Ipv4(_) => arp(REQUEST, (&me, &source), (&whom.unwrap_or(BROADCAST), hop)),
             IpAddress::Ipv6(a) => {
-                let o = a.octets();
-                let word = |a: u8, b: u8| u16::from(a) << 8 | u16::from(b);
-                // The solicited-node group (RFC 4291 section 2.7.1).
-                let all = IpAddress::v6(0xff02, 0, 0, 0, 0, 1, word(0xff, o[13]), word(o[14], o[15]));
+                let all = IpAddress::Ipv6(solicited_node(a));
                 let (mac, to) = whom.map_or((group(&all), all), |mac| (mac, *hop));
                 nd(SOLICITATION, 0, hop, (&me, &source), (&mac, &to))
             }
@@ -132,11 +130,19 @@ fn address(b: &[u8]) -> IpAddress {
     IpAddress::Ipv6(Ipv6Address::from(core::array::from_fn::<u8, 16, _>(|i| b[i])))
 }
 
-/// The Ethernet address of an IPv6 group (RFC 2464 section 7).
-fn group(ip: &IpAddress) -> Mac {
-    let IpAddress::Ipv6(ip) = ip else { return BROADCAST };
-    let o = ip.octets();
-    [0x33, 0x33, o[12], o[13], o[14], o[15]]
+/// The Ethernet address of an IPv6 group (RFC 2464 section 7), of an IPv4 group (RFC 1112 section 6.4), or broadcast.
+pub fn group(ip: &IpAddress) -> Mac {
+    match ip {
+        IpAddress::Ipv6(ip) => {
+            let o = ip.octets();
+            [0x33, 0x33, o[12], o[13], o[14], o[15]]
+        }
+        IpAddress::Ipv4(ip) if ip.is_multicast() => {
+            let o = ip.octets();
+            [1, 0, 0x5e, o[1] & 0x7f, o[2], o[3]]
+        }
+        IpAddress::Ipv4(_) => BROADCAST,
+    }
 }
 
 fn arp(operation: u8, from: (&Mac, &IpAddress), to: (&Mac, &IpAddress)) -> Frame {

@@ -3,14 +3,20 @@
 use super::Stack;
 use super::interface::InterfaceId;
 use super::ports::Proto;
+use super::raw::Raw;
 use super::sock::{Kind, Name};
 use super::udp_send::Out;
+use crate::errqueue::{CALLS, Errors};
 use crate::frame::{self, Tuple};
 use crate::ipopts;
-use crate::multicast::Multicast;
+use crate::multicast::{self, Multicast};
+use crate::packet::Filter;
 use crate::socket::Header;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem::ManuallyDrop;
 use libos_base::poll::Events;
 use libos_base::{Errno, Result};
 use smoltcp::wire::IpAddress;
@@ -36,6 +42,16 @@ impl Datagram {
         data.extend_from_slice(&self.data);
         Ok(Self { data, ..*self })
     }
+}
+
+/// What an ICMP error says: type, code, MTU, from whom, and what it quotes of the data.
+pub struct Icmp<'a> {
+    pub v6: bool,
+    pub kind: u8,
+    pub code: u8,
+    pub info: u32,
+    pub from: IpAddress,
+    pub data: &'a [u8],
 }
 
 /// Bookkeeping charged for each datagram.
@@ -65,6 +81,13 @@ pub struct Udp {
     /// UDP_CORK.
     pub corked: bool,
     pub cork: Option<Cork>,
+    /// What makes it a raw or a ping socket; freed by [`Raw::closed`], since other images do not have the code.
+    pub raw: Option<ManuallyDrop<Box<Raw>>>,
+    /// IP_RECVERR, IPV6_RECVERR, and what has come of it.
+    pub reports: [bool; 2],
+    pub errors: Option<Box<dyn Errors>>,
+    /// SO_ATTACH_FILTER.
+    pub filter: Option<Arc<dyn Filter>>,
     pub rx_shut: bool,
     pub tx_shut: bool,
     pub charged: usize,
@@ -76,6 +99,7 @@ pub struct Udp {
     pub(super) last_to: Option<IpAddress>,
     pub(super) out: Option<Out>,
     pub(super) dirty: bool,
+    /// When it wants to be polled again.
     pub(super) next_at: u64,
 }
 
@@ -93,6 +117,10 @@ impl Udp {
             multicast: Multicast::default(),
             corked: false,
             cork: None,
+            raw: None,
+            reports: [false; 2],
+            errors: None,
+            filter: None,
             rx_shut: false,
             tx_shut: false,
             charged: 0,
@@ -115,13 +143,19 @@ impl Stack {
         }
     }
 
+    /// Whether a socket on this interface gets what is sent to a group.
+    pub(super) fn udp_hears(&self, sid: u32, ifc: InterfaceId, to: &IpAddress, from: &IpAddress) -> bool {
+        let all = if matches!(to, IpAddress::Ipv4(_)) { ipopts::MULTICAST_ALL } else { ipopts::MULTICAST_ALL6 };
+        // IP_MULTICAST_ALL: any group that some socket here is a member of.
+        let any = || self.sockets.get(sid).is_some_and(|s| s.opts.ip[all] != 0) && self.in_group(to, ifc, from);
+        let own = multicast::CALLS.get().and_then(|calls| (calls.listens)(&self.groups, sid, to, ifc, from));
+        own.unwrap_or_else(any)
+    }
+
     fn udp_matches(&self, sid: u32, ifc: InterfaceId, to: &IpAddress, remote: &Name) -> Option<u8> {
         let s = self.sockets.get(sid)?;
         let Kind::Udp(u) = &s.kind else { return None };
-        let all = if matches!(to, IpAddress::Ipv4(_)) { ipopts::MULTICAST_ALL } else { ipopts::MULTICAST_ALL6 };
-        // IP_MULTICAST_ALL: any group that some socket here is a member of.
-        let member = || s.opts.ip[all] != 0 || self.groups.has(sid, to, ifc);
-        if !self.on_device(sid, ifc) || (to.is_multicast() && !member()) {
+        if !self.on_device(sid, ifc) || (to.is_multicast() && !self.udp_hears(sid, ifc, to, &remote.0)) {
             return None;
         }
         match u.peer {
@@ -153,7 +187,7 @@ impl Stack {
     }
 
     /// Whether an address is broadcast or multicast: for everybody who listens.
-    fn is_many(&self, a: &IpAddress) -> bool {
+    pub(super) fn is_many(&self, a: &IpAddress) -> bool {
         a.is_broadcast() || a.is_multicast() || self.interfaces.is_subnet_broadcast(a)
     }
 
@@ -161,7 +195,7 @@ impl Stack {
     pub(super) fn udp_deliver(&mut self, ifc: InterfaceId, d: &frame::Udp<'_>) -> bool {
         let t = d.tuple;
         let remote = (t.remote, t.rport);
-        if t.local.is_multicast() && !self.groups.joined(&t.local, ifc) {
+        if t.local.is_multicast() && !self.in_group(&t.local, ifc, &t.remote) {
             return false;
         }
         let many = self.is_many(&t.local);
@@ -195,7 +229,16 @@ impl Stack {
         true
     }
 
-    fn udp_queue(&mut self, sid: u32, ifc: InterfaceId, d: &frame::Udp<'_>) -> Result<()> {
+    /// Queues a datagram with one receiver, whose filter may refuse or cut it.
+    pub(super) fn udp_queue(&mut self, sid: u32, ifc: InterfaceId, d: &frame::Udp<'_>) -> Result<()> {
+        let mut cut = None;
+        if let Some(u) = self.udp(sid)
+            && let Some(filter) = &u.filter
+        {
+            let kept = filter.datagram(d, u.raw.is_some(), ifc).ok_or(Errno::EPERM)?;
+            cut = Some(frame::Udp { data: &d.data[..kept.min(d.data.len())], ..*d });
+        }
+        let d = cut.as_ref().unwrap_or(d);
         let cost = d.data.len() + OVERHEAD;
         self.memory.charge_datagram(cost)?;
         let Some(sock) = self.sockets.get_mut(sid) else { return Err(Errno::EBADF) };
@@ -231,14 +274,29 @@ impl Stack {
         Some(d)
     }
 
-    /// An ICMP error for something we sent: the next call on a connected socket reports it.
-    pub fn udp_error(&mut self, t: &Tuple, error: Errno) {
+    /// An ICMP error for something we sent: the next call on a connected socket reports it, unless it may pass
+    /// (`hard`). A socket that wants to know all about it hears of every error (IP_RECVERR).
+    pub fn udp_error(&mut self, t: &Tuple, error: Errno, hard: bool, icmp: &Icmp<'_>) {
         let to = (t.remote, t.rport);
-        let ours = |s: u32| {
-            self.udp_matches(s, InterfaceId::Lo, &t.local, &to).or(self.udp_matches(s, InterfaceId::Eth, &t.local, &to))
+        let reports = |s: u32| match self.sockets.get(s).map(|s| &s.kind) {
+            Some(Kind::Udp(u)) => u.reports[usize::from(icmp.v6)],
+            _ => false,
         };
-        let sid = self.ports.on(Proto::Udp, t.lport).iter().map(|b| b.sock).find(|&s| ours(s) == Some(4));
+        let ours = |s: u32| {
+            let fits = |ifc| self.udp_matches(s, ifc, &t.local, &to);
+            match fits(InterfaceId::Lo).or(fits(InterfaceId::Eth)) {
+                Some(4) => hard || reports(s),
+                fit => fit.is_some() && reports(s),
+            }
+        };
+        let sid = self.ports.on(Proto::Udp, t.lport).iter().map(|b| b.sock).find(|&s| ours(s));
         if let Some(s) = sid.and_then(|s| self.sockets.get_mut(s)) {
+            if let Kind::Udp(u) = &mut s.kind
+                && u.reports[usize::from(icmp.v6)]
+                && let Some(calls) = CALLS.get()
+            {
+                (calls.queue)(u, to, error, icmp);
+            }
             s.error = Some(error);
             let shared = s.shared.clone();
             self.wakes.add(&shared, Events::ERR | Events::IN | Events::OUT);

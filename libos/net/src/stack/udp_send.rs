@@ -3,7 +3,7 @@
 
 use super::interface::{Interface, InterfaceId};
 use super::sock::{Kind, Name};
-use super::udp::Udp;
+use super::udp::{Icmp, Udp};
 use super::{Stack, instant};
 use crate::device::NetDevice;
 use crate::frame::{self, Tuple};
@@ -107,9 +107,16 @@ impl Stack {
         let (_, port) = self.sock(sid)?.bound.ok_or(Errno::EINVAL)?;
         let tuple = Tuple { local: to.0, lport: to.1, remote: way.source, rport: port };
         let (ttl, tos) = way.marks;
-        if !self.udp_deliver(way.ifc, &frame::Udp { tuple, data, ttl, tos }) && to.0.is_unicast() {
+        let d = frame::Udp { tuple, data, ttl, tos };
+        if let Some(seen) = self.udp_seen {
+            seen(self, way.ifc, &d);
+        }
+        if !self.udp_deliver(way.ifc, &d) && to.0.is_unicast() {
             let back = Tuple { local: way.source, lport: port, remote: to.0, rport: to.1 };
-            self.udp_error(&back, Errno::ECONNREFUSED);
+            let v6 = matches!(to.0, IpAddress::Ipv6(_));
+            let (kind, code) = if v6 { (1, 4) } else { (3, 3) };
+            let icmp = Icmp { v6, kind, code, info: 0, from: to.0, data };
+            self.udp_error(&back, Errno::ECONNREFUSED, true, &icmp);
         }
         Ok(())
     }
@@ -165,11 +172,7 @@ impl Stack {
         let many = to.0.is_multicast();
         let port = self.autobind(sid)?;
         let o = self.sock(sid)?.opts.ip;
-        let [unicast, group, tos, echo] = if matches!(to.0, IpAddress::Ipv6(_)) {
-            [ipopts::HOPS, ipopts::MULTICAST_HOPS, ipopts::TCLASS, ipopts::MULTICAST_LOOP6]
-        } else {
-            [ipopts::TTL, ipopts::MULTICAST_TTL, ipopts::TOS, ipopts::MULTICAST_LOOP]
-        };
+        let [unicast, group, tos, echo] = ipopts::sending(matches!(to.0, IpAddress::Ipv6(_)));
         let hops = header.hops.unwrap_or(o[if many { group } else { unicast }]);
         let marks = (hops, header.tos.unwrap_or(o[tos]));
         let limit = self.limit(ifc, &to.0, &o);
@@ -223,7 +226,7 @@ impl Stack {
         }
     }
 
-    fn touch_udp(&mut self, sid: u32) {
+    pub(super) fn touch_udp(&mut self, sid: u32) {
         let room = self.datagrams.dirty.try_reserve(1).is_ok();
         if let Some(u) = self.udp(sid)
             && !u.dirty
@@ -246,6 +249,10 @@ impl Stack {
             let Kind::Udp(u) = &mut sock.kind else { continue };
             u.dirty = false;
             u.next_at = u64::MAX;
+            if let Some(raw) = &u.raw {
+                (raw.flush)(self, sid);
+                continue;
+            }
             let (mut blocked, mut asked, mut frames) = (false, false, 0);
             if let (Some(out), Some(Interface { smoltcp, link, .. })) = (&mut u.out, &mut self.interfaces.eth) {
                 let mut nowhere = Nowhere;
@@ -287,16 +294,22 @@ impl Stack {
                 self.neighbor_needed(&to, asked);
             }
             if waiting || blocked {
-                self.datagrams.waiting.retain(|&s| s != sid);
-                if self.datagrams.waiting.try_reserve(1).is_ok() {
-                    self.datagrams.waiting.push(sid);
-                }
+                self.udp_waits(sid);
             }
         }
         self.datagrams.dirty.drain(..i.min(self.datagrams.dirty.len()));
     }
 
+    /// Polls a socket again when a neighbor becomes known, or at its `next_at`.
+    pub(super) fn udp_waits(&mut self, sid: u32) {
+        self.datagrams.waiting.retain(|&s| s != sid);
+        if self.datagrams.waiting.try_reserve(1).is_ok() {
+            self.datagrams.waiting.push(sid);
+        }
+    }
+
     /// Polls datagram sockets again that are waiting for a neighbor or the card.
+    #[inline(never)]
     pub fn udp_neighbors_changed(&mut self) {
         let list = core::mem::take(&mut self.datagrams.waiting);
         for sid in list {
@@ -304,13 +317,17 @@ impl Stack {
         }
     }
 
-    /// When the first waiting datagram socket is due.
-    pub fn udp_next(&self) -> u64 {
+    /// When the first waiting datagram socket is due. If one is, all are polled again.
+    pub fn udp_next(&mut self) -> u64 {
         let at = |sid: &u32| match self.sockets.get(*sid).map(|s| &s.kind) {
             Some(Kind::Udp(u)) => u.next_at,
             _ => u64::MAX,
         };
-        self.datagrams.waiting.iter().map(at).min().unwrap_or(u64::MAX)
+        let next = self.datagrams.waiting.iter().map(at).min().unwrap_or(u64::MAX);
+        if next <= self.now {
+            self.udp_neighbors_changed();
+        }
+        next
     }
 }
 

@@ -29,6 +29,12 @@ pub fn pair(kind: u32, host: &'static dyn Host) -> (Box<dyn Ops>, Box<dyn Ops>) 
 }
 
 impl UnixSocket {
+    /// What `/proc/net/unix` shows: whether it listens, whether it is connected, and its name.
+    pub fn shown(&self) -> (bool, bool, Option<Vec<u8>>) {
+        let s = self.core.state.lock();
+        (s.backlog.is_some(), s.peer.is_some(), s.name.clone())
+    }
+
     /// `socket(AF_UNIX, kind)`.
     pub fn open(kind: u32, host: &'static dyn Host) -> Box<dyn Ops> {
         Box::new(Self { core: Core::new(kind), host })

@@ -236,6 +236,7 @@ impl Pair {
         Self::with(Options::default())
     }
     pub fn with(o: Options) -> Self {
+        libos_net::multicast::provide();
         let dir = |seed| Arc::new(Mutex::new(Direction { weather: o.weather, seed, ..Direction::default() }));
         let (ab, ba) = (dir(1), dir(2));
         let host = |n: u8, rx: &Half, tx: &Half| {
@@ -292,7 +293,7 @@ impl Pair {
     }
 
     fn moved(&self) -> u64 {
-        let n = |n: &Net| n.with(|st| st.stats.rx + st.stats.tx);
+        let n = |n: &Net| n.with(|st| st.stats.rx + st.stats.lo + st.stats.tx);
         n(&self.a) + n(&self.b)
     }
 

@@ -1,6 +1,6 @@
 /*
  * musl's answers, except for what an image refuses in both lives: other processes (fork, spawn, a shell, job control,
- * message queues, System V memory), real-time policies, raw sockets.
+ * message queues, System V memory), real-time policies.
  */
 #define sysconf __sysconf_of_musl
 #include "../sysconf.c"
@@ -15,7 +15,6 @@ long sysconf(int name)
 	case _SC_JOB_CONTROL:
 	case _SC_MESSAGE_PASSING:
 	case _SC_MQ_PRIO_MAX:
-	case _SC_RAW_SOCKETS:
 	case _SC_SHELL:
 	case _SC_SPAWN:
 	case _SC_THREAD_PRIORITY_SCHEDULING:

@@ -130,6 +130,7 @@ classes! {
         P9_TAIL "small writes that were collected";
         P9_FIDS "the server's numbers for files";
         EVENTFD "an eventfd's number";
+        PACKET_SOCKETS "packet sockets and what they have seen";
         TICKET "what a waiter is given, by whoever has taken it off its queue";
         UNIX_RIGHTS "descriptors under way";
     }
