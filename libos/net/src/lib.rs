@@ -23,6 +23,7 @@ mod phy;
 pub mod raw;
 mod reassembly;
 mod rtnetlink;
+pub mod show;
 pub mod sleeper;
 pub mod socket;
 mod sockopts;

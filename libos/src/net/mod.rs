@@ -2,6 +2,7 @@
 //! Floor: parts.
 
 mod device;
+mod files;
 mod later;
 mod multicast;
 pub mod netlink;

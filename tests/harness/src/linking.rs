@@ -53,7 +53,8 @@ fn components(context: &Context) -> Result<Tally> {
     let refused = link(context, &context.project.join(source("hello")), &folder.join("image"), "disk,toaster", &[])?;
     let text = refused.expect(1)?.err();
     ensure!(
-        text.contains("'toaster'") && text.contains("disk, multicast, netlink, packet, proc, share, terminal"),
+        text.contains("'toaster'")
+            && text.contains("disk, multicast, netfiles, netlink, packet, proc, share, terminal"),
         "{text}"
     );
     let text = context.tool(["build", "nginx", "--with", "toaster"])?.expect(1)?.err();

@@ -76,8 +76,9 @@ impl More {
     }
 }
 
-/// What is added to `/proc`, `/proc/sys/fs` and `/proc/sys/kernel`.
+/// What is added to `/proc`, `/proc/net`, `/proc/sys/fs` and `/proc/sys/kernel`.
 pub static ROOT: Provider<More> = Provider::new();
+pub static NET: Provider<More> = Provider::new();
 pub static SYS_FS: Provider<More> = Provider::new();
 pub static SYS_KERNEL: Provider<More> = Provider::new();
 

@@ -29,6 +29,7 @@ const ROOT: &[(&str, Node)] = &[
     // Nothing can be loaded.
     ("modules", File(|| b"".to_vec())),
     ("mounts", Link(|| b"self/mounts".to_vec())),
+    ("net", Link(|| b"self/net".to_vec())),
     ("self", Link(p::self_link)),
     ("stat", File(s::stat)),
     ("swaps", File(|| b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_vec())),
@@ -86,7 +87,14 @@ const SYS: &[(&str, Node)] = &[
         "net",
         Dir(&[
             ("core", Dir(&[("somaxconn", File(|| s::number(4096)))])),
-            ("ipv4", Dir(&[("ip_unprivileged_port_start", File(|| s::number(1024)))])),
+            (
+                "ipv4",
+                Dir(&[
+                    ("ip_unprivileged_port_start", File(|| s::number(1024))),
+                    // Everybody may have ping sockets.
+                    ("ping_group_range", File(|| b"0\t2147483647\n".to_vec())),
+                ]),
+            ),
         ]),
     ),
     (
@@ -115,6 +123,7 @@ const PROCESS: &[(&str, Node)] = &[
     ("maps", File(m::maps)),
     ("mountinfo", File(s::mountinfo)),
     ("mounts", File(s::mounts)),
+    ("net", Open(&[], &super::NET)),
     ("oom_score", File(|| s::number(0))),
     ("oom_score_adj", File(|| s::number(0))),
     ("pagemap", Bytes(m::pagemap)),
@@ -145,6 +154,7 @@ const TASK: &[(&str, Node)] = &[
     ("maps", File(m::maps)),
     ("mountinfo", File(s::mountinfo)),
     ("mounts", File(s::mounts)),
+    ("net", Open(&[], &super::NET)),
     ("oom_score", File(|| s::number(0))),
     ("oom_score_adj", File(|| s::number(0))),
     ("pagemap", Bytes(m::pagemap)),

@@ -10,7 +10,6 @@ use crate::device::TxMeta;
 use crate::frame::{Tcp, Tuple};
 use crate::phy::FrameSink;
 use libos_tcp::{ACK, Options, RST, Seq, Transmit};
-use smoltcp::wire::IpAddress;
 
 /// A segment sent as a reply.
 #[derive(Clone, Copy, Debug)]
