@@ -185,6 +185,11 @@ crate::layout! {
     FutexWaitV, "struct futex_waitv", "" { val: u64, uaddr: u64, flags: u32, reserved "__reserved": u32, }
     /// struct sched_param.
     SchedParam, "struct sched_param", "sched_" { priority: i32, }
+    /// struct sched_attr.
+    SchedAttr, "struct sched_attr", "sched_" {
+        size "size": u32, policy: u32 as Policy, flags: u64 as SchedFlags, nice: i32, priority: u32, runtime: u64,
+        deadline: u64, period: u64, util_min: u32, util_max: u32,
+    }
     /// struct termios.
     Termios, "struct kernel_termios", "c_" {
         iflag: u32 as InputModes, oflag: u32 as OutputModes, cflag: u32 as ControlModes, lflag: u32 as LocalModes, line: u8,
@@ -308,6 +313,7 @@ pointees!(
     SemBuf,
     FutexWaitV,
     SchedParam,
+    SchedAttr,
     Termios,
     Winsize,
     CapHeader,
@@ -370,6 +376,7 @@ pub const ALL: &[&Layout] = &[
     &MsgInfo::LAYOUT,
     &MqAttr::LAYOUT,
     &SchedParam::LAYOUT,
+    &SchedAttr::LAYOUT,
     &Winsize::LAYOUT,
     &EpollEvent::LAYOUT,
     &CapHeader::LAYOUT,

@@ -22,7 +22,7 @@ fn all() -> Vec<(&'static str, Names)> {
         RemapFlags MsyncFlags LockAllFlags LockFlags KeyRights MemoryAdvice PollEvents EpollEvents EpollFlags EventfdFlags
         EpollOperation ClockId IntervalTimer SigEventNotify TimerFlags TimerfdFlags TimerfdSetFlags AdjustModes WaitOptions
         RandomFlags SecureBits Capability CapAmbient Auxiliary IdType Resource UsageOf PriorityOf PrctlOption Persona CloneFlags FutexOperation Policy
-        MembarrierCommand ArchPrctlCode ShmCommand SemCommand MsgCommand Signo MaskHow SignalCode ActionFlags StackFlags SignalfdFlags Domain Protocol
+        PolicyFlags SchedFlags MembarrierCommand ArchPrctlCode ShmCommand SemCommand MsgCommand Signo MaskHow SignalCode ActionFlags StackFlags SignalfdFlags Domain Protocol
         ShutdownHow SocketLevel SocketOption IpOption Ipv6Option TcpOption UdpOption SocketType AcceptFlags MessageFlags
         IoctlCommand InputModes OutputModes ControlModes LocalModes ControlCharacter
     ]
@@ -143,6 +143,10 @@ const HEADERS: &str = r#"
 #include <linux/membarrier.h>
 #include <linux/openat2.h>
 #include <linux/random.h>
+#include <linux/sched.h>
+#define sched_param kernel_sched_param
+#include <linux/sched/types.h>
+#undef sched_param
 #include <linux/securebits.h>
 #include <linux/sockios.h>
 #define SOL_NETLINK 270

@@ -167,6 +167,18 @@ pub fn read_opt<T: Pod>(from: impl Into<In<T>>) -> Result<Option<T>> {
     from.into().given().map(read).transpose()
 }
 
+/// Reads the first `n` bytes of a value that the program may know as a shorter one; the rest is zero.
+pub fn read_front<T: Pod>(from: impl Into<In<T>>, n: usize) -> Result<T> {
+    let mut v = T::new_zeroed();
+    copy_in(&mut v.as_mut_bytes()[..n], from.into().address())?;
+    Ok(v)
+}
+
+/// Writes the first `n` bytes of a value.
+pub fn write_front<T: Pod>(to: impl Into<Out<T>>, v: &T, n: usize) -> Result<()> {
+    copy_out(to.into().address(), &v.as_bytes()[..n])
+}
+
 /// Writes a value.
 pub fn write<T: Pod>(to: impl Into<Out<T>>, v: &T) -> Result<()> {
     copy_out(to.into().address(), v.as_bytes())

@@ -6,6 +6,7 @@ use super::{Key, bucket_of};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering::*};
 use libos_base::thread::{self, FOREVER};
+use libos_base::time;
 
 /// In the queue that its key leads to.
 const QUEUED: u8 = 0;
@@ -16,12 +17,17 @@ const TAKEN: u8 = 2;
 /// Nobody refers to it any more.
 const WOKEN: u8 = 3;
 
+/// How long a waiter that leaves while it is being moved waits for the end of that.
+const MOVE_NS: u64 = 20_000;
+
 /// A thread in [`super::wait`]. It stays where it is until it is `WOKEN`, or has left its queue by itself.
 pub struct Waiter {
     thread: Sleeper,
     /// Requeueing changes it, under the locks of both buckets in turn; see `requeue`.
     pub key: AtomicU64,
     pub bitset: u32,
+    /// Its thread's priority among real-time threads when it came, or 0.
+    rank: u8,
     state: AtomicU8,
     /// Its neighbours in the queue; `next` also links those that were taken off together.
     next: AtomicPtr<Waiter>,
@@ -31,8 +37,10 @@ pub struct Waiter {
 impl Waiter {
     /// The running thread, not queued yet.
     pub fn new(key: Key, bitset: u32) -> Self {
+        let thread = Sleeper::current();
         Self {
-            thread: Sleeper::current(),
+            rank: thread.rank(),
+            thread,
             key: AtomicU64::new(key),
             bitset,
             state: AtomicU8::new(MOVING),
@@ -78,7 +86,8 @@ impl Waiter {
                 }
                 _ => {
                     drop(queue);
-                    core::hint::spin_loop();
+                    // Whoever moves it may have been pushed aside by this thread.
+                    thread::park(time::after(MOVE_NS), false);
                 }
             }
         }
@@ -98,7 +107,8 @@ unsafe fn linked<'a>(mut at: *mut Waiter) -> impl Iterator<Item = &'a Waiter> {
     })
 }
 
-/// The waiters of a bucket, in the order in which they came. All zeros when empty.
+/// The waiters of a bucket: the most urgent real-time thread first, others in the order in which they came. All zeros
+/// when empty.
 pub struct Queue {
     first: *mut Waiter,
     last: *mut Waiter,
@@ -118,6 +128,9 @@ impl Queue {
 
     /// Adds a waiter, which is in no queue.
     pub fn push(&mut self, w: &Waiter) {
+        if w.rank > 0 {
+            return self.push_before_less_urgent(w);
+        }
         w.next.store(null_mut(), Relaxed);
         w.prev.store(self.last, Relaxed);
         // SAFETY: whoever is in the queue stays where it is; see `Waiter`.
@@ -126,6 +139,26 @@ impl Queue {
             None => self.first = pointer(w),
         }
         self.last = pointer(w);
+        w.state.store(QUEUED, Release);
+    }
+
+    #[cold]
+    fn push_before_less_urgent(&mut self, w: &Waiter) {
+        // SAFETY: as in `push`.
+        let after = unsafe { linked(self.first) }.find(|other| other.rank < w.rank);
+        let (prev, next) = after.map_or((self.last, null_mut()), |after| (after.prev.load(Relaxed), pointer(after)));
+        w.next.store(next, Relaxed);
+        w.prev.store(prev, Relaxed);
+        // SAFETY: as in `push`.
+        match unsafe { prev.as_ref() } {
+            Some(prev) => prev.next.store(pointer(w), Relaxed),
+            None => self.first = pointer(w),
+        }
+        // SAFETY: as above.
+        match unsafe { next.as_ref() } {
+            Some(next) => next.prev.store(pointer(w), Relaxed),
+            None => self.last = pointer(w),
+        }
         w.state.store(QUEUED, Release);
     }
 

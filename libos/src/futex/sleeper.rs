@@ -12,6 +12,11 @@ impl Sleeper {
         Self(sched::current())
     }
 
+    /// Its priority among real-time threads, or 0.
+    pub fn rank(&self) -> u8 {
+        self.0.rank()
+    }
+
     /// Ends its wait. After `mark`, which says so, the waiter may be gone.
     #[inline]
     pub fn wake(self, mark: impl FnOnce()) {

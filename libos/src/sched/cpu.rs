@@ -1,13 +1,15 @@
 //! Each CPU's part of the scheduler.
 
 use super::hw;
-use super::queue::{RunQueue, SLICE_NS, WAKE_GRANULARITY};
+use super::queue::{RunQueue, SLICE_NS, WAKE_GRANULARITY, stands_at};
+use super::realtime::Budget;
 use super::thread::{Affinity, Thread};
 use super::timer::{self, Heap};
+use super::urgency::{BEYOND, KERNEL, pace};
 use crate::arch::MAX_CPUS;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering::*};
 use libos_base::sync::{IrqSpinLock, class};
 use libos_base::{Result, time};
 
@@ -29,13 +31,23 @@ pub(crate) struct Cpu {
     pub slice_end: AtomicU64,
     /// TLS pointer that is loaded here.
     pub tls: AtomicUsize,
-    /// A reference to the thread that the last switch left; the thread that runs next releases it. Like `left_moves`, it
-    /// is this CPU's own, with interrupts off.
+    /// A reference to the thread that the last switch left; the thread that runs next releases it. It is this CPU's own,
+    /// with interrupts off.
     pub left: AtomicPtr<Thread>,
-    /// `left` is runnable but may not run here: it is enqueued elsewhere when it is released.
-    pub left_moves: AtomicBool,
+    /// What else is to be done after the next switch: bits of [`after`].
+    pub after: AtomicU8,
     /// When this scheduler started here.
     pub started: u64,
+}
+
+/// Bits of [`Cpu::after`].
+pub(super) mod after {
+    /// `left` is runnable but is to run elsewhere: it is enqueued when it is released.
+    pub const MOVES: u8 = 1;
+    /// And there, it precedes its equals.
+    pub const FRONT: u8 = 2;
+    /// A real-time thread may be waiting for another CPU. Other CPUs set this.
+    pub const PULL: u8 = 4;
 }
 
 pub(crate) struct Runner {
@@ -46,6 +58,8 @@ pub(crate) struct Runner {
     pub kicked: bool,
     /// When `current` started to run.
     pub since: u64,
+    /// Of the real-time threads.
+    pub budget: Budget,
 }
 
 impl Runner {
@@ -57,7 +71,21 @@ impl Runner {
     /// The running thread's virtual runtime as of `now`.
     pub fn live_vruntime(&self, now: u64) -> u64 {
         let t = &self.current;
-        t.vruntime.load(Relaxed).wrapping_add(weighted(now.saturating_sub(self.since), t.nice.load(Relaxed)))
+        self.place_of(t).wrapping_add(weighted(now.saturating_sub(self.since), t.urgency.pace()))
+    }
+
+    /// Where a thread that is runnable stands in the queue.
+    pub fn place_of(&self, t: &Thread) -> u64 {
+        if t.urgency.pace() != pace::REAL_TIME {
+            return t.vruntime.load(Relaxed);
+        }
+        self.real_time_place(t.urgency.rank())
+    }
+
+    /// Where a thread of this rank stands.
+    #[cold]
+    pub fn real_time_place(&self, rank: u8) -> u64 {
+        stands_at(self.queue.min_vruntime(), rank, self.budget.spent && rank < KERNEL)
     }
 
     /// How far threads have come here.
@@ -71,8 +99,13 @@ impl Runner {
         self.since = now;
         let t = &self.current;
         t.ran_ns.store(t.ran_ns.load(Relaxed) + delta, Relaxed);
-        if !self.is_idle() {
-            let v = t.vruntime.load(Relaxed).wrapping_add(weighted(delta, t.nice.load(Relaxed)));
+        let pace = t.urgency.pace();
+        if pace == pace::REAL_TIME {
+            if let Some(beyond) = BEYOND.get() {
+                (beyond.charge)(self, delta);
+            }
+        } else if !self.is_idle() {
+            let v = t.vruntime.load(Relaxed).wrapping_add(weighted(delta, pace));
             t.vruntime.store(v, Relaxed);
             self.queue.advance(Some(v));
         }
@@ -91,11 +124,15 @@ impl Runner {
     }
 }
 
-/// Nanoseconds run, scaled by the nice weight: each step is a factor of 1.25, as on Linux.
-pub(crate) fn weighted(ns: u64, nice: i8) -> u64 {
+/// Nanoseconds run, scaled by the nice weight: each step is a factor of 1.25, as on Linux. For real-time threads none
+/// pass.
+pub(crate) fn weighted(ns: u64, pace: i8) -> u64 {
+    if pace == pace::REAL_TIME {
+        return 0;
+    }
     let mut v = ns;
-    for _ in 0..nice.unsigned_abs() {
-        v = if nice > 0 { v + v / 4 } else { v - v / 5 };
+    for _ in 0..pace.unsigned_abs() {
+        v = if pace > 0 { v + v / 4 } else { v - v / 5 };
     }
     v
 }
@@ -128,14 +165,14 @@ pub(super) fn add(id: usize, idle: Arc<Thread>) -> Result<()> {
         id,
         run: IrqSpinLock::new(
             class::RUN_QUEUE,
-            Runner { queue, current: idle.clone(), idle, kicked: false, since: now },
+            Runner { queue, current: idle.clone(), idle, kicked: false, since: now, budget: Budget::default() },
         ),
         timers: IrqSpinLock::new(class::TIMERS, Heap::new()),
         armed: AtomicU64::new(u64::MAX),
         slice_end: AtomicU64::new(u64::MAX),
         tls: AtomicUsize::new(0),
         left: AtomicPtr::new(core::ptr::null_mut()),
-        left_moves: AtomicBool::new(false),
+        after: AtomicU8::new(0),
         started: now,
     });
     c.timers.lock().reserve(timer::room())?;
@@ -248,5 +285,6 @@ mod tests {
         assert_eq!(weighted(1000, 1), 1250);
         assert_eq!(weighted(1000, -1), 800);
         assert!(weighted(1000, 19) > 60_000 && weighted(1000, -20) < 20);
+        assert!((300_000..350_000).contains(&weighted(1000, pace::IDLE)) && weighted(1000, pace::REAL_TIME) == 0);
     }
 }

@@ -16,12 +16,14 @@ mod hw;
 mod idle;
 pub mod park;
 mod queue;
+mod realtime;
 mod run;
 mod spawn;
 pub mod state;
 mod table;
 mod thread;
 pub mod timer;
+mod urgency;
 
 pub use cpu::{cpu_times, online_mask};
 pub use exit::{begin_exit, exit_thread, leave_program, stop_others};
@@ -29,12 +31,14 @@ pub use idle::idle;
 pub use libos_base::thread::PID;
 pub use park::Unpark;
 pub use queue::SLICE_NS;
+pub use realtime::{TURN_NS, set as set_urgency};
 pub use run::{barrier_everywhere, is_wanted, on_reschedule_ipi, preempt, preempt_from_interrupt, yield_now};
 #[cfg(unibody_kernel)]
 pub use spawn::{init, prepare_cpu, run_cpu};
 pub use spawn::{spawn_kernel, spawn_program};
 pub use table::{find, for_each_thread, process_cpu_ns, program_threads};
 pub use thread::{Thread, current, current_arc, describe_current, try_current};
+pub use urgency::Setting;
 
 pub(crate) use cpu::{cpu, idle_mask, this_cpu};
 #[cfg(unibody_kernel)]

@@ -2,6 +2,9 @@
 //!
 //! Virtual runtime is time run, scaled by the nice weight. A thread that slept gets a lead of at most [`SLEEP_CREDIT`]
 //! over those that ran, so that I/O threads run promptly and cannot starve the others by having slept long.
+//!
+//! Real-time threads wait in the same order: the virtual runtime that they stand at does not move and is so far back
+//! that no other thread gets there ([`stands_at`]). So they cost the others nothing.
 
 use alloc::vec::Vec;
 use libos_base::Result;
@@ -12,6 +15,16 @@ pub const SLICE_NS: u64 = 5_000_000;
 pub const SLEEP_CREDIT: u64 = 3_000_000;
 /// A woken thread preempts a thread that is ahead of it by this much.
 pub const WAKE_GRANULARITY: u64 = 1_000_000;
+
+/// How far back real-time threads stand, and how far from one priority to the next: farther than anything is moved for a
+/// sleep or a slice.
+const AHEAD: u64 = 1 << 62;
+const STEP: u64 = 1 << 32;
+/// The place of real-time threads follows the queue's "now" in steps of this size. Ordinary threads are never apart by
+/// as much, so that all differences fit into 63 bits.
+const FOLLOWS: u64 = 1 << 60;
+/// The number of the first entry: later ones count up from it, those that go before their equals count down.
+const FIRST: u64 = 1 << 63;
 
 struct Entry<T> {
     vruntime: u64,
@@ -29,17 +42,26 @@ impl<T> Entry<T> {
     }
 }
 
+/// Where a real-time thread of this rank stands in a queue that has come to `now`: before all that have less, or none; or
+/// behind everybody else.
+pub fn stands_at(now: u64, rank: u8, behind: bool) -> u64 {
+    let at = (now & !(FOLLOWS - 1)).wrapping_sub(u64::from(rank) * STEP);
+    if behind { at.wrapping_add(2 * FOLLOWS) } else { at.wrapping_sub(AHEAD) }
+}
+
 /// A binary heap whose capacity is reserved when threads are made, so that a wake-up never allocates.
 pub struct RunQueue<T> {
     heap: Vec<Entry<T>>,
     seq: u64,
+    /// The number of the last entry that went before its equals.
+    front: u64,
     min: u64,
 }
 
 impl<T> RunQueue<T> {
     /// Empty.
     pub const fn new() -> Self {
-        Self { heap: Vec::new(), seq: 0, min: 0 }
+        Self { heap: Vec::new(), seq: FIRST, front: FIRST, min: 0 }
     }
 
     /// Makes room for `n` threads; ENOMEM.
@@ -78,10 +100,16 @@ impl<T> RunQueue<T> {
 
     /// The virtual runtime to start with after a sleep.
     pub fn placed(&self, vruntime: u64) -> u64 {
-        let floor = self.min.wrapping_sub(SLEEP_CREDIT);
+        self.placed_within(vruntime, SLEEP_CREDIT, 4 * SLICE_NS)
+    }
+
+    /// The same with another lead.
+    #[inline(always)]
+    pub fn placed_within(&self, vruntime: u64, credit: u64, ahead: u64) -> u64 {
+        let floor = self.min.wrapping_sub(credit);
         // Also bounded above: a thread from a CPU whose clock was ahead is not punished for it.
         let lead = vruntime.wrapping_sub(floor) as i64;
-        if lead < 0 || lead as u64 > SLEEP_CREDIT + 4 * SLICE_NS { floor } else { vruntime }
+        if lead < 0 || lead as u64 > credit + ahead { floor } else { vruntime }
     }
 
     /// Virtual runtime of the first waiter.
@@ -94,8 +122,19 @@ impl<T> RunQueue<T> {
     pub fn push(&mut self, vruntime: u64, item: T) {
         let seq = self.seq;
         self.seq += 1;
+        self.insert(Entry { vruntime, seq, item });
+    }
+
+    /// Adds a thread before those with the same virtual runtime.
+    pub fn push_front(&mut self, vruntime: u64, item: T) {
+        self.front -= 1;
+        self.insert(Entry { vruntime, seq: self.front, item });
+    }
+
+    #[inline]
+    fn insert(&mut self, e: Entry<T>) {
         let at = self.heap.len();
-        self.heap.push(Entry { vruntime, seq, item });
+        self.heap.push(e);
         if at > 0 {
             self.up(at);
         }
@@ -111,6 +150,32 @@ impl<T> RunQueue<T> {
     pub fn steal(&mut self, may: impl Fn(&T) -> bool) -> Option<T> {
         let at = self.heap.iter().rposition(|e| may(&e.item))?;
         Some(self.remove(at))
+    }
+
+    /// Takes the first of the threads that `may` accepts.
+    pub fn take(&mut self, may: impl Fn(&T) -> bool) -> Option<T> {
+        let mut best: Option<usize> = None;
+        for (at, e) in self.heap.iter().enumerate() {
+            if best.is_none_or(|best| e.before(&self.heap[best])) && may(&e.item) {
+                best = Some(at);
+            }
+        }
+        best.map(|at| self.remove(at))
+    }
+
+    /// The threads, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.heap.iter().map(|e| &e.item)
+    }
+
+    /// Moves every thread for which `place` has a new virtual runtime; those that were equals stay in their order.
+    pub fn place_anew(&mut self, place: impl Fn(&T) -> Option<u64>) {
+        for e in &mut self.heap {
+            e.vruntime = place(&e.item).unwrap_or(e.vruntime);
+        }
+        for at in (0..self.heap.len() / 2).rev() {
+            self.down(at);
+        }
     }
 
     fn remove(&mut self, at: usize) -> T {
@@ -183,6 +248,40 @@ mod tests {
             last = d;
         }
         assert!(q.pop().is_none());
+    }
+
+    #[test]
+    fn real_time_threads_come_first_by_priority_however_late_it_is() {
+        for now in [0, 5, FOLLOWS - 1, u64::MAX - 7, i64::MAX as u64 - 3] {
+            let mut q = RunQueue::new();
+            q.min = now;
+            for (lead, name) in [(0, 'x'), (SLEEP_CREDIT, 'w')] {
+                q.push(now.wrapping_sub(lead), name);
+            }
+            q.push(now.wrapping_add(FOLLOWS / 2), 'y');
+            for (rank, name) in [(10, 'c'), (99, 'b'), (10, 'd'), (100, 'a')] {
+                q.push(stands_at(now, rank, false), name);
+            }
+            q.push_front(stands_at(now, 10, false), 'C');
+            q.push(stands_at(now, 99, true), 'z');
+            q.push(stands_at(now, 1, true), 'Z');
+            let order: String = std::iter::from_fn(|| q.pop()).collect();
+            assert_eq!(order, "abCcdwxyzZ");
+        }
+    }
+
+    #[test]
+    fn threads_are_found_and_placed_anew() {
+        let mut q = RunQueue::new();
+        for (v, name) in [(30, 'c'), (10, 'a'), (30, 'd'), (20, 'b'), (40, 'e')] {
+            q.push(v, name);
+        }
+        assert_eq!(q.take(|&name| name > 'b'), Some('c'));
+        assert_eq!(q.take(|&name| name > 'z'), None);
+        q.place_anew(|&name| (name < 'c').then_some(50));
+        q.push_front(30, 'c');
+        let order: String = std::iter::from_fn(|| q.pop()).collect();
+        assert_eq!(order, "cdeab");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Choosing the next thread and switching to it.
 
-use super::cpu::{self, Cpu, Runner, cpu, this_cpu};
+use super::cpu::{self, Cpu, Runner, after, cpu, this_cpu};
 use super::hw;
 use super::thread::{Thread, current, load_tls};
+use super::urgency::{BEYOND, pace};
 use crate::arch::MAX_CPUS;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::*;
@@ -54,26 +55,9 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
     let mut r = c.run.lock_with_irqs_off();
     r.charge(now);
     r.kicked = false;
-    if !r.is_idle() {
-        // Only its own CPU writes these, under the lock.
-        let switches = &r.current.switches[(why == Leaving::Preempted) as usize];
-        switches.store(switches.load(Relaxed) + 1, Relaxed);
-        if matches!(why, Leaving::Preempted | Leaving::Yield) {
-            let me = r.current.clone();
-            if me.affinity.load(Relaxed) & 1 << c.id == 0 && cpu::online_mask() & me.affinity.load(Relaxed) != 0 {
-                c.left_moves.store(true, Relaxed);
-            } else {
-                let mut v = me.vruntime.load(Relaxed);
-                if why == Leaving::Yield
-                    && let Some(first) = r.queue.first()
-                    && (first.wrapping_sub(v) as i64) > 0
-                {
-                    v = first;
-                    me.vruntime.store(v, Relaxed);
-                }
-                r.queue.push(v, me);
-            }
-        }
+    let stays = matches!(why, Leaving::Preempted | Leaving::Yield);
+    if stays && !r.is_idle() {
+        leaves_runnable(&mut r, c, why);
     }
     let mut next = take(&mut r, c);
     let others = cpu::online_mask() & !(1 << c.id);
@@ -88,7 +72,10 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
             t.vruntime.store(v, Relaxed);
             match next {
                 None => next = Some(t),
-                Some(_) => r.queue.push(v, t),
+                Some(_) => {
+                    let at = r.place_of(&t);
+                    r.queue.push(at, t);
+                }
             }
         }
     }
@@ -102,6 +89,9 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
     if Arc::ptr_eq(&next, &r.current) {
         return None;
     }
+    // Only its own CPU writes these, under the lock.
+    let switches = &r.current.switches[stays as usize];
+    switches.store(switches.load(Relaxed) + 1, Relaxed);
     next.last_cpu.store(c.id as u32, Relaxed);
     next.on_cpu.store(true, SeqCst);
     let prev = core::mem::replace(&mut r.current, next);
@@ -109,6 +99,28 @@ fn pick(c: &'static Cpu, why: Leaving, now: u64) -> Option<(*const Thread, *cons
     debug_assert!(c.left.load(Relaxed).is_null());
     c.left.store(prev.cast_mut(), Relaxed);
     Some((prev, Arc::as_ptr(&r.current)))
+}
+
+/// Queues the running thread, which is not the idle one, again.
+fn leaves_runnable(r: &mut Runner, c: &'static Cpu, why: Leaving) {
+    let me = r.current.clone();
+    if me.affinity.load(Relaxed) & 1 << c.id == 0 && cpu::online_mask() & me.affinity.load(Relaxed) != 0 {
+        c.after.fetch_or(after::MOVES, SeqCst);
+    } else if me.urgency.pace() == pace::REAL_TIME
+        && let Some(beyond) = BEYOND.get()
+    {
+        (beyond.leaves)(r, c, why);
+    } else {
+        let mut v = me.vruntime.load(Relaxed);
+        if why == Leaving::Yield
+            && let Some(first) = r.queue.first()
+            && (first.wrapping_sub(v) as i64) > 0
+        {
+            v = first;
+            me.vruntime.store(v, Relaxed);
+        }
+        r.queue.push(v, me);
+    }
 }
 
 /// The first thread that may run here. One whose mask changed while it waited is taken too, and handed on when it next
@@ -157,17 +169,35 @@ pub(super) fn finish() {
         let t = unsafe { Arc::from_raw(left) };
         let dead = t.dead.load(Relaxed);
         t.on_cpu.store(false, SeqCst);
+        if c.after.load(Relaxed) != 0 {
+            after_switch(c, &t);
+        }
         if dead {
             super::exit::bury(t);
-        } else if c.left_moves.load(Relaxed) {
-            c.left_moves.store(false, Relaxed);
-            enqueue(t);
         }
     }
     // Threads waiting here could not be stolen while `left` was still on its stack.
     let idle = cpu::idle_mask() & !(1 << c.id);
     if idle != 0 && c.run.lock().queue.len() > 0 {
         kick(idle.trailing_zeros() as usize);
+    }
+}
+
+/// What [`Cpu::after`] asks for, once `left` has left its stack.
+#[cold]
+fn after_switch(c: &'static Cpu, left: &Arc<Thread>) {
+    let what = c.after.swap(0, SeqCst);
+    let beyond = BEYOND.get();
+    if what & after::MOVES != 0 {
+        match beyond {
+            Some(beyond) => (beyond.enqueue)(left.clone(), what & after::FRONT != 0),
+            None => enqueue(left.clone()),
+        }
+    }
+    if what & after::PULL != 0
+        && let Some(beyond) = beyond
+    {
+        (beyond.pull)(c);
     }
 }
 
@@ -182,6 +212,9 @@ fn kick(id: usize) {
 
 /// Puts a runnable thread on a queue. The caller won the exchange of its state, so nobody else does.
 pub(super) fn enqueue(t: Arc<Thread>) {
+    if let Some(beyond) = BEYOND.get() {
+        return (beyond.enqueue)(t, false);
+    }
     let online = cpu::online_mask();
     let c = if online == 1 { this_cpu() } else { place(&t, online) };
     let mut r = c.run.lock();
@@ -191,6 +224,12 @@ pub(super) fn enqueue(t: Arc<Thread>) {
     let now = monotonic_ns();
     let idle = r.is_idle();
     let switch = idle || r.is_behind(now);
+    announce(c, &mut r, now, idle, switch);
+}
+
+/// A thread was queued at `c`, and is to run at once if `switch`.
+#[inline(always)]
+pub(super) fn announce(c: &'static Cpu, r: &mut Runner, now: u64, idle: bool, switch: bool) {
     if c.id == hw::cpu_id() {
         // Acted on when the lock is released, or at the end of the interrupt.
         if switch {
@@ -207,7 +246,7 @@ pub(super) fn enqueue(t: Arc<Thread>) {
 }
 
 /// The CPU for a thread that is to be queued.
-fn place(t: &Thread, online: u64) -> &'static Cpu {
+pub(super) fn place(t: &Thread, online: u64) -> &'static Cpu {
     let last = t.last_cpu.load(Relaxed) as usize;
     let at = if t.on_cpu.load(SeqCst) {
         last
@@ -235,9 +274,13 @@ pub fn on_reschedule_ipi() {
 
 /// At the end of a slice (timer interrupt).
 pub(crate) fn slice_ended(c: &Cpu, now: u64) {
-    let r = c.run.lock();
+    let mut r = c.run.lock();
     c.slice_end.store(u64::MAX, Relaxed);
-    if r.slice_is_over(now) {
+    let over = match BEYOND.get() {
+        Some(beyond) => (beyond.slice_is_over)(&mut r, now),
+        None => r.slice_is_over(now),
+    };
+    if over {
         hw::set_work(RESCHED);
     } else if r.queue.len() > 0 && !r.is_idle() {
         c.start_slice(now);
@@ -266,6 +309,10 @@ pub fn barrier_everywhere() {
     core::sync::atomic::fence(SeqCst);
     let me = current();
     let own = me.affinity.load(SeqCst);
+    let beyond = BEYOND.get();
+    if let Some(beyond) = beyond {
+        (beyond.hurry)(me, true);
+    }
     for c in cpu::all().filter(|c| cpu::online_mask() & 1 << c.id != 0) {
         // Running there is a barrier that needs no answer.
         me.affinity.store(1 << c.id, SeqCst);
@@ -273,6 +320,9 @@ pub fn barrier_everywhere() {
         core::sync::atomic::fence(SeqCst);
     }
     me.set_affinity(own);
+    if let Some(beyond) = beyond {
+        (beyond.hurry)(me, false);
+    }
 }
 
 /// Whether a thread waits for the CPU that this one runs on.

@@ -4,6 +4,7 @@
 use super::cpu;
 use super::this_cpu;
 use super::thread::{Stack, Thread};
+use super::urgency::BEYOND;
 use super::{exit, hw, run, table};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -57,12 +58,15 @@ pub fn spawn_kernel(name: &str, f: impl FnOnce() + Send + 'static) -> Result<Arc
     let t = new_thread(table::new_tid(), false)?;
     t.set_name(name.as_bytes());
     table::insert(t.clone()).inspect_err(|_| exit::free_stack(&t))?;
+    if let Some(beyond) = BEYOND.get() {
+        (beyond.hurry)(&t, true);
+    }
     start(&t, run_job, job);
     Ok(t)
 }
 
-/// Makes a thread of the program, which begins in `first` with the address of `argument`. It inherits the mask, nice
-/// value, affinity and name of the running one; `prepare` may change it before it runs.
+/// Makes a thread of the program, which begins in `first` with the address of `argument`. It inherits the mask, policy,
+/// nice value, affinity and name of the running one; `prepare` may change it before it runs.
 pub fn spawn_program<A>(
     tid: Option<u32>,
     first: First,
@@ -75,7 +79,7 @@ pub fn spawn_program<A>(
     if let Some(me) = super::try_current() {
         t.set_name(&me.name());
         t.affinity.store(if me.is_program { me.affinity() } else { u64::MAX }, Relaxed);
-        t.nice.store(me.nice(), Relaxed);
+        t.urgency.inherit(&me.urgency);
         t.signals.set_blocked(me.signals.blocked());
     }
     let placed = prepare(&t).and_then(|()| table::insert(t.clone()));

@@ -3,11 +3,12 @@
 use super::hw;
 use super::state::State;
 use super::timer::{self, Timer};
+use super::urgency::{Setting, Urgency};
 use crate::pending::ThreadSignals;
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{
-    AtomicBool, AtomicI8, AtomicU32, AtomicU64, AtomicUsize,
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{Relaxed, SeqCst},
 };
 use libos_base::Result;
@@ -37,11 +38,10 @@ pub struct Thread {
     pub(super) last_cpu: AtomicU32,
     pub(super) affinity: AtomicU64,
     pub(super) vruntime: AtomicU64,
-    /// -20 (highest priority) to 19 (lowest).
-    pub(super) nice: AtomicI8,
+    pub(super) urgency: Urgency,
     /// CPU time, up to the last switch.
     pub(super) ran_ns: AtomicU64,
-    /// How often it gave up the CPU by itself / was preempted.
+    /// How often it waited for something / another thread took its place.
     pub(super) switches: [AtomicU64; 2],
     /// Stack pointer while not running.
     pub(super) saved_sp: UnsafeCell<usize>,
@@ -88,7 +88,7 @@ impl Thread {
             last_cpu: AtomicU32::new(0),
             affinity: AtomicU64::new(u64::MAX),
             vruntime: AtomicU64::new(0),
-            nice: AtomicI8::new(0),
+            urgency: Urgency::new(),
             ran_ns: AtomicU64::new(0),
             switches: [const { AtomicU64::new(0) }; 2],
             saved_sp: UnsafeCell::new(0),
@@ -136,19 +136,29 @@ impl Thread {
         self.ran_ns.load(Relaxed) + super::cpu::running_for(self)
     }
 
-    /// (voluntary, involuntary) switches.
+    /// (voluntary, involuntary) switches; to give way to others counts among the latter, as on Linux.
     pub fn switch_counts(&self) -> (u64, u64) {
         (self.switches[0].load(Relaxed), self.switches[1].load(Relaxed))
     }
 
     /// Nice value.
     pub fn nice(&self) -> i8 {
-        self.nice.load(Relaxed)
+        self.urgency.setting().nice
     }
 
     /// Sets the nice value.
     pub fn set_nice(&self, v: i8) {
-        self.nice.store(v.clamp(-20, 19), Relaxed);
+        self.urgency.set_nice(v.clamp(-20, 19));
+    }
+
+    /// What policy and priority it was given.
+    pub fn setting(&self) -> Setting {
+        self.urgency.setting()
+    }
+
+    /// Its priority among real-time threads, 0 if it is not one; with what was lent to it.
+    pub fn rank(&self) -> u8 {
+        self.urgency.rank()
     }
 
     /// Whether it is running, or would be if it had a processor.

@@ -28,6 +28,7 @@ pub mod prctl;
 pub mod process;
 mod readiness;
 mod refused;
+pub mod scheduling;
 pub mod sem;
 pub mod shm;
 pub mod signal;

@@ -1,15 +1,12 @@
-//! Threads: creation, end, scheduling.
+//! Threads: creation, end.
 
+use super::scheduling::target;
 use crate::arch::{self, TrapFrame};
 use crate::futex::{self, Spot, op};
 use crate::sched::{self, Thread, current};
 use crate::{entry, exit};
-use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, Ordering::*};
-use libos_base::abi::{
-    Address, ArchPrctlCode, CloneFlags, CpuSet, In, MembarrierCommand, MembarrierFlags, Out, Pid, Policy, SchedParam,
-    Timespec,
-};
+use libos_base::abi::{Address, ArchPrctlCode, CloneFlags, MembarrierCommand, MembarrierFlags, Out, Pid};
 use libos_base::{Errno, Result, user};
 
 /// The flags that make a thread of this process rather than another process.
@@ -105,88 +102,6 @@ pub fn set_tid_address(addr: Address) -> Result<usize> {
 
 pub fn gettid() -> Result<usize> {
     Ok(current().tid as usize)
-}
-
-/// The thread that a scheduling call means: 0 is the caller. The program cannot see kernel threads.
-fn target(tid: i32) -> Result<Arc<Thread>> {
-    match u32::try_from(tid).map_err(|_| Errno::EINVAL)? {
-        0 => Ok(sched::current_arc()),
-        tid => sched::find(tid).filter(|t| t.is_program).ok_or(Errno::ESRCH),
-    }
-}
-
-pub fn sched_yield() -> Result<()> {
-    sched::yield_now();
-    Ok(())
-}
-
-pub fn sched_setaffinity(tid: Pid, size: usize, mask: In<CpuSet>) -> Result<()> {
-    let t = target(tid.0)?;
-    let mut b = [0u8; 8];
-    let n = size.min(8);
-    user::copy_in(&mut b[..n], mask.address())?;
-    let wanted = u64::from_le_bytes(b) & sched::online_mask();
-    if wanted == 0 {
-        return Err(Errno::EINVAL);
-    }
-    t.set_affinity(wanted);
-    Ok(())
-}
-
-/// `sched_getaffinity`: returns how many bytes were written.
-pub fn sched_getaffinity(tid: Pid, size: usize, mask: Out<CpuSet>) -> Result<usize> {
-    let t = target(tid.0)?;
-    if size < 8 || !size.is_multiple_of(8) {
-        return Err(Errno::EINVAL);
-    }
-    user::write(mask.cast(), &(t.affinity() & sched::online_mask()))?;
-    Ok(8)
-}
-
-pub fn sched_getscheduler(tid: Pid) -> Result<usize> {
-    target(tid.0).map(|_| Policy::OTHER.0 as usize)
-}
-
-/// `sched_setscheduler`: there is one policy.
-pub fn sched_setscheduler(tid: Pid, policy: Policy, param: In<SchedParam>) -> Result<()> {
-    target(tid.0)?;
-    match (policy, user::read(param)?.priority) {
-        (Policy::OTHER, 0) => Ok(()),
-        // Linux has these policies; here a program may not have them.
-        (Policy::FIFO | Policy::RR | Policy::BATCH | Policy::IDLE, _) => Err(Errno::EPERM),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-pub fn sched_getparam(tid: Pid, param: Out<SchedParam>) -> Result<()> {
-    target(tid.0)?;
-    user::write(param, &SchedParam { priority: 0 })
-}
-
-/// `sched_setparam`: the only priority of the only policy is 0.
-pub fn sched_setparam(tid: Pid, param: In<SchedParam>) -> Result<()> {
-    target(tid.0)?;
-    if user::read(param)?.priority == 0 { Ok(()) } else { Err(Errno::EINVAL) }
-}
-
-/// `sched_get_priority_max` and `_min`: as on Linux, for the policies that it knows.
-pub fn sched_get_priority_max(policy: Policy) -> Result<usize> {
-    match policy {
-        Policy::OTHER | Policy::BATCH | Policy::IDLE | Policy::DEADLINE | Policy::EXT => Ok(0),
-        Policy::FIFO | Policy::RR => Ok(99),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-/// See [`sched_get_priority_max`].
-pub fn sched_get_priority_min(policy: Policy) -> Result<usize> {
-    sched_get_priority_max(policy).map(|max| (max != 0) as usize)
-}
-
-/// `sched_rr_get_interval`: the time slice.
-pub fn sched_rr_get_interval(tid: Pid, interval: Out<Timespec>) -> Result<()> {
-    target(tid.0)?;
-    user::write(interval, &Timespec::from_ns(sched::SLICE_NS))
 }
 
 pub fn set_robust_list(head: Address, size: usize) -> Result<()> {

@@ -20,6 +20,15 @@ flags! {
     Futex2Flags: u32, "FUTEX2_" values 3 { SIZE_U8 = 0, SIZE_U16 = 1, SIZE_U32 = 2, SIZE_U64 = 3, } { PRIVATE = 0x80, }
     /// membarrier(2), `flags`.
     MembarrierFlags: u32, "MEMBARRIER_CMD_FLAG_" { CPU = 1, }
+    /// sched_setscheduler(2), `policy`.
+    PolicyFlags: u32, "SCHED_" values 0xff {
+        OTHER = 0, FIFO = 1, RR = 2, BATCH = 3, IDLE = 5, DEADLINE = 6, EXT = 7,
+    } { RESET_ON_FORK = 0x4000_0000, }
+    /// sched_setattr(2), `sched_flags`.
+    SchedFlags: u64, "SCHED_FLAG_" {
+        RESET_ON_FORK = 1, RECLAIM = 2, DL_OVERRUN = 4, KEEP_POLICY = 8, KEEP_PARAMS = 0x10, UTIL_CLAMP_MIN = 0x20,
+        UTIL_CLAMP_MAX = 0x40,
+    }
     /// rseq(2).
     RseqFlags: u32, "RSEQ_FLAG_" { UNREGISTER = 1, }
 }

@@ -11,6 +11,11 @@ impl Sleeper {
         Self(thread::current())
     }
 
+    /// The host's threads have no priorities.
+    pub fn rank(&self) -> u8 {
+        0
+    }
+
     pub fn wake(self, mark: impl FnOnce()) {
         mark();
         self.0.unpark();
