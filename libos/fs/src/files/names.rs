@@ -18,9 +18,10 @@ use libos_base::{Errno, Result};
 
 static RENAME: Mutex<()> = Mutex::new(class::RENAME, ());
 
-/// Creates `name` in the locked directory `dir`, where it does not exist.
-pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>) -> Result<Arc<Dentry>> {
-    add_made(dir, names, name, new, |name, new| dir.inode().create(name, new))
+/// Creates `name` in the locked directory `dir`, where it does not exist, with a mode from which `mask` is taken. As on
+/// Linux, whether it loses the set-group-ID bit is decided before that.
+pub(super) fn add(dir: &Path, names: &mut Children, name: &[u8], new: New<'_>, mask: u32) -> Result<Arc<Dentry>> {
+    add_made(dir, names, name, new, mask, |name, new| dir.inode().create(name, new))
 }
 
 /// The same with an object that `make` makes.
@@ -29,6 +30,7 @@ pub(super) fn add_made<'a>(
     names: &mut Children,
     name: &[u8],
     new: New<'a>,
+    mask: u32,
     make: impl FnOnce(&[u8], New<'a>) -> Result<Arc<dyn Inode>>,
 ) -> Result<Arc<Dentry>> {
     dir.mount.check_writable()?;
@@ -36,7 +38,7 @@ pub(super) fn add_made<'a>(
         return Err(Errno::ENOENT);
     }
     permission::create(dir.inode())?;
-    let mode = permission::new_mode(dir.inode(), new.mode);
+    let mode = permission::new_mode(dir.inode(), new.mode) & !mask;
     if matches!(mode & S_IFMT, S_IFBLK | S_IFCHR) && new.rdev != 0 {
         permission::needs(cap::MKNOD)?;
     }
@@ -93,8 +95,12 @@ impl Files {
         }
     }
 
-    /// Creates an object of any kind. EEXIST, even for a dangling link.
+    /// Creates an object of any kind with the mode that is given. EEXIST, even for a dangling link.
     pub fn make_node(&self, dirfd: DirFd, path: &[u8], new: New<'_>) -> Result<Arc<dyn Inode>> {
+        self.make_masked(dirfd, path, new, 0)
+    }
+    /// The same with a mode from which `mask` is taken.
+    pub(super) fn make_masked(&self, dirfd: DirFd, path: &[u8], new: New<'_>, mask: u32) -> Result<Arc<dyn Inode>> {
         let e = self.entry(dirfd, path, Errno::EEXIST)?;
         let mut names = e.dir.dentry.children()?;
         match e.dir.dentry.lookup_in(&mut names, &e.name) {
@@ -105,11 +111,11 @@ impl Files {
         if e.slash && new.mode & S_IFMT != S_IFDIR {
             return Err(Errno::ENOENT);
         }
-        Ok(add(&e.dir, &mut names, &e.name, new)?.inode.clone())
+        Ok(add(&e.dir, &mut names, &e.name, new, mask)?.inode.clone())
     }
     pub fn mkdir(&self, dirfd: DirFd, path: &[u8], mode: u32) -> Result<()> {
-        let mode = S_IFDIR | mode & 0o1777 & !self.umask();
-        self.make_node(dirfd, path, New { mode, rdev: 0, target: &[] }).map(|_| ())
+        let mode = S_IFDIR | mode & 0o1777;
+        self.make_masked(dirfd, path, New { mode, rdev: 0, target: &[] }, self.umask()).map(|_| ())
     }
     pub fn mknod(&self, dirfd: DirFd, path: &[u8], mode: u32, rdev: u64) -> Result<()> {
         let kind = match mode & S_IFMT {
@@ -118,8 +124,8 @@ impl Files {
             k @ (S_IFREG | S_IFCHR | S_IFBLK | S_IFIFO | S_IFSOCK) => k,
             _ => return Err(Errno::EINVAL),
         };
-        let mode = kind | mode & 0o7777 & !self.umask();
-        self.make_node(dirfd, path, New { mode, rdev, target: &[] }).map(|_| ())
+        let mode = kind | mode & 0o7777;
+        self.make_masked(dirfd, path, New { mode, rdev, target: &[] }, self.umask()).map(|_| ())
     }
     pub fn symlink(&self, target: &[u8], dirfd: DirFd, path: &[u8]) -> Result<()> {
         if target.is_empty() {
@@ -307,6 +313,11 @@ fn rename_locked(
         None => permission::create(new.dir.inode())?,
         Some(o) => permission::remove(new.dir.inode(), &o.inode)?,
     }
+    if let (Some(o), false) = (&other, exchange)
+        && dir != o.inode.is_dir()
+    {
+        return Err(if dir { Errno::ENOTDIR } else { Errno::EISDIR });
+    }
     // What moves to another directory gets another `..`.
     if to.is_some() {
         for moves in [Some(&what), other.as_ref().filter(|_| exchange)].into_iter().flatten() {
@@ -316,17 +327,10 @@ fn rename_locked(
         }
     }
     let mut victim_names = None;
-    if let (Some(o), false) = (&other, exchange) {
-        match (dir, o.inode.is_dir()) {
-            (true, false) => return Err(Errno::ENOTDIR),
-            (false, true) => return Err(Errno::EISDIR),
-            (true, true) => {
-                let g = o.children_under(2)?;
-                check_empty(o, &g)?;
-                victim_names = Some(g);
-            }
-            _ => {}
-        }
+    if let (Some(o), false, true) = (&other, exchange, dir) {
+        let g = o.children_under(2)?;
+        check_empty(o, &g)?;
+        victim_names = Some(g);
     }
     let new_name = dentry::name(&new.name)?;
     to.as_deref_mut().unwrap_or(from).reserve()?;

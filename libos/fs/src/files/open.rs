@@ -70,8 +70,8 @@ impl Files {
                 let mut names = dir.dentry.children()?;
                 match dir.dentry.lookup_in(&mut names, walk.name(&r)) {
                     Err(Errno::ENOENT) if create => {
-                        let new = New { mode: S_IFREG | mode & 0o7777 & !self.umask(), rdev: 0, target: &[] };
-                        let made = super::names::add(&dir, &mut names, walk.name(&r), new)?;
+                        let new = New { mode: S_IFREG | mode & 0o7777, rdev: 0, target: &[] };
+                        let made = super::names::add(&dir, &mut names, walk.name(&r), new, self.umask())?;
                         drop(names);
                         return self.finish(Path { mount: dir.mount, dentry: made }, flags, true);
                     }
@@ -155,7 +155,7 @@ impl Files {
         dir.mount.check_writable()?;
         permission::create(dir.inode())?;
         let linkable = !flags.contains(OpenFlags::EXCL);
-        let mode = permission::new_mode(dir.inode(), mode & 0o7777 & !self.umask());
+        let mode = permission::new_mode(dir.inode(), mode & 0o7777) & !self.umask();
         let inode = dir.inode().tmpfile(mode, linkable)?;
         let mut label = crate::util::Text(dir.text(None).unwrap_or_default());
         label = label.s("/#").n(inode.stat()?.ino);
@@ -205,7 +205,7 @@ impl Files {
     /// Creates a socket node at `path` and binds `socket` to it. EADDRINUSE: the name exists.
     pub fn bind_socket(&self, path: &[u8], socket: Arc<dyn core::any::Any + Send + Sync>) -> Result<()> {
         let made = self
-            .make_node(DirFd::CWD, path, New { mode: S_IFSOCK | 0o777 & !self.umask(), rdev: 0, target: &[] })
+            .make_masked(DirFd::CWD, path, New { mode: S_IFSOCK | 0o777, rdev: 0, target: &[] }, self.umask())
             .map_err(|e| if e == Errno::EEXIST { Errno::EADDRINUSE } else { e })?;
         made.downcast::<crate::ramfs::RamInode>().ok_or(Errno::EPERM)?.set_socket(socket);
         Ok(())

@@ -32,8 +32,8 @@ impl Files {
         let mut names = dir.dentry.children()?;
         let (dentry, fresh) = match dir.dentry.lookup_in(&mut names, name) {
             Err(Errno::ENOENT) if flags.contains(OpenFlags::CREAT) => {
-                let new = New { mode: S_IFREG | mode & 0o7777 & !self.umask(), rdev: 0, target: &[] };
-                (names::add_made(dir, &mut names, name, new, |_, new| make(new.mode & 0o7777))?, true)
+                let new = New { mode: S_IFREG | mode & 0o7777, rdev: 0, target: &[] };
+                (names::add_made(dir, &mut names, name, new, self.umask(), |_, new| make(new.mode & 0o7777))?, true)
             }
             Ok(_) if flags.contains(OpenFlags::CREAT | OpenFlags::EXCL) => return Err(Errno::EEXIST),
             found => (found?, false),
