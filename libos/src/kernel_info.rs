@@ -105,10 +105,15 @@ impl KernelInfo for This {
                     state: t.state_letter() as u8,
                     name: name[..len].to_vec(),
                     cpu_ns: t.cpu_ns(),
+                    faults: t.usage().faults,
                 });
             }
         });
         list
+    }
+
+    fn load() -> [u64; 3] {
+        sched::load::averages().map(|l| l * 100 / sched::load::ONE)
     }
 
     fn exe() -> Vec<u8> {
@@ -184,8 +189,11 @@ impl KernelInfo for This {
             }
         }
         let pending = t.signals.own.set().0;
+        let setting = t.setting();
         Details {
             nice: t.nice(),
+            policy: setting.policy.0 as u8,
+            priority: setting.priority,
             cpu: t.cpu() as u32,
             affinity: t.affinity() & sched::online_mask(),
             pending,
@@ -194,15 +202,14 @@ impl KernelInfo for This {
             ignored,
             caught,
             queued: (pending.count_ones() + shared.count_ones()),
-            switches: t.switch_counts(),
+            switches: t.usage().switches,
         }
     }
 
     fn switches() -> u64 {
         let mut n = 0;
         sched::for_each_thread(|t| {
-            let (own, forced) = t.switch_counts();
-            n += own + forced;
+            n += t.usage().switches.iter().sum::<u64>();
         });
         n
     }

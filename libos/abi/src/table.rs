@@ -146,9 +146,9 @@ macro_rules! calls {
             95 umask(mask: Mode) -> Mode => path::umask, full;
             96 gettimeofday(tv: Out<Timeval>, tz: Out<Timezone>) leaf => time::gettimeofday, full;
             97 getrlimit(resource: Resource, limit: Out<Rlimit>) => limit::getrlimit, full;
-            98 getrusage(who: UsageOf, usage: Out<Rusage>) => info::getrusage, partial "user and kernel time are not told apart; fault and I/O counts are 0";
-            99 sysinfo(info: Out<SysInfo>) => info::sysinfo, partial "load averages are 0";
-            100 times(buf: Out<Tms>) => info::times, partial "user and kernel time are not told apart";
+            98 getrusage(who: UsageOf, usage: Out<Rusage>) => info::getrusage, partial "user and kernel time are not told apart, since a call is a function call: all is user time; blocks read and written are those of the process";
+            99 sysinfo(info: Out<SysInfo>) => info::sysinfo, full;
+            100 times(buf: Out<Tms>) => info::times, partial "user and kernel time are not told apart, since a call is a function call: all is user time";
             101 ptrace(request: i32, pid: Pid, addr: Address, data: Address) => refused ENOSYS "one process: attach gdb to the machine";
             102 getuid() leaf => cred::getuid, full;
             103 syslog(kind: i32, buf: Out<u8>[len], len: i32) => refused EPERM "the kernel log goes to the host";
@@ -207,7 +207,7 @@ macro_rules! calls {
             156 _sysctl(args: Address) => refused ENOSYS "not built; no program that was ported asks for it";
             157 prctl(option: PrctlOption, a: PrctlArgument, b: PrctlMore, c: PrctlMore, d: PrctlMore) => prctl::prctl, partial "NAME, DUMPABLE, PDEATHSIG, NO_NEW_PRIVS, KEEPCAPS, CAPBSET, SECUREBITS, CAP_AMBIENT, of the process; others EINVAL";
             158 arch_prctl(code: ArchPrctlCode, addr: Address) => thread::arch_prctl, partial "GS belongs to the kernel (EPERM)";
-            159 adjtimex(timex: InOut<Timex>) => time::adjtimex, partial "tells and steps (ADJ_SETOFFSET), does not steer (EPERM)";
+            159 adjtimex(timex: InOut<Timex>) => time::adjtimex, partial "tells and steps (ADJ_SETOFFSET), does not steer (EPERM): the rate is the host's";
             160 setrlimit(resource: Resource, limit: In<Rlimit>) => limit::setrlimit, partial "kept and not enforced: CORE, RSS, LOCKS (nor does Linux), RTTIME; for root, as on Linux, also NPROC, MEMLOCK, NICE, RTPRIO";
             161 chroot(path: Path) => path::chroot, full;
             162 sync() => file::sync, full;
@@ -353,7 +353,7 @@ macro_rules! calls {
             302 prlimit64(pid: Pid, resource: Resource, new: In<Rlimit>, old: Out<Rlimit>) => limit::prlimit64, partial "as setrlimit";
             303 name_to_handle_at(dirfd: DirFd, path: Path, handle: Address, mount_id: Out<i32>, flags: AtFlags) => refused EOPNOTSUPP "no file handles";
             304 open_by_handle_at(mount_fd: Fd, handle: Address, flags: OpenFlags) -> Fd => refused EOPNOTSUPP "no file handles";
-            305 clock_adjtime(clock: ClockId, timex: InOut<Timex>) => time::clock_adjtime, partial "tells and steps (ADJ_SETOFFSET), does not steer (EPERM)";
+            305 clock_adjtime(clock: ClockId, timex: InOut<Timex>) => time::clock_adjtime, partial "tells and steps (ADJ_SETOFFSET), does not steer (EPERM): the rate is the host's";
             306 syncfs(fd: Fd) => file::syncfs, full;
             307 sendmmsg(fd: Fd, msgvec: InOut<MmsgHdr>[vlen], vlen: u32, flags: MessageFlags) => message::sendmmsg, partial "as sendmsg";
             308 setns(fd: Fd, kind: CloneFlags) => refused EPERM "no namespaces";

@@ -82,6 +82,9 @@ pub struct Layout {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Details {
     pub nice: i8,
+    pub policy: u8,
+    /// Among real-time threads; 0: not one of them.
+    pub priority: u8,
     pub cpu: u32,
     pub affinity: u64,
     /// Signals: pending for the thread and for the process, and the sets.
@@ -93,7 +96,7 @@ pub struct Details {
     /// Signals in queues.
     pub queued: u32,
     /// Voluntary and involuntary ones.
-    pub switches: (u64, u64),
+    pub switches: [u64; 2],
 }
 
 /// Most mappings (vm.max_map_count).
@@ -113,6 +116,8 @@ pub struct ThreadInfo {
     pub state: u8,
     pub name: Vec<u8>,
     pub cpu_ns: u64,
+    /// Page faults: minor and major.
+    pub faults: [u64; 2],
 }
 
 pub use libos_base::thread::PID;
@@ -130,6 +135,8 @@ libos_base::upcalls! {
     fn set_name(tid: u32, name: &[u8]) -> libos_base::Result<()>;
     /// All threads of the program.
     fn threads() -> Vec<libos_fs::kernel_info::ThreadInfo>;
+    /// The load averages over 1, 5 and 15 minutes, in hundredths.
+    fn load() -> [u64; 3];
     /// Path of the program.
     fn exe() -> Vec<u8>;
     /// Length of the program's file, if there is one to read.

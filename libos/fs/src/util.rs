@@ -31,6 +31,10 @@ impl Text {
         self.0.extend_from_slice(number::to_decimal(n, &mut [0; 20]));
         self
     }
+    /// Adds a decimal number that may be negative.
+    pub fn int(self, n: i16) -> Self {
+        self.s(if n < 0 { "-" } else { "" }).n(n.unsigned_abs().into())
+    }
     /// Adds a decimal number, padded on the left with `pad` to `width`.
     pub fn pad(mut self, n: u64, width: usize, pad: u8) -> Self {
         let t = Text::new().n(n).0;
@@ -65,6 +69,7 @@ mod tests {
     fn numbers() {
         assert_eq!(Text::new().s("a").n(0).s(" ").n(u64::MAX).string(), "a0 18446744073709551615");
         assert_eq!(Text::new().pad(42, 5, b' ').string(), "   42");
+        assert_eq!(Text::new().int(-100).int(7).string(), "-1007");
         assert_eq!(Text::new().hex(0x1f0, 4).string(), "01f0");
         assert_eq!(Text::new().octal(0o100_002).s(" ").octal(0).string(), "100002 0");
     }

@@ -353,6 +353,11 @@ pub struct Usage {
     pub committed: usize,
 }
 
+/// The most memory of its own that the program had at any time, in bytes.
+pub fn most_resident() -> usize {
+    space::lock().most_own() * PAGE_SIZE
+}
+
 /// What the program uses now.
 pub fn usage() -> Usage {
     let mut s = space::lock();

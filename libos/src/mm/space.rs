@@ -44,6 +44,9 @@ pub struct Space {
     pub stack_top: usize,
     /// mlockall(MCL_FUTURE).
     pub lock_future: bool,
+    /// Pages that are mappings' own, and the most that there were before any were dropped.
+    own: usize,
+    peak: usize,
 }
 
 static ROOT: AtomicU64 = AtomicU64::new(0);
@@ -59,6 +62,8 @@ static SPACE: Mutex<Space> = Mutex::new(
         brk: 0..0,
         stack_top: 0,
         lock_future: false,
+        own: 0,
+        peak: 0,
     },
 );
 
@@ -190,7 +195,14 @@ impl Space {
             self.drop_large_table();
         }
         self.forget_pages(range);
+        self.peak = self.most_own();
+        self.own -= runs.frames();
         runs.frames()
+    }
+
+    /// The most pages that were mappings' own at any time.
+    pub fn most_own(&self) -> usize {
+        self.peak.max(self.own)
     }
 
     fn forget_pages(&mut self, range: Range<usize>) {

@@ -253,6 +253,9 @@ pub(super) fn choose(last: usize, allowed: u64, idle: u64, online: u64) -> usize
 
 /// How long `t` has been running since its time was last booked.
 pub(super) fn running_for(t: &Thread) -> u64 {
+    if !t.on_cpu.load(SeqCst) {
+        return 0;
+    }
     let Some(c) = cpu(t.cpu()) else { return 0 };
     let r = c.run.lock();
     if core::ptr::eq(&*r.current, t) { time::monotonic_ns().saturating_sub(r.since) } else { 0 }

@@ -6,6 +6,7 @@ use super::this_cpu;
 #[cfg(unibody_kernel)]
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::percpu::{preempt_disable, preempt_enable};
+use libos_base::time::monotonic_ns;
 
 /// Runs threads on this CPU forever; the caller becomes its idle thread. `init` or `init_cpu` came before.
 pub fn idle(id: usize) -> ! {
@@ -19,6 +20,7 @@ pub fn idle(id: usize) -> ! {
     let _ = id;
     loop {
         schedule(Leaving::Parked);
+        super::load::look(monotonic_ns);
         // While it sleeps, this CPU need not be woken to forget translations. The interrupt that ends the sleep must not
         // switch to a thread before this CPU has caught up.
         preempt_disable();

@@ -14,6 +14,7 @@ mod heap;
 #[cfg_attr(not(unibody_kernel), path = "tests/hw.rs")]
 mod hw;
 mod idle;
+pub mod load;
 pub mod park;
 mod queue;
 mod realtime;
@@ -36,7 +37,7 @@ pub use run::{barrier_everywhere, is_wanted, on_reschedule_ipi, preempt, preempt
 #[cfg(unibody_kernel)]
 pub use spawn::{init, prepare_cpu, run_cpu};
 pub use spawn::{spawn_kernel, spawn_program};
-pub use table::{find, for_each_thread, process_cpu_ns, program_threads};
+pub use table::{find, for_each_thread, process_cpu_ns, process_usage, program_threads};
 pub use thread::{Thread, current, current_arc, describe_current, try_current};
 pub use urgency::Setting;
 

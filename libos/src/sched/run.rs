@@ -276,6 +276,7 @@ pub fn on_reschedule_ipi() {
 pub(crate) fn slice_ended(c: &Cpu, now: u64) {
     let mut r = c.run.lock();
     c.slice_end.store(u64::MAX, Relaxed);
+    super::load::waited(r.queue.len());
     let over = match BEYOND.get() {
         Some(beyond) => (beyond.slice_is_over)(&mut r, now),
         None => r.slice_is_over(now),

@@ -1,10 +1,10 @@
 //! The list of all threads except the idle ones, by number.
 
-use super::Thread;
 use super::cpu;
+use super::thread::{Thread, Usage};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use libos_base::sync::{IrqSpinLock, class};
 use libos_base::{Errno, Result};
 
@@ -16,12 +16,14 @@ struct Table {
     threads: Vec<Arc<Thread>>,
     next: u32,
     program: usize,
+    /// What threads of the program have used that have ended.
+    ended: Usage,
 }
 
-static TABLE: IrqSpinLock<Table> =
-    IrqSpinLock::new(class::THREADS, Table { threads: Vec::new(), next: super::PID + 1, program: 0 });
-/// CPU time of program threads that have ended.
-static ENDED_NS: AtomicU64 = AtomicU64::new(0);
+static TABLE: IrqSpinLock<Table> = {
+    let ended = Usage { cpu_ns: 0, switches: [0; 2], faults: [0; 2] };
+    IrqSpinLock::new(class::THREADS, Table { threads: Vec::new(), next: super::PID + 1, program: 0, ended })
+};
 /// Threads that every run queue has room for.
 static CAPACITY: AtomicUsize = AtomicUsize::new(16);
 
@@ -71,7 +73,7 @@ pub(super) fn remove(thread: &Thread) -> usize {
     if gone.is_some() && thread.is_program {
         t.program -= 1;
         // Once: a program thread leaves the table before the rest of it ends.
-        ENDED_NS.fetch_add(thread.cpu_ns(), Relaxed);
+        t.ended.add(&thread.usage());
     }
     let left = t.program;
     drop(t);
@@ -79,15 +81,20 @@ pub(super) fn remove(thread: &Thread) -> usize {
     left
 }
 
-/// CPU time of the program: of the threads that are and that were.
-pub fn process_cpu_ns() -> u64 {
-    let mut sum = ENDED_NS.load(Relaxed);
-    for_each_thread(|t| {
-        if t.is_program {
-            sum += t.cpu_ns();
-        }
-    });
+/// What the program has used: the threads that are and that were. Under one lock, so that none is missed as it ends.
+pub fn process_usage() -> Usage {
+    let t = TABLE.lock();
+    let mut sum = t.ended;
+    for thread in t.threads.iter().filter(|t| t.is_program) {
+        sum.add(&thread.usage());
+    }
     sum
+}
+
+/// CPU time of the program.
+pub fn process_cpu_ns() -> u64 {
+    let t = TABLE.lock();
+    t.ended.cpu_ns + t.threads.iter().filter(|t| t.is_program).map(|t| t.cpu_ns()).sum::<u64>()
 }
 
 /// The thread with this number.

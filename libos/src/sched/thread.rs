@@ -25,6 +25,26 @@ pub type Affinity = u64;
 /// Longest name, as on Linux (TASK_COMM_LEN without the NUL).
 pub const NAME_MAX: usize = 15;
 
+/// What a thread, or all of them, have used.
+#[derive(Clone, Copy, Default)]
+pub struct Usage {
+    pub cpu_ns: u64,
+    /// Voluntary and involuntary; to give way to others counts among the latter, as on Linux.
+    pub switches: [u64; 2],
+    /// Page faults: minor and major.
+    pub faults: [u64; 2],
+}
+
+impl Usage {
+    pub(super) fn add(&mut self, more: &Self) {
+        self.cpu_ns += more.cpu_ns;
+        for i in 0..2 {
+            self.switches[i] += more.switches[i];
+            self.faults[i] += more.faults[i];
+        }
+    }
+}
+
 /// One thread, of the program or of the kernel.
 pub struct Thread {
     /// Thread id; the program's main thread has [`super::PID`]. 0: an idle thread.
@@ -43,6 +63,8 @@ pub struct Thread {
     pub(super) ran_ns: AtomicU64,
     /// How often it waited for something / another thread took its place.
     pub(super) switches: [AtomicU64; 2],
+    /// Page faults that were resolved without / by reading from a device. Changed only by the thread itself.
+    faults: [AtomicU64; 2],
     /// Stack pointer while not running.
     pub(super) saved_sp: UnsafeCell<usize>,
     /// Kernel stack: bottom and top, 0 for idle threads (they keep the boot stacks).
@@ -91,6 +113,7 @@ impl Thread {
             urgency: Urgency::new(),
             ran_ns: AtomicU64::new(0),
             switches: [const { AtomicU64::new(0) }; 2],
+            faults: [const { AtomicU64::new(0) }; 2],
             saved_sp: UnsafeCell::new(0),
             stack_range: range,
             stack: UnsafeCell::new(stack),
@@ -136,9 +159,21 @@ impl Thread {
         self.ran_ns.load(Relaxed) + super::cpu::running_for(self)
     }
 
-    /// (voluntary, involuntary) switches; to give way to others counts among the latter, as on Linux.
-    pub fn switch_counts(&self) -> (u64, u64) {
-        (self.switches[0].load(Relaxed), self.switches[1].load(Relaxed))
+    /// What it has used.
+    pub fn usage(&self) -> Usage {
+        let both = |counts: &[AtomicU64; 2]| [0, 1].map(|i| counts[i].load(Relaxed));
+        Usage { cpu_ns: self.cpu_ns(), switches: both(&self.switches), faults: both(&self.faults) }
+    }
+
+    /// How often it waited for something.
+    pub fn waits(&self) -> u64 {
+        self.switches[0].load(Relaxed)
+    }
+
+    /// Counts a page fault of the running thread.
+    pub fn count_fault(&self, major: bool) {
+        let count = &self.faults[usize::from(major)];
+        count.store(count.load(Relaxed) + 1, Relaxed);
     }
 
     /// Nice value.

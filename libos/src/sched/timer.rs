@@ -236,5 +236,6 @@ pub fn on_interrupt() {
     if now >= c.slice_end.load(Relaxed) {
         slice_ended(c, now);
     }
+    super::load::look(|| now);
     c.arm(next.unwrap_or(u64::MAX).min(c.slice_end.load(Relaxed)));
 }

@@ -21,13 +21,14 @@ pub fn uname(out: Out<UtsName>) -> Result<()> {
     user::copy_out(out.address(), &b)
 }
 
-/// `sysinfo`. No load average is kept, so it is 0.
+/// `sysinfo`: load averages have 16 bits after the point (SI_LOAD_SHIFT).
 pub fn sysinfo(out: Out<SysInfo>) -> Result<()> {
     let m = crate::mm::stats();
     user::write(
         out,
         &SysInfo {
             uptime: (monotonic_ns() / NS) as i64,
+            loads: sched::load::averages().map(|l| (l << 16) / sched::load::ONE),
             totalram: (m.total * PAGE_SIZE) as u64,
             freeram: (m.free * PAGE_SIZE) as u64,
             procs: sched::program_threads().min(u16::MAX as usize) as u16,
@@ -42,30 +43,28 @@ fn timeval(ns: u64) -> Timeval {
 }
 
 /// `getrusage`. User and kernel time are not distinguished (a system call is a function call): all of it is user time.
+/// `maxrss` is memory of the program's own; pages of files are the cache's.
 pub fn getrusage(who: UsageOf, out: Out<Rusage>) -> Result<()> {
-    let (ns, (voluntary, not)) = match who {
-        UsageOf::SELF => {
-            let mut n = (0, 0);
-            sched::for_each_thread(|t| {
-                if t.is_program {
-                    let (a, b) = t.switch_counts();
-                    n = (n.0 + a, n.1 + b);
-                }
-            });
-            (sched::process_cpu_ns(), n)
-        }
-        UsageOf::THREAD => (current().cpu_ns(), current().switch_counts()),
-        UsageOf::CHILDREN => (0, (0, 0)),
+    let used = match who {
+        UsageOf::SELF => sched::process_usage(),
+        UsageOf::THREAD => current().usage(),
+        UsageOf::CHILDREN => return user::write(out, &Rusage::default()),
         _ => return Err(Errno::EINVAL),
     };
-    let rss = if who == UsageOf::CHILDREN { 0 } else { crate::mm::program::usage().resident };
+    // Blocks of 512 bytes; of the process in any case.
+    let (read, dirtied) = libos_fs::cache::pages_moved();
+    let blocks = |pages: usize| (pages * (PAGE_SIZE / 512)) as i64;
     user::write(
         out,
         &Rusage {
-            utime: timeval(ns),
-            maxrss: (rss / 1024) as i64,
-            nvcsw: voluntary as i64,
-            nivcsw: not as i64,
+            utime: timeval(used.cpu_ns),
+            maxrss: (crate::mm::program::most_resident() / 1024) as i64,
+            minflt: used.faults[0] as i64,
+            majflt: used.faults[1] as i64,
+            inblock: blocks(read),
+            oublock: blocks(dirtied),
+            nvcsw: used.switches[0] as i64,
+            nivcsw: used.switches[1] as i64,
             ..Rusage::default()
         },
     )

@@ -143,6 +143,7 @@ impl FileCache {
             return Ok(());
         }
         let result = backing.read_pages(index, &pages);
+        global::read(pages.len());
         self.read_done(index, &pages, result.is_ok());
         result
     }

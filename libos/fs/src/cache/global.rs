@@ -31,6 +31,9 @@ static LISTS: SpinLock<Lists> =
 static NEXT: AtomicU64 = AtomicU64::new(1);
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static DIRTY: AtomicUsize = AtomicUsize::new(0);
+/// Pages that were read from devices and hosts, and those that are or were to be written, as `getrusage` counts them.
+static READ: AtomicUsize = AtomicUsize::new(0);
+static DIRTIED: AtomicUsize = AtomicUsize::new(0);
 
 /// Fewer dirty pages than this are never too many.
 const DIRTY_MIN: usize = 64;
@@ -44,6 +47,16 @@ pub fn cached_pages() -> usize {
 /// Pages waiting to be written.
 pub fn dirty_pages() -> usize {
     DIRTY.load(Relaxed)
+}
+
+/// Pages of files that were read from where they are kept, and those that had to be written there.
+pub fn pages_moved() -> (usize, usize) {
+    (READ.load(Relaxed), DIRTIED.load(Relaxed))
+}
+
+/// `n` pages were read.
+pub(super) fn read(n: usize) {
+    READ.fetch_add(n, Relaxed);
 }
 
 pub(super) fn next_id() -> u64 {
@@ -79,6 +92,7 @@ pub(super) fn dropped(id: u64, held: usize, dirty: usize) {
 /// A page of `c` became dirty. May be called under the lock of the address space.
 pub(super) fn dirtied(c: &FileCache) {
     DIRTY.fetch_add(1, Relaxed);
+    DIRTIED.fetch_add(1, Relaxed);
     if c.listed.load(Relaxed) {
         return;
     }

@@ -32,7 +32,7 @@ mod tree;
 mod write;
 
 pub use errors::ErrorSeq;
-pub use global::{available, cached_pages, dirty_pages, make_room, reclaim, write_back_all};
+pub use global::{available, cached_pages, dirty_pages, make_room, pages_moved, reclaim, write_back_all};
 
 use crate::inode::{Cached, Extent, Pattern};
 use alloc::sync::{Arc, Weak};

@@ -24,30 +24,38 @@ pub(super) fn thread(tid: Option<u32>) -> Option<ThreadInfo> {
     let wanted = tid.unwrap_or(pid);
     let all = kernel_info::threads();
     // A process has used what its threads have used.
-    let sum = tid.is_none().then(|| all.iter().map(|t| t.cpu_ns).sum());
+    let sum = tid.is_none().then(|| {
+        let faults = [0, 1].map(|i| all.iter().map(|t| t.faults[i]).sum());
+        (all.iter().map(|t| t.cpu_ns).sum(), faults)
+    });
     let found = all.into_iter().find(|t| t.tid == wanted).or_else(|| {
         // It has ended while others go on, or there is no information about threads.
         let exe = kernel_info::exe();
         let base = exe.rsplit(|&c| c == b'/').next().unwrap_or_default();
         let name = base[..base.len().min(15)].to_vec();
-        (wanted == pid).then_some(ThreadInfo { tid: pid, state: b'Z', name, cpu_ns: 0 })
+        (wanted == pid).then_some(ThreadInfo { tid: pid, state: b'Z', name, cpu_ns: 0, faults: [0; 2] })
     })?;
-    Some(ThreadInfo { cpu_ns: sum.unwrap_or(found.cpu_ns), ..found })
+    let (cpu_ns, faults) = sum.unwrap_or((found.cpu_ns, found.faults));
+    Some(ThreadInfo { cpu_ns, faults, ..found })
 }
 
 fn threads() -> u64 {
     (kernel_info::threads().len() as u64).max(1)
 }
 
-/// All fields of proc_pid_stat(5); those that concern children, swap and real-time scheduling are 0, and faults are not
-/// counted.
+/// All fields of proc_pid_stat(5); those that concern children and swap are 0.
 pub(super) fn stat(of: &ThreadInfo) -> Vec<u8> {
     let (pid, m) = (u64::from(kernel_info::PID), kernel_info::memory());
     let d = kernel_info::details(of.tid);
     let mut t = Text::new().n(of.tid.into()).s(" (").s(&of.name).s(") ").s([of.state]).s(" 0 ").n(pid).s(" ").n(pid);
-    // tty_nr tpgid flags minflt cminflt majflt cmajflt, utime stime cutime cstime, priority nice
-    t = t.s(" 0 -1 0 0 0 0 0 ").n(ticks(of.cpu_ns)).s(" 0 0 0 ").n((20 + i64::from(d.nice)) as u64);
-    t = t.s(if d.nice < 0 { " -" } else { " " }).n(d.nice.unsigned_abs().into()).s(" ").n(threads());
+    // tty_nr tpgid flags minflt cminflt majflt cmajflt, utime stime cutime cstime
+    t = t.s(" 0 -1 0 ").n(of.faults[0]).s(" 0 ").n(of.faults[1]).s(" 0 ").n(ticks(of.cpu_ns)).s(" 0 0 0 ");
+    let level = match d.priority {
+        0 => 20 + i16::from(d.nice),
+        p => -1 - i16::from(p),
+    };
+    // priority nice num_threads
+    t = t.int(level).s(" ").int(d.nice.into()).s(" ").n(threads());
     // itrealvalue starttime vsize rss rsslim
     t = t.s(" 0 0 ").n(m.virtual_size).s(" ").n(m.resident / PAGE_SIZE as u64).s(" ").n(limits::RSS.soft());
     let l = kernel_info::layout();
@@ -59,7 +67,17 @@ pub(super) fn stat(of: &ThreadInfo) -> Vec<u8> {
     // wchan nswap cnswap exit_signal processor
     t = t.s(" 0 0 0 ").s(if of.tid == kernel_info::PID { "17 " } else { "-1 " }).n(d.cpu.into());
     // rt_priority policy delayacct_blkio_ticks guest_time cguest_time start_data end_data start_brk
-    t = t.s(" 0 0 0 0 0 ").n(l.data.0).s(" ").n(l.data.1).s(" ").n(l.brk);
+    t = t
+        .s(" ")
+        .n(d.priority.into())
+        .s(" ")
+        .n(d.policy.into())
+        .s(" 0 0 0 ")
+        .n(l.data.0)
+        .s(" ")
+        .n(l.data.1)
+        .s(" ")
+        .n(l.brk);
     // arg_start arg_end env_start env_end exit_code
     t.s(" 0 0 0 0 0\n").0
 }
@@ -121,8 +139,8 @@ pub(super) fn status(of: &ThreadInfo) -> Vec<u8> {
     let t = sets.into_iter().fold(t, |t, (which, set)| t.s("\n").s(which).s(":\t").hex(set, 16));
     let t = t.s("\nNoNewPrivs:\t").n(c.no_new_privileges.into()).s("\nSeccomp:\t0\nCpus_allowed:\t");
     let t = t.s(sysfs::mask(d.affinity)).s("\nCpus_allowed_list:\t").s(ranges(d.affinity));
-    let t = t.s("\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t").n(d.switches.0);
-    t.s("\nnonvoluntary_ctxt_switches:\t").n(d.switches.1).s("\n").0
+    let t = t.s("\nMems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t").n(d.switches[0]);
+    t.s("\nnonvoluntary_ctxt_switches:\t").n(d.switches[1]).s("\n").0
 }
 
 /// A set of numbers as Linux prints lists: `0-2,5`.

@@ -45,13 +45,21 @@ pub(super) fn filesystems() -> Vec<u8> {
     t.0
 }
 
-/// The load is not averaged; all that can be reported is the number of threads running now.
 pub(super) fn loadavg() -> Vec<u8> {
     let threads = kernel_info::threads();
     let running = threads.iter().filter(|t| t.state == b'R').count() as u64;
     let all = threads.len() as u64;
-    let now = |t: Text| t.n(running).s(".00 ");
-    now(now(now(Text::new()))).n(running).s("/").n(all).s(" ").n(u64::from(kernel_info::PID)).s("\n").0
+    let load = |t: Text, l: u64| t.n(l / 100).s(".").pad(l % 100, 2, b'0').s(" ");
+    kernel_info::load()
+        .into_iter()
+        .fold(Text::new(), load)
+        .n(running)
+        .s("/")
+        .n(all)
+        .s(" ")
+        .n(u64::from(kernel_info::PID))
+        .s("\n")
+        .0
 }
 
 /// The root first, then the others in the order they were made.

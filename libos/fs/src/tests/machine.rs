@@ -15,6 +15,9 @@ impl KernelInfo for Host {
     fn threads() -> Vec<ThreadInfo> {
         Vec::new()
     }
+    fn load() -> [u64; 3] {
+        [0; 3]
+    }
     fn exe() -> Vec<u8> {
         b"/program".to_vec()
     }

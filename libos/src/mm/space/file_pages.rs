@@ -38,6 +38,7 @@ impl Space {
             if v & SEALED != 0 {
                 cpu::pinned(|_| tlb::flush_soon());
             }
+            self.own += 1;
             if vma.flags.contains(Flags::PROMISED) {
                 commit::settle(1);
             }

@@ -89,6 +89,7 @@ impl Space {
         for (i, e) in table[first..first + count].iter().enumerate() {
             e.store((frame + (i * PAGE_SIZE) as u64) | bits, Relaxed);
         }
+        self.own += count;
         if vma.flags.contains(Flags::PROMISED) {
             commit::settle(count);
         }
@@ -154,6 +155,7 @@ impl Space {
             tlb::flush(addr..addr + PAGE_SIZE);
         }
         self.large_tables.put(table);
+        self.own += LARGE_PAGES;
         if vma.flags.contains(Flags::PROMISED) {
             commit::settle(LARGE_PAGES);
         }

@@ -31,7 +31,7 @@ classes! {
         POSIX_TIMER "one timer: what it is set to and how often it passed";
         INTERVAL_TIMER "setitimer: set and told of under one lock";
         CPU_TIMER "setitimer by processor time";
-        CPU_LIMIT "RLIMIT_CPU: looked at by one at a time";
+        CPU_LIMIT "RLIMIT_CPU and RLIMIT_RTTIME: looked at by one at a time";
         TIMERFD "one timerfd: set, read, and told of";
     }
     Blocking "sockets" {
@@ -154,6 +154,7 @@ classes! {
         SERIAL_INPUT "bytes from the serial port";
     }
     Irq "scheduler" {
+        LOAD "the load averages";
         WAIT "threads that wait in a queue";
         TIMERS "timers of one CPU";
         TIMERS_DUE "timers whose owners are to be told";
