@@ -208,7 +208,7 @@ macro_rules! calls {
             157 prctl(option: PrctlOption, a: PrctlArgument, b: PrctlMore, c: PrctlMore, d: PrctlMore) => prctl::prctl, partial "NAME, DUMPABLE, PDEATHSIG, NO_NEW_PRIVS, KEEPCAPS, CAPBSET, SECUREBITS, CAP_AMBIENT, of the process; others EINVAL";
             158 arch_prctl(code: ArchPrctlCode, addr: Address) => thread::arch_prctl, partial "GS belongs to the kernel (EPERM)";
             159 adjtimex(timex: InOut<Timex>) => time::adjtimex, partial "tells and steps (ADJ_SETOFFSET), does not steer (EPERM): the rate is the host's";
-            160 setrlimit(resource: Resource, limit: In<Rlimit>) => limit::setrlimit, partial "kept and not enforced: CORE, RSS, LOCKS (nor does Linux), RTTIME; for root, as on Linux, also NPROC, MEMLOCK, NICE, RTPRIO";
+            160 setrlimit(resource: Resource, limit: In<Rlimit>) => limit::setrlimit, partial "kept and not enforced: CORE, RSS, LOCKS (nor does Linux); for root, as on Linux, also NPROC, MEMLOCK, NICE, RTPRIO";
             161 chroot(path: Path) => path::chroot, full;
             162 sync() => file::sync, full;
             163 acct(path: Path) => refused ENOSYS "no accounting";

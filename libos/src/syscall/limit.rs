@@ -2,6 +2,7 @@
 
 use super::process::own;
 use crate::process::process;
+use crate::timer::{cpu_limit, real_time_limit};
 use libos_base::abi::{In, Out, Pid, Resource, Rlimit};
 use libos_base::{Result, limits, user};
 
@@ -12,7 +13,11 @@ fn read(which: u32) -> Result<Rlimit> {
 
 fn set(which: u32, new: Rlimit) -> Result<()> {
     let set = || limits::set(which, new.soft, new.hard);
-    if which == 0 { crate::timer::cpu_limit::change(set) } else { set() }
+    match Resource(which) {
+        Resource::CPU => cpu_limit::change(set),
+        Resource::RTTIME => real_time_limit::change(set),
+        _ => set(),
+    }
 }
 
 pub fn getrlimit(which: Resource, out: Out<Rlimit>) -> Result<()> {

@@ -8,6 +8,8 @@ pub mod cpu_interval;
 pub mod cpu_limit;
 pub mod interval;
 pub mod posix;
+#[cfg(unibody_kernel)]
+pub mod real_time_limit;
 mod setting;
 pub mod ticket;
 pub mod timerfd;
