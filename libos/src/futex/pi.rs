@@ -26,6 +26,9 @@ extern "C" fn start() {
     PI.provide(&Pi { lock, unlock, wait_requeue, requeue, thread_ends });
 }
 
+/// The highest priority of a real-time thread; what precedes that for a moment is not lent.
+const MOST: u8 = 99;
+
 /// Who waits for a lock.
 struct Waiter {
     thread: Arc<Thread>,
@@ -185,7 +188,7 @@ impl All {
         for _ in 0..=self.locks.len() {
             let mine = self.locks.iter().filter(|l| Arc::ptr_eq(&l.owner, &to));
             let most = mine.flat_map(|l| &l.waiters).map(|w| rank(&w.thread)).max();
-            lend(&to, most.unwrap_or(0));
+            sched::lend(&to, most.unwrap_or(0));
             let Some(at) = self.waited_for(&to) else { return };
             let lock = &mut self.locks[at];
             if let Some(i) = lock.waiters.iter().position(|w| Arc::ptr_eq(&w.thread, &to)) {
@@ -216,13 +219,11 @@ impl Lock {
     }
 }
 
-/// A thread's priority among real-time threads, 0 for others, whose nice values are neither compared nor lent.
-fn rank(_: &Thread) -> u8 {
-    0
+/// A thread's priority among real-time threads, with what was lent to it; 0 for others, whose nice values are neither
+/// compared nor lent.
+fn rank(t: &Thread) -> u8 {
+    t.rank().min(MOST)
 }
-
-/// Lets a thread run as if it had this priority, unless its own is higher.
-fn lend(_: &Arc<Thread>, _rank: u8) {}
 
 /// FUTEX_LOCK_PI, FUTEX_LOCK_PI2, FUTEX_TRYLOCK_PI. EAGAIN: `only_try`; ETIMEDOUT; a signal starts it anew.
 fn lock(at: Spot, until: When, only_try: bool) -> Result<()> {

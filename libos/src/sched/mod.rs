@@ -39,7 +39,7 @@ pub use spawn::{init, prepare_cpu, run_cpu};
 pub use spawn::{spawn_kernel, spawn_program};
 pub use table::{find, for_each_thread, process_cpu_ns, process_usage, program_threads};
 pub use thread::{Thread, current, current_arc, describe_current, try_current};
-pub use urgency::Setting;
+pub use urgency::{Setting, lend};
 
 pub(crate) use cpu::{cpu, idle_mask, this_cpu};
 #[cfg(unibody_kernel)]

@@ -177,7 +177,6 @@ pub(super) static BEYOND: Provider<Beyond> = Provider::new();
 
 /// Lets `t` run as if it had this real-time priority, unless its own is higher: the highest of those who wait for what
 /// it holds, 0 if none of them has one.
-#[expect(dead_code, reason = "for locks that lend priorities")]
 pub fn lend(t: &Arc<Thread>, rank: u8) {
     if let Some(beyond) = BEYOND.get() {
         (beyond.lend)(t, rank);
