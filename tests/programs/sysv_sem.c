@@ -142,6 +142,9 @@ int main(void)
     reset(0, 0, 0);
     struct timespec no = { 0, 0 }, soon = { 0, 50000000 }, bad = { 0, 1000000000 }, negative = { -1, 0 };
     struct sembuf one = { 0, -1, 0 };
+    struct sembuf up = { 0, 1, 0 };
+    SHOW(semtimedop(set, &up, 1, &no));
+    SHOW(semtimedop(set, &one, 1, &no));
     SHOW(semtimedop(set, &one, 1, &no));
     int64_t from = now_ns();
     SHOW(semtimedop(set, &one, 1, &soon));

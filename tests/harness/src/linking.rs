@@ -54,7 +54,7 @@ fn components(context: &Context) -> Result<Tally> {
     let text = refused.expect(1)?.err();
     ensure!(
         text.contains("'toaster'")
-            && text.contains("disk, multicast, netfiles, netlink, packet, proc, share, terminal"),
+            && text.contains("disk, multicast, netfiles, netlink, packet, pi, proc, share, terminal"),
         "{text}"
     );
     let text = context.tool(["build", "nginx", "--with", "toaster"])?.expect(1)?.err();
