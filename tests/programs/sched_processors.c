@@ -97,8 +97,8 @@ int main(void)
     MUST0(pthread_join(u, 0));
 
     section("raised while it waits");
-    MUST0(pthread_create(&u, 0, urgent, 0));
     leave = false;
+    MUST0(pthread_create(&u, 0, urgent, 0));
     IS(SOON(hogs > before + 1));
     sem_post(&sem);
     end = now_ns() + 50 * MS;

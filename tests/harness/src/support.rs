@@ -133,7 +133,7 @@ fn stands_for(word: &str, call: &str) -> bool {
 
 /// All of them, with arguments that are 0: none of these is looked at.
 fn refused(context: &Context) -> Result<Tally> {
-    let image = context.calls_program("refused")?;
+    let image = context.calls_program("refused_calls")?;
     let calls = table::CALLS.iter().filter_map(|call| match call.support {
         Support::Refused(errno, _) => Some(format!("{}:{}", call.number, errno as u16)),
         _ => None,
