@@ -9,11 +9,12 @@ use crate::{crash, mm, sched, signal};
 /// A page fault by the program, or by the kernel on the program's memory.
 pub fn page_fault(fault: &PageFault) -> Result<(), Fault> {
     let me = sched::current();
-    let before = (me.waits(), libos_fs::cache::pages_moved().0);
+    let before = libos_fs::cache::pages_moved().0;
     let result = mm::fault::handle(fault);
     if result.is_ok() {
-        // A major one waited for what it read.
-        me.count_fault(me.waits() != before.0 && libos_fs::cache::pages_moved().0 != before.1);
+        // A major one is one during which pages were read, be it by another thread: whether this one had to wait for
+        // the disk is a matter of a few microseconds.
+        me.count_fault(libos_fs::cache::pages_moved().0 != before);
     }
     // A call that runs out of memory ends first, as it may hold locks; the program ends with it.
     if fault.by == By::Call && result.is_err_and(|f| f.signo == SIGKILL) {
