@@ -2,7 +2,6 @@
 //@ smp 2
 //@ disk 16M
 //@ timeout 90
-//@ shows getrusage sysinfo
 #include "test.h"
 #include <pthread.h>
 #include <sched.h>
