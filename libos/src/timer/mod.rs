@@ -19,6 +19,8 @@ pub mod wallclock;
 #[cfg(not(unibody_kernel))]
 #[path = "wallclock/host.rs"]
 pub mod wallclock;
+#[cfg(unibody_kernel)]
+mod watch;
 
 pub use crate::sched::timer::{Expire, Timer, owned};
 pub use setting::Setting;

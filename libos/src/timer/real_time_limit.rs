@@ -4,14 +4,14 @@
 //! Once it is set, threads are looked at so often that a signal is late by no more than a tick of Linux; while none of
 //! them is a real-time thread that could run, less often.
 
-use super::{Expire, Timer};
+use super::watch::Watch;
 use crate::sched;
 use crate::signal::{self, SIGKILL, SIGXCPU};
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use libos_base::Result;
 use libos_base::limits::{self, INFINITY};
-use libos_base::sync::{Mutex, Once, class};
+use libos_base::sync::Once;
 use libos_base::time;
 
 const LOOK_NS: u64 = time::NS / 250;
@@ -25,71 +25,47 @@ struct Stint {
     from_ns: u64,
 }
 
-struct Watch {
-    timer: Timer,
-    stints: Mutex<Vec<Stint>>,
-}
-
-static WATCH: Once<Arc<Watch>> = Once::new();
-
-impl Expire for Watch {
-    fn expire(&self) {
-        self.look();
-    }
-    fn timer(&self) -> &Timer {
-        &self.timer
-    }
-}
-
-impl Watch {
-    fn look(&self) {
-        let mut stints = self.stints.lock();
-        self.timer.cancel();
-        let (soft, hard) = limits::RTTIME.get();
-        if soft == INFINITY {
-            return;
-        }
-        let (mut longest, mut any, mut known) = (0, false, Vec::new());
-        sched::for_each_thread(|t| {
-            if t.setting().priority == 0 {
-                return;
-            }
-            any |= t.is_runnable();
-            let (tid, waits, now) = (t.tid, t.waits(), t.cpu_ns());
-            let before = stints.iter().find(|s| s.tid == tid && s.waits == waits);
-            let from_ns = before.map_or(now, |s| s.from_ns);
-            // What is read while a thread leaves its processor may lack its last turn.
-            longest = longest.max(now.saturating_sub(from_ns));
-            // One that does not fit is looked at as if it began to run now.
-            if known.try_reserve(1).is_ok() {
-                known.push(Stint { tid, waits, from_ns });
-            }
-        });
-        *stints = known;
-        drop(stints);
-        let longest = longest / 1000;
-        if longest > hard {
-            signal::post_process(SIGKILL);
-            return;
-        }
-        if longest > soft {
-            signal::post_process(SIGXCPU);
-            limits::RTTIME.set_soft(soft.saturating_add(time::NS / 1000));
-        }
-        let _one = self.stints.lock();
-        self.timer.set(time::after(if any { LOOK_NS } else { LOOK_IDLE_NS }));
-    }
-}
+static WATCH: Once<Arc<Watch<Vec<Stint>>>> = Once::new();
 
 /// Sets the limit with `set` and watches it from then on. ENOMEM.
 pub fn change(set: impl FnOnce() -> Result<()>) -> Result<()> {
-    let watch = WATCH.get_or_try(|| {
-        super::owned(|me: Weak<Watch>, timer| Watch {
-            timer: timer(me),
-            stints: Mutex::new(class::CPU_LIMIT, Vec::new()),
-        })
-    })?;
-    set()?;
-    watch.look();
-    Ok(())
+    Watch::change(&WATCH, Vec::new(), look, set)
+}
+
+fn look(watch: &Watch<Vec<Stint>>) {
+    let mut stints = watch.state.lock();
+    watch.timer.cancel();
+    let (soft, hard) = limits::RTTIME.get();
+    if soft == INFINITY {
+        return;
+    }
+    let (mut longest, mut any, mut known) = (0, false, Vec::new());
+    sched::for_each_thread(|t| {
+        if t.setting().priority == 0 {
+            return;
+        }
+        any |= t.is_runnable();
+        let (tid, waits, now) = (t.tid, t.waits(), t.cpu_ns());
+        let before = stints.iter().find(|s| s.tid == tid && s.waits == waits);
+        let from_ns = before.map_or(now, |s| s.from_ns);
+        // What is read while a thread leaves its processor may lack its last turn.
+        longest = longest.max(now.saturating_sub(from_ns));
+        // One that does not fit is looked at as if it began to run now.
+        if known.try_reserve(1).is_ok() {
+            known.push(Stint { tid, waits, from_ns });
+        }
+    });
+    *stints = known;
+    drop(stints);
+    let longest = longest / 1000;
+    if longest > hard {
+        signal::post_process(SIGKILL);
+        return;
+    }
+    if longest > soft {
+        signal::post_process(SIGXCPU);
+        limits::RTTIME.set_soft(soft.saturating_add(time::NS / 1000));
+    }
+    let _one = watch.state.lock();
+    watch.timer.set(time::after(if any { LOOK_NS } else { LOOK_IDLE_NS }));
 }
