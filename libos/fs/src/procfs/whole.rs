@@ -109,61 +109,42 @@ const SYS: &[(&str, Node)] = &[
     ),
 ];
 
-const PROCESS: &[(&str, Node)] = &[
-    ("auxv", Private(kernel_info::auxv)),
-    ("cgroup", File(|| b"0::/\n".to_vec())),
-    ("cmdline", File(kernel_info::command_line)),
-    ("comm", Comm),
-    ("cwd", Object(|| files().cwd())),
-    ("environ", Private(kernel_info::environment)),
-    ("exe", Link(kernel_info::exe)),
-    ("fd", Fds),
-    ("fdinfo", FdInfos(fdinfo::text)),
-    ("limits", File(p::limits)),
-    ("maps", File(m::maps)),
-    ("mountinfo", File(s::mountinfo)),
-    ("mounts", File(s::mounts)),
-    ("net", Open(&[], &super::NET)),
-    ("oom_score", File(|| s::number(0))),
-    ("oom_score_adj", File(|| s::number(0))),
-    ("pagemap", Bytes(m::pagemap)),
-    ("personality", Private(|| s::line("00000000"))),
-    ("root", Object(|| files().root())),
-    ("smaps", File(m::smaps)),
-    ("smaps_rollup", File(m::smaps_rollup)),
-    ("stat", Thread(p::stat)),
-    ("statm", File(m::statm)),
-    ("status", Thread(p::status)),
-    ("task", Tasks),
-    ("timerslack_ns", File(|| s::number(50000))),
-    ("wchan", File(|| b"0".to_vec())),
-];
+/// The files of a process and of a thread, which are the same but for a few: `children` stands between their cgroup and
+/// their command line, `task` before the place where they wait.
+macro_rules! files_of {
+    ([$($children:tt)*], [$($task:tt)*]) => {
+        &[
+            ("auxv", Private(kernel_info::auxv)),
+            ("cgroup", File(|| b"0::/\n".to_vec())),
+            $($children)*
+            ("cmdline", File(kernel_info::command_line)),
+            ("comm", Comm),
+            ("cwd", Object(|| files().cwd())),
+            ("environ", Private(kernel_info::environment)),
+            ("exe", Link(kernel_info::exe)),
+            ("fd", Fds),
+            ("fdinfo", FdInfos(fdinfo::text)),
+            ("limits", File(p::limits)),
+            ("maps", File(m::maps)),
+            ("mountinfo", File(s::mountinfo)),
+            ("mounts", File(s::mounts)),
+            ("net", Open(&[], &super::NET)),
+            ("oom_score", File(|| s::number(0))),
+            ("oom_score_adj", File(|| s::number(0))),
+            ("pagemap", Bytes(m::pagemap)),
+            ("personality", Private(|| s::line("00000000"))),
+            ("root", Object(|| files().root())),
+            ("smaps", File(m::smaps)),
+            ("smaps_rollup", File(m::smaps_rollup)),
+            ("stat", Thread(p::stat)),
+            ("statm", File(m::statm)),
+            ("status", Thread(p::status)),
+            $($task)*
+            ("wchan", File(|| b"0".to_vec())),
+        ]
+    };
+}
 
-const TASK: &[(&str, Node)] = &[
-    ("auxv", Private(kernel_info::auxv)),
-    ("cgroup", File(|| b"0::/\n".to_vec())),
-    ("children", File(|| b"".to_vec())),
-    ("cmdline", File(kernel_info::command_line)),
-    ("comm", Comm),
-    ("cwd", Object(|| files().cwd())),
-    ("environ", Private(kernel_info::environment)),
-    ("exe", Link(kernel_info::exe)),
-    ("fd", Fds),
-    ("fdinfo", FdInfos(fdinfo::text)),
-    ("limits", File(p::limits)),
-    ("maps", File(m::maps)),
-    ("mountinfo", File(s::mountinfo)),
-    ("mounts", File(s::mounts)),
-    ("net", Open(&[], &super::NET)),
-    ("oom_score", File(|| s::number(0))),
-    ("oom_score_adj", File(|| s::number(0))),
-    ("pagemap", Bytes(m::pagemap)),
-    ("personality", Private(|| s::line("00000000"))),
-    ("root", Object(|| files().root())),
-    ("smaps", File(m::smaps)),
-    ("smaps_rollup", File(m::smaps_rollup)),
-    ("stat", Thread(p::stat)),
-    ("statm", File(m::statm)),
-    ("status", Thread(p::status)),
-    ("wchan", File(|| b"0".to_vec())),
-];
+const PROCESS: &[(&str, Node)] = files_of!([], [("task", Tasks), ("timerslack_ns", File(|| s::number(50000))),]);
+
+const TASK: &[(&str, Node)] = files_of!([("children", File(|| b"".to_vec())),], []);
