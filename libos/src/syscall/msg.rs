@@ -1,7 +1,7 @@
 //! System V message queues.
 
-use crate::ipc::sysv::IPC_NOWAIT;
 use crate::ipc::sysv::msg::{self, Message, Wanted};
+use crate::ipc::sysv::{IPC_NOWAIT, Which};
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::abi::{Address, Bits, MsgCommand, MsgInfo, MsqIdDs};
 use libos_base::{Errno, Result, user};
@@ -76,11 +76,11 @@ pub fn msgctl(id: i32, cmd: MsgCommand, buf: Address) -> Result<usize> {
             Ok(all.highest)
         }
         MsgCommand::IPC_STAT => {
-            user::write(buf.to(), &msg::stat(id)?)?;
+            user::write(buf.to(), &msg::stat(Which::Id(id))?.1)?;
             Ok(0)
         }
         MsgCommand::MSG_STAT | MsgCommand::MSG_STAT_ANY => {
-            let (id, shown) = msg::stat_at(id, cmd == MsgCommand::MSG_STAT_ANY)?;
+            let (id, shown) = msg::stat(Which::Place { at: id, anybody: cmd == MsgCommand::MSG_STAT_ANY })?;
             user::write(buf.to(), &shown)?;
             Ok(id as usize)
         }

@@ -1,5 +1,6 @@
 //! System V semaphores.
 
+use crate::ipc::sysv::Which;
 use crate::ipc::sysv::sem::{self, Question, VALUE_MAX};
 use crate::timer::wall::When;
 use core::sync::atomic::Ordering::Relaxed;
@@ -56,11 +57,11 @@ pub fn semctl(id: i32, number: i32, cmd: SemCommand, arg: Address) -> Result<usi
             Ok(all.highest)
         }
         SemCommand::IPC_STAT => {
-            user::write(arg.to(), &sem::stat(id)?)?;
+            user::write(arg.to(), &sem::stat(Which::Id(id))?.1)?;
             Ok(0)
         }
         SemCommand::SEM_STAT | SemCommand::SEM_STAT_ANY => {
-            let (id, shown) = sem::stat_at(id, cmd == SemCommand::SEM_STAT_ANY)?;
+            let (id, shown) = sem::stat(Which::Place { at: id, anybody: cmd == SemCommand::SEM_STAT_ANY })?;
             user::write(arg.to(), &shown)?;
             Ok(id as usize)
         }

@@ -1,6 +1,6 @@
 //! System V shared memory.
 
-use crate::ipc::sysv::shm::{self, Which};
+use crate::ipc::sysv::{Which, shm};
 use core::sync::atomic::Ordering::Relaxed;
 use libos_base::abi::{Address, Bits, ShmCommand, ShmIdDs, ShmInfo, ShmLimits};
 use libos_base::{Errno, Result, user};

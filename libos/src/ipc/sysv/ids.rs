@@ -43,6 +43,17 @@ pub struct Ids<T> {
     table: SpinLock<Table<T>>,
 }
 
+/// How a description names its object.
+#[derive(Clone, Copy)]
+pub enum Which {
+    Id(i32),
+    /// `..._STAT`: by its place; `..._STAT_ANY`: whoever asks.
+    Place {
+        at: i32,
+        anybody: bool,
+    },
+}
+
 /// For the calls that describe all objects.
 pub struct Statistics {
     /// How many there are.
@@ -112,10 +123,21 @@ impl<T> Ids<T> {
         found.map(|e| e.object.clone()).ok_or(Errno::EINVAL)
     }
     /// The object at a place, and its number. EINVAL.
-    pub fn at(&self, at: i32) -> Result<(i32, Arc<T>)> {
+    fn at(&self, at: i32) -> Result<(i32, Arc<T>)> {
         let t = self.table.lock();
         let found = t.places.get(place(at)).and_then(Option::as_ref).filter(|_| at >= 0);
         found.map(|e| (e.id, e.object.clone())).ok_or(Errno::EINVAL)
+    }
+    /// The object to be described, and its number. EINVAL; what `readable` says, if it must be asked.
+    pub fn described(&self, which: Which, readable: impl FnOnce(&T) -> Result<()>) -> Result<(i32, Arc<T>)> {
+        let ((id, object), anybody) = match which {
+            Which::Id(id) => ((id, self.find(id)?), false),
+            Which::Place { at, anybody } => (self.at(at)?, anybody),
+        };
+        if !anybody {
+            readable(&object)?;
+        }
+        Ok((id, object))
     }
     /// Takes the object with this number off; whoever still has it may go on with it.
     pub fn remove(&self, id: i32) -> Option<Arc<T>> {

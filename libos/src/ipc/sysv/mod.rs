@@ -10,6 +10,8 @@ mod proc;
 pub mod sem;
 pub mod shm;
 
+pub use ids::Which;
+
 /// Flags of the calls that make objects: linux/ipc.h.
 pub const IPC_CREAT: u32 = 0o1000;
 pub const IPC_EXCL: u32 = 0o2000;

@@ -3,7 +3,7 @@
 //! A message goes straight to the first thread that waits for one like it. When there is room, those that wait with
 //! messages are served in the order in which they came, as far as their messages fit (Linux's ipc/msg.c).
 
-use super::ids::{Ids, Statistics};
+use super::ids::{Ids, Statistics, Which};
 use super::permission::{Permission, READ, WRITE};
 use super::proc::{self, setting};
 use super::seconds;
@@ -270,20 +270,10 @@ impl Queue {
     }
 }
 
-/// IPC_STAT.
-pub fn stat(id: i32) -> Result<MsqIdDs> {
-    described(id, &*ALL.find(id)?, false)
-}
-/// MSG_STAT, and MSG_STAT_ANY for `anybody`: by its place; also the number.
-pub fn stat_at(at: i32, anybody: bool) -> Result<(i32, MsqIdDs)> {
-    let (id, queue) = ALL.at(at)?;
-    Ok((id, described(id, &queue, anybody)?))
-}
-fn described(id: i32, queue: &Queue, anybody: bool) -> Result<MsqIdDs> {
-    if !anybody {
-        queue.0.lock().permission.allows(READ)?;
-    }
-    Ok(queue.shown(id))
+/// IPC_STAT, MSG_STAT, MSG_STAT_ANY: the number and the description.
+pub fn stat(which: Which) -> Result<(i32, MsqIdDs)> {
+    let (id, queue) = ALL.described(which, |queue| queue.0.lock().permission.allows(READ))?;
+    Ok((id, queue.shown(id)))
 }
 
 /// IPC_SET: owner, mode, and how much fits. EPERM: more than msgmnb.

@@ -4,7 +4,7 @@
 //! gone through from the front: first those that only wait for zero, then the others. So whoever came first goes first,
 //! unless it cannot (Linux's ipc/sem.c).
 
-use super::ids::{Ids, Statistics};
+use super::ids::{Ids, Statistics, Which};
 use super::permission::{Permission, READ, WRITE};
 use super::proc;
 use super::{IPC_NOWAIT, seconds};
@@ -319,20 +319,10 @@ pub fn set_value(id: i32, number: i32, value: i32) -> Result<()> {
     Ok(())
 }
 
-/// IPC_STAT.
-pub fn stat(id: i32) -> Result<SemIdDs> {
-    described(id, &*ALL.find(id)?, false)
-}
-/// SEM_STAT, and SEM_STAT_ANY for `anybody`: by its place; also the number.
-pub fn stat_at(at: i32, anybody: bool) -> Result<(i32, SemIdDs)> {
-    let (id, set) = ALL.at(at)?;
-    Ok((id, described(id, &set, anybody)?))
-}
-fn described(id: i32, set: &Set, anybody: bool) -> Result<SemIdDs> {
-    if !anybody {
-        set.state.lock().permission.allows(READ)?;
-    }
-    Ok(set.shown(id))
+/// IPC_STAT, SEM_STAT, SEM_STAT_ANY: the number and the description.
+pub fn stat(which: Which) -> Result<(i32, SemIdDs)> {
+    let (id, set) = ALL.described(which, |set| set.state.lock().permission.allows(READ))?;
+    Ok((id, set.shown(id)))
 }
 
 /// IPC_SET.

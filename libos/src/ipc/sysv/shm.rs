@@ -3,7 +3,7 @@
 //! A segment's content is a file in memory without a name. Each `shmat` maps it through an [`Attachment`], which the
 //! mapping keeps; so a segment knows how many there are, and ends with the last one once it was removed.
 
-use super::ids::{Ids, Statistics};
+use super::ids::{Ids, Statistics, Which};
 use super::permission::{EXEC, Permission, READ, WRITE};
 use super::proc::{self, setting};
 use super::seconds;
@@ -255,25 +255,9 @@ impl FileLike for Attachment {
     }
 }
 
-/// How to find a segment for its description.
-pub enum Which {
-    Id(i32),
-    /// SHM_STAT: by its place; SHM_STAT_ANY: whoever asks.
-    Place {
-        at: i32,
-        anybody: bool,
-    },
-}
-
 /// IPC_STAT, SHM_STAT, SHM_STAT_ANY: the number and the description.
 pub fn stat(which: Which) -> Result<(i32, ShmIdDs)> {
-    let ((id, segment), anybody) = match which {
-        Which::Id(id) => ((id, SEGMENTS.find(id)?), false),
-        Which::Place { at, anybody } => (SEGMENTS.at(at)?, anybody),
-    };
-    if !anybody {
-        segment.permission().allows(READ)?;
-    }
+    let (id, segment) = SEGMENTS.described(which, |segment| segment.permission().allows(READ))?;
     Ok((id, segment.shown(id)))
 }
 
