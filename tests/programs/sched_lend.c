@@ -1,31 +1,11 @@
 // What a lock lends its owner: the real-time priority of those who wait, also through a second lock.
 //@ user root
-#include "test.h"
-#include <pthread.h>
-#include <sched.h>
+#include "realtime.h"
 #include <semaphore.h>
 
-static char order[64];
-static size_t noted;
-static void note(char c)
-{
-    order[noted++] = c;
-}
 static pthread_mutex_t first, second;
 static sem_t go, has;
 
-static pthread_t start(int priority, void *f(void *))
-{
-    pthread_t t;
-    pthread_attr_t a;
-    struct sched_param p = { .sched_priority = priority };
-    MUST0(pthread_attr_init(&a));
-    MUST0(pthread_attr_setinheritsched(&a, PTHREAD_EXPLICIT_SCHED));
-    MUST0(pthread_attr_setschedpolicy(&a, SCHED_FIFO));
-    MUST0(pthread_attr_setschedparam(&a, &p));
-    MUST0(pthread_create(&t, &a, f, 0));
-    return t;
-}
 static void *owner(void *x)
 {
     pthread_mutex_lock(&first);
@@ -55,16 +35,6 @@ static void *urgent(void *lock)
     pthread_mutex_unlock(lock);
     return 0;
 }
-static void *urgent_first(void *x)
-{
-    (void)x;
-    return urgent(&first);
-}
-static void *urgent_second(void *x)
-{
-    (void)x;
-    return urgent(&second);
-}
 static void *computes(void *x)
 {
     note('c');
@@ -79,19 +49,17 @@ static void round_of(const char *what, int protocol, bool chain)
     MUST0(pthread_mutexattr_setprotocol(&a, protocol));
     MUST0(pthread_mutex_init(&first, &a));
     MUST0(pthread_mutex_init(&second, &a));
-    t[n++] = start(10, owner);
+    t[n++] = start(SCHED_FIFO, 10, owner, 0);
     MUST(sem_wait(&has));
     if (chain) {
-        t[n++] = start(15, between);
+        t[n++] = start(SCHED_FIFO, 15, between, 0);
         sleep_ms(20);
     }
-    t[n++] = start(40, chain ? urgent_second : urgent_first);
-    t[n++] = start(20, computes);
+    t[n++] = start(SCHED_FIFO, 40, urgent, chain ? &second : &first);
+    t[n++] = start(SCHED_FIFO, 20, computes, 0);
     MUST(sem_post(&go));
     while (n > 0) MUST0(pthread_join(t[--n], 0));
-    order[noted] = 0;
-    printf("%s: %s\n", what, order);
-    noted = 0;
+    show(what);
 }
 
 int main(void)
@@ -100,8 +68,7 @@ int main(void)
     CPU_ZERO(&one);
     CPU_SET(sched_getcpu(), &one);
     MUST(sched_setaffinity(0, sizeof one, &one));
-    struct sched_param p = { .sched_priority = 50 };
-    MUST0(pthread_setschedparam(pthread_self(), SCHED_FIFO, &p));
+    self(SCHED_FIFO, 50);
     sem_init(&go, 0, 0);
     sem_init(&has, 0, 0);
     round_of("nothing is lent", PTHREAD_PRIO_NONE, false);

@@ -2,9 +2,7 @@
 //@ user root
 //@ smp 2
 //@ timeout 90
-#include "test.h"
-#include <pthread.h>
-#include <sched.h>
+#include "realtime.h"
 #include <semaphore.h>
 
 #define MS 1000000L
@@ -13,28 +11,23 @@ static volatile bool stop, leave;
 static volatile int hogs, ran;
 static sem_t sem;
 
-static void self(int priority)
-{
-    struct sched_param p = { .sched_priority = priority };
-    MUST0(pthread_setschedparam(pthread_self(), SCHED_FIFO, &p));
-}
 static void *hog(void *x)
 {
-    self(10);
+    self(SCHED_FIFO, 10);
     __atomic_add_fetch(&hogs, 1, __ATOMIC_SEQ_CST);
     while (!stop) {}
     return x;
 }
 static void *sleeper(void *priority)
 {
-    self((long)priority);
+    self(SCHED_FIFO, (long)priority);
     ran++;
     while (!sem_wait(&sem) && !stop) ran++;
     return 0;
 }
 static void *urgent(void *x)
 {
-    self(25);
+    self(SCHED_FIFO, 25);
     __atomic_add_fetch(&hogs, 1, __ATOMIC_SEQ_CST);
     while (!leave) {}
     sem_t never;
@@ -48,7 +41,7 @@ static void *urgent(void *x)
 }
 static void *ender(void *x)
 {
-    self(20);
+    self(SCHED_FIFO, 20);
     sleep_ms(100);
     stop = true;
     return x;
@@ -70,7 +63,7 @@ int main(void)
     }
     MUST(sched_setaffinity(0, sizeof two, &two));
     sem_init(&sem, 0, 0);
-    self(30);
+    self(SCHED_FIFO, 30);
 
     section("woken while this processor's thread is more urgent, and the other's less");
     MUST0(pthread_create(&s, 0, sleeper, (void *)20L));
@@ -113,9 +106,9 @@ int main(void)
     section("this one, lowered below those that wait");
     MUST0(pthread_create(&h[2], 0, hog, 0));
     MUST0(pthread_create(&u, 0, ender, 0));
-    self(5);
+    self(SCHED_FIFO, 5);
     SHOW(hogs - before);
-    self(30);
+    self(SCHED_FIFO, 30);
     sem_post(&sem);
     MUST0(pthread_join(u, 0));
     for (int i = 0; i < 3; i++) MUST0(pthread_join(h[i], 0));

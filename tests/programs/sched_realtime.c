@@ -1,9 +1,7 @@
 // What scheduling policies do, on one processor: who runs next, and for how long.
 //@ user root
 //@ timeout 90
-#include "test.h"
-#include <pthread.h>
-#include <sched.h>
+#include "realtime.h"
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -11,47 +9,6 @@
 
 #define MS 1000000L
 
-static char order[256];
-static volatile size_t noted;
-static void note(char c)
-{
-    order[noted++] = c;
-}
-static void show(const char *what)
-{
-    order[noted] = 0;
-    printf("%s: %s\n", what, order);
-    noted = 0;
-}
-
-static int64_t used(clockid_t c)
-{
-    struct timespec t;
-    MUST(clock_gettime(c, &t));
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-static void work(long ms)
-{
-    int64_t end = used(CLOCK_THREAD_CPUTIME_ID) + ms * MS;
-    while (used(CLOCK_THREAD_CPUTIME_ID) < end) {}
-}
-static void self(int policy, int priority)
-{
-    struct sched_param p = { .sched_priority = priority };
-    MUST0(pthread_setschedparam(pthread_self(), policy, &p));
-}
-static pthread_t start(int policy, int priority, void *f(void *), const void *arg)
-{
-    pthread_t t;
-    pthread_attr_t a;
-    struct sched_param p = { .sched_priority = priority };
-    MUST0(pthread_attr_init(&a));
-    MUST0(pthread_attr_setinheritsched(&a, PTHREAD_EXPLICIT_SCHED));
-    MUST0(pthread_attr_setschedpolicy(&a, policy));
-    MUST0(pthread_attr_setschedparam(&a, &p));
-    MUST0(pthread_create(&t, &a, f, (void *)arg));
-    return t;
-}
 static void join(int n, pthread_t *t)
 {
     for (int i = 0; i < n; i++) MUST0(pthread_join(t[i], 0));
@@ -94,8 +51,8 @@ static void *ping(void *x)
 static void *turns(void *name)
 {
     // A second of its own, however the machine's time is dealt out.
-    int64_t end = used(CLOCK_THREAD_CPUTIME_ID) + 1000 * MS;
-    while (used(CLOCK_THREAD_CPUTIME_ID) < end) {
+    int64_t end = used_ns(CLOCK_THREAD_CPUTIME_ID) + 1000 * MS;
+    while (used_ns(CLOCK_THREAD_CPUTIME_ID) < end) {
         if (!noted || order[noted - 1] != *(char *)name) note(*(char *)name);
     }
     return 0;
@@ -152,7 +109,7 @@ static int64_t share(int policy)
         sleep_ms(20);
         for (int i = 0; i < 2; i++) {
             MUST0(pthread_getcpuclockid(t[i], &c));
-            mine[i] = used(c);
+            mine[i] = used_ns(c);
         }
     } while (mine[0] + mine[1] < 2000 * MS);
     stop = true;
@@ -285,7 +242,7 @@ int main(void)
     for (int i = 0; i < 1000 && !counter; i++) sleep_ms(5);
     IS(counter > 0);
     long before = counter;
-    work(300);
+    compute_ms(300);
     IS(counter == before);
     section("but not for ever");
     IS(UNTIL(counter > before));

@@ -24,14 +24,6 @@ static rlim_t soft(void)
     MUST(getrlimit(RLIMIT_RTTIME, &l));
     return l.rlim_cur;
 }
-static void work(long ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    long long end = t.tv_sec * 1000LL + t.tv_nsec / 1000000 + ms;
-    do clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    while (t.tv_sec * 1000LL + t.tv_nsec / 1000000 < end);
-}
 
 int main(void)
 {
@@ -39,31 +31,31 @@ int main(void)
     struct sched_param p = { .sched_priority = 1 };
     limit(200000, 3000000);
     section("ordinary threads may");
-    work(300);
+    compute_ms(300);
     SHOW(told);
     MUST0(pthread_setschedparam(pthread_self(), SCHED_FIFO, &p));
     section("short stints");
     for (int i = 0; i < 6; i++) {
-        work(80);
+        compute_ms(80);
         sleep_ms(2);
     }
     SHOW(told);
     section("a long one, though it gives way");
     // Until it is told: Linux counts by ticks, of which a busy host loses some.
     for (int i = 0; i < 500 && told < 1; i++) {
-        work(30);
+        compute_ms(30);
         sched_yield();
     }
     SHOW(told);
     IS(soft() == 1200000);
     section("every second from then on");
-    for (int i = 0; i < 500 && told < 2; i++) work(30);
+    for (int i = 0; i < 500 && told < 2; i++) compute_ms(30);
     SHOW(told);
     IS(soft() == 2200000);
     sleep_ms(2);
     limit(200000, 600000);
     fflush(stdout);
-    work(15000);
+    compute_ms(15000);
     puts("alive");
     return done();
 }

@@ -110,6 +110,21 @@ static UNUSED void sleep_ms(long ms)
     while (nanosleep(&t, &t) == -1 && errno == EINTR) {}
 }
 
+/* Processor time. */
+static UNUSED int64_t used_ns(clockid_t clock)
+{
+    struct timespec t;
+    MUST(clock_gettime(clock, &t));
+    return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+/* Computes for so long, by the thread's own processor time. */
+static UNUSED void compute_ms(long ms)
+{
+    int64_t end = used_ns(CLOCK_THREAD_CPUTIME_ID) + ms * 1000000;
+    while (used_ns(CLOCK_THREAD_CPUTIME_ID) < end) {}
+}
+
 /* A private folder to work in; it becomes the current directory. TEST_SCRATCH says where ("//@ disk": on the disk). */
 static UNUSED void enter_scratch(void)
 {

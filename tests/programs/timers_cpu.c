@@ -21,20 +21,9 @@ static void note(int s, siginfo_t *i, void *c)
     overrun += i->si_code == SI_TIMER ? i->si_overrun : 0;
     on_main += pthread_self() == main_thread;
 }
-static int64_t used(clockid_t c)
-{
-    struct timespec t;
-    MUST(clock_gettime(c, &t));
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-static void work(long ms)
-{
-    int64_t end = used(CLOCK_THREAD_CPUTIME_ID) + ms * MS;
-    while (used(CLOCK_THREAD_CPUTIME_ID) < end) {}
-}
 static void *worker(void *ms)
 {
-    work((long)ms);
+    compute_ms((long)ms);
     return 0;
 }
 static volatile pid_t spinner_tid;
@@ -78,30 +67,30 @@ int main(void)
     sleep_ms(150);
     // No processor time was used.
     IS(count == 0 && left_ms(t) > 30);
-    int64_t before = used(CLOCK_PROCESS_CPUTIME_ID);
+    int64_t before = used_ns(CLOCK_PROCESS_CPUTIME_ID);
     while (!count) {}
-    int64_t took = used(CLOCK_PROCESS_CPUTIME_ID) - before;
+    int64_t took = used_ns(CLOCK_PROCESS_CPUTIME_ID) - before;
     IS(took >= 30 * MS && took < 150 * MS);
     IS(count == 1 && code == SI_TIMER && left_ms(t) == 0);
-    work(100);
+    compute_ms(100);
     IS(count == 1);
     section("again and again");
     set(t, 20, 20, 0);
-    work(300);
+    compute_ms(300);
     set(t, 0, 0, 0);
-    work(30);
+    compute_ms(30);
     SHOW(count);
     set(t, 20, 20, 0);
     int n = count + overrun;
-    work(300);
+    compute_ms(300);
     n = count + overrun;
     IS(n >= 10 && n <= 16);
     IS(left_ms(t) <= 20);
     section("an absolute time");
-    set(t, used(CLOCK_PROCESS_CPUTIME_ID) / MS + 50, 0, TIMER_ABSTIME);
-    work(20);
+    set(t, used_ns(CLOCK_PROCESS_CPUTIME_ID) / MS + 50, 0, TIMER_ABSTIME);
+    compute_ms(20);
     IS(count == 0);
-    work(100);
+    compute_ms(100);
     IS(count == 1);
     set(t, 1, 0, TIMER_ABSTIME);
     while (!count) {}
@@ -119,7 +108,7 @@ int main(void)
     MUST0(pthread_create(&th, 0, worker, (void *)150L));
     MUST0(pthread_join(th, 0));
     IS(count == 0 && left_ms(t) > 30);
-    work(150);
+    compute_ms(150);
     IS(count == 1);
     MUST(timer_delete(t));
     section("of another thread");
@@ -158,7 +147,7 @@ int main(void)
     SHOW(setitimer(ITIMER_VIRTUAL, &it, 0));
     volatile long sum = 0;
     while (!count) sum++;
-    work(100);
+    compute_ms(100);
     SHOW(count);
     SHOW(getitimer(ITIMER_VIRTUAL, &it));
     SHOW(it.it_value.tv_usec);
@@ -168,7 +157,7 @@ int main(void)
     section("one without a signal");
     t = timer(CLOCK_PROCESS_CPUTIME_ID, 0);
     set(t, 1000, 0, 0);
-    work(100);
+    compute_ms(100);
     IS(left_ms(t) < 950 && left_ms(t) > 500);
     MUST(timer_delete(t));
 
@@ -180,13 +169,13 @@ int main(void)
     SHOW(syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC_RAW, 0, &d, &rem));
     stop = false;
     MUST0(pthread_create(&th, 0, spinner, 0));
-    before = used(CLOCK_PROCESS_CPUTIME_ID);
+    before = used_ns(CLOCK_PROCESS_CPUTIME_ID);
     SHOW(syscall(SYS_clock_nanosleep, CLOCK_PROCESS_CPUTIME_ID, 0, &d, &rem));
-    IS(used(CLOCK_PROCESS_CPUTIME_ID) - before >= 40 * MS);
-    before = used(CLOCK_PROCESS_CPUTIME_ID) + 40 * MS;
+    IS(used_ns(CLOCK_PROCESS_CPUTIME_ID) - before >= 40 * MS);
+    before = used_ns(CLOCK_PROCESS_CPUTIME_ID) + 40 * MS;
     d = (struct timespec){ before / 1000000000, before % 1000000000 };
     SHOW(syscall(SYS_clock_nanosleep, CLOCK_PROCESS_CPUTIME_ID, TIMER_ABSTIME, &d, &rem));
-    IS(used(CLOCK_PROCESS_CPUTIME_ID) >= before);
+    IS(used_ns(CLOCK_PROCESS_CPUTIME_ID) >= before);
     MUST0(pthread_getcpuclockid(th, &c));
     d = (struct timespec){ 0, 40 * MS };
     SHOW(syscall(SYS_clock_nanosleep, c, 0, &d, &rem));
@@ -201,11 +190,11 @@ int main(void)
     stop = true;
     MUST0(pthread_join(th, 0));
     section("a thread that has ended");
-    before = used(CLOCK_PROCESS_CPUTIME_ID);
+    before = used_ns(CLOCK_PROCESS_CPUTIME_ID);
     int64_t begin = now_ns();
     MUST0(pthread_create(&th, 0, worker, (void *)100));
     MUST0(pthread_join(th, 0));
-    int64_t both = used(CLOCK_PROCESS_CPUTIME_ID) - before;
+    int64_t both = used_ns(CLOCK_PROCESS_CPUTIME_ID) - before;
     IS(both >= 100 * MS);
     // Only one of the two was running at a time: its time counts once.
     IS(both <= now_ns() - begin + 20 * MS);

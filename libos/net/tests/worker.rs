@@ -37,6 +37,32 @@ fn connected(hooks: Arc<dyn Hooks>) -> (Arc<Net>, Arc<Net>, Arc<Socket>, Arc<Soc
     (a, b, c, l)
 }
 
+/// A host's network thread.
+struct Worker {
+    net: Arc<Net>,
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Worker {
+    fn of(net: &Arc<Net>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (its, told) = (net.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            its.serve_here();
+            while !told.load(Ordering::SeqCst) {
+                its.step();
+            }
+        });
+        Self { net: net.clone(), stop, thread }
+    }
+    fn end(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.net.wake_worker();
+        self.thread.join().unwrap();
+    }
+}
+
 fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !done() {
@@ -51,16 +77,7 @@ fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
 #[test]
 fn a_timer_that_another_thread_starts_wakes_the_network_thread() {
     let (a, b, c, _l) = connected(Arc::new(NoHooks));
-    let stop = Arc::new(AtomicBool::new(false));
-    let worker = {
-        let (b, stop) = (b.clone(), stop.clone());
-        std::thread::spawn(move || {
-            b.serve_here();
-            while !stop.load(Ordering::SeqCst) {
-                b.step();
-            }
-        })
-    };
+    let worker = Worker::of(&b);
     // It finds nothing to do and sleeps until it is woken.
     std::thread::sleep(Duration::from_millis(300));
     send(&c, b"to be acknowledged after 10 ms").unwrap();
@@ -70,9 +87,7 @@ fn a_timer_that_another_thread_starts_wakes_the_network_thread() {
         a.poll();
         a.with(|st| st.connections.all().next().is_some_and(|c| c.tcp().send_queue() == 0))
     });
-    stop.store(true, Ordering::SeqCst);
-    b.wake_worker();
-    worker.join().unwrap();
+    worker.end();
     assert!(acknowledged, "nobody looked at the timer of the delayed ACK");
 }
 
@@ -145,16 +160,7 @@ fn a_thread_that_the_card_has_woken_needs_no_interrupt_while_it_works() {
 #[test]
 fn timers_wait_for_who_looks_until_nobody_does() {
     let (a, b, c, _l) = connected(Arc::new(Busy::default()));
-    let stop = Arc::new(AtomicBool::new(false));
-    let worker = {
-        let (b, stop) = (b.clone(), stop.clone());
-        std::thread::spawn(move || {
-            b.serve_here();
-            while !stop.load(Ordering::SeqCst) {
-                b.step();
-            }
-        })
-    };
+    let worker = Worker::of(&b);
     let rest = || std::thread::sleep(Duration::from_millis(300));
     let acknowledged = || {
         a.poll();
@@ -173,9 +179,7 @@ fn timers_wait_for_who_looks_until_nobody_does() {
     b.watched();
     b.overdue();
     let after = within(Duration::from_secs(5), acknowledged);
-    stop.store(true, Ordering::SeqCst);
-    b.wake_worker();
-    worker.join().unwrap();
+    worker.end();
     assert!(!before, "somebody else waited for the timer");
     assert!(after, "nobody waited for the timer");
 }

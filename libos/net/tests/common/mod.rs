@@ -190,7 +190,8 @@ fn fold(mut s: u32) -> u16 {
     s as u16
 }
 
-fn sum(b: &[u8], start: u32) -> u16 {
+/// The one's complement sum, from `start` (RFC 1071).
+pub fn sum(b: &[u8], start: u32) -> u16 {
     let mut s = start;
     for c in b.chunks(2) {
         s += u32::from(c[0]) << 8 | u32::from(*c.get(1).unwrap_or(&0));

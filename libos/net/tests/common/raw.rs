@@ -10,14 +10,8 @@ pub const SYN: u8 = 2;
 pub const RST: u8 = 4;
 pub const ACK: u8 = 16;
 
-pub fn checksum(b: &[u8], mut s: u32) -> u16 {
-    for c in b.chunks(2) {
-        s += u32::from(c[0]) << 8 | u32::from(*c.get(1).unwrap_or(&0));
-    }
-    while s > 0xffff {
-        s = (s & 0xffff) + (s >> 16);
-    }
-    !(s as u16)
+pub fn checksum(b: &[u8], start: u32) -> u16 {
+    !sum(b, start)
 }
 
 /// An IPv4 packet from `src` to `dst` in a frame from a to b.
