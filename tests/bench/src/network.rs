@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 use unibody::vmm::{self, Card, Network as Connected};
-use unibody_support::netns::{GUEST4, Netns, TAP};
+use unibody_support::netns::{GUEST4, Netns, TAP, bare};
 
 const MAC: &str = "52:54:00:77:00:02";
 
@@ -37,7 +37,7 @@ impl Network {
 
     /// The guest's address.
     pub fn address() -> &'static str {
-        GUEST4.split('/').next().unwrap_or_default()
+        bare(GUEST4)
     }
 
     /// A guest on this network.

@@ -3,7 +3,7 @@
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
-use super::netns::{GUEST4, Netns, TAP};
+use super::netns::{GUEST4, Netns, TAP, bare};
 use super::process;
 use super::qemu::write_script;
 use super::vm::Vm;
@@ -30,7 +30,7 @@ pub fn cases(all: &mut Vec<Case>, full: bool) {
 }
 
 fn guest() -> &'static str {
-    GUEST4.split('/').next().unwrap_or_default()
+    bare(GUEST4)
 }
 
 /// The number behind a word at the beginning of a line.

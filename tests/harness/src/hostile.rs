@@ -3,13 +3,12 @@
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
-use super::netns::{GUEST4, GUEST6, HOST4, Netns, TAP};
+use super::netns::{GUEST4, HOST4, Netns, TAP, bare};
 use super::process;
 use super::vm::Vm;
+use super::wire::{self, MAC};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::time::Duration;
-
-const MAC: &str = "02:00:00:00:00:77";
 
 pub fn cases(all: &mut Vec<Case>) {
     for smp in ["1", "2", "4"] {
@@ -23,17 +22,8 @@ pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("hostile/syn-flood", syn_flood).needs(&[Need::Toolchain, Need::Load]).alone());
 }
 
-fn bare(address: &str) -> &str {
-    address.split('/').next().unwrap_or_default()
-}
-
 fn start<'a>(context: &'a Context, netns: &Netns, options: &[&str]) -> Result<Vm<'a>> {
-    let net = format!("tap={TAP}");
-    let target = context.net_program("target")?;
-    let target = target.to_str().context("an image with an odd name")?;
-    let fixed = ["--net", &net, "--ip", GUEST4, "--ip6", GUEST6, "--mac", MAC];
-    let words = fixed.iter().chain(options).chain([&target]);
-    Vm::start_with(context, words, |command| *command = netns.inside(command))
+    wire::start(context, netns, &context.net_program("target")?, options)
 }
 
 /// The same frames go to Linux and to the VM: the answers must be the same, and so must silence.
@@ -42,18 +32,8 @@ fn answers(context: &Context, smp: &str) -> Result<Tally> {
         Ok(netns) => netns,
         Err(error) => return Ok(Tally::skip(format!("no TAP device: {error:#}"))),
     };
-    let (peer, target) = (context.net_program("peer")?, context.net_program("target")?);
-    let mut link = netns.command("ip", ["-br", "link", "show", TAP]);
-    let link = process::run(&mut link, b"", Duration::from_secs(10))?.expect(0)?.out();
-    let mac = link.split_whitespace().find(|word| word.matches(':').count() == 5).context("the device has no MAC")?;
-    let talk = |words: [&str; 4]| -> Result<String> {
-        Ok(process::run(&mut netns.command(&peer, words), b"", Duration::from_secs(100))?.expect(0)?.out())
-    };
-    let hosted = process::start(&mut netns.command(&target, std::iter::empty::<&str>()), b"")?;
-    let linux = talk(["tap", TAP, bare(HOST4), mac])?;
-    drop(hosted);
-    let vm = start(context, &netns, &["--smp", smp])?;
-    let here = talk(["wire", TAP, bare(GUEST4), MAC]).with_context(|| vm.logs())?;
+    let target = ("target", &["--smp", smp][..]);
+    let (linux, here) = wire::both(context, &netns, target, "peer", Duration::from_secs(100))?;
     if let Some((linux, here)) = linux.lines().zip(here.lines()).find(|(linux, here)| linux != here) {
         bail!("Linux:  {linux}\nthe VM: {here}");
     }

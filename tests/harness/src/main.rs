@@ -39,6 +39,7 @@ mod terminal;
 mod tools;
 mod vm;
 mod weather;
+mod wire;
 
 use anyhow::Result;
 use clap::Subcommand;

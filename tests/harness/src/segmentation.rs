@@ -2,7 +2,7 @@
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
-use super::netns::{GUEST4, GUEST6, Netns, TAP};
+use super::netns::{GUEST4, GUEST6, Netns, TAP, bare};
 use super::process;
 use super::vm::Vm;
 use anyhow::{Context as _, Result, ensure};
@@ -44,8 +44,4 @@ fn segmentation(context: &Context) -> Result<Tally> {
         ensure!(packets > 0 && packets <= MOST && longest >= LEAST, "{line}");
     }
     Ok(Tally::pass(said.trim().replace('\n', ", ")))
-}
-
-fn bare(address: &str) -> &str {
-    address.split('/').next().unwrap_or_default()
 }

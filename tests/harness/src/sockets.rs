@@ -3,22 +3,16 @@
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
-use super::netns::{GUEST4, GUEST6, HOST4, HOST6, Netns, TAP};
+use super::netns::{GUEST4, GUEST6, HOST4, HOST6, Netns, TAP, bare};
 use super::process;
-use super::vm::Vm;
-use anyhow::{Context as _, Result, bail, ensure};
+use super::wire;
+use anyhow::{Result, bail, ensure};
 use std::time::Duration;
-
-const MAC: &str = "02:00:00:00:00:78";
 
 pub fn cases(all: &mut Vec<Case>) {
     all.push(Case::new("net/groups", groups).needs(&[Need::Toolchain]).limit(240));
     all.push(Case::new("net/packets", packets).needs(&[Need::Toolchain]));
     all.push(Case::new("net/lease", lease).needs(&[Need::Toolchain]));
-}
-
-fn bare(address: &str) -> &str {
-    address.split('/').next().unwrap_or_default()
 }
 
 /// IGMP and MLD: the same program joins and leaves the same groups on Linux and in the VM, and a router hears the same.
@@ -27,21 +21,7 @@ fn groups(context: &Context) -> Result<Tally> {
         Ok(netns) => netns,
         Err(error) => return Ok(Tally::skip(format!("no TAP device: {error:#}"))),
     };
-    let (listener, member) = (context.net_program("listener")?, context.net_program("member")?);
-    let mut link = netns.command("ip", ["-br", "link", "show", TAP]);
-    let link = process::run(&mut link, b"", Duration::from_secs(10))?.expect(0)?.out();
-    let mac = link.split_whitespace().find(|word| word.matches(':').count() == 5).context("the device has no MAC")?;
-    let hear = |words: [&str; 4]| -> Result<String> {
-        Ok(process::run(&mut netns.command(&listener, words), b"", Duration::from_secs(200))?.expect(0)?.out())
-    };
-    let hosted = process::start(&mut netns.command(&member, std::iter::empty::<&str>()), b"")?;
-    let linux = hear(["tap", TAP, bare(HOST4), mac])?;
-    drop(hosted);
-    let net = format!("tap={TAP}");
-    let image = member.to_str().context("an image with an odd name")?;
-    let words = ["--net", &net, "--ip", GUEST4, "--ip6", GUEST6, "--mac", MAC, image];
-    let vm = Vm::start_with(context, words, |command| *command = netns.inside(command))?;
-    let here = hear(["wire", TAP, bare(GUEST4), MAC]).with_context(|| vm.logs())?;
+    let (linux, here) = wire::both(context, &netns, ("member", &[]), "listener", Duration::from_secs(200))?;
     if linux != here {
         bail!("what a router hears\nof Linux:\n{linux}\nof the VM:\n{here}");
     }

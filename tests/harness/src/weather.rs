@@ -3,7 +3,7 @@
 
 use super::case::{Case, Need, Tally};
 use super::context::Context;
-use super::netns::{GUEST4, Netns};
+use super::netns::{GUEST4, Netns, bare};
 use super::process;
 use super::qemu::{rewrite, write_script};
 use super::vm::Vm;
@@ -88,7 +88,7 @@ fn over_bad_links(context: &Context) -> Result<Tally> {
 }
 
 fn guest() -> &'static str {
-    GUEST4.split('/').next().unwrap_or_default()
+    bare(GUEST4)
 }
 
 impl Link<'_> {

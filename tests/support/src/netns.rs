@@ -19,6 +19,11 @@ pub const HOST6: &str = "fd77::1/64";
 pub const GUEST4: &str = "10.77.0.2/24";
 pub const GUEST6: &str = "fd77::2/64";
 
+/// An address without the length of its prefix.
+pub fn bare(address: &str) -> &str {
+    address.split('/').next().unwrap_or_default()
+}
+
 /// A namespace; it exists as long as its holder process.
 pub struct Netns {
     holder: Running,
@@ -66,6 +71,14 @@ impl Netns {
     pub fn pin(&self, address: &str, mac: &str) -> Result<()> {
         let words = ["neigh", "replace", address, "lladdr", mac, "dev", TAP, "nud", "permanent"];
         process::run(&mut self.command("ip", words), b"", Duration::from_secs(10))?.expect(0).map(drop)
+    }
+
+    /// The Ethernet address of the TAP device's own end.
+    pub fn mac(&self) -> Result<String> {
+        let mut link = self.command("ip", ["-br", "link", "show", TAP]);
+        let link = process::run(&mut link, b"", Duration::from_secs(10))?.expect(0)?.out();
+        let mac = link.split_whitespace().find(|word| word.matches(':').count() == 5);
+        mac.map(str::to_owned).context("the TAP device has no Ethernet address")
     }
 
     /// A command that runs inside.

@@ -3,7 +3,7 @@
 
 use super::super::case::{Case, Need, Tally};
 use super::super::context::Context;
-use super::super::netns::{GUEST4, Netns, TAP};
+use super::super::netns::{GUEST4, Netns, TAP, bare};
 use super::super::process;
 use super::super::qemu;
 use super::site::Site;
@@ -44,7 +44,7 @@ fn exits(context: &Context) -> Result<Tally> {
         command.env("UNIBODY_QEMU", &script);
         *command = netns.inside(command);
     })?;
-    let url = format!("http://{}/", GUEST4.split('/').next().unwrap_or_default());
+    let url = format!("http://{}/", bare(GUEST4));
     process::eventually(Duration::from_secs(20), || {
         let mut curl = netns.command("curl", ["-s", "-f", "-m", "5", "-o", "/dev/null", &url]);
         process::run(&mut curl, b"", Duration::from_secs(10))?.expect(0).map(drop)

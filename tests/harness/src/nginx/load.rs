@@ -2,7 +2,7 @@
 
 use super::super::case::{Case, Need, Tally};
 use super::super::context::Context;
-use super::super::netns::{GUEST4, GUEST6, Netns, TAP};
+use super::super::netns::{GUEST4, GUEST6, Netns, TAP, bare};
 use super::super::process;
 use super::super::qemu::{self, Change};
 use super::super::vm::Vm;
@@ -168,8 +168,8 @@ fn tap(context: &Context, change: Option<Change>) -> Result<Tally> {
     };
     let site = Site::lean(context)?;
     let vm = start_on_tap(context, &site, &netns, change, &[])?;
-    let guest4 = GUEST4.split('/').next().unwrap_or_default();
-    let guest6 = GUEST6.split('/').next().unwrap_or_default();
+    let guest4 = bare(GUEST4);
+    let guest6 = bare(GUEST6);
     let four = format!("http://{guest4}");
     let six = format!("http://[{guest6}]");
     for url in [&four, &six] {

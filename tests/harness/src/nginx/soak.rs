@@ -3,7 +3,7 @@
 
 use super::super::case::{Case, Need, Tally};
 use super::super::context::Context;
-use super::super::netns::{GUEST4, Netns};
+use super::super::netns::{GUEST4, Netns, bare};
 use super::super::process;
 use super::super::qemu::Change;
 use super::load;
@@ -47,7 +47,7 @@ fn tap(context: &Context, change: Option<Change>) -> Result<Tally> {
         Err(error) => return Ok(Tally::skip(format!("no TAP device: {error:#}"))),
     };
     let site = Site::lean(context)?;
-    let url = format!("http://{}/", GUEST4.split('/').next().unwrap_or_default());
+    let url = format!("http://{}/", bare(GUEST4));
     boots(|boot| {
         let vm = load::start_on_tap(context, &site, &netns, change, &["--smp", processors(boot)])?;
         process::eventually(Duration::from_secs(20), || {
